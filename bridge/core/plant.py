@@ -1,0 +1,298 @@
+"""The plant file's model: sites, areas, lines, equipment, shifts and rules. Numbers default to DOMAIN's.
+
+Validated by pydantic, because a person reads the errors; frozen, because the core depends on it.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from bridge.core.event_data import AndonType, CallPriority, DowntimeCategory, Loss
+from bridge.core.events import Place
+from bridge.core.shifts import Shift, ShiftPlan
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")]  # leaves room for `{line}.call.{n}`
+Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rules(Model):
+    """Numbers of DOMAIN.md; a line may override the plant's. All durations in seconds."""
+
+    micro_stop_seconds: float = Field(60.0, ge=30, le=600)
+    restart_seconds: float = Field(10.0, ge=0, le=600)  # this long running ends a downtime
+    report_minor_stops: bool = False
+    auto_call_unclassified_seconds: Seconds = 300.0
+    counter_slack: int = Field(10, ge=0)
+    max_dip: int = Field(5, ge=0)
+    debounce_seconds: float = Field(2.0, ge=0, le=60)  # presses of one station within this are one
+    running_speed_ratio: float = Field(0.02, ge=0, lt=1)  # above this share of rated speed a machine turns
+    production_period_seconds: Seconds = 1.0
+    oee_period_seconds: Seconds = 10.0
+    oee_step: float = Field(0.005, gt=0, lt=1)
+    reminder_before_acknowledge_seconds: Seconds = 300.0
+    reminder_before_resolve_seconds: Seconds = 600.0
+    changeover_good_pieces: int = Field(1, ge=1)
+    auto_complete_jobs: bool = False  # a second start on the line completes the running job
+    complete_at_target: bool = False  # a job completes when its good pieces reach the target
+
+
+class Fault(Model):
+    """One entry of a fault catalogue. Only kind `fault` is ever a fault; `stops` says that it stops the machine."""
+
+    bit: int | None = Field(None, ge=0, le=255)
+    code: str
+    text: str
+    kind: Literal["fault", "instruction", "information"] = "fault"
+    stops: bool = True
+    cause: Literal["internal", "upstream", "downstream"] = "internal"
+
+
+class CounterRule(Model):
+    """How a device's counters wrap and how fast they can run."""
+
+    modulus: int | None = Field(None, ge=2, le=2**64)
+    max_rate_per_minute: float = Field(6_000.0, gt=0)
+
+
+class Limit(Model):
+    """A fixed limit on a measured parameter; it clears inside the limit by `hysteresis`."""
+
+    parameter: Id
+    equipment: Id | None = None  # None: from any equipment of the line
+    unit: str
+    lower: float | None = None
+    upper: float | None = None
+    hysteresis: float = Field(0.0, ge=0)
+    severity: CallPriority = "medium"
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.lower is None and self.upper is None:
+            raise ValueError(f"limit on {self.parameter}: give lower, upper or both")
+        if self.lower is not None and self.upper is not None and self.upper - self.lower <= 2 * self.hysteresis:
+            raise ValueError(f"limit on {self.parameter}: nothing lies inside lower, upper and their hysteresis")
+        return self
+
+
+class Equipment(Model):
+    """A machine (`plc`) or an Andon station."""
+
+    id: Id
+    name: str = ""
+    kind: Literal["plc", "station"] = "plc"
+    rated_speed: float | None = Field(None, gt=0)
+    speed_unit: str | None = None
+    ideal_cycle_seconds: float | None = Field(None, gt=0)
+    counters: CounterRule = CounterRule()
+    faults: tuple[Fault, ...] = ()
+    packml_dialect: Literal["tr88", "tmc"] | None = None
+    packml_modes: dict[int, Literal["production", "maintenance", "manual", "setup"]] = Field(
+        default={1: "production", 2: "maintenance", 3: "manual"}
+    )
+    heartbeat_seconds: Seconds | None = None  # silence longer than this means offline
+    clock: Literal["receive", "device", "corrected"] = "receive"
+    seq_modulus: int = Field(2**32, ge=2, le=2**64)
+    input: Literal["momentary", "latching"] = "momentary"  # how a station's `input` is to be read
+    andon_types: tuple[AndonType, ...] = ()  # of a station: what it can call; empty: anything
+
+
+class Product(Model):
+    id: Id
+    ideal_cycle_seconds: float | None = Field(None, gt=0)
+    changeover_seconds: float | None = Field(None, gt=0)
+
+
+class Line(Model):
+    """A line, its machines in the order of the flow, and whose counters are its own."""
+
+    id: LineId
+    area: Id
+    name: str = ""
+    equipment: tuple[Equipment, ...] = Field(min_length=1, max_length=200)
+    constraint: Id | None = None  # whose status is the line's; else the worst of `critical`
+    critical: tuple[Id, ...] = ()  # empty: every plc
+    total_from: tuple[Id, ...] = ()
+    good_from: tuple[Id, ...] = ()
+    reject_from: tuple[Id, ...] = ()
+    pieces_per_count: int = Field(1, ge=1)
+    ideal_cycle_seconds: float | None = Field(None, gt=0)  # a product's own goes first
+    target_rate_per_minute: float | None = Field(None, gt=0)
+    limits: tuple[Limit, ...] = ()
+    defect_rate_limit: float = Field(0.05, gt=0, le=1)  # attribute alert, of the last 50 inspected
+    defect_count_limit: int = Field(5, ge=1)
+    rules: Rules | None = None  # None: the plant's
+
+    @model_validator(mode="after")
+    def _names_its_own_equipment(self) -> Self:
+        known = [equipment.id for equipment in self.equipment]
+        doubled = sorted({name for name in known if known.count(name) > 1})
+        if doubled:
+            raise ValueError(f"line {self.id}: equipment named twice: {', '.join(doubled)}")
+        named = (*self.critical, *self.total_from, *self.good_from, *self.reject_from)
+        if self.constraint is not None:
+            named = (*named, self.constraint)
+        named = (*named, *(limit.equipment for limit in self.limits if limit.equipment is not None))
+        unknown = sorted(set(named) - set(known))
+        if unknown:
+            raise ValueError(f"line {self.id}: names equipment it does not have: {', '.join(unknown)}")
+        return self
+
+    def find(self, equipment: str) -> Equipment | None:
+        return next((each for each in self.equipment if each.id == equipment), None)
+
+
+class Area(Model):
+    id: Id
+    site: Id
+    name: str = ""
+
+
+class Reason(Model):
+    """A leaf of the downtime reason tree."""
+
+    code: Annotated[str, Field(min_length=1, max_length=64)]
+    text: str
+    category: DowntimeCategory = "unplanned"
+    loss: Loss = "breakdown"
+    call_after_minutes: float | None = Field(None, gt=0)  # None: no automatic Andon call
+    andon_type: AndonType = "equipment"
+    priority: CallPriority = "high"
+
+
+DEFAULT_REASONS = (
+    Reason(code="MECH", text="Mechanical breakdown", call_after_minutes=15),
+    Reason(code="ELEC", text="Electrical breakdown", call_after_minutes=10),
+    Reason(code="PLC", text="Control system", call_after_minutes=5),
+    Reason(code="MAT_JAM", text="Material jam", loss="minor_stop", call_after_minutes=20, andon_type="material"),
+    Reason(code="MAT_SHORTAGE", text="Material missing", call_after_minutes=30, andon_type="material"),
+)
+
+
+class Rung(Model):
+    """One priority's deadlines in minutes, and who hears of each level."""
+
+    acknowledge_minutes: float = Field(gt=0)
+    resolve_minutes: float = Field(gt=0)
+    step_minutes: float = Field(gt=0)
+    recipients: tuple[tuple[str, ...], ...] = Field(min_length=2, max_length=10)  # `responders` stands for the type's
+
+
+DEFAULT_LADDER: dict[CallPriority, Rung] = {
+    "low": Rung(
+        acknowledge_minutes=15,
+        resolve_minutes=60,
+        step_minutes=15,
+        recipients=(("responders",), ("team_leader",), ("shift_manager",)),
+    ),
+    "medium": Rung(
+        acknowledge_minutes=10,
+        resolve_minutes=45,
+        step_minutes=10,
+        recipients=(("responders",), ("team_leader", "shift_manager"), ("production_manager",)),
+    ),
+    "high": Rung(
+        acknowledge_minutes=5,
+        resolve_minutes=30,
+        step_minutes=5,
+        recipients=(("responders",), ("shift_manager", "engineer"), ("production_manager",)),
+    ),
+    "critical": Rung(
+        acknowledge_minutes=2,
+        resolve_minutes=15,
+        step_minutes=2,
+        recipients=(("responders", "team_leader"), ("shift_manager", "engineer"), ("production_manager",)),
+    ),
+}
+
+DEFAULT_RESPONDERS: dict[AndonType, tuple[str, ...]] = {
+    "equipment": ("maintenance",),
+    "maintenance": ("maintenance",),
+    "stop": ("maintenance",),
+    "quality": ("quality",),
+    "material": ("material",),
+    "process": ("engineer",),
+    "changeover": ("engineer",),
+    "safety": ("operator", "team_leader", "maintenance", "quality", "material", "engineer", "shift_manager"),
+}
+
+DEFAULT_PRIORITY: dict[AndonType, CallPriority] = {
+    "safety": "critical",
+    "stop": "critical",
+    "quality": "high",
+    "equipment": "high",
+    "maintenance": "medium",
+    "material": "medium",
+    "process": "medium",
+    "changeover": "medium",
+}
+
+
+class Plant(Model):
+    """The whole plant file. Line ids are unique in the plant; every line's area exists."""
+
+    name: str
+    timezone: str = "UTC"
+    shifts: tuple[Shift, ...] = ()  # none: one shift a day, from midnight
+    rules: Rules = Rules()
+    areas: tuple[Area, ...] = Field(min_length=1)
+    lines: tuple[Line, ...] = Field(min_length=1, max_length=5_000)
+    products: tuple[Product, ...] = ()
+    reasons: tuple[Reason, ...] = DEFAULT_REASONS
+    ladder: dict[CallPriority, Rung] = Field(default=DEFAULT_LADDER)
+    responders: dict[AndonType, tuple[str, ...]] = Field(default=DEFAULT_RESPONDERS)
+    call_priority: dict[AndonType, CallPriority] = Field(default=DEFAULT_PRIORITY)
+
+    @field_validator("ladder", mode="after")
+    @classmethod
+    def _complete_ladder(cls, ladder: dict[CallPriority, Rung]) -> dict[CallPriority, Rung]:
+        return {**DEFAULT_LADDER, **ladder}
+
+    @field_validator("responders", mode="after")
+    @classmethod
+    def _complete_responders(cls, given: dict[AndonType, tuple[str, ...]]) -> dict[AndonType, tuple[str, ...]]:
+        return {**DEFAULT_RESPONDERS, **given}
+
+    @field_validator("call_priority", mode="after")
+    @classmethod
+    def _complete_priorities(cls, given: dict[AndonType, CallPriority]) -> dict[AndonType, CallPriority]:
+        return {**DEFAULT_PRIORITY, **given}
+
+    @model_validator(mode="after")
+    def _is_one_plant(self) -> Self:
+        for kind, ids in (
+            ("area", [area.id for area in self.areas]),
+            ("line", [line.id for line in self.lines]),
+            ("product", [product.id for product in self.products]),
+            ("reason", [reason.code for reason in self.reasons]),
+        ):
+            doubled = sorted({name for name in ids if ids.count(name) > 1})
+            if doubled:
+                raise ValueError(f"{kind} ids named twice: {', '.join(doubled)}")
+        areas = {area.id for area in self.areas}
+        for line in self.lines:
+            if line.area not in areas:
+                raise ValueError(f"line {line.id}: area {line.area} is not in this file")
+        _ = self.shift_plan  # an unknown zone or overlapping shifts are errors of the file, not of the first shift
+        return self
+
+    @property
+    def shift_plan(self) -> ShiftPlan:
+        return ShiftPlan.of(self.timezone, self.shifts)
+
+    def place_of(self, line: Line) -> Place:
+        area = next(each for each in self.areas if each.id == line.area)
+        return Place(area.site, area.id, line.id)
+
+    def rules_of(self, line: Line) -> Rules:
+        return line.rules or self.rules
+
+    def product(self, product_id: str | None) -> Product | None:
+        return next((each for each in self.products if each.id == product_id), None)
+
+    def reason(self, code: str | None) -> Reason | None:
+        return next((each for each in self.reasons if each.code == code), None)

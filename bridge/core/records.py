@@ -1,0 +1,164 @@
+"""What the journal holds and hands on: inputs with dispositions, committed events, and the interface of a journal.
+
+`Journal` is small on purpose: SQLite serves one machine, another store may serve several.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.core.events import LATEST_WINS, Event, EventType, Millis, Priority, Standing, StateKey, encode, event_id
+from bridge.core.reports import Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a stream stands: the offset of its last event, 0 before the first."""
+
+    stream: str
+    epoch: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One message as it arrived, or a tick (topic ``) that made events. `number` counts from 1 within a journal."""
+
+    number: int
+    topic: str  # relative to the root: `report/…` or `command/…`; empty for a tick
+    payload: bytes
+    received_at: Millis
+    retained: bool = False
+    redelivered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """An event at its position, encoded once: `body` is what is journalled, published and delivered."""
+
+    offset: int
+    id: str
+    type: EventType
+    topic: str  # relative to `{root}/event/`, 8 levels
+    priority: Priority
+    state_key: StateKey
+    standing: Standing
+    timestamp: Millis
+    audience: tuple[str, ...]
+    body: bytes
+
+    @property
+    def lossless(self) -> bool:
+        return self.type not in LATEST_WINS
+
+
+def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> Committed:
+    """Give an event its position and its bytes."""
+    return Committed(
+        offset=offset,
+        id=event_id(stream, epoch, offset),
+        type=event.type,
+        topic=event.topic,
+        priority=event.priority,
+        state_key=event.state_key,
+        standing=event.standing,
+        timestamp=event.timestamp,
+        audience=event.audience,
+        body=encode(event, stream=stream, epoch=epoch, offset=offset),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRecord:
+    """The result of a user's command, kept 24 h so that the same (user, command) is answered, not done again."""
+
+    user: str
+    command_id: str
+    outcome: str  # applied, suppressed, rejected
+    reason: str | None
+    event_ids: tuple[str, ...]
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """One input and all that it did; the unit the pipeline commits."""
+
+    input: Input
+    disposition: Disposition
+    events: tuple[Committed, ...] = ()
+    command: CommandRecord | None = None
+    resent: bytes | None = None  # digest by which a resend of the same content is known (DESIGN, Duplicates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one transaction commits. `checkpoints`: line id -> state after the batch's last input."""
+
+    entries: Sequence[Applied]
+    checkpoints: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A line's state after input `number`."""
+
+    line: str
+    number: int
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The current events, oldest first, and the position they are true at: read in one transaction."""
+
+    position: Position
+    events: tuple[Committed, ...]
+
+
+class Journal(Protocol):
+    """A durable log of one stream. Every method blocks; adapters run them off the loop. One writer, many readers."""
+
+    stream: str
+    epoch: str
+
+    def commit(self, batch: Batch) -> None:
+        """Make the batch durable, fsync included, or raise and change nothing."""
+
+    def position(self) -> Position:
+        """Return the last committed position."""
+
+    def last_input(self) -> tuple[int, Millis]:
+        """Return the last input's number and the latest arrival ever journalled; (0, 0) when empty."""
+
+    def snapshot(self) -> Snapshot:
+        """Return all current events at one position."""
+
+    def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
+        """Return events with greater offsets, in order, at most `limit`."""
+
+    def oldest_offset(self) -> int:
+        """Return the smallest offset still held; last offset + 1 when none is."""
+
+    def checkpoints(self) -> Sequence[Checkpoint]:
+        """Return the newest checkpoint of every line."""
+
+    def inputs_after(self, number: int, *, limit: int) -> Sequence[Applied]:
+        """Return inputs with greater numbers and what they did (`command` and `resent` left out), in order."""
+
+    def command(self, user: str, command_id: str) -> CommandRecord | None:
+        """Return what became of a user's command, None when it is unknown or older than 24 h."""
+
+    def published(self) -> int:
+        """Return the offset up to which the publisher is done."""
+
+    def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, str | None]]) -> None:
+        """Move the publisher's mark, and note which topic is retained for a state key (None: no longer any)."""
+
+    def retained(self) -> Mapping[StateKey, str]:
+        """Return the topic retained on the broker for each state key, relative to `{root}/event/`."""
+
+    def counters(self) -> Mapping[tuple[str, str, str], int]:
+        """Return how many inputs had each (kind, effect, reason): the accounting of promise P6."""
+
+    def close(self) -> None: ...

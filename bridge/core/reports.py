@@ -1,0 +1,248 @@
+"""What a device says: one struct per report kind, and the decoded `Report` the line applies.
+
+Source: DOMAIN, «Reports». The structs are decoded strictly from JSON by `bridge.ingest`; fields unknown to a kind are
+ignored and counted there. Commands of dashboard users share the kinds andon, job, changeover, downtime and quality.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from bridge.core.event_data import AndonType, CallPriority, Person
+from bridge.core.events import Event, Millis, Place
+
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Text = Annotated[str, Meta(max_length=500)]  # a description or note: bounds what one press can store
+Word = Annotated[str, Meta(min_length=1, max_length=64)]  # a state, reason or fault code
+Number = float
+Counter = Annotated[int, Meta(ge=-(2**63), lt=2**64)]
+SourceQuality = Literal["good", "uncertain", "bad"]
+
+
+class Common(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Fields every kind may carry. `seq` counts a device's reports over all kinds, from its `boot_id` on."""
+
+    ts: int | float | Annotated[str, Meta(max_length=40)] | None = None
+    boot_id: Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0)] | None = None
+    seq: Annotated[int, Meta(ge=0, lt=2**64)] | None = None
+    source_quality: SourceQuality = "good"
+    historical: bool = False
+    operator: Word | None = None
+
+
+class PackmlState(Struct, frozen=True):
+    dialect: Literal["tr88", "tmc"]
+    state: int | Word
+    mode: int | None = None
+
+
+class StateReport(Common, frozen=True, kw_only=True):
+    """`state` is a status word (running, stopped, fault, maintenance, setup, idle) or `packml` carries the state."""
+
+    state: Word | None = None
+    packml: PackmlState | None = None
+    speed: Number | None = None
+    speed_setpoint: Number | None = None
+    planned_stop: bool = False
+    upstream_stop: bool = False
+    downstream_stop: bool = False
+    fault_bits: (
+        Annotated[str, Meta(max_length=64)]
+        | Annotated[list[Annotated[int, Meta(ge=0, le=255)]], Meta(max_length=256)]
+        | None
+    ) = None
+    fault_codes: Annotated[list[Word], Meta(max_length=256)] | None = None
+    reason_code: Word | None = None
+    product: Id | None = None
+
+
+class CountsReport(Common, frozen=True, kw_only=True):
+    """Running totals of the device's own counters; at least one is present."""
+
+    total: Counter | None = None
+    good: Counter | None = None
+    reject: Counter | None = None
+    modulus: Annotated[int, Meta(ge=2, le=2**64)] | None = None
+
+
+class MeasurementReport(Common, frozen=True, kw_only=True):
+    parameter: Id
+    value: Number
+    unit: Annotated[str, Meta(max_length=16)]
+
+
+class InspectionReport(Common, frozen=True, kw_only=True):
+    inspected: Annotated[int, Meta(ge=0, le=1_000_000)]
+    defects: Annotated[int, Meta(ge=0, le=1_000_000)]
+    parameter: Id | None = None
+
+
+class AndonReport(Common, frozen=True, kw_only=True):
+    """A deed at a station: an `action`, or the level of an `input` (a button or a latching switch)."""
+
+    andon_type: AndonType | None = None  # left out only where call_id names the call
+    action: Literal["raise", "acknowledge", "arrive", "resolve", "cancel", "escalate"] | None = None
+    input: bool | None = None
+    priority: CallPriority | None = None
+    call_id: Id | None = None
+    description: Text | None = None
+    notes: Text | None = None
+    resolution_code: Word | None = None
+
+
+class JobReport(Common, frozen=True, kw_only=True):
+    action: Literal["assign", "accept", "start", "pause", "complete", "cancel"]
+    job_id: Id
+    product: Id | None = None
+    target_quantity: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    assigned_to: Id | None = None
+    reason: Text | None = None
+
+
+class ChangeoverReport(Common, frozen=True, kw_only=True):
+    action: Literal["start", "complete"]
+    from_product: Id | None = None
+    to_product: Id | None = None
+
+
+class DowntimeReport(Common, frozen=True, kw_only=True):
+    action: Literal["classify", "confirm"]
+    downtime_id: Id
+    reason_code: Word | None = None
+    notes: Text | None = None
+
+
+class QualityReport(Common, frozen=True, kw_only=True):
+    action: Literal["clear"]
+    alert_id: Id
+
+
+class BirthReport(Common, frozen=True, kw_only=True):
+    """The device is online; a new `boot_id` starts a new sequence."""
+
+
+class DeathReport(Common, frozen=True, kw_only=True):
+    """The device's Will, or its own goodbye. One with an older `boot_id` than the last birth is ignored."""
+
+
+Body = (
+    StateReport
+    | CountsReport
+    | MeasurementReport
+    | InspectionReport
+    | AndonReport
+    | JobReport
+    | ChangeoverReport
+    | DowntimeReport
+    | QualityReport
+    | BirthReport
+    | DeathReport
+)
+
+BODY_OF: Final[Mapping[str, type[Body]]] = {
+    "state": StateReport,
+    "counts": CountsReport,
+    "measurement": MeasurementReport,
+    "inspection": InspectionReport,
+    "andon": AndonReport,
+    "job": JobReport,
+    "changeover": ChangeoverReport,
+    "downtime": DowntimeReport,
+    "quality": QualityReport,
+    "birth": BirthReport,
+    "death": DeathReport,
+}
+"""Report kind (the last topic level) -> its body."""
+
+COMMAND_KINDS: Final = ("andon", "downtime", "job", "changeover", "quality")
+"""Kinds that are accepted under `command/` too; `quality` is accepted there only."""
+
+
+class Actor(Struct, frozen=True):
+    """A proven user behind a command; reports have none, whatever `operator` they claim."""
+
+    id: str
+    roles: tuple[str, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A decoded message; a command of a dashboard user has its `actor` and `command_id`."""
+
+    place: Place
+    body: Body
+    received_at: Millis
+    cause: str  # what events name in `caused_by`: `input:{number}`
+    retained: bool = False
+    actor: Actor | None = None
+    command_id: str | None = None
+    unknown_fields: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When and why a step of the core happens: `at` by the source's clock rule, or the deadline that passed."""
+
+    at: Millis
+    received_at: Millis | None = None  # None: a deadline
+    caused_by: tuple[str, ...] = ()
+    clock: Literal["receive", "device", "corrected", "skewed"] = "receive"
+    gap: int | None = None  # reports of this device known to be missing before this one
+    actor: Actor | None = None
+    operator: str | None = None
+
+    @property
+    def person(self) -> Person | None:
+        """The proven user, else the claimed operator."""
+        if self.actor is not None:
+            return Person(self.actor.id, self.actor.name)
+        return None if self.operator is None else Person(self.operator, claimed=True)
+
+
+class Effect(StrEnum):
+    """What became of an input; received = applied + suppressed + quarantined (promise P6)."""
+
+    APPLIED = "applied"
+    SUPPRESSED = "suppressed"  # understood, and deliberately without effect; the reason says why
+    QUARANTINED = "quarantined"  # not understood, or not what its topic may say; kept aside
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """The effect and its reason, a fixed lower-case phrase. `rejected`: a user asked for what may not be done now."""
+
+    effect: Effect
+    reason: str | None = None
+    rejected: bool = False
+
+
+APPLIED: Final = Disposition(Effect.APPLIED)
+
+
+def suppressed(reason: str) -> Disposition:
+    return Disposition(Effect.SUPPRESSED, reason)
+
+
+def rejected(reason: str) -> Disposition:
+    """Refuse a deed that the state of the floor does not allow; counted as suppressed."""
+    return Disposition(Effect.SUPPRESSED, reason, rejected=True)
+
+
+def quarantined(reason: str) -> Disposition:
+    return Disposition(Effect.QUARANTINED, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `Line.apply` did with one report: its disposition, and the events of deadlines and report, in order.
+
+    `of_deadlines` of the events, from the front, are due to deadlines that had passed, not to the report.
+    """
+
+    disposition: Disposition
+    events: tuple[Event, ...] = field(default=())
+    of_deadlines: int = 0

@@ -1,0 +1,150 @@
+"""All settings, typed and immutable: a TOML file, then environment variables `FLOOR_SECTION__NAME` over it.
+
+Every setting is documented in docs/settings.md; a test fails for one that is not.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+MIN_SECRET_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as its hash
+
+
+class SettingsError(Exception):
+    """The settings are not usable; the text names file, place and reason, a line each."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BrokerSettings(Section):
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    username: str | None = None  # the pipeline's and the publisher's identity
+    password: SecretStr | None = None
+    front_username: str | None = None  # the only identity that may write under command/; None: as above
+    front_password: SecretStr | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_seconds: int = Field(5, ge=2, le=300)  # a half-open connection is noticed after two of them
+    session_expiry_seconds: int = Field(7 * 86_400, ge=0, le=2**32 - 1)
+    receive_maximum: int = Field(1_000, ge=1, le=65_535)
+    max_payload_bytes: int = Field(65_536, ge=1_024, le=16 * 1024 * 1024)
+    max_backoff_seconds: float = Field(30.0, gt=0, le=300)
+
+
+class JournalSettings(Section):
+    path: Path = Path(".floor/journal.db")
+    commit_max_inputs: int = Field(500, ge=1, le=10_000)
+    commit_max_ms: int = Field(5, ge=0, le=1_000)  # how long a batch waits for company
+    checkpoint_seconds: float = Field(5.0, gt=0, le=3_600)
+
+
+class TokenSettings(Section):
+    algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"] = "HS256"
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+    public_key_file: Path | None = None
+    issuer: str = "floor"
+    audience: str = "floor"
+    leeway_seconds: int = Field(0, ge=0, le=60)
+    trust_grants_claim: bool = False
+    max_bytes: int = Field(8_192, ge=512, le=65_536)
+
+    @model_validator(mode="after")
+    def _has_its_key(self) -> Self:
+        if self.algorithm == "HS256":
+            if (self.secret is None) == (self.secret_file is None):
+                raise ValueError("HS256 needs exactly one of secret and secret_file")
+            if self.secret is not None and len(self.secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
+                raise ValueError(f"secret must have at least {MIN_SECRET_BYTES} bytes")
+        elif self.public_key_file is None:
+            raise ValueError(f"{self.algorithm} needs public_key_file")
+        return self
+
+
+class WebSettings(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    root_path: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()  # besides the server's own; `*` allows any
+    token_in_query: bool = False
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    max_connections: int = Field(5_000, ge=1)
+    max_connections_per_user: int = Field(50, ge=1)
+    max_subscriptions: int = Field(100, ge=1)  # per connection
+    max_frame_bytes: int = Field(65_536, ge=1_024)
+    max_frames_per_second: int = Field(50, ge=1)  # from one client, with a burst of twice that
+    auth_timeout_seconds: float = Field(5.0, gt=0, le=60)
+    outbox_events: int = Field(1_000, ge=10)  # lossless events one slow dashboard may have waiting
+    stall_seconds: float = Field(30.0, gt=0)  # without progress this long: 4008
+    command_timeout_seconds: float = Field(5.0, gt=0)
+
+
+class TimeSettings(Section):
+    scale: float = Field(1.0, gt=0, le=3_600)  # above 1: a simulation, and the board says so
+
+
+class Settings(Section):
+    root: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*\Z")] = "floor/v1"
+    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")] = "main"
+    plant_file: Path = Path("plant.toml")
+    policy_file: Path | None = None  # None: the policy that ships
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    broker: BrokerSettings = BrokerSettings()
+    journal: JournalSettings = JournalSettings()
+    token: TokenSettings
+    web: WebSettings = WebSettings()
+    time: TimeSettings = TimeSettings()
+
+
+def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read settings once; paths in the file are relative to it. Raises `SettingsError` with every fault named."""
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path}: {error}") from error
+        _anchor_paths(tree, path.parent)
+    _overlay(tree, os.environ if environment is None else environment)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        source = str(path) if path is not None else "settings"
+        lines = [f"{source}: {'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}" for each in error.errors()]
+        raise SettingsError("\n".join(lines)) from error
+
+
+def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name, value in sorted(environment.items()):
+        if not name.startswith("FLOOR_"):
+            continue
+        *sections, leaf = name.removeprefix("FLOOR_").lower().split("__")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[leaf] = value.split(",") if leaf in LIST_SETTINGS else value
+
+
+LIST_SETTINGS = frozenset({"trusted_proxies", "allowed_origins"})
+
+
+def _anchor_paths(tree: dict[str, Any], folder: Path) -> None:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            _anchor_paths(value, folder)
+        elif isinstance(value, str) and (name.endswith("_file") or name == "path"):
+            tree[name] = str(folder / value)

@@ -1,0 +1,71 @@
+# make demo | test | check are all a newcomer needs; each installs what it misses into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+SHELL := /bin/bash
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check format faults proof bench docs lock clean system-packages
+
+help:
+	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
+	@echo "make test    run the whole suite against a real Mosquitto and a real browser"
+	@echo "make check   format, lint and types"
+	@echo "make faults | proof | bench   fault injection, long proofs, benchmarks (ratios)"
+	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
+
+demo: .venv/.run
+	@$(BIN)/floor demo $(ARGS)
+
+test: .venv/.dev system-packages
+	$(BIN)/python -m pytest
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+faults: .venv/.dev system-packages
+	$(BIN)/python -m pytest -m faults -s
+
+proof: .venv/.dev system-packages
+	HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s
+
+bench: .venv/.dev system-packages
+	$(BIN)/python -m pytest -m bench -s
+
+docs: .venv/.dev
+	$(BIN)/python -m bridge schema --write docs
+
+lock: .venv/.dev
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		pyproject.toml --extra demo --group build -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		pyproject.toml --extra demo --group dev -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+
+system-packages:
+	@.ci/system-packages mosquitto chromium
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "needs Python 3.11 or later: make demo PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "no venv module: install the package python3-venv"; exit 1; }
+	@touch $@
+
+# --no-build-isolation: the locked setuptools builds the package, nothing unlocked is fetched
+.venv/.run: .venv/.made requirements.lock pyproject.toml
+	@echo "installing locked dependencies into .venv"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/.dev: .venv/.run requirements-dev.lock
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -97,8 +97,8 @@ class TimeSettings(Section):
 
 
 class Settings(Section):
-    root: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*\Z")] = "floor/v1"
-    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")] = "main"
+    root: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = "floor/v1"
+    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
     plant_file: Path = Path("plant.toml")
     policy_file: Path | None = None  # None: the policy that ships
     log_format: Literal["console", "json"] = "console"

@@ -11,8 +11,9 @@ from bridge.core.event_data import AndonType, CallPriority, DowntimeCategory, Lo
 from bridge.core.events import Place
 from bridge.core.shifts import Shift, ShiftPlan
 
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
-LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")]  # leaves room for `{line}.call.{n}`
+# The regular expressions are Rust's: there `$` is the end of the text and nothing else.
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]  # leaves room for `{line}.call.{n}`
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 

@@ -1,0 +1,77 @@
+"""The one clock: floor time for the core, real time for tokens, keepalives and freshness.
+
+Floor time is the wall at start plus monotonic elapsed time, so a stepped wall moves no deadline. It follows the wall
+by at most 1 % and does not follow steps over 5 s: those are reported.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from bridge.core.events import Millis
+
+MAX_SLEW: Final = 0.01
+MAX_FOLLOWED_MS: Final = 5_000
+
+log = structlog.get_logger()
+
+
+def wall_ms() -> Millis:
+    return time.time_ns() // 1_000_000
+
+
+class FloorClock:
+    """Floor time in ms since the epoch; never goes back, also across restarts.
+
+    `not_before` is the last journalled time: with a wall behind it (a wrong clock, or a faster simulation before),
+    floor time starts there and `held` is set. With a `scale` other than 1 time runs that much faster, and free.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: float = 1.0,
+        not_before: Millis = 0,
+        wall: Callable[[], Millis] = wall_ms,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        start = wall()
+        self.scale = scale
+        self.held = start < not_before
+        self._wall = wall
+        self._monotonic = monotonic
+        self._now = float(max(start, not_before))
+        self._last = monotonic()
+        self._step_reported = False
+        if self.held and scale == 1.0:
+            log.warning("clock_behind_journal", wall=start, journal=not_before, held_ms=not_before - start)
+
+    def now(self) -> Millis:
+        """Return floor time in ms."""
+        monotonic = self._monotonic()
+        elapsed = (monotonic - self._last) * 1_000
+        self._last = monotonic
+        self._now += elapsed * self.scale
+        if self.scale == 1.0:
+            self._now += self._slew(elapsed)
+        return int(self._now)
+
+    def real(self) -> Millis:
+        """Return the wall's time in ms, for what other machines date: tokens and their expiry."""
+        return self._wall()
+
+    def seconds_until(self, at: Millis) -> float:
+        """Return how many real seconds remain until a floor time, 0 when it has passed."""
+        return max(0.0, (at - self.now()) / 1_000 / self.scale)
+
+    def _slew(self, elapsed: float) -> float:
+        drift = self._wall() - self._now
+        if abs(drift) > MAX_FOLLOWED_MS:
+            if not self._step_reported:
+                log.warning("clock_stepped", drift_ms=round(drift))
+            self._step_reported = True
+            return 0.0
+        self._step_reported = False
+        return max(-MAX_SLEW * elapsed, min(MAX_SLEW * elapsed, drift))

@@ -1,0 +1,92 @@
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.adapters.clock import MAX_FOLLOWED_MS, MAX_SLEW, FloorClock
+
+START = 1_700_000_000_000
+
+
+@dataclass
+class World:
+    """A wall and a monotonic clock that move only when told."""
+
+    wall_ms: int = START
+    seconds: float = 100.0
+    clock: FloorClock = field(init=False)
+
+    def start(self, *, scale: float = 1.0, not_before: int = 0) -> FloorClock:
+        self.clock = FloorClock(
+            scale=scale, not_before=not_before, wall=lambda: self.wall_ms, monotonic=lambda: self.seconds
+        )
+        return self.clock
+
+    def pass_seconds(self, seconds: float, *, wall_error_ms: int = 0) -> None:
+        self.seconds += seconds
+        self.wall_ms += int(seconds * 1_000) + wall_error_ms
+
+
+def test_runs_with_the_wall() -> None:
+    world = World()
+    clock = world.start()
+    world.pass_seconds(12.5)
+    assert clock.now() == START + 12_500
+
+
+def test_a_step_of_the_wall_is_not_followed() -> None:
+    world = World()
+    clock = world.start()
+    world.pass_seconds(1, wall_error_ms=-30 * 86_400_000)
+    assert clock.now() == START + 1_000
+    world.pass_seconds(1)
+    assert clock.now() == START + 2_000
+
+
+def test_a_small_drift_is_slewed_by_one_percent_at_most() -> None:
+    world = World()
+    clock = world.start()
+    world.pass_seconds(10, wall_error_ms=2_000)
+    assert clock.now() == START + 10_100
+    for _ in range(30):
+        world.pass_seconds(10)
+        clock.now()
+    assert clock.now() == world.wall_ms
+
+
+def test_starts_at_the_journal_when_the_wall_is_behind_it() -> None:
+    world = World()
+    clock = world.start(not_before=START + 3_600_000)
+    assert clock.held
+    assert clock.now() == START + 3_600_000
+    world.pass_seconds(2)
+    assert clock.now() == START + 3_602_000
+
+
+def test_scaled_time_is_fast_and_free_of_the_wall() -> None:
+    world = World()
+    clock = world.start(scale=60)
+    world.pass_seconds(1, wall_error_ms=400)
+    assert clock.now() == START + 60_000
+    assert clock.seconds_until(START + 120_000) == 1.0
+    assert clock.seconds_until(START) == 0.0
+
+
+def test_real_time_is_the_wall_whatever_the_scale() -> None:
+    world = World()
+    clock = world.start(scale=60)
+    world.pass_seconds(5)
+    assert clock.real() == START + 5_000
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.integers(-20_000, 20_000)), max_size=30))
+def test_never_goes_back_and_never_slews_more_than_allowed(steps: list[tuple[float, int]]) -> None:
+    world = World()
+    clock = world.start()
+    before = clock.now()
+    for seconds, error in steps:
+        world.pass_seconds(seconds, wall_error_ms=error)
+        now = clock.now()
+        assert abs(now - before - seconds * 1_000) <= seconds * 1_000 * MAX_SLEW + 1
+        before = now
+    assert MAX_FOLLOWED_MS == 5_000

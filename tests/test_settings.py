@@ -1,0 +1,94 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from bridge import settings
+from bridge.settings import Settings, SettingsError
+
+SECRET = "0123456789abcdef0123456789abcdef"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
+
+
+def names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += names(kind, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "floor.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    documented = re.findall(r"^\| `([a-z_.0-9]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    assert documented == names(Settings)
+
+
+def test_documented_defaults_are_true() -> None:
+    """The second column of the table is the default, as TOML or «-» where there is none."""
+    rows = dict(re.findall(r"^\| `([a-z_.0-9]+)` \| ([^|]+) \|", DOCUMENT.read_text(), re.MULTILINE))
+    defaults = Settings.model_validate({"token": {"secret": SECRET}})
+    for name, said in rows.items():
+        value: object = defaults
+        for part in name.split("."):
+            value = getattr(value, part)
+        if name == "token.secret":
+            continue
+        text = "-" if value is None or value == () else str(value).lower() if isinstance(value, bool) else str(value)
+        assert said.strip().strip("`") == text, name
+
+
+def test_environment_goes_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n[broker]\nport = 1884\n[web]\nport = 9000\n')
+    read = settings.load(
+        path, {"FLOOR_WEB__PORT": "9001", "FLOOR_WEB__ALLOWED_ORIGINS": "http://a,http://b", "OTHER": "1"}
+    )
+    assert (read.broker.port, read.web.port) == (1884, 9001)
+    assert read.web.allowed_origins == ("http://a", "http://b")
+
+
+def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
+    path = write(tmp_path, f'plant_file = "p.toml"\n[token]\nsecret = "{SECRET}"\n[journal]\npath = "j.db"\n')
+    read = settings.load(path, {})
+    assert (read.plant_file, read.journal.path) == (tmp_path / "p.toml", tmp_path / "j.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "token"),
+        ('[token]\nsecret = "short"', "at least 32 bytes"),
+        ('[token]\nalgorithm = "RS256"', "RS256 needs public_key_file"),
+        ('[token]\nalgorithm = "none"', "token.algorithm"),
+        (f'[token]\nsecret = "{SECRET}"\n[broker]\nprot = 1', "broker.prot"),
+        (f'[token]\nsecret = "{SECRET}"\n[web]\nport = 0', "web.port"),
+        (f'root = "floor/#"\n[token]\nsecret = "{SECRET}"', "root"),
+        ("[token", "floor.toml"),
+    ],
+)
+def test_an_error_names_file_and_setting(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.load(write(tmp_path, text), {})
+    assert said in str(caught.value)
+    assert "floor.toml" in str(caught.value)
+
+
+def test_an_unknown_environment_setting_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n')
+    with pytest.raises(SettingsError, match=r"web\.prot"):
+        settings.load(path, {"FLOOR_WEB__PROT": "9001"})
+
+
+def test_secrets_are_not_shown() -> None:
+    read = Settings.model_validate({"token": {"secret": SECRET}, "broker": {"password": "hunter2hunter2"}})
+    assert SECRET not in repr(read)
+    assert "hunter2" not in repr(read)

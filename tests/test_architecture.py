@@ -1,0 +1,67 @@
+"""The arrows of DESIGN's «Rooms», and the habits a reader relies on, held by a test."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "bridge").rglob("*.py"))
+SIMULATOR = sorted((ROOT / "device_sim").rglob("*.py"))
+MAX_LINES = 300
+
+CORE_MAY_IMPORT = {
+    "abc", "bisect", "collections", "contextlib", "csv", "dataclasses", "datetime", "decimal", "enum", "fractions",
+    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string", "tomllib",
+    "types", "typing", "unicodedata", "zoneinfo",
+    "msgspec", "pydantic",  # the model libraries
+}  # fmt: skip
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "bridge.adapters")
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [each for each in MODULES if "core" in each.parts], ids=name)
+def test_core_is_pure(path: Path) -> None:
+    for module in imports(path):
+        top = module.split(".")[0]
+        assert module.startswith("bridge.core") or top in CORE_MAY_IMPORT, f"{name(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", [each for each in MODULES if "adapters" in each.parts], ids=name)
+def test_adapters_know_the_core_and_their_own_concern_only(path: Path) -> None:
+    concern = path.stem.split("_")[0]
+    for module in imports(path):
+        if module.startswith("bridge.adapters."):
+            other = module.split(".")[2]
+            assert other.split("_")[0] == concern, f"{name(path)} imports {module}"
+        assert not module.startswith(("bridge.app", "bridge.cli", "bridge.pipeline")), f"{name(path)} imports {module}"
+
+
+@pytest.mark.parametrize("room", ["pipeline.py", "publisher.py", "front.py"])
+def test_rooms_do_not_know_the_adapters(room: str) -> None:
+    for module in imports(ROOT / "bridge" / room):
+        assert not module.startswith(("bridge.adapters", "bridge.app")), f"{room} imports {module}"
+
+
+@pytest.mark.parametrize("path", SIMULATOR, ids=name)
+def test_the_simulator_meets_the_bridge_only_in_the_contract(path: Path) -> None:
+    assert not [module for module in imports(path) if module.split(".")[0] == "bridge"]
+
+
+@pytest.mark.parametrize("path", MODULES + SIMULATOR, ids=name)
+def test_files_stay_small(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+    assert lines <= MAX_LINES, f"{name(path)} has {lines} lines: split it by what it is about"

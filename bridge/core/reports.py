@@ -18,7 +18,7 @@ Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Text = Annotated[str, Meta(max_length=500)]  # a description or note: bounds what one press can store
 Word = Annotated[str, Meta(min_length=1, max_length=64)]  # a state, reason or fault code
 Number = float
-Counter = Annotated[int, Meta(ge=-(2**63), lt=2**64)]
+Counter = int  # -2**63 to 2**64-1: bounded where JSON is parsed, since msgspec states no bound beyond 64 signed bits
 SourceQuality = Literal["good", "uncertain", "bad"]
 
 
@@ -27,7 +27,7 @@ class Common(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ts: int | float | Annotated[str, Meta(max_length=40)] | None = None
     boot_id: Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0)] | None = None
-    seq: Annotated[int, Meta(ge=0, lt=2**64)] | None = None
+    seq: Annotated[int, Meta(ge=0)] | None = None
     source_quality: SourceQuality = "good"
     historical: bool = False
     operator: Word | None = None
@@ -65,7 +65,7 @@ class CountsReport(Common, frozen=True, kw_only=True):
     total: Counter | None = None
     good: Counter | None = None
     reject: Counter | None = None
-    modulus: Annotated[int, Meta(ge=2, le=2**64)] | None = None
+    modulus: Annotated[int, Meta(ge=2)] | None = None
 
 
 class MeasurementReport(Common, frozen=True, kw_only=True):

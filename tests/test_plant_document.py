@@ -1,0 +1,41 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from bridge.core import plant, shifts
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "plant.md").read_text()
+SECTIONS = dict(re.findall(r"^## `(\w+)`.*?\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
+MODELS: dict[str, type[BaseModel]] = {
+    "plant": plant.Plant,
+    "area": plant.Area,
+    "line": plant.Line,
+    "equipment": plant.Equipment,
+    "counters": plant.CounterRule,
+    "fault": plant.Fault,
+    "limit": plant.Limit,
+    "product": plant.Product,
+    "shift": shifts.Shift,
+    "reason": plant.Reason,
+    "ladder": plant.Rung,
+    "rules": plant.Rules,
+}
+
+
+def test_every_table_of_the_plant_file_has_its_section() -> None:
+    assert list(SECTIONS) == list(MODELS)
+
+
+@pytest.mark.parametrize("section", MODELS)
+def test_every_field_is_documented_with_its_default(section: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", SECTIONS[section], re.MULTILINE)
+    fields = MODELS[section].model_fields
+    assert [name for name, _ in rows] == list(fields)
+    for name, said in rows:
+        field = fields[name]
+        assert (said.strip() == "-") == field.is_required(), name
+        if isinstance(field.default, (bool, int, float)) or said.startswith("`"):
+            text = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+            assert said.strip() == f"`{text}`", name

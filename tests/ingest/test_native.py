@@ -1,0 +1,322 @@
+"""A message becomes a report, or goes to quarantine under one of a bounded set of reasons; it never raises."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from bridge.core.events import Place
+from bridge.core.reports import (
+    BODY_OF,
+    COMMAND_KINDS,
+    AndonReport,
+    CountsReport,
+    DeathReport,
+    Disposition,
+    Effect,
+    Report,
+    StateReport,
+)
+from bridge.ingest import native
+from bridge.ingest.native import decode
+
+HERE = "plant1/packing/L1/BAGGER-1"
+USER = {"id": "anna", "name": "Anna", "roles": ["operator"]}
+MINIMAL: dict[str, dict[str, Any]] = {
+    "state": {"state": "running"},
+    "counts": {"total": 1},
+    "measurement": {"parameter": "weight", "value": 1, "unit": "g"},
+    "inspection": {"inspected": 10, "defects": 0},
+    "andon": {"action": "raise", "andon_type": "material"},
+    "job": {"action": "start", "job_id": "J1"},
+    "changeover": {"action": "start", "to_product": "P2"},
+    "downtime": {"action": "confirm", "downtime_id": "L1.down.1"},
+    "quality": {"action": "clear", "alert_id": "L1.alert.1"},
+    "birth": {},
+    "death": {},
+}
+
+
+def decoded(topic: str, payload: object) -> Report | Disposition:
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return decode(topic, raw, received_at=1_000, cause="input:7", retained=False)
+
+
+def report(kind: str, payload: object) -> Report:
+    result = decoded(f"report/{HERE}/{kind}", payload)
+    assert isinstance(result, Report), result
+    return result
+
+
+def command(kind: str, **payload: Any) -> Report | Disposition:
+    return decoded(f"command/{HERE}/{kind}", {"id": "c1", "user": USER, **payload})
+
+
+def reason(result: Report | Disposition) -> str | None:
+    assert isinstance(result, Disposition), result
+    assert result.effect is Effect.QUARANTINED
+    return result.reason
+
+
+def why(kind: str, payload: object) -> str | None:
+    return reason(decoded(f"report/{HERE}/{kind}", payload))
+
+
+def test_every_kind_has_a_minimal_payload_here() -> None:
+    assert MINIMAL.keys() == BODY_OF.keys()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BODY_OF if kind != "quality"])
+def test_each_kind_is_decoded_from_its_least_payload(kind: str) -> None:
+    result = report(kind, MINIMAL[kind])
+    assert type(result.body) is BODY_OF[kind]
+    assert result == Report(
+        place=Place("plant1", "packing", "L1", "BAGGER-1"), body=result.body, received_at=1_000, cause="input:7"
+    )
+
+
+def test_a_report_carries_all_that_it_said() -> None:
+    result = report("counts", {"total": 65_530, "good": 65_000, "modulus": 65_536, "ts": 1.5e9, "boot_id": 3, "seq": 9})
+    assert result.body == CountsReport(total=65_530, good=65_000, modulus=65_536, ts=1.5e9, boot_id=3, seq=9)
+
+
+def test_a_retained_message_is_marked() -> None:
+    result = decode(f"report/{HERE}/birth", b"{}", received_at=1, cause="input:1", retained=True)
+    assert isinstance(result, Report)
+    assert result.retained
+
+
+def test_the_whole_line_is_a_place_without_equipment() -> None:
+    result = decoded("report/plant1/packing/L1/_/job", MINIMAL["job"])
+    assert isinstance(result, Report)
+    assert result.place == Place("plant1", "packing", "L1")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "report",
+        f"report/{HERE}",
+        f"report/{HERE}/state/more",
+        f"event/{HERE}/state",
+        f"Report/{HERE}/state",
+        f"/report/{HERE}/state",
+        "report/plant1/packing/L1//state",
+        "report/_/packing/L1/B/state",
+        "report/plant1/packing/L1/../state",
+        "report/plant1/pack ing/L1/B/state",
+        "report/plant1/packing/L1/B+/state",
+        "report/plant1/packing/L1/B\n/state",
+        "report/plant1/packing/L1/\ud800/state",
+        f"report/plant1/packing/L1/{'B' * 65}/state",
+        "report/plant1/packing/L\uff11/B/state",  # a full-width digit
+        "/".join(["report"] * 60_000),
+    ],
+)
+def test_a_topic_of_another_shape_is_quarantined(topic: str) -> None:
+    assert reason(decoded(topic, MINIMAL["state"])) == "bad_topic"
+
+
+@pytest.mark.parametrize("kind", ["State", "states", "", "state ", "__class__", "event"])
+def test_an_unknown_kind_is_quarantined(kind: str) -> None:
+    assert why(kind, {}) == "unknown_kind"
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b"", "empty"),
+        (b" " * 65_537, "too_large"),
+        (b'{"state":"\xff"}', "not_utf8"),
+        (b"state=running", "not_json"),
+        (b'{"speed":' * 200_000, "too_large"),
+        (b'{"speed":' * 6_000, "too_deep"),
+        (b'{"state":"running","state":"stopped"}', "duplicate_key"),
+        (b'{"state":"running","speed":NaN}', "not_finite"),
+        (b'{"state":"running","speed":Infinity}', "not_finite"),
+        (b'{"state":"running","speed":1e400}', "number_out_of_range"),
+        (b'{"state":"running","seq":18446744073709551616}', "number_out_of_range"),
+        (b'{"state":"running","seq":' + b"9" * 5_000 + b"}", "number_out_of_range"),
+        (b'{"state":"\\ud800"}', "lone_surrogate"),
+        (b'{"state":"run\\u0000ning"}', "control_character"),
+        (b'{"state":"running","anything":"\\u0000"}', "control_character"),
+        (b'{"state":"running\\r\\nlevel=critical"}', "control_character"),
+        (b'{"state":"running","operator":"Eve\\nINFO all well"}', "control_character"),
+        (b'{"state":"running","speed":"NaN"}', "wrong_type:speed"),
+        (b'{"state":"running","speed":"12"}', "wrong_type:speed"),
+        (b'{"state":"running","speed":true}', "wrong_type:speed"),
+        (b'{"state":true}', "wrong_type:state"),
+        (b'{"state":""}', "out_of_range:state"),
+        (b'{"state":"running","seq":-1}', "out_of_range:seq"),
+        (b'{"state":"running","product":"a/b"}', "bad_format:product"),
+        (b'{"state":"running","product":"P1\\n"}', "bad_format:product"),
+        (b'{"state":"running","historical":1}', "wrong_type:historical"),
+        (b'{"state":"running","source_quality":"fine"}', "not_allowed:source_quality"),
+        (b'{"state":"running","source_quality":", got ` - at `$.x"}', "not_allowed:source_quality"),
+        (b'{"packml":{"dialect":"tr88"}}', "missing_field:packml.state"),
+        (b'{"packml":{"dialect":"mine","state":1}}', "not_allowed:packml.dialect"),
+        (b'{"packml":{"dialect":"tmc","state":1.5}}', "wrong_type:packml.state"),
+        (b'{"state":"running","fault_bits":[1,256]}', "out_of_range:fault_bits"),
+        (b'{"state":"running","fault_bits":"no hex"}', "bad_format:fault_bits"),
+        (b'{"state":"running","fault_codes":["E1",5]}', "wrong_type:fault_codes"),
+        (b"[]", "not_an_object"),
+        (b'"running"', "not_an_object"),
+        (b"null", "not_an_object"),
+        (b"{}", "needs_state_or_packml"),
+        (b'{"state":"running","packml":{"dialect":"tr88","state":6}}', "needs_state_or_packml"),
+    ],
+)
+def test_each_bad_payload_has_its_reason(payload: bytes, expected: str) -> None:
+    assert why("state", payload) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "expected"),
+    [
+        ("counts", {}, "needs_a_counter"),
+        ("counts", {"modulus": 65_536}, "needs_a_counter"),
+        ("counts", {"total": "12"}, "wrong_type:total"),
+        ("counts", {"total": True}, "wrong_type:total"),
+        ("counts", {"total": 1.5}, "wrong_type:total"),
+        ("counts", {"good": 1, "modulus": 1}, "out_of_range:modulus"),
+        ("measurement", {"parameter": "weight", "unit": "g"}, "missing_field:value"),
+        ("measurement", {"parameter": "weight", "unit": "g", "value": None}, "wrong_type:value"),
+        ("inspection", {"inspected": 10}, "missing_field:defects"),
+        ("inspection", {"inspected": -1, "defects": 0}, "out_of_range:inspected"),
+        ("andon", {"andon_type": "material"}, "needs_action_or_input"),
+        ("andon", {"andon_type": "material", "action": "raise", "input": True}, "needs_action_or_input"),
+        ("andon", {"action": "acknowledge"}, "missing_field:andon_type"),
+        ("andon", {"input": True}, "missing_field:andon_type"),
+        ("andon", {"action": "raise", "call_id": "L1.call.1"}, "missing_field:andon_type"),
+        ("andon", {"action": "shout", "andon_type": "material"}, "not_allowed:action"),
+        ("andon", {"action": "escalate", "andon_type": "material"}, "command_only:action"),
+        ("andon", {**MINIMAL["andon"], "description": "x" * 501}, "out_of_range:description"),
+        ("job", {"action": "start"}, "missing_field:job_id"),
+        ("job", {"action": "assign", "job_id": "J1", "target_quantity": 0}, "out_of_range:target_quantity"),
+        ("quality", MINIMAL["quality"], "command_only"),
+    ],
+)
+def test_rules_of_a_kind_are_held(kind: str, payload: dict[str, Any], expected: str) -> None:
+    assert why(kind, payload) == expected
+
+
+def test_a_call_is_named_by_its_type_or_its_id() -> None:
+    assert report("andon", {"action": "resolve", "call_id": "L1.call.1"}).body == AndonReport(
+        action="resolve", call_id="L1.call.1"
+    )
+    assert report("andon", {"input": False, "andon_type": "stop"}).body == AndonReport(input=False, andon_type="stop")
+
+
+def test_a_description_may_have_lines() -> None:
+    body = report("andon", {**MINIMAL["andon"], "description": "film torn\nagain"}).body
+    assert isinstance(body, AndonReport)
+    assert body.description == "film torn\nagain"
+
+
+@pytest.mark.parametrize("bits", ["00ff", "0xFF00000000000000", [0, 63]])
+def test_fault_bits_come_as_hex_or_as_numbers(bits: object) -> None:
+    assert report("state", {"state": "fault", "fault_bits": bits}).body == StateReport(state="fault", fault_bits=bits)  # type: ignore[arg-type]
+
+
+def test_unknown_fields_are_ignored_and_counted() -> None:
+    result = report("state", {"packml": {"dialect": "tr88", "state": 6, "rung": 1}, "colour": "red", "x": {"y": 1}})
+    assert result.unknown_fields == 3
+    assert report("state", {"state": "running", "line": "L1", "id": 1, "user": {}}).unknown_fields == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "true_claim"),
+    [
+        ("site", "plant1"), ("site_id", "plant1"),
+        ("area", "packing"), ("area_id", "packing"),
+        ("line", "L1"), ("line_id", "L1"),
+        ("equipment", "BAGGER-1"), ("equipment_id", "BAGGER-1"), ("equipment_code", "BAGGER-1"),
+        ("device", "BAGGER-1"), ("device_id", "BAGGER-1"), ("station", "BAGGER-1"), ("station_id", "BAGGER-1"),
+    ],
+)  # fmt: skip
+def test_a_payload_may_agree_with_its_topic_and_not_contradict_it(field: str, true_claim: str) -> None:
+    assert report("state", {"state": "running", field: true_claim}).unknown_fields == 0
+    assert report("state", {"state": "running", field: None}).unknown_fields == 0
+    wrong: list[Any] = ["L2", true_claim.swapcase(), "", 1, True, [true_claim], {}]
+    for claim in wrong:
+        assert why("state", {"state": "running", field: claim}) == "identity_mismatch"
+
+
+def test_a_line_level_topic_speaks_for_no_equipment() -> None:
+    payload = {"state": "running", "equipment_code": "BAGGER-1"}
+    assert reason(decoded("report/plant1/packing/L1/_/state", payload)) == "identity_mismatch"
+
+
+def test_no_claim_is_also_a_field_of_a_kind() -> None:
+    fields = {field for body in BODY_OF.values() for field in body.__struct_fields__}
+    assert not fields & native._CLAIMS.keys()
+
+
+def test_an_operator_in_a_report_stays_a_claim() -> None:
+    result = report("andon", {**MINIMAL["andon"], "operator": "anna", "user": USER, "id": "c1"})
+    assert result.actor is None
+    assert result.command_id is None
+    assert result.body.operator == "anna"
+
+
+@pytest.mark.parametrize("kind", COMMAND_KINDS)
+def test_a_command_has_its_actor_and_its_id(kind: str) -> None:
+    result = command(kind, **MINIMAL[kind])
+    assert isinstance(result, Report)
+    assert result.actor is not None
+    assert (result.actor.id, result.actor.name, result.actor.roles) == ("anna", "Anna", ("operator",))
+    assert result.command_id == "c1"
+    assert result.unknown_fields == 0
+
+
+@pytest.mark.parametrize("kind", sorted(BODY_OF.keys() - set(COMMAND_KINDS)))
+def test_what_only_a_device_can_know_is_no_command(kind: str) -> None:
+    assert reason(command(kind, **MINIMAL[kind])) == "report_only"
+
+
+def test_a_user_escalates_and_a_wire_has_a_level() -> None:
+    assert isinstance(command("andon", action="escalate", call_id="L1.call.1"), Report)
+    assert reason(command("andon", input=True, andon_type="stop")) == "report_only:input"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"id": None}, "wrong_type:id"),
+        ({"id": ""}, "out_of_range:id"),
+        ({"id": "x" * 65}, "out_of_range:id"),
+        ({"id": "c1\n"}, "control_character"),
+        ({"user": None}, "wrong_type:user"),
+        ({"user": "anna"}, "wrong_type:user"),
+        ({"user": {"roles": []}}, "missing_field:user.id"),
+        ({"user": {"id": "anna"}}, "missing_field:user.roles"),
+        ({"user": {"id": "anna", "roles": "admin"}}, "wrong_type:user.roles"),
+        ({"user": {"id": "anna", "roles": [1]}}, "wrong_type:user.roles"),
+        ({"user": {"id": "anna", "roles": ["r"] * 51}}, "out_of_range:user.roles"),
+        ({"user": {"id": "anna\r\nadmin", "roles": []}}, "control_character"),
+    ],
+)
+def test_a_command_of_nobody_is_quarantined(change: dict[str, Any], expected: str) -> None:
+    assert reason(command("andon", **{**MINIMAL["andon"], **change})) == expected
+
+
+def test_a_command_without_id_or_user_is_quarantined() -> None:
+    assert reason(decoded(f"command/{HERE}/andon", MINIMAL["andon"])) == "missing_field:id"
+    assert reason(decoded(f"command/{HERE}/andon", {**MINIMAL["andon"], "id": "c1"})) == "missing_field:user"
+
+
+def test_the_size_limit_can_be_set() -> None:
+    payload = json.dumps(MINIMAL["state"]).encode()
+    result = decode(f"report/{HERE}/state", payload, received_at=1, cause="", retained=False, max_bytes=8)
+    assert reason(result) == "too_large"
+
+
+def test_a_will_of_the_least_kind_is_a_death() -> None:
+    assert report("death", b'{"boot_id":"a1"}').body == DeathReport(boot_id="a1")
+
+
+def test_no_reason_repeats_what_the_sender_wrote() -> None:
+    for payload in ({"state": "running", "source_quality": "SECRET"}, {"state": "running", "product": "SEC RET"}):
+        assert re.fullmatch(r"[a-z_]+:[a-z_.]+", why("state", payload) or "")

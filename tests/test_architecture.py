@@ -15,7 +15,7 @@ CORE_MAY_IMPORT = {
     "abc", "bisect", "collections", "contextlib", "csv", "dataclasses", "datetime", "decimal", "enum", "fractions",
     "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string", "tomllib",
     "types", "typing", "unicodedata", "zoneinfo",
-    "msgspec", "pydantic",  # the model libraries
+    "msgspec", "pydantic", "typing_extensions",  # the model libraries, and typing of later Pythons
 }  # fmt: skip
 
 

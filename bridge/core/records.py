@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.core.events import LATEST_WINS, Event, EventType, Millis, Priority, Standing, StateKey, encode, event_id
-from bridge.core.reports import Disposition
+from bridge.core.reports import BODY_OF, Disposition
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,14 @@ class CommandRecord:
     at: Millis
 
 
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """By what a resend of the same content is known (DESIGN, Duplicates): a digest of topic and payload."""
+
+    digest: bytes
+    dated: bool  # the payload has a ts, so the same bytes are the same report; else only a redelivery can be
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """One input and all that it did; the unit the pipeline commits."""
@@ -88,15 +96,32 @@ class Applied:
     disposition: Disposition
     events: tuple[Committed, ...] = ()
     command: CommandRecord | None = None
-    resent: bytes | None = None  # digest by which a resend of the same content is known (DESIGN, Duplicates)
+    resend: Resend | None = None
+    reached_core: bool = True  # False: decided before the core, which a replay therefore leaves alone
+
+
+def count_key(entry: Applied) -> tuple[str, str, str]:
+    """Return the (kind, effect, reason) an input is counted by; the kinds are ours, never the sender's text."""
+    levels = entry.input.topic.split("/")
+    kind = levels[-1] if levels[-1] in BODY_OF else "other"
+    if levels[0] == "command":
+        kind = f"command/{kind}"
+    disposition = entry.disposition
+    return (kind if entry.input.topic else "tick", disposition.effect.value, disposition.reason or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one transaction commits. `checkpoints`: line id -> state after the batch's last input."""
+    """What one transaction commits. `checkpoints`: line id -> state after the batch's last input.
+
+    `settled`: the broker is known to have taken the acknowledgements of inputs up to this number (None: as before).
+    `suspect`: digest of a message at which the core crashed; it will not be applied a second time.
+    """
 
     entries: Sequence[Applied]
     checkpoints: Mapping[str, bytes] = field(default_factory=dict)
+    settled: int | None = None
+    suspect: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +141,26 @@ class Snapshot:
     events: tuple[Committed, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KnownResends:
+    """What of the past tells a resend from news: the window's digests by input number, oldest first."""
+
+    resends: tuple[tuple[int, Resend], ...]
+    settled: int
+
+
+class JournalError(Exception):
+    """The journal can't do what was asked. The disk's, the file's or the operator's fault, never the sender's."""
+
+
+class CommitFailed(JournalError):
+    """Nothing of the batch was committed; the same batch may be tried again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"commit failed: {reason}")
+        self.reason = reason
+
+
 class Journal(Protocol):
     """A durable log of one stream. Every method blocks; adapters run them off the loop. One writer, many readers."""
 
@@ -123,7 +168,7 @@ class Journal(Protocol):
     epoch: str
 
     def commit(self, batch: Batch) -> None:
-        """Make the batch durable, fsync included, or raise and change nothing."""
+        """Make the batch durable, fsync included, or raise `CommitFailed` and change nothing."""
 
     def position(self) -> Position:
         """Return the last committed position."""
@@ -144,7 +189,16 @@ class Journal(Protocol):
         """Return the newest checkpoint of every line."""
 
     def inputs_after(self, number: int, *, limit: int) -> Sequence[Applied]:
-        """Return inputs with greater numbers and what they did (`command` and `resent` left out), in order."""
+        """Return inputs with greater numbers and what they did (`command` and `resend` left out), in order.
+
+        A quarantined input's payload is empty once newer ones have crowded it out of the quarantine.
+        """
+
+    def known_resends(self) -> KnownResends:
+        """Return the digests by which resent messages are known, of a bounded window of inputs."""
+
+    def suspects(self) -> frozenset[bytes]:
+        """Return the digests of messages at which the core crashed before."""
 
     def command(self, user: str, command_id: str) -> CommandRecord | None:
         """Return what became of a user's command, None when it is unknown or older than 24 h."""

@@ -1,0 +1,174 @@
+"""What waits for one dashboard: a lossless queue, the latest per state key of the other types, and the ledger of both.
+
+Promise P3: loss policy belongs to the event type. A slow dashboard costs a bounded amount of memory and never an alarm.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import merge
+from operator import attrgetter
+
+from bridge.core.events import EventType, StateKey
+from bridge.core.records import Committed
+
+_BY_OFFSET = attrgetter("offset")
+Tally = Counter[EventType]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What became of every event that matched, by type: matched = the sum of the others, at all times."""
+
+    matched: Tally = field(default_factory=Counter)
+    sent: Tally = field(default_factory=Counter)
+    conflated: Tally = field(default_factory=Counter)  # a later one of its state key took its place
+    revoked: Tally = field(default_factory=Counter)  # waiting when the right to it, or the wish for it, ended
+    abandoned: Tally = field(default_factory=Counter)  # waiting when the connection ended
+    pulled: Tally = field(default_factory=Counter)  # left to the journal; matched anew when read from there
+    pending: Tally = field(default_factory=Counter)
+
+    def add(self, other: "Ledger") -> None:
+        for mine, theirs in zip(self.columns(), other.columns(), strict=True):
+            mine.update(theirs)
+
+    def balanced(self) -> bool:
+        """Whether the books add up, for every type."""
+        out = Counter[EventType]()
+        for column in self.columns()[1:]:
+            out.update(column)
+        return +out == +self.matched
+
+    def as_data(self) -> Mapping[str, Mapping[str, int]]:
+        """The columns by name, without zeros."""
+        names = ("matched", "sent", "conflated", "revoked", "abandoned", "pulled", "pending")
+        return {
+            name: {kind.value: count for kind, count in sorted(column.items()) if count}
+            for name, column in zip(names, self.columns(), strict=True)
+        }
+
+    def _columns(self) -> tuple[Tally, ...]:
+        return (
+            self.matched, self.sent, self.conflated, self.revoked, self.abandoned, self.pulled, self.pending,
+        )  # fmt: skip
+
+
+class Outbox:
+    """Keeps events for one dashboard until they are sent; offered in ascending order, taken in ascending order.
+
+    `max_events` bounds the lossless backlog and `max_bytes` all bodies: what one dashboard that stops reading can cost.
+    """
+
+    __slots__ = ("_bytes", "_flying", "_latest", "_lossless", "_max_bytes", "_max_events", "ledger")
+
+    def __init__(self, *, max_events: int, max_bytes: int) -> None:
+        self.ledger = Ledger()
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._lossless: deque[Committed] = deque()
+        self._latest: dict[StateKey, Committed] = {}  # ascending: a key that gets a later event moves to the end
+        self._flying: list[Committed] = []
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        """How many events wait, those being sent not counted."""
+        return len(self._lossless) + len(self._latest)
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a lossless event waits: those never wait for company."""
+        return bool(self._lossless)
+
+    @property
+    def over(self) -> bool:
+        return len(self._lossless) > self._max_events or self._bytes > self._max_bytes
+
+    def first(self) -> int | None:
+        """The smallest offset that waits, None when nothing does: below it all has been sent or conflated."""
+        heads = [next(iter(self._latest.values())).offset] if self._latest else []
+        if self._lossless:
+            heads.append(self._lossless[0].offset)
+        return min(heads, default=None)
+
+    def offer(self, event: Committed) -> None:
+        """Keep one matching event; its offset is above all that wait. Check `over` afterwards."""
+        self.ledger.matched[event.type] += 1
+        self.ledger.pending[event.type] += 1
+        self._bytes += len(event.body)
+        if event.lossless:
+            self._lossless.append(event)
+            return
+        former = self._latest.pop(event.state_key, None)
+        if former is not None:
+            self._drop(former, self.ledger.conflated)
+        self._latest[event.state_key] = event
+
+    def take(
+        self, *, max_events: int, max_bytes: int, up_to: int | None = None, lossless_only: bool = False
+    ) -> list[Committed]:
+        """Hand over the first that wait, by offset, at least one if there is one; `sent` tells what became of them."""
+        assert not self._flying, "one flight at a time"
+        size = 0
+        for event in self._in_order(lossless_only=lossless_only):
+            size += len(event.body)
+            full = len(self._flying) == max_events or (self._flying and size > max_bytes)
+            if full or (up_to is not None and event.offset > up_to):
+                break
+            self._flying.append(event)
+        for event in self._flying:
+            self._bytes -= len(event.body)
+            if event.lossless:
+                self._lossless.popleft()
+            else:
+                del self._latest[event.state_key]
+        return self._flying
+
+    def sent(self) -> None:
+        """What was taken last has reached the socket."""
+        for event in self._flying:
+            self.ledger.pending[event.type] -= 1
+            self.ledger.sent[event.type] += 1
+        self._flying = []
+
+    def revoke(self, keep: Callable[[Committed], bool]) -> None:
+        """Drop what waits and is not to be kept any more."""
+        waiting = list(self._in_order())
+        self._lossless = deque(event for event in waiting if event.lossless and keep(event))
+        self._latest = {event.state_key: event for event in waiting if not event.lossless and keep(event)}
+        kept = {event.offset for event in (*self._lossless, *self._latest.values())}
+        for event in waiting:
+            if event.offset not in kept:
+                self._drop(event, self.ledger.revoked)
+
+    def pull(self) -> int | None:
+        """Leave all that waits to the journal; returns the offset it must be read after, None when nothing waited."""
+        first = self.first()
+        for event in self._in_order():
+            self._drop(event, self.ledger.pulled)
+        self._lossless.clear()
+        self._latest.clear()
+        return None if first is None else first - 1
+
+    def abandon(self) -> None:
+        """Close the books: the connection is over."""
+        for event in (*self._flying, *self._in_order()):
+            self.ledger.pending[event.type] -= 1
+            self.ledger.abandoned[event.type] += 1
+        self._flying = []
+        self._lossless.clear()
+        self._latest.clear()
+        self._bytes = 0
+
+    def _in_order(self, *, lossless_only: bool = False) -> Iterator[Committed]:
+        if lossless_only:
+            return iter(self._lossless)
+        return merge(self._lossless, self._latest.values(), key=_BY_OFFSET)
+
+    def _drop(self, event: Committed, column: Tally) -> None:
+        self._bytes -= len(event.body)
+        self.ledger.pending[event.type] -= 1
+        column[event.type] += 1

@@ -47,7 +47,7 @@ class Ledger:
             for name, column in zip(names, self.columns(), strict=True)
         }
 
-    def _columns(self) -> tuple[Tally, ...]:
+    def columns(self) -> tuple[Tally, ...]:
         return (
             self.matched, self.sent, self.conflated, self.revoked, self.abandoned, self.pulled, self.pending,
         )  # fmt: skip

@@ -155,7 +155,7 @@ class Escalation(Struct, frozen=True, omit_defaults=True, kw_only=True):
     level: Annotated[int, Meta(ge=0)]
     previous_level: Annotated[int, Meta(ge=0)]
     status: EscalationStatus
-    cause: EscalationCause
+    cause: EscalationCause | None  # null at level 0, which nothing caused but the call itself
     recipients: list[str]
     deadline: Timestamp | None = None
     minutes_remaining: float | None = None

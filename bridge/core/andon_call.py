@@ -1,0 +1,103 @@
+"""One Andon call: its record, its life as a table, and its event data. Source: DOMAIN, «Andon and escalation».
+
+open -> acknowledged -> resolved | cancelled; resolving or cancelling before anybody acknowledged is legal. Escalation
+is a level beside the status, never a status.
+"""
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from bridge.core.event_data import Andon, AndonType, CallPriority, CallStatus, EscalationCause, Person
+from bridge.core.events import Millis, Standing, maybe_rfc3339, rfc3339
+from bridge.core.reports import Disposition, rejected, suppressed
+
+Deed = Literal["acknowledge", "arrive", "resolve", "cancel", "escalate"]
+"""What can be done to a call that was raised."""
+
+NEXT: Final[dict[tuple[CallStatus, Deed], CallStatus]] = {
+    ("open", "acknowledge"): "acknowledged",
+    ("open", "arrive"): "open",
+    ("open", "resolve"): "resolved",
+    ("open", "cancel"): "cancelled",
+    ("open", "escalate"): "open",
+    ("acknowledged", "arrive"): "acknowledged",
+    ("acknowledged", "resolve"): "resolved",
+    ("acknowledged", "cancel"): "cancelled",
+    ("acknowledged", "escalate"): "acknowledged",
+}
+
+REFUSED: Final[dict[tuple[CallStatus, Deed], Disposition]] = {
+    ("acknowledged", "acknowledge"): suppressed("already_acknowledged"),
+    ("resolved", "acknowledge"): rejected("already_final"),
+    ("resolved", "arrive"): rejected("already_final"),
+    ("resolved", "resolve"): suppressed("already_resolved"),
+    ("resolved", "cancel"): rejected("already_final"),
+    ("resolved", "escalate"): rejected("already_final"),
+    ("cancelled", "acknowledge"): rejected("already_final"),
+    ("cancelled", "arrive"): rejected("already_final"),
+    ("cancelled", "resolve"): rejected("already_final"),
+    ("cancelled", "cancel"): suppressed("already_cancelled"),
+    ("cancelled", "escalate"): rejected("already_final"),
+}
+
+FINAL: Final[frozenset[CallStatus]] = frozenset({"resolved", "cancelled"})
+
+
+class Call(Struct, kw_only=True):
+    """A call that is not final. `passed`: every deadline up to this instant has been dealt with."""
+
+    number: int
+    call_id: str
+    equipment: str | None
+    andon_type: AndonType
+    priority: CallPriority
+    raised_at: Millis
+    passed: Millis
+    auto_generated: bool
+    status: CallStatus = "open"
+    level: int = 0
+    cause: EscalationCause | None = None  # of the latest rise; None while nothing rose
+    repeat: int = 0
+    station_id: str | None = None
+    description: str | None = None
+    raised_by: Person | None = None
+    acknowledged_at: Millis | None = None
+    acknowledged_by: Person | None = None
+    arrived_at: Millis | None = None
+    resolved_at: Millis | None = None
+    resolved_by: Person | None = None
+    resolution_code: str | None = None
+    resolution_notes: str | None = None
+    downtime_id: str | None = None
+
+
+def standing_of(call: Call) -> Standing:
+    return Standing.CLOSED if call.status in FINAL else Standing.CURRENT
+
+
+def andon_data(call: Call) -> Andon:
+    """Return the call as an andon_event tells it."""
+    response = None if call.acknowledged_at is None else (call.acknowledged_at - call.raised_at) / 1000
+    return Andon(
+        call_id=call.call_id,
+        andon_type=call.andon_type,
+        priority=call.priority,
+        status=call.status,
+        raised_at=rfc3339(call.raised_at),
+        escalation_level=call.level,
+        repeat=call.repeat,
+        auto_generated=call.auto_generated,
+        station_id=call.station_id,
+        description=call.description,
+        raised_by=call.raised_by,
+        acknowledged_at=maybe_rfc3339(call.acknowledged_at),
+        acknowledged_by=call.acknowledged_by,
+        arrived_at=maybe_rfc3339(call.arrived_at),
+        resolved_at=maybe_rfc3339(call.resolved_at),
+        resolved_by=call.resolved_by,
+        response_seconds=response,
+        resolution_code=call.resolution_code,
+        resolution_notes=call.resolution_notes,
+        downtime_id=call.downtime_id,
+    )

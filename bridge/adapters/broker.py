@@ -1,0 +1,296 @@
+"""The link to the broker: one durable client that connects, subscribes and heals for as long as it runs."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+from pydantic import SecretStr
+
+from bridge.adapters.broker_connection import Connection
+from bridge.adapters.broker_socket import CLOSE_SECONDS, Identity
+from bridge.core.messages import (
+    BrokerGone,
+    ConnectRefused,
+    LinkStatus,
+    Message,
+    Protocol,
+    Publication,
+    PublishRefused,
+    Refused,
+    Will,
+)
+from bridge.settings import BrokerSettings
+
+FIRST_BACKOFF_SECONDS = 0.2
+SETTLED_SECONDS = 5.0  # a connection that lived this long was a good one: the next backoff starts small again
+UNSUPPORTED_PROTOCOL_VERSION = 0x84
+RECEIVE_MAXIMUM_OVERSHOOT = 4  # Mosquitto 2.0 exceeds the receive maximum about this many times
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How one connection, or the attempt at one, ended."""
+
+    reason: str
+    at_once: bool = False  # the next attempt is a different one, so it need not wait
+    settled: bool = False
+
+
+class BrokerLink:
+    """A client of the broker that owns its connection for as long as `run` runs, and never drops a message itself.
+
+    Everything is to be called on the loop that runs `run`. One consumer receives; any task may publish.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        *,
+        client_id: str,
+        durable: bool,
+        username: str | None = None,
+        password: SecretStr | None = None,
+        subscriptions: Sequence[tuple[str, int]] = (),
+        will: Will | None = None,
+        goodbye: Callable[[], Publication | None] | None = None,
+        on_connected: Callable[[LinkStatus], Awaitable[None]] | None = None,
+        queue_bound: int | None = None,
+    ) -> None:
+        """Describe the client; `run` connects it.
+
+        `subscriptions` are (full topic filter, QoS 0 or 1). `goodbye` is asked for a last publication when `run` is
+        cancelled. `on_connected` runs after every connect, when the subscriptions are granted; it may publish.
+        `queue_bound` limits what waits for `receive`; None: what the broker may send unacknowledged.
+        """
+        if any(qos not in (0, 1) for _, qos in subscriptions):
+            raise ValueError("subscriptions are of QoS 0 or 1: our journal makes exactly-once, not the broker")
+        self._settings = settings
+        self._identity = Identity(
+            client_id=client_id,
+            username=username,
+            password=None if password is None else password.get_secret_value(),
+            durable=durable,
+        )
+        self._subscriptions = list(subscriptions)
+        self._will = will
+        self._goodbye = goodbye
+        self._on_connected = on_connected
+        # stops a flood from filling the memory: when it is full the socket is not read, and the broker queues
+        self._bound = queue_bound or RECEIVE_MAXIMUM_OVERSHOOT * settings.receive_maximum
+        self._queue: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._protocol: Protocol = "3.1.1" if settings.protocol == "3.1.1" else "5"
+        self._connection: Connection | None = None
+        self._generation = 0
+        self._status = LinkStatus(
+            connected=False, since=0.0, protocol=None, session_present=False, generation=0, reason="not started"
+        )
+        self._changed = asyncio.Event()
+        self._log = log.bind(client_id=client_id, host=settings.host, port=settings.port)
+
+    # -- status -----------------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> LinkStatus:
+        return self._status
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for `receive`."""
+        return len(self._queue)
+
+    async def wait_status_change(self, seen: LinkStatus) -> LinkStatus:
+        """Return the status as soon as it is another than the one `seen`."""
+        while self._status is seen:
+            await self._changed.wait()
+        return self._status
+
+    def _set_status(self, status: LinkStatus) -> None:
+        self._status = status
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    async def receive(self, *, most: int) -> list[Message]:
+        """Wait for at least one message; return what is there, at most `most`, in the order of arrival."""
+        while not self._queue:
+            self._arrived.clear()
+            await self._arrived.wait()
+        taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+        if self._connection is not None and len(self._queue) <= self._bound // 2:
+            self._connection.resume()
+        return taken
+
+    def acknowledge(self, messages: Iterable[Message]) -> int:
+        """Tell the broker that these are safe with us; returns how many acknowledgements went out.
+
+        They go out in the order of arrival: one waits for those before it. Receipts of an earlier connection are void,
+        for the broker sends those messages again.
+        """
+        if self._connection is None:
+            return 0
+        return self._connection.acknowledge([message.receipt for message in messages])
+
+    def _deliver(self, message: Message) -> None:
+        self._queue.append(message)
+        self._arrived.set()
+        if len(self._queue) >= self._bound and self._connection is not None:
+            self._connection.pause()
+
+    def _forget_what_comes_again(self, connection: Connection) -> None:
+        """Where the broker kept the session it sends the unacknowledged again; what waits here would be a copy."""
+        if not connection.session_present:
+            return
+        before = len(self._queue)
+        generation = connection.generation
+        kept = [each for each in self._queue if each.qos == 0 or each.receipt.generation == generation]
+        self._queue.clear()
+        self._queue.extend(kept)
+        if len(kept) < before:
+            self._log.info("broker.awaits_redelivery", messages=before - len(kept))
+
+    # -- publishing -------------------------------------------------------------------------------------------------
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
+        """Publish, and return when the broker has it; raises `BrokerGone` or `PublishRefused`.
+
+        After `BrokerGone` the broker may have it or not; nothing is kept to be sent later.
+        """
+        confirmation = await self._live().submit(Publication(topic, payload, retain, qos))
+        await confirmation
+
+    async def publish_many(self, publications: Sequence[Publication]) -> None:
+        """Publish in order, many at a time, and return when the broker has all; raises as `publish`, for the first.
+
+        A `PublishRefused` is raised only after the others were answered; on `BrokerGone` any of them may be missing.
+        """
+        connection = self._live()
+        confirmations: list[asyncio.Future[None]] = []
+        failure: BrokerGone | PublishRefused | None = None
+        try:
+            for publication in publications:
+                confirmations.append(await connection.submit(publication))  # noqa: PERF401 - kept when one raises
+        except (BrokerGone, PublishRefused) as error:
+            failure = error
+        except asyncio.CancelledError:
+            for each in confirmations:
+                each.cancel()
+            raise
+        for outcome in await asyncio.gather(*confirmations, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+        if failure is not None:
+            raise failure
+
+    def _live(self) -> Connection:
+        if self._connection is None or not self._status.connected:
+            raise BrokerGone(self._status.reason or "not connected")
+        return self._connection
+
+    # -- the connection ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled; then say goodbye and disconnect so that the Will stays unsaid."""
+        failures = 0
+        while True:
+            self._generation += 1
+            ending = await self._live_once()
+            self._down(ending.reason)
+            failures = 0 if ending.settled else failures + 1
+            if ending.at_once:
+                continue
+            ceiling = min(self._settings.max_backoff_seconds, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 16))
+            delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads clients, guards nothing
+            self._log.warning("broker.retry", reason=ending.reason, seconds=round(delay, 2))
+            await asyncio.sleep(delay)
+
+    async def _live_once(self) -> _Ending:
+        """Connect, stay until the connection is lost, and leave nothing of it behind."""
+        try:
+            connection = self._connection = Connection(
+                self._settings,
+                self._identity,
+                protocol=self._protocol,
+                will=self._will,
+                generation=self._generation,
+                deliver=self._deliver,
+            )
+        except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
+            return _Ending(f"TLS files: {error}")
+        try:
+            return await self._connect_and_stay(connection)
+        except asyncio.CancelledError:
+            await self._leave(connection)
+            raise
+        except ConnectRefused as refused:
+            return _Ending(refused.reason, at_once=self._turn_protocol(refused))
+        except BrokerGone as gone:
+            return _Ending(gone.reason)
+        except Refused as refused:
+            self._log.error("broker.refused", topic=refused.topic, reason=refused.reason, code=refused.reason_code)
+            return _Ending(f"refused: {refused}")
+        finally:
+            connection.drop("abandoned")
+
+    async def _connect_and_stay(self, connection: Connection) -> _Ending:
+        await connection.open()
+        self._forget_what_comes_again(connection)
+        await connection.subscribe_all(self._subscriptions)
+        self._up(connection)
+        if self._on_connected is not None:
+            await self._on_connected(self._status)
+        reason = await asyncio.shield(connection.lost)
+        if connection.taken_over:
+            # two clients that take each other's place must not do so at full speed: never settled
+            self._log.error("broker.taken_over")
+            return _Ending("another client connected with this client id")
+        return _Ending(reason, settled=asyncio.get_running_loop().time() - self._status.since >= SETTLED_SECONDS)
+
+    def _turn_protocol(self, refused: ConnectRefused) -> bool:
+        """Take the other protocol for the next attempt where this one may be why; True: worth trying at once."""
+        # nats-server hangs up without a CONNACK on MQTT 5; others answer 0x84, or 1 in the format of 3.1.1
+        if self._settings.protocol != "auto" or refused.code not in (None, UNSUPPORTED_PROTOCOL_VERSION):
+            return False
+        self._protocol = "3.1.1" if self._protocol == "5" else "5"
+        return self._protocol == "3.1.1"
+
+    async def _leave(self, connection: Connection) -> None:
+        farewell = self._goodbye() if self._goodbye is not None and self._status.connected else None
+        try:
+            if farewell is not None:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await (await connection.submit(farewell))
+        except (TimeoutError, BrokerGone, PublishRefused) as error:
+            self._log.warning("broker.goodbye_failed", reason=str(error))
+            connection.drop("goodbye failed")  # without a DISCONNECT, so that the Will speaks for us
+        await connection.close()
+        self._down("stopped")
+
+    def _up(self, connection: Connection) -> None:
+        self._set_status(
+            LinkStatus(
+                connected=True,
+                since=asyncio.get_running_loop().time(),
+                protocol=connection.protocol,
+                session_present=connection.session_present,
+                generation=connection.generation,
+                reason=None,
+            )
+        )
+        # at once, not when `run` next comes round: on_connected may still be at work
+        connection.lost.add_done_callback(lambda lost: self._status.connected and self._down(lost.result()))
+        self._log.info("broker.connected", protocol=connection.protocol, session_present=connection.session_present)
+
+    def _down(self, reason: str) -> None:
+        if not self._status.connected and self._status.reason == reason:
+            return
+        if self._status.connected:
+            self._log.warning("broker.lost", reason=reason)
+            self._status = replace(self._status, since=asyncio.get_running_loop().time())
+        self._set_status(replace(self._status, connected=False, protocol=None, session_present=False, reason=reason))

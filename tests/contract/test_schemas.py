@@ -1,0 +1,232 @@
+"""The checked-in contracts are those of the models, and the models' bytes are valid by them."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from bridge import frame_schemas, schemas
+from bridge.core import event_data as data
+from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode
+from bridge.core.reports import BODY_OF, Report
+from bridge.core.shapes import ACTIONS
+from bridge.core.topics import TopicFilter
+from bridge.ingest.native import decode
+
+DOCS = Path(__file__).parents[2] / "docs"
+T0 = "2026-01-05T06:00:00.000Z"
+ANNA = data.Person("anna", "Anna")
+JOB = data.Job(job_id="J1", product="P1", status="assigned", target_quantity=100, assigned_to=ANNA)
+CHANGEOVER = data.Changeover(changeover_id="L1.co.1", to_product="P2", started_at=T0, signalled_at=T0)
+DATA: dict[EventType, data.EventData] = {
+    EventType.LINE_STATUS_UPDATE: data.LineStatus(
+        scope="line", status="running", previous_status=None, since=T0, scheduled=True, equipment={"B1": "running"}
+    ),
+    EventType.PRODUCTION_UPDATE: data.Production(
+        total_count=5, good_count=4, reject_count=1, rate_per_minute=60.0, production_day="2026-01-05",
+        hourly=[data.PlannedHour(T0, None, 5)], window_start=T0, progress=1.2,
+    ),
+    EventType.OEE_UPDATE: data.Oee(
+        window="shift", window_start=T0, window_end=None, closed=False, oee=None, availability=0.5, performance=1.2,
+        quality=None, planned_busy_seconds=60.0, actual_production_seconds=30.0, ideal_cycle_seconds=1.0, total_count=0,
+        good_count=0, unknown_seconds=0.0, flags=["ideal_cycle_suspect"], null_reason="no_pieces",
+    ),
+    EventType.DOWNTIME_EVENT: data.Downtime(
+        downtime_id="L1.down.1", status="open", started_at=T0, equipment_code="B1", cause="internal",
+        category="unplanned", loss="breakdown", micro_stop=False, faults=[data.FaultNote("7", "film torn", T0, True)],
+    ),
+    EventType.ANDON_EVENT: data.Andon(
+        call_id="L1.call.1", andon_type="material", priority="medium", status="open", raised_at=T0, escalation_level=0,
+        repeat=0, auto_generated=False, raised_by=data.Person("Eve", claimed=True),
+    ),
+    EventType.ESCALATION_UPDATE: data.Escalation(
+        escalation_id="L1.call.1", call_id="L1.call.1", andon_type="material", level=1, previous_level=0,
+        status="active", cause="ack_timeout", recipients=["team_leader"], deadline=T0,
+    ),
+    EventType.JOB_ASSIGNED: JOB,
+    EventType.JOB_STARTED: JOB,
+    EventType.JOB_COMPLETED: JOB,
+    EventType.JOB_CANCELLED: JOB,
+    EventType.QUALITY_ALERT: data.Quality(
+        alert_id="L1.alert.1", parameter="weight", rule="limit", value=101.5, unit="g", severity="high",
+        status="active", upper=100.0,
+    ),
+    EventType.CHANGEOVER_STARTED: CHANGEOVER,
+    EventType.CHANGEOVER_COMPLETED: CHANGEOVER,
+}  # fmt: skip
+PAYLOADS: list[tuple[str, dict[str, Any]]] = [
+    ("state", {"state": "running", "seq": 1, "ts": "2026-01-05T06:00:00Z", "fault_bits": [1, 5]}),
+    ("state", {"packml": {"dialect": "tmc", "state": "Execute"}, "state": None}),
+    ("state", {}),
+    ("state", {"state": "running", "packml": {"dialect": "tr88", "state": 6}}),
+    ("state", {"state": "running", "product": "a/b"}),
+    ("state", {"state": "running", "speed": "12"}),
+    ("counts", {"total": 1, "unheard_of": True}),
+    ("counts", {"total": None}),
+    ("counts", {"modulus": 65_536}),
+    ("counts", {"total": True}),
+    ("measurement", {"parameter": "weight", "value": 1, "unit": "g"}),
+    ("measurement", {"parameter": "weight", "unit": "g"}),
+    ("inspection", {"inspected": 10, "defects": -1}),
+    ("andon", {"action": "raise", "andon_type": "stop"}),
+    ("andon", {"action": "raise", "input": True, "andon_type": "stop"}),
+    ("andon", {"action": "acknowledge"}),
+    ("andon", {"action": "acknowledge", "call_id": "L1.call.1", "andon_type": None}),
+    ("job", {"action": "start", "job_id": "J1"}),
+    ("job", {"action": "dance", "job_id": "J1"}),
+    ("changeover", {"action": "complete"}),
+    ("downtime", {"action": "confirm"}),
+    ("birth", {"boot_id": 7}),
+    ("birth", {"boot_id": True}),
+    ("death", {}),
+]
+
+
+def sample(event_type: EventType) -> dict[str, Any]:
+    event = Event(
+        type=event_type, place=Place("plant1", "packing", "L1", "B1"), subject="_", priority=Priority.MEDIUM,
+        revision=1, timestamp=1_767_592_800_000, data=DATA[event_type], received_at=1_767_592_800_000,
+        caused_by=("input:7",), quality=DataQuality(estimated=True),
+    )  # fmt: skip
+    tree = json.loads(encode(event, stream="main", epoch="e1", offset=3))
+    assert isinstance(tree, dict)
+    return tree
+
+
+def is_valid(tree: Any, schema: frame_schemas.Schema) -> bool:
+    return jsonschema.Draft202012Validator(schema).is_valid(tree)
+
+
+def test_what_is_checked_in_is_what_is_generated(tmp_path: Path) -> None:
+    """Run `floor schema --write docs` when this fails, and look at what the contract gained."""
+    for path in schemas.write(tmp_path):
+        assert path.read_text() == (DOCS / path.relative_to(tmp_path)).read_text(), path.name
+    assert {path.name for path in (DOCS / "schemas").iterdir()} == {p.name for p in (tmp_path / "schemas").iterdir()}
+
+
+def test_every_event_type_and_report_kind_has_a_schema() -> None:
+    assert list(schemas.event_schemas()) == [each.value for each in EventType]
+    assert schemas.report_schemas().keys() == BODY_OF.keys()
+    for schema in (*schemas.event_schemas().values(), *schemas.report_schemas().values()):
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("event_type", EventType)
+def test_an_encoded_event_is_valid_by_its_schema_and_by_no_other(event_type: EventType) -> None:
+    tree = sample(event_type)
+    for name, schema in schemas.event_schemas().items():
+        assert is_valid(tree, schema) == (name == event_type.value), name
+
+
+@pytest.mark.parametrize("event_type", EventType)
+def test_an_event_with_a_field_missing_or_of_another_type_is_not_valid(event_type: EventType) -> None:
+    schema = schemas.event_schemas()[event_type.value]
+    tree = sample(event_type)
+    for name in tree:
+        assert not is_valid({key: value for key, value in tree.items() if key != name}, schema), name
+        assert not is_valid({**tree, name: {"an": "object"} if not isinstance(tree[name], dict) else 1}, schema), name
+    for field in DATA_OF[event_type].__struct_fields__:
+        broken = copy.deepcopy(tree)
+        broken["data"][field] = {"an": ["object"]}
+        assert not is_valid(broken, schema), field
+
+
+@pytest.mark.parametrize(("kind", "payload"), PAYLOADS, ids=str)
+def test_a_report_is_valid_exactly_when_it_is_decoded(kind: str, payload: dict[str, Any]) -> None:
+    result = decode(f"report/s/a/l/e/{kind}", json.dumps(payload).encode(), received_at=0, cause="", retained=False)
+    assert is_valid(payload, schemas.report_schemas()[kind]) == isinstance(result, Report)
+
+
+def test_patterns_are_of_the_dialect_json_schema_names() -> None:
+    assert r"\Z" not in json.dumps(schemas.report_schemas()).replace("\\\\", "\\")
+
+
+def references(tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            if name == "$ref":
+                yield value
+            else:
+                yield from references(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from references(value)
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document = schemas.asyncapi("floor/v1")
+    found = set(references(document))
+    assert len(found) > 100
+    for reference in found:
+        place: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+    used = {reference.removeprefix("#/components/messages/") for reference in found if "/components/m" in reference}
+    assert used == document["components"]["messages"].keys()
+
+
+def test_the_asyncapi_document_names_every_topic_below_the_root() -> None:
+    channels = schemas.asyncapi("plant/x")["channels"]
+    assert [channel["address"] for channel in channels.values()] == [
+        "plant/x/report/{site}/{area}/{line}/{equipment}/{kind}",
+        "plant/x/command/{site}/{area}/{line}/{equipment}/{kind}",
+        "plant/x/event/{site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}",
+        "plant/x/bridge/{stream}",
+        "plant/x/station/{site}/{area}/{line}/{station}/{andon_type}",
+        "/ws",
+    ]
+    for channel in channels.values():
+        for name in channel.get("parameters", {}):
+            assert f"{{{name}}}" in channel["address"]
+
+
+def test_the_messages_of_the_asyncapi_document_describe_what_is_sent() -> None:
+    document = schemas.asyncapi("floor/v1")
+    tree = sample(EventType.ANDON_EVENT)
+    for name, valid in (("event.andon_event", True), ("event.job_started", False), ("server.position", False)):
+        assert is_valid(tree, {"$ref": f"#/components/schemas/{name}", **document}) == valid
+    clear = {"id": "c1", "user": {"id": "anna", "roles": ["quality"]}, "action": "clear", "alert_id": "L1.alert.1"}
+    schema = {"$ref": "#/components/schemas/command.quality", **document}
+    assert is_valid(clear, schema)
+    assert not is_valid({**clear, "user": "anna"}, schema)
+    assert not is_valid({**clear, "action": "paint"}, schema)
+
+
+def test_there_are_ten_subscription_types_of_filters_that_mqtt_knows() -> None:
+    types = schemas.subscription_types()
+    assert len(types) == 10
+    categories = {category.value for category in CATEGORY_OF.values()}
+    assert {each["subscription_type"] for each in types} == categories | {"equipment"}
+    for each in types:
+        for text in each["filters"]:
+            TopicFilter.parse(text.replace("{", "").replace("}", ""))
+
+
+def test_the_catalogue_lists_thirteen_types_and_their_loss_policy() -> None:
+    catalogue = schemas.catalogue()
+    lossy = [each["type"] for each in catalogue["event_types"] if not each["lossless"]]
+    assert len(catalogue["event_types"]) == 13
+    assert lossy == ["line_status_update", "production_update", "oee_update"]
+    assert len(catalogue["subscription_types"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("frame", "valid"),
+    [
+        ({"type": "subscribe", "subscription_type": "andon", "target": ["L1", "L2"]}, True),
+        ({"type": "subscribe", "subscription_type": "weather"}, False),
+        ({"type": "subscribe", "mqtt_filter": "#", "filters": {"priorities": ["high"]}}, True),
+        ({"type": "subscribe", "mqtt_filter": "#", "filters": {"priorities": ["huge"]}}, False),
+        ({"type": "resume", "subscriptions": [{}], "since": {"main": {"epoch": "e", "offset": 0}}}, True),
+        ({"type": "resume", "subscriptions": [{}], "since": {"main": 5}}, False),
+        ({"type": "options", "batch_ms": 1_001}, False),
+        *(({"type": "command", "id": "1", "line_id": "L1", "action": action}, True) for action in ACTIONS),
+        ({"type": "command", "id": "1", "line_id": "L1", "action": "andon.paint"}, False),
+    ],
+)
+def test_client_frames_are_described(frame: dict[str, Any], valid: bool) -> None:  # noqa: FBT001 - a table's column
+    assert is_valid(frame, frame_schemas.client_frames()[frame["type"]]) == valid

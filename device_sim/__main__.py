@@ -1,0 +1,10 @@
+"""`python -m device_sim` is `device-sim`."""
+
+import sys
+
+from device_sim.cli import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""The `device-sim` command: run the plant, press at a station, list what there is."""
+
+import argparse
+import asyncio
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from device_sim import plant_file
+from device_sim.link import publish_once
+from device_sim.messages import encode, report_topic
+from device_sim.plant_file import ANDON_TYPES, LineSpec, PlantFileError, PlantSpec, StationSpec
+from device_sim.run import Run, Show, run
+from device_sim.wire import Broker, Version, WireError, read_credentials, read_password, tls_context
+
+ACTIONS: Final = ("raise", "acknowledge", "arrive", "resolve", "cancel")
+
+ABOUT: Final = "A simulated plant of PLCs and Andon stations that publishes over MQTT; docs/devices.md says what."
+RUN_EXAMPLES: Final = """examples:
+  device-sim run                                   the shipped plant, real time, broker on localhost:1883
+  device-sim run --scale 60 --seed 7               a minute a second, other luck
+  device-sim run --duration 30 --quiet             half a minute, then goodbye
+  device-sim run --broker plc-net:8883 --ca-file ca.crt --credentials devices.txt
+"""
+PRESS_EXAMPLES: Final = """examples:
+  device-sim press Andon-L1 equipment                                    raise a call
+  device-sim press Andon-L1 equipment --action acknowledge --operator ann
+  device-sim press Andon-L1 equipment --action resolve
+  device-sim press Andon-L4 quality --description "scratches on the lid"
+"""
+
+
+class UnknownName(Exception):
+    """A station or a type of call that the plant file does not have; names those it has."""
+
+    def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        super().__init__(f"no {what} is called {name}{hint}\n  known: {', '.join(known)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; 0, or 1 with one error on stderr that names the way out."""
+    options = _parser().parse_args(arguments)
+    try:
+        spec = plant_file.load(options.plant)
+        match options.command:
+            case "run":
+                asyncio.run(run(_run_options(options, spec)))
+            case "press":
+                _press(options, spec)
+            case _:
+                _list(spec, tags=options.tags)
+    except (PlantFileError, WireError, UnknownName) as error:
+        sys.stderr.write(f"device-sim: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _run_options(options: argparse.Namespace, spec: PlantSpec) -> Run:
+    show: Show = "table" if sys.stdout.isatty() else "lines"
+    return Run(
+        spec=spec,
+        broker=_broker(options),
+        seed=options.seed,
+        scale=options.scale,
+        duration=options.duration,
+        timestamps=options.timestamps,
+        show="nothing" if options.quiet else show,
+    )
+
+
+def _press(options: argparse.Namespace, spec: PlantSpec) -> None:
+    line, station = _find_station(spec, options.station)
+    if options.andon_type not in station.andon_types:
+        raise UnknownName(f"call at {station.id}", options.andon_type, station.andon_types)
+    body: dict[str, object] = {"action": options.action, "andon_type": options.andon_type}
+    if options.description is not None:
+        body["description"] = options.description
+    if options.operator is not None:
+        body["operator"] = options.operator
+    broker = _broker(options)
+    topic = report_topic(spec.site, line.area, line.id, station.id, "andon")
+    # the running simulator is connected as the station: the same client id would push it out
+    client_id = f"{broker.client_prefix}{station.id}.hand.{os.getpid()}"
+    asyncio.run(publish_once(broker, station.id, client_id=client_id, topic=topic, payload=encode(body)))
+    _say(f"{station.id} ({line.id}): {options.action} {options.andon_type} -> {broker.root}/{topic}")
+
+
+def _find_station(spec: PlantSpec, name: str) -> tuple[LineSpec, StationSpec]:
+    for line, station in spec.stations():
+        if station.id == name:
+            return line, station
+    raise UnknownName("station", name, [station.id for _, station in spec.stations()])
+
+
+def _list(spec: PlantSpec, *, tags: bool) -> None:
+    for line in spec.lines:
+        _say(f"{spec.site}/{line.area}/{line.id}: {', '.join(line.products)}")
+        for machine in line.machines:
+            _say(f"  {machine.id}: {machine.controller}, {60 / machine.cycle_seconds:.0f} pieces/min")
+            for field, tag in machine.tags.items() if tags else ():
+                _say(f"    {field} <- {tag}")
+        for station in line.stations:
+            _say(f"  {station.id}: {station.form}; {', '.join(station.andon_types)}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _broker(options: argparse.Namespace) -> Broker:
+    host, port = options.broker
+    return Broker(
+        host=host,
+        port=port,
+        root=options.root,
+        username=options.username,
+        password=read_password(options.password_file) if options.password_file else None,
+        credentials=read_credentials(options.credentials) if options.credentials else {},
+        client_prefix=options.client_prefix,
+        tls=tls_context(options.ca_file),
+        version=Version(options.mqtt),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="device-sim", description=ABOUT)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    plain = argparse.RawDescriptionHelpFormatter
+
+    running = commands.add_parser("run", help="run the plant", epilog=RUN_EXAMPLES, formatter_class=plain)
+    running.add_argument(
+        "--scale", type=_positive, default=1.0, metavar="N", help="simulated seconds in a real one (1)"
+    )
+    running.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same plant (1)")
+    running.add_argument("--duration", type=_positive, metavar="SECONDS", help="stop after so many real seconds")
+    running.add_argument("--timestamps", action="store_true", help="add ts, the simulated time, to every report")
+    running.add_argument("--quiet", action="store_true", help="print nothing of what happens")
+    _add_broker(running)
+
+    pressing = commands.add_parser(
+        "press", help="press at an Andon station", epilog=PRESS_EXAMPLES, formatter_class=plain
+    )
+    pressing.add_argument("station", metavar="STATION", help="id of a station; `device-sim list` names them")
+    pressing.add_argument("andon_type", metavar="ANDON_TYPE", help=", ".join(ANDON_TYPES))
+    pressing.add_argument("--action", choices=ACTIONS, default="raise", help="what is done there (raise)")
+    pressing.add_argument("--description", metavar="TEXT", help="what it is about")
+    pressing.add_argument("--operator", metavar="NAME", help="who says to have done it")
+    _add_broker(pressing)
+
+    listing = commands.add_parser("list", help="list lines, machines and stations")
+    listing.add_argument("--tags", action="store_true", help="also which tag of a controller feeds which field")
+    _add_plant(listing)
+    return parser
+
+
+def _add_plant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plant", type=Path, default=plant_file.SHIPPED, metavar="FILE", help="plant file (shipped)")
+
+
+def _add_broker(parser: argparse.ArgumentParser) -> None:
+    _add_plant(parser)
+    group = parser.add_argument_group("broker")
+    group.add_argument(
+        "--broker", type=_address, default=("127.0.0.1", 1883), metavar="HOST:PORT", help="(127.0.0.1:1883)"
+    )
+    group.add_argument("--root", default="floor/v1", help="first levels of every topic (floor/v1)")
+    group.add_argument("--mqtt", choices=("auto", "5", "3.1.1"), default="auto", help="5 where the broker speaks it")
+    group.add_argument("--username", metavar="NAME", help="one account for every device")
+    group.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
+    group.add_argument("--credentials", type=Path, metavar="FILE", help="lines of device:password, an account each")
+    group.add_argument("--client-prefix", default="", metavar="TEXT", help="before the device in each client id")
+    group.add_argument("--ca-file", type=Path, metavar="FILE", help="speak TLS and trust this CA")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:1883")
+    return host.strip("[]"), int(port)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value

@@ -1,0 +1,39 @@
+"""The flow of a line: machines in a row with places for a few pieces between them."""
+
+from collections.abc import Sequence
+
+from device_sim.chance import Millis
+from device_sim.machine import ENDLESS, Demand, Machine
+
+
+class Flow:
+    """Hands pieces from machine to machine. Nothing is made of nothing, and nothing disappears but rejects."""
+
+    def __init__(self, machines: Sequence[Machine]) -> None:
+        self.machines = tuple(machines)
+        self.between = [0] * (len(self.machines) - 1)
+
+    @property
+    def good(self) -> int:
+        """Good pieces that have left the line."""
+        return self.machines[-1].good
+
+    def tick(self, now: Millis, *, demand: Demand, has_material: bool) -> None:
+        """Advance every machine by one tick, the last one first: a place that frees is a place to fill."""
+        last = len(self.machines) - 1
+        for index in range(last, -1, -1):
+            machine = self.machines[index]
+            supply = (ENDLESS if has_material else 0) if index == 0 else self.between[index - 1]
+            room = ENDLESS if index == last else machine.spec.buffer - self.between[index]
+            step = machine.tick(now, demand=demand, supply=supply, room=room)
+            if index > 0:
+                self.between[index - 1] -= step.taken
+            if index < last:
+                self.between[index] += step.passed
+
+    def change_product(self, product: str, *, startup_rejects: bool) -> None:
+        """Set every machine to a product; what stands between the machines is taken off the line."""
+        if startup_rejects:
+            self.between = [0] * len(self.between)
+        for machine in self.machines:
+            machine.change_product(product, startup_rejects=startup_rejects)

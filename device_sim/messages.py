@@ -1,0 +1,59 @@
+"""What the plant says, and the bytes it becomes. Source: docs/devices.md."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from device_sim.chance import Millis
+
+Body = Mapping[str, object]
+Report = tuple[str, Body]
+"""(kind, fields): what one device says at one moment."""
+
+DEEDS: Final = frozenset({"andon", "job", "changeover"})
+"""What a person did once: kept while the broker is away. The rest is superseded by the next report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One report of one device, dated in simulated time; `topic` is relative to the root."""
+
+    at: Millis
+    device: str
+    kind: str
+    topic: str
+    body: Body
+
+    @property
+    def is_deed(self) -> bool:
+        return self.kind in DEEDS
+
+
+@dataclass(slots=True)
+class Stamp:
+    """Numbers the reports of one device since its last boot, over all kinds."""
+
+    boot_id: int
+    timestamps: bool = False
+    seq: int = field(default=0)
+
+    def payload(self, message: Message) -> bytes:
+        """Encode a report as the device's next; same reports, same bytes."""
+        common: dict[str, object] = {"boot_id": self.boot_id, "seq": self.seq}
+        if self.timestamps:
+            common["ts"] = message.at
+        self.seq += 1
+        return encode({**common, **message.body})
+
+
+def encode(body: Body) -> bytes:
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def report_topic(site: str, area: str, line: str, device: str, kind: str) -> str:
+    return f"report/{site}/{area}/{line}/{device}/{kind}"
+
+
+def lamp_topic(site: str, area: str, line: str, station: str, andon_type: str) -> str:
+    return f"station/{site}/{area}/{line}/{station}/{andon_type}"

@@ -1,0 +1,110 @@
+"""What happens, in plain lines: changes of state and deeds of people, not every count."""
+
+from typing import Any, Final, TextIO
+
+from device_sim import packml
+from device_sim.chance import Millis
+from device_sim.messages import Message
+
+PACKML_WORD: Final = {
+    dialect: {number: name for name, number in numbers.items()} for dialect, numbers in packml.NUMBER.items()
+}
+ACTING: Final = frozenset(
+    {*packml.TR88} - {*packml.STEADY.values()} - {"Complete"}
+)  # states that pass by within a second
+
+
+def clock(at: Millis) -> str:
+    """Render the time of day, UTC: `06:00:12`."""
+    seconds = at // 1_000 % 86_400
+    return f"{seconds // 3_600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+class Narration:
+    """Turns messages into sentences; remembers states, so that only a change is told."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+
+    def sentence(self, message: Message) -> str | None:
+        words = self._words(message)
+        return None if words is None else f"{clock(message.at)} {message.device}: {words}"
+
+    def _words(self, message: Message) -> str | None:
+        body: Any = message.body
+        match message.kind:
+            case "state":
+                return self._state(message.device, body)
+            case "andon" if "action" in body:
+                who = f" by {body['operator']}" if "operator" in body else ""
+                return f"{body['action']} {body['andon_type']}{who}"
+            case "andon":
+                return f"{body['andon_type']} input {'on' if body['input'] else 'off'}"
+            case "job":
+                detail = f", {body['target_quantity']} of {body['product']}" if body["action"] == "assign" else ""
+                return f"{body['action']} order {body['job_id']}{detail}"
+            case "changeover":
+                return f"changeover to {body['to_product']}"
+            case _:
+                return None
+
+    def _state(self, device: str, body: Any) -> str | None:
+        word = body["state"] if "state" in body else PACKML_WORD[body["packml"]["dialect"]][body["packml"]["state"]]
+        if word in ACTING:
+            return None
+        why = [flag for flag in ("upstream_stop", "downstream_stop", "planned_stop") if body.get(flag)]
+        why += body.get("fault_codes", [])
+        if word == "fault" and "fault_bits" in body:
+            why.append(f"bits {bits(body['fault_bits'])}")
+        told = f"{word} ({', '.join(why)})" if why else word
+        if self._states.get(device) == told:
+            return None
+        self._states[device] = told
+        return told
+
+
+def bits(word: str) -> str:
+    """Name the bits that are set in a hexadecimal word: `3 20`."""
+    value = int(word, 16)
+    return " ".join(str(bit) for bit in range(value.bit_length()) if value >> bit & 1)
+
+
+class PlainLines:
+    """Prints what happens, a line each."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._narration = Narration()
+        self._away: set[str] = set()
+
+    def said(self, message: Message) -> None:
+        sentence = self._narration.sentence(message)
+        if sentence is not None:
+            self._print(sentence)
+
+    def lamp(self, station: str, andon_type: str, word: str) -> None:
+        self._print(f"lamp {station} {andon_type}: {word}")
+
+    def link(self, device: str, *, online: bool) -> None:
+        """Tell once that the broker has gone, and once that everybody is back; not once a device."""
+        if not online:
+            if not self._away:
+                self._print("the broker has gone; trying again until it is back")
+            self._away.add(device)
+        elif device in self._away:
+            self._away.discard(device)
+            if not self._away:
+                self._print("the broker is back; every device is connected again")
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+class Silence:
+    """Tells nothing."""
+
+    def said(self, message: Message) -> None: ...
+
+    def lamp(self, station: str, andon_type: str, word: str) -> None: ...
+
+    def link(self, device: str, *, online: bool) -> None: ...

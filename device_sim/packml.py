@@ -1,0 +1,63 @@
+"""PackML words for what a machine does, and their numbers in both dialects. Source: DOMAIN, «Status»."""
+
+from typing import Final, Literal
+
+from device_sim.machine import Condition
+
+Dialect = Literal["tr88", "tmc"]
+
+PRODUCTION_MODE: Final = 1
+CHANGEOVER_MODE: Final = 4  # modes from 4 on are the user's own; the bridge's plant file says what this one means
+
+TR88: Final = (
+    "Clearing", "Stopped", "Starting", "Idle", "Suspended", "Execute", "Stopping", "Aborting", "Aborted",
+    "Holding", "Held", "Unholding", "Suspending", "Unsuspending", "Resetting", "Completing", "Complete",
+)  # fmt: skip
+TMC: Final = (
+    "Stopped", "Resetting", "Idle", "Starting", "Execute", "Completing", "Complete", "Aborting", "Aborted",
+    "Stopping", "Clearing", "Suspending", "Suspended", "Unsuspending", "Holding", "Held", "Unholding",
+)  # fmt: skip
+
+NUMBER: Final[dict[Dialect, dict[str, int]]] = {
+    "tr88": {name: number for number, name in enumerate(TR88, start=1)},
+    "tmc": {name: number for number, name in enumerate(TMC)},
+}
+
+STEADY: Final[dict[Condition, str]] = {
+    Condition.IDLE: "Idle",
+    Condition.SETUP: "Stopped",
+    Condition.BREAK: "Held",
+    Condition.RUNNING: "Execute",
+    Condition.JAMMED: "Held",
+    Condition.FAULT: "Aborted",
+    Condition.STARVED: "Suspended",
+    Condition.BLOCKED: "Suspended",
+}
+
+_ENTERING: Final[dict[Condition, str]] = {
+    Condition.IDLE: "Resetting",
+    Condition.SETUP: "Stopping",
+    Condition.BREAK: "Holding",
+    Condition.RUNNING: "Starting",
+    Condition.JAMMED: "Holding",
+    Condition.FAULT: "Aborting",
+    Condition.STARVED: "Suspending",
+    Condition.BLOCKED: "Suspending",
+}
+
+_RETURNING: Final[dict[Condition, str]] = {
+    Condition.FAULT: "Clearing",
+    Condition.JAMMED: "Unholding",
+    Condition.BREAK: "Unholding",
+    Condition.STARVED: "Unsuspending",
+    Condition.BLOCKED: "Unsuspending",
+}
+
+
+def passing(old: Condition, new: Condition) -> str | None:
+    """Return the acting state on the way from one condition to another; None where there is no way to go."""
+    if STEADY[old] == STEADY[new]:
+        return None
+    if new is Condition.RUNNING:
+        return _RETURNING.get(old, "Starting")
+    return _ENTERING[new]

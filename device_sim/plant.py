@@ -1,0 +1,66 @@
+"""The simulated plant: every line, one clock, one seed. Pure: same seed, same start, same messages."""
+
+from collections.abc import Iterable
+
+from device_sim.chance import Chance, Millis
+from device_sim.line import Line
+from device_sim.machine import TICK
+from device_sim.messages import Message, Report, report_topic
+from device_sim.orders import Planner
+from device_sim.plant_file import PlantSpec
+
+
+class Plant:
+    """Lives in ticks of a simulated second; how it is stepped makes no difference to what it says."""
+
+    def __init__(self, spec: PlantSpec, *, seed: int, start: Millis) -> None:
+        self.spec = spec
+        self.now = start
+        self.lines = [Line(line, seed, start) for line in spec.lines]
+        self._line_of = {device: line for line in self.lines for device in _devices(line)}
+        self._planner = Planner(spec.replan_minutes, Chance(seed, "planner"), start)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return tuple(self._line_of)
+
+    def step(self, until: Millis) -> list[Message]:
+        """Live until `until` and return what was said on the way, in order."""
+        messages: list[Message] = []
+        while self.now + TICK <= until:
+            self.now += TICK
+            for line in self.lines:
+                messages += [self._message(device, report) for device, report in line.tick(self.now)]
+            messages += self._replan()
+        return messages
+
+    def birth(self, device: str) -> list[Message]:
+        """Return what a device says when it connects: its birth, then its state and counts, or its pulled cords."""
+        return self._messages(device, [("birth", {}), *self._line_of[device].standing(device)])
+
+    def death(self, device: str) -> Message:
+        return self._message(device, ("death", {}))
+
+    def line_of(self, device: str) -> Line:
+        return self._line_of[device]
+
+    def _replan(self) -> list[Message]:
+        dropped = self._planner.tick(self.now, [line.orders for line in self.lines])
+        if dropped is None:
+            return []
+        book, reports = dropped
+        line = next(line for line in self.lines if line.orders is book)
+        return self._messages(line.terminal, reports)
+
+    def _messages(self, device: str, reports: Iterable[Report]) -> list[Message]:
+        return [self._message(device, report) for report in reports]
+
+    def _message(self, device: str, report: Report) -> Message:
+        kind, body = report
+        line = self._line_of[device].spec
+        topic = report_topic(self.spec.site, line.area, line.id, device, kind)
+        return Message(self.now, device, kind, topic, body)
+
+
+def _devices(line: Line) -> list[str]:
+    return [*line.controllers, *line.crew.stations]

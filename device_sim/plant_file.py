@@ -1,0 +1,224 @@
+"""The simulator's plant file: which devices there are, how they fail, and how their people behave.
+
+Validated by pydantic, because a person writes the file and reads the errors.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=86_400)]
+Span = tuple[Positive, Positive]
+AndonType = Literal["safety", "stop", "quality", "equipment", "maintenance", "material", "process", "changeover"]
+ANDON_TYPES: tuple[AndonType, ...] = (
+    "safety",
+    "stop",
+    "quality",
+    "equipment",
+    "maintenance",
+    "material",
+    "process",
+    "changeover",
+)
+
+
+class PlantFileError(Exception):
+    """The plant file cannot be used; every fault is named with its place."""
+
+    def __init__(self, path: Path, faults: list[str]) -> None:
+        super().__init__("\n".join(f"{path}: {fault}" for fault in faults))
+        self.path = path
+        self.faults = faults
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FaultSpec(Model):
+    """One way to break down: a bit of the fault word, or a code, and what people make of it."""
+
+    bit: int | None = Field(None, ge=0, le=63)
+    code: str | None = None
+    reason: str | None = None  # the reason code that people enter, where they do
+    call: AndonType = "equipment"
+
+    @model_validator(mode="after")
+    def _is_a_bit_or_a_code(self) -> Self:
+        if (self.bit is None) == (self.code is None):
+            raise ValueError("a fault has a bit or a code, one of them")
+        return self
+
+
+class ParameterSpec(Model):
+    """A measured value that drifts out of its limits until somebody corrects it."""
+
+    name: Id
+    unit: str = Field(max_length=16)
+    center: float
+    tolerance: float = Field(gt=0)  # limits are center - tolerance and center + tolerance
+    sigma: float = Field(gt=0)
+    minutes_to_limit: Positive = 15.0  # of running, on average
+    correct_seconds: Span = (90.0, 240.0)  # from leaving the limits to the correction
+
+
+class InspectionSpec(Model):
+    """Samples taken now and then; in a bad spell more of them are defective."""
+
+    parameter: Id
+    sample: int = Field(10, ge=1, le=1_000)
+    every_seconds: Positive = 60.0
+    defect_ratio: Ratio = 0.01
+    bad_defect_ratio: Ratio = 0.15
+    mean_minutes_between_bad: Positive = 30.0
+    bad_minutes: Span = (3.0, 8.0)
+
+
+class MachineSpec(Model):
+    """A machine and the controller that speaks for it."""
+
+    id: Id
+    controller: str
+    tags: dict[str, str] = {}  # which tag of the controller feeds which field of its reports
+    cycle_seconds: Positive
+    counts: tuple[Literal["total", "good", "reject"], ...] = ("total", "good", "reject")
+    counter: Literal["int16", "uint16", "int32", "uint32"] = "uint32"
+    counter_start: int = 0
+    tells_modulus: bool = False
+    tells_product: bool = False
+    packml: Literal["tr88", "tmc"] | None = None
+    buffer: int = Field(20, ge=1, le=10_000)  # pieces that fit between this machine and the next
+    reject_ratio: Ratio = 0.01
+    startup_rejects: int = Field(6, ge=0)  # of the first pieces after a changeover, about half are bad
+    faults: tuple[FaultSpec, ...] = Field(min_length=1)
+    information_bits: tuple[int, ...] = ()
+    starved_bit: int | None = Field(None, ge=0, le=63)
+    blocked_bit: int | None = Field(None, ge=0, le=63)
+    mean_minutes_between_faults: Positive = 15.0
+    repair_minutes: Span = (1.0, 6.0)
+    mean_minutes_between_jams: Positive = 6.0
+    jam_seconds: Span = (6.0, 40.0)
+    parameter: ParameterSpec | None = None
+    inspection: InspectionSpec | None = None
+
+    @property
+    def has_fault_word(self) -> bool:
+        return any(fault.bit is not None for fault in self.faults)
+
+
+class StationSpec(Model):
+    """An Andon station; `form` says whether it reports deeds or the level of its inputs."""
+
+    id: Id
+    form: Literal["action", "momentary", "latching"] = "action"
+    andon_types: tuple[AndonType, ...] = ANDON_TYPES
+    near: tuple[Id, ...] = ()  # machines whose people press here first
+    terminal: bool = False  # orders and changeovers are entered here
+
+
+class PeopleSpec(Model):
+    """How the people of a line behave."""
+
+    names: tuple[Id, ...] = Field(("ann", "ben", "cem"), min_length=1)
+    notice_seconds: Positive = 40.0  # mean, from the trouble to the press
+    acknowledge_seconds: Span = (20.0, 200.0)
+    walk_seconds: Span = (15.0, 90.0)
+    tidy_seconds: Span = (15.0, 120.0)  # from the end of the trouble to resolving the call
+    forget_ratio: Ratio = 0.3  # nobody comes for long: the call escalates
+    forget_seconds: Span = (420.0, 1_200.0)
+    cancel_ratio: Ratio = 0.08  # pressed by mistake
+    mean_minutes_between_wishes: Positive = 25.0  # calls that no machine caused
+
+
+class OrdersSpec(Model):
+    minutes: Span = (6.0, 11.0)  # of undisturbed production
+    same_product_ratio: Ratio = 0.3
+    break_ratio: Ratio = 0.25  # orders that are paused once
+    break_minutes: Span = (1.0, 3.0)
+    gap_seconds: Span = (15.0, 60.0)
+    changeover_seconds: Span = (100.0, 260.0)
+    changeover_signal: Literal["report", "mode"] = "report"
+
+
+class LineSpec(Model):
+    id: Id
+    area: Id
+    products: tuple[Id, ...] = Field(min_length=1)
+    machines: tuple[MachineSpec, ...] = Field(min_length=1)
+    stations: tuple[StationSpec, ...] = Field(min_length=1)
+    people: PeopleSpec = PeopleSpec()
+    orders: OrdersSpec = OrdersSpec()
+    mean_minutes_between_shortages: Positive = 45.0
+    shortage_minutes: Span = (1.0, 4.0)
+
+    @property
+    def terminal(self) -> StationSpec:
+        return next((station for station in self.stations if station.terminal), self.stations[0])
+
+
+class PlantSpec(Model):
+    """A plant: its lines in order. Device ids are unique, because each is the client id of a connection."""
+
+    site: Id
+    replan_minutes: Span = (8.0, 16.0)  # the planner drops an order this often
+    lines: tuple[LineSpec, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_unique_ids(self) -> Self:
+        for what, ids in (("line", [line.id for line in self.lines]), ("device", [name for _, name in self.devices()])):
+            doubled = sorted({each for each in ids if ids.count(each) > 1})
+            if doubled:
+                raise ValueError(f"{what} ids named twice: {', '.join(doubled)}")
+        for line in self.lines:
+            machines = {machine.id for machine in line.machines}
+            for station in line.stations:
+                unknown = sorted(set(station.near) - machines)
+                if unknown:
+                    raise ValueError(f"line {line.id}, station {station.id}: near unknown {', '.join(unknown)}")
+        return self
+
+    def devices(self) -> Iterator[tuple[LineSpec, str]]:
+        """Yield every device with its line: machines in the order of the flow, then stations."""
+        for line in self.lines:
+            for name in (*(machine.id for machine in line.machines), *(station.id for station in line.stations)):
+                yield line, name
+
+    def stations(self) -> Iterator[tuple[LineSpec, StationSpec]]:
+        for line in self.lines:
+            for station in line.stations:
+                yield line, station
+
+
+SHIPPED = Path(__file__).with_name("plant.toml")
+
+
+def load(path: Path) -> PlantSpec:
+    """Read a plant file; `PlantFileError` names every fault with its place."""
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlantFileError(path, [str(error)]) from error
+    try:
+        return PlantSpec.model_validate(tree)
+    except ValidationError as error:
+        raise PlantFileError(
+            path, [f"{_place(tree, each['loc'])}: {each['msg']}" for each in error.errors()]
+        ) from error
+
+
+def _place(tree: Any, location: tuple[int | str, ...]) -> str:
+    """Name a place by ids where there are any: `lines.L1.machines.Bagger-1.cycle_seconds`."""
+    names: list[str] = []
+    for step in location:
+        try:
+            tree = tree[step]
+        except (KeyError, IndexError, TypeError):
+            tree = None
+        named = isinstance(step, int) and isinstance(tree, dict) and isinstance(tree.get("id"), str)
+        names.append(tree["id"] if named else str(step))
+    return ".".join(names) or "plant"

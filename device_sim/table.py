@@ -1,0 +1,104 @@
+"""The live table of a terminal: lines with their orders, machines with their counts, stations with their lamps."""
+
+from collections import deque
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from device_sim.line import Line
+from device_sim.machine import Condition, Machine
+from device_sim.messages import Message
+from device_sim.narration import Narration, clock
+from device_sim.orders import Phase
+from device_sim.plant import Plant
+
+LATEST: Final = 8  # sentences below the table
+
+STYLE: Final[dict[Condition, str]] = {
+    Condition.IDLE: "dim",
+    Condition.SETUP: "cyan",
+    Condition.BREAK: "dim",
+    Condition.RUNNING: "green",
+    Condition.JAMMED: "yellow",
+    Condition.FAULT: "bold red",
+    Condition.STARVED: "yellow",
+    Condition.BLOCKED: "yellow",
+}
+LAMP_STYLE: Final = {"open": "bold red", "acknowledged": "yellow"}
+
+
+class LiveTable:
+    """Follows the plant and draws it; rich calls `__rich__` as often as it refreshes."""
+
+    def __init__(self, plant: Plant, title: str) -> None:
+        self._plant = plant
+        self._title = title
+        self._narration = Narration()
+        self._latest: deque[str] = deque(maxlen=LATEST)
+        self._lamps: dict[tuple[str, str], str] = {}
+        self._offline: set[str] = set(plant.devices)
+        self._messages = 0
+
+    def said(self, message: Message) -> None:
+        self._messages += 1
+        sentence = self._narration.sentence(message)
+        if sentence is not None:
+            self._latest.append(sentence)
+
+    def lamp(self, station: str, andon_type: str, word: str) -> None:
+        self._lamps[station, andon_type] = word
+
+    def link(self, device: str, *, online: bool) -> None:
+        (self._offline.discard if online else self._offline.add)(device)
+
+    def __rich__(self) -> RenderableType:
+        title = f"{self._title}   {clock(self._plant.now)} simulated   {self._messages} reports"
+        if self._offline:
+            title += f"   [bold red]{len(self._offline)} devices without a broker[/]"
+        table = Table(title=title, title_justify="left", expand=True)
+        for name in ("line", "device", "does", "speed", "total", "good", "reject", "order, calls and lamps"):
+            table.add_column(name, justify="right" if name in ("speed", "total", "good", "reject") else "left")
+        for line in self._plant.lines:
+            self._add_line(table, line)
+        return Group(table, *(Text(sentence) for sentence in self._latest))
+
+    def _add_line(self, table: Table, line: Line) -> None:
+        for index, machine in enumerate(line.flow.machines):
+            order = _order(line) if index == 0 else _faults(machine)
+            table.add_row(
+                line.spec.id if index == 0 else "",
+                machine.spec.id,
+                Text(machine.condition.value, style=STYLE[machine.condition]),
+                f"{machine.speed:g}",
+                str(machine.total),
+                str(machine.good),
+                str(machine.reject),
+                Text(order),
+            )
+        for station in line.crew.stations:
+            table.add_row("", station, "", "", "", "", "", self._calls(line, station))
+        table.add_section()
+
+    def _calls(self, line: Line, station: str) -> Text:
+        text = Text()
+        for call in line.crew.calls:
+            if call.station.spec.id == station:
+                text.append(f"{call.trouble.andon_type} {call.stage.value}  ")
+        for (owner, andon_type), word in sorted(self._lamps.items()):
+            if owner == station and word != "off":
+                text.append(f"● {andon_type} {word}  ", style=LAMP_STYLE[word])
+        return text
+
+
+def _order(line: Line) -> str:
+    book = line.orders
+    if book.running is None:
+        return "no order"
+    note = "" if book.phase is Phase.RUN else f" ({book.phase.value})"
+    return f"{book.running.id} {book.running.product}{note}"
+
+
+def _faults(machine: Machine) -> str:
+    return ", ".join(fault.code or f"bit {fault.bit}" for fault in machine.faults)

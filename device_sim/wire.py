@@ -1,0 +1,160 @@
+"""How the simulated devices reach the broker: address, identity, protocol, and the errors a person can act on."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import aiomqtt
+
+Protocol = Literal["auto", "5", "3.1.1"]
+KEEPALIVE_SECONDS: Final = 15
+CONNECT_SECONDS: Final = 10.0
+REFUSED_IDENTITY: Final = frozenset({4, 5, 134, 135, 140})  # CONNACK: bad credentials, not authorized, bad method
+
+
+class WireError(Exception):
+    """The broker cannot be used; the text says what to do about it."""
+
+
+class BrokerUnreachable(WireError):
+    def __init__(self, broker: "Broker", why: str) -> None:
+        super().__init__(
+            f"no broker at {broker.host}:{broker.port}: {why}\n"
+            "  start one (for example `mosquitto -p 1883`, or `make demo` for everything), "
+            "or name another with --broker HOST:PORT"
+        )
+
+
+class IdentityRefused(WireError):
+    def __init__(self, broker: "Broker", device: str, why: str) -> None:
+        super().__init__(
+            f"the broker at {broker.host}:{broker.port} refuses {device}: {why}\n"
+            "  give its account with --username and --password-file, or one for each device with --credentials FILE"
+        )
+
+
+class CredentialsError(WireError):
+    """The password or credentials file cannot be used."""
+
+
+@dataclass(slots=True)
+class Version:
+    """The MQTT version in use: asked for, or found by trying 5 first."""
+
+    wanted: Protocol = "auto"
+    found: aiomqtt.ProtocolVersion | None = None
+
+    def candidates(self) -> tuple[aiomqtt.ProtocolVersion, ...]:
+        if self.found is not None:
+            return (self.found,)
+        match self.wanted:
+            case "5":
+                return (aiomqtt.ProtocolVersion.V5,)
+            case "3.1.1":
+                return (aiomqtt.ProtocolVersion.V311,)
+            case "auto":
+                return (aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where the broker is and who the devices are to it."""
+
+    host: str
+    port: int
+    root: str = "floor/v1"
+    username: str | None = None  # one account for all; None: each device's own, where there are credentials
+    password: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)  # device -> password; the user name is the device
+    client_prefix: str = ""
+    tls: ssl.SSLContext | None = None
+    version: Version = field(default_factory=Version)
+
+    def client(
+        self, device: str, version: aiomqtt.ProtocolVersion, *, client_id: str | None = None, will: aiomqtt.Will | None
+    ) -> aiomqtt.Client:
+        username, password = self._account(device)
+        return aiomqtt.Client(
+            self.host,
+            self.port,
+            identifier=client_id or f"{self.client_prefix}{device}",
+            protocol=version,
+            username=username,
+            password=password,
+            will=will,
+            keepalive=KEEPALIVE_SECONDS,
+            timeout=CONNECT_SECONDS,
+            tls_context=self.tls,
+        )
+
+    def _account(self, device: str) -> tuple[str | None, str | None]:
+        if self.username is not None:
+            return self.username, self.password
+        if device in self.credentials:
+            return device, self.credentials[device]
+        return None, None
+
+    async def find_version(self, device: str, *, client_id: str | None = None) -> aiomqtt.ProtocolVersion:
+        """Connect once to learn the version; `BrokerUnreachable` or `IdentityRefused` where that fails."""
+        failure: aiomqtt.MqttError | None = None
+        for version in self.version.candidates():
+            try:
+                async with (
+                    asyncio.timeout(CONNECT_SECONDS),
+                    self.client(device, version, client_id=client_id, will=None),
+                ):
+                    self.version.found = version
+                    return version
+            except TimeoutError:
+                failure = aiomqtt.MqttError("no answer")
+            except aiomqtt.MqttError as error:
+                if _refuses_identity(error):
+                    raise IdentityRefused(self, device, str(error)) from error
+                failure = failure or error
+        raise BrokerUnreachable(self, str(failure)) from failure
+
+
+def _refuses_identity(error: aiomqtt.MqttError) -> bool:
+    code = getattr(error, "rc", None)
+    return getattr(code, "value", code) in REFUSED_IDENTITY
+
+
+def read_password(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CredentialsError(f"{path}: {error}") from error
+
+
+def read_credentials(path: Path) -> Mapping[str, str]:
+    """Read passwords by device: a JSON object, or lines of `device:password`."""
+    text = read_password(path)
+    if text.startswith("{"):
+        try:
+            tree = json.loads(text)
+        except ValueError as error:
+            raise CredentialsError(f"{path}: {error}") from error
+        return {str(device): str(password) for device, password in tree.items()}
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        device, colon, password = line.partition(":")
+        if not colon:
+            raise CredentialsError(f"{path}, line {number}: expected `device:password`")
+        found[device.strip()] = password.strip()
+    return found
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
+    """Return a verifying context that trusts one CA, or None for plain TCP."""
+    if ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except OSError as error:  # ssl.SSLError is one
+        raise CredentialsError(f"{ca_file}: {error}") from error

@@ -1,0 +1,60 @@
+"""PackML states in their two numberings, and the status each means on the floor.
+
+Sources: ISA-TR88.00.02 (`tr88`) and the tobacco profile OPC 30060 (`tmc`). The numbers contradict each other, so the
+dialect is configured, never guessed.
+"""
+
+from typing import Final, Literal
+
+from bridge.core.event_data import Status, StatusCause
+
+Dialect = Literal["tr88", "tmc"]
+Mode = Literal["production", "maintenance", "manual", "setup"]
+
+# fmt: off
+STATES: Final[dict[Dialect, dict[int, str]]] = {
+    "tr88": {
+        1: "clearing", 2: "stopped", 3: "starting", 4: "idle", 5: "suspended", 6: "execute", 7: "stopping",
+        8: "aborting", 9: "aborted", 10: "holding", 11: "held", 12: "unholding", 13: "suspending",
+        14: "unsuspending", 15: "resetting", 16: "completing", 17: "complete",
+    },
+    "tmc": {
+        0: "stopped", 1: "resetting", 2: "idle", 3: "starting", 4: "execute", 5: "completing", 6: "complete",
+        7: "aborting", 8: "aborted", 9: "stopping", 10: "clearing", 11: "suspending", 12: "suspended",
+        13: "unsuspending", 14: "holding", 15: "held", 16: "unholding",
+    },
+}
+# fmt: on
+
+Meaning = tuple[Status, StatusCause | None]
+
+_FAMILIES: Final[dict[Meaning, tuple[str, ...]]] = {
+    ("running", None): ("execute",),
+    # Suspended is caused outside the machine; its inputs say on which side.
+    ("idle", "unknown"): ("suspending", "suspended", "unsuspending"),
+    ("stopped", "internal"): ("holding", "held", "unholding"),
+    ("fault", "internal"): ("aborting", "aborted", "clearing"),
+    ("stopped", None): ("stopped", "stopping"),
+    ("idle", None): ("idle", "starting", "resetting", "completing", "complete"),
+}
+MEANING: Final[dict[str, Meaning]] = {state: meaning for meaning, states in _FAMILIES.items() for state in states}
+
+MODE_MEANING: Final[dict[Mode, Meaning | None]] = {
+    "production": None,  # the state decides
+    "maintenance": ("maintenance", None),
+    "setup": ("setup", None),
+    "manual": ("stopped", "internal"),  # someone moves it by hand: it does not produce
+}
+
+
+def state_name(dialect: Dialect, state: int | str) -> str | None:
+    """Return the state's name in lower case; None for a number or name the dialect does not have."""
+    if isinstance(state, int):
+        return STATES[dialect].get(state)
+    name = state.strip().lower()
+    return name if name in MEANING else None
+
+
+def meaning(state: str, mode: Mode) -> Meaning:
+    """Return status and cause of a named state; the mode goes first."""
+    return MODE_MEANING[mode] or MEANING[state]

@@ -1,0 +1,149 @@
+"""One OEE window: time by class, pieces, and the ratios of ISO 22400-2 that follow from them.
+
+A = APT / PBT, E = PRI * PQ / APT, Q = GQ / PQ, OEE = A * E * Q = PRI * GQ / PBT. Several products: PRI * PQ is their
+sum. APT is busy time, PBT busy and down time; off and unknown time is in neither.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from bridge.core.event_data import NullReason, Oee, OeeFlag
+from bridge.core.events import Millis, maybe_rfc3339, rfc3339
+
+WindowKind = Literal["shift", "job", "hour"]
+
+
+class TimeClass(StrEnum):
+    BUSY = "busy"  # in APT and PBT: running, and stops not (yet) a downtime
+    DOWN = "down"  # in PBT only
+    OFF = "off"  # outside the plan, or a confirmed planned stop
+    UNKNOWN = "unknown"  # offline, or before the bridge looked
+
+
+class Window(Struct, kw_only=True):
+    """Accumulated facts of [start, end); the four times add up to what has passed of it while it was current."""
+
+    kind: WindowKind
+    start: Millis
+    end: Millis | None
+    shift_id: str | None = None
+    job_id: str | None = None
+    busy_ms: int = 0
+    down_ms: int = 0
+    off_ms: int = 0
+    unknown_ms: int = 0
+    total: int = 0
+    good: int = 0
+    ideal_seconds: float = 0.0
+    unrated: bool = False  # holds pieces whose ideal cycle nobody knows
+    estimated: bool = False
+    quality_assumed: bool = False
+    unplanned_run: bool = False
+
+    def spend(self, time_class: TimeClass, ms: int) -> None:
+        match time_class:
+            case TimeClass.BUSY:
+                self.busy_ms += ms
+            case TimeClass.DOWN:
+                self.down_ms += ms
+            case TimeClass.OFF:
+                self.off_ms += ms
+            case TimeClass.UNKNOWN:
+                self.unknown_ms += ms
+
+    def overlap(self, start: Millis, end: Millis) -> int:
+        until = end if self.end is None else min(end, self.end)
+        return max(0, until - max(start, self.start))
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """The four numbers of a window, each None where it has no value, and the first reason why."""
+
+    oee: float | None
+    availability: float | None
+    performance: float | None
+    quality: float | None
+    null_reason: NullReason | None
+
+    def differ(self, other: "Ratios", *, step: float) -> bool:
+        """Say whether any component moved by at least the step, or came or went."""
+        return any(
+            (mine is None) != (theirs is None)
+            or (mine is not None and theirs is not None and abs(mine - theirs) >= step - 1e-12)
+            for mine, theirs in (
+                (self.oee, other.oee),
+                (self.availability, other.availability),
+                (self.performance, other.performance),
+                (self.quality, other.quality),
+            )
+        )
+
+
+def ratios(window: Window, *, rated: bool) -> Ratios:
+    """Compute the ratios; `rated`: an ideal cycle is known for what runs now, so that no pieces means no output.
+
+    A whole window down has OEE 0 (PRI * GQ / PBT), though E and Q have no value.
+    """
+    apt = window.busy_ms / 1000
+    pbt = apt + window.down_ms / 1000
+    total, good = max(window.total, 0), max(window.good, 0)
+    known = not window.unrated and (rated or total > 0)
+    quality = good / total if total else None
+    oee = None
+    if known and pbt:
+        oee = window.ideal_seconds * quality / pbt if quality is not None else 0.0
+    return Ratios(
+        oee=oee,
+        availability=apt / pbt if pbt else None,
+        performance=window.ideal_seconds / apt if known and apt else None,
+        quality=quality,
+        null_reason=_null_reason(window, known=known, total=total),
+    )
+
+
+def _null_reason(window: Window, *, known: bool, total: int) -> NullReason | None:
+    if not window.busy_ms + window.down_ms:
+        return "no_production_time" if window.unknown_ms else "not_scheduled"
+    if not known:
+        return "no_ideal_cycle"
+    if not window.busy_ms:
+        return "no_production_time"
+    return None if total else "no_pieces"
+
+
+def flags(window: Window, found: Ratios) -> list[OeeFlag]:
+    held: tuple[tuple[OeeFlag, bool], ...] = (
+        ("ideal_cycle_suspect", found.performance is not None and found.performance > 1),
+        ("not_scheduled", found.null_reason == "not_scheduled"),
+        ("estimated", window.estimated),
+        ("quality_assumed", window.quality_assumed),
+        ("unplanned_run", window.unplanned_run),
+    )
+    return [flag for flag, holds in held if holds]
+
+
+def oee_data(window: Window, found: Ratios, *, closed: bool) -> Oee:
+    return Oee(
+        window=window.kind,
+        window_start=rfc3339(window.start),
+        window_end=maybe_rfc3339(window.end),
+        closed=closed,
+        oee=found.oee,
+        availability=found.availability,
+        performance=found.performance,
+        quality=found.quality,
+        planned_busy_seconds=(window.busy_ms + window.down_ms) / 1000,
+        actual_production_seconds=window.busy_ms / 1000,
+        ideal_cycle_seconds=None if window.unrated else window.ideal_seconds,
+        total_count=max(window.total, 0),
+        good_count=max(window.good, 0),
+        unknown_seconds=window.unknown_ms / 1000,
+        flags=flags(window, found),
+        null_reason=found.null_reason,
+        job_id=window.job_id,
+        shift_id=window.shift_id,
+    )

@@ -1,0 +1,165 @@
+"""Pieces of the current shift, of a line or a counting machine, and when they are told: production_update.
+
+Told at most once a period on change, at whole multiples of the period, and at once where a job or a shift ends.
+"""
+
+from typing import Final
+
+from msgspec import Struct, field
+
+from bridge.core.emitter import Emitter
+from bridge.core.event_data import PlannedHour, Production
+from bridge.core.events import LINE_LEVEL, EventType, Millis, Priority, rfc3339
+from bridge.core.reports import Moment
+from bridge.core.shifts import ShiftPlan, ShiftWindow
+
+RATE_WINDOW_MS: Final = 60_000
+RATE_BUCKET_MS: Final = 5_000  # 12 buckets: what the sliding rate stores
+MAX_HOURS: Final = (
+    26  # a shift has at most 25 clock hours, on a day of a clock change; one more where it starts between
+)
+
+
+class Hour(Struct):
+    start: Millis
+    count: int = 0
+
+
+class ProductionState(Struct):
+    total: int = 0
+    good: int = 0
+    reject: int = 0
+    hours: list[Hour] = field(default_factory=list)
+    buckets: dict[int, int] = field(default_factory=dict)
+    due: Millis | None = None
+    estimated: bool = False
+
+
+class Order(Struct, frozen=True):
+    """The running job, as far as production tells of it."""
+
+    job_id: str
+    product: str
+    target_quantity: int
+    good: int
+
+
+class PieceCount:
+    """Counts for one scope; `equipment` None is the line."""
+
+    def __init__(
+        self,
+        state: ProductionState,
+        *,
+        equipment: str | None,
+        target_rate: float | None,
+        period_ms: int,
+        plan: ShiftPlan,
+        emitter: Emitter,
+    ) -> None:
+        self.state = state
+        self._equipment = equipment
+        self._target_rate = target_rate
+        self._period_ms = period_ms
+        self._plan = plan
+        self._emitter = emitter
+
+    def count(self, total: int, good: int, reject: int, *, estimated: bool, at: Millis) -> None:
+        """Add pieces; the update waits for the next multiple of the period."""
+        state = self.state
+        state.total += total
+        state.good += good
+        state.reject += reject
+        state.estimated = state.estimated or estimated
+        self._hour(at).count += total
+        bucket = at // RATE_BUCKET_MS
+        state.buckets[bucket] = state.buckets.get(bucket, 0) + total
+        self._forget(at)
+        self.touch(at)
+
+    def touch(self, at: Millis) -> None:
+        """Something that production tells of has changed."""
+        due = at // self._period_ms * self._period_ms + self._period_ms
+        self.state.due = due if self.state.due is None else min(due, self.state.due)
+
+    def next_deadline(self) -> Millis | None:
+        return self.state.due
+
+    def fire(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
+        if self.state.due == moment.at:
+            self.tell(moment, window=window, order=order)
+
+    def turn_shift(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
+        """Tell the last of the shift that ends, and begin anew."""
+        if self.state.total or self.state.good or self.state.reject or self.state.due is not None:
+            self.tell(moment, window=window, order=order)
+            self.touch(moment.at)
+        state = self.state
+        state.total = state.good = state.reject = 0
+        state.estimated = False
+        state.hours.clear()
+
+    def tell(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
+        """Emit what is counted so far in the window."""
+        state, at = self.state, moment.at
+        rate = self._rate(at)
+        state.due = None
+        if rate > 0:  # told again when it has gone down for want of pieces
+            state.due = at // RATE_WINDOW_MS * RATE_WINDOW_MS + RATE_WINDOW_MS
+        planned = self._planned(window.start, min(at, window.end)) if window.scheduled else None
+        data = Production(
+            total_count=max(state.total, 0),
+            good_count=max(state.good, 0),
+            reject_count=max(state.reject, 0),
+            rate_per_minute=rate,
+            hourly=self._hourly(window, at),
+            production_day=window.production_day,
+            window_start=rfc3339(window.start),
+            target_quantity=None if order is None else order.target_quantity,
+            progress=None if order is None else max(order.good, 0) / order.target_quantity,
+            planned_count_now=planned,
+            difference=None if planned is None else round(max(state.good, 0) - planned, 3),
+            target_rate=self._target_rate,
+            job_id=None if order is None else order.job_id,
+            product=None if order is None else order.product,
+            shift_id=window.shift_id,
+        )
+        self._emitter.emit(
+            EventType.PRODUCTION_UPDATE,
+            data,
+            moment=moment,
+            equipment=self._equipment,
+            subject=LINE_LEVEL,
+            priority=Priority.LOW,
+            estimated=state.estimated,
+        )
+
+    def _hour(self, at: Millis) -> Hour:
+        start, _ = self._plan.hour_at(at)
+        hours = self.state.hours
+        if not hours or hours[-1].start < start:
+            hours.append(Hour(start))
+            del hours[:-MAX_HOURS]
+        return hours[-1]
+
+    def _hourly(self, window: ShiftWindow, at: Millis) -> list[PlannedHour]:
+        counted = {hour.start: hour.count for hour in self.state.hours}
+        rows: list[PlannedHour] = []
+        start, end = self._plan.hour_at(window.start)
+        while start <= min(at, window.end - 1) and len(rows) < MAX_HOURS:
+            planned = self._planned(max(start, window.start), min(end, window.end)) if window.scheduled else None
+            rows.append(PlannedHour(rfc3339(max(start, window.start)), planned, max(counted.get(start, 0), 0)))
+            start, end = self._plan.hour_at(end)
+        return rows
+
+    def _planned(self, start: Millis, end: Millis) -> float | None:
+        return None if self._target_rate is None else round(self._target_rate * max(end - start, 0) / 60_000, 3)
+
+    def _rate(self, at: Millis) -> float:
+        self._forget(at)
+        return max(sum(self.state.buckets.values()), 0) * 60_000 / RATE_WINDOW_MS
+
+    def _forget(self, at: Millis) -> None:
+        oldest = (at - RATE_WINDOW_MS) // RATE_BUCKET_MS + 1
+        for bucket in [bucket for bucket in self.state.buckets if bucket < oldest]:
+            del self.state.buckets[bucket]

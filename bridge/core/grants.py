@@ -109,8 +109,10 @@ def decide(requested: TopicFilter, grants: Grants, *, ways: int = -1) -> Decisio
     if region is None:
         return Refused(None, f"no {shape.noun} topic can match {_shown(requested)}")
     around = list(grants.around(region))
+    # Without the mask, lest an effective filter read wider than the grant it rests on.
+    whole = shape.region(requested)
     for granted, grant in around:
-        if not region.ways & ~granted:
+        if whole is not None and not whole.ways & ~granted:
             return Allowed((requested,), None, (grant,))
     met: dict[Region, Grant] = {}
     for grant in grants.all:

@@ -1,0 +1,93 @@
+"""Small events and inputs for journals under test, and the child process that commits until it is killed."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bridge.adapters.journal import SqliteJournal
+from bridge.core.event_data import Changeover
+from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.core.records import (
+    Applied,
+    Batch,
+    CommandRecord,
+    Committed,
+    Input,
+    Journal,
+    Resend,
+    position_event,
+)
+from bridge.core.reports import APPLIED, Disposition
+
+NOON = 1_767_700_800_000
+
+
+def event(
+    subject: str = "c1",
+    *,
+    standing: Standing = Standing.CURRENT,
+    revision: int = 1,
+    event_type: EventType = EventType.CHANGEOVER_STARTED,
+    at: Millis = NOON,
+) -> Event:
+    """Return a small event; two subjects are two state keys."""
+    return Event(
+        type=event_type,
+        place=Place("plant", "packing", "bagger-1"),
+        subject=subject,
+        priority=Priority.MEDIUM,
+        revision=revision,
+        timestamp=at,
+        data=Changeover(changeover_id=subject, to_product="p", started_at=rfc3339(at), signalled_at=rfc3339(at)),
+        standing=standing,
+    )
+
+
+def applied(
+    number: int,
+    events: Sequence[Committed] = (),
+    *,
+    topic: str = "report/plant/packing/bagger-1/plc/changeover",
+    payload: bytes = b"{}",
+    disposition: Disposition = APPLIED,
+    command: CommandRecord | None = None,
+    resend: Resend | None = None,
+    reached_core: bool = True,
+) -> Applied:
+    return Applied(
+        input=Input(number=number, topic=topic, payload=payload, received_at=NOON + number),
+        disposition=disposition,
+        events=tuple(events),
+        command=command,
+        resend=resend,
+        reached_core=reached_core,
+    )
+
+
+def follow(journal: Journal, *inputs: Sequence[Event]) -> Batch:
+    """Return the batch that comes next in a journal: one input for each sequence of events."""
+    number, _ = journal.last_input()
+    offset = journal.position().offset
+    entries = []
+    for events in inputs:
+        number += 1
+        positioned = []
+        for each in events:
+            offset += 1
+            positioned.append(position_event(each, stream=journal.stream, epoch=journal.epoch, offset=offset))
+        entries.append(applied(number, positioned))
+    return Batch(entries=entries)
+
+
+def commit_until_killed(path: Path) -> None:
+    """Commit batch after batch and say on stdout, after each commit, what is durable now."""
+    journal = SqliteJournal.open(path, stream="main")
+    while True:
+        batch = follow(journal, [event("a"), event("b")], [], [event("a", standing=Standing.CLOSED)])
+        journal.commit(batch)
+        sys.stdout.write(f"{batch.entries[-1].events[-1].offset}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    commit_until_killed(Path(sys.argv[1]))

@@ -74,7 +74,10 @@ class Changeovers:
         return self._start_asked(body, moment) if body.action == "start" else self._complete_asked(body, moment)
 
     def product_changed(self, *, from_product: str | None, to_product: str, moment: Moment) -> None:
-        """Take note of a product change while stopped: a changeover, unless expected, or the first known."""
+        """Take note of a product change: a changeover, unless expected; from None it is only noted.
+
+        None stands for an unknown product, and for a change while the line runs, which signals nothing.
+        """
         running = self._state.running
         expected = self._state.product if running is None else running.to_product
         if expected == to_product:
@@ -84,11 +87,6 @@ class Changeovers:
         self._state.product = to_product
         if before is not None and before != to_product:
             self._start(before, to_product, moment)
-
-    def product_set(self, product: str) -> None:
-        """Take note of the product of a running line, where it signals no changeover."""
-        if self._state.running is None:
-            self._state.product = product
 
     def count(self, *, good: int, reject: int, moment: Moment) -> None:
         """Take note of pieces made; rejects counted with the completing good piece are start-up rejects too."""

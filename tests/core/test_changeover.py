@@ -220,9 +220,9 @@ def test_abandoning_ends_what_runs_and_nothing_else() -> None:
     assert (ended.data.outcome, ended.data.startup_rejects, ended.data.duration_seconds) == ("abandoned", 4, 60)
 
 
-def test_a_product_set_while_the_line_runs_is_what_the_next_changeover_comes_from() -> None:
+def test_a_product_only_noted_is_what_the_next_changeover_comes_from() -> None:
     floor = Floor()
-    floor.changeovers.product_set("A")
+    floor.changed(None, "A", second=0)
     assert floor.told() == []
     floor.start("B", second=1)
     assert [data.from_product for data in floor.told()] == ["A"]

@@ -1,0 +1,203 @@
+"""uvicorn under our own loop: a listening socket, a server that owns no signals, and the bounds that uvicorn lacks."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from bridge.settings import WebSettings
+
+HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that say nothing, or a byte a minute
+HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
+MAX_SILENT: Final = 1_000  # connections without a request yet; past it the oldest goes, so that newcomers get in
+MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
+BACKLOG: Final = 2_048  # 5,000 dashboards come back at once
+STOP_SECONDS: Final = 5  # for answers under way; the whole process has 10
+PING_SECONDS: Final = 20.0
+PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: a slow dashboard is the front's to judge
+
+TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class PortTaken(Exception):
+    """Somebody else listens there: change `web.port`, or stop the other."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"port {port} on {host} is taken: stop what listens there, or set FLOOR_WEB__PORT to another")
+        self.host = host
+        self.port = port
+
+
+class CannotListen(Exception):
+    """The address is not ours to listen on; `why` is the operating system's reason."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(f"cannot listen on {host} port {port}: {why}")
+        self.host = host
+        self.port = port
+        self.why = why
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen; port 0 takes any free one. Raises `PortTaken` or `CannotListen`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(host, port) from error
+        raise CannotListen(host, port, os.strerror(error.errno) if error.errno else str(error)) from error
+
+
+async def serve(
+    app: ASGIApp, web: WebSettings, *, listener: socket.socket | None = None, started: asyncio.Event | None = None
+) -> None:
+    """Serve until cancelled; then refuse newcomers, finish what is under way within `STOP_SECONDS`, and close.
+
+    Without a `listener`, listens as the settings say. `started` is set once connections are accepted.
+    """
+    server = _Server(_config(app, web), started)
+    sockets = [listener or listen(web.host, web.port)]
+    serving = asyncio.create_task(server.serve(sockets=sockets), name="uvicorn")
+    try:
+        await asyncio.shield(serving)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _config(app: ASGIApp, web: WebSettings) -> uvicorn.Config:
+    tls: dict[str, Any] = {}
+    if web.tls_cert_file is not None:
+        tls = {"ssl_certfile": web.tls_cert_file, "ssl_keyfile": web.tls_key_file}
+    return uvicorn.Config(
+        app,
+        http=TimedHttp,
+        ws=BoundedWebSocket,
+        ws_max_size=web.max_frame_bytes,
+        ws_per_message_deflate=False,  # a small frame could unfold to a large one, at our cost
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PONG_SECONDS,
+        lifespan="off",
+        log_config=None,
+        log_level=logging.WARNING,  # below it uvicorn logs paths with their query, where a token may stand
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(web.trusted_proxies),
+        forwarded_allow_ips=list(web.trusted_proxies),
+        root_path=web.root_path,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        **tls,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the app that owns the process, and tells when it is up."""
+
+    def __init__(self, config: uvicorn.Config, up: asyncio.Event | None) -> None:
+        super().__init__(config)
+        self._up = up
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._up is not None:
+            self._up.set()
+
+
+class TimedHttp(HttpToolsProtocol):
+    """Closes what does not finish a request's head in time or in bounds, and the oldest of too many such."""
+
+    _silent: ClassVar[dict["TimedHttp", None]] = {}  # of this process, oldest first
+    _deadline: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._deadline is not None and self._head_bytes > HEADER_BYTES:
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_head()
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._head_is_done()
+        super().on_headers_complete()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_done()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        if self._deadline is not None:
+            return
+        self._head_bytes = 0
+        self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+        self._silent[self] = None
+        if len(self._silent) > MAX_SILENT:
+            oldest = next(iter(self._silent))
+            oldest._head_is_done()  # noqa: SLF001 - one of us
+            oldest.transport.abort()
+
+    def _head_is_done(self) -> None:
+        self._silent.pop(self, None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """Bounds the fragments of a message, and owes a client that does not read one pong at most."""
+
+    _owed_pong = b""
+
+    @override
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self.conn.fail(1009, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    @override
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:  # RFC 6455 5.5.3: a pong for the most recent ping is enough
+            self._owed_pong = b"".join(self.conn.data_to_send())
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._owed_pong and not self.transport.is_closing():
+            self.transport.write(self._owed_pong)
+        self._owed_pong = b""

@@ -22,27 +22,27 @@ STATES = (StateReport, CountsReport, BirthReport, DeathReport)
 """Kinds that say what is, not what somebody did: a retained one is still true."""
 
 
-def place_in_sequence(report: Report, device: Device, *, now: Millis) -> int | Disposition:
+def place_in_sequence(report: Report, device: Device) -> int | Disposition:
     """Return how many of the device's reports are missing before this one, or why it has no effect.
 
     Commands are no device's reports: the pipeline knows their repeats.
     """
-    if report.actor is not None:
-        return 0
-    placed = device.place_in_sequence(report)
-    if isinstance(placed, int):
-        _note_life(report, device, now=now)
-    return placed
+    return 0 if report.actor is not None else device.place_in_sequence(report)
 
 
-def _note_life(report: Report, device: Device, *, now: Millis) -> None:
-    """A live report shows that the device is there; a retained one only starts the wait for a sign of life."""
+def note_life(report: Report, device: Device, *, now: Millis) -> None:
+    """A live report shows that the device is there; a retained one only starts the wait for a sign of life.
+
+    After a death the device is back, but its state stays unknown until it says it.
+    """
     state = device.state
-    if isinstance(report.body, DeathReport) or (report.retained and state.seen_at is not None):
+    if report.actor is not None or isinstance(report.body, DeathReport):
+        return
+    if report.retained and state.seen_at is not None:
         return
     state.seen_at = now
     if not report.retained:
-        state.offline = None  # after a death it is there, but its state stays unknown until it says it
+        state.offline = None
 
 
 def refuse(report: Report, machine: Machine | None) -> Disposition | None:

@@ -101,7 +101,6 @@ class Machine:
             estimated=retained or body.source_quality == "uncertain",
         )
         self.state.product = body.product or self.state.product
-        self.state.device.offline = None
         self.state.stale = False
         return APPLIED
 
@@ -138,7 +137,6 @@ class Machine:
             deltas[name] = reading.delta
             estimated = estimated or reading.estimated
         if any(delta > 0 for delta in deltas.values()) and self.status[0] == "offline":
-            self.state.device.offline = None
             self.state.said = Said(status="running", cause=None, estimated=True)
         self.state.stale = False
         return Counted(deltas, estimated)
@@ -147,7 +145,8 @@ class Machine:
         """A birth says nothing about the state yet; a death makes all that was said unknown."""
         self.state.said = None
         self.state.faults.active.clear()
-        self.state.device.offline = "death" if isinstance(body, DeathReport) else None
+        if isinstance(body, DeathReport):
+            self.state.device.offline = "death"
         return APPLIED
 
     @property

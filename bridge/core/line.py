@@ -10,7 +10,7 @@ from typing import Final, Self
 import msgspec
 
 from bridge.core import plant
-from bridge.core.admission import place_in_sequence, refuse
+from bridge.core.admission import note_life, place_in_sequence, refuse
 from bridge.core.dating import ClockUsed
 from bridge.core.device import Device
 from bridge.core.downtime import Downtimes
@@ -23,10 +23,12 @@ from bridge.core.people import People
 from bridge.core.reports import (
     APPLIED,
     BirthReport,
+    Body,
     CountsReport,
     DeathReport,
     Disposition,
     DowntimeReport,
+    Effect,
     Moment,
     Outcome,
     Report,
@@ -131,7 +133,7 @@ class Line:
         self, report: Report, machine: Machine | None, device: Device, *, at: Millis, clock: ClockUsed
     ) -> Disposition:
         body = report.body
-        placed = place_in_sequence(report, device, now=max(self._state.last_now, at))
+        placed = place_in_sequence(report, device)
         if isinstance(placed, Disposition):
             return placed
         moment = Moment(
@@ -144,15 +146,24 @@ class Line:
             operator=body.operator,
         )
         disposition = refuse(report, machine) or self._dispatch(report, machine, moment)
-        everybody = machine is None and isinstance(body, BirthReport | DeathReport)
-        self._settle(moment, self._machines.values() if everybody else [machine] if machine else [])
+        if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
+            touched = self._spoken_for(body, machine)
+            for each in touched:
+                note_life(report, each.device, now=max(self._state.last_now, at))
+            self._settle(moment, touched)
         return disposition
+
+    def _spoken_for(self, body: Body, machine: Machine | None) -> list[Machine]:
+        """A birth or death of the line itself is that of all its equipment: one source may speak for many."""
+        if machine is None and isinstance(body, BirthReport | DeathReport):
+            return list(self._machines.values())
+        return [] if machine is None else [machine]
 
     def _dispatch(self, report: Report, machine: Machine | None, moment: Moment) -> Disposition:
         body = report.body
         match body:
             case BirthReport() | DeathReport():
-                for each in self._machines.values() if machine is None else (machine,):
+                for each in self._spoken_for(body, machine):
                     each.apply_presence(body)
                 return APPLIED
             case StateReport():

@@ -64,7 +64,7 @@ class Output:
         self._sources = _sources(spec)
         watched = [each.id for each in spec.equipment if each.ideal_cycle_seconds is not None and each.kind == "plc"]
         self._oee = {scope: self._watch(scope) for scope in (LINE_LEVEL, *watched)}
-        counting = [each.id for each in spec.equipment if each.id in state.counts]
+        counting = [each.id for each in spec.equipment]
         self._counts = {scope: self._count(scope) for scope in (LINE_LEVEL, *counting)}
 
     def open(self, shift: ShiftWindow, *, at: Millis) -> None:
@@ -82,8 +82,6 @@ class Output:
     def count(self, equipment: str, counted: Counted, *, counters: Iterable[str], at: Millis) -> Pieces | None:
         """Add a machine's pieces to its own counts; returns what of them is the line's."""
         own = infer(counted.deltas, counters=counters)
-        if equipment not in self._counts:
-            self._counts[equipment] = self._count(equipment)
         self._add(equipment, own, estimated=counted.estimated, at=at)
         ours = {name: delta for name, delta in counted.deltas.items() if equipment in self._sources[name]}
         if not ours:

@@ -2,23 +2,26 @@
 
 import asyncio
 import contextlib
-import getpass
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bridge.adapters.broker import BrokerLink
+from bridge.core.messages import Message
+from bridge.settings import BrokerSettings
 
 DEADLINE_SECONDS = 10.0
 
 MOSQUITTO_CONF = """\
 listener {port} 127.0.0.1
 allow_anonymous true
-user {user}
+user root
 persistence true
 persistence_location {folder}/
 max_inflight_messages 1000
@@ -79,8 +82,9 @@ class RunningBroker:
         self.process.send_signal(number)
 
     def kill(self) -> None:
+        assert self.process is not None
         self.send(signal.SIGKILL)
-        self._reap()
+        self.process.wait(DEADLINE_SECONDS)
 
     def stop(self) -> None:
         if self.process is None or self.process.poll() is not None:
@@ -92,16 +96,12 @@ class RunningBroker:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def _reap(self) -> None:
-        assert self.process is not None
-        self.process.wait(DEADLINE_SECONDS)
-
 
 def mosquitto_broker(folder: Path, *, conf: str = MOSQUITTO_CONF) -> RunningBroker:
-    """Describe a Mosquitto in `folder`; `conf` has the places {port}, {folder} and {user}."""
+    """Describe a Mosquitto in `folder`; `conf` has the places {port} and {folder}."""
     port = free_port()
     path = folder / "mosquitto.conf"
-    path.write_text(conf.format(port=port, folder=folder, user=getpass.getuser()))
+    path.write_text(conf.format(port=port, folder=folder))
     return RunningBroker([str(find_mosquitto()), "-c", str(path)], port, folder / "mosquitto.log")
 
 
@@ -127,3 +127,37 @@ async def until(condition: Callable[[], bool], *, seconds: float = DEADLINE_SECO
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         await asyncio.sleep(0.01)
+
+
+def client_settings(broker: RunningBroker, **more: object) -> BrokerSettings:
+    values = {"port": broker.port, "keepalive_seconds": 2, "max_backoff_seconds": 0.3, **more}
+    return BrokerSettings.model_validate(values)
+
+
+@contextlib.asynccontextmanager
+async def started(link: BrokerLink) -> AsyncIterator[BrokerLink]:
+    """Run the link; it need not be able to connect."""
+    task = asyncio.create_task(link.run())
+    try:
+        yield link
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def linked(link: BrokerLink) -> AsyncIterator[BrokerLink]:
+    """Run the link, from the moment it is connected."""
+    async with started(link):
+        await until(lambda: link.status.connected, what=f"connected; {link.status}")
+        yield link
+
+
+async def receive(link: BrokerLink, count: int) -> list[Message]:
+    """Receive `count` messages, and acknowledge none."""
+    got: list[Message] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while len(got) < count:
+            got += await link.receive(most=count - len(got))
+    return got

@@ -2,14 +2,14 @@
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 from pydantic import SecretStr
 
 from bridge.adapters.broker_connection import Connection
+from bridge.adapters.broker_inbox import Inbox
 from bridge.adapters.broker_socket import CLOSE_SECONDS, Identity
 from bridge.core.messages import (
     BrokerGone,
@@ -26,6 +26,8 @@ from bridge.settings import BrokerSettings
 
 FIRST_BACKOFF_SECONDS = 0.2
 SETTLED_SECONDS = 5.0  # a connection that lived this long was a good one: the next backoff starts small again
+STOPPED = "stopped"
+SUSPICIOUS_SHORT_LIVES = 3
 UNSUPPORTED_PROTOCOL_VERSION = 0x84
 RECEIVE_MAXIMUM_OVERSHOOT = 4  # Mosquitto 2.0 exceeds the receive maximum about this many times
 
@@ -80,16 +82,12 @@ class BrokerLink:
         self._will = will
         self._goodbye = goodbye
         self._on_connected = on_connected
-        # stops a flood from filling the memory: when it is full the socket is not read, and the broker queues
-        self._bound = queue_bound or RECEIVE_MAXIMUM_OVERSHOOT * settings.receive_maximum
-        self._queue: deque[Message] = deque()
-        self._arrived = asyncio.Event()
+        self._inbox = Inbox(queue_bound or RECEIVE_MAXIMUM_OVERSHOOT * settings.receive_maximum)
         self._protocol: Protocol = "3.1.1" if settings.protocol == "3.1.1" else "5"
         self._connection: Connection | None = None
         self._generation = 0
-        self._status = LinkStatus(
-            connected=False, since=0.0, protocol=None, session_present=False, generation=0, reason="not started"
-        )
+        self._short_lives = 0
+        self._status = _not_connected("not started", since=0.0, generation=0)
         self._changed = asyncio.Event()
         self._log = log.bind(client_id=client_id, host=settings.host, port=settings.port)
 
@@ -102,7 +100,7 @@ class BrokerLink:
     @property
     def waiting(self) -> int:
         """How many messages wait for `receive`."""
-        return len(self._queue)
+        return len(self._inbox)
 
     async def wait_status_change(self, seen: LinkStatus) -> LinkStatus:
         """Return the status as soon as it is another than the one `seen`."""
@@ -119,13 +117,7 @@ class BrokerLink:
 
     async def receive(self, *, most: int) -> list[Message]:
         """Wait for at least one message; return what is there, at most `most`, in the order of arrival."""
-        while not self._queue:
-            self._arrived.clear()
-            await self._arrived.wait()
-        taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
-        if self._connection is not None and len(self._queue) <= self._bound // 2:
-            self._connection.resume()
-        return taken
+        return await self._inbox.take(most=most)
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
         """Tell the broker that these are safe with us; returns how many acknowledgements went out.
@@ -137,23 +129,11 @@ class BrokerLink:
             return 0
         return self._connection.acknowledge([message.receipt for message in messages])
 
-    def _deliver(self, message: Message) -> None:
-        self._queue.append(message)
-        self._arrived.set()
-        if len(self._queue) >= self._bound and self._connection is not None:
-            self._connection.pause()
-
     def _forget_what_comes_again(self, connection: Connection) -> None:
         """Where the broker kept the session it sends the unacknowledged again; what waits here would be a copy."""
-        if not connection.session_present:
-            return
-        before = len(self._queue)
-        generation = connection.generation
-        kept = [each for each in self._queue if each.qos == 0 or each.receipt.generation == generation]
-        self._queue.clear()
-        self._queue.extend(kept)
-        if len(kept) < before:
-            self._log.info("broker.awaits_redelivery", messages=before - len(kept))
+        if connection.session_present:
+            count = self._inbox.forget_before(connection.generation)
+            self._log.info("broker.session_resumed", awaiting_redelivery=count)
 
     # -- publishing -------------------------------------------------------------------------------------------------
 
@@ -219,7 +199,7 @@ class BrokerLink:
                 protocol=self._protocol,
                 will=self._will,
                 generation=self._generation,
-                deliver=self._deliver,
+                deliver=self._inbox.put,
             )
         except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
             return _Ending(f"TLS files: {error}")
@@ -243,14 +223,16 @@ class BrokerLink:
         self._forget_what_comes_again(connection)
         await connection.subscribe_all(self._subscriptions)
         self._up(connection)
+        began = self._status.since
         if self._on_connected is not None:
             await self._on_connected(self._status)
         reason = await asyncio.shield(connection.lost)
-        if connection.taken_over:
-            # two clients that take each other's place must not do so at full speed: never settled
-            self._log.error("broker.taken_over")
-            return _Ending("another client connected with this client id")
-        return _Ending(reason, settled=asyncio.get_running_loop().time() - self._status.since >= SETTLED_SECONDS)
+        settled = asyncio.get_running_loop().time() - began >= SETTLED_SECONDS
+        self._short_lives = 0 if settled else self._short_lives + 1
+        # two clients that take each other's place must not do so at full speed; Mosquitto 2.0 does not say 0x8E
+        if connection.taken_over or self._short_lives >= SUSPICIOUS_SHORT_LIVES:
+            reason = f"{reason}: does another client use the client id {self._identity.client_id}?"
+        return _Ending(reason, settled=settled and not connection.taken_over)
 
     def _turn_protocol(self, refused: ConnectRefused) -> bool:
         """Take the other protocol for the next attempt where this one may be why; True: worth trying at once."""
@@ -269,8 +251,8 @@ class BrokerLink:
         except (TimeoutError, BrokerGone, PublishRefused) as error:
             self._log.warning("broker.goodbye_failed", reason=str(error))
             connection.drop("goodbye failed")  # without a DISCONNECT, so that the Will speaks for us
+        self._down(STOPPED)
         await connection.close()
-        self._down("stopped")
 
     def _up(self, connection: Connection) -> None:
         self._set_status(
@@ -284,13 +266,25 @@ class BrokerLink:
             )
         )
         # at once, not when `run` next comes round: on_connected may still be at work
-        connection.lost.add_done_callback(lambda lost: self._status.connected and self._down(lost.result()))
+        connection.lost.add_done_callback(self._lost)
         self._log.info("broker.connected", protocol=connection.protocol, session_present=connection.session_present)
+
+    def _lost(self, lost: asyncio.Future[str]) -> None:
+        if self._status.connected:
+            self._down(lost.result())
 
     def _down(self, reason: str) -> None:
         if not self._status.connected and self._status.reason == reason:
             return
+        since = self._status.since
         if self._status.connected:
-            self._log.warning("broker.lost", reason=reason)
-            self._status = replace(self._status, since=asyncio.get_running_loop().time())
-        self._set_status(replace(self._status, connected=False, protocol=None, session_present=False, reason=reason))
+            since = asyncio.get_running_loop().time()
+            if reason != STOPPED:
+                self._log.warning("broker.lost", reason=reason)
+        self._set_status(_not_connected(reason, since=since, generation=self._status.generation))
+
+
+def _not_connected(reason: str, *, since: float, generation: int) -> LinkStatus:
+    return LinkStatus(
+        connected=False, since=since, protocol=None, session_present=False, generation=generation, reason=reason
+    )

@@ -45,7 +45,7 @@ class Connection(LoopClient):
         protocol: Protocol,
         will: Will | None,
         generation: int,
-        deliver: Callable[[Message], None],
+        deliver: Callable[[Message, "Connection"], None],
     ) -> None:
         super().__init__(settings, identity, protocol=protocol, will=will)
         self.generation = generation
@@ -96,7 +96,7 @@ class Connection(LoopClient):
             topic = bytes(message._topic).decode("utf-8", "replace")  # noqa: SLF001 - the property only raises
         receipt = Receipt(self.generation, self._serial, message.mid, message.qos)
         payload = bytes(message.payload)
-        self._deliver(Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt))
+        self._deliver(Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt), self)
 
     def _owe(self, mid: int, *, redelivered: bool) -> None:
         earlier = self._serial_of.get(mid)

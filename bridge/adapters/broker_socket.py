@@ -25,6 +25,7 @@ CLOSE_SECONDS = 2.0
 WATCH_SECONDS = 0.5  # how finely keepalive and unanswered publications are looked at
 PUBLISH_WINDOW = 100  # unconfirmed publications: beyond 50 the throughput no longer grows, and a loss repeats fewer
 MIN_PACKET_BYTES = 1024 * 1024  # an oversized report is quarantined, not hidden; past this it would only eat memory
+UNSPECIFIED_ERROR = 0x80
 SESSION_TAKEN_OVER = 0x8E
 
 log = structlog.get_logger(__name__)
@@ -141,7 +142,9 @@ class LoopClient(aiomqtt.Client):
         properties: Properties | None = None,  # noqa: ARG002 - paho's signature
     ) -> None:
         self.taken_over = flags.is_disconnect_packet_from_server and reason_code.value == SESSION_TAKEN_OVER
-        self._end(str(reason_code))
+        # without a word from the broker, paho calls an end of the stream an unspecified error
+        silent = not flags.is_disconnect_packet_from_server and reason_code.value == UNSPECIFIED_ERROR
+        self._end("connection closed" if silent else str(reason_code))
 
     # -- the socket -------------------------------------------------------------------------------------------------
 

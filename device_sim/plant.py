@@ -35,7 +35,7 @@ class Plant:
         return messages
 
     def birth(self, device: str) -> list[Message]:
-        """Return what a device says when it connects: its birth, then its state and counts, or its pulled cords."""
+        """Return what a device says when it connects: its birth, then its state and counts, or its inputs."""
         return self._messages(device, [("birth", {}), *self._line_of[device].standing(device)])
 
     def death(self, device: str) -> Message:

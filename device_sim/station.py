@@ -32,8 +32,10 @@ class Station:
         return [_level(andon_type, level=False)]
 
     def standing(self) -> list[Report]:
-        """Return the inputs that are on, as a station says after its birth."""
-        return [_level(andon_type, level=True) for andon_type in sorted(self.pulled)]
+        """Return the level of every input, as a station with inputs says after its birth: an edge needs a before."""
+        if self.spec.form == "action":
+            return []
+        return [_level(each, level=each in self.pulled) for each in self.spec.andon_types]
 
 
 def _deed(action: str, andon_type: AndonType, operator: str, **more: object) -> Report:

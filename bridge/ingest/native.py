@@ -43,7 +43,7 @@ _CLAIMS: Final[Mapping[str, int]] = {
 
 
 class CommandUser(Struct, frozen=True):
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    id: Annotated[str, Meta(min_length=1, max_length=255)]  # a token's subject, as long as claims.py takes it
     roles: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=MAX_ROLES)]
     name: Annotated[str, Meta(max_length=200)] | None = None
 

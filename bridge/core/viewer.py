@@ -6,6 +6,7 @@ from typing import Final
 
 from typing_extensions import override
 
+from bridge.core.claims import Claims
 from bridge.core.events import Millis, Place
 from bridge.core.grants import MAX_GRANTS, Grant, Grants
 from bridge.core.policy import SCOPES, Policy, Role, expand
@@ -38,17 +39,6 @@ class TooManyGrants(AdmissionError):
     @override
     def __str__(self) -> str:
         return f"the token unfolds to more than {self.limit} grants"
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a verified token says; `statements` are all its claims as decoded, with roles, scopes and grants."""
-
-    subject: str
-    issuer: str
-    expires_at: Millis
-    token_id: str | None
-    statements: Mapping[str, object]
 
 
 _ADMITTED: Final = object()
@@ -96,7 +86,8 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
     name = claims.statements.get("name")
     return Viewer(
         user_id=claims.subject,
-        name=name[:MAX_NAME] if isinstance(name, str) else None,
+        # A name with a line break would forge lines in a log.
+        name=name[:MAX_NAME] if isinstance(name, str) and name.isprintable() else None,
         roles=roles,
         read=Grants(EVENTS, _bounded(_unfold(EVENTS, claims, policy, roles, trust_grants=trust_grants))),
         command=Grants(COMMANDS, _bounded(_unfold(COMMANDS, claims, policy, roles, trust_grants=trust_grants))),

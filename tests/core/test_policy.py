@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.claims import Claims
 from bridge.core.events import Place
 from bridge.core.grants import MAX_GRANTS
 from bridge.core.policy import Policy, PolicyError, Role
 from bridge.core.shapes import ACTIONS
 from bridge.core.topics import TopicFilter, TopicName
-from bridge.core.viewer import Claims, TooManyClaimValues, TooManyGrants, Viewer, admit
+from bridge.core.viewer import TooManyClaimValues, TooManyGrants, Viewer, admit
 
 SHIPPED = Path(__file__).parents[2] / "bridge" / "demo" / "policy.toml"
 POLICY = Policy.parse(SHIPPED.read_text(encoding="utf-8"), source="policy.toml")

@@ -1,0 +1,137 @@
+"""JSON Web Tokens: PyJWT verifies the signature, `core.claims` decides the rest.
+
+PyJWT checks times by the wall clock, and takes a text for a time and any `typ`: its own checks of claims are not used.
+No key is ever looked up by what a token says: jku, x5u, jwk and kid are ignored.
+"""
+
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from bridge.core.claims import Claims, Expected, TokenMalformed, TokenTooLarge, TokenUnverified, read_claims
+from bridge.core.events import Millis
+from bridge.settings import MIN_SECRET_BYTES, TokenSettings
+
+MIN_RSA_BITS: Final = 2_048  # RFC 7518 3.3
+
+
+class TokenKeyError(ValueError):
+    """The configured key can't be used: ours to mend before anything is served."""
+
+
+class TokenVerifier:
+    """Accepts the tokens of one issuer for one audience, signed by exactly one algorithm with one key."""
+
+    def __init__(self, settings: TokenSettings) -> None:
+        self._settings = settings
+        self._key = _verifying_key(settings)
+        self._signatures = jwt.PyJWS()
+        self._expected = Expected(
+            issuer=settings.issuer, audience=settings.audience, leeway_ms=settings.leeway_seconds * 1_000
+        )
+
+    def verify(self, token: str, *, now: Millis) -> Claims:
+        """What the token says, if it may be believed at `now` (real time); raises a TokenError and nothing else."""
+        if len(token) > self._settings.max_bytes:
+            raise TokenTooLarge(len(token), self._settings.max_bytes)
+        if not token.isascii() or token.count(".") != 2:
+            raise TokenMalformed("not three segments of ASCII")
+        header, payload = self._open(token)
+        return read_claims(header, payload, self._expected, now=now)
+
+    def _open(self, token: str) -> tuple[dict[str, Any], bytes]:
+        try:
+            opened = self._signatures.decode_complete(token, self._key, algorithms=[self._settings.algorithm])
+        except jwt.DecodeError as error:
+            if isinstance(error, jwt.InvalidSignatureError):
+                raise TokenUnverified("signature") from error
+            raise TokenMalformed("segments or header") from error
+        except jwt.PyJWTError as error:
+            raise TokenUnverified(type(error).__name__) from error
+        except (ValueError, TypeError, RecursionError) as error:
+            # A header of odd types can reach code that never expected it.
+            raise TokenMalformed(type(error).__name__) from error
+        return opened["header"], opened["payload"]
+
+
+class TokenIssuer:
+    """Signs tokens that a verifier of the same settings accepts: HS256 only, for `floor token`, demo and tests."""
+
+    def __init__(self, settings: TokenSettings) -> None:
+        if settings.algorithm != "HS256":
+            raise TokenKeyError(f"tokens are issued with HS256 only, not with {settings.algorithm}")
+        self._settings = settings
+        self._secret = _secret(settings)
+
+    def issue(
+        self,
+        *,
+        subject: str,
+        roles: list[str],
+        now: Millis,
+        ttl_seconds: int,
+        name: str | None = None,
+        sites: list[str] | None = None,
+        areas: list[str] | None = None,
+        lines: list[str] | None = None,
+        grants: dict[str, list[str]] | None = None,
+    ) -> str:
+        """A token valid from `now` on; None leaves a claim out, while an empty list is a claim that grants nothing."""
+        optional = {"name": name, "sites": sites, "areas": areas, "lines": lines, "grants": grants}
+        claims = {
+            "iss": self._settings.issuer,
+            "aud": self._settings.audience,
+            "sub": subject,
+            "iat": now // 1_000,
+            "exp": now // 1_000 + ttl_seconds,
+            "jti": secrets.token_urlsafe(16),
+            "roles": roles,
+            **{claim: value for claim, value in optional.items() if value is not None},
+        }
+        return jwt.encode(claims, self._secret, algorithm="HS256")
+
+
+def _secret(settings: TokenSettings) -> bytes:
+    if settings.secret is not None:
+        secret = settings.secret.get_secret_value().encode()
+    elif settings.secret_file is not None:
+        secret = _read(settings.secret_file).rstrip(b"\r\n")
+    else:
+        raise TokenKeyError("HS256 needs a secret")
+    if len(secret) < MIN_SECRET_BYTES:
+        raise TokenKeyError(f"a secret of {len(secret)} bytes; HS256 needs at least {MIN_SECRET_BYTES}")
+    if b"-----BEGIN" in secret:
+        raise TokenKeyError("the secret is a PEM file: a key that others may know is no secret")
+    return secret
+
+
+def _verifying_key(settings: TokenSettings) -> Any:
+    if settings.algorithm == "HS256":
+        return _secret(settings)
+    path = settings.public_key_file
+    if path is None:
+        raise TokenKeyError(f"{settings.algorithm} needs a public key file")
+    try:
+        key = load_pem_public_key(_read(path))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise TokenKeyError(f"{path}: no public key in PEM") from error
+    fits = {
+        "RS256": isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS,
+        "ES256": isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1),
+        "EdDSA": isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey),
+    }
+    if not fits[settings.algorithm]:
+        raise TokenKeyError(f"{path}: not a key for {settings.algorithm}")
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TokenKeyError(f"{path}: {error.strerror}") from error

@@ -87,7 +87,7 @@ def _press(options: argparse.Namespace, spec: PlantSpec) -> None:
     broker = _broker(options)
     topic = report_topic(spec.site, line.area, line.id, station.id, "andon")
     # the running simulator is connected as the station: the same client id would push it out
-    client_id = f"{broker.client_prefix}{station.id}.hand.{os.getpid()}"
+    client_id = f"{broker.client_prefix}{station.id}-hand-{os.getpid()}"  # no dots: NATS refuses them
     asyncio.run(publish_once(broker, station.id, client_id=client_id, topic=topic, payload=encode(body)))
     _say(f"{station.id} ({line.id}): {options.action} {options.andon_type} -> {broker.root}/{topic}")
 

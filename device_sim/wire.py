@@ -13,7 +13,7 @@ import aiomqtt
 Protocol = Literal["auto", "5", "3.1.1"]
 KEEPALIVE_SECONDS: Final = 15
 CONNECT_SECONDS: Final = 10.0
-REFUSED_IDENTITY: Final = frozenset({4, 5, 134, 135, 140})  # CONNACK: bad credentials, not authorized, bad method
+REFUSED_IDENTITY: Final = frozenset({2, 4, 5, 133, 134, 135, 140})  # CONNACK: client id, credentials, authorization
 
 
 class WireError(Exception):

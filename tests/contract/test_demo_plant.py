@@ -1,0 +1,154 @@
+"""The simulated plant and the bridge meet in the contract: same ids, nothing quarantined, all 13 events come of it."""
+
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.adapters import plant_file as bridge_plant_file
+from bridge.core.events import EventType
+from bridge.core.line import Line
+from bridge.core.reports import AndonReport, CountsReport, Disposition, Effect, MeasurementReport, Report, StateReport
+from bridge.ingest.native import decode
+from device_sim.plant import Plant
+from device_sim.plant_file import SHIPPED as SIMULATED_FILE
+from tests.sim.plants import MINUTE, SHIPPED, START, encoded
+
+DEMO_FILE = Path(__file__).parents[2] / "bridge" / "demo" / "plant.toml"
+DEMO = bridge_plant_file.load(DEMO_FILE)
+BAGGER_INFORMATION = {29, 43, 47, 48, 57, 58, 59}
+
+
+def everything(seed: int, minutes: float) -> list[Report | Disposition]:
+    """Decode all that the plant says in its first minutes, births and deaths included, as the pipeline would."""
+    plant = Plant(SHIPPED, seed=seed, start=START)
+    births = [message for device in plant.devices for message in plant.birth(device)]
+    life = plant.step(START + round(minutes * MINUTE))
+    deaths = [plant.death(device) for device in plant.devices]
+    return [
+        decode(topic, payload, received_at=at, cause=f"input:{number}", retained=False)
+        for number, (at, topic, payload) in enumerate(encoded([*births, *life, *deaths]), start=1)
+    ]
+
+
+def reports(seed: int, minutes: float) -> list[Report]:
+    return [report for report in everything(seed, minutes) if isinstance(report, Report)]
+
+
+def test_both_plant_files_name_the_same_floor() -> None:
+    simulated = {
+        (SHIPPED.site, line.area, line.id): [device for of, device in SHIPPED.devices() if of is line]
+        for line in SHIPPED.lines
+    }
+    known = {
+        (DEMO.place_of(line).site, line.area, line.id): [each.id for each in line.equipment] for line in DEMO.lines
+    }
+    assert simulated == known
+
+
+def test_the_plant_has_the_size_the_demo_promises() -> None:
+    assert len(DEMO.areas) == 2
+    assert len(DEMO.lines) == 4
+    kinds = Counter(equipment.kind for line in DEMO.lines for equipment in line.equipment)
+    assert kinds == {"plc": 10, "station": 5}
+
+
+def test_the_shifts_cover_the_day() -> None:
+    windows = [DEMO.shift_plan.window_at(START + hour * 60 * MINUTE) for hour in range(48)]
+    assert all(window.scheduled for window in windows)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_every_message_decodes_with_no_field_unknown(seed: int) -> None:
+    decoded = everything(seed, 45)
+    assert [each for each in decoded if isinstance(each, Disposition)] == []
+    assert [each for each in decoded if isinstance(each, Report) and each.unknown_fields] == []
+    kinds = {type(each.body).__name__ for each in decoded if isinstance(each, Report)}
+    assert len(kinds) == 9  # every kind of docs/devices.md but `downtime`, which needs an id only the bridge knows
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_the_bridge_makes_all_13_events_of_it_and_refuses_nothing(seed: int) -> None:
+    lines = {line.id: Line(DEMO, line) for line in DEMO.lines}
+    seen: Counter[EventType] = Counter()
+    for report in reports(seed, 30):
+        outcome = lines[report.place.line].apply(report, report.received_at)
+        assert outcome.disposition.effect is not Effect.QUARANTINED, (report, outcome.disposition)
+        assert not outcome.disposition.rejected, (report, outcome.disposition)
+        seen.update(event.type for event in outcome.events)
+    assert set(seen) == set(EventType)
+
+
+def test_what_the_files_say_twice_they_say_alike() -> None:
+    for simulated in SHIPPED.lines:
+        line = next(each for each in DEMO.lines if each.id == simulated.id)
+        assert set(simulated.products) <= {product.id for product in DEMO.products}
+        for machine in simulated.machines:
+            known = line.find(machine.id)
+            assert known is not None
+            assert known.packml_dialect == machine.packml
+            assert known.rated_speed == pytest.approx(60 / machine.cycle_seconds, abs=0.1)
+            if machine.parameter is not None:
+                limit = next(each for each in line.limits if each.parameter == machine.parameter.name)
+                assert limit.unit == machine.parameter.unit
+                middle = machine.parameter
+                assert (limit.lower, limit.upper) == pytest.approx(
+                    (middle.center - middle.tolerance, middle.center + middle.tolerance)
+                )
+        for station in simulated.stations:
+            known = line.find(station.id)
+            assert known is not None
+            assert known.input == ("latching" if station.form == "latching" else "momentary")
+            assert set(station.andon_types) <= set(known.andon_types or station.andon_types)
+
+
+def test_counters_name_the_registers_they_read() -> None:
+    widths = {machine.id: machine.counter for line in SHIPPED.lines for machine in line.machines}
+    for line in DEMO.lines:
+        for equipment in line.equipment:
+            if equipment.counters.modulus is not None:
+                assert equipment.counters.modulus == 2 ** int(
+                    widths[equipment.id].removeprefix("u").removeprefix("int")
+                )
+
+
+def test_the_catalogue_of_bagger_1_has_64_bits_and_its_information_is_no_fault() -> None:
+    bagger = DEMO.lines[0].find("Bagger-1")
+    assert bagger is not None
+    assert [fault.bit for fault in bagger.faults] == list(range(64))
+    assert {fault.bit for fault in bagger.faults if fault.kind == "information"} == BAGGER_INFORMATION
+    simulated = next(machine for machine in SHIPPED.lines[0].machines if machine.id == "Bagger-1")
+    assert set(simulated.information_bits) == BAGGER_INFORMATION
+    stopping = {fault.bit for fault in bagger.faults if fault.kind == "fault" and fault.stops}
+    assert {fault.bit for fault in simulated.faults} <= stopping
+
+
+def test_the_plant_shows_the_variety_of_a_floor() -> None:
+    """Names what dashboards and the bridge must cope with, so that nobody tunes it away."""
+    said = reports(1, 45)
+    states = [report.body for report in said if isinstance(report.body, StateReport)]
+    assert {state.packml.dialect for state in states if state.packml is not None} == {"tr88", "tmc"}
+    assert any(state.fault_bits for state in states)
+    assert any(state.fault_codes for state in states)
+    assert any(state.reason_code for state in states)
+    assert any(state.planned_stop for state in states)
+    assert any(state.upstream_stop for state in states)
+    assert any(state.downstream_stop for state in states)
+    counts = [report.body for report in said if isinstance(report.body, CountsReport)]
+    assert min(count.total for count in counts if count.total is not None) < 0
+    assert {count.modulus for count in counts} == {None, 65_536}
+    presses = [report.body for report in said if isinstance(report.body, AndonReport)]
+    assert any(press.input is not None for press in presses)
+    assert {"raise", "acknowledge", "arrive", "resolve"} <= {press.action for press in presses}
+    assert len({report.body.parameter for report in said if isinstance(report.body, MeasurementReport)}) == 4
+
+
+def test_the_simulators_file_explains_every_tag_by_a_field() -> None:
+    tree: dict[str, Any] = tomllib.loads(SIMULATED_FILE.read_text())
+    fields = {*StateReport.__struct_fields__, *CountsReport.__struct_fields__}
+    for line in tree["lines"]:
+        for machine in line["machines"]:
+            measured = {"fill_weight", "pressure", "torque"}
+            assert set(machine["tags"]) <= fields | measured

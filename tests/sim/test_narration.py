@@ -1,0 +1,72 @@
+"""What is printed are changes and deeds, once each; a broker that goes away is told once, not once a device."""
+
+import io
+
+from rich.console import Console
+
+from device_sim.messages import Message
+from device_sim.narration import Narration, PlainLines, bits, clock
+from device_sim.plant import Plant
+from device_sim.table import LiveTable
+from tests.sim.plants import MINUTE, SHIPPED, START, live
+
+
+def state(**body: object) -> Message:
+    return Message(START, "Bagger-1", "state", "report/s/a/l/Bagger-1/state", body)
+
+
+def test_a_state_is_told_when_it_changes() -> None:
+    narration = Narration()
+    assert narration.sentence(state(state="running")) == f"{clock(START)} Bagger-1: running"
+    assert narration.sentence(state(state="running", speed=3)) is None
+    told = narration.sentence(state(state="fault", fault_bits="0000000000000108"))
+    assert told is not None
+    assert told.endswith("fault (bits 3 8)")
+
+
+def test_counts_and_acting_states_are_not_told() -> None:
+    sentences = [Narration().sentence(message) for message in live(1, 5) if message.kind in ("counts", "measurement")]
+    assert set(sentences) == {None}
+    assert Narration().sentence(state(packml={"dialect": "tr88", "state": 3})) is None
+
+
+def test_every_message_of_an_hour_can_be_told() -> None:
+    narration = Narration()
+    told = [sentence for message in live(2, 60) if (sentence := narration.sentence(message)) is not None]
+    assert len(told) > 200
+
+
+def test_bits_are_named_from_the_lowest() -> None:
+    assert bits("8000000000000001") == "0 63"
+
+
+def test_a_broker_that_goes_and_comes_is_told_once() -> None:
+    out = io.StringIO()
+    lines = PlainLines(out)
+    for online in (True, False, False, True):
+        for device in ("A", "B"):
+            lines.link(device, online=online)
+    assert out.getvalue().splitlines() == [
+        "the broker has gone; trying again until it is back",
+        "the broker is back; every device is connected again",
+    ]
+
+
+def test_the_table_shows_lines_machines_counts_and_lamps() -> None:
+    plant = Plant(SHIPPED, seed=1, start=START)
+    table = LiveTable(plant, "test")
+    for device in plant.devices:
+        table.link(device, online=True)
+    for message in plant.step(START + 20 * MINUTE):
+        table.said(message)
+    table.lamp("Andon-L1", "quality", "open")
+    table.lamp("Andon-L1", "material", "off")
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(table)
+    text = console.export_text()
+    for device in plant.devices:
+        assert device in text
+    assert "● quality open" in text
+    assert "● material" not in text
+    assert str(plant.lines[0].flow.machines[1].total) in text
+    assert "without a broker" not in text

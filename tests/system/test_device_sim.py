@@ -1,0 +1,154 @@
+"""`device-sim` against real brokers: it publishes as long as told, says goodbye, heals, and shows its lamps."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from device_sim.plant import Plant
+from tests.brokers import RunningBroker, until
+from tests.sim.plants import SHIPPED, START
+
+DEVICES = set(Plant(SHIPPED, seed=1, start=START).devices)
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came over the broker, by device and kind."""
+
+    messages: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    def devices(self, kind: str) -> set[str]:
+        return {device for device, said, _ in self.messages if said == kind}
+
+    def of(self, device: str, kind: str) -> list[Any]:
+        return [body for who, said, body in self.messages if (who, said) == (device, kind)]
+
+
+@contextlib.asynccontextmanager
+async def listening(broker: RunningBroker, root: str = "floor/v1") -> AsyncIterator[Heard]:
+    heard = Heard()
+    protocol = aiomqtt.ProtocolVersion.V311
+    async with aiomqtt.Client("127.0.0.1", broker.port, protocol=protocol) as client:
+        await client.subscribe(f"{root}/report/#", qos=1)
+
+        async def collect() -> None:
+            with contextlib.suppress(aiomqtt.MqttError):  # the broker of some tests goes away
+                async for message in client.messages:
+                    device, kind = str(message.topic).split("/")[-2:]
+                    heard.messages.append((device, kind, json.loads(bytes(message.payload))))
+
+        task = asyncio.create_task(collect(), name="collect")
+        try:
+            yield heard
+        finally:
+            task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def device_sim(broker: RunningBroker, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "device_sim", *arguments, "--broker", f"127.0.0.1:{broker.port}"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.fixture(params=["mosquitto", "nats"])
+def broker(request: pytest.FixtureRequest) -> RunningBroker:
+    running: RunningBroker = request.getfixturevalue(request.param)
+    return running
+
+
+async def test_it_publishes_for_the_duration_and_says_goodbye(broker: RunningBroker) -> None:
+    """Both a broker that speaks MQTT 5 and one that speaks 3.1.1 only."""
+    async with listening(broker) as heard, device_sim(broker, "run", "--scale", "60", "--duration", "3") as process:
+        out, errors = await asyncio.wait_for(process.communicate(), 30)
+        assert (process.returncode, errors) == (0, b"")
+        await until(lambda: heard.devices("death") == DEVICES, what="a death of every device")
+    assert b"Bagger-1: running" in out
+    assert heard.devices("birth") == DEVICES
+    assert {"state", "counts", "job"} <= {kind for _, kind, _ in heard.messages}
+    for device in DEVICES:
+        said = [body for who, _, body in heard.messages if who == device]
+        assert [body["seq"] for body in said] == list(range(len(said)))
+        assert len({body["boot_id"] for body in said}) == 1
+
+
+async def test_a_stop_signal_ends_it_cleanly(mosquitto: RunningBroker) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        async with listening(mosquitto) as heard, device_sim(mosquitto, "run", "--quiet") as process:
+            await until(lambda heard=heard: heard.devices("state") >= DEVICES - stations(), what="states")  # type: ignore[misc]
+            process.send_signal(number)
+            out, errors = await asyncio.wait_for(process.communicate(), 15)
+            assert (process.returncode, out, errors) == (0, b"", b"")
+            await until(lambda heard=heard: heard.devices("death") == DEVICES, what="deaths")  # type: ignore[misc]
+
+
+async def test_when_it_is_killed_the_wills_speak(mosquitto: RunningBroker) -> None:
+    async with listening(mosquitto) as heard, device_sim(mosquitto, "run", "--root", "floor/v1") as process:
+        await until(lambda: heard.devices("birth") == DEVICES, what="births")
+        process.kill()
+        await until(lambda: heard.devices("death") == DEVICES, what="Wills")
+    for device in DEVICES:
+        assert heard.of(device, "death")[0]["boot_id"] == heard.of(device, "birth")[0]["boot_id"]
+
+
+async def test_it_comes_back_when_the_broker_does_and_tells_it_once(mosquitto: RunningBroker) -> None:
+    async with device_sim(mosquitto, "run", "--scale", "30") as process:
+        async with listening(mosquitto) as before:
+            await until(lambda: before.devices("birth") == DEVICES, what="births")
+            mosquitto.kill()
+        mosquitto.start()
+        async with listening(mosquitto) as after:
+            await until(lambda: after.devices("birth") == DEVICES, seconds=20, what="births again")
+            process.send_signal(signal.SIGTERM)
+            out, errors = await asyncio.wait_for(process.communicate(), 15)
+    assert errors == b""
+    assert out.count(b"the broker has gone") == 1
+    assert out.count(b"the broker is back") == 1
+    for device in DEVICES:
+        assert after.of(device, "birth")[0]["boot_id"] > before.of(device, "birth")[0]["boot_id"]
+
+
+async def test_lamps_are_shown(mosquitto: RunningBroker) -> None:
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port) as bridge:
+        await bridge.publish("floor/v1/station/plant1/packing/L1/Andon-L1/quality", "open", qos=1, retain=True)
+        await bridge.publish("floor/v1/station/plant1/packing/L1/Andon-L1/material", "sideways", qos=1, retain=True)
+    async with device_sim(mosquitto, "run", "--duration", "2") as process:
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert b"lamp Andon-L1 quality: open" in out
+    assert b"sideways" not in out
+
+
+async def test_a_press_by_hand_is_one_report_and_pushes_nobody_out(broker: RunningBroker) -> None:
+    async with listening(broker, "plant/x") as heard, device_sim(broker, "run", "--root", "plant/x", "--quiet"):
+        await until(lambda: "Andon-L1" in heard.devices("birth"), what="the station")
+        options = ("--action", "acknowledge", "--operator", "ann", "--description", "film", "--root", "plant/x")
+        async with device_sim(broker, "press", "Andon-L1", "quality", *options) as press:
+            out, errors = await asyncio.wait_for(press.communicate(), 15)
+        assert (press.returncode, errors) == (0, b"")
+        assert out.startswith(b"Andon-L1 (L1): acknowledge quality -> plant/x/report/plant1/packing/L1/Andon-L1/andon")
+        wanted = {"action": "acknowledge", "andon_type": "quality", "description": "film", "operator": "ann"}
+        await until(lambda: wanted in heard.of("Andon-L1", "andon"), what="the press")
+        assert heard.devices("death") == set()
+
+
+def stations() -> set[str]:
+    return {station.id for _, station in SHIPPED.stations()}

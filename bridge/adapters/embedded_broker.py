@@ -116,7 +116,7 @@ class EmbeddedBroker:
         conf.write_text(CONFIGURATION[self.kind].format(port=self.port, folder=self._folder))
         with self._log_file.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *_tied_to_us(),
+                *tied_to_us(),
                 str(self._program),
                 *("-c", str(conf)),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -183,7 +183,7 @@ class EmbeddedBroker:
         return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
 
 
-def _tied_to_us() -> tuple[str, ...]:
+def tied_to_us() -> tuple[str, ...]:
     """Where util-linux offers it, have the kernel end the broker with us, so that kill -9 leaves no orphan."""
     setpriv = shutil.which("setpriv")
     return () if setpriv is None else (setpriv, "--pdeathsig", "TERM")

@@ -15,7 +15,7 @@ from bridge.core.shapes import ACTIONS
 from bridge.core.topics import TopicFilter, TopicName
 from bridge.core.viewer import TooManyClaimValues, TooManyGrants, Viewer, admit
 
-SHIPPED = Path(__file__).parents[2] / "bridge" / "demo" / "policy.toml"
+SHIPPED = Path(__file__).parents[2] / "bridge" / "policy.toml"
 POLICY = Policy.parse(SHIPPED.read_text(encoding="utf-8"), source="policy.toml")
 EVENT = "andon/andon_event/high/L1.call.1"
 

@@ -1,0 +1,17 @@
+"""Reads the role policy: the plant's own file, or the one that ships."""
+
+from importlib import resources
+from pathlib import Path
+
+from bridge.core.policy import Policy, PolicyError
+
+
+def load(path: Path | None) -> Policy:
+    """Read and validate a policy file, the shipped one for None; raises `PolicyError` with file, place and reason."""
+    if path is None:
+        return Policy.parse((resources.files("bridge") / "policy.toml").read_text(encoding="utf-8"), source="policy")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: {error}") from error
+    return Policy.parse(text, source=str(path))

@@ -170,7 +170,6 @@ class Machine:
         )
         return judge(signals, self.state.faults)
 
-    @property
     def view(self) -> MachineView:
         status, cause = self.status
         return MachineView(
@@ -178,7 +177,6 @@ class Machine:
             status=status,
             cause=cause,
             reason_code=None if self.state.said is None else self.state.said.reason_code,
-            product=self.state.product,
             faults=() if status == "offline" else tuple(fault.note() for fault in self.state.faults.active),
             decides=self.decides,
         )

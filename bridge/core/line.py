@@ -4,7 +4,7 @@ Deadlines are fixed instants: those not after `now` fire first, in their order, 
 no difference when, or whether, `tick` is called in between (promise P7).
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, Self
 
 import msgspec
@@ -15,8 +15,9 @@ from bridge.core.dating import ClockUsed
 from bridge.core.device import Device
 from bridge.core.downtime import Downtimes
 from bridge.core.emitter import Emitter
-from bridge.core.equipment import EquipmentState, Machine
+from bridge.core.equipment import Machine
 from bridge.core.events import LINE_LEVEL, Event, Millis
+from bridge.core.flow import Flow
 from bridge.core.line_state import LineState
 from bridge.core.output import Output, signal_of
 from bridge.core.people import People
@@ -37,7 +38,7 @@ from bridge.core.reports import (
 )
 from bridge.core.shifts import ShiftWindow
 from bridge.core.shown import Face, Shown, Speed
-from bridge.core.status import Diagnosis, diagnose
+from bridge.core.status import Diagnosis
 from bridge.core.stops import StopChange
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -56,8 +57,7 @@ class Line:
         self._state = state = LineState() if state is None else state
         self._emitter = emitter = Emitter(self.place, state.subjects)
         self._talker = Device(state.talker, None, self._plan.zone)
-        self._machines = {each.id: self._machine(each) for each in spec.equipment}
-        self._flow = [machine for machine in self._machines.values() if machine.spec.kind == "plc"]
+        self._flow = Flow(state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter)
         self._shown = Shown(state.shown, emitter, None)
         self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
         self._downtimes = Downtimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
@@ -89,7 +89,7 @@ class Line:
         """Fire every deadline not after `now`, then apply the report; the outcome says what became of it."""
         state = self._state
         now = state.last_now = max(state.last_now, now)
-        machine = None if report.place.equipment is None else self._machines.get(report.place.equipment)
+        machine = None if report.place.equipment is None else self._flow.machines.get(report.place.equipment)
         if machine is None and report.place.equipment is not None:
             fired = self.tick(now)
             return Outcome(quarantined("unknown_equipment"), fired, len(fired))
@@ -97,7 +97,7 @@ class Line:
         clock: ClockUsed
         at, clock = (report.received_at, "receive") if report.actor is not None else device.date(report)
         if state.shift is None:
-            self._open(at)
+            self._open(max(at, report.received_at))  # nothing is known of before, whatever a device's clock says
         self._fire_until(max(now, at))  # a clock that is ahead takes the line along
         fired = self._emitter.drain()
         state.at = at = max(at, state.at)  # the line's time never goes back
@@ -111,21 +111,6 @@ class Line:
         self._output.rate(self._ideal_cycle())
         self._output.open(self._state.shift, at=at)
         self._deadline = self._find_deadline()
-
-    def _machine(self, spec: plant.Equipment) -> Machine:
-        state = self._state.equipment.setdefault(spec.id, EquipmentState())
-        if self.spec.constraint is not None:
-            decides = spec.id == self.spec.constraint
-        else:
-            decides = spec.id in self.spec.critical if self.spec.critical else spec.kind == "plc"
-        return Machine(
-            state,
-            spec=spec,
-            rules=self._rules,
-            device=Device(state.device, spec, self._plan.zone),
-            emitter=self._emitter,
-            decides=decides,
-        )
 
     # Reports
 
@@ -156,7 +141,7 @@ class Line:
     def _spoken_for(self, body: Body, machine: Machine | None) -> list[Machine]:
         """A birth or death of the line itself is that of all its equipment: one source may speak for many."""
         if machine is None and isinstance(body, BirthReport | DeathReport):
-            return list(self._machines.values())
+            return list(self._flow.machines.values())
         return [] if machine is None else [machine]
 
     def _dispatch(self, report: Report, machine: Machine | None, moment: Moment) -> Disposition:
@@ -176,7 +161,7 @@ class Line:
             case DowntimeReport():
                 return self._judge_downtime(body, moment)
             case _:
-                runs = self._diagnose().status == "running"
+                runs = self._flow.diagnosis.status == "running"
                 return self._people.apply(body, equipment=report.place.equipment, runs=runs, moment=moment)
 
     def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
@@ -194,28 +179,27 @@ class Line:
 
     # What follows from a change, whatever made it
 
-    def _diagnose(self) -> Diagnosis:
-        return diagnose([machine.view for machine in self._flow])
-
-    def _settle(self, moment: Moment, touched: Iterable[Machine]) -> None:
+    def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
         shift = self._shift
-        seen = self._diagnose()
-        self._people.hear_product(seen.product, runs=seen.status == "running", moment=moment)
+        seen = self._flow.refresh(touched)
+        self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
         order = self._people.order
         self._output.job(order, self._people.take_ended_order(), shift=shift, moment=moment)
         self._output.rate(self._ideal_cycle())
         for machine in touched:
             machine.show(scheduled=shift.scheduled, moment=moment)
-            self._output.feed(machine.spec.id, signal_of(machine.status[0], scheduled=shift.scheduled), moment=moment)
+            self._output.feed(
+                machine.spec.id, signal_of(self._flow.status(machine), scheduled=shift.scheduled), moment=moment
+            )
         self._show(seen, moment)
         signal = signal_of(seen.status, scheduled=shift.scheduled)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
         self._downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
 
     def _show(self, seen: Diagnosis, moment: Moment) -> None:
-        if all(machine.state.shown.face is None for machine in self._flow):
-            return  # nothing is known of any machine: there is no status to tell
-        decider = None if seen.equipment is None else self._machines[seen.equipment]
+        if not self._flow.known:
+            return
+        decider = self._flow.decider
         order = self._people.order
         idle_for_want = seen.status == "idle" and seen.status_cause == "unknown" and self._people.without_order
         said = None if decider is None else decider.state.said
@@ -230,8 +214,8 @@ class Line:
             estimated=said is not None and said.estimated,
         )
         speed = Speed() if decider is None else decider.speed()
-        everyone = {name: machine.status[0] for name, machine in self._machines.items()}
-        self._shown.show(face, msgspec.structs.replace(speed, equipment=everyone), moment=moment)
+        speed = msgspec.structs.replace(speed, equipment=dict(self._flow.statuses))
+        self._shown.show(face, speed, moment=moment)
 
     def _learn(self, change: StopChange | None, moment: Moment) -> None:
         if change is not None:
@@ -257,9 +241,8 @@ class Line:
             self._downtimes.next_deadline(),
             self._people.next_deadline(),
             self._shown.next_deadline(),
+            self._flow.next_deadline(),
         ]
-        for machine in self._machines.values():
-            found += (machine.silent_at(), machine.shown.next_deadline())
         return min(at for at in found if at is not None)
 
     def _fire_until(self, horizon: Millis) -> None:
@@ -270,9 +253,7 @@ class Line:
 
     def _fire(self, moment: Moment) -> None:
         """Do all that is due at exactly this instant: what was lost first, what is told of it last."""
-        silent = [machine for machine in self._machines.values() if machine.silent_at() == moment.at]
-        for machine in silent:
-            machine.fall_silent()
+        silent = self._flow.silence(moment.at)
         if silent:
             self._settle(moment, silent)
         self._learn(self._output.fire_stops(moment), moment)
@@ -283,8 +264,8 @@ class Line:
             self._turn_shift(moment)
         self._output.fire(moment, shift=self._shift, order=self._people.order)
         self._people.fire(moment)
-        for shown in (*(machine.shown for machine in self._machines.values()), self._shown):
-            shown.fire(moment)
+        self._flow.fire(moment)
+        self._shown.fire(moment)
 
     def _turn_shift(self, moment: Moment) -> None:
         before, after = self._shift, self._plan.window_at(moment.at)
@@ -292,4 +273,4 @@ class Line:
             self._learn(self._output.leave_schedule(moment=moment), moment)
         self._output.turn_shift(before, after, self._people.order, moment=moment)
         self._state.shift = after
-        self._settle(moment, self._machines.values())
+        self._settle(moment, list(self._flow.machines.values()))

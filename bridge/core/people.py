@@ -79,7 +79,7 @@ class People:
         self._note_end(before, good)
 
     def hear_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
-        """Take note of what the deciding machine says it makes; while a job runs, the job says it."""
+        """Take note of what the machines say they make; while a job runs, the job says it."""
         if product is None or product == self._state.reported_product:
             return
         self._state.reported_product = product

@@ -70,7 +70,6 @@ class MachineView:
     status: Status
     cause: StatusCause | None
     reason_code: str | None
-    product: str | None
     faults: tuple[FaultNote, ...]
     decides: bool  # the constraint, or one of the critical
 
@@ -85,7 +84,6 @@ class Diagnosis:
     cause: DowntimeCause
     cause_equipment: str | None
     reason_code: str | None
-    product: str | None
     faults: tuple[FaultNote, ...]
 
 
@@ -96,7 +94,6 @@ UNKNOWN_LINE: Final = Diagnosis(
     cause="unknown",
     cause_equipment=None,
     reason_code=None,
-    product=None,
     faults=(),
 )
 
@@ -132,7 +129,6 @@ def diagnose(flow: Sequence[MachineView]) -> Diagnosis:
         cause=cause,
         cause_equipment=None if culprit is None else culprit.equipment,
         reason_code=(culprit.reason_code if culprit is not None else None) or worst.reason_code,
-        product=worst.product,
         faults=tuple(note for machine in flow for note in machine.faults),
     )
 

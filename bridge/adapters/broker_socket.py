@@ -221,8 +221,20 @@ def _connect_properties(settings: BrokerSettings, identity: Identity) -> Propert
     return properties
 
 
+class _ClosedOnFailure(ssl.SSLSocket):
+    """paho leaves the socket of a failed handshake to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.ca_file)
+    context.sslsocket_class = _ClosedOnFailure
     if settings.cert_file is not None:
         context.load_cert_chain(settings.cert_file, settings.key_file)
     return context

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Make the brokers' password files, and a file with the password of each user. Passwords that exist are kept.
+#
+#   mosquitto/make-passwords.sh FOLDER [DEVICE...]      a DEVICE is site/area/line/equipment
+#
+# FOLDER/passwd.services, FOLDER/passwd.devices   hashes, for Mosquitto
+# FOLDER/password.USER                            the password itself, with + for / in a device's name
+set -eu
+umask 077
+if [ $# -lt 1 ]; then
+    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+command -v mosquitto_passwd >/dev/null || { echo "mosquitto_passwd not found: install the package mosquitto" >&2; exit 1; }
+folder=$1
+shift
+mkdir -p "$folder"
+
+add() { # add PASSWD_FILE USER
+    file=$folder/password.$(printf %s "$2" | tr / +)
+    [ -s "$file" ] || head -c 24 /dev/urandom | base64 | tr +/ -_ | tr -d '\n' >"$file"
+    printf '%s:%s\n' "$2" "$(cat "$file")" >>"$1.new"
+}
+
+finish() { # finish PASSWD_FILE: hash what it holds in the clear (not on a command line, where ps would show it)
+    mosquitto_passwd -U "$1.new"
+    mv "$1.new" "$1"
+}
+
+rm -f "$folder"/passwd.*.new
+for user in bridge front simulator; do add "$folder/passwd.services" "$user"; done
+finish "$folder/passwd.services"
+
+add "$folder/passwd.devices" mqtt_consumer
+for device in "$@"; do
+    case $device in *[!A-Za-z0-9._/-]* | /* | */) echo "not a device name: $device" >&2; exit 2 ;; esac
+done
+# the devices of earlier runs stay
+for known in "$folder"/password.*+*; do
+    [ -e "$known" ] || continue
+    set -- "$@" "$(basename "$known" | sed 's/^password\.//' | tr + /)"
+done
+for device in $(printf '%s\n' "$@" | sort -u); do add "$folder/passwd.devices" "$device"; done
+finish "$folder/passwd.devices"
+
+# A container's user is not yours, so the files must be readable; the folder keeps everybody else on this host out.
+chmod 700 "$folder"
+chmod 644 "$folder"/passwd.* "$folder"/password.*

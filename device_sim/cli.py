@@ -23,7 +23,7 @@ RUN_EXAMPLES: Final = """examples:
   device-sim run                                   the shipped plant, real time, broker on localhost:1883
   device-sim run --scale 60 --seed 7               a minute a second, other luck
   device-sim run --duration 30 --quiet             half a minute, then goodbye
-  device-sim run --broker plc-net:8883 --ca-file ca.crt --credentials devices.txt
+  device-sim run --broker plc-net:8883 --ca-file ca.crt --credentials secrets/
 """
 PRESS_EXAMPLES: Final = """examples:
   device-sim press Andon-L1 equipment                                    raise a call
@@ -88,7 +88,9 @@ def _press(options: argparse.Namespace, spec: PlantSpec) -> None:
     topic = report_topic(spec.site, line.area, line.id, station.id, "andon")
     # the running simulator is connected as the station: the same client id would push it out
     client_id = f"{broker.client_prefix}{station.id}-hand-{os.getpid()}"  # no dots: NATS refuses them
-    asyncio.run(publish_once(broker, station.id, client_id=client_id, topic=topic, payload=encode(body)))
+    asyncio.run(
+        publish_once(broker, spec.identity(line, station.id), client_id=client_id, topic=topic, payload=encode(body))
+    )
     _say(f"{station.id} ({line.id}): {options.action} {options.andon_type} -> {broker.root}/{topic}")
 
 
@@ -174,7 +176,12 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mqtt", choices=("auto", "5", "3.1.1"), default="auto", help="5 where the broker speaks it")
     group.add_argument("--username", metavar="NAME", help="one account for every device")
     group.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
-    group.add_argument("--credentials", type=Path, metavar="FILE", help="lines of device:password, an account each")
+    group.add_argument(
+        "--credentials",
+        type=Path,
+        metavar="PATH",
+        help="folder of mosquitto/make-passwords.sh, or lines of site/area/line/device:password",
+    )
     group.add_argument("--client-prefix", default="", metavar="TEXT", help="before the device in each client id")
     group.add_argument("--ca-file", type=Path, metavar="FILE", help="speak TLS and trust this CA")
 

@@ -81,6 +81,7 @@ class Link:
         self._plant = plant
         self._broker = broker
         self._audience = audience
+        self._identity = plant.identity(device)
         self._timestamps = timestamps
         self._boot_id: Millis = 0
 
@@ -109,7 +110,7 @@ class Link:
         death = self._plant.death(self.device)
         will = aiomqtt.Will(self._topic(death.topic), Stamp(stamp.boot_id).payload(death), qos=1, retain=False)
         version = self._broker.version.candidates()[0]
-        async with self._broker.client(self.device, version, will=will) as client, asyncio.TaskGroup() as tasks:
+        async with self._broker.client(self._identity, version, will=will) as client, asyncio.TaskGroup() as tasks:
             listener = tasks.create_task(self._listen(client), name=f"{self.device} listens")
             await self._talk(client, stamp)
             listener.cancel()
@@ -154,8 +155,8 @@ class Link:
         return f"{self._broker.root}/{relative}"
 
 
-async def publish_once(broker: Broker, device: str, *, client_id: str, topic: str, payload: bytes) -> None:
+async def publish_once(broker: Broker, identity: str, *, client_id: str, topic: str, payload: bytes) -> None:
     """Publish one report under a connection of its own; raises `WireError` where the broker cannot be used."""
-    version = await broker.find_version(device, client_id=client_id)
-    async with broker.client(device, version, client_id=client_id, will=None) as client:
+    version = await broker.find_version(identity, client_id=client_id)
+    async with broker.client(identity, version, client_id=client_id, will=None) as client:
         await client.publish(f"{broker.root}/{topic}", payload, qos=1)

@@ -41,6 +41,9 @@ class Plant:
     def death(self, device: str) -> Message:
         return self._message(device, ("death", {}))
 
+    def identity(self, device: str) -> str:
+        return self.spec.identity(self._line_of[device].spec, device)
+
     def line_of(self, device: str) -> Line:
         return self._line_of[device]
 

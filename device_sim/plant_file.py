@@ -188,6 +188,10 @@ class PlantSpec(Model):
             for name in (*(machine.id for machine in line.machines), *(station.id for station in line.stations)):
                 yield line, name
 
+    def identity(self, line: LineSpec, device: str) -> str:
+        """Return who a device is to the broker, its place: `plant1/packing/L1/Bagger-1` (mosquitto/acl.devices)."""
+        return f"{self.site}/{line.area}/{line.id}/{device}"
+
     def stations(self) -> Iterator[tuple[LineSpec, StationSpec]]:
         for line in self.lines:
             for station in line.stations:

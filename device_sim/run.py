@@ -41,7 +41,7 @@ class Run:
 async def run(options: Run) -> None:
     """Simulate until the duration is over or a signal comes; raises `WireError` where the broker cannot be used."""
     plant = Plant(options.spec, seed=options.seed, start=time.time_ns() // 1_000_000 // SECOND * SECOND)
-    await options.broker.find_version(plant.devices[0])
+    await options.broker.find_version(plant.identity(plant.devices[0]))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

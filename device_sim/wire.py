@@ -1,7 +1,6 @@
 """How the simulated devices reach the broker: address, identity, protocol, and the errors a person can act on."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,10 +29,10 @@ class BrokerUnreachable(WireError):
 
 
 class IdentityRefused(WireError):
-    def __init__(self, broker: "Broker", device: str, why: str) -> None:
+    def __init__(self, broker: "Broker", identity: str, why: str) -> None:
         super().__init__(
-            f"the broker at {broker.host}:{broker.port} refuses {device}: {why}\n"
-            "  give its account with --username and --password-file, or one for each device with --credentials FILE"
+            f"the broker at {broker.host}:{broker.port} refuses {identity}: {why}\n"
+            "  give one account for all with --username and --password-file, or one for each device with --credentials"
         )
 
 
@@ -69,19 +68,25 @@ class Broker:
     root: str = "floor/v1"
     username: str | None = None  # one account for all; None: each device's own, where there are credentials
     password: str | None = None
-    credentials: Mapping[str, str] = field(default_factory=dict)  # device -> password; the user name is the device
+    credentials: Mapping[str, str] = field(default_factory=dict)  # identity -> password; the user name is the identity
     client_prefix: str = ""
     tls: ssl.SSLContext | None = None
     version: Version = field(default_factory=Version)
 
     def client(
-        self, device: str, version: aiomqtt.ProtocolVersion, *, client_id: str | None = None, will: aiomqtt.Will | None
+        self,
+        identity: str,
+        version: aiomqtt.ProtocolVersion,
+        *,
+        client_id: str | None = None,
+        will: aiomqtt.Will | None,
     ) -> aiomqtt.Client:
-        username, password = self._account(device)
+        """Describe a connection; the client id is the device's identity where no other is given."""
+        username, password = self._account(identity)
         return aiomqtt.Client(
             self.host,
             self.port,
-            identifier=client_id or f"{self.client_prefix}{device}",
+            identifier=client_id or f"{self.client_prefix}{identity}",
             protocol=version,
             username=username,
             password=password,
@@ -91,21 +96,21 @@ class Broker:
             tls_context=self.tls,
         )
 
-    def _account(self, device: str) -> tuple[str | None, str | None]:
+    def _account(self, identity: str) -> tuple[str | None, str | None]:
         if self.username is not None:
             return self.username, self.password
-        if device in self.credentials:
-            return device, self.credentials[device]
+        if identity in self.credentials:
+            return identity, self.credentials[identity]
         return None, None
 
-    async def find_version(self, device: str, *, client_id: str | None = None) -> aiomqtt.ProtocolVersion:
+    async def find_version(self, identity: str, *, client_id: str | None = None) -> aiomqtt.ProtocolVersion:
         """Connect once to learn the version; `BrokerUnreachable` or `IdentityRefused` where that fails."""
         failure: aiomqtt.MqttError | None = None
         for version in self.version.candidates():
             try:
                 async with (
                     asyncio.timeout(CONNECT_SECONDS),
-                    self.client(device, version, client_id=client_id, will=None),
+                    self.client(identity, version, client_id=client_id, will=None),
                 ):
                     self.version.found = version
                     return version
@@ -113,7 +118,7 @@ class Broker:
                 failure = aiomqtt.MqttError("no answer")
             except aiomqtt.MqttError as error:
                 if _refuses_identity(error):
-                    raise IdentityRefused(self, device, str(error)) from error
+                    raise IdentityRefused(self, identity, str(error)) from error
                 failure = failure or error
         raise BrokerUnreachable(self, str(failure)) from failure
 
@@ -131,22 +136,18 @@ def read_password(path: Path) -> str:
 
 
 def read_credentials(path: Path) -> Mapping[str, str]:
-    """Read passwords by device: a JSON object, or lines of `device:password`."""
-    text = read_password(path)
-    if text.startswith("{"):
-        try:
-            tree = json.loads(text)
-        except ValueError as error:
-            raise CredentialsError(f"{path}: {error}") from error
-        return {str(device): str(password) for device, password in tree.items()}
+    """Read passwords by identity: a folder as mosquitto/make-passwords.sh fills it, or lines of `identity:password`."""
+    if path.is_dir():
+        files = sorted(path.glob("password.*+*"))
+        return {file.name.removeprefix("password.").replace("+", "/"): read_password(file) for file in files}
     found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_password(path).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        device, colon, password = line.partition(":")
+        identity, colon, password = line.partition(":")
         if not colon:
-            raise CredentialsError(f"{path}, line {number}: expected `device:password`")
-        found[device.strip()] = password.strip()
+            raise CredentialsError(f"{path}, line {number}: expected `site/area/line/device:password`")
+        found[identity.strip()] = password.strip()
     return found
 
 

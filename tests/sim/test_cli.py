@@ -1,6 +1,5 @@
 """The command line teaches: examples in its help, known names in its errors, the way out in each."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -59,12 +58,13 @@ def test_list_names_every_device_and_its_tags(capsys: pytest.CaptureFixture[str]
     assert "Andon-L4: latching" in said
 
 
-def test_credentials_are_read_as_lines_or_as_json(tmp_path: Path) -> None:
+def test_credentials_are_read_as_lines_or_from_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "devices"
-    path.write_text("# devices\nBagger-1:a:b\n\nAndon-L1: c\n")
-    assert read_credentials(path) == {"Bagger-1": "a:b", "Andon-L1": "c"}
-    path.write_text(json.dumps({"Bagger-1": "a"}))
-    assert read_credentials(path) == {"Bagger-1": "a"}
+    path.write_text("# devices\ns/a/L1/Bagger-1:a:b\n\ns/a/L1/Andon-L1: c\n")
+    assert read_credentials(path) == {"s/a/L1/Bagger-1": "a:b", "s/a/L1/Andon-L1": "c"}
     path.write_text("Bagger-1\n")
     with pytest.raises(CredentialsError, match="line 1"):
         read_credentials(path)
+    (tmp_path / "password.s+a+L1+Bagger-1").write_text("secret\n")
+    (tmp_path / "password.bridge").write_text("not a device\n")
+    assert read_credentials(tmp_path) == {"s/a/L1/Bagger-1": "secret"}

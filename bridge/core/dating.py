@@ -32,10 +32,9 @@ def _instant(ts: float | str, zone: ZoneInfo, received_at: Millis) -> Millis | N
         read = datetime.fromisoformat(ts.strip())
         if read.tzinfo is not None:
             return _millis(read)
-        folds = (_millis(read.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+        earlier, later = (_millis(read.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     except (ValueError, OverflowError):
         return None
-    earlier, later = folds
     if earlier > later:  # in the gap of a clock change, read with the offset before it: shifted forward
         return earlier
     return min((earlier, later), key=lambda at: abs(at - received_at))

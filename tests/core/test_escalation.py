@@ -239,6 +239,29 @@ def test_each_step_tells_the_next_deadline() -> None:
     ]
 
 
+def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
+    floor = Floor()
+    play(floor, "low", ((1, "acknowledge"),))
+    assert floor.rungs() == [(50, 0, "reminder"), (60, 1, "resolve_timeout"), (75, 2, "resolve_timeout")]
+
+
+@pytest.mark.parametrize(
+    ("deeds", "remaining"),
+    [
+        (("escalate",), 8.5),  # level 1 is told already, yet the call is to be acknowledged by 10
+        (("acknowledge",), 43.5),  # the acknowledge deadline is none any more
+        (("escalate", "escalate"), 8.5),
+        (("escalate", "escalate", "acknowledge"), 43.5),  # at the top there is no rung left, but a deadline
+    ],
+)
+def test_the_deadline_told_is_the_next_that_can_be_missed(deeds: tuple[DeedName, ...], remaining: float) -> None:
+    floor = Floor()
+    floor.act("raise", priority="medium")
+    for deed in deeds:
+        floor.act(deed, minute=1.5)
+    assert floor.escalations()[-1][1].minutes_remaining == remaining
+
+
 def test_closing_the_call_closes_its_escalation_and_stops_its_clock() -> None:
     for deed, status in (("resolve", "resolved"), ("cancel", "cancelled")):
         floor = Floor()

@@ -33,7 +33,7 @@ class _NotConnected(Exception):
 async def probe(settings: BrokerSettings, *, root: str) -> list[Finding]:
     """Ask the broker for what the bridge needs; takes some seconds, and ends with the first failed connect.
 
-    Publishes only empty messages under `_probe`; a running bridge quarantines those that its broker's rules let through.
+    Publishes only empty messages under `_probe`; a running bridge quarantines those that the rules let through.
     """
     findings: list[Finding] = []
     try:

@@ -149,7 +149,12 @@ def test_a_tokens_own_grants_count_only_where_the_issuer_is_trusted() -> None:
 def test_scope_claims_narrow_a_tokens_own_grants_too() -> None:
     assert reads(viewer(grants={"read": ["#"]}, sites=["S1"], trust_grants=True)) == ["S1/+/+/#"]
     assert reads(viewer(grants=GRANTS, lines=["L2"], trust_grants=True)) == ["S1/+/L2/#", "S2/+/L2/#"]
+    assert reads(viewer(grants=GRANTS, sites=["S2"], trust_grants=True)) == ["S2/+/L2/#"]
     assert reads(viewer(grants=GRANTS, sites=[], trust_grants=True)) == []
+
+
+def test_a_tokens_own_grants_are_filters_and_no_templates() -> None:
+    assert reads(viewer(grants={"read": ["{site}/#"]}, sites=["S1"], trust_grants=True)) == []
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
         "--scale", type=_positive, default=1.0, metavar="N", help="simulated seconds in a real one (1)"
     )
     running.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same plant (1)")
-    running.add_argument("--duration", type=_positive, metavar="SECONDS", help="stop after so many real seconds")
+    running.add_argument(
+        "--duration", type=_positive, metavar="SECONDS", help="stop after so many real seconds of simulation"
+    )
     running.add_argument("--timestamps", action="store_true", help="add ts, the simulated time, to every report")
     running.add_argument("--quiet", action="store_true", help="print nothing of what happens")
     _add_broker(running)

@@ -18,7 +18,7 @@ from device_sim.narration import PlainLines, Silence
 from device_sim.plant import Plant
 from device_sim.plant_file import PlantSpec
 from device_sim.table import LiveTable
-from device_sim.wire import Broker
+from device_sim.wire import CONNECT_SECONDS, Broker
 
 BEAT_SECONDS: Final = 0.05
 LONGEST_STEP: Final = MINUTE  # simulated in one go; bounds how long the loop does nothing else
@@ -46,15 +46,13 @@ async def run(options: Run) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    if options.duration is not None:
-        loop.call_later(options.duration, stop.set)
     with _audience(options, plant) as audience:
         links = [
             Link(device, plant, options.broker, audience, timestamps=options.timestamps) for device in plant.devices
         ]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(link.run(), name=link.device) for link in links]
-            await _live(plant, links, audience, stop, options.scale)
+            await _live(plant, links, audience, stop, options)
             for link in links:
                 link.mailbox.close()
             _, late = await asyncio.wait(running, timeout=GOODBYE_SECONDS)
@@ -62,13 +60,15 @@ async def run(options: Run) -> None:
                 task.cancel()
 
 
-async def _live(plant: Plant, links: list[Link], audience: Audience, stop: asyncio.Event, scale: float) -> None:
-    """Keep simulated time at `scale` times real time, from the moment every device is connected."""
+async def _live(plant: Plant, links: list[Link], audience: Audience, stop: asyncio.Event, options: Run) -> None:
+    """Keep simulated time at `scale` times real time for the duration, from the moment every device is connected."""
     await _first_of(stop, links)
+    if options.duration is not None:
+        asyncio.get_running_loop().call_later(options.duration, stop.set)
     by_device = {link.device: link for link in links}
     started, start = time.monotonic(), plant.now
     while not stop.is_set():
-        due = start + round((time.monotonic() - started) * scale * SECOND)
+        due = start + round((time.monotonic() - started) * options.scale * SECOND)
         for message in plant.step(min(due, plant.now + LONGEST_STEP)):
             by_device[message.device].post(message)
             audience.said(message)
@@ -77,10 +77,10 @@ async def _live(plant: Plant, links: list[Link], audience: Audience, stop: async
 
 
 async def _first_of(stop: asyncio.Event, links: list[Link]) -> None:
-    """Wait until every device is online, or until it is time to stop."""
+    """Wait until every device is online, or until it is time to stop; not for ever for a device that is kept out."""
     connected = asyncio.gather(*(link.online.wait() for link in links))
     stopped = asyncio.create_task(stop.wait(), name="wait for stop")
-    await asyncio.wait((connected, stopped), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((connected, stopped), timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     for waiting in (connected, stopped):
         waiting.cancel()
         with contextlib.suppress(asyncio.CancelledError):

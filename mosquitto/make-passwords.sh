@@ -1,14 +1,15 @@
 #!/bin/sh
-# Make the brokers' password files, and a file with the password of each user. Passwords that exist are kept.
+# Make the broker's password files, a file with each user's password, and the key that signs tokens. What exists is kept.
 #
 #   mosquitto/make-passwords.sh FOLDER [DEVICE...]      a DEVICE is site/area/line/equipment
 #
 # FOLDER/passwd.services, FOLDER/passwd.devices   hashes, for Mosquitto
 # FOLDER/password.USER                            the password itself, with + for / in a device's name
+# FOLDER/token.secret                             an HS256 key for the bridge, where no identity provider issues tokens
 set -eu
 umask 077
 if [ $# -lt 1 ]; then
-    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 command -v mosquitto_passwd >/dev/null || { echo "mosquitto_passwd not found: install the package mosquitto" >&2; exit 1; }
@@ -27,6 +28,7 @@ finish() { # finish PASSWD_FILE: hash what it holds in the clear (not on a comma
     mv "$1.new" "$1"
 }
 
+[ -s "$folder/token.secret" ] || head -c 48 /dev/urandom | base64 | tr -d '\n' >"$folder/token.secret"
 rm -f "$folder"/passwd.*.new
 for user in bridge front simulator; do add "$folder/passwd.services" "$user"; done
 finish "$folder/passwd.services"
@@ -45,4 +47,4 @@ finish "$folder/passwd.devices"
 
 # A container's user is not yours, so the files must be readable; the folder keeps everybody else on this host out.
 chmod 700 "$folder"
-chmod 644 "$folder"/passwd.* "$folder"/password.*
+chmod 644 "$folder"/passwd.* "$folder"/password.* "$folder/token.secret"

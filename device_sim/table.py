@@ -66,7 +66,7 @@ class LiveTable:
 
     def _add_line(self, table: Table, line: Line) -> None:
         for index, machine in enumerate(line.flow.machines):
-            order = _order(line) if index == 0 else _faults(machine)
+            notes = (_order(line) if index == 0 else "", _faults(machine))
             table.add_row(
                 line.spec.id if index == 0 else "",
                 machine.spec.id,
@@ -75,7 +75,7 @@ class LiveTable:
                 str(machine.total),
                 str(machine.good),
                 str(machine.reject),
-                Text(order),
+                Text("  ".join(note for note in notes if note)),
             )
         for station in line.crew.stations:
             table.add_row("", station, "", "", "", "", "", self._calls(line, station))

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from bridge.adapters import plant_file as bridge_plant_file
+from bridge.core import packml as bridge_packml
 from bridge.core.events import EventType
 from bridge.core.line import Line
 from bridge.core.reports import AndonReport, CountsReport, Disposition, Effect, MeasurementReport, Report, StateReport
 from bridge.ingest.native import decode
+from device_sim import packml as simulated_packml
 from device_sim.plant import Plant
 from device_sim.plant_file import SHIPPED as SIMULATED_FILE
 from tests.sim.plants import MINUTE, SHIPPED, START, encoded
@@ -143,6 +145,12 @@ def test_the_plant_shows_the_variety_of_a_floor() -> None:
     assert any(press.input is not None for press in presses)
     assert {"raise", "acknowledge", "arrive", "resolve"} <= {press.action for press in presses}
     assert len({report.body.parameter for report in said if isinstance(report.body, MeasurementReport)}) == 4
+
+
+def test_both_sides_number_packml_states_alike() -> None:
+    """Two tables, written apart: a slip in one of them would show machines suspended that run."""
+    for dialect, numbers in simulated_packml.NUMBER.items():
+        assert {number: name.lower() for name, number in numbers.items()} == bridge_packml.STATES[dialect]
 
 
 def test_the_simulators_file_explains_every_tag_by_a_field() -> None:

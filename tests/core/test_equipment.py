@@ -32,8 +32,7 @@ def shown(shop: Shop, who: str | None) -> list[tuple[str, str | None]]:
 
 def shop_with(**changes: Any) -> Shop:
     """A plant whose bagger is changed."""
-    machines = [each.model_copy(update=changes) if each.id == "bagger" else each for each in equipment()]
-    return Shop(plant_file(line_spec(equipment=machines)))
+    return Shop(plant_file(line_spec(equipment=equipment(**changes))))
 
 
 def test_a_status_is_told_when_it_changes_and_not_when_it_does_not() -> None:
@@ -141,7 +140,7 @@ def test_a_death_of_the_line_covers_all_its_equipment() -> None:
 
 
 def test_silence_is_offline_at_the_limit_and_any_report_ends_it() -> None:
-    shop = Shop()
+    shop = shop_with(heartbeat_seconds=600.0)
     shop.say("bagger", RUNNING, at=0)
     shop.say("bagger", MeasurementReport(parameter="weight", value=1.0, unit="g"), at=100)
     shop.wait(699.9)
@@ -197,7 +196,7 @@ def test_a_retained_latching_input_is_a_level_and_counts() -> None:
 
 
 def test_a_retained_state_is_estimated_and_proves_no_life() -> None:
-    shop = Shop()
+    shop = shop_with(heartbeat_seconds=600.0)
     shop.say("bagger", RUNNING, at=0, retained=True)
     assert shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[0].quality.estimated
     shop.wait(1_000)
@@ -249,7 +248,7 @@ def test_a_station_is_there_or_not() -> None:
 
 
 def test_a_command_is_no_sign_of_life_of_the_device_it_names() -> None:
-    shop = Shop()
+    shop = shop_with(heartbeat_seconds=600.0)
     shop.say("bagger", RUNNING, at=0)
     shop.say("bagger", AndonReport(andon_type="quality", action="raise"), at=500, actor=LEADER)
     shop.wait(601)

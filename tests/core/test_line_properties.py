@@ -28,7 +28,7 @@ from bridge.core.reports import (
     Report,
     StateReport,
 )
-from tests.core.shopfloor import LEADER, T0, line_spec, plant_file
+from tests.core.shopfloor import LEADER, T0, equipment, line_spec, plant_file
 
 WORDS = ("running", "running", "running", "stopped", "idle", "fault", "maintenance", "setup", "dancing")
 PRODUCTS = ("crisps", "nuts", "unheard-of")
@@ -126,7 +126,12 @@ class Chaos:
 LIMIT = {"parameter": "weight", "unit": "g", "lower": 95.0, "upper": 105.0, "hysteresis": 1.0}
 PLANTS = (
     plant_file(line_spec(limits=[LIMIT])),
-    plant_file(line_spec(constraint=None), report_minor_stops=True, restart_seconds=0.0, complete_at_target=True),
+    plant_file(
+        line_spec(constraint=None, equipment=equipment(heartbeat_seconds=600.0)),
+        report_minor_stops=True,
+        restart_seconds=0.0,
+        complete_at_target=True,
+    ),
 )
 
 

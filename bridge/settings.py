@@ -29,8 +29,10 @@ class BrokerSettings(Section):
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     username: str | None = None  # the pipeline's and the publisher's identity
     password: SecretStr | None = None
+    password_file: Path | None = None  # read into `password` by `load`
     front_username: str | None = None  # the only identity that may write under command/; None: as above
     front_password: SecretStr | None = None
+    front_password_file: Path | None = None  # read into `front_password`
     tls: bool = False
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -120,6 +122,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
             raise SettingsError(f"{path}: {error}") from error
         _anchor_paths(tree, path.parent)
     _overlay(tree, os.environ if environment is None else environment)
+    _read_passwords(tree.get("broker"))
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -137,6 +140,18 @@ def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
         for section in sections:
             branch = branch.setdefault(section, {})
         branch[leaf] = value.split(",") if leaf in LIST_SETTINGS else value
+
+
+def _read_passwords(broker: object) -> None:
+    for name in ("password", "front_password"):
+        if not isinstance(broker, dict) or f"{name}_file" not in broker:
+            continue
+        if name in broker:
+            raise SettingsError(f"broker: give {name} or {name}_file, not both")
+        try:
+            broker[name] = Path(broker[f"{name}_file"]).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"broker.{name}_file: {error}") from error
 
 
 LIST_SETTINGS = frozenset({"trusted_proxies", "allowed_origins"})

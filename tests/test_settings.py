@@ -88,6 +88,19 @@ def test_an_unknown_environment_setting_is_an_error(tmp_path: Path) -> None:
         settings.load(path, {"FLOOR_WEB__PROT": "9001"})
 
 
+def test_passwords_may_stand_in_files(tmp_path: Path) -> None:
+    (tmp_path / "bridge.password").write_text("sesame-sesame\n")
+    path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n[broker]\npassword_file = "bridge.password"\n')
+    password = settings.load(path, {}).broker.password
+    assert password is not None
+    assert password.get_secret_value() == "sesame-sesame"
+    with pytest.raises(SettingsError, match="not both"):
+        settings.load(path, {"FLOOR_BROKER__PASSWORD": "x"})
+    (tmp_path / "bridge.password").unlink()
+    with pytest.raises(SettingsError, match=r"broker\.password_file"):
+        settings.load(path, {})
+
+
 def test_secrets_are_not_shown() -> None:
     read = Settings.model_validate({"token": {"secret": SECRET}, "broker": {"password": "hunter2hunter2"}})
     assert SECRET not in repr(read)

@@ -1,0 +1,172 @@
+"""What a dashboard sends, as types, the strict way from parsed JSON to one of them, and the codes of errors and ends.
+
+Source: PROTOCOL. Unknown fields are ignored; an unknown type or a wrong field is an error while the connection lives.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+MAX_ID: Final = 128  # of an id that an error repeats; stops replies from growing with what they answer
+MAX_SINCE: Final = 100  # streams one client can know; a resume names each once
+
+
+class ErrorCode(StrEnum):
+    INVALID_JSON = "INVALID_JSON"
+    UNKNOWN_TYPE = "UNKNOWN_TYPE"
+    INVALID_MESSAGE = "INVALID_MESSAGE"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    UNKNOWN_SUBSCRIPTION_TYPE = "UNKNOWN_SUBSCRIPTION_TYPE"
+    MISSING_TARGET_ID = "MISSING_TARGET_ID"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    RATE_LIMITED = "RATE_LIMITED"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+class CloseCode(IntEnum):
+    """PROTOCOL, «Ending»; the private codes (RFC 6455 7.4.2) are ours."""
+
+    GOODBYE = 1000
+    GOING_AWAY = 1001
+    POLICY = 1008  # token invalid, missing, of the wrong kind
+    TOO_BIG = 1009
+    RESTARTING = 1012
+    STALLED = 4008
+    EXPIRED = 4401
+    REVOKED = 4403
+    NOT_AUTHENTICATED = 4408
+    TOO_MANY = 4429
+
+
+class NotJson(Exception):
+    """Text that is no acceptable JSON: the client's fault. `reason` is one of a fixed set of words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class InvalidFrame(Exception):
+    """A frame that can't be served: the client's fault; everything in it may be told."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        id: str | None = None,  # noqa: A002 - the field's name on the wire
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.id = id
+        self.detail = detail
+
+
+FrameId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Body = dict[str, Any]
+
+
+class Auth(Struct, frozen=True):
+    token: Annotated[str, Meta(min_length=1)]
+
+
+class Subscribe(Struct, frozen=True):
+    """`body` is the whole frame; what it selects is decided in subscriptions.py."""
+
+    body: Body = field(default_factory=dict)
+
+
+class Unsubscribe(Struct, frozen=True):
+    """`body` is the whole frame; which subscription it means is decided in subscriptions.py."""
+
+    body: Body = field(default_factory=dict)
+
+
+class Since(Struct, frozen=True):
+    epoch: Annotated[str, Meta(max_length=128)]
+    offset: Annotated[int, Meta(ge=0)]
+
+
+class Resume(Struct, frozen=True):
+    subscriptions: list[Body]
+    since: Annotated[dict[str, Since], Meta(max_length=MAX_SINCE)]
+
+
+class Options(Struct, frozen=True):
+    batch: bool | None = None
+    batch_ms: Annotated[int, Meta(ge=0, le=1_000)] | None = None
+
+
+class Ping(Struct, frozen=True):
+    timestamp: Annotated[str, Meta(max_length=64)] | int | float | None = None
+
+
+class Command(Struct, frozen=True):
+    """`body` is the whole frame; its action's fields are checked in commands.py."""
+
+    id: FrameId
+    body: Body = field(default_factory=dict)
+
+
+class Acknowledge(Struct, frozen=True):
+    event_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    id: FrameId | None = None
+
+
+class Explain(Struct, frozen=True):
+    """`body` is a subscribe body."""
+
+    body: Body = field(default_factory=dict)
+
+
+ClientFrame = Auth | Subscribe | Unsubscribe | Resume | Options | Ping | Command | Acknowledge | Explain
+
+FRAME_OF: Final[Mapping[str, type[ClientFrame]]] = {
+    "auth": Auth,
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+    "resume": Resume,
+    "options": Options,
+    "ping": Ping,
+    "heartbeat": Ping,
+    "command": Command,
+    "acknowledge": Acknowledge,
+    "explain": Explain,
+}
+
+
+def client_frame(tree: object) -> ClientFrame:
+    """The frame that parsed JSON spells; raises InvalidFrame, with the frame's id where it has a good one."""
+    if not isinstance(tree, dict):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame is one JSON object")
+    kind = tree.get("type")
+    given = tree.get("id")
+    named = given if isinstance(given, str) and 0 < len(given) <= MAX_ID else None
+    if not isinstance(kind, str):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame has a type", id=named)
+    shape = FRAME_OF.get(kind)
+    if shape is None:
+        raise InvalidFrame(ErrorCode.UNKNOWN_TYPE, "no such type of frame", id=named)
+    try:
+        frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, shape)
+    except msgspec.ValidationError as error:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, wrong_field(error, kind), id=named) from None
+    if isinstance(frame, Subscribe | Unsubscribe | Command | Explain):
+        return msgspec.structs.replace(frame, body=tree)
+    return frame
+
+
+def wrong_field(error: msgspec.ValidationError, kind: str) -> str:
+    """Which of our fields is wrong, in our words: the library's sentence may quote what the client wrote."""
+    text = str(error)
+    if "missing required field" in text:
+        name = text.split("`")[1]
+        return f"{kind} needs {name}"
+    path = text.rpartition("`$")[2].rstrip("`").lstrip(".").split(".")[0].split("[")[0]
+    return f"{kind}: {path} is not what it has to be" if path.isidentifier() else f"{kind} has a wrong field"

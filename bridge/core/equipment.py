@@ -1,6 +1,6 @@
 """One machine or station: what it said last, its faults and counters, and the status that follows."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import Struct
@@ -55,10 +55,12 @@ class EquipmentState(Struct):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Pieces one report added, by counter; a counter that was not reported is missing."""
+    """Pieces one report added, by counter; `counters` counted before it, `begun` count from it on."""
 
-    deltas: dict[CounterName, int] = field(default_factory=dict)
-    estimated: bool = False
+    deltas: dict[CounterName, int]
+    counters: frozenset[CounterName]
+    begun: frozenset[CounterName]
+    estimated: bool
 
 
 class Machine:
@@ -128,18 +130,22 @@ class Machine:
         )
         samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
         deltas: dict[CounterName, int] = {}
+        begun: set[CounterName] = set()
         estimated = body.source_quality == "uncertain"
         for name, sample in samples.items():
             if sample is None:
                 continue
             reading = read(self.state.registers.get(name), sample, at=moment.at, rule=rule)
             self.state.registers[name] = reading.register
+            if reading.kind == "baseline":
+                begun.add(name)  # what it would have added to this report is not known
+                continue
             deltas[name] = reading.delta
             estimated = estimated or reading.estimated
         if any(delta > 0 for delta in deltas.values()) and self.status[0] == "offline":
             self.state.said = Said(status="running", cause=None, estimated=True)
         self.state.stale = False
-        return Counted(deltas, estimated)
+        return Counted(deltas, frozenset(self.state.registers) - begun, frozenset(begun), estimated)
 
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
         """A birth says nothing about the state yet; a death makes all that was said unknown."""

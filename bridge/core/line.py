@@ -166,7 +166,7 @@ class Line:
 
     def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
         counted = machine.apply_counts(body, moment=moment)
-        pieces = self._output.count(machine.spec.id, counted, counters=machine.state.registers, at=moment.at)
+        pieces = self._output.count(machine.spec.id, counted, at=moment.at)
         if pieces is not None:
             self._people.pieces(pieces.total, pieces.good, pieces.reject, moment=moment)
 

@@ -79,16 +79,16 @@ class Output:
         """Set the line's ideal cycle, from here on."""
         self._oee[LINE_LEVEL].state.ideal_cycle = ideal_cycle
 
-    def count(self, equipment: str, counted: Counted, *, counters: Iterable[str], at: Millis) -> Pieces | None:
+    def count(self, equipment: str, counted: Counted, *, at: Millis) -> Pieces | None:
         """Add a machine's pieces to its own counts; returns what of them is the line's."""
-        own = infer(counted.deltas, counters=counters)
+        own = infer(counted.deltas, counters=counted.counters)
         self._add(equipment, own, estimated=counted.estimated, at=at)
         ours = {name: delta for name, delta in counted.deltas.items() if equipment in self._sources[name]}
+        seen = self._state.counters_seen
+        pieces = infer(ours, counters=seen, times=self._spec.pieces_per_count)
+        seen += [name for name in sorted(counted.begun) if name not in seen and equipment in self._sources[name]]
         if not ours:
             return None
-        seen = self._state.counters_seen
-        seen += [name for name in ours if name not in seen]
-        pieces = infer(ours, counters=seen, times=self._spec.pieces_per_count)
         self._add(LINE_LEVEL, pieces, estimated=counted.estimated, at=at)
         return pieces
 

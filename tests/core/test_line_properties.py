@@ -195,7 +195,7 @@ def test_every_event_is_sound(seed: int, which: int) -> None:
         if outcome.disposition.effect is Effect.QUARANTINED:
             assert len(outcome.events) == outcome.of_deadlines
     deadline = line.next_deadline()
-    assert deadline is None or deadline > report.received_at
+    assert deadline is None or deadline >= report.received_at  # what is due at once fires with the next step
 
 
 def largest(state: object) -> int:

@@ -24,7 +24,7 @@ from bridge.adapters.journal_schema import (
     take_lock,
 )
 from bridge.core.events import Millis, Standing, StateKey
-from bridge.core.records import Applied, Batch, CommitFailed, Committed, JournalError, count_key
+from bridge.core.records import RESEND_INPUTS, Applied, Batch, CommitFailed, Committed, JournalError, count_key
 from bridge.core.reports import Effect
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
 
 QUARANTINE_INPUTS: Final = 1_000  # garbage kept for whoever looks into it: a babbling device can't fill the disk
 QUARANTINE_BYTES: Final = 65_536  # of one payload
-RESEND_INPUTS: Final = 100_000  # inputs back to which a resend is known: bounds memory and the look at start
 SUSPECTS: Final = 1_000  # messages that crashed the core; more than that and it isn't the messages
 
 

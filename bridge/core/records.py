@@ -5,10 +5,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from bridge.core.events import LATEST_WINS, Event, EventType, Millis, Priority, Standing, StateKey, encode, event_id
 from bridge.core.reports import BODY_OF, Disposition
+
+RESEND_INPUTS: Final = 100_000
+"""Inputs back to which a resend is known by its content: bounds memory, and the look back at start."""
 
 
 @dataclass(frozen=True, slots=True)

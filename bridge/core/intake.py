@@ -1,0 +1,175 @@
+"""One message, or one tick, becomes one journal entry: decoded, told from resends, applied to the floor, positioned."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bridge.core.events import Event, Millis
+from bridge.core.floor import Floor
+from bridge.core.records import Applied, CommandRecord, Committed, Input, Position, Resend, position_event
+from bridge.core.reports import Disposition, Effect, Outcome, Report, quarantined, suppressed
+from bridge.core.resends import Resends, digest, resend_of
+
+TICK: Final = ""  # the topic of an input that is the passing of time
+
+_DUPLICATE: Final = suppressed("duplicate")
+_DUPLICATE_COMMAND: Final = suppressed("duplicate_command")
+CRASHED: Final = quarantined("crashed")
+"""The core crashed at this message in an earlier run: it is kept aside for whoever mends the core."""
+
+
+class Decode(Protocol):
+    """Bytes on a topic relative to the root -> what they say, or why they are quarantined; never raises."""
+
+    def __call__(
+        self, topic: str, payload: bytes, *, received_at: Millis, cause: str, retained: bool
+    ) -> Report | Disposition: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An input with its meaning, not applied yet."""
+
+    input: Input
+    meaning: Report | Disposition
+    generation: int
+
+    @property
+    def command(self) -> tuple[str, str] | None:
+        """The (user, command id) of a user's command."""
+        report = self.meaning
+        if isinstance(report, Disposition) or report.command_id is None or report.actor is None:
+            return None
+        return (report.actor.id, report.command_id)
+
+
+def cause_of(number: int) -> str:
+    return f"input:{number}"
+
+
+class Intake:
+    """Numbers inputs, gives events their offsets, and never applies the same message twice."""
+
+    def __init__(
+        self,
+        floor: Floor,
+        *,
+        decode: Decode,
+        position: Position,
+        last_input: tuple[int, Millis],
+        resends: Resends,
+        suspects: Iterable[bytes],
+    ) -> None:
+        self.floor = floor
+        self.offset = position.offset
+        self.number, self.latest = last_input
+        self.resends = resends
+        self.unknown_fields = 0
+        self._decode = decode
+        self._stream = position.stream
+        self._epoch = position.epoch
+        self._suspects = frozenset(suspects)
+        self._commands: dict[tuple[str, str], CommandRecord] = {}
+
+    def read(
+        self, topic: str, payload: bytes, *, now: Millis, retained: bool, redelivered: bool, generation: int
+    ) -> Decoded:
+        """Give a message its number and its meaning. `topic` is relative to the root."""
+        self.latest = max(self.latest, now)  # the floor's time never goes back
+        given = Input(
+            number=self.number + 1,
+            topic=topic,
+            payload=payload,
+            received_at=self.latest,
+            retained=retained,
+            redelivered=redelivered,
+        )
+        if self._suspects and digest(topic, payload) in self._suspects:
+            return Decoded(given, CRASHED, generation)
+        cause = cause_of(given.number)
+        meaning = self._decode(topic, payload, received_at=given.received_at, cause=cause, retained=retained)
+        return Decoded(given, meaning, generation)
+
+    def recall(self, decoded: Decoded) -> CommandRecord | None:
+        """Return what became of this command, if it was applied and is not committed yet."""
+        return None if decoded.command is None else self._commands.get(decoded.command)
+
+    def apply(self, decoded: Decoded, *, known: CommandRecord | None) -> Applied:
+        """Apply what was read last. `known`: what became of the same command before."""
+        given, report = decoded.input, decoded.meaning
+        if isinstance(report, Disposition):
+            return self._enter(given, Outcome(report), reached_core=False)
+        self.unknown_fields += report.unknown_fields
+        if known is not None:
+            return self._enter(given, Outcome(_DUPLICATE_COMMAND), command=known, reached_core=False)
+        resend = resend_of(report, given.topic, given.payload)
+        if resend is not None and self.resends.take(
+            given.number, resend, redelivered=given.redelivered, generation=decoded.generation
+        ):
+            return self._enter(given, Outcome(_DUPLICATE), resend=resend, reached_core=False)
+        outcome = self.floor.apply(report, given.received_at)
+        entry = self._enter(given, outcome, resend=resend)
+        if decoded.command is None:
+            return entry
+        return self._with_result(entry, decoded.command, outcome)
+
+    def tick(self, now: Millis) -> Applied | None:
+        """Let time pass; None where nothing came of it."""
+        self.latest = max(self.latest, now)
+        events = tuple(event for _, events in self.floor.tick(self.latest) for event in events)
+        if not events:
+            return None
+        given = Input(number=self.number + 1, topic=TICK, payload=b"", received_at=self.latest)
+        return self._enter(given, Outcome(Disposition(Effect.APPLIED), events))
+
+    def committed(self, entries: Sequence[Applied]) -> None:
+        """Forget the results of commands that the journal knows by now."""
+        for entry in entries:
+            if entry.command is not None:
+                self._commands.pop((entry.command.user, entry.command.command_id), None)
+
+    def _enter(
+        self,
+        given: Input,
+        outcome: Outcome,
+        *,
+        resend: Resend | None = None,
+        command: CommandRecord | None = None,
+        reached_core: bool = True,
+    ) -> Applied:
+        self.number = given.number
+        return Applied(
+            input=given,
+            disposition=outcome.disposition,
+            events=self._position(outcome.events),
+            command=command,
+            resend=resend,
+            reached_core=reached_core,
+        )
+
+    def _position(self, events: Sequence[Event]) -> tuple[Committed, ...]:
+        first = self.offset + 1
+        self.offset += len(events)
+        return tuple(
+            position_event(event, stream=self._stream, epoch=self._epoch, offset=first + index)
+            for index, event in enumerate(events)
+        )
+
+    def _with_result(self, entry: Applied, command: tuple[str, str], outcome: Outcome) -> Applied:
+        user, command_id = command
+        disposition = outcome.disposition
+        result = "rejected" if disposition.rejected else disposition.effect.value
+        if disposition.effect is Effect.QUARANTINED:
+            result = "rejected"  # to the user it is one: the plant has no such place
+        record = CommandRecord(
+            user=user,
+            command_id=command_id,
+            outcome=result,
+            reason=disposition.reason,
+            event_ids=tuple(event.id for event in entry.events[outcome.of_deadlines :]),
+            at=entry.input.received_at,
+        )
+        self._commands[command] = record
+        return Applied(
+            input=entry.input, disposition=disposition, events=entry.events, command=record, resend=entry.resend
+        )

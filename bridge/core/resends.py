@@ -1,0 +1,126 @@
+"""Which message is a resend of one already taken (DESIGN, «Duplicates»), for reports without (boot_id, seq).
+
+A dated report is the same whenever its bytes are the same. Of an undated one only the broker's own redelivery counts,
+and only of a message whose acknowledgement it may not have had: two equal presses are two presses.
+"""
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.core.events import Millis
+from bridge.core.records import RESEND_INPUTS, KnownResends, Resend
+from bridge.core.reports import DeathReport, Report
+
+DIGEST_BYTES: Final = 16
+EARLIER: Final = -1  # the connections of earlier processes
+
+
+def digest(topic: str, payload: bytes) -> bytes:
+    """Return the digest by which a message's content is known."""
+    name = topic.encode()
+    return hashlib.blake2b(len(name).to_bytes(4) + name + payload, digest_size=DIGEST_BYTES).digest()
+
+
+def resend_of(report: Report, topic: str, payload: bytes) -> Resend | None:
+    """Return by what a resend of this report is known; None where its line or its command id decides."""
+    body = report.body
+    if report.command_id is not None or (body.boot_id is not None and body.seq is not None):
+        return None
+    # a Will was written before what it tells: its ts is that of the connect, the same for every loss
+    dated = body.ts is not None and not isinstance(body, DeathReport)
+    return Resend(digest(topic, payload), dated=dated)
+
+
+@dataclass(slots=True)
+class _Open:
+    """An undated message whose acknowledgement the broker may not have had."""
+
+    number: int
+    generation: int
+    redelivered: bool
+
+
+class Resends:
+    """What is known of the past, and what of it the broker may still send again.
+
+    `generation` numbers connections. Times are of one monotonic clock, in ms. `doubt_ms`: a connection that lived this
+    long after an acknowledgement has delivered it, or would have been noticed to be dead (two keepalives).
+    """
+
+    def __init__(self, known: KnownResends, *, doubt_ms: Millis) -> None:
+        self._doubt_ms = doubt_ms
+        self._dated: dict[bytes, int] = {}
+        self._open: dict[bytes, list[_Open]] = {}
+        self._in_order: deque[tuple[int, Resend]] = deque()
+        self._acknowledged: deque[tuple[int, Millis]] = deque()  # (up to this number, since when undoubted)
+        self._generation: int | None = None
+        self.settled = known.settled
+        for number, resend in known.resends:
+            self._note(number, resend, generation=EARLIER, redelivered=False)
+        if known.resends:
+            self._acknowledged.append((known.resends[-1][0], 0))  # counts from the first connection on
+
+    def take(self, number: int, resend: Resend, *, redelivered: bool, generation: int) -> bool:
+        """Say whether this message was taken before, and remember it: its own acknowledgement may be lost too."""
+        if resend.dated:
+            known = resend.digest in self._dated
+        else:
+            earlier = self._find(resend, generation) if redelivered else None
+            known = earlier is not None
+            if earlier is not None and earlier.generation == generation:
+                redelivered = False  # sent again within the session, so it may be once more
+        self._note(number, resend, generation=generation, redelivered=redelivered)
+        return known
+
+    def _find(self, resend: Resend, generation: int) -> _Open | None:
+        """Take out the earlier message that a redelivery is a copy of: a copy settles one message only."""
+        candidates = self._open.get(resend.digest, [])
+        for each in candidates:
+            # what was already redelivered on this connection is not sent on it again: this is another message.
+            # What was first seen on it may be: NATS redelivers within the session
+            if each.generation < generation or not each.redelivered:
+                candidates.remove(each)
+                return each
+        return None
+
+    def _note(self, number: int, resend: Resend, *, generation: int, redelivered: bool) -> None:
+        if resend.dated:
+            self._dated[resend.digest] = number
+        elif number > self.settled:
+            self._open.setdefault(resend.digest, []).append(_Open(number, generation, redelivered))
+        self._in_order.append((number, resend))
+        while self._in_order[0][0] <= number - RESEND_INPUTS:
+            self._forget(*self._in_order.popleft())
+
+    def acknowledged(self, number: int, now: Millis) -> None:
+        """Note that acknowledgements up to this input have gone out."""
+        self._acknowledged.append((number, now))
+
+    def settle(self, now: Millis, *, generation: int | None) -> int:
+        """Return the input up to which the broker has our acknowledgements; `generation` None: no connection now.
+
+        After a new connection all that was in doubt stays so for `doubt_ms`: that is when the broker sends it again.
+        """
+        if generation is None or generation != self._generation:
+            self._generation = generation
+            if self._acknowledged:
+                self._acknowledged = deque([(self._acknowledged[-1][0], now)])
+            return self.settled
+        while self._acknowledged and now - self._acknowledged[0][1] >= self._doubt_ms:
+            self.settled = max(self.settled, self._acknowledged.popleft()[0])
+        for content in list(self._open):
+            left = [each for each in self._open[content] if each.number > self.settled]
+            if left:
+                self._open[content] = left
+            else:
+                del self._open[content]
+        return self.settled
+
+    def _forget(self, number: int, resend: Resend) -> None:
+        if resend.dated:
+            if self._dated.get(resend.digest) == number:
+                del self._dated[resend.digest]
+        elif resend.digest in self._open:
+            self._open[resend.digest] = [each for each in self._open[resend.digest] if each.number != number]

@@ -1,0 +1,41 @@
+"""How the pipeline is, in figures that add up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from bridge.core.events import Millis
+from bridge.core.records import Applied, count_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineStatus:
+    """How the pipeline is. `counters`: inputs by (kind, effect, reason), of the journal's whole life."""
+
+    ready: bool = False
+    reason: str | None = "not started"  # why it is not ready
+    offset: int = 0  # committed
+    committed_at: Millis | None = None  # floor time of the last commit of this run
+    received: int = 0  # inputs journalled, ticks included: the sum of all counters
+    unknown_fields: int = 0
+    counters: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def but_ready(self) -> Self:
+        return replace(self, ready=True, reason=None)
+
+    def but_not_ready(self, reason: str) -> Self:
+        return replace(self, ready=False, reason=reason)
+
+    def after(self, entries: Sequence[Applied], *, at: Millis) -> Self:
+        """Return the status after these entries were committed."""
+        counters = dict(self.counters)
+        for entry in entries:
+            key = count_key(entry)
+            counters[key] = counters.get(key, 0) + 1
+        return replace(
+            self,
+            offset=self.offset + sum(len(entry.events) for entry in entries),
+            committed_at=at,
+            received=self.received + len(entries),
+            counters=counters,
+        )

@@ -1,0 +1,33 @@
+"""What the pipeline and the publisher need around them; the adapters have it, and nothing more is assumed of them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from bridge.core.events import Millis
+from bridge.core.messages import LinkStatus, Message, Publication
+
+
+class Source(Protocol):
+    """Where messages come from: a link to the broker."""
+
+    @property
+    def status(self) -> LinkStatus: ...
+    async def receive(self, *, most: int) -> list[Message]: ...
+    def acknowledge(self, messages: Iterable[Message]) -> int: ...
+
+
+class Target(Protocol):
+    """Where publications go: a link to the broker. Both ways raise `BrokerGone` or `PublishRefused`."""
+
+    @property
+    def status(self) -> LinkStatus: ...
+    async def wait_status_change(self, seen: LinkStatus) -> LinkStatus: ...
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None: ...
+    async def publish_many(self, publications: Sequence[Publication]) -> None: ...
+
+
+class Clock(Protocol):
+    """Floor time, which may run fast; `seconds_until` is in real seconds."""
+
+    def now(self) -> Millis: ...
+    def seconds_until(self, at: Millis) -> float: ...

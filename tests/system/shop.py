@@ -1,0 +1,141 @@
+"""A small plant behind a real broker: a pipeline with its journal, and a client that plays the devices."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+
+from bridge.adapters.broker import BrokerLink
+from bridge.adapters.clock import FloorClock
+from bridge.adapters.journal import SqliteJournal
+from bridge.core import plant
+from bridge.core.floor import Floor
+from bridge.core.records import Applied
+from bridge.core.replay import Restored, restore
+from bridge.ingest.native import decode
+from bridge.pipeline import Pipeline
+from bridge.settings import BrokerSettings
+
+ROOT = "floor/v1"
+PLACE = "north/pack/L1"
+
+PLANT = plant.Plant(
+    name="test",
+    areas=(plant.Area(id="pack", site="north"),),
+    lines=(
+        plant.Line(
+            id="L1",
+            area="pack",
+            equipment=(
+                plant.Equipment(id="bagger", ideal_cycle_seconds=1.0),
+                plant.Equipment(id="desk", kind="station"),
+            ),
+            total_from=("bagger",),
+            ideal_cycle_seconds=1.0,
+        ),
+    ),
+)
+
+
+def link_of(port: int, client_id: str = "floor-main") -> BrokerLink:
+    settings = BrokerSettings(port=port, keepalive_seconds=2, max_backoff_seconds=0.2)
+    return BrokerLink(
+        settings,
+        client_id=client_id,
+        durable=True,
+        subscriptions=[(f"{ROOT}/report/#", 1), (f"{ROOT}/command/#", 1)],
+    )
+
+
+@dataclass(slots=True)
+class Shop:
+    """A running pipeline and what it committed since it started."""
+
+    link: BrokerLink
+    journal: SqliteJournal
+    pipeline: Pipeline
+    restored: Restored
+    running: asyncio.Task[None]
+    entries: list[Applied] = field(default_factory=list)
+
+    def events(self, event_type: str) -> list[dict[str, Any]]:
+        bodies = [json.loads(each.body) for each in self.journal.events_after(0, limit=100_000)]
+        return [body for body in bodies if body["type"] == event_type]
+
+    def dispositions(self) -> list[tuple[str, str | None]]:
+        """What became of the messages since the start, ticks left out."""
+        return [(e.disposition.effect.value, e.disposition.reason) for e in self.entries if e.input.topic]
+
+
+@contextlib.asynccontextmanager
+async def shop(
+    port: int,
+    path: Path,
+    *,
+    make_floor: Callable[[Floor], Floor] = lambda floor: floor,
+    checkpoint_seconds: float = 5.0,
+    ack_doubt_seconds: float = 15.0,
+) -> AsyncIterator[Shop]:
+    """Run a pipeline until the block ends; then stop it in an orderly way."""
+    journal = SqliteJournal.open(path, stream="main")
+    restored = restore(PLANT, journal, decode=decode)
+    link = link_of(port)
+    pipeline = Pipeline(
+        link,
+        journal,
+        make_floor(restored.floor),
+        FloorClock(not_before=journal.last_input()[1]),
+        decode=decode,
+        root=ROOT,
+        commit_max_inputs=50,
+        commit_max_ms=1,
+        checkpoint_seconds=checkpoint_seconds,
+        ack_doubt_seconds=ack_doubt_seconds,
+    )
+    linking = asyncio.create_task(link.run())
+    this = Shop(link, journal, pipeline, restored, asyncio.create_task(pipeline.run()))
+    pipeline.listen(this.entries.extend)
+    try:
+        yield this
+    finally:
+        pipeline.stop()
+        try:
+            await asyncio.wait([this.running])
+        finally:
+            linking.cancel()
+            await asyncio.wait([linking])
+            journal.close()
+    if not this.running.cancelled():
+        await this.running
+
+
+@contextlib.asynccontextmanager
+async def device(port: int) -> AsyncIterator[aiomqtt.Client]:
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        yield client
+
+
+async def say(client: aiomqtt.Client, topic: str, **fields: object) -> None:
+    """Publish a JSON object; `topic` is relative to the line: `{report|command}/{equipment}/{kind}`."""
+    way, equipment, kind = topic.split("/")
+    await client.publish(f"{ROOT}/{way}/{PLACE}/{equipment}/{kind}", json.dumps(fields), qos=1)
+
+
+async def run_until_killed(port: int, path: Path) -> None:
+    """Run a pipeline in a process of its own; says `ready` once it is connected."""
+    async with shop(port, path, checkpoint_seconds=0.05) as this:
+        while not this.link.status.connected:
+            await this.link.wait_status_change(this.link.status)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await this.running
+
+
+if __name__ == "__main__":
+    asyncio.run(run_until_killed(int(sys.argv[1]), Path(sys.argv[2])))

@@ -72,7 +72,8 @@ class ShiftPlan:
                 return window
         before = max(window.end for window in windows if window.end <= at)
         after = min(window.start for window in windows if window.start > at)
-        return ShiftWindow(None, today.isoformat(), before, after)
+        day = datetime.fromtimestamp(before // 1000, self.zone).date()  # the gap's own, wherever in it we ask
+        return ShiftWindow(None, day.isoformat(), before, after)
 
     def hour_at(self, at: Millis) -> tuple[Millis, Millis]:
         """Return the clock hour [start, end) of the local zone that holds the instant."""

@@ -1,0 +1,100 @@
+"""The front over HTTP and WebSocket: one FastAPI app, whose routes are PROTOCOL's «Also over HTTP» and `/ws`."""
+
+from collections.abc import Callable, Iterable
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from bridge import schemas
+from bridge.adapters.web_answers import answer_errors, error_response, json_response
+from bridge.adapters.web_api import admin_of, api_routes
+from bridge.adapters.web_pages import SafeHeaders, board_routes
+from bridge.adapters.web_socket import FrontSocket, chosen_subprotocol, may_connect, offered_token
+from bridge.adapters.web_status import Metrics, Number, front_numbers, is_loopback
+from bridge.core.frames import ErrorCode
+from bridge.front import Front
+from bridge.settings import WebSettings
+
+
+def make_app(
+    front: Front, web: WebSettings, *, root: str, numbers: Callable[[], Iterable[Number]] = lambda: ()
+) -> FastAPI:
+    """The app of one front. `numbers` adds to the metrics what the front does not know: pipeline, journal, broker."""
+    app = FastAPI(
+        title="floor-bridge",
+        version=schemas.VERSION,
+        description="The dashboards' front over HTTP. The WebSocket at /ws is described in /asyncapi.json.",
+        docs_url=None,  # FastAPI's pages load scripts from a CDN: no network, no page; and our policy forbids them
+        redoc_url=None,
+        root_path_in_servers=False,
+    )
+    app.state.front = front
+    answer_errors(app)
+    app.add_middleware(SafeHeaders)
+    app.include_router(api_routes(front))
+    _add_socket(app, front, web)
+    _add_health(app, front)
+    _add_metrics(app, front, web, numbers)
+    _add_contracts(app, root)
+    app.router.routes.extend(board_routes())
+    return app
+
+
+def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
+    @app.websocket("/ws")
+    @app.websocket("/ws/")
+    async def dashboard(websocket: WebSocket) -> None:
+        token = offered_token(websocket, in_query=web.token_in_query)
+        secure = websocket.scope["scheme"] == "wss"
+        headers = websocket.headers
+        if not may_connect(headers.get("origin"), host=headers.get("host"), secure=secure, allowed=web.allowed_origins):
+            refusal = error_response(ErrorCode.FORBIDDEN, "pages of this origin may not connect")
+            await websocket.send_denial_response(refusal)
+            return
+        await websocket.accept(chosen_subprotocol(websocket.scope["subprotocols"]))
+        peer = websocket.client.host if websocket.client is not None else "?"
+        await front.serve(FrontSocket(websocket), offered_token=token, peer=peer)
+
+
+def _add_health(app: FastAPI, front: Front) -> None:
+    @app.get("/health/live", summary="Whether the process answers at all")
+    async def live() -> Response:
+        return json_response({"live": True})
+
+    @app.get("/health/ready", summary="Whether a dashboard that connects now sees a live floor; 503 and why if not")
+    async def ready() -> Response:
+        is_ready, reason = front.ready()
+        return json_response({"ready": is_ready, "reason": reason}, status=200 if is_ready else 503)
+
+    @app.get("/ws/health", summary="Connections, subscriptions, and the books of all outboxes; for admins")
+    async def statistics(request: Request) -> Response:
+        admin_of(request)
+        return json_response(front.statistics())
+
+
+def _add_metrics(app: FastAPI, front: Front, web: WebSettings, numbers: Callable[[], Iterable[Number]]) -> None:
+    def all_numbers() -> Iterable[Number]:
+        yield Number("ready", float(front.ready()[0]))
+        yield from front_numbers(front.statistics())
+        yield from numbers()
+
+    metrics = Metrics(all_numbers)
+
+    @app.get("/metrics", summary="Prometheus metrics; from this machine, or for admins")
+    async def prometheus(request: Request) -> Response:
+        if not is_loopback(request, behind_proxy=bool(web.trusted_proxies)):
+            admin_of(request)
+        return metrics.response()
+
+
+def _add_contracts(app: FastAPI, root: str) -> None:
+    catalogue, document = json_response(schemas.catalogue()), json_response(schemas.asyncapi(root))
+
+    @app.get("/ws/events", summary="The 13 event types with their schemas, and the 10 subscription types")
+    async def event_types() -> Response:
+        return catalogue
+
+    @app.get("/asyncapi.json", summary="The AsyncAPI 3 document of all topics and frames")
+    async def asyncapi() -> Response:
+        return document

@@ -1,0 +1,108 @@
+"""The journal and the commands over HTTP, with the WebSocket's authorization: `/api/…`, and the door for admins."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from bridge.adapters.web_answers import json_response, read_body
+from bridge.adapters.web_socket import bearer
+from bridge.core.events import EPOCH, Millis
+from bridge.core.frames import ErrorCode, InvalidFrame
+from bridge.core.policy import Role
+from bridge.core.viewer import Viewer
+from bridge.front import Front
+
+MAX_FILTER: Final = 1_024  # characters; event topics have 8 levels of at most 64
+MAX_CURSOR: Final = 256
+
+Filter = Annotated[str | None, Query(alias="filter", max_length=MAX_FILTER, description="relative to {root}/event/")]
+Texts = Annotated[list[str] | None, Query(max_length=100)]
+
+
+def viewer_of(request: Request) -> Viewer:
+    """Who asks, by the bearer token; raises InvalidFrame, or what the front raises for a token that opens nothing."""
+    token = bearer(request.headers.get("authorization"))
+    if token is None:
+        raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "give a token: Authorization: Bearer …")
+    front: Front = request.app.state.front
+    return front.authenticate(token)
+
+
+def admin_of(request: Request) -> Viewer:
+    viewer = viewer_of(request)
+    if Role.ADMIN not in viewer.roles:
+        raise InvalidFrame(ErrorCode.FORBIDDEN, "for admins only")
+    return viewer
+
+
+Asker = Annotated[Viewer, Depends(viewer_of)]
+
+
+def _millis(name: str, given: datetime | None) -> Millis | None:
+    if given is None:
+        return None
+    if given.tzinfo is None:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"{name} needs a zone: Z or an offset")
+    elapsed = given - EPOCH
+    return (elapsed.days * 86_400 + elapsed.seconds) * 1_000 + elapsed.microseconds // 1_000
+
+
+def api_routes(front: Front) -> APIRouter:
+    """What `/api` answers, for one front."""
+    router = APIRouter(prefix="/api")
+
+    @router.get("/events", summary="Events from the journal, oldest first, as far as granted")
+    async def events(
+        asker: Asker,
+        *,
+        filter_text: Filter = None,
+        since: Annotated[datetime | None, Query(alias="from", description="timestamp at or after")] = None,
+        until: Annotated[datetime | None, Query(alias="to", description="timestamp before")] = None,
+        cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> Response:
+        page = await front.history(
+            asker, filter_text, since=_millis("from", since), until=_millis("to", until), cursor=cursor, limit=limit
+        )
+        return Response(page.encode(), media_type="application/json")
+
+    @router.get("/snapshot", summary="The current events, as far as granted")
+    async def snapshot(asker: Asker, *, filter_text: Filter = None) -> Response:
+        state = await front.snapshot_for(asker, filter_text)
+        return Response(state.encode(), media_type="application/json")
+
+    @router.get("/explain", summary="What a subscription would give, by which grant, or the topic that refuses it")
+    async def explain(
+        asker: Asker,
+        *,
+        subscription_type: Annotated[str | None, Query(max_length=64)] = None,
+        target_id: Texts = None,
+        mqtt_filter: Annotated[str | None, Query(max_length=MAX_FILTER)] = None,
+        event_types: Texts = None,
+        priorities: Texts = None,
+        strict: bool = False,
+    ) -> Response:
+        masks = {"event_types": event_types, "priorities": priorities}
+        body: dict[str, Any] = {
+            "subscription_type": subscription_type,
+            "target_id": target_id[0] if target_id and len(target_id) == 1 else target_id,
+            "mqtt_filter": mqtt_filter,
+            "filters": {name: value for name, value in masks.items() if value} or None,
+            "strict": strict or None,
+        }
+        return json_response(front.explain_for(asker, {name: value for name, value in body.items() if value}))
+
+    @router.post("/explain", summary="The same for a subscribe body", openapi_extra=_BODY)
+    async def explain_body(asker: Asker, request: Request) -> Response:
+        return json_response(front.explain_for(asker, await read_body(request)))
+
+    @router.post("/commands", summary="Do what a `command` frame does, and wait for its result", openapi_extra=_BODY)
+    async def commands(asker: Asker, request: Request) -> Response:
+        return json_response(await front.command_for(asker, await read_body(request)))
+
+    return router
+
+
+_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}

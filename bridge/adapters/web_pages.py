@@ -1,0 +1,65 @@
+"""What browsers get besides answers: the board's files, and the headers that keep a page harmless."""
+
+from importlib.resources import files
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; "  # CSP 3: covers ws and wss of the same host
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",  # frame-ancestors, for browsers before CSP 2
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",  # answers are for who asked, and a board must not be an old one
+}
+MEDIA_TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+
+
+def board_routes() -> list[Route]:
+    """The Andon board at `/`, and what it loads; read once, so that nothing a client says becomes a path."""
+    folder = files("bridge") / "board"
+    routes = []
+    for each in sorted(folder.iterdir(), key=lambda file: file.name):
+        media_type = MEDIA_TYPES.get(each.name.rpartition(".")[2])
+        if media_type is not None:
+            path = "/" if each.name == "index.html" else f"/{each.name}"
+            routes.append(_page(path, each.read_bytes(), media_type))
+    return routes
+
+
+def _page(path: str, content: bytes, media_type: str) -> Route:
+    async def page(_: object) -> Response:
+        return Response(content, media_type=media_type)
+
+    return Route(path, page, include_in_schema=False)
+
+
+class SafeHeaders:
+    """Puts the headers above on every HTTP answer, errors included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_safely)

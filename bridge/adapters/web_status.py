@@ -1,0 +1,109 @@
+"""How the process is, for those who operate it: liveness, readiness, statistics, and Prometheus metrics."""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from typing_extensions import override
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One sample: `name` without the prefix, its value now, its labels; a `counter` only ever grows."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    counter: bool = False
+
+
+Numbers = Callable[[], Iterable[Number]]
+"""Called at every scrape, on the loop."""
+
+
+class PipelineStatus(Protocol):
+    """What the pipeline says of itself; `counters`: inputs by (kind, effect, reason)."""
+
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def unknown_fields(self) -> int: ...
+    @property
+    def counters(self) -> Mapping[tuple[str, str, str], int]: ...
+
+
+def pipeline_numbers(status: PipelineStatus) -> Iterator[Number]:
+    """The accounting of promise P6: received is the sum of all dispositions."""
+    yield Number("pipeline_ready", float(status.ready))
+    yield Number("pipeline_offset", status.offset)
+    yield Number("pipeline_received", status.received, counter=True)
+    yield Number("pipeline_unknown_fields", status.unknown_fields, counter=True)
+    for (kind, effect, reason), count in sorted(status.counters.items()):
+        labels = {"kind": kind, "effect": effect, "reason": reason}
+        yield Number("pipeline_inputs", count, labels, counter=True)
+
+
+def front_numbers(statistics: Mapping[str, Any]) -> Iterator[Number]:
+    """The front's statistics as samples: no user, no topic among them."""
+    for name, value in statistics.items():
+        if name == "ledger":
+            for column, counts in value.items():
+                for event_type, count in counts.items():
+                    yield Number("dashboard_events", count, {"outcome": column, "type": event_type})
+        elif name == "subscriptions":
+            for subscription_type, count in value.items():
+                yield Number("dashboard_subscriptions", count, {"subscription_type": subscription_type})
+        else:
+            yield Number(f"dashboard_{name}", float(value))
+
+
+class _Collector(Collector):
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for number in self._numbers():
+            family = families.get(number.name)
+            if family is None:
+                kind = CounterMetricFamily if number.counter else GaugeMetricFamily
+                family = kind(f"floor_{number.name}", number.name.replace("_", " "), labels=list(number.labels))
+                families[number.name] = family
+            family.add_metric(list(number.labels.values()), number.value)
+        return families.values()
+
+
+class Metrics:
+    """Renders the numbers in Prometheus' text format, from a registry of its own."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Collector(numbers))
+
+    def response(self) -> Response:
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def is_loopback(connection: HTTPConnection, *, behind_proxy: bool) -> bool:
+    """Whether the asker sits on this machine. Behind a proxy everybody seems to, so nobody counts."""
+    forwarded = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+    if behind_proxy or connection.client is None or any(name in connection.headers for name in forwarded):
+        return False
+    try:
+        address = ipaddress.ip_address(connection.client.host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

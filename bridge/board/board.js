@@ -1,0 +1,240 @@
+// A plain board: every event one may see, newest first, and how many things are open. PROTOCOL.md is all it knows.
+// Names come from devices, so text goes through textContent only.
+"use strict";
+
+const MAX_ROWS = 200; // what stays in the table; older rows are gone from the page, not from the journal
+const SILENCE_MS = 12000; // `position` comes every 5 s: without two of them nothing here is known to be current
+const STOP = {
+  1000: "the server said goodbye",
+  1008: "the token was refused",
+  1009: "the server refused a frame as too large",
+  4401: "the token has expired: give a new one",
+  4403: "access was revoked",
+};
+const SUBSCRIPTION = { id: "board", subscription_type: "line", target_id: "all" };
+const ENDED = new Set(["closed", "confirmed", "resolved", "cancelled", "completed", "cleared"]);
+const PRIORITIES = new Set(["critical", "high", "medium", "low"]);
+const DETAILS = [
+  "status", "cause", "andon_type", "level", "window", "oee", "good_count", "reject_count", "product", "job_id",
+  "parameter", "value", "unit", "to_product", "outcome", "reason_code", "description", "duration_seconds",
+];
+
+const byId = (id) => document.getElementById(id);
+const positions = {}; // stream -> {epoch, offset}: the only thing to resume from
+const current = new Map(); // state key -> event
+let seen = new Set(); // ids since the last position, which a resume may repeat
+let pending = []; // events not yet shown, oldest first
+let token = null;
+let socket = null;
+let pause = 500;
+let retry = null;
+let silence = null;
+let drawing = false;
+let link = { live: false, text: "not connected" }; // as last told
+
+function showLink(live, text) {
+  link = { live, text };
+  show(link);
+}
+
+function show({ live, text }) {
+  document.body.classList.toggle("stale", !live);
+  byId("link").textContent = text;
+}
+
+function connect() {
+  clearTimeout(retry);
+  const url = new URL("ws", location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  url.hash = url.search = "";
+  const opened = new WebSocket(url, ["floor.v1"]);
+  socket = opened;
+  showLink(false, "connecting");
+  opened.onopen = () => opened.send(JSON.stringify({ type: "auth", token }));
+  opened.onmessage = (message) => {
+    if (opened !== socket) return;
+    const frames = JSON.parse(message.data);
+    for (const frame of Array.isArray(frames) ? frames : [frames]) take(frame);
+    listen();
+  };
+  opened.onclose = (closed) => {
+    if (opened === socket) ended(closed);
+  };
+}
+
+function listen() {
+  clearTimeout(silence);
+  show(link);
+  silence = setTimeout(() => show({ live: false, text: "the server is silent" }), SILENCE_MS);
+}
+
+function ended({ code, reason }) {
+  socket = null;
+  clearTimeout(silence);
+  if (code in STOP) {
+    showLink(false, STOP[code]);
+    sessionStorage.removeItem("token");
+    byId("entry").hidden = false;
+    return;
+  }
+  const wait = retryAfter(reason) ?? pause * (0.5 + Math.random() / 2);
+  pause = Math.min(pause * 2, 30000);
+  showLink(false, `connection lost: trying again in ${Math.ceil(wait / 1000)} s`);
+  retry = setTimeout(connect, wait);
+}
+
+function retryAfter(reason) {
+  try {
+    const seconds = JSON.parse(reason).retry_after;
+    return Number.isFinite(seconds) && seconds >= 0 ? Math.min(seconds, 300) * 1000 : null;
+  } catch {
+    return null; // no reason given
+  }
+}
+
+function ask(body) {
+  socket.send(JSON.stringify(body));
+}
+
+function take(frame) {
+  if ("offset" in frame && "subject" in frame) return takeEvent(frame);
+  switch (frame.type) {
+    case "auth_ok":
+      pause = 500;
+      byId("entry").hidden = true;
+      byId("user").textContent = `${frame.user_id} (${frame.roles.join(", ")})`;
+      byId("simulated").hidden = !frame.simulated;
+      byId("notice").textContent = "";
+      if (socket.asked) return; // a refresh in place: what was asked for goes on
+      socket.asked = true;
+      showLink(false, "connected, waiting for the link's state");
+      ask({ type: "options", batch: true, batch_ms: 100 });
+      if (Object.keys(positions).length) ask({ type: "resume", subscriptions: [SUBSCRIPTION], since: positions });
+      else ask({ type: "subscribe", ...SUBSCRIPTION });
+      return;
+    case "snapshot_begin":
+      current.clear();
+      return draw();
+    case "position":
+      Object.assign(positions, frame.streams);
+      seen = new Set();
+      return;
+    case "link":
+      return takeLink(frame);
+    case "revoked":
+      // What was revoked must not stay on the board: start over with what is left.
+      return forget();
+    case "expiring":
+      byId("entry").hidden = false;
+      byId("notice").textContent = "The token expires within a minute: give a new one.";
+      return;
+    case "error":
+      byId("notice").textContent = `${frame.code}: ${frame.message}`;
+  }
+}
+
+function takeLink(frame) {
+  const stale = Object.entries(frame.streams).filter(([, stream]) => !stream.live);
+  if (!frame.broker) return showLink(false, "the bridge has lost the broker");
+  if (stale.length) return showLink(false, `not live: ${stale.map(([name]) => name).join(", ")}`);
+  showLink(true, "live");
+}
+
+function forget() {
+  current.clear();
+  pending = [];
+  byId("events").replaceChildren();
+  draw();
+  ask({ type: "unsubscribe", id: SUBSCRIPTION.id });
+  ask({ type: "subscribe", ...SUBSCRIPTION });
+}
+
+function takeEvent(event) {
+  const key = [event.line_id, event.equipment_code, event.category, event.subject].join("/");
+  const held = current.get(key);
+  const same = held && held.stream === event.stream && held.epoch === event.epoch;
+  if (seen.has(event.id) || (same && held.offset >= event.offset)) return;
+  seen.add(event.id);
+  if (ENDED.has(event.data.status) || event.data.closed || event.data.outcome) current.delete(key);
+  else if (!event.data_quality.historical) current.set(key, event);
+  pending.push(event);
+  if (pending.length > MAX_ROWS) pending = pending.slice(-MAX_ROWS); // a hidden tab draws nothing for hours
+  draw();
+}
+
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    const body = byId("events");
+    body.prepend(...pending.reverse().map(row));
+    pending = [];
+    while (body.rows.length > MAX_ROWS) body.deleteRow(-1);
+    drawCounts();
+  });
+}
+
+function row(event) {
+  const line = document.createElement("tr");
+  if (PRIORITIES.has(event.priority)) line.className = event.priority;
+  line.dataset.id = event.id;
+  const where = [event.area, event.line_id, event.equipment_code].filter(Boolean).join(" / ");
+  const what = DETAILS.filter((name) => event.data[name] != null).map((name) => `${name} ${shown(event.data[name])}`);
+  if (event.subject !== "_") what.unshift(event.subject);
+  const time = new Date(event.timestamp).toLocaleTimeString();
+  for (const text of [time, where, event.type, event.priority, what.join(" · ")]) {
+    line.insertCell().textContent = text;
+  }
+  return line;
+}
+
+function shown(value) {
+  return typeof value === "number" ? String(Math.round(value * 1000) / 1000) : String(value);
+}
+
+function drawCounts() {
+  const counts = new Map([["open calls", 0], ["open downtimes", 0], ["jobs running", 0], ["active alerts", 0]]);
+  const add = (name) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const { category, data } of current.values()) {
+    if (category === "line" && data.scope === "line") add(`lines ${data.status}`);
+    else if (category === "andon") add("open calls");
+    else if (category === "downtime") add("open downtimes");
+    else if (category === "quality") add("active alerts");
+    else if (category === "job" && data.status === "in_progress") add("jobs running");
+    else if (category === "changeover") add("changeovers");
+  }
+  byId("counts").replaceChildren(
+    ...[...counts].map(([name, count]) => {
+      const box = document.createElement("div");
+      box.append(document.createElement("dt"), document.createElement("dd"));
+      box.children[0].textContent = name;
+      box.children[1].textContent = count;
+      return box;
+    }),
+  );
+}
+
+function begin(given) {
+  token = given;
+  sessionStorage.setItem("token", token); // of this tab only: a wall board survives a reload
+  if (socket?.readyState === WebSocket.OPEN) return ask({ type: "auth", token }); // refresh in place
+  connect();
+}
+
+byId("entry").addEventListener("submit", (submitted) => {
+  submitted.preventDefault();
+  const given = byId("token").value.trim();
+  byId("token").value = "";
+  byId("entry").hidden = true;
+  begin(given);
+});
+
+function beginFromAddress() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given) history.replaceState(null, "", location.pathname + location.search); // out of the address bar
+  if (given ?? sessionStorage.getItem("token")) begin(given ?? sessionStorage.getItem("token"));
+}
+
+addEventListener("hashchange", beginFromAddress);
+beginFromAddress();

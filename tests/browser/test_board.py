@@ -1,0 +1,136 @@
+"""The board in a real browser: it shows events, greys out, resumes, and what devices write stays text."""
+
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from playwright.async_api import Page, async_playwright, expect
+
+from bridge.settings import WebSettings
+from tests.journal_samples import NOON
+from tests.served_front import Served, call, served_front, status
+
+HOSTILE = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DEADLINE_MS = 15_000
+
+
+@contextlib.asynccontextmanager
+async def browser_page() -> AsyncIterator[Page]:
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "the browser tests need the package `chromium`: apt-get install chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        try:
+            page = await browser.new_page()
+            page.set_default_timeout(DEADLINE_MS)
+            yield page
+        finally:
+            await browser.close()
+
+
+async def open_board(page: Page, served: Served, token: str | None = None) -> None:
+    await page.goto(f"{served.http}/#token={token or served.token()}")
+    await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
+
+
+async def test_the_board_shows_events_as_they_come_newest_first(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, browser_page() as page:
+        served.commit(status())
+        await open_board(page, served)
+        rows = page.locator("#events tr")
+        await expect(rows).to_have_count(1, timeout=DEADLINE_MS)
+        served.commit(call())
+        await expect(rows).to_have_count(2, timeout=DEADLINE_MS)
+        await expect(rows.first).to_contain_text("andon_event")
+        await expect(rows.first).to_contain_text("film torn")
+        await expect(page.locator("#counts")).to_contain_text("open calls1")
+        await expect(page.locator("#counts")).to_contain_text("lines running1")
+        await expect(page.locator("#simulated")).to_be_hidden()
+        assert "token" not in page.url
+
+
+async def test_a_typed_token_works_as_well_and_a_bad_one_is_named(tmp_path: Path) -> None:
+    async with served_front(tmp_path, simulated=True) as served, browser_page() as page:
+        await page.goto(served.http)
+        await page.fill("#token", "a.b.c")
+        await page.click("#entry button")
+        await expect(page.locator("#link")).to_have_text("the token was refused", timeout=DEADLINE_MS)
+        await page.fill("#token", served.token())
+        await page.click("#entry button")
+        await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
+        await expect(page.locator("#simulated")).to_be_visible()
+        await expect(page.locator("#user")).to_contain_text("anna (admin)")
+
+
+async def test_script_in_names_is_inert(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, browser_page() as page:
+        served.commit(call(description=HOSTILE), status(product=HOSTILE))
+        await open_board(page, served)
+        await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
+        assert await page.locator("#events").get_by_text(HOSTILE).count() == 2
+        assert await page.locator("#events img, #events script").count() == 0
+        assert await page.evaluate("window.harmed") is None
+
+
+async def test_the_page_allows_no_script_but_its_own(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, browser_page() as page:
+        await open_board(page, served)
+        await page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "window.harmed = 1";
+                document.body.append(script);
+            }"""
+        )
+        assert await page.evaluate("window.harmed") is None
+
+
+async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, browser_page() as page:
+        await open_board(page, served)
+        served.front.set_link(broker_connected=False, stream_live=True, last_seen=NOON)
+        await expect(page.locator("body.stale #link")).to_contain_text("broker", timeout=DEADLINE_MS)
+        served.front.set_link(broker_connected=True, stream_live=False, last_seen=NOON)
+        await expect(page.locator("body.stale #link")).to_contain_text("not live: main", timeout=DEADLINE_MS)
+        served.front.set_link(broker_connected=True, stream_live=True, last_seen=NOON)
+        await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
+
+
+async def test_the_board_comes_back_and_shows_what_it_missed_once(tmp_path: Path) -> None:
+    async with browser_page() as page:
+        async with served_front(tmp_path) as served:
+            served.commit(status())
+            await open_board(page, served)
+            await expect(page.locator("#events tr")).to_have_count(1, timeout=DEADLINE_MS)
+            await page.wait_for_function("positions.main && positions.main.offset === 1")
+            port = served.port
+        await expect(page.locator("body.stale #link")).to_contain_text("trying again", timeout=DEADLINE_MS)
+        async with served_front(tmp_path, port=port) as served:
+            served.commit(call())
+            await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
+            await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
+            await expect(page.locator("#events tr").first).to_contain_text("andon_event")
+
+
+async def test_an_expired_token_is_asked_for_anew(tmp_path: Path) -> None:
+    async with served_front(tmp_path, WebSettings()) as served, browser_page() as page:
+        await open_board(page, served, served.token(ttl_seconds=3))
+        await expect(page.locator("#link")).to_contain_text("expired", timeout=DEADLINE_MS)
+        await expect(page.locator("#token")).to_be_visible()
+
+
+async def test_the_page_asks_nobody_but_its_own_server(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, browser_page() as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await open_board(page, served)
+    assert len(asked) >= 3
+    assert not [url for url in asked if not url.startswith((served.http, "data:"))]

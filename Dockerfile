@@ -7,19 +7,17 @@ RUN python -m venv /opt/floor \
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge bridge
 COPY device_sim device_sim
-RUN /opt/floor/bin/pip install --no-cache-dir --no-deps .
+RUN /opt/floor/bin/pip install --no-cache-dir --no-build-isolation --no-deps .
 
 FROM python:3.11-slim
 # a number, so that `runAsNonRoot` can check it; the folder's owner becomes that of a new volume mounted there
 RUN useradd --system --uid 10001 --no-create-home floor \
  && install -d -o floor -g floor -m 0700 /var/lib/floor
 COPY --from=build /opt/floor /opt/floor
-COPY deploy/entrypoint.sh /usr/local/bin/entrypoint.sh
 ENV PATH=/opt/floor/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001
 WORKDIR /var/lib/floor
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health/ready', timeout=4)"]
-ENTRYPOINT ["entrypoint.sh"]
 CMD ["floor", "run", "--config", "/etc/floor/floor.toml"]

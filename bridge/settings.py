@@ -37,7 +37,7 @@ class BrokerSettings(Section):
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    keepalive_seconds: int = Field(5, ge=2, le=300)  # a half-open connection is noticed after two of them
+    keepalive_seconds: int = Field(2, ge=2, le=300)  # a half-open connection is noticed after two of them
     session_expiry_seconds: int = Field(7 * 86_400, ge=0, le=2**32 - 1)
     receive_maximum: int = Field(1_000, ge=1, le=65_535)
     max_payload_bytes: int = Field(65_536, ge=1_024, le=16 * 1024 * 1024)

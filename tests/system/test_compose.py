@@ -34,9 +34,22 @@ def secret_targets(service: dict[str, Any]) -> dict[str, str]:
     return {each.get("target", f"/run/secrets/{each['source']}"): each["source"] for each in entries}
 
 
+CONFIG = ROOT / "docs" / "examples" / "compose.floor.toml"
+
+
 @pytest.fixture(scope="module")
-def settings() -> settings_module.Settings:
-    return settings_module.load(ROOT / "deploy" / "floor.toml", {})
+def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("secrets")
+    make_secrets(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, secrets_folder: Path) -> settings_module.Settings:
+    """Load the container's settings, its secrets where they can be read here."""
+    path = tmp_path_factory.mktemp("etc") / "floor.toml"
+    path.write_text(CONFIG.read_text().replace("/run/secrets", str(secrets_folder)))
+    return settings_module.load(path, {})
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -45,10 +58,9 @@ def test_every_mounted_file_exists(name: str) -> None:
         assert path.is_file(), path
 
 
-def test_every_secret_is_made_by_the_scripts(tmp_path: Path) -> None:
-    make_secrets(tmp_path)
+def test_every_secret_is_made_by_the_scripts(secrets_folder: Path) -> None:
     for name, secret in COMPOSE["secrets"].items():
-        assert (tmp_path / Path(secret["file"]).name).stat().st_size > 0, name
+        assert (secrets_folder / Path(secret["file"]).name).stat().st_size > 0, name
     used = {secret for service in SERVICES.values() for secret in secret_targets(service).values()}
     assert used == set(COMPOSE["secrets"])
 
@@ -73,17 +85,18 @@ def test_the_bridges_settings_fit_what_is_mounted(settings: settings_module.Sett
     assert settings.broker.host in SERVICES
     assert f"listener {settings.broker.port}\n" in (ROOT / "mosquitto" / "mosquitto.conf").read_text()
     assert f"DNS:{settings.broker.host}," in (ROOT / "mosquitto" / "make-dev-certs.sh").read_text()
-    assert str(settings.broker.ca_file) in targets
-    assert str(settings.token.secret_file) in targets
+    for path in re.findall(r'"(/run/secrets/[^"]+)"', CONFIG.read_text()):
+        assert path in targets
+    assert settings.broker.password is not None
+    assert settings.broker.front_password is not None
     assert any(f":{settings.journal.path.parent}" in each for each in bridge["volumes"])
     assert all(each.endswith(f":{settings.web.port}") for each in bridge["ports"])
 
 
-def test_the_plant_that_is_mounted_is_valid(tmp_path: Path) -> None:
+def test_the_plant_that_is_mounted_is_valid(settings: settings_module.Settings, tmp_path: Path) -> None:
     for target, source in host_mounts(SERVICES["bridge"]).items():
         (tmp_path / Path(target).name).write_bytes(source.read_bytes())
-    settings = settings_module.load(tmp_path / "floor.toml", {})
-    assert plant_file.load(settings.plant_file).lines
+    assert plant_file.load(tmp_path / settings.plant_file.name).lines
 
 
 @pytest.mark.parametrize("name", ["bridge", "simulator"])
@@ -161,17 +174,3 @@ def test_what_the_image_copies_exists_and_is_not_ignored() -> None:
         for source in line.split()[:-1]:
             assert (ROOT / source).exists(), source
             assert source in admitted
-
-
-def test_the_entrypoint_hands_passwords_over_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "password.bridge").write_text("one two$")
-    (tmp_path / "password.front").write_text("three")
-    shown = subprocess.run(
-        [ROOT / "deploy" / "entrypoint.sh", "/usr/bin/env"],
-        env={"SECRETS_FOLDER": str(tmp_path)},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    floor = [line for line in shown if line.startswith("FLOOR_")]
-    assert sorted(floor) == ["FLOOR_BROKER__FRONT_PASSWORD=three", "FLOOR_BROKER__PASSWORD=one two$"]

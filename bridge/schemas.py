@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -13,10 +13,11 @@ import msgspec
 from bridge.core.event_data import AndonType
 from bridge.core.events import CATEGORY_OF, DATA_OF, LATEST_WINS, Envelope, EventType, Priority
 from bridge.core.reports import BODY_OF, COMMAND_KINDS
-from bridge.frame_schemas import SUBSCRIPTION_TYPES, Schema, client_frames, server_frames
+from bridge.frame_schemas import SUBSCRIPTION_TYPES, client_frames, server_frames
 from bridge.ingest.native import Command
+from bridge.model_schemas import Schema, components, named, self_contained
 
-DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+REFERENCE: Final = "#/components/schemas/{name}"
 VERSION: Final = "1.0.0"  # of the contract, which changes additively within 1
 
 _GIVEN: Final[Mapping[str, Schema]] = {
@@ -34,13 +35,13 @@ _RULES: Final[Mapping[str, Schema]] = {
 def event_schemas() -> dict[str, Schema]:
     """A self-contained JSON Schema for the envelope of each of the 13 event types, its data specialised."""
     schemas, shared = _envelopes("#/$defs/{name}")
-    return {name: _self_contained(schema, shared) for name, schema in schemas.items()}
+    return {name: self_contained(schema, shared) for name, schema in schemas.items()}
 
 
 def report_schemas() -> dict[str, Schema]:
     """A self-contained JSON Schema for the payload of each report kind."""
     schemas, shared = _reports("#/$defs/{name}")
-    return {name: _self_contained(schema, shared) for name, schema in schemas.items()}
+    return {name: self_contained(schema, shared) for name, schema in schemas.items()}
 
 
 def subscription_types() -> list[dict[str, Any]]:
@@ -81,11 +82,12 @@ def write(folder: Path) -> list[Path]:
 
 def asyncapi(root: str) -> Schema:
     """The AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
-    events, shared = _envelopes("#/components/schemas/{name}")
-    reports, more = _reports("#/components/schemas/{name}")
+    events, shared = _envelopes(REFERENCE)
+    reports, more = _reports(REFERENCE)
     sent = {f"client.{name}": schema for name, schema in client_frames().items()}
-    told = {f"server.{name}": schema for name, schema in server_frames().items()}
-    (command, *_), of_commands = _components([Command], "#/components/schemas/{name}")
+    frames, of_frames = server_frames(REFERENCE)
+    told = {f"server.{name}": schema for name, schema in frames.items()}
+    (command, *_), of_commands = components([Command], REFERENCE)
     by_name = {f"report.{name}": schema for name, schema in reports.items()} | {"status": _STATUS, "lamp": _LAMP}
     by_name |= {
         f"command.{kind}": {"allOf": [command, {"$ref": f"#/components/schemas/report.{kind}"}]}
@@ -136,7 +138,7 @@ def asyncapi(root: str) -> Schema:
         },
         "components": {
             "messages": {name: _message(name) for name in by_name if name != "report.quality"},  # a command only
-            "schemas": {**by_name, **of_commands, **more, **shared},
+            "schemas": {**by_name, **of_commands, **of_frames, **more, **shared},
         },
     }
 
@@ -178,7 +180,7 @@ def _operation(action: Literal["send", "receive"], channel: str, messages: list[
 
 def _message(name: str) -> Schema:
     plain = {"contentType": "text/plain"} if name == "lamp" else {}
-    return {"name": name.rpartition(".")[2], **plain, "payload": {"$ref": f"#/components/schemas/{name}"}}
+    return {"name": name.rpartition(".")[2], **plain, "payload": {"$ref": REFERENCE.format(name=name)}}
 
 
 def _envelopes(reference: str) -> tuple[dict[str, Schema], Schema]:
@@ -189,54 +191,9 @@ def _envelopes(reference: str) -> tuple[dict[str, Schema], Schema]:
         fields["category"] = Literal[CATEGORY_OF[event_type].value]
         fields["data"] = DATA_OF[event_type]
         shapes.append(msgspec.defstruct(event_type.value, list(fields.items())))
-    return _named([each.value for each in EventType], shapes, reference)
+    return named([each.value for each in EventType], shapes, reference)
 
 
 def _reports(reference: str) -> tuple[dict[str, Schema], Schema]:
-    schemas, shared = _named(list(BODY_OF), BODY_OF.values(), reference)
+    schemas, shared = named(list(BODY_OF), BODY_OF.values(), reference)
     return {kind: schema | _RULES.get(kind, {}) for kind, schema in schemas.items()}, shared
-
-
-def _named(names: list[str], shapes: Iterable[type], reference: str) -> tuple[dict[str, Schema], Schema]:
-    """The schema of each shape under its name, and the components that they share."""
-    references, components = _components(shapes, reference)
-    own = [components.pop(each["$ref"].rpartition("/")[2]) for each in references]
-    return dict(zip(names, own, strict=True)), components
-
-
-def _components(shapes: Iterable[type], reference: str) -> tuple[list[Schema], Schema]:
-    references, components = msgspec.json.schema_components(shapes, ref_template=reference)
-    return list(references), _portable(components)
-
-
-def _portable(schema: Any) -> Any:
-    """Write the end of a pattern as ECMA 262 has it: JSON Schema 6.3.3 names that dialect, which lacks Python's one."""
-    if isinstance(schema, dict):
-        return {name: _portable(value) for name, value in schema.items()}
-    if isinstance(schema, list):
-        return [_portable(value) for value in schema]
-    return schema.replace(r"\Z", "$") if isinstance(schema, str) else schema
-
-
-def _self_contained(schema: Schema, shared: Schema) -> Schema:
-    """Add the definitions that a schema refers to, directly or through another."""
-    needed: dict[str, Schema] = {}
-    waiting = [schema]
-    while waiting:
-        for name in _references(waiting.pop()):
-            if name not in needed:
-                needed[name] = shared[name]
-                waiting.append(shared[name])
-    return {"$schema": DIALECT, **schema, **({"$defs": dict(sorted(needed.items()))} if needed else {})}
-
-
-def _references(schema: Any) -> Iterable[str]:
-    if isinstance(schema, list):
-        for value in schema:
-            yield from _references(value)
-    elif isinstance(schema, dict):
-        for name, value in schema.items():
-            if name == "$ref":
-                yield value.rpartition("/")[2]
-            else:
-                yield from _references(value)

@@ -1,7 +1,9 @@
 """The checked-in contracts are those of the models, and the models' bytes are valid by them."""
 
+import contextlib
 import copy
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,25 @@ import pytest
 
 from bridge import frame_schemas, schemas
 from bridge.core import event_data as data
+from bridge.core.commands import parse_command
 from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode
+from bridge.core.frames import FRAME_OF, ErrorCode, InvalidFrame
 from bridge.core.reports import BODY_OF, Report
-from bridge.core.shapes import ACTIONS
+from bridge.core.server_frames import (
+    Error,
+    Link,
+    PositionReached,
+    ServerFrame,
+    SnapshotBegin,
+    StreamAt,
+    StreamLink,
+    encode_frame,
+)
+from bridge.core.subscriptions import parse_subscription
+from bridge.core.targets import SubscriptionType
 from bridge.core.topics import TopicFilter
 from bridge.ingest.native import decode
+from bridge.model_schemas import Schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 T0 = "2026-01-05T06:00:00.000Z"
@@ -97,7 +113,7 @@ def sample(event_type: EventType) -> dict[str, Any]:
     return tree
 
 
-def is_valid(tree: Any, schema: frame_schemas.Schema) -> bool:
+def is_valid(tree: Any, schema: Schema) -> bool:
     return jsonschema.Draft202012Validator(schema).is_valid(tree)
 
 
@@ -214,6 +230,9 @@ def test_the_catalogue_lists_thirteen_types_and_their_loss_policy() -> None:
     assert len(catalogue["subscription_types"]) == 10
 
 
+COMMAND = {"type": "command", "id": "1", "line_id": "L1"}
+
+
 @pytest.mark.parametrize(
     ("frame", "valid"),
     [
@@ -224,9 +243,49 @@ def test_the_catalogue_lists_thirteen_types_and_their_loss_policy() -> None:
         ({"type": "resume", "subscriptions": [{}], "since": {"main": {"epoch": "e", "offset": 0}}}, True),
         ({"type": "resume", "subscriptions": [{}], "since": {"main": 5}}, False),
         ({"type": "options", "batch_ms": 1_001}, False),
-        *(({"type": "command", "id": "1", "line_id": "L1", "action": action}, True) for action in ACTIONS),
-        ({"type": "command", "id": "1", "line_id": "L1", "action": "andon.paint"}, False),
+        ({**COMMAND, "action": "andon.resolve", "call_id": "L1.call.1", "notes": "new film"}, True),
+        ({**COMMAND, "action": "andon.resolve"}, False),
+        ({**COMMAND, "action": "changeover.complete"}, True),
+        ({**COMMAND, "action": "andon.paint"}, False),
     ],
 )
 def test_client_frames_are_described(frame: dict[str, Any], valid: bool) -> None:  # noqa: FBT001 - a table's column
     assert is_valid(frame, frame_schemas.client_frames()[frame["type"]]) == valid
+    if frame["type"] == "command":
+        with contextlib.nullcontext() if valid else pytest.raises(InvalidFrame):
+            parse_command(frame)
+
+
+def test_every_frame_and_every_subscription_type_of_the_protocol_is_described() -> None:
+    document = schemas.asyncapi("floor/v1")
+    messages = document["components"]["messages"]
+    assert frame_schemas.client_frames().keys() == FRAME_OF.keys()
+    for tag in (frame.__struct_config__.tag for frame in ServerFrame.__subclasses__()):
+        assert f"server.{tag}" in messages
+    assert frame_schemas.SUBSCRIPTION_TYPES.keys() == {each.value for each in SubscriptionType}
+
+
+@pytest.mark.parametrize("name", frame_schemas.SUBSCRIPTION_TYPES)
+def test_the_filters_of_a_subscription_type_are_those_it_becomes(name: str) -> None:
+    _, filters = frame_schemas.SUBSCRIPTION_TYPES[name]
+    bodies = [
+        {"subscription_type": name, "target_id": target} for target in ("high" if name == "escalation" else "X", "all")
+    ]
+    for text, body in zip((filters[0], filters[-1]), bodies, strict=True):
+        selection = parse_subscription(body)
+        assert [str(each) for each in selection.filters] == [re.sub(r"\{\w+\}", str(body["target_id"]), text)]
+
+
+def test_a_frame_as_sent_is_valid_by_its_message() -> None:
+    document = schemas.asyncapi("floor/v1")
+    streams = {"main": StreamAt("e1", 3)}
+    for frame in (
+        PositionReached(streams=streams),
+        SnapshotBegin(id="a", positions=streams),
+        Link(broker=True, streams={"main": StreamLink(live=True, last_seen=None, offset=3)}),
+        Error(code=ErrorCode.FORBIDDEN, message="no"),
+    ):
+        tree = json.loads(encode_frame(frame))
+        for tag in ("position", "snapshot_begin", "link", "error"):
+            schema = {"$ref": f"#/components/schemas/server.{tag}", **document}
+            assert is_valid(tree, schema) == (tree["type"] == tag)

@@ -1,0 +1,59 @@
+"""Structs to JSON Schema: named, portable, and self-contained or with their parts shared."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+Schema = dict[str, Any]
+
+
+def named(names: Sequence[str], shapes: Iterable[type], reference: str) -> tuple[dict[str, Schema], Schema]:
+    """The schema of each shape under its name, and the components that they share."""
+    references, parts = components(shapes, reference)
+    own = [each["$ref"].rpartition("/")[2] for each in references]
+    shared = set(_references(list(parts.values()))) | (parts.keys() - own)
+    return (
+        {name: parts[each] for name, each in zip(names, own, strict=True)},
+        {each: part for each, part in parts.items() if each in shared},
+    )
+
+
+def components(shapes: Iterable[type], reference: str) -> tuple[list[Schema], Schema]:
+    references, parts = msgspec.json.schema_components(shapes, ref_template=reference)
+    return list(references), _portable(parts)
+
+
+def _portable(schema: Any) -> Any:
+    """Write the end of a pattern as ECMA 262 has it: JSON Schema 6.3.3 names that dialect, which lacks Python's one."""
+    if isinstance(schema, dict):
+        return {name: _portable(value) for name, value in schema.items()}
+    if isinstance(schema, list):
+        return [_portable(value) for value in schema]
+    return schema.replace(r"\Z", "$") if isinstance(schema, str) else schema
+
+
+def self_contained(schema: Schema, shared: Schema) -> Schema:
+    """Add the definitions that a schema refers to, directly or through another."""
+    needed: dict[str, Schema] = {}
+    waiting = [schema]
+    while waiting:
+        for name in _references(waiting.pop()):
+            if name not in needed:
+                needed[name] = shared[name]
+                waiting.append(shared[name])
+    return {"$schema": DIALECT, **schema, **({"$defs": dict(sorted(needed.items()))} if needed else {})}
+
+
+def _references(schema: Any) -> Iterable[str]:
+    if isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+    elif isinstance(schema, dict):
+        for name, value in schema.items():
+            if name == "$ref":
+                yield value.rpartition("/")[2]
+            else:
+                yield from _references(value)

@@ -222,6 +222,9 @@ class BrokerLink:
         await connection.open()
         self._forget_what_comes_again(connection)
         await connection.subscribe_all(self._subscriptions)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # wait_for in aiomqtt swallows a cancel that meets the answer
+            raise asyncio.CancelledError
         self._up(connection)
         began = self._status.since
         if self._on_connected is not None:

@@ -203,6 +203,19 @@ async def test_a_connect_that_is_cancelled_leaves_no_connection() -> None:
             await gone.wait()
 
 
+async def test_a_cancel_ends_a_connect_at_every_moment(mosquitto: RunningBroker) -> None:
+    """`asyncio.wait_for` of Python 3.11 swallows a cancel that meets the answer it waits for."""
+    for steps in range(40):
+        link = durable(mosquitto)
+        running = asyncio.create_task(link.run())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        running.cancel()
+        ended, _ = await asyncio.wait([running], timeout=5)
+        assert ended, f"still running after a cancel at step {steps}"
+        assert not link.status.connected
+
+
 def test_exactly_once_is_not_asked_of_the_broker(tmp_path: Path) -> None:
     absent = RunningBroker(["absent"], 1, tmp_path / "log")
     with pytest.raises(ValueError, match="QoS 0 or 1"):

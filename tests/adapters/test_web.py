@@ -2,11 +2,18 @@
 
 import json
 import logging
+import ssl
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 import websockets
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from websockets import Subprotocol
 
 from bridge.settings import WebSettings
@@ -149,3 +156,51 @@ async def test_a_restart_says_when_to_come_back(tmp_path: Path) -> None:
     code, reason = await closed(client)
     assert code == 1012
     assert json.loads(reason)["retry_after"] >= 0
+
+
+async def test_behind_a_prefix_that_a_proxy_strips_all_is_found(tmp_path: Path) -> None:
+    async with served_front(tmp_path, WebSettings(root_path="/floor")) as served, proven(served) as client:
+        await client.send(SUBSCRIBE)
+        assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+        for path in ("/", "/board.js", "/health/live", "/ws/events"):
+            assert (await served.get(path)).status_code == 200
+
+
+async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    web = WebSettings(tls_cert_file=certificate, tls_key_file=key)
+    trust = ssl.create_default_context(cafile=str(certificate))
+    async with served_front(tmp_path, web) as served:
+        origin = f"https://localhost:{served.port}"
+        headers = {"Origin": origin, **served.bearer()}
+        url = f"wss://localhost:{served.port}/ws"
+        async with websockets.connect(url, ssl=trust, additional_headers=headers) as client:
+            await client.send(SUBSCRIBE)
+            await frame_of(client, "subscription_confirmed")
+        async with httpx.AsyncClient(verify=trust) as http:
+            assert (await http.get(f"{origin}/health/live")).status_code == 200
+        with pytest.raises(websockets.InvalidStatus):
+            await websockets.connect(
+                url, ssl=trust, additional_headers={"Origin": f"http://localhost:{served.port}", **served.bearer()}
+            )
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "cert.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths

@@ -1,0 +1,49 @@
+"""What the front sends for a user, the pipeline takes: every action, and the longest user a token can name."""
+
+from typing import Any
+
+import pytest
+
+from bridge.adapters import policy_file
+from bridge.core.claims import MAX_SUBJECT, Claims
+from bridge.core.commands import FIELDS, command_message, parse_command
+from bridge.core.events import Place
+from bridge.core.policy import Role
+from bridge.core.reports import Report
+from bridge.core.viewer import MAX_NAME, admit
+from bridge.ingest.native import decode
+
+VALUES: dict[str, Any] = {
+    "andon_type": "material", "priority": "high", "description": "no film\nleft", "call_id": "L1.call.1",
+    "notes": "n" * 500, "resolution_code": "R1", "downtime_id": "L1.down.1", "reason_code": "MECH", "job_id": "J1",
+    "product": "P1", "target_quantity": 100, "assigned_to": "anna", "reason": "two\nlines", "from_product": "P1",
+    "to_product": "P2", "alert_id": "L1.alert.1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("action", FIELDS)
+@pytest.mark.parametrize("equipment", [None, "bagger"])
+@pytest.mark.parametrize("with_options", [False, True])
+def test_every_command_arrives_as_its_report(action: str, equipment: str | None, *, with_options: bool) -> None:
+    claims = Claims(
+        subject="s" * MAX_SUBJECT,
+        issuer="floor",
+        expires_at=1,
+        token_id=None,
+        statements={"name": "N" * (MAX_NAME + 1), "roles": [role.value for role in Role]},
+    )
+    viewer = admit(claims, policy_file.load(None), trust_grants=False)
+    needed, possible = FIELDS[action]
+    fields = {name: VALUES[name] for name in (needed | possible if with_options else needed)}
+    request = parse_command({"id": "c" * 64, "action": action, "line_id": "L1", "equipment_code": equipment, **fields})
+    message = command_message(request, Place("north", "pack", "L1", equipment), viewer)
+    report = decode(message.topic, message.payload, received_at=5, cause="input:1", retained=False)
+    assert isinstance(report, Report), report
+    assert report.actor is not None
+    assert (report.actor.id, report.actor.name) == (viewer.user_id, viewer.name)
+    assert set(report.actor.roles) == set(viewer.roles)
+    assert report.command_id == "c" * 64
+    assert report.place == Place("north", "pack", "L1", equipment)
+    assert report.unknown_fields == 0
+    for name, value in fields.items():
+        assert getattr(report.body, name) == value

@@ -1,0 +1,153 @@
+"""What plain MQTT consumers find on the broker: which publications an event makes, and what stays retained."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from bridge.core.events import EventType, Millis, Standing, StateKey, maybe_rfc3339
+from bridge.core.messages import Publication
+from bridge.core.records import Committed, Position
+
+LAMP_OFF: Final = "off"
+LAMP_STATES: Final[Mapping[str, str]] = {
+    "open": "open",
+    "acknowledged": "acknowledged",
+    "resolved": LAMP_OFF,
+    "cancelled": LAMP_OFF,
+}
+
+
+class _Call(msgspec.Struct):
+    """The part of an Andon event that a lamp shows."""
+
+    call_id: str
+    andon_type: str
+    status: str
+    station_id: str | None = None
+
+
+class _CallEnvelope(msgspec.Struct):
+    data: _Call
+
+
+_CALL: Final = msgspec.json.Decoder(_CallEnvelope)
+
+
+@dataclass(frozen=True, slots=True)
+class Lamp:
+    """What a station's lamp of one type shows, and for which call."""
+
+    call_id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Publications in their order, and what they will have made of the retained topics and the lamps."""
+
+    publications: tuple[Publication, ...]
+    retained: Mapping[StateKey, str | None]
+    lamps: Mapping[str, Lamp]
+
+
+class PublishedState:
+    """The retained topics by state key and the lamps by topic, as the broker has them once a plan is carried out."""
+
+    def __init__(self, root: str, *, retained: Mapping[StateKey, str], current: Iterable[Committed]) -> None:
+        """`current`: the current events that are published already; they say which lamps are lit."""
+        self._root = root
+        self._retained = dict(retained)
+        self._lamps: dict[str, Lamp] = {}
+        for event in current:
+            lamp = self._lamp(event)
+            if lamp is not None:
+                self._lamps[lamp[0]] = lamp[1]
+
+    def plan(self, events: Sequence[Committed]) -> Plan:
+        """Say what is to be published for these events, next in their stream; nothing changes until `carry_out`."""
+        publications: list[Publication] = []
+        retained: dict[StateKey, str | None] = {}
+        lamps: dict[str, Lamp] = {}
+        for event in events:
+            key = event.state_key
+            before = retained[key] if key in retained else self._retained.get(key)
+            topic = self._topic(event)
+            publications.append(Publication(topic, event.body, retain=event.standing is Standing.CURRENT))
+            if event.standing is not Standing.HISTORY:
+                retained[key] = event.topic if event.standing is Standing.CURRENT else None
+                if before is not None and before != retained[key]:
+                    # after the new one, so that a subscriber is never without the state in between
+                    publications.append(Publication(f"{self._root}/event/{before}", b"", retain=True))
+                publications.extend(self._light(event, lamps))
+        return Plan(tuple(publications), retained, lamps)
+
+    def carry_out(self, plan: Plan) -> None:
+        """Note that the broker has taken the whole plan."""
+        for key, topic in plan.retained.items():
+            if topic is None:
+                self._retained.pop(key, None)
+            else:
+                self._retained[key] = topic
+        self._lamps.update(plan.lamps)
+
+    def restore(self, current: Iterable[Committed]) -> list[Publication]:
+        """Say what to publish to a broker that lost its memory: current events already published, and the lamps."""
+        events = [
+            Publication(self._topic(event), event.body, retain=True)
+            for event in current
+            if self._retained.get(event.state_key) == event.topic
+        ]
+        return events + [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in self._lamps.items()]
+
+    def _topic(self, event: Committed) -> str:
+        return f"{self._root}/event/{event.topic}"
+
+    def _light(self, event: Committed, lamps: dict[str, Lamp]) -> Iterable[Publication]:
+        found = self._lamp(event)
+        if found is None:
+            return
+        topic, lamp = found
+        shown = lamps.get(topic) or self._lamps.get(topic)
+        if shown is not None and lamp.state == LAMP_OFF and shown.call_id != lamp.call_id:
+            return  # a revision of an ended call; the lamp is lit for the next one
+        if shown != lamp:
+            lamps[topic] = lamp
+            yield Publication(topic, lamp.state.encode(), retain=True)
+
+    def _lamp(self, event: Committed) -> tuple[str, Lamp] | None:
+        if event.type is not EventType.ANDON_EVENT:
+            return None
+        call = _CALL.decode(event.body).data
+        if call.station_id is None:
+            return None
+        site, area, line = event.state_key[:3]
+        topic = f"{self._root}/station/{site}/{area}/{line}/{call.station_id}/{call.andon_type}"
+        return topic, Lamp(call.call_id, LAMP_STATES[call.status])
+
+
+class _Status(msgspec.Struct):
+    online: bool
+    epoch: str
+    offset: int | None
+    time: str | None
+    simulated: bool
+
+
+def status_of(position: Position, *, root: str, online: bool, time: Millis | None, simulated: bool) -> Publication:
+    """Return the retained status of a stream: `offset` is the last one published."""
+    status = _Status(
+        online=online,
+        epoch=position.epoch,
+        offset=position.offset,
+        time=maybe_rfc3339(time),
+        simulated=simulated,
+    )
+    return Publication(f"{root}/bridge/{position.stream}", msgspec.json.encode(status), retain=True)
+
+
+def will_of(position: Position, *, root: str, simulated: bool) -> Publication:
+    """Return the Will: not online, since we cannot say when; the offset is unknown by then, and null."""
+    status = _Status(online=False, epoch=position.epoch, offset=None, time=None, simulated=simulated)
+    return Publication(f"{root}/bridge/{position.stream}", msgspec.json.encode(status), retain=True)

@@ -1,0 +1,195 @@
+"""Follows the journal: publishes every event in order, and keeps what is retained on the broker true.
+
+It wakes on a commit but reads the journal, so it is never in the way of the intake and never ahead of what is durable.
+Its mark in the journal moves when the broker has confirmed; after a crash some events are published twice.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from bridge.core.events import StateKey
+from bridge.core.messages import BrokerGone, Publication, PublishRefused
+from bridge.core.published import Plan, PublishedState, status_of
+from bridge.core.records import Applied, CommitFailed, Committed, Journal, Position
+from bridge.surroundings import Clock, Target
+
+WINDOW = 100  # events under way at once: bounds what a lost connection repeats
+MARK_SECONDS = 0.1  # the mark costs an fsync, which the pipeline would otherwise have: so not for every window
+STATUS_SECONDS = 1.0
+RETRY_SECONDS = 0.5  # after a failed write of the mark
+
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """Publishes one stream. `run` is its one task; `wake` may be called at every commit."""
+
+    def __init__(self, target: Target, journal: Journal, clock: Clock, *, root: str, simulated: bool) -> None:
+        self._target = target
+        self._journal = journal
+        self._clock = clock
+        self._root = root
+        self._simulated = simulated
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._state: PublishedState | None = None
+        self._published = journal.published()
+        self._marked = self._published
+        self._unmarked = dict[StateKey, str | None]()
+        self._generation = 0  # of the connection on which the retained state is known to be whole
+        self.refused = 0
+        """Publications that the broker's rules refused, since the start: a configuration error to be shown."""
+
+    @property
+    def published(self) -> int:
+        """The offset up to which the broker has confirmed everything."""
+        return self._published
+
+    def on_committed(self, entries: Sequence[Applied]) -> None:
+        """Listen to the pipeline."""
+        if any(entry.events for entry in entries):
+            self._woken.set()
+
+    def stop(self) -> None:
+        """Ask for the end: what is committed is published while the broker is there, then `run` returns."""
+        self._stopping = True
+        self._woken.set()
+
+    def status(self, *, online: bool) -> Publication:
+        """Return the stream's status as it is to be retained; with `online` False it is the goodbye."""
+        return status_of(
+            Position(self._journal.stream, self._journal.epoch, self._published),
+            root=self._root,
+            online=online,
+            time=self._clock.now(),
+            simulated=self._simulated,
+        )
+
+    async def run(self) -> None:
+        """Publish until `stop`, however often the broker goes away."""
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(self._tell_status(), name="publisher-status")
+            await self._follow()
+            telling.cancel()
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        mark_at = loop.time() + MARK_SECONDS
+        while True:
+            self._woken.clear()
+            events = await self._publish_next()
+            if loop.time() >= mark_at or (not events and self._stopping):
+                mark_at = loop.time() + (MARK_SECONDS if await self._mark() else RETRY_SECONDS)
+            if events:
+                continue
+            if self._stopping:
+                return
+            await self._wait(mark_at - loop.time() if self._marked != self._published else None)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait for a commit, a change of the link, or the time to mark."""
+        if self._woken.is_set():
+            return
+        seen = self._target.status
+        woken = asyncio.create_task(self._woken.wait(), name="publisher-woken")
+        changed = asyncio.create_task(self._target.wait_status_change(seen), name="publisher-link")
+        try:
+            if not seen.connected or seen.generation == self._generation:
+                await asyncio.wait({woken, changed}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+            changed.cancel()
+
+    async def _publish_next(self) -> int:
+        """Publish the next window; returns how many events the broker has confirmed."""
+        link = self._target.status
+        if not link.connected:
+            return 0
+        try:
+            state = await self._known_state()
+            if link.generation != self._generation:
+                await self._restore(state)
+                self._generation = link.generation
+            events = await asyncio.to_thread(self._journal.events_after, self._published, limit=WINDOW)
+            if not events:
+                return 0
+            plan = state.plan(events)
+            await self._send(plan.publications)
+        except BrokerGone as gone:
+            log.info("publisher.waits", reason=gone.reason, published=self._published)
+            return 0
+        self._carried_out(state, plan, events)
+        return len(events)
+
+    def _carried_out(self, state: PublishedState, plan: Plan, events: Sequence[Committed]) -> None:
+        state.carry_out(plan)
+        self._unmarked.update(plan.retained)
+        self._published = events[-1].offset
+
+    async def _known_state(self) -> PublishedState:
+        if self._state is None:
+            retained = await asyncio.to_thread(self._journal.retained)
+            self._state = PublishedState(self._root, retained=retained, current=await self._current())
+        return self._state
+
+    async def _current(self) -> list[Committed]:
+        """Return the current events that are published; the later ones come in their order."""
+        snapshot = await asyncio.to_thread(self._journal.snapshot)
+        return [event for event in snapshot.events if event.offset <= self._published]
+
+    async def _restore(self, state: PublishedState) -> None:
+        """Publish all retained state again: after a new connection the broker may have forgotten any of it.
+
+        `session_present` alone does not tell: a killed Mosquitto comes back with the session and the retained messages
+        of its last autosave, up to a minute old.
+        """
+        publications = state.restore(await self._current())
+        for start in range(0, len(publications), WINDOW):
+            await self._send(publications[start : start + WINDOW])
+        log.info("publisher.restored", publications=len(publications))
+
+    async def _send(self, publications: Sequence[Publication]) -> None:
+        """Publish in order; what the broker's rules refuse is told and left out, for repeating would not help."""
+        try:
+            await self._target.publish_many(publications)
+        except PublishRefused:
+            for each in publications:  # again, one by one: only so it is known which ones it has
+                await self._send_one(each)
+
+    async def _send_one(self, publication: Publication) -> None:
+        try:
+            await self._target.publish(publication.topic, publication.payload, retain=publication.retain)
+        except PublishRefused as refusal:
+            self.refused += 1
+            log.error(  # noqa: TRY400 - the broker's rules are wrong, not our code
+                "publisher.refused", topic=refusal.topic, reason=refusal.reason, code=refusal.reason_code
+            )
+
+    async def _mark(self) -> bool:
+        if self._marked == self._published:
+            return True
+        offset, retained = self._published, list(self._unmarked.items())
+        try:
+            await asyncio.to_thread(self._journal.mark_published, offset, retained=retained)
+        except CommitFailed as failure:
+            # nothing is lost by it: after a crash more is published twice
+            log.warning("publisher.mark_failed", reason=failure.reason)
+            return False
+        self._marked = offset
+        self._unmarked.clear()
+        return True
+
+    async def _tell_status(self) -> None:
+        while True:
+            seen, status = self._target.status, self.status(online=True)
+            try:
+                await self._target.publish(status.topic, status.payload, retain=True)
+            except BrokerGone:
+                await self._target.wait_status_change(seen)
+                continue
+            except PublishRefused as refusal:
+                self.refused += 1
+                log.error("publisher.refused", topic=refusal.topic, reason=refusal.reason)  # noqa: TRY400 - as above
+            await asyncio.sleep(STATUS_SECONDS)

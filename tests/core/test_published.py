@@ -1,0 +1,171 @@
+"""What is published for events, and what is retained afterwards: DESIGN, «The way of a message»."""
+
+from bridge.core import event_data
+from bridge.core.events import Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.core.messages import Publication
+from bridge.core.published import PublishedState, status_of, will_of
+from bridge.core.records import Committed, Position, position_event
+from tests.journal_samples import NOON, event
+
+C, S = Standing.CURRENT, Standing.CLOSED
+
+
+def at(offset: int, given: Event) -> Committed:
+    return position_event(given, stream="main", epoch="e", offset=offset)
+
+
+def call(
+    call_id: str, status: event_data.CallStatus, *, standing: Standing = Standing.CURRENT, station: str | None = "desk"
+) -> Event:
+    return Event(
+        type=EventType.ANDON_EVENT,
+        place=Place("north", "pack", "L1", "desk"),
+        subject=call_id,
+        priority=Priority.HIGH,
+        revision=1,
+        timestamp=NOON,
+        data=event_data.Andon(
+            call_id=call_id,
+            andon_type="material",
+            priority="high",
+            status=status,
+            raised_at=rfc3339(NOON),
+            escalation_level=0,
+            repeat=0,
+            auto_generated=False,
+            station_id=station,
+        ),
+        standing=standing,
+    )
+
+
+class Broker:
+    """Keeps what a broker retains."""
+
+    def __init__(self) -> None:
+        self.retained: dict[str, bytes] = {}
+        self.lamps: list[str] = []
+
+    def take(self, publications: tuple[Publication, ...] | list[Publication]) -> None:
+        for each in publications:
+            if "/station/" in each.topic:
+                self.lamps.append(each.payload.decode())
+            if each.retain and each.payload:
+                self.retained[each.topic] = each.payload
+            elif each.retain:
+                self.retained.pop(each.topic, None)
+
+
+def empty() -> PublishedState:
+    return PublishedState("r", retained={}, current=())
+
+
+def test_current_is_retained_and_closed_clears_after_it() -> None:
+    state, broker = empty(), Broker()
+    opened, closed = at(1, event("a", standing=C)), at(2, event("a", standing=S))
+    plan = state.plan([opened])
+    broker.take(plan.publications)
+    state.carry_out(plan)
+    assert broker.retained == {f"r/event/{opened.topic}": opened.body}
+    plan = state.plan([closed])
+    assert [(each.payload, each.retain) for each in plan.publications] == [(closed.body, False), (b"", True)]
+    broker.take(plan.publications)
+    assert broker.retained == {}
+
+
+def test_topic_that_changes_is_cleared_after_the_new_one() -> None:
+    state = empty()
+    started = at(1, event("a"))
+    completed = at(2, event("a", event_type=EventType.CHANGEOVER_COMPLETED))
+    state.carry_out(state.plan([started]))
+    assert [(each.topic, each.payload) for each in state.plan([completed]).publications] == [
+        (f"r/event/{completed.topic}", completed.body),
+        (f"r/event/{started.topic}", b""),
+    ]
+
+
+def test_history_changes_nothing_retained() -> None:
+    state = empty()
+    state.carry_out(state.plan([at(1, event("a"))]))
+    plan = state.plan([at(2, event("a", standing=Standing.HISTORY))])
+    assert [each.retain for each in plan.publications] == [False]
+    assert plan.retained == {}
+
+
+def test_plan_that_is_not_carried_out_is_planned_again_alike() -> None:
+    state = empty()
+    events = [at(1, event("a")), at(2, event("a", standing=S)), at(3, event("a"))]
+    assert state.plan(events) == state.plan(events)
+
+
+def test_one_plan_knows_what_it_does_itself() -> None:
+    state, broker = empty(), Broker()
+    broker.take(state.plan([at(1, event("a")), at(2, event("a", standing=S)), at(3, event("b"))]).publications)
+    assert [topic.rsplit("/", 1)[1] for topic in broker.retained] == ["b"]
+
+
+def test_lamp_follows_the_call() -> None:
+    state, broker = empty(), Broker()
+    broker.take(
+        state.plan(
+            [
+                at(1, call("c1", "open")),
+                at(2, call("c1", "open")),
+                at(3, call("c1", "acknowledged")),
+                at(4, call("c1", "resolved", standing=S)),
+            ]
+        ).publications
+    )
+    assert broker.lamps == ["open", "acknowledged", "off"]
+    assert broker.retained == {"r/station/north/pack/L1/desk/material": b"off"}
+
+
+def test_call_without_a_station_lights_no_lamp() -> None:
+    broker = Broker()
+    broker.take(empty().plan([at(1, call("c1", "open", station=None))]).publications)
+    assert broker.lamps == []
+
+
+def test_revision_of_an_ended_call_leaves_the_next_one_lit() -> None:
+    state, broker = empty(), Broker()
+    events = [
+        at(1, call("c1", "resolved", standing=S)),
+        at(2, call("c2", "open")),
+        at(3, call("c1", "resolved", standing=S)),
+    ]
+    broker.take(state.plan(events).publications)
+    assert broker.lamps == ["off", "open"]
+
+
+def test_restore_publishes_what_is_published_and_current_and_clears_nothing() -> None:
+    state = empty()
+    a, b, lit = at(1, event("a")), at(2, event("b")), at(3, call("c1", "open"))
+    state.carry_out(state.plan([a, b, lit]))
+    broker = Broker()
+    broker.take(state.restore([a, lit, at(4, event("not yet published"))]))
+    assert broker.retained == {
+        f"r/event/{a.topic}": a.body,
+        f"r/event/{lit.topic}": lit.body,
+        "r/station/north/pack/L1/desk/material": b"open",
+    }
+
+
+def test_lamps_are_known_again_from_the_current_calls() -> None:
+    lit = at(1, call("c1", "acknowledged"))
+    again = PublishedState("r", retained={lit.state_key: lit.topic}, current=[lit])
+    broker = Broker()
+    broker.take(again.restore([lit]))
+    assert broker.retained["r/station/north/pack/L1/desk/material"] == b"acknowledged"
+
+
+def test_status_and_will_share_their_topic() -> None:
+    position = Position("main", "e", 7)
+    status = status_of(position, root="r", online=True, time=NOON, simulated=True)
+    assert status.topic == "r/bridge/main"
+    assert status.retain
+    assert (
+        status.payload == b'{"online":true,"epoch":"e","offset":7,"time":"2026-01-06T12:00:00.000Z","simulated":true}'
+    )
+    will = will_of(position, root="r", simulated=False)
+    assert (will.topic, will.retain) == (status.topic, True)
+    assert will.payload == b'{"online":false,"epoch":"e","offset":null,"time":null,"simulated":false}'

@@ -156,6 +156,15 @@ async def test_a_command_without_the_right_is_forbidden(tmp_path: Path) -> None:
         assert not served.published
 
 
+async def test_a_bearer_hears_no_more_of_a_token_than_it_may(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        for headers, message in (
+            ({"Authorization": "Bearer a.b.c"}, "the token is not valid"),
+            (served.bearer(ttl_seconds=-10), "the token has expired"),
+        ):
+            assert (await served.get("/api/snapshot", headers)).json()["message"] == message
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

@@ -41,6 +41,8 @@ from bridge.core.shown import Face, Shown, Speed
 from bridge.core.status import Diagnosis
 from bridge.core.stops import StopChange
 
+MAX_ROUNDS: Final = 100  # of deadlines at one instant, which fire others at it: stops an endless loop
+
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(LineState)
 
@@ -246,10 +248,14 @@ class Line:
         return min(at for at in found if at is not None)
 
     def _fire_until(self, horizon: Millis) -> None:
+        again = 0
         while self._deadline is not None and self._deadline <= horizon:
-            self._fire(Moment(at=self._deadline))
-            self._state.at = max(self._state.at, self._deadline)
+            due = self._deadline
+            self._fire(Moment(at=due))
+            self._state.at = max(self._state.at, due)
             self._deadline = self._find_deadline()
+            again = again + 1 if self._deadline == due else 0
+            assert again < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
 
     def _fire(self, moment: Moment) -> None:
         """Do all that is due at exactly this instant: what was lost first, what is told of it last."""

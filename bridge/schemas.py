@@ -153,8 +153,18 @@ _WEB: Final = "front"
 _STATUS: Final[Schema] = {
     "type": "object",
     "description": "Retained, once a second; the Will says online: false.",
-    "properties": {"online": {"type": "boolean"}, "epoch": {"type": "string"}, "offset": {"type": "integer"}},
-    "required": ["online"],
+    "properties": {
+        "online": {"type": "boolean"},
+        "epoch": {"type": "string"},
+        "offset": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "description": "the last one published; null in the Will",
+        },
+        "time": {"type": ["string", "null"], "format": "date-time"},
+        "simulated": {"type": "boolean"},
+    },
+    "required": ["online", "epoch", "offset", "time", "simulated"],
 }
 _LAMP: Final[Schema] = {"enum": ["off", "open", "acknowledged"], "description": "Retained plain text, for a lamp."}
 

@@ -16,6 +16,8 @@ from bridge.core import event_data as data
 from bridge.core.commands import parse_command
 from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode
 from bridge.core.frames import FRAME_OF, ErrorCode, InvalidFrame
+from bridge.core.published import status_of, will_of
+from bridge.core.records import Position
 from bridge.core.reports import BODY_OF, Report
 from bridge.core.server_frames import (
     Error,
@@ -289,3 +291,17 @@ def test_a_frame_as_sent_is_valid_by_its_message() -> None:
         for tag in ("position", "snapshot_begin", "link", "error"):
             schema = {"$ref": f"#/components/schemas/server.{tag}", **document}
             assert is_valid(tree, schema) == (tree["type"] == tag)
+
+
+def test_the_streams_status_and_its_will_are_valid_by_their_message() -> None:
+    document = schemas.asyncapi("floor/v1")
+    schema = {"$ref": "#/components/schemas/status", **document}
+    at = Position("main", "e1", 3)
+    for published in (
+        status_of(at, root="floor/v1", online=True, time=1_767_592_800_000, simulated=False),
+        will_of(at, root="floor/v1", simulated=True),
+    ):
+        tree = json.loads(published.payload)
+        assert is_valid(tree, schema)
+        assert tree.keys() == document["components"]["schemas"]["status"]["properties"].keys()
+        assert not is_valid({**tree, "online": None}, schema)

@@ -159,7 +159,7 @@ _STATUS: Final[Schema] = {
         "offset": {
             "type": ["integer", "null"],
             "minimum": 0,
-            "description": "the last one published; null in the Will",
+            "description": "last published; null in the Will",
         },
         "time": {"type": ["string", "null"], "format": "date-time"},
         "simulated": {"type": "boolean"},

@@ -104,7 +104,7 @@ class Delivery:
         self.outbox.revoke(self._wanted)
 
     def pulse(self, now: Millis) -> None:
-        if self._greeted and self._pace.due(now):
+        if self._greeted and self._position_due(now):
             self.wake()
 
     def close(self) -> None:
@@ -236,15 +236,10 @@ class Delivery:
             self.outbox.revoke(lambda event: not begun < event.offset <= at or self._wanted(event))
         await self._drain(up_to=at, whole=True)
         await self._writer.write_frames(SnapshotBegin(id=name, positions=stream_at(current.position)))
-        bodies = (event.body for event, topic in current.events if self._may_have(following, event, topic))
+        # Asked for one by one: grants and subscriptions may change while the snapshot is on its way.
+        bodies = (event.body for event, topic in current.events if following.admits(event, topic))
         count = await self._writer.write_each(bodies)
         await self._writer.write_frames(SnapshotEnd(id=name, count=count))
-
-    def _may_have(self, following: Following, event: Committed, topic: TopicName) -> bool:
-        """By the grants and the subscriptions of this moment, which may be others than when the snapshot began."""
-        admitted = following.admitted
-        current = self.followings.get(following.id) is following
-        return current and admitted is not None and admitted.wants(topic, audience=event.audience)
 
     async def _resume(self, resume: ResumeFrom) -> None:
         """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""
@@ -290,9 +285,15 @@ class Delivery:
         here = self._here() if self._cursor is None else self._cursor
         return here if first is None else min(here, first - 1)
 
+    def _position_due(self, now: Millis) -> bool:
+        """Not while a snapshot or a replay is to come: resuming from that position would pass over what it holds."""
+        if not self.followings or any(each.after == NOT_YET for each in self.followings.values()):
+            return False
+        return self._pace.due(now)
+
     async def _tell_position(self) -> None:
         now = int(self._loop.time() * 1_000)
-        if not self._pace.due(now):
+        if not self._position_due(now):
             return
         here = self._journal.position
         reached = Position(here.stream, here.epoch, self._reached())

@@ -82,14 +82,9 @@ class Routes:
         if route is None:
             name = TopicName.parse(event.topic)
             matched = self._index.match(name)
-            entries = (each for each in matched if _admits(each.following, event, name))
+            entries = (each for each in matched if each.following.admits(event, name))
             route = Route(name, tuple(entries))
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
             self._routes[key] = route
         return route
-
-
-def _admits(following: Following, event: Committed, name: TopicName) -> bool:
-    admitted = following.admitted
-    return admitted is not None and admitted.wants(name, audience=event.audience)

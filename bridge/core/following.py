@@ -36,10 +36,12 @@ class Following:
     def effective(self) -> tuple[TopicFilter, ...]:
         return () if self.admitted is None else self.admitted.effective
 
+    def admits(self, event: Committed, name: TopicName) -> bool:
+        """Whether the event was asked for and is granted now, whatever its offset."""
+        return self.admitted is not None and self.admitted.wants(name, audience=event.audience)
+
     def wants(self, event: Committed, name: TopicName) -> bool:
-        if self.admitted is None or event.offset <= self.after:
-            return False
-        return self.admitted.wants(name, audience=event.audience)
+        return event.offset > self.after and self.admits(event, name)
 
 
 @dataclass(slots=True, eq=False)

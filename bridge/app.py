@@ -1,0 +1,232 @@
+"""The composition root: the only file that wires the rooms together. `floor run` is this."""
+
+import asyncio
+import resource
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import structlog
+
+from bridge.adapters import logs, plant_file, policy_file, web_server
+from bridge.adapters.broker import BrokerLink
+from bridge.adapters.clock import FloorClock
+from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.tokens import TokenKeyError, TokenVerifier
+from bridge.adapters.web import make_app
+from bridge.adapters.web_status import Number, pipeline_numbers
+from bridge.core.commands import directory_of
+from bridge.core.plant import Plant
+from bridge.core.policy import Policy, PolicyError
+from bridge.core.published import status_of
+from bridge.core.records import JournalError
+from bridge.core.replay import ReplayFailed, restore
+from bridge.front import Front
+from bridge.ingest.native import decode
+from bridge.pipeline import Pipeline
+from bridge.publisher import Publisher
+from bridge.settings import Settings
+
+LINK_LOOK_SECONDS: Final = 0.5  # how late a lost broker or a silent pipeline is told: within 5 s with keepalives
+DRAIN_SECONDS: Final = 4.0  # what a stop waits for the publisher, of 10 in all
+DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
+
+log = structlog.get_logger(__name__)
+
+
+class StartError(Exception):
+    """The bridge cannot start; the text says why, a line for each reason."""
+
+
+def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; raises `StartError`, or whatever ended a task."""
+    logs.configure(level=settings.log_level, log_format=settings.log_format)
+    _raise_file_limit()
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every platform
+    except ImportError:
+        loop_factory = None
+    else:
+        loop_factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(settings))
+
+
+def _raise_file_limit() -> None:
+    """Take as many file descriptors as we may: every dashboard is one, and 1,024 is a common soft limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What must be right before anything runs."""
+
+    plant: Plant
+    policy: Policy
+    tokens: TokenVerifier
+    journal: SqliteJournal
+
+
+def prepare(settings: Settings) -> Ground:
+    """Read files, keys and journal; raises `StartError` with what is wrong."""
+    try:
+        return Ground(
+            plant=plant_file.load(settings.plant_file),
+            policy=policy_file.load(settings.policy_file),
+            tokens=TokenVerifier(settings.token),
+            journal=SqliteJournal.open(settings.journal.path, stream=settings.stream),
+        )
+    except (plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
+        raise StartError(str(error)) from error
+
+
+async def serve(settings: Settings) -> None:
+    """Start everything, serve until a signal comes, and stop in the order that loses nothing."""
+    ground = prepare(settings)
+    try:
+        listener = web_server.listen(settings.web.host, settings.web.port)
+    except (web_server.PortTaken, web_server.CannotListen) as error:
+        ground.journal.close()
+        raise StartError(str(error)) from error
+    try:
+        house = House(settings, ground)
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await house.live(listener, stop)
+    except ReplayFailed as error:
+        raise StartError(str(error)) from error
+    finally:
+        listener.close()
+        ground.journal.close()
+
+
+class House:
+    """Every room of one process, wired. A crash of any task ends all of them, with its reason."""
+
+    def __init__(self, settings: Settings, ground: Ground) -> None:
+        self._settings = settings
+        self._journal = journal = ground.journal
+        clock = self._clock = FloorClock(scale=settings.time.scale, not_before=journal.last_input()[1])
+        simulated = settings.time.scale != 1
+        read = partial(decode, max_bytes=settings.broker.max_payload_bytes)
+        restored = restore(ground.plant, journal, decode=read)
+        log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
+        for difference in restored.first_differences:
+            log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
+
+        broker, root, stream = settings.broker, settings.root, settings.stream
+        self._intake = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}",
+            durable=True,
+            username=broker.username,
+            password=broker.password,
+            subscriptions=[(f"{root}/report/#", 1), (f"{root}/command/#", 1)],
+        )
+        self._outlet = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}-publisher",
+            durable=False,
+            username=broker.username,
+            password=broker.password,
+            subscriptions=[(DROPPED_TOPIC, 0)],
+            will=status_of(journal.position(), root=root, online=False, time=clock.now(), simulated=simulated),
+            goodbye=lambda: self.publisher.status(online=False),
+        )
+        self._dropped = 0
+        front_user = broker.front_username is not None
+        self._desk = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}-front",
+            durable=False,
+            username=broker.front_username if front_user else broker.username,
+            password=broker.front_password if front_user else broker.password,
+        )
+        self.publisher = Publisher(self._outlet, journal, clock, root=root, simulated=simulated)
+        self.front = Front(
+            settings=settings.web,
+            journal=journal,
+            verify=ground.tokens.verify,
+            policy=ground.policy,
+            trust_grants=settings.token.trust_grants_claim,
+            clock=clock,
+            publish=lambda topic, payload: self._desk.publish(f"{root}/{topic}", payload),
+            directory=directory_of(ground.plant),
+            simulated=simulated,
+        )
+        self.pipeline = Pipeline(
+            self._intake,
+            journal,
+            restored.floor,
+            clock,
+            decode=read,
+            root=root,
+            commit_max_inputs=settings.journal.commit_max_inputs,
+            commit_max_ms=settings.journal.commit_max_ms,
+            checkpoint_seconds=settings.journal.checkpoint_seconds,
+            listeners=[self.front.offer, self.publisher.on_committed],
+        )
+        self._web = make_app(self.front, settings.web, root=root, numbers=self._numbers)
+
+    async def live(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Run every task until `stop`, or until one of them ends the others."""
+        async with asyncio.TaskGroup() as tasks:
+            links = [tasks.create_task(link.run(), name=name) for name, link in self._links()]
+            pipeline = tasks.create_task(self.pipeline.run(), name="pipeline")
+            publisher = tasks.create_task(self.publisher.run(), name="publisher")
+            serving = [
+                tasks.create_task(self.front.run(), name="front"),
+                tasks.create_task(self._tell_link(), name="link"),
+                tasks.create_task(self._watch_drops(), name="drops"),
+                tasks.create_task(web_server.serve(self._web, self._settings.web, listener=listener), name="web"),
+            ]
+            log.info("bridge.up", host=self._settings.web.host, port=self._settings.web.port)
+            await stop.wait()
+            log.info("bridge.stopping")
+            self.pipeline.stop()
+            await self.front.shutdown()
+            for task in serving:
+                task.cancel()
+            await asyncio.wait([pipeline])
+            self.publisher.stop()
+            await asyncio.wait([publisher], timeout=DRAIN_SECONDS)
+            for task in (publisher, *links):
+                task.cancel()
+        log.info("bridge.stopped", offset=self.pipeline.status().offset, published=self.publisher.published)
+
+    def _links(self) -> Iterator[tuple[str, BrokerLink]]:
+        yield "broker-intake", self._intake
+        yield "broker-outlet", self._outlet
+        yield "broker-desk", self._desk
+
+    async def _tell_link(self) -> None:
+        """Tell the front what it can't see: whether reports still reach the journal."""
+        while True:
+            status = self.pipeline.status()
+            self.front.set_link(
+                broker_connected=self._intake.status.connected, stream_live=status.ready, last_seen=status.committed_at
+            )
+            await asyncio.sleep(LINK_LOOK_SECONDS)
+
+    async def _watch_drops(self) -> None:
+        """Tell when the broker drops messages: publishers are told success, so nobody else would ever know."""
+        while True:
+            for message in await self._outlet.receive(most=10):
+                dropped = int(message.payload) if message.payload.isdigit() else self._dropped
+                if dropped > self._dropped:
+                    log.error("broker.drops_messages", dropped=dropped, more=dropped - self._dropped)
+                self._dropped = dropped
+
+    def _numbers(self) -> Iterator[Number]:
+        yield from pipeline_numbers(self.pipeline.status())
+        yield Number("published_offset", self.publisher.published)
+        yield Number("publications_refused", self.publisher.refused, counter=True)
+        yield Number("reports_waiting", self._intake.waiting)
+        yield Number("broker_dropped_messages", self._dropped)
+        for name, link in self._links():
+            yield Number("broker_connected", float(link.status.connected), {"link": name})

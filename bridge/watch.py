@@ -1,0 +1,115 @@
+"""`floor watch`: a dashboard for the terminal, which reconnects and resumes as PROTOCOL asks."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import websockets
+from rich.console import Console
+from rich.markup import escape
+
+STOP_CODES: Final = {1000, 1008, 1009, 4401, 4403}  # PROTOCOL «Ending»: no use in coming back with the same token
+STYLES: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
+Frame = dict[str, Any]
+
+
+class WatchEnded(Exception):
+    """The server ended the watch for good, or refused it; the text says why."""
+
+
+@dataclass
+class Watch:
+    """One watched front. `show` gets every frame; `limit` ends the watch after so many events."""
+
+    url: str
+    token: Callable[[], str]
+    subscriptions: Sequence[Frame]
+    show: Callable[[Frame], None]
+    limit: int | None = None
+    positions: dict[str, Frame] = field(default_factory=dict)
+    seen: int = 0
+
+    async def run(self) -> None:
+        """Watch until the limit; raises `WatchEnded` when there is no use in going on."""
+        pause = 0.5
+        while True:
+            try:
+                async with websockets.connect(self.url, subprotocols=[websockets.Subprotocol("floor.v1")]) as socket:
+                    await socket.send(json.dumps({"type": "auth", "token": self.token()}))
+                    pause = 0.5
+                    async for text in socket:
+                        for frame in _frames(text):
+                            if frame["type"] == "auth_ok":
+                                await self._ask(socket)
+                            if self._take(frame):
+                                return
+            except websockets.ConnectionClosed as closed:
+                self._judge(closed)
+            except OSError as error:
+                self.show({"type": "link_lost", "reason": str(error)})
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, 30.0)
+
+    async def _ask(self, socket: websockets.ClientConnection) -> None:
+        if self.positions:
+            bodies = list(self.subscriptions)
+            await socket.send(json.dumps({"type": "resume", "subscriptions": bodies, "since": self.positions}))
+            return
+        for subscription in self.subscriptions:
+            await socket.send(json.dumps({"type": "subscribe", **subscription}))
+
+    def _take(self, frame: Frame) -> bool:
+        if frame["type"] == "position":
+            self.positions.update(frame["streams"])
+        self.show(frame)
+        self.seen += "offset" in frame
+        return self.limit is not None and self.seen >= self.limit
+
+    def _judge(self, closed: websockets.ConnectionClosed) -> None:
+        code = closed.rcvd.code if closed.rcvd is not None else None
+        reason = closed.rcvd.reason if closed.rcvd is not None else ""
+        if code in STOP_CODES:
+            raise WatchEnded(f"the server closed the connection: {code} {reason}")
+        self.show({"type": "link_lost", "reason": f"closed {code} {reason}".strip()})
+
+
+def _frames(text: str | bytes) -> list[Frame]:
+    decoded = json.loads(text)
+    return decoded if isinstance(decoded, list) else [decoded]
+
+
+def line_printer(console: Console) -> Callable[[Frame], None]:
+    """Return a `show` that prints a line for each event and for each change of the link."""
+
+    def show(frame: Frame) -> None:
+        if "offset" in frame:
+            where = "/".join(filter(None, (frame["area"], frame["line_id"], frame["equipment_code"])))
+            style = STYLES[frame["priority"]]
+            console.print(
+                f"[dim]{frame['timestamp'][11:19]}[/] [{style}]{frame['type']:<20}[/] {escape(where):<34} "
+                f"{escape(_summary(frame))}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        elif frame["type"] in ("error", "link_lost", "revoked", "expiring", "conflated"):
+            details = {name: value for name, value in frame.items() if name != "type"}
+            console.print(f"[yellow]{frame['type']}[/] {escape(json.dumps(details))}", highlight=False, soft_wrap=True)
+        elif frame["type"] == "subscription_confirmed":
+            console.print(f"[green]subscribed[/] {escape(', '.join(frame['effective']))}", highlight=False)
+
+    return show
+
+
+SHOWN: Final = (
+    "status", "cause", "andon_type", "level", "window", "oee", "good_count", "reject_count", "product", "job_id",
+    "parameter", "value", "to_product", "outcome", "reason_code", "duration_seconds",
+)  # fmt: skip
+
+
+def _summary(frame: Frame) -> str:
+    data = frame["data"]
+    words = [f"{name}={data[name]}" for name in SHOWN if data.get(name) is not None]
+    return f"{'' if frame['subject'] == '_' else frame['subject'] + ' '}{' '.join(words)}"

@@ -1,0 +1,135 @@
+"""The demo, run as a newcomer runs it: one command, all 13 events, kill -9, Ctrl-C, a second start."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge.core.events import EventType
+from tests.demo_process import Demo, Frame, demo, watch
+
+DELIVERY_SECONDS = 120.0  # a deadline against hanging; how long it took is printed
+
+
+def current_calls(frames: list[Frame]) -> dict[str, Frame]:
+    return {frame["subject"]: frame for frame in frames if frame["type"] == "andon_event"}
+
+
+async def snapshot(running: Demo) -> list[Frame]:
+    frames = await watch(running.port, running.token, lambda frame: frame["type"] == "snapshot_end", seconds=30)
+    begin = next(index for index, frame in enumerate(frames) if frame["type"] == "snapshot_begin")
+    return frames[begin + 1 : -1]
+
+
+async def test_all_thirteen_event_types_reach_a_dashboard_and_survive_kill_9(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await running.until(r"ready.*stop\s+Ctrl-C")
+        seen: set[str] = set()
+
+        def complete(frame: Frame) -> bool:
+            seen.update({frame["type"]} & set(EventType))
+            return len(seen) == len(EventType)
+
+        began = asyncio.get_running_loop().time()
+        frames = await watch(running.port, running.token, complete, seconds=DELIVERY_SECONDS)
+        print(f"\nall 13 event types after {asyncio.get_running_loop().time() - began:.1f} s")  # noqa: T201
+        offsets = [frame["offset"] for frame in frames if "offset" in frame]
+        assert len(offsets) == len(set(offsets))
+
+        before = await snapshot(running)
+        os.kill(running.bridge_pid, signal.SIGKILL)
+        await running.until(r"starting it again from its journal")
+        await running.until(r"the bridge is back")
+        after = await snapshot(running)
+
+        epoch = {frame["epoch"] for frame in (*before, *after)}
+        assert len(epoch) == 1, "the same journal"
+        held = {
+            tuple(frame[name] for name in ("line_id", "equipment_code", "category", "subject")): frame
+            for frame in after
+        }
+        for frame in before:
+            key = tuple(frame[name] for name in ("line_id", "equipment_code", "category", "subject"))
+            if frame["category"] in ("line", "production", "oee"):
+                assert held[key]["offset"] >= frame["offset"], f"{key} went back"
+            else:
+                later = held.get(key)
+                assert later is None or later["revision"] >= frame["revision"], f"{key} went back"
+        assert await running.stop() == 0
+    assert "Traceback" not in running.output
+    assert "stopping" in running.output
+
+
+async def test_a_second_start_finds_its_journal_again(tmp_path: Path) -> None:
+    async with demo(tmp_path) as first:
+        await first.until(r"stop\s+Ctrl-C")
+        frames = await watch(first.port, first.token, lambda frame: frame.get("offset", 0) > 50, seconds=60)
+        assert await first.stop() == 0
+    last = max(frame.get("offset", 0) for frame in frames)
+    epoch = next(frame["epoch"] for frame in frames if "epoch" in frame)
+    async with demo(tmp_path) as second:
+        await second.until(r"stop\s+Ctrl-C")
+        events = await snapshot(second)
+        assert {frame["epoch"] for frame in events} == {epoch}
+        later = await watch(second.port, second.token, lambda frame: frame.get("offset", 0) > last, seconds=60)
+        assert later[-1]["epoch"] == epoch
+        assert await second.stop() == 0
+
+
+async def test_a_token_made_in_the_same_folder_is_accepted(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await running.until(r"stop\s+Ctrl-C")
+        made = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bridge", "token", "--user", "eva", "--role", "operator", "--line", "L1"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        token, _ = await made.communicate()
+        frames = await watch(
+            running.port, token.decode().strip(), lambda frame: frame["type"] == "snapshot_end", seconds=30
+        )
+        assert frames[0]["type"] == "auth_ok"
+        assert frames[0]["user_id"] == "eva"
+        assert {frame["line_id"] for frame in frames if "offset" in frame} <= {"L1"}
+        confirmed = next(frame for frame in frames if frame["type"] == "subscription_confirmed")
+        assert confirmed["effective"] == ["+/+/L1/#"]
+        assert confirmed["narrowed"]
+        assert await running.stop() == 0
+
+
+@pytest.mark.parametrize("option", ["--port", "--broker-port"])
+def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path, option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = subprocess.run(
+            [sys.executable, "-m", "bridge", "demo", option, str(port)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert f"port {port} is taken" in ended.stderr
+    assert f"{option} {port + 1}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_the_watch_line_that_is_printed_works(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        line = (await running.until(r"watch\s+(\S[^\n]*)")).group(1)
+        await running.until(r"stop\s+Ctrl-C")
+        watching = await asyncio.create_subprocess_shell(
+            f"{line} --count 5 --json", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await asyncio.wait_for(watching.communicate(), 60)
+        events = [frame for frame in map(json.loads, output.splitlines()) if "offset" in frame]
+        assert len(events) == 5
+        assert watching.returncode == 0
+        assert await running.stop() == 0

@@ -56,6 +56,10 @@ class Routes:
             self._index.discard(each, entry)
         self._routes.clear()
 
+    def __len__(self) -> int:
+        """How many pairs of filter and following are held."""
+        return len(self._index)
+
     def expect_assignments(self, assignments: Assignments, recipient: Recipient) -> None:
         self._assignees.setdefault(assignments.viewer.user_id, {})[recipient] = assignments
 

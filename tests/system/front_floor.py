@@ -234,6 +234,8 @@ async def floor(folder: Path, **settings: Any) -> AsyncIterator[Floor]:
     assert books["connections"] == 0
     assert books["balanced"]
     assert books["ledger"]["pending"] == {}
+    assert len(front._shared.routes) == 0
+    assert front._shared.routes._assignees == {}
 
 
 def call(

@@ -185,6 +185,22 @@ async def test_no_position_is_told_before_there_is_something_to_resume(tmp_path:
         assert [each["type"] for each in board.frames].count("position") == 1
 
 
+async def test_no_position_is_told_while_a_snapshot_is_to_come(tmp_path: Path) -> None:
+    async with floor(tmp_path) as shop:
+        shop.commit(call())
+        board = await shop.join()
+        gate = Gate(shop, "events_after", after=True)
+        since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
+        board.say({"type": "resume", "subscriptions": [andon("L1")], "since": since})
+        await gate.reached()
+        board.say(andon("L2"))
+        await _let_the_front_work()
+        gate.open()
+        await board.hears("position")
+        types = [each["type"] for each in board.frames]
+        assert types.index("position") > types.index("snapshot_end")
+
+
 async def test_what_waits_for_an_ended_subscription_is_dropped(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         board = await shop.join()

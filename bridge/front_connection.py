@@ -117,11 +117,14 @@ class Connection:
         try:
             while True:
                 text = await self._socket.receive()
+                self._check()
                 self._act(self.dashboard.receive(text, elapsed=self._elapsed(), facts=self._shared.facts()))
                 # Who asks without reading the answers is not read either.
                 await self.delivery.room.wait()
         except Disconnected:
             self.end(None)
+        except Ended as ended:
+            self.end(ended.close)
 
     async def _send(self) -> None:
         try:

@@ -67,8 +67,6 @@ class Delivery:
     def catching_up(self) -> bool:
         return self._cursor is not None
 
-    # What comes in: never waits.
-
     def offer(self, event: Committed) -> None:
         """Take an event that is wanted here; over the bound all is left to the journal."""
         if self._cursor is not None or event.offset <= self._read_to:
@@ -111,8 +109,6 @@ class Delivery:
         self.outbox.abandon()
         if self._timer is not None:
             self._timer.cancel()
-
-    # What goes out: one task.
 
     async def run(self) -> None:
         """Write until the connection ends; raises Ended or Disconnected."""
@@ -296,5 +292,6 @@ class Delivery:
         if not self._position_due(now):
             return
         here = self._journal.position
-        reached = Position(here.stream, here.epoch, self._reached())
+        # What was read ahead of its offer is not yet to be resumed from: this front would not know of it.
+        reached = Position(here.stream, here.epoch, min(here.offset, self._reached()))
         await self._writer.write_frames(*self._pace.tell(reached, self.outbox.ledger.conflated, now=now))

@@ -102,6 +102,16 @@ async def test_a_token_that_expires_on_a_living_socket_ends_it_with_4401(tmp_pat
         assert board.live() == []
 
 
+async def test_nothing_is_done_for_a_token_that_has_expired(tmp_path: Path) -> None:
+    async with floor(tmp_path) as shop:
+        board = await shop.join(ttl=90)
+        shop.clock.ahead_ms += 91_000
+        board.say({"type": "command", "id": "1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"})
+        assert (await board.ends())[0] == 4401
+        assert shop.commands == []
+        assert board.types() == ["auth_ok"]
+
+
 async def test_a_refresh_goes_on_without_a_gap(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         board = await shop.join(ttl=90)

@@ -115,7 +115,7 @@ async def test_what_was_read_from_the_journal_ahead_of_its_offer_comes_once(tmp_
         unoffered = shop.commit(call("C2"), offer=False)
         since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
         board.say({"type": "resume", "subscriptions": [andon("L1")], "since": since})
-        await board.hears("andon_event", subject="C2")
+        await board.hears("position", streams={"main": {"epoch": shop.journal.epoch, "offset": 1}})
         shop.front.offer(unoffered)
         shop.commit(call("C3"))
         await board.hears("andon_event", subject="C3")

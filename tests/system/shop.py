@@ -20,6 +20,7 @@ from bridge.core.records import Applied
 from bridge.core.replay import Restored, restore
 from bridge.ingest.native import decode
 from bridge.pipeline import Pipeline
+from bridge.publisher import Publisher
 from bridge.settings import BrokerSettings
 
 ROOT = "floor/v1"
@@ -38,6 +39,7 @@ PLANT = plant.Plant(
             ),
             total_from=("bagger",),
             ideal_cycle_seconds=1.0,
+            limits=(plant.Limit(parameter="weight", unit="g", upper=1_000_000.0),),
         ),
     ),
 )
@@ -60,8 +62,10 @@ class Shop:
     link: BrokerLink
     journal: SqliteJournal
     pipeline: Pipeline
+    publisher: Publisher
     restored: Restored
     running: asyncio.Task[None]
+    publishing: asyncio.Task[None]
     entries: list[Applied] = field(default_factory=list)
 
     def events(self, event_type: str) -> list[dict[str, Any]]:
@@ -86,11 +90,12 @@ async def shop(
     journal = SqliteJournal.open(path, stream="main")
     restored = restore(PLANT, journal, decode=decode)
     link = link_of(port)
+    clock = FloorClock(not_before=journal.last_input()[1])
     pipeline = Pipeline(
         link,
         journal,
         make_floor(restored.floor),
-        FloorClock(not_before=journal.last_input()[1]),
+        clock,
         decode=decode,
         root=ROOT,
         commit_max_inputs=50,
@@ -98,8 +103,11 @@ async def shop(
         checkpoint_seconds=checkpoint_seconds,
         ack_doubt_seconds=ack_doubt_seconds,
     )
+    publisher = Publisher(link, journal, clock, root=ROOT, simulated=False)
+    pipeline.listen(publisher.on_committed)
     linking = asyncio.create_task(link.run())
-    this = Shop(link, journal, pipeline, restored, asyncio.create_task(pipeline.run()))
+    running, publishing = asyncio.create_task(pipeline.run()), asyncio.create_task(publisher.run())
+    this = Shop(link, journal, pipeline, publisher, restored, running, publishing)
     pipeline.listen(this.entries.extend)
     try:
         yield this
@@ -107,12 +115,15 @@ async def shop(
         pipeline.stop()
         try:
             await asyncio.wait([this.running])
+            publisher.stop()
+            await asyncio.wait([this.publishing])
         finally:
             linking.cancel()
             await asyncio.wait([linking])
             journal.close()
-    if not this.running.cancelled():
-        await this.running
+    for task in (this.publishing, this.running):
+        if not task.cancelled():
+            await task
 
 
 @contextlib.asynccontextmanager

@@ -21,7 +21,7 @@ from bridge.adapters.web_status import Number, pipeline_numbers
 from bridge.core.commands import directory_of
 from bridge.core.plant import Plant
 from bridge.core.policy import Policy, PolicyError
-from bridge.core.published import status_of
+from bridge.core.published import will_of
 from bridge.core.records import JournalError
 from bridge.core.replay import ReplayFailed, restore
 from bridge.front import Front
@@ -135,7 +135,7 @@ class House:
             username=broker.username,
             password=broker.password,
             subscriptions=[(DROPPED_TOPIC, 0)],
-            will=status_of(journal.position(), root=root, online=False, time=clock.now(), simulated=simulated),
+            will=will_of(journal.position(), root=root, simulated=simulated),
             goodbye=lambda: self.publisher.status(online=False),
         )
         self._dropped = 0
@@ -169,6 +169,7 @@ class House:
             commit_max_inputs=settings.journal.commit_max_inputs,
             commit_max_ms=settings.journal.commit_max_ms,
             checkpoint_seconds=settings.journal.checkpoint_seconds,
+            ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is noticed after two
             listeners=[self.front.offer, self.publisher.on_committed],
         )
         self._web = make_app(self.front, settings.web, root=root, numbers=self._numbers)

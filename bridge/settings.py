@@ -113,13 +113,17 @@ class Settings(Section):
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read settings once; paths in the file are relative to it. Raises `SettingsError` with every fault named."""
+    """Read settings once; paths, default ones too, are relative to the file. Raises `SettingsError` with every fault named."""
     tree: dict[str, Any] = {}
     if path is not None:
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{path}: {error}") from error
+        tree.setdefault("plant_file", str(Settings.model_fields["plant_file"].default))
+        journal = tree.setdefault("journal", {})
+        if isinstance(journal, dict):
+            journal.setdefault("path", str(JournalSettings.model_fields["path"].default))
         _anchor_paths(tree, path.parent)
     _overlay(tree, os.environ if environment is None else environment)
     _read_passwords(tree.get("broker"))

@@ -62,6 +62,12 @@ def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
     assert (read.plant_file, read.journal.path) == (tmp_path / "p.toml", tmp_path / "j.db")
 
 
+def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
+    read = settings.load(write(tmp_path, f'[token]\nsecret = "{SECRET}"\n'), {})
+    assert read.plant_file == tmp_path / "plant.toml"
+    assert read.journal.path == tmp_path / ".floor" / "journal.db"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -18,13 +18,13 @@ from bridge.adapters.journal import SqliteJournal
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.adapters.web import make_app
 from bridge.adapters.web_status import Number, pipeline_numbers
-from bridge.core.commands import directory_of
+from bridge.core.access.policy import Policy, PolicyError
+from bridge.core.dashboard.commands import directory_of
 from bridge.core.plant import Plant
-from bridge.core.policy import Policy, PolicyError
 from bridge.core.published import will_of
 from bridge.core.records import JournalError
 from bridge.core.replay import ReplayFailed, restore
-from bridge.front import Front
+from bridge.front.front import Front
 from bridge.ingest.native import decode
 from bridge.pipeline import Pipeline
 from bridge.publisher import Publisher

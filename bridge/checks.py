@@ -13,13 +13,13 @@ from bridge.adapters.broker_probe import probe
 from bridge.adapters.clock import wall_ms
 from bridge.adapters.journal import JournalInUse, SqliteJournal
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
-from bridge.core.claims import TokenError
-from bridge.core.policy import PolicyError
+from bridge.core.access.claims import TokenError
+from bridge.core.access.policy import PolicyError
+from bridge.core.access.subscriptions import admit_subscription, parse_subscription
+from bridge.core.access.targets import SubscriptionError
+from bridge.core.access.viewer import AdmissionError, admit
+from bridge.core.dashboard.server_frames import explained
 from bridge.core.records import JournalError
-from bridge.core.server_frames import explained
-from bridge.core.subscriptions import admit_subscription, parse_subscription
-from bridge.core.targets import SubscriptionError
-from bridge.core.viewer import AdmissionError, admit
 from bridge.settings import Settings, SettingsError
 
 

@@ -212,7 +212,7 @@ def schema(
     write: Annotated[Path | None, typer.Option(help="Write schemas and asyncapi.json below this folder.")] = None,
 ) -> None:
     """Print the AsyncAPI 3 document of topics and frames; with --write, that and a JSON Schema for each event."""
-    from bridge import schemas  # noqa: PLC0415
+    from bridge.contract import schemas  # noqa: PLC0415
 
     if write is None:
         print(json.dumps(schemas.asyncapi("floor/v1"), indent=2))  # noqa: T201 - a document, not a message

@@ -14,8 +14,8 @@ from dataclasses import replace
 import structlog
 
 from bridge.core.events import Millis
-from bridge.core.floor import Floor
 from bridge.core.intake import CRASHED, Decode, Intake
+from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
 from bridge.core.records import Applied, Batch, CommitFailed, Journal
 from bridge.core.resends import Resends, digest

@@ -113,7 +113,7 @@ class Settings(Section):
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read settings once; paths, default ones too, are relative to the file. Raises `SettingsError` with every fault named."""
+    """Read settings once; raises `SettingsError` with every fault named. Paths are relative to the file."""
     tree: dict[str, Any] = {}
     if path is not None:
         try:

@@ -19,13 +19,13 @@ from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.adapters.web import make_app
 from bridge.adapters.web_server import listen, serve
 from bridge.adapters.web_status import Number
-from bridge.core.commands import directory_of
+from bridge.core.dashboard.commands import directory_of
 from bridge.core.event_data import Andon, LineStatus
 from bridge.core.events import Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.core.plant import Area, Equipment, Line, Plant
 from bridge.core.records import Batch, CommandRecord
 from bridge.core.reports import Report
-from bridge.front import Front
+from bridge.front.front import Front
 from bridge.ingest.native import decode
 from bridge.settings import TokenSettings, WebSettings
 from tests.journal_samples import NOON, applied, follow

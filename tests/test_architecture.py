@@ -50,10 +50,13 @@ def test_adapters_know_the_core_and_their_own_concern_only(path: Path) -> None:
         assert not module.startswith(("bridge.app", "bridge.cli", "bridge.pipeline")), f"{name(path)} imports {module}"
 
 
-@pytest.mark.parametrize("room", ["pipeline.py", "publisher.py", "front.py"])
-def test_rooms_do_not_know_the_adapters(room: str) -> None:
-    for module in imports(ROOT / "bridge" / room):
-        assert not module.startswith(("bridge.adapters", "bridge.app")), f"{room} imports {module}"
+ROOMS = [ROOT / "bridge" / "pipeline.py", ROOT / "bridge" / "publisher.py", *(ROOT / "bridge" / "front").glob("*.py")]
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=name)
+def test_rooms_do_not_know_the_adapters(room: Path) -> None:
+    for module in imports(room):
+        assert not module.startswith(("bridge.adapters", "bridge.app")), f"{name(room)} imports {module}"
 
 
 @pytest.mark.parametrize("path", SIMULATOR, ids=name)

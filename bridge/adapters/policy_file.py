@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from bridge.core.policy import Policy, PolicyError
+from bridge.core.access.policy import Policy, PolicyError
 
 
 def load(path: Path | None) -> Policy:

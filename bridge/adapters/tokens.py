@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from bridge.core.claims import Claims, Expected, TokenMalformed, TokenTooLarge, TokenUnverified, read_claims
+from bridge.core.access.claims import Claims, Expected, TokenMalformed, TokenTooLarge, TokenUnverified, read_claims
 from bridge.core.events import Millis
 from bridge.settings import MIN_SECRET_BYTES, TokenSettings
 

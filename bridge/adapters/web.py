@@ -6,14 +6,14 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from bridge import schemas
 from bridge.adapters.web_answers import answer_errors, error_response, json_response
 from bridge.adapters.web_api import admin_of, api_routes
 from bridge.adapters.web_pages import SafeHeaders, board_routes
 from bridge.adapters.web_socket import FrontSocket, chosen_subprotocol, may_connect, offered_token
 from bridge.adapters.web_status import Metrics, Number, front_numbers, is_loopback
-from bridge.core.frames import ErrorCode
-from bridge.front import Front
+from bridge.contract import schemas
+from bridge.core.dashboard.frames import ErrorCode
+from bridge.front.front import Front
 from bridge.settings import WebSettings
 
 

@@ -12,11 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from bridge.core.claims import TokenError
-from bridge.core.frames import ErrorCode, InvalidFrame
+from bridge.core.access.claims import TokenError
+from bridge.core.access.viewer import AdmissionError
+from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.records import JournalError
-from bridge.core.viewer import AdmissionError
-from bridge.ingest.strict_json import NotStrictJson, parse
+from bridge.core.strict_json import NotStrictJson, parse
 
 MAX_BODY_BYTES: Final = 65_536  # as of a frame over WebSocket: stops a body from filling memory
 BODY_SECONDS: Final = 10.0  # for a body to arrive: stops one sent byte by byte

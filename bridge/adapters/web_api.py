@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from bridge.adapters.web_answers import json_response, read_body
 from bridge.adapters.web_socket import bearer
+from bridge.core.access.policy import Role
+from bridge.core.access.viewer import Viewer
+from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.events import EPOCH, Millis
-from bridge.core.frames import ErrorCode, InvalidFrame
-from bridge.core.policy import Role
-from bridge.core.viewer import Viewer
-from bridge.front import Front
+from bridge.front.front import Front
 
 MAX_FILTER: Final = 1_024  # characters; event topics have 8 levels of at most 64
 MAX_CURSOR: Final = 256

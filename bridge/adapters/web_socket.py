@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from bridge.front_writer import Disconnected
+from bridge.front.writer import Disconnected
 
 SUBPROTOCOL: Final = "floor.v1"
 BEARER: Final = "bearer."

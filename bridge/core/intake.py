@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from bridge.core.events import Event, Millis
-from bridge.core.floor import Floor
+from bridge.core.line.floor import Floor
 from bridge.core.records import Applied, CommandRecord, Committed, Input, Position, Resend, position_event
 from bridge.core.reports import Disposition, Effect, Outcome, Report, quarantined, suppressed
 from bridge.core.resends import Resends, digest, resend_of

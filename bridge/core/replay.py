@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.core.events import Event, encode
-from bridge.core.floor import Floor
 from bridge.core.intake import TICK, Decode, cause_of
+from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.records import Applied, Journal
 from bridge.core.reports import Disposition, Outcome

@@ -24,7 +24,7 @@ from bridge.core.reports import (
     StateReport,
     quarantined,
 )
-from bridge.ingest.strict_json import MAX_BYTES, NotStrictJson, parse, strings
+from bridge.core.strict_json import MAX_BYTES, NotStrictJson, parse, strings
 
 LEVELS: Final = 6  # {report|command}/{site}/{area}/{line}/{equipment}/{kind}
 MAX_ROLES: Final = 50  # of one user; what a command may make us keep

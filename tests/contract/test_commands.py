@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from bridge.adapters import policy_file
-from bridge.core.claims import MAX_SUBJECT, Claims
-from bridge.core.commands import FIELDS, command_message, parse_command
+from bridge.core.access.claims import MAX_SUBJECT, Claims
+from bridge.core.access.policy import Role
+from bridge.core.access.viewer import MAX_NAME, admit
+from bridge.core.dashboard.commands import FIELDS, command_message, parse_command
 from bridge.core.events import Place
-from bridge.core.policy import Role
 from bridge.core.reports import Report
-from bridge.core.viewer import MAX_NAME, admit
 from bridge.ingest.native import decode
 
 VALUES: dict[str, Any] = {

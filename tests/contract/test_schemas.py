@@ -11,15 +11,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bridge import frame_schemas, schemas
+from bridge.contract import frame_schemas, schemas
+from bridge.contract.model_schemas import Schema
 from bridge.core import event_data as data
-from bridge.core.commands import parse_command
-from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode
-from bridge.core.frames import FRAME_OF, ErrorCode, InvalidFrame
-from bridge.core.published import status_of, will_of
-from bridge.core.records import Position
-from bridge.core.reports import BODY_OF, Report
-from bridge.core.server_frames import (
+from bridge.core.access.subscriptions import parse_subscription
+from bridge.core.access.targets import SubscriptionType
+from bridge.core.dashboard.commands import parse_command
+from bridge.core.dashboard.frames import FRAME_OF, ErrorCode, InvalidFrame
+from bridge.core.dashboard.server_frames import (
     Error,
     Link,
     PositionReached,
@@ -29,11 +28,12 @@ from bridge.core.server_frames import (
     StreamLink,
     encode_frame,
 )
-from bridge.core.subscriptions import parse_subscription
-from bridge.core.targets import SubscriptionType
+from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode
+from bridge.core.published import status_of, will_of
+from bridge.core.records import Position
+from bridge.core.reports import BODY_OF, Report
 from bridge.core.topics import TopicFilter
 from bridge.ingest.native import decode
-from bridge.model_schemas import Schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 T0 = "2026-01-05T06:00:00.000Z"

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from bridge.core import plant
 from bridge.core.events import Place
-from tests.core.shopfloor import line_spec, plant_file
+from tests.core.line.shopfloor import line_spec, plant_file
 
 
 def refused(kind: Any, **fields: Any) -> str:

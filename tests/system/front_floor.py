@@ -18,7 +18,7 @@ from bridge.core.event_data import Andon, EventData, Job, LineStatus, Person, St
 from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.core.records import Applied, Batch, CommandRecord, Committed, Input, position_event
 from bridge.core.reports import APPLIED
-from bridge.front import Disconnected, Front
+from bridge.front.front import Disconnected, Front
 from bridge.settings import TokenSettings, WebSettings
 
 NOON = 1_767_700_800_000

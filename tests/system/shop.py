@@ -15,7 +15,7 @@ from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal import SqliteJournal
 from bridge.core import plant
-from bridge.core.floor import Floor
+from bridge.core.line.floor import Floor
 from bridge.core.records import Applied
 from bridge.core.replay import Restored, restore
 from bridge.ingest.native import decode

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.frames import InvalidFrame
+from bridge.core.dashboard.frames import InvalidFrame
 from bridge.core.messages import BrokerGone
 from bridge.core.records import CommandRecord
 from tests.system.front_floor import NOON, Floor, assignment, call, floor, status

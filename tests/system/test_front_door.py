@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.claims import TokenError
+from bridge.core.access.claims import TokenError
 from tests.system.front_floor import Floor, MemorySocket, call, floor
 
 HOUR_MS = 3_600_000

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from bridge import front_delivery
+from bridge.front import delivery as front_delivery
 from tests.system.front_floor import PATIENCE, Floor, Frame, MemorySocket, call, floor, status
 
 Reading = Literal["snapshot", "events_after"]

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.adapters.journal import SqliteJournal
 from bridge.core.events import Millis
-from bridge.core.floor import Floor
+from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
 from bridge.core.records import CommitFailed
 from bridge.core.reports import Outcome, Report, StateReport

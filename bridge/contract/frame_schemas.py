@@ -1,0 +1,113 @@
+"""JSON Schemas of the dashboard protocol's frames, as PROTOCOL.md lists them: what a client sends, what it is told."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bridge.contract.model_schemas import Schema, named
+from bridge.core.access.shapes import ACTIONS
+from bridge.core.dashboard.commands import FIELDS
+from bridge.core.dashboard.server_frames import ServerFrame
+from bridge.core.events import EventType, Priority
+
+SUBSCRIPTION_TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "line": ("line id, or `site/area/line`", ("+/+/{line}/#", "#")),
+    "equipment": ("equipment code", ("+/+/+/{equipment}/#", "#")),
+    "job": ("job id, or `me`", ("+/+/+/+/job/+/+/{job}", "+/+/+/+/job/#")),
+    **{
+        category: (
+            "line id, `line:L`, `equipment:E`, or `site/area/line`",
+            (f"+/+/{{line}}/+/{category}/#", f"+/+/+/{{equipment}}/{category}/#", f"+/+/+/+/{category}/#"),
+        )
+        for category in ("production", "oee", "downtime", "andon", "quality", "changeover")
+    },
+    "escalation": (
+        "priority, `priority:P`, `escalation:X`, `line:L`, or `me`",
+        (
+            "+/+/+/+/escalation/+/{priority}/+",
+            "+/+/+/+/escalation/+/+/{escalation}",
+            "+/+/{line}/+/escalation/#",
+            "+/+/+/+/escalation/#",
+        ),
+    ),
+}
+"""subscription_type -> (what its target may be, the filters it becomes, relative to `{root}/event/`).
+
+The last filter of each is that of the target `all`, or of none.
+"""
+
+_TEXT: Final[Schema] = {"type": "string"}
+_TEXTS: Final[Schema] = {"type": "array", "items": _TEXT}
+_FLAG: Final[Schema] = {"type": "boolean"}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_ANY: Final[Schema] = {}
+_POSITION: Final[Schema] = {
+    "type": "object",
+    "properties": {"epoch": _TEXT, "offset": _COUNT},
+    "required": ["epoch", "offset"],
+}
+_POSITIONS: Final[Schema] = {"type": "object", "additionalProperties": _POSITION}
+_TARGET: Final[Schema] = {"anyOf": [_TEXT, {**_TEXTS, "minItems": 1}]}
+_NARROWING: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "event_types": {"type": "array", "items": {"enum": [each.value for each in EventType]}},
+        "priorities": {"type": "array", "items": {"enum": [each.value for each in Priority]}},
+    },
+}
+_BODY: Final[Mapping[str, Schema]] = {
+    "id?": _TEXT,
+    "subscription_type?": {"enum": list(SUBSCRIPTION_TYPES)},
+    "target_id?": _TARGET,
+    "target?": _TARGET,
+    "filters?": _NARROWING,
+    "mqtt_filter?": _TEXT,
+    "strict?": {**_FLAG, "default": False},
+    "snapshot?": {**_FLAG, "default": True},
+}
+
+
+def _object(fields: Mapping[str, Schema], **extra: Any) -> Schema:
+    """An object's schema; a name ending in `?` is optional."""
+    return {
+        "type": "object",
+        **extra,
+        "properties": {name.rstrip("?"): schema for name, schema in fields.items()},
+        "required": [name for name in fields if not name.endswith("?")],
+    }
+
+
+_COMMAND: Final[Mapping[str, Schema]] = {
+    "id": {"type": "string", "minLength": 1, "maxLength": 64},
+    "action": {"enum": list(ACTIONS)},
+    "line_id": _TEXT,
+    "equipment_code?": {"anyOf": [_TEXT, {"type": "null"}]},
+}
+
+_CLIENT: Final[Mapping[str, Mapping[str, Schema]]] = {
+    "auth": {"token": _TEXT},
+    "subscribe": _BODY,
+    "unsubscribe": {"id?": _TEXT, "subscription_type?": _TEXT, "target_id?": _TARGET, "target?": _TARGET},
+    "resume": {"subscriptions": {"type": "array", "items": _object(_BODY)}, "since": _POSITIONS},
+    "options": {"batch?": _FLAG, "batch_ms?": {"type": "integer", "minimum": 0, "maximum": 1_000}},
+    "ping": {"timestamp?": _ANY},
+    "heartbeat": {"timestamp?": _ANY},
+    "command": _COMMAND,
+    "acknowledge": {"event_id": _TEXT, "id?": _TEXT},
+    "explain": _BODY,
+}
+
+
+def client_frames() -> dict[str, Schema]:
+    """The schema of each frame that a client sends, by its `type`."""
+    frames = {name: _object({"type": {"const": name}, **fields}) for name, fields in _CLIENT.items()}
+    frames["command"]["oneOf"] = [
+        _object({"action": {"const": action}, **dict.fromkeys(sorted(needed), _ANY)})
+        for action, (needed, _) in FIELDS.items()
+    ]
+    return frames
+
+
+def server_frames(reference: str) -> tuple[dict[str, Schema], Schema]:
+    """The schema of each frame that the server sends but events, by its `type`, and the parts they share."""
+    frames = ServerFrame.__subclasses__()
+    return named([str(frame.__struct_config__.tag) for frame in frames], frames, reference)

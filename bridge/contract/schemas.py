@@ -1,0 +1,209 @@
+"""Contracts generated from the models: a JSON Schema per event type and report kind, and the AsyncAPI 3 document.
+
+`floor schema --write docs` writes what docs/ holds; a test fails when the two differ.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from bridge.contract.frame_schemas import SUBSCRIPTION_TYPES, client_frames, server_frames
+from bridge.contract.model_schemas import Schema, components, named, self_contained
+from bridge.core.event_data import AndonType
+from bridge.core.events import CATEGORY_OF, DATA_OF, LATEST_WINS, Envelope, EventType, Priority
+from bridge.core.reports import BODY_OF, COMMAND_KINDS
+from bridge.ingest.native import Command
+
+REFERENCE: Final = "#/components/schemas/{name}"
+VERSION: Final = "1.0.0"  # of the contract, which changes additively within 1
+
+_GIVEN: Final[Mapping[str, Schema]] = {
+    name: {"properties": {name: {"not": {"type": "null"}}}, "required": [name]}
+    for name in ("total", "good", "reject", "state", "packml", "action", "input", "andon_type", "call_id")
+}
+_RULES: Final[Mapping[str, Schema]] = {
+    "counts": {"anyOf": [_GIVEN["total"], _GIVEN["good"], _GIVEN["reject"]]},
+    "state": {"oneOf": [_GIVEN["state"], _GIVEN["packml"]]},
+    "andon": {"oneOf": [_GIVEN["action"], _GIVEN["input"]], "anyOf": [_GIVEN["andon_type"], _GIVEN["call_id"]]},
+}
+"""What no single field can say (bridge.ingest.native holds the same)."""
+
+
+def event_schemas() -> dict[str, Schema]:
+    """A self-contained JSON Schema for the envelope of each of the 13 event types, its data specialised."""
+    schemas, shared = _envelopes("#/$defs/{name}")
+    return {name: self_contained(schema, shared) for name, schema in schemas.items()}
+
+
+def report_schemas() -> dict[str, Schema]:
+    """A self-contained JSON Schema for the payload of each report kind."""
+    schemas, shared = _reports("#/$defs/{name}")
+    return {name: self_contained(schema, shared) for name, schema in schemas.items()}
+
+
+def subscription_types() -> list[dict[str, Any]]:
+    """The 10 subscription types: what a target may be, and the filters that they become."""
+    return [
+        {"subscription_type": name, "target_id": target, "filters": list(filters)}
+        for name, (target, filters) in SUBSCRIPTION_TYPES.items()
+    ]
+
+
+def catalogue() -> dict[str, Any]:
+    """What `/ws/events` answers: event types with category, loss policy and schema, and the subscription types."""
+    schemas = event_schemas()
+    return {
+        "event_types": [
+            {
+                "type": event_type.value,
+                "category": CATEGORY_OF[event_type].value,
+                "lossless": event_type not in LATEST_WINS,
+                "schema": schemas[event_type.value],
+            }
+            for event_type in EventType
+        ],
+        "subscription_types": subscription_types(),
+    }
+
+
+def write(folder: Path) -> list[Path]:
+    """Write asyncapi.json and schemas/*.json below `folder`; returns what was written."""
+    documents = {"asyncapi.json": asyncapi("floor/v1")}
+    documents |= {f"schemas/event.{name}.json": schema for name, schema in event_schemas().items()}
+    documents |= {f"schemas/report.{name}.json": schema for name, schema in report_schemas().items()}
+    (folder / "schemas").mkdir(parents=True, exist_ok=True)
+    for name, document in documents.items():
+        (folder / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return [folder / name for name in documents]
+
+
+def asyncapi(root: str) -> Schema:
+    """The AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
+    events, shared = _envelopes(REFERENCE)
+    reports, more = _reports(REFERENCE)
+    sent = {f"client.{name}": schema for name, schema in client_frames().items()}
+    frames, of_frames = server_frames(REFERENCE)
+    told = {f"server.{name}": schema for name, schema in frames.items()}
+    (command, *_), of_commands = components([Command], REFERENCE)
+    by_name = {f"report.{name}": schema for name, schema in reports.items()} | {"status": _STATUS, "lamp": _LAMP}
+    by_name |= {
+        f"command.{kind}": {"allOf": [command, {"$ref": f"#/components/schemas/report.{kind}"}]}
+        for kind in COMMAND_KINDS
+    }
+    by_name |= {f"event.{name}": schema for name, schema in events.items()} | sent | told
+    kinds = [f"report.{kind}" for kind in BODY_OF if kind != "quality"]
+    commands, of_events = [f"command.{kind}" for kind in COMMAND_KINDS], [f"event.{each}" for each in EventType]
+    place = "{site}/{area}/{line}/{equipment}"
+    channels = {
+        "report": _channel(f"{root}/report/{place}/{{kind}}", kinds, _MQTT, kind=[k.split(".")[1] for k in kinds]),
+        "command": _channel(f"{root}/command/{place}/{{kind}}", commands, _MQTT, kind=list(COMMAND_KINDS)),
+        "event": _channel(
+            f"{root}/event/{place}/{{category}}/{{type}}/{{priority}}/{{subject}}",
+            of_events,
+            _MQTT,
+            category=sorted(set(CATEGORY_OF.values())),
+            type=list(EventType),
+            priority=list(Priority),
+        ),
+        "bridge_status": _channel(f"{root}/bridge/{{stream}}", ["status"], _MQTT),
+        "station_lamp": _channel(
+            f"{root}/station/{{site}}/{{area}}/{{line}}/{{station}}/{{andon_type}}",
+            ["lamp"],
+            _MQTT,
+            andon_type=sorted(get_args(AndonType)),
+        ),
+        "dashboard": _channel("/ws", [*sent, *told, *of_events], _WEB),
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "floor-bridge", "version": VERSION, "description": _ABOUT},
+        "defaultContentType": "application/json",
+        "servers": {
+            _MQTT: {"host": "127.0.0.1:1883", "protocol": "mqtt", "description": "Your broker, QoS 1 throughout."},
+            _WEB: {"host": "127.0.0.1:8080", "protocol": "ws", "description": "Subprotocol floor.v1, text frames."},
+        },
+        "channels": channels,
+        "operations": {
+            "receiveReports": _operation("receive", "report", kinds),
+            "receiveCommands": _operation("receive", "command", commands),
+            "sendCommands": _operation("send", "command", commands),
+            "sendEvents": _operation("send", "event", of_events),
+            "sendStatus": _operation("send", "bridge_status", ["status"]),
+            "sendLamps": _operation("send", "station_lamp", ["lamp"]),
+            "receiveFrames": _operation("receive", "dashboard", list(sent)),
+            "sendFrames": _operation("send", "dashboard", [*told, *of_events]),
+        },
+        "components": {
+            "messages": {name: _message(name) for name in by_name if name != "report.quality"},  # a command only
+            "schemas": {**by_name, **of_commands, **of_frames, **more, **shared},
+        },
+    }
+
+
+_ABOUT: Final = (
+    "Shop-floor reports in over MQTT, 13 event types out: to MQTT, and over WebSocket to dashboards. "
+    "Operations are the bridge's own: it receives reports and sends events. "
+    "With batching on, a server frame is an array of the objects described here."
+)
+_MQTT: Final = "broker"
+_WEB: Final = "front"
+_STATUS: Final[Schema] = {
+    "type": "object",
+    "description": "Retained, once a second; the Will says online: false.",
+    "properties": {
+        "online": {"type": "boolean"},
+        "epoch": {"type": "string"},
+        "offset": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "description": "last published; null in the Will",
+        },
+        "time": {"type": ["string", "null"], "format": "date-time"},
+        "simulated": {"type": "boolean"},
+    },
+    "required": ["online", "epoch", "offset", "time", "simulated"],
+}
+_LAMP: Final[Schema] = {"enum": ["off", "open", "acknowledged"], "description": "Retained plain text, for a lamp."}
+
+
+def _channel(address: str, messages: list[str], server: str, **allowed: list[Any]) -> Schema:
+    names = [level[1:-1] for level in address.split("/") if level.startswith("{")]
+    parameters = {name: {"enum": [str(word) for word in allowed[name]]} if name in allowed else {} for name in names}
+    return {
+        "address": address,
+        "servers": [{"$ref": f"#/servers/{server}"}],
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+        **({"parameters": parameters} if parameters else {}),
+    }
+
+
+def _operation(action: Literal["send", "receive"], channel: str, messages: list[str]) -> Schema:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in messages],
+    }
+
+
+def _message(name: str) -> Schema:
+    plain = {"contentType": "text/plain"} if name == "lamp" else {}
+    return {"name": name.rpartition(".")[2], **plain, "payload": {"$ref": REFERENCE.format(name=name)}}
+
+
+def _envelopes(reference: str) -> tuple[dict[str, Schema], Schema]:
+    shapes = []
+    for event_type in EventType:
+        fields: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Envelope)}
+        fields["type"] = Literal[event_type.value]
+        fields["category"] = Literal[CATEGORY_OF[event_type].value]
+        fields["data"] = DATA_OF[event_type]
+        shapes.append(msgspec.defstruct(event_type.value, list(fields.items())))
+    return named([each.value for each in EventType], shapes, reference)
+
+
+def _reports(reference: str) -> tuple[dict[str, Schema], Schema]:
+    schemas, shared = named(list(BODY_OF), BODY_OF.values(), reference)
+    return {kind: schema | _RULES.get(kind, {}) for kind, schema in schemas.items()}, shared

@@ -1,0 +1,240 @@
+"""A subscribe body becomes filters (DESIGN, «Subscriptions are filters»), and filters become what a viewer is shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from bridge.core.access.grants import Allowed, Grant, Refused, decide
+from bridge.core.access.shapes import EVENTS, RegionTable, event_ways, widest
+from bridge.core.access.targets import ADDRESSED, ALL, ME, SHOWN, SubscriptionError, SubscriptionType, target_filter
+from bridge.core.access.viewer import Viewer
+from bridge.core.events import EventType, Priority
+from bridge.core.topics import TopicError, TopicFilter, TopicName
+
+MAX_TARGETS: Final = 100  # of one subscription: each is decided against every grant
+MAX_EFFECTIVE: Final = (
+    1_000  # filters of one admitted subscription: stops 100 targets x 1,000 grants in index and reply
+)
+MAX_ID: Final = 128  # characters of a subscription id, which every answer about it repeats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a client asks for; `filters` are relative to `{root}/event/`; `mine`: only what is addressed to them."""
+
+    id: str
+    subscription_type: SubscriptionType | None  # None: a raw filter alone
+    target_id: str | tuple[str, ...] | None  # as sent; None: omitted, which is all
+    filters: tuple[TopicFilter, ...]
+    event_types: frozenset[EventType] | None = None
+    priorities: frozenset[Priority] | None = None
+    mine: bool = False
+    strict: bool = False
+    snapshot: bool = True
+    raw: TopicFilter | None = None
+
+    @property
+    def ways(self) -> int:
+        """The masks, as bits of the event shape."""
+        return event_ways(self.event_types, self.priorities)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A subscription that stands: a topic reaches it iff it was asked for, within the masks, and granted."""
+
+    selection: Selection
+    effective: tuple[TopicFilter, ...]
+    narrowed: bool
+    witness: TopicName | None
+    grants: tuple[Grant, ...]
+    user_id: str
+    roles: frozenset[str]
+    _table: RegionTable[None] = field(repr=False, compare=False)
+
+    def wants(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
+        """Whether an event is for this subscription; its type and priority stand in its topic."""
+        point = EVENTS.point(name)
+        if point is None:
+            return False
+        ids, way = point
+        if not any(ways & way for ways, _ in self._table.around(ids)):
+            return False
+        if not self.selection.mine:
+            return True
+        if self.selection.subscription_type is SubscriptionType.JOB:
+            return self.user_id in audience
+        return not self.roles.isdisjoint(audience)
+
+
+def parse_subscription(body: Mapping[str, object]) -> Selection:
+    """The selection of a decoded subscribe body; raises SubscriptionError. Unknown fields are ignored."""
+    raw = _raw(body)
+    kind = _type(body, required=raw is None)
+    target = _target(body)
+    event_types, priorities = _masks(body)
+    filters: tuple[TopicFilter, ...] = (raw,) if raw is not None else ()
+    texts = (target,) if isinstance(target, str) else target and tuple(dict.fromkeys(target))
+    mine = texts is not None and ME in texts and kind in ADDRESSED
+    if mine and texts is not None and len(texts) > 1:
+        raise SubscriptionError("INVALID_MESSAGE", "the target me stands alone; ask for the others beside it")
+    if kind is not None:
+        filters = tuple(dict.fromkeys(target_filter(kind, text) for text in texts or (ALL,)))
+        if raw is not None:
+            filters = _within(filters, raw)
+    elif texts is not None:
+        raise SubscriptionError("INVALID_MESSAGE", "a target needs a subscription_type")
+    return Selection(
+        id=_id(body) or _default_id(kind, texts, raw),
+        subscription_type=kind,
+        target_id=target,
+        filters=filters,
+        event_types=event_types,
+        priorities=priorities,
+        mine=mine,
+        strict=_flag(body, "strict", default=False),
+        snapshot=_flag(body, "snapshot", default=True),
+        raw=raw,
+    )
+
+
+def parse_unsubscription(body: Mapping[str, object]) -> str:
+    """The id that an unsubscribe body means: its own, or the one a subscribe body of the same type and target gets."""
+    return _id(body) or parse_subscription(body).id
+
+
+def admit_subscription(selection: Selection, viewer: Viewer) -> Admitted | Refused:
+    """What of the selection this viewer may read; refused when that is nothing, or not all where it is strict."""
+    effective: dict[TopicFilter, None] = {}
+    grants: dict[Grant, None] = {}
+    refusal: Refused | None = None
+    witness: TopicName | None = None
+    ways = selection.ways
+    for each in selection.filters:
+        match decide(each, viewer.read, ways=ways):
+            case Refused() as refused:
+                refusal = refusal or refused
+            case Allowed() as allowed:
+                effective.update(dict.fromkeys(allowed.effective))
+                grants.update(dict.fromkeys(allowed.grants))
+                witness = witness or allowed.witness
+        if len(effective) > MAX_EFFECTIVE:
+            return Refused(None, f"the grants cut it into more than {MAX_EFFECTIVE} filters: ask for less at once")
+    if not effective and refusal is not None:
+        return refusal
+    missing = refusal.witness if refusal is not None else witness
+    if selection.strict and (refusal is not None or witness is not None):
+        return Refused(missing, refusal.reason if refusal is not None else "it is strict, and not all of it is granted")
+    regions = {EVENTS.region(each, ways=ways): each for each in effective}
+    kept = widest(region for region in regions if region is not None)
+    return Admitted(
+        selection=selection,
+        effective=tuple(regions[region] for region in kept),
+        narrowed=refusal is not None or witness is not None,
+        witness=missing,
+        grants=tuple(grants),
+        user_id=viewer.user_id,
+        roles=frozenset(viewer.roles),
+        _table=RegionTable((region, None) for region in kept),
+    )
+
+
+def _within(filters: tuple[TopicFilter, ...], raw: TopicFilter) -> tuple[TopicFilter, ...]:
+    """A raw filter beside a type narrows it."""
+    common = tuple(dict.fromkeys(each for each in (each.intersect(raw) for each in filters) if each is not None))
+    if not common:
+        raise SubscriptionError("INVALID_MESSAGE", "mqtt_filter and target have no topic in common")
+    return common
+
+
+def _raw(body: Mapping[str, object]) -> TopicFilter | None:
+    text = body.get("mqtt_filter")
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise SubscriptionError("INVALID_MESSAGE", "mqtt_filter is not a text")
+    try:
+        return TopicFilter.parse(text)
+    except TopicError as error:
+        raise SubscriptionError("INVALID_MESSAGE", f"mqtt_filter: {error}") from error
+
+
+def _type(body: Mapping[str, object], *, required: bool) -> SubscriptionType | None:
+    text = body.get("subscription_type")
+    if text is None and not required:
+        return None
+    if not isinstance(text, str):
+        raise SubscriptionError("INVALID_MESSAGE", "subscription_type is missing, or not a text")
+    try:
+        return SubscriptionType(text)
+    except ValueError:
+        known = ", ".join(SubscriptionType)
+        raise SubscriptionError("UNKNOWN_SUBSCRIPTION_TYPE", f"{text[:SHOWN]!r} is none of {known}") from None
+
+
+def _target(body: Mapping[str, object]) -> str | tuple[str, ...] | None:
+    """The target as sent; None when neither name is there. A target that is there holds something."""
+    sent = [body[name] for name in ("target_id", "target") if name in body]
+    if not sent:
+        return None
+    if len(sent) == 2 and sent[0] != sent[1]:
+        raise SubscriptionError("INVALID_MESSAGE", "target_id and target differ")
+    value = sent[0]
+    texts = value if isinstance(value, list) else [value]
+    if not texts or any(text is None or text == "" for text in texts):
+        raise SubscriptionError("MISSING_TARGET_ID", "the target is empty; leave it out, or say all, for all")
+    if len(texts) > MAX_TARGETS:
+        raise SubscriptionError("LIMIT_EXCEEDED", f"{len(texts)} targets, the limit is {MAX_TARGETS}")
+    checked = tuple(text for text in texts if isinstance(text, str))
+    if len(checked) != len(texts):
+        raise SubscriptionError("INVALID_MESSAGE", "a target is a text, or a list of texts")
+    return checked if isinstance(value, list) else checked[0]
+
+
+def _masks(body: Mapping[str, object]) -> tuple[frozenset[EventType] | None, frozenset[Priority] | None]:
+    filters = body.get("filters")
+    if filters is None:
+        return None, None
+    if not isinstance(filters, dict):
+        raise SubscriptionError("INVALID_MESSAGE", "filters is not an object")
+    return _mask(filters, "event_types", EventType), _mask(filters, "priorities", Priority)
+
+
+Word = TypeVar("Word", EventType, Priority)
+
+
+def _mask(filters: Mapping[str, object], name: str, words: type[Word]) -> frozenset[Word] | None:
+    values = filters.get(name)
+    if values is None:
+        return None
+    if not isinstance(values, list) or not values:
+        raise SubscriptionError("INVALID_MESSAGE", f"filters.{name} is not a list with something in it")
+    known = {word.value: word for word in words}
+    for value in values:
+        if not isinstance(value, str) or value not in known:
+            raise SubscriptionError("INVALID_MESSAGE", f"filters.{name}: {str(value)[:SHOWN]!r} is unknown")
+    return frozenset(known[value] for value in values)
+
+
+def _flag(body: Mapping[str, object], name: str, *, default: bool) -> bool:
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise SubscriptionError("INVALID_MESSAGE", f"{name} is not true or false")
+    return value
+
+
+def _id(body: Mapping[str, object]) -> str | None:
+    value = body.get("id")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID:
+        raise SubscriptionError("INVALID_MESSAGE", f"id is not a text of 1 to {MAX_ID} characters")
+    return value
+
+
+def _default_id(kind: SubscriptionType | None, texts: tuple[str, ...] | None, raw: TopicFilter | None) -> str:
+    """The same for the same type, targets and raw filter, whatever the masks: so that one can unsubscribe by them."""
+    parts = [] if kind is None else [f"{kind.value}:{','.join(sorted(set(texts or (ALL,))))}"]
+    return " ".join(parts if raw is None else [*parts, f"mqtt_filter:{raw}"])

@@ -1,0 +1,98 @@
+"""What the dashboard protocol wants done, as data: replies, and work for whoever holds the socket and the journal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge.core.access.subscriptions import Admitted
+from bridge.core.access.viewer import Viewer
+from bridge.core.dashboard.commands import CommandRequest
+from bridge.core.dashboard.frames import Since
+from bridge.core.dashboard.server_frames import Close, ServerFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    frame: ServerFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Verify this token, then call `admitted` or `rejected`."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """From here on the client may be told what it didn't ask for: first of all, the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Deliver what is committed from now on, after the snapshot or replay it `awaits`; one with the same id ends."""
+
+    admitted: Admitted
+    awaits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Regrant:
+    """Go on under the new grants at once; what waits and isn't granted any more is dropped. None: nothing of it is."""
+
+    viewer: Viewer
+    admitted: Mapping[str, Admitted | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfollow:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendSnapshot:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeFrom:
+    """Answer `resumed`, then replay the streams that can be recovered, and send a snapshot of each id otherwise."""
+
+    admitted: tuple[Admitted, ...]
+    since: Mapping[str, Since]
+
+
+@dataclass(frozen=True, slots=True)
+class SetBatch:
+    """How frames are put together from the next one on."""
+
+    batch: bool
+    batch_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    request: CommandRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeEvent:
+    """Command andon.acknowledge for the call of this event; id None: the client gave none."""
+
+    id: str | None
+    event_id: str
+
+
+Action = (
+    Send
+    | Authenticate
+    | Greet
+    | Follow
+    | Regrant
+    | Unfollow
+    | SendSnapshot
+    | ResumeFrom
+    | SetBatch
+    | RunCommand
+    | AcknowledgeEvent
+    | Close
+)

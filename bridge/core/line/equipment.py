@@ -1,0 +1,227 @@
+"""One machine or station: what it said last, its faults and counters, and the status that follows."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec import Struct
+from msgspec import field as member
+
+from bridge.core import plant
+from bridge.core.emitter import Emitter
+from bridge.core.event_data import Status, StatusCause
+from bridge.core.events import Millis
+from bridge.core.line import packml
+from bridge.core.line.counters import Register, Rule, read
+from bridge.core.line.device import Device, DeviceState
+from bridge.core.line.faults import Faults, UnreadableFaultBits, update
+from bridge.core.line.shown import Face, Shown, ShownState, Speed
+from bridge.core.line.status import WORDS, MachineView, Signals, judge
+from bridge.core.reports import (
+    APPLIED,
+    BirthReport,
+    CountsReport,
+    DeathReport,
+    Disposition,
+    Moment,
+    StateReport,
+    quarantined,
+)
+
+CounterName = Literal["total", "good", "reject"]
+
+
+class Said(Struct, kw_only=True):
+    """A machine's last good `state` report, reduced to what its status follows from."""
+
+    status: Status
+    cause: StatusCause | None
+    speed: float | None = None
+    speed_setpoint: float | None = None
+    planned_stop: bool = False
+    upstream_stop: bool = False
+    downstream_stop: bool = False
+    reason_code: str | None = None
+    estimated: bool = False
+
+
+class EquipmentState(Struct):
+    device: DeviceState = member(default_factory=DeviceState)
+    said: Said | None = None  # None: nothing is known since it came online
+    product: str | None = None
+    faults: Faults = member(default_factory=Faults)
+    stale: bool = False
+    registers: dict[CounterName, Register] = member(default_factory=dict)
+    shown: ShownState = member(default_factory=ShownState)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Pieces one report added, by counter; `counters` counted before it, `begun` count from it on."""
+
+    deltas: dict[CounterName, int]
+    counters: frozenset[CounterName]
+    begun: frozenset[CounterName]
+    estimated: bool
+
+
+class Machine:
+    """Applies a device's own reports to its state. Its line asks `status` and `view`, and tells it to `show`."""
+
+    def __init__(
+        self,
+        state: EquipmentState,
+        *,
+        spec: plant.Equipment,
+        rules: plant.Rules,
+        device: Device,
+        emitter: Emitter,
+        decides: bool,
+    ) -> None:
+        self.state = state
+        self.spec = spec
+        self.device = device
+        self.shown = Shown(state.shown, emitter, spec.id)
+        self.decides = decides
+        self._rules = rules
+
+    def apply_state(self, body: StateReport, *, moment: Moment, retained: bool) -> Disposition:
+        meaning = self._meaning(body)
+        if isinstance(meaning, Disposition):
+            return meaning
+        try:
+            update(self.state.faults, body, self.spec.faults, at=moment.at)
+        except UnreadableFaultBits:
+            return quarantined("unreadable_fault_bits")
+        self.state.said = Said(
+            status=meaning[0],
+            cause=meaning[1],
+            speed=body.speed,
+            speed_setpoint=body.speed_setpoint,
+            planned_stop=body.planned_stop,
+            upstream_stop=body.upstream_stop,
+            downstream_stop=body.downstream_stop,
+            reason_code=body.reason_code,
+            estimated=retained or body.source_quality == "uncertain",
+        )
+        self.state.product = body.product or self.state.product
+        self.state.stale = False
+        return APPLIED
+
+    def _meaning(self, body: StateReport) -> tuple[Status, StatusCause | None] | Disposition:
+        if body.packml is None:
+            if body.state is None:
+                return quarantined("no_state")
+            return WORDS.get(body.state.strip().lower()) or quarantined("unknown_state")
+        dialect = body.packml.dialect
+        if self.spec.packml_dialect not in (None, dialect):
+            return quarantined("other_packml_dialect")
+        state = packml.state_name(dialect, body.packml.state)
+        if state is None:
+            return quarantined("unknown_packml_state")
+        mode = "production" if body.packml.mode is None else self.spec.packml_modes.get(body.packml.mode, "production")
+        return packml.meaning(state, mode)
+
+    def apply_counts(self, body: CountsReport, *, moment: Moment) -> Counted:
+        """Read each counter by the counter table; pieces made while its state was not known prove that it runs."""
+        rule = Rule(
+            modulus=body.modulus or self.spec.counters.modulus,
+            max_rate_per_minute=self.spec.counters.max_rate_per_minute,
+            slack=self._rules.counter_slack,
+            max_dip=self._rules.max_dip,
+        )
+        samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
+        deltas: dict[CounterName, int] = {}
+        begun: set[CounterName] = set()
+        estimated = body.source_quality == "uncertain"
+        for name, sample in samples.items():
+            if sample is None:
+                continue
+            reading = read(self.state.registers.get(name), sample, at=moment.at, rule=rule)
+            self.state.registers[name] = reading.register
+            if reading.kind == "baseline":
+                begun.add(name)  # what it would have added to this report is not known
+                continue
+            deltas[name] = reading.delta
+            estimated = estimated or reading.estimated
+        if any(delta > 0 for delta in deltas.values()) and self.status[0] == "offline":
+            self.state.said = Said(status="running", cause=None, estimated=True)
+        self.state.stale = False
+        return Counted(deltas, frozenset(self.state.registers) - begun, frozenset(begun), estimated)
+
+    def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
+        """A birth says nothing about the state yet; a death makes all that was said unknown."""
+        self.state.said = None
+        self.state.faults.active.clear()
+        if isinstance(body, DeathReport):
+            self.state.device.offline = "death"
+        return APPLIED
+
+    @property
+    def status(self) -> tuple[Status, StatusCause | None]:
+        said, device = self.state.said, self.state.device
+        if device.offline is not None:
+            return "offline", None
+        if self.spec.kind == "station" and said is None:
+            return ("offline" if device.seen_at is None else "idle"), None  # a station has no state but being there
+        if said is None:
+            return "offline", None
+        signals = Signals(
+            word=said.status,
+            word_cause=said.cause,
+            speed=said.speed,
+            rated_speed=self.spec.rated_speed,
+            running_speed_ratio=self._rules.running_speed_ratio,
+            planned_stop=said.planned_stop,
+            upstream_stop=said.upstream_stop,
+            downstream_stop=said.downstream_stop,
+        )
+        return judge(signals, self.state.faults)
+
+    def view(self) -> MachineView:
+        status, cause = self.status
+        return MachineView(
+            equipment=self.spec.id,
+            status=status,
+            cause=cause,
+            reason_code=None if self.state.said is None else self.state.said.reason_code,
+            faults=() if status == "offline" else tuple(fault.note() for fault in self.state.faults.active),
+            decides=self.decides,
+        )
+
+    def speed(self) -> Speed:
+        said = self.state.said
+        if said is None:
+            return Speed()
+        return Speed(
+            speed=said.speed,
+            target_speed=self.spec.rated_speed if said.speed_setpoint is None else said.speed_setpoint,
+            unit=self.spec.speed_unit,
+        )
+
+    def show(self, *, scheduled: bool, moment: Moment) -> None:
+        """Emit this machine's status if it is news; a machine that never said anything has none."""
+        if self.state.device.seen_at is None and self.state.said is None and self.state.shown.face is None:
+            return
+        status, cause = self.status
+        said = self.state.said
+        face = Face(
+            status=status,
+            scheduled=scheduled,
+            cause=cause,
+            reason_code=None if said is None else said.reason_code,
+            product=self.state.product,
+            stale=self.state.stale,
+            estimated=said is not None and said.estimated,
+        )
+        self.shown.show(face, self.speed(), moment=moment)
+
+    def silent_at(self) -> Millis | None:
+        """Return when silence will mean offline; None where no limit is set, or it is offline already."""
+        device, limit = self.state.device, self.spec.heartbeat_seconds
+        if limit is None or device.seen_at is None or device.offline is not None:
+            return None
+        return device.seen_at + round(limit * 1000)
+
+    def fall_silent(self) -> None:
+        """Offline for want of reports; what it said last holds again as soon as it says anything."""
+        self.state.device.offline = "silence"

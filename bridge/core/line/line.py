@@ -1,0 +1,282 @@
+"""One line of the plant: reports and the passing of time in, events out. Pure; the same input gives the same events.
+
+Deadlines are fixed instants: those not after `now` fire first, in their order, each dated at its own time. So it makes
+no difference when, or whether, `tick` is called in between (promise P7).
+"""
+
+from collections.abc import Sequence
+from typing import Final, Self
+
+import msgspec
+
+from bridge.core import plant
+from bridge.core.emitter import Emitter
+from bridge.core.events import LINE_LEVEL, Event, Millis
+from bridge.core.line.admission import note_life, place_in_sequence, refuse
+from bridge.core.line.dating import ClockUsed
+from bridge.core.line.device import Device
+from bridge.core.line.downtime import Downtimes
+from bridge.core.line.equipment import Machine
+from bridge.core.line.flow import Flow
+from bridge.core.line.line_state import LineState
+from bridge.core.line.output import Output, signal_of
+from bridge.core.line.people import People
+from bridge.core.line.shown import Face, Shown, Speed
+from bridge.core.line.status import Diagnosis
+from bridge.core.line.stops import StopChange
+from bridge.core.reports import (
+    APPLIED,
+    BirthReport,
+    Body,
+    CountsReport,
+    DeathReport,
+    Disposition,
+    DowntimeReport,
+    Effect,
+    Moment,
+    Outcome,
+    Report,
+    StateReport,
+    quarantined,
+)
+from bridge.core.shifts import ShiftWindow
+
+MAX_ROUNDS: Final = 100  # of deadlines at one instant, which fire others at it: stops an endless loop
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(LineState)
+
+
+class Line:
+    """Applies reports in the order of their arrival; `now` never goes back."""
+
+    def __init__(self, plant_file: plant.Plant, spec: plant.Line, state: LineState | None = None) -> None:
+        self.spec = spec
+        self.place = plant_file.place_of(spec)
+        self._plant = plant_file
+        self._rules = plant_file.rules_of(spec)
+        self._plan = plant_file.shift_plan
+        self._state = state = LineState() if state is None else state
+        self._emitter = emitter = Emitter(self.place, state.subjects)
+        self._talker = Device(state.talker, None, self._plan.zone)
+        self._flow = Flow(state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter)
+        self._shown = Shown(state.shown, emitter, None)
+        self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
+        self._downtimes = Downtimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
+        self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
+        if state.shift is not None:
+            self._output.open(state.shift, at=state.at)
+        self._deadline = self._find_deadline()
+
+    @classmethod
+    def restore(cls, plant_file: plant.Plant, spec: plant.Line, checkpoint: bytes) -> Self:
+        """Continue exactly where `checkpoint` was taken; msgspec.ValidationError for bytes that are none."""
+        return cls(plant_file, spec, _DECODER.decode(checkpoint))
+
+    def checkpoint(self) -> bytes:
+        """Return the whole state; bounded, whatever was reported."""
+        return _ENCODER.encode(self._state)
+
+    def next_deadline(self) -> Millis | None:
+        """Return when the line next has something to do by itself; None before the first report."""
+        return self._deadline
+
+    def tick(self, now: Millis) -> tuple[Event, ...]:
+        """Fire every deadline not after `now`, in order of time."""
+        self._state.last_now = max(self._state.last_now, now)
+        self._fire_until(self._state.last_now)
+        return self._emitter.drain()
+
+    def apply(self, report: Report, now: Millis) -> Outcome:
+        """Fire every deadline not after `now`, then apply the report; the outcome says what became of it."""
+        state = self._state
+        now = state.last_now = max(state.last_now, now)
+        machine = None if report.place.equipment is None else self._flow.machines.get(report.place.equipment)
+        if machine is None and report.place.equipment is not None:
+            fired = self.tick(now)
+            return Outcome(quarantined("unknown_equipment"), fired, len(fired))
+        device = self._talker if machine is None else machine.device
+        clock: ClockUsed
+        at, clock = (report.received_at, "receive") if report.actor is not None else device.date(report)
+        if state.shift is None:
+            self._open(max(at, report.received_at))  # nothing is known of before, whatever a device's clock says
+        self._fire_until(max(now, at))  # a clock that is ahead takes the line along
+        fired = self._emitter.drain()
+        state.at = at = max(at, state.at)  # the line's time never goes back
+        disposition = self._admit(report, machine, device, at=at, clock=clock)
+        self._deadline = self._find_deadline()
+        return Outcome(disposition, fired + self._emitter.drain(), len(fired))
+
+    def _open(self, at: Millis) -> None:
+        self._state.at = at
+        self._state.shift = self._plan.window_at(at)
+        self._output.rate(self._ideal_cycle())
+        self._output.open(self._state.shift, at=at)
+        self._deadline = self._find_deadline()
+
+    # Reports
+
+    def _admit(
+        self, report: Report, machine: Machine | None, device: Device, *, at: Millis, clock: ClockUsed
+    ) -> Disposition:
+        body = report.body
+        placed = place_in_sequence(report, device)
+        if isinstance(placed, Disposition):
+            return placed
+        moment = Moment(
+            at=at,
+            received_at=report.received_at,
+            caused_by=(report.cause,),
+            clock=clock,
+            gap=placed or None,
+            actor=report.actor,
+            operator=body.operator,
+        )
+        disposition = refuse(report, machine) or self._dispatch(report, machine, moment)
+        if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
+            touched = self._spoken_for(body, machine)
+            for each in touched:
+                note_life(report, each.device, now=max(self._state.last_now, at))
+            self._settle(moment, touched)
+        return disposition
+
+    def _spoken_for(self, body: Body, machine: Machine | None) -> list[Machine]:
+        """A birth or death of the line itself is that of all its equipment: one source may speak for many."""
+        if machine is None and isinstance(body, BirthReport | DeathReport):
+            return list(self._flow.machines.values())
+        return [] if machine is None else [machine]
+
+    def _dispatch(self, report: Report, machine: Machine | None, moment: Moment) -> Disposition:
+        body = report.body
+        match body:
+            case BirthReport() | DeathReport():
+                for each in self._spoken_for(body, machine):
+                    each.apply_presence(body)
+                return APPLIED
+            case StateReport():
+                assert machine is not None, "refused before"
+                return machine.apply_state(body, moment=moment, retained=report.retained)
+            case CountsReport():
+                assert machine is not None, "refused before"
+                self._count(body, machine, moment)
+                return APPLIED
+            case DowntimeReport():
+                return self._judge_downtime(body, moment)
+            case _:
+                runs = self._flow.diagnosis.status == "running"
+                return self._people.apply(body, equipment=report.place.equipment, runs=runs, moment=moment)
+
+    def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
+        counted = machine.apply_counts(body, moment=moment)
+        pieces = self._output.count(machine.spec.id, counted, at=moment.at)
+        if pieces is not None:
+            self._people.pieces(pieces.total, pieces.good, pieces.reject, moment=moment)
+
+    def _judge_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
+        disposition = self._downtimes.apply(body, moment=moment)
+        planned = self._downtimes.to_exclude(body.downtime_id) if disposition == APPLIED else None
+        if planned is not None:
+            self._output.exclude(*planned, moment=moment)
+        return disposition
+
+    # What follows from a change, whatever made it
+
+    def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
+        shift = self._shift
+        seen = self._flow.refresh(touched)
+        self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
+        order = self._people.order
+        self._output.job(order, self._people.take_ended_order(), shift=shift, moment=moment)
+        self._output.rate(self._ideal_cycle())
+        for machine in touched:
+            machine.show(scheduled=shift.scheduled, moment=moment)
+            self._output.feed(
+                machine.spec.id, signal_of(self._flow.status(machine), scheduled=shift.scheduled), moment=moment
+            )
+        self._show(seen, moment)
+        signal = signal_of(seen.status, scheduled=shift.scheduled)
+        self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
+        self._downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
+
+    def _show(self, seen: Diagnosis, moment: Moment) -> None:
+        if not self._flow.known:
+            return
+        decider = self._flow.decider
+        order = self._people.order
+        idle_for_want = seen.status == "idle" and seen.status_cause == "unknown" and self._people.without_order
+        said = None if decider is None else decider.state.said
+        face = Face(
+            status=seen.status,
+            scheduled=self._shift.scheduled,
+            cause="no_order" if idle_for_want else seen.status_cause,
+            reason_code=seen.reason_code,
+            product=self._people.product,
+            job_id=None if order is None else order.job_id,
+            stale=decider is not None and decider.state.stale,
+            estimated=said is not None and said.estimated,
+        )
+        speed = Speed() if decider is None else decider.speed()
+        speed = msgspec.structs.replace(speed, equipment=dict(self._flow.statuses))
+        self._shown.show(face, speed, moment=moment)
+
+    def _learn(self, change: StopChange | None, moment: Moment) -> None:
+        if change is not None:
+            self._downtimes.learn(change, changeover=self._people.changing_over, moment=moment)
+
+    @property
+    def _shift(self) -> ShiftWindow:
+        assert self._state.shift is not None, "a line is opened by its first report, before anything settles"
+        return self._state.shift
+
+    def _ideal_cycle(self) -> float | None:
+        product = self._plant.product(self._people.product)
+        return (None if product is None else product.ideal_cycle_seconds) or self.spec.ideal_cycle_seconds
+
+    # Time
+
+    def _find_deadline(self) -> Millis | None:
+        if self._state.shift is None:
+            return None
+        found = [
+            self._state.shift.end,
+            self._output.next_deadline(),
+            self._downtimes.next_deadline(),
+            self._people.next_deadline(),
+            self._shown.next_deadline(),
+            self._flow.next_deadline(),
+        ]
+        return min(at for at in found if at is not None)
+
+    def _fire_until(self, horizon: Millis) -> None:
+        again = 0
+        while self._deadline is not None and self._deadline <= horizon:
+            due = self._deadline
+            self._fire(Moment(at=due))
+            self._state.at = max(self._state.at, due)
+            self._deadline = self._find_deadline()
+            again = again + 1 if self._deadline == due else 0
+            assert again < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
+
+    def _fire(self, moment: Moment) -> None:
+        """Do all that is due at exactly this instant: what was lost first, what is told of it last."""
+        silent = self._flow.silence(moment.at)
+        if silent:
+            self._settle(moment, silent)
+        self._learn(self._output.fire_stops(moment), moment)
+        help_ = self._downtimes.fire(moment)
+        if help_ is not None:
+            self._people.call(help_, moment=moment)
+        if self._shift.end == moment.at:
+            self._turn_shift(moment)
+        self._output.fire(moment, shift=self._shift, order=self._people.order)
+        self._people.fire(moment)
+        self._flow.fire(moment)
+        self._shown.fire(moment)
+
+    def _turn_shift(self, moment: Moment) -> None:
+        before, after = self._shift, self._plan.window_at(moment.at)
+        if not after.scheduled:
+            self._learn(self._output.leave_schedule(moment=moment), moment)
+        self._output.turn_shift(before, after, self._people.order, moment=moment)
+        self._state.shift = after
+        self._settle(moment, list(self._flow.machines.values()))

@@ -1,0 +1,48 @@
+"""All that a line knows between two steps: what its checkpoint holds. Bounded: each part bounds its own."""
+
+from msgspec import Struct, field
+
+from bridge.core.emitter import Subjects
+from bridge.core.events import Millis
+from bridge.core.line.andon import AndonState
+from bridge.core.line.changeover import ChangeoverState
+from bridge.core.line.device import DeviceState
+from bridge.core.line.downtime import DowntimesState
+from bridge.core.line.equipment import EquipmentState
+from bridge.core.line.jobs import JobsState
+from bridge.core.line.oee import OeeState
+from bridge.core.line.production import ProductionState
+from bridge.core.line.quality import QualityState
+from bridge.core.line.shown import ShownState
+from bridge.core.shifts import ShiftWindow
+
+
+class PeopleState(Struct):
+    andon: AndonState = field(default_factory=AndonState)
+    jobs: JobsState = field(default_factory=JobsState)
+    changeover: ChangeoverState = field(default_factory=ChangeoverState)
+    quality: QualityState = field(default_factory=QualityState)
+    product: str | None = None  # what the line runs or is set up for
+    reported_product: str | None = None  # what its machines said last: a change of it counts, not its standing
+    had_job: bool = False  # a line that never had a job is not without an order
+
+
+class OutputState(Struct):
+    """Pieces and OEE, of the line (`_`) and of each machine that has them."""
+
+    counts: dict[str, ProductionState] = field(default_factory=dict)
+    oee: dict[str, OeeState] = field(default_factory=dict)
+    counters_seen: list[str] = field(default_factory=list)  # of the line's own: total, good, reject
+
+
+class LineState(Struct):
+    last_now: Millis = 0
+    at: Millis = 0  # the latest step; no event of the line is dated before it
+    shift: ShiftWindow | None = None  # None: nothing was ever reported, so nothing is watched
+    talker: DeviceState = field(default_factory=DeviceState)  # whoever reports for the line itself
+    equipment: dict[str, EquipmentState] = field(default_factory=dict)
+    shown: ShownState = field(default_factory=ShownState)
+    subjects: Subjects = field(default_factory=Subjects)
+    people: PeopleState = field(default_factory=PeopleState)
+    downtimes: DowntimesState = field(default_factory=DowntimesState)
+    output: OutputState = field(default_factory=OutputState)

@@ -1,0 +1,270 @@
+"""OEE of a line or a machine over its three windows: the shift, the clock hour and the running job.
+
+Time is accumulated as it passes, by what is known then. What is known only later (a stop that turned out to be a
+downtime, a restart that held, a stop a user confirmed as planned) moves time between classes, also in a window that
+has closed meanwhile: that one is told again as history. Source: DOMAIN, «OEE».
+"""
+
+from msgspec import Struct, field
+
+from bridge.core.emitter import Emitter
+from bridge.core.events import EventType, Millis, Priority, Standing
+from bridge.core.line.oee_window import Ratios, TimeClass, Window, WindowKind, flags, oee_data, ratios
+from bridge.core.line.stops import Change, Phase, Signal, StopChange, Stops, StopState
+from bridge.core.reports import Moment
+from bridge.core.shifts import ShiftPlan, ShiftWindow
+
+PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
+RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
+
+
+class Stretch(Struct):
+    """[start, end) of one class, while one job ran or none."""
+
+    start: Millis
+    end: Millis
+    time_class: TimeClass
+    job_id: str | None
+
+
+class Told(Struct):
+    """What was last told of a window, to see whether it has moved."""
+
+    start: Millis
+    oee: float | None
+    availability: float | None
+    performance: float | None
+    quality: float | None
+    flags: list[str]
+
+
+class OeeState(Struct):
+    stops: StopState = field(default_factory=StopState)
+    at: Millis = 0  # time is accumulated up to here
+    shift_id: str | None = None
+    checked_at: Millis = 0
+    ideal_cycle: float | None = None
+    windows: dict[WindowKind, Window] = field(default_factory=dict)
+    closed: dict[WindowKind, Window] = field(default_factory=dict)  # the latest closed shift and hour
+    jobs: dict[str, Window] = field(default_factory=dict)  # by job id, oldest first
+    recent: list[Stretch] = field(default_factory=list)
+    told: dict[WindowKind, Told] = field(default_factory=dict)
+
+
+class OeeWatch:
+    """Accumulates one scope and emits its oee_updates; `equipment` None is the line."""
+
+    def __init__(
+        self,
+        state: OeeState,
+        *,
+        equipment: str | None,
+        stops: tuple[int, int],
+        period_ms: int,
+        step: float,
+        plan: ShiftPlan,
+        emitter: Emitter,
+    ) -> None:
+        self.state = state
+        self.stops = Stops(state.stops, *stops)
+        self._equipment = equipment
+        self._period_ms = period_ms
+        self._step = step
+        self._plan = plan
+        self._emitter = emitter
+
+    def open(self, shift: ShiftWindow, *, at: Millis) -> None:
+        """Begin to watch; what passed of the windows before is unknown."""
+        state = self.state
+        state.at = state.checked_at = at
+        state.shift_id = shift.shift_id
+        start, end = self._plan.hour_at(at)
+        state.windows["shift"] = Window(
+            kind="shift", start=shift.start, end=shift.end, shift_id=shift.shift_id, unknown_ms=at - shift.start
+        )
+        state.windows["hour"] = Window(
+            kind="hour", start=start, end=end, shift_id=shift.shift_id, unknown_ms=at - start
+        )
+
+    def feed(self, signal: Signal, *, moment: Moment) -> StopChange | None:
+        """Tell it whether the scope runs from now on; returns what that says about its stop."""
+        self._advance(moment.at)
+        change = self.stops.feed(signal, at=moment.at)
+        return self._learn(change, moment)
+
+    def count(self, total: int, good: int, *, assumed: bool, estimated: bool, at: Millis) -> None:
+        self._advance(at)
+        ideal = self.state.ideal_cycle
+        for window in self.state.windows.values():
+            window.total += total
+            window.good += good
+            window.ideal_seconds += 0.0 if ideal is None else ideal * total
+            window.unrated = window.unrated or (ideal is None and total != 0)
+            window.quality_assumed = window.quality_assumed or (assumed and total != 0)
+            window.estimated = window.estimated or estimated
+
+    def job(self, job_id: str | None, *, moment: Moment) -> None:
+        """Close the job's window when its job ends or pauses; a resumed job goes on with its own."""
+        state = self.state
+        current = state.windows.get("job")
+        if job_id == (None if current is None else current.job_id):
+            return
+        self._advance(moment.at)
+        if current is not None and current.job_id is not None:
+            del state.windows["job"]
+            current.end = moment.at
+            self._tell(current, moment, closed=True)
+            state.jobs[current.job_id] = current
+            while len(state.jobs) > PAST_JOBS:
+                del state.jobs[next(iter(state.jobs))]
+        if job_id is not None:
+            window = state.jobs.pop(job_id, None) or Window(kind="job", start=moment.at, end=None, job_id=job_id)
+            window.end = None
+            state.windows["job"] = window
+
+    def turn_shift(self, shift: ShiftWindow, *, moment: Moment) -> None:
+        """Close the shift's window at its end and open the next one."""
+        self._advance(moment.at)
+        self.state.shift_id = shift.shift_id
+        self._turn(Window(kind="shift", start=moment.at, end=shift.end, shift_id=shift.shift_id), moment)
+
+    def exclude(self, start: Millis, end: Millis, *, moment: Moment) -> None:
+        """Take a downtime, confirmed as planned by a named user, out of the planned busy time."""
+        self._advance(moment.at)
+        for window in self._touched(start):
+            moved = min(window.overlap(start, end), window.down_ms)
+            window.spend(TimeClass.DOWN, -moved)
+            window.spend(TimeClass.OFF, moved)
+        self._tell_again(moment, since=start)
+
+    def next_deadline(self) -> Millis:
+        due = self.state.checked_at // self._period_ms * self._period_ms + self._period_ms
+        hour = self.state.windows["hour"].end
+        return due if hour is None else min(due, hour)
+
+    def fire_stop(self, moment: Moment) -> StopChange | None:
+        """Judge the stop or restart whose deadline this is."""
+        if self.stops.next_deadline() != moment.at:
+            return None
+        self._advance(moment.at)
+        return self._learn(self.stops.fire(at=moment.at), moment)
+
+    def fire(self, moment: Moment) -> None:
+        """Close the hour that ends now; at a multiple of the period tell the windows that moved."""
+        at = moment.at
+        if self.next_deadline() > at:
+            return
+        self._advance(at)
+        hour = self.state.windows["hour"]
+        if hour.end is not None and hour.end <= at:
+            _, end = self._plan.hour_at(at)
+            self._turn(Window(kind="hour", start=hour.end, end=end, shift_id=self.state.shift_id), moment)
+        if at % self._period_ms == 0:
+            self.state.checked_at = at
+            for window in self.state.windows.values():
+                if self._moved(window):
+                    self._tell(window, moment, closed=False)
+
+    def _turn(self, following: Window, moment: Moment) -> None:
+        ended = self.state.windows[following.kind]
+        nothing = not (ended.busy_ms or ended.down_ms or ended.unknown_ms or ended.total)
+        if not (nothing and ended.shift_id is None):  # a gap between shifts in which nothing happened is no news
+            self._tell(ended, moment, closed=True)
+        self.state.closed[following.kind] = ended
+        self.state.windows[following.kind] = following
+
+    def _time_class(self) -> TimeClass:
+        stops = self.state.stops
+        match stops.signal:
+            case Signal.LOST:
+                return TimeClass.UNKNOWN
+            case Signal.OFF:
+                return TimeClass.OFF
+            case Signal.RUN | Signal.STOP:
+                return TimeClass.DOWN if stops.phase in (Phase.DOWN, Phase.RESTARTING) else TimeClass.BUSY
+
+    def _advance(self, at: Millis) -> None:
+        state = self.state
+        spent = at - state.at
+        if spent <= 0:
+            return
+        time_class = self._time_class()
+        for window in state.windows.values():
+            window.spend(time_class, spent)
+            window.unplanned_run = window.unplanned_run or (time_class is TimeClass.BUSY and state.shift_id is None)
+        mark = state.stops.mark
+        if mark is None:
+            state.recent.clear()
+        else:  # the stop's or restart's own time may yet change its class
+            job = state.windows.get("job")
+            state.recent = [each for each in state.recent if each.end > mark][-RECENT:]
+            state.recent.append(Stretch(max(state.at, mark), at, time_class, None if job is None else job.job_id))
+        state.at = at
+
+    def _learn(self, change: StopChange | None, moment: Moment) -> StopChange | None:
+        match change:
+            case StopChange(change=Change.CROSSED):
+                self._reclass(TimeClass.BUSY, TimeClass.DOWN, change, moment)
+            case StopChange(change=Change.ENDED) if change.end > change.start:
+                self._reclass(TimeClass.DOWN, TimeClass.BUSY, change, moment)
+            case _:
+                pass
+        return change
+
+    def _reclass(self, old: TimeClass, new: TimeClass, change: StopChange, moment: Moment) -> None:
+        for stretch in self.state.recent:
+            if stretch.time_class is old:
+                self._shift(old, new, stretch)
+        self.state.recent.clear()
+        self._tell_again(moment, since=change.start)
+
+    def _shift(self, old: TimeClass, new: TimeClass, stretch: Stretch) -> None:
+        for window in self._touched(stretch.start):
+            if window.kind == "job" and window.job_id != stretch.job_id:
+                continue
+            moved = window.overlap(stretch.start, stretch.end)
+            window.spend(old, -moved)
+            window.spend(new, moved)
+
+    def _touched(self, since: Millis) -> list[Window]:
+        state = self.state
+        known = (*state.windows.values(), *state.closed.values(), *state.jobs.values())
+        return [window for window in known if window.end is None or window.end > since]
+
+    def _tell_again(self, moment: Moment, *, since: Millis) -> None:
+        state = self.state
+        for window in (*state.closed.values(), *state.jobs.values()):
+            if window.end is not None and window.end > since:
+                self._tell(window, moment, closed=True, standing=Standing.HISTORY)
+        for window in state.windows.values():
+            self._tell(window, moment, closed=False)
+
+    def _moved(self, window: Window) -> bool:
+        found = ratios(window, rated=self.state.ideal_cycle is not None)
+        told = self.state.told.get(window.kind)
+        if told is None or told.start != window.start:
+            return True
+        before = Ratios(told.oee, told.availability, told.performance, told.quality, None)
+        return found.differ(before, step=self._step) or told.flags != list(flags(window, found))
+
+    def _tell(self, window: Window, moment: Moment, *, closed: bool, standing: Standing = Standing.CURRENT) -> None:
+        found = ratios(window, rated=self.state.ideal_cycle is not None)
+        if standing is Standing.CURRENT:
+            self.state.told[window.kind] = Told(
+                window.start,
+                found.oee,
+                found.availability,
+                found.performance,
+                found.quality,
+                list(flags(window, found)),
+            )
+        self._emitter.emit(
+            EventType.OEE_UPDATE,
+            oee_data(window, found, closed=closed),
+            moment=moment,
+            equipment=self._equipment,
+            subject=window.kind,
+            priority=Priority.LOW,
+            standing=standing,
+            estimated=window.estimated,
+        )

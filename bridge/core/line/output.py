@@ -1,0 +1,174 @@
+"""What a line and its machines put out: pieces, and OEE; and whose counters are the line's.
+
+Source: DOMAIN, «Counters» and «OEE».
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bridge.core import plant
+from bridge.core.emitter import Emitter
+from bridge.core.event_data import Status
+from bridge.core.events import LINE_LEVEL, Millis
+from bridge.core.line.equipment import Counted, CounterName
+from bridge.core.line.line_state import OutputState
+from bridge.core.line.oee import OeeState, OeeWatch
+from bridge.core.line.production import Order, PieceCount, ProductionState
+from bridge.core.line.stops import Signal, StopChange
+from bridge.core.reports import Moment
+from bridge.core.shifts import ShiftPlan, ShiftWindow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pieces:
+    """What one report adds, each number known or inferred; `assumed`: good because nothing says otherwise."""
+
+    total: int
+    good: int
+    reject: int
+    assumed: bool
+
+
+def signal_of(status: Status, *, scheduled: bool) -> Signal:
+    if status == "running":
+        return Signal.RUN
+    if not scheduled:
+        return Signal.OFF
+    return Signal.LOST if status == "offline" else Signal.STOP
+
+
+def infer(deltas: dict[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
+    """Complete what the counters say from those that are known to be there at all."""
+    there = frozenset(counters)
+    total, good, reject = (deltas.get(name, 0) * times for name in ("total", "good", "reject"))
+    if "total" not in there:
+        return Pieces(total=good + reject, good=good, reject=reject, assumed=False)
+    if "good" in there:
+        return Pieces(total=total, good=good, reject=reject if "reject" in there else total - good, assumed=False)
+    if "reject" in there:
+        return Pieces(total=total, good=total - reject, reject=reject, assumed=False)
+    return Pieces(total=total, good=total, reject=0, assumed=True)
+
+
+class Output:
+    """Piece counts and OEE of the line (scope `_`), of each counting machine, of each with an ideal cycle."""
+
+    def __init__(
+        self, state: OutputState, *, plant_file: plant.Plant, spec: plant.Line, plan: ShiftPlan, emitter: Emitter
+    ) -> None:
+        self._state = state
+        self._spec = spec
+        self._rules = plant_file.rules_of(spec)
+        self._plan = plan
+        self._emitter = emitter
+        self._sources = _sources(spec)
+        watched = [each.id for each in spec.equipment if each.ideal_cycle_seconds is not None and each.kind == "plc"]
+        self._oee = {scope: self._watch(scope) for scope in (LINE_LEVEL, *watched)}
+        counting = [each.id for each in spec.equipment]
+        self._counts = {scope: self._count(scope) for scope in (LINE_LEVEL, *counting)}
+
+    def open(self, shift: ShiftWindow, *, at: Millis) -> None:
+        """Begin to watch every scope that is not watched yet."""
+        for scope, watch in self._oee.items():
+            if not watch.state.windows:
+                equipment = self._spec.find(scope)
+                watch.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
+                watch.open(shift, at=at)
+
+    def rate(self, ideal_cycle: float | None) -> None:
+        """Set the line's ideal cycle, from here on."""
+        self._oee[LINE_LEVEL].state.ideal_cycle = ideal_cycle
+
+    def count(self, equipment: str, counted: Counted, *, at: Millis) -> Pieces | None:
+        """Add a machine's pieces to its own counts; returns what of them is the line's."""
+        own = infer(counted.deltas, counters=counted.counters)
+        self._add(equipment, own, estimated=counted.estimated, at=at)
+        ours = {name: delta for name, delta in counted.deltas.items() if equipment in self._sources[name]}
+        seen = self._state.counters_seen
+        pieces = infer(ours, counters=seen, times=self._spec.pieces_per_count)
+        seen += [name for name in sorted(counted.begun) if name not in seen and equipment in self._sources[name]]
+        if not ours:
+            return None
+        self._add(LINE_LEVEL, pieces, estimated=counted.estimated, at=at)
+        return pieces
+
+    def feed(self, scope: str, signal: Signal, *, moment: Moment) -> StopChange | None:
+        watch = self._oee.get(scope)
+        return None if watch is None else watch.feed(signal, moment=moment)
+
+    def leave_schedule(self, *, moment: Moment) -> StopChange | None:
+        """End every stop at the end of scheduled time; returns what that says of the line's."""
+        changes = {scope: watch.feed(Signal.OFF, moment=moment) for scope, watch in self._oee.items()}
+        return changes[LINE_LEVEL]
+
+    def job(self, order: Order | None, ended: Order | None, *, shift: ShiftWindow, moment: Moment) -> None:
+        """The running job as it now is, and the one that has just ended, whose last counts are told at once."""
+        if ended is not None:
+            self._counts[LINE_LEVEL].tell(moment, window=shift, order=ended)
+            self._counts[LINE_LEVEL].touch(moment.at)
+        for watch in self._oee.values():
+            watch.job(None if order is None else order.job_id, moment=moment)
+
+    def exclude(self, start: Millis, end: Millis, *, moment: Moment) -> None:
+        self._oee[LINE_LEVEL].exclude(start, end, moment=moment)
+
+    def turn_shift(self, before: ShiftWindow, after: ShiftWindow, order: Order | None, *, moment: Moment) -> None:
+        for scope, counts in self._counts.items():
+            counts.turn_shift(moment, window=before, order=order if scope == LINE_LEVEL else None)
+        for watch in self._oee.values():
+            watch.turn_shift(after, moment=moment)
+
+    def next_deadline(self) -> Millis:
+        deadlines = [watch.next_deadline() for watch in self._oee.values()]
+        deadlines += [at for watch in self._oee.values() if (at := watch.stops.next_deadline()) is not None]
+        deadlines += [at for counts in self._counts.values() if (at := counts.next_deadline()) is not None]
+        return min(deadlines)
+
+    def fire_stops(self, moment: Moment) -> StopChange | None:
+        """Judge every stop whose deadline this is; returns what became of the line's."""
+        changes = {scope: watch.fire_stop(moment) for scope, watch in self._oee.items()}
+        return changes[LINE_LEVEL]
+
+    def fire(self, moment: Moment, *, shift: ShiftWindow, order: Order | None) -> None:
+        for scope, counts in self._counts.items():
+            counts.fire(moment, window=shift, order=order if scope == LINE_LEVEL else None)
+        for watch in self._oee.values():
+            watch.fire(moment)
+
+    def _add(self, scope: str, pieces: Pieces, *, estimated: bool, at: Millis) -> None:
+        if not (pieces.total or pieces.good or pieces.reject):
+            return
+        self._counts[scope].count(pieces.total, pieces.good, pieces.reject, estimated=estimated, at=at)
+        watch = self._oee.get(scope)
+        if watch is not None:
+            watch.count(pieces.total, pieces.good, assumed=pieces.assumed, estimated=estimated, at=at)
+
+    def _count(self, scope: str) -> PieceCount:
+        line = scope == LINE_LEVEL
+        return PieceCount(
+            self._state.counts.setdefault(scope, ProductionState()),
+            equipment=None if line else scope,
+            target_rate=self._spec.target_rate_per_minute if line else None,
+            period_ms=round(self._rules.production_period_seconds * 1000),
+            plan=self._plan,
+            emitter=self._emitter,
+        )
+
+    def _watch(self, scope: str) -> OeeWatch:
+        return OeeWatch(
+            self._state.oee.setdefault(scope, OeeState()),
+            equipment=None if scope == LINE_LEVEL else scope,
+            stops=(round(self._rules.micro_stop_seconds * 1000), round(self._rules.restart_seconds * 1000)),
+            period_ms=round(self._rules.oee_period_seconds * 1000),
+            step=self._rules.oee_step,
+            plan=self._plan,
+            emitter=self._emitter,
+        )
+
+
+def _sources(spec: plant.Line) -> dict[CounterName, tuple[str, ...]]:
+    """Whose counters are the line's; where the plant file does not say, the last machine's."""
+    if spec.total_from or spec.good_from or spec.reject_from:
+        return {"total": spec.total_from, "good": spec.good_from, "reject": spec.reject_from}
+    last = tuple(each.id for each in spec.equipment if each.kind == "plc")[-1:]
+    return {"total": last, "good": last, "reject": last}

@@ -1,0 +1,143 @@
+"""What people do on a line, put together: calls, jobs, changeovers, quality, and the product that links them."""
+
+from typing import assert_never
+
+from bridge.core import plant
+from bridge.core.emitter import Emitter
+from bridge.core.events import Millis, Place
+from bridge.core.line.andon import AndonCalls
+from bridge.core.line.changeover import Changeovers
+from bridge.core.line.downtime import CallForHelp
+from bridge.core.line.jobs import Jobs, RunningJob
+from bridge.core.line.line_state import PeopleState
+from bridge.core.line.production import Order
+from bridge.core.line.quality import QualityChecks
+from bridge.core.reports import (
+    APPLIED,
+    AndonReport,
+    ChangeoverReport,
+    Disposition,
+    InspectionReport,
+    JobReport,
+    MeasurementReport,
+    Moment,
+    QualityReport,
+)
+
+Deed = AndonReport | JobReport | ChangeoverReport | MeasurementReport | InspectionReport | QualityReport
+
+
+class People:
+    """Routes deeds to their part, and keeps the line's product: the running job's, else what machines report."""
+
+    def __init__(
+        self, state: PeopleState, *, place: Place, plant_file: plant.Plant, spec: plant.Line, emitter: Emitter
+    ) -> None:
+        self._state = state
+        self._andon = AndonCalls(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._quality = QualityChecks(state.quality, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._ended: Order | None = None
+
+    @property
+    def product(self) -> str | None:
+        return self._state.product
+
+    @property
+    def order(self) -> Order | None:
+        """The running job."""
+        return _order(self._jobs.running)
+
+    @property
+    def changing_over(self) -> bool:
+        return self._changeovers.running is not None
+
+    @property
+    def without_order(self) -> bool:
+        """No job runs, on a line that is known to work by jobs."""
+        return self._state.had_job and self._jobs.running is None
+
+    def apply(self, body: Deed, *, equipment: str | None, runs: bool, moment: Moment) -> Disposition:
+        match body:
+            case AndonReport():
+                return self._andon.apply(body, equipment=equipment, moment=moment)
+            case JobReport():
+                return self._apply_job(body, equipment=equipment, runs=runs, moment=moment)
+            case ChangeoverReport():
+                return self._changeovers.apply(body, equipment=equipment, moment=moment)
+            case MeasurementReport() | InspectionReport() | QualityReport():
+                return self._quality.apply(body, equipment=equipment, moment=moment)
+            case _:
+                assert_never(body)
+
+    def pieces(self, total: int, good: int, reject: int, *, moment: Moment) -> None:
+        """Pieces of the line: they end a changeover, and count for the running job."""
+        self._changeovers.count(good=good, reject=reject, moment=moment)
+        before = self._jobs.running
+        self._jobs.count(total, good, moment=moment)
+        self._note_end(before, good)
+
+    def hear_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
+        """Take note of what the machines say they make; while a job runs, the job says it."""
+        if product is None or product == self._state.reported_product:
+            return
+        self._state.reported_product = product
+        if self._jobs.running is None:
+            self._set_product(product, runs=runs, moment=moment)
+
+    def take_ended_order(self) -> Order | None:
+        """Return, once, the job that has just ended or paused, with its final count."""
+        ended, self._ended = self._ended, None
+        return ended
+
+    def call(self, help_: CallForHelp, *, moment: Moment) -> None:
+        self._andon.raise_automatic(
+            equipment=help_.equipment,
+            andon_type=help_.andon_type,
+            priority=help_.priority,
+            description=help_.description,
+            downtime_id=help_.downtime_id,
+            moment=moment,
+        )
+
+    def next_deadline(self) -> Millis | None:
+        return self._andon.next_deadline()
+
+    def fire(self, moment: Moment) -> None:
+        if self._andon.next_deadline() == moment.at:
+            self._andon.fire(moment)
+
+    def _apply_job(self, body: JobReport, *, equipment: str | None, runs: bool, moment: Moment) -> Disposition:
+        before = self._jobs.running
+        known = self._state.jobs.open.get(body.job_id)
+        changing = self._changeovers.running
+        disposition = self._jobs.apply(body, equipment=equipment, moment=moment)
+        if disposition != APPLIED:
+            return disposition
+        self._note_end(before, 0)
+        if body.action == "cancel" and known is not None and changing and changing.to_product == known.product:
+            self._changeovers.abandon(moment=moment)
+        running = self._jobs.running
+        if running is not None and body.action == "start":
+            self._state.had_job = True
+            self._set_product(running.product, runs=runs, moment=moment)
+        return disposition
+
+    def _note_end(self, before: RunningJob | None, added: int) -> None:
+        after = self._jobs.running
+        if before is not None and (after is None or after.job_id != before.job_id):
+            self._ended = Order(before.job_id, before.product, before.target_quantity, before.good + added)
+
+    def _set_product(self, product: str, *, runs: bool, moment: Moment) -> None:
+        before = self._state.product
+        if product == before:
+            return
+        self._state.product = product
+        self._quality.product_changed(moment=moment)
+        # Only a product change while stopped is a changeover; while it runs, what it is set up for is only noted.
+        self._changeovers.product_changed(from_product=None if runs else before, to_product=product, moment=moment)
+
+
+def _order(job: RunningJob | None) -> Order | None:
+    return None if job is None else Order(job.job_id, job.product, job.target_quantity, job.good)

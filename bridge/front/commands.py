@@ -1,0 +1,103 @@
+"""Users' commands: authorized, published under `command/`, and answered by what the pipeline committed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from bridge.core.access.viewer import Viewer
+from bridge.core.dashboard.actions import AcknowledgeEvent
+from bridge.core.dashboard.commands import CommandRequest, Directory, acknowledge_call, authorize, command_message
+from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
+from bridge.core.dashboard.server_frames import CommandResult
+from bridge.core.events import LINE_LEVEL, Place
+from bridge.core.messages import BrokerGone, Refused
+from bridge.core.records import CommandRecord, Committed
+from bridge.core.topics import TopicName
+from bridge.front.journal import FrontJournal
+
+Publish = Callable[[str, bytes], Awaitable[None]]
+"""Publish on a topic relative to the root; raises BrokerGone or Refused."""
+
+MAX_WAITING: Final = 1_000  # commands on their way from all dashboards: what a stopped pipeline lets pile up
+MAX_COMMAND_ID: Final = 64
+
+
+class _Called(Struct):
+    call_id: str | None = None
+
+
+class _CallEvent(Struct):
+    data: _Called
+
+
+class CommandDesk:
+    """Sends commands on their way and hands their results back; the journal knows each (user, id) for 24 h."""
+
+    def __init__(
+        self, *, journal: FrontJournal, directory: Directory, publish: Publish, timeout_seconds: float
+    ) -> None:
+        self._journal = journal
+        self._directory = directory
+        self._publish = publish
+        self._timeout = timeout_seconds
+        self._waiting: dict[tuple[str, str], list[asyncio.Future[CommandRecord]]] = {}
+        self._count = 0
+
+    def settle(self, record: CommandRecord) -> None:
+        """Hand a committed result to everybody who waits for it."""
+        for waiter in self._waiting.get((record.user, record.command_id), ()):
+            if not waiter.done():
+                waiter.set_result(record)
+
+    async def run(self, request: CommandRequest, viewer: Viewer) -> CommandResult:
+        """The committed result, or `unknown` after the timeout; raises InvalidFrame when it can't be sent."""
+        place = authorize(request, viewer, self._directory)
+        if self._count >= MAX_WAITING:
+            raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are on their way", id=request.id)
+        message = command_message(request, place, viewer)
+        key = (viewer.user_id, request.id)
+        # Waiting begins before the journal is asked, so that no result falls in between.
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(waiter)
+        self._count += 1
+        try:
+            async with asyncio.timeout(self._timeout):
+                record = await self._journal.command(*key)
+                if record is None:
+                    await self._publish(message.topic, message.payload)
+                    record = await waiter
+        except TimeoutError:
+            return CommandResult(id=request.id, outcome="unknown", event_ids=[], reason="no answer in time")
+        except (BrokerGone, Refused):
+            raise InvalidFrame(ErrorCode.UNAVAILABLE, "the command could not be sent", id=request.id) from None
+        finally:
+            self._forget(key, waiter)
+        return CommandResult(
+            id=request.id, outcome=record.outcome, event_ids=list(record.event_ids), reason=record.reason
+        )
+
+    async def acknowledge(self, action: AcknowledgeEvent, viewer: Viewer) -> CommandResult:
+        """Command andon.acknowledge for the call of an event; unreadable and unknown events answer the same."""
+        event = await self._journal.find(action.event_id)
+        if event is None or not viewer.may_read(TopicName.parse(event.topic)):
+            raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or not yours to see", id=action.id)
+        call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
+        if call_id is None:
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event is of no call", id=action.id)
+        named = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # epoch and offset stand at the end of an event's id
+        return await self.run(acknowledge_call(id=named, call_id=call_id, place=_place(event)), viewer)
+
+    def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:
+        self._count -= 1
+        waiters = self._waiting[key]
+        waiters.remove(waiter)
+        if not waiters:
+            del self._waiting[key]
+
+
+def _place(event: Committed) -> Place:
+    site, area, line, equipment, _, _ = event.state_key
+    return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)

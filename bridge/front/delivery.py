@@ -1,0 +1,297 @@
+"""One dashboard's delivery: outbox, snapshots and replays onto one socket, in the order that PROTOCOL promises.
+
+Everything is written by one task, so a snapshot is never overtaken. The committed batch comes in by `offer`, which
+never waits: what one socket can't take, no other dashboard feels.
+"""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bridge.core.access.subscriptions import Admitted
+from bridge.core.dashboard.actions import Greet, ResumeFrom, SendSnapshot, SetBatch
+from bridge.core.dashboard.following import Assignments, Following, Interest, Replay, wanted
+from bridge.core.dashboard.frames import CloseCode
+from bridge.core.dashboard.outbox import Outbox
+from bridge.core.dashboard.position_pace import PositionPace
+from bridge.core.dashboard.server_frames import (
+    Close,
+    Recovery,
+    Resumed,
+    ServerFrame,
+    SnapshotBegin,
+    SnapshotEnd,
+    confirmation,
+    stream_at,
+)
+from bridge.core.events import Millis
+from bridge.core.records import Committed, Position
+from bridge.core.topics import TopicName
+from bridge.front.journal import FrontJournal
+from bridge.front.writer import CHUNK_BYTES, CHUNK_EVENTS, Ended, FrameWriter
+
+NOT_YET: Final = sys.maxsize  # after this offset: what a subscription wants before its snapshot or replay begins
+READ_EVENTS: Final = 500  # of one read from the journal
+MAX_ANSWERS: Final = 256  # waiting for a client that asks and does not read
+
+Item = bytes | SetBatch | Greet | SendSnapshot | ResumeFrom | Close
+
+
+class Delivery:
+    def __init__(
+        self, *, writer: FrameWriter, journal: FrontJournal, outbox: Outbox, link: Callable[[], ServerFrame]
+    ) -> None:
+        self.outbox = outbox
+        self.followings: dict[str, Following] = {}
+        self.assignments: list[Assignments] = []
+        self.link_due = True
+        self.room = asyncio.Event()  # to ask on: cleared while too many answers wait
+        self.room.set()
+        self._writer = writer
+        self._journal = journal
+        self._link = link
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Item] = deque()
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._batch_ms = 0
+        self._greeted = False
+        self._cursor: int | None = None  # read the journal after this offset; None: fed by offers
+        self._read_to = 0  # offered events up to here were read from the journal
+        self._replay: Replay | None = None
+        self._pace = PositionPace()
+
+    @property
+    def catching_up(self) -> bool:
+        return self._cursor is not None
+
+    def offer(self, event: Committed) -> None:
+        """Take an event that is wanted here; over the bound all is left to the journal."""
+        if self._cursor is not None or event.offset <= self._read_to:
+            return
+        self.outbox.offer(event)
+        if self.outbox.over:
+            self._cursor = self.outbox.pull()
+            self.wake()
+        elif event.lossless or not self._batch_ms:
+            self.wake()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(self._batch_ms / 1_000, self.wake)
+
+    def put(self, item: Item) -> None:
+        """Have an answer, or a piece of work, done in its turn."""
+        self._queue.append(item)
+        if len(self._queue) >= MAX_ANSWERS:
+            self.room.clear()
+        self.wake()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def follow(self, admitted: Admitted, *, awaits: bool) -> Following:
+        """Follow from now on, or where it `awaits` a snapshot or a replay, from there on."""
+        after = NOT_YET if awaits else self._here()
+        following = Following(admitted.selection.id, admitted, after)
+        self.followings[following.id] = following
+        return following
+
+    def revoke(self) -> None:
+        """Drop what waits and is not wanted any more, or not granted any more."""
+        self.outbox.revoke(self._wanted)
+
+    def pulse(self, now: Millis) -> None:
+        if self._greeted and self._position_due(now):
+            self.wake()
+
+    def close(self) -> None:
+        self.outbox.abandon()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def run(self) -> None:
+        """Write until the connection ends; raises Ended or Disconnected."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._work()
+            if self._greeted:
+                await self._deliver()
+
+    async def _work(self) -> None:
+        while self._queue:
+            await self._answer()
+            if not self._queue:
+                return
+            match self._queue.popleft():
+                case SetBatch(batch, batch_ms):
+                    self._writer.batch, self._batch_ms = batch, batch_ms if batch else 0
+                case Greet():
+                    self._greeted = True
+                case SendSnapshot(name):
+                    await self._send_snapshot(name)
+                case ResumeFrom() as resume:
+                    await self._resume(resume)
+                case Close() as close:
+                    raise Ended(close)
+                case bytes() as answer:
+                    await self._writer.write([answer])
+
+    async def _answer(self) -> None:
+        """Write the answers at the head of the queue, up to the next piece of work."""
+        frames: list[bytes] = []
+        while self._queue and isinstance(self._queue[0], bytes) and len(frames) < CHUNK_EVENTS:
+            head = self._queue.popleft()
+            assert isinstance(head, bytes)
+            frames.append(head)
+        await self._writer.write(frames)
+        if len(self._queue) < MAX_ANSWERS:
+            self.room.set()
+
+    async def _deliver(self) -> None:
+        if self.link_due:
+            self.link_due = False
+            await self._writer.write_frames(self._link())
+        if self._cursor is not None:
+            await self._catch_up()
+        await self._drain()
+        await self._tell_position()
+
+    async def _drain(self, *, up_to: int | None = None, lossless_only: bool = False, whole: bool = False) -> None:
+        """Write what waits; unless `whole`, a piece of work in the queue goes before the next chunk."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while whole or not self._queue:
+            events = self.outbox.take(
+                max_events=self._writer.events, max_bytes=CHUNK_BYTES, up_to=up_to, lossless_only=lossless_only
+            )
+            if not events:
+                return
+            await self._writer.write([event.body for event in events])
+            self.outbox.sent()
+            self._pace.owed = True
+            if self._queue:
+                await self._answer()
+
+    async def _catch_up(self) -> None:
+        """Read on from the journal until nothing is unread, at the pace of the socket; from then on offers do.
+
+        Lossless events go out as they are read, the latest of each other state key at the end of a round.
+        """
+        while self._cursor is not None:
+            target = self._here()
+            while self._cursor < target:
+                events = await self._journal.events_after(self._cursor, limit=READ_EVENTS)
+                if not events or events[0].offset != self._cursor + 1:
+                    # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
+                    raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
+                for event in events:
+                    if self._due(event):
+                        self.outbox.offer(event)
+                self._cursor = events[-1].offset
+                await self._drain(lossless_only=not self.outbox.over, whole=True)
+                await self._tell_position()
+            await self._drain(whole=True)
+            self._replay = None
+            if self._cursor >= self._here():
+                self._read_to, self._cursor = self._cursor, None
+            elif self._queue:
+                self.wake()
+                return
+
+    def _due(self, event: Committed) -> bool:
+        name = TopicName.parse(event.topic)
+        if self._replay is not None and event.offset <= self._replay.until:
+            return self._replay.wants(event, name)
+        return wanted(self._interests(), event, name)
+
+    def _wanted(self, event: Committed) -> bool:
+        return wanted(self._interests(), event, TopicName.parse(event.topic))
+
+    def _interests(self) -> list[Interest]:
+        return [*self.followings.values(), *self.assignments]
+
+    async def _send_snapshot(self, name: str) -> None:
+        """Write the subscription's current events; what is committed after their position follows, once."""
+        following = self.followings.get(name)
+        if following is None:
+            return
+        begun = self._here()
+        first = following.after == NOT_YET
+        if first:
+            following.after = begun
+        current = await self._journal.current(at_least=begun)
+        if self.followings.get(name) is not following:
+            return
+        at = current.position.offset
+        if first:
+            following.after = at
+            # The snapshot stands for what was offered to this subscription alone while it was read.
+            self.outbox.revoke(lambda event: not begun < event.offset <= at or self._wanted(event))
+        await self._drain(up_to=at, whole=True)
+        await self._writer.write_frames(SnapshotBegin(id=name, positions=stream_at(current.position)))
+        # Asked for one by one: grants and subscriptions may change while the snapshot is on its way.
+        bodies = (event.body for event, topic in current.events if following.admits(event, topic))
+        count = await self._writer.write_each(bodies)
+        await self._writer.write_frames(SnapshotEnd(id=name, count=count))
+
+    async def _resume(self, resume: ResumeFrom) -> None:
+        """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""
+        oldest = await self._journal.oldest_offset()
+        here = self._journal.position
+        since = resume.since.get(here.stream)
+        recovered = since is not None and since.epoch == here.epoch and oldest - 1 <= since.offset <= here.offset
+        answer = Resumed(
+            subscriptions=[confirmation(each) for each in resume.admitted],
+            streams={name: Recovery(recovered=False) for name in resume.since} | {here.stream: Recovery(recovered)},
+        )
+        await self._writer.write_frames(answer)
+        names = [each.selection.id for each in resume.admitted]
+        if since is None or not recovered:
+            for name in names:
+                await self._send_snapshot(name)
+            return
+        self._rewind(since.offset, [self.followings[name] for name in names if name in self.followings])
+        await self._catch_up()
+
+    def _rewind(self, since: int, resumed: Sequence[Following]) -> None:
+        done = self._reached()
+        self.outbox.pull()
+        fresh: list[Interest] = list(resumed)
+        settled = [each for each in self._interests() if each not in fresh]
+        for each in resumed:
+            each.after = since
+        if self.assignments and since < self.assignments[0].after:
+            missed = Assignments(self.assignments[0].viewer, since)
+            self.assignments[1:] = [missed]
+            fresh.append(missed)
+        if since < done:
+            self._replay = Replay(until=done, fresh=tuple(fresh), settled=tuple(settled))
+        self._cursor = min(since, done)
+
+    def _here(self) -> int:
+        """The last offset that was offered, or read from the journal ahead of its offer."""
+        return max(self._journal.position.offset, self._read_to)
+
+    def _reached(self) -> int:
+        """The offset up to which all that is wanted was sent or conflated."""
+        first = self.outbox.first()
+        here = self._here() if self._cursor is None else self._cursor
+        return here if first is None else min(here, first - 1)
+
+    def _position_due(self, now: Millis) -> bool:
+        """Not while a snapshot or a replay is to come: resuming from that position would pass over what it holds."""
+        if not self.followings or any(each.after == NOT_YET for each in self.followings.values()):
+            return False
+        return self._pace.due(now)
+
+    async def _tell_position(self) -> None:
+        now = int(self._loop.time() * 1_000)
+        if not self._position_due(now):
+            return
+        here = self._journal.position
+        # What was read ahead of its offer is not yet to be resumed from: this front would not know of it.
+        reached = Position(here.stream, here.epoch, min(here.offset, self._reached()))
+        await self._writer.write_frames(*self._pace.tell(reached, self.outbox.ledger.conflated, now=now))

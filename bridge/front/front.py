@@ -1,0 +1,220 @@
+"""Committed events to the dashboards that may see them: snapshot, resume, freshness, commands.
+
+`offer` is called with every committed batch and never waits; each connection has two tasks of its own, owned by its
+`serve`; `run` is the one clock hand for all. The front holds no state worth keeping: the journal is the truth.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+
+from bridge.core.access.policy import Policy
+from bridge.core.access.subscriptions import admit_subscription
+from bridge.core.access.viewer import Viewer
+from bridge.core.dashboard.commands import Directory, parse_command
+from bridge.core.dashboard.frames import Body, CloseCode, InvalidFrame
+from bridge.core.dashboard.outbox import Ledger
+from bridge.core.dashboard.server_frames import Close, explained
+from bridge.core.dashboard.session import select
+from bridge.core.events import Millis
+from bridge.core.records import Applied, Journal
+from bridge.front.commands import CommandDesk, Publish
+from bridge.front.connection import Connection, Socket
+from bridge.front.history import Page, State, current_state, history
+from bridge.front.journal import FrontJournal
+from bridge.front.routes import Routes
+from bridge.front.shared import Clock, LinkState, Shared, Verify
+from bridge.front.writer import Disconnected
+from bridge.settings import WebSettings
+
+__all__ = ["Disconnected", "Front", "InvalidFrame", "Page", "Socket", "State"]
+
+PULSE_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
+LEAVE_SECONDS: Final = 5.0  # what a shutdown waits for connections that don't hear it
+
+log = structlog.get_logger()
+
+
+class Front:
+    """The dashboards of one journal's stream. All methods are called on the event loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        settings: WebSettings,
+        journal: Journal,
+        verify: Verify,
+        policy: Policy,
+        trust_grants: bool,
+        clock: Clock,
+        publish: Publish,
+        directory: Directory,
+        simulated: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._connections: dict[Connection, None] = {}
+        self._former = Ledger()  # the books of the connections that are over
+        self._closing = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._linked = False
+        reader = FrontJournal(journal)
+        desk = CommandDesk(
+            journal=reader, directory=directory, publish=publish, timeout_seconds=settings.command_timeout_seconds
+        )
+        self._shared = Shared(
+            settings=settings,
+            journal=reader,
+            routes=Routes(),
+            desk=desk,
+            clock=clock,
+            verify=verify,
+            policy=policy,
+            trust_grants=trust_grants,
+            simulated=simulated,
+            viewers=self._viewers,
+        )
+
+    # Fed by the composition root.
+
+    def offer(self, entries: Sequence[Applied]) -> None:
+        """Hand over what was committed, in order: each event once to every dashboard that wants and may have it."""
+        shared = self._shared
+        for entry in entries:
+            for event in entry.events:
+                shared.journal.advance(event.offset)
+                for recipient in shared.routes.recipients(event):
+                    recipient.offer(event)
+            if entry.command is not None:
+                shared.desk.settle(entry.command)
+
+    def set_link(self, *, broker_connected: bool, stream_live: bool, last_seen: Millis | None) -> None:
+        """Tell the dashboards whether what they see is live, when that changes; `last_seen` alone is no change."""
+        shared = self._shared
+        former, shared.link_state = shared.link_state, LinkState(broker_connected, stream_live, last_seen)
+        first, self._linked = not self._linked, True
+        if first or (former.broker, former.live) != (broker_connected, stream_live):
+            for connection in self._connections:
+                connection.delivery.link_due = True
+                connection.delivery.wake()
+
+    async def run(self) -> None:
+        """Keep the connections' time, until cancelled."""
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            for connection in list(self._connections):
+                connection.pulse()
+
+    async def shutdown(self, *, spread_seconds: float = 10.0) -> None:
+        """Close every connection with 1012, and spread their return over `spread_seconds`."""
+        self._closing = True
+        connections = list(self._connections)
+        for number, connection in enumerate(connections, start=1):
+            connection.end(self._shared.restarting(spread_seconds * number / len(connections)))
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._empty.wait()
+        except TimeoutError:
+            log.warning("front_connections_left", count=len(self._connections))
+
+    # A connection.
+
+    async def serve(self, socket: Socket, *, offered_token: str | None, peer: str) -> None:
+        """Run one accepted WebSocket to its end; `offered_token` came with the handshake, `peer` is for the log."""
+        if self._closing:
+            close = self._shared.restarting(1.0)
+            await socket.close(close.code, close.reason)
+            return
+        if len(self._connections) >= self._settings.max_connections:
+            await socket.close(CloseCode.TOO_MANY, "too many connections")
+            return
+        connection = Connection(socket, self._shared, peer=peer)
+        self._connections[connection] = None
+        self._empty.clear()
+        try:
+            await connection.run(offered_token)
+        finally:
+            del self._connections[connection]
+            if not self._connections:
+                self._empty.set()
+            self._former.add(connection.delivery.outbox.ledger)
+
+    def end_access(self, user_id: str) -> int:
+        """Close every connection of a user whose access was revoked, with 4403; returns how many."""
+        ended = [each for each in self._connections if each.viewer is not None and each.viewer.user_id == user_id]
+        for connection in ended:
+            connection.end(Close(CloseCode.REVOKED, "access revoked"))
+        return len(ended)
+
+    # The same over HTTP.
+
+    def authenticate(self, token: str) -> Viewer:
+        """Who the bearer is; raises TokenError or AdmissionError."""
+        return self._shared.admit(token)
+
+    async def snapshot_for(self, viewer: Viewer, filter_text: str | None) -> State:
+        """What is current under a filter, as far as granted; raises InvalidFrame."""
+        return await current_state(self._shared.journal, viewer, filter_text)
+
+    async def history(
+        self,
+        viewer: Viewer,
+        filter_text: str | None,
+        *,
+        since: Millis | None = None,
+        until: Millis | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Events with `since` <= timestamp < `until`, oldest first, as far as granted; raises InvalidFrame."""
+        return await history(
+            self._shared.journal, viewer, filter_text, since=since, until=until, cursor=cursor, limit=limit
+        )
+
+    def explain_for(self, viewer: Viewer, body: Body) -> dict[str, Any]:
+        """The decision on a subscribe body, without subscribing; raises InvalidFrame."""
+        selection = select(body)
+        return explained(selection.id, admit_subscription(selection, viewer)).as_data()
+
+    async def command_for(self, viewer: Viewer, body: Body) -> dict[str, Any]:
+        """What became of a command, in the fields of `command_result`; raises InvalidFrame."""
+        return (await self._shared.desk.run(parse_command(body), viewer)).as_data()
+
+    # How it is.
+
+    def statistics(self) -> dict[str, Any]:
+        """Connections, subscriptions by type, and the books of all outboxes, which add up."""
+        ledger, types = Ledger(), Counter[str]()
+        ledger.add(self._former)
+        for connection in self._connections:
+            ledger.add(connection.delivery.outbox.ledger)
+            types.update(each.subscription_type or "filter" for each in connection.dashboard.subscriptions)
+        authenticated = sum(connection.viewer is not None for connection in self._connections)
+        return {
+            "connections": len(self._connections),
+            "authenticated": authenticated,
+            "users": len(self._viewers()),
+            "subscriptions": dict(sorted(types.items())),
+            "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
+            "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
+            "catching_up": sum(each.delivery.catching_up for each in self._connections),
+            "ledger": ledger.as_data(),
+            "balanced": ledger.balanced(),
+        }
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether a dashboard that connects now sees a live floor, and if not, why not."""
+        state = self._shared.link_state
+        if self._closing:
+            return False, "closing"
+        if not state.broker:
+            return False, "no connection to the broker"
+        if not state.live:
+            return False, "the pipeline is silent"
+        return True, "ready"
+
+    def _viewers(self) -> Mapping[str, int]:
+        return Counter(each.viewer.user_id for each in self._connections if each.viewer is not None)

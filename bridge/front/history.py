@@ -1,0 +1,115 @@
+"""The journal over HTTP: history in pages, and the current state; with the very authorization of a subscription."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from bridge.core.access.subscriptions import Admitted
+from bridge.core.access.viewer import Viewer
+from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
+from bridge.core.dashboard.session import admit
+from bridge.core.events import Millis
+from bridge.core.records import Committed, Position
+from bridge.core.topics import TopicName
+from bridge.front.journal import FrontJournal
+
+MAX_PAGE: Final = 1_000  # events in one answer
+SCAN_EVENTS: Final = 20_000  # looked at for one answer: a filter that matches little must not read the whole journal
+READ_EVENTS: Final = 1_000
+MAX_CURSOR: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events in order, and where the next page begins; `cursor` None: there is no more for now."""
+
+    events: tuple[Committed, ...]
+    cursor: str | None
+    effective: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        tail = {"effective": self.effective, "cursor": self.cursor}
+        return _join(self.events, tail)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is current at a position."""
+
+    events: tuple[Committed, ...]
+    position: Position
+    effective: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        at = {self.position.stream: {"epoch": self.position.epoch, "offset": self.position.offset}}
+        return _join(self.events, {"effective": self.effective, "positions": at})
+
+
+async def current_state(journal: FrontJournal, viewer: Viewer, filter_text: str | None) -> State:
+    """The current events of a filter; raises InvalidFrame."""
+    admitted = _admit(viewer, filter_text)
+    current = await journal.current(at_least=journal.position.offset)
+    events = (event for event, name in current.events if admitted.wants(name, audience=event.audience))
+    return State(tuple(events), current.position, _texts(admitted))
+
+
+async def history(
+    journal: FrontJournal,
+    viewer: Viewer,
+    filter_text: str | None,
+    *,
+    since: Millis | None,
+    until: Millis | None,
+    cursor: str | None,
+    limit: int,
+) -> Page:
+    """Events of a filter with `since` <= timestamp < `until`, oldest first; raises InvalidFrame.
+
+    A page may be empty and still have a cursor: so much was looked at in vain.
+    """
+    admitted = _admit(viewer, filter_text)
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"limit lies between 1 and {MAX_PAGE}")
+    epoch = journal.position.epoch
+    after = 0 if cursor is None else _after(cursor, epoch)
+    found: list[Committed] = []
+    looked = 0
+    while looked < SCAN_EVENTS:
+        events = await journal.events_after(after, limit=READ_EVENTS)
+        for event in events:
+            after = event.offset
+            if _within(event, since, until) and admitted.wants(TopicName.parse(event.topic), audience=event.audience):
+                found.append(event)
+                if len(found) == limit:
+                    return Page(tuple(found), f"{epoch}:{after}", _texts(admitted))
+        looked += len(events)
+        if len(events) < READ_EVENTS:
+            return Page(tuple(found), None, _texts(admitted))
+    return Page(tuple(found), f"{epoch}:{after}", _texts(admitted))
+
+
+def _within(event: Committed, since: Millis | None, until: Millis | None) -> bool:
+    return (since is None or event.timestamp >= since) and (until is None or event.timestamp < until)
+
+
+def _after(cursor: str, epoch: str) -> int:
+    given, _, digits = cursor[:MAX_CURSOR].rpartition(":")
+    if given != epoch or not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the cursor is not of this journal: begin anew")
+    return int(digits)
+
+
+def _admit(viewer: Viewer, filter_text: str | None) -> Admitted:
+    return admit({"mqtt_filter": filter_text or "#"}, viewer)
+
+
+def _texts(admitted: Admitted) -> tuple[str, ...]:
+    return tuple(str(each) for each in admitted.effective)
+
+
+def _join(events: Iterable[Committed], tail: dict[str, Any]) -> bytes:
+    """The bodies as journalled, joined: encoded once for everybody."""
+    bodies = b",".join(event.body for event in events)
+    return b'{"events":[' + bodies + b"]," + msgspec.json.encode(tail)[1:]

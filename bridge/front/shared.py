@@ -1,0 +1,105 @@
+"""What all connections of a front share: settings, journal, routes, commands, the link, and who is connected."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from bridge.core.access.claims import Claims
+from bridge.core.access.policy import Policy
+from bridge.core.access.viewer import Viewer, admit
+from bridge.core.dashboard.dashboard import Facts, Limits
+from bridge.core.dashboard.frames import CloseCode, NotJson
+from bridge.core.dashboard.server_frames import Close, Link, StreamLink, stream_at
+from bridge.core.events import Millis, maybe_rfc3339
+from bridge.core.strict_json import NotStrictJson, parse
+from bridge.front.commands import CommandDesk
+from bridge.front.journal import FrontJournal
+from bridge.front.routes import Routes
+from bridge.settings import WebSettings
+
+EVENT_BYTES = 2_048  # a large event; bounds an outbox in bytes where it is bounded in events
+
+
+class Clock(Protocol):
+    def now(self) -> Millis:
+        """Floor time."""
+
+    def real(self) -> Millis:
+        """The wall's time, for tokens."""
+
+
+class Verify(Protocol):
+    def __call__(self, token: str, *, now: Millis) -> Claims:
+        """What a token says, if it may be believed at `now`; raises TokenError."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    broker: bool = False
+    live: bool = False
+    last_seen: Millis | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    settings: WebSettings
+    journal: FrontJournal
+    routes: Routes
+    desk: CommandDesk
+    clock: Clock
+    verify: Verify
+    policy: Policy
+    trust_grants: bool
+    simulated: bool
+    viewers: Callable[[], Mapping[str, int]]  # connections by user id
+    link_state: LinkState = field(default_factory=LinkState)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            max_frame_bytes=self.settings.max_frame_bytes,
+            frames_per_second=self.settings.max_frames_per_second,
+            max_subscriptions=self.settings.max_subscriptions,
+            auth_timeout_ms=int(self.settings.auth_timeout_seconds * 1_000),
+        )
+
+    @property
+    def outbox_events(self) -> int:
+        return self.settings.outbox_events
+
+    @property
+    def outbox_bytes(self) -> int:
+        return self.settings.outbox_events * EVENT_BYTES
+
+    @property
+    def stall_seconds(self) -> float:
+        return self.settings.stall_seconds
+
+    def parse_json(self, text: str) -> object:
+        """Strictly; raises NotJson. A frame may be as long as the settings say: that was checked before."""
+        try:
+            return parse(text.encode(errors="surrogatepass"), max_bytes=self.settings.max_frame_bytes)
+        except NotStrictJson as error:
+            raise NotJson(error.reason) from None
+
+    def admit(self, token: str) -> Viewer:
+        """Who the bearer is; raises TokenError or AdmissionError."""
+        return admit(self.verify(token, now=self.clock.real()), self.policy, trust_grants=self.trust_grants)
+
+    def has_room_for(self, viewer: Viewer) -> bool:
+        return self.viewers().get(viewer.user_id, 0) < self.settings.max_connections_per_user
+
+    def facts(self) -> Facts:
+        return Facts(server_time=self.clock.now(), streams=stream_at(self.journal.position), simulated=self.simulated)
+
+    def link(self) -> Link:
+        here, state = self.journal.position, self.link_state
+        seen = maybe_rfc3339(state.last_seen)
+        live = state.broker and state.live
+        return Link(broker=state.broker, streams={here.stream: StreamLink(live, seen, here.offset)})
+
+    def restarting(self, retry_after: float) -> Close:
+        """The reason fits a close frame: RFC 6455 5.5 leaves it 123 bytes."""
+        return Close(CloseCode.RESTARTING, msgspec.json.encode({"retry_after": round(retry_after, 1)}).decode())

@@ -1,0 +1,31 @@
+"""Viewers for tests of what an admitted user may do."""
+
+from typing import Any
+
+from bridge.core.access.claims import Claims
+from bridge.core.access.policy import Policy
+from bridge.core.access.viewer import Viewer, admit
+from bridge.core.events import Millis
+
+HOUR_MS = 3_600_000
+POLICY = Policy.parse(
+    """
+[roles.admin]
+unscoped = true
+read = ["#"]
+command = ["#"]
+
+[roles.operator]
+read = ["+/+/{line}/#"]
+command = ["+/+/{line}/#"]
+actions = ["andon.raise"]
+"""
+)
+
+
+def viewer(
+    *, user: str = "eva", role: str = "admin", name: str | None = None, expires_at: Millis = HOUR_MS, **claims: Any
+) -> Viewer:
+    statements = {"roles": [role], **({} if name is None else {"name": name}), **claims}
+    given = Claims(subject=user, issuer="floor", expires_at=expires_at, token_id="t", statements=statements)
+    return admit(given, POLICY, trust_grants=False)

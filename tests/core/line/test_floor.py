@@ -1,0 +1,82 @@
+"""The floor: routing by place, ticking in order, checkpoints of what changed."""
+
+import pytest
+
+from bridge.core import plant
+from bridge.core.events import Place
+from bridge.core.line.floor import Floor
+from bridge.core.reports import Report, StateReport, quarantined
+from tests.core.line.shopfloor import T0, line_spec, plant_file
+
+TWO = plant_file().model_copy(
+    update={
+        "areas": (plant.Area(id="pack", site="north"), plant.Area(id="bake", site="north")),
+        "lines": (line_spec(), line_spec(id="L2", area="bake")),
+    }
+)
+
+
+def report(place: Place, *, at: int = 0, state: str = "running") -> Report:
+    return Report(place=place, body=StateReport(state=state), received_at=T0 + at, cause="input:1")
+
+
+FIRST = Place("north", "pack", "L1", "bagger")
+SECOND = Place("north", "bake", "L2", "bagger")
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        (Place("south", "pack", "L1", "bagger"), "unknown_place"),
+        (Place("north", "bake", "L1", "bagger"), "unknown_place"),
+        (Place("north", "pack", "L3", "bagger"), "unknown_place"),
+        (Place("north", "pack", "L1", "robot"), "unknown_equipment"),
+        (Place("north", "pack", "L1", None), "needs_equipment"),
+    ],
+)
+def test_a_report_from_nowhere_is_quarantined(place: Place, reason: str) -> None:
+    outcome = Floor(TWO).apply(report(place), T0)
+    assert outcome.disposition == quarantined(reason)
+    assert outcome.events == ()
+
+
+def test_lines_tick_in_the_order_of_their_deadlines_then_of_the_plant_file() -> None:
+    floor = Floor(TWO)
+    assert floor.next_deadline() is None
+    floor.apply(report(SECOND), T0)
+    floor.apply(report(FIRST, at=5), T0 + 5)
+    assert floor.next_deadline() == T0 + 10_000
+    assert [line_id for line_id, _ in floor.tick(T0 + 10_000)] == ["L1", "L2"]
+    floor.apply(report(SECOND, at=10_500, state="stopped"), T0 + 10_500)
+    assert floor.tick(T0 + 10_500) == []
+    line = floor.line("L2")
+    assert line is not None
+    assert line.next_deadline() == T0 + 20_000
+
+
+def test_an_earlier_deadline_ticks_first() -> None:
+    floor = Floor(TWO)
+    floor.apply(report(FIRST), T0)
+    floor.apply(report(SECOND, at=1, state="stopped"), T0 + 1)
+    floor.tick(T0 + 60_000)
+    assert floor.next_deadline() == T0 + 60_001
+    assert [line_id for line_id, _ in floor.tick(T0 + 70_000)] == ["L2", "L1"]
+
+
+def test_only_changed_lines_need_a_checkpoint_and_a_floor_restores_from_them() -> None:
+    floor = Floor(TWO)
+    assert floor.changed() == frozenset()
+    floor.apply(report(FIRST), T0)
+    assert floor.changed() == {"L1"}
+    held = {"L1": floor.checkpoint("L1")}
+    assert floor.changed() == frozenset()
+    floor.tick(T0 + 5_000)
+    assert floor.changed() == frozenset()  # nothing was due
+    twin = Floor.restore(TWO, {**held, "gone": b""})
+    assert twin.next_deadline() == floor.next_deadline()
+    assert twin.tick(T0 + 90_000) == floor.tick(T0 + 90_000)
+    assert floor.changed() == {"L1"}
+
+
+def test_an_unknown_line_is_none() -> None:
+    assert Floor(TWO).line("L9") is None

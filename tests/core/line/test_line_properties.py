@@ -1,0 +1,246 @@
+"""Whatever is reported, in whatever rhythm it is ticked: the same events, and a checkpoint that forgets nothing."""
+
+import random
+from collections.abc import Callable
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core.events import Event, Millis, Place, Standing, encode
+from bridge.core.line.floor import Floor
+from bridge.core.line.line import Line
+from bridge.core.reports import (
+    Actor,
+    AndonReport,
+    BirthReport,
+    Body,
+    ChangeoverReport,
+    CountsReport,
+    DeathReport,
+    DowntimeReport,
+    Effect,
+    InspectionReport,
+    JobReport,
+    MeasurementReport,
+    PackmlState,
+    QualityReport,
+    Report,
+    StateReport,
+)
+from tests.core.line.shopfloor import LEADER, T0, equipment, line_spec, plant_file
+
+WORDS = ("running", "running", "running", "stopped", "idle", "fault", "maintenance", "setup", "dancing")
+PRODUCTS = ("crisps", "nuts", "unheard-of")
+
+
+class Chaos:
+    """A seeded source of reports: plausible, contradictory, late and repeated ones."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.at = T0 + self.random.choice((0, 3 * 3_600_000, 11 * 3_600_000 + 3_500_000))
+        self.total = dict.fromkeys(("feeder", "bagger", "packer"), 0)
+        self.seq = 0
+        self.boot = 0
+
+    def reports(self, count: int) -> list[Report]:
+        return [self.report(number) for number in range(count)]
+
+    def report(self, number: int) -> Report:
+        rnd = self.random
+        self.at += rnd.choice((0, 1, 40, 900, 3_000, 9_000, 61_000, 61_000, 900_000))
+        who = rnd.choice(("feeder", "bagger", "bagger", "bagger", "packer", "desk", None, "stranger"))
+        body = self.kind()(who or "bagger")
+        actor: Actor | None = None
+        if isinstance(body, DowntimeReport | JobReport | QualityReport) and rnd.random() < 0.6:
+            actor = LEADER
+        return Report(
+            place=Place("north", "pack", "L1", who),
+            body=msgspec.structs.replace(body, **self.common()),
+            received_at=self.at,
+            cause=f"input:{number}",
+            retained=rnd.random() < 0.08,
+            actor=actor,
+        )
+
+    def common(self) -> dict[str, object]:
+        rnd = self.random
+        found: dict[str, object] = {}
+        if rnd.random() < 0.3:
+            if rnd.random() < 0.1:
+                self.boot += 1
+            self.seq += rnd.choice((1, 1, 1, 1, 3, 0, -2, 100))
+            found = {"boot_id": f"boot{self.boot}", "seq": max(self.seq, 0)}
+        if rnd.random() < 0.4:
+            found["ts"] = self.at + rnd.choice((0, -300, -40_000, 2_000, 4_900, 9_000))
+        if rnd.random() < 0.05:
+            found["source_quality"] = "bad"
+        return found
+
+    def kind(self) -> Callable[[str], Body]:
+        return self.random.choice((self.state, self.state, self.counts, self.counts, self.deed))
+
+    def state(self, who: str) -> Body:
+        rnd = self.random
+        del who
+        return StateReport(
+            state=rnd.choice(WORDS),
+            packml=PackmlState("tr88", rnd.randrange(19), rnd.randrange(5)) if rnd.random() < 0.2 else None,
+            speed=rnd.choice((None, 0.0, 1.0, 50.0, 99.5)),
+            planned_stop=rnd.random() < 0.1,
+            upstream_stop=rnd.random() < 0.2,
+            fault_bits=rnd.choice((None, None, "0", "21", "20000080", [0], [200])),
+            reason_code=rnd.choice((None, None, "MECH", "X")),
+            product=rnd.choice((None, *PRODUCTS)),
+        )
+
+    def counts(self, who: str) -> Body:
+        rnd = self.random
+        total = self.total.get(who, 0) + rnd.choice((0, 1, 7, 60, -3, 9_000))
+        self.total[who] = total = total if total > 0 and rnd.random() > 0.03 else 0
+        return CountsReport(total=total, good=rnd.choice((None, total - total // 50)))
+
+    def deed(self, who: str) -> Body:
+        rnd = self.random
+        del who
+        job, call, down = f"J{rnd.randrange(4)}", f"L1.call.{rnd.randrange(9)}", f"L1.down.{rnd.randrange(9)}"
+        deeds: tuple[Body, ...] = (
+            AndonReport(andon_type=rnd.choice(("safety", "material")), action="raise"),
+            AndonReport(andon_type="quality", input=rnd.random() < 0.5),
+            AndonReport(action=rnd.choice(("acknowledge", "resolve", "cancel", "escalate")), call_id=call),
+            JobReport(action="assign", job_id=job, product=rnd.choice(PRODUCTS), target_quantity=50),
+            JobReport(action=rnd.choice(("accept", "start", "start", "pause", "complete", "cancel")), job_id=job),
+            ChangeoverReport(action=rnd.choice(("start", "complete")), to_product=rnd.choice(PRODUCTS)),
+            DowntimeReport(action="classify", downtime_id=down, reason_code=rnd.choice(("MECH", "CLEAN", "?"))),
+            DowntimeReport(action="confirm", downtime_id=down),
+            MeasurementReport(parameter="weight", value=rnd.gauss(100, 5), unit="g"),
+            InspectionReport(inspected=10, defects=rnd.randrange(3)),
+            QualityReport(action="clear", alert_id=f"L1.alert.{rnd.randrange(3)}"),
+            BirthReport(),
+            DeathReport(),
+        )
+        return rnd.choice(deeds)
+
+
+LIMIT = {"parameter": "weight", "unit": "g", "lower": 95.0, "upper": 105.0, "hysteresis": 1.0}
+PLANTS = (
+    plant_file(line_spec(limits=[LIMIT])),
+    plant_file(
+        line_spec(constraint=None, equipment=equipment(heartbeat_seconds=600.0)),
+        report_minor_stops=True,
+        restart_seconds=0.0,
+        complete_at_target=True,
+    ),
+)
+
+
+def new_line(number: int) -> Line:
+    return Line(PLANTS[number], PLANTS[number].lines[0])
+
+
+def play(line: Line, reports: list[Report], ticks: list[float]) -> list[Event]:
+    """Apply the reports, ticking at the given shares of the time between them."""
+    events: list[Event] = []
+    before: Millis | None = None
+    for report in reports:
+        for share in sorted(ticks) if before is not None else ():
+            assert before is not None
+            events += line.tick(before + round((report.received_at - before) * share))
+        events += line.apply(report, report.received_at).events
+        before = report.received_at
+    return events
+
+
+@given(seed=st.integers(0, 2**32), which=st.integers(0, 1), ticks=st.lists(st.floats(0, 1), max_size=3))
+@settings(max_examples=25, deadline=None)
+def test_ticks_in_between_change_nothing(seed: int, which: int, ticks: list[float]) -> None:
+    reports = Chaos(seed).reports(50)
+    plain, ticked = play(new_line(which), reports, []), play(new_line(which), reports, ticks)
+    assert ticked == plain
+
+
+@given(seed=st.integers(0, 2**32), which=st.integers(0, 1), cut=st.integers(0, 50))
+@settings(max_examples=25, deadline=None)
+def test_a_restored_line_goes_on_as_if_nothing_had_happened(seed: int, which: int, cut: int) -> None:
+    reports = Chaos(seed).reports(50)
+    one = new_line(which)
+    expected = play(one, reports, [])
+    other = new_line(which)
+    found = play(other, reports[:cut], [])
+    other = Line.restore(PLANTS[which], PLANTS[which].lines[0], other.checkpoint())
+    found += play(other, reports[cut:], [])
+    assert found == expected
+    assert other.next_deadline() == one.next_deadline()
+
+
+@given(seed=st.integers(0, 2**32), which=st.integers(0, 1))
+@settings(max_examples=25, deadline=None)
+def test_every_event_is_sound(seed: int, which: int) -> None:
+    """Encodable, never dated backwards, revisions without holes, deadlines without a cause, reports with one."""
+    line = new_line(which)
+    revisions: dict[tuple[str, ...], int] = {}
+    latest = 0
+    for report in Chaos(seed).reports(80):
+        outcome = line.apply(report, report.received_at)
+        for index, event in enumerate(outcome.events):
+            assert encode(event, stream="s", epoch="e", offset=1)
+            assert event.timestamp >= latest
+            latest = event.timestamp
+            assert event.revision == revisions.get(event.state_key, 0) + 1
+            revisions[event.state_key] = event.revision
+            of_deadline = index < outcome.of_deadlines
+            assert event.caused_by == (() if of_deadline else (report.cause,))
+            assert event.received_at == (None if of_deadline else report.received_at)
+        if outcome.disposition.effect is Effect.QUARANTINED:
+            assert len(outcome.events) == outcome.of_deadlines
+    deadline = line.next_deadline()
+    assert deadline is None or deadline >= report.received_at  # what is due at once fires with the next step
+
+
+def largest(state: object) -> int:
+    """The length of the largest container in a state."""
+    inner = list(state.values()) if isinstance(state, dict) else state
+    if not isinstance(inner, list):
+        return 0
+    return max([len(inner), *map(largest, inner)])
+
+
+def test_the_state_of_a_line_is_bounded() -> None:
+    line, chaos = new_line(1), Chaos(7)
+    play(line, chaos.reports(2_000), [])
+    assert largest(msgspec.msgpack.decode(line.checkpoint())) <= 500
+    assert len(line.checkpoint()) < 250_000
+
+
+def test_a_closed_subject_is_never_current_again_without_a_new_event() -> None:
+    """What the emitter believes to be current is what a follower of standings holds."""
+    line = new_line(0)
+    held: set[tuple[str, ...]] = set()
+    for event in play(line, Chaos(11).reports(800), []):
+        if event.standing is Standing.CURRENT:
+            held.add(event.state_key)
+        elif event.standing is Standing.CLOSED:
+            held.discard(event.state_key)
+    subjects = line._state.subjects.current
+    assert {"/".join(key[3:]) for key in held} == set(subjects)
+
+
+def test_a_floor_gives_each_line_what_it_would_get_alone() -> None:
+    specs = [line_spec(id=name) for name in ("L1", "L2")]
+    both = PLANTS[0].model_copy(update={"lines": tuple(specs)})
+    floor, alone = Floor(both), Line(both, specs[0])
+    mine = Chaos(3).reports(200)
+    found: list[Event] = []
+    for report in mine:
+        for line_id, events in floor.tick(report.received_at):
+            found += events if line_id == "L1" else ()
+        found += floor.apply(report, report.received_at).events
+        twin = Report(
+            place=Place("north", "pack", "L2", report.place.equipment),
+            body=report.body,
+            received_at=report.received_at,
+            cause=report.cause,
+        )
+        floor.apply(twin, report.received_at)
+    assert found == play(alone, mine, [])

@@ -1,0 +1,58 @@
+"""PackML in its two numberings, against TR88's and OPC 30060's state lists written down once more."""
+
+import pytest
+
+from bridge.core.line.packml import MEANING, STATES, Dialect, meaning, state_name
+
+TR88 = (
+    "clearing stopped starting idle suspended execute stopping aborting aborted holding held unholding suspending "
+    "unsuspending resetting completing complete"
+)
+TMC = (
+    "stopped resetting idle starting execute completing complete aborting aborted stopping clearing suspending "
+    "suspended unsuspending holding held unholding"
+)
+
+
+def test_the_two_dialects_number_the_same_17_states() -> None:
+    assert [STATES["tr88"][number] for number in range(1, 18)] == TR88.split()
+    assert [STATES["tmc"][number] for number in range(17)] == TMC.split()
+    assert set(STATES["tr88"].values()) == set(STATES["tmc"].values()) == set(MEANING)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "state", "name"),
+    [
+        ("tr88", 6, "execute"),
+        ("tmc", 6, "complete"),
+        ("tmc", 0, "stopped"),
+        ("tr88", 0, None),
+        ("tr88", 18, None),
+        ("tmc", 17, None),
+        ("tmc", " Execute ", "execute"),
+        ("tr88", "running", None),
+    ],
+)
+def test_state_name(dialect: Dialect, state: int | str, name: str | None) -> None:
+    assert state_name(dialect, state) == name
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ("execute", ("running", None)),
+        ("suspending suspended unsuspending", ("idle", "unknown")),
+        ("holding held unholding", ("stopped", "internal")),
+        ("aborting aborted clearing", ("fault", "internal")),
+        ("stopped stopping", ("stopped", None)),
+        ("idle starting resetting completing complete", ("idle", None)),
+    ],
+)
+def test_meaning_by_family(states: str, expected: tuple[str, str | None]) -> None:
+    assert {meaning(state, "production") for state in states.split()} == {expected}
+
+
+def test_the_mode_goes_before_the_state() -> None:
+    assert meaning("execute", "maintenance") == ("maintenance", None)
+    assert meaning("execute", "setup") == ("setup", None)
+    assert meaning("execute", "manual") == ("stopped", "internal")

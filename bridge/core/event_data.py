@@ -77,7 +77,10 @@ class Production(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Oee(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """ISO 22400-2: OEE = availability * performance * quality = PRI * GQ / PBT."""
+    """ISO 22400-2: OEE = availability * performance * quality = PRI * GQ / PBT.
+
+    `ideal_cycle_seconds` is PRI, of one piece: where several products were made, the mean over the pieces.
+    """
 
     window: Literal["shift", "job", "hour"]
     window_start: Timestamp

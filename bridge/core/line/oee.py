@@ -260,7 +260,7 @@ class OeeWatch:
             )
         self._emitter.emit(
             EventType.OEE_UPDATE,
-            oee_data(window, found, closed=closed),
+            oee_data(window, found, ideal_cycle=self.state.ideal_cycle, closed=closed),
             moment=moment,
             equipment=self._equipment,
             subject=window.kind,

@@ -37,7 +37,7 @@ class Window(Struct, kw_only=True):
     unknown_ms: int = 0
     total: int = 0
     good: int = 0
-    ideal_seconds: float = 0.0
+    ideal_seconds: float = 0.0  # the sum of PRI over the pieces
     unrated: bool = False  # holds pieces whose ideal cycle nobody knows
     estimated: bool = False
     quality_assumed: bool = False
@@ -126,7 +126,17 @@ def flags(window: Window, found: Ratios) -> list[OeeFlag]:
     return [flag for flag, holds in held if holds]
 
 
-def oee_data(window: Window, found: Ratios, *, closed: bool) -> Oee:
+def ideal_cycle_of(window: Window, *, ideal_cycle: float | None) -> float | None:
+    """Return PRI: of one piece, the mean over the pieces made; without any, that of what runs now.
+
+    So OEE = PRI * GQ / PBT and E = PRI * PQ / APT hold of the event's own numbers, whatever the mix of products.
+    """
+    if window.unrated:
+        return None
+    return window.ideal_seconds / window.total if window.total > 0 else ideal_cycle
+
+
+def oee_data(window: Window, found: Ratios, *, ideal_cycle: float | None, closed: bool) -> Oee:
     return Oee(
         window=window.kind,
         window_start=rfc3339(window.start),
@@ -138,7 +148,7 @@ def oee_data(window: Window, found: Ratios, *, closed: bool) -> Oee:
         quality=found.quality,
         planned_busy_seconds=(window.busy_ms + window.down_ms) / 1000,
         actual_production_seconds=window.busy_ms / 1000,
-        ideal_cycle_seconds=None if window.unrated else window.ideal_seconds,
+        ideal_cycle_seconds=ideal_cycle_of(window, ideal_cycle=ideal_cycle),
         total_count=max(window.total, 0),
         good_count=max(window.good, 0),
         unknown_seconds=window.unknown_ms / 1000,

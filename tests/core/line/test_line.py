@@ -150,8 +150,21 @@ def test_several_products_sum_their_ideal_cycles() -> None:
     shop.say("bagger", CountsReport(total=150, good=150), at=900)
     shop.wait(1_000)
     last = shop.oee("hour")[-1]
-    assert last.ideal_cycle_seconds == 100 * 2 + 50 * 4
+    assert last.ideal_cycle_seconds == pytest.approx((100 * 2 + 50 * 4) / 150)
     assert last.performance == pytest.approx(400 / last.actual_production_seconds)
+
+
+def test_the_ideal_cycle_told_is_that_of_one_piece() -> None:
+    """OEE = PRI * GQ / PBT and E = PRI * PQ / APT, of the event's own numbers."""
+    shop = running(Shop())
+    shop.wait(20)
+    assert shop.oee("hour")[-1].ideal_cycle_seconds == 2.0  # of what runs, before its first piece
+    shop.say("bagger", CountsReport(total=100, good=90), at=400)
+    shop.wait(410)
+    last = shop.oee("hour")[-1]
+    assert last.ideal_cycle_seconds == 2.0
+    assert last.oee == pytest.approx(2.0 * 90 / last.planned_busy_seconds, rel=1e-9)
+    assert last.performance == pytest.approx(2.0 * 100 / last.actual_production_seconds, rel=1e-9)
 
 
 @pytest.mark.parametrize(

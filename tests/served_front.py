@@ -43,7 +43,7 @@ def call(call_id: str = "L1.call.1", *, line: str = "L1", description: str = "fi
     """An open call of high priority."""
     andon = Andon(
         call_id=call_id, andon_type="equipment", priority="high", status="open", raised_at=rfc3339(NOON),
-        escalation_level=0, repeat=0, auto_generated=False, description=description,
+        raised_by=None, escalation_level=0, repeat=0, auto_generated=False, description=description,
     )  # fmt: skip
     return Event(
         type=EventType.ANDON_EVENT, place=Place("north", "pack", line), subject=call_id, priority=Priority.HIGH,

@@ -134,12 +134,12 @@ class Andon(Struct, frozen=True, omit_defaults=True, kw_only=True):
     priority: CallPriority
     status: CallStatus
     raised_at: Timestamp
+    raised_by: Person | None  # null: raised by itself, or nobody said who
     escalation_level: Annotated[int, Meta(ge=0)]
     repeat: Annotated[int, Meta(ge=0)]
     auto_generated: bool
     station_id: str | None = None
     description: str | None = None
-    raised_by: Person | None = None
     acknowledged_at: Timestamp | None = None
     acknowledged_by: Person | None = None
     arrived_at: Timestamp | None = None

@@ -4,10 +4,10 @@ Source: DESIGN's way of a message and DOMAIN's event table. An `Event` is what t
 its position (stream, epoch, offset) only when the journal commits it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Final, assert_never
+from typing import Annotated, Final, Literal, assert_never
 
 import msgspec
 from msgspec import Meta, Struct
@@ -136,14 +136,20 @@ StateKey = tuple[str, str, str, str, str, str]
 """(site, area, line, equipment or `_`, category, subject): what is current, conflated and retained."""
 
 
-class DataQuality(Struct, frozen=True, omit_defaults=True):
-    """How far to trust an event: which clock dated it, what was inferred, whether it amends history."""
+class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """How far to trust an event: which clock dated it, what was inferred, whether it amends history.
 
-    clock: str = "receive"
-    estimated: bool = False
+    `clock` and `estimated` are always told: PROTOCOL names them. The others are left out where there is nothing to say.
+    """
+
+    clock: Literal["receive", "device", "corrected", "skewed"]
+    estimated: bool
     stale: bool = False
     historical: bool = False
     gap: int | None = None  # reports of this device known to be missing before this one
+
+
+PLAIN: Final = DataQuality(clock="receive", estimated=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +166,7 @@ class Event:
     standing: Standing = Standing.CURRENT
     received_at: Millis | None = None
     caused_by: tuple[str, ...] = ()
-    quality: DataQuality = field(default_factory=DataQuality)
+    quality: DataQuality = PLAIN
 
     @property
     def category(self) -> Category:

@@ -108,7 +108,7 @@ def sample(event_type: EventType) -> dict[str, Any]:
     event = Event(
         type=event_type, place=Place("plant1", "packing", "L1", "B1"), subject="_", priority=Priority.MEDIUM,
         revision=1, timestamp=1_767_592_800_000, data=DATA[event_type], received_at=1_767_592_800_000,
-        caused_by=("input:7",), quality=DataQuality(estimated=True),
+        caused_by=("input:7",), quality=DataQuality(clock="receive", estimated=True),
     )  # fmt: skip
     tree = json.loads(encode(event, stream="main", epoch="e1", offset=3))
     assert isinstance(tree, dict)

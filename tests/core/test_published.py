@@ -30,6 +30,7 @@ def call(
             priority="high",
             status=status,
             raised_at=rfc3339(NOON),
+            raised_by=None,
             escalation_level=0,
             repeat=0,
             auto_generated=False,

@@ -247,6 +247,7 @@ def call(
         priority="high",
         status=status,  # type: ignore[arg-type]
         raised_at=rfc3339(NOON),
+        raised_by=None,
         escalation_level=0,
         repeat=0,
         auto_generated=False,

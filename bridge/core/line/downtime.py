@@ -193,7 +193,7 @@ class Downtimes:
             return None
         if reason is not None:
             wait = None if reason.call_after_minutes is None else reason.call_after_minutes * 60
-        elif record.found.cause in ("upstream", "downstream") and record.found.cause_equipment is None:
+        elif record.found.told_cause in ("upstream", "downstream") and record.found.cause_equipment is None:
             wait = None  # starved or blocked from outside the line: nobody here can help
         else:
             wait = self._rules.auto_call_unclassified_seconds

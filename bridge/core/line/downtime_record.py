@@ -21,7 +21,13 @@ class Findings(Struct):
     reason_code: str | None = None
     maintenance: bool = False
     setup: bool = False
+    no_order: bool = False  # for a while there was nothing to make
     faults: list[FaultNote] = field(default_factory=list)
+
+    @property
+    def told_cause(self) -> DowntimeCause:
+        """Waiting for an order is planned, unless a machine turned out to be the cause."""
+        return "planned" if self.no_order and self.cause == "unknown" else self.cause
 
     def gather(self, seen: Diagnosis) -> None:
         if self.equipment is None:
@@ -33,6 +39,7 @@ class Findings(Struct):
         self.reason_code = seen.reason_code or self.reason_code
         self.maintenance = self.maintenance or seen.status == "maintenance"
         self.setup = self.setup or seen.status == "setup"
+        self.no_order = self.no_order or seen.status_cause == "no_order"
         known = {(note.code, note.since) for note in self.faults}
         self.faults += [note for note in seen.faults if (note.code, note.since) not in known]
         del self.faults[MAX_FAULTS:]
@@ -69,7 +76,7 @@ def category_of(record: DowntimeRecord, reason: plant.Reason | None) -> Downtime
         return reason.category
     if record.found.maintenance:
         return "maintenance"
-    return "planned" if record.found.cause == "planned" else "unplanned"
+    return "planned" if record.found.told_cause == "planned" else "unplanned"
 
 
 def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Reason | None) -> Loss:
@@ -80,7 +87,7 @@ def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Re
     if category in ("changeover", "planned"):
         return "setup"
     # Starved and blocked are idling, which is counted with the minor stops among the six big losses.
-    return "minor_stop" if record.found.cause in ("upstream", "downstream") else "breakdown"
+    return "minor_stop" if record.found.told_cause in ("upstream", "downstream") else "breakdown"
 
 
 def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
@@ -92,7 +99,7 @@ def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
         status=record.status,
         started_at=rfc3339(record.started_at),
         equipment_code=record.found.equipment,
-        cause=record.found.cause,
+        cause=record.found.told_cause,
         category=category,
         loss=loss_of(record, category, reason),
         micro_stop=record.micro_stop,

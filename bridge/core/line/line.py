@@ -22,7 +22,7 @@ from bridge.core.line.line_state import LineState
 from bridge.core.line.output import Output, signal_of
 from bridge.core.line.people import People
 from bridge.core.line.shown import Face, Shown, Speed
-from bridge.core.line.status import Diagnosis
+from bridge.core.line.status import Diagnosis, without_order
 from bridge.core.line.stops import StopChange
 from bridge.core.reports import (
     APPLIED,
@@ -185,6 +185,8 @@ class Line:
         shift = self._shift
         seen = self._flow.refresh(touched)
         self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
+        if self._people.without_order:
+            seen = without_order(seen)
         order = self._people.order
         self._output.job(order, self._people.take_ended_order(), shift=shift, moment=moment)
         self._output.rate(self._ideal_cycle())
@@ -203,12 +205,11 @@ class Line:
             return
         decider = self._flow.decider
         order = self._people.order
-        idle_for_want = seen.status == "idle" and seen.status_cause == "unknown" and self._people.without_order
         said = None if decider is None else decider.state.said
         face = Face(
             status=seen.status,
             scheduled=self._shift.scheduled,
-            cause="no_order" if idle_for_want else seen.status_cause,
+            cause=seen.status_cause,
             reason_code=seen.reason_code,
             product=self._people.product,
             job_id=None if order is None else order.job_id,

@@ -1,7 +1,7 @@
 """What a machine's words and signals amount to, and what a line's machines amount to. Source: DOMAIN, «Status»."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.core.event_data import DowntimeCause, FaultNote, Status, StatusCause
@@ -103,7 +103,7 @@ _DOWNTIME_CAUSE: Final[dict[StatusCause | None, DowntimeCause]] = {
     "blocked": "downstream",
     "planned": "planned",
     "break": "planned",
-    "no_order": "planned",
+    "no_order": "unknown",  # as far as the machines go; `without_order` is put beside it
     "unknown": "unknown",
     None: "unknown",
 }
@@ -131,6 +131,13 @@ def diagnose(flow: Sequence[MachineView]) -> Diagnosis:
         reason_code=(culprit.reason_code if culprit is not None else None) or worst.reason_code,
         faults=tuple(note for machine in flow for note in machine.faults),
     )
+
+
+def without_order(seen: Diagnosis) -> Diagnosis:
+    """Return why a line without a job stands: it idles for want of an order, unless something else is known."""
+    if seen.status != "idle" or seen.status_cause != "unknown" or seen.cause != "unknown":
+        return seen
+    return replace(seen, status_cause="no_order")
 
 
 def _culprit(flow: Sequence[MachineView], worst: MachineView) -> tuple[MachineView | None, DowntimeCause]:

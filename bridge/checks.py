@@ -1,6 +1,6 @@
 """`floor check` and `floor explain-access`: verdicts on what would be served, without serving it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from bridge.adapters.clock import wall_ms
 from bridge.adapters.journal import JournalInUse, SqliteJournal
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.core.access.claims import TokenError
-from bridge.core.access.policy import PolicyError
+from bridge.core.access.policy import Policy, PolicyError, Role
 from bridge.core.access.subscriptions import admit_subscription, parse_subscription
 from bridge.core.access.targets import SubscriptionError
-from bridge.core.access.viewer import AdmissionError, admit
+from bridge.core.access.viewer import AdmissionError, Viewer, admit
 from bridge.core.dashboard.server_frames import explained
 from bridge.core.records import JournalError
 from bridge.settings import Settings, SettingsError
@@ -57,16 +57,45 @@ async def run(config: Path, *, offline: bool) -> list[Finding]:
 
 def explain(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
     """Return the front's own decision on a subscribe body for a token, as plain data; raises `CheckError`."""
+    viewer = _viewer(settings, token, _policy_of(settings))
     try:
-        claims = TokenVerifier(settings.token).verify(token, now=wall_ms())
-        viewer = admit(claims, policy_file.load(settings.policy_file), trust_grants=settings.token.trust_grants_claim)
         selection = parse_subscription(body)
-    except TokenError as error:
-        raise CheckError(f"{error.public}: {error}") from error
-    except (TokenKeyError, PolicyError, AdmissionError, SubscriptionError) as error:
+    except SubscriptionError as error:
         raise CheckError(str(error)) from error
     decision = msgspec.to_builtins(explained(selection.id, admit_subscription(selection, viewer)))
     return {name: value for name, value in decision.items() if name not in ("type", "id")}
+
+
+def shortfall(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
+    """Return why a token with these roles shows nothing, None when it shows something; raises `CheckError`."""
+    policy = _policy_of(settings)
+    if _viewer(settings, token, policy).read.all:
+        return None
+    known = ", ".join(policy.roles)
+    if not roles:
+        return f"shows nothing without --role: {known}"
+    if unknown := [role for role in roles if role not in policy.roles]:
+        return f"shows nothing: no role {', '.join(unknown)} in the policy, which has {known}"
+    filters = ", ".join(text for role in Role if role in roles for text in policy.roles[role].read)
+    wanted = " or ".join(f"--{claim}" for claim in ("site", "area", "line") if f"{{{claim}}}" in filters)
+    return f"shows nothing: {', '.join(roles)} may read {filters or 'nothing'}" + (f"; give {wanted}" if wanted else "")
+
+
+def _policy_of(settings: Settings) -> Policy:
+    try:
+        return policy_file.load(settings.policy_file)
+    except PolicyError as error:
+        raise CheckError(str(error)) from error
+
+
+def _viewer(settings: Settings, token: str, policy: Policy) -> Viewer:
+    try:
+        claims = TokenVerifier(settings.token).verify(token, now=wall_ms())
+        return admit(claims, policy, trust_grants=settings.token.trust_grants_claim)
+    except TokenError as error:
+        raise CheckError(f"{error.public}: {error}") from error
+    except (TokenKeyError, AdmissionError) as error:
+        raise CheckError(str(error)) from error
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:

@@ -68,9 +68,9 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its journal, secret and logs.")] = Path(
         ".floor/demo"
     ),
-    port: Annotated[int, typer.Option(help="Port of the dashboards' front.")] = 8080,
-    broker_port: Annotated[int, typer.Option(help="Port of the MQTT broker.")] = 11883,
-    scale: Annotated[float, typer.Option(help="How many times faster than life.")] = 30.0,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the dashboards' front.")] = 8080,
+    broker_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the MQTT broker.")] = 11883,
+    scale: Annotated[float, typer.Option(min=0.01, max=3_600, help="How many times faster than life.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated plant: same seed, same day.")] = 1,
 ) -> None:
     """Show it all on this machine: a broker, the bridge, its front and a simulated plant.
@@ -114,7 +114,9 @@ def check(
 ) -> None:
     """Check settings, plant, policy, journal and broker, and say clearly what is wrong. Exit 1 when something is."""
     from bridge import checks  # noqa: PLC0415
+    from bridge.adapters import logs  # noqa: PLC0415
 
+    logs.configure(level="error", log_format="console")  # what the broker says to each attempt is in the verdict
     findings = asyncio.run(checks.run(find_config(config), offline=offline))
     for finding in findings:
         mark = "[green]ok[/]  " if finding.ok else "[red]FAIL[/]"
@@ -143,14 +145,17 @@ def token(
 
     In a plant, tokens come from the identity provider; this is for trying out and for machines without one.
     """
-    console.print(
-        _issue(
-            read_settings(config), user=user, name=name, roles=role, sites=site, areas=area, lines=line, hours=hours
-        ),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    from bridge import checks  # noqa: PLC0415
+
+    settings = read_settings(config)
+    made = _issue(settings, user=user, name=name, roles=role, sites=site, areas=area, lines=line, hours=hours)
+    try:
+        shortfall = checks.shortfall(settings, made, role or [])
+    except checks.CheckError as error:
+        fail(str(error))
+    console.print(made, markup=False, highlight=False, soft_wrap=True)
+    if shortfall is not None:
+        errors.print(f"this token {shortfall}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -217,7 +222,11 @@ def schema(
     if write is None:
         print(json.dumps(schemas.asyncapi("floor/v1"), indent=2))  # noqa: T201 - a document, not a message
         return
-    for path in schemas.write(write):
+    try:
+        written = schemas.write(write)
+    except OSError as error:
+        fail(str(error))
+    for path in written:
         console.print(str(path), highlight=False)
 
 

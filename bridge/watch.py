@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 STOP_CODES: Final = {1000, 1008, 1009, 4401, 4403}  # PROTOCOL «Ending»: no use in coming back with the same token
+REFUSALS: Final = {"FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "INVALID_MESSAGE"}
 STYLES: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 Frame = dict[str, Any]
 
@@ -31,6 +32,7 @@ class Watch:
     limit: int | None = None
     positions: dict[str, Frame] = field(default_factory=dict)
     seen: int = 0
+    refused: set[str | None] = field(default_factory=set)
 
     async def run(self) -> None:
         """Watch until the limit; raises `WatchEnded` when there is no use in going on."""
@@ -48,7 +50,9 @@ class Watch:
                                 return
             except websockets.ConnectionClosed as closed:
                 self._judge(closed)
-            except OSError as error:
+            except websockets.InvalidURI as error:
+                raise WatchEnded(f"{error}; such as ws://127.0.0.1:8080/ws") from error
+            except (OSError, websockets.InvalidHandshake) as error:  # also a front that is just being stopped
                 self.show({"type": "link_lost", "reason": str(error)})
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, 30.0)
@@ -65,6 +69,10 @@ class Watch:
         if frame["type"] == "position":
             self.positions.update(frame["streams"])
         self.show(frame)
+        if frame["type"] == "error" and frame["code"] in REFUSALS:
+            self.refused.add(frame.get("id"))
+            if self.refused.issuperset(each["id"] for each in self.subscriptions):
+                raise WatchEnded(f"nothing to watch: {frame['message']}")
         self.seen += "offset" in frame
         return self.limit is not None and self.seen >= self.limit
 

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from bridge.adapters.tokens import TokenIssuer
 from tests.brokers import RunningBroker, client_settings, free_port, linked
 
 ROOT = Path(__file__).parent.parent
+DEMO_PLANT = ROOT / "bridge" / "demo" / "plant.toml"
 START_SECONDS = 30.0
 Frame = dict[str, Any]
 
@@ -44,20 +45,32 @@ class RunningFloor:
     config: Path
     port: int
     broker: RunningBroker
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = field(default=None)
 
     async def start(self) -> None:
+        await self.launch()
+        await self.ready()
+
+    async def launch(self) -> None:
         with (self.config.parent / "bridge.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bridge", "run", "--config", str(self.config)),
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
             )
+
+    async def ready(self) -> None:
+        assert self.process is not None
         async with asyncio.timeout(START_SECONDS):
-            while not await asyncio.to_thread(self._answers):
+            while not await asyncio.to_thread(self.is_ready):
                 assert self.process.returncode is None, self.log()
                 await asyncio.sleep(0.05)
+
+    @property
+    def journal(self) -> Path:
+        return self.config.parent / ".floor" / "journal.db"
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -87,7 +100,7 @@ class RunningFloor:
             await client.until("auth_ok")
             yield client
 
-    def _answers(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=2) as answer:
                 return bool(answer.status == 200)
@@ -141,15 +154,13 @@ def _field(frame: Frame, path: str) -> object:
 
 @asynccontextmanager
 async def running_floor(
-    folder: Path, broker: RunningBroker, *, plant: Path | None = None
+    folder: Path, broker: RunningBroker, *, plant: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[RunningFloor]:
-    """Run a bridge on this broker; stopped at the end, however the test ends."""
+    """Run a bridge on this broker; stopped at the end, however the test ends. `environment` adds settings."""
     port = free_port()
     config = folder / "floor.toml"
-    config.write_text(
-        CONFIG.format(plant=plant or ROOT / "bridge" / "demo" / "plant.toml", broker=broker.port, port=port)
-    )
-    floor = RunningFloor(config, port, broker)
+    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port))
+    floor = RunningFloor(config, port, broker, environment or {})
     await floor.start()
     try:
         yield floor

@@ -98,9 +98,18 @@ def parse_subscription(body: Mapping[str, object]) -> Selection:
     )
 
 
-def parse_unsubscription(body: Mapping[str, object]) -> str:
-    """The id that an unsubscribe body means: its own, or the one a subscribe body of the same type and target gets."""
-    return _id(body) or parse_subscription(body).id
+def parse_unsubscription(body: Mapping[str, object]) -> str | Selection:
+    """What an unsubscribe body ends: the subscription of its id, or without one all that `select_alike`."""
+    return _id(body) or parse_subscription(body)
+
+
+def select_alike(one: Selection, other: Selection) -> bool:
+    """Whether two selections have the same type and target, however written; ids and masks may differ."""
+    return (one.subscription_type, one.mine, set(one.filters)) == (
+        other.subscription_type,
+        other.mine,
+        set(other.filters),
+    )
 
 
 def admit_subscription(selection: Selection, viewer: Viewer) -> Admitted | Refused:

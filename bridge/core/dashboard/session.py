@@ -12,6 +12,7 @@ from bridge.core.access.subscriptions import (
     admit_subscription,
     parse_subscription,
     parse_unsubscription,
+    select_alike,
 )
 from bridge.core.access.targets import SubscriptionError
 from bridge.core.access.viewer import Viewer
@@ -108,13 +109,20 @@ class Session:
 
     def _unsubscribe(self, body: dict[str, object]) -> list[Action]:
         try:
-            name = parse_unsubscription(body)
+            meant = parse_unsubscription(body)
         except SubscriptionError as error:
             raise _invalid(error, body) from None
-        held = self._held.pop(name, None)
-        if held is None:
+        if isinstance(meant, str):
+            names = [meant] if meant in self._held else []
+        else:
+            names = [name for name, (selection, _) in self._held.items() if select_alike(selection, meant)]
+        if not names:
+            name = meant if isinstance(meant, str) else meant.id
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such subscription", id=name)
-        return [Unfollow(name), Send(end_confirmation(*held))]
+        actions: list[Action] = []
+        for name in names:
+            actions += [Unfollow(name), Send(end_confirmation(*self._held.pop(name)))]
+        return actions
 
     def _resume(self, frame: Resume) -> list[Action]:
         if len(frame.subscriptions) > self._max_subscriptions:

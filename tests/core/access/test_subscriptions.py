@@ -11,6 +11,7 @@ from bridge.core.access.subscriptions import (
     admit_subscription,
     parse_subscription,
     parse_unsubscription,
+    select_alike,
 )
 from bridge.core.access.targets import SubscriptionError, SubscriptionType
 from bridge.core.access.viewer import Viewer, admit
@@ -145,12 +146,22 @@ def test_what_is_no_subscription_is_refused_with_its_code(code: str, body: dict[
 
 def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:
     made = parse_subscription(
-        {"subscription_type": "andon", "target": ["L2", "L1"], "filters": {"priorities": ["high"]}}
+        {"id": "mine", "subscription_type": "andon", "target": ["L2", "L1"], "filters": {"priorities": ["high"]}}
     )
-    assert parse_unsubscription({"subscription_type": "andon", "target_id": ["L1", "L2"]}) == made.id
-    assert parse_unsubscription({"subscription_type": "andon", "target_id": "L1"}) != made.id
-    assert parse_unsubscription({"id": "mine"}) == parse_subscription({**LINE, "id": "mine"}).id == "mine"
-    assert parse_unsubscription(LINE) == parse_subscription({**LINE, "target_id": "all"}).id
+
+    def means(body: dict[str, object]) -> bool:
+        meant = parse_unsubscription(body)
+        return meant == made.id if isinstance(meant, str) else select_alike(made, meant)
+
+    assert means({"id": "mine"})
+    assert means({"subscription_type": "andon", "target_id": ["L1", "line:L2"]})
+    assert not means({"id": "yours", "subscription_type": "andon", "target_id": ["L1", "L2"]})
+    assert not means({"subscription_type": "andon", "target_id": "L1"})
+    assert not means({"subscription_type": "quality", "target_id": ["L1", "L2"]})
+    assert not select_alike(
+        parse_subscription({"subscription_type": "job"}),
+        parse_subscription({"subscription_type": "job", "target": "me"}),
+    )
     with pytest.raises(SubscriptionError):
         parse_unsubscription({})
 

@@ -154,9 +154,10 @@ def test_what_each_question_leads_to() -> None:
     ]  # fmt: skip
     assert snapshot == SendSnapshot("andon:L1")
     assert kinds(say(dashboard, {**ANDON, "snapshot": False, "id": "x"})) == ["Follow", "subscription_confirmed"]
-    unfollow, ended = say(dashboard, {**ANDON, "type": "unsubscribe"})
+    unfollow, ended, *others = say(dashboard, {**ANDON, "type": "unsubscribe"})
     assert unfollow == Unfollow("andon:L1")
     assert told([ended])[0]["type"] == "unsubscription_confirmed"
+    assert others[0] == Unfollow("x"), "the same type and target, whatever its id"
     assert told(say(dashboard, {**ANDON, "type": "unsubscribe"}))[0]["code"] == "INVALID_MESSAGE"
     assert told(say(dashboard, {"type": "heartbeat", "timestamp": "t1"})) == [
         {"type": "pong", "server_time": "1970-01-01T00:00:00.000Z", "timestamp": "t1"}

@@ -105,7 +105,7 @@ class Output:
         """The running job as it now is, and the one that has just ended, whose last counts are told at once."""
         if ended is not None:
             self._counts[LINE_LEVEL].tell(moment, window=shift, order=ended)
-            self._counts[LINE_LEVEL].touch(moment.at)
+        self._counts[LINE_LEVEL].order(order, at=moment.at)
         for watch in self._oee.values():
             watch.job(None if order is None else order.job_id, moment=moment)
 

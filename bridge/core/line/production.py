@@ -1,6 +1,7 @@
 """Pieces of the current shift, of a line or a counting machine, and when they are told: production_update.
 
-Told at most once a period on change, at whole multiples of the period, and at once where a job or a shift ends.
+Told at most once a period on change, at whole multiples of the period, and at once where a job or a shift ends. What
+changes by the passing of time alone (the rate, and what should be made by now) is told again each minute.
 """
 
 from typing import Final
@@ -33,6 +34,8 @@ class ProductionState(Struct):
     buckets: dict[int, int] = field(default_factory=dict)
     due: Millis | None = None
     estimated: bool = False
+    told: bool = False  # a scope that never counted has nothing to end
+    job_id: str | None = None
 
 
 class Order(Struct, frozen=True):
@@ -82,6 +85,13 @@ class PieceCount:
         due = at // self._period_ms * self._period_ms + self._period_ms
         self.state.due = due if self.state.due is None else min(due, self.state.due)
 
+    def order(self, order: Order | None, *, at: Millis) -> None:
+        """Another job runs from now on, or none."""
+        job_id = None if order is None else order.job_id
+        if job_id != self.state.job_id:
+            self.state.job_id = job_id
+            self.touch(at)
+
     def next_deadline(self) -> Millis | None:
         return self.state.due
 
@@ -91,7 +101,7 @@ class PieceCount:
 
     def turn_shift(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
         """Tell the last of the shift that ends, and begin anew."""
-        if self.state.total or self.state.good or self.state.reject or self.state.due is not None:
+        if self.state.told or self.state.due is not None:
             self.tell(moment, window=window, order=order)
             self.touch(moment.at)
         state = self.state
@@ -103,10 +113,11 @@ class PieceCount:
         """Emit what is counted so far in the window."""
         state, at = self.state, moment.at
         rate = self._rate(at)
-        state.due = None
-        if rate > 0:  # told again when it has gone down for want of pieces
-            state.due = at // RATE_WINDOW_MS * RATE_WINDOW_MS + RATE_WINDOW_MS
         planned = self._planned(window.start, min(at, window.end)) if window.scheduled else None
+        state.told = True
+        state.due = None
+        if rate > 0 or planned is not None:  # a stop must not freeze the rate, nor how far behind the line is
+            state.due = at // RATE_WINDOW_MS * RATE_WINDOW_MS + RATE_WINDOW_MS
         data = Production(
             total_count=max(state.total, 0),
             good_count=max(state.good, 0),

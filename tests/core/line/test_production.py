@@ -39,14 +39,26 @@ def test_pieces_are_told_at_most_once_a_period_and_the_last_are_told() -> None:
 
 
 def test_the_rate_slides_and_goes_down_to_nothing() -> None:
-    shop = counting()
+    shop = counting(target_rate_per_minute=None)
     for index in range(1, 61):
         shop.say("bagger", CountsReport(total=index * 2), at=index)
     shop.wait(400)
     rates = dict(zip(times(shop), [data.rate_per_minute for data in shop.production()], strict=True))
     assert rates[60] == pytest.approx(120, abs=12)
-    assert list(rates.values())[-1] == 0
-    assert times(shop)[-1] <= 180
+    assert rates[120] == 0
+    assert times(shop)[-1] == 120
+
+
+def test_a_standing_line_falls_behind_before_everybodys_eyes() -> None:
+    """What should be made by now grows while nothing is made: 20 a minute."""
+    shop = counting()
+    shop.say("bagger", CountsReport(total=1), at=1)
+    shop.say("bagger", StateReport(state="stopped"), at=2)
+    shop.wait(660)
+    assert times(shop)[-3:] == [540, 600, 660]
+    before, after = (data.difference for data in shop.production()[-2:])
+    assert before is not None
+    assert after == pytest.approx(before - 20)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +141,24 @@ def test_a_shift_ends_with_its_last_count_and_the_next_begins_at_nothing() -> No
     shop.say("bagger", CountsReport(total=44), at=14_410)
     shop.wait(14_411)
     assert shop.production()[-1].total_count == 3
+
+
+def test_a_shift_without_a_piece_begins_and_ends_too() -> None:
+    shop = counting(target_rate_per_minute=None)
+    shop.say("bagger", CountsReport(total=40), at=10)
+    shop.wait(14_400 + 8 * 3_600 + 1)  # the late shift, and into the night
+    found = [(at, data.shift_id, data.total_count) for at, data in zip(times(shop), shop.production(), strict=True)]
+    assert found[-3:] == [(14_401, "late", 0), (43_200, "late", 0), (43_201, None, 0)]
+
+
+def test_a_job_that_starts_is_told_before_its_first_piece() -> None:
+    shop = counting()
+    shop.say(None, JobReport(action="assign", job_id="J", product="nuts", target_quantity=50), at=1)
+    shop.say(None, JobReport(action="start", job_id="J"), at=2.5)
+    shop.wait(3)
+    assert times(shop) == [3]
+    (data,) = shop.production()
+    assert (data.job_id, data.target_quantity, data.progress) == ("J", 50, 0)
 
 
 def test_a_jobs_progress_and_its_last_count() -> None:

@@ -1,10 +1,12 @@
 """The floor: routing by place, ticking in order, checkpoints of what changed."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bridge.core import plant
 from bridge.core.events import Place
-from bridge.core.line.floor import Floor
+from bridge.core.line.floor import STALE, Floor
 from bridge.core.reports import Report, StateReport, quarantined
 from tests.core.line.shopfloor import T0, line_spec, plant_file
 
@@ -61,6 +63,33 @@ def test_an_earlier_deadline_ticks_first() -> None:
     floor.tick(T0 + 60_000)
     assert floor.next_deadline() == T0 + 60_001
     assert [line_id for line_id, _ in floor.tick(T0 + 70_000)] == ["L2", "L1"]
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.integers(0, 9_000), st.sampled_from((None, FIRST, SECOND)), st.sampled_from(("running", "stopped"))
+        ),
+        max_size=60,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_the_next_deadline_is_the_least_of_all_lines(steps: list[tuple[int, Place | None, str]]) -> None:
+    """However often reports move it to and fro; and nothing that was due is left."""
+    floor, at = Floor(TWO), 0
+    for wait, place, state in steps:
+        at += wait
+        if place is None:
+            ticked = floor.tick(T0 + at)
+            assert len({line_id for line_id, _ in ticked}) == len(ticked)
+        else:
+            floor.apply(report(place, at=at, state=state), T0 + at)
+        lines = [floor.line("L1"), floor.line("L2")]
+        deadlines = [each.next_deadline() for each in lines if each is not None]
+        least = min((each for each in deadlines if each is not None), default=None)
+        assert floor.next_deadline() == least
+        assert place is not None or least is None or least > T0 + at
+        assert len(floor._heap) <= STALE * 2
 
 
 def test_only_changed_lines_need_a_checkpoint_and_a_floor_restores_from_them() -> None:

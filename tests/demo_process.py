@@ -14,7 +14,7 @@ from typing import Any
 
 import websockets
 
-from tests.brokers import free_port
+from tests.brokers import free_port, until
 
 READY_SECONDS = 60.0
 Frame = dict[str, Any]
@@ -50,13 +50,39 @@ class Demo:
         pids = re.findall(r"bridge(?: is back:)?\s+pid (\d+)", self.output)
         return int(pids[-1])
 
+    async def child(self, words: str) -> int:
+        """Return the id of the demo's own process whose command line holds these words; waits until there is one."""
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = [pid for pid in self._children() if words in _command_line(pid)]
+            return len(found) == 1
+
+        await until(look, what=f"a process with {words!r}")
+        return found[0]
+
+    def _children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     async def stop(self) -> int:
         """Press Ctrl-C and wait for the end."""
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGINT)
+        return await self.end()
+
+    async def end(self) -> int:
+        """Wait until it ends by itself; returns its exit code."""
         rest, _ = await asyncio.wait_for(self.process.communicate(), 60)
         self.output += rest.decode()
         return self.process.returncode or 0
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:  # it ended meanwhile
+        return ""
 
 
 @asynccontextmanager

@@ -5,28 +5,31 @@ The bridge is an ordinary `floor run`: it may be killed at any time, and is star
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import secrets
+import shlex
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from rich.console import Console
 
-from bridge.adapters.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, PortTaken, tied_to_us
+from bridge.adapters.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, PortTaken
 from bridge.core.events import EventType
+from bridge.demo.child import Child
 from bridge.watch import Frame, Watch
 
 READY_SECONDS: Final = 30.0
-STOP_SECONDS: Final = 12.0  # the bridge drains within 10
-MAX_RESTARTS: Final = 5  # in a row without having been ready: a bridge that cannot start is shown, not hidden
+MAX_RESTARTS: Final = 5  # in a row, each ended by itself and soon: a bridge that cannot run is shown, not hidden
 
 
 class DemoError(Exception):
@@ -44,11 +47,12 @@ class DemoOptions:
 
 def write_config(options: DemoOptions) -> Path:
     """Write the demo's settings file and, the first time, its token secret; return the file's path."""
-    options.folder.mkdir(parents=True, exist_ok=True)
     secret = options.folder / "secret"
     if not secret.exists():
-        secret.touch(mode=0o600)
-        secret.write_text(secrets.token_urlsafe(48))
+        fresh = options.folder / "secret.new"  # moved into place whole: half a secret would fail every later start
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        fresh.replace(secret)
     plant = Path(str(resources.files("bridge.demo") / "plant.toml"))
     config = options.folder / "floor.toml"
     config.write_text(
@@ -74,49 +78,6 @@ scale = {options.scale}
     return config
 
 
-class Child:
-    """One process of the demo; its output goes to a log file."""
-
-    def __init__(self, name: str, folder: Path, *command: str) -> None:
-        self.name = name
-        self.log = folder / f"{name}.log"
-        self._command = command
-        self._process: asyncio.subprocess.Process | None = None
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
-
-    async def start(self) -> None:
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *tied_to_us(),
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is ours to pass on, in order
-            )
-
-    async def wait(self) -> int:
-        assert self._process is not None
-        return await self._process.wait()
-
-    async def stop(self) -> None:
-        if self._process is None or self._process.returncode is not None:
-            return
-        self._process.terminate()
-        try:
-            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-
-    def last_lines(self, count: int = 8) -> str:
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(f"  {line}" for line in lines[-count:])
-
-
 def require_free(port: int, option: str) -> None:
     """Raise `DemoError` that names a taken port and the option that moves it."""
     with socket.socket() as probe:
@@ -124,6 +85,10 @@ def require_free(port: int, option: str) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise DemoError(
+                    f"port {port}: {error.strerror}; choose another: make demo ARGS='{option} 8080'"
+                ) from error
             raise DemoError(_taken(port, option)) from error
 
 
@@ -131,10 +96,33 @@ def _taken(port: int, option: str) -> str:
     return f"port {port} is taken: stop what holds it, or choose another: make demo ARGS='{option} {port + 1}'"
 
 
-async def run(options: DemoOptions, *, console: Console, issue_token: Callable[[Path], str]) -> None:
-    """Run the demo until SIGINT or SIGTERM; raises `DemoError` where it cannot."""
+@contextlib.contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Hold the demo's folder; raises `DemoError` where another demo does: it would lose its settings and its broker."""
+    with _lock_file(folder) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, also at kill -9
+        except BlockingIOError as error:
+            raise DemoError(
+                f"another demo runs in {folder}: stop it, or give this one a folder and ports of its own: "
+                "make demo ARGS='--folder /tmp/demo2 --port 8081 --broker-port 11884'"
+            ) from error
+        yield
+
+
+def _lock_file(folder: Path) -> BinaryIO:
     try:
-        await _run(options, console=console, issue_token=issue_token)
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "lock").open("wb")
+    except OSError as error:
+        raise DemoError(f"{error}\nchoose another folder: make demo ARGS='--folder /tmp/demo'") from error
+
+
+async def run(options: DemoOptions, *, console: Console, issue_token: Callable[[Path], str]) -> None:
+    """Run the demo until SIGINT, SIGTERM or a closed terminal; raises `DemoError` where it cannot."""
+    try:
+        with own_folder(options.folder):
+            await _run(options, console=console, issue_token=issue_token)
     except PortTaken as error:
         raise DemoError(_taken(options.broker_port, "--broker-port")) from error
     except EmbeddedBrokerError as error:
@@ -146,7 +134,7 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
     config = write_config(options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     began = time.monotonic()
     async with EmbeddedBroker(folder=options.folder / "broker", port=options.broker_port) as broker:
@@ -159,7 +147,8 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
         )
         try:
             await bridge.start()
-            await _until_ready(options.port, bridge, stop)
+            if not await _until_ready(options.port, bridge, stop):
+                raise DemoError(f"the bridge did not start (exit {await bridge.wait()}):\n{bridge.last_lines()}")
             await plant.start()
             if not stop.is_set():
                 _introduce(console, options, broker.kind, bridge, plant, token=issue_token(config))
@@ -167,32 +156,37 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
                 watching = [
                     tasks.create_task(_keep_running(bridge, options.port, console, stop), name="keep-bridge"),
                     tasks.create_task(_tell_end(plant, stop), name="tell-plant"),
+                    tasks.create_task(_tell_broker_end(broker), name="tell-broker"),
                     tasks.create_task(_tally(options, issue_token, config, console), name="tally"),
                 ]
                 await stop.wait()
                 for task in watching:
                     task.cancel()
         finally:
-            console.print("stopping")
+            with contextlib.suppress(OSError):  # a closed terminal takes no words, and must not keep us from stopping
+                console.print("stopping")
             await plant.stop()
             await bridge.stop()
-    console.print(f"stopped after {time.monotonic() - began:.0f} s; the journal stays in {options.folder}")
+    with contextlib.suppress(OSError):
+        console.print(f"stopped after {time.monotonic() - began:.0f} s; the journal stays in {options.folder}")
 
 
-async def _until_ready(port: int, bridge: Child, stop: asyncio.Event) -> None:
+async def _until_ready(port: int, bridge: Child, stop: asyncio.Event) -> bool:
+    """Wait until the bridge serves; False when it ended before."""
     ended = asyncio.create_task(bridge.wait(), name="bridge-ended")
     deadline = time.monotonic() + READY_SECONDS
     try:
         while not stop.is_set():
             if ended.done():
-                raise DemoError(f"the bridge did not start (exit {ended.result()}):\n{bridge.last_lines()}")
+                return False
             if await asyncio.to_thread(_answers, port):
-                return
+                return True
             if time.monotonic() > deadline:
                 raise DemoError(f"the bridge is not ready after {READY_SECONDS:.0f} s:\n{bridge.last_lines()}")
             await asyncio.sleep(0.1)
     finally:
         ended.cancel()
+    return True
 
 
 def _answers(port: int) -> bool:
@@ -204,13 +198,14 @@ def _answers(port: int) -> bool:
 
 
 def _introduce(console: Console, options: DemoOptions, broker: str, bridge: Child, plant: Child, *, token: str) -> None:
+    floor = Path(sys.executable).parent / "floor"
     rows = (
         ("broker", f"{broker} on 127.0.0.1:{options.broker_port}"),
         ("bridge", f"pid {bridge.pid}; kill -9 it if you like: it goes on from its journal; log {bridge.log}"),
         ("plant", f"pid {plant.pid}, simulated, {options.scale:g} times as fast as life; log {plant.log}"),
         ("board", f"http://127.0.0.1:{options.port}/#token={token}"),
         ("token", token),
-        ("watch", f"{Path(sys.executable).parent / 'floor'} watch --config {options.folder / 'floor.toml'}"),
+        ("watch", shlex.join((str(floor), "watch", "--config", str(options.folder / "floor.toml")))),
         ("stop", "Ctrl-C"),
     )
     console.print("[bold green]ready[/]")
@@ -220,24 +215,30 @@ def _introduce(console: Console, options: DemoOptions, broker: str, bridge: Chil
 
 async def _keep_running(bridge: Child, port: int, console: Console, stop: asyncio.Event) -> None:
     failures = 0
-    while not stop.is_set():
-        started = time.monotonic()
+    started = time.monotonic()
+    while True:
         code = await bridge.wait()
         if stop.is_set():
             return
-        failures = 0 if time.monotonic() - started > READY_SECONDS else failures + 1
+        soon = time.monotonic() - started < READY_SECONDS
+        failures = failures + 1 if soon and code >= 0 else 0  # below 0: killed from outside, as often as one likes
         if failures > MAX_RESTARTS:
             raise DemoError(f"the bridge ended {failures} times in a row (exit {code}):\n{bridge.last_lines()}")
         console.print(f"[yellow]the bridge ended (exit {code}); starting it again from its journal[/]")
+        started = time.monotonic()
         await bridge.start()
-        await _until_ready(port, bridge, stop)
-        console.print(f"the bridge is back: pid {bridge.pid}", highlight=False)
+        if await _until_ready(port, bridge, stop):
+            console.print(f"the bridge is back: pid {bridge.pid}", highlight=False)
 
 
 async def _tell_end(plant: Child, stop: asyncio.Event) -> None:
     code = await plant.wait()
     if not stop.is_set():
         raise DemoError(f"the simulated plant ended (exit {code}):\n{plant.last_lines()}")
+
+
+async def _tell_broker_end(broker: EmbeddedBroker) -> None:
+    raise DemoError(str(await broker.died()))
 
 
 async def _tally(options: DemoOptions, issue_token: Callable[[Path], str], config: Path, console: Console) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from bridge.core.events import EventType
+from tests.brokers import free_port
+from tests.command_line import floor
 from tests.demo_process import Demo, Frame, demo, watch
 
 DELIVERY_SECONDS = 120.0  # a deadline against hanging; how long it took is printed
@@ -122,7 +124,7 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path, option: str) -> 
 
 
 async def test_the_watch_line_that_is_printed_works(tmp_path: Path) -> None:
-    async with demo(tmp_path) as running:
+    async with demo(tmp_path, "--folder", "my first floor") as running:
         line = (await running.until(r"watch\s+(\S[^\n]*)")).group(1)
         await running.until(r"stop\s+Ctrl-C")
         watching = await asyncio.create_subprocess_shell(
@@ -133,3 +135,70 @@ async def test_the_watch_line_that_is_printed_works(tmp_path: Path) -> None:
         assert len(events) == 5
         assert watching.returncode == 0
         assert await running.stop() == 0
+
+
+async def test_a_second_demo_in_one_folder_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    async with demo(tmp_path) as first:
+        await first.until(r"stop\s+Ctrl-C")
+        settings = (tmp_path / ".floor" / "demo" / "floor.toml").read_text()
+        async with demo(tmp_path) as second:
+            await second.until(r"another demo runs in \S*demo: stop it, or give this one a folder")
+            assert await second.end() == 1
+        assert (tmp_path / ".floor" / "demo" / "floor.toml").read_text() == settings
+        await watch(first.port, first.token, lambda frame: "offset" in frame, seconds=30)
+        assert await first.stop() == 0
+
+
+async def test_the_bridge_may_be_killed_again_and_again_also_while_it_starts(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await running.until(r"stop\s+Ctrl-C")
+        for times in range(1, 8):
+            os.kill(await running.child("bridge run"), signal.SIGKILL)
+            await running.until(rf"(starting it again.*){{{times}}}")
+        await running.until(r"(starting it again.*){7}the bridge is back")
+        await watch(running.port, running.token, lambda frame: "offset" in frame, seconds=30)
+        assert await running.stop() == 0
+
+
+async def test_a_broker_that_ends_is_named_and_ends_the_demo(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await running.until(r"stop\s+Ctrl-C")
+        os.kill(await running.child("/broker/"), signal.SIGKILL)
+        await running.until(r"(mosquitto|nats-server) ended with exit code -9")
+        assert await running.end() == 1
+
+
+async def test_a_closed_terminal_stops_all_of_it(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await running.until(r"stop\s+Ctrl-C")
+        running.process.send_signal(signal.SIGHUP)
+        await running.until(r"the journal stays in")
+        assert await running.stop() == 0
+
+
+async def test_what_an_earlier_start_said_is_not_told_again(tmp_path: Path) -> None:
+    folder = tmp_path / ".floor" / "demo"
+    folder.mkdir(parents=True)
+    (folder / "bridge.log").write_text("an old reason\n")
+    (folder / "secret").write_text("short")
+    async with demo(tmp_path) as running:
+        await running.until(r"did not start \(exit 1\):\n  [^\n]*at least 32")
+        assert await running.end() == 1
+    assert "an old reason" not in running.output
+
+
+@pytest.mark.parametrize("option", ["--port", "--broker-port"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, option: str) -> None:
+    ended = floor(tmp_path, "demo", option, "65536")
+    assert ended.returncode == 2
+    assert option in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_folder_that_cannot_be_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = floor(tmp_path, "demo", "--folder", "file/demo", "--port", str(free_port()))
+    assert ended.returncode == 1
+    assert "file/demo" in ended.stderr
+    assert "--folder" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,57 @@
+"""One process of the demo, tied to the demo's own life."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.embedded_broker import tied_to_us
+
+STOP_SECONDS: Final = 12.0  # the bridge drains within 10
+
+
+class Child:
+    """One process of the demo; its output goes to a log file."""
+
+    def __init__(self, name: str, folder: Path, *command: str) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+        self._log_begin = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._log_begin = log.tell()
+            self._process = await asyncio.create_subprocess_exec(
+                *tied_to_us(),
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is ours to pass on, in order
+            )
+
+    async def wait(self) -> int:
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def last_lines(self, count: int = 8) -> str:
+        """Return what it said last since its latest start: an earlier run's reasons would mislead."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_begin)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-count:])

@@ -1,6 +1,7 @@
 """The composition root: the only file that wires the rooms together. `floor run` is this."""
 
 import asyncio
+import contextlib
 import resource
 import signal
 import socket
@@ -20,19 +21,30 @@ from bridge.adapters.web import make_app
 from bridge.adapters.web_status import Number, pipeline_numbers
 from bridge.core.access.policy import Policy, PolicyError
 from bridge.core.dashboard.commands import directory_of
+from bridge.core.intake import Decode
+from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.published import will_of
 from bridge.core.records import JournalError
 from bridge.core.replay import ReplayFailed, restore
 from bridge.front.front import Front
-from bridge.ingest.native import decode
-from bridge.pipeline import Pipeline
+from bridge.ingest import native
+from bridge.pipeline import CoreCrashed, Pipeline
 from bridge.publisher import Publisher
 from bridge.settings import Settings
 
 LINK_LOOK_SECONDS: Final = 0.5  # how late a lost broker or a silent pipeline is told: within 5 s with keepalives
 DRAIN_SECONDS: Final = 4.0  # what a stop waits for the publisher, of 10 in all
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
+REFUSALS: Final = (
+    plant_file.PlantFileError,
+    PolicyError,
+    TokenKeyError,
+    JournalError,
+    web_server.PortTaken,
+    web_server.CannotListen,
+    ReplayFailed,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +53,12 @@ class StartError(Exception):
     """The bridge cannot start; the text says why, a line for each reason."""
 
 
+class Crashed(Exception):
+    """A task failed, and the bridge with it; the text says why, a line for each reason. The log has more."""
+
+
 def run(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; raises `StartError`, or whatever ended a task."""
+    """Run until SIGTERM or SIGINT; raises `StartError` or `Crashed`."""
     logs.configure(level=settings.log_level, log_format=settings.log_format)
     _raise_file_limit()
     try:
@@ -68,57 +84,74 @@ class Ground:
     plant: Plant
     policy: Policy
     tokens: TokenVerifier
+    decode: Decode
     journal: SqliteJournal
+    floor: Floor
+    listener: socket.socket
 
 
-def prepare(settings: Settings) -> Ground:
-    """Read files, keys and journal; raises `StartError` with what is wrong."""
-    try:
-        return Ground(
-            plant=plant_file.load(settings.plant_file),
-            policy=policy_file.load(settings.policy_file),
-            tokens=TokenVerifier(settings.token),
-            journal=SqliteJournal.open(settings.journal.path, stream=settings.stream),
-        )
-    except (plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
-        raise StartError(str(error)) from error
+@contextlib.contextmanager
+def prepared(settings: Settings) -> Iterator[Ground]:
+    """Read files, keys and journal, and listen; raises `StartError` with what is wrong, and leaves nothing open."""
+    decode = partial(native.decode, max_bytes=settings.broker.max_payload_bytes)
+    with contextlib.ExitStack() as open_things:
+        try:
+            plant = plant_file.load(settings.plant_file)
+            policy = policy_file.load(settings.policy_file)
+            tokens = TokenVerifier(settings.token)
+            journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
+            open_things.callback(journal.close)
+            listener = open_things.enter_context(web_server.listen(settings.web.host, settings.web.port))
+            floor = _restored(plant, journal, decode)
+        except REFUSALS as error:
+            raise StartError(str(error)) from error
+        yield Ground(plant, policy, tokens, decode, journal, floor, listener)
+
+
+def _restored(plant: Plant, journal: SqliteJournal, decode: Decode) -> Floor:
+    restored = restore(plant, journal, decode=decode)
+    log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
+    for difference in restored.first_differences:
+        log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
+    return restored.floor
 
 
 async def serve(settings: Settings) -> None:
     """Start everything, serve until a signal comes, and stop in the order that loses nothing."""
-    ground = prepare(settings)
-    try:
-        listener = web_server.listen(settings.web.host, settings.web.port)
-    except (web_server.PortTaken, web_server.CannotListen) as error:
-        ground.journal.close()
-        raise StartError(str(error)) from error
-    try:
+    with prepared(settings) as ground:
         house = House(settings, ground)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await house.live(listener, stop)
-    except ReplayFailed as error:
-        raise StartError(str(error)) from error
-    finally:
-        listener.close()
-        ground.journal.close()
+        try:
+            await house.live(stop)
+        except ExceptionGroup as group:
+            raise Crashed("\n".join(map(_told, _leaves(group)))) from None
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _told(error: Exception) -> str:
+    """Log why the bridge ends, a bug of ours with where it is, and return it in a line."""
+    reason = f"{type(error).__name__}: {error}"
+    explained = isinstance(error, JournalError | CoreCrashed)  # says it all, or was logged where it was caught
+    log.critical("bridge.crashed", reason=reason, exc_info=None if explained else error)
+    return reason
 
 
 class House:
     """Every room of one process, wired. A crash of any task ends all of them, with its reason."""
 
     def __init__(self, settings: Settings, ground: Ground) -> None:
-        self._settings = settings
-        self._journal = journal = ground.journal
+        journal = ground.journal
         clock = self._clock = FloorClock(scale=settings.time.scale, not_before=journal.last_input()[1])
         simulated = settings.time.scale != 1
-        read = partial(decode, max_bytes=settings.broker.max_payload_bytes)
-        restored = restore(ground.plant, journal, decode=read)
-        log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
-        for difference in restored.first_differences:
-            log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
-
         broker, root, stream = settings.broker, settings.root, settings.stream
         self._intake = BrokerLink(
             broker,
@@ -162,9 +195,9 @@ class House:
         self.pipeline = Pipeline(
             self._intake,
             journal,
-            restored.floor,
+            ground.floor,
             clock,
-            decode=read,
+            decode=ground.decode,
             root=root,
             commit_max_inputs=settings.journal.commit_max_inputs,
             commit_max_ms=settings.journal.commit_max_ms,
@@ -172,9 +205,11 @@ class House:
             ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is noticed after two
             listeners=[self.front.offer, self.publisher.on_committed],
         )
-        self._web = make_app(self.front, settings.web, root=root, numbers=self._numbers)
+        web = make_app(self.front, settings.web, root=root, numbers=self._numbers)
+        self._address = ground.listener.getsockname()[:2]
+        self._serve_web = partial(web_server.serve, web, settings.web, listener=ground.listener)
 
-    async def live(self, listener: socket.socket, stop: asyncio.Event) -> None:
+    async def live(self, stop: asyncio.Event) -> None:
         """Run every task until `stop`, or until one of them ends the others."""
         async with asyncio.TaskGroup() as tasks:
             links = [tasks.create_task(link.run(), name=name) for name, link in self._links()]
@@ -184,9 +219,9 @@ class House:
                 tasks.create_task(self.front.run(), name="front"),
                 tasks.create_task(self._tell_link(), name="link"),
                 tasks.create_task(self._watch_drops(), name="drops"),
-                tasks.create_task(web_server.serve(self._web, self._settings.web, listener=listener), name="web"),
+                tasks.create_task(self._serve_web(), name="web"),
             ]
-            log.info("bridge.up", host=self._settings.web.host, port=self._settings.web.port)
+            log.info("bridge.up", address=self._address)
             await stop.wait()
             log.info("bridge.stopping")
             self.pipeline.stop()

@@ -102,7 +102,7 @@ def run(config: Config = None) -> None:
     settings = read_settings(config)
     try:
         composition.run(settings)
-    except composition.StartError as error:
+    except (composition.StartError, composition.Crashed) as error:
         fail(str(error))
 
 

@@ -129,8 +129,11 @@ def seal(*parts: str | bytes | int) -> int:
 
 def take_lock(path: Path) -> IO[bytes]:
     """Become the journal's one owner until the returned file is closed or the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(path.name + ".lock").open("ab")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(path.name + ".lock").open("ab")
+    except OSError as error:
+        raise JournalError(f"{path}: no journal can be kept there: {error}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

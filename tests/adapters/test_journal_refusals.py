@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.journal import JournalDamaged, JournalInUse, JournalTooNew, SqliteJournal, StreamMismatch
-from bridge.core.records import Batch
+from bridge.core.records import Batch, JournalError
 from tests.journal_samples import event, follow
 
 ROOT = Path(__file__).parents[2]
@@ -166,3 +166,10 @@ def test_interrupted_creation_is_begun_again(tmp_path: Path) -> None:
     path.with_name("journal.db.new").write_bytes(b"half a journal")
     SqliteJournal.open(path, stream="main").close()
     SqliteJournal.open(path, stream="main").close()
+
+
+def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a-file").touch()
+    for place in (tmp_path / "a-file" / "journal.db", Path("/proc/journal.db")):
+        with pytest.raises(JournalError, match=f"{place}: no journal can be kept there"):
+            SqliteJournal.open(place, stream="main")

@@ -9,15 +9,14 @@ from bridge.core.events import Event, Millis
 from bridge.core.line.line import Line
 from bridge.core.reports import Outcome, Report, quarantined
 
-
 STALE: Final = 8  # entries a line of the heap: bounds what deadlines that keep moving leave in it
 
 
 class Floor:
     """The lines by id. What one line does never touches another.
 
-    The pipeline asks for the next deadline at every message: with 1,000 lines, looking at each costs as much as applying
-    one. So deadlines are kept in a heap; an entry that is no longer a line's own is passed over when it comes up.
+    The pipeline asks for the next deadline at every message: with 1,000 lines, looking at each of them costs as much as
+    applying a report. So deadlines are kept in a heap; one that is no longer its line's is passed over.
     """
 
     def __init__(self, plant_file: plant.Plant, checkpoints: Mapping[str, bytes] | None = None) -> None:

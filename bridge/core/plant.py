@@ -15,6 +15,7 @@ from bridge.core.shifts import Shift, ShiftPlan
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]  # leaves room for `{line}.call.{n}`
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+Minutes = Annotated[float, Field(gt=0, le=7 * 1_440)]  # bounds how many shifts a deadline is looked for
 
 
 class Model(BaseModel):
@@ -177,9 +178,9 @@ DEFAULT_REASONS = (
 class Rung(Model):
     """One priority's deadlines in minutes, and who hears of each level."""
 
-    acknowledge_minutes: float = Field(gt=0)
-    resolve_minutes: float = Field(gt=0)
-    step_minutes: float = Field(gt=0)
+    acknowledge_minutes: Minutes
+    resolve_minutes: Minutes
+    step_minutes: Minutes
     recipients: tuple[tuple[str, ...], ...] = Field(min_length=2, max_length=10)  # `responders` stands for the type's
 
 

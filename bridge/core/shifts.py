@@ -75,6 +75,16 @@ class ShiftPlan:
         day = datetime.fromtimestamp(before // 1000, self.zone).date()  # the gap's own, wherever in it we ask
         return ShiftWindow(None, day.isoformat(), before, after)
 
+    def scheduled_after(self, at: Millis, scheduled_ms: int) -> Millis:
+        """Return when so much scheduled time has passed since the instant; what lies between shifts does not count."""
+        while True:
+            window = self.window_at(at)
+            if window.scheduled:
+                if scheduled_ms <= window.end - at:
+                    return at + scheduled_ms
+                scheduled_ms -= window.end - at
+            at = window.end
+
     def hour_at(self, at: Millis) -> tuple[Millis, Millis]:
         """Return the clock hour [start, end) of the local zone that holds the instant."""
         local = datetime.fromtimestamp(at // 1000, self.zone)

@@ -78,6 +78,22 @@ def test_between_shifts_nothing_is_scheduled() -> None:
 
 
 @pytest.mark.parametrize(
+    ("hour", "minutes", "expected"),
+    [
+        (5, 75, (6, 6, 15)),  # up to the very end of the shift
+        (5, 76, (6, 22, 31)),  # the rest of it in the next
+        (12, 1, (6, 22, 31)),  # from between the shifts
+        (12, 465, (7, 6, 15)),
+        (12, 466, (7, 22, 31)),
+    ],
+)
+def test_between_shifts_no_scheduled_time_passes(hour: int, minutes: int, expected: tuple[int, int, int]) -> None:
+    """The plan has one shift, from 22:30 to 06:15."""
+    after = PLANS[4].scheduled_after(millis(2026, 1, 6, hour), minutes * 60_000)
+    assert after == millis(2026, 1, *expected)
+
+
+@pytest.mark.parametrize(
     "shifts",
     [
         (shift("a", "06:00", "14:00"), shift("b", "13:59", "22:00")),

@@ -13,7 +13,7 @@ from bridge.core.event_data import AndonType, CallPriority, CallStatus, Escalati
 from bridge.core.events import LINE_LEVEL, EventType, Millis, Place, Priority
 from bridge.core.line.andon_call import FINAL, NEXT, REFUSED, Call, Deed, andon_data, standing_of
 from bridge.core.line.andon_input import WITHOUT_EFFECT, Contact, Reading, read_input
-from bridge.core.line.escalation import Ladder, Step, escalation_data, may_acknowledge, next_step, rises
+from bridge.core.line.escalation import Step, escalation_data, ladders_of, may_acknowledge, next_step, rises
 from bridge.core.plant import Equipment, Line, Plant
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, rejected, suppressed
 
@@ -41,7 +41,7 @@ class AndonCalls:
         self._default_priority = plant.call_priority
         rules = plant.rules_of(spec)
         self._debounce_ms = round(rules.debounce_seconds * 1000)
-        self._ladders = {priority: Ladder.of(rung, rules) for priority, rung in plant.ladder.items()}
+        self._ladders = ladders_of(plant, rules)
         self._steps: dict[str, Step | None] = {}  # by key of an open call: what its clock does next, kept while true
 
     def apply(self, body: AndonReport, *, equipment: str | None, moment: Moment) -> Disposition:

@@ -1,6 +1,7 @@
 """The escalation ladder: a call's deadlines, what passing each does, and who is told. Pure arithmetic on a `Call`.
 
-Source: DOMAIN, «Andon and escalation». Every deadline counts from `raised_at`.
+Source: DOMAIN, «Andon and escalation». Every deadline counts from `raised_at`, in scheduled time unless the call is
+critical.
 
 - While nobody acknowledged, level k is due at the acknowledge deadline plus k-1 steps (`ack_timeout`).
 - While nobody resolved, the resolve deadline and every step after it raise the level by one from where it stands
@@ -15,10 +16,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.core.event_data import AndonType, CallStatus, Escalation, EscalationCause, EscalationStatus
+from bridge.core.event_data import AndonType, CallPriority, CallStatus, Escalation, EscalationCause, EscalationStatus
 from bridge.core.events import Millis, maybe_rfc3339
 from bridge.core.line.andon_call import Call
-from bridge.core.plant import Rules, Rung
+from bridge.core.plant import Plant, Rules, Rung
+from bridge.core.shifts import ShiftPlan
 
 MINUTE_MS: Final = 60_000
 RESPONDERS: Final = "responders"
@@ -34,7 +36,10 @@ STATUS_OF: Final[Mapping[CallStatus, EscalationStatus]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """One priority's deadlines in ms after the raise; a reminder is None where it would come before half of them."""
+    """One priority's deadlines in ms after the raise; a reminder is None where it would come before half of them.
+
+    `plan` says which time counts; None: all of it.
+    """
 
     acknowledge_ms: int
     resolve_ms: int
@@ -42,9 +47,10 @@ class Ladder:
     acknowledge_reminder_ms: int | None
     resolve_reminder_ms: int | None
     levels: tuple[tuple[str, ...], ...]
+    plan: ShiftPlan | None = None
 
     @classmethod
-    def of(cls, rung: Rung, rules: Rules) -> "Ladder":
+    def of(cls, rung: Rung, rules: Rules, *, plan: ShiftPlan | None) -> "Ladder":
         acknowledge = round(rung.acknowledge_minutes * MINUTE_MS)
         resolve = round(rung.resolve_minutes * MINUTE_MS)
         return cls(
@@ -54,11 +60,21 @@ class Ladder:
             acknowledge_reminder_ms=_reminder(acknowledge, rules.reminder_before_acknowledge_seconds),
             resolve_reminder_ms=_reminder(resolve, rules.reminder_before_resolve_seconds),
             levels=rung.recipients,
+            plan=plan,
         )
 
     @property
     def top(self) -> int:
         return len(self.levels) - 1
+
+
+def ladders_of(plant: Plant, rules: Rules) -> dict[CallPriority, Ladder]:
+    """Return the ladder of each priority; a critical call waits for no shift to begin."""
+    plan = plant.shift_plan
+    return {
+        priority: Ladder.of(rung, rules, plan=None if priority == "critical" else plan)
+        for priority, rung in plant.ladder.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +85,11 @@ class Step:
     cause: EscalationCause
 
 
-def deadline(call: Call, within_ms: int) -> Millis:
+def deadline(call: Call, within_ms: int, ladder: Ladder) -> Millis:
     """Return the instant that lies `within_ms` after the raise; the one place that knows which time counts."""
-    return call.raised_at + within_ms
+    if ladder.plan is None:
+        return call.raised_at + within_ms
+    return ladder.plan.scheduled_after(call.raised_at, within_ms)
 
 
 def next_step(call: Call, ladder: Ladder) -> Step | None:
@@ -112,9 +130,9 @@ def escalation_data(
 def next_limit(call: Call, ladder: Ladder, *, at: Millis) -> Millis | None:
     """Return the first deadline after an instant that the call can still miss; None when none is left."""
     limits = [step.at for step in _rises(call, ladder)]
-    limits.append(deadline(call, ladder.resolve_ms))
+    limits.append(deadline(call, ladder.resolve_ms, ladder))
     if call.acknowledged_at is None:
-        limits.append(deadline(call, ladder.acknowledge_ms))
+        limits.append(deadline(call, ladder.acknowledge_ms, ladder))
     return min((limit for limit in limits if limit > at), default=None)
 
 
@@ -140,18 +158,18 @@ def _steps(call: Call, ladder: Ladder) -> Iterator[Step]:
     if call.acknowledged_at is None:
         reminders.append(ladder.acknowledge_reminder_ms)
     for within_ms in reminders:
-        if within_ms is not None and deadline(call, within_ms) > call.passed:
-            yield Step(deadline(call, within_ms), "reminder")
+        if within_ms is not None and (at := deadline(call, within_ms, ladder)) > call.passed:
+            yield Step(at, "reminder")
 
 
 def _rises(call: Call, ladder: Ladder) -> Iterator[Step]:
     if call.level >= ladder.top:
         return
     if call.acknowledged_at is None:
-        yield Step(deadline(call, ladder.acknowledge_ms + call.level * ladder.step_ms), "ack_timeout")
+        yield Step(deadline(call, ladder.acknowledge_ms + call.level * ladder.step_ms, ladder), "ack_timeout")
     # Below the top fewer than `top` of these have passed, for each that passed raised the level.
     for step in range(ladder.top + 1):
-        at = deadline(call, ladder.resolve_ms + step * ladder.step_ms)
+        at = deadline(call, ladder.resolve_ms + step * ladder.step_ms, ladder)
         if at > call.passed:
             yield Step(at, "resolve_timeout")
             return

@@ -1,39 +1,15 @@
 """The board in a real browser: it shows events, greys out, resumes, and what devices write stays text."""
 
-import contextlib
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from bridge.settings import WebSettings
+from tests.browser_page import DEADLINE_MS, browser_page
 from tests.journal_samples import NOON
 from tests.served_front import Served, call, served_front, status
 
 HOSTILE = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DEADLINE_MS = 15_000
-
-
-@contextlib.asynccontextmanager
-async def browser_page() -> AsyncIterator[Page]:
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "the browser tests need the package `chromium`: apt-get install chromium"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        try:
-            page = await browser.new_page()
-            page.set_default_timeout(DEADLINE_MS)
-            yield page
-        finally:
-            await browser.close()
 
 
 async def open_board(page: Page, served: Served, token: str | None = None) -> None:

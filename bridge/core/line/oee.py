@@ -5,6 +5,8 @@ downtime, a restart that held, a stop a user confirmed as planned) moves time be
 has closed meanwhile: that one is told again as history. Source: DOMAIN, «OEE».
 """
 
+from typing import Final
+
 from msgspec import Struct, field
 
 from bridge.core.emitter import Emitter
@@ -14,6 +16,8 @@ from bridge.core.line.stops import Change, Phase, Signal, StopChange, Stops, Sto
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
+CLOSED: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # kept to be amended: a day and a bit of each
+DOWN_STRETCHES = 200  # what a confirmed stop may be found in; about two for each downtime that may be confirmed
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
 RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
 
@@ -45,9 +49,10 @@ class OeeState(Struct):
     checked_at: Millis = 0
     ideal_cycle: float | None = None
     windows: dict[WindowKind, Window] = field(default_factory=dict)
-    closed: dict[WindowKind, Window] = field(default_factory=dict)  # the latest closed shift and hour
+    closed: dict[WindowKind, list[Window]] = field(default_factory=dict)  # the latest, oldest first
     jobs: dict[str, Window] = field(default_factory=dict)  # by job id, oldest first
     recent: list[Stretch] = field(default_factory=list)
+    down: list[Stretch] = field(default_factory=list)  # of the line: which time its downtimes took from which job
     told: dict[WindowKind, Told] = field(default_factory=dict)
 
 
@@ -131,11 +136,11 @@ class OeeWatch:
     def exclude(self, start: Millis, end: Millis, *, moment: Moment) -> None:
         """Take a downtime, confirmed as planned by a named user, out of the planned busy time."""
         self._advance(moment.at)
-        for window in self._touched(start):
-            moved = min(window.overlap(start, end), window.down_ms)
-            window.spend(TimeClass.DOWN, -moved)
-            window.spend(TimeClass.OFF, moved)
-        self._tell_again(moment, since=start)
+        for each in self.state.down:
+            part = Stretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
+            if part.start < part.end:
+                self._shift(TimeClass.DOWN, TimeClass.OFF, part)
+        self._tell_again(moment, since=start, until=end)
 
     def next_deadline(self) -> Millis:
         due = self.state.checked_at // self._period_ms * self._period_ms + self._period_ms
@@ -170,7 +175,9 @@ class OeeWatch:
         nothing = not (ended.busy_ms or ended.down_ms or ended.unknown_ms or ended.total)
         if not (nothing and ended.shift_id is None):  # a gap between shifts in which nothing happened is no news
             self._tell(ended, moment, closed=True)
-        self.state.closed[following.kind] = ended
+        closed = self.state.closed.setdefault(following.kind, [])
+        closed.append(ended)
+        del closed[: -CLOSED[following.kind]]
         self.state.windows[following.kind] = following
 
     def _time_class(self) -> TimeClass:
@@ -192,14 +199,26 @@ class OeeWatch:
         for window in state.windows.values():
             window.spend(time_class, spent)
             window.unplanned_run = window.unplanned_run or (time_class is TimeClass.BUSY and state.shift_id is None)
-        mark = state.stops.mark
+        mark, job = state.stops.mark, state.windows.get("job")
+        job_id = None if job is None else job.job_id
+        if time_class is TimeClass.DOWN:
+            self._note_down(Stretch(state.at, at, time_class, job_id))
         if mark is None:
             state.recent.clear()
         else:  # the stop's or restart's own time may yet change its class
-            job = state.windows.get("job")
             state.recent = [each for each in state.recent if each.end > mark][-RECENT:]
-            state.recent.append(Stretch(max(state.at, mark), at, time_class, None if job is None else job.job_id))
+            state.recent.append(Stretch(max(state.at, mark), at, time_class, job_id))
         state.at = at
+
+    def _note_down(self, stretch: Stretch) -> None:
+        if self._equipment is not None:
+            return  # downtimes are the line's
+        down = self.state.down
+        if down and (down[-1].end, down[-1].job_id) == (stretch.start, stretch.job_id):
+            down[-1].end = stretch.end
+        else:
+            down.append(stretch)
+            del down[:-DOWN_STRETCHES]
 
     def _learn(self, change: StopChange | None, moment: Moment) -> StopChange | None:
         match change:
@@ -215,8 +234,13 @@ class OeeWatch:
         for stretch in self.state.recent:
             if stretch.time_class is old:
                 self._shift(old, new, stretch)
+                if new is TimeClass.DOWN:
+                    self._note_down(Stretch(stretch.start, stretch.end, new, stretch.job_id))
+        if new is TimeClass.BUSY:  # it ran again since the change began
+            kept = [each for each in self.state.down if each.start < change.start]
+            self.state.down = [Stretch(each.start, min(each.end, change.start), old, each.job_id) for each in kept]
         self.state.recent.clear()
-        self._tell_again(moment, since=change.start)
+        self._tell_again(moment, since=change.start, until=change.end)
 
     def _shift(self, old: TimeClass, new: TimeClass, stretch: Stretch) -> None:
         for window in self._touched(stretch.start):
@@ -228,13 +252,16 @@ class OeeWatch:
 
     def _touched(self, since: Millis) -> list[Window]:
         state = self.state
-        known = (*state.windows.values(), *state.closed.values(), *state.jobs.values())
+        known = (*state.windows.values(), *self._past())
         return [window for window in known if window.end is None or window.end > since]
 
-    def _tell_again(self, moment: Moment, *, since: Millis) -> None:
+    def _past(self) -> list[Window]:
+        return [*(window for each in self.state.closed.values() for window in each), *self.state.jobs.values()]
+
+    def _tell_again(self, moment: Moment, *, since: Millis, until: Millis) -> None:
         state = self.state
-        for window in (*state.closed.values(), *state.jobs.values()):
-            if window.end is not None and window.end > since:
+        for window in self._past():
+            if window.end is not None and window.end > since and window.start < until:
                 self._tell(window, moment, closed=True, standing=Standing.HISTORY)
         for window in state.windows.values():
             self._tell(window, moment, closed=False)

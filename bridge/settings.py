@@ -112,6 +112,10 @@ class Settings(Section):
     time: TimeSettings = TimeSettings()
 
 
+OF_THE_COMMANDS = ("FLOOR_CONFIG", "FLOOR_TOKEN", "FLOOR_URL")
+"""What `floor` and the README's clients read from the environment beside settings."""
+
+
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
     """Read settings once; raises `SettingsError` with every fault named. Paths are relative to the file."""
     tree: dict[str, Any] = {}
@@ -137,12 +141,14 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
 
 def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
     for name, value in sorted(environment.items()):
-        if not name.startswith("FLOOR_"):
+        if not name.startswith("FLOOR_") or name in OF_THE_COMMANDS:
             continue
         *sections, leaf = name.removeprefix("FLOOR_").lower().split("__")
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
+            if not isinstance(branch, dict):
+                raise SettingsError(f"{name}: {section} is no section in the settings file")
         branch[leaf] = value.split(",") if leaf in LIST_SETTINGS else value
 
 

@@ -111,3 +111,15 @@ def test_secrets_are_not_shown() -> None:
     read = Settings.model_validate({"token": {"secret": SECRET}, "broker": {"password": "hunter2hunter2"}})
     assert SECRET not in repr(read)
     assert "hunter2" not in repr(read)
+
+
+def test_what_the_commands_read_from_the_environment_is_no_setting(tmp_path: Path) -> None:
+    path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n')
+    environment = {"FLOOR_TOKEN": "a.b.c", "FLOOR_CONFIG": str(path), "FLOOR_URL": "ws://127.0.0.1:8080/ws"}
+    assert settings.load(path, environment) == settings.load(path, {})
+
+
+def test_a_section_that_is_none_is_named_with_the_variable_that_needs_it(tmp_path: Path) -> None:
+    path = write(tmp_path, 'token = "x"\n')
+    with pytest.raises(SettingsError, match="FLOOR_TOKEN__SECRET: token is no section"):
+        settings.load(path, {"FLOOR_TOKEN__SECRET": SECRET})

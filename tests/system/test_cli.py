@@ -59,6 +59,13 @@ def test_check_is_content_with_a_right_house_and_leaves_no_journal(tmp_path: Pat
     assert not (tmp_path / ".floor").exists()
 
 
+def test_the_settings_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
+    config = write_config(tmp_path).rename(tmp_path / "elsewhere.toml")
+    ended = floor(tmp_path, "check", "--offline", FLOOR_CONFIG=str(config), FLOOR_TOKEN="a.b.c")
+    assert ended.returncode == 0, ended.stdout
+    assert "elsewhere.toml" in ended.stdout
+
+
 def test_check_names_each_fault_and_goes_on_to_the_next(tmp_path: Path) -> None:
     config = write_config(tmp_path, more='[journal]\npath = "damaged.db"')
     (tmp_path / "damaged.db").write_bytes(b"no database" * 1_000)

@@ -1,11 +1,30 @@
-"""Brokers that any test may ask for by name."""
+"""Brokers that any test may ask for by name, and how hard property tests try."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.brokers import RunningBroker, mosquitto_broker, nats_broker, running
+
+PROOF = "proof"
+MORE_EXAMPLES = 10  # times as many in `make proof`, also where a test asks for a number of its own
+
+hypothesis.settings.register_profile(PROOF, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if hypothesis.settings.get_current_profile_name() != PROOF:
+        return
+    for item in items:
+        test = getattr(item, "obj", None)
+        given = getattr(test, "_hypothesis_internal_use_settings", None)  # no public way to ask a collected test
+        if isinstance(given, hypothesis.settings):
+            more = hypothesis.settings(given, max_examples=MORE_EXAMPLES * given.max_examples)
+            test._hypothesis_internal_use_settings = more  # type: ignore[union-attr] # as above
 
 
 @pytest.fixture

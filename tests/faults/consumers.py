@@ -1,0 +1,100 @@
+"""Who listens while things break: a plain MQTT consumer, and a dashboard that resumes as PROTOCOL says."""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import websockets
+
+from bridge.adapters.broker import BrokerLink
+from tests.brokers import RunningBroker, client_settings, linked
+from tests.running_floor import RunningFloor
+
+
+@dataclass
+class Consumer:
+    """Every event that came by MQTT, by offset."""
+
+    offsets: set[int] = field(default_factory=set)
+
+    async def read(self, link: BrokerLink) -> None:
+        while True:
+            messages = await link.receive(most=100)
+            self.offsets |= {json.loads(each.payload)["offset"] for each in messages if each.payload}
+            link.acknowledge(messages)
+
+
+@contextlib.asynccontextmanager
+async def consumer(broker: RunningBroker) -> AsyncIterator[Consumer]:
+    link = BrokerLink(
+        client_settings(broker), client_id="a-consumer", durable=True, subscriptions=[("floor/v1/event/#", 1)]
+    )
+    async with linked(link):
+        this = Consumer()
+        reading = asyncio.create_task(this.read(link), name="consumer")
+        try:
+            yield this
+        finally:
+            reading.cancel()
+
+
+@dataclass
+class Dashboard:
+    """A subscriber to everything that connects again, resumes, and drops repeated ids."""
+
+    floor: RunningFloor
+    delivered: Counter[str] = field(default_factory=Counter)
+    at: int = 0
+    resumed: int = 0
+    live: bool = False  # as the last `link` said; not while there is no connection
+    _since: dict[str, Any] = field(default_factory=dict)
+    _after_position: dict[str, int] = field(default_factory=dict)  # id -> offset
+
+    async def run(self) -> None:
+        url = f"ws://127.0.0.1:{self.floor.port}/ws"
+        while True:
+            with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
+                async with websockets.connect(url) as socket:
+                    await self._follow(socket)
+            self.live = False
+            await asyncio.sleep(0.05)
+
+    async def _follow(self, socket: websockets.ClientConnection) -> None:
+        await socket.send(json.dumps({"type": "auth", "token": self.floor.token()}))
+        subscription = {"id": "all", "subscription_type": "line"}
+        if self._since:
+            await socket.send(json.dumps({"type": "resume", "subscriptions": [subscription], "since": self._since}))
+        else:
+            await socket.send(json.dumps({"type": "subscribe", **subscription}))
+        async for text in socket:
+            self._take(json.loads(text))
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        if "offset" in frame:
+            if frame["id"] not in self._after_position:
+                self.delivered[frame["id"]] += 1
+            self._after_position[frame["id"]] = frame["offset"]
+        elif frame["type"] == "position":
+            self._since, self.at = frame["streams"], frame["streams"]["main"]["offset"]
+            self._after_position = {key: at for key, at in self._after_position.items() if at > self.at}
+        elif frame["type"] == "resumed":
+            assert frame["streams"]["main"]["recovered"]
+            self.resumed += 1
+        elif frame["type"] == "link":
+            self.live = frame["broker"] and frame["streams"]["main"]["live"]
+
+
+@contextlib.asynccontextmanager
+async def dashboard(floor: RunningFloor) -> AsyncIterator[Dashboard]:
+    this = Dashboard(floor)
+    running = asyncio.create_task(this.run(), name="dashboard")
+    try:
+        yield this
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

@@ -1,0 +1,36 @@
+"""No room for the journal: nothing is acknowledged, dashboards are told, and it heals without a restart."""
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import RunningBroker, until
+from tests.faults.floor_under_load import floor_under_load
+from tests.running_floor import RunningFloor
+
+pytestmark = pytest.mark.faults
+
+REPORTS = 60
+NO_ROOM = 1  # byte a file may have: every write fails, as on a full disk
+
+
+def limit_files(floor: RunningFloor, most: int) -> None:
+    assert floor.process is not None
+    resource.prlimit(floor.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+
+async def test_a_full_disk_stops_the_intake_and_heals(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with floor_under_load(tmp_path, mosquitto) as this:
+        for _ in range(3):
+            await this.load.more(REPORTS)
+            limit_files(this.floor, NO_ROOM)
+            await until(lambda: not this.dashboard.live, seconds=5, what="told")
+            assert not this.floor.is_ready()
+            before = this.floor.journal.stat().st_size
+            await this.load.more(REPORTS)
+            assert this.floor.journal.stat().st_size == before
+            limit_files(this.floor, resource.RLIM_INFINITY)
+            await until(lambda: this.dashboard.live, seconds=20, what="healed")
+        ledger = await this.books("3 times a full disk")
+    assert ledger.wrong == {}

@@ -1,7 +1,8 @@
 """The changeovers of one line: from the last piece of the old run to the Nth good piece of the new one.
 
-Source: DOMAIN, «Changeover». Signalled by a report, a command, or a product change; `started_at` is the last piece
-before the signal, so it may lie before `signalled_at`.
+Source: DOMAIN, «Changeover». Signalled by a report, a command, a mode (the line is being set up), or a product change
+while stopped; `started_at` is the last piece before the signal, so it may lie before `signalled_at`. A mode does not
+say to what: its changeover is told as soon as the product is known, dated at the mode.
 """
 
 from dataclasses import dataclass
@@ -73,10 +74,13 @@ class Changeovers:
         del equipment
         return self._start_asked(body, moment) if body.action == "start" else self._complete_asked(body, moment)
 
-    def product_changed(self, *, from_product: str | None, to_product: str, moment: Moment) -> None:
+    def product_changed(
+        self, *, from_product: str | None, to_product: str, moment: Moment, setup_since: Millis | None = None
+    ) -> None:
         """Take note of a product change: a changeover, unless expected; from None it is only noted.
 
-        None stands for an unknown product, and for a change while the line runs, which signals nothing.
+        None stands for an unknown product, and for a change while the line runs, which signals nothing. `setup_since`:
+        when a mode signalled it.
         """
         running = self._state.running
         expected = self._state.product if running is None else running.to_product
@@ -86,7 +90,7 @@ class Changeovers:
         self.abandon(moment=moment)
         self._state.product = to_product
         if before is not None and before != to_product:
-            self._start(before, to_product, moment)
+            self._start(before, to_product, moment, signalled_at=moment.at if setup_since is None else setup_since)
 
     def count(self, *, good: int, reject: int, moment: Moment) -> None:
         """Take note of pieces made; rejects counted with the completing good piece are start-up rejects too."""
@@ -98,7 +102,7 @@ class Changeovers:
         if running is None:
             return
         running.good += max(0, good)
-        running.startup_rejects += max(0, reject)
+        running.startup_rejects += reject  # below 0 where good pieces come in a report after their total
         if running.good >= self._good_pieces:
             self._end(running, "completed", moment)
 
@@ -117,7 +121,7 @@ class Changeovers:
         before = body.from_product or self._state.product
         if before == body.to_product:
             return suppressed("same_product")
-        self._start(before, body.to_product, moment)
+        self._start(before, body.to_product, moment, signalled_at=moment.at)
         return APPLIED
 
     def _complete_asked(self, body: ChangeoverReport, moment: Moment) -> Disposition:
@@ -131,7 +135,7 @@ class Changeovers:
         self._end(running, "completed", moment)
         return APPLIED
 
-    def _start(self, from_product: str | None, to_product: str, moment: Moment) -> None:
+    def _start(self, from_product: str | None, to_product: str, moment: Moment, *, signalled_at: Millis) -> None:
         number = self._state.next_number
         self._state.next_number += 1
         run_ended = max(
@@ -141,8 +145,8 @@ class Changeovers:
             changeover_id=f"{self._line}.change.{number}",
             from_product=from_product,
             to_product=to_product,
-            started_at=moment.at if run_ended is None else min(run_ended, moment.at),
-            signalled_at=moment.at,
+            started_at=signalled_at if run_ended is None else min(run_ended, signalled_at),
+            signalled_at=signalled_at,
         )
         self._state.running = record
         self._emit(EventType.CHANGEOVER_STARTED, record, moment)
@@ -172,7 +176,7 @@ class Changeovers:
             completed_at=rfc3339(moment.at) if ended else None,
             duration_seconds=(moment.at - record.started_at) / 1000 if ended else None,
             target_seconds=None if product is None else product.changeover_seconds,
-            startup_rejects=record.startup_rejects if ended else None,
+            startup_rejects=max(0, record.startup_rejects) if ended else None,
             outcome=outcome,
         )
         self._emitter.emit(

@@ -170,7 +170,8 @@ class Line:
         counted = machine.apply_counts(body, moment=moment)
         pieces = self._output.count(machine.spec.id, counted, at=moment.at)
         if pieces is not None:
-            self._people.pieces(pieces.total, pieces.good, pieces.reject, moment=moment)
+            runs = self._flow.diagnosis.status == "running"
+            self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=runs, moment=moment)
 
     def _judge_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
         disposition = self._downtimes.apply(body, moment=moment)
@@ -184,6 +185,8 @@ class Line:
     def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
         shift = self._shift
         seen = self._flow.refresh(touched)
+        if seen.status == "setup":
+            self._people.hear_setup(at=moment.at)
         self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
         if self._people.without_order:
             seen = without_order(seen)

@@ -264,5 +264,6 @@ class House:
         yield Number("publications_refused", self.publisher.refused, counter=True)
         yield Number("reports_waiting", self._intake.waiting)
         yield Number("broker_dropped_messages", self._dropped)
+        yield Number("clock_held", float(self._clock.held))
         for name, link in self._links():
             yield Number("broker_connected", float(link.status.connected), {"link": name})

@@ -17,6 +17,7 @@ from tests.brokers import RunningBroker, client_settings, linked, until
 from tests.running_floor import DEMO_PLANT, RunningFloor, running_floor
 
 STOP_SECONDS = 10.0
+AHEAD = 4_000_000_000_000  # ms: the year 2096
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 LAMP = "floor/v1/station/plant1/packing/L1/Andon-L1/equipment"
 STATUS = "floor/v1/bridge/main"
@@ -108,10 +109,15 @@ async def test_without_a_broker_it_starts_and_is_ready_once_there_is_one(
 
 def is_live(floor: RunningFloor) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{floor.port}/health/live", timeout=2) as answer:
-            return bool(answer.status == 200)
+        return bool(get(floor, "/health/live"))
     except OSError:
         return False
+
+
+def get(floor: RunningFloor, path: str) -> bytes:
+    with urlopen(f"http://127.0.0.1:{floor.port}{path}", timeout=2) as answer:
+        content: bytes = answer.read()
+        return content
 
 
 async def test_a_stop_while_broker_and_dashboard_hang_is_in_time(tmp_path: Path, mosquitto: RunningBroker) -> None:
@@ -183,6 +189,21 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
                 late = await board.until("escalation_update", data__level=1)
         assert late["subject"] == call["subject"]
         assert late["timestamp"] == call["data"]["deadline"]
+
+
+async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with running_floor(tmp_path, mosquitto) as floor:
+        await floor.stop()
+        write(floor.journal, f"UPDATE meta SET latest_arrival = {AHEAD}")
+        await floor.start()
+        assert b"floor_clock_held 1.0" in get(floor, "/metrics")
+        async with floor.dashboard() as board, floor.device() as device:
+            await board.snapshot(subscription_type="andon")
+            await device.publish(STATION, PRESS)
+            call = await board.until("andon_event")
+        assert datetime.fromisoformat(call["received_at"]).timestamp() * 1_000 >= AHEAD
 
 
 async def test_a_poisoned_or_oversized_message_is_quarantined_and_the_stream_goes_on(

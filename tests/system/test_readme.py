@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from tests.command_line import ROOT
 from tests.running_floor import RunningFloor, running_floor
 
 SECONDS = 30
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "mosquitto" / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "mosquitto" / "README.md", *(ROOT / "docs").glob("*.md")]
+)
 PROGRAMS = ("floor", "device-sim", "make")
 
 
@@ -137,6 +140,11 @@ def test_what_a_document_points_at_is_there(document: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
             assert anchor[1:] in {heading.lower().replace(" ", "-") for heading in headings}, anchor
+
+
+def test_the_changelog_knows_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert re.search(rf"^## {re.escape(version)}$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
 def test_the_map_of_the_readme_names_what_is_there() -> None:

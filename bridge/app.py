@@ -225,13 +225,10 @@ class House:
             await stop.wait()
             log.info("bridge.stopping")
             self.pipeline.stop()
-            await self.front.shutdown()
-            for task in serving:
-                task.cancel()
             await asyncio.wait([pipeline])
             self.publisher.stop()
-            await asyncio.wait([publisher], timeout=DRAIN_SECONDS)
-            for task in (publisher, *links):
+            await asyncio.gather(self.front.shutdown(), asyncio.wait([publisher], timeout=DRAIN_SECONDS))
+            for task in (*serving, publisher, *links):
                 task.cancel()
         log.info("bridge.stopped", offset=self.pipeline.status().offset, published=self.publisher.published)
 

@@ -23,7 +23,7 @@ HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
 MAX_SILENT: Final = 1_000  # connections without a request yet; past it the oldest goes, so that newcomers get in
 MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
 BACKLOG: Final = 2_048  # 5,000 dashboards come back at once
-STOP_SECONDS: Final = 5  # for answers under way; the whole process has 10
+STOP_SECONDS: Final = 4  # for answers under way, after the 5 of the front; the whole process has 10
 PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: a slow dashboard is the front's to judge
 

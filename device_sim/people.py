@@ -17,6 +17,7 @@ WISHES: Final[Sequence[tuple[AndonType, str]]] = (
     ("safety", "spill on the walkway"),
 )
 CORD_BACK_SECONDS: Final = (5, 20)  # from resolving a call to putting its cord back
+LONG_STOP: Final = 5 * MINUTE  # by then the machine has called for help by itself
 BUTTON_UP: Final = SECOND  # a finger stays no longer on a button
 
 
@@ -52,6 +53,7 @@ class Call:
     trouble: Trouble
     station: Station
     by: str
+    raised_at: Millis
     acknowledge_at: Millis
     arrive_at: Millis
     cancel_at: Millis | None
@@ -89,6 +91,7 @@ class Crew:
                 call.stage = NEXT[action]
                 who = self._chance.pick(self._people.names)
                 said += _from(call.station, call.station.deed(action, call.trouble.andon_type, who))
+                said += self._settle_at_the_machine(call, now, who)
                 self._put_cord_back_later(call, now)
         self.calls = [call for call in self.calls if call.stage not in (Stage.RESOLVED, Stage.CANCELLED)]
         return said
@@ -122,6 +125,7 @@ class Crew:
             trouble=trouble,
             station=station,
             by=by,
+            raised_at=now,
             acknowledge_at=acknowledge_at,
             arrive_at=acknowledge_at + chance.span(*people.walk_seconds),
             cancel_at=now + chance.span(10, 60) if chance.happens(people.cancel_ratio) else None,
@@ -149,6 +153,13 @@ class Crew:
             case _:
                 return None
 
+    def _settle_at_the_machine(self, call: Call, now: Millis, who: str) -> list[Said]:
+        """After a long stop its call is ended at the machine's own panel, too: nobody else would."""
+        long = now - call.raised_at >= LONG_STOP
+        if call.stage is not Stage.RESOLVED or call.trouble.andon_type != "equipment" or not long:
+            return []
+        return _from_panel(call.trouble.about, "resolve", "equipment", who)
+
     def _put_cord_back_later(self, call: Call, now: Millis) -> None:
         if call.station.spec.form == "latching" and call.stage in (Stage.RESOLVED, Stage.CANCELLED):
             release_at = now + self._chance.span(*CORD_BACK_SECONDS)
@@ -168,6 +179,10 @@ class Crew:
 
     def _next_wish(self) -> Millis:
         return self._chance.lapse(round(self._people.mean_minutes_between_wishes * MINUTE))
+
+
+def _from_panel(machine: str, action: str, andon_type: AndonType, operator: str) -> list[Said]:
+    return [(machine, ("andon", {"action": action, "andon_type": andon_type, "operator": operator}))]
 
 
 def _from(station: Station, reports: Sequence[Report]) -> list[Said]:

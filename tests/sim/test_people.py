@@ -35,8 +35,18 @@ def follow(people: Crew, seconds: int, trouble_seconds: int, start: int = 0) -> 
 
 def test_a_call_is_raised_acknowledged_reached_and_resolved_after_the_trouble() -> None:
     said = follow(crew(), 3_000, trouble_seconds=1_000)
-    assert [body["action"] for _, _, body in said] == ["raise", "acknowledge", "arrive", "resolve"]
+    assert [body["action"] for _, station, body in said if station == "S"] == [
+        "raise", "acknowledge", "arrive", "resolve",
+    ]  # fmt: skip
     assert said[-1][0] > 1_000
+
+
+def test_after_a_long_stop_its_own_call_is_ended_at_the_machine() -> None:
+    """The bridge calls by itself for a stop of five minutes; who repaired the machine ends that call at its panel."""
+    second, device, body = follow(crew(), 3_000, trouble_seconds=1_000)[-1]
+    assert (second > 1_000, device, body["action"], body["andon_type"]) == (True, "M", "resolve", "equipment")
+    short = follow(crew(acknowledge_seconds=(1.0, 2.0)), 250, trouble_seconds=60)
+    assert {device for _, device, _ in short} == {"S"}
 
 
 def test_a_trouble_that_passes_unnoticed_is_not_called_for() -> None:
@@ -60,7 +70,7 @@ def test_a_button_goes_up_again_and_a_cord_only_after_the_call() -> None:
     assert [level for _, level in inputs] == [True, False]
     assert inputs[1][0] == inputs[0][0] + 1
     said = follow(crew(StationSpec(id="S", form="latching")), 3_000, trouble_seconds=500)
-    assert [body.get("action", body.get("input")) for _, _, body in said] == [
+    assert [body.get("action", body.get("input")) for _, station, body in said if station == "S"] == [
         True, "acknowledge", "arrive", "resolve", False,
     ]  # fmt: skip
 
@@ -70,7 +80,7 @@ def test_people_press_at_the_station_near_the_machine_that_can_call_it() -> None
     near = StationSpec(id="NEAR", near=("M",))
     deaf = StationSpec(id="DEAF", near=("M",), andon_types=("material",))
     said = follow(crew(far, deaf, near), 600, trouble_seconds=500)
-    assert {station for _, station, _ in said} == {"NEAR"}
+    assert {station for _, station, _ in said} - {"M"} == {"NEAR"}
 
 
 def test_after_its_birth_a_station_with_inputs_says_each_of_them() -> None:

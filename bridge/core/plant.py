@@ -93,9 +93,7 @@ class Equipment(Model):
     counters: CounterRule = CounterRule()
     faults: tuple[Fault, ...] = ()
     packml_dialect: Literal["tr88", "tmc"] | None = None
-    packml_modes: dict[int, Literal["production", "maintenance", "manual", "setup"]] = Field(
-        default={1: "production", 2: "maintenance", 3: "manual"}
-    )
+    packml_modes: dict[int, Literal["production", "maintenance", "manual", "setup"]] = {}  # beside the standard's three
     heartbeat_seconds: Seconds | None = None  # silence longer than this means offline
     clock: Literal["receive", "device", "corrected"] = "receive"
     seq_modulus: int = Field(2**32, ge=2, le=2**64)

@@ -118,8 +118,7 @@ class Machine:
         state = packml.state_name(dialect, body.packml.state)
         if state is None:
             return quarantined("unknown_packml_state")
-        mode = "production" if body.packml.mode is None else self.spec.packml_modes.get(body.packml.mode, "production")
-        return packml.meaning(state, mode)
+        return packml.meaning(state, packml.mode_of(body.packml.mode, self.spec.packml_modes))
 
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> Counted:
         """Read each counter by the counter table; pieces made while its state was not known prove that it runs."""

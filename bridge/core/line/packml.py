@@ -4,6 +4,7 @@ Sources: ISA-TR88.00.02 (`tr88`) and the tobacco profile OPC 30060 (`tmc`). The 
 dialect is configured, never guessed.
 """
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from bridge.core.event_data import Status, StatusCause
@@ -39,6 +40,8 @@ _FAMILIES: Final[dict[Meaning, tuple[str, ...]]] = {
 }
 MEANING: Final[dict[str, Meaning]] = {state: meaning for meaning, states in _FAMILIES.items() for state in states}
 
+MODES: Final[dict[int, Mode]] = {1: "production", 2: "maintenance", 3: "manual"}
+
 MODE_MEANING: Final[dict[Mode, Meaning | None]] = {
     "production": None,  # the state decides
     "maintenance": ("maintenance", None),
@@ -53,6 +56,11 @@ def state_name(dialect: Dialect, state: int | str) -> str | None:
         return STATES[dialect].get(state)
     name = state.strip().lower()
     return name if name in MEANING else None
+
+
+def mode_of(number: int | None, own: Mapping[int, Mode]) -> Mode:
+    """Return a mode by its number, the machine's own before the standard's; one that nobody named decides nothing."""
+    return "production" if number is None else own.get(number) or MODES.get(number, "production")
 
 
 def meaning(state: str, mode: Mode) -> Meaning:

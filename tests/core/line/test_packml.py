@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.core.line.packml import MEANING, STATES, Dialect, meaning, state_name
+from bridge.core.line.packml import MEANING, STATES, Dialect, meaning, mode_of, state_name
 
 TR88 = (
     "clearing stopped starting idle suspended execute stopping aborting aborted holding held unholding suspending "
@@ -56,3 +56,15 @@ def test_the_mode_goes_before_the_state() -> None:
     assert meaning("execute", "maintenance") == ("maintenance", None)
     assert meaning("execute", "setup") == ("setup", None)
     assert meaning("execute", "manual") == ("stopped", "internal")
+
+
+@pytest.mark.parametrize(
+    ("number", "mode"),
+    [(None, "production"), (1, "production"), (2, "maintenance"), (3, "manual"), (4, "setup"), (5, "production")],
+)
+def test_a_mode_of_the_machines_own_leaves_the_standards_three(number: int | None, mode: str) -> None:
+    assert mode_of(number, {4: "setup"}) == mode
+
+
+def test_the_machines_own_meaning_goes_before_the_standards() -> None:
+    assert mode_of(3, {3: "setup"}) == "setup"

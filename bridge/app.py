@@ -36,6 +36,7 @@ from bridge.settings import Settings
 LINK_LOOK_SECONDS: Final = 0.5  # how late a lost broker or a silent pipeline is told: within 5 s with keepalives
 DRAIN_SECONDS: Final = 4.0  # what a stop waits for the publisher, of 10 in all
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
+DIGITS: Final = 20  # of a count of 64 bits
 REFUSALS: Final = (
     plant_file.PlantFileError,
     PolicyError,
@@ -167,7 +168,7 @@ class House:
             durable=False,
             username=broker.username,
             password=broker.password,
-            subscriptions=[(DROPPED_TOPIC, 0)],
+            optional=[(DROPPED_TOPIC, 0)],  # not every broker shows its $SYS, and events go out all the same
             will=will_of(journal.position(), root=root, simulated=simulated),
             goodbye=lambda: self.publisher.status(online=False),
         )
@@ -250,7 +251,8 @@ class House:
         """Tell when the broker drops messages: publishers are told success, so nobody else would ever know."""
         while True:
             for message in await self._outlet.receive(most=10):
-                dropped = int(message.payload) if message.payload.isdigit() else self._dropped
+                payload = message.payload[:DIGITS]
+                dropped = int(payload) if payload.isdigit() else self._dropped
                 if dropped > self._dropped:
                     log.error("broker.drops_messages", dropped=dropped, more=dropped - self._dropped)
                 self._dropped = dropped

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -20,6 +20,7 @@ from bridge.core.messages import (
     Publication,
     PublishRefused,
     Refused,
+    SubscribeRefused,
     Will,
 )
 from bridge.settings import BrokerSettings
@@ -58,18 +59,18 @@ class BrokerLink:
         username: str | None = None,
         password: SecretStr | None = None,
         subscriptions: Sequence[tuple[str, int]] = (),
+        optional: Sequence[tuple[str, int]] = (),
         will: Will | None = None,
         goodbye: Callable[[], Publication | None] | None = None,
-        on_connected: Callable[[LinkStatus], Awaitable[None]] | None = None,
         queue_bound: int | None = None,
     ) -> None:
         """Describe the client; `run` connects it.
 
-        `subscriptions` are (full topic filter, QoS 0 or 1). `goodbye` is asked for a last publication when `run` is
-        cancelled. `on_connected` runs after every connect, when the subscriptions are granted; it may publish.
-        `queue_bound` limits what waits for `receive`; None: what the broker may send unacknowledged.
+        `subscriptions` are (full topic filter, QoS 0 or 1); a refused `optional` one is done without. `goodbye` is
+        asked for a last publication when `run` is cancelled. `queue_bound` limits what waits for `receive`; None:
+        what the broker may send unacknowledged.
         """
-        if any(qos not in (0, 1) for _, qos in subscriptions):
+        if any(qos not in (0, 1) for _, qos in (*subscriptions, *optional)):
             raise ValueError("subscriptions are of QoS 0 or 1: our journal makes exactly-once, not the broker")
         self._settings = settings
         self._identity = Identity(
@@ -79,9 +80,9 @@ class BrokerLink:
             durable=durable,
         )
         self._subscriptions = list(subscriptions)
+        self._optional = list(optional)
         self._will = will
         self._goodbye = goodbye
-        self._on_connected = on_connected
         self._inbox = Inbox(queue_bound or RECEIVE_MAXIMUM_OVERSHOOT * settings.receive_maximum)
         self._protocol: Protocol = "3.1.1" if settings.protocol == "3.1.1" else "5"
         self._connection: Connection | None = None
@@ -222,13 +223,15 @@ class BrokerLink:
         await connection.open()
         self._forget_what_comes_again(connection)
         await connection.subscribe_all(self._subscriptions)
+        try:
+            await connection.subscribe_all(self._optional)
+        except SubscribeRefused as refused:
+            self._log.warning("broker.refused", topic=refused.topic, reason=refused.reason, code=refused.reason_code)
         task = asyncio.current_task()
         if task is not None and task.cancelling():  # wait_for in aiomqtt swallows a cancel that meets the answer
             raise asyncio.CancelledError
         self._up(connection)
         began = self._status.since
-        if self._on_connected is not None:
-            await self._on_connected(self._status)
         reason = await asyncio.shield(connection.lost)
         settled = asyncio.get_running_loop().time() - began >= SETTLED_SECONDS
         self._short_lives = 0 if settled else self._short_lives + 1
@@ -268,7 +271,7 @@ class BrokerLink:
                 reason=None,
             )
         )
-        # at once, not when `run` next comes round: on_connected may still be at work
+        # at once, not when `run` next comes round
         connection.lost.add_done_callback(self._lost)
         self._log.info("broker.connected", protocol=connection.protocol, session_present=connection.session_present)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ Script = Callable[[Peer], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[BrokerLink]:
+async def scripted(script: Script, *, optional: Sequence[tuple[str, int]] = ()) -> AsyncIterator[BrokerLink]:
     """Serve `script` to every connection; yields a link to it that does not run yet."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,7 +71,9 @@ async def scripted(script: Script) -> AsyncIterator[BrokerLink]:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         settings = client_settings(RunningBroker([], port, Path()), protocol="5")
-        yield BrokerLink(settings, client_id="one", durable=True, subscriptions=[("a/#", 1)], queue_bound=10)
+        yield BrokerLink(
+            settings, client_id="one", durable=True, subscriptions=[("a/#", 1)], optional=optional, queue_bound=10
+        )
 
 
 async def test_a_refused_subscription_is_the_status_reason_and_never_connected() -> None:
@@ -88,6 +90,16 @@ async def test_a_refused_subscription_is_the_status_reason_and_never_connected()
         assert "Not authorized" in str(link.status.reason)
         await until(lambda: attempts == 2, what="asked again")
         assert link.status.generation == 0  # it was never up
+
+
+async def test_a_refused_optional_subscription_is_done_without() -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.admit()
+        peer.writer.write(suback(await peer.expect(SUBSCRIBE), 0x87))
+        await peer.expect(DISCONNECT)
+
+    async with scripted(refuse, optional=[("$SYS/#", 0)]) as link, linked(link):
+        assert link.status.generation == 1, "up at once"
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class Pipeline:
         self._listeners.append(listener)
 
     def status(self) -> PipelineStatus:
-        return replace(self._status, unknown_fields=self._intake.unknown_fields)
+        return replace(self._status, unknown_fields=self._intake.unknown_fields).seen(_real_ms())
 
     def stop(self) -> None:
         """Ask for the end: what is applied is committed and acknowledged, lines are checkpointed, `run` returns."""
@@ -250,6 +250,7 @@ class Pipeline:
     async def _commit(self, batch: Batch, messages: list[Message], writer: ThreadPoolExecutor) -> bool:
         """Commit, however long it takes; False where a stop ended the trying, with nothing acknowledged."""
         delay = FIRST_RETRY_SECONDS
+        self._status = replace(self._status, committing_since=_real_ms())
         while True:
             try:
                 await asyncio.get_running_loop().run_in_executor(writer, self._journal.commit, batch)

@@ -1,6 +1,7 @@
 """Users' commands: authorized, published under `command/`, and answered by what the pipeline committed."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -67,12 +68,14 @@ class CommandDesk:
             async with asyncio.timeout(self._timeout):
                 record = await self._journal.command(*key)
                 if record is None:
-                    await self._publish(message.topic, message.payload)
+                    # Lost on its way, the broker may have it or not: only the journal can tell, or its silence.
+                    with contextlib.suppress(BrokerGone):
+                        await self._publish(message.topic, message.payload)
                     record = await waiter
         except TimeoutError:
             return CommandResult(id=request.id, outcome="unknown", event_ids=[], reason="no answer in time")
-        except (BrokerGone, Refused):
-            raise InvalidFrame(ErrorCode.UNAVAILABLE, "the command could not be sent", id=request.id) from None
+        except Refused:
+            raise InvalidFrame(ErrorCode.UNAVAILABLE, "the broker does not take commands", id=request.id) from None
         finally:
             self._forget(key, waiter)
         return CommandResult(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.core.dashboard.frames import InvalidFrame
-from bridge.core.messages import BrokerGone
+from bridge.core.messages import BrokerGone, PublishRefused
 from bridge.core.records import CommandRecord
 from tests.system.front_floor import NOON, Floor, assignment, call, floor, status
 
@@ -52,16 +52,31 @@ async def test_without_an_answer_in_time_the_outcome_is_unknown(tmp_path: Path) 
         assert shop.front._shared.desk._waiting == {}
 
 
-async def test_a_command_that_cannot_be_sent_is_unavailable(tmp_path: Path) -> None:
+async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
 
-        def gone(_topic: str, _body: dict[str, Any]) -> CommandRecord | None:
-            raise BrokerGone("test")
+        def refuse(topic: str, _body: dict[str, Any]) -> CommandRecord | None:
+            raise PublishRefused(topic, 0x87, "not authorized")
 
-        shop.answer = gone
+        shop.answer = refuse
         board = await shop.join()
         board.say(RAISE)
         assert (await board.hears("error"))["code"] == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tmp_path: Path, *, arrived: bool) -> None:
+    async with floor(tmp_path, command_timeout_seconds=0.2) as shop:
+
+        def lose(topic: str, body: dict[str, Any]) -> CommandRecord | None:
+            if arrived:
+                shop.commit(command=applied(topic, body))
+            raise BrokerGone("test")
+
+        shop.answer = lose
+        board = await shop.join()
+        board.say(RAISE)
+        assert (await board.hears("command_result"))["outcome"] == ("applied" if arrived else "unknown")
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,7 @@ class Moment:
 
     at: Millis
     received_at: Millis | None = None  # None: a deadline
+    dated: Millis | None = None  # by the device's own clock; `at` is not before the line's last step
     caused_by: tuple[str, ...] = ()
     clock: Literal["receive", "device", "corrected", "skewed"] = "receive"
     gap: int | None = None  # reports of this device known to be missing before this one

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import AndonType, CallPriority, CallStatus, EscalationCause
 from bridge.core.events import LINE_LEVEL, EventType, Millis, Place, Priority
-from bridge.core.line.andon_call import FINAL, NEXT, REFUSED, Call, Deed, andon_data, standing_of
+from bridge.core.line.andon_call import FINAL, NEXT, REFUSED, Call, Deed, andon_data, is_older, standing_of
 from bridge.core.line.andon_input import WITHOUT_EFFECT, Contact, Reading, read_input
 from bridge.core.line.escalation import Step, escalation_data, ladders_of, may_acknowledge, next_step, rises
 from bridge.core.plant import Equipment, Line, Plant
@@ -157,6 +157,7 @@ class AndonCalls:
             andon_type=andon_type,
             priority=priority,
             raised_at=moment.at,
+            dated=None if moment.actor is not None else moment.dated,
             passed=moment.at,
             auto_generated=auto_generated,
             station_id=spec.id if spec is not None and spec.kind == "station" else None,
@@ -171,7 +172,7 @@ class AndonCalls:
         if call is None:
             status = self._state.final.get(body.call_id or "")
             return rejected("unknown_call") if status is None else REFUSED[status, deed]
-        if moment.at < call.raised_at:
+        if is_older(call, moment, equipment=equipment):
             return suppressed("older_than_raise")
         if deed == "cancel" and not self._may_cancel(call, equipment=equipment, moment=moment):
             return rejected("not_allowed")

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bridge.core.event_data import Andon, AndonType, CallPriority, CallStatus, EscalationCause, Person
 from bridge.core.events import Millis, Standing, maybe_rfc3339, rfc3339
-from bridge.core.reports import Disposition, rejected, suppressed
+from bridge.core.reports import Disposition, Moment, rejected, suppressed
 
 Deed = Literal["acknowledge", "arrive", "resolve", "cancel", "escalate"]
 """What can be done to a call that was raised."""
@@ -53,6 +53,7 @@ class Call(Struct, kw_only=True):
     andon_type: AndonType
     priority: CallPriority
     raised_at: Millis
+    dated: Millis | None  # the raise, by the clock of the device that raised it
     passed: Millis
     auto_generated: bool
     status: CallStatus = "open"
@@ -70,6 +71,13 @@ class Call(Struct, kw_only=True):
     resolution_code: str | None = None
     resolution_notes: str | None = None
     downtime_id: str | None = None
+
+
+def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
+    """Tell whether a deed happened before the raise: of one device by its own clock, otherwise by the line's."""
+    if moment.actor is None and equipment == call.equipment and call.dated is not None and moment.dated is not None:
+        return moment.dated < call.dated
+    return moment.at < call.raised_at
 
 
 def standing_of(call: Call) -> Standing:

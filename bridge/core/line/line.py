@@ -97,13 +97,13 @@ class Line:
             return Outcome(quarantined("unknown_equipment"), fired, len(fired))
         device = self._talker if machine is None else machine.device
         clock: ClockUsed
-        at, clock = (report.received_at, "receive") if report.actor is not None else device.date(report)
+        dated, clock = (report.received_at, "receive") if report.actor is not None else device.date(report)
         if state.shift is None:
-            self._open(max(at, report.received_at))  # nothing is known of before, whatever a device's clock says
-        self._fire_until(max(now, at))  # a clock that is ahead takes the line along
+            self._open(max(dated, report.received_at))  # nothing is known of before, whatever a device's clock says
+        self._fire_until(max(now, dated))  # a clock that is ahead takes the line along
         fired = self._emitter.drain()
-        state.at = at = max(at, state.at)  # the line's time never goes back
-        disposition = self._admit(report, machine, device, at=at, clock=clock)
+        state.at = max(dated, state.at)  # the line's time never goes back
+        disposition = self._admit(report, machine, device, dated=dated, clock=clock)
         self._deadline = self._find_deadline()
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
 
@@ -117,15 +117,16 @@ class Line:
     # Reports
 
     def _admit(
-        self, report: Report, machine: Machine | None, device: Device, *, at: Millis, clock: ClockUsed
+        self, report: Report, machine: Machine | None, device: Device, *, dated: Millis, clock: ClockUsed
     ) -> Disposition:
-        body = report.body
+        body, at = report.body, self._state.at
         placed = place_in_sequence(report, device)
         if isinstance(placed, Disposition):
             return placed
         moment = Moment(
             at=at,
             received_at=report.received_at,
+            dated=dated,
             caused_by=(report.cause,),
             clock=clock,
             gap=placed or None,

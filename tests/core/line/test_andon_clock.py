@@ -1,0 +1,43 @@
+"""A clear that happened before its raise is ignored, whenever it arrives and whatever else moved the line's time."""
+
+from typing import Final
+
+from bridge.core import plant
+from bridge.core.events import EventType
+from bridge.core.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
+from tests.core.line.shopfloor import LEADER, T0, Shop, equipment, line_spec, plant_file
+
+
+def shop_with_a_clock() -> Shop:
+    desk = plant.Equipment(id="desk", kind="station", clock="device")
+    return Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
+
+
+def deed(shop: Shop, action: str, *, happened: int, at: int) -> Disposition:
+    body = AndonReport(action=action, andon_type="material", ts=T0 + happened * 1_000)  # type: ignore[arg-type]
+    return shop.say("desk", body, at=at).disposition
+
+
+OLDER: Final = suppressed("older_than_raise")
+
+
+def test_a_clear_from_before_the_raise_is_ignored_however_late_it_comes() -> None:
+    shop = shop_with_a_clock()
+    assert deed(shop, "raise", happened=100, at=101) == APPLIED
+    assert deed(shop, "resolve", happened=90, at=105) == OLDER
+    assert deed(shop, "resolve", happened=104, at=106) == APPLIED
+
+
+def test_what_moved_the_lines_time_meanwhile_makes_no_clear_older() -> None:
+    shop = shop_with_a_clock()
+    shop.say("bagger", StateReport(state="running"), at=110)
+    assert deed(shop, "raise", happened=100, at=111) == APPLIED  # dated 110: the line's time never goes back
+    assert deed(shop, "acknowledge", happened=105, at=112) == APPLIED
+
+
+def test_a_user_is_not_measured_by_the_stations_clock() -> None:
+    shop = shop_with_a_clock()
+    assert deed(shop, "raise", happened=104, at=100) == APPLIED  # four seconds ahead
+    body = AndonReport(action="resolve", call_id="L1.call.1")
+    assert shop.say(None, body, at=101, actor=LEADER).disposition == APPLIED
+    assert len(shop.of(EventType.ANDON_EVENT, "desk")) == 2

@@ -164,7 +164,8 @@ def create(path: Path, *, stream: str, created: int) -> None:
 
 def connect(path: Path, *, writer: bool) -> sqlite3.Connection:
     """Return a connection that any one thread at a time may use; only the writer's can write."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+    name = f"{path.absolute().as_uri()}?mode=rw"  # a file that has vanished must not come back empty
+    connection = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
     if writer:
         connection.execute("PRAGMA synchronous=FULL")  # in WAL mode a commit returns after fsync: P1 stands on it
     else:

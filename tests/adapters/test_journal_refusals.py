@@ -161,6 +161,15 @@ def test_flipped_checkpoint_is_never_restored(path: Path) -> None:
     journal.close()
 
 
+def test_journal_that_vanished_does_not_come_back_empty(path: Path) -> None:
+    journal = SqliteJournal.open(path, stream="main")
+    path.unlink()
+    with pytest.raises(sqlite3.OperationalError):
+        journal.position()
+    assert not path.exists()
+    journal.close()
+
+
 def test_interrupted_creation_is_begun_again(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.with_name("journal.db.new").write_bytes(b"half a journal")

@@ -125,7 +125,7 @@ class Line(Model):
     limits: tuple[Limit, ...] = ()
     defect_rate_limit: float = Field(0.05, gt=0, le=1)  # attribute alert, of the last 50 inspected
     defect_count_limit: int = Field(5, ge=1)
-    rules: Rules | None = None  # None: the plant's
+    rules: Rules | None = None  # what it leaves out is the plant's
 
     @model_validator(mode="after")
     def _names_its_own_equipment(self) -> Self:
@@ -289,7 +289,8 @@ class Plant(Model):
         return Place(area.site, area.id, line.id)
 
     def rules_of(self, line: Line) -> Rules:
-        return line.rules or self.rules
+        own = {} if line.rules is None else line.rules.model_dump(exclude_unset=True)
+        return self.rules.model_copy(update=own)
 
     def product(self, product_id: str | None) -> Product | None:
         return next((each for each in self.products if each.id == product_id), None)

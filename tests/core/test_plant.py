@@ -75,8 +75,9 @@ def test_what_a_plant_does_not_say_is_the_default() -> None:
 
 def test_a_line_may_have_rules_of_its_own() -> None:
     own = line_spec(rules={"micro_stop_seconds": 120})
-    given = plant_file(own, micro_stop_seconds=30)
+    given = plant_file(own, micro_stop_seconds=30, auto_complete_jobs=True)
     assert given.rules_of(own).micro_stop_seconds == 120
+    assert given.rules_of(own).auto_complete_jobs, "what a line leaves out is the plant's"
     assert given.rules_of(line_spec()).micro_stop_seconds == 30
     assert given.place_of(own) == Place("north", "pack", "L1")
 

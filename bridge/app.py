@@ -44,6 +44,7 @@ REFUSALS: Final = (
     JournalError,
     web_server.PortTaken,
     web_server.CannotListen,
+    web_server.BadCertificate,
     ReplayFailed,
 )
 
@@ -100,6 +101,7 @@ def prepared(settings: Settings) -> Iterator[Ground]:
             plant = plant_file.load(settings.plant_file)
             policy = policy_file.load(settings.policy_file)
             tokens = TokenVerifier(settings.token)
+            web_server.require_certificate(settings.web)
             journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
             open_things.callback(journal.close)
             listener = open_things.enter_context(web_server.listen(settings.web.host, settings.web.port))

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
@@ -47,6 +48,23 @@ class CannotListen(Exception):
         self.host = host
         self.port = port
         self.why = why
+
+
+class BadCertificate(Exception):
+    """HTTPS is asked for with files that cannot be used."""
+
+    def __init__(self, web: WebSettings, why: str) -> None:
+        super().__init__(f"web.tls_cert_file {web.tls_cert_file}, web.tls_key_file {web.tls_key_file}: {why}")
+
+
+def require_certificate(web: WebSettings) -> None:
+    """Raise `BadCertificate` where HTTPS is asked for and could not be served."""
+    if web.tls_cert_file is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(web.tls_cert_file, web.tls_key_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise BadCertificate(web, str(error)) from error
 
 
 def listen(host: str, port: int) -> socket.socket:

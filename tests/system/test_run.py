@@ -90,6 +90,15 @@ async def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path, mosquitto: 
         assert floor.journal.read_bytes() == content
 
 
+async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with running_floor(tmp_path, mosquitto) as floor:
+        await floor.stop()
+        floor.environment = {"FLOOR_WEB__TLS_CERT_FILE": "/nowhere.crt", "FLOOR_WEB__TLS_KEY_FILE": "/nowhere.key"}
+        said = await refused(floor)
+        assert said.startswith("web.tls_cert_file /nowhere.crt, web.tls_key_file /nowhere.key: ")
+        assert "Traceback" not in said
+
+
 async def test_without_a_broker_it_starts_and_is_ready_once_there_is_one(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:

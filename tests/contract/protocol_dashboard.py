@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -128,6 +129,15 @@ async def dashboard(port: int, proof: str | None = None, **options: Any) -> Asyn
     async with connected(port, **options) as board:
         await board.asks("auth", "auth_ok", token=proof or token())
         yield board
+
+
+def narrow_socket(port: int) -> socket.socket:
+    """A connection that holds little of what its client does not read."""
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    narrow.connect(("127.0.0.1", port))
+    narrow.setblocking(False)
+    return narrow
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@
 import asyncio
 import json
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.brokers import RunningBroker
-from tests.contract.protocol_dashboard import PATIENCE, connected, dashboard, http, token
+from tests.contract.protocol_dashboard import PATIENCE, connected, dashboard, http, narrow_socket, token
 from tests.running_floor import running_floor
 
 JOBS = "floor/v1/report/plant1/packing/L2/Andon-L2/job"
@@ -107,15 +106,6 @@ async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
                     while not (await http(floor.port, "/ws/health", token())).data["ledger"]["abandoned"]:
                         await other.asks("ping", "pong")
                 assert (await board.ends())[0] == 4008
-
-
-def narrow_socket(port: int) -> socket.socket:
-    """A connection that holds little of what its client does not read."""
-    narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    narrow.connect(("127.0.0.1", port))
-    narrow.setblocking(False)
-    return narrow
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,5 +1,6 @@
 """`floor check` and `floor explain-access`: verdicts on what would be served, without serving it."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +125,9 @@ def _tokens(settings: Settings) -> str:
 def _journal(settings: Settings) -> str:
     path = settings.journal.path
     if not path.exists():
+        folder = next(each for each in path.absolute().parents if each.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise JournalError(f"{path}: no journal can be kept there: {folder} is not a folder that we may write to")
         return f"{path}: new, made at the first start"
     try:
         journal = SqliteJournal.open(path, stream=settings.stream)

@@ -183,11 +183,10 @@ def watch(
     from bridge.watch import Watch, WatchEnded, line_printer  # noqa: PLC0415
 
     settings = None if url is not None and token is not None else read_settings(config)
-    given = token
 
     def current_token() -> str:
-        if given is not None:
-            return given
+        if token is not None:
+            return token
         assert settings is not None
         return _issue(settings, user=user, roles=role or ["admin"], hours=12)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -14,7 +16,7 @@ from urllib.request import urlopen
 
 from bridge.adapters.broker import BrokerLink
 from tests.brokers import RunningBroker, client_settings, linked, until
-from tests.running_floor import DEMO_PLANT, RunningFloor, running_floor
+from tests.running_floor import DEMO_PLANT, ROOT, RunningFloor, running_floor
 
 STOP_SECONDS = 10.0
 AHEAD = 4_000_000_000_000  # ms: the year 2096
@@ -88,6 +90,23 @@ async def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path, mosquitto: 
         assert "the journal is damaged (checkpoint of line L1)" in said
         assert "Traceback" not in said
         assert floor.journal.read_bytes() == content
+
+
+async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_and_run(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with running_floor(tmp_path, mosquitto) as floor:
+        await floor.stop()
+        floor.environment = {"FLOOR_JOURNAL__PATH": str(floor.config / "journal.db")}
+        assert "no journal can be kept there" in await refused(floor)
+        checking = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bridge", "check", "--offline", "--config", str(floor.config)),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, **floor.environment, "PYTHONPATH": str(ROOT)},
+        )
+        said, _ = await checking.communicate()
+        assert checking.returncode == 1
+        assert b"no journal can be kept there" in said
 
 
 async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Path, mosquitto: RunningBroker) -> None:

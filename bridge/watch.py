@@ -38,8 +38,10 @@ class Watch:
         """Watch until the limit; raises `WatchEnded` when there is no use in going on."""
         pause = 0.5
         while True:
+            connected = False
             try:
                 async with websockets.connect(self.url, subprotocols=[websockets.Subprotocol("floor.v1")]) as socket:
+                    connected = True  # from here on only `show` raises an OSError, and that is none of the link's
                     await socket.send(json.dumps({"type": "auth", "token": self.token()}))
                     pause = 0.5
                     async for text in socket:
@@ -53,6 +55,8 @@ class Watch:
             except websockets.InvalidURI as error:
                 raise WatchEnded(f"{error}; such as ws://127.0.0.1:8080/ws") from error
             except (OSError, websockets.InvalidHandshake) as error:  # also a front that is just being stopped
+                if connected:
+                    raise
                 self.show({"type": "link_lost", "reason": str(error)})
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, 30.0)

@@ -130,6 +130,7 @@ async def run(options: DemoOptions, *, console: Console, issue_token: Callable[[
 
 
 async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[[Path], str]) -> None:
+    terminal = sys.stdout.isatty()
     require_free(options.port, "--port")
     config = write_config(options)
     stop = asyncio.Event()
@@ -159,6 +160,8 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
                     tasks.create_task(_tell_broker_end(broker), name="tell-broker"),
                     tasks.create_task(_tally(options, issue_token, config, console), name="tally"),
                 ]
+                if terminal:
+                    watching.append(tasks.create_task(_notice_hangup(stop), name="notice-hangup"))
                 await stop.wait()
                 for task in watching:
                     task.cancel()
@@ -241,6 +244,13 @@ async def _tell_broker_end(broker: EmbeddedBroker) -> None:
     raise DemoError(str(await broker.died()))
 
 
+async def _notice_hangup(stop: asyncio.Event) -> None:
+    """Stop when our terminal is gone: where `make` leads the session, it keeps the SIGHUP to itself and waits."""
+    while sys.stdout.isatty():  # noqa: ASYNC110 - nothing else tells of it
+        await asyncio.sleep(1)
+    stop.set()
+
+
 async def _tally(options: DemoOptions, issue_token: Callable[[Path], str], config: Path, console: Console) -> None:
     """Tell of each event type when it is first delivered to a dashboard."""
     began = time.monotonic()
@@ -250,10 +260,9 @@ async def _tally(options: DemoOptions, issue_token: Callable[[Path], str], confi
         if "offset" not in frame or frame["type"] in seen:
             return
         seen.add(frame["type"])
-        console.print(
-            f"  [dim]{time.monotonic() - began:5.1f} s[/]  {frame['type']} [dim]({len(seen)} of {len(EventType)})[/]",
-            highlight=False,
-        )
+        after, count = f"{time.monotonic() - began:5.1f} s", f"({len(seen)} of {len(EventType)})"
+        with contextlib.suppress(OSError):  # a closed terminal
+            console.print(f"  [dim]{after}[/]  {frame['type']} [dim]{count}[/]", highlight=False)
 
     watch = Watch(
         url=f"ws://127.0.0.1:{options.port}/ws",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -208,6 +209,29 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
         stranger = await asyncio.to_thread(floor, tmp_path, "watch", "--token", "a.b.c")
         assert stranger.returncode == 1
         assert "1008" in stranger.stderr
+
+
+@pytest.mark.parametrize("options", [("--json",), ()], ids=["json", "lines"])
+async def test_watch_ends_with_the_reader_of_its_output(
+    tmp_path: Path, mosquitto: RunningBroker, options: tuple[str, ...]
+) -> None:
+    async with running_floor(tmp_path, mosquitto) as running:
+        command = (sys.executable, "-m", "bridge", "watch", "--token", running.token(), *options)
+        process = await asyncio.create_subprocess_shell(
+            f"{shlex.join(command)} | head -n 1",
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            assert await process.stdout.readline(), "the one line"
+            async with running.device() as device:  # something more to say
+                await device.publish("floor/v1/report/plant1/packing/L1/Bagger-1/state", b'{"state": "running"}')
+            await process.wait()
+        assert await process.stderr.read() == b""
 
 
 async def test_watch_tells_what_keeps_it_waiting_and_ends_at_ctrl_c(tmp_path: Path) -> None:

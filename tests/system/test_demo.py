@@ -13,7 +13,7 @@ import pytest
 
 from bridge.core.events import EventType
 from tests.brokers import free_port
-from tests.command_line import floor
+from tests.command_line import ROOT, floor
 from tests.demo_process import Demo, Frame, demo, watch
 
 DELIVERY_SECONDS = 120.0  # a deadline against hanging; how long it took is printed
@@ -174,6 +174,28 @@ async def test_a_closed_terminal_stops_all_of_it(tmp_path: Path) -> None:
         running.process.send_signal(signal.SIGHUP)
         await running.until(r"the journal stays in")
         assert await running.stop() == 0
+
+
+def test_a_terminal_that_is_gone_without_a_signal_stops_all_of_it_too(tmp_path: Path) -> None:
+    ours, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bridge", "demo", "--port", str(free_port()), "--broker-port", str(free_port())],
+        cwd=tmp_path,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    os.close(terminal)
+    try:
+        said = b""
+        while b"Ctrl-C" not in said:  # ends with the demo: without it, reading fails
+            said += os.read(ours, 65_536)
+        os.close(ours)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "bridge.stopped" in (tmp_path / ".floor" / "demo" / "bridge.log").read_text()
 
 
 async def test_what_an_earlier_start_said_is_not_told_again(tmp_path: Path) -> None:

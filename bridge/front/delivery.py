@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Final
 
 from bridge.core.access.subscriptions import Admitted
@@ -260,7 +261,8 @@ class Delivery:
         done = self._reached()
         self.outbox.pull()
         fresh: list[Interest] = list(resumed)
-        settled = [each for each in self._interests() if each not in fresh]
+        # Copies: what they have had stays had, also where one of them ends or changes during the replay.
+        settled = [copy(each) for each in self._interests() if each not in fresh]
         for each in resumed:
             each.after = since
         if self.assignments and since < self.assignments[0].after:

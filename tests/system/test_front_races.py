@@ -136,6 +136,25 @@ async def test_what_is_committed_during_a_replay_follows_it(tmp_path: Path) -> N
         assert outline(board) == [1, 2]
 
 
+async def test_what_ends_during_a_replay_is_not_told_again(tmp_path: Path) -> None:
+    async with floor(tmp_path) as shop:
+        board = await shop.join()
+        board.say({**andon("L1"), "id": "ends"})
+        await board.hears("snapshot_end")
+        shop.commit(call("C1"), call("C2", line="L2"))
+        await board.hears("andon_event", subject="C1")
+        gate = Gate(shop, "events_after", after=True)
+        since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
+        board.say({"type": "resume", "subscriptions": [{"subscription_type": "andon"}], "since": since})
+        await gate.reached()
+        board.say({"type": "unsubscribe", "id": "ends"})
+        board.say({"type": "explain", "subscription_type": "andon"})  # what was asked before it was read too
+        gate.open()
+        await board.hears("explained")
+        await board.hears("andon_event", subject="C2")
+        assert board.live() == [1, 2]
+
+
 async def test_a_replay_over_what_still_waits_loses_and_doubles_nothing(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         board = await shop.join()

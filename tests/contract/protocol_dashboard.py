@@ -119,7 +119,8 @@ def look(frame: Frame, path: str) -> object:
 @asynccontextmanager
 async def connected(port: int, **options: Any) -> AsyncIterator[Dashboard]:
     """Open a WebSocket and say nothing on it."""
-    async with websockets.connect(f"ws://127.0.0.1:{port}/ws", **options) as socket:
+    # Without a bound on its queue the client hears the answer to its goodbye behind whatever it did not read.
+    async with websockets.connect(f"ws://127.0.0.1:{port}/ws", **{"max_queue": None, **options}) as socket:
         yield Dashboard(socket)
 
 

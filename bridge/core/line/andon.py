@@ -10,8 +10,8 @@ from msgspec import Struct, field
 
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import AndonType, CallPriority, CallStatus, EscalationCause
-from bridge.core.events import LINE_LEVEL, EventType, Millis, Place, Priority
-from bridge.core.line.andon_call import FINAL, NEXT, REFUSED, Call, Deed, andon_data, is_older, standing_of
+from bridge.core.events import EventType, Millis, Place, Priority
+from bridge.core.line.andon_call import FINAL, NEXT, REFUSED, Call, Deed, andon_data, is_older, only_call, standing_of
 from bridge.core.line.andon_input import WITHOUT_EFFECT, Contact, Reading, read_input
 from bridge.core.line.escalation import Step, escalation_data, ladders_of, may_acknowledge, next_step, rises
 from bridge.core.plant import Equipment, Line, Plant
@@ -69,7 +69,7 @@ class AndonCalls:
         moment: Moment,
     ) -> None:
         """Call for a downtime; an open call of the type is told its downtime instead of being raised again."""
-        call = self._state.open.get(_key(equipment, andon_type))
+        call = self._state.open.get(Call.key_of(equipment, andon_type))
         if call is None:
             call = self._open(equipment, andon_type, priority, moment=moment, auto_generated=True)
             call.description, call.downtime_id = description, downtime_id
@@ -98,7 +98,7 @@ class AndonCalls:
     def _observe(
         self, body: AndonReport, andon_type: AndonType, *, level: bool, equipment: str | None, moment: Moment
     ) -> Disposition:
-        key = _key(equipment, andon_type)
+        key = Call.key_of(equipment, andon_type)
         spec = self._equipment(equipment)
         contact = self._state.contacts.setdefault(key, Contact())
         reading = read_input(
@@ -119,7 +119,7 @@ class AndonCalls:
     def _press(self, body: AndonReport, andon_type: AndonType, *, equipment: str | None, moment: Moment) -> Disposition:
         # DESIGN, «Duplicates»: without seq and ts nothing else tells a bounce, or a second copy, from a second press.
         if moment.actor is None and body.seq is None and body.ts is None:
-            contact = self._state.contacts.setdefault(_key(equipment, andon_type), Contact())
+            contact = self._state.contacts.setdefault(Call.key_of(equipment, andon_type), Contact())
             if contact.is_bounce(moment.at, self._debounce_ms):
                 return suppressed(Reading.DEBOUNCED.value)
             contact.pressed_at = moment.at
@@ -127,7 +127,7 @@ class AndonCalls:
         return APPLIED
 
     def _raise(self, body: AndonReport, andon_type: AndonType, *, equipment: str | None, moment: Moment) -> None:
-        call = self._state.open.get(_key(equipment, andon_type))
+        call = self._state.open.get(Call.key_of(equipment, andon_type))
         if call is not None:
             call.repeat += 1
             call.description = call.description or body.description
@@ -162,7 +162,7 @@ class AndonCalls:
             auto_generated=auto_generated,
             station_id=spec.id if spec is not None and spec.kind == "station" else None,
         )
-        self._state.open[_key(equipment, andon_type)] = call
+        self._state.open[Call.key_of(equipment, andon_type)] = call
         return call
 
     def _act(self, deed: Deed, body: AndonReport, *, equipment: str | None, moment: Moment) -> Disposition:
@@ -204,13 +204,13 @@ class AndonCalls:
         call.status = after
         if after in FINAL:
             self._close(call)
-        self._steps.pop(_key(call.equipment, call.andon_type), None)
+        self._steps.pop(call.key, None)
         self._emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
         return APPLIED
 
     def _close(self, call: Call) -> None:
-        del self._state.open[_key(call.equipment, call.andon_type)]
+        del self._state.open[call.key]
         final = self._state.final
         final[call.call_id] = call.status
         while len(final) > FINAL_CALLS:
@@ -219,7 +219,7 @@ class AndonCalls:
     def _rise(self, call: Call, cause: EscalationCause, moment: Moment) -> None:
         call.level += 1
         call.cause = cause
-        self._steps.pop(_key(call.equipment, call.andon_type), None)
+        self._steps.pop(call.key, None)
         self._emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=call.level - 1, cause=cause)
 
@@ -227,7 +227,10 @@ class AndonCalls:
         if body.call_id is None:
             if body.andon_type is None:
                 return rejected("incomplete")
-            return self._state.open.get(_key(equipment, body.andon_type))
+            own, spec = self._state.open.get(Call.key_of(equipment, body.andon_type)), self._equipment(equipment)
+            if own is not None or (spec is not None and spec.kind != "station"):
+                return own
+            return only_call(self._state.open.values(), body.andon_type)  # a station answers for its line
         call = next((each for each in self._state.open.values() if each.call_id == body.call_id), None)
         if call is not None and body.andon_type not in {None, call.andon_type}:
             return rejected("unknown_call")
@@ -293,7 +296,3 @@ class AndonCalls:
             priority=Priority(call.priority),
             standing=standing_of(call),
         )
-
-
-def _key(equipment: str | None, andon_type: AndonType) -> str:
-    return f"{equipment or LINE_LEVEL}/{andon_type}"

@@ -4,12 +4,13 @@ open -> acknowledged -> resolved | cancelled; resolving or cancelling before any
 is a level beside the status, never a status.
 """
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from msgspec import Struct
 
 from bridge.core.event_data import Andon, AndonType, CallPriority, CallStatus, EscalationCause, Person
-from bridge.core.events import Millis, Standing, maybe_rfc3339, rfc3339
+from bridge.core.events import LINE_LEVEL, Millis, Standing, maybe_rfc3339, rfc3339
 from bridge.core.reports import Disposition, Moment, rejected, suppressed
 
 Deed = Literal["acknowledge", "arrive", "resolve", "cancel", "escalate"]
@@ -72,6 +73,15 @@ class Call(Struct, kw_only=True):
     resolution_notes: str | None = None
     downtime_id: str | None = None
 
+    @staticmethod
+    def key_of(equipment: str | None, andon_type: AndonType) -> str:
+        """Return what there is one open call of."""
+        return f"{equipment or LINE_LEVEL}/{andon_type}"
+
+    @property
+    def key(self) -> str:
+        return self.key_of(self.equipment, self.andon_type)
+
 
 def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
     """Tell whether a deed happened before the raise: of one device by its own clock, otherwise by the line's."""
@@ -109,3 +119,9 @@ def andon_data(call: Call) -> Andon:
         resolution_notes=call.resolution_notes,
         downtime_id=call.downtime_id,
     )
+
+
+def only_call(calls: Iterable[Call], andon_type: AndonType) -> Call | None:
+    """Return the one call of this type; None where there is none, or where it would be a guess which is meant."""
+    found = [call for call in calls if call.andon_type == andon_type]
+    return found[0] if len(found) == 1 else None

@@ -203,3 +203,20 @@ def test_an_automatic_call_joins_the_open_call_of_its_type_once() -> None:
     assert [(data.call_id, data.downtime_id, data.repeat, data.auto_generated) for data in floor.calls_told()] == [
         ("L1.call.1", "L1.down.1", 0, False)
     ]
+
+
+def test_a_station_answers_the_one_call_of_the_type_on_its_line() -> None:
+    floor = CallFloor()
+    floor.raised()
+    assert floor.apply(AndonReport(action="acknowledge", andon_type="equipment"), equipment="ST2") == APPLIED
+    assert [data.status for data in floor.calls_told()] == ["acknowledged"]
+
+
+def test_a_station_does_not_guess_between_two_calls_and_a_machine_answers_its_own_only() -> None:
+    floor = CallFloor()
+    resolve = AndonReport(action="resolve", andon_type="equipment")
+    press = AndonReport(action="raise", andon_type="equipment", seq=0)
+    assert floor.apply(press, equipment="ST2") == APPLIED
+    assert floor.apply(resolve, equipment="BAG1") == rejected("unknown_call")
+    assert floor.apply(press, equipment="BAG1") == APPLIED
+    assert floor.apply(resolve, equipment="ST1") == rejected("unknown_call")

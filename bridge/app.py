@@ -16,11 +16,15 @@ from bridge.adapters import logs, plant_file, policy_file, web_server
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.adapters.web import make_app
 from bridge.adapters.web_status import Number, pipeline_numbers
+from bridge.core.access.claims import Claims, TokenRevoked
 from bridge.core.access.policy import Policy, PolicyError
+from bridge.core.access.revocations import RevocationsError
 from bridge.core.dashboard.commands import directory_of
+from bridge.core.events import Millis
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
@@ -33,6 +37,7 @@ from bridge.pipeline import CoreCrashed, Pipeline
 from bridge.publisher import Publisher
 from bridge.settings import Settings
 
+REVOCATION_LOOK_SECONDS: Final = 0.5  # revoked access ends within a second
 LINK_LOOK_SECONDS: Final = 0.5  # how late a lost broker or a silent pipeline is told: within 5 s with keepalives
 DRAIN_SECONDS: Final = 4.0  # what a stop waits for the publisher, of 10 in all
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
@@ -41,6 +46,7 @@ REFUSALS: Final = (
     plant_file.PlantFileError,
     PolicyError,
     TokenKeyError,
+    RevocationsError,
     JournalError,
     web_server.PortTaken,
     web_server.CannotListen,
@@ -86,6 +92,7 @@ class Ground:
     plant: Plant
     policy: Policy
     tokens: TokenVerifier
+    revocations: RevocationFile
     decode: Decode
     journal: SqliteJournal
     floor: Floor
@@ -101,6 +108,7 @@ def prepared(settings: Settings) -> Iterator[Ground]:
             plant = plant_file.load(settings.plant_file)
             policy = policy_file.load(settings.policy_file)
             tokens = TokenVerifier(settings.token)
+            revocations = RevocationFile(settings.token.revoked_file)
             web_server.require_certificate(settings.web)
             journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
             open_things.callback(journal.close)
@@ -108,7 +116,7 @@ def prepared(settings: Settings) -> Iterator[Ground]:
             floor = _restored(plant, journal, decode)
         except REFUSALS as error:
             raise StartError(str(error)) from error
-        yield Ground(plant, policy, tokens, decode, journal, floor, listener)
+        yield Ground(plant, policy, tokens, revocations, decode, journal, floor, listener)
 
 
 def _restored(plant: Plant, journal: SqliteJournal, decode: Decode) -> Floor:
@@ -175,6 +183,7 @@ class House:
             goodbye=lambda: self.publisher.status(online=False),
         )
         self._dropped = 0
+        self._tokens, self._revocations = ground.tokens, ground.revocations
         front_user = broker.front_username is not None
         self._desk = BrokerLink(
             broker,
@@ -187,7 +196,7 @@ class House:
         self.front = Front(
             settings=settings.web,
             journal=journal,
-            verify=ground.tokens.verify,
+            verify=self._verify,
             policy=ground.policy,
             trust_grants=settings.token.trust_grants_claim,
             clock=clock,
@@ -221,6 +230,7 @@ class House:
             serving = [
                 tasks.create_task(self.front.run(), name="front"),
                 tasks.create_task(self._tell_link(), name="link"),
+                tasks.create_task(self._end_revoked(), name="revocations"),
                 tasks.create_task(self._watch_drops(), name="drops"),
                 tasks.create_task(self._serve_web(), name="web"),
             ]
@@ -248,6 +258,21 @@ class House:
                 broker_connected=self._intake.status.connected, stream_live=status.ready, last_seen=status.committed_at
             )
             await asyncio.sleep(LINK_LOOK_SECONDS)
+
+    def _verify(self, token: str, *, now: Millis) -> Claims:
+        claims = self._tokens.verify(token, now=now)
+        if self._revocations.current().name_token_of(claims):
+            raise TokenRevoked
+        return claims
+
+    async def _end_revoked(self) -> None:
+        """End what goes on with a token that was good when it came."""
+        known = self._revocations.current()
+        while True:
+            await asyncio.sleep(REVOCATION_LOOK_SECONDS)
+            if self._revocations.current() is not known:
+                known = self._revocations.current()
+                log.info("access.ended", connections=self.front.end_access(known))
 
     async def _watch_drops(self) -> None:
         """Tell when the broker drops messages: publishers are told success, so nobody else would ever know."""

@@ -60,6 +60,7 @@ class TokenSettings(Section):
     audience: str = "floor"
     leeway_seconds: int = Field(0, ge=0, le=60)
     trust_grants_claim: bool = False
+    revoked_file: Path | None = None  # looked at twice a second
     max_bytes: int = Field(8_192, ge=512, le=65_536)
 
     @model_validator(mode="after")

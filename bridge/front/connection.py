@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from bridge.core.access.claims import TokenError, TokenExpired
+from bridge.core.access.claims import TokenError
 from bridge.core.access.subscriptions import Admitted
 from bridge.core.access.viewer import AdmissionError, Viewer
 from bridge.core.dashboard.actions import (
@@ -162,7 +162,7 @@ class Connection:
             viewer = self._shared.admit(token)
         except (TokenError, AdmissionError) as error:
             log.info("token_refused", peer=self.peer, fact=type(error).__name__)
-            self._act(self.dashboard.rejected(expired=isinstance(error, TokenExpired)))
+            self._act(self.dashboard.rejected(error))
             return
         if former is None and not self._shared.has_room_for(viewer):
             self.delivery.put(Close(CloseCode.TOO_MANY, "too many connections"))

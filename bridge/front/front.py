@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 
 from bridge.core.access.policy import Policy
+from bridge.core.access.revocations import Revocations
 from bridge.core.access.subscriptions import admit_subscription
 from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.commands import Directory, parse_command
@@ -142,9 +143,13 @@ class Front:
                 self._empty.set()
             self._former.add(connection.delivery.outbox.ledger)
 
-    def end_access(self, user_id: str) -> int:
-        """Close every connection of a user whose access was revoked, with 4403; returns how many."""
-        ended = [each for each in self._connections if each.viewer is not None and each.viewer.user_id == user_id]
+    def end_access(self, revoked: Revocations) -> int:
+        """Close every connection whose user or token is on the list, with 4403; returns how many."""
+        ended = [
+            each
+            for each in self._connections
+            if each.viewer is not None and revoked.name(user_id=each.viewer.user_id, token_id=each.viewer.token_id)
+        ]
         for connection in ended:
             connection.end(Close(CloseCode.REVOKED, "access revoked"))
         return len(ended)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.core.access.claims import TokenError
+from bridge.core.access.revocations import Revocations
 from tests.system.front_floor import Floor, MemorySocket, call, floor
 
 HOUR_MS = 3_600_000
@@ -278,7 +279,7 @@ async def test_a_shutdown_spreads_the_return_with_1012(tmp_path: Path) -> None:
 async def test_revoked_access_ends_with_4403(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         eva, otto = await shop.join(), await shop.join(user="otto")
-        assert shop.front.end_access("eva") == 1
+        assert shop.front.end_access(Revocations(users=frozenset({"eva"}))) == 1
         assert (await eva.ends())[0] == 4403
         otto.say({"type": "ping"})
         await otto.hears("pong")

@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+import websockets
+
 from tests.brokers import RunningBroker, free_port
 from tests.running_floor import ROOT, RunningFloor, running_floor
 
@@ -157,3 +159,22 @@ async def test_a_second_bridge_for_the_same_journal_refuses(tmp_path: Path, mosq
         assert "Traceback" not in said.decode()
         async with floor.dashboard() as board:
             await board.snapshot(subscription_type="andon")
+
+
+async def test_revoked_access_ends_and_stays_ended(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    revoked = tmp_path / "revoked"
+    revoked.write_text("# nobody yet\n")
+    settings = {"FLOOR_TOKEN__REVOKED_FILE": str(revoked)}
+    async with running_floor(tmp_path, mosquitto, environment=settings) as floor:
+        token = floor.token(user="otto")
+        async with floor.dashboard() as eva, floor.dashboard(token) as otto:
+            revoked.write_text("user otto\n")
+            await otto.socket.wait_closed()
+            assert otto.socket.close_code == 4403
+            await floor.stop()
+            await floor.start()
+            async with websockets.connect(f"ws://127.0.0.1:{floor.port}/ws") as again:
+                await again.send(json.dumps({"type": "auth", "token": token}))
+                await again.wait_closed()
+                assert again.close_code == 4403
+            assert eva.socket.close_code == 1012

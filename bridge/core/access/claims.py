@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NoReturn
 
+from typing_extensions import override
+
 from bridge.core.events import Millis
 
 MAX_SUBJECT: Final = 255  # OpenID Connect's bound; a subject is repeated in audit, logs and replies
@@ -21,6 +23,11 @@ class TokenError(ValueError):
     """A token that opens nothing; `public` is all its bearer is told, the rest is for our log and holds no token."""
 
     public: ClassVar[str] = "the token is not valid"
+
+    @override
+    def __str__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({facts})"
 
 
 @dataclass(eq=False)
@@ -40,6 +47,12 @@ class TokenUnverified(TokenError):
     """Another algorithm, another key, or changed on its way: the bearer is not told which."""
 
     fact: str
+
+
+class TokenRevoked(TokenError):
+    """A good token whose user, or itself, was named on the list of revocations."""
+
+    public: ClassVar[str] = "access was revoked"
 
 
 @dataclass(eq=False)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
+from bridge.core.access.claims import TokenError, TokenExpired, TokenRevoked
 from bridge.core.access.subscriptions import (
     Selection,
 )
-from bridge.core.access.viewer import Viewer
+from bridge.core.access.viewer import AdmissionError, Viewer
 from bridge.core.dashboard.actions import (
     Action,
     Authenticate,
@@ -153,14 +154,18 @@ class Dashboard:
         )
         return [Send(answer), *changed, *self._greet()]
 
-    def rejected(self, *, expired: bool) -> list[Action]:
+    def rejected(self, error: TokenError | AdmissionError) -> list[Action]:
         """The token is not good: the end of an unproven connection; a proven one goes on with what it has."""
+        match error:
+            case TokenExpired():
+                code, reason = CloseCode.EXPIRED, "token expired"
+            case TokenRevoked():
+                code, reason = CloseCode.REVOKED, "access revoked"
+            case _:
+                code, reason = CloseCode.POLICY, "token invalid"
         if self.viewer is not None:
-            refusal = Error(code=ErrorCode.UNAUTHENTICATED, message="token expired" if expired else "token invalid")
-            return [Send(refusal), *self._greet()]
-        if expired:
-            return self._close(CloseCode.EXPIRED, "token expired")
-        return self._close(CloseCode.POLICY, "token invalid")
+            return [Send(Error(code=ErrorCode.UNAUTHENTICATED, message=reason)), *self._greet()]
+        return self._close(code, reason)
 
     def tick(self, *, elapsed: Millis, real: Millis) -> list[Action]:
         """What is due by now; nothing may be delivered after the Close of an expiry."""

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.access.claims import TokenError, TokenExpired, TokenRevoked, TokenUnverified
+from bridge.core.access.viewer import AdmissionError, TooManyGrants
 from bridge.core.dashboard.actions import (
     AcknowledgeEvent,
     Action,
@@ -91,13 +93,21 @@ def test_auth_without_a_token_is_the_end_and_noise_is_not() -> None:
     assert kinds(arrived().receive(b"{}", elapsed=0, facts=FACTS)) == ["error"]
 
 
-@pytest.mark.parametrize(("expired", "code"), [(True, CloseCode.EXPIRED), (False, CloseCode.POLICY)])
-def test_a_rejected_token_ends_an_unproven_connection_only(expired: bool, code: CloseCode) -> None:  # noqa: FBT001
-    [close] = arrived().rejected(expired=expired)
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TokenExpired(1), CloseCode.EXPIRED),
+        (TokenRevoked(), CloseCode.REVOKED),
+        (TokenUnverified("signature"), CloseCode.POLICY),
+        (TooManyGrants(1_000), CloseCode.POLICY),
+    ],
+)
+def test_a_rejected_token_ends_an_unproven_connection_only(error: TokenError | AdmissionError, code: CloseCode) -> None:
+    [close] = arrived().rejected(error)
     assert isinstance(close, Close)
     assert close.code is code
     proven = joined()
-    assert kinds(proven.rejected(expired=expired)) == ["error"]
+    assert kinds(proven.rejected(error)) == ["error"]
     assert proven.phase is Phase.ADMITTED
 
 

@@ -1,0 +1,52 @@
+"""Follows the file of revoked users and tokens."""
+
+from pathlib import Path
+
+import structlog
+
+from bridge.core.access.revocations import Revocations, RevocationsError
+
+log = structlog.get_logger(__name__)
+
+
+class RevocationFile:
+    """The list as the file has it now; the last good one while the file can't be read."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read the list; raises `RevocationsError` where a file is named and can't be used."""
+        self._path = path
+        self._seen = self._stamp()
+        self._current = self._read()
+
+    def current(self) -> Revocations:
+        """Return the list; the same object while the file is unchanged."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            try:
+                self._current = self._read()
+            except RevocationsError as error:
+                log.error("revocations.unusable", reason=str(error))  # noqa: TRY400 - the operator's slip, not our code
+            else:
+                log.info("revocations.read", users=len(self._current.users), tokens=len(self._current.tokens))
+        return self._current
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _read(self) -> Revocations:
+        if self._path is None:
+            return Revocations()
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RevocationsError(f"{self._path}: not UTF-8") from error
+        except OSError as error:
+            raise RevocationsError(f"{self._path}: {error.strerror}") from error
+        return Revocations.parse(text, source=str(self._path))

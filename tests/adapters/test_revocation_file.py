@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters.revocation_file import RevocationFile
+from bridge.core.access.revocations import Revocations, RevocationsError
+
+
+def test_without_a_file_nobody_is_revoked() -> None:
+    assert RevocationFile(None).current() == Revocations()
+
+
+def test_follows_the_file_and_is_the_same_object_while_it_is_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "revoked"
+    path.write_text("user eva\n")
+    file = RevocationFile(path)
+    before = file.current()
+    assert before is file.current()
+    path.write_text("user eva\nuser otto\n")
+    assert file.current().users == {"eva", "otto"}
+
+
+def test_the_last_good_list_stays_while_the_file_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "revoked"
+    path.write_text("user eva\n")
+    file = RevocationFile(path)
+    path.write_text("uesr eva, otto\n")
+    assert file.current().users == {"eva"}
+    path.unlink()
+    assert file.current().users == {"eva"}
+    path.write_text("user otto\n")
+    assert file.current().users == {"otto"}
+
+
+def test_a_file_that_is_named_and_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RevocationsError, match="revoked"):
+        RevocationFile(tmp_path / "revoked")

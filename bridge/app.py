@@ -30,7 +30,7 @@ from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.published import will_of
 from bridge.core.records import JournalError
-from bridge.core.replay import ReplayFailed, restore
+from bridge.core.replay import CheckpointUnreadable, ReplayFailed, restore
 from bridge.front.front import Front
 from bridge.ingest import native
 from bridge.pipeline import CoreCrashed, Pipeline
@@ -52,6 +52,7 @@ REFUSALS: Final = (
     web_server.CannotListen,
     web_server.BadCertificate,
     ReplayFailed,
+    CheckpointUnreadable,
 )
 
 log = structlog.get_logger(__name__)

@@ -246,7 +246,7 @@ def explain_access(
 
     `floor explain-access andon:L1 --role operator --line L2`
 
-    The same decision as the WebSocket's and HTTP's `explain`. Exit 0 when something is allowed, 2 when refused.
+    The same decision as the WebSocket's and HTTP's `explain`. Exit 0 when something is allowed, 3 when refused.
     """
     from bridge import checks  # noqa: PLC0415
 
@@ -258,7 +258,7 @@ def explain_access(
     except checks.CheckError as error:
         fail(str(error))
     console.print_json(json.dumps(explained))
-    raise typer.Exit(0 if explained["allowed"] else 2)
+    raise typer.Exit(0 if explained["allowed"] else 3)
 
 
 def _subscription(text: str) -> dict[str, str]:

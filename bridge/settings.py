@@ -19,6 +19,11 @@ class SettingsError(Exception):
     """The settings are not usable; the text names file, place and reason, a line each."""
 
 
+def why(error: Exception) -> object:
+    """Say what is wrong with a file without naming it again, as the operating system's errors do."""
+    return error.strerror or error if isinstance(error, OSError) else error
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -124,7 +129,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"{path}: {error}") from error
+            raise SettingsError(f"{path}: {why(error)}") from error
         tree.setdefault("plant_file", str(Settings.model_fields["plant_file"].default))
         journal = tree.setdefault("journal", {})
         if isinstance(journal, dict):
@@ -162,7 +167,7 @@ def _read_passwords(broker: object) -> None:
         try:
             broker[name] = Path(broker[f"{name}_file"]).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"broker.{name}_file: {error}") from error
+            raise SettingsError(f"broker.{name}_file: {why(error)}") from error
 
 
 LIST_SETTINGS = frozenset({"trusted_proxies", "allowed_origins"})

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge.core.plant import Plant
+from bridge.settings import why
 
 
 class PlantFileError(Exception):
@@ -22,7 +23,7 @@ def load(path: Path) -> Plant:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PlantFileError(f"{path}: {error}") from error
+        raise PlantFileError(f"{path}: {why(error)}") from error
     for line in _tables(tree.get("lines")):
         for equipment in _tables(line.get("equipment")):
             if "faults_file" in equipment:
@@ -50,7 +51,7 @@ def _catalogue(path: Path) -> list[dict[str, Any]]:
             rows = csv.DictReader(row for row in file if not row.startswith("#"))
             return [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PlantFileError(f"{path}: {error}") from error
+        raise PlantFileError(f"{path}: {why(error)}") from error
 
 
 def _place(tree: object, path: tuple[int | str, ...]) -> str:

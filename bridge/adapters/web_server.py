@@ -40,6 +40,13 @@ class PortTaken(Exception):
         self.port = port
 
 
+class ServerEnded(Exception):
+    """The web server stopped by itself: without it nothing is shown, so the process must not go on as if it were."""
+
+    def __init__(self) -> None:
+        super().__init__("the web server ended, and nobody had asked it to")
+
+
 class CannotListen(Exception):
     """The address is not ours to listen on; `why` is the operating system's reason."""
 
@@ -90,6 +97,7 @@ async def serve(
     serving = asyncio.create_task(server.serve(sockets=sockets), name="uvicorn")
     try:
         await asyncio.shield(serving)
+        raise ServerEnded
     finally:
         server.should_exit = True
         await serving

@@ -3,7 +3,7 @@
 "use strict";
 
 const MAX_ROWS = 200; // what stays in the table; older rows are gone from the page, not from the journal
-const SILENCE_MS = 12000; // `position` comes every 5 s: without two of them nothing here is known to be current
+const SILENCE_MS = 7000; // `position` comes every 5 s: without it nothing here is known to be current
 const STOP = {
   1000: "the server said goodbye",
   1008: "the token was refused",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from bridge.core.events import Event, encode
 from bridge.core.intake import TICK, Decode, cause_of
 from bridge.core.line.floor import Floor
@@ -43,13 +45,25 @@ class ReplayFailed(Exception):
         self.topic = topic
 
 
+class CheckpointUnreadable(Exception):
+    """A checkpoint is none that this version understands, and nothing may start without the state it holds."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the journal's checkpoints are of another version of floor-bridge ({reason}): start that version"
+        )
+
+
 def restore(plant: Plant, journal: Journal, *, decode: Decode) -> Restored:
     """Bring the floor to where the journal ends.
 
     A checkpoint round takes every changed line, so all lines are restored at the number of the newest round.
     """
     checkpoints = journal.checkpoints()
-    floor = Floor.restore(plant, {each.line: each.state for each in checkpoints})
+    try:
+        floor = Floor.restore(plant, {each.line: each.state for each in checkpoints})
+    except msgspec.MsgspecError as error:
+        raise CheckpointUnreadable(str(error)) from error
     number = max((each.number for each in checkpoints), default=0)
     replayed = differences = 0
     first: list[Difference] = []

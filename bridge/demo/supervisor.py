@@ -118,6 +118,12 @@ def _lock_file(folder: Path) -> BinaryIO:
         raise DemoError(f"{error}\nchoose another folder: make demo ARGS='--folder /tmp/demo'") from error
 
 
+def say(console: Console, text: str, *, wrap: bool = True) -> None:
+    """Print, where there still is a terminal or a reader: their end must not keep us from stopping what we started."""
+    with contextlib.suppress(OSError, SystemExit):  # rich ends the program on a broken pipe
+        console.print(text, highlight=False, soft_wrap=not wrap)
+
+
 async def run(options: DemoOptions, *, console: Console, issue_token: Callable[[Path], str]) -> None:
     """Run the demo until SIGINT, SIGTERM or a closed terminal; raises `DemoError` where it cannot."""
     try:
@@ -166,12 +172,10 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
                 for task in watching:
                     task.cancel()
         finally:
-            with contextlib.suppress(OSError):  # a closed terminal takes no words, and must not keep us from stopping
-                console.print("stopping")
+            say(console, "stopping")
             await plant.stop()
             await bridge.stop()
-    with contextlib.suppress(OSError):
-        console.print(f"stopped after {time.monotonic() - began:.0f} s; the journal stays in {options.folder}")
+    say(console, f"stopped after {time.monotonic() - began:.0f} s; the journal stays in {options.folder}")
 
 
 async def _until_ready(port: int, bridge: Child, stop: asyncio.Event) -> bool:
@@ -211,9 +215,9 @@ def _introduce(console: Console, options: DemoOptions, broker: str, bridge: Chil
         ("watch", shlex.join((str(floor), "watch", "--config", str(options.folder / "floor.toml")))),
         ("stop", "Ctrl-C"),
     )
-    console.print("[bold green]ready[/]")
+    say(console, "[bold green]ready[/]")
     for name, text in rows:
-        console.print(f"  [bold]{name:<7}[/]{text}", highlight=False, soft_wrap=True)
+        say(console, f"  [bold]{name:<7}[/]{text}", wrap=False)
 
 
 async def _keep_running(bridge: Child, port: int, console: Console, stop: asyncio.Event) -> None:
@@ -227,11 +231,11 @@ async def _keep_running(bridge: Child, port: int, console: Console, stop: asynci
         failures = failures + 1 if soon and code >= 0 else 0  # below 0: killed from outside, as often as one likes
         if failures > MAX_RESTARTS:
             raise DemoError(f"the bridge ended {failures} times in a row (exit {code}):\n{bridge.last_lines()}")
-        console.print(f"[yellow]the bridge ended (exit {code}); starting it again from its journal[/]")
+        say(console, f"[yellow]the bridge ended (exit {code}); starting it again from its journal[/]")
         started = time.monotonic()
         await bridge.start()
         if await _until_ready(port, bridge, stop):
-            console.print(f"the bridge is back: pid {bridge.pid}", highlight=False)
+            say(console, f"the bridge is back: pid {bridge.pid}")
 
 
 async def _tell_end(plant: Child, stop: asyncio.Event) -> None:
@@ -261,8 +265,7 @@ async def _tally(options: DemoOptions, issue_token: Callable[[Path], str], confi
             return
         seen.add(frame["type"])
         after, count = f"{time.monotonic() - began:5.1f} s", f"({len(seen)} of {len(EventType)})"
-        with contextlib.suppress(OSError):  # a closed terminal
-            console.print(f"  [dim]{after}[/]  {frame['type']} [dim]{count}[/]", highlight=False)
+        say(console, f"  [dim]{after}[/]  {frame['type']} [dim]{count}[/]")
 
     watch = Watch(
         url=f"ws://127.0.0.1:{options.port}/ws",

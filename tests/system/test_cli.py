@@ -142,7 +142,7 @@ def test_no_token_is_made_that_the_bridge_would_refuse(tmp_path: Path) -> None:
         (("line:L1", "--role", "admin"), 0, {"effective": ["+/+/L1/#"], "narrowed": False}),
         (("andon", "--role", "operator", "--line", "L2"), 0, {"effective": ["+/+/L2/+/andon/#"], "narrowed": True}),
         (("+/+/L1/#", "--filter", "--role", "operator", "--line", "L1"), 0, {"effective": ["+/+/L1/#"]}),
-        (("line:L1", "--role", "operator", "--line", "L2"), 2, {"allowed": False}),
+        (("line:L1", "--role", "operator", "--line", "L2"), 3, {"allowed": False}),
     ],
     ids=["whole", "narrowed", "filter", "refused"],
 )

@@ -14,7 +14,7 @@ from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.records import Applied, Batch
-from bridge.core.replay import restore
+from bridge.core.replay import CheckpointUnreadable, restore
 from bridge.core.resends import Resends
 from bridge.ingest.native import decode
 from device_sim import plant as simulated
@@ -92,3 +92,13 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
     assert {each.type for each in events} <= set(EventType)
     print(f"\n{hours} h: {journal.last_input()[0]} inputs, {len(events)} events, {restarts} restarts")  # noqa: T201 - the proof's size
     journal.close()
+
+
+def test_a_checkpoint_of_another_version_is_refused_not_guessed_at(tmp_path: Path) -> None:
+    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    try:
+        journal.commit(Batch(entries=[], checkpoints={"L1": b"\x81\xa2at\xa3one"}))
+        with pytest.raises(CheckpointUnreadable, match="another version"):
+            restore(plant_file.load(DEMO_PLANT), journal, decode=decode)
+    finally:
+        journal.close()

@@ -12,8 +12,13 @@ from tests.brokers import RunningBroker, mosquitto_broker, nats_broker, running
 PROOF = "proof"
 MORE_EXAMPLES = 10  # times as many in `make proof`, also where a test asks for a number of its own
 
-hypothesis.settings.register_profile(PROOF, deadline=None)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+SUITE = "suite"
+
+# No test fails for being slow: machines are shared, and on a fresh checkout the first text costs its tables
+UNTIMED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+for profile in (SUITE, PROOF):
+    hypothesis.settings.register_profile(profile, UNTIMED)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", SUITE))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

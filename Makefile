@@ -31,8 +31,11 @@ format: .venv/.dev
 faults: .venv/.dev system-packages
 	$(BIN)/python -m pytest -m faults -s
 
-proof: .venv/.dev system-packages
-	HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s
+# where there is an oracle: ten times the examples, and the runs of simulated days
+PROVED := tests/core tests/ingest tests/sim tests/system/test_replay.py
+
+proof: .venv/.dev
+	HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)
 
 bench: .venv/.dev system-packages
 	$(BIN)/python -m pytest -m bench -s

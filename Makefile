@@ -34,7 +34,7 @@ faults: .venv/.dev system-packages
 # where there is an oracle: ten times the examples, and the runs of simulated days
 PROVED := tests/core tests/ingest tests/sim tests/system/test_replay.py
 
-proof: .venv/.dev
+proof: .venv/.dev system-packages
 	HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)
 
 bench: .venv/.dev system-packages

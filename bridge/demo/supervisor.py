@@ -23,7 +23,7 @@ from urllib.request import urlopen
 
 from rich.console import Console
 
-from bridge.adapters.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, PortTaken
+from bridge.adapters.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from bridge.core.events import EventType
 from bridge.demo.child import Child
 from bridge.watch import Frame, Watch
@@ -78,8 +78,8 @@ scale = {options.scale}
     return config
 
 
-def require_free(port: int, option: str) -> None:
-    """Raise `DemoError` that names a taken port and the option that moves it."""
+def require_free(port: int, option: str, *, usual: int) -> None:
+    """Raise `DemoError` that names a port that can't be had, and the option that moves it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -87,13 +87,11 @@ def require_free(port: int, option: str) -> None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise DemoError(
-                    f"port {port}: {error.strerror}; choose another: make demo ARGS='{option} 8080'"
+                    f"port {port}: {error.strerror}; choose another: make demo ARGS='{option} {usual}'"
                 ) from error
-            raise DemoError(_taken(port, option)) from error
-
-
-def _taken(port: int, option: str) -> str:
-    return f"port {port} is taken: stop what holds it, or choose another: make demo ARGS='{option} {port + 1}'"
+            raise DemoError(
+                f"port {port} is taken: stop what holds it, or choose another: make demo ARGS='{option} {port + 1}'"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -129,15 +127,14 @@ async def run(options: DemoOptions, *, console: Console, issue_token: Callable[[
     try:
         with own_folder(options.folder):
             await _run(options, console=console, issue_token=issue_token)
-    except PortTaken as error:
-        raise DemoError(_taken(options.broker_port, "--broker-port")) from error
     except EmbeddedBrokerError as error:
         raise DemoError(str(error)) from error
 
 
 async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[[Path], str]) -> None:
     terminal = sys.stdout.isatty()
-    require_free(options.port, "--port")
+    require_free(options.port, "--port", usual=8080)
+    require_free(options.broker_port, "--broker-port", usual=11883)
     config = write_config(options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

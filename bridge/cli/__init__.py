@@ -1,0 +1,3 @@
+from bridge.cli.floor import app, main
+
+__all__ = ["app", "main"]

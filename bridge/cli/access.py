@@ -1,0 +1,70 @@
+"""Commands about who may see what: `token` and `explain-access`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from bridge.cli.options import Config, console, errors, fail, read_settings
+from bridge.cli.whom import Areas, Lines, Roles, Sites, User, issue, subscription
+
+
+def token(
+    user: User,
+    role: Roles = None,
+    *,
+    site: Sites = None,
+    area: Areas = None,
+    line: Lines = None,
+    name: Annotated[str | None, typer.Option(help="The user's name as people read it.")] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it is good for.")] = 12.0,
+    config: Config = None,
+) -> None:
+    """Print a token for the secret in the settings (HS256).
+
+    `floor token --user eva --role operator --line L1`
+
+    In a plant, tokens come from the identity provider; this is for trying out and for machines without one.
+    """
+    from bridge import checks  # noqa: PLC0415
+
+    settings = read_settings(config)
+    made = issue(settings, user=user, name=name, roles=role, sites=site, areas=area, lines=line, hours=hours)
+    try:
+        shortfall = checks.shortfall(settings, made, role or [])
+    except checks.CheckError as error:
+        fail(str(error))
+    console.print(made, markup=False, highlight=False, soft_wrap=True)
+    if shortfall is not None:
+        errors.print(f"this token {shortfall}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def explain_access(
+    subscribe: Annotated[str, typer.Argument(help="`TYPE` or `TYPE:TARGET`, or an MQTT filter with --filter.")],
+    *,
+    user: User = "someone",
+    role: Roles = None,
+    site: Sites = None,
+    area: Areas = None,
+    line: Lines = None,
+    token: Annotated[str | None, typer.Option("--token", help="Explain for this token instead.")] = None,
+    as_filter: Annotated[bool, typer.Option("--filter", help="The argument is an MQTT filter below `event/`.")] = False,
+    config: Config = None,
+) -> None:
+    """Say what somebody would see of a subscription, and which grant allows it or which topic it fails on.
+
+    `floor explain-access andon:L1 --role operator --line L2`
+
+    The same decision as the WebSocket's and HTTP's `explain`. Exit 0 when something is allowed, 3 when refused.
+    """
+    from bridge import checks  # noqa: PLC0415
+
+    settings = read_settings(config)
+    given = token or issue(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
+    body = {"mqtt_filter": subscribe} if as_filter else subscription(subscribe)
+    try:
+        explained = checks.explain(settings, given, body)
+    except checks.CheckError as error:
+        fail(str(error))
+    console.print_json(json.dumps(explained))
+    raise typer.Exit(0 if explained["allowed"] else 3)

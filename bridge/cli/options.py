@@ -1,0 +1,46 @@
+"""What several commands share: how settings are found and read, how a failure is told."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from bridge import settings as settings_module
+from bridge.settings import Settings, SettingsError
+
+CONFIG_PLACES = (Path("floor.toml"), Path(".floor/demo/floor.toml"))
+"""Where a settings file is looked for when none is named: this folder's own, then the demo's."""
+
+console = Console()
+errors = Console(stderr=True)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="FLOOR_CONFIG",
+        help="Settings file. Without it: ./floor.toml, else the demo's in ./.floor/demo.",
+    ),
+]
+
+
+def fail(text: str, *, code: int = 1) -> NoReturn:
+    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def find_config(config: Path | None) -> Path:
+    for place in (config,) if config is not None else CONFIG_PLACES:
+        if place.is_file():
+            return place
+    if config is not None:
+        fail(f"no settings file {config}")
+    fail("no settings file: name one with --config, or start the demo (make demo), which writes its own")
+
+
+def read_settings(config: Path | None) -> Settings:
+    try:
+        return settings_module.load(find_config(config))
+    except SettingsError as error:
+        fail(str(error))

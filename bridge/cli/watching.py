@@ -1,0 +1,80 @@
+"""Commands for whoever builds a dashboard: `watch` and `schema`."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.options import Config, console, fail, read_settings
+from bridge.cli.whom import Roles, User, issue, subscription
+
+
+def watch(
+    subscribe: Annotated[
+        list[str] | None,
+        typer.Argument(help="Subscriptions: `TYPE` or `TYPE:TARGET`, such as `andon:L1`. Without: everything."),
+    ] = None,
+    *,
+    url: Annotated[str | None, typer.Option(help="WebSocket address. Without it: from the settings.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", envvar="FLOOR_TOKEN", help="Token. Without it: one is made from the settings."),
+    ] = None,
+    user: User = "watch",
+    role: Roles = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after this many events.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every frame as a line of JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Watch events as a dashboard would: `floor watch andon:L1 job:me --role team_leader`.
+
+    Reconnects and resumes by itself; nothing is missed or told twice.
+    """
+    from bridge.watch import Watch, WatchEnded, line_printer  # noqa: PLC0415
+
+    settings = None if url is not None and token is not None else read_settings(config)
+
+    def current_token() -> str:
+        if token is not None:
+            return token
+        assert settings is not None
+        return issue(settings, user=user, roles=role or ["admin"], hours=12)
+
+    if url is None:
+        assert settings is not None
+        scheme = "wss" if settings.web.tls_cert_file else "ws"
+        host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104
+        url = f"{scheme}://{host}:{settings.web.port}{settings.web.root_path}/ws"
+    show = (lambda frame: print(json.dumps(frame), flush=True)) if as_json else line_printer(console)  # noqa: T201
+    watching = Watch(
+        url=url,
+        token=current_token,
+        subscriptions=[subscription(text) for text in subscribe or ["line"]],
+        show=show,
+        limit=count,
+    )
+    try:
+        asyncio.run(watching.run())
+    except WatchEnded as ended:
+        fail(str(ended))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def schema(
+    write: Annotated[Path | None, typer.Option(help="Write schemas and asyncapi.json below this folder.")] = None,
+) -> None:
+    """Print the AsyncAPI 3 document of topics and frames; with --write, that and a JSON Schema for each event."""
+    from bridge.contract import schemas  # noqa: PLC0415
+
+    if write is None:
+        print(json.dumps(schemas.asyncapi("floor/v1"), indent=2))  # noqa: T201 - a document, not a message
+        return
+    try:
+        written = schemas.write(write)
+    except OSError as error:
+        fail(str(error))
+    for path in written:
+        console.print(str(path), highlight=False)

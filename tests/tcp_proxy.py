@@ -1,0 +1,206 @@
+"""A bad network on one port: bytes pass through to a server, late, slowly, not at all, or only so many of them.
+
+async with tcp_proxy(server_port) as network:
+    connect to network.port
+    network.to_client.bytes_per_second = 10_000  # for every connection, from now on
+    network.plan_cut(Cut(after=1_234, end=End.RESET))  # the next connection ends within this byte of the answer
+    network.cut(End.CLOSE)  # all connections end now
+    network.freeze()  # half-open: both ends stay connected and hear nothing; `thaw` lets go on
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+PIECE: Final = 65_536  # bytes of one read
+SLICE_SECONDS: Final = 0.05  # of a throttled stream: so much of its rate goes in one piece
+
+
+class End(Enum):
+    """How both sides of a connection see its end."""
+
+    CLOSE = "FIN"
+    RESET = "RST"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Ends a connection as soon as `after` bytes went one way: at 0 before the first of them."""
+
+    after: int
+    end: End = End.RESET
+    from_client: bool = False
+
+
+@dataclass(slots=True)
+class Way:
+    """What holds for one direction of every connection; may be changed at any time."""
+
+    delay_seconds: float = 0.0
+    bytes_per_second: float | None = None  # None: as fast as it goes
+    passed: int = 0  # bytes of all connections that went this way
+
+
+class TcpProxy:
+    """Made by `tcp_proxy`. Connections in progress are in `passages`."""
+
+    def __init__(self, target_port: int) -> None:
+        self.target_port = target_port  # of new connections
+        self.port = 0
+        self.to_server = Way()
+        self.to_client = Way()
+        self.refusing = False  # whether new connections are reset at once
+        self.connections = 0  # so many were accepted
+        self.passages: set[Passage] = set()
+        self._cuts: deque[Cut] = deque()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    def plan_cut(self, cut: Cut) -> None:
+        """Cut the next connection that has no plan yet."""
+        self._cuts.append(cut)
+
+    def cut(self, end: End = End.RESET) -> None:
+        """End every connection now."""
+        for passage in list(self.passages):
+            passage.end(end)
+
+    def freeze(self) -> None:
+        """Let nothing pass, and end nothing: no side can tell it from a peer that is silent."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        self._flowing.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to its end."""
+        self.connections += 1
+        if self.refusing:
+            close(writer, End.RESET)
+            return
+        try:
+            await self._flowing.wait()  # a frozen network opens no connection either
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
+        except OSError:
+            close(writer, End.RESET)
+            return
+        if self.refusing:
+            close(upstream_writer, End.RESET)
+            close(writer, End.RESET)
+            return
+        passage = Passage(
+            client=writer,
+            server=upstream_writer,
+            cut=self._cuts.popleft() if self._cuts else None,
+            flowing=self._flowing,
+        )
+        self.passages.add(passage)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(passage.carry(reader, upstream_writer, self.to_server, from_client=True))
+                group.create_task(passage.carry(upstream_reader, writer, self.to_client, from_client=False))
+        finally:
+            passage.end(End.CLOSE)
+            self.passages.discard(passage)
+
+
+@dataclass(eq=False, slots=True)
+class Passage:
+    """One connection on its way through."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    cut: Cut | None
+    flowing: asyncio.Event
+    over: bool = field(default=False)
+    _went: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
+
+    def end(self, end: End) -> None:
+        if not self.over:
+            self.over = True
+            close(self.client, end)
+            close(self.server, end)
+
+    async def carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way, *, from_client: bool
+    ) -> None:
+        """Carry one direction until either side has ended it."""
+        with contextlib.suppress(OSError):
+            while not self.over and (piece := await reader.read(self._most(way))):
+                await self.flowing.wait()
+                if way.delay_seconds:
+                    await asyncio.sleep(way.delay_seconds)
+                if way.bytes_per_second is not None:
+                    await asyncio.sleep(len(piece) / way.bytes_per_second)
+                await self._pass(piece, writer, way, from_client=from_client)
+        self.end(End.CLOSE)
+
+    def _most(self, way: Way) -> int:
+        if way.bytes_per_second is None:
+            return PIECE
+        return max(1, min(PIECE, int(way.bytes_per_second * SLICE_SECONDS)))
+
+    async def _pass(self, piece: bytes, writer: asyncio.StreamWriter, way: Way, *, from_client: bool) -> None:
+        cut = self.cut if self.cut is not None and self.cut.from_client == from_client else None
+        if cut is not None:
+            piece = piece[: max(0, cut.after - self._went[from_client])]
+        if self.over:
+            return
+        writer.write(piece)
+        self._went[from_client] += len(piece)
+        way.passed += len(piece)
+        # A writer that can't get rid of it waits here, so a reader that doesn't read is felt at the other end.
+        await writer.drain()
+        if cut is not None and self._went[from_client] >= cut.after:
+            self.end(cut.end)
+
+
+def close(writer: asyncio.StreamWriter, end: End) -> None:
+    """Close one side: all that was written is sent before a FIN, a RST throws it away."""
+    if end is End.RESET:
+        plug: socket.socket | None = writer.get_extra_info("socket")
+        if plug is not None and plug.fileno() >= 0:
+            # Lingering for no time is what makes a close a reset (socket(7), SO_LINGER).
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+    else:
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def tcp_proxy(target_port: int) -> AsyncIterator[TcpProxy]:
+    """Pass connections on to a port of this machine, until the end of the block."""
+    proxy = TcpProxy(target_port)
+    serving: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        try:
+            await proxy.serve(reader, writer)
+        finally:
+            serving.discard(task)
+
+    # The kernel's buffers hold little of what is not read: a frozen or throttled way is felt soon.
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
+    listener.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(accept, sock=listener)
+    proxy.port = listener.getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        proxy.to_client, proxy.to_server = Way(), Way()
+        proxy.refusing = True
+        proxy.thaw()
+        while serving:
+            proxy.cut(End.RESET)
+            await asyncio.wait(list(serving), timeout=0.1)

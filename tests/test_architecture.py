@@ -33,6 +33,10 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def _module(path: Path) -> str:
+    return name(path).removesuffix(".py").replace("/", ".")
+
+
 @pytest.mark.parametrize("path", [each for each in MODULES if "core" in each.parts], ids=name)
 def test_core_is_pure(path: Path) -> None:
     for module in imports(path):
@@ -47,16 +51,30 @@ def test_adapters_know_the_core_and_their_own_concern_only(path: Path) -> None:
         if module.startswith("bridge.adapters."):
             other = module.split(".")[2]
             assert other.split("_")[0] == concern, f"{name(path)} imports {module}"
-        assert not module.startswith(("bridge.app", "bridge.cli", "bridge.pipeline")), f"{name(path)} imports {module}"
+        above = ("bridge.app", "bridge.cli", "bridge.pipeline", "bridge.publisher", "bridge.gate", "bridge.front_side")
+        assert not module.startswith(above), f"{name(path)} imports {module}"
 
 
-ROOMS = [ROOT / "bridge" / "pipeline.py", ROOT / "bridge" / "publisher.py", *(ROOT / "bridge" / "front").glob("*.py")]
+WIRING = ("bridge.app", "bridge.pipeline_side", "bridge.front_side", "bridge.gate")
+ROOMS = [
+    *(ROOT / "bridge" / name for name in ("pipeline.py", "pipeline_status.py", "publisher.py", "surroundings.py")),
+    *(ROOT / "bridge" / "front").glob("*.py"),
+]
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=name)
 def test_rooms_do_not_know_the_adapters(room: Path) -> None:
     for module in imports(room):
-        assert not module.startswith(("bridge.adapters", "bridge.app")), f"{name(room)} imports {module}"
+        assert not module.startswith(("bridge.adapters", *WIRING)), f"{name(room)} imports {module}"
+
+
+@pytest.mark.parametrize("path", [each for each in MODULES if _module(each) not in WIRING], ids=name)
+def test_only_the_composition_root_knows_both_a_room_and_what_is_around_it(path: Path) -> None:
+    known = {module for module in imports(path) if module.startswith("bridge.")}
+    rooms = {"bridge.pipeline", "bridge.publisher", "bridge.front.front"} & known
+    adapters = {module for module in known if module.startswith("bridge.adapters")}
+    if "adapters" not in path.parts:  # the web adapter serves the front's door
+        assert not (rooms and adapters), f"{name(path)} wires {sorted(rooms)} with {sorted(adapters)}"
 
 
 @pytest.mark.parametrize("path", SIMULATOR, ids=name)

@@ -1,0 +1,129 @@
+"""The pipeline's side of a process: reports in, events out, and the two links to the broker that it takes."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+
+from bridge.adapters.broker import BrokerLink
+from bridge.adapters.clock import FloorClock
+from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.web_status import Number, pipeline_numbers
+from bridge.core.intake import Decode
+from bridge.core.line.floor import Floor
+from bridge.core.published import will_of
+from bridge.pipeline import Pipeline
+from bridge.publisher import Publisher
+from bridge.settings import Settings
+
+DRAIN_SECONDS: Final = 4.0  # what a stop waits for the publisher, of 10 in all
+DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
+DIGITS: Final = 20  # of a count of 64 bits
+
+log = structlog.get_logger(__name__)
+
+
+class PipelineSide:
+    """Intake, pipeline and publisher of one stream, wired. It owns the journal."""
+
+    def __init__(
+        self, settings: Settings, *, journal: SqliteJournal, floor: Floor, decode: Decode, clock: FloorClock
+    ) -> None:
+        simulated = settings.time.scale != 1
+        broker, root, stream = settings.broker, settings.root, settings.stream
+        self._clock = clock
+        self._intake = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}",
+            durable=True,
+            username=broker.username,
+            password=broker.password,
+            subscriptions=[(f"{root}/report/#", 1), (f"{root}/command/#", 1)],
+        )
+        self._outlet = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}-publisher",
+            durable=False,
+            username=broker.username,
+            password=broker.password,
+            optional=[(DROPPED_TOPIC, 0)],  # not every broker shows its $SYS, and events go out all the same
+            will=will_of(journal.position(), root=root, simulated=simulated),
+            goodbye=lambda: self.publisher.status(online=False),
+        )
+        self._dropped = 0
+        self.publisher = Publisher(self._outlet, journal, clock, root=root, simulated=simulated)
+        self.pipeline = Pipeline(
+            self._intake,
+            journal,
+            floor,
+            clock,
+            decode=decode,
+            root=root,
+            commit_max_inputs=settings.journal.commit_max_inputs,
+            commit_max_ms=settings.journal.commit_max_ms,
+            checkpoint_seconds=settings.journal.checkpoint_seconds,
+            ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is noticed after two
+            listeners=[self.publisher.on_committed],
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def connected(self) -> bool:
+        """Whether reports reach us."""
+        return self._intake.status.connected
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether what happens on the floor is journalled now, and if not, why not."""
+        status = self.pipeline.status()
+        if not self.connected:
+            return False, "no connection to the broker"
+        return status.ready, status.reason or "ready"
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Run in this group until `drain`."""
+        links = [tasks.create_task(link.run(), name=f"broker-{name}") for name, link in self._links()]
+        self._running = tasks.create_task(self.pipeline.run(), name="pipeline")
+        self._publishing = tasks.create_task(self.publisher.run(), name="publisher")
+        drops = tasks.create_task(self._watch_drops(), name="drops")
+        self._tasks = [drops, self._publishing, *links]
+
+    async def stop_intake(self) -> None:
+        """Take nothing more, and wait until all that was taken is committed and acknowledged."""
+        self.pipeline.stop()
+        await asyncio.wait([self._running])
+        self.publisher.stop()
+
+    async def drain(self) -> None:
+        """Wait until what is committed is published, for `DRAIN_SECONDS` at most."""
+        await asyncio.wait([self._publishing], timeout=DRAIN_SECONDS)
+
+    def leave(self) -> None:
+        """End every task; the links say goodbye."""
+        for task in self._tasks:
+            task.cancel()
+
+    def numbers(self) -> Iterator[Number]:
+        """What the metrics show of this side."""
+        yield from pipeline_numbers(self.pipeline.status())
+        yield Number("published_offset", self.publisher.published)
+        yield Number("publications_refused", self.publisher.refused, counter=True)
+        yield Number("reports_waiting", self._intake.waiting)
+        yield Number("broker_dropped_messages", self._dropped)
+        yield Number("clock_held", float(self._clock.held))
+        for name, link in self._links():
+            yield Number("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})
+
+    def _links(self) -> Iterator[tuple[str, BrokerLink]]:
+        yield "intake", self._intake
+        yield "outlet", self._outlet
+
+    async def _watch_drops(self) -> None:
+        """Tell when the broker drops messages: publishers are told success, so nobody else would ever know."""
+        while True:
+            for message in await self._outlet.receive(most=10):
+                payload = message.payload[:DIGITS]
+                dropped = int(payload) if payload.isdigit() else self._dropped
+                if dropped > self._dropped:
+                    log.error("broker.drops_messages", dropped=dropped, more=dropped - self._dropped)
+                self._dropped = dropped

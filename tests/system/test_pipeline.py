@@ -192,7 +192,7 @@ async def test_committed_but_unacknowledged_press_is_one_call(mosquitto: Running
     """The connection ends between commit and acknowledgement: the broker sends the press again."""
     async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
-        this.pipeline._source = Deaf(this)
+        this.pipeline._committer._source = Deaf(this)
         await say(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
         this.running.cancel()

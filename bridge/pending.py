@@ -1,0 +1,86 @@
+"""What is applied to the floor and waits for its commit: between the pipeline's intake and its committer."""
+
+import asyncio
+from typing import NamedTuple
+
+from bridge.core.messages import Message
+from bridge.core.records import Applied
+
+
+class Waiting(NamedTuple):
+    """An input that is applied, and the message it came by: that is acknowledged once the input is durable."""
+
+    entry: Applied
+    message: Message | None  # None: a tick
+
+
+class Pending:
+    """In the order of arrival. Bounded: the intake waits for room while a whole batch is pending."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most  # bounds the memory behind a slow disk, and how long one commit takes
+        self._waiting: list[Waiting] = []
+        self.ended = False  # nothing comes any more
+        self._work = asyncio.Event()  # something is pending, or nothing comes any more
+        self._full = asyncio.Event()  # a batch need not wait for company
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def space(self) -> int:
+        """How much may still be added before the batch is full."""
+        return self._most - len(self._waiting)
+
+    def add(self, entry: Applied, message: Message | None) -> None:
+        self._waiting.append(Waiting(entry, message))
+        self._work.set()
+        if self.space <= 0:
+            self._full.set()
+            self._room.clear()
+
+    def take(self) -> list[Waiting]:
+        """Take all that waits."""
+        taken, self._waiting = self._waiting, []
+        self._room.set()
+        if not self.ended:
+            self._work.clear()
+            self._full.clear()
+        return taken
+
+    def end(self) -> None:
+        """Say that nothing is added any more."""
+        self.ended = True
+        self._work.set()
+        self._full.set()
+
+    async def room(self) -> None:
+        """Wait until something may be added, or `open` was called."""
+        await self._room.wait()
+
+    def hold(self) -> None:
+        """Let nothing be added on top of what cannot be committed."""
+        self._room.clear()
+
+    def release(self) -> None:
+        """End a `hold`."""
+        if self.space > 0:
+            self._room.set()
+
+    def open(self) -> None:
+        """Let go whoever waits for room: there is a reason to look up."""
+        self._room.set()
+
+    async def batch(self, *, company_seconds: float, until: float) -> None:
+        """Wait until a batch is worth committing, or `until` on the loop's clock."""
+        if await set_before(self._work, until):
+            await set_before(self._full, asyncio.get_running_loop().time() + company_seconds)
+
+
+async def set_before(event: asyncio.Event, until: float) -> bool:
+    """Wait for the event; False where it was not set by then, on the loop's clock."""
+    try:
+        async with asyncio.timeout_at(until):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -68,16 +68,6 @@ def front_numbers(statistics: Mapping[str, Any]) -> Iterator[Number]:
             yield Number(f"dashboard_{name}", float(value))
 
 
-def numbers_of(prefix: str, tree: Mapping[str, Any]) -> Iterator[Number]:
-    """Every number and truth value in nested figures, each named by its path; texts and nulls are left out."""
-    for key, value in tree.items():
-        name = f"{prefix}_{key}"
-        if isinstance(value, Mapping):
-            yield from numbers_of(name, value)
-        elif isinstance(value, bool | int | float):
-            yield Number(name, float(value))
-
-
 class _Collector(Collector):
     def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers

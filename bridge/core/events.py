@@ -38,6 +38,8 @@ class EventType(StrEnum):
     CHANGEOVER_STARTED = "changeover_started"
     CHANGEOVER_COMPLETED = "changeover_completed"
 
+    __hash__ = str.__hash__  # Enum's own is written in Python; every outbox counts every event by its type
+
 
 class Category(StrEnum):
     LINE = "line"

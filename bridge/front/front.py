@@ -58,6 +58,7 @@ class Front:
         self._settings = settings
         self._connections: dict[Connection, None] = {}
         self._former = Ledger()  # the books of the connections that are over
+        self._former_left = 0
         self._closing = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -142,6 +143,7 @@ class Front:
             if not self._connections:
                 self._empty.set()
             self._former.add(connection.delivery.outbox.ledger)
+            self._former_left += connection.delivery.outbox.left
 
     def end_access(self, revoked: Revocations) -> int:
         """Close every connection whose user or token is on the list, with 4403; returns how many."""
@@ -205,6 +207,7 @@ class Front:
             "subscriptions": dict(sorted(types.items())),
             "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
             "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
+            "left_to_journal": self._former_left + sum(each.delivery.outbox.left for each in self._connections),
             "catching_up": sum(each.delivery.catching_up for each in self._connections),
             "ledger": ledger.as_data(),
             "balanced": ledger.balanced(),

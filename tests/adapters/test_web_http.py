@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.web_status import Number, numbers_of, pipeline_numbers
+from bridge.adapters.web_status import Number, pipeline_numbers
 from bridge.pipeline_status import PipelineStatus
 from bridge.settings import WebSettings
 from tests.journal_samples import NOON
@@ -55,11 +55,6 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
     assert 'floor_pipeline_inputs_total{effect="quarantined",kind="other",reason="bad_topic"} 1.0' in lines
     assert "floor_extra 1.0" in lines
     assert "S.3.C.R.3.T" not in text
-
-
-def test_nested_figures_are_named_by_their_path() -> None:
-    figures = {"connected": True, "reason": None, "since": {"ms": 1.5, "text": "x"}}
-    assert list(numbers_of("broker", figures)) == [Number("broker_connected", 1.0), Number("broker_since_ms", 1.5)]
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])

@@ -8,24 +8,29 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
 from operator import attrgetter
+from typing import Final
 
 from bridge.core.events import EventType, StateKey
 from bridge.core.records import Committed
 
 _BY_OFFSET = attrgetter("offset")
+EVENT_BESIDE: Final = 1_024  # bytes of a waiting event beside its body, measured: topic, key, times, its places
+CONFLATED_BESIDE: Final = 128  # bytes of the note that an event was conflated behind one that still waits
 Tally = Counter[EventType]
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What became of every event that matched, by type: matched = the sum of the others, at all times."""
+    """What became of every event that matched, by type: matched = the sum of the others, at all times.
+
+    What is left to the journal is not matched any more, and matched anew when it is read from there.
+    """
 
     matched: Tally = field(default_factory=Counter)
     sent: Tally = field(default_factory=Counter)
     conflated: Tally = field(default_factory=Counter)  # a later one of its state key took its place
     revoked: Tally = field(default_factory=Counter)  # waiting when the right to it, or the wish for it, ended
     abandoned: Tally = field(default_factory=Counter)  # waiting when the connection ended
-    pulled: Tally = field(default_factory=Counter)  # left to the journal; matched anew when read from there
     pending: Tally = field(default_factory=Counter)
 
     def add(self, other: "Ledger") -> None:
@@ -41,33 +46,34 @@ class Ledger:
 
     def as_data(self) -> Mapping[str, Mapping[str, int]]:
         """The columns by name, without zeros."""
-        names = ("matched", "sent", "conflated", "revoked", "abandoned", "pulled", "pending")
+        names = ("matched", "sent", "conflated", "revoked", "abandoned", "pending")
         return {
             name: {kind.value: count for kind, count in sorted(column.items()) if count}
             for name, column in zip(names, self.columns(), strict=True)
         }
 
     def columns(self) -> tuple[Tally, ...]:
-        return (
-            self.matched, self.sent, self.conflated, self.revoked, self.abandoned, self.pulled, self.pending,
-        )  # fmt: skip
+        return self.matched, self.sent, self.conflated, self.revoked, self.abandoned, self.pending
 
 
 class Outbox:
     """Keeps events for one dashboard until they are sent; offered in ascending order, taken in ascending order.
 
-    `max_events` bounds the lossless backlog and `max_bytes` all bodies: what one dashboard that stops reading can cost.
+    `max_events` bounds the lossless backlog and `max_bytes` all that waits: what one dashboard that stops reading can
+    cost. An event is charged in full though all outboxes share it: the bound holds also for the last one to hold it.
     """
 
-    __slots__ = ("_bytes", "_flying", "_latest", "_lossless", "_max_bytes", "_max_events", "ledger")
+    __slots__ = ("_behind", "_bytes", "_flying", "_latest", "_lossless", "_max_bytes", "_max_events", "ledger", "left")
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
         self.ledger = Ledger()
+        self.left = 0  # how many events were left to the journal so far; outside the books, which forget them
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._lossless: deque[Committed] = deque()
         self._latest: dict[StateKey, Committed] = {}  # ascending: a key that gets a later event moves to the end
         self._flying: list[Committed] = []
+        self._behind: list[tuple[int, EventType]] = []  # conflated, at an offset above the first that waits
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -77,11 +83,6 @@ class Outbox:
     @property
     def bytes(self) -> int:
         return self._bytes
-
-    @property
-    def urgent(self) -> bool:
-        """Whether a lossless event waits: those never wait for company."""
-        return bool(self._lossless)
 
     @property
     def over(self) -> bool:
@@ -98,14 +99,15 @@ class Outbox:
         """Keep one matching event; its offset is above all that wait. Check `over` afterwards."""
         self.ledger.matched[event.type] += 1
         self.ledger.pending[event.type] += 1
-        self._bytes += len(event.body)
+        self._bytes += _charge(event)
         if event.lossless:
             self._lossless.append(event)
             return
         former = self._latest.pop(event.state_key, None)
+        self._latest[event.state_key] = event
         if former is not None:
             self._drop(former, self.ledger.conflated)
-        self._latest[event.state_key] = event
+            self._note(former)
 
     def take(
         self, *, max_events: int, max_bytes: int, up_to: int | None = None, lossless_only: bool = False
@@ -120,11 +122,12 @@ class Outbox:
                 break
             self._flying.append(event)
         for event in self._flying:
-            self._bytes -= len(event.body)
+            self._bytes -= _charge(event)
             if event.lossless:
                 self._lossless.popleft()
             else:
                 del self._latest[event.state_key]
+        self._forget_notes()
         return self._flying
 
     def sent(self) -> None:
@@ -143,15 +146,26 @@ class Outbox:
         for event in waiting:
             if event.offset not in kept:
                 self._drop(event, self.ledger.revoked)
+        self._forget_notes()
 
     def pull(self) -> int | None:
-        """Leave all that waits to the journal; returns the offset it must be read after, None when nothing waited."""
+        """Leave all that waits to the journal; returns the offset it must be read after, None when nothing waited.
+
+        What will be read again is matched again then, so the books forget it, and what was conflated behind it.
+        """
         first = self.first()
+        if first is None:
+            return None
         for event in self._in_order():
-            self._drop(event, self.ledger.pulled)
-        self._lossless.clear()
-        self._latest.clear()
-        return None if first is None else first - 1
+            self._drop(event, self.ledger.matched, by=-1)
+            self.left += 1
+        for offset, kind in self._behind:
+            if offset > first:
+                self.ledger.matched[kind] -= 1
+                self.ledger.conflated[kind] -= 1
+                self.left += 1
+        self._clear()
+        return first - 1
 
     def abandon(self) -> None:
         """Close the books: the connection is over."""
@@ -159,16 +173,36 @@ class Outbox:
             self.ledger.pending[event.type] -= 1
             self.ledger.abandoned[event.type] += 1
         self._flying = []
-        self._lossless.clear()
-        self._latest.clear()
-        self._bytes = 0
+        self._clear()
 
     def _in_order(self, *, lossless_only: bool = False) -> Iterator[Committed]:
         if lossless_only:
             return iter(self._lossless)
         return merge(self._lossless, self._latest.values(), key=_BY_OFFSET)
 
-    def _drop(self, event: Committed, column: Tally) -> None:
-        self._bytes -= len(event.body)
+    def _drop(self, event: Committed, column: Tally, *, by: int = 1) -> None:
+        self._bytes -= _charge(event)
         self.ledger.pending[event.type] -= 1
-        column[event.type] += 1
+        column[event.type] += by
+
+    def _note(self, conflated: Committed) -> None:
+        """Note what `pull` would have to forget: a journal read from the first that waits comes past it again."""
+        first = self.first()
+        if first is not None and first < conflated.offset:
+            self._behind.append((conflated.offset, conflated.type))
+            self._bytes += CONFLATED_BESIDE
+
+    def _forget_notes(self) -> None:
+        if self._behind and not len(self):
+            self._bytes -= CONFLATED_BESIDE * len(self._behind)
+            self._behind.clear()
+
+    def _clear(self) -> None:
+        self._lossless.clear()
+        self._latest.clear()
+        self._behind.clear()
+        self._bytes = 0
+
+
+def _charge(event: Committed) -> int:
+    return EVENT_BESIDE + len(event.body)

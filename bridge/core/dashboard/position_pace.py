@@ -30,8 +30,10 @@ class PositionPace:
     def tell(self, reached: Position, conflated: Tally, *, now: Millis) -> list[ServerFrame]:
         """The frames that are due: what was conflated on the way, then the position."""
         self._at, self.owed = now, False
-        counts = {kind.value: conflated[kind] - self._told[kind] for kind in EventType}
-        self._told = Counter(conflated)
-        news = {kind: count for kind, count in counts.items() if count}
+        # What was told may be read again and be sent this time: the books forget it, what was told stays told.
+        news = {
+            kind.value: conflated[kind] - self._told[kind] for kind in EventType if conflated[kind] > self._told[kind]
+        }
+        self._told |= conflated
         position = PositionReached(streams=stream_at(reached))
         return [Conflated(counts=news), position] if news else [position]

@@ -37,6 +37,14 @@ def test_what_was_conflated_since_the_last_position_is_told_with_the_next() -> N
     assert len(pace.tell(HERE, conflated, now=2)) == 1
 
 
+def test_what_the_books_forget_and_count_again_is_told_once() -> None:
+    pace = PositionPace()
+    pace.tell(HERE, Counter({EventType.OEE_UPDATE: 3}), now=0)
+    assert len(pace.tell(HERE, Counter({EventType.OEE_UPDATE: 1}), now=1)) == 1
+    frames = [json.loads(encode_frame(each)) for each in pace.tell(HERE, Counter({EventType.OEE_UPDATE: 4}), now=2)]
+    assert frames[0]["counts"] == {"oee_update": 1}
+
+
 def test_a_bucket_allows_a_burst_and_then_the_rate() -> None:
     bucket = TokenBucket(per_second=10, at=0)
     assert [bucket.take(0) for _ in range(22)] == [0] * 20 + [1, 2]

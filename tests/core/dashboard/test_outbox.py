@@ -7,13 +7,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bridge.core.dashboard.outbox import Outbox
+from bridge.core.dashboard.outbox import CONFLATED_BESIDE, EVENT_BESIDE, Outbox
 from bridge.core.events import CATEGORY_OF, LATEST_WINS, EventType, Priority, Standing
 from bridge.core.records import Committed
 
 MAX_EVENTS = 6
-MAX_BYTES = 400
+MAX_BYTES = 6 * (EVENT_BESIDE + 60)
 TYPES = [EventType.ANDON_EVENT, EventType.JOB_STARTED, EventType.OEE_UPDATE, EventType.LINE_STATUS_UPDATE]
+OFFER = st.tuples(st.sampled_from(TYPES), st.sampled_from(["L1", "L2"]), st.integers(1, 120))
 
 
 def event(offset: int, kind: EventType = EventType.ANDON_EVENT, *, line: str = "L1", size: int = 10) -> Committed:
@@ -64,11 +65,15 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         self.oracle = Oracle()
         self.flying: list[Fate] = []
         self.offset = 0
+        self.left = 0
 
-    @rule(kind=st.sampled_from(TYPES), line=st.sampled_from(["L1", "L2"]), size=st.integers(1, 120))
-    def offer(self, kind: EventType, line: str, size: int) -> None:
-        self.offset += 1
-        new = event(self.offset, kind, line=line, size=size)
+    @rule(offers=st.lists(OFFER, min_size=1, max_size=6))
+    def offer(self, offers: list[tuple[EventType, str, int]]) -> None:
+        for kind, line, size in offers:
+            self.offset += 1
+            self._offer(event(self.offset, kind, line=line, size=size))
+
+    def _offer(self, new: Committed) -> None:
         for fate in self.oracle.waiting():
             same = fate.event.state_key == new.state_key and fate.event.type in LATEST_WINS
             if same and new.type in LATEST_WINS and fate not in self.flying:
@@ -118,8 +123,17 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         waiting = [fate for fate in self.oracle.waiting() if fate not in self.flying]
         expected = waiting[0].event.offset - 1 if waiting else None
         assert self.outbox.pull() == expected
-        for fate in waiting:
-            fate.became = "pulled"
+        if expected is None:
+            return
+        again = [fate for fate in self.oracle.fates if fate.event.offset > expected and self.waits_again(fate)]
+        self.left += len(again)
+        # As the journal gives them again, they are offered again: each is in the books once.
+        self.oracle.fates = [fate for fate in self.oracle.fates if fate not in again]
+        for fate in again:
+            self._offer(fate.event)
+
+    def waits_again(self, fate: Fate) -> bool:
+        return fate not in self.flying and fate.became in ("pending", "conflated")
 
     @rule()
     def abandon(self) -> None:
@@ -137,17 +151,19 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         assert +ledger.conflated == self.oracle.tally("conflated")
         assert +ledger.revoked == self.oracle.tally("revoked")
         assert +ledger.abandoned == self.oracle.tally("abandoned")
-        assert +ledger.pulled == self.oracle.tally("pulled")
         assert +ledger.pending == self.oracle.tally("pending")
+        assert self.outbox.left == self.left
 
     @invariant()
     def what_waits_is_known(self) -> None:
         waiting = [fate.event for fate in self.oracle.waiting() if fate not in self.flying]
         assert len(self.outbox) == len(waiting)
-        assert self.outbox.bytes == sum(len(each.body) for each in waiting)
+        charged = sum(EVENT_BESIDE + len(each.body) for each in waiting)
+        notes = self.outbox.bytes - charged
+        assert 0 <= notes <= CONFLATED_BESIDE * sum(self.oracle.tally("conflated").values())
+        assert waiting or not notes
         assert self.outbox.first() == (waiting[0].offset if waiting else None)
         lossless = [each for each in waiting if each.type not in LATEST_WINS]
-        assert self.outbox.urgent == bool(lossless)
         assert self.outbox.over == (len(lossless) > MAX_EVENTS or self.outbox.bytes > MAX_BYTES)
 
 

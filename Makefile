@@ -4,13 +4,13 @@ BIN := .venv/bin
 SHELL := /bin/bash
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format faults proof bench docs lock clean system-packages
+.PHONY: help demo test check format faults proof bench docs lock clean system-packages fault-packages
 
 help:
 	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
 	@echo "make test    run the whole suite against a real Mosquitto and a real browser"
 	@echo "make check   format, lint and types"
-	@echo "make faults | proof | bench   fault injection, long proofs, benchmarks (ratios)"
+	@echo "make faults | proof | bench   fault injection, long proofs (both write docs/proof.md), benchmarks (ratios)"
 	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
 
 demo: .venv/.run
@@ -28,14 +28,14 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-faults: .venv/.dev system-packages
-	$(BIN)/python -m pytest -m faults -s
+faults: .venv/.dev system-packages fault-packages
+	FLOOR_RECORD=faults $(BIN)/python -m pytest -m faults -s
 
-# where there is an oracle: ten times the examples, and the runs of simulated days
-PROVED := tests/core tests/ingest tests/sim tests/system/test_replay.py
+# where there is an oracle: ten times the examples, and the runs of simulated days; and the faults, a thousand kills
+PROVED := tests/core tests/ingest tests/sim tests/system/test_replay.py tests/faults
 
-proof: .venv/.dev system-packages
-	HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)
+proof: .venv/.dev system-packages fault-packages
+	FLOOR_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)
 
 bench: .venv/.dev system-packages
 	$(BIN)/python -m pytest -m bench -s
@@ -55,6 +55,9 @@ clean:
 
 system-packages:
 	@.ci/system-packages mosquitto chromium
+
+fault-packages:
+	@.ci/system-packages strace
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

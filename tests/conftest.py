@@ -1,6 +1,7 @@
 """Brokers that any test may ask for by name, and how hard property tests try."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import hypothesis
 import pytest
 
 from tests.brokers import RunningBroker, mosquitto_broker, nats_broker, running
+from tests.faults import record
 
 PROOF = "proof"
 MORE_EXAMPLES = 10  # times as many in `make proof`, also where a test asks for a number of its own
@@ -19,6 +21,13 @@ UNTIMED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.H
 for profile in (SUITE, PROOF):
     hypothesis.settings.register_profile(profile, UNTIMED)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", SUITE))
+
+
+BEGAN = time.time()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    record.keep(BEGAN, session)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -38,6 +38,18 @@ port = {port}
 """
 
 
+class Process(Protocol):
+    """What is asked of a bridge's process: as asyncio has it."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None: ...
+    def send_signal(self, signal: int, /) -> None: ...
+    def kill(self) -> None: ...
+    async def wait(self) -> int: ...
+
+
 @dataclass
 class RunningFloor:
     """One `floor run`, which may be killed and started again on the same journal."""
@@ -46,7 +58,8 @@ class RunningFloor:
     port: int
     broker: RunningBroker
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: asyncio.subprocess.Process | None = field(default=None)
+    process: Process | None = field(default=None)
+    under: tuple[str, ...] = ()  # a command that runs it, and leaves it the process id
 
     async def start(self) -> None:
         await self.launch()
@@ -55,7 +68,7 @@ class RunningFloor:
     async def launch(self) -> None:
         with (self.config.parent / "bridge.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "bridge", "run", "--config", str(self.config)),
+                *(*self.under, sys.executable, "-m", "bridge", "run", "--config", str(self.config)),
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
@@ -152,15 +165,27 @@ def _field(frame: Frame, path: str) -> object:
     return value
 
 
+def write_config(folder: Path, broker: RunningBroker, *, plant: Path | None = None) -> tuple[Path, int]:
+    """Write settings for a bridge on this broker; returns their path and its free port."""
+    port = free_port()
+    config = folder / "floor.toml"
+    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port))
+    return config, port
+
+
 @asynccontextmanager
 async def running_floor(
     folder: Path, broker: RunningBroker, *, plant: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[RunningFloor]:
     """Run a bridge on this broker; stopped at the end, however the test ends. `environment` adds settings."""
-    port = free_port()
-    config = folder / "floor.toml"
-    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port))
-    floor = RunningFloor(config, port, broker, environment or {})
+    config, port = write_config(folder, broker, plant=plant)
+    async with kept_running(RunningFloor(config, port, broker, environment or {})) as floor:
+        yield floor
+
+
+@asynccontextmanager
+async def kept_running(floor: RunningFloor) -> AsyncIterator[RunningFloor]:
+    """Start a bridge that is described already; stopped at the end, however the test ends."""
     await floor.start()
     try:
         yield floor

@@ -17,15 +17,27 @@ from tests.running_floor import RunningFloor
 
 @dataclass
 class Consumer:
-    """Every event that came by MQTT, by offset."""
+    """Every event that came by MQTT."""
 
-    offsets: set[int] = field(default_factory=set)
+    got: dict[int, int] = field(default_factory=dict)  # offset -> hash of its bytes; in the order they first came
+    repeats: int = 0
+    differing: list[int] = field(default_factory=list)  # offsets that came again with other bytes
 
     async def read(self, link: BrokerLink) -> None:
         while True:
             messages = await link.receive(most=100)
-            self.offsets |= {json.loads(each.payload)["offset"] for each in messages if each.payload}
+            for each in messages:
+                if each.payload:
+                    self._take(each.payload)
             link.acknowledge(messages)
+
+    def _take(self, body: bytes) -> None:
+        offset, content = json.loads(body)["offset"], hash(body)
+        if offset in self.got:
+            self.repeats += 1
+            if self.got[offset] != content:
+                self.differing.append(offset)
+        self.got[offset] = content
 
 
 @contextlib.asynccontextmanager
@@ -48,6 +60,8 @@ class Dashboard:
 
     floor: RunningFloor
     delivered: Counter[str] = field(default_factory=Counter)
+    bodies: dict[str, int] = field(default_factory=dict)  # id -> hash of the bytes it was delivered as
+    latest: dict[tuple[str, ...], int] = field(default_factory=dict)  # state key as PROTOCOL has it -> newest offset
     at: int = 0
     resumed: int = 0
     live: bool = False  # as the last `link` said; not while there is no connection
@@ -71,13 +85,16 @@ class Dashboard:
         else:
             await socket.send(json.dumps({"type": "subscribe", **subscription}))
         async for text in socket:
-            self._take(json.loads(text))
+            self._take(str(text), json.loads(text))
 
-    def _take(self, frame: dict[str, Any]) -> None:
+    def _take(self, text: str, frame: dict[str, Any]) -> None:
         if "offset" in frame:
             if frame["id"] not in self._after_position:
                 self.delivered[frame["id"]] += 1
             self._after_position[frame["id"]] = frame["offset"]
+            self.bodies[frame["id"]] = hash(text.encode())
+            key = (frame["line_id"], frame["equipment_code"] or "_", frame["category"], frame["subject"])
+            self.latest[key] = max(self.latest.get(key, 0), frame["offset"])
         elif frame["type"] == "position":
             self._since, self.at = frame["streams"], frame["streams"]["main"]["offset"]
             self._after_position = {key: at for key, at in self._after_position.items() if at > self.at}

@@ -2,20 +2,26 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from bridge.adapters import plant_file
 from bridge.adapters.journal import SqliteJournal
+from bridge.core.records import Applied, Committed, count_key
 from bridge.core.replay import restore
 from bridge.ingest.native import decode
-from tests.brokers import until
+from tests.brokers import RunningBroker, until
+from tests.faults import retained
 from tests.faults.consumers import Consumer, Dashboard
 from tests.faults.simulated_load import Report, SimulatedLoad
-from tests.running_floor import DEMO_PLANT, RunningFloor
+from tests.running_floor import RunningFloor
 
 ALL = 10_000_000
+REPEATS = ("duplicate", "duplicate_command")
+Books = dict[str, list[object]]
 
 
 @dataclass(frozen=True)
@@ -25,13 +31,28 @@ class Ledger:
     `wrong` names what does not add up; empty: nothing missing, doubled or invented anywhere.
     """
 
-    counts: str
-    repeats: int
-    wrong: dict[str, list[object]]
+    counts: Mapping[str, int]
+    wrong: Books
 
     def __str__(self) -> str:
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.counts.items())
         wrong = ", ".join(f"{len(found)} {name}" for name, found in self.wrong.items())
-        return f"{self.counts}; wrong: {wrong or 'nothing'}"
+        return f"{counts}; wrong: {wrong or 'nothing'}"
+
+
+@dataclass(frozen=True)
+class Journalled:
+    """All that the journal of a stopped bridge holds."""
+
+    entries: Sequence[Applied]
+    events: Sequence[Committed]
+    current: Sequence[Committed]
+    counters: Mapping[tuple[str, str, str], int]
+    replayed_differently: Sequence[object]
+
+    def messages(self) -> list[Applied]:
+        """Return the inputs that came from devices and users."""
+        return [each for each in self.entries if each.input.topic.startswith(("report/", "command/"))]
 
 
 def is_taken_in(path: Path, report: Report) -> bool:
@@ -41,43 +62,114 @@ def is_taken_in(path: Path, report: Report) -> bool:
         return bool(journal.execute(query, report).fetchone()[0])
 
 
-async def close_books(floor: RunningFloor, load: SimulatedLoad, consumer: Consumer, dashboard: Dashboard) -> Ledger:
-    """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
-    await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
-    assert await floor.stop() == 0, floor.log()
-    journal = SqliteJournal.open(floor.journal, stream="main")
+def last_offset(path: Path) -> int:
+    """Look into the journal of a running bridge."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
+        return int(journal.execute("SELECT last_offset FROM meta").fetchone()[0])
+
+
+def read_journal(path: Path, plant: Path) -> Journalled:
+    """Read the whole journal, and hold its events against a replay from the beginning."""
+    journal = SqliteJournal.open(path, stream="main")
     try:
-        entries = [each for each in journal.inputs_after(0, limit=ALL) if each.input.topic]
-        events = journal.events_after(0, limit=ALL)
-        counters = journal.counters()
-        numbers = journal.last_input()[0]
+        entries, events = journal.inputs_after(0, limit=ALL), journal.events_after(0, limit=ALL)
+        current, counters = journal.snapshot().events, journal.counters()
         journal._writer.execute("DELETE FROM checkpoints")
-        restored = restore(plant_file.load(DEMO_PLANT), journal, decode=decode)
+        differences = restore(plant_file.load(plant), journal, decode=decode).first_differences
     finally:
         journal.close()
-    await until(lambda: len(events) in consumer.offsets, what="a stop publishes all that is committed")
-    taken = Counter(
-        (each.input.topic, each.input.payload) for each in entries if each.disposition.reason != "duplicate"
-    )
-    published = [each for each in events if each.offset in consumer.offsets]
-    # up to its last position: all that it may see up to there has been sent to it, or conflated
-    lossless = [each for each in events[: dashboard.at] if each.lossless]
-    delivered = [each for each in lossless if dashboard.delivered[each.id]]
-    books: dict[str, list[object]] = {
-        "missing": [each for each in load.acknowledged if taken[each] == 0],
+    return Journalled(entries, events, current, counters, differences)
+
+
+async def close_books(
+    floor: RunningFloor, broker: RunningBroker, load: SimulatedLoad, consumer: Consumer, dashboard: Dashboard
+) -> Ledger:
+    """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
+    await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
+    committed = last_offset(floor.journal)
+    await until(lambda: dashboard.at >= committed, seconds=30, what="the dashboard has caught up")
+    assert await floor.stop() == 0, floor.log()
+    held = read_journal(floor.journal, floor.config.parent / "plant.toml")
+    await until(lambda: len(held.events) in consumer.got, what="a stop publishes all that is committed")
+    found = retained.lit(await retained.retained(broker))
+    books = {
+        **of_intake(held, load),
+        **of_accounts(held),
+        **of_mqtt(held, consumer, found),
+        **of_dashboard(held, dashboard),
+    }
+    lossless = sum(each.lossless for each in held.events[: dashboard.at])
+    counts = {
+        "sent": len(load.sent),
+        "acknowledged by the broker": len(load.acknowledged),
+        "journalled": len(held.messages()),
+        "of them repeats": sum(each.disposition.reason in REPEATS for each in held.messages()),
+        "events": len(held.events),
+        "published": len(consumer.got),
+        "again": consumer.repeats,
+        "lossless up to the dashboard's position": lossless,
+        "resumed": dashboard.resumed,
+        "retained": len(found),
+    }
+    return Ledger(counts, {name: wrong for name, wrong in books.items() if wrong})
+
+
+def of_intake(held: Journalled, load: SimulatedLoad) -> Books:
+    """What was sent against what was taken in. What the broker retains comes again at every connect, and may."""
+    taken = Counter[Report]()
+    known = set[Report]()
+    for each in held.messages():
+        report = (each.input.topic, each.input.payload)
+        known.add(report)
+        if not each.input.retained and each.disposition.reason not in REPEATS:
+            taken[report] += 1
+    return {
+        "missing": [each for each in load.acknowledged if each not in known],
         "doubled": [each for each, times in taken.items() if times > 1],
-        "invented": [*(set(taken) - set(load.sent))],
-        "holes": [*(set(range(1, len(events) + 1)) - {each.offset for each in events})],
-        "unpublished": [each.offset for each in events if each.offset not in consumer.offsets],
+        "invented": [*(known - set(load.sent))],
+    }
+
+
+def of_accounts(held: Journalled) -> Books:
+    """The journal against itself: the accounting identity by kind, numbers and offsets without holes, its replay."""
+    counted = Counter(map(count_key, held.entries))
+    numbers = [each.input.number for each in held.entries]
+    offsets = [each.offset for each in held.events]
+    return {
+        "unaccounted": [key for key in counted.keys() | held.counters.keys() if counted[key] != held.counters.get(key)],
+        "holes in the inputs": [*(set(range(1, len(numbers) + 1)) ^ set(numbers))],
+        "holes in the events": [*(set(range(1, len(offsets) + 1)) ^ set(offsets))],
+        "replayed differently": [*held.replayed_differently],
+    }
+
+
+def of_mqtt(held: Journalled, consumer: Consumer, found: Mapping[str, bytes]) -> Books:
+    """What plain MQTT consumers had and find: every event, in order, and exactly what is current."""
+    bodies = {each.offset: hash(each.body) for each in held.events}
+    first_came = [*consumer.got]
+    should = retained.expected(held.current)
+    return {
+        "unpublished": [offset for offset in bodies if offset not in consumer.got],
+        "published otherwise": [
+            *consumer.differing,
+            *(at for at, body in consumer.got.items() if bodies.get(at) != body),
+        ],
+        "published out of order": [b for a, b in pairwise(first_came) if b < a],
+        "not retained": [topic for topic, body in should.items() if found.get(topic) != body],
+        "ghosts": [topic for topic in found if topic not in should],
+    }
+
+
+def of_dashboard(held: Journalled, dashboard: Dashboard) -> Books:
+    """What a dashboard had, up to its last position: all that is lossless once, and the newest of the rest."""
+    bodies = {each.id: hash(each.body) for each in held.events}
+    lossless = [each for each in held.events[: dashboard.at] if each.lossless]
+    newest = {each.state_key[2:]: each.offset for each in held.events}
+    return {
         "undelivered": [each.id for each in lossless if not dashboard.delivered[each.id]],
         "delivered twice": [event_id for event_id, times in dashboard.delivered.items() if times > 1],
-        "replayed differently": [*restored.first_differences],
-        "unaccounted": [*range(sum(counters.values()), numbers)],
+        "delivered otherwise": [each for each, body in dashboard.bodies.items() if bodies.get(each) != body],
+        "left behind": [
+            key for key, offset in newest.items() if offset <= dashboard.at and dashboard.latest.get(key, 0) < offset
+        ],
     }
-    repeats = len(entries) - taken.total()
-    counts = (
-        f"sent {len(load.sent)}, acknowledged by the broker {len(load.acknowledged)}, journalled {len(entries)} "
-        f"({repeats} of them repeats), events {len(events)}, published {len(published)}, "
-        f"delivered {len(delivered)} of {len(lossless)} lossless"
-    )
-    return Ledger(counts, repeats, {name: found for name, found in books.items() if found})

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bridge.adapters.broker import BrokerLink
@@ -13,10 +13,12 @@ from device_sim import plant_file
 from device_sim.messages import Message, Stamp
 from device_sim.plant import Plant
 from tests.brokers import RunningBroker, client_settings, until
+from tests.faults.load_plant import said_by_hand
 from tests.running_floor import ROOT
 
 SCALE: Final = 60.0  # simulated seconds a second: about a hundred reports a second
 BEAT_SECONDS: Final = 0.02
+HAND_BEATS: Final = 2  # beats of the plant for one of the devices without a sequence
 BOOT: Final = 1
 Report = tuple[str, bytes]
 """(topic relative to the root, payload); no two are equal, for each is numbered by its device."""
@@ -24,7 +26,12 @@ Report = tuple[str, bytes]
 
 @dataclass
 class SimulatedLoad:
-    """The plant's devices on one connection. A device sends again what was not acknowledged, and nothing before it."""
+    """The plant's devices on one connection.
+
+    A device with a sequence sends again what was not acknowledged, and nothing before it. The others do not: nobody
+    could tell a press that is sent again from a second one. So of theirs some may be taken in that were never
+    acknowledged to them.
+    """
 
     link: BrokerLink
     sent: list[Report] = field(default_factory=list)
@@ -46,29 +53,51 @@ class SimulatedLoad:
     async def run(self) -> None:
         plant = Plant(plant_file.load(ROOT / "device_sim" / "plant.toml"), seed=1, start=0)
         stamps = {device: Stamp(BOOT) for device in plant.devices}
+        by_hand = said_by_hand()
         messages = [message for device in plant.devices for message in plant.birth(device)]
         began = time.monotonic()
+        beat = 0
         while not self._stopped:
-            await self._say([_report(message, stamps) for message in messages])
+            await self._say(_reports(messages, stamps))
+            if beat % HAND_BEATS == 0:
+                await self._say_once(next(by_hand))
             await asyncio.sleep(BEAT_SECONDS)
             messages = plant.step(round((time.monotonic() - began) * SCALE * 1_000))
+            beat += 1
+        # each device has a last word, so that what was lost before it leaves a gap
+        await self._say(_reports([message for device in plant.devices for message in plant.birth(device)], stamps))
         self._silent.set()
 
-    async def _say(self, reports: list[Report]) -> None:
+    async def _say(self, reports: Sequence[Publication]) -> None:
         """Publish until every report is acknowledged, over any number of connections."""
-        self.sent += reports
-        publications = [Publication(f"floor/v1/{topic}", payload) for topic, payload in reports]
+        self.sent += map(_content, reports)
         while True:
             try:
-                await self.link.publish_many(publications)
+                await self.link.publish_many([_under_root(each) for each in reports])
                 break
             except BrokerGone:
                 await self.link.wait_status_change(self.link.status)
-        self.acknowledged += reports
+        self.acknowledged += map(_content, reports)
+
+    async def _say_once(self, reports: Sequence[Publication]) -> None:
+        self.sent += map(_content, reports)
+        try:
+            await self.link.publish_many([_under_root(each) for each in reports])
+        except BrokerGone:
+            return
+        self.acknowledged += map(_content, reports)
 
 
-def _report(message: Message, stamps: dict[str, Stamp]) -> Report:
-    return message.topic, stamps[message.device].payload(message)
+def _reports(messages: Sequence[Message], stamps: dict[str, Stamp]) -> list[Publication]:
+    return [Publication(message.topic, stamps[message.device].payload(message)) for message in messages]
+
+
+def _under_root(publication: Publication) -> Publication:
+    return replace(publication, topic=f"floor/v1/{publication.topic}")
+
+
+def _content(publication: Publication) -> Report:
+    return publication.topic, publication.payload
 
 
 @contextlib.asynccontextmanager

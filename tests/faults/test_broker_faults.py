@@ -3,49 +3,52 @@
 import signal
 from pathlib import Path
 
-import pytest
-
 from tests.brokers import RunningBroker, until
 from tests.faults.floor_under_load import floor_under_load
+from tests.faults.rounds import rounds
 
-pytestmark = pytest.mark.faults
-
-ROUNDS = 4
 REPORTS = 60
 
 
-async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+@rounds(1, faults=4)
+async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
     async with floor_under_load(tmp_path, mosquitto) as this:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             await this.load.more(REPORTS)
             mosquitto.stop()  # in an orderly way: it saves its sessions
             await until(lambda: not this.dashboard.live, seconds=5, what="told")
             mosquitto.start()
             await until(lambda: this.dashboard.live, seconds=20, what="healed")
-        ledger = await this.books(f"{ROUNDS} restarts of the broker")
+        ledger = await this.books(f"{rounds} restarts of the broker")
     assert ledger.wrong == {}
 
 
-async def test_a_frozen_broker_is_noticed_and_costs_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+@rounds(1, faults=4)
+async def test_a_frozen_broker_is_noticed_and_costs_nothing(
+    tmp_path: Path, mosquitto: RunningBroker, rounds: int
+) -> None:
     async with floor_under_load(tmp_path, mosquitto) as this:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             await this.load.more(REPORTS)
             mosquitto.send(signal.SIGSTOP)
             await until(lambda: not this.dashboard.live, seconds=5, what="told")
             mosquitto.send(signal.SIGCONT)
             await until(lambda: this.dashboard.live, seconds=20, what="healed")
-        ledger = await this.books(f"{ROUNDS} freezes of the broker")
+        ledger = await this.books(f"{rounds} freezes of the broker")
     assert ledger.wrong == {}
 
 
-async def test_a_killed_broker_loses_only_what_it_had_not_handed_on(tmp_path: Path, mosquitto: RunningBroker) -> None:
+@rounds(1, faults=4)
+async def test_a_killed_broker_loses_only_what_it_had_not_handed_on(
+    tmp_path: Path, mosquitto: RunningBroker, rounds: int
+) -> None:
     """P1 begins when the bridge has a report: what the broker forgets is counted here, and nothing else is wrong."""
     async with floor_under_load(tmp_path, mosquitto) as this:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             await this.load.more(REPORTS)
             mosquitto.kill()
             await until(lambda: not this.dashboard.live, seconds=5, what="told")
             mosquitto.start()
             await until(lambda: this.dashboard.live, seconds=20, what="healed")
-        ledger = await this.books(f"{ROUNDS} kills of the broker")
+        ledger = await this.books(f"{rounds} kills of the broker")
     assert ledger.wrong.keys() <= {"missing", "unpublished"}

@@ -3,13 +3,10 @@
 import resource
 from pathlib import Path
 
-import pytest
-
 from tests.brokers import RunningBroker, until
 from tests.faults.floor_under_load import floor_under_load
+from tests.faults.rounds import rounds
 from tests.running_floor import RunningFloor
-
-pytestmark = pytest.mark.faults
 
 REPORTS = 60
 NO_ROOM = 1  # byte a file may have: every write fails, as on a full disk
@@ -20,9 +17,10 @@ def limit_files(floor: RunningFloor, most: int) -> None:
     resource.prlimit(floor.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
-async def test_a_full_disk_stops_the_intake_and_heals(tmp_path: Path, mosquitto: RunningBroker) -> None:
+@rounds(1, faults=3)
+async def test_a_full_disk_stops_the_intake_and_heals(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
     async with floor_under_load(tmp_path, mosquitto) as this:
-        for _ in range(3):
+        for _ in range(rounds):
             await this.load.more(REPORTS)
             limit_files(this.floor, NO_ROOM)
             await until(lambda: not this.dashboard.live, seconds=5, what="told")
@@ -32,5 +30,5 @@ async def test_a_full_disk_stops_the_intake_and_heals(tmp_path: Path, mosquitto:
             assert this.floor.journal.stat().st_size == before
             limit_files(this.floor, resource.RLIM_INFINITY)
             await until(lambda: this.dashboard.live, seconds=20, what="healed")
-        ledger = await this.books("3 times a full disk")
+        ledger = await this.books(f"{rounds} times a full disk")
     assert ledger.wrong == {}

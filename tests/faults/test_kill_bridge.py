@@ -1,28 +1,72 @@
-"""`floor run` killed again and again at random moments, under a plant's load: nothing missing, doubled or invented."""
+"""The bridge killed at every named place and at random moments, under a plant's load: nothing missing, nothing doubled.
+
+Named places are those of failing_floor.PLACES: each is a step of a report's way in or of an event's way out. What
+happens inside a write of SQLite's is met by the random moments, and by the failing disk of its own tests.
+"""
 
 import random
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.brokers import RunningBroker, until
-from tests.faults.floor_under_load import floor_under_load
+from tests.faults.failing_floor import PLACES
+from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load, forked_floor_under_load
+from tests.faults.forked_floor import ForkedFloor
+from tests.faults.rounds import rounds
 
-pytestmark = pytest.mark.faults
+DIES_WITHIN_SECONDS = 60.0
+MOST_PASSINGS = 12  # of a place before the kill: from the first, which is while it starts, to the middle of its work
+MOST_REPORTS_BETWEEN = 40
+OFTEN_CHECKPOINTS = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.1"}
 
-KILLS = 40
-MOST_REPORTS_BETWEEN = 150  # a few seconds of the load; a start takes one, so some kills meet it
 
-
-async def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+@rounds(2, faults=9, proof=91)
+async def test_sigkill_at_every_step_loses_and_doubles_nothing(
+    tmp_path: Path, mosquitto: RunningBroker, rounds: int
+) -> None:
     chance = random.Random(7)
+    kills = Counter[str]()
+    async with forked_floor_under_load(tmp_path, mosquitto, environment=OFTEN_CHECKPOINTS) as (this, floor):
+        await this.load.more(1)
+        await floor.stop(signal.SIGKILL)
+        for _ in range(rounds):
+            for place in chance.sample([*PLACES, "any moment"], len(PLACES) + 1):
+                await die(this, floor, place, chance)
+                kills[place] += 1
+        await floor.start()
+        await until(lambda: this.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
+        ledger = await this.books(f"{kills.total()} kills, {rounds} at each of {', '.join(sorted(kills))}")
+    assert ledger.wrong == {}
+
+
+async def die(this: FloorUnderLoad, floor: ForkedFloor, place: str, chance: random.Random) -> None:
+    """Start a bridge, and return when it has been killed at this place."""
+    if place == "any moment":
+        await floor.launch()
+        await this.load.more(chance.randrange(MOST_REPORTS_BETWEEN))
+        await floor.stop(signal.SIGKILL)
+        return
+    await floor.launch_to_die(place, chance.randint(1, MOST_PASSINGS))
+    assert floor.process is not None
+    process = floor.process
+    await until(lambda: process.returncode is not None, seconds=DIES_WITHIN_SECONDS, what=f"killed at «{place}»")
+    assert process.returncode == -signal.SIGKILL, floor.log()
+
+
+@pytest.mark.faults
+async def test_floor_run_itself_is_killed_at_random_moments(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """The same with the command an operator runs, and with kills while it starts."""
+    chance = random.Random(11)
+    kills = 10
     async with floor_under_load(tmp_path, mosquitto) as this:
-        for _ in range(KILLS):
-            await this.load.more(chance.randrange(MOST_REPORTS_BETWEEN))
+        for _ in range(kills):
+            await this.load.more(chance.randrange(4 * MOST_REPORTS_BETWEEN))
             await this.floor.stop(signal.SIGKILL)
             await this.floor.launch()
         await this.floor.ready()
         await until(lambda: this.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
-        ledger = await this.books(f"{KILLS} kills")
+        ledger = await this.books(f"{kills} kills of `floor run` at random moments")
     assert ledger.wrong == {}

@@ -1,0 +1,11 @@
+"""How long a fault test goes on: briefly in `make test`, fully in `make faults`, many times in `make proof`."""
+
+import pytest
+
+
+def rounds(short: int, *, faults: int, proof: int | None = None) -> pytest.MarkDecorator:
+    """Give a test its `rounds` in each of the three runs; without `proof` it is not repeated there."""
+    forms = [pytest.param(short, id="short"), pytest.param(faults, id="faults", marks=pytest.mark.faults)]
+    if proof is not None:
+        forms.append(pytest.param(proof, id="proof", marks=pytest.mark.proof))
+    return pytest.mark.parametrize("rounds", forms)

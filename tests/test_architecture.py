@@ -12,9 +12,9 @@ SIMULATOR = sorted((ROOT / "device_sim").rglob("*.py"))
 MAX_LINES = 300
 
 CORE_MAY_IMPORT = {
-    "abc", "bisect", "collections", "contextlib", "csv", "dataclasses", "datetime", "decimal", "enum", "fractions",
-    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string", "tomllib",
-    "types", "typing", "unicodedata", "zoneinfo",
+    "abc", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "enum",
+    "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string",
+    "tomllib", "types", "typing", "unicodedata", "zoneinfo",
     "msgspec", "pydantic", "typing_extensions",  # the model libraries, and typing of later Pythons
 }  # fmt: skip
 

@@ -171,11 +171,11 @@ class Connection:
         self._act(self.dashboard.admitted(viewer, facts=self._shared.facts(), asked=asked))
         if former is None:
             assignments = Assignments(viewer, self._shared.journal.position.offset)
-            self.delivery.assignments.append(assignments)
+            self.delivery.interests.assignments.append(assignments)
             self._shared.routes.expect_assignments(assignments, self.delivery)
 
     def _follow(self, admitted: Admitted, *, awaits: bool) -> None:
-        former = self.delivery.followings.get(admitted.selection.id)
+        former = self.delivery.interests.followings.get(admitted.selection.id)
         if former is not None:
             # What it is owed already stays: asking again must not lose an alarm.
             self._shared.routes.unfollow(former)
@@ -183,17 +183,17 @@ class Connection:
         self._shared.routes.follow(self.delivery.follow(admitted, awaits=awaits), self.delivery)
 
     def _unfollow(self, name: str) -> None:
-        former = self.delivery.followings.pop(name, None)
+        former = self.delivery.interests.followings.pop(name, None)
         if former is not None:
             self._shared.routes.unfollow(former)
             former.admitted = None
             self.delivery.revoke()
 
     def _regrant(self, viewer: Viewer, admitted_by_id: Mapping[str, Admitted | None]) -> None:
-        for assignments in self.delivery.assignments:
+        for assignments in self.delivery.interests.assignments:
             assignments.viewer = viewer
         for name, admitted in admitted_by_id.items():
-            following = self.delivery.followings[name]
+            following = self.delivery.interests.followings[name]
             self._shared.routes.unfollow(following)
             following.admitted = admitted
             self._shared.routes.follow(following, self.delivery)
@@ -240,7 +240,7 @@ class Connection:
 
     def _leave(self) -> None:
         self.dashboard.end()
-        for following in self.delivery.followings.values():
+        for following in self.delivery.interests.followings.values():
             self._shared.routes.unfollow(following)
         if self.viewer is not None:
             self._shared.routes.forget_assignments(self.viewer.user_id, self.delivery)

@@ -5,16 +5,15 @@ never waits: what one socket can't take, no other dashboard feels.
 """
 
 import asyncio
-import sys
 from collections import deque
-from collections.abc import Callable, Sequence
-from copy import copy
+from collections.abc import Callable
 from typing import Final
 
 from bridge.core.access.subscriptions import Admitted
 from bridge.core.dashboard.actions import Greet, ResumeFrom, SendSnapshot, SetBatch
-from bridge.core.dashboard.following import Assignments, Following, Interest, Replay, wanted
+from bridge.core.dashboard.following import Following
 from bridge.core.dashboard.frames import CloseCode
+from bridge.core.dashboard.interests import NOT_YET, Interests
 from bridge.core.dashboard.outbox import Outbox
 from bridge.core.dashboard.position_pace import PositionPace
 from bridge.core.dashboard.server_frames import (
@@ -33,7 +32,6 @@ from bridge.core.topics import TopicName
 from bridge.front.journal import FrontJournal
 from bridge.front.writer import CHUNK_BYTES, CHUNK_EVENTS, Ended, FrameWriter
 
-NOT_YET: Final = sys.maxsize  # after this offset: what a subscription wants before its snapshot or replay begins
 READ_EVENTS: Final = 500  # of one read from the journal
 MAX_ANSWERS: Final = 256  # waiting for a client that asks and does not read
 
@@ -45,8 +43,7 @@ class Delivery:
         self, *, writer: FrameWriter, journal: FrontJournal, outbox: Outbox, link: Callable[[], ServerFrame]
     ) -> None:
         self.outbox = outbox
-        self.followings: dict[str, Following] = {}
-        self.assignments: list[Assignments] = []
+        self.interests = Interests()
         self.link_due = True
         self.room = asyncio.Event()  # to ask on: cleared while too many answers wait
         self.room.set()
@@ -61,7 +58,6 @@ class Delivery:
         self._greeted = False
         self._cursor: int | None = None  # read the journal after this offset; None: fed by offers
         self._read_to = 0  # offered events up to here were read from the journal
-        self._replay: Replay | None = None
         self._pace = PositionPace()
 
     @property
@@ -93,10 +89,7 @@ class Delivery:
 
     def follow(self, admitted: Admitted, *, awaits: bool) -> Following:
         """Follow from now on, or where it `awaits` a snapshot or a replay, from there on."""
-        after = NOT_YET if awaits else self._here()
-        following = Following(admitted.selection.id, admitted, after)
-        self.followings[following.id] = following
-        return following
+        return self.interests.follow(admitted, after=NOT_YET if awaits else self._here())
 
     def revoke(self) -> None:
         """Drop what waits and is not wanted any more, or not granted any more."""
@@ -189,34 +182,25 @@ class Delivery:
                     # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
                     raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
                 for event in events:
-                    if self._due(event):
+                    if self.interests.lack(event, TopicName.parse(event.topic)):
                         self.outbox.offer(event)
                 self._cursor = events[-1].offset
                 await self._drain(lossless_only=not self.outbox.over, whole=True)
                 await self._tell_position()
             await self._drain(whole=True)
-            self._replay = None
+            self.interests.caught_up()
             if self._cursor >= self._here():
                 self._read_to, self._cursor = self._cursor, None
             elif self._queue:
                 self.wake()
                 return
 
-    def _due(self, event: Committed) -> bool:
-        name = TopicName.parse(event.topic)
-        if self._replay is not None and event.offset <= self._replay.until:
-            return self._replay.wants(event, name)
-        return wanted(self._interests(), event, name)
-
     def _wanted(self, event: Committed) -> bool:
-        return wanted(self._interests(), event, TopicName.parse(event.topic))
-
-    def _interests(self) -> list[Interest]:
-        return [*self.followings.values(), *self.assignments]
+        return self.interests.want(event, TopicName.parse(event.topic))
 
     async def _send_snapshot(self, name: str) -> None:
         """Write the subscription's current events; what is committed after their position follows, once."""
-        following = self.followings.get(name)
+        following = self.interests.followings.get(name)
         if following is None:
             return
         begun = self._here()
@@ -224,7 +208,7 @@ class Delivery:
         if first:
             following.after = begun
         current = await self._journal.current(at_least=begun)
-        if self.followings.get(name) is not following:
+        if self.interests.followings.get(name) is not following:
             return
         at = current.position.offset
         if first:
@@ -254,24 +238,11 @@ class Delivery:
             for name in names:
                 await self._send_snapshot(name)
             return
-        self._rewind(since.offset, [self.followings[name] for name in names if name in self.followings])
-        await self._catch_up()
-
-    def _rewind(self, since: int, resumed: Sequence[Following]) -> None:
         done = self._reached()
         self.outbox.pull()
-        fresh: list[Interest] = list(resumed)
-        # Copies: what they have had stays had, also where one of them ends or changes during the replay.
-        settled = [copy(each) for each in self._interests() if each not in fresh]
-        for each in resumed:
-            each.after = since
-        if self.assignments and since < self.assignments[0].after:
-            missed = Assignments(self.assignments[0].viewer, since)
-            self.assignments[1:] = [missed]
-            fresh.append(missed)
-        if since < done:
-            self._replay = Replay(until=done, fresh=tuple(fresh), settled=tuple(settled))
-        self._cursor = min(since, done)
+        self.interests.rewind(since.offset, names, done=done)
+        self._cursor = min(since.offset, done)
+        await self._catch_up()
 
     def _here(self) -> int:
         """The last offset that was offered, or read from the journal ahead of its offer."""
@@ -285,9 +256,7 @@ class Delivery:
 
     def _position_due(self, now: Millis) -> bool:
         """Not while a snapshot or a replay is to come: resuming from that position would pass over what it holds."""
-        if not self.followings or any(each.after == NOT_YET for each in self.followings.values()):
-            return False
-        return self._pace.due(now)
+        return self.interests.settled and self._pace.due(now)
 
     async def _tell_position(self) -> None:
         now = int(self._loop.time() * 1_000)

@@ -29,6 +29,7 @@ from bridge.core.replay import CheckpointUnreadable, ReplayFailed, restore
 from bridge.front_side import FrontSide
 from bridge.gate import Gate
 from bridge.ingest import native
+from bridge.ownership import StreamTaken
 from bridge.pipeline import CoreCrashed
 from bridge.pipeline_side import PipelineSide
 from bridge.settings import Settings
@@ -145,7 +146,9 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 def _told(error: Exception) -> str:
     """Log why the bridge ends, a bug of ours with where it is, and return it in a line."""
     reason = f"{type(error).__name__}: {error}"
-    explained = isinstance(error, JournalError | CoreCrashed)  # says it all, or was logged where it was caught
+    explained = isinstance(
+        error, JournalError | CoreCrashed | StreamTaken
+    )  # says it all, or was logged where it was caught
     log.critical("bridge.crashed", reason=reason, exc_info=None if explained else error)
     return reason
 
@@ -168,6 +171,7 @@ class House:
         """Run every task until `stop`, or until one of them ends the others."""
         pipeline, front = self._pipeline, self._front
         async with asyncio.TaskGroup() as tasks:
+            await pipeline.claim(tasks)
             pipeline.start(tasks)
             front.start(tasks)
             serving = [

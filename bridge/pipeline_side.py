@@ -1,18 +1,20 @@
-"""The pipeline's side of a process: reports in, events out, and the two links to the broker that it takes."""
+"""The pipeline's side of a process: reports in, events out, and the links to the broker that it takes."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 from typing import Final
 
 import structlog
 
 from bridge.adapters.broker import BrokerLink
-from bridge.adapters.clock import FloorClock
+from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.adapters.journal import SqliteJournal
 from bridge.adapters.web_status import Number, pipeline_numbers
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
-from bridge.core.published import will_of
+from bridge.core.stream_status import Owner, will_of
+from bridge.ownership import Ownership, heard_topics
 from bridge.pipeline import Pipeline
 from bridge.publisher import Publisher
 from bridge.settings import Settings
@@ -32,6 +34,7 @@ class PipelineSide:
     ) -> None:
         simulated = settings.time.scale != 1
         broker, root, stream = settings.broker, settings.root, settings.stream
+        owner = Owner(secrets.token_hex(8), wall_ms())
         self._clock = clock
         self._intake = BrokerLink(
             broker,
@@ -48,11 +51,28 @@ class PipelineSide:
             username=broker.username,
             password=broker.password,
             optional=[(DROPPED_TOPIC, 0)],  # not every broker shows its $SYS, and events go out all the same
-            will=will_of(journal.position(), root=root, simulated=simulated),
-            goodbye=lambda: self.publisher.status(online=False),
+            will=will_of(journal.position(), root=root, simulated=simulated, owner=owner),
+            goodbye=lambda: None if self._ownership.taken else self.publisher.status(online=False),
         )
         self._dropped = 0
-        self.publisher = Publisher(self._outlet, journal, clock, root=root, simulated=simulated)
+        self._ear = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}-ear-{owner.id}",
+            durable=False,
+            username=broker.username,
+            password=broker.password,
+            optional=heard_topics(root, stream, owner),
+        )
+        self._ownership = Ownership(self._ear, root=root, stream=stream, owner=owner)
+        self.publisher = Publisher(
+            self._outlet,
+            journal,
+            clock,
+            root=root,
+            simulated=simulated,
+            owner=owner,
+            ready=lambda: self.ready()[0],
+        )
         self.pipeline = Pipeline(
             self._intake,
             journal,
@@ -80,13 +100,23 @@ class PipelineSide:
             return False, "no connection to the broker"
         return status.ready, status.reason or "ready"
 
+    async def claim(self, tasks: asyncio.TaskGroup) -> None:
+        """Listen in this group for another process that publishes the stream; before `start`. Raises `StreamTaken`."""
+        listening = tasks.create_task(self._ear.run(), name="broker-ear")
+        await self._ownership.claim()
+        self._tasks = [listening, tasks.create_task(self._ownership.watch(), name="ownership")]
+
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Run in this group until `drain`."""
-        links = [tasks.create_task(link.run(), name=f"broker-{name}") for name, link in self._links()]
+        links = [
+            tasks.create_task(link.run(), name=f"broker-{name}")
+            for name, link in self._links()
+            if link is not self._ear
+        ]
         self._running = tasks.create_task(self.pipeline.run(), name="pipeline")
         self._publishing = tasks.create_task(self.publisher.run(), name="publisher")
         drops = tasks.create_task(self._watch_drops(), name="drops")
-        self._tasks = [drops, self._publishing, *links]
+        self._tasks += [drops, self._publishing, *links]
 
     async def stop_intake(self) -> None:
         """Take nothing more, and wait until all that was taken is committed and acknowledged."""
@@ -117,6 +147,7 @@ class PipelineSide:
     def _links(self) -> Iterator[tuple[str, BrokerLink]]:
         yield "intake", self._intake
         yield "outlet", self._outlet
+        yield "ear", self._ear
 
     async def _watch_drops(self) -> None:
         """Tell when the broker drops messages: publishers are told success, so nobody else would ever know."""

@@ -5,19 +5,19 @@ Its mark in the journal moves when the broker has confirmed; after a crash some 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from bridge.core.events import StateKey
 from bridge.core.messages import BrokerGone, Publication, PublishRefused
-from bridge.core.published import Plan, PublishedState, status_of
+from bridge.core.published import Plan, PublishedState
 from bridge.core.records import Applied, CommitFailed, Committed, Journal, Position
+from bridge.core.stream_status import STATUS_SECONDS, Owner, status_of
 from bridge.surroundings import Clock, Target
 
 WINDOW = 100  # events under way at once: bounds what a lost connection repeats
 MARK_SECONDS = 0.1  # the mark costs an fsync, which the pipeline would otherwise have: so not for every window
-STATUS_SECONDS = 1.0
 RETRY_SECONDS = 0.5  # after a failed write of the mark
 
 log = structlog.get_logger(__name__)
@@ -26,12 +26,25 @@ log = structlog.get_logger(__name__)
 class Publisher:
     """Publishes one stream. `run` is its one task; `wake` may be called at every commit."""
 
-    def __init__(self, target: Target, journal: Journal, clock: Clock, *, root: str, simulated: bool) -> None:
+    def __init__(
+        self,
+        target: Target,
+        journal: Journal,
+        clock: Clock,
+        *,
+        root: str,
+        simulated: bool,
+        owner: Owner,
+        ready: Callable[[], bool],
+    ) -> None:
+        """`ready`: whether what happens on the floor is journalled now; told in the status."""
         self._target = target
         self._journal = journal
         self._clock = clock
         self._root = root
         self._simulated = simulated
+        self._owner = owner
+        self._ready = ready
         self._woken = asyncio.Event()
         self._stopping = False
         self._state: PublishedState | None = None
@@ -63,8 +76,10 @@ class Publisher:
             Position(self._journal.stream, self._journal.epoch, self._published),
             root=self._root,
             online=online,
+            ready=online and self._ready(),
             time=self._clock.now(),
             simulated=self._simulated,
+            owner=self._owner,
         )
 
     async def run(self) -> None:

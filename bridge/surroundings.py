@@ -26,6 +26,10 @@ class Target(Protocol):
     async def publish_many(self, publications: Sequence[Publication]) -> None: ...
 
 
+class Ear(Source, Target, Protocol):
+    """A link that listens, and can say a word of its own."""
+
+
 class Clock(Protocol):
     """Floor time, which may run fast; `seconds_until` is in real seconds."""
 

@@ -163,8 +163,11 @@ _STATUS: Final[Schema] = {
         },
         "time": {"type": ["string", "null"], "format": "date-time"},
         "simulated": {"type": "boolean"},
+        "ready": {"type": "boolean", "description": "what happens on the floor is journalled now"},
+        "owner": {"type": "string", "description": "of the process that publishes the stream; random"},
+        "since": {"type": "string", "format": "date-time", "description": "when that process started"},
     },
-    "required": ["online", "epoch", "offset", "time", "simulated"],
+    "required": ["online", "epoch", "offset", "time", "simulated", "ready", "owner", "since"],
 }
 _LAMP: Final[Schema] = {"enum": ["off", "open", "acknowledged"], "description": "Retained plain text, for a lamp."}
 

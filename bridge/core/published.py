@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from bridge.core.events import EventType, Millis, Standing, StateKey, maybe_rfc3339
+from bridge.core.events import EventType, Standing, StateKey
 from bridge.core.messages import Publication
-from bridge.core.records import Committed, Position
+from bridge.core.records import Committed
 
 LAMP_OFF: Final = "off"
 LAMP_STATES: Final[Mapping[str, str]] = {
@@ -125,29 +125,3 @@ class PublishedState:
         site, area, line = event.state_key[:3]
         topic = f"{self._root}/station/{site}/{area}/{line}/{call.station_id}/{call.andon_type}"
         return topic, Lamp(call.call_id, LAMP_STATES[call.status])
-
-
-class _Status(msgspec.Struct):
-    online: bool
-    epoch: str
-    offset: int | None
-    time: str | None
-    simulated: bool
-
-
-def status_of(position: Position, *, root: str, online: bool, time: Millis | None, simulated: bool) -> Publication:
-    """Return the retained status of a stream: `offset` is the last one published."""
-    status = _Status(
-        online=online,
-        epoch=position.epoch,
-        offset=position.offset,
-        time=maybe_rfc3339(time),
-        simulated=simulated,
-    )
-    return Publication(f"{root}/bridge/{position.stream}", msgspec.json.encode(status), retain=True)
-
-
-def will_of(position: Position, *, root: str, simulated: bool) -> Publication:
-    """Return the Will: not online, since we cannot say when; the offset is unknown by then, and null."""
-    status = _Status(online=False, epoch=position.epoch, offset=None, time=None, simulated=simulated)
-    return Publication(f"{root}/bridge/{position.stream}", msgspec.json.encode(status), retain=True)

@@ -29,9 +29,9 @@ from bridge.core.dashboard.server_frames import (
     encode_frame,
 )
 from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode
-from bridge.core.published import status_of, will_of
 from bridge.core.records import Position
 from bridge.core.reports import BODY_OF, Report
+from bridge.core.stream_status import Owner, status_of, will_of
 from bridge.core.topics import TopicFilter
 from bridge.ingest.native import decode
 
@@ -298,8 +298,10 @@ def test_the_streams_status_and_its_will_are_valid_by_their_message() -> None:
     schema = {"$ref": "#/components/schemas/status", **document}
     at = Position("main", "e1", 3)
     for published in (
-        status_of(at, root="floor/v1", online=True, time=1_767_592_800_000, simulated=False),
-        will_of(at, root="floor/v1", simulated=True),
+        status_of(
+            at, root="floor/v1", online=True, ready=True, time=1_767_592_800_000, simulated=False, owner=Owner("a", 0)
+        ),
+        will_of(at, root="floor/v1", simulated=True, owner=Owner("a", 0)),
     ):
         tree = json.loads(published.payload)
         assert is_valid(tree, schema)

@@ -3,8 +3,8 @@
 from bridge.core import event_data
 from bridge.core.events import Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.core.messages import Publication
-from bridge.core.published import PublishedState, status_of, will_of
-from bridge.core.records import Committed, Position, position_event
+from bridge.core.published import PublishedState
+from bridge.core.records import Committed, position_event
 from tests.journal_samples import NOON, event
 
 C, S = Standing.CURRENT, Standing.CLOSED
@@ -157,16 +157,3 @@ def test_lamps_are_known_again_from_the_current_calls() -> None:
     broker = Broker()
     broker.take(again.restore([lit]))
     assert broker.retained["r/station/north/pack/L1/desk/material"] == b"acknowledged"
-
-
-def test_status_and_will_share_their_topic() -> None:
-    position = Position("main", "e", 7)
-    status = status_of(position, root="r", online=True, time=NOON, simulated=True)
-    assert status.topic == "r/bridge/main"
-    assert status.retain
-    assert (
-        status.payload == b'{"online":true,"epoch":"e","offset":7,"time":"2026-01-06T12:00:00.000Z","simulated":true}'
-    )
-    will = will_of(position, root="r", simulated=False)
-    assert (will.topic, will.retain) == (status.topic, True)
-    assert will.payload == b'{"online":false,"epoch":"e","offset":null,"time":null,"simulated":false}'

@@ -18,6 +18,7 @@ from bridge.core import plant
 from bridge.core.line.floor import Floor
 from bridge.core.records import Applied
 from bridge.core.replay import Restored, restore
+from bridge.core.stream_status import Owner
 from bridge.ingest.native import decode
 from bridge.pipeline import Pipeline
 from bridge.publisher import Publisher
@@ -103,7 +104,15 @@ async def shop(
         checkpoint_seconds=checkpoint_seconds,
         ack_doubt_seconds=ack_doubt_seconds,
     )
-    publisher = Publisher(link, journal, clock, root=ROOT, simulated=False)
+    publisher = Publisher(
+        link,
+        journal,
+        clock,
+        root=ROOT,
+        simulated=False,
+        owner=Owner("shop", 0),
+        ready=lambda: pipeline.status().ready,
+    )
     pipeline.listen(publisher.on_committed)
     linking = asyncio.create_task(link.run())
     running, publishing = asyncio.create_task(pipeline.run()), asyncio.create_task(publisher.run())

@@ -1,0 +1,126 @@
+"""A stream has one process: a second one refuses, whichever way it comes, and the first goes on."""
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from tests.brokers import RunningBroker, free_port, mosquitto_broker, running, until
+from tests.running_floor import CONFIG, DEMO_PLANT, RunningFloor, running_floor
+from tests.system.statuses import STATUS, statuses
+from tests.tcp_proxy import TcpProxy, tcp_proxy
+
+
+def rival(folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None) -> RunningFloor:
+    """Describe a second bridge for the same stream: with a journal of its own, unless one is named."""
+    folder.mkdir()
+    config = folder / "floor.toml"
+    web = free_port()
+    text = CONFIG.format(plant=DEMO_PLANT, broker=port or broker.port, port=web)
+    config.write_text(text + (f'[journal]\npath = "{journal}"\n' if journal else ""))
+    return RunningFloor(config, web, broker)
+
+
+async def ended(floor: RunningFloor) -> str:
+    """Wait until it has ended by itself; returns what it said."""
+    assert floor.process is not None
+    try:
+        assert await asyncio.wait_for(floor.process.wait(), 30) == 1, floor.log()
+    finally:
+        if floor.process.returncode is None:
+            floor.process.kill()
+    return floor.log()
+
+
+async def test_second_process_with_its_own_journal_refuses_to_start(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with running_floor(tmp_path, mosquitto) as first, statuses(mosquitto.port) as seen:
+        await until(lambda: len(seen.heard) > 0)
+        second = rival(tmp_path / "second", mosquitto)
+        await second.launch()
+        said = await ended(second)
+        assert "another process publishes stream main" in said
+        assert f"epoch {seen.heard[0]['epoch']}" in said
+        assert "a stream of its own" in said
+        assert len(seen.owners()) == 1, "the second one never spoke"
+        assert all(each["online"] for each in seen.heard), "and took nobody's connection"
+        assert first.is_ready()
+
+
+async def test_second_process_on_the_same_journal_refuses_to_start(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with running_floor(tmp_path, mosquitto) as first:
+        second = rival(tmp_path / "second", mosquitto, journal=first.journal)
+        await second.launch()
+        assert str(first.journal) in await ended(second)
+        assert first.is_ready()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_next_process_starts_without_waiting(
+    tmp_path: Path, mosquitto: RunningBroker, how: signal.Signals
+) -> None:
+    """An orderly stop leaves `online: false`, a kill the Will, which is published before the next one listens."""
+    async with running_floor(tmp_path, mosquitto) as floor, statuses(mosquitto.port) as seen:
+        await floor.stop(how)
+        await until(lambda: bool(seen.heard) and not seen.heard[-1]["online"])
+        await floor.start()
+        assert "stream.listening" not in floor.log()
+
+
+async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """A killed broker can come back with the status of an owner who ended meanwhile."""
+    ghost = {
+        "online": True,
+        "epoch": "old",
+        "offset": 5,
+        "time": None,
+        "simulated": False,
+        "owner": "gone",
+        "since": "",
+    }
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+        await client.publish(STATUS, json.dumps(ghost), qos=1, retain=True)
+    async with running_floor(tmp_path, mosquitto) as floor:
+        assert "stream.abandoned" in floor.log()
+
+
+async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    broker = mosquitto_broker(folder)
+    floor = rival(tmp_path / "floor", broker)
+    try:
+        await floor.launch()
+        await until(lambda: "stream.unclaimed" in floor.log() and "bridge.up" in floor.log(), seconds=30)
+        with running(broker):
+            await floor.ready()
+    finally:
+        await floor.stop(signal.SIGKILL)
+
+
+async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """Both started while the second one's way to the broker was cut, so that it could ask nobody."""
+    async with running_floor(tmp_path, mosquitto) as first, statuses(mosquitto.port) as seen, network(mosquitto) as way:
+        await until(lambda: len(seen.heard) > 0)
+        (owner,) = seen.owners()
+        second = rival(tmp_path / "second", mosquitto, port=way.port)
+        way.refusing = True
+        await second.launch()
+        await until(lambda: "stream.unclaimed" in second.log() and "bridge.up" in second.log(), seconds=30)
+        way.refusing = False
+        assert "another process publishes stream main" in await ended(second)
+        count = len(seen.heard)
+        await until(lambda: len(seen.heard) >= count + 3, what="the first goes on")
+        assert {each["owner"] for each in seen.heard[-2:] if each["online"]} == {owner}
+        await first.ready()
+        assert "stream.rival" in first.log() or len(seen.owners()) == 1
+
+
+@contextlib.asynccontextmanager
+async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
+    async with tcp_proxy(broker.port) as way:
+        yield way

@@ -1,7 +1,7 @@
 """One message, or one tick, becomes one journal entry: decoded, told from resends, applied to the floor, positioned."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bridge.core.events import Event, Millis
@@ -47,6 +47,15 @@ def cause_of(number: int) -> str:
     return f"input:{number}"
 
 
+def meaning_of(given: Input, decode: Decode) -> Report | Disposition:
+    """Return what an input says: the same at its arrival and in every replay."""
+    cause = cause_of(given.number)
+    meaning = decode(given.topic, given.payload, received_at=given.received_at, cause=cause, retained=given.retained)
+    if given.redelivered and isinstance(meaning, Report):
+        return replace(meaning, redelivered=True)
+    return meaning
+
+
 class Intake:
     """Numbers inputs, gives events their offsets, and never applies the same message twice."""
 
@@ -86,9 +95,7 @@ class Intake:
         )
         if self._suspects and digest(topic, payload) in self._suspects:
             return Decoded(given, CRASHED, generation)
-        cause = cause_of(given.number)
-        meaning = self._decode(topic, payload, received_at=given.received_at, cause=cause, retained=retained)
-        return Decoded(given, meaning, generation)
+        return Decoded(given, meaning_of(given, self._decode), generation)
 
     def recall(self, decoded: Decoded) -> CommandRecord | None:
         """Return what became of this command, if it was applied and is not committed yet."""

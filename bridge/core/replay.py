@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from bridge.core.events import Event, encode
-from bridge.core.intake import TICK, Decode, cause_of
+from bridge.core.intake import TICK, Decode, meaning_of
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.records import Applied, Journal
@@ -103,8 +103,7 @@ def _apply(floor: Floor, entry: Applied, decode: Decode) -> Outcome:
     if given.topic == TICK:
         events = tuple(event for _, events in floor.tick(given.received_at) for event in events)
         return Outcome(entry.disposition, events)
-    cause = cause_of(given.number)
-    meaning = decode(given.topic, given.payload, received_at=given.received_at, cause=cause, retained=given.retained)
+    meaning = meaning_of(given, decode)
     if isinstance(meaning, Disposition):
         return Outcome(meaning)
     return floor.apply(meaning, given.received_at)

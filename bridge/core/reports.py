@@ -178,6 +178,7 @@ class Report:
     received_at: Millis
     cause: str  # what events name in `caused_by`: `input:{number}`
     retained: bool = False
+    redelivered: bool = False  # the broker may have sent it before
     actor: Actor | None = None
     command_id: str | None = None
     unknown_fields: int = 0

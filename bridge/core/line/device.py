@@ -1,11 +1,12 @@
 """One device's stream of reports: duplicates, gaps and late arrivals by (boot_id, seq), and its clock.
 
 The broker delivers at least once and a device may resend: the sequence tells a resend from a new report. `seq` counts
-only beside a `boot_id`; without one a restarted device could not be told from a late report.
+only beside a `boot_id`; without one a restarted device could not be told from a late report. What was seen of earlier
+boots is kept too: after a crash of ours the broker sends again what was not acknowledged, over a device's restart.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
@@ -34,14 +35,33 @@ SUPERSEDED_WHEN_LATE: Final = (StateReport, CountsReport, MeasurementReport, Ins
 """Kinds whose later report already says more; the others are deeds, which happened however late they come."""
 
 
+class PastBoot(Struct):
+    """An earlier boot of a device, as far as its sequence was seen."""
+
+    boot_id: BootId
+    seq: int | None
+    missing: list[int]
+
+
 class DeviceState(Struct):
+    """Checkpointed; bounded by `MISSING` and `OLD_BOOTS`."""
+
     boot_id: BootId | None = None
-    seq: int | None = None
-    old_boots: list[BootId] = field(default_factory=list)
+    seq: int | None = None  # the newest seen of this boot
+    old_boots: list[PastBoot | BootId] = field(default_factory=list)  # a bare id: noted by an earlier version
     missing: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     seen_at: Millis | None = None
     offline: Literal["silence", "death"] | None = None
+    missed: int = 0  # reports that were missing when a later one came, ever
+    filled: int = 0  # those of them that came late after all
+
+
+class Gaps(NamedTuple):
+    """Reports that were missing when a later one came, and those of them that came late after all."""
+
+    missed: int
+    filled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,40 +84,72 @@ class Device:
         body, state = report.body, self.state
         if body.boot_id is None:
             return 0
-        if body.boot_id in state.old_boots:
-            if isinstance(body, BirthReport) and not report.retained:
-                state.old_boots.remove(body.boot_id)  # a live birth is the newest, where boots are counted anew
-            else:
-                late = report.retained or isinstance(body, SUPERSEDED_WHEN_LATE)
-                return suppressed("out_of_order") if late else 0
+        past = self._past(body.boot_id)
+        if past is not None:
+            if not self._is_counted_anew(report, past):
+                return self._place_late(report, past)
+            state.old_boots = [each for each in state.old_boots if _id_of(each) != body.boot_id]
         if body.boot_id != state.boot_id:
             self._boot(body.boot_id)
         if body.seq is None or isinstance(body, DeathReport):  # a Will is written at connect: its seq is of then
             return 0
-        return self._place(body.seq, late_is_superseded=isinstance(body, SUPERSEDED_WHEN_LATE))
+        return self._place(body.seq, state, report)
+
+    def _past(self, boot_id: BootId) -> PastBoot | None:
+        for each in self.state.old_boots:
+            if _id_of(each) == boot_id:
+                return each if isinstance(each, PastBoot) else PastBoot(each, None, [])
+        return None
+
+    def _is_counted_anew(self, report: Report, past: PastBoot) -> bool:
+        """A live birth is the newest, where boots are counted anew; but the broker may send an old one again."""
+        if not isinstance(report.body, BirthReport) or report.retained:
+            return False
+        return not report.redelivered or report.body.seq is None or past.seq is None
+
+    def _place_late(self, report: Report, past: PastBoot) -> int | Disposition:
+        body = report.body
+        if report.retained or isinstance(body, DeathReport):
+            return suppressed("out_of_order")
+        placed = 0 if body.seq is None or past.seq is None else self._place(body.seq, past, report)
+        if placed == suppressed("duplicate"):
+            return placed
+        return suppressed("out_of_order") if isinstance(body, SUPERSEDED_WHEN_LATE) else placed
 
     def _boot(self, boot_id: BootId) -> None:
         state = self.state
         if state.boot_id is not None:
-            state.old_boots.append(state.boot_id)
+            state.old_boots.append(PastBoot(state.boot_id, state.seq, state.missing))
             del state.old_boots[:-OLD_BOOTS]
-        state.boot_id, state.seq = boot_id, None
-        state.missing.clear()
+        state.boot_id, state.seq, state.missing = boot_id, None, []
 
-    def _place(self, seq: int, *, late_is_superseded: bool) -> int | Disposition:
-        state, modulus = self.state, 2**32 if self.spec is None else self.spec.seq_modulus
+    def _place(self, seq: int, boot: DeviceState | PastBoot, report: Report) -> int | Disposition:
+        modulus = 2**32 if self.spec is None else self.spec.seq_modulus
         seq %= modulus
-        if state.seq is None:
-            state.seq = seq
-            return 0
-        ahead = (seq - state.seq) % modulus
+        newest = boot.seq
+        if newest is None:
+            # a boot that follows one we know began at 0; of a device seen for the first time nothing is missing
+            newest = modulus - 1 if self.state.old_boots else (seq - 1) % modulus
+        ahead = (seq - newest) % modulus
         if 0 < ahead < (modulus + 1) // 2 or (modulus == 2 and ahead):  # nearer ahead than behind
-            gap = ahead - 1
-            state.missing += [(seq - back) % modulus for back in range(min(gap, MISSING), 0, -1)]
-            del state.missing[:-MISSING]
-            state.seq = seq
-            return gap
-        if seq not in state.missing:
+            if report.retained:
+                return 0  # it was sent before what the broker has queued for us, and comes ahead of it
+            return self._advance(boot, seq, gap=ahead - 1, modulus=modulus)
+        if boot.seq is None:
+            return self._advance(boot, seq, gap=0, modulus=modulus)  # not counted from 0: begin where it is
+        if seq not in boot.missing:
             return suppressed("duplicate")
-        state.missing.remove(seq)
-        return suppressed("out_of_order") if late_is_superseded else 0
+        boot.missing.remove(seq)
+        self.state.filled += 1
+        return suppressed("out_of_order") if isinstance(report.body, SUPERSEDED_WHEN_LATE) else 0
+
+    def _advance(self, boot: DeviceState | PastBoot, seq: int, *, gap: int, modulus: int) -> int:
+        boot.missing += [(seq - back) % modulus for back in range(min(gap, MISSING), 0, -1)]
+        del boot.missing[:-MISSING]
+        boot.seq = seq
+        self.state.missed += gap
+        return gap
+
+
+def _id_of(boot: PastBoot | BootId) -> BootId:
+    return boot.boot_id if isinstance(boot, PastBoot) else boot

@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from bridge.core import plant
 from bridge.core.events import Event, Millis
+from bridge.core.line.device import Gaps
 from bridge.core.line.line import Line
 from bridge.core.reports import Outcome, Report, quarantined
 
@@ -80,6 +81,11 @@ class Floor:
     def _build_heap(self) -> None:
         self._heap = [(at, self._order[each], each) for each, at in self._deadlines.items() if at is not None]
         heapify(self._heap)
+
+    def gaps(self) -> Mapping[str, Gaps]:
+        """Return what was missing of each line's reports, of the lines where anything was."""
+        found = {line_id: line.gaps() for line_id, line in self._lines.items()}
+        return {line_id: gaps for line_id, gaps in found.items() if gaps.missed}
 
     def changed(self) -> frozenset[str]:
         """Return the lines whose state may differ from their last checkpoint."""

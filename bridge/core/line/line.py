@@ -14,7 +14,7 @@ from bridge.core.emitter import Emitter
 from bridge.core.events import LINE_LEVEL, Event, Millis
 from bridge.core.line.admission import note_life, place_in_sequence, refuse
 from bridge.core.line.dating import ClockUsed
-from bridge.core.line.device import Device
+from bridge.core.line.device import Device, Gaps
 from bridge.core.line.downtime import Downtimes
 from bridge.core.line.equipment import Machine
 from bridge.core.line.flow import Flow
@@ -76,6 +76,11 @@ class Line:
     def checkpoint(self) -> bytes:
         """Return the whole state; bounded, whatever was reported."""
         return _ENCODER.encode(self._state)
+
+    def gaps(self) -> Gaps:
+        """Return how many reports of its devices were missing, ever."""
+        devices = [self._state.talker, *(each.device for each in self._state.equipment.values())]
+        return Gaps(sum(each.missed for each in devices), sum(each.filled for each in devices))
 
     def next_deadline(self) -> Millis | None:
         """Return when the line next has something to do by itself; None before the first report."""

@@ -2,13 +2,14 @@
 
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core import plant
 from bridge.core.events import Place
-from bridge.core.line.device import MISSING, OLD_BOOTS, Device, DeviceState
+from bridge.core.line.device import MISSING, OLD_BOOTS, Device, DeviceState, PastBoot
 from bridge.core.reports import (
     AndonReport,
     BirthReport,
@@ -25,9 +26,14 @@ def device(modulus: int = 2**32) -> Device:
     return Device(DeviceState(), plant.Equipment(id="bagger", seq_modulus=modulus), ZoneInfo("UTC"))
 
 
-def put(target: Device, body: Body, *, retained: bool = False) -> int | Disposition:
+def put(target: Device, body: Body, *, retained: bool = False, redelivered: bool = False) -> int | Disposition:
     report = Report(
-        place=Place("north", "pack", "L1", "bagger"), body=body, received_at=0, cause="input:1", retained=retained
+        place=Place("north", "pack", "L1", "bagger"),
+        body=body,
+        received_at=0,
+        cause="input:1",
+        retained=retained,
+        redelivered=redelivered,
     )
     return target.place_in_sequence(report)
 
@@ -118,6 +124,82 @@ def test_every_deed_is_applied_exactly_once_however_it_arrives(
     assert sorted(applied) == list(range(12))
 
 
+def test_a_boot_that_follows_another_began_at_zero() -> None:
+    """The first reports after a restart are missed like any other; what comes late of them is no duplicate."""
+    target = device()
+    assert put(target, state(700, "a")) == 0, "of a device never seen before nothing is known to be missing"
+    assert put(target, state(3, "b")) == 3
+    assert put(target, press(1, "b")) == 0
+    assert put(target, press(1, "b")) == suppressed("duplicate")
+    assert (target.state.missed, target.state.filled) == (3, 1)
+
+
+def test_reports_of_an_earlier_boot_are_known_again() -> None:
+    """After a crash of ours the broker sends again what was committed, over the device's restart."""
+    target = device()
+    window: list[Body] = [
+        BirthReport(boot_id="a", seq=0),
+        press(1, "a"),
+        press(3, "a"),
+        BirthReport(boot_id="b", seq=0),
+    ]
+    window += [press(1, "b")]
+    assert [put(target, each) for each in window] == [0, 0, 1, 0, 0]
+    assert [put(target, each, redelivered=True) for each in window] == [suppressed("duplicate")] * len(window)
+    assert put(target, press(2, "a")) == 0, "the missing one came late, as a deed of the boot before"
+    assert put(target, press(2, "a")) == suppressed("duplicate")
+    assert put(target, press(2, "b")) == 0
+
+
+def test_a_resent_report_of_an_earlier_boot_is_a_duplicate_without_the_flag_too() -> None:
+    target = device()
+    for each in (press(1, "a"), press(1, "b"), press(1, "c")):
+        put(target, each)
+    assert put(target, press(1, "a")) == suppressed("duplicate")
+    assert put(target, press(2, "a")) == 0
+
+
+def test_a_retained_report_does_not_run_ahead_of_what_the_broker_has_queued() -> None:
+    """A broker sends what it retains at every subscription, before the queue of the session."""
+    target = device()
+    put(target, state(7))
+    assert put(target, state(9), retained=True) == 0
+    assert [put(target, press(8)), put(target, press(9))] == [0, 0]
+    assert put(target, state(9), retained=True) == suppressed("duplicate")
+    assert target.state.missed == 0
+
+
+def test_a_wrap_is_no_gap() -> None:
+    target = device(modulus=256)
+    put(target, state(254))
+    assert [put(target, state(seq)) for seq in (255, 0, 1)] == [0, 0, 0]
+    assert put(target, state(5)) == 3
+    assert put(target, state(250)) == suppressed("duplicate"), "what is behind is not ahead by a whole turn"
+
+
+def test_what_an_earlier_version_noted_of_a_boot_is_read() -> None:
+    noted = msgspec.msgpack.encode({"boot_id": "b", "seq": 4, "old_boots": ["a", 7], "missing": [2]})
+    target = Device(msgspec.msgpack.decode(noted, type=DeviceState), None, ZoneInfo("UTC"))
+    assert put(target, press(1, "a")) == 0, "its sequence is not known"
+    assert put(target, state(1, 7)) == suppressed("out_of_order")
+    assert put(target, press(2, "b")) == 0
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11)), max_size=60))
+def test_missing_is_what_was_never_seen_below_the_newest_of_each_boot(steps: list[tuple[int, int]]) -> None:
+    """Against an oracle that remembers everything: what is missing now = missed - filled, of all boots seen."""
+    target = device()
+    put(target, press(0, "first"))
+    seen: dict[str, set[int]] = {"first": {0}}
+    for boot, seq in steps:
+        name = f"boot{boot}"
+        new = seq not in seen.setdefault(name, set())
+        assert (put(target, press(seq, name)) != suppressed("duplicate")) == new
+        seen[name].add(seq)
+    missing = sum(max(found) + 1 - len(found) for found in seen.values())
+    assert target.state.missed - target.state.filled == missing
+
+
 @given(seqs=st.lists(st.integers(0, 2**40)), boots=st.lists(st.integers(0, 40), min_size=1))
 def test_what_is_remembered_is_bounded(seqs: list[int], boots: list[int]) -> None:
     target = device()
@@ -125,3 +207,4 @@ def test_what_is_remembered_is_bounded(seqs: list[int], boots: list[int]) -> Non
         put(target, state(seq, boots[index % len(boots)]))
     assert len(target.state.missing) <= MISSING
     assert len(target.state.old_boots) <= OLD_BOOTS
+    assert all(len(each.missing) <= MISSING for each in target.state.old_boots if isinstance(each, PastBoot))

@@ -53,8 +53,8 @@ class Committer:
         self._stopping = stopping
         self._company_seconds = company_seconds
         self._checkpoint_seconds = checkpoint_seconds
-        counters = dict(journal.counters())
-        self.status = PipelineStatus(offset=intake.offset, received=sum(counters.values()), counters=counters)
+        self.status = PipelineStatus(offset=intake.offset, counters=dict(journal.counters()))
+        self.committing: Sequence[Applied] = ()
         self._settled = intake.resends.settled
         self._crashed = False
         self._suspect: bytes | None = None
@@ -108,6 +108,7 @@ class Committer:
     async def _commit(self, batch: Batch, messages: list[Message], writer: ThreadPoolExecutor) -> bool:
         """Commit, however long it takes; False where a stop ended the trying, with nothing acknowledged."""
         delay = FIRST_RETRY_SECONDS
+        self.committing = batch.entries
         self.status = replace(self.status, committing_since=real_ms())
         while True:
             try:
@@ -131,6 +132,7 @@ class Committer:
     def _note(self, entries: Sequence[Applied], messages: list[Message]) -> None:
         """Tell everybody who waits for it that a batch is durable; the broker first."""
         self._source.acknowledge(messages)
+        self.committing = ()
         self._pending.release()
         self.status = self.status.but_ready()
         if not entries:

@@ -26,6 +26,9 @@ class Pending:
         self._room = asyncio.Event()
         self._room.set()
 
+    def topics(self) -> list[str]:
+        return [each.entry.input.topic for each in self._waiting]
+
     @property
     def space(self) -> int:
         """How much may still be added before the batch is full."""

@@ -5,19 +5,21 @@ journal before, and is quarantined when it comes again, so that a supervised res
 """
 
 import asyncio
-from collections.abc import Iterable
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
 from bridge.committer import Committer, Listener, real_ms
-from bridge.core.intake import CRASHED, Decode, Intake
+from bridge.core.intake import CRASHED, TICK, Decode, Intake
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
-from bridge.core.records import Journal
+from bridge.core.records import Journal, kind_of
 from bridge.core.resends import Resends, digest
 from bridge.pending import Pending
-from bridge.pipeline_status import PipelineStatus
+from bridge.pipeline_status import PipelineStatus, Received
 from bridge.surroundings import Clock, Source
 
 CHUNK = 100  # messages applied between two looks at the clock: bounds how long the loop is held
@@ -79,6 +81,10 @@ class Pipeline:
             checkpoint_seconds=checkpoint_seconds,
             listeners=listeners,
         )
+        self._received = Received(journal.counters(), last_number=self._intake.number)
+        self._taking: deque[Message] = deque()  # handed over by the source, and not applied yet
+        self._look_seconds = checkpoint_seconds
+        self._wrong: Mapping[str, int] = {}  # what the books were last found to disagree by
         self._crash: CoreCrashed | None = None
 
     def listen(self, listener: Listener) -> None:
@@ -86,7 +92,17 @@ class Pipeline:
         self._committer.listeners.append(listener)
 
     def status(self) -> PipelineStatus:
-        return replace(self._committer.status, unknown_fields=self._intake.unknown_fields).seen(real_ms())
+        """Return how it is now, read at one moment: its figures add up."""
+        held = [self._topic(message) for message in self._taking]
+        held += self._pending.topics()
+        held += [entry.input.topic for entry in self._committer.committing]
+        return replace(
+            self._committer.status,
+            unknown_fields=self._intake.unknown_fields,
+            received=dict(self._received.by_kind),
+            in_flight=Counter(map(kind_of, held)),
+            gaps=self._intake.floor.gaps(),
+        ).seen(real_ms())
 
     def stop(self) -> None:
         """Ask for the end: what is applied is committed and acknowledged, lines are checkpointed, `run` returns."""
@@ -109,22 +125,29 @@ class Pipeline:
     # -- intake -----------------------------------------------------------------------------------------------------
 
     async def _take_in(self) -> None:
+        loop = asyncio.get_running_loop()
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
         receiving: asyncio.Task[list[Message]] | None = None
+        look_at = loop.time()
         try:
             while await self._may_go_on():
+                if loop.time() >= look_at:
+                    self._check_books()
+                    look_at = loop.time() + self._look_seconds
                 self._tick()
                 if receiving is None:
                     most = max(1, min(CHUNK, self._pending.space))
                     receiving = asyncio.create_task(self._source.receive(most=most), name="pipeline-receive")
                 await asyncio.wait(
-                    {receiving, stopping}, timeout=self._seconds_to_deadline(), return_when=asyncio.FIRST_COMPLETED
+                    {receiving, stopping},
+                    timeout=min(look_at - loop.time(), self._seconds_to_deadline()),
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if receiving.done() and await self._may_go_on():  # the room may have gone while we waited
-                    messages = receiving.result()
+                    self._hand_over(receiving.result())
                     receiving = None
-                    for message in messages:
-                        await self._take(message)
+                    while self._taking:
+                        await self._take(self._taking[0])
         except CoreCrashed as crash:
             log.critical("pipeline.core_crashed", number=crash.number, topic=crash.topic, exc_info=crash.__cause__)
             self._crash = crash
@@ -134,14 +157,27 @@ class Pipeline:
                 receiving.cancel()  # what it holds is not acknowledged: the broker sends it again
             self._pending.end()
 
+    def _hand_over(self, messages: Sequence[Message]) -> None:
+        self._received.add(map(self._topic, messages))
+        self._taking.extend(messages)
+
+    def _topic(self, message: Message) -> str:
+        return message.topic.removeprefix(self._prefix)
+
     async def _may_go_on(self) -> bool:
         if not self._stopping.is_set():
             await self._pending.room()
         return not self._stopping.is_set()
 
-    def _seconds_to_deadline(self) -> float | None:
+    def _seconds_to_deadline(self) -> float:
         deadline = self._intake.floor.next_deadline()
-        return None if deadline is None else self._clock.seconds_until(deadline)
+        return math.inf if deadline is None else self._clock.seconds_until(deadline)
+
+    def _check_books(self) -> None:
+        wrong = {kind: count for kind, count in self.status().unaccounted.items() if count}
+        if wrong != self._wrong:
+            log.error("pipeline.books_disagree", unaccounted=wrong)
+        self._wrong = wrong
 
     def _tick(self) -> None:
         deadline = self._intake.floor.next_deadline()
@@ -154,10 +190,11 @@ class Pipeline:
             self._committer.crashed(None)
             raise CoreCrashed(self._intake.number + 1, "") from error
         if entry is not None:
+            self._received.add([TICK])
             self._pending.add(entry, None)
 
     async def _take(self, message: Message) -> None:
-        topic = message.topic.removeprefix(self._prefix)
+        topic = self._topic(message)
         try:
             decoded = self._intake.read(
                 topic,
@@ -178,6 +215,7 @@ class Pipeline:
             raise self._crashed_on(topic, message) from error
         if entry.disposition == CRASHED:
             log.error("pipeline.crashed_before", topic=topic, number=entry.input.number)
+        self._taking.popleft()
         self._pending.add(entry, message)
 
     def _crashed_on(self, topic: str, message: Message) -> CoreCrashed:

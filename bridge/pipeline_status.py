@@ -1,13 +1,36 @@
-"""How the pipeline is, in figures that add up."""
+"""How the pipeline is, in figures that add up: the books of promise P6.
 
-from collections.abc import Mapping, Sequence
+Received is counted where the broker's link hands a message over, before anything is known of it; what became of it
+only once that is durable; and in flight is what is held in between. So the three can disagree, and where they do a
+message was lost or taken twice: that is never silent.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from bridge.core.events import Millis
-from bridge.core.records import Applied, count_key
+from bridge.core.line.device import Gaps
+from bridge.core.records import Applied, count_key, kind_of
 
 SILENT_MS: Final = 3_000  # of a commit under way: promise P5 gives 5 s until every dashboard is told
+UNKNOWN: Final = "unknown"  # the kind of inputs that were numbered and not counted
+
+
+class Received:
+    """Inputs handed over, by kind, of the journal's whole life."""
+
+    def __init__(self, counters: Mapping[tuple[str, str, str], int], *, last_number: int) -> None:
+        """Begin with what is journalled; the number of its last input says how many there must be."""
+        self.by_kind: Counter[str] = Counter()
+        for (kind, _, _), count in counters.items():
+            self.by_kind[kind] += count
+        if last_number != self.by_kind.total():
+            self.by_kind[UNKNOWN] += last_number - self.by_kind.total()
+
+    def add(self, topics: Iterable[str]) -> None:
+        self.by_kind.update(map(kind_of, topics))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +42,20 @@ class PipelineStatus:
     offset: int = 0  # committed
     committed_at: Millis | None = None  # floor time of the last commit of this run
     committing_since: Millis | None = None  # real time; None while no commit is under way
-    received: int = 0  # inputs journalled, ticks included: the sum of all counters
     unknown_fields: int = 0
+    received: Mapping[str, int] = field(default_factory=dict)  # by kind; ticks and configuration included
+    in_flight: Mapping[str, int] = field(default_factory=dict)  # by kind: received, and not durable yet
     counters: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    gaps: Mapping[str, Gaps] = field(default_factory=dict)  # by line
+
+    @property
+    def unaccounted(self) -> Mapping[str, int]:
+        """Return by kind what is received and neither settled nor in flight: all 0, or something is wrong with us."""
+        left = Counter(self.received)
+        left.subtract(self.in_flight)
+        for (kind, _, _), count in self.counters.items():
+            left[kind] -= count
+        return left
 
     def but_ready(self) -> Self:
         return replace(self, ready=True, reason=None, committing_since=None)
@@ -46,6 +80,5 @@ class PipelineStatus:
             self,
             offset=self.offset + sum(len(entry.events) for entry in entries),
             committed_at=at,
-            received=self.received + len(entries),
             counters=counters,
         )

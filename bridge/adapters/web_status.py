@@ -28,6 +28,15 @@ Numbers = Callable[[], Iterable[Number]]
 """Called at every scrape, on the loop."""
 
 
+class Gaps(Protocol):
+    """Reports of a line that were missing when a later one came, and those that came late after all."""
+
+    @property
+    def missed(self) -> int: ...
+    @property
+    def filled(self) -> int: ...
+
+
 class PipelineStatus(Protocol):
     """What the pipeline says of itself; `counters`: inputs by (kind, effect, reason)."""
 
@@ -36,22 +45,34 @@ class PipelineStatus(Protocol):
     @property
     def offset(self) -> int: ...
     @property
-    def received(self) -> int: ...
-    @property
     def unknown_fields(self) -> int: ...
     @property
+    def received(self) -> Mapping[str, int]: ...
+    @property
+    def in_flight(self) -> Mapping[str, int]: ...
+    @property
+    def unaccounted(self) -> Mapping[str, int]: ...
+    @property
     def counters(self) -> Mapping[tuple[str, str, str], int]: ...
+    @property
+    def gaps(self) -> Mapping[str, Gaps]: ...
 
 
 def pipeline_numbers(status: PipelineStatus) -> Iterator[Number]:
-    """The accounting of promise P6: received is the sum of all dispositions."""
+    """The accounting of promise P6: received = applied + suppressed + quarantined + in flight, for each kind."""
     yield Number("pipeline_ready", float(status.ready))
     yield Number("pipeline_offset", status.offset)
-    yield Number("pipeline_received", status.received, counter=True)
     yield Number("pipeline_unknown_fields", status.unknown_fields, counter=True)
+    for kind, count in sorted(status.received.items()):
+        yield Number("pipeline_received", count, {"kind": kind}, counter=True)
+        yield Number("pipeline_in_flight", status.in_flight.get(kind, 0), {"kind": kind})
+        yield Number("pipeline_unaccounted", status.unaccounted.get(kind, 0), {"kind": kind})
     for (kind, effect, reason), count in sorted(status.counters.items()):
-        labels = {"kind": kind, "effect": effect, "reason": reason}
-        yield Number("pipeline_inputs", count, labels, counter=True)
+        labels = {"kind": kind} if effect == "applied" else {"kind": kind, "reason": reason}
+        yield Number(f"pipeline_{effect}", count, labels, counter=True)
+    for line, gaps in sorted(status.gaps.items()):
+        yield Number("missing_reports", gaps.missed, {"line": line}, counter=True)
+        yield Number("missing_reports_filled_late", gaps.filled, {"line": line}, counter=True)
 
 
 def front_numbers(statistics: Mapping[str, Any]) -> Iterator[Number]:

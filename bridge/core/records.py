@@ -103,14 +103,20 @@ class Applied:
     reached_core: bool = True  # False: decided before the core, which a replay therefore leaves alone
 
 
-def count_key(entry: Applied) -> tuple[str, str, str]:
-    """Return the (kind, effect, reason) an input is counted by; the kinds are ours, never the sender's text."""
-    levels = entry.input.topic.split("/")
+def kind_of(topic: str) -> str:
+    """Return the kind an input is counted by, of its topic: the kinds are ours, never the sender's text."""
+    if not topic:
+        return "tick"
+    levels = topic.split("/")
+    if levels[0] == "config":
+        return "config"
     kind = levels[-1] if levels[-1] in BODY_OF else "other"
-    if levels[0] == "command":
-        kind = f"command/{kind}"
-    disposition = entry.disposition
-    return (kind if entry.input.topic else "tick", disposition.effect.value, disposition.reason or "")
+    return f"command/{kind}" if levels[0] == "command" else kind
+
+
+def count_key(entry: Applied) -> tuple[str, str, str]:
+    """Return the (kind, effect, reason) an input is counted by."""
+    return (kind_of(entry.input.topic), entry.disposition.effect.value, entry.disposition.reason or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

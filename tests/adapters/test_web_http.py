@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.web_status import Number, pipeline_numbers
+from bridge.core.line.device import Gaps
 from bridge.pipeline_status import PipelineStatus
 from bridge.settings import WebSettings
 from tests.journal_samples import NOON
@@ -42,8 +43,9 @@ async def test_the_catalogue_is_open(tmp_path: Path) -> None:
 
 async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_path: Path) -> None:
     pipeline = PipelineStatus(
-        ready=True, reason=None, offset=7, committed_at=NOON, received=3, unknown_fields=1,
-        counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
+        ready=True, reason=None, offset=7, committed_at=NOON, unknown_fields=1,
+        received={"state": 5, "other": 1}, in_flight={"state": 2},
+        counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1}, gaps={"L1": Gaps(4, 3)},
     )  # fmt: skip
     async with served_front(tmp_path, numbers=[*pipeline_numbers(pipeline), Number("extra", 1.0)]) as served:
         served.commit(call("S.3.C.R.3.T"))
@@ -51,8 +53,14 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
     lines = text.splitlines()
     assert "floor_ready 1.0" in lines
     assert "floor_dashboard_connections 0.0" in lines
-    assert "floor_pipeline_received_total 3.0" in lines
-    assert 'floor_pipeline_inputs_total{effect="quarantined",kind="other",reason="bad_topic"} 1.0' in lines
+    assert 'floor_pipeline_received_total{kind="state"} 5.0' in lines
+    assert 'floor_pipeline_applied_total{kind="state"} 2.0' in lines
+    assert 'floor_pipeline_in_flight{kind="state"} 2.0' in lines
+    assert 'floor_pipeline_quarantined_total{kind="other",reason="bad_topic"} 1.0' in lines
+    assert 'floor_pipeline_unaccounted{kind="state"} 1.0' in lines, "5 received, 2 applied, 2 in flight: one is lost"
+    assert 'floor_pipeline_unaccounted{kind="other"} 0.0' in lines
+    assert 'floor_missing_reports_total{line="L1"} 4.0' in lines
+    assert 'floor_missing_reports_filled_late_total{line="L1"} 3.0' in lines
     assert "floor_extra 1.0" in lines
     assert "S.3.C.R.3.T" not in text
 

@@ -38,7 +38,9 @@ async def connected(this: Shop) -> None:
 def accounted(this: Shop) -> bool:
     status = this.pipeline.status()
     return (
-        status.received == sum(status.counters.values()) == this.journal.last_input()[0]
+        sum(status.received.values()) == sum(status.counters.values()) == this.journal.last_input()[0]
+        and not any(status.unaccounted.values())
+        and not status.in_flight
         and status.counters == this.journal.counters()
         and status.offset == this.journal.position().offset
     )

@@ -1,31 +1,35 @@
 """The journal in SQLite: one file, one writer, one transaction and one fsync a batch."""
 
-import json
 import sqlite3
 import threading
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Final
+from typing import Final, Self
 
-from bridge.adapters.journal_reading import COMMAND_MS, SqliteReader
-from bridge.adapters.journal_schema import (
+from bridge.adapters.journal_errors import (
     JournalDamaged,
     JournalInUse,
     JournalTooNew,
+    JournalTooOld,
     StreamMismatch,
-    check,
-    connect,
-    create,
-    migrate,
-    seal,
-    take_lock,
 )
-from bridge.core.events import Millis, Standing, StateKey
-from bridge.core.records import RESEND_INPUTS, Applied, Batch, CommitFailed, Committed, JournalError, count_key
-from bridge.core.reports import Effect
+from bridge.adapters.journal_file import check_ends, check_whole, create, new_epoch, schema_of
+from bridge.adapters.journal_mark import Mark, Ownership, read_mark
+from bridge.adapters.journal_meta import Meta, read_meta, write_meta
+from bridge.adapters.journal_reading import SqliteReader, opening
+from bridge.adapters.journal_rows import (
+    remove_current,
+    write_commands,
+    write_counters,
+    write_events,
+    write_inputs,
+    write_resends,
+)
+from bridge.adapters.journal_schema import migrate, seal, seal_row, wall_ms
+from bridge.core.events import StateKey
+from bridge.core.records import Applied, Batch, CommitFailed, EpochReason, JournalError
 
 __all__ = [
     "CommitFailed",
@@ -33,62 +37,69 @@ __all__ = [
     "JournalError",
     "JournalInUse",
     "JournalTooNew",
+    "JournalTooOld",
     "SqliteJournal",
+    "SqliteReader",
     "StreamMismatch",
 ]
 
-QUARANTINE_INPUTS: Final = 1_000  # garbage kept for whoever looks into it: a babbling device can't fill the disk
-QUARANTINE_BYTES: Final = 65_536  # of one payload
-SUSPECTS: Final = 1_000  # messages that crashed the core; more than that and it isn't the messages
+HOUR_MS: Final = 3_600_000  # between two ages: retention is as coarse as that
 
 
 class SqliteJournal(SqliteReader):
     """A durable stream in one file, owned by one process; every thread may read, one at a time writes."""
 
-    def __init__(self, path: Path, *, stream: str, epoch: str, lock: IO[bytes], writer: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, *, stream: str, epoch: str, ownership: Ownership, writer: sqlite3.Connection
+    ) -> None:
         super().__init__(path, stream=stream, epoch=epoch)
-        self._lock = lock
+        self._ownership = ownership
         self._writer = writer
         self._writing = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, stream: str) -> "SqliteJournal":
+    def open(cls, path: Path, *, stream: str) -> Self:
         """Open the journal, or make it where there is none; a damaged, newer, foreign or owned one is refused."""
-        lock = take_lock(path)
-        writer: sqlite3.Connection | None = None
+        ownership = Ownership.take(path)
         try:
+            mark = read_mark(path)
             if not path.exists():
-                create(path, stream=stream, created=time.time_ns() // 1_000_000)
-            writer = connect(path, writer=True)
-            epoch, schema = check(writer, path, stream=stream)
-            migrate(writer, schema)
+                create(path, stream=stream, mark=mark)
+            with opening(path, writer=True) as writer:
+                schema = schema_of(writer, path)
+                check_whole(writer, path)
+                writer.execute("BEGIN IMMEDIATE")  # an older journal is migrated whole, and only if it is then right
+                migrate(writer, schema)
+                check_ends(writer, path, stream=stream, mark=mark)
+                epoch = read_meta(writer, path).epoch
+                writer.execute("COMMIT")
         except BaseException as error:
-            if writer is not None:
-                writer.close()
-            lock.close()
-            if isinstance(error, sqlite3.OperationalError):  # no access, disk full, locked by a shell
+            ownership.close()
+            if isinstance(error, sqlite3.Error):  # in making a new one
                 raise JournalError(f"{path}: {error}") from error
-            if isinstance(error, sqlite3.DatabaseError):
-                raise JournalDamaged(path, str(error)) from error
             raise
-        return cls(path, stream=stream, epoch=epoch, lock=lock, writer=writer)
+        return cls(path, stream=stream, epoch=epoch, ownership=ownership, writer=writer)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def commit(self, batch: Batch) -> None:
-        with self._transaction() as writer:
-            last_offset, last_number, latest_arrival = writer.execute(
-                "SELECT last_offset, last_number, latest_arrival FROM meta"
-            ).fetchone()
+        with self._transaction() as (writer, meta):
+            latest = meta.latest_arrival
+            last_offset, last_number = meta.last_offset, meta.last_number
             for entry in batch.entries:
                 self._check_order(entry, last_number, last_offset)
                 last_number = entry.input.number
                 last_offset += len(entry.events)
-                latest_arrival = max(latest_arrival, entry.input.received_at)
-            self._write_inputs(writer, batch.entries)
-            self._write_events(writer, [event for entry in batch.entries for event in entry.events])
-            self._write_commands(writer, batch.entries, latest_arrival)
-            self._write_resends(writer, batch, last_number)
+                latest = max(latest, entry.input.received_at)
+            if latest // HOUR_MS > meta.latest_arrival // HOUR_MS:
+                # all that is here arrived before this hour
+                age = (latest // HOUR_MS * HOUR_MS, meta.last_number, meta.last_offset)
+                writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?)", age)
+            write_inputs(writer, batch.entries)
+            write_counters(writer, batch.entries, self.path)
+            write_events(writer, batch.entries, oldest_offset=meta.oldest_offset)
+            write_commands(writer, batch.entries, latest)
+            write_resends(writer, batch, last_number)
             writer.executemany(
                 "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)",
                 [
@@ -96,37 +107,61 @@ class SqliteJournal(SqliteReader):
                     for line, state in batch.checkpoints.items()
                 ],
             )
-            writer.execute(
-                "UPDATE meta SET last_offset = ?, last_number = ?, latest_arrival = ?, settled = coalesce(?, settled)",
-                (last_offset, last_number, latest_arrival, batch.settled),
+            if batch.replayed:
+                writer.executemany(
+                    "UPDATE handled SET action = 'replayed', at = ? WHERE number = ? AND action = 'asked'",
+                    [(wall_ms(), number) for number in batch.replayed],
+                )
+            self._write_meta(
+                replace(
+                    meta,
+                    last_offset=last_offset,
+                    last_number=last_number,
+                    latest_arrival=latest,
+                    settled=meta.settled if batch.settled is None else batch.settled,
+                )
             )
 
     def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, str | None]]) -> None:
         # with its own fsync: after a failed fsync the kernel may have dropped unsynced pages of the WAL, and a later
         # commit that stands behind them in the file would be lost with them
-        with self._transaction() as writer:
-            for key, topic in retained:
+        with self._transaction() as (writer, meta):
+            for state_key, topic in retained:
+                key = "/".join(state_key)
                 if topic is None:
-                    writer.execute("DELETE FROM retained WHERE key = ?", ("/".join(key),))
+                    writer.execute("DELETE FROM retained WHERE key = ?", (key,))
                 else:
-                    writer.execute("INSERT OR REPLACE INTO retained VALUES (?, ?)", ("/".join(key), topic))
-            writer.execute("UPDATE meta SET published = ?", (offset,))
+                    writer.execute(
+                        "INSERT OR REPLACE INTO retained VALUES (?, ?, ?)", (key, topic, seal_row(key, topic))
+                    )
+            self._write_meta(replace(meta, published=offset))
+
+    def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
+        epoch = new_epoch()
+        with self._transaction() as (writer, meta):
+            for state_key in retired:
+                remove_current(writer, "/".join(state_key), oldest_offset=meta.oldest_offset)
+            writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (epoch, meta.last_offset + 1, wall_ms(), reason))
+            self._write_meta(replace(meta, epoch=epoch))
+        self.epoch = epoch
 
     def close(self) -> None:
         """Close every connection and give up ownership; a second call does nothing."""
         with self._writing:
             super().close()
             self._writer.close()
-            self._lock.close()
+            self._ownership.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Meta]]:
+        """Lend the writer inside a transaction that begins at the given end; the block ends with `_write_meta`."""
         with self._writing:
             if self._closed:
                 raise JournalError(f"{self.path}: closed")
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
-                yield self._writer
+                meta = read_meta(self._writer, self.path)
+                yield self._writer, meta
                 self._writer.execute("COMMIT")
             except sqlite3.DatabaseError as error:
                 self._rollback()
@@ -138,6 +173,12 @@ class SqliteJournal(SqliteReader):
             except BaseException:
                 self._rollback()
                 raise
+            self._ownership.mark(self._mark)
+
+    def _write_meta(self, meta: Meta) -> None:
+        meta = replace(meta, commits=meta.commits + 1)
+        write_meta(self._writer, meta)
+        self._mark = Mark(meta.epoch, meta.commits)
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:  # SQLite has already rolled back after some errors
@@ -153,69 +194,3 @@ class SqliteJournal(SqliteReader):
                 f"input {entry.input.number} with offsets {offsets} does not follow input {last_number} "
                 f"and offset {last_offset}"
             )
-
-    @staticmethod
-    def _write_inputs(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None:
-        rows, aside = [], []
-        for entry in entries:
-            given, disposition, events = entry.input, entry.disposition, entry.events
-            payload = given.payload
-            if not entry.reached_core and disposition.effect is Effect.QUARANTINED:
-                aside.append((given.number, payload[:QUARANTINE_BYTES]))
-                payload = b""
-            rows.append((
-                given.number, given.topic, payload, given.received_at, given.retained, given.redelivered,
-                disposition.effect.value, disposition.reason, disposition.rejected, entry.reached_core,
-                events[0].offset if events else 0, len(events), seal(given.number, given.topic, payload),
-            ))  # fmt: skip
-        writer.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        if aside:
-            writer.executemany("INSERT INTO quarantine VALUES (?, ?)", aside)
-            writer.execute(
-                "DELETE FROM quarantine WHERE number <= "
-                "(SELECT number FROM quarantine ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                (QUARANTINE_INPUTS,),
-            )
-        writer.executemany(
-            "INSERT INTO counters VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (kind, effect, reason) DO UPDATE SET count = count + excluded.count",
-            [(*key, count) for key, count in Counter(map(count_key, entries)).items()],
-        )
-
-    @staticmethod
-    def _write_events(writer: sqlite3.Connection, events: Sequence[Committed]) -> None:
-        rows = []
-        current: dict[str, int | None] = {}
-        for event in events:
-            audience = json.dumps(event.audience)
-            fields = (event.offset, event.id, event.topic, event.standing.value, event.timestamp, audience, event.body)
-            rows.append((*fields, seal(*fields)))
-            if event.standing is not Standing.HISTORY:
-                current["/".join(event.state_key)] = event.offset if event.standing is Standing.CURRENT else None
-        writer.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        for key, offset in current.items():
-            if offset is None:
-                writer.execute("DELETE FROM current WHERE key = ?", (key,))
-            else:
-                writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (key, offset))
-
-    @staticmethod
-    def _write_commands(writer: sqlite3.Connection, entries: Sequence[Applied], latest_arrival: Millis) -> None:
-        records = [entry.command for entry in entries if entry.command is not None]
-        if not records:
-            return
-        writer.execute("DELETE FROM commands WHERE at < ?", (latest_arrival - COMMAND_MS,))
-        writer.executemany(
-            "INSERT OR IGNORE INTO commands VALUES (?, ?, ?, ?, ?, ?)",  # a repeated command keeps its first result
-            [(e.user, e.command_id, e.outcome, e.reason, json.dumps(e.event_ids), e.at) for e in records],
-        )
-
-    @staticmethod
-    def _write_resends(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
-        rows = [(e.input.number, e.resend.digest, e.resend.dated) for e in batch.entries if e.resend is not None]
-        if rows:
-            writer.executemany("INSERT INTO resends VALUES (?, ?, ?)", rows)
-            writer.execute("DELETE FROM resends WHERE number <= ?", (last_number - RESEND_INPUTS,))
-        if batch.suspect is not None:
-            writer.execute("INSERT OR IGNORE INTO suspects (digest) VALUES (?)", (batch.suspect,))
-            writer.execute("DELETE FROM suspects WHERE number <= (SELECT max(number) FROM suspects) - ?", (SUSPECTS,))

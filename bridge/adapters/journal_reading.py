@@ -1,34 +1,51 @@
-"""What may be asked of a journal in SQLite, from any thread, while its one writer writes."""
+"""What may be asked of a journal in SQLite, from any thread or process, while its one writer writes."""
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from bridge.adapters.journal_schema import JournalDamaged, connect, seal
-from bridge.core.events import EventType, Millis, Priority, Standing, StateKey
+from bridge.adapters.journal_errors import JournalDamaged, JournalTooOld
+from bridge.adapters.journal_file import check_ends, check_whole, connect, left_alone, schema_of
+from bridge.adapters.journal_mark import read_mark
+from bridge.adapters.journal_meta import Meta, read_meta
+from bridge.adapters.journal_rows import (
+    COMMAND_MS,
+    EVENT_COLUMNS,
+    INPUT_COLUMNS,
+    read_applied,
+    read_command,
+    read_counter,
+    read_event,
+    read_input,
+    read_key,
+    read_resend,
+    require,
+)
+from bridge.adapters.journal_schema import SCHEMA, seal
+from bridge.core.events import Millis, StateKey
 from bridge.core.records import (
     Applied,
     Checkpoint,
     CommandRecord,
     Committed,
     Input,
+    JournalError,
+    JournalUnavailable,
     KnownResends,
     Position,
-    Resend,
     Snapshot,
 )
-from bridge.core.reports import Disposition, Effect
 
-COMMAND_MS: Final = 24 * 3_600_000  # PROTOCOL, Asking: idempotent for 24 h
 READERS: Final = 8  # idle reader connections kept
-EVENT_COLUMNS: Final = "offset, id, topic, standing, timestamp, audience, body, seal"
 
 
 class SqliteReader:
-    """The reading half: every answer is read in one transaction on a connection of its own."""
+    """The reading half: every answer is read in one transaction on a connection of its own.
+
+    `epoch` is that of the opening; `position` and `snapshot` say which one holds.
+    """
 
     def __init__(self, path: Path, *, stream: str, epoch: str) -> None:
         self.path = path
@@ -36,36 +53,63 @@ class SqliteReader:
         self.epoch = epoch
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
+        self._file = path.stat().st_ino
+
+    @classmethod
+    def open(cls, path: Path, *, stream: str) -> Self:
+        """Open a journal to read, whether or not a process owns it; a damaged, newer, older or foreign one is refused.
+
+        Raises `JournalError`; `JournalTooOld` asks for the bridge to be started once.
+        """
+        if not path.exists():
+            raise JournalError(f"{path}: there is no journal")
+        mark = read_mark(path)  # before the journal is read, which may grow meanwhile
+        with opening(path, writer=False) as connection:
+            schema = schema_of(connection, path)
+            if schema < SCHEMA:
+                raise JournalTooOld(path, found=schema, known=SCHEMA)
+            check_whole(connection, path)
+            connection.execute("BEGIN")
+            check_ends(connection, path, stream=stream, mark=mark)
+            epoch = read_meta(connection, path).epoch
+            connection.execute("COMMIT")
+            connection.close()
+        return cls(path, stream=stream, epoch=epoch)
 
     def position(self) -> Position:
-        return Position(self.stream, self.epoch, self._one("SELECT last_offset FROM meta")[0])
+        meta = self._meta()
+        return Position(meta.stream, meta.epoch, meta.last_offset)
 
     def last_input(self) -> tuple[int, Millis]:
-        number, arrival = self._one("SELECT last_number, latest_arrival FROM meta")
-        return number, arrival
+        meta = self._meta()
+        return meta.last_number, meta.latest_arrival
 
     def snapshot(self) -> Snapshot:
         with self._reading() as reader:
-            offset = reader.execute("SELECT last_offset FROM meta").fetchone()[0]
+            meta = read_meta(reader, self.path)
+            keys = dict(reader.execute("SELECT offset, key FROM current").fetchall())
             rows = reader.execute(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608 - our own constant
             ).fetchall()
-            held = reader.execute("SELECT count(*) FROM current").fetchone()[0]
-        if held != len(rows):
-            raise JournalDamaged(self.path, "an event that is current is missing")
-        return Snapshot(Position(self.stream, self.epoch, offset), tuple(map(self._event, rows)))
+        events = tuple(read_event(row, self.path) for row in rows)
+        if {each.offset: "/".join(each.state_key) for each in events} != keys:
+            raise JournalDamaged(self.path, "what is current does not agree with the events")
+        return Snapshot(Position(meta.stream, meta.epoch, meta.last_offset), events)
 
     def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
-        with self._reading() as reader:
-            rows = reader.execute(
-                f"SELECT {EVENT_COLUMNS} FROM events WHERE offset > ? ORDER BY offset LIMIT ?",  # noqa: S608 - our own constant
-                (offset, limit),
-            ).fetchall()
-        return [self._event(row) for row in rows]
+        rows = self._all(
+            f"SELECT {EVENT_COLUMNS} FROM events "  # noqa: S608 - our own constant
+            "WHERE offset > ? AND offset >= (SELECT oldest_offset FROM meta) ORDER BY offset LIMIT ?",
+            (offset, limit),
+        )
+        return [read_event(row, self.path) for row in rows]
+
+    def event(self, offset: int) -> Committed | None:
+        rows = self._all(f"SELECT {EVENT_COLUMNS} FROM events WHERE offset = ?", (offset,))  # noqa: S608 - as above
+        return read_event(rows[0], self.path) if rows else None
 
     def oldest_offset(self) -> int:
-        (oldest,) = self._one("SELECT coalesce((SELECT min(offset) FROM events), last_offset + 1) FROM meta")
-        return int(oldest)
+        return self._meta().oldest_offset
 
     def checkpoints(self) -> Sequence[Checkpoint]:
         found = []
@@ -77,10 +121,11 @@ class SqliteReader:
 
     def inputs_after(self, number: int, *, limit: int) -> Sequence[Applied]:
         with self._reading() as reader:
+            meta = read_meta(reader, self.path)
             rows = reader.execute(
-                "SELECT inputs.*, quarantine.payload FROM inputs LEFT JOIN quarantine USING (number) "
-                "WHERE number > ? ORDER BY number LIMIT ?",
-                (number, limit),
+                f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) "  # noqa: S608 - our own constant
+                "WHERE number > ? AND number >= ? ORDER BY number LIMIT ?",
+                (number, meta.oldest_number, limit),
             ).fetchall()
             offsets = [offset for row in rows for offset in range(row[10], row[10] + row[11])]
             first, last = (offsets[0], offsets[-1]) if offsets else (0, -1)
@@ -88,64 +133,75 @@ class SqliteReader:
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE offset BETWEEN ? AND ?",  # noqa: S608 - our own constant
                 (first, last),
             ).fetchall()
-        events = {row[0]: self._event(row) for row in found}
-        return [self._applied(row, events) for row in rows]
+        events = {row[0]: read_event(row, self.path) for row in found}
+        known = {"whole_after": meta.whole_after, "oldest_offset": meta.oldest_offset}
+        return [read_applied(row, events, self.path, **known) for row in rows]
+
+    def replays_asked(self, limit: int) -> Sequence[Input]:
+        with self._reading() as reader:
+            whole_after = read_meta(reader, self.path).whole_after
+            rows = reader.execute(
+                f"SELECT {INPUT_COLUMNS} FROM handled JOIN inputs USING (number) LEFT JOIN quarantine USING (number) "  # noqa: S608 - our own constant
+                "WHERE action = 'asked' ORDER BY handled.number LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [read_input(row, self.path, whole_after=whole_after) for row in rows]
 
     def known_resends(self) -> KnownResends:
-        rows = self._all("SELECT number, digest, dated FROM resends ORDER BY number")
-        (settled,) = self._one("SELECT settled FROM meta")
-        return KnownResends(tuple((row[0], Resend(row[1], bool(row[2]))) for row in rows), settled)
+        rows = self._all("SELECT number, digest, dated, seal FROM resends ORDER BY number")
+        return KnownResends(tuple(read_resend(row, self.path) for row in rows), self._meta().settled)
 
     def suspects(self) -> frozenset[bytes]:
         return frozenset(row[0] for row in self._all("SELECT digest FROM suspects"))
 
     def command(self, user: str, command_id: str) -> CommandRecord | None:
         rows = self._all(
-            "SELECT outcome, reason, event_ids, at FROM commands "
+            "SELECT user, command_id, outcome, reason, event_ids, at, seal FROM commands "
             "WHERE user = ? AND command_id = ? AND at >= (SELECT latest_arrival FROM meta) - ?",
             (user, command_id, COMMAND_MS),
         )
-        for outcome, reason, event_ids, at in rows:
-            return CommandRecord(
-                user=user,
-                command_id=command_id,
-                outcome=outcome,
-                reason=reason,
-                event_ids=tuple(json.loads(event_ids)),
-                at=at,
-            )
-        return None
+        return read_command(rows[0], self.path) if rows else None
 
     def published(self) -> int:
-        return int(self._one("SELECT published FROM meta")[0])
+        return self._meta().published
 
     def retained(self) -> Mapping[StateKey, str]:
-        return {_key(key): topic for key, topic in self._all("SELECT key, topic FROM retained ORDER BY key")}
+        found = {}
+        for key, topic, sealed in self._all("SELECT key, topic, seal FROM retained ORDER BY key"):
+            require(self.path, f"what is retained for {key}", (key, topic), sealed)
+            found[read_key(key)] = topic
+        return found
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
-        rows = self._all("SELECT kind, effect, reason, count FROM counters")
-        return {(kind, effect, reason): count for kind, effect, reason, count in rows}
+        rows = self._all("SELECT kind, effect, reason, count, seal FROM counters")
+        return dict(read_counter(row, self.path) for row in rows)
 
     def close(self) -> None:
         """Close the idle connections; one that is lent out is closed when it comes back."""
         self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+    def _meta(self) -> Meta:
+        with self._reading() as reader:
+            return read_meta(reader, self.path)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection of the caller's own, inside one read transaction."""
-        try:
-            reader = self._idle.pop()
-        except IndexError:
-            reader = connect(self.path, writer=False)
+        reader = self._borrow()
         try:
             reader.execute("BEGIN")
             yield reader
             reader.execute("COMMIT")
         except BaseException as error:
             reader.close()
-            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            if isinstance(error, sqlite3.OperationalError):  # no file descriptors, input or output error, busy
+                raise JournalUnavailable(f"{self.path}: {error}") from error
+            if isinstance(error, sqlite3.DatabaseError):
                 raise JournalDamaged(self.path, str(error)) from error
             raise
         if self._closed or len(self._idle) >= READERS:
@@ -153,52 +209,35 @@ class SqliteReader:
         else:
             self._idle.append(reader)
 
-    def _one(self, query: str) -> tuple[Any, ...]:
-        return self._all(query)[0]
+    def _borrow(self) -> sqlite3.Connection:
+        try:
+            found = self.path.stat().st_ino
+            if found != self._file:  # a backup was restored: whoever reads must not stay with the file that was
+                self._close_idle()
+                self._file = found
+            try:
+                return self._idle.pop()
+            except IndexError:
+                return connect(self.path, writer=False)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise JournalUnavailable(f"{self.path}: {error}") from error
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._reading() as reader:
             return reader.execute(query, values).fetchall()
 
-    def _event(self, row: tuple[Any, ...]) -> Committed:
-        *fields, sealed = row
-        if seal(*fields) != sealed:
-            raise JournalDamaged(self.path, f"event {row[0]} does not match its seal")
-        offset, event_id, topic, standing, timestamp, audience, body = fields
-        site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
-        return Committed(
-            offset=offset,
-            id=event_id,
-            type=EventType(event_type),
-            topic=topic,
-            priority=Priority(priority),
-            state_key=(site, area, line, equipment, category, subject),
-            standing=Standing(standing),
-            timestamp=timestamp,
-            audience=tuple(json.loads(audience)),
-            body=body,
-        )
 
-    def _applied(self, row: tuple[Any, ...], events: Mapping[int, Committed]) -> Applied:
-        number, topic, payload, received_at, retained, redelivered = row[:6]
-        effect, reason, rejected, reached_core, first, count, sealed, aside = row[6:]
-        if seal(number, topic, payload) != sealed or any(first + n not in events for n in range(count)):
-            raise JournalDamaged(self.path, f"input {number}")
-        return Applied(
-            input=Input(
-                number=number,
-                topic=topic,
-                payload=payload if aside is None else aside,
-                received_at=received_at,
-                retained=bool(retained),
-                redelivered=bool(redelivered),
-            ),
-            disposition=Disposition(Effect(effect), reason, bool(rejected)),
-            events=tuple(events[first + n] for n in range(count)),
-            reached_core=bool(reached_core),
-        )
-
-
-def _key(text: str) -> StateKey:
-    site, area, line, equipment, category, subject = text.split("/")
-    return (site, area, line, equipment, category, subject)
+@contextmanager
+def opening(path: Path, *, writer: bool) -> Iterator[sqlite3.Connection]:
+    """Lend a new connection; where the block fails it is closed, the file left as it was, and SQLite's errors ours."""
+    try:
+        connection = connect(path, writer=writer)
+        try:
+            yield connection
+        except BaseException:
+            with left_alone(path), closing(connection):
+                raise
+    except sqlite3.OperationalError as error:  # no access, disk full, locked by a shell
+        raise JournalUnavailable(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise JournalDamaged(path, str(error)) from error

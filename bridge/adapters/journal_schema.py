@@ -1,23 +1,16 @@
-"""The journal's file: how it is made, owned, opened, and refused when it isn't what it should be."""
+"""The journal's tables, the steps from one schema to the next, and the seals of rows."""
 
-import fcntl
-import os
-import secrets
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Final
+from typing import Final
 
-from bridge.core.records import JournalError
-
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 APPLICATION_ID: Final = 0x464C4F52  # "FLOR" in the file's header: another program's database is not a damaged journal
-BUSY_SECONDS: Final = 5.0  # somebody else's shell on the file may hold a lock this long before we say so
 
-TABLES: Final = """
+FIRST_TABLES: Final = """
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     epoch TEXT NOT NULL,
@@ -77,45 +70,78 @@ CREATE TABLE resends (number INTEGER PRIMARY KEY, digest BLOB NOT NULL, dated IN
 CREATE TABLE suspects (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE) STRICT;
 CREATE TABLE retained (key TEXT PRIMARY KEY, topic TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
+"""Schema 1. A new journal is made by it and the steps that follow, so that the tables are written down once."""
 
-MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType({})
-"""Schema number -> the step to the next one, inside its own transaction; forward only."""
+# `whole_after`: inputs with greater numbers are sealed in all their columns, those of schema 1 in three of them.
+# `commits`: transactions of the owner; what it says of the last one is held against the owner's mark at start.
+# A seal that is NULL is that of a row of schema 1.
+SECOND_TABLES: Final = """
+ALTER TABLE meta ADD COLUMN oldest_offset INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE meta ADD COLUMN oldest_number INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE meta ADD COLUMN whole_after INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE commands ADD COLUMN seal INTEGER;
+ALTER TABLE counters ADD COLUMN seal INTEGER;
+ALTER TABLE quarantine ADD COLUMN seal INTEGER;
+ALTER TABLE resends ADD COLUMN seal INTEGER;
+ALTER TABLE retained ADD COLUMN seal INTEGER;
+CREATE TABLE epochs (
+    epoch TEXT PRIMARY KEY,
+    first_offset INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    reason TEXT NOT NULL CHECK (reason IN ('created', 'restored', 'plant'))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ages (at INTEGER PRIMARY KEY, number INTEGER NOT NULL, offset INTEGER NOT NULL) STRICT;
+CREATE TABLE handled (
+    number INTEGER PRIMARY KEY,
+    action TEXT NOT NULL CHECK (action IN ('asked', 'replayed', 'dropped')),
+    at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX replays_asked ON handled (number) WHERE action = 'asked';
+CREATE INDEX quarantined ON inputs (number) WHERE effect = 'quarantined';
+INSERT INTO epochs SELECT epoch, 1, created, 'created' FROM meta;
+UPDATE meta SET whole_after = last_number;
+"""
 
 
-class JournalDamaged(JournalError):
-    """The file is not whole. It is never repaired or begun anew by itself: that would lose events without a word."""
+def _to_second(connection: sqlite3.Connection) -> None:
+    """Add what retention, epochs and the quarantine's tools need.
 
-    def __init__(self, path: Path, finding: str) -> None:
-        super().__init__(
-            f"{path}: the journal is damaged ({finding}). Nothing was changed. Keep the file with its -wal and -shm, "
-            "then restore a backup; or move all three away to begin anew, with a new epoch and without history"
-        )
-        self.path = path
-        self.finding = finding
-
-
-class JournalTooNew(JournalError):
-    def __init__(self, path: Path, found: int) -> None:
-        super().__init__(
-            f"{path}: schema {found} is newer than {SCHEMA}, which this version knows; run the newer version"
-        )
-        self.path = path
-        self.found = found
-        self.known = SCHEMA
+    No old row is read or written again but the one of meta: ten million events cost one walk over the inputs, for the
+    index of the quarantined ones. Inputs of before have no ages: the first hour's mark stands for all of them, so
+    they are kept longer than the settings say by as much as they are older, and never shorter.
+    """
+    for statement in SECOND_TABLES.split(";"):
+        connection.execute(statement)  # not executescript, which would commit what was done before
+    seal_meta(connection)
 
 
-class JournalInUse(JournalError):
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: another process has this journal; one stream has one owner")
-        self.path = path
+MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType({1: _to_second})
+"""Schema number -> the step to the next one, inside a transaction; forward only."""
 
 
-class StreamMismatch(JournalError):
-    def __init__(self, path: Path, *, expected: str, found: str) -> None:
-        super().__init__(f"{path}: holds stream {found!r}, the settings say {expected!r}")
-        self.path = path
-        self.expected = expected
-        self.found = found
+def migrate(connection: sqlite3.Connection, schema: int) -> None:
+    """Bring an older journal to this version's schema, inside the caller's transaction."""
+    for number in range(schema, SCHEMA):
+        MIGRATIONS[number](connection)
+        connection.execute(f"PRAGMA user_version={number + 1}")
+
+
+def make_tables(connection: sqlite3.Connection, *, epoch: str, stream: str) -> None:
+    """Fill an empty database with the tables of an empty journal."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in FIRST_TABLES.split(";"):
+        connection.execute(statement)
+    connection.execute("INSERT INTO meta (one, epoch, stream, created) VALUES (1, ?, ?, ?)", (epoch, stream, wall_ms()))
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    migrate(connection, 1)
+    connection.execute("COMMIT")
+
+
+def wall_ms() -> int:
+    """Return the real time, for notes about the file itself; events have the floor's."""
+    return time.time_ns() // 1_000_000
 
 
 def seal(*parts: str | bytes | int) -> int:
@@ -127,92 +153,11 @@ def seal(*parts: str | bytes | int) -> int:
     return value
 
 
-def take_lock(path: Path) -> IO[bytes]:
-    """Become the journal's one owner until the returned file is closed or the process ends, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(path.name + ".lock").open("ab")
-    except OSError as error:
-        raise JournalError(f"{path}: no journal can be kept there: {error}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise JournalInUse(path) from None
-    return lock
+def seal_row(*fields: str | bytes | int | None) -> int:
+    """Return the checksum of a row's columns, each a str, an int that is no bool, bytes or None."""
+    return zlib.crc32(repr(fields).encode())
 
 
-def create(path: Path, *, stream: str, created: int) -> None:
-    """Make an empty journal with a new epoch: complete under its name, or not there at all."""
-    if path.with_name(path.name + "-wal").exists():
-        raise JournalDamaged(path, "the file is missing, its -wal is still there")
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)  # of a start that was interrupted here
-    with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(f"BEGIN; {TABLES} COMMIT;")
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={SCHEMA}")
-        connection.execute(
-            "INSERT INTO meta (one, epoch, stream, created) VALUES (1, ?, ?, ?)",
-            (secrets.token_hex(8), stream, created),
-        )
-    draft.rename(path)
-    _sync_folder(path.parent)
-
-
-def connect(path: Path, *, writer: bool) -> sqlite3.Connection:
-    """Return a connection that any one thread at a time may use; only the writer's can write."""
-    name = f"{path.absolute().as_uri()}?mode=rw"  # a file that has vanished must not come back empty
-    connection = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
-    if writer:
-        connection.execute("PRAGMA synchronous=FULL")  # in WAL mode a commit returns after fsync: P1 stands on it
-    else:
-        connection.execute("PRAGMA query_only=ON")
-    return connection
-
-
-def check(connection: sqlite3.Connection, path: Path, *, stream: str) -> tuple[str, int]:
-    """Return (epoch, schema number) of a whole journal of this stream; raises what is wrong with it."""
-    try:
-        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise JournalDamaged(path, "not a journal")
-        schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if schema > SCHEMA:
-            raise JournalTooNew(path, schema)
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            raise JournalDamaged(path, "not in WAL mode")
-        findings = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
-        if findings != ["ok"]:
-            raise JournalDamaged(path, str(findings[0]).splitlines()[-1])
-        epoch, found, last_offset, last_number = connection.execute(
-            "SELECT epoch, stream, last_offset, last_number FROM meta"
-        ).fetchone()
-        newest = connection.execute(
-            "SELECT (SELECT max(offset) FROM events), (SELECT max(number) FROM inputs)"
-        ).fetchone()
-    except TypeError as error:  # no row in meta
-        raise JournalDamaged(path, str(error)) from error
-    if newest[0] not in (None, last_offset) or newest[1] not in (None, last_number):
-        raise JournalDamaged(path, "its tables do not end where it says it ends")
-    if found != stream:
-        raise StreamMismatch(path, expected=stream, found=found)
-    return str(epoch), schema
-
-
-def migrate(connection: sqlite3.Connection, schema: int) -> None:
-    """Bring an older journal to this version's schema, a step and a transaction at a time."""
-    for number in range(schema, SCHEMA):
-        connection.execute("BEGIN IMMEDIATE")
-        MIGRATIONS[number](connection)
-        connection.execute(f"PRAGMA user_version={number + 1}")
-        connection.execute("COMMIT")
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)  # POSIX: a rename is durable once its folder is synced
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def seal_meta(connection: sqlite3.Connection) -> None:
+    *row, _ = connection.execute("SELECT * FROM meta").fetchone()
+    connection.execute("UPDATE meta SET seal = ?", (seal_row(*row),))

@@ -5,13 +5,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from bridge.core.events import LATEST_WINS, Event, EventType, Millis, Priority, Standing, StateKey, encode, event_id
 from bridge.core.reports import BODY_OF, Disposition
 
 RESEND_INPUTS: Final = 100_000
 """Inputs back to which a resend is known by its content: bounds memory, and the look back at start."""
+
+EpochReason = Literal["created", "restored", "plant"]
+"""Why a journal's epoch began: it was made, put back from a backup, or its plant lost what had current events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +128,14 @@ class Batch:
 
     `settled`: the broker is known to have taken the acknowledgements of inputs up to this number (None: as before).
     `suspect`: digest of a message at which the core crashed; it will not be applied a second time.
+    `replayed`: numbers of quarantined inputs whose asked replay is among the entries.
     """
 
     entries: Sequence[Applied]
     checkpoints: Mapping[str, bytes] = field(default_factory=dict)
     settled: int | None = None
     suspect: bytes | None = None
+    replayed: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,10 @@ class JournalError(Exception):
     """The journal can't do what was asked. The disk's, the file's or the operator's fault, never the sender's."""
 
 
+class JournalUnavailable(JournalError):
+    """Nothing was read, for a reason that may pass: no file descriptors, an input or output error, a lock."""
+
+
 class CommitFailed(JournalError):
     """Nothing of the batch was committed; the same batch may be tried again."""
 
@@ -179,8 +188,14 @@ class Journal(Protocol):
     def commit(self, batch: Batch) -> None:
         """Make the batch durable, fsync included, or raise `CommitFailed` and change nothing."""
 
+    def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
+        """Go on in a new epoch, in which the retired state keys are no longer current; offsets go on too.
+
+        Raises `CommitFailed` and changes nothing; else `epoch` is the new one.
+        """
+
     def position(self) -> Position:
-        """Return the last committed position."""
+        """Return the last committed position, of the epoch that holds. Every read may raise `JournalUnavailable`."""
 
     def last_input(self) -> tuple[int, Millis]:
         """Return the last input's number and the latest arrival ever journalled; (0, 0) when empty."""
@@ -189,10 +204,16 @@ class Journal(Protocol):
         """Return all current events at one position."""
 
     def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
-        """Return events with greater offsets, in order, at most `limit`."""
+        """Return events with greater offsets, in order, at most `limit`, without a hole between them.
+
+        Where the first is not `offset` + 1, retention has removed what lay between.
+        """
+
+    def event(self, offset: int) -> Committed | None:
+        """Return the event at an offset, None when it isn't held; a current one is, however old."""
 
     def oldest_offset(self) -> int:
-        """Return the smallest offset still held; last offset + 1 when none is."""
+        """Return the offset from which on every event is held; last offset + 1 when none is."""
 
     def checkpoints(self) -> Sequence[Checkpoint]:
         """Return the newest checkpoint of every line."""
@@ -200,8 +221,12 @@ class Journal(Protocol):
     def inputs_after(self, number: int, *, limit: int) -> Sequence[Applied]:
         """Return inputs with greater numbers and what they did (`command` and `resend` left out), in order.
 
-        A quarantined input's payload is empty once newer ones have crowded it out of the quarantine.
+        A quarantined input's payload is empty once newer ones have crowded it out of the quarantine. Events that
+        retention has removed are left out; where the first number is not `number` + 1, so are inputs.
         """
+
+    def replays_asked(self, limit: int) -> Sequence[Input]:
+        """Return quarantined inputs that somebody wants taken in again, the oldest first, with whole payloads."""
 
     def known_resends(self) -> KnownResends:
         """Return the digests by which resent messages are known, of a bounded window of inputs."""

@@ -50,8 +50,8 @@ class FrontJournal:
         digits = event_id.rpartition(":")[2]
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # SQLite's integers have 63 bits
             return None
-        found = await self.events_after(int(digits) - 1, limit=1)
-        return found[0] if found and found[0].id == event_id else None
+        found = await asyncio.to_thread(self._journal.event, int(digits))
+        return found if found is not None and found.id == event_id else None
 
     def _read_current(self) -> Current:
         snapshot = self._journal.snapshot()

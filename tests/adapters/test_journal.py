@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters import journal as journal_module
+from bridge.adapters import journal_rows
 from bridge.adapters.journal import SqliteJournal
 from bridge.core.events import EventType, Standing
 from bridge.core.records import Batch, Checkpoint, CommandRecord, CommitFailed, JournalError, Position, Resend
@@ -140,7 +140,7 @@ def test_command_is_forgotten_after_a_day(journal: SqliteJournal) -> None:
     journal.commit(Batch(entries=[replace(late, input=replace(late.input, received_at=NOON + DAY + 1))]))
     assert journal.command("ann", "old") is None
     assert journal.command("ann", "new") is not None
-    assert journal._one("SELECT count(*) FROM commands") == (1,)
+    assert journal._all("SELECT count(*) FROM commands") == [(1,)]
 
 
 def test_counters_account_for_every_input(journal: SqliteJournal) -> None:
@@ -167,8 +167,8 @@ def test_counters_account_for_every_input(journal: SqliteJournal) -> None:
 
 
 def test_quarantine_keeps_the_newest_payloads_only(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "QUARANTINE_INPUTS", 2)
-    monkeypatch.setattr(journal_module, "QUARANTINE_BYTES", 4)
+    monkeypatch.setattr(journal_rows, "QUARANTINE_INPUTS", 2)
+    monkeypatch.setattr(journal_rows, "QUARANTINE_BYTES", 4)
     for number in range(1, 5):
         bad = applied(number, payload=b"bad-%d" % number, disposition=quarantined("not_json"), reached_core=False)
         journal.commit(Batch(entries=[bad]))
@@ -180,7 +180,7 @@ def test_quarantine_keeps_the_newest_payloads_only(journal: SqliteJournal, monke
 
 def test_payload_that_reached_the_core_is_kept_whole(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replay needs it, whatever the core made of it."""
-    monkeypatch.setattr(journal_module, "QUARANTINE_BYTES", 4)
+    monkeypatch.setattr(journal_rows, "QUARANTINE_BYTES", 4)
     journal.commit(Batch(entries=[applied(1, payload=b"whole payload", disposition=quarantined("unknown_place"))]))
     assert journal.inputs_after(0, limit=1)[0].input.payload == b"whole payload"
 
@@ -198,7 +198,7 @@ def test_published_mark_and_retained_topics_move_together(journal: SqliteJournal
 
 
 def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "RESEND_INPUTS", 2)
+    monkeypatch.setattr(journal_rows, "RESEND_INPUTS", 2)
     for number in range(1, 5):
         resend = Resend(b"%d" % number, dated=number % 2 == 0)
         journal.commit(Batch(entries=[applied(number, resend=resend)], settled=number - 1))
@@ -209,7 +209,7 @@ def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypat
 
 
 def test_suspects_are_known_again(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "SUSPECTS", 2)
+    monkeypatch.setattr(journal_rows, "SUSPECTS", 2)
     for digest in (b"a", b"b", b"b", b"c"):
         journal.commit(Batch(entries=[], suspect=digest))
     assert journal.suspects() == {b"b", b"c"}

@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import JournalDamaged, JournalInUse, JournalTooNew, SqliteJournal, StreamMismatch
-from bridge.core.records import Batch, JournalError
+from bridge.adapters.journal import (
+    JournalDamaged,
+    JournalInUse,
+    JournalTooNew,
+    SqliteJournal,
+    SqliteReader,
+    StreamMismatch,
+)
+from bridge.core.records import Batch, JournalError, JournalUnavailable
 from tests.journal_samples import event, follow
 
 ROOT = Path(__file__).parents[2]
@@ -82,11 +89,20 @@ def damage(path: Path, offset: int, data: bytes) -> None:
 
 
 def refused(path: Path) -> str:
-    before = path.read_bytes()
-    with pytest.raises(JournalDamaged, match="restore a backup") as refusal:
-        SqliteJournal.open(path, stream="main")
-    assert path.read_bytes() == before, "a damaged journal is left as it was"
-    return refusal.value.finding
+    before = files_of(path)
+    findings = []
+    for opening in (SqliteReader.open, SqliteJournal.open):
+        with pytest.raises(JournalDamaged, match="restore a backup") as refusal:
+            opening(path, stream="main")
+        assert files_of(path) == before, "a damaged journal is left as it was"
+        findings.append(refusal.value.finding)
+    assert findings[0] == findings[1]
+    return findings[0]
+
+
+def files_of(path: Path) -> list[bytes | None]:
+    both = (path, path.with_name(path.name + "-wal"))
+    return [each.read_bytes() if each.exists() and each.stat().st_size else None for each in both]
 
 
 def test_overwritten_header_is_refused(path: Path) -> None:
@@ -164,7 +180,7 @@ def test_flipped_checkpoint_is_never_restored(path: Path) -> None:
 def test_journal_that_vanished_does_not_come_back_empty(path: Path) -> None:
     journal = SqliteJournal.open(path, stream="main")
     path.unlink()
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(JournalUnavailable):
         journal.position()
     assert not path.exists()
     journal.close()

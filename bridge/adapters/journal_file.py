@@ -1,0 +1,135 @@
+"""The journal's file: how it is made, opened, and refused when it isn't what it should be."""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.journal_errors import JournalDamaged, JournalTooNew, StreamMismatch
+from bridge.adapters.journal_mark import Mark
+from bridge.adapters.journal_meta import read_meta
+from bridge.adapters.journal_schema import APPLICATION_ID, SCHEMA, make_tables
+
+BUSY_SECONDS: Final = 5.0  # somebody else's shell on the file may hold a lock this long before we say so
+SHARED_FIRST, SHARED_SIZE = 0x40000002, 510  # the bytes by which SQLite's processes lock a file (os.h)
+
+
+def create(path: Path, *, stream: str, mark: Mark | None) -> None:
+    """Make an empty journal with a new epoch: complete under its name, or not there at all."""
+    if path.with_name(path.name + "-wal").exists():
+        raise JournalDamaged(path, "the file is missing, its -wal is still there")
+    if mark is not None:
+        raise JournalDamaged(path, f"the file is missing, its .lock knows of {mark.commits} commits")
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)  # of a start that was interrupted here
+    with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        make_tables(connection, epoch=new_epoch(), stream=stream)
+    draft.rename(path)
+    sync_folder(path.parent)
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(8)
+
+
+def connect(path: Path, *, writer: bool) -> sqlite3.Connection:
+    """Return a connection that any one thread at a time may use; only the writer's can write."""
+    name = f"{path.absolute().as_uri()}?mode=rw"  # a file that has vanished must not come back empty
+    connection = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+    try:
+        if writer:
+            connection.execute("PRAGMA synchronous=FULL")  # in WAL mode a commit returns after fsync: P1 stands on it
+        else:
+            connection.execute("PRAGMA query_only=ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def schema_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the schema number of what must be a journal, of this version or an older one."""
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise JournalDamaged(path, "not a journal")
+    schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if schema > SCHEMA:
+        raise JournalTooNew(path, found=schema, known=SCHEMA)
+    if schema < 1 or connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        raise JournalDamaged(path, "not in WAL mode" if schema else "no schema number")
+    return schema
+
+
+def check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `JournalDamaged` where SQLite finds its own structures broken."""
+    findings = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+    if findings != ["ok"]:
+        raise JournalDamaged(path, str(findings[0]).splitlines()[-1])
+
+
+def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark: Mark | None) -> None:
+    """Raise what is wrong with a journal of this schema where it begins, where it ends, and whose it is."""
+    meta = read_meta(connection, path)
+    if meta.stream != stream:
+        raise StreamMismatch(path, expected=stream, found=meta.stream)
+    (known,) = connection.execute(
+        "SELECT count(*) FROM epochs WHERE epoch IN (?, ?)", (meta.epoch, mark.epoch if mark else meta.epoch)
+    ).fetchone()
+    if mark is not None and (mark.commits > meta.commits or known != len({meta.epoch, mark.epoch})):
+        raise JournalDamaged(
+            path,
+            f"it holds {meta.commits} commits of epoch {meta.epoch}, and its .lock knows of {mark.commits} of "
+            f"{mark.epoch}: its -wal is lost or damaged, or another file has taken its place",
+        )
+    ends = connection.execute(
+        "SELECT (SELECT min(offset) FROM events WHERE offset >= ?), (SELECT max(offset) FROM events),"
+        " (SELECT min(number) FROM inputs WHERE number >= ?), (SELECT max(number) FROM inputs)",
+        (meta.oldest_offset, meta.oldest_number),
+    ).fetchone()
+    for first, last, found_first, found_last in (
+        (meta.oldest_offset, meta.last_offset, *ends[:2]),
+        (meta.oldest_number, meta.last_number, *ends[2:]),
+    ):
+        emptied = first == last + 1  # by retention, or nothing was there yet; older ones may be held
+        if (found_first, found_last) != (first, last) and not (emptied and found_first is None):
+            raise JournalDamaged(path, "its tables do not begin or end where it says")
+    (counted,) = connection.execute("SELECT coalesce(sum(count), 0) FROM counters").fetchone()
+    (restorable,) = connection.execute("SELECT coalesce(max(number), 0) FROM checkpoints").fetchone()
+    if counted != meta.last_number or not meta.oldest_number - 1 <= restorable <= meta.last_number:
+        raise JournalDamaged(path, "its counters and checkpoints do not agree with its inputs")
+
+
+@contextmanager
+def left_alone(path: Path) -> Iterator[None]:
+    """Keep SQLite from the checkpoint of its last `close`: what stands behind a bad frame of the -wal would be gone.
+
+    It asks for the file alone before it does that; another holder of a shared lock denies it.
+    """
+    if not hasattr(fcntl, "F_OFD_SETLK"):  # not on every platform; there a refusal may cost the rest of a -wal
+        yield
+        return
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        lock = struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, SHARED_FIRST, SHARED_SIZE, 0)
+        fcntl.fcntl(handle, fcntl.F_OFD_SETLK, lock)
+        yield
+    finally:
+        os.close(handle)  # only now: closing any handle on a file takes back this process's other locks on it
+
+
+def sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)  # POSIX: a rename is durable once its folder is synced
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

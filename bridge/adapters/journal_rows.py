@@ -1,0 +1,213 @@
+"""Rows of the journal's tables, made of records and read back into them, sealed and held against their seals."""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.adapters.journal_errors import JournalDamaged
+from bridge.adapters.journal_schema import seal, seal_row
+from bridge.core.events import EventType, Millis, Priority, Standing, StateKey
+from bridge.core.records import (
+    RESEND_INPUTS,
+    Applied,
+    Batch,
+    CommandRecord,
+    Committed,
+    Input,
+    Resend,
+    count_key,
+)
+from bridge.core.reports import Disposition, Effect
+
+COMMAND_MS: Final = 24 * 3_600_000  # PROTOCOL, Asking: idempotent for 24 h
+QUARANTINE_INPUTS: Final = 1_000  # garbage kept for whoever looks into it: a babbling device can't fill the disk
+QUARANTINE_BYTES: Final = 65_536  # of one payload
+SUSPECTS: Final = 1_000  # messages that crashed the core; more than that and it isn't the messages
+EVENT_COLUMNS: Final = "offset, id, topic, standing, timestamp, audience, body, seal"
+INPUT_COLUMNS: Final = (
+    "inputs.number, topic, inputs.payload, received_at, retained, redelivered, effect, reason, rejected, "
+    "reached_core, first_offset, event_count, inputs.seal, quarantine.payload, quarantine.seal"
+)
+
+
+def write_inputs(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None:
+    rows: list[tuple[Any, ...]] = []
+    aside: list[tuple[int, bytes]] = []
+    for entry in entries:
+        given, disposition, events = entry.input, entry.disposition, entry.events
+        payload = given.payload
+        if not entry.reached_core and disposition.effect is Effect.QUARANTINED:
+            aside.append((given.number, payload[:QUARANTINE_BYTES]))
+            payload = b""
+        fields = (
+            given.number, given.topic, payload, given.received_at, int(given.retained), int(given.redelivered),
+            disposition.effect.value, disposition.reason, int(disposition.rejected), int(entry.reached_core),
+            events[0].offset if events else 0, len(events),
+        )  # fmt: skip
+        rows.append((*fields, seal_row(*fields)))
+    writer.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    if aside:
+        writer.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", [(*row, seal_row(*row)) for row in aside])
+        writer.execute(
+            "DELETE FROM quarantine WHERE number <= "
+            "(SELECT number FROM quarantine ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            (QUARANTINE_INPUTS,),
+        )
+
+
+def write_counters(writer: sqlite3.Connection, entries: Sequence[Applied], path: Path) -> None:
+    for key, count in Counter(map(count_key, entries)).items():
+        found = writer.execute(
+            "SELECT kind, effect, reason, count, seal FROM counters WHERE (kind, effect, reason) = (?, ?, ?)", key
+        ).fetchone()
+        row = (*key, count + (read_counter(found, path)[1] if found else 0))
+        writer.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", (*row, seal_row(*row)))
+
+
+def write_events(writer: sqlite3.Connection, entries: Sequence[Applied], *, oldest_offset: int) -> None:
+    """Add the entries' events; one that stops being current where retention has passed it goes at last."""
+    rows = []
+    current: dict[str, int | None] = {}
+    for event in (event for entry in entries for event in entry.events):
+        audience = json.dumps(event.audience)
+        fields = (event.offset, event.id, event.topic, event.standing.value, event.timestamp, audience, event.body)
+        rows.append((*fields, seal(*fields)))
+        if event.standing is not Standing.HISTORY:
+            current["/".join(event.state_key)] = event.offset if event.standing is Standing.CURRENT else None
+    writer.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    for key, offset in current.items():
+        if offset is None:
+            remove_current(writer, key, oldest_offset=oldest_offset)
+        else:
+            _remove_outlived(writer, key, oldest_offset=oldest_offset)
+            writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (key, offset))
+
+
+def remove_current(writer: sqlite3.Connection, key: str, *, oldest_offset: int) -> None:
+    _remove_outlived(writer, key, oldest_offset=oldest_offset)
+    writer.execute("DELETE FROM current WHERE key = ?", (key,))
+
+
+def _remove_outlived(writer: sqlite3.Connection, key: str, *, oldest_offset: int) -> None:
+    if oldest_offset > 1:
+        writer.execute(
+            "DELETE FROM events WHERE offset = (SELECT offset FROM current WHERE key = ?) AND offset < ?",
+            (key, oldest_offset),
+        )
+
+
+def write_commands(writer: sqlite3.Connection, entries: Sequence[Applied], latest_arrival: Millis) -> None:
+    records = [entry.command for entry in entries if entry.command is not None]
+    if not records:
+        return
+    writer.execute("DELETE FROM commands WHERE at < ?", (latest_arrival - COMMAND_MS,))
+    rows = [(e.user, e.command_id, e.outcome, e.reason, json.dumps(e.event_ids), e.at) for e in records]
+    writer.executemany(
+        "INSERT OR IGNORE INTO commands VALUES (?, ?, ?, ?, ?, ?, ?)",  # a repeated command keeps its first result
+        [(*row, seal_row(*row)) for row in rows],
+    )
+
+
+def write_resends(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
+    rows = [(e.input.number, e.resend.digest, int(e.resend.dated)) for e in batch.entries if e.resend is not None]
+    if rows:
+        writer.executemany("INSERT INTO resends VALUES (?, ?, ?, ?)", [(*row, seal_row(*row)) for row in rows])
+        writer.execute("DELETE FROM resends WHERE number <= ?", (last_number - RESEND_INPUTS,))
+    if batch.suspect is not None:
+        writer.execute("INSERT OR IGNORE INTO suspects (digest) VALUES (?)", (batch.suspect,))
+        writer.execute("DELETE FROM suspects WHERE number <= (SELECT max(number) FROM suspects) - ?", (SUSPECTS,))
+
+
+def read_event(row: tuple[Any, ...], path: Path) -> Committed:
+    *fields, sealed = row
+    if seal(*fields) != sealed:
+        raise JournalDamaged(path, f"event {row[0]} does not match its seal")
+    offset, event_id, topic, standing, timestamp, audience, body = fields
+    site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
+    return Committed(
+        offset=offset,
+        id=event_id,
+        type=EventType(event_type),
+        topic=topic,
+        priority=Priority(priority),
+        state_key=(site, area, line, equipment, category, subject),
+        standing=Standing(standing),
+        timestamp=timestamp,
+        audience=tuple(json.loads(audience)),
+        body=body,
+    )
+
+
+def read_input(row: tuple[Any, ...], path: Path, *, whole_after: int) -> Input:
+    number, topic, payload, received_at, retained, redelivered = row[:6]
+    expected = seal_row(*row[:12]) if number > whole_after else seal(number, topic, payload)
+    if row[12] != expected:
+        raise JournalDamaged(path, f"input {number} does not match its seal")
+    aside, aside_seal = row[13:]
+    if aside is not None:
+        payload = aside
+        require(path, f"the quarantined payload of input {number}", (number, aside), aside_seal)
+    return Input(
+        number=number,
+        topic=topic,
+        payload=payload,
+        received_at=received_at,
+        retained=bool(retained),
+        redelivered=bool(redelivered),
+    )
+
+
+def read_applied(
+    row: tuple[Any, ...], events: Mapping[int, Committed], path: Path, *, whole_after: int, oldest_offset: int
+) -> Applied:
+    """Make the record of an input; events that retention has removed are left out."""
+    given = read_input(row, path, whole_after=whole_after)
+    effect, reason, rejected, reached_core, first, count = row[6:12]
+    offsets = range(max(first, oldest_offset), first + count)
+    if any(offset not in events for offset in offsets):
+        raise JournalDamaged(path, f"an event of input {given.number} is missing")
+    return Applied(
+        input=given,
+        disposition=Disposition(Effect(effect), reason, bool(rejected)),
+        events=tuple(events[offset] for offset in offsets),
+        reached_core=bool(reached_core),
+    )
+
+
+def read_counter(row: tuple[Any, ...], path: Path) -> tuple[tuple[str, str, str], int]:
+    kind, effect, reason, count, sealed = row
+    require(path, f"the count of {kind}/{effect}", (kind, effect, reason, count), sealed)
+    return (kind, effect, reason), count
+
+
+def read_resend(row: tuple[Any, ...], path: Path) -> tuple[int, Resend]:
+    number, digest, dated, sealed = row
+    require(path, f"the digest of input {number}", (number, digest, dated), sealed)
+    return number, Resend(digest, bool(dated))
+
+
+def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:
+    user, command_id, outcome, reason, event_ids, at, sealed = row
+    require(path, f"command {command_id}", row[:6], sealed)
+    return CommandRecord(
+        user=user,
+        command_id=command_id,
+        outcome=outcome,
+        reason=reason,
+        event_ids=tuple(json.loads(event_ids)),
+        at=at,
+    )
+
+
+def require(path: Path, what: str, fields: tuple[Any, ...], sealed: int | None) -> None:
+    """Hold a row against its seal; one of schema 1 has none."""
+    if sealed is not None and seal_row(*fields) != sealed:
+        raise JournalDamaged(path, f"{what} does not match its seal")
+
+
+def read_key(text: str) -> StateKey:
+    site, area, line, equipment, category, subject = text.split("/")
+    return (site, area, line, equipment, category, subject)

@@ -1,0 +1,96 @@
+"""What an operator may decide about quarantined inputs, from another process while the bridge runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters import journal_rows
+from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal_quarantine import SqliteQuarantine
+from bridge.core.records import Batch
+from bridge.core.reports import quarantined
+from tests.journal_samples import applied
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    """A journal in which 2 is garbage, and 3 reached the core before it was quarantined."""
+    opened = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    opened.commit(
+        Batch(
+            entries=[
+                applied(1),
+                applied(2, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False),
+                applied(3, payload=b"no place", disposition=quarantined("unknown_place")),
+            ]
+        )
+    )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(journal: SqliteJournal) -> Iterator[SqliteQuarantine]:
+    opened = SqliteQuarantine.open(journal.path, stream="main")
+    yield opened
+    opened.close()
+
+
+def asked(journal: SqliteJournal) -> list[tuple[int, bytes]]:
+    return [(each.number, each.payload) for each in journal.replays_asked(10)]
+
+
+def test_only_quarantined_inputs_are_replayed_and_each_once(journal: SqliteJournal, desk: SqliteQuarantine) -> None:
+    assert desk.ask_replay([1, 2, 3, 4]) == [2, 3]
+    assert desk.ask_replay([3, 2]) == []
+    assert asked(journal) == [(2, b"garbage"), (3, b"no place")]
+    assert len(journal.replays_asked(1)) == 1
+
+
+def test_replay_is_settled_by_the_commit_that_holds_it(journal: SqliteJournal, desk: SqliteQuarantine) -> None:
+    desk.ask_replay([2, 3])
+    wrong = applied(9)
+    with pytest.raises(ValueError, match="does not follow"):
+        journal.commit(Batch(entries=[wrong], replayed=[2]))
+    assert len(asked(journal)) == 2
+    journal.commit(Batch(entries=[applied(4, payload=b"garbage")], replayed=[2]))
+    assert asked(journal) == [(3, b"no place")]
+    assert desk.ask_replay([2]) == []
+
+
+def test_dropped_payload_is_gone_and_its_account_stays(journal: SqliteJournal, desk: SqliteQuarantine) -> None:
+    desk.ask_replay([2])
+    assert desk.drop_quarantined([1, 2, 3, 4]) == [2, 3]
+    assert asked(journal) == []
+    assert desk.drop_quarantined([2]) == desk.ask_replay([2]) == []
+    dropped, kept = journal.inputs_after(1, limit=9)
+    assert dropped.input.payload == b""
+    assert kept.input.payload == b"no place", "a restart may have to apply it again"
+    assert sum(journal.counters().values()) == 3
+
+
+def test_replayed_input_is_not_dropped_any_more(journal: SqliteJournal, desk: SqliteQuarantine) -> None:
+    desk.ask_replay([2])
+    journal.commit(Batch(entries=[applied(4)], replayed=[2]))
+    assert desk.drop_quarantined([2]) == []
+
+
+def test_cut_payload_is_never_replayed(
+    journal: SqliteJournal, desk: SqliteQuarantine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = b"x" * (journal_rows.QUARANTINE_BYTES + 1)
+    bad = applied(4, payload=long, disposition=quarantined("too_long"), reached_core=False)
+    monkeypatch.setattr(journal_rows, "QUARANTINE_INPUTS", 1)
+    journal.commit(Batch(entries=[bad]))
+    assert desk.ask_replay([4]) == []
+    assert desk.ask_replay([2]) == [], "crowded out of the quarantine"
+
+
+def test_owner_goes_on_after_another_process_has_written(journal: SqliteJournal, desk: SqliteQuarantine) -> None:
+    desk.ask_replay([2])
+    journal.commit(Batch(entries=[applied(4)]))
+    journal.close()
+    again = SqliteJournal.open(journal.path, stream="main")
+    assert asked(again) == [(2, b"garbage")]
+    again.close()

@@ -1,10 +1,15 @@
 """Small events and inputs for journals under test, and the child process that commits until it is killed."""
 
+import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal_meta import read_meta, write_meta
+from bridge.adapters.journal_schema import seal_row
 from bridge.core.event_data import Changeover
 from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.core.records import (
@@ -77,6 +82,20 @@ def follow(journal: Journal, *inputs: Sequence[Event]) -> Batch:
             positioned.append(position_event(each, stream=journal.stream, epoch=journal.epoch, offset=offset))
         entries.append(applied(number, positioned))
     return Batch(entries=entries)
+
+
+def forge_meta(path: Path, **changes: int) -> None:
+    """Change where a journal says that it begins, ends or stands, with the seal that belongs to it."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        write_meta(connection, replace(read_meta(connection, path), **changes))
+
+
+def forge_payload(path: Path, number: int, payload: bytes) -> None:
+    """Put another payload in an input's place, with the seal that belongs to it."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE inputs SET payload = ? WHERE number = ?", (payload, number))
+        *row, _ = connection.execute("SELECT * FROM inputs WHERE number = ?", (number,)).fetchone()
+        connection.execute("UPDATE inputs SET seal = ? WHERE number = ?", (seal_row(*row), number))
 
 
 def commit_until_killed(path: Path) -> None:

@@ -16,6 +16,7 @@ from bridge.core.records import CommitFailed
 from bridge.core.reports import Outcome, Report, StateReport
 from bridge.pipeline import CHUNK, CoreCrashed
 from tests.brokers import RunningBroker, until
+from tests.journal_samples import forge_payload
 from tests.system.shop import ROOT, Shop, device, say, shop
 
 
@@ -164,21 +165,12 @@ async def test_difference_in_a_replay_is_told_and_the_journal_trusted(mosquitto:
         this.running.cancel()
         await asyncio.wait([this.running])
         offset = this.journal.position().offset
-        this.journal._writer.execute(
-            "UPDATE inputs SET payload = ?, seal = ? WHERE number = 1", resealed(1, "desk/andon", andon_type="quality")
-        )
+        forge_payload(path, 1, b'{"action": "raise", "andon_type": "quality"}')
     async with shop(mosquitto.port, path) as this:
         (difference,) = this.restored.first_differences
         assert (difference.number, difference.events_were) == (1, offset)
         assert this.journal.position().offset == offset
         assert [call["data"]["andon_type"] for call in this.events("andon_event")] == ["material"]
-
-
-def resealed(number: int, topic: str, **fields: object) -> tuple[bytes, int]:
-    from bridge.adapters.journal_schema import seal  # noqa: PLC0415 - this test alone forges a row
-
-    payload = json.dumps({"action": "raise", **fields}).encode()
-    return payload, seal(number, f"report/north/pack/L1/{topic}", payload)
 
 
 async def test_dated_resend_is_suppressed_also_after_a_restart(mosquitto: RunningBroker, path: Path) -> None:

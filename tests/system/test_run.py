@@ -16,6 +16,7 @@ from urllib.request import urlopen
 
 from bridge.adapters.broker import BrokerLink
 from tests.brokers import RunningBroker, client_settings, linked, until
+from tests.journal_samples import forge_meta
 from tests.running_floor import DEMO_PLANT, ROOT, RunningFloor, running_floor
 
 STOP_SECONDS = 10.0
@@ -68,7 +69,7 @@ async def retained(broker: RunningBroker, topic: str) -> AsyncIterator[dict[str,
 
 async def test_a_task_that_fails_ends_the_process_and_says_why(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with running_floor(tmp_path, mosquitto) as floor, floor.device() as device:
-        write(floor.journal, "UPDATE meta SET last_number = last_number + 7")
+        forge_meta(floor.journal, last_number=7)
         await device.publish(STATION, PRESS)
         assert floor.process is not None
         assert await asyncio.wait_for(floor.process.wait(), STOP_SECONDS) == 1
@@ -224,7 +225,7 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
 ) -> None:
     async with running_floor(tmp_path, mosquitto) as floor:
         await floor.stop()
-        write(floor.journal, f"UPDATE meta SET latest_arrival = {AHEAD}")
+        forge_meta(floor.journal, latest_arrival=AHEAD)
         await floor.start()
         assert b"floor_clock_held 1.0" in get(floor, "/metrics")
         async with floor.dashboard() as board, floor.device() as device:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bridge.adapters.journal import SqliteJournal
 from bridge.adapters.journal_meta import read_meta, write_meta
@@ -84,7 +85,7 @@ def follow(journal: Journal, *inputs: Sequence[Event]) -> Batch:
     return Batch(entries=entries)
 
 
-def forge_meta(path: Path, **changes: int) -> None:
+def forge_meta(path: Path, **changes: Any) -> None:
     """Change where a journal says that it begins, ends or stands, with the seal that belongs to it."""
     with closing(sqlite3.connect(path)) as connection, connection:
         write_meta(connection, replace(read_meta(connection, path), **changes))

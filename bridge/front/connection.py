@@ -31,7 +31,7 @@ from bridge.core.dashboard.server_frames import Close, CommandResult, Error, enc
 from bridge.core.events import Millis
 from bridge.core.records import JournalError
 from bridge.front.delivery import Delivery
-from bridge.front.shared import Shared
+from bridge.front.shared import OUTBOX_BYTES, Shared
 from bridge.front.writer import Disconnected, Ended, FrameWriter, Wire
 
 MAX_COMMANDS: Final = 20  # of one connection, on their way at once
@@ -66,7 +66,7 @@ class Connection:
         self.delivery = Delivery(
             writer=self._writer,
             journal=shared.journal,
-            outbox=Outbox(max_events=shared.outbox_events, max_bytes=shared.outbox_bytes),
+            outbox=Outbox(max_events=shared.outbox_events, max_bytes=OUTBOX_BYTES),
             link=shared.link,
         )
         self._ended: asyncio.Future[Close | None] = self._loop.create_future()

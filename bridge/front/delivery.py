@@ -28,12 +28,12 @@ from bridge.core.dashboard.server_frames import (
 )
 from bridge.core.events import Millis
 from bridge.core.records import Committed, Position
-from bridge.core.topics import TopicName
 from bridge.front.journal import FrontJournal
+from bridge.front.recent import name_of
 from bridge.front.writer import CHUNK_BYTES, CHUNK_EVENTS, Ended, FrameWriter
 
-READ_EVENTS: Final = 500  # of one read from the journal
-MAX_ANSWERS: Final = 256  # waiting for a client that asks and does not read
+MAX_ANSWERS: Final = 256  # waiting for a client that asks and does not read,
+MAX_ANSWER_BYTES: Final = 16_384  # and of what size; an answer may be larger, then it waits alone
 
 Item = bytes | SetBatch | Greet | SendSnapshot | ResumeFrom | Close
 
@@ -52,6 +52,7 @@ class Delivery:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Item] = deque()
+        self._answer_bytes = 0
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._batch_ms = 0
@@ -80,9 +81,15 @@ class Delivery:
     def put(self, item: Item) -> None:
         """Have an answer, or a piece of work, done in its turn."""
         self._queue.append(item)
-        if len(self._queue) >= MAX_ANSWERS:
+        if isinstance(item, bytes):
+            self._answer_bytes += len(item)
+        if self._full:
             self.room.clear()
         self.wake()
+
+    @property
+    def _full(self) -> bool:
+        return len(self._queue) >= MAX_ANSWERS or self._answer_bytes >= MAX_ANSWER_BYTES
 
     def wake(self) -> None:
         self._wake.set()
@@ -133,15 +140,18 @@ class Delivery:
                     await self._writer.write([answer])
 
     async def _answer(self) -> None:
-        """Write the answers at the head of the queue, up to the next piece of work."""
+        """Write the answers at the head of the queue, up to the next piece of work; an end waits for nothing else."""
         frames: list[bytes] = []
         while self._queue and isinstance(self._queue[0], bytes) and len(frames) < CHUNK_EVENTS:
             head = self._queue.popleft()
             assert isinstance(head, bytes)
             frames.append(head)
+            self._answer_bytes -= len(head)
         await self._writer.write(frames)
-        if len(self._queue) < MAX_ANSWERS:
+        if not self._full:
             self.room.set()
+        if self._queue and isinstance(self._queue[0], Close):
+            raise Ended(self._queue[0])
 
     async def _deliver(self) -> None:
         if self.link_due:
@@ -177,14 +187,7 @@ class Delivery:
         while self._cursor is not None:
             target = self._here()
             while self._cursor < target:
-                events = await self._journal.events_after(self._cursor, limit=READ_EVENTS)
-                if not events or events[0].offset != self._cursor + 1:
-                    # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
-                    raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
-                for event in events:
-                    if self.interests.lack(event, TopicName.parse(event.topic)):
-                        self.outbox.offer(event)
-                self._cursor = events[-1].offset
+                self._cursor = await self._read_on(self._cursor)
                 await self._drain(lossless_only=not self.outbox.over, whole=True)
                 await self._tell_position()
             await self._drain(whole=True)
@@ -195,8 +198,25 @@ class Delivery:
                 self.wake()
                 return
 
+    async def _read_on(self, cursor: int) -> int:
+        """Offer what follows, as far as the outbox has room, and return how far that is; keeps nothing beyond it."""
+        await asyncio.sleep(0)  # neither the memory of recent events nor a socket that never waits lets others run
+        events = await self._journal.read_on(cursor)
+        if not events:
+            # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
+            raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
+        for event in events:
+            if self.interests.lack(event, name_of(event.topic)):
+                if self._journal.superseded(event):
+                    self.outbox.conflate(event)
+                else:
+                    self.outbox.offer(event)
+            if self.outbox.over:
+                return event.offset
+        return events[-1].offset
+
     def _wanted(self, event: Committed) -> bool:
-        return self.interests.want(event, TopicName.parse(event.topic))
+        return self.interests.want(event, name_of(event.topic))
 
     async def _send_snapshot(self, name: str) -> None:
         """Write the subscription's current events; what is committed after their position follows, once."""
@@ -207,18 +227,23 @@ class Delivery:
         first = following.after == NOT_YET
         if first:
             following.after = begun
-        current = await self._journal.current(at_least=begun)
+        admitted = following.admitted
+        built = await self._journal.snapshot(admitted, at_least=begun)
         if self.interests.followings.get(name) is not following:
             return
-        at = current.position.offset
+        at = built.position.offset
         if first:
             following.after = at
             # The snapshot stands for what was offered to this subscription alone while it was read.
             self.outbox.revoke(lambda event: not begun < event.offset <= at or self._wanted(event))
         await self._drain(up_to=at, whole=True)
-        await self._writer.write_frames(SnapshotBegin(id=name, positions=stream_at(current.position)))
+        await self._writer.write_frames(SnapshotBegin(id=name, positions=stream_at(built.position)))
         # Asked for one by one: grants and subscriptions may change while the snapshot is on its way.
-        bodies = (event.body for event, topic in current.events if following.admits(event, topic))
+        bodies = (
+            event.body
+            for event in built.events
+            if following.admitted is admitted or following.admits(event, name_of(event.topic))
+        )
         count = await self._writer.write_each(bodies)
         await self._writer.write_frames(SnapshotEnd(id=name, count=count))
 

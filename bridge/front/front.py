@@ -87,7 +87,7 @@ class Front:
         shared = self._shared
         for entry in entries:
             for event in entry.events:
-                shared.journal.advance(event.offset)
+                shared.journal.advance(event)
                 for recipient in shared.routes.recipients(event):
                     recipient.offer(event)
             if entry.command is not None:
@@ -208,6 +208,7 @@ class Front:
             "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
             "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
             "left_to_journal": self._former_left + sum(each.delivery.outbox.left for each in self._connections),
+            "snapshot_builds": self._shared.journal.builds,
             "catching_up": sum(each.delivery.catching_up for each in self._connections),
             "ledger": ledger.as_data(),
             "balanced": ledger.balanced(),

@@ -12,8 +12,8 @@ from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.dashboard.session import admit
 from bridge.core.events import Millis
 from bridge.core.records import Committed, Position
-from bridge.core.topics import TopicName
 from bridge.front.journal import FrontJournal
+from bridge.front.recent import name_of
 
 MAX_PAGE: Final = 1_000  # events in one answer
 SCAN_EVENTS: Final = 20_000  # looked at for one answer: a filter that matches little must not read the whole journal
@@ -51,7 +51,7 @@ async def current_state(journal: FrontJournal, viewer: Viewer, filter_text: str 
     """The current events of a filter; raises InvalidFrame."""
     admitted = _admit(viewer, filter_text)
     current = await journal.current(at_least=journal.position.offset)
-    events = (event for event, name in current.events if admitted.wants(name, audience=event.audience))
+    events = (event for event in current.events if admitted.wants(name_of(event.topic), audience=event.audience))
     return State(tuple(events), current.position, _texts(admitted))
 
 
@@ -80,7 +80,7 @@ async def history(
         events = await journal.events_after(after, limit=READ_EVENTS)
         for event in events:
             after = event.offset
-            if _within(event, since, until) and admitted.wants(TopicName.parse(event.topic), audience=event.audience):
+            if _within(event, since, until) and admitted.wants(name_of(event.topic), audience=event.audience):
                 found.append(event)
                 if len(found) == limit:
                     return Page(tuple(found), f"{epoch}:{after}", _texts(admitted))

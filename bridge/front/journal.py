@@ -2,39 +2,87 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Final
 
+from bridge.core.access.subscriptions import Admitted
+from bridge.core.events import StateKey
 from bridge.core.records import CommandRecord, Committed, Journal, Position
-from bridge.core.topics import TopicName
+from bridge.front.current import Built, Current
+from bridge.front.recent import Page, Pages, RecentEvents
 
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """All current events at one position, oldest first, each with its topic parsed."""
-
-    position: Position
-    events: tuple[tuple[Committed, TopicName], ...]
+RECENT_BYTES: Final = 8 * 1024 * 1024  # some 5,000 events: whoever is behind by less costs no read from disk
+PAGES_BYTES: Final = 16 * 1024 * 1024  # what those who come back at once read together
+PAGE_EVENTS: Final = 256
 
 
 class FrontJournal:
-    """`position` is that of the last event offered to the front: all before it has been matched or can be read."""
+    """`position` is that of the last event offered to the front: all before it has been matched or can be read.
+
+    One snapshot and one page are read at a time, whoever asks: catching up never takes the threads that others need.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.position = journal.position()
+        self.builds = 0  # snapshots made; who asks for the same at the same position shares one
         self._current: Current | None = None
         self._reading = asyncio.Lock()
+        self._building = asyncio.Lock()
+        self._recent = RecentEvents(RECENT_BYTES)
+        self._pages = Pages(PAGES_BYTES)
+        self._paging = asyncio.Lock()
+        self._latest = dict[StateKey, int]()  # of latest-wins types; as many as the plant has state keys
 
-    def advance(self, offset: int) -> None:
-        self.position = Position(self.position.stream, self.position.epoch, offset)
+    def advance(self, event: Committed) -> None:
+        self.position = Position(self.position.stream, self.position.epoch, event.offset)
+        self._recent.add(event)
+        self._mark(event)
+
+    def superseded(self, event: Committed) -> bool:
+        """Whether a later event of its state key is committed already: nobody who reads on needs this one."""
+        return not event.lossless and self._latest.get(event.state_key, 0) > event.offset
 
     async def current(self, *, at_least: int) -> Current:
         """A snapshot at this offset or later, where it was committed before; one read serves all who ask meanwhile."""
         async with self._reading:
             # Whoever waited for the lock finds what was read since, and mostly it is new enough.
             if self._current is None or self._current.position.offset < at_least:
-                self._current = await asyncio.to_thread(self._read_current)
+                self._current = await asyncio.to_thread(self._read_current, self._current)
+                for event in self._current.events:
+                    self._mark(event)
             return self._current
+
+    async def snapshot(self, admitted: Admitted | None, *, at_least: int) -> Built:
+        """What of the current events is for this subscription: built once for all that want the same."""
+        current = await self.current(at_least=at_least)
+        if admitted is None:
+            return Built(current.position, ())
+        async with self._building:
+            built = current.built.get(admitted.sight)
+            if built is None:
+                self.builds += 1
+                built = current.built[admitted.sight] = await current.build(admitted)
+            return built
+
+    async def read_on(self, offset: int) -> Sequence[Committed]:
+        """The events that follow this offset, without a hole: some of them, none where the journal holds none."""
+        number = offset // PAGE_EVENTS
+        found = self._recent.after(offset, limit=PAGE_EVENTS) or self._on_page(number, offset)
+        if found:
+            return found
+        if not self._latest:
+            await self.current(at_least=0)
+        async with self._paging:
+            found = self._on_page(number, offset)
+            if not found:
+                page = Page.of(await self.events_after(number * PAGE_EVENTS, limit=PAGE_EVENTS))
+                self._pages.put(number, page)
+                found = page.after(offset)
+            return found
+
+    def _on_page(self, number: int, offset: int) -> Sequence[Committed]:
+        page = self._pages.get(number)
+        return () if page is None else page.after(offset)
 
     async def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
         return await asyncio.to_thread(self._journal.events_after, offset, limit=limit)
@@ -53,6 +101,9 @@ class FrontJournal:
         found = await asyncio.to_thread(self._journal.event, int(digits))
         return found if found is not None and found.id == event_id else None
 
-    def _read_current(self) -> Current:
-        snapshot = self._journal.snapshot()
-        return Current(snapshot.position, tuple((each, TopicName.parse(each.topic)) for each in snapshot.events))
+    def _mark(self, event: Committed) -> None:
+        if not event.lossless:
+            self._latest[event.state_key] = max(self._latest.get(event.state_key, 0), event.offset)
+
+    def _read_current(self, former: Current | None) -> Current:
+        return Current.of(self._journal.snapshot(), former)

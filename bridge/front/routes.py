@@ -9,6 +9,7 @@ from bridge.core.events import EventType
 from bridge.core.filter_index import FilterIndex
 from bridge.core.records import Committed
 from bridge.core.topics import TopicName
+from bridge.front.recent import name_of
 
 MAX_ROUTES: Final = 20_000  # topics remembered; subjects come and go, so a plant's topics have no end
 
@@ -84,7 +85,7 @@ class Routes:
         key = (event.topic, event.audience)
         route = self._routes.get(key)
         if route is None:
-            name = TopicName.parse(event.topic)
+            name = name_of(event.topic)
             matched = self._index.match(name)
             entries = (each for each in matched if each.following.admits(event, name))
             route = Route(name, tuple(entries))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,7 +19,7 @@ from bridge.front.journal import FrontJournal
 from bridge.front.routes import Routes
 from bridge.settings import WebSettings
 
-EVENT_BYTES = 2_048  # a large event; bounds an outbox in bytes where it is bounded in events
+OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; from there on it reads the journal
 
 
 class Clock(Protocol):
@@ -68,10 +68,6 @@ class Shared:
     @property
     def outbox_events(self) -> int:
         return self.settings.outbox_events
-
-    @property
-    def outbox_bytes(self) -> int:
-        return self.settings.outbox_events * EVENT_BYTES
 
     @property
     def stall_seconds(self) -> float:

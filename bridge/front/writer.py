@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from bridge.core.dashboard.server_frames import Close, ServerFrame, encode_frame
 
 CHUNK_EVENTS: Final = 256  # of one write: what an expiry, an answer or an alarm may have to wait behind
-CHUNK_BYTES: Final = 60_000  # of one array frame; clients limit theirs too
+CHUNK_BYTES: Final = 16_384  # of one array frame: it is held up to three times while a client does not read
 
 
 class Disconnected(Exception):

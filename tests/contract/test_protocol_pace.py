@@ -58,6 +58,7 @@ async def test_a_slow_dashboard_gets_every_alarm_once_in_order_and_is_told_what_
                 await quick.hears("job_assigned", subject=f"burst-{COUNT - 1}")
                 last = quick.events[-1]["offset"]
                 await read_to_the_end_of(board, last)
+                await read_to_the_end_of(quick, last)
                 assert jobs_of(board) == [f"burst-{number}" for number in range(COUNT)]
                 conflated = [each["counts"] for each in board.frames if each["type"] == "conflated"]
                 counted = sum(counts["line_status_update"] for counts in conflated)

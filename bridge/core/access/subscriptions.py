@@ -1,6 +1,6 @@
 """A subscribe body becomes filters (DESIGN, «Subscriptions are filters»), and filters become what a viewer is shown."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -51,6 +51,17 @@ class Admitted:
     user_id: str
     roles: frozenset[str]
     _table: RegionTable[None] = field(repr=False, compare=False)
+
+    @property
+    def sight(self) -> Hashable:
+        """What it shows: equal for two subscriptions that want the very same events, whoever asks and however."""
+        if not self.selection.mine:
+            addressed: Hashable = None
+        elif self.selection.subscription_type is SubscriptionType.JOB:
+            addressed = self.user_id
+        else:
+            addressed = self.roles
+        return frozenset(self.effective), self.selection.ways, addressed
 
     def wants(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
         """Whether an event is for this subscription; its type and priority stand in its topic."""

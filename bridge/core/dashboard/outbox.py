@@ -109,6 +109,11 @@ class Outbox:
             self._drop(former, self.ledger.conflated)
             self._note(former)
 
+    def conflate(self, event: Committed) -> None:
+        """Count a matching event that is read from the journal when a later one of its state key is there already."""
+        self.ledger.matched[event.type] += 1
+        self.ledger.conflated[event.type] += 1
+
     def take(
         self, *, max_events: int, max_bytes: int, up_to: int | None = None, lossless_only: bool = False
     ) -> list[Committed]:

@@ -22,6 +22,7 @@ from bridge.adapters.journal_reading import SqliteReader, opening
 from bridge.adapters.journal_rows import (
     remove_current,
     write_commands,
+    write_config,
     write_counters,
     write_events,
     write_inputs,
@@ -96,6 +97,7 @@ class SqliteJournal(SqliteReader):
                 age = (latest // HOUR_MS * HOUR_MS, meta.last_number, meta.last_offset)
                 writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?)", age)
             write_inputs(writer, batch.entries)
+            write_config(writer, batch.entries)
             write_counters(writer, batch.entries, self.path)
             write_events(writer, batch.entries, oldest_offset=meta.oldest_offset)
             write_commands(writer, batch.entries, latest)

@@ -16,6 +16,7 @@ from bridge.adapters.journal_rows import (
     INPUT_COLUMNS,
     read_applied,
     read_command,
+    read_config,
     read_counter,
     read_event,
     read_input,
@@ -150,6 +151,10 @@ class SqliteReader:
     def known_resends(self) -> KnownResends:
         rows = self._all("SELECT number, digest, dated, seal FROM resends ORDER BY number")
         return KnownResends(tuple(read_resend(row, self.path) for row in rows), self._meta().settled)
+
+    def config(self, topic: str) -> Input | None:
+        rows = self._all("SELECT topic, number, payload, received_at, seal FROM config WHERE topic = ?", (topic,))
+        return read_config(rows[0], self.path) if rows else None
 
     def suspects(self) -> frozenset[bytes]:
         return frozenset(row[0] for row in self._all("SELECT digest FROM suspects"))

@@ -11,6 +11,7 @@ from bridge.adapters.journal_errors import JournalDamaged
 from bridge.adapters.journal_schema import seal, seal_row
 from bridge.core.events import EventType, Millis, Priority, Standing, StateKey
 from bridge.core.records import (
+    CONFIG,
     RESEND_INPUTS,
     Applied,
     Batch,
@@ -56,6 +57,13 @@ def write_inputs(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None
             "(SELECT number FROM quarantine ORDER BY number DESC LIMIT 1 OFFSET ?)",
             (QUARANTINE_INPUTS,),
         )
+
+
+def write_config(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None:
+    """Keep the configuration that holds beside the inputs, of which retention takes the old ones."""
+    for given in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG)):
+        row = (given.topic, given.number, given.payload, given.received_at)
+        writer.execute("INSERT OR REPLACE INTO config VALUES (?, ?, ?, ?, ?)", (*row, seal_row(*row)))
 
 
 def write_counters(writer: sqlite3.Connection, entries: Sequence[Applied], path: Path) -> None:
@@ -175,6 +183,12 @@ def read_applied(
         events=tuple(events[offset] for offset in offsets),
         reached_core=bool(reached_core),
     )
+
+
+def read_config(row: tuple[Any, ...], path: Path) -> Input:
+    topic, number, payload, received_at, sealed = row
+    require(path, f"the configuration {topic}", (topic, number, payload, received_at), sealed)
+    return Input(number=number, topic=topic, payload=payload, received_at=received_at)
 
 
 def read_counter(row: tuple[Any, ...], path: Path) -> tuple[tuple[str, str, str], int]:

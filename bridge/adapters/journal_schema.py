@@ -98,6 +98,10 @@ CREATE TABLE handled (
     action TEXT NOT NULL CHECK (action IN ('asked', 'replayed', 'dropped')),
     at INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE config (
+    topic TEXT PRIMARY KEY, number INTEGER NOT NULL, payload BLOB NOT NULL, received_at INTEGER NOT NULL,
+    seal INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE INDEX replays_asked ON handled (number) WHERE action = 'asked';
 CREATE INDEX quarantined ON inputs (number) WHERE effect = 'quarantined';
 INSERT INTO epochs SELECT epoch, 1, created, 'created' FROM meta;

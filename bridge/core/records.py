@@ -13,6 +13,9 @@ from bridge.core.reports import BODY_OF, Disposition
 RESEND_INPUTS: Final = 100_000
 """Inputs back to which a resend is known by its content: bounds memory, and the look back at start."""
 
+CONFIG: Final = "config/"
+"""Where the topics of inputs begin that are configuration: no message's topic does."""
+
 EpochReason = Literal["created", "restored", "plant"]
 """Why a journal's epoch began: it was made, put back from a backup, or its plant lost what had current events."""
 
@@ -110,9 +113,9 @@ def kind_of(topic: str) -> str:
     """Return the kind an input is counted by, of its topic: the kinds are ours, never the sender's text."""
     if not topic:
         return "tick"
-    levels = topic.split("/")
-    if levels[0] == "config":
+    if topic.startswith(CONFIG):
         return "config"
+    levels = topic.split("/")
     kind = levels[-1] if levels[-1] in BODY_OF else "other"
     return f"command/{kind}" if levels[0] == "command" else kind
 
@@ -227,6 +230,9 @@ class Journal(Protocol):
 
     def replays_asked(self, limit: int) -> Sequence[Input]:
         """Return quarantined inputs that somebody wants taken in again, the oldest first, with whole payloads."""
+
+    def config(self, topic: str) -> Input | None:
+        """Return the configuration input that holds on a topic, however old; None where none ever came."""
 
     def known_resends(self) -> KnownResends:
         """Return the digests by which resent messages are known, of a bounded window of inputs."""

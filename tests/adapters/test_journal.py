@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters import journal_rows
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal import JournalDamaged, SqliteJournal
 from bridge.core.events import EventType, Standing
 from bridge.core.records import Batch, Checkpoint, CommandRecord, CommitFailed, JournalError, Position, Resend
 from bridge.core.reports import quarantined, rejected, suppressed
@@ -195,6 +195,25 @@ def test_published_mark_and_retained_topics_move_together(journal: SqliteJournal
     assert again.published() == 2
     assert again.retained() == {two.state_key: "another/topic"}
     again.close()
+
+
+def test_configuration_that_holds_outlives_its_input(journal: SqliteJournal) -> None:
+    assert journal.config("config/plant") is None
+    first, second = (applied(number, topic="config/plant", payload=b"%d" % number) for number in (1, 3))
+    journal.commit(Batch(entries=[first, applied(2)]))
+    journal.commit(Batch(entries=[second]))
+    assert journal.config("config/plant") == second.input
+    assert journal.config("config/other") is None
+    assert journal.counters()["config", "applied", ""] == 2
+    journal._writer.execute("DELETE FROM inputs")
+    assert journal.config("config/plant") == second.input
+
+
+def test_configuration_that_does_not_match_its_seal_is_damage(journal: SqliteJournal) -> None:
+    journal.commit(Batch(entries=[applied(1, topic="config/plant", payload=b"one")]))
+    journal._writer.execute("UPDATE config SET payload = ?", (b"two",))
+    with pytest.raises(JournalDamaged, match="config/plant"):
+        journal.config("config/plant")
 
 
 def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:

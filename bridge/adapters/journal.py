@@ -15,10 +15,10 @@ from bridge.adapters.journal_errors import (
     JournalTooOld,
     StreamMismatch,
 )
-from bridge.adapters.journal_file import check_ends, check_whole, create, new_epoch, schema_of
+from bridge.adapters.journal_file import check_ends, check_whole, create, may_pass, new_epoch, opening, schema_of
 from bridge.adapters.journal_mark import Mark, Ownership, read_mark
 from bridge.adapters.journal_meta import Meta, read_meta, write_meta
-from bridge.adapters.journal_reading import SqliteReader, opening
+from bridge.adapters.journal_reading import SqliteReader
 from bridge.adapters.journal_rows import (
     remove_current,
     write_commands,
@@ -95,7 +95,7 @@ class SqliteJournal(SqliteReader):
             if latest // HOUR_MS > meta.latest_arrival // HOUR_MS:
                 # all that is here arrived before this hour
                 age = (latest // HOUR_MS * HOUR_MS, meta.last_number, meta.last_offset)
-                writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?)", age)
+                writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, seal_row(*age)))
             write_inputs(writer, batch.entries)
             write_config(writer, batch.entries)
             write_counters(writer, batch.entries, self.path)
@@ -167,11 +167,11 @@ class SqliteJournal(SqliteReader):
                 self._writer.execute("COMMIT")
             except sqlite3.DatabaseError as error:
                 self._rollback()
-                if isinstance(error, sqlite3.OperationalError):  # disk full, input or output error, locked
+                if may_pass(error):  # disk full, input or output error, locked
                     raise CommitFailed(str(error)) from error
-                if type(error) is sqlite3.DatabaseError:  # SQLITE_CORRUPT, SQLITE_NOTADB
-                    raise JournalDamaged(self.path, str(error)) from error
-                raise
+                if isinstance(error, sqlite3.IntegrityError):  # a bug of ours
+                    raise
+                raise JournalDamaged(self.path, str(error)) from error
             except BaseException:
                 self._rollback()
                 raise

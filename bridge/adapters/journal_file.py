@@ -14,6 +14,7 @@ from bridge.adapters.journal_errors import JournalDamaged, JournalTooNew, Stream
 from bridge.adapters.journal_mark import Mark
 from bridge.adapters.journal_meta import read_meta
 from bridge.adapters.journal_schema import APPLICATION_ID, SCHEMA, make_tables
+from bridge.core.records import JournalUnavailable
 
 BUSY_SECONDS: Final = 5.0  # somebody else's shell on the file may hold a lock this long before we say so
 SHARED_FIRST, SHARED_SIZE = 0x40000002, 510  # the bytes by which SQLite's processes lock a file (os.h)
@@ -67,8 +68,8 @@ def schema_of(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `JournalDamaged` where SQLite finds its own structures broken."""
-    findings = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+    """Raise `JournalDamaged` where SQLite finds its own structures broken, indices included."""
+    findings = [row[0] for row in connection.execute("PRAGMA integrity_check(1)")]
     if findings != ["ok"]:
         raise JournalDamaged(path, str(findings[0]).splitlines()[-1])
 
@@ -103,6 +104,41 @@ def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark:
     (restorable,) = connection.execute("SELECT coalesce(max(number), 0) FROM checkpoints").fetchone()
     if counted != meta.last_number or not meta.oldest_number - 1 <= restorable <= meta.last_number:
         raise JournalDamaged(path, "its counters and checkpoints do not agree with its inputs")
+
+
+PASSING: Final = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_PERM,
+})  # fmt: skip
+"""What a disk, a full table of files or another process's lock does, and may stop doing."""
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell the machine's trouble from a damaged file, in which SQLite may miss tables or read no text."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in PASSING
+
+
+@contextmanager
+def faults_told(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises in the block into `JournalUnavailable` or `JournalDamaged`."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of a message that quotes the schema
+        if may_pass(error):
+            raise JournalUnavailable(f"{path}: {error}") from error
+        raise JournalDamaged(path, str(error)) from error
+
+
+@contextmanager
+def opening(path: Path, *, writer: bool) -> Iterator[sqlite3.Connection]:
+    """Lend a new connection; where the block fails it is closed, the file left as it was, and SQLite's errors ours."""
+    with faults_told(path):
+        connection = connect(path, writer=writer)
+        try:
+            yield connection
+        except BaseException:
+            with left_alone(path), closing(connection):
+                raise
 
 
 @contextmanager

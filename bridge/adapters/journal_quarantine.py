@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from bridge.adapters.journal_file import connect
+from bridge.adapters.journal_errors import JournalDamaged
+from bridge.adapters.journal_file import connect, may_pass
 from bridge.adapters.journal_reading import SqliteReader
 from bridge.adapters.journal_rows import QUARANTINE_BYTES
 from bridge.adapters.journal_schema import wall_ms
@@ -60,5 +61,7 @@ class SqliteQuarantine(SqliteReader):
                 writer.execute("BEGIN IMMEDIATE")
                 yield writer
                 writer.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise CommitFailed(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            if may_pass(error):
+                raise CommitFailed(str(error)) from error
+            raise JournalDamaged(self.path, str(error)) from error

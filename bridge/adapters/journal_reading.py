@@ -2,12 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
 from bridge.adapters.journal_errors import JournalDamaged, JournalTooOld
-from bridge.adapters.journal_file import check_ends, check_whole, connect, left_alone, schema_of
+from bridge.adapters.journal_file import check_ends, check_whole, connect, faults_told, opening, schema_of
 from bridge.adapters.journal_mark import read_mark
 from bridge.adapters.journal_meta import Meta, read_meta
 from bridge.adapters.journal_rows import (
@@ -88,12 +88,14 @@ class SqliteReader:
     def snapshot(self) -> Snapshot:
         with self._reading() as reader:
             meta = read_meta(reader, self.path)
-            keys = dict(reader.execute("SELECT offset, key FROM current").fetchall())
+            current = reader.execute("SELECT key, offset, seal FROM current").fetchall()
             rows = reader.execute(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608 - our own constant
             ).fetchall()
+        for key, offset, sealed in current:
+            require(self.path, f"what is current of {key}", (key, offset), sealed)
         events = tuple(read_event(row, self.path) for row in rows)
-        if {each.offset: "/".join(each.state_key) for each in events} != keys:
+        if {each.offset: "/".join(each.state_key) for each in events} != {offset: key for key, offset, _ in current}:
             raise JournalDamaged(self.path, "what is current does not agree with the events")
         return Snapshot(Position(meta.stream, meta.epoch, meta.last_offset), events)
 
@@ -162,10 +164,11 @@ class SqliteReader:
     def command(self, user: str, command_id: str) -> CommandRecord | None:
         rows = self._all(
             "SELECT user, command_id, outcome, reason, event_ids, at, seal FROM commands "
-            "WHERE user = ? AND command_id = ? AND at >= (SELECT latest_arrival FROM meta) - ?",
-            (user, command_id, COMMAND_MS),
+            "WHERE user = ? AND command_id = ?",
+            (user, command_id),
         )
-        return read_command(rows[0], self.path) if rows else None
+        found = read_command(rows[0], self.path) if rows else None
+        return found if found is None or found.at >= self._meta().latest_arrival - COMMAND_MS else None
 
     def published(self) -> int:
         return self._meta().published
@@ -197,18 +200,15 @@ class SqliteReader:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection of the caller's own, inside one read transaction."""
-        reader = self._borrow()
-        try:
-            reader.execute("BEGIN")
-            yield reader
-            reader.execute("COMMIT")
-        except BaseException as error:
-            reader.close()
-            if isinstance(error, sqlite3.OperationalError):  # no file descriptors, input or output error, busy
-                raise JournalUnavailable(f"{self.path}: {error}") from error
-            if isinstance(error, sqlite3.DatabaseError):
-                raise JournalDamaged(self.path, str(error)) from error
-            raise
+        with faults_told(self.path):
+            reader = self._borrow()
+            try:
+                reader.execute("BEGIN")
+                yield reader
+                reader.execute("COMMIT")
+            except BaseException:
+                reader.close()
+                raise
         if self._closed or len(self._idle) >= READERS:
             reader.close()
         else:
@@ -217,32 +217,16 @@ class SqliteReader:
     def _borrow(self) -> sqlite3.Connection:
         try:
             found = self.path.stat().st_ino
-            if found != self._file:  # a backup was restored: whoever reads must not stay with the file that was
-                self._close_idle()
-                self._file = found
-            try:
-                return self._idle.pop()
-            except IndexError:
-                return connect(self.path, writer=False)
-        except (OSError, sqlite3.OperationalError) as error:
+        except OSError as error:
             raise JournalUnavailable(f"{self.path}: {error}") from error
+        if found != self._file:  # a backup was restored: whoever reads must not stay with the file that was
+            self._close_idle()
+            self._file = found
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return connect(self.path, writer=False)
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._reading() as reader:
             return reader.execute(query, values).fetchall()
-
-
-@contextmanager
-def opening(path: Path, *, writer: bool) -> Iterator[sqlite3.Connection]:
-    """Lend a new connection; where the block fails it is closed, the file left as it was, and SQLite's errors ours."""
-    try:
-        connection = connect(path, writer=writer)
-        try:
-            yield connection
-        except BaseException:
-            with left_alone(path), closing(connection):
-                raise
-    except sqlite3.OperationalError as error:  # no access, disk full, locked by a shell
-        raise JournalUnavailable(f"{path}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise JournalDamaged(path, str(error)) from error

@@ -91,7 +91,7 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[Applied], *, olde
             remove_current(writer, key, oldest_offset=oldest_offset)
         else:
             _remove_outlived(writer, key, oldest_offset=oldest_offset)
-            writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (key, offset))
+            writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (key, offset, seal_row(key, offset)))
 
 
 def remove_current(writer: sqlite3.Connection, key: str, *, oldest_offset: int) -> None:

@@ -1,0 +1,211 @@
+"""Committed rows never become fewer without a word: what the owner's mark and the seals find at the next start."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.adapters.journal import JournalDamaged, SqliteJournal, SqliteReader
+from bridge.adapters.journal_mark import MARK_BYTES, Mark, Ownership, read_mark
+from bridge.adapters.journal_quarantine import SqliteQuarantine
+from bridge.core.records import Batch, CommandRecord, Resend
+from bridge.core.reports import quarantined
+from tests.journal_samples import NOON, applied, event, follow
+
+FILES = ("journal.db", "journal.db-wal", "journal.db.lock")
+Left = dict[str, bytes]
+
+
+def filled(folder: Path, *, written_back: bool) -> Left:
+    """Fill every table, and return the files as a killed process leaves them; `written_back`: with an empty -wal."""
+    journal = SqliteJournal.open(folder / "journal.db", stream="main")
+    for number in range(10):
+        journal.commit(follow(journal, [event(f"s{number}")], [event("x", revision=number + 1)]))
+    if written_back:
+        journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    last = journal.last_input()[0]
+    command = CommandRecord(user="ann", command_id="x", outcome="applied", reason=None, event_ids=("e:1",), at=NOON)
+    garbage = applied(last + 2, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
+    unknown = applied(last + 3, payload=b"unknown", disposition=quarantined("unknown_place"))
+    journal.commit(
+        Batch(
+            entries=[applied(last + 1, command=command, resend=Resend(b"digest", dated=True)), garbage, unknown],
+            checkpoints={"bagger-1": b"state"},
+            settled=4,
+            suspect=b"suspect",
+        )
+    )
+    desk = SqliteQuarantine.open(journal.path, stream="main")
+    assert desk.ask_replay([garbage.input.number])
+    desk.close()
+    (first,) = journal.events_after(0, limit=1)
+    journal.mark_published(1, retained=[(first.state_key, first.topic)])
+    if written_back:
+        journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    left = {name: (folder / name).read_bytes() for name in FILES}
+    journal.close()
+    return left
+
+
+def survey(path: Path) -> list[object]:
+    """Everything that may be asked of a journal."""
+    journal = SqliteJournal.open(path, stream="main")
+    try:
+        return [
+            journal.position(),
+            journal.last_input(),
+            journal.oldest_offset(),
+            journal.checkpoints(),
+            journal.snapshot(),
+            journal.events_after(0, limit=1_000),
+            journal.inputs_after(0, limit=1_000),
+            journal.known_resends(),
+            journal.suspects(),
+            journal.command("ann", "x"),
+            journal.published(),
+            journal.retained(),
+            journal.counters(),
+            journal.replays_asked(10),
+            journal._all("SELECT * FROM epochs"),
+            journal._all("SELECT * FROM ages"),
+        ]
+    finally:
+        journal.close()
+
+
+def put(left: Left, folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, content in left.items():
+        (folder / name).write_bytes(content)
+    return folder / "journal.db"
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["in the -wal", "written back"])
+def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Left:
+    return filled(tmp_path_factory.mktemp("filled"), written_back=request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("copies") / "copy"
+
+
+@pytest.fixture(scope="module")
+def whole(left: Left, folder: Path) -> list[object]:
+    return survey(put(left, folder))
+
+
+@settings(max_examples=400)
+@given(data=st.data())
+def test_flipped_byte_is_found_or_changes_nothing(
+    left: Left, folder: Path, whole: list[object], data: st.DataObject
+) -> None:
+    """Anywhere in the file or its -wal. SQLite alone would go on without the commits behind a bad frame."""
+    name = data.draw(st.sampled_from([name for name in FILES[:2] if left[name]]))
+    content = bytearray(left[name])
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path = put({**left, name: bytes(content)}, folder)
+    try:
+        found = survey(path)
+    except JournalDamaged:
+        assert (folder / name).read_bytes() == bytes(content), "a refused file is left as it was"
+    else:
+        assert found == whole
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The files of a killed process, most commits of which stand in the -wal only."""
+    filled(tmp_path / "filled", written_back=False)
+    return put(filled(tmp_path / "again", written_back=False), tmp_path / "journal")
+
+
+def wal_deleted(path: Path) -> None:
+    path.with_name("journal.db-wal").unlink()
+
+
+def wal_cut(path: Path) -> None:
+    wal = path.with_name("journal.db-wal")
+    wal.write_bytes(wal.read_bytes()[:-1])
+
+
+def older_copy(path: Path) -> None:
+    shutil.copy(path, path.with_name("older"))
+    journal = SqliteJournal.open(path, stream="main")
+    journal.commit(follow(journal, [event("later")]))
+    journal.close()
+    path.with_name("older").replace(path)
+
+
+def other_journal(path: Path) -> None:
+    other = SqliteJournal.open(path.with_name("other.db"), stream="main")
+    for _ in range(100):
+        other.commit(follow(other, [event()]))
+    other.close()
+    path.with_name("journal.db-wal").unlink()
+    other.path.replace(path)
+
+
+@pytest.mark.parametrize("lose", [wal_deleted, wal_cut, older_copy, other_journal])
+def test_lost_commits_are_refused(path: Path, lose: Callable[[Path], None]) -> None:
+    lose(path)
+    before = path.read_bytes()
+    for opening in (SqliteReader.open, SqliteJournal.open):
+        with pytest.raises(JournalDamaged, match=r"its \.lock knows of"):
+            opening(path, stream="main")
+    assert path.read_bytes() == before
+
+
+def test_lost_file_is_not_begun_anew(path: Path) -> None:
+    path.unlink()
+    path.with_name("journal.db-wal").unlink()
+    with pytest.raises(JournalDamaged, match="the file is missing"):
+        SqliteJournal.open(path, stream="main")
+    assert not path.exists()
+    path.with_name("journal.db.lock").unlink()
+    SqliteJournal.open(path, stream="main").close()
+
+
+@pytest.mark.parametrize("mark", [b"", bytes(MARK_BYTES), b"a mark half written"])
+def test_mark_that_a_power_loss_took_back_is_no_alarm(path: Path, mark: bytes) -> None:
+    path.with_name("journal.db.lock").write_bytes(mark)
+    SqliteJournal.open(path, stream="main").close()
+
+
+def test_older_mark_is_no_alarm(path: Path) -> None:
+    older = path.with_name("journal.db.lock").read_bytes()
+    journal = SqliteJournal.open(path, stream="main")
+    journal.begin_epoch(reason="plant")
+    journal.commit(follow(journal, [event("later")]))
+    journal.close()
+    path.with_name("journal.db.lock").write_bytes(older)
+    SqliteJournal.open(path, stream="main").close()
+
+
+def test_every_commit_of_the_owner_is_marked(path: Path) -> None:
+    journal = SqliteJournal.open(path, stream="main")
+    before = read_mark(path)
+    assert before is not None
+    journal.commit(follow(journal, [event()]))
+    journal.mark_published(1, retained=[])
+    journal.begin_epoch(reason="plant")
+    assert read_mark(path) == Mark(journal.epoch, before.commits + 3)
+    with pytest.raises(ValueError, match="does not follow"):
+        journal.commit(Batch(entries=[applied(1_000)]))
+    assert read_mark(path) == Mark(journal.epoch, before.commits + 3)
+    journal.close()
+
+
+def test_forgotten_mark_lets_a_backup_take_the_place(path: Path, tmp_path: Path) -> None:
+    backup = SqliteJournal.open(tmp_path / "backup.db", stream="main")
+    backup.close()
+    ownership = Ownership.take(path)
+    ownership.forget()
+    path.with_name("journal.db-wal").unlink()
+    backup.path.replace(path)
+    ownership.close()
+    SqliteJournal.open(path, stream="main").close()

@@ -1,5 +1,6 @@
 """What may be asked of a journal in SQLite, from any thread or process, while its one writer writes."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,9 +53,8 @@ class SqliteReader:
         self.path = path
         self.stream = stream
         self.epoch = epoch
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[tuple[int, sqlite3.Connection]] = []  # each with the inode of the file it was made for
         self._closed = False
-        self._file = path.stat().st_ino
 
     @classmethod
     def open(cls, path: Path, *, stream: str) -> Self:
@@ -187,11 +187,9 @@ class SqliteReader:
     def close(self) -> None:
         """Close the idle connections; one that is lent out is closed when it comes back."""
         self._closed = True
-        self._close_idle()
-
-    def _close_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        with contextlib.suppress(IndexError):  # whoever reads at the same time takes from the same end
+            while True:
+                self._idle.pop()[1].close()
 
     def _meta(self) -> Meta:
         with self._reading() as reader:
@@ -201,7 +199,7 @@ class SqliteReader:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection of the caller's own, inside one read transaction."""
         with faults_told(self.path):
-            reader = self._borrow()
+            file, reader = self._borrow()
             try:
                 reader.execute("BEGIN")
                 yield reader
@@ -212,20 +210,20 @@ class SqliteReader:
         if self._closed or len(self._idle) >= READERS:
             reader.close()
         else:
-            self._idle.append(reader)
+            self._idle.append((file, reader))
 
-    def _borrow(self) -> sqlite3.Connection:
+    def _borrow(self) -> tuple[int, sqlite3.Connection]:
         try:
             found = self.path.stat().st_ino
         except OSError as error:
             raise JournalUnavailable(f"{self.path}: {error}") from error
-        if found != self._file:  # a backup was restored: whoever reads must not stay with the file that was
-            self._close_idle()
-            self._file = found
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return connect(self.path, writer=False)
+        with contextlib.suppress(IndexError):
+            while True:
+                file, reader = self._idle.pop()
+                if file == found:
+                    return file, reader
+                reader.close()  # a backup was restored: whoever reads must not stay with the file that was
+        return found, connect(self.path, writer=False)
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._reading() as reader:

@@ -84,7 +84,7 @@ def read_status(payload: bytes) -> StreamStatus | None:
     """Return what a status says; None where it is none."""
     try:
         return _DECODER.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the last by 200,000 brackets
         return None
 
 

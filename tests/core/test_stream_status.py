@@ -45,7 +45,10 @@ def test_status_of_a_version_without_owners_is_anothers_and_older() -> None:
     assert status.precedes(OWNER)
 
 
-@pytest.mark.parametrize("payload", [b"", b"{}", b"[1]", b"\xff", b'{"online":"yes","epoch":"e"}', b"{"])
+DEEP = b'{"x":' + b"[" * 200_000
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"[1]", b"\xff", b'{"online":"yes","epoch":"e"}', b"{", DEEP])
 def test_what_is_no_status_is_none(payload: bytes) -> None:
     assert read_status(payload) is None
 

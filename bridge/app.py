@@ -5,22 +5,24 @@ import contextlib
 import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import structlog
+from fastapi import FastAPI
 
 from bridge.adapters import logs, plant_file, policy_file, web_server
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal import SqliteJournal
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
-from bridge.adapters.web import make_app
+from bridge.adapters.web import make_app, make_pipeline_app
 from bridge.adapters.web_status import Number
 from bridge.core.access.policy import PolicyError
 from bridge.core.access.revocations import RevocationsError
+from bridge.core.access.viewer import Viewer
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
@@ -32,7 +34,7 @@ from bridge.ingest import native
 from bridge.ownership import StreamTaken
 from bridge.pipeline import CoreCrashed
 from bridge.pipeline_side import PipelineSide
-from bridge.settings import Settings
+from bridge.settings import Part, Settings
 
 LINK_LOOK_SECONDS: Final = 0.5  # how late a lost broker or a silent pipeline is told: within 5 s with keepalives
 REFUSALS: Final = (
@@ -59,7 +61,7 @@ class Crashed(Exception):
     """A task failed, and the bridge with it; the text says why, a line for each reason. The log has more."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, part: Part = Part.BOTH) -> None:
     """Run until SIGTERM or SIGINT; raises `StartError` or `Crashed`."""
     logs.configure(level=settings.log_level, log_format=settings.log_format)
     _raise_file_limit()
@@ -70,7 +72,7 @@ def run(settings: Settings) -> None:
     else:
         loop_factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(serve(settings))
+        runner.run(serve(settings, part))
 
 
 def _raise_file_limit() -> None:
@@ -80,21 +82,27 @@ def _raise_file_limit() -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Owned:
+    """What the pipeline's side has, and no other process at the same time."""
+
+    journal: SqliteJournal
+    floor: Floor
+    decode: Decode
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """What must be right before anything runs."""
 
     plant: Plant
     gate: Gate
-    decode: Decode
-    journal: SqliteJournal
-    floor: Floor
     listener: socket.socket
+    owned: Owned | None  # None: a front alone
 
 
 @contextlib.contextmanager
-def prepared(settings: Settings) -> Iterator[Ground]:
+def prepared(settings: Settings, part: Part) -> Iterator[Ground]:
     """Read files, keys and journal, and listen; raises `StartError` with what is wrong, and leaves nothing open."""
-    decode = partial(native.decode, max_bytes=settings.broker.max_payload_bytes)
     with contextlib.ExitStack() as open_things:
         try:
             plant = plant_file.load(settings.plant_file)
@@ -105,13 +113,20 @@ def prepared(settings: Settings) -> Iterator[Ground]:
                 trust_grants=settings.token.trust_grants_claim,
             )
             web_server.require_certificate(settings.web)
-            journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
-            open_things.callback(journal.close)
+            journal = None
+            if part is not Part.FRONT:
+                journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
+                open_things.callback(journal.close)
             listener = open_things.enter_context(web_server.listen(settings.web.host, settings.web.port))
-            floor = _restored(plant, journal, decode)
+            owned = None if journal is None else _owned(settings, plant, journal)
         except REFUSALS as error:
             raise StartError(str(error)) from error
-        yield Ground(plant, gate, decode, journal, floor, listener)
+        yield Ground(plant, gate, listener, owned)
+
+
+def _owned(settings: Settings, plant: Plant, journal: SqliteJournal) -> Owned:
+    decode = partial(native.decode, max_bytes=settings.broker.max_payload_bytes)
+    return Owned(journal, _restored(plant, journal, decode), decode)
 
 
 def _restored(plant: Plant, journal: SqliteJournal, decode: Decode) -> Floor:
@@ -122,10 +137,10 @@ def _restored(plant: Plant, journal: SqliteJournal, decode: Decode) -> Floor:
     return restored.floor
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, part: Part) -> None:
     """Start everything, serve until a signal comes, and stop in the order that loses nothing."""
-    with prepared(settings) as ground:
-        house = House(settings, ground)
+    with prepared(settings, part) as ground:
+        house = House(settings, ground, part)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -146,59 +161,76 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 def _told(error: Exception) -> str:
     """Log why the bridge ends, a bug of ours with where it is, and return it in a line."""
     reason = f"{type(error).__name__}: {error}"
-    explained = isinstance(
-        error, JournalError | CoreCrashed | StreamTaken
-    )  # says it all, or was logged where it was caught
+    # these say it all, or were logged where they were caught
+    explained = isinstance(error, JournalError | CoreCrashed | StreamTaken)
     log.critical("bridge.crashed", reason=reason, exc_info=None if explained else error)
     return reason
 
 
 class House:
-    """Both sides in one process, the front fed by the pipeline's commits. A crash of any task ends all of them."""
+    """One side, or both with the front fed by the pipeline's commits. A crash of any task ends all of them."""
 
-    def __init__(self, settings: Settings, ground: Ground) -> None:
-        clock = FloorClock(scale=settings.time.scale, not_before=ground.journal.last_input()[1])
-        self._pipeline = PipelineSide(
-            settings, journal=ground.journal, floor=ground.floor, decode=ground.decode, clock=clock
-        )
-        self._front = FrontSide(settings, journal=ground.journal, plant=ground.plant, gate=ground.gate, clock=clock)
-        self._pipeline.pipeline.listen(self._front.front.offer)
-        web = make_app(self._front.front, settings.web, root=settings.root, numbers=self._numbers)
+    def __init__(self, settings: Settings, ground: Ground, part: Part) -> None:
+        owned = ground.owned
+        journal = None if owned is None else owned.journal
+        clock = FloorClock(scale=settings.time.scale, not_before=0 if journal is None else journal.last_input()[1])
+        self._part = part
+        self._pipeline: PipelineSide | None = None
+        self._front: FrontSide | None = None
+        if owned is not None:
+            self._pipeline = PipelineSide(
+                settings, journal=owned.journal, floor=owned.floor, decode=owned.decode, clock=clock
+            )
+        if part is not Part.PIPELINE:
+            self._front = FrontSide(settings, journal=journal, plant=ground.plant, gate=ground.gate, clock=clock)
+        if self._pipeline is not None and self._front is not None:
+            self._pipeline.pipeline.listen(self._front.front.offer)
         self._address = ground.listener.getsockname()[:2]
+        web = self._web_app(settings, lambda token: ground.gate.admit(token, now=clock.real()))
         self._serve_web = partial(web_server.serve, web, settings.web, listener=ground.listener)
+
+    def _web_app(self, settings: Settings, authenticate: Callable[[str], Viewer]) -> FastAPI:
+        if self._front is not None:
+            return make_app(self._front.front, settings.web, root=settings.root, numbers=self._numbers)
+        assert self._pipeline is not None, "a process has a side"
+        ready = self._pipeline.ready
+        return make_pipeline_app(settings.web, authenticate=authenticate, ready=ready, numbers=self._numbers)
 
     async def live(self, stop: asyncio.Event) -> None:
         """Run every task until `stop`, or until one of them ends the others."""
-        pipeline, front = self._pipeline, self._front
         async with asyncio.TaskGroup() as tasks:
-            await pipeline.claim(tasks)
-            pipeline.start(tasks)
-            front.start(tasks)
-            serving = [
-                tasks.create_task(self._tell_link(), name="link"),
-                tasks.create_task(self._serve_web(), name="web"),
-            ]
-            log.info("bridge.up", address=self._address)
+            if self._pipeline is not None:
+                await self._pipeline.claim(tasks)
+            for side in self._sides():
+                side.start(tasks)
+            serving = [tasks.create_task(self._serve_web(), name="web")]
+            if self._pipeline is not None and self._front is not None:
+                serving.append(tasks.create_task(self._tell_link(self._pipeline, self._front), name="link"))
+            log.info("bridge.up", part=self._part.value, address=self._address)
             await stop.wait()
             log.info("bridge.stopping")
-            await pipeline.stop_intake()
-            await asyncio.gather(front.say_goodbye(), pipeline.drain())
+            if self._pipeline is not None:  # first, so that dashboards are told what it still commits
+                await self._pipeline.stop_intake()
+            await asyncio.gather(*(side.drain() for side in self._sides()))
             for task in serving:
                 task.cancel()
-            front.leave()
-            pipeline.leave()
-        offset = pipeline.pipeline.status().offset
-        log.info("bridge.stopped", offset=offset, published=pipeline.publisher.published)
+            for side in self._sides():
+                side.leave()
+        log.info("bridge.stopped", **(self._pipeline.ends() if self._pipeline is not None else {}))
 
-    async def _tell_link(self) -> None:
+    def _sides(self) -> Iterator[PipelineSide | FrontSide]:
+        yield from (side for side in (self._pipeline, self._front) if side is not None)
+
+    @staticmethod
+    async def _tell_link(pipeline: PipelineSide, front: FrontSide) -> None:
         """Tell the front what it can't see: whether reports still reach the journal."""
         while True:
-            status = self._pipeline.pipeline.status()
-            self._front.front.set_link(
-                broker_connected=self._pipeline.connected, stream_live=status.ready, last_seen=status.committed_at
+            status = pipeline.pipeline.status()
+            front.front.set_link(
+                broker_connected=pipeline.connected, stream_live=status.ready, last_seen=status.committed_at
             )
             await asyncio.sleep(LINK_LOOK_SECONDS)
 
     def _numbers(self) -> Iterator[Number]:
-        yield from self._pipeline.numbers()
-        yield from self._front.numbers()
+        for side in self._sides():
+            yield from side.numbers()

@@ -133,6 +133,10 @@ class PipelineSide:
         for task in self._tasks:
             task.cancel()
 
+    def ends(self) -> dict[str, int]:
+        """Where it ends, for the log."""
+        return {"offset": self.pipeline.status().offset, "published": self.publisher.published}
+
     def numbers(self) -> Iterator[Number]:
         """What the metrics show of this side."""
         yield from pipeline_numbers(self.pipeline.status())

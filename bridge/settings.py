@@ -6,6 +6,7 @@ Every setting is documented in docs/settings.md; a test fails for one that is no
 import os
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 MIN_SECRET_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as its hash
+
+
+class Part(StrEnum):
+    """Which sides one process is: `floor run --role`."""
+
+    BOTH = "both"
+    PIPELINE = "pipeline"
+    FRONT = "front"
 
 
 class SettingsError(Exception):

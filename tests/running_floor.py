@@ -60,6 +60,7 @@ class RunningFloor:
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Process | None = field(default=None)
     under: tuple[str, ...] = ()  # a command that runs it, and leaves it the process id
+    role: str = "both"
 
     async def start(self) -> None:
         await self.launch()
@@ -68,7 +69,17 @@ class RunningFloor:
     async def launch(self) -> None:
         with (self.config.parent / "bridge.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(*self.under, sys.executable, "-m", "bridge", "run", "--config", str(self.config)),
+                *(
+                    *self.under,
+                    sys.executable,
+                    "-m",
+                    "bridge",
+                    "run",
+                    "--config",
+                    str(self.config),
+                    "--role",
+                    self.role,
+                ),
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},

@@ -1,6 +1,6 @@
 """The front over HTTP and WebSocket: one FastAPI app, whose routes are PROTOCOL's «Also over HTTP» and `/ws`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -12,15 +12,50 @@ from bridge.adapters.web_pages import SafeHeaders, board_routes
 from bridge.adapters.web_socket import FrontSocket, chosen_subprotocol, may_connect, offered_token
 from bridge.adapters.web_status import Metrics, Number, front_numbers, is_loopback
 from bridge.contract import schemas
+from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.frames import ErrorCode
 from bridge.front.front import Front
 from bridge.settings import WebSettings
+
+Ready = Callable[[], tuple[bool, str]]
+"""Whether it is, and in a few words why or why not."""
 
 
 def make_app(
     front: Front, web: WebSettings, *, root: str, numbers: Callable[[], Iterable[Number]] = lambda: ()
 ) -> FastAPI:
     """The app of one front. `numbers` adds to the metrics what the front does not know: pipeline, journal, broker."""
+    app = _bare_app(front.authenticate)
+    app.include_router(api_routes(front))
+    _add_socket(app, front, web)
+    _add_health(app, front.ready)
+    _add_statistics(app, front)
+
+    def all_numbers() -> Iterator[Number]:
+        yield from front_numbers(front.statistics())
+        yield from numbers()
+
+    _add_metrics(app, web, front.ready, all_numbers)
+    _add_contracts(app, root)
+    app.router.routes.extend(board_routes())
+    return app
+
+
+def make_pipeline_app(
+    web: WebSettings,
+    *,
+    authenticate: Callable[[str], Viewer],
+    ready: Ready,
+    numbers: Callable[[], Iterable[Number]],
+) -> FastAPI:
+    """The app of a pipeline without a front: health and metrics. Dashboards and the API are not found here."""
+    app = _bare_app(authenticate)
+    _add_health(app, ready)
+    _add_metrics(app, web, ready, numbers)
+    return app
+
+
+def _bare_app(authenticate: Callable[[str], Viewer]) -> FastAPI:
     app = FastAPI(
         title="floor-bridge",
         version=schemas.VERSION,
@@ -29,15 +64,9 @@ def make_app(
         redoc_url=None,
         root_path_in_servers=False,
     )
-    app.state.front = front
+    app.state.authenticate = authenticate
     answer_errors(app)
     app.add_middleware(SafeHeaders)
-    app.include_router(api_routes(front))
-    _add_socket(app, front, web)
-    _add_health(app, front)
-    _add_metrics(app, front, web, numbers)
-    _add_contracts(app, root)
-    app.router.routes.extend(board_routes())
     return app
 
 
@@ -57,26 +86,27 @@ def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
         await front.serve(FrontSocket(websocket), offered_token=token, peer=peer)
 
 
-def _add_health(app: FastAPI, front: Front) -> None:
+def _add_health(app: FastAPI, ready: Ready) -> None:
     @app.get("/health/live", summary="Whether the process answers at all")
     async def live() -> Response:
         return json_response({"live": True})
 
-    @app.get("/health/ready", summary="Whether a dashboard that connects now sees a live floor; 503 and why if not")
-    async def ready() -> Response:
-        is_ready, reason = front.ready()
+    @app.get("/health/ready", summary="Whether what is served now is a live floor; 503 and why if not")
+    async def readiness() -> Response:
+        is_ready, reason = ready()
         return json_response({"ready": is_ready, "reason": reason}, status=200 if is_ready else 503)
 
+
+def _add_statistics(app: FastAPI, front: Front) -> None:
     @app.get("/ws/health", summary="Connections, subscriptions, and the books of all outboxes; for admins")
     async def statistics(request: Request) -> Response:
         admin_of(request)
         return json_response(front.statistics())
 
 
-def _add_metrics(app: FastAPI, front: Front, web: WebSettings, numbers: Callable[[], Iterable[Number]]) -> None:
-    def all_numbers() -> Iterable[Number]:
-        yield Number("ready", float(front.ready()[0]))
-        yield from front_numbers(front.statistics())
+def _add_metrics(app: FastAPI, web: WebSettings, ready: Ready, numbers: Callable[[], Iterable[Number]]) -> None:
+    def all_numbers() -> Iterator[Number]:
+        yield Number("ready", float(ready()[0]))
         yield from numbers()
 
     metrics = Metrics(all_numbers)

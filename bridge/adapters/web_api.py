@@ -22,12 +22,12 @@ Texts = Annotated[list[str] | None, Query(max_length=100)]
 
 
 def viewer_of(request: Request) -> Viewer:
-    """Who asks, by the bearer token; raises InvalidFrame, or what the front raises for a token that opens nothing."""
+    """Who asks, by the bearer token; raises InvalidFrame, or what the gate raises for a token that opens nothing."""
     token = bearer(request.headers.get("authorization"))
     if token is None:
         raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "give a token: Authorization: Bearer …")
-    front: Front = request.app.state.front
-    return front.authenticate(token)
+    viewer: Viewer = request.app.state.authenticate(token)
+    return viewer
 
 
 def admin_of(request: Request) -> Viewer:

@@ -8,6 +8,7 @@ import typer
 
 from bridge.cli.options import Config, console, fail, find_config, read_settings
 from bridge.cli.whom import issue
+from bridge.settings import Part
 
 
 def demo(
@@ -40,13 +41,23 @@ def demo(
         fail("\n".join(str(error) for error in group.exceptions))
 
 
-def run(config: Config = None) -> None:
-    """Run the bridge: pipeline, publisher and front in one process, until SIGTERM or Ctrl-C."""
+def run(
+    config: Config = None,
+    *,
+    role: Annotated[
+        Part, typer.Option(help="What this process is; docs/deployment.md says when to split.")
+    ] = Part.BOTH,
+) -> None:
+    """Run the bridge: pipeline, publisher and front in one process, until SIGTERM or Ctrl-C.
+
+    `--role pipeline` leaves the dashboards to others; `--role front` serves them from the journal that a pipeline on
+    this machine writes.
+    """
     from bridge import app as composition  # noqa: PLC0415
 
     settings = read_settings(config)
     try:
-        composition.run(settings)
+        composition.run(settings, part=role)
     except (composition.StartError, composition.Crashed) as error:
         fail(str(error))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -46,6 +46,11 @@ class CommandDesk:
         self._timeout = timeout_seconds
         self._waiting: dict[tuple[str, str], list[asyncio.Future[CommandRecord]]] = {}
         self._count = 0
+
+    @property
+    def waiting(self) -> Sequence[tuple[str, str]]:
+        """The (user, id) of all commands that wait for their results."""
+        return list(self._waiting)
 
     def settle(self, record: CommandRecord) -> None:
         """Hand a committed result to everybody who waits for it."""

@@ -6,7 +6,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -21,11 +23,11 @@ from bridge.core.dashboard.outbox import Ledger
 from bridge.core.dashboard.server_frames import Close, explained
 from bridge.core.dashboard.session import select
 from bridge.core.events import Millis
-from bridge.core.records import Applied, Journal
+from bridge.core.records import Applied, CommandRecord, Committed, Position
 from bridge.front.commands import CommandDesk, Publish
 from bridge.front.connection import Connection, Socket
 from bridge.front.history import Page, State, current_state, history
-from bridge.front.journal import FrontJournal
+from bridge.front.journal import FrontJournal, ReadableJournal
 from bridge.front.routes import Routes
 from bridge.front.shared import Clock, LinkState, Shared, Verify
 from bridge.front.writer import Disconnected
@@ -33,20 +35,25 @@ from bridge.settings import WebSettings
 
 __all__ = ["Disconnected", "Front", "InvalidFrame", "Page", "Socket", "State"]
 
+SPREAD_SECONDS: Final = 10.0  # over which the dashboards that are sent away come back
 PULSE_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
+NOWHERE: Final = Position("", "", 0)  # before a journal is followed; nobody is served then, and told it
 LEAVE_SECONDS: Final = 5.0  # what a shutdown waits for connections that don't hear it
 
 log = structlog.get_logger()
 
 
 class Front:
-    """The dashboards of one journal's stream. All methods are called on the event loop's thread."""
+    """The dashboards of one journal's stream; without a `journal` it waits for `turn_to`, and serves nobody yet.
+
+    All methods are called on the event loop's thread.
+    """
 
     def __init__(
         self,
         *,
         settings: WebSettings,
-        journal: Journal,
+        journal: ReadableJournal | None,
         verify: Verify,
         policy: Policy,
         trust_grants: bool,
@@ -63,15 +70,16 @@ class Front:
         self._empty = asyncio.Event()
         self._empty.set()
         self._linked = False
-        reader = FrontJournal(journal)
-        desk = CommandDesk(
-            journal=reader, directory=directory, publish=publish, timeout_seconds=settings.command_timeout_seconds
+        self._desk_of = partial(
+            CommandDesk, directory=directory, publish=publish, timeout_seconds=settings.command_timeout_seconds
         )
+        self._followed = journal is not None
+        reader = FrontJournal(journal, NOWHERE if journal is None else journal.position())
         self._shared = Shared(
             settings=settings,
             journal=reader,
             routes=Routes(),
-            desk=desk,
+            desk=self._desk_of(journal=reader),
             clock=clock,
             verify=verify,
             policy=policy,
@@ -84,24 +92,56 @@ class Front:
 
     def offer(self, entries: Sequence[Applied]) -> None:
         """Hand over what was committed, in order: each event once to every dashboard that wants and may have it."""
-        shared = self._shared
         for entry in entries:
-            for event in entry.events:
-                shared.journal.advance(event)
-                for recipient in shared.routes.recipients(event):
-                    recipient.offer(event)
+            self.deliver(entry.events)
             if entry.command is not None:
-                shared.desk.settle(entry.command)
+                self.settle([entry.command])
 
-    def set_link(self, *, broker_connected: bool, stream_live: bool, last_seen: Millis | None) -> None:
-        """Tell the dashboards whether what they see is live, when that changes; `last_seen` alone is no change."""
+    def deliver(self, events: Sequence[Committed]) -> None:
+        """Hand over the events that come next in the journal."""
         shared = self._shared
-        former, shared.link_state = shared.link_state, LinkState(broker_connected, stream_live, last_seen)
+        for event in events:
+            shared.journal.advance(event)
+            for recipient in shared.routes.recipients(event):
+                recipient.offer(event)
+
+    def settle(self, records: Iterable[CommandRecord]) -> None:
+        """Answer the commands with these results; their events were delivered before."""
+        for record in records:
+            self._shared.desk.settle(record)
+
+    def turn_to(self, journal: ReadableJournal, position: Position) -> None:
+        """Go on with this journal from there. Who followed another is closed with 1012, and resumes on this one."""
+        self._send_away()
+        reader = FrontJournal(journal, position)
+        # New ones, so that nothing of this journal ever reaches a connection of the former on its way out.
+        self._shared = replace(self._shared, journal=reader, routes=Routes(), desk=self._desk_of(journal=reader))
+        self._followed = True
+
+    def set_link(
+        self, *, broker_connected: bool, stream_live: bool, last_seen: Millis | None, reason: str | None = None
+    ) -> None:
+        """Tell the dashboards whether what they see is live, when that changes; `last_seen` alone is no change.
+
+        `reason` says for those who operate it why the stream is not live.
+        """
+        shared = self._shared
+        former, shared.link_state = shared.link_state, LinkState(broker_connected, stream_live, last_seen, reason)
         first, self._linked = not self._linked, True
         if first or (former.broker, former.live) != (broker_connected, stream_live):
             for connection in self._connections:
                 connection.delivery.link_due = True
                 connection.delivery.wake()
+
+    @property
+    def position(self) -> Position:
+        """Of the last event delivered."""
+        return self._shared.journal.position
+
+    @property
+    def commands_waiting(self) -> Sequence[tuple[str, str]]:
+        """The (user, id) of all commands that wait for their results."""
+        return self._shared.desk.waiting
 
     async def run(self) -> None:
         """Keep the connections' time, until cancelled."""
@@ -110,12 +150,10 @@ class Front:
             for connection in list(self._connections):
                 connection.pulse()
 
-    async def shutdown(self, *, spread_seconds: float = 10.0) -> None:
+    async def shutdown(self, *, spread_seconds: float = SPREAD_SECONDS) -> None:
         """Close every connection with 1012, and spread their return over `spread_seconds`."""
         self._closing = True
-        connections = list(self._connections)
-        for number, connection in enumerate(connections, start=1):
-            connection.end(self._shared.restarting(spread_seconds * number / len(connections)))
+        self._send_away(spread_seconds)
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._empty.wait()
@@ -126,7 +164,7 @@ class Front:
 
     async def serve(self, socket: Socket, *, offered_token: str | None, peer: str) -> None:
         """Run one accepted WebSocket to its end; `offered_token` came with the handshake, `peer` is for the log."""
-        if self._closing:
+        if self._closing or not self._followed:
             close = self._shared.restarting(1.0)
             await socket.close(close.code, close.reason)
             return
@@ -221,9 +259,14 @@ class Front:
             return False, "closing"
         if not state.broker:
             return False, "no connection to the broker"
-        if not state.live:
-            return False, "the pipeline is silent"
+        if not state.live or not self._followed:
+            return False, state.reason or "the pipeline is silent"
         return True, "ready"
+
+    def _send_away(self, spread_seconds: float = SPREAD_SECONDS) -> None:
+        connections = list(self._connections)
+        for number, connection in enumerate(connections, start=1):
+            connection.end(self._shared.restarting(spread_seconds * number / len(connections)))
 
     def _viewers(self) -> Mapping[str, int]:
         return Counter(each.viewer.user_id for each in self._connections if each.viewer is not None)

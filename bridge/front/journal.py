@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from bridge.core.access.subscriptions import Admitted
 from bridge.core.events import StateKey
-from bridge.core.records import CommandRecord, Committed, Journal, Position
+from bridge.core.records import CommandRecord, Committed, JournalError, Position, Snapshot
 from bridge.front.current import Built, Current
 from bridge.front.recent import Page, Pages, RecentEvents
 
@@ -15,15 +15,34 @@ PAGES_BYTES: Final = 16 * 1024 * 1024  # what those who come back at once read t
 PAGE_EVENTS: Final = 256
 
 
+class ReadableJournal(Protocol):
+    """The part of a `Journal` that a front needs; every method blocks, and raises JournalError."""
+
+    def position(self) -> Position: ...
+    def snapshot(self) -> Snapshot: ...
+    def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]: ...
+    def event(self, offset: int) -> Committed | None: ...
+    def oldest_offset(self) -> int: ...
+    def command(self, user: str, command_id: str) -> CommandRecord | None: ...
+
+
+class JournalAway(JournalError):
+    """The front follows no journal, or not this one any more."""
+
+    def __init__(self) -> None:
+        super().__init__("no journal is followed now")
+
+
 class FrontJournal:
     """`position` is that of the last event offered to the front: all before it has been matched or can be read.
 
     One snapshot and one page are read at a time, whoever asks: catching up never takes the threads that others need.
+    `journal` None: there is none yet, and every read raises `JournalAway`.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: ReadableJournal | None, position: Position) -> None:
         self._journal = journal
-        self.position = journal.position()
+        self.position = position
         self.builds = 0  # snapshots made; who asks for the same at the same position shares one
         self._current: Current | None = None
         self._reading = asyncio.Lock()
@@ -85,25 +104,33 @@ class FrontJournal:
         return () if page is None else page.after(offset)
 
     async def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
-        return await asyncio.to_thread(self._journal.events_after, offset, limit=limit)
+        return await asyncio.to_thread(self._readable().events_after, offset, limit=limit)
 
     async def oldest_offset(self) -> int:
-        return await asyncio.to_thread(self._journal.oldest_offset)
+        return await asyncio.to_thread(self._readable().oldest_offset)
 
     async def command(self, user: str, command_id: str) -> CommandRecord | None:
-        return await asyncio.to_thread(self._journal.command, user, command_id)
+        return await asyncio.to_thread(self._readable().command, user, command_id)
 
     async def find(self, event_id: str) -> Committed | None:
         """The event with this id, None when this journal doesn't hold it."""
         digits = event_id.rpartition(":")[2]
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # SQLite's integers have 63 bits
             return None
-        found = await asyncio.to_thread(self._journal.event, int(digits))
+        found = await asyncio.to_thread(self._readable().event, int(digits))
         return found if found is not None and found.id == event_id else None
+
+    def _readable(self) -> ReadableJournal:
+        if self._journal is None:
+            raise JournalAway
+        return self._journal
 
     def _mark(self, event: Committed) -> None:
         if not event.lossless:
             self._latest[event.state_key] = max(self._latest.get(event.state_key, 0), event.offset)
 
     def _read_current(self, former: Current | None) -> Current:
-        return Current.of(self._journal.snapshot(), former)
+        snapshot = self._readable().snapshot()
+        if snapshot.position.epoch != self.position.epoch:
+            raise JournalAway  # a new epoch began, and whoever asks is about to be told
+        return Current.of(snapshot, former)

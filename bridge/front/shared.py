@@ -40,6 +40,7 @@ class LinkState:
     broker: bool = False
     live: bool = False
     last_seen: Millis | None = None
+    reason: str | None = None  # why it is not live, for those who operate it
 
 
 @dataclass(slots=True, kw_only=True)

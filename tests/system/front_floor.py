@@ -6,20 +6,25 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
 from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal_reading import SqliteReader
 from bridge.adapters.policy_file import load as load_policy
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.core.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.core.records import Applied, Batch, CommandRecord, Committed, Input, position_event
 from bridge.core.reports import APPLIED
+from bridge.front.follower import Follower
 from bridge.front.front import Disconnected, Front
 from bridge.settings import TokenSettings, WebSettings
+from tests.brokers import until
+from tests.system.hints import Hints
 
 NOON = 1_767_700_800_000
 PATIENCE = 5.0  # seconds until a condition that doesn't come fails the test
@@ -154,6 +159,8 @@ class Floor:
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     sockets: list[MemorySocket] = field(default_factory=list)
     answer: Callable[[str, dict[str, Any]], CommandRecord | None] = lambda *_: None
+    follower: Follower | None = None
+    hints: Hints | None = None  # given: the front follows the journal, and nothing is offered to it
 
     def token(self, *, user: str = "eva", roles: Sequence[str] = ("admin",), ttl: int = 3_600, **claims: Any) -> str:
         now = self.clock.real()
@@ -186,8 +193,11 @@ class Floor:
         message = Input(number=number + 1, topic="report/S1/A1/L1/E1/state", payload=b"{}", received_at=NOON)
         entry = Applied(input=message, disposition=APPLIED, events=tuple(self.positioned(*events)), command=command)
         self.journal.commit(Batch(entries=[entry]))
-        if offer:
+        if offer and self.hints is None:
             self.front.offer([entry])
+        elif offer and self.hints is not None:
+            for each in entry.events:
+                self.hints.say(f"event/{each.topic}", each.body)
         return [entry]
 
     async def publish(self, topic: str, payload: bytes) -> None:
@@ -199,21 +209,25 @@ class Floor:
 
 
 @asynccontextmanager
-async def floor(folder: Path, **settings: Any) -> AsyncIterator[Floor]:
-    """A front with this test's settings; at the end every connection is over and every task is done."""
-    journal = SqliteJournal.open(folder / "journal.db", stream="main")
+async def floor(folder: Path, *, hints: Hints | None = None, **settings: Any) -> AsyncIterator[Floor]:
+    """A front with this test's settings; at the end every connection is over and every task is done.
+
+    With `hints` it follows the journal as a front alone does.
+    """
+    path = folder / "journal.db"
+    journal = SqliteJournal.open(path, stream="main")
     clock = ManualClock()
     verifier = TokenVerifier(TOKENS)
+    made: list[Floor] = []
     try:
         async with asyncio.TaskGroup() as group:
-            made: list[Floor] = []
 
             async def publish(topic: str, payload: bytes) -> None:
                 await made[0].publish(topic, payload)
 
             front = Front(
                 settings=WebSettings(**settings),
-                journal=journal,
+                journal=journal if hints is None else None,
                 verify=verifier.verify,
                 policy=load_policy(None),
                 trust_grants=True,
@@ -221,15 +235,23 @@ async def floor(folder: Path, **settings: Any) -> AsyncIterator[Floor]:
                 publish=publish,
                 directory=directory,
             )
-            made.append(Floor(front, journal, clock, group))
-            hand = group.create_task(front.run(), name="front run")
+            made.append(Floor(front, journal, clock, group, hints=hints))
+            tasks = [group.create_task(front.run(), name="front run")]
+            if hints is not None:
+                follower = Follower(
+                    hints, front, partial(SqliteReader.open, path, stream="main"), root="floor/v1", stream="main"
+                )
+                tasks.append(group.create_task(follower.run(), name="follower"))
+                made[0].follower = follower
+                await until(lambda: front.position == journal.position(), what="followed")
             yield made[0]
             for socket in made[0].sockets:
                 socket.leave()
             await front.shutdown()
-            hand.cancel()
+            for task in tasks:
+                task.cancel()
     finally:
-        journal.close()
+        made[0].journal.close()
     books = front.statistics()
     assert books["connections"] == 0
     assert books["balanced"]

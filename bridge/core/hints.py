@@ -1,0 +1,78 @@
+"""What a front alone hears on MQTT: hints that there is something to read, and whether its pipeline is alive.
+
+Nothing of it is believed further than that: the journal is the truth, and a forged message costs a look at it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Self
+
+import msgspec
+
+from bridge.core.events import EPOCH, Millis
+from bridge.core.stream_status import StreamStatus
+
+SILENT_MS: Final = 3_000  # statuses come once a second: promise P5 gives 5 s until every dashboard is told
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """There is something up to this offset, says somebody."""
+
+    epoch: str
+    offset: int
+
+
+class _Envelope(msgspec.Struct):
+    """The part of an event's envelope that says where it stands."""
+
+    stream: str
+    epoch: str
+    offset: int
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+
+
+def read_event(payload: bytes, *, stream: str) -> Hint | None:
+    """The hint in a published event; None for what is no event of this stream."""
+    try:
+        found = _ENVELOPE.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return Hint(found.epoch, found.offset) if found.stream == stream else None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The last status, and when it was heard, in ms of any clock that runs on. A retained one tells nothing of now."""
+
+    status: StreamStatus | None = None
+    at: Millis = 0
+
+    def after(self, status: StreamStatus, *, retained: bool, now: Millis) -> Self:
+        """Return what is known once this was heard: what is retained may be of any age, and never makes it live."""
+        if retained and status.online:
+            return self
+        return type(self)(status, now)
+
+    @property
+    def said_at(self) -> Millis | None:
+        """Floor time when the pipeline said it; None where that cannot be read."""
+        try:
+            said = datetime.fromisoformat((self.status and self.status.time) or "")
+            return round((said - EPOCH).total_seconds() * 1_000)
+        except (ValueError, TypeError, OverflowError):  # no date, without a zone, or out of range
+            return None
+
+    def silence(self, *, epoch: str, now: Millis) -> str | None:
+        """Return why the stream of this epoch is not live; None when it is."""
+        if self.status is None or now - self.at >= SILENT_MS:
+            return "the pipeline is silent"
+        if not self.status.online:
+            return "the pipeline is not there"
+        if not self.status.ready:
+            return "the pipeline is not ready"
+        if self.status.epoch != epoch:
+            return "the pipeline writes another journal than this front reads"
+        return None

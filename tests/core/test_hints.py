@@ -1,0 +1,56 @@
+"""What a front alone believes of what it hears: nothing but that there may be something to read."""
+
+import json
+
+import pytest
+
+from bridge.core.hints import SILENT_MS, Heard, Hint, read_event
+from bridge.core.stream_status import StreamStatus, read_status
+
+LIVE = StreamStatus(online=True, ready=True, epoch="e", time="2026-01-06T12:00:00.000Z")
+DEEP = b"[" * 200_000
+
+
+def test_an_event_of_the_stream_hints_at_its_position() -> None:
+    body = {"type": "andon_event", "stream": "main", "epoch": "e", "offset": 7, "data": {}}
+    assert read_event(json.dumps(body).encode(), stream="main") == Hint("e", 7)
+    assert read_event(json.dumps(body).encode(), stream="other") is None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\xff", b"null", b"[]", b'{"stream":"main"}', b'{"stream":"main","epoch":"e","offset":"7"}', DEEP,
+     b'{"stream":"main","epoch":1,"offset":7}', b'{"data":' + DEEP + b"}", b'{"stream":"\xff","epoch":"e","offset":1}'],
+)  # fmt: skip
+def test_what_is_no_event_hints_at_nothing(payload: bytes) -> None:
+    assert read_event(payload, stream="main") is None
+    assert read_status(payload) is None
+
+
+def test_a_stream_lives_while_its_status_says_so_again_and_again() -> None:
+    heard = Heard().after(LIVE, retained=False, now=1_000)
+    assert heard.silence(epoch="e", now=1_000 + SILENT_MS - 1) is None
+    assert heard.silence(epoch="e", now=1_000 + SILENT_MS) == "the pipeline is silent"
+    assert Heard().silence(epoch="e", now=0) == "the pipeline is silent"
+
+
+def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() -> None:
+    for status, told in (
+        (StreamStatus(online=False, epoch="e"), "the pipeline is not there"),
+        (StreamStatus(online=True, epoch="e", ready=False), "the pipeline is not ready"),
+        (StreamStatus(online=True, epoch="f", ready=True), "the pipeline writes another journal than this front reads"),
+    ):
+        assert Heard().after(status, retained=False, now=5).silence(epoch="e", now=5) == told
+
+
+def test_a_retained_status_never_makes_a_stream_live_and_may_end_it() -> None:
+    assert Heard().after(LIVE, retained=True, now=5).silence(epoch="e", now=5) is not None
+    live = Heard().after(LIVE, retained=False, now=5)
+    assert live.after(StreamStatus(online=False, epoch="e"), retained=True, now=6).silence(epoch="e", now=6) is not None
+
+
+@pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-06T12:00:00", "9" * 400])
+def test_a_time_that_is_none_is_none(time: str | None) -> None:
+    status = StreamStatus(online=True, epoch="e", time=time)
+    assert Heard(status).said_at is None
+    assert Heard(LIVE).said_at == 1_767_700_800_000

@@ -1,0 +1,165 @@
+"""A front that follows another process's journal: hints only wake it, the journal is the truth."""
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters.journal import SqliteJournal
+from bridge.core.records import CommandRecord
+from tests.brokers import until
+from tests.system.front_floor import NOON, Floor, MemorySocket, call, floor
+from tests.system.hints import Hints
+
+MANY = 1_700  # more than one read
+FORGED = 3_000
+
+
+async def subscribed(here: Floor) -> MemorySocket:
+    board = await here.join()
+    board.say({"type": "subscribe", "id": "s", "subscription_type": "line"})
+    await board.hears("snapshot_end")
+    return board
+
+
+async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) -> None:
+    async with floor(tmp_path, hints=Hints()) as here:
+        board = await subscribed(here)
+        for number in range(MANY // 10):
+            here.commit(*(call(f"C{number}.{each}") for each in range(10)))
+        await board.until(lambda: len(board.live()) >= MANY)
+        assert board.live() == list(range(1, MANY + 1))
+        assert here.hints is not None
+        assert here.hints.acknowledged == MANY
+        assert here.follower is not None
+        assert here.follower.reads < MANY // 2, "hints that come together are one look"
+
+
+async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
+    async with floor(tmp_path, hints=Hints()) as here:
+        board = await subscribed(here)
+        here.commit(*(call(f"C{each}") for each in range(MANY)), offer=False)
+        await board.until(lambda: len(board.live()) >= MANY)
+        assert board.live() == list(range(1, MANY + 1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_forged_hints_change_nothing_and_cost_next_to_nothing(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        epoch = here.journal.epoch
+        assert here.follower is not None
+        reads, began = here.follower.reads, asyncio.get_running_loop().time()
+        for _ in range(FORGED // 10):
+            for _ in range(10):
+                hints.say(*forged(chance, epoch))
+            if chance.random() < 0.1:
+                here.commit(call(f"C{chance.random()}"), offer=chance.random() < 0.5)
+            await asyncio.sleep(0)
+        end = here.journal.position().offset
+        await until(lambda: hints.acknowledged >= FORGED, what="heard")
+        await board.until(lambda: len(board.live()) >= end)
+        lasted = asyncio.get_running_loop().time() - began
+        assert board.live() == list(range(1, end + 1))
+        assert board.closed is None
+        assert here.front.position == here.journal.position()
+        assert here.follower.turns == 1, "that of its start"
+        assert here.follower.reads - reads <= 2 * end + lasted / 0.04 + 5
+
+
+def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
+    """Say something a hint could be, with what is never true."""
+    topic = chance.choice(["event/S1/A1/L1/_/andon/andon_event/high/C1", "event/x", "bridge/main", "bridge/other", "x"])
+    body = {
+        "type": "andon_event",
+        "stream": chance.choice(["main", "other", 7]),
+        "epoch": chance.choice([epoch, "another", None]),
+        "offset": chance.choice([-1, 0, 10**6, 2**63, 10**40, 1.5, "7", None]),
+        "online": chance.choice([True, False, 1]),
+        "time": chance.choice(["", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+01:00", None, 3]),
+    }
+    payload = chance.choice([json.dumps(body).encode(), chance.randbytes(40), b"", b"[" * 100_000])
+    return topic, payload
+
+
+async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        here.commit(call("C1"))
+        told = await board.hears("position")
+        here.journal.begin_epoch(reason="plant")
+        code, reason = await board.ends()
+        assert code == 1012
+        assert json.loads(reason)["retry_after"] >= 0
+        await until(lambda: here.front.position == here.journal.position(), what="turned")
+        again = await here.join()
+        body = {"id": "s", "subscription_type": "line"}
+        again.say({"type": "resume", "subscriptions": [body], "since": told["streams"]})
+        resumed = await again.hears("resumed")
+        assert resumed["streams"]["main"] == {"recovered": False}
+        await again.hears("snapshot_end", count=1)
+        here.commit(call("C2"))
+        await again.until(lambda: again.live() == [2])
+
+
+async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
+    async with floor(tmp_path, hints=Hints()) as here:
+        board = await subscribed(here)
+        here.commit(call("C1"), call("C2"))
+        await board.until(lambda: len(board.live()) == 2)
+        here.journal.close()
+        put_aside(tmp_path)
+        await until(lambda: not here.front.ready()[0] and "no such file" in here.front.ready()[1].lower(), what="told")
+        assert board.closed is None
+        here.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+        assert (await board.ends())[0] == 1012
+        again = await subscribed(here)
+        here.commit(call("C3"))
+        await again.until(lambda: again.live() == [1])
+
+
+def put_aside(folder: Path) -> None:
+    (folder / "aside").mkdir()
+    for each in folder.glob("journal.db*"):
+        each.rename(folder / "aside" / each.name)
+
+
+async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        epoch = here.journal.epoch
+        board = await subscribed(here)
+        await until(lambda: here.front.ready() == (False, "the pipeline is silent"), what="nothing heard")
+        hints.say_status(epoch, retained=True)
+        hints.say_status(epoch)
+        assert (await board.hears("link", broker=True, count=2))["streams"]["main"]["live"]
+        assert here.front.ready() == (True, "ready")
+        hints.say_status(epoch, ready=False)
+        await until(lambda: here.front.ready() == (False, "the pipeline is not ready"), what="not ready")
+        hints.say_status(epoch)
+        await until(lambda: here.front.ready()[0], what="live")
+        await until(lambda: here.front.ready() == (False, "the pipeline is silent"), what="silent")
+
+
+async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:
+    async with floor(tmp_path, hints=Hints()) as here:
+        board = await subscribed(here)
+
+        def record(command_id: str, outcome: str) -> CommandRecord:
+            return CommandRecord(user="eva", command_id=command_id, outcome=outcome, reason=None, event_ids=(), at=NOON)
+
+        def answer(_: str, body: dict[str, object]) -> CommandRecord | None:
+            here.commit(call("C1"), command=record(str(body["id"]), "applied"), offer=False)
+            return None
+
+        here.answer = answer
+        command = {"type": "command", "id": "c1", "action": "andon.raise", "line_id": "L1", "equipment_code": "E1"}
+        board.say({**command, "andon_type": "quality"})
+        assert (await board.hears("command_result"))["outcome"] == "applied"
+        kinds = board.types()
+        assert kinds.index("andon_event") < kinds.index("command_result")

@@ -1,0 +1,79 @@
+"""`floor run --role pipeline` and `--role front`: what holds in one process holds in two, and between them."""
+
+import time
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from tests.brokers import RunningBroker
+from tests.running_floor import Client, RunningFloor
+from tests.split_floor import split_floor
+
+STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
+PRESS = b'{"action": "raise", "andon_type": "equipment"}'
+TOLD_SECONDS = 5.0  # promise P5
+
+
+async def press(floor: RunningFloor, payload: bytes = PRESS) -> None:
+    async with floor.device() as device:
+        await device.publish(STATION, payload)
+
+
+async def link_told(board: Client, began: float, *, live: bool, broker: bool | None = None) -> None:
+    """Read on until this state of the stream is told, within the promise's time."""
+    while True:
+        frame = await board.until("link", seconds=TOLD_SECONDS if not live else 20.0)
+        if frame["streams"]["main"]["live"] is live and broker in (None, frame["broker"]):
+            break
+    assert live or time.monotonic() - began <= TOLD_SECONDS
+
+
+def status_of(floor: RunningFloor, path: str) -> int:
+    try:
+        with urlopen(f"http://127.0.0.1:{floor.port}{path}", timeout=2) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with split_floor(tmp_path, mosquitto) as floor, floor.front.dashboard() as board:
+        await board.snapshot(subscription_type="andon", target_id="L1")
+        await press(floor.pipeline)
+        call = await board.until("andon_event", data__status="open")
+        await board.send({"type": "acknowledge", "event_id": call["id"]})
+        acknowledged = await board.until("andon_event", data__status="acknowledged")
+        assert acknowledged["data"]["acknowledged_by"] == {"id": "eva"}
+
+        command = {"type": "command", "id": "c1", "action": "andon.resolve", "line_id": "L1"}
+        command |= {"equipment_code": "Andon-L1", "call_id": call["subject"], "notes": "oiled"}
+        await board.send(command)
+        result = await board.until("command_result", id="c1")
+        assert result["outcome"] == "applied"
+        resolved = next(frame for frame in board.frames if frame.get("id") in result["event_ids"])
+        assert resolved["data"]["resolution_notes"] == "oiled"
+        await board.send(command)
+        assert (await board.until("command_result", id="c1"))["event_ids"] == result["event_ids"]
+        await board.send({**command, "id": "c2", "call_id": "L1.call.99"})
+        refused = await board.until("command_result", id="c2")
+        assert (refused["outcome"], refused["event_ids"]) == ("rejected", [])
+        assert await floor.front.stop() == 0
+        await board.socket.wait_closed()
+        assert board.socket.close_code == 1012
+
+
+async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with split_floor(tmp_path, mosquitto, fronts=0) as floor:
+        answers = {
+            path: status_of(floor.pipeline, path)
+            for path in ("/health/live", "/health/ready", "/metrics", "/", "/ws", "/api/snapshot")
+        }
+        assert answers == {
+            **dict.fromkeys(("/health/live", "/health/ready", "/metrics"), 200),
+            **dict.fromkeys(("/", "/ws", "/api/snapshot"), 404),
+        }
+        assert await floor.pipeline.stop() == 0

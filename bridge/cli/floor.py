@@ -2,7 +2,7 @@
 
 import typer
 
-from bridge.cli import access, serving, watching
+from bridge.cli import access, journal, serving, watching
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +18,7 @@ app = typer.Typer(
 for _command in (serving.demo, serving.run, serving.check, access.token, watching.watch, watching.schema):
     app.command()(_command)
 app.command(name="explain-access")(access.explain_access)
+app.add_typer(journal.app, name="journal")
 
 
 def main() -> None:

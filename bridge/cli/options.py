@@ -30,17 +30,17 @@ def fail(text: str, *, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def find_config(config: Path | None) -> Path:
+def find_config(config: Path | None, *, code: int = 1) -> Path:
     for place in (config,) if config is not None else CONFIG_PLACES:
         if place.is_file():
             return place
     if config is not None:
-        fail(f"no settings file {config}")
-    fail("no settings file: name one with --config, or start the demo (make demo), which writes its own")
+        fail(f"no settings file {config}", code=code)
+    fail("no settings file: name one with --config, or start the demo (make demo), which writes its own", code=code)
 
 
-def read_settings(config: Path | None) -> Settings:
+def read_settings(config: Path | None, *, code: int = 1) -> Settings:
     try:
-        return settings_module.load(find_config(config))
+        return settings_module.load(find_config(config, code=code))
     except SettingsError as error:
-        fail(str(error))
+        fail(str(error), code=code)

@@ -121,9 +121,11 @@ def test_a_command_that_a_document_shows_is_one(document: Path, words: list[str]
             assert {word for word in arguments if "=" not in word} <= set(targets), document
         case "floor":
             group: Any = typer.main.get_command(app)
-            command = group.commands[arguments[0]]
-            if len(arguments) > 1:  # parsed, with every option and its value, and not run
-                command.make_context(arguments[0], arguments[1:])
+            name, *rest = arguments
+            while hasattr(group.commands[name], "commands") and rest:  # `floor journal verify`
+                group, name, rest = group.commands[name], *rest[:1], rest[1:]
+            if rest:  # parsed, with every option and its value, and not run
+                group.commands[name].make_context(name, rest)
         case _:
             if len(arguments) > 1:
                 device_sim_cli._parser().parse_args(arguments)

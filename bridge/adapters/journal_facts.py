@@ -1,0 +1,110 @@
+"""What a journal says of itself, read from its file without the right to write it, whoever owns it."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.journal_errors import JournalDamaged, JournalTooNew, JournalTooOld
+from bridge.adapters.journal_file import BUSY_SECONDS
+from bridge.adapters.journal_mark import lock_path
+from bridge.adapters.journal_meta import Meta, read_meta
+from bridge.adapters.journal_schema import APPLICATION_ID, SCHEMA
+from bridge.core.events import Millis
+from bridge.core.records import JournalError
+
+UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises at a damaged file: its message may quote what was flipped, and be no text."""
+
+
+class NoJournal(JournalError):
+    """There is nothing to look at under this name."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Events from `first_offset` on carry this epoch in their id."""
+
+    epoch: str
+    first_offset: int
+    began: Millis
+    reason: str  # created, restored, plant
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A journal's identity and ends, true at one moment."""
+
+    meta: Meta
+    epochs: Sequence[Epoch]  # oldest first
+
+    @property
+    def nothing_retired(self) -> bool:
+        return self.meta.oldest_offset == 1 and self.meta.oldest_number == 1
+
+    def epoch_of(self, offset: int) -> str:
+        """Return the epoch of the event at `offset`; the later one of two that began there."""
+        return next((each.epoch for each in reversed(self.epochs) if each.first_offset <= offset), "")
+
+
+def side_file(path: Path, suffix: str) -> Path:
+    """Return the path of what SQLite keeps beside a journal: `-wal`, `-shm`."""
+    return path.with_name(path.name + suffix)
+
+
+def reading(path: Path) -> sqlite3.Connection:
+    """Return a connection that cannot write, and whose text is never refused; raises `NoJournal`.
+
+    The owner goes on meanwhile. SQLite's errors while reading come through: the tools have more to say of them.
+    """
+    if not path.is_file():
+        raise NoJournal(path, "is not a file" if path.exists() else "no such file")
+    # a copy that no bridge has run is opened as what cannot change: so it gets no -wal beside it, and may lie where
+    # nobody can write. Otherwise by mode=ro: a close then never writes the -wal into a file that may be damaged
+    copied = not side_file(path, "-wal").exists() and not lock_path(path).exists()
+    name = f"{path.absolute().as_uri()}?{'immutable=1' if copied else 'mode=ro'}"
+    try:
+        connection = sqlite3.connect(name, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+    except sqlite3.Error as error:
+        raise NoJournal(path, f"cannot be opened: {error}") from error
+    # a flipped bit makes text that is none: it is to fail against its seal, not here
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    return connection
+
+
+def read_facts(connection: sqlite3.Connection, path: Path) -> Facts:
+    """Return what the journal says of itself; raises `NoJournal`, or the `JournalError` that tells what is wrong."""
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError as error:  # no access, no room for a -shm
+        raise NoJournal(path, f"cannot be read: {error}") from error
+    except UNREADABLE as error:
+        raise JournalDamaged(path, str(error)) from error
+    try:
+        _check_schema(connection, path)
+        meta = read_meta(connection, path)
+        rows = connection.execute("SELECT epoch, first_offset, began, reason FROM epochs ORDER BY first_offset, began")
+        epochs = [Epoch(*row) for row in rows]
+    except UNREADABLE as error:
+        raise JournalDamaged(path, str(error)) from error
+    if any([type(each) for each in astuple(epoch)] != [str, int, int, str] for epoch in epochs):
+        raise JournalDamaged(path, "its epochs cannot be read")
+    return Facts(meta, epochs)
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise JournalDamaged(path, "not a journal")
+    schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if schema > SCHEMA:
+        raise JournalTooNew(path, found=schema, known=SCHEMA)
+    if schema < 1:
+        raise JournalDamaged(path, "no schema number")
+    if schema < SCHEMA:
+        raise JournalTooOld(path, found=schema, known=SCHEMA)

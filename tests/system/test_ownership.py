@@ -10,10 +10,16 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from tests.brokers import RunningBroker, free_port, mosquitto_broker, running, until
+from bridge.adapters.broker import BrokerLink
+from bridge.core.records import Position
+from bridge.core.stream_status import Owner, status_of
+from bridge.ownership import Ownership, StreamTaken, echo_topic, heard_topics
+from tests.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
 from tests.running_floor import CONFIG, DEMO_PLANT, RunningFloor, running_floor
 from tests.system.statuses import STATUS, statuses
 from tests.tcp_proxy import TcpProxy, tcp_proxy
+
+ROOT = "floor/v1"
 
 
 def rival(folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None) -> RunningFloor:
@@ -124,3 +130,25 @@ async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: Ru
 async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
     async with tcp_proxy(broker.port) as way:
         yield way
+
+
+async def test_what_is_retained_of_an_older_owner_ends_nobody(mosquitto: RunningBroker) -> None:
+    """A killed broker comes back with what it remembers; taking that for life would end the only process there is."""
+    older = status_of(
+        Position("main", "old", 5), root=ROOT, online=True, ready=True, time=0, simulated=False, owner=Owner("old", 0)
+    )
+    owner = Owner("own", 1_000)
+    ear = BrokerLink(
+        client_settings(mosquitto), client_id="ear", durable=False, subscriptions=heard_topics(ROOT, "main", owner)
+    )
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+        await client.publish(older.topic, older.payload, qos=1, retain=True)
+        async with linked(ear):
+            watching = asyncio.create_task(Ownership(ear, root=ROOT, stream="main", owner=owner).watch())
+            await ear.publish(echo_topic(ROOT, "main", owner), b"")  # comes back after what is retained
+            await until(lambda: ear.waiting == 0, what="all is heard")
+            await ear.publish("elsewhere", b"")
+            assert not watching.done()
+            await client.publish(older.topic, older.payload, qos=1, retain=True)
+            with pytest.raises(StreamTaken, match="epoch old"):
+                await asyncio.wait_for(watching, 10)

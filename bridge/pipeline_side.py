@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from bridge.adapters.broker import BrokerLink
+from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.adapters.journal import SqliteJournal
 from bridge.adapters.web_status import Number, pipeline_numbers
@@ -66,9 +67,13 @@ class PipelineSide:
         self._ownership = Ownership(self._ear, root=root, stream=stream, owner=owner)
         self.publisher = Publisher(
             self._outlet,
+            RetainedReader(
+                broker, client_id=f"floor-{stream}-retained", username=broker.username, password=broker.password
+            ),
             journal,
             clock,
             root=root,
+            lines=floor.places(),
             simulated=simulated,
             owner=owner,
             ready=lambda: self.ready()[0],
@@ -142,6 +147,8 @@ class PipelineSide:
         yield from pipeline_numbers(self.pipeline.status())
         yield Number("published_offset", self.publisher.published)
         yield Number("publications_refused", self.publisher.refused, counter=True)
+        yield Number("ghosts_cleared", self.publisher.ghosts, counter=True)
+        yield Number("events_never_published", self.publisher.removed, counter=True)
         yield Number("reports_waiting", self._intake.waiting)
         yield Number("broker_dropped_messages", self._dropped)
         yield Number("clock_held", float(self._clock.held))

@@ -5,16 +5,18 @@ Its mark in the journal moves when the broker has confirmed; after a crash some 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import structlog
 
 from bridge.core.events import StateKey
 from bridge.core.messages import BrokerGone, Publication, PublishRefused
 from bridge.core.published import Plan, PublishedState
-from bridge.core.records import Applied, CommitFailed, Committed, Journal, Position
+from bridge.core.records import Applied, CommitFailed, Committed, Journal, JournalUnavailable, Position
+from bridge.core.retained import LinePlace
 from bridge.core.stream_status import STATUS_SECONDS, Owner, status_of
-from bridge.surroundings import Clock, Target
+from bridge.retained_look import RetainedLook, Seen
+from bridge.surroundings import Clock, Reader, Target
 
 WINDOW = 100  # events under way at once: bounds what a lost connection repeats
 MARK_SECONDS = 0.1  # the mark costs an fsync, which the pipeline would otherwise have: so not for every window
@@ -29,19 +31,23 @@ class Publisher:
     def __init__(
         self,
         target: Target,
+        reader: Reader,
         journal: Journal,
         clock: Clock,
         *,
         root: str,
+        lines: Container[LinePlace],
         simulated: bool,
         owner: Owner,
         ready: Callable[[], bool],
     ) -> None:
-        """`ready`: whether what happens on the floor is journalled now; told in the status."""
+        """`lines`: whose lamps are ours. `ready`: whether the floor is journalled now; told in the status."""
         self._target = target
+        self._look = RetainedLook(reader, root=root, stream=journal.stream, owner=owner)
         self._journal = journal
         self._clock = clock
         self._root = root
+        self._lines = lines
         self._simulated = simulated
         self._owner = owner
         self._ready = ready
@@ -54,6 +60,12 @@ class Publisher:
         self._generation = 0  # of the connection on which the retained state is known to be whole
         self.refused = 0
         """Publications that the broker's rules refused, since the start: a configuration error to be shown."""
+        self.ghosts = 0
+        """Topics that were retained in our name without right, and cleared or switched off, since the start."""
+        self.looks = 0
+        """How often what the broker retains was judged: on each connection, once the publisher is up to date."""
+        self.removed = 0
+        """Events that retention removed before they were published, since the start."""
 
     @property
     def published(self) -> int:
@@ -86,22 +98,23 @@ class Publisher:
         """Publish until `stop`, however often the broker goes away."""
         async with asyncio.TaskGroup() as tasks:
             telling = tasks.create_task(self._tell_status(), name="publisher-status")
-            await self._follow()
+            await self._follow(tasks)
+            self._look.end()
             telling.cancel()
 
-    async def _follow(self) -> None:
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         mark_at = loop.time() + MARK_SECONDS
         while True:
             self._woken.clear()
-            events = await self._publish_next()
+            events = await self._publish_next(tasks)
             if loop.time() >= mark_at or (not events and self._stopping):
                 mark_at = loop.time() + (MARK_SECONDS if await self._mark() else RETRY_SECONDS)
             if events:
                 continue
             if self._stopping:
                 return
-            await self._wait(mark_at - loop.time() if self._marked != self._published else None)
+            await self._wait(mark_at - loop.time() if self._to_mark else None)
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait for a commit, a change of the link, or the time to mark."""
@@ -117,17 +130,20 @@ class Publisher:
             woken.cancel()
             changed.cancel()
 
-    async def _publish_next(self) -> int:
+    async def _publish_next(self, tasks: asyncio.TaskGroup) -> int:
         """Publish the next window; returns how many events the broker has confirmed."""
         link = self._target.status
-        if not link.connected:
+        if not link.connected or link.protocol is None:
             return 0
         try:
             state = await self._known_state()
             if link.generation != self._generation:
-                await self._restore(state)
+                restored = await self._restore(state)
                 self._generation = link.generation
+                self._look.begin(tasks, protocol=link.protocol, restored=restored, done=self._woken.set)
             events = await asyncio.to_thread(self._journal.events_after, self._published, limit=WINDOW)
+            if self._look.seen is not None and len(events) < WINDOW:
+                await self._clear_ghosts(state, self._look.seen)
             if not events:
                 return 0
             plan = state.plan(events)
@@ -135,12 +151,24 @@ class Publisher:
         except BrokerGone as gone:
             log.info("publisher.waits", reason=gone.reason, published=self._published)
             return 0
-        self._carried_out(state, plan, events)
+        except JournalUnavailable as unavailable:
+            log.warning("publisher.waits", reason=str(unavailable), published=self._published)
+            await asyncio.sleep(RETRY_SECONDS)
+            self._woken.set()
+            return 0
+        self._carried_out(state, plan)
+        self._advance(events)
         return len(events)
 
-    def _carried_out(self, state: PublishedState, plan: Plan, events: Sequence[Committed]) -> None:
+    def _carried_out(self, state: PublishedState, plan: Plan) -> None:
         state.carry_out(plan)
         self._unmarked.update(plan.retained)
+
+    def _advance(self, events: Sequence[Committed]) -> None:
+        removed = events[0].offset - self._published - 1
+        if removed:
+            self.removed += removed
+            log.error("publisher.events_removed", events=removed, after=self._published, reason="retention")
         self._published = events[-1].offset
 
     async def _known_state(self) -> PublishedState:
@@ -154,7 +182,7 @@ class Publisher:
         snapshot = await asyncio.to_thread(self._journal.snapshot)
         return [event for event in snapshot.events if event.offset <= self._published]
 
-    async def _restore(self, state: PublishedState) -> None:
+    async def _restore(self, state: PublishedState) -> Sequence[Publication]:
         """Publish all retained state again: after a new connection the broker may have forgotten any of it.
 
         `session_present` alone does not tell: a killed Mosquitto comes back with the session and the retained messages
@@ -163,27 +191,52 @@ class Publisher:
         publications = state.restore(await self._current())
         for start in range(0, len(publications), WINDOW):
             await self._send(publications[start : start + WINDOW])
+        await self._send([self.status(online=True)])
         log.info("publisher.restored", publications=len(publications))
+        return publications
+
+    async def _clear_ghosts(self, state: PublishedState, seen: Seen) -> None:
+        """Clear what the broker retains in our name and the journal does not know.
+
+        No clear can hit what has just become current. Nobody but this task publishes events, and it does one thing
+        after the other: judged by what it has published until now, whatever the reading saw in between; and what it
+        publishes later goes out behind the clear on the same connection. Of a connection that is lost with clears on
+        it the broker acts on nothing once the next one of the same client id has come (MQTT 5 3.1.4).
+        """
+        snapshot = await asyncio.to_thread(self._journal.snapshot)
+        pending = await asyncio.to_thread(self._journal.events_after, self._published, limit=WINDOW)
+        if pending and pending[-1].offset < snapshot.position.offset:
+            return  # too far behind to judge: the next window first
+        plan = state.correct(seen.reading, current=snapshot.events, pending=pending, lines=self._lines)
+        for start in range(0, len(plan.publications), WINDOW):
+            await self._send(plan.publications[start : start + WINDOW])
+        self._carried_out(state, plan)
+        self.ghosts += len(plan.publications)
+        log.info("publisher.looked", retained=seen.reading.messages, ghosts=len(plan.publications))
+        if plan.publications and not seen.reading.whole and self._look.again():
+            return  # what was cleared makes room for what was left out
+        self._look.tell(seen, state.missing(seen.restored, seen.reading))
+        self._look.seen = None
+        self.looks += 1
 
     async def _send(self, publications: Sequence[Publication]) -> None:
         """Publish in order; what the broker's rules refuse is told and left out, for repeating would not help."""
-        try:
-            await self._target.publish_many(publications)
-        except PublishRefused:
-            for each in publications:  # again, one by one: only so it is known which ones it has
-                await self._send_one(each)
+        refusals = await self._target.publish_many(publications)
+        if refusals:
+            self._tell_refused(refusals[0], len(refusals))
 
-    async def _send_one(self, publication: Publication) -> None:
-        try:
-            await self._target.publish(publication.topic, publication.payload, retain=publication.retain)
-        except PublishRefused as refusal:
-            self.refused += 1
-            log.error(  # noqa: TRY400 - the broker's rules are wrong, not our code
-                "publisher.refused", topic=refusal.topic, reason=refusal.reason, code=refusal.reason_code
-            )
+    def _tell_refused(self, first: PublishRefused, count: int) -> None:
+        self.refused += count
+        log.error(
+            "publisher.refused", topic=first.topic, reason=first.reason, code=first.reason_code, publications=count
+        )
+
+    @property
+    def _to_mark(self) -> bool:
+        return self._marked != self._published or bool(self._unmarked)
 
     async def _mark(self) -> bool:
-        if self._marked == self._published:
+        if not self._to_mark:
             return True
         offset, retained = self._published, list(self._unmarked.items())
         try:
@@ -205,6 +258,5 @@ class Publisher:
                 await self._target.wait_status_change(seen)
                 continue
             except PublishRefused as refusal:
-                self.refused += 1
-                log.error("publisher.refused", topic=refusal.topic, reason=refusal.reason)  # noqa: TRY400 - as above
+                self._tell_refused(refusal, 1)
             await asyncio.sleep(STATUS_SECONDS)

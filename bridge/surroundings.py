@@ -1,10 +1,11 @@
 """What the pipeline and the publisher need around them; the adapters have it, and nothing more is assumed of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from bridge.core.events import Millis
-from bridge.core.messages import LinkStatus, Message, Publication
+from bridge.core.messages import LinkStatus, Message, Publication, PublishRefused
+from bridge.core.messages import Protocol as MqttProtocol
 
 
 class Source(Protocol):
@@ -17,17 +18,28 @@ class Source(Protocol):
 
 
 class Target(Protocol):
-    """Where publications go: a link to the broker. Both ways raise `BrokerGone` or `PublishRefused`."""
+    """Where publications go: a link to the broker. Both ways raise `BrokerGone`; the second returns what is refused."""
 
     @property
     def status(self) -> LinkStatus: ...
     async def wait_status_change(self, seen: LinkStatus) -> LinkStatus: ...
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None: ...
-    async def publish_many(self, publications: Sequence[Publication]) -> None: ...
+    async def publish_many(self, publications: Sequence[Publication]) -> Sequence[PublishRefused]: ...
 
 
 class Ear(Source, Target, Protocol):
     """A link that listens, and can say a word of its own."""
+
+
+class Reader(Protocol):
+    """Reads what the broker retains: subscribes anew, gives each message to `take` until that returns True.
+
+    Raises `BrokerGone` or `SubscribeRefused`.
+    """
+
+    async def read(
+        self, filters: Sequence[str], take: Callable[[Message], bool], *, protocol: MqttProtocol
+    ) -> None: ...
 
 
 class Clock(Protocol):

@@ -146,28 +146,32 @@ class BrokerLink:
         confirmation = await self._live().submit(Publication(topic, payload, retain, qos))
         await confirmation
 
-    async def publish_many(self, publications: Sequence[Publication]) -> None:
-        """Publish in order, many at a time, and return when the broker has all; raises as `publish`, for the first.
+    async def publish_many(self, publications: Sequence[Publication]) -> list[PublishRefused]:
+        """Publish in order, many at a time; return those refused when the broker has answered all.
 
-        A `PublishRefused` is raised only after the others were answered; on `BrokerGone` any of them may be missing.
+        The others are not held up by a refusal. Raises `BrokerGone`, after which any of them may be missing.
         """
         connection = self._live()
         confirmations: list[asyncio.Future[None]] = []
-        failure: BrokerGone | PublishRefused | None = None
+        gone: BrokerGone | None = None
         try:
             for publication in publications:
                 confirmations.append(await connection.submit(publication))  # noqa: PERF401 - kept when one raises
-        except (BrokerGone, PublishRefused) as error:
-            failure = error
+        except BrokerGone as error:
+            gone = error
         except asyncio.CancelledError:
             for each in confirmations:
                 each.cancel()
             raise
+        refusals: list[PublishRefused] = []
         for outcome in await asyncio.gather(*confirmations, return_exceptions=True):
-            if outcome is not None:
+            if isinstance(outcome, PublishRefused):
+                refusals.append(outcome)
+            elif outcome is not None:
                 raise outcome
-        if failure is not None:
-            raise failure
+        if gone is not None:
+            raise gone
+        return refusals
 
     def _live(self) -> Connection:
         if self._connection is None or not self._status.connected:

@@ -144,8 +144,10 @@ class Connection(LoopClient):
 
     async def submit(self, publication: Publication) -> asyncio.Future[None]:
         """Send when the window has room; the future ends with the PUBACK, `PublishRefused` or `BrokerGone`."""
+        confirmation: asyncio.Future[None] = self._loop.create_future()
         if self._packet_limit is not None and _packet_size(publication) > self._packet_limit:
-            raise PublishRefused(publication.topic, PACKET_TOO_LARGE, "Packet too large")
+            confirmation.set_exception(PublishRefused(publication.topic, PACKET_TOO_LARGE, "Packet too large"))
+            return confirmation
         window = self._window
         await window.acquire()
         try:
@@ -157,7 +159,6 @@ class Connection(LoopClient):
         except BaseException:
             window.release()
             raise
-        confirmation: asyncio.Future[None] = self._loop.create_future()
         confirmation.add_done_callback(lambda _: window.release())
         self._unconfirmed[info.mid] = _Unconfirmed(confirmation, publication.topic, self._loop.time())
         return confirmation

@@ -40,9 +40,11 @@ async def probe(settings: BrokerSettings, *, root: str) -> list[Finding]:
         findings.append(await _connect(settings))
         findings.append(await _subscribe(settings, root))
         token = secrets.token_hex(8)
-        status, command, report = (f"{root}/{place}/_probe/{token}" for place in ("bridge", "command", "report"))
-        async with _linked(settings, subscriptions=[status, command, report]) as bridge:
-            findings.append(await _delivers(bridge, bridge, status, "the bridge writes its status, and reads it back"))
+        places = ("bridge", "event", "station", "command", "report")
+        status, event, lamp, command, report = topics = [f"{root}/{place}/_probe/{token}" for place in places]
+        async with _linked(settings, subscriptions=topics) as bridge:
+            for topic, what in ((status, "its status"), (event, "events"), (lamp, "lamps")):
+                findings.append(await _delivers(bridge, bridge, topic, f"the bridge writes {what}, and reads back"))
             if _has_front(settings):
                 async with _linked(settings, front=True) as front:
                     findings.append(await _delivers(front, bridge, command, "the front's commands reach the bridge"))

@@ -1,6 +1,6 @@
 """What plain MQTT consumers find on the broker: which publications an event makes, and what stays retained."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +9,7 @@ import msgspec
 from bridge.core.events import EventType, Standing, StateKey
 from bridge.core.messages import Publication
 from bridge.core.records import Committed
+from bridge.core.retained import LinePlace, RetainedReading, line_of
 
 LAMP_OFF: Final = "off"
 LAMP_STATES: Final[Mapping[str, str]] = {
@@ -100,6 +101,51 @@ class PublishedState:
             if self._retained.get(event.state_key) == event.topic
         ]
         return events + [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in self._lamps.items()]
+
+    def missing(self, restored: Iterable[Publication], reading: RetainedReading) -> list[str]:
+        """Return what was restored before a reading, should still be there, and was not seen by it."""
+        events = {f"{self._root}/event/{topic}" for topic in set(self._retained.values()) - reading.events}
+        lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
+        lit -= {f"{self._root}/station/{topic}" for topic in reading.lit}
+        return [each.topic for each in restored if each.topic in events or each.topic in lit]
+
+    def correct(
+        self,
+        reading: RetainedReading,
+        *,
+        current: Iterable[Committed],
+        pending: Sequence[Committed],
+        lines: Container[LinePlace],
+    ) -> Plan:
+        """Say what to clear and which lamps to switch off, for nothing in the journal says so any more.
+
+        `current`: the journal's current events at some position; `pending`: all events after the last one carried out,
+        up to that position at least. `lines`: those of our plant. Another stream's topics are left alone.
+        """
+        right = self._right(current, pending)
+        ghosts = sorted(reading.events - right)
+        forgotten = {key: topic for key, topic in self._retained.items() if topic not in right}
+        # a line that left the plant file is still ours to put in order, unless another stream has it now
+        ours = {line_of(topic) for topic in (*ghosts, *forgotten.values())} - reading.others
+        lamps = {
+            f"{self._root}/station/{topic}": Lamp("", LAMP_OFF)
+            for topic in sorted(reading.lit)
+            if line_of(topic) in lines or line_of(topic) in ours
+        }
+        lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
+        lit |= {lamp[0] for event in pending if (lamp := self._lamp(event)) is not None}
+        off = {topic: lamp for topic, lamp in lamps.items() if topic not in lit}
+        clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in ghosts]
+        switch = [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in off.items()]
+        # what was not seen may still be there: its topic is remembered until a reading was whole
+        gone = {key: None for key, topic in forgotten.items() if reading.whole or topic in reading.events}
+        return Plan((*clear, *switch), gone, off)
+
+    def _right(self, current: Iterable[Committed], pending: Sequence[Committed]) -> set[str]:
+        """Return the topics that are retained by right, or will be, or that the plan of a pending event will clear."""
+        right = {event.topic for event in current}
+        right |= {event.topic for event in pending if event.standing is Standing.CURRENT}
+        return right | {self._retained[event.state_key] for event in pending if event.state_key in self._retained}
 
     def _topic(self, event: Committed) -> str:
         return f"{self._root}/event/{event.topic}"

@@ -60,7 +60,7 @@ def two_users(shipped: ShippedMosquitto, *, protocol: str = "auto") -> BrokerSet
 async def test_the_shipped_rules_pass_every_question(shipped: ShippedMosquitto, protocol: str) -> None:
     findings = await probe(two_users(shipped, protocol=protocol), root=ROOT)
     assert told(findings, False) == []
-    assert len(findings) == 6
+    assert len(findings) == 8
     assert f"speaks MQTT {protocol}, TLS, as bridge" in findings[0].text
 
 
@@ -82,12 +82,26 @@ async def test_rules_that_let_the_bridge_write_commands_are_found_out(shipped: S
     assert "may not write commands" in failed[0]
 
 
+@pytest.mark.parametrize(("place", "what"), [("event", "events"), ("station", "lamps")])
+async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found_out(
+    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, what: str
+) -> None:
+    monkeypatch.setattr("bridge.adapters.broker_probe.DELIVERY_SECONDS", 0.5)
+    rules = shipped.folder / "config" / "acl.services"
+    topic = f"floor/v1/{place}/#"
+    rules.write_text(rules.read_text().replace(f"topic readwrite {topic}", f"topic write {topic}"))
+    shipped.broker.stop()
+    shipped.broker.start()
+    (failed,) = told(await probe(two_users(shipped), root=ROOT), False)
+    assert f"writes {what}, and reads back" in failed
+
+
 async def test_a_wrong_password_of_the_front_is_named(
     shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.adapters.broker_probe.CONNECT_SECONDS", 0.5)
     settings = two_users(shipped).model_copy(update={"front_password": SecretStr("wrong")})
     findings = await probe(settings, root=ROOT)
-    assert [finding.ok for finding in findings] == [True, True, True, False]
+    assert [finding.ok for finding in findings] == [True, True, True, True, True, False]
     assert "as front: Not authorized" in findings[-1].text
     assert "wrong" not in str(findings)

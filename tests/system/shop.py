@@ -12,6 +12,7 @@ from typing import Any
 import aiomqtt
 
 from bridge.adapters.broker import BrokerLink
+from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal import SqliteJournal
 from bridge.core import plant
@@ -46,10 +47,13 @@ PLANT = plant.Plant(
 )
 
 
+def settings_of(port: int) -> BrokerSettings:
+    return BrokerSettings(port=port, keepalive_seconds=2, max_backoff_seconds=0.2)
+
+
 def link_of(port: int, client_id: str = "floor-main") -> BrokerLink:
-    settings = BrokerSettings(port=port, keepalive_seconds=2, max_backoff_seconds=0.2)
     return BrokerLink(
-        settings,
+        settings_of(port),
         client_id=client_id,
         durable=True,
         subscriptions=[(f"{ROOT}/report/#", 1), (f"{ROOT}/command/#", 1)],
@@ -106,9 +110,11 @@ async def shop(
     )
     publisher = Publisher(
         link,
+        RetainedReader(settings_of(port), client_id="floor-main-retained", username=None, password=None),
         journal,
         clock,
         root=ROOT,
+        lines=restored.floor.places(),
         simulated=False,
         owner=Owner("shop", 0),
         ready=lambda: pipeline.status().ready,

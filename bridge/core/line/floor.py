@@ -37,6 +37,10 @@ class Floor:
         """Continue from checkpoints; a line without one starts new, one the plant file no longer has is left out."""
         return cls(plant_file, checkpoints)
 
+    def places(self) -> frozenset[tuple[str, str, str]]:
+        """Return (site, area, line) of every line."""
+        return frozenset((line.place.site, line.place.area, line.place.line) for line in self._lines.values())
+
     def line(self, line_id: str) -> Line | None:
         return self._lines.get(line_id)
 

@@ -1,0 +1,107 @@
+"""Looks at what the broker retains, once after every new connection, while the publisher goes on."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.core.messages import BrokerGone, Protocol, Publication, SubscribeRefused
+from bridge.core.retained import RetainedReading
+from bridge.core.stream_status import Owner
+from bridge.surroundings import Reader
+
+READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that tells us no status, would make endless
+MOST_READINGS = 20  # of one connection, while each shows less than all: stops us where clears have no effect
+FIRST_RETRY_SECONDS = 1.0
+MAX_RETRY_SECONDS = 30.0
+QUEUE_TOO_SHORT = "the broker left some out: its queue is too short (Mosquitto: max_queued_messages)"
+NOT_READABLE = "the broker's rules do not let us read what we publish (see mosquitto/acl.services)"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A reading, and what had been restored before it began. `reason`: why it ended early, None if it did not."""
+
+    reading: RetainedReading
+    restored: Sequence[Publication]
+    reason: str | None
+
+
+class RetainedLook:
+    """At most one reading at a time; what it has seen waits in `seen` until somebody has used it."""
+
+    def __init__(self, reader: Reader, *, root: str, stream: str, owner: Owner) -> None:
+        self._reader = reader
+        self._root = root
+        self._stream = stream
+        self._owner = owner
+        self._running: asyncio.Task[None] | None = None
+        self._start: Callable[[], asyncio.Task[None]]
+        self._left = 0
+        self._told: str | None = None
+        self.seen: Seen | None = None
+
+    def begin(
+        self, tasks: asyncio.TaskGroup, *, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]
+    ) -> None:
+        """Read anew in this group: after the stream's own status and what is `restored` were confirmed."""
+        self.end()
+        self._left = MOST_READINGS
+        self._start = lambda: tasks.create_task(self._look(protocol, restored, done), name="publisher-retained")
+        self._running = self._start()
+
+    def again(self) -> bool:
+        """Read once more on this connection, what is seen now was used; False when that was often enough."""
+        self.seen = None
+        self._left -= 1
+        if self._left > 0:
+            self._running = self._start()
+        return self._left > 0
+
+    def end(self) -> None:
+        """Stop reading, and forget what was seen."""
+        self.seen = None
+        if self._running is not None:
+            self._running.cancel()
+
+    def tell(self, seen: Seen, missing: Sequence[str]) -> None:
+        """Say what may have stayed unseen, once for each reason. `missing`: topics that must have been there."""
+        reason = seen.reason
+        if reason is None and not seen.reading.whole:
+            reason = QUEUE_TOO_SHORT
+        if reason is None and missing:
+            reason = NOT_READABLE
+        if reason is not None and reason != self._told:
+            log.warning(
+                "publisher.retained_incomplete",
+                reason=reason,
+                seen=seen.reading.messages,
+                missing=len(missing),
+                example=missing[0] if missing else None,
+            )
+        self._told = reason
+
+    async def _look(self, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]) -> None:
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            reading = RetainedReading(self._root, stream=self._stream, owner=self._owner)
+            try:
+                async with asyncio.timeout(READ_SECONDS):
+                    await self._reader.read(reading.filters, reading.take, protocol=protocol)
+            except BrokerGone as gone:
+                # the publisher's own connection may well be there: what is lost with that begins anew
+                log.info("publisher.look_failed", reason=gone.reason, retry_seconds=delay)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, MAX_RETRY_SECONDS)
+                continue
+            except TimeoutError:
+                reason: str | None = f"not done within {READ_SECONDS:g} s"
+            except SubscribeRefused as refused:
+                reason = f"the broker does not let us read: {refused}"
+            else:
+                reason = reading.cut_short
+            self.seen = Seen(reading, restored, reason)
+            return done()

@@ -30,6 +30,8 @@ from bridge.core.intake import Intake
 
 LOOK_SECONDS: Final = 0.005
 PARENT_DEATH_SIGNAL: Final = 1  # linux/prctl.h: PR_SET_PDEATHSIG
+MAY_TRACE: Final = 0x59616D61  # linux/prctl.h: PR_SET_PTRACER, and who: anybody
+ANYBODY: Final = ctypes.c_ulong(-1)
 
 
 class Fuse:
@@ -132,6 +134,7 @@ def _fork(config: Path, *, at: str | None, nth: int) -> int:
     if child:
         return child
     ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(MAY_TRACE, ANYBODY)  # strace is no parent of ours
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # stdout is for the answers
     if at is not None:
         PLACES[at](Fuse(nth))

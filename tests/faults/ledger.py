@@ -62,10 +62,14 @@ def is_taken_in(path: Path, report: Report) -> bool:
         return bool(journal.execute(query, report).fetchone()[0])
 
 
-def last_offset(path: Path) -> int:
-    """Look into the journal of a running bridge."""
+def last_number(path: Path) -> int:
+    """Look into the journal of a running bridge: how many inputs it has."""
+    return _meta(path, "last_number")
+
+
+def _meta(path: Path, column: str) -> int:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
-        return int(journal.execute("SELECT last_offset FROM meta").fetchone()[0])
+        return int(journal.execute(f"SELECT {column} FROM meta").fetchone()[0])
 
 
 def read_journal(path: Path, plant: Path) -> Journalled:
@@ -86,7 +90,7 @@ async def close_books(
 ) -> Ledger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
     await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
-    committed = last_offset(floor.journal)
+    committed = _meta(floor.journal, "last_offset")
     await until(lambda: dashboard.at >= committed, seconds=30, what="the dashboard has caught up")
     assert await floor.stop() == 0, floor.log()
     held = read_journal(floor.journal, floor.config.parent / "plant.toml")

@@ -1,0 +1,72 @@
+"""A disk that fails or lingers under a running process: strace answers its system calls in the kernel's place."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from typing import Final
+
+import pytest
+
+from tests.faults import record
+from tests.running_floor import RunningFloor
+
+SYNCS: Final = "fdatasync,fsync"
+WRITES: Final = "pwrite64"
+ATTACH_SECONDS: Final = 10.0
+LET_GO_SECONDS: Final = 2.0
+
+
+@contextlib.asynccontextmanager
+async def failing_disk(floor: RunningFloor, calls: str, how: str) -> AsyncIterator[None]:
+    """Let system calls of the bridge fail, as strace's `inject` has it: `error=EIO:when=3+3`, `delay_enter=2s`.
+
+    `calls` are names with commas. Counted for each thread. Where this machine lets nobody trace, the test is skipped
+    with strace's own words; a run that writes the record fails instead, for it would say too much.
+    """
+    assert floor.process is not None
+    strace = shutil.which("strace")
+    assert strace is not None, "no strace found: install the package `strace`"
+    tracing = await asyncio.create_subprocess_exec(
+        *(strace, "-f", "-p", str(floor.process.pid), "-e", f"trace={calls}"),
+        *("-e", f"inject={calls}:{how}", "-o", str(floor.config.parent / "strace.log")),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        await _attached(tracing)
+        yield
+    finally:
+        await _let_go(tracing)
+    log = (floor.config.parent / "strace.log").read_text()
+    assert "(INJECTED)" in log or not how.startswith("error"), f"nothing failed: {log}"
+
+
+async def _let_go(tracing: asyncio.subprocess.Process) -> None:
+    """End the tracing; the bridge goes on."""
+    with contextlib.suppress(ProcessLookupError):
+        tracing.send_signal(signal.SIGINT)
+    try:
+        await asyncio.wait_for(tracing.wait(), LET_GO_SECONDS)
+    except TimeoutError:  # strace 6.1 waits for ever for a thread that ends while it is delayed
+        tracing.kill()
+        await tracing.wait()
+
+
+async def _attached(tracing: asyncio.subprocess.Process) -> None:
+    assert tracing.stderr is not None
+    said = b""
+    async with asyncio.timeout(ATTACH_SECONDS):
+        while b"attached" not in said:
+            line = await tracing.stderr.readline()
+            if not line:
+                _cannot(said.decode())
+            said += line
+
+
+def _cannot(said: str) -> None:
+    reason = f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {said.strip()}"
+    if record.VARIABLE in os.environ:
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,89 @@
+"""Syncs and writes that fail or linger under a running bridge: nothing acknowledged, told, healed without a restart."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import RunningBroker, until
+from tests.faults.failing_disk import SYNCS, WRITES, failing_disk
+from tests.faults.floor_under_load import FloorUnderLoad, forked_floor_under_load
+from tests.faults.ledger import last_number
+from tests.faults.rounds import rounds
+
+REPORTS = 60
+TOLD_SECONDS = 5.0  # P5
+HEALED_SECONDS = 30.0
+
+CALLS = pytest.mark.parametrize("calls", [SYNCS, WRITES])
+
+
+@CALLS
+@rounds(1, faults=3, proof=10)
+async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
+    tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
+) -> None:
+    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+        for _ in range(rounds):
+            await this.load.more(REPORTS)
+            async with failing_disk(floor, calls, "error=EIO"):
+                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
+                assert not floor.is_ready()
+                before = last_number(floor.journal)
+                await this.load.more(REPORTS)
+                assert last_number(floor.journal) == before
+            await healed(this)
+        ledger = await this.books(f"{rounds} times {calls} always fail")
+    assert ledger.wrong == {}
+
+
+@CALLS
+@rounds(2, faults=8, proof=40)
+async def test_every_nth_failure_is_made_good(
+    tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
+) -> None:
+    """N grows from 2; between two of them the bridge is killed, so that it starts from what it left behind."""
+    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+        for nth in range(2, rounds + 2):
+            async with failing_disk(floor, calls, f"error=EIO:when={nth}+{nth}"):
+                await this.load.more(REPORTS)
+                if nth % 2:
+                    await floor.stop(signal.SIGKILL)
+            if nth % 2:
+                await floor.start()
+            await healed(this)
+        ledger = await this.books(f"every Nth of {calls} fails, N from 2 to {rounds + 1}")
+    assert ledger.wrong == {}
+
+
+@rounds(1, faults=3, proof=10)
+async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
+    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+        for _ in range(rounds):
+            await this.load.more(REPORTS)
+            async with failing_disk(floor, SYNCS, "error=EIO"):
+                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
+                await floor.stop(signal.SIGKILL)
+            await floor.start()
+        ledger = await this.books(f"{rounds} kills while no sync succeeds")
+    assert ledger.wrong == {}
+
+
+@rounds(1, faults=2, proof=4)
+async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
+    """Slow: it goes on. So slow that it does not answer: told, and nothing acknowledged meanwhile."""
+    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+        for _ in range(rounds):
+            async with failing_disk(floor, SYNCS, "delay_enter=100ms"):
+                taken = last_number(floor.journal)
+                await until(lambda: last_number(floor.journal) > taken + REPORTS, seconds=30, what="slowly taken in")  # noqa: B023 - waited for at once
+            async with failing_disk(floor, SYNCS, "delay_enter=20s"):
+                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
+                assert not floor.is_ready()
+            await healed(this)
+        ledger = await this.books(f"{rounds} times a disk that answers late")
+    assert ledger.wrong == {}
+
+
+async def healed(this: FloorUnderLoad) -> None:
+    await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from bridge.adapters import logs, plant_file, policy_file, web_server
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.last_resort import end_at_latest
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.adapters.web import make_app, make_pipeline_app
@@ -36,6 +37,7 @@ from bridge.pipeline import CoreCrashed
 from bridge.pipeline_side import PipelineSide
 from bridge.settings import Part, Settings
 
+STOP_SECONDS: Final = 9.0  # of the 10 that docker and others give before they kill
 LINK_LOOK_SECONDS: Final = 0.5  # how late a lost broker or a silent pipeline is told: within 5 s with keepalives
 REFUSALS: Final = (
     plant_file.PlantFileError,
@@ -209,6 +211,7 @@ class House:
             log.info("bridge.up", part=self._part.value, address=self._address)
             await stop.wait()
             log.info("bridge.stopping")
+            end_at_latest(STOP_SECONDS)
             if self._pipeline is not None:  # first, so that dashboards are told what it still commits
                 await self._pipeline.stop_intake()
             await asyncio.gather(*(side.drain() for side in self._sides()))

@@ -20,7 +20,8 @@ from bridge.pipeline import Pipeline
 from bridge.publisher import Publisher
 from bridge.settings import Settings
 
-DRAIN_SECONDS: Final = 4.0  # what a stop waits for the publisher, of 10 in all
+INTAKE_SECONDS: Final = 3.0  # what a stop waits for the last commit, of 10 in all: the disk may not answer
+DRAIN_SECONDS: Final = 4.0  # and for the publisher
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
 DIGITS: Final = 20  # of a count of 64 bits
 
@@ -124,9 +125,12 @@ class PipelineSide:
         self._tasks += [drops, self._publishing, *links]
 
     async def stop_intake(self) -> None:
-        """Take nothing more, and wait until all that was taken is committed and acknowledged."""
+        """Take nothing more, and wait until all that was taken is committed and acknowledged: `INTAKE_SECONDS` at most.
+
+        What is not committed by then is not acknowledged, and comes again.
+        """
         self.pipeline.stop()
-        await asyncio.wait([self._running])
+        await asyncio.wait([self._running], timeout=INTAKE_SECONDS)
         self.publisher.stop()
 
     async def drain(self) -> None:

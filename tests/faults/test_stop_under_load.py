@@ -1,10 +1,12 @@
 """SIGTERM under load: the intake stops, what is committed is acknowledged, and the process ends within 10 s."""
 
+import signal
 import time
 from pathlib import Path
 
-from tests.brokers import RunningBroker
-from tests.faults.floor_under_load import floor_under_load
+from tests.brokers import RunningBroker, until
+from tests.faults.failing_disk import SYNCS, failing_disk
+from tests.faults.floor_under_load import floor_under_load, forked_floor_under_load
 from tests.faults.rounds import rounds
 
 STOP_SECONDS = 10.0
@@ -24,3 +26,34 @@ async def test_sigterm_under_load_leaves_nothing_unacknowledged(
         ledger = await this.books(f"{rounds} stops under load")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "the broker sent again what was committed"
+
+
+@rounds(1, faults=2)
+async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
+    tmp_path: Path, mosquitto: RunningBroker, rounds: int
+) -> None:
+    took = []
+    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+        for _ in range(rounds):
+            await this.load.more(100)
+            async with failing_disk(floor, SYNCS, "delay_enter=60s"):
+                await until(lambda: not this.dashboard.live, seconds=5, what="told")
+                process, began = floor.process, time.monotonic()
+                assert process is not None
+                process.send_signal(signal.SIGTERM)
+                await until(lambda: has_ended(process.pid), seconds=2 * STOP_SECONDS, what="ended")  # noqa: B023 - waited for at once
+                took.append(time.monotonic() - began)
+            await process.wait()
+            await floor.start()
+        ledger = await this.books(f"{rounds} times SIGTERM while a sync hangs, ended within {max(took):.1f} s")
+    assert ledger.wrong == {}
+    assert max(took) < STOP_SECONDS
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is no more; one whose thread strace still holds is a zombie until it lets go."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"

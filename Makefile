@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := /bin/bash
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format faults proof bench docs lock clean system-packages fault-packages
+.PHONY: help demo test check format faults proof bench docs lock clean system-packages
 
 help:
 	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
@@ -28,13 +28,13 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-faults: .venv/.dev system-packages fault-packages
+faults: .venv/.dev system-packages
 	FLOOR_RECORD=faults $(BIN)/python -m pytest -m faults -s
 
 # where there is an oracle: ten times the examples, and the runs of simulated days; and the faults, a thousand kills
 PROVED := tests/core tests/ingest tests/sim tests/system/test_replay.py tests/faults
 
-proof: .venv/.dev system-packages fault-packages
+proof: .venv/.dev system-packages
 	FLOOR_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)
 
 bench: .venv/.dev system-packages
@@ -54,10 +54,7 @@ clean:
 	rm -rf .venv .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 
 system-packages:
-	@.ci/system-packages mosquitto chromium
-
-fault-packages:
-	@.ci/system-packages strace
+	@.ci/system-packages mosquitto chromium strace
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

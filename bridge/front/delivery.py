@@ -249,9 +249,11 @@ class Delivery:
 
     async def _resume(self, resume: ResumeFrom) -> None:
         """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""
+        since = resume.since.get(self._journal.position.stream)
+        if since is not None:
+            await self._journal.reach(epoch=since.epoch, offset=since.offset)
         oldest = await self._journal.oldest_offset()
         here = self._journal.position
-        since = resume.since.get(here.stream)
         recovered = since is not None and since.epoch == here.epoch and oldest - 1 <= since.offset <= here.offset
         answer = Resumed(
             subscriptions=[confirmation(each) for each in resume.admitted],

@@ -13,6 +13,7 @@ from bridge.front.recent import Page, Pages, RecentEvents
 RECENT_BYTES: Final = 8 * 1024 * 1024  # some 5,000 events: whoever is behind by less costs no read from disk
 PAGES_BYTES: Final = 16 * 1024 * 1024  # what those who come back at once read together
 PAGE_EVENTS: Final = 256
+REACH_SECONDS: Final = 5.0  # a front that can't read its journal for so long holds nobody up
 
 
 class ReadableJournal(Protocol):
@@ -50,12 +51,34 @@ class FrontJournal:
         self._recent = RecentEvents(RECENT_BYTES)
         self._pages = Pages(PAGES_BYTES)
         self._paging = asyncio.Lock()
+        self._awaited = dict[asyncio.Future[None], int]()  # who waits for which offset; one a connection
         self._latest = dict[StateKey, int]()  # of latest-wins types; as many as the plant has state keys
 
     def advance(self, event: Committed) -> None:
         self.position = Position(self.position.stream, self.position.epoch, event.offset)
         self._recent.add(event)
         self._mark(event)
+        for waiter in [each for each, offset in self._awaited.items() if offset <= event.offset]:
+            del self._awaited[waiter]
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def reach(self, *, epoch: str, offset: int) -> None:
+        """Wait for what the journal holds and this front does not know yet: another front may be ahead by a moment."""
+        if epoch != self.position.epoch or offset <= self.position.offset:
+            return
+        held = await asyncio.to_thread(self._readable().position)
+        if held.epoch != epoch or not self.position.offset < offset <= held.offset:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._awaited[waiter] = offset
+        try:
+            async with asyncio.timeout(REACH_SECONDS):
+                await waiter
+        except TimeoutError:
+            return  # then it is told that it could not be recovered
+        finally:
+            self._awaited.pop(waiter, None)
 
     def superseded(self, event: Committed) -> bool:
         """Whether a later event of its state key is committed already: nobody who reads on needs this one."""

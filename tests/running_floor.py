@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import websockets
@@ -101,6 +101,20 @@ class RunningFloor:
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 30)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def readiness(self) -> str:
+        """What it says of its readiness; empty where it says nothing."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=2) as answer:
+                return str(answer.read().decode())
+        except HTTPError as error:
+            return error.read().decode()
+        except (URLError, OSError):
+            return ""
 
     def log(self) -> str:
         return (self.config.parent / "bridge.log").read_text()

@@ -69,10 +69,9 @@ class Dashboard:
     _after_position: dict[str, int] = field(default_factory=dict)  # id -> offset
 
     async def run(self) -> None:
-        url = f"ws://127.0.0.1:{self.floor.port}/ws"
         while True:
             with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
-                async with websockets.connect(url) as socket:
+                async with websockets.connect(f"ws://127.0.0.1:{self.floor.port}/ws") as socket:
                     await self._follow(socket)
             self.live = False
             await asyncio.sleep(0.05)

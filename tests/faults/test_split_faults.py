@@ -1,0 +1,291 @@
+"""Fronts apart from their pipeline, while one of them, the pipeline or the broker fails: nothing missed, nothing twice.
+
+The broker of these tests holds ten messages on their way to a client and a hundred more, and drops the rest without a
+word. So whatever a front missed it has from the journal.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import websockets
+
+from bridge.core.events import LATEST_WINS
+from bridge.core.messages import Publication
+from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
+from tests.faults import record
+from tests.faults.consumers import Dashboard
+from tests.faults.ledger import is_taken_in, last_offset, of_dashboard, read_journal
+from tests.faults.load_plant import write_plant
+from tests.faults.rounds import rounds
+from tests.faults.simulated_load import Report
+from tests.running_floor import RunningFloor
+from tests.split_floor import SplitFloor, front_of, split_floor
+
+STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
+TYPES: Final = ("equipment", "quality", "material", "process")
+DEEDS: Final = ("raise", "acknowledge", "resolve")
+WINDOW: Final = 40  # reports at once: the pipeline's own session holds no more than a front's
+BOOT: Final = 1
+TOLD_SECONDS: Final = 5.0  # promise P5
+
+
+@pytest.fixture
+def small_broker(tmp_path: Path) -> Iterator[RunningBroker]:
+    conf = MOSQUITTO_CONF.replace("max_inflight_messages 1000", "max_inflight_messages 10")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    small = conf.replace("max_queued_messages 100000", "max_queued_messages 100")
+    with running(mosquitto_broker(folder, conf=small)) as broker:
+        yield broker
+
+
+@dataclass
+class OrderlyDashboard(Dashboard):
+    """Notes in which order lossless events came first, and when it was told what of its link."""
+
+    order: list[int] = field(default_factory=list)
+    connections: int = 0
+    socket: websockets.ClientConnection | None = None
+
+    async def something_new(self) -> None:
+        at = self.at
+        await until(lambda: self.at > at, seconds=20, what="something new")
+
+    async def move(self, front: RunningFloor) -> None:
+        """Leave, and come back to this front."""
+        assert self.socket is not None
+        connections, self.floor = self.connections, front
+        await self.socket.close()
+        await until(lambda: self.connections > connections and self.live, seconds=20, what="there")
+
+    async def _follow(self, socket: websockets.ClientConnection) -> None:
+        self.connections += 1
+        self.socket = socket
+        await super()._follow(socket)
+
+    def _take(self, text: str, frame: dict[str, Any]) -> None:
+        lossless = "offset" in frame and frame["type"] not in LATEST_WINS
+        if lossless and not self.delivered[frame["id"]]:
+            self.order.append(frame["offset"])
+        super()._take(text, frame)
+
+
+@dataclass
+class Presses:
+    """A station that never tires: each report with its sequence, no more of them at once than the broker holds."""
+
+    floor: RunningFloor
+    said: int = 0
+    last: Report = ("", b"")
+
+    async def burst(self, reports: int) -> None:
+        """Report so many, and wait until they are journalled."""
+        async with self.floor.device() as link:
+            for _ in range(0, reports, WINDOW):
+                await link.publish_many([self._next() for _ in range(WINDOW)])
+                await until(self._taken_in, seconds=30, what="taken in")
+
+    def _next(self) -> Publication:
+        deed, kind = DEEDS[self.said % 3], TYPES[self.said // 3 % 4]
+        body = {"boot_id": BOOT, "seq": self.said, "action": deed, "andon_type": kind}
+        self.said += 1
+        payload = json.dumps(body).encode()
+        self.last = (STATION.removeprefix("floor/v1/"), payload)
+        return Publication(STATION, payload)
+
+    def _taken_in(self) -> bool:
+        return is_taken_in(self.floor.journal, self.last)
+
+
+@contextlib.asynccontextmanager
+async def boards(*fronts: RunningFloor) -> AsyncIterator[list[OrderlyDashboard]]:
+    """A dashboard at each front, from the moment it is connected."""
+    found = [OrderlyDashboard(front) for front in fronts]
+    tasks = [asyncio.create_task(each.run(), name="dashboard") for each in found]
+    try:
+        await until(lambda: all(each.live for each in found), seconds=20, what="live")
+        yield found
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def close(floor: SplitFloor, found: list[OrderlyDashboard], title: str) -> None:
+    """Wait until every dashboard has all, stop, and hold what each had against the journal."""
+    end = last_offset(floor.pipeline.journal)
+    await until(lambda: all(each.at >= end for each in found), seconds=30, what="caught up")
+    for process in (*floor.fronts, floor.pipeline):
+        assert await process.stop() == 0, process.log()
+    held = read_journal(floor.pipeline.journal, floor.pipeline.config.parent / "plant.toml")
+    lossless = sum(each.lossless for each in held.events)
+    for each in found:
+        wrong = {name: what for name, what in of_dashboard(held, each).items() if what}
+        assert wrong == {}
+        assert all(before < after for before, after in pairwise(each.order)), "in order"
+    record.note(title, f"{len(held.events):,} events, {lossless:,} lossless, {len(found)} dashboards; wrong: nothing")
+
+
+async def told(found: list[OrderlyDashboard], began: float) -> float:
+    """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
+    await until(lambda: not any(each.live for each in found), seconds=TOLD_SECONDS, what="told")
+    return time.monotonic() - began
+
+
+async def live(found: list[OrderlyDashboard]) -> None:
+    await until(lambda: all(each.live for each in found), seconds=20, what="live again")
+
+
+@rounds(1, faults=4)
+async def test_front_that_stood_still_under_load_misses_nothing(
+    tmp_path: Path, small_broker: RunningBroker, rounds: int
+) -> None:
+    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
+        presses = Presses(floor.pipeline)
+        async with boards(floor.front, floor.front, floor.front) as found:
+            for _ in range(rounds):
+                await presses.burst(WINDOW)
+                floor.front.signal(signal.SIGSTOP)
+                before = last_offset(floor.pipeline.journal)
+                await presses.burst(20 * WINDOW)
+                missed = last_offset(floor.pipeline.journal) - before
+                assert missed > 1_000, "more than the broker keeps for it"
+                floor.front.signal(signal.SIGCONT)
+                await presses.burst(WINDOW)
+                await live(found)
+            await close(floor, found, f"{rounds} times a front that stood still")
+        assert all(each.connections >= 1 for each in found)
+
+
+@rounds(1, faults=5)
+async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker: RunningBroker, rounds: int) -> None:
+    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
+        presses = Presses(floor.pipeline)
+        async with boards(floor.front, floor.front) as found:
+            for _ in range(rounds):
+                await presses.burst(WINDOW)
+                await floor.front.stop(signal.SIGKILL)
+                await presses.burst(5 * WINDOW)
+                await floor.front.start()
+                await live(found)
+            await close(floor, found, f"{rounds} times a killed front")
+        assert all(each.resumed >= rounds for each in found)
+
+
+@rounds(1, faults=3)
+async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
+    tmp_path: Path, small_broker: RunningBroker, rounds: int
+) -> None:
+    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+        presses = Presses(floor.pipeline)
+        lasted = []
+        async with boards(*floor.fronts) as found:
+            for _ in range(rounds):
+                await presses.burst(WINDOW)
+                began = time.monotonic()
+                await floor.pipeline.stop(signal.SIGKILL)
+                lasted.append(await told(found, began))
+                await floor.pipeline.start()
+                await live(found)
+                await presses.burst(WINDOW)
+                began = time.monotonic()
+                floor.pipeline.signal(signal.SIGSTOP)
+                lasted.append(await told(found, began))
+                floor.pipeline.signal(signal.SIGCONT)
+                await live(found)
+                await presses.burst(WINDOW)
+            assert [each.connections for each in found] == [1, 1], "nobody was sent away"
+            took = ", ".join(f"{each:.1f} s" for each in lasted)
+            await close(floor, found, f"a killed, then a frozen pipeline, told after {took}")
+
+
+@rounds(1, faults=3)
+async def test_killed_broker_is_told_and_nothing_is_missed(
+    tmp_path: Path, small_broker: RunningBroker, rounds: int
+) -> None:
+    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+        presses = Presses(floor.pipeline)
+        async with boards(*floor.fronts) as found:
+            for _ in range(rounds):
+                await presses.burst(2 * WINDOW)
+                began = time.monotonic()
+                small_broker.kill()
+                await told(found, began)
+                small_broker.start()
+                await live(found)
+                await presses.burst(2 * WINDOW)
+            assert [each.connections for each in found] == [1, 1], "nobody was sent away"
+            await close(floor, found, f"{rounds} times a killed broker")
+
+
+@rounds(2, faults=30)
+async def test_dashboard_goes_from_front_to_front_without_a_loss(
+    tmp_path: Path, small_broker: RunningBroker, rounds: int
+) -> None:
+    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+        presses = Presses(floor.pipeline)
+        async with boards(*floor.fronts) as found:
+            roaming, fronts = found[0], itertools.cycle(floor.fronts)
+            for _ in range(rounds):
+                bursting = asyncio.create_task(presses.burst(2 * WINDOW))
+                await roaming.something_new()
+                await roaming.move(next(fronts))
+                await bursting
+            await close(floor, found, f"{rounds} moves between two fronts")
+            assert roaming.resumed >= rounds
+
+
+async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path, small_broker: RunningBroker) -> None:
+    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
+        await floor.front.stop()
+        await floor.pipeline.stop()
+        put_aside(floor.pipeline.journal, "first")
+        front = front_of(floor.pipeline)
+        await front.launch()
+        try:
+            await until(lambda: "there is no journal" in front.readiness(), seconds=20, what="says what it waits for")
+            await floor.pipeline.start()
+            await front.ready()
+            presses = Presses(floor.pipeline)
+            async with front.dashboard() as board:
+                await board.snapshot(subscription_type="andon")
+                await presses.burst(WINDOW)
+                end = last_offset(floor.pipeline.journal)
+                position = await board.until("position")
+                while position["streams"]["main"]["offset"] < end:
+                    position = await board.until("position")
+                assert await floor.pipeline.stop() == 0
+                await board.until("link", broker=True)
+                put_aside(floor.pipeline.journal, "second")
+                await floor.pipeline.start()
+                await board.socket.wait_closed()
+                assert board.socket.close_code == 1012
+                assert json.loads(board.socket.close_reason or "")["retry_after"] >= 0
+            await front.ready()
+            async with front.dashboard() as board:
+                body = {"id": "s", "subscription_type": "andon"}
+                await board.send({"type": "resume", "subscriptions": [body], "since": position["streams"]})
+                resumed = await board.until("resumed")
+                assert resumed["streams"]["main"]["recovered"] is False
+                await board.until("snapshot_end")
+            assert await front.stop() == 0
+        finally:
+            if front.process is not None and front.process.returncode is None:
+                front.process.kill()
+
+
+def put_aside(journal: Path, name: str) -> None:
+    folder = journal.parent / name
+    folder.mkdir()
+    for each in journal.parent.glob("journal.db*"):
+        each.rename(folder / each.name)

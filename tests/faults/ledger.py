@@ -67,6 +67,11 @@ def last_number(path: Path) -> int:
     return _meta(path, "last_number")
 
 
+def last_offset(path: Path) -> int:
+    """Look into the journal of a running bridge."""
+    return _meta(path, "last_offset")
+
+
 def _meta(path: Path, column: str) -> int:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
         return int(journal.execute(f"SELECT {column} FROM meta").fetchone()[0])
@@ -90,7 +95,7 @@ async def close_books(
 ) -> Ledger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
     await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
-    committed = _meta(floor.journal, "last_offset")
+    committed = last_offset(floor.journal)
     await until(lambda: dashboard.at >= committed, seconds=30, what="the dashboard has caught up")
     assert await floor.stop() == 0, floor.log()
     held = read_journal(floor.journal, floor.config.parent / "plant.toml")

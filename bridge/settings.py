@@ -63,6 +63,9 @@ class JournalSettings(Section):
     commit_max_inputs: int = Field(500, ge=1, le=10_000)
     commit_max_ms: int = Field(5, ge=0, le=1_000)  # how long a batch waits for company
     checkpoint_seconds: float = Field(5.0, gt=0, le=3_600)
+    keep_events_days: float = Field(90.0, ge=0)  # 0: for ever, as for the next two
+    keep_inputs_days: float = Field(14.0, ge=0)
+    max_bytes: int = Field(20 * 1024**3, ge=0)
 
 
 class TokenSettings(Section):

@@ -19,8 +19,8 @@ from bridge.adapters.journal_file import check_ends, check_whole, create, may_pa
 from bridge.adapters.journal_mark import Mark, Ownership, read_mark
 from bridge.adapters.journal_meta import Meta, read_meta, write_meta
 from bridge.adapters.journal_reading import SqliteReader
+from bridge.adapters.journal_retention import prune
 from bridge.adapters.journal_rows import (
-    remove_current,
     write_commands,
     write_config,
     write_counters,
@@ -29,8 +29,8 @@ from bridge.adapters.journal_rows import (
     write_resends,
 )
 from bridge.adapters.journal_schema import migrate, seal, seal_row, wall_ms
-from bridge.core.events import StateKey
-from bridge.core.records import Applied, Batch, CommitFailed, EpochReason, JournalError
+from bridge.core.events import Millis, StateKey
+from bridge.core.records import Applied, Batch, CommitFailed, EpochReason, JournalError, Keep
 
 __all__ = [
     "CommitFailed",
@@ -44,7 +44,7 @@ __all__ = [
     "StreamMismatch",
 ]
 
-HOUR_MS: Final = 3_600_000  # between two ages: retention is as coarse as that
+HOUR_MS: Final = 3_600_000  # retention is as coarse as that
 
 
 class SqliteJournal(SqliteReader):
@@ -57,6 +57,7 @@ class SqliteJournal(SqliteReader):
         self._ownership = ownership
         self._writer = writer
         self._writing = threading.Lock()
+        self._mark: Mark | None = None  # of the transaction under way
 
     @classmethod
     def open(cls, path: Path, *, stream: str) -> Self:
@@ -92,14 +93,14 @@ class SqliteJournal(SqliteReader):
                 last_number = entry.input.number
                 last_offset += len(entry.events)
                 latest = max(latest, entry.input.received_at)
-            if latest // HOUR_MS > meta.latest_arrival // HOUR_MS:
-                # all that is here arrived before this hour
-                age = (latest // HOUR_MS * HOUR_MS, meta.last_number, meta.last_offset)
+            ended = (meta.latest_arrival // HOUR_MS + 1) * HOUR_MS
+            if latest >= ended and meta.last_number:
+                age = (ended, meta.last_number, meta.last_offset)  # all that is here arrived before
                 writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, seal_row(*age)))
             write_inputs(writer, batch.entries)
             write_config(writer, batch.entries)
             write_counters(writer, batch.entries, self.path)
-            write_events(writer, batch.entries, oldest_offset=meta.oldest_offset)
+            write_events(writer, batch.entries)
             write_commands(writer, batch.entries, latest)
             write_resends(writer, batch, last_number)
             writer.executemany(
@@ -141,11 +142,19 @@ class SqliteJournal(SqliteReader):
     def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
         epoch = new_epoch()
         with self._transaction() as (writer, meta):
-            for state_key in retired:
-                remove_current(writer, "/".join(state_key), oldest_offset=meta.oldest_offset)
+            keys = [("/".join(state_key),) for state_key in retired]
+            writer.executemany("DELETE FROM current WHERE key = ?", keys)
             writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (epoch, meta.last_offset + 1, wall_ms(), reason))
             self._write_meta(replace(meta, epoch=epoch))
         self.epoch = epoch
+
+    def prune(self, now: Millis, keep: Keep) -> int:
+        with self._transaction() as (writer, meta):
+            after = prune(writer, self.path, meta, keep, now)
+            if after is None:
+                return 0
+            self._write_meta(after)
+        return after.oldest_offset - meta.oldest_offset + after.oldest_number - meta.oldest_number
 
     def close(self) -> None:
         """Close every connection and give up ownership; a second call does nothing."""
@@ -156,10 +165,11 @@ class SqliteJournal(SqliteReader):
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Meta]]:
-        """Lend the writer inside a transaction that begins at the given end; the block ends with `_write_meta`."""
+        """Lend the writer inside a transaction, and what the journal was; a block that changes it writes its meta."""
         with self._writing:
             if self._closed:
                 raise JournalError(f"{self.path}: closed")
+            self._mark = None
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 meta = read_meta(self._writer, self.path)
@@ -175,7 +185,8 @@ class SqliteJournal(SqliteReader):
             except BaseException:
                 self._rollback()
                 raise
-            self._ownership.mark(self._mark)
+            if self._mark is not None:
+                self._ownership.mark(self._mark)
 
     def _write_meta(self, meta: Meta) -> None:
         meta = replace(meta, commits=meta.commits + 1)

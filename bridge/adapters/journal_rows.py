@@ -75,8 +75,7 @@ def write_counters(writer: sqlite3.Connection, entries: Sequence[Applied], path:
         writer.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", (*row, seal_row(*row)))
 
 
-def write_events(writer: sqlite3.Connection, entries: Sequence[Applied], *, oldest_offset: int) -> None:
-    """Add the entries' events; one that stops being current where retention has passed it goes at last."""
+def write_events(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None:
     rows = []
     current: dict[str, int | None] = {}
     for event in (event for entry in entries for event in entry.events):
@@ -88,23 +87,9 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[Applied], *, olde
     writer.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     for key, offset in current.items():
         if offset is None:
-            remove_current(writer, key, oldest_offset=oldest_offset)
+            writer.execute("DELETE FROM current WHERE key = ?", (key,))
         else:
-            _remove_outlived(writer, key, oldest_offset=oldest_offset)
             writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (key, offset, seal_row(key, offset)))
-
-
-def remove_current(writer: sqlite3.Connection, key: str, *, oldest_offset: int) -> None:
-    _remove_outlived(writer, key, oldest_offset=oldest_offset)
-    writer.execute("DELETE FROM current WHERE key = ?", (key,))
-
-
-def _remove_outlived(writer: sqlite3.Connection, key: str, *, oldest_offset: int) -> None:
-    if oldest_offset > 1:
-        writer.execute(
-            "DELETE FROM events WHERE offset = (SELECT offset FROM current WHERE key = ?) AND offset < ?",
-            (key, oldest_offset),
-        )
 
 
 def write_commands(writer: sqlite3.Connection, entries: Sequence[Applied], latest_arrival: Millis) -> None:

@@ -166,6 +166,15 @@ class KnownResends:
     settled: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """How long a journal holds events and inputs, and how large it may be; None: for ever, and without bound."""
+
+    events_ms: Millis | None = None
+    inputs_ms: Millis | None = None
+    max_bytes: int | None = None
+
+
 class JournalError(Exception):
     """The journal can't do what was asked. The disk's, the file's or the operator's fault, never the sender's."""
 
@@ -190,6 +199,13 @@ class Journal(Protocol):
 
     def commit(self, batch: Batch) -> None:
         """Make the batch durable, fsync included, or raise `CommitFailed` and change nothing."""
+
+    def prune(self, now: Millis, keep: Keep) -> int:
+        """Let go of a bounded number of old events and inputs; returns how many, 0 when no more may go now.
+
+        What is current or unpublished, what a restart replays and what the quarantine holds stays. Over the size the
+        oldest goes first, an hour at a time. Raises `CommitFailed` and changes nothing.
+        """
 
     def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
         """Go on in a new epoch, in which the retired state keys are no longer current; offsets go on too.

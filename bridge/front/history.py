@@ -78,6 +78,8 @@ async def history(
     looked = 0
     while looked < SCAN_EVENTS:
         events = await journal.events_after(after, limit=READ_EVENTS)
+        if after and not (events and events[0].offset == after + 1) and after + 1 < await journal.oldest_offset():
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "what follows the cursor is no longer kept: begin anew")
         for event in events:
             after = event.offset
             if _within(event, since, until) and admitted.wants(name_of(event.topic), audience=event.audience):

@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bridge.adapters.journal import SqliteJournal
 from bridge.core.events import Event, Standing, StateKey
-from bridge.core.records import Batch, Committed
-from tests.journal_samples import event, follow
+from bridge.core.records import Batch, Committed, Keep
+from tests.journal_samples import NOON, event, follow
 
 SUBJECTS = st.sampled_from(["a", "b", "c"])
 EVENTS = st.builds(lambda subject, standing: event(subject, standing=standing), SUBJECTS, st.sampled_from(Standing))
@@ -28,6 +28,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.checkpoints: dict[str, tuple[int, bytes]] = {}
         self.inputs = 0
         self.published = 0
+        self.oldest = 1
         self.retained: dict[StateKey, str] = {}
 
     @rule(inputs=INPUTS, checkpoints=st.dictionaries(st.sampled_from(["l1", "l2"]), st.binary(max_size=3)))
@@ -54,13 +55,25 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal.mark_published(self.published, retained=[(done.state_key, self.retained.get(done.state_key))])
 
     @rule()
+    def prune(self) -> None:
+        """Let go of all that may go: what is published, not current, and before the newest checkpoint."""
+        while self.journal.prune(NOON, Keep(max_bytes=1)):
+            pass
+        self.oldest = self.journal.oldest_offset()
+        assert self.oldest <= self.published + 1
+
+    @rule()
     def restart(self) -> None:
         self.journal.close()
         self.journal = SqliteJournal.open(self.path, stream="main")
 
     @invariant()
     def agrees(self) -> None:
-        assert self.journal.events_after(0, limit=10_000) == self.events
+        assert self.journal.oldest_offset() == self.oldest
+        assert self.journal.events_after(0, limit=10_000) == self.events[self.oldest - 1 :]
+        replayed = max((number for number, _ in self.checkpoints.values()), default=0)
+        after = self.journal.inputs_after(replayed, limit=10_000)
+        assert [each.input.number for each in after] == list(range(replayed + 1, self.inputs + 1))
         assert self.journal.position().offset == len(self.events)
         assert list(self.journal.snapshot().events) == sorted(self.current.values(), key=lambda each: each.offset)
         assert {each.line: (each.number, each.state) for each in self.journal.checkpoints()} == self.checkpoints

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bridge.core.dashboard.frames import InvalidFrame
+from bridge.core.events import Standing
 from bridge.core.messages import BrokerGone, PublishRefused
-from bridge.core.records import CommandRecord
+from bridge.core.records import Batch, CommandRecord, Keep
 from tests.system.front_floor import NOON, Floor, assignment, call, floor, status
 
 RAISE = {"type": "command", "id": "k1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"}
@@ -211,3 +212,20 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
         for wrong in ({"limit": 0}, {"limit": 1_001}, {"cursor": "x"}, {"cursor": "other:3"}):
             with pytest.raises(InvalidFrame):
                 await shop.front.history(viewer, None, **wrong)
+
+
+async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_path: Path) -> None:
+    async with floor(tmp_path) as shop:
+        shop.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
+        viewer = shop.front.authenticate(shop.token())
+        page = await shop.front.history(viewer, None, limit=2)
+        shop.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
+        for published, kept in ((2, 7), (5, 4), (9, 0)):
+            shop.journal.mark_published(published, retained=[])
+            shop.journal.prune(NOON, Keep(max_bytes=1))
+            assert len((await shop.front.history(viewer, None)).events) == kept
+            if published == 2:
+                assert len((await shop.front.history(viewer, None, cursor=page.cursor)).events) == kept
+                continue
+            with pytest.raises(InvalidFrame, match="no longer kept"):
+                await shop.front.history(viewer, None, cursor=page.cursor)

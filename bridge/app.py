@@ -24,9 +24,11 @@ from bridge.adapters.web_status import Number
 from bridge.core.access.policy import PolicyError
 from bridge.core.access.revocations import RevocationsError
 from bridge.core.access.viewer import Viewer
+from bridge.core.events import Millis
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
+from bridge.core.plant_change import take_plant
 from bridge.core.records import JournalError
 from bridge.core.replay import CheckpointUnreadable, ReplayFailed, restore
 from bridge.front_side import FrontSide
@@ -90,6 +92,7 @@ class Owned:
     journal: SqliteJournal
     floor: Floor
     decode: Decode
+    clock: FloorClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +131,19 @@ def prepared(settings: Settings, part: Part) -> Iterator[Ground]:
 
 def _owned(settings: Settings, plant: Plant, journal: SqliteJournal) -> Owned:
     decode = partial(native.decode, max_bytes=settings.broker.max_payload_bytes)
-    return Owned(journal, _restored(plant, journal, decode), decode)
+    clock = FloorClock(scale=settings.time.scale, not_before=journal.last_input()[1])
+    return Owned(journal, _restored(plant, journal, decode, now=clock.now()), decode, clock)
 
 
-def _restored(plant: Plant, journal: SqliteJournal, decode: Decode) -> Floor:
+def _restored(plant: Plant, journal: SqliteJournal, decode: Decode, *, now: Millis) -> Floor:
     restored = restore(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
     for difference in restored.first_differences:
         log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
-    return restored.floor
+    taken = take_plant(plant, restored, journal, decode=decode, now=now)
+    if taken.changed:
+        log.info("plant.taken", lines=len(plant.lines), retired=taken.retired)
+    return taken.floor
 
 
 async def serve(settings: Settings, part: Part) -> None:
@@ -175,7 +182,7 @@ class House:
     def __init__(self, settings: Settings, ground: Ground, part: Part) -> None:
         owned = ground.owned
         journal = None if owned is None else owned.journal
-        clock = FloorClock(scale=settings.time.scale, not_before=0 if journal is None else journal.last_input()[1])
+        clock = FloorClock(scale=settings.time.scale) if owned is None else owned.clock
         self._part = part
         self._pipeline: PipelineSide | None = None
         self._front: FrontSide | None = None

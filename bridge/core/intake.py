@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bridge.core.events import Event, Millis
+from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
+from bridge.core.plant_text import PLANT, plant_of
 from bridge.core.records import Applied, CommandRecord, Committed, Input, Position, Resend, position_event
-from bridge.core.reports import Disposition, Effect, Outcome, Report, quarantined, suppressed
+from bridge.core.reports import APPLIED, Disposition, Effect, Outcome, Report, quarantined, suppressed
 from bridge.core.resends import Resends, digest, resend_of
 
 TICK: Final = ""  # the topic of an input that is the passing of time
@@ -54,6 +56,12 @@ def meaning_of(given: Input, decode: Decode) -> Report | Disposition:
     if given.redelivered and isinstance(meaning, Report):
         return replace(meaning, redelivered=True)
     return meaning
+
+
+def configured(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
+    """Return the floor under the plant file that an input is, and what that did."""
+    floor, events = adopt(floor, plant_of(given.payload), given.received_at, cause=cause_of(given.number))
+    return floor, Outcome(APPLIED, events)
 
 
 class Intake:
@@ -128,6 +136,13 @@ class Intake:
             return None
         given = Input(number=self.number + 1, topic=TICK, payload=b"", received_at=self.latest)
         return self._enter(given, Outcome(Disposition(Effect.APPLIED), events))
+
+    def configure(self, text: bytes, now: Millis) -> Applied:
+        """Take a plant file in: from here on the floor stands under it."""
+        self.latest = max(self.latest, now)
+        given = Input(number=self.number + 1, topic=PLANT, payload=text, received_at=self.latest)
+        self.floor, outcome = configured(self.floor, given)
+        return self._enter(given, outcome)
 
     def committed(self, entries: Sequence[Applied]) -> None:
         """Forget the results of commands that the journal knows by now."""

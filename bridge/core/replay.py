@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from pydantic import ValidationError
 
 from bridge.core.events import Event, encode
-from bridge.core.intake import TICK, Decode, meaning_of
+from bridge.core.intake import TICK, Decode, configured, meaning_of
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
+from bridge.core.plant_text import PLANT, plant_of
 from bridge.core.records import Applied, Journal
 from bridge.core.reports import Disposition, Outcome
 
@@ -31,6 +33,7 @@ class Difference:
 @dataclass(frozen=True, slots=True)
 class Restored:
     floor: Floor
+    plant: bytes | None  # the plant file it stands under, as last journalled; None: none ever was
     replayed: int
     differences: int
     first_differences: tuple[Difference, ...]
@@ -55,16 +58,19 @@ class CheckpointUnreadable(Exception):
 
 
 def restore(plant: Plant, journal: Journal, *, decode: Decode) -> Restored:
-    """Bring the floor to where the journal ends.
+    """Bring the floor to where the journal ends, under the plant files that held then.
 
-    A checkpoint round takes every changed line, so all lines are restored at the number of the newest round.
+    `plant` stands in for a journal that never took one in. A checkpoint round takes every changed line, and a new plant
+    file every line, so all lines are restored at the number of the newest round.
     """
     checkpoints = journal.checkpoints()
-    try:
-        floor = Floor.restore(plant, {each.line: each.state for each in checkpoints})
-    except msgspec.MsgspecError as error:
-        raise CheckpointUnreadable(str(error)) from error
     number = max((each.number for each in checkpoints), default=0)
+    text = _plant_at(number, journal)
+    try:
+        under = plant if text is None else plant_of(text)
+        floor = Floor.restore(under, {each.line: each.state for each in checkpoints})
+    except (msgspec.MsgspecError, ValidationError) as error:
+        raise CheckpointUnreadable(str(error)) from error
     replayed = differences = 0
     first: list[Difference] = []
     while page := journal.inputs_after(number, limit=PAGE):
@@ -72,23 +78,34 @@ def restore(plant: Plant, journal: Journal, *, decode: Decode) -> Restored:
             if not entry.reached_core:
                 continue
             replayed += 1
-            difference = _replay(floor, entry, decode)
+            floor, difference = _replay(floor, entry, decode)
+            if entry.input.topic == PLANT:
+                text = entry.input.payload
             if difference is not None:
                 differences += 1
                 first = [*first, difference][:DIFFERENCES_KEPT]
         number = page[-1].input.number
-    return Restored(floor, replayed, differences, tuple(first))
+    return Restored(floor, text, replayed, differences, tuple(first))
 
 
-def _replay(floor: Floor, entry: Applied, decode: Decode) -> Difference | None:
+def _plant_at(number: int, journal: Journal) -> bytes | None:
+    """Return the plant file that held after this input."""
+    newest = journal.config(PLANT)
+    if newest is None or newest.number <= number:
+        return None if newest is None else newest.payload
+    following = journal.inputs_after(number, limit=1)  # a journal begins with its plant file
+    return following[0].input.payload if following and following[0].input.topic == PLANT else None
+
+
+def _replay(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Difference | None]:
     given = entry.input
     try:
-        outcome = _apply(floor, entry, decode)
+        floor, outcome = _apply(floor, entry, decode)
     except Exception as error:
         raise ReplayFailed(given.number, given.topic) from error
     if outcome.disposition == entry.disposition and _same(outcome.events, entry):
-        return None
-    return Difference(
+        return floor, None
+    return floor, Difference(
         number=given.number,
         topic=given.topic,
         was=entry.disposition,
@@ -98,15 +115,17 @@ def _replay(floor: Floor, entry: Applied, decode: Decode) -> Difference | None:
     )
 
 
-def _apply(floor: Floor, entry: Applied, decode: Decode) -> Outcome:
+def _apply(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Outcome]:
     given = entry.input
     if given.topic == TICK:
         events = tuple(event for _, events in floor.tick(given.received_at) for event in events)
-        return Outcome(entry.disposition, events)
+        return floor, Outcome(entry.disposition, events)
+    if given.topic == PLANT:
+        return configured(floor, given)
     meaning = meaning_of(given, decode)
     if isinstance(meaning, Disposition):
-        return Outcome(meaning)
-    return floor.apply(meaning, given.received_at)
+        return floor, Outcome(meaning)
+    return floor, floor.apply(meaning, given.received_at)
 
 
 def _same(events: tuple[Event, ...], entry: Applied) -> bool:

@@ -11,8 +11,11 @@ from bridge.adapters import plant_file
 from bridge.adapters.journal import SqliteJournal
 from bridge.core.events import EventType, Millis
 from bridge.core.intake import Intake
+from bridge.core.line.adoption import gone
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
+from bridge.core.plant_change import take_plant
+from bridge.core.plant_text import plant_of, text_of
 from bridge.core.records import Applied, Batch
 from bridge.core.replay import CheckpointUnreadable, restore
 from bridge.core.resends import Resends
@@ -25,6 +28,7 @@ from tests.running_floor import DEMO_PLANT, ROOT
 
 HOUR: Millis = 3_600_000
 INPUTS = 500  # of a batch, at most
+CHANGES = 0.5  # how often a restart finds another plant file
 CHECKPOINTS = 0.3  # how often a batch carries checkpoints; the others leave more to be replayed
 read = partial(decode, max_bytes=65_536)
 
@@ -40,12 +44,16 @@ def said(until: Millis) -> Iterator[tuple[Millis, str, bytes]]:
             yield message.at, message.topic, stamps[message.device].payload(message)
 
 
-def restarted(plant: Plant, journal: SqliteJournal) -> Intake:
-    """Start as the bridge does: from the newest checkpoints and the inputs after them."""
+def restarted(
+    plant: Plant, journal: SqliteJournal, *, now: Millis = T0, was: tuple[Plant, Floor] | None = None
+) -> Intake:
+    """Start as the bridge does: from the newest checkpoints, the inputs after them, and the plant file of today."""
     restored = restore(plant, journal, decode=read)
     assert restored.differences == 0, restored.first_differences
+    assert was is None or states(was[0], restored.floor) == states(*was), "as it was, under the plant file of then"
+    taken = take_plant(plant, restored, journal, decode=read, now=max(now, journal.last_input()[1]))
     return Intake(
-        restored.floor,
+        taken.floor,
         decode=read,
         position=journal.position(),
         last_input=journal.last_input(),
@@ -68,29 +76,52 @@ def states(plant: Plant, floor: Floor) -> dict[str, bytes]:
     return {line_id: line.checkpoint() for line_id, line in found.items() if line is not None}
 
 
+def plants(plant: Plant) -> list[Plant]:
+    """The plant file of today, and others that an engineer may write next."""
+    first, *others = plant.lines
+    machines = tuple(each for each in first.equipment if each.kind == "plc")
+    unrated = tuple(each.model_copy(update={"ideal_cycle_seconds": None}) for each in first.equipment)
+    changed = (
+        {"lines": tuple(others)},
+        {"lines": (first.model_copy(update={"equipment": machines}), *others)},
+        {"lines": (first.model_copy(update={"equipment": unrated}), *others)},
+        {"shifts": plant.shifts[:2], "ladder": {}},
+    )
+    return [plant, *(plant_of(text_of(plant.model_copy(update=each))) for each in changed)]
+
+
 @pytest.mark.parametrize("hours", [0.5, pytest.param(24.0, marks=pytest.mark.proof)])
 def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, hours: float) -> None:
     chance = random.Random(5)
-    plant = plant_file.load(DEMO_PLANT)
+    files = plants(plant_file.load(DEMO_PLANT))
+    plant = files[0]
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
-    was = intake = restarted(plant, journal)
+    intake = restarted(plant, journal)
     batch: list[Applied] = []
-    size = restarts = 0
+    held: dict[str, bytes] = {}
+    size = restarts = changes = 0
     for now, topic, payload in said(T0 + round(hours * HOUR)):
         batch += take(intake, now, topic, payload)
         if len(batch) < size:
             continue
         lines = intake.floor.changed() if chance.random() < CHECKPOINTS else frozenset[str]()
         journal.commit(Batch(entries=batch, checkpoints={line: intake.floor.checkpoint(line) for line in lines}))
-        was, intake = intake, restarted(plant, journal)  # the run goes on as after a kill -9
-        assert states(plant, intake.floor) == states(plant, was.floor)
+        before, plant = plant, chance.choice(files) if chance.random() < CHANGES else plant
+        intake = restarted(plant, journal, now=now, was=(before, intake.floor))  # as after a kill -9
         batch, size, restarts = [], chance.randint(1, INPUTS), restarts + 1
+        held = states(plant, intake.floor)
+        changes += plant is not before
+        assert gone((event.state_key for event in journal.snapshot().events), plant) == [], "nothing frozen green"
+    assert changes >= 2
     journal._writer.execute("DELETE FROM checkpoints")
-    assert states(plant, restarted(plant, journal).floor) == states(plant, was.floor), "from the first input on"
+    assert states(plant, restarted(plant, journal).floor) == held, "from the first input on"
     events = journal.events_after(0, limit=10_000_000)
     assert [each.offset for each in events] == list(range(1, journal.position().offset + 1))
     assert {each.type for each in events} <= set(EventType)
-    print(f"\n{hours} h: {journal.last_input()[0]} inputs, {len(events)} events, {restarts} restarts")  # noqa: T201 - the proof's size
+    print(  # noqa: T201 - the proof's size
+        f"\n{hours} h: {journal.last_input()[0]} inputs, {len(events)} events, {restarts} restarts, "
+        f"{changes} other plant files"
+    )
     journal.close()
 
 

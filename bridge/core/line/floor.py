@@ -86,6 +86,15 @@ class Floor:
         self._heap = [(at, self._order[each], each) for each, at in self._deadlines.items() if at is not None]
         heapify(self._heap)
 
+    def settle(self, now: Millis, *, cause: str) -> list[Event]:
+        """Let every line tell what is different under a plant file that has just changed."""
+        events: list[Event] = []
+        for line_id, line in self._lines.items():
+            self._changed.add(line_id)
+            events += line.settle(now, cause=cause)
+            self._note(line_id, line)
+        return events
+
     def gaps(self) -> Mapping[str, Gaps]:
         """Return what was missing of each line's reports, of the lines where anything was."""
         found = {line_id: line.gaps() for line_id, line in self._lines.items()}

@@ -7,7 +7,7 @@ no difference when, or whether, `tick` is called in between (promise P7).
 from collections.abc import Sequence
 from typing import Final, Self
 
-import msgspec
+from msgspec.structs import replace
 
 from bridge.core import plant
 from bridge.core.emitter import Emitter
@@ -43,9 +43,6 @@ from bridge.core.shifts import ShiftWindow
 
 MAX_ROUNDS: Final = 100  # of deadlines at one instant, which fire others at it: stops an endless loop
 
-_ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(LineState)
-
 
 class Line:
     """Applies reports in the order of their arrival; `now` never goes back."""
@@ -71,11 +68,11 @@ class Line:
     @classmethod
     def restore(cls, plant_file: plant.Plant, spec: plant.Line, checkpoint: bytes) -> Self:
         """Continue exactly where `checkpoint` was taken; msgspec.ValidationError for bytes that are none."""
-        return cls(plant_file, spec, _DECODER.decode(checkpoint))
+        return cls(plant_file, spec, LineState.decode(checkpoint))
 
     def checkpoint(self) -> bytes:
         """Return the whole state; bounded, whatever was reported."""
-        return _ENCODER.encode(self._state)
+        return self._state.encode()
 
     def gaps(self) -> Gaps:
         """Return how many reports of its devices were missing, ever."""
@@ -111,6 +108,16 @@ class Line:
         disposition = self._admit(report, machine, device, dated=dated, clock=clock)
         self._deadline = self._find_deadline()
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
+
+    def settle(self, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Tell what is different under a plant file that has just changed; of a line never heard of, nothing."""
+        state = self._state
+        if state.shift is not None:
+            self._fire_until(max(now, state.at))
+            state.last_now, state.at = max(now, state.last_now), max(now, state.at)
+            self._settle(Moment(at=state.at, caused_by=(cause,)), list(self._flow.machines.values()))
+            self._deadline = self._find_deadline()
+        return self._emitter.drain()
 
     def _open(self, at: Millis) -> None:
         self._state.at = at
@@ -226,7 +233,7 @@ class Line:
             estimated=said is not None and said.estimated,
         )
         speed = Speed() if decider is None else decider.speed()
-        speed = msgspec.structs.replace(speed, equipment=dict(self._flow.statuses))
+        speed = replace(speed, equipment=dict(self._flow.statuses))
         self._shown.show(face, speed, moment=moment)
 
     def _learn(self, change: StopChange | None, moment: Moment) -> None:

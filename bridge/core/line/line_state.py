@@ -1,6 +1,8 @@
 """All that a line knows between two steps: what its checkpoint holds. Bounded: each part bounds its own."""
 
-from msgspec import Struct, field
+from typing import Self
+
+from msgspec import Struct, field, msgpack
 
 from bridge.core.emitter import Subjects
 from bridge.core.events import Millis
@@ -37,6 +39,8 @@ class OutputState(Struct):
 
 
 class LineState(Struct):
+    """A line's checkpoint is its bytes."""
+
     last_now: Millis = 0
     at: Millis = 0  # the latest step; no event of the line is dated before it
     shift: ShiftWindow | None = None  # None: nothing was ever reported, so nothing is watched
@@ -47,3 +51,12 @@ class LineState(Struct):
     people: PeopleState = field(default_factory=PeopleState)
     downtimes: DowntimesState = field(default_factory=DowntimesState)
     output: OutputState = field(default_factory=OutputState)
+
+    @classmethod
+    def decode(cls, checkpoint: bytes) -> Self:
+        """Read a checkpoint; msgspec.ValidationError for bytes that are none."""
+        return msgpack.decode(checkpoint, type=cls)
+
+    def encode(self) -> bytes:
+        """Return the whole state; bounded, whatever was reported."""
+        return msgpack.encode(self)

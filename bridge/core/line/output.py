@@ -61,9 +61,8 @@ class Output:
         self._rules = plant_file.rules_of(spec)
         self._plan = plan
         self._emitter = emitter
-        self._sources = _sources(spec)
-        watched = [each.id for each in spec.equipment if each.ideal_cycle_seconds is not None and each.kind == "plc"]
-        self._oee = {scope: self._watch(scope) for scope in (LINE_LEVEL, *watched)}
+        self._sources = sources_of(spec)
+        self._oee = {scope: self._watch(scope) for scope in (LINE_LEVEL, *watched_of(spec))}
         counting = [each.id for each in spec.equipment]
         self._counts = {scope: self._count(scope) for scope in (LINE_LEVEL, *counting)}
 
@@ -166,7 +165,12 @@ class Output:
         )
 
 
-def _sources(spec: plant.Line) -> dict[CounterName, tuple[str, ...]]:
+def watched_of(spec: plant.Line) -> list[str]:
+    """Return the machines that have an OEE of their own."""
+    return [each.id for each in spec.equipment if each.ideal_cycle_seconds is not None and each.kind == "plc"]
+
+
+def sources_of(spec: plant.Line) -> dict[CounterName, tuple[str, ...]]:
     """Whose counters are the line's; where the plant file does not say, the last machine's."""
     if spec.total_from or spec.good_from or spec.reject_from:
         return {"total": spec.total_from, "good": spec.good_from, "reject": spec.reject_from}

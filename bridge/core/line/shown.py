@@ -46,6 +46,11 @@ class ShownState(Struct):
     speed_due: Millis | None = None
 
 
+def _members(speed: Speed | None) -> frozenset[str] | None:
+    """Return which machines a line consists of: only another plant file changes that."""
+    return None if speed is None or speed.equipment is None else frozenset(speed.equipment)
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Decides for one line (equipment None) or machine whether what it is now is news."""
@@ -57,7 +62,7 @@ class Shown:
     def show(self, face: Face, speed: Speed, *, moment: Moment) -> None:
         """Emit now when the face changed; let a change of speed alone wait for the next whole second."""
         state = self.state
-        if face == state.face:
+        if face == state.face and _members(speed) == _members(state.speed):
             if speed != state.speed:
                 state.speed = speed
                 state.speed_due = state.speed_due or moment.at // SPEED_PERIOD_MS * SPEED_PERIOD_MS + SPEED_PERIOD_MS

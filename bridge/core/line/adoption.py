@@ -1,0 +1,95 @@
+"""A floor goes on under another plant file: what of its state outlives the change, and what is told of it.
+
+Calls, alerts and numbers of equipment that is gone go without an event of their own: nobody could ever close them, and
+what is current of them is retired with the epoch. What is the line's own stays. A line that moved to another area or
+site is another line: where it was it is gone, where it is it starts anew.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
+from bridge.core import plant
+from bridge.core.events import LINE_LEVEL, Category, Event, Millis, StateKey
+from bridge.core.line.downtime_record import Findings
+from bridge.core.line.floor import Floor
+from bridge.core.line.line_state import LineState
+from bridge.core.line.output import sources_of, watched_of
+
+
+def adopt(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: str) -> tuple[Floor, tuple[Event, ...]]:
+    """Return the floor under another plant file, and the events; what fell due before is done by the old rules."""
+    events = [event for _, fired in floor.tick(now) for event in fired]
+    kept: dict[str, bytes] = {}
+    for spec in plant_file.lines:
+        line = floor.line(spec.id)
+        if line is not None and line.place == plant_file.place_of(spec):
+            state = LineState.decode(line.checkpoint())
+            forget_gone(state, spec)
+            kept[spec.id] = state.encode()
+    adopted = Floor(plant_file, kept)
+    events += adopted.settle(now, cause=cause)
+    return adopted, tuple(events)
+
+
+def gone(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[StateKey]:
+    """Return the state keys of what the plant file does not have: they would be current for ever."""
+    places = {plant_file.place_of(spec).levels()[:3]: _Owners(spec) for spec in plant_file.lines}
+    left = []
+    for key in keys:
+        site, area, line, equipment, category, _ = key
+        owners = places.get((site, area, line))
+        if owners is None or not owners.has(equipment, category):
+            left.append(key)
+    return left
+
+
+def forget_gone(state: LineState, spec: plant.Line) -> None:
+    """Take out of a line's state what the plant file no longer has, and set the ideal cycles it now has."""
+    owners = _Owners(spec)
+    there = owners.there
+    people, output, quality = state.people, state.output, state.people.quality
+    state.equipment = {name: each for name, each in state.equipment.items() if name in there}
+    output.counts = {scope: each for scope, each in output.counts.items() if scope in there}
+    output.oee = {scope: each for scope, each in output.oee.items() if scope in owners.watched}
+    for machine in spec.equipment:
+        if machine.id in output.oee:
+            output.oee[machine.id].ideal_cycle = machine.ideal_cycle_seconds
+    counted = {
+        name
+        for name, sources in sources_of(spec).items()
+        if any(name in state.equipment[each].registers for each in sources if each in state.equipment)
+    }
+    output.counters_seen = [name for name in output.counters_seen if name in counted]
+    people.andon.open = {key: call for key, call in people.andon.open.items() if _owner(key) in there}
+    people.andon.contacts = {key: each for key, each in people.andon.contacts.items() if _owner(key) in there}
+    quality.active = {key: alert for key, alert in quality.active.items() if _owner(key) in there}
+    quality.windows = {name: each for name, each in quality.windows.items() if name in there}
+    if state.downtimes.pending is not None:
+        _forget_equipment(state.downtimes.pending, there)
+    if state.downtimes.open is not None:
+        _forget_equipment(state.downtimes.open.found, there)
+    subjects = state.subjects
+    subjects.current = {key: each for key, each in subjects.current.items() if owners.has(*key.split("/")[:2])}
+
+
+class _Owners:
+    """Who on a line may have current events: the line itself, its equipment, and what of it has an OEE."""
+
+    def __init__(self, spec: plant.Line) -> None:
+        self.there = frozenset({LINE_LEVEL, *(each.id for each in spec.equipment)})
+        self.watched = frozenset({LINE_LEVEL, *watched_of(spec)})
+
+    def has(self, equipment: str, category: str) -> bool:
+        return equipment in (self.watched if category == Category.OEE else self.there)
+
+
+def _owner(key: str) -> str:
+    return key.split("/", 1)[0]
+
+
+def _forget_equipment(found: Findings, there: AbstractSet[str]) -> None:
+    """A downtime stays the line's; what it would call for help is not there any more."""
+    if found.equipment not in there:
+        found.equipment = None
+    if found.cause_equipment not in there:
+        found.cause_equipment = None

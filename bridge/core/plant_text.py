@@ -1,0 +1,22 @@
+"""The plant file as an input of the journal: one text for one plant, whatever file it was written in."""
+
+from typing import Final
+
+from bridge.core.plant import Plant
+from bridge.core.records import CONFIG
+
+PLANT: Final = f"{CONFIG}plant"
+"""The topic of an input that is a plant file."""
+
+
+def text_of(plant_file: Plant) -> bytes:
+    """Return the plant as JSON, its fault catalogues included; what the file leaves out is left out.
+
+    A comment in the file, or another order of its fields, is no change.
+    """
+    return plant_file.model_dump_json(exclude_unset=True).encode()
+
+
+def plant_of(text: bytes) -> Plant:
+    """Read what `text_of` wrote; pydantic.ValidationError for a text of another version that this one cannot read."""
+    return Plant.model_validate_json(text)

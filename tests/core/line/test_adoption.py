@@ -1,0 +1,206 @@
+"""A changed plant file: what of a line outlives it, what it tells, and what is gone for good."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core import plant
+from bridge.core.event_data import LineStatus
+from bridge.core.events import Event, EventType, Place, StateKey
+from bridge.core.line.adoption import adopt, gone
+from bridge.core.line.floor import Floor
+from bridge.core.plant_text import plant_of, text_of
+from bridge.core.reports import AndonReport, Body, CountsReport, MeasurementReport, Report, StateReport, quarantined
+from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+LIMIT = plant.Limit(parameter="weight", unit="g", upper=10.0)
+BEFORE = plant_file(line_spec(limits=(LIMIT,)))
+WITHOUT_DESK = plant_file(line_spec(limits=(LIMIT,), equipment=equipment()[:3]))
+WITHOUT_BAGGER = plant_file(
+    line_spec(
+        limits=(LIMIT,),
+        equipment=tuple(each for each in equipment() if each.id != "bagger"),
+        constraint="packer",
+        **dict.fromkeys(("total_from", "good_from", "reject_from"), ("packer",)),
+    )
+)
+CALL = AndonReport(andon_type="equipment", action="raise")
+
+
+class Plant:
+    """One floor, reported to by ms since T0."""
+
+    def __init__(self) -> None:
+        self.floor = Floor(BEFORE)
+        self.events: list[Event] = []
+
+    def say(self, who: str | None, body: Body, at: int) -> Any:
+        place = Place("north", "pack", "L1", who)
+        outcome = self.floor.apply(Report(place=place, body=body, received_at=T0 + at, cause="input:1"), T0 + at)
+        self.events += outcome.events
+        return outcome.disposition
+
+    def adopt(self, file: plant.Plant, at: int) -> tuple[Event, ...]:
+        self.floor, events = adopt(self.floor, file, T0 + at, cause="input:9")
+        self.events += events
+        return events
+
+    def wait(self, until: int) -> list[Event]:
+        fired = [event for _, events in self.floor.tick(T0 + until) for event in events]
+        self.events += fired
+        return fired
+
+
+def owners(events: list[Event]) -> set[str | None]:
+    return {event.place.equipment for event in events}
+
+
+def test_a_call_of_equipment_that_is_gone_never_escalates() -> None:
+    shop = Plant()
+    shop.say("desk", CALL, 0)
+    shop.say("packer", CALL, 1)
+    shop.adopt(WITHOUT_DESK, MINUTE)
+    later = shop.wait(5 * HOUR)
+    told = {event.place.equipment for event in later if event.type is EventType.ESCALATION_UPDATE}
+    assert told == {"packer"}, "the ladder of the other call goes on"
+    assert "desk" not in owners(later)
+    assert shop.say("desk", CALL, 5 * HOUR) == quarantined("unknown_equipment")
+
+
+def test_a_line_is_no_longer_what_a_machine_that_is_gone_made_it() -> None:
+    shop = Plant()
+    for machine in ("feeder", "bagger", "packer"):
+        shop.say(machine, StateReport(state="fault" if machine == "bagger" else "running"), 0)
+    shop.wait(MINUTE)
+    events = [*shop.adopt(WITHOUT_BAGGER, MINUTE)]
+    (line,) = (event for event in events if event.type is EventType.LINE_STATUS_UPDATE and not event.place.equipment)
+    assert isinstance(line.data, LineStatus)
+    assert line.data.status == "running"
+    assert line.data.equipment is not None
+    assert set(line.data.equipment) == {"feeder", "packer", "desk"}
+    assert line.caused_by == ("input:9",)
+    assert "bagger" not in owners([*events, *shop.wait(9 * HOUR)]), "no timer of it fires: no hour, no shift, no rate"
+
+
+def test_the_open_downtime_stays_and_calls_nobody_for_a_machine_that_is_gone() -> None:
+    shop = Plant()
+    shop.say("bagger", StateReport(state="running"), 0)
+    shop.say("bagger", StateReport(state="fault"), 1_000)
+    shop.say("packer", StateReport(state="stopped"), 1_000)
+    shop.wait(2 * MINUTE)
+    shop.adopt(WITHOUT_BAGGER, 3 * MINUTE)
+    calls = [event for event in shop.wait(30 * MINUTE) if event.type is EventType.ANDON_EVENT]
+    assert owners(calls) == {"packer"}, "by the new plant file it is the one that keeps the line from running"
+
+
+def test_pieces_are_counted_by_the_machines_that_count_now() -> None:
+    shop = Plant()
+    for total in (100, 110):
+        shop.say("bagger", CountsReport(total=total, good=total), total)
+    shop.adopt(WITHOUT_BAGGER, MINUTE)
+    for total in (5, 9):
+        shop.say("packer", CountsReport(total=total), MINUTE + total)
+    shop.wait(2 * MINUTE)
+    line = shop.floor.line("L1")
+    assert line is not None
+    counts = line._state.output.counts
+    assert counts["_"].total == 14
+    assert "bagger" not in counts
+
+
+def test_alerts_and_windows_of_what_is_gone_go() -> None:
+    shop = Plant()
+    for who in ("bagger", "packer"):
+        shop.say(who, MeasurementReport(parameter="weight", value=11.0, unit="g"), 0)
+    shop.adopt(WITHOUT_BAGGER, 1)
+    line = shop.floor.line("L1")
+    assert line is not None
+    assert {alert.equipment for alert in line._state.people.quality.active.values()} == {"packer"}
+
+
+def test_a_line_that_moves_starts_anew() -> None:
+    shop = Plant()
+    shop.say("desk", CALL, 0)
+    moved = BEFORE.model_copy(update={"areas": (plant.Area(id="pack", site="south"),)})
+    shop.wait(MINUTE)
+    assert shop.adopt(moved, MINUTE) == ()
+    assert shop.wait(9 * HOUR) == []
+    assert shop.say("desk", CALL, 9 * HOUR) == quarantined("unknown_place")
+
+
+def test_what_does_not_concern_a_line_tells_nothing() -> None:
+    shop = Plant()
+    shop.say("bagger", StateReport(state="running"), 0)
+    shop.wait(MINUTE)
+    more = BEFORE.model_copy(update={"lines": (*BEFORE.lines, line_spec(id="L2"))})
+    assert shop.adopt(more, MINUTE) == ()
+    assert shop.floor.line("L2") is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "is_gone"),
+    [
+        (("north", "pack", "L1", "_", "downtime", "L1.down.1"), False),
+        (("north", "pack", "L1", "packer", "line", "_"), False),
+        (("north", "pack", "L1", "bagger", "line", "_"), True),
+        (("north", "pack", "L1", "bagger", "andon", "L1.call.1"), True),
+        (("north", "pack", "L1", "packer", "oee", "shift"), True),  # it has no ideal cycle, so no OEE
+        (("north", "pack", "L1", "_", "oee", "shift"), False),
+        (("south", "pack", "L1", "_", "oee", "shift"), True),
+        (("north", "pack", "L2", "_", "oee", "shift"), True),
+    ],
+)
+def test_gone_is_what_the_plant_does_not_have(key: StateKey, is_gone: bool) -> None:  # noqa: FBT001 - a parameter
+    assert gone([key], WITHOUT_BAGGER) == ([key] if is_gone else [])
+
+
+SHORT = BEFORE.model_copy(
+    update={
+        "ladder": {
+            **BEFORE.ladder,
+            "high": plant.Rung(
+                acknowledge_minutes=1, resolve_minutes=2, step_minutes=1, recipients=(("responders",), ("team_leader",))
+            ),
+        },
+        "shifts": (),
+    }
+)
+FILES = (BEFORE, WITHOUT_DESK, WITHOUT_BAGGER, SHORT)
+SAID = st.one_of(
+    st.tuples(st.sampled_from(["feeder", "bagger", "packer"]), st.sampled_from(["running", "fault", "stopped"])).map(
+        lambda each: (each[0], StateReport(state=each[1]))
+    ),
+    st.tuples(st.sampled_from(["bagger", "packer"]), st.integers(0, 50).map(lambda n: CountsReport(total=n))),
+    st.tuples(st.sampled_from(["desk", "packer"]), st.just(CALL)),
+    st.sampled_from(FILES),
+)
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 3 * HOUR), SAID), max_size=25))
+@settings(max_examples=60)
+def test_any_history_of_plant_files_tells_only_of_what_is_there_and_replays_the_same(
+    steps: list[tuple[int, Any]],
+) -> None:
+    """The second floor is restored from its checkpoint before every step: nothing lives beside it."""
+    shop, other = Plant(), Plant()
+    file, at = BEFORE, 0
+    for wait, said in steps:
+        at += wait
+        held = shop.floor.line("L1")
+        assert held is not None
+        other.floor = Floor(plant_of(text_of(file)), {"L1": held.checkpoint()})
+        assert shop.wait(at) == other.wait(at)
+        if isinstance(said, plant.Plant):
+            file = said
+            events = list(shop.adopt(said, at))
+            assert list(other.adopt(said, at)) == events
+        else:
+            begin = len(shop.events)
+            assert shop.say(said[0], said[1], at) == other.say(said[0], said[1], at)
+            events = shop.events[begin:]
+            assert other.events[-len(events) :] == events or not events
+        assert owners(events) <= {None, *(each.id for each in file.lines[0].equipment)}

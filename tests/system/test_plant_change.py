@@ -1,0 +1,161 @@
+"""A machine, a station and a line taken out of the plant file: nothing of them stays frozen, whoever looks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from bridge.adapters import plant_file
+from bridge.adapters.journal import CommitFailed, SqliteJournal
+from bridge.core.events import StateKey
+from bridge.core.intake import Intake
+from bridge.core.line.adoption import gone
+from bridge.core.plant import Plant
+from bridge.core.plant_change import Taken, take_plant
+from bridge.core.plant_text import PLANT, text_of
+from bridge.core.records import Batch, EpochReason, KnownResends
+from bridge.core.replay import restore
+from bridge.core.resends import Resends
+from bridge.ingest.native import decode
+from tests.brokers import RunningBroker, until
+from tests.core.line.shopfloor import T0
+from tests.running_floor import Frame, RunningFloor, running_floor
+
+SITE = "floor/v1/report/north/pack"
+WHOLE = {"subscription_type": "line", "target_id": "all"}
+BEFORE = {"L1": ("bagger", "packer", "desk"), "L2": ("bagger", "packer", "desk")}
+AFTER = {"L1": ("bagger",)}
+HEAD = 'name = "test"\n[[areas]]\nid = "pack"\nsite = "north"\n'
+RUNNING = b'{"state": "running"}'
+
+
+def write_plant(path: Path, lines: Mapping[str, Sequence[str]]) -> Path:
+    text = HEAD
+    for line, equipment in lines.items():
+        text += f'[[lines]]\nid = "{line}"\narea = "pack"\nideal_cycle_seconds = 1\n'
+        for name in equipment:
+            text += f'[[lines.equipment]]\nid = "{name}"\nkind = "{"station" if name == "desk" else "plc"}"\n'
+    path.write_text(text)
+    return path
+
+
+def places(events: list[Frame]) -> set[tuple[str, str | None]]:
+    return {(each["line_id"], each["equipment_code"]) for each in events}
+
+
+def read(floor: RunningFloor, path: str) -> str:
+    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {floor.token()}"})
+    with urlopen(request, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+async def speak(floor: RunningFloor) -> None:
+    async with floor.device() as device:
+        for line in BEFORE:
+            for machine in ("bagger", "packer"):
+                await device.publish(f"{SITE}/{line}/{machine}/state", RUNNING)
+            await device.publish(f"{SITE}/{line}/desk/andon", b'{"action": "raise", "andon_type": "safety"}')
+
+
+async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
+    mosquitto: RunningBroker, tmp_path: Path
+) -> None:
+    plant = write_plant(tmp_path / "plant.toml", BEFORE)
+    async with running_floor(tmp_path, mosquitto, plant=plant) as floor:
+        await speak(floor)
+        await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(floor, "/metrics"), what="taken")
+        async with floor.dashboard() as board:
+            before = await board.snapshot(**WHOLE)
+        assert {("L1", "bagger"), ("L1", "packer"), ("L1", "desk"), ("L2", None)} <= places(before)
+        _, epoch, offset = before[-1]["id"].split(":")
+        await floor.stop()
+        write_plant(plant, AFTER)
+        await floor.start()
+        async with floor.dashboard() as board:
+            since = {"main": {"epoch": epoch, "offset": int(offset)}}
+            await board.send({"type": "resume", "subscriptions": [{**WHOLE, "id": "w"}], "since": since})
+            resumed = await board.until("resumed")
+            assert resumed["streams"]["main"] == {"recovered": False}
+            await board.until("snapshot_end", id="w")
+            shown = [each for each in board.frames if "offset" in each]
+        assert {("L1", "bagger"), ("L1", None)} == places(shown)
+        (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)
+        assert line["data"]["equipment"] == {"bagger": "running"}
+        await speak(floor)
+        for unknown in ('kind="state",reason="unknown_place"} 2.0', 'kind="state",reason="unknown_equipment"} 1.0'):
+            sample = f"floor_pipeline_quarantined_total{{{unknown}"
+            await until(lambda sample=sample: sample in read(floor, "/metrics"), what=sample)  # type: ignore[misc]
+        assert 'floor_pipeline_applied_total{kind="config"} 2.0' in read(floor, "/metrics")
+        assert await floor.stop() == 0
+        assert "floor.replays_differently" not in floor.log()
+
+
+class Interrupted(SqliteJournal):
+    """Killed between the commit of a plant file and the epoch that retires what is gone."""
+
+    def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
+        raise CommitFailed(f"{reason} {len(list(retired))}")
+
+
+def start(plant: Plant, journal: SqliteJournal) -> Taken:
+    return take_plant(plant, restore(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
+
+
+def spoken(taken: Taken, journal: SqliteJournal) -> None:
+    """Let the packer say something, and commit it."""
+    intake = Intake(
+        taken.floor,
+        decode=decode,
+        position=journal.position(),
+        last_input=journal.last_input(),
+        resends=Resends(KnownResends((), 0), doubt_ms=0),
+        suspects=(),
+    )
+    said = intake.read(
+        "report/north/pack/L1/packer/state", RUNNING, now=T0, retained=False, redelivered=False, generation=1
+    )
+    entry = intake.apply(said, known=None)
+    journal.commit(Batch(entries=[entry]))
+
+
+def test_a_start_that_is_killed_half_way_is_finished_by_the_next(tmp_path: Path) -> None:
+    before, after = (plant_file.load(write_plant(tmp_path / f"{len(lines)}.toml", lines)) for lines in (BEFORE, AFTER))
+    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    spoken(start(before, journal), journal)
+    journal.close()
+    interrupted = Interrupted.open(tmp_path / "journal.db", stream="main")
+    with pytest.raises(CommitFailed, match="plant"):
+        start(after, interrupted)
+    epoch = interrupted.position().epoch
+    interrupted.close()
+    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    try:
+        assert gone((event.state_key for event in journal.snapshot().events), after) != []
+        taken = start(after, journal)
+        assert (taken.changed, taken.retired > 0) == (False, True)
+        assert gone((event.state_key for event in journal.snapshot().events), after) == []
+        assert journal.position().epoch != epoch
+        again = start(after, journal)
+        assert (again.changed, again.retired) == (False, 0), "and it is done once"
+    finally:
+        journal.close()
+
+
+def test_a_file_that_says_the_same_is_no_input_and_an_added_line_no_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "plant.toml"
+    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    try:
+        spoken(start(plant_file.load(write_plant(path, AFTER | {"L1": ("packer",)})), journal), journal)
+        epoch, number = journal.position().epoch, journal.last_input()[0]
+        path.write_text(f"# a comment\n{path.read_text()}")
+        assert not start(plant_file.load(path), journal).changed
+        more = plant_file.load(write_plant(path, {"L1": ("packer", "bagger"), "L2": ("bagger",)}))
+        assert start(more, journal).changed
+        assert (journal.position().epoch, journal.last_input()[0]) == (epoch, number + 1)
+        held = journal.config(PLANT)
+        assert held is not None
+        assert held.payload == text_of(more)
+        assert journal.counters()["config", "applied", ""] == 2
+    finally:
+        journal.close()

@@ -65,6 +65,7 @@ class Shop:
     """A running pipeline and what it committed since it started."""
 
     link: BrokerLink
+    outlet: BrokerLink  # the publisher's; the same one, unless it was given a way of its own
     journal: SqliteJournal
     pipeline: Pipeline
     publisher: Publisher
@@ -90,6 +91,7 @@ async def shop(
     make_floor: Callable[[Floor], Floor] = lambda floor: floor,
     checkpoint_seconds: float = 5.0,
     ack_doubt_seconds: float = 15.0,
+    outlet_port: int | None = None,
 ) -> AsyncIterator[Shop]:
     """Run a pipeline until the block ends; then stop it in an orderly way."""
     journal = SqliteJournal.open(path, stream="main")
@@ -108,8 +110,11 @@ async def shop(
         checkpoint_seconds=checkpoint_seconds,
         ack_doubt_seconds=ack_doubt_seconds,
     )
+    outlet = link
+    if outlet_port is not None:
+        outlet = BrokerLink(settings_of(outlet_port), client_id="floor-main-publisher", durable=False)
     publisher = Publisher(
-        link,
+        outlet,
         RetainedReader(settings_of(port), client_id="floor-main-retained", username=None, password=None),
         journal,
         clock,
@@ -120,9 +125,9 @@ async def shop(
         ready=lambda: pipeline.status().ready,
     )
     pipeline.listen(publisher.on_committed)
-    linking = asyncio.create_task(link.run())
+    linking = [asyncio.create_task(each.run()) for each in {link, outlet}]
     running, publishing = asyncio.create_task(pipeline.run()), asyncio.create_task(publisher.run())
-    this = Shop(link, journal, pipeline, publisher, restored, running, publishing)
+    this = Shop(link, outlet, journal, pipeline, publisher, restored, running, publishing)
     pipeline.listen(this.entries.extend)
     try:
         yield this
@@ -133,8 +138,9 @@ async def shop(
             publisher.stop()
             await asyncio.wait([this.publishing])
         finally:
-            linking.cancel()
-            await asyncio.wait([linking])
+            for each in linking:
+                each.cancel()
+            await asyncio.wait(linking)
             journal.close()
     for task in (this.publishing, this.running):
         if not task.cancelled():

@@ -273,3 +273,4 @@ async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_ghost(
             lambda found: found.get(lamp) == "off" and not any("/andon/" in topic for topic in found),
         )
         assert events(found)
+        await floor.stop()

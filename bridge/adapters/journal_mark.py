@@ -84,9 +84,16 @@ class Ownership:
         except OSError:
             return
 
-    def forget(self) -> None:
-        """Let the next file at this place hold whatever it holds: for a restore, just before it moves the file in."""
-        os.ftruncate(self._handle, 0)
+    def expect(self, mark: Mark | None) -> None:
+        """Refuse every file at this place but one of this mark: for a restore, just before it moves that one in.
+
+        Durable when it returns, since the mark of the file before would refuse the new one. None: any file will do.
+        """
+        try:
+            os.pwrite(self._handle, mark.encode() if mark else b" " * MARK_BYTES, 0)
+            os.fsync(self._handle)
+        except OSError as error:
+            raise JournalError(f"{lock_path(self.path)}: {error.strerror}") from error
 
     def close(self) -> None:
         """Give up the ownership; a second call does nothing."""

@@ -24,7 +24,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A table with an integer key. Each row begins with its key and ends with the oldest one then promised."""
+    """A table with an integer key. A row begins with its key and ends with `oldest`: from there on all are held."""
 
     columns: str
     tables: str
@@ -32,8 +32,10 @@ class Source:
     oldest: str
 
 
-EVENTS: Final = Source(EVENT_COLUMNS, "events", "offset", "oldest_offset")
-INPUTS: Final = Source(INPUT_COLUMNS, "inputs LEFT JOIN quarantine USING (number)", "inputs.number", "oldest_number")
+EVENTS: Final = Source(EVENT_COLUMNS, "events", "offset", "(SELECT oldest_offset FROM meta)")
+INPUTS: Final = Source(
+    INPUT_COLUMNS, "inputs LEFT JOIN quarantine USING (number)", "inputs.number", "(SELECT oldest_number FROM meta)"
+)
 
 
 def scan(connection: sqlite3.Connection, source: Source, first: int, last: int) -> Iterator[list[Row] | Unreadable]:
@@ -69,7 +71,7 @@ def _read(connection: sqlite3.Connection, source: Source, after: int, until: int
     rows: list[Row] = []
     try:
         for row in connection.execute(
-            f"SELECT {source.columns}, (SELECT {source.oldest} FROM meta) FROM {source.tables} "  # noqa: S608 - our own
+            f"SELECT {source.columns}, {source.oldest} FROM {source.tables} "  # noqa: S608 - our own
             f"WHERE {source.key} > ? AND {source.key} <= ? ORDER BY {source.key} LIMIT {PAGE}",
             (after, until),
         ):

@@ -97,7 +97,7 @@ def _walk(connection: sqlite3.Connection, source: Source, walk: Walk, progress: 
         walk.take(found)
         progress(walk.part.name, walk.at, walk.last)
     try:
-        (oldest,) = connection.execute(f"SELECT {source.oldest} FROM meta").fetchone()  # noqa: S608 - our own constant
+        (oldest,) = connection.execute(f"SELECT {source.oldest}").fetchone()
         walk.oldest = max(walk.oldest, oldest)
     except (*UNREADABLE, TypeError) as error:
         walk.part.fault(f"cannot be read: {error}")

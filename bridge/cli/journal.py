@@ -1,21 +1,23 @@
-"""`floor journal …`: look at the journal, keep a copy of it, put one back. All but `restore` beside a running bridge.
+"""`floor journal …`: look at the journal, keep a copy of it, put one back; all but `restore` while the bridge runs."""
 
-Exit codes: 0 done, and the journal is whole as far as it was looked at; 1 it is not; 2 it could not be done.
-"""
-
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bridge.cli.options import Config, console, errors, fail, read_settings
-from bridge.core.records import JournalError
-
-NOT_WHOLE, NOT_DONE = 1, 2
+from bridge.cli.export import export
+from bridge.cli.options import Config, fail
+from bridge.cli.telling import (
+    NOT_WHOLE,
+    AsJson,
+    PathOption,
+    bar,
+    journal_and_stream,
+    journal_path,
+    print_json,
+    say,
+    told,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,39 +26,6 @@ app = typer.Typer(
 
     Exit codes: 0 done and whole, 1 the journal is not whole, 2 it could not be done.""",
 )
-
-PathOption = Annotated[
-    Path | None,
-    typer.Option("--path", help="A journal or a backup. Without it: the journal of the settings.", show_default=False),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
-
-
-def journal_path(path: Path | None, config: Path | None) -> Path:
-    """Return where the journal is: as named, else as the settings say."""
-    return path if path is not None else read_settings(config, code=NOT_DONE).journal.path
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Tell in a line what could not be done, and end."""
-    try:
-        yield
-    except JournalError as error:
-        fail(str(error), code=NOT_DONE)
-
-
-def printable(text: str) -> str:
-    """Return text of a file or a device with what a terminal would obey made visible."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
-def say(text: str, *, style: str | None = None) -> None:
-    console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2))  # noqa: T201 - a document, not a message
 
 
 @app.command()
@@ -72,7 +41,7 @@ def verify(
     """
     from bridge.adapters.journal_verify import verify as verify_journal  # noqa: PLC0415 - only what the command needs
 
-    with told(), _bar() as progress:
+    with told(), bar() as progress:
         verdict = verify_journal(journal_path(path, config), progress=progress)
     if as_json:
         meta = None if verdict.facts is None else verdict.facts.meta
@@ -100,25 +69,56 @@ def verify(
         )
 
 
-@contextmanager
-def _bar() -> Iterator[Any]:
-    """Show how far it is, where somebody watches."""
-    shown = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f} %"),
-        console=errors,
-        transient=True,
-    )
-    tasks: dict[str, TaskID] = {}
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where the copy goes, outside the journal's disk.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there of that name.")] = False,
+    path: PathOption = None,
+    config: Config = None,
+) -> None:
+    """Copy the journal as it is now, verified: complete under its name, or not there. The bridge goes on.
 
-    def progress(part: str, done: int, of: int) -> None:
-        if part not in tasks:
-            tasks[part] = shown.add_task(part)
-        shown.update(tasks[part], completed=done, total=of or None)
+    `floor journal backup /backup/journal-monday.db --force`
+    """
+    from bridge.adapters import journal_backup  # noqa: PLC0415
 
-    if not errors.is_terminal:
-        yield lambda _part, _done, _of: None
-        return
-    with shown:
-        yield progress
+    with told(), bar() as progress:
+        try:
+            verdict = journal_backup.backup(journal_path(path, config), file, replace=force, progress=progress)
+        except journal_backup.NotWhole as error:
+            fail(f"{error}. No backup was made", code=NOT_WHOLE)
+    assert verdict.facts is not None
+    meta = verdict.facts.meta
+    say(f"{file}: stream {meta.stream}, epoch {meta.epoch}, up to offset {meta.last_offset}, verified")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="The backup. It stays as it is.")],
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Move the journal that is there aside, under a dated name.")
+    ] = False,
+    path: PathOption = None,
+    config: Config = None,
+) -> None:
+    """Put a backup in the journal's place, verified first, in a new epoch. The bridge must be stopped.
+
+    Dashboards that come back are told `recovered: false` and get what is current.
+    """
+    from bridge.adapters import journal_backup, journal_restore  # noqa: PLC0415
+
+    place, stream = journal_and_stream(path, config)
+    with told(), bar() as progress:
+        try:
+            restored = journal_restore.restore(file, place, stream=stream, replace=replace, progress=progress)
+        except journal_backup.NotWhole as error:
+            fail(f"{error}. Nothing was restored", code=NOT_WHOLE)
+    for each in restored.set_aside:
+        say(f"kept: {each}")
+    meta = restored.facts.meta
+    say(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
+
+
+app.command()(export)

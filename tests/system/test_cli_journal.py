@@ -49,6 +49,82 @@ def test_verify_says_what_is_wrong_and_what_to_do(folder: Path) -> None:
     assert not json.loads(ended.stdout)["whole"]
 
 
+def test_a_backup_is_made_once_and_restored(folder: Path) -> None:
+    ended = floor(folder, "journal", "backup", "backup.db")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("backup.db: stream main, epoch ")
+    again = floor(folder, "journal", "backup", "backup.db")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == "backup.db: there is something of that name; --force replaces it\n"
+    refused = floor(folder, "journal", "restore", "backup.db")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "journal.db: there is a journal; --replace moves it aside and keeps it" in refused.stderr
+    ended = floor(folder, "journal", "restore", "backup.db", "--replace")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "kept: " in ended.stdout
+    assert "in the new epoch" in ended.stdout
+    foreign = floor(folder, "journal", "restore", "backup.db", "--replace", FLOOR_STREAM="other")
+    assert foreign.returncode == 2
+    assert "holds stream 'main', the settings say 'other'" in foreign.stderr
+
+
+def test_a_damaged_journal_is_neither_backed_up_nor_restored(folder: Path) -> None:
+    damage(folder / "journal.db")
+    ended = floor(folder, "journal", "backup", "backup.db")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "No backup was made" in ended.stderr
+    assert not (folder / "backup.db").exists()
+    ended = floor(folder, "journal", "restore", "journal.db", "--path", "other.db")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Nothing was restored" in ended.stderr
+    assert not (folder / "other.db").exists()
+
+
+def test_an_export_is_what_the_journal_holds(folder: Path) -> None:
+    ended = floor(folder, "journal", "export")
+    assert (ended.returncode, ended.stderr) == (0, "136 lines written, none left out\n")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    events = [line["event"] for line in lines if "event" in line]
+    assert [event["offset"] for event in events] == list(range(1, 36))
+    assert {"topic", "standing", "audience", "event"} == set(lines[0])
+    inputs = [line for line in lines if "input" in line]
+    assert [each["input"] for each in inputs] == list(range(1, 102))
+    garbage = next(each for each in inputs if each["reason"] == "syntax")
+    assert garbage["payload"] == "{\x00\x1b[31m"
+    assert garbage["event_count"] == 0
+    ended = floor(folder, "journal", "export", "--only", "events", "--from", "30", "--to", "31", "--out", "some.jsonl")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert len((folder / "some.jsonl").read_text().splitlines()) == 2
+    ended = floor(folder, "journal", "export", "--out", "some.jsonl")
+    assert (ended.returncode, ended.stderr) == (2, "some.jsonl: File exists\n")
+    noon = "2026-01-06T12:00:00"
+    ended = floor(folder, "journal", "export", "--only", "inputs", "--from", f"{noon}.010Z", "--to", f"{noon}.019Z")
+    assert [json.loads(line)["input"] for line in ended.stdout.splitlines()] == list(range(10, 20))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--from", "5"), "an offset or a number says where only with --only"),
+        (("--from", "noon"), "noon is neither a number nor a time such as"),
+    ],
+)
+def test_an_export_of_no_bounds_is_refused(folder: Path, options: tuple[str, ...], said: str) -> None:
+    ended = floor(folder, "journal", "export", *options)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+
+
+def test_an_export_of_a_damaged_journal_says_what_is_not_in_it(folder: Path) -> None:
+    damage(folder / "journal.db")
+    ended = floor(folder, "journal", "export", "--only", "events")
+    assert ended.returncode == 1
+    assert len(ended.stdout.splitlines()) == 34
+    *left_out, last = ended.stderr.splitlines()
+    assert left_out == ["left out: event 16: event 16 does not match its seal"]
+    assert last == "not whole: 34 lines written, 1 left out"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -1,0 +1,116 @@
+"""A copy of a journal taken while its bridge runs: complete under its name, or not there.
+
+SQLite's backup API copies from inside one read transaction, so the copy is of one moment however much is committed
+meanwhile: without it every commit would begin the copy anew.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.journal_errors import JournalDamaged
+from bridge.adapters.journal_facts import UNREADABLE, NoJournal, reading
+from bridge.adapters.journal_file import sync_folder
+from bridge.adapters.journal_verify import Progress, Verdict, verify
+from bridge.core.records import JournalError
+
+STEP_PAGES: Final = 2_500  # 10 MiB between two words to whoever watches
+
+
+class BackupRefused(JournalError):
+    """No copy was made, and what was under its name is there still."""
+
+
+class NotWhole(JournalError):
+    """What was copied is not whole, so nothing was put in its place."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        first = next(f"{part.name}: {part.faults[0]}" for part in verdict.parts if part.faults)
+        super().__init__(f"{verdict.path} is not whole ({first}): `floor journal verify` says more")
+        self.verdict = verdict
+
+
+def nothing_shown(_part: str, _done: int, _of: int) -> None:
+    """Show no progress."""
+
+
+def backup(path: Path, target: Path, *, replace: bool = False, progress: Progress = nothing_shown) -> Verdict:
+    """Copy the journal at `path` to `target`, verified and durable; the bridge goes on meanwhile.
+
+    Raises `NotWhole`, `BackupRefused` (a file is there and `replace` is not given, no room, no access) and `NoJournal`.
+    What was under the name is replaced at once, at the very end, or not at all.
+    """
+    if target.exists() and (not replace or target.samefile(path) or not target.is_file()):
+        raise BackupRefused(f"{target}: there is something of that name" + ("" if replace else "; --force replaces it"))
+    with draft(target.with_name(target.name + ".partial")) as partial:
+        copy(path, partial, progress=progress)
+        verdict = verify(partial, progress=progress)
+        verdict = Verdict(path, verdict.facts, verdict.parts)
+        if not verdict.whole:
+            raise NotWhole(verdict)
+        partial.chmod(path.stat().st_mode & 0o777)
+        if target.exists() and not replace:
+            raise BackupRefused(f"{target}: there is something of that name by now; --force replaces it")
+        put(partial, target)
+    return verdict
+
+
+@contextmanager
+def draft(partial: Path) -> Iterator[Path]:
+    """Lend an empty file that only this process fills; gone at the end, unless it was renamed."""
+    try:
+        handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BackupRefused(f"{partial}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BackupRefused(f"{partial}: another process is writing it") from None
+        os.ftruncate(handle, 0)  # of one that was killed
+        try:
+            yield partial
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    finally:
+        os.close(handle)
+
+
+def copy(path: Path, partial: Path, *, progress: Progress) -> None:
+    """Copy a journal as it is at one moment, its -wal included, into an empty file."""
+    with closing(reading(path)) as source:
+        try:
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError as error:  # no access, no room for a -shm
+            raise NoJournal(path, f"cannot be read: {error}") from error
+        except UNREADABLE as error:
+            raise JournalDamaged(path, str(error)) from error
+        try:
+            with closing(sqlite3.connect(partial, isolation_level=None)) as target:
+                target.execute("PRAGMA journal_mode=OFF")  # a half copy is thrown away, not rolled back
+                target.execute("PRAGMA synchronous=OFF")  # synced once, by `put`
+                source.backup(target, pages=STEP_PAGES, progress=lambda _, left, of: progress("copy", of - left, of))
+        except sqlite3.Error as error:
+            raise BackupRefused(f"{path} cannot be copied to {partial}: {error}") from error
+        with suppress(sqlite3.Error):
+            source.execute("ROLLBACK")
+
+
+def put(partial: Path, target: Path) -> None:
+    """Give a finished file its name, durably."""
+    try:
+        handle = os.open(partial, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        partial.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise BackupRefused(f"{target}: {error.strerror}") from error

@@ -1,0 +1,235 @@
+"""A backup is complete under its name or not there; a restore puts it in the journal's place and loses nothing."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters.journal import JournalDamaged, JournalInUse, SqliteJournal, StreamMismatch
+from bridge.adapters.journal_backup import BackupRefused, NotWhole, backup
+from bridge.adapters.journal_facts import NoJournal
+from bridge.adapters.journal_restore import RestoreRefused, restore
+from bridge.adapters.journal_verify import verify
+from tests.journal_samples import event, follow
+from tests.whole_journal import fill, held, whole_journal
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sample") / "journal.db"
+    whole_journal(path)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "journal.db"
+    whole_journal(path)
+    return path
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[SqliteJournal]:
+    """A journal that is owned, with some of it still in its -wal."""
+    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    fill(journal)
+    yield journal
+    journal.close()
+
+
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b'"changeover_id":"s5"') + 18] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_backup_is_all_of_the_journal_at_one_moment(owner: SqliteJournal, tmp_path: Path) -> None:
+    """However much is committed meanwhile: the copy is neither begun anew nor mixed."""
+    target = tmp_path / "copies" / "backup.db"
+    target.parent.mkdir()
+    before = owner.position().offset
+
+    def progress(part: str, _done: int, _of: int) -> None:
+        if part == "copy":
+            owner.commit(follow(owner, [event("meanwhile")], []))
+
+    verdict = backup(owner.path, target, progress=progress)
+    assert verdict.facts is not None
+    assert verdict.facts.meta.last_offset == before
+    assert owner.position().offset > before
+    assert [each.name for each in target.parent.iterdir()] == ["backup.db"]
+    assert verify(target).whole
+    assert verify(owner.path).whole
+
+
+def test_a_backup_replaces_only_when_told_to(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "backup.db"
+    target.write_text("something else")
+    with pytest.raises(BackupRefused, match="--force"):
+        backup(path, target)
+    assert target.read_text() == "something else"
+    backup(path, target, replace=True)
+    assert held(target) == held(path)
+    with pytest.raises(BackupRefused):
+        backup(path, path, replace=True)
+    with pytest.raises(BackupRefused, match="No such file"):
+        backup(path, tmp_path / "away" / "backup.db")
+    with pytest.raises(NoJournal):
+        backup(tmp_path / "none.db", tmp_path / "none-copy.db")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_damaged_journal_makes_no_backup(path: Path, tmp_path: Path) -> None:
+    damage(path)
+    target = tmp_path / "backup.db"
+    target.write_text("the last good one")
+    with pytest.raises(NotWhole, match="does not match its seal"):
+        backup(path, target, replace=True)
+    assert target.read_text() == "the last good one"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_two_backups_to_one_name_do_not_mix(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "backup.db"
+    refusals: list[object] = []
+
+    def progress(part: str, _done: int, _of: int) -> None:
+        if part == "copy" and not refusals:
+            with pytest.raises(BackupRefused, match="another process") as refusal:
+                backup(path, target)
+            refusals.append(refusal)
+
+    backup(path, target, progress=progress)
+    assert refusals
+    assert held(target) == held(path)
+
+
+def test_a_restored_journal_goes_on_in_a_new_epoch(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "backup.db"
+    backup(path, target)
+    before = target.read_bytes()
+    journal = SqliteJournal.open(path, stream="main")
+    journal.commit(follow(journal, [event("lost")]))
+    old = journal.position()
+    journal.close()
+    later = held(path)
+    restored = restore(target, path, replace=True)
+    assert target.read_bytes() == before
+    kept = next(each for each in restored.set_aside if ".replaced-" in each.name and "-wal" not in each.name)
+    assert held(kept) == later
+    assert verify(kept).whole
+    assert verify(path).whole
+    assert restored.facts.epochs[-1].reason == "restored"
+    assert restored.facts.epochs[-1].first_offset == old.offset
+    journal = SqliteJournal.open(path, stream="main")
+    assert journal.epoch not in {each.epoch for each in restored.facts.epochs[:-1]}
+    journal.commit(follow(journal, [event("new")]))
+    assert journal.position().offset == old.offset
+    (event_there,) = journal.events_after(old.offset - 1, limit=9)
+    assert event_there.id == f"main:{journal.epoch}:{old.offset}"
+    journal.close()
+    assert verify(path).whole
+
+
+def test_a_restore_needs_no_journal_before_it(sample: Path, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "journal.db"
+    copy = Path(shutil.copy(sample, tmp_path / "backup.db"))
+    assert restore(copy, path).set_aside == []
+    SqliteJournal.open(path, stream="main").close()
+    assert sorted(each.name for each in path.parent.iterdir()) == ["journal.db", "journal.db.lock"]
+
+
+def test_a_lost_journal_is_restored_over_what_is_left_of_it(path: Path, sample: Path) -> None:
+    """The lock file still knows of the lost one's commits."""
+    path.unlink()
+    with pytest.raises(JournalDamaged, match="missing"):
+        SqliteJournal.open(path, stream="main")
+    restore(sample, path, replace=True)
+    SqliteJournal.open(path, stream="main").close()
+
+
+def test_a_wal_that_was_not_written_back_is_kept_with_its_file(owner: SqliteJournal, tmp_path: Path) -> None:
+    crashed = tmp_path / "crashed" / "journal.db"
+    crashed.parent.mkdir()
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        shutil.copy(owner.path.with_name("journal.db" + suffix), crashed.with_name("journal.db" + suffix))
+    target = tmp_path / "backup.db"
+    backup(crashed, target)
+    restored = restore(target, crashed, replace=True)
+    assert sorted(each.name.rpartition("Z")[2] for each in restored.set_aside) == ["", "-shm", "-wal"]
+    kept = crashed.with_name("kept.db")
+    for each in restored.set_aside:
+        each.rename(kept.with_name("kept.db" + each.name.rpartition("Z")[2]))
+    assert verify(kept).whole
+    SqliteJournal.open(kept, stream="main").close()
+    assert held(kept) == held(target)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_restore_refuses_what_it_must_not_touch(
+    owner: SqliteJournal, sample: Path, tmp_path: Path, *, replace: bool
+) -> None:
+    before = owner.position()
+    with pytest.raises(JournalInUse if replace else RestoreRefused):
+        restore(sample, owner.path, replace=replace)
+    owner.commit(follow(owner, [event("goes on")]))
+    assert owner.position().offset == before.offset + 1
+    assert not list(tmp_path.glob("*.re*"))
+
+
+def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
+    """When its last reader leaves the old file, SQLite deletes the -wal by its name: the new file's."""
+    program = (
+        "import sys; from pathlib import Path; from bridge.adapters.journal_reading import SqliteReader\n"
+        "reader = SqliteReader.open(Path(sys.argv[1]), stream='main'); reader.position()\n"
+        "print('open', flush=True); sys.stdin.read()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"open\n"
+        with pytest.raises(RestoreRefused, match="another process reads"):
+            restore(sample, path, replace=True)
+        child.kill()
+    restore(sample, path, replace=True)
+
+
+def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_path: Path) -> None:
+    before = held(path)
+    copy = Path(shutil.copy(sample, tmp_path / "backup.db"))
+    with pytest.raises(StreamMismatch):
+        restore(copy, path, stream="other", replace=True)
+    damage(copy)
+    with pytest.raises(NotWhole, match="does not match its seal"):
+        restore(copy, path, replace=True)
+    copy.write_bytes(b"nothing of ours")
+    with pytest.raises(JournalDamaged, match="not a database"):
+        restore(copy, path, replace=True)
+    with pytest.raises(NoJournal):
+        restore(tmp_path / "none.db", path, replace=True)
+    with pytest.raises(RestoreRefused, match="itself"):
+        restore(path, path, replace=True)
+    assert held(path) == before
+    SqliteJournal.open(path, stream="main").close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["backup.db", "journal.db", "journal.db.lock"]
+
+
+def test_what_cannot_be_set_aside_stays_the_journal(path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = held(path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.link", full)
+    monkeypatch.setattr("shutil.copy2", full)
+    with pytest.raises(RestoreRefused, match="No space left"):
+        restore(sample, path, replace=True)
+    SqliteJournal.open(path, stream="main").close()
+    assert held(path) == before

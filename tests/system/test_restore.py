@@ -1,0 +1,63 @@
+"""A night at the plant: a backup while the bridge runs, more events, a restore, and dashboards that come back."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from tests.brokers import RunningBroker
+from tests.command_line import floor
+from tests.running_floor import Client, RunningFloor, running_floor
+
+STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
+PRESS = b'{"action": "raise", "andon_type": "%s"}'
+ANDON = {"id": "a", "subscription_type": "andon", "target_id": "all"}
+
+
+async def tool(running: RunningFloor, *arguments: str | Path) -> str:
+    ended = await asyncio.to_thread(floor, running.config.parent, *arguments)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+async def press(running: RunningFloor, client: Client, andon_type: bytes) -> dict[str, Any]:
+    """Raise a call; returns the event that tells of it."""
+    async with running.device() as device:
+        await device.publish(STATION, PRESS % andon_type)
+    return await client.until("andon_event", data__andon_type=andon_type.decode(), data__status="open")
+
+
+async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with running_floor(tmp_path, mosquitto) as running:
+        async with running.dashboard() as board:
+            await board.snapshot(subscription_type="andon", target_id="all")
+            kept = await press(running, board, b"equipment")
+            await tool(running, "journal", "backup", "backup.db")
+            lost = await press(running, board, b"material")
+            position = await board.until("position")
+            while position["streams"]["main"]["offset"] < lost["offset"]:
+                position = await board.until("position")
+        await running.stop()
+        said = await tool(running, "journal", "restore", "backup.db", "--replace")
+        assert "in the new epoch" in said
+        await running.start()
+        async with running.dashboard() as board:
+            since = position["streams"]
+            await board.send({"type": "resume", "subscriptions": [ANDON], "since": since})
+            resumed = await board.until("resumed")
+            assert resumed["streams"] == {"main": {"recovered": False}}
+            await board.until("snapshot_end", id="a")
+            seen = [frame for frame in board.frames if frame["type"] == "andon_event"]
+            assert [frame["id"] for frame in seen] == [kept["id"]], "as it was at the backup"
+            again = await press(running, board, b"quality")
+            assert again["epoch"] != lost["epoch"]
+            assert again["offset"] <= lost["offset"], "an offset of the old epoch that names something else now"
+            assert again["id"] != lost["id"]
+            position = await board.until("position")
+        async with running.dashboard() as board:
+            await board.send({"type": "resume", "subscriptions": [ANDON], "since": since})
+            assert (await board.until("resumed"))["streams"] == {"main": {"recovered": False}}, "however late it comes"
+            await board.send({"type": "resume", "subscriptions": [ANDON], "since": position["streams"]})
+            assert (await board.until("resumed"))["streams"] == {"main": {"recovered": True}}
+        assert "is whole" in await tool(running, "journal", "verify")

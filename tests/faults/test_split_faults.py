@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -28,6 +29,7 @@ from tests.faults.ledger import is_taken_in, last_offset, of_dashboard, read_jou
 from tests.faults.load_plant import write_plant
 from tests.faults.rounds import rounds
 from tests.faults.simulated_load import Report
+from tests.faults.test_disk_full import NO_ROOM, limit_files
 from tests.running_floor import RunningFloor
 from tests.split_floor import SplitFloor, front_of, split_floor
 
@@ -207,6 +209,26 @@ async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
             assert [each.connections for each in found] == [1, 1], "nobody was sent away"
             took = ", ".join(f"{each:.1f} s" for each in lasted)
             await close(floor, found, f"a killed, then a frozen pipeline, told after {took}")
+
+
+@rounds(1, faults=3)
+async def test_pipeline_that_cannot_commit_is_told_by_its_front(
+    tmp_path: Path, small_broker: RunningBroker, rounds: int
+) -> None:
+    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
+        presses = Presses(floor.pipeline)
+        async with boards(floor.front) as found:
+            for _ in range(rounds):
+                await presses.burst(WINDOW)
+                began = time.monotonic()
+                limit_files(floor.pipeline, NO_ROOM)
+                bursting = asyncio.create_task(presses.burst(WINDOW))
+                await told(found, began)
+                assert "the pipeline is not ready" in floor.front.readiness()
+                limit_files(floor.pipeline, resource.RLIM_INFINITY)
+                await live(found)
+                await bursting
+            await close(floor, found, f"{rounds} times a full disk below a pipeline apart")
 
 
 @rounds(1, faults=3)

@@ -1,31 +1,20 @@
 """`floor run --role pipeline` and `--role front`: what holds in one process holds in two, and between them."""
 
-import time
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.brokers import RunningBroker
-from tests.running_floor import Client, RunningFloor
+from tests.running_floor import RunningFloor
 from tests.split_floor import split_floor
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = b'{"action": "raise", "andon_type": "equipment"}'
-TOLD_SECONDS = 5.0  # promise P5
 
 
 async def press(floor: RunningFloor, payload: bytes = PRESS) -> None:
     async with floor.device() as device:
         await device.publish(STATION, payload)
-
-
-async def link_told(board: Client, began: float, *, live: bool, broker: bool | None = None) -> None:
-    """Read on until this state of the stream is told, within the promise's time."""
-    while True:
-        frame = await board.until("link", seconds=TOLD_SECONDS if not live else 20.0)
-        if frame["streams"]["main"]["live"] is live and broker in (None, frame["broker"]):
-            break
-    assert live or time.monotonic() - began <= TOLD_SECONDS
 
 
 def status_of(floor: RunningFloor, path: str) -> int:
@@ -77,3 +66,22 @@ async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
             **dict.fromkeys(("/", "/ws", "/api/snapshot"), 404),
         }
         assert await floor.pipeline.stop() == 0
+
+
+async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    impatient = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
+    async with split_floor(tmp_path, mosquitto, environment=impatient) as floor, floor.front.dashboard() as board:
+        await board.snapshot(subscription_type="andon", target_id="L1")
+        await floor.pipeline.stop()
+        raising = {"type": "command", "id": "c1", "action": "andon.raise", "line_id": "L1"}
+        raising |= {"equipment_code": "Andon-L1", "andon_type": "quality"}
+        await board.send(raising)
+        assert (await board.until("command_result", id="c1"))["outcome"] == "unknown"
+        await floor.pipeline.start()
+        call = await board.until("andon_event", data__status="open")
+        await board.send(raising)
+        result = await board.until("command_result", id="c1")
+        assert result["outcome"] == "applied"
+        assert call["id"] in result["event_ids"]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
+from bridge.adapters.journal_checks import check_ends, check_structure
 from bridge.adapters.journal_errors import (
     JournalDamaged,
     JournalInUse,
@@ -15,7 +16,7 @@ from bridge.adapters.journal_errors import (
     JournalTooOld,
     StreamMismatch,
 )
-from bridge.adapters.journal_file import check_ends, check_whole, create, may_pass, new_epoch, opening, schema_of
+from bridge.adapters.journal_file import create, may_pass, new_epoch, opening, schema_of
 from bridge.adapters.journal_mark import Mark, Ownership, read_mark
 from bridge.adapters.journal_meta import Meta, read_meta, write_meta
 from bridge.adapters.journal_reading import SqliteReader
@@ -69,7 +70,7 @@ class SqliteJournal(SqliteReader):
                 create(path, stream=stream, mark=mark)
             with opening(path, writer=True) as writer:
                 schema = schema_of(writer, path)
-                check_whole(writer, path)
+                check_structure(writer, path)
                 writer.execute("BEGIN IMMEDIATE")  # an older journal is migrated whole, and only if it is then right
                 migrate(writer, schema)
                 check_ends(writer, path, stream=stream, mark=mark)

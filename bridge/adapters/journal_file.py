@@ -10,9 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_errors import JournalDamaged, JournalTooNew, StreamMismatch
+from bridge.adapters.journal_errors import JournalDamaged, JournalTooNew
 from bridge.adapters.journal_mark import Mark
-from bridge.adapters.journal_meta import read_meta
 from bridge.adapters.journal_schema import APPLICATION_ID, SCHEMA, make_tables
 from bridge.core.records import JournalUnavailable
 
@@ -65,45 +64,6 @@ def schema_of(connection: sqlite3.Connection, path: Path) -> int:
     if schema < 1 or connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         raise JournalDamaged(path, "not in WAL mode" if schema else "no schema number")
     return schema
-
-
-def check_whole(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `JournalDamaged` where SQLite finds its own structures broken, indices included."""
-    findings = [row[0] for row in connection.execute("PRAGMA integrity_check(1)")]
-    if findings != ["ok"]:
-        raise JournalDamaged(path, str(findings[0]).splitlines()[-1])
-
-
-def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark: Mark | None) -> None:
-    """Raise what is wrong with a journal of this schema where it begins, where it ends, and whose it is."""
-    meta = read_meta(connection, path)
-    if meta.stream != stream:
-        raise StreamMismatch(path, expected=stream, found=meta.stream)
-    (known,) = connection.execute(
-        "SELECT count(*) FROM epochs WHERE epoch IN (?, ?)", (meta.epoch, mark.epoch if mark else meta.epoch)
-    ).fetchone()
-    if mark is not None and (mark.commits > meta.commits or known != len({meta.epoch, mark.epoch})):
-        raise JournalDamaged(
-            path,
-            f"it holds {meta.commits} commits of epoch {meta.epoch}, and its .lock knows of {mark.commits} of "
-            f"{mark.epoch}: its -wal is lost or damaged, or another file has taken its place",
-        )
-    ends = connection.execute(
-        "SELECT (SELECT min(offset) FROM events WHERE offset >= ?), (SELECT max(offset) FROM events),"
-        " (SELECT min(number) FROM inputs WHERE number >= ?), (SELECT max(number) FROM inputs)",
-        (meta.oldest_offset, meta.oldest_number),
-    ).fetchone()
-    for first, last, found_first, found_last in (
-        (meta.oldest_offset, meta.last_offset, *ends[:2]),
-        (meta.oldest_number, meta.last_number, *ends[2:]),
-    ):
-        emptied = first == last + 1  # by retention, or nothing was there yet; older ones may be held
-        if (found_first, found_last) != (first, last) and not (emptied and found_first is None):
-            raise JournalDamaged(path, "its tables do not begin or end where it says")
-    (counted,) = connection.execute("SELECT coalesce(sum(count), 0) FROM counters").fetchone()
-    (restorable,) = connection.execute("SELECT coalesce(max(number), 0) FROM checkpoints").fetchone()
-    if counted != meta.last_number or not meta.oldest_number - 1 <= restorable <= meta.last_number:
-        raise JournalDamaged(path, "its counters and checkpoints do not agree with its inputs")
 
 
 PASSING: Final = frozenset({

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
+from bridge.adapters.journal_checks import check_ends, check_structure
 from bridge.adapters.journal_errors import JournalDamaged, JournalTooOld
-from bridge.adapters.journal_file import check_ends, check_whole, connect, faults_told, opening, schema_of
+from bridge.adapters.journal_file import connect, faults_told, opening, schema_of
 from bridge.adapters.journal_mark import read_mark
 from bridge.adapters.journal_meta import Meta, read_meta
 from bridge.adapters.journal_rows import (
@@ -19,6 +20,7 @@ from bridge.adapters.journal_rows import (
     read_command,
     read_config,
     read_counter,
+    read_current,
     read_event,
     read_input,
     read_key,
@@ -69,7 +71,7 @@ class SqliteReader:
             schema = schema_of(connection, path)
             if schema < SCHEMA:
                 raise JournalTooOld(path, found=schema, known=SCHEMA)
-            check_whole(connection, path)
+            check_structure(connection, path)
             connection.execute("BEGIN")
             check_ends(connection, path, stream=stream, mark=mark)
             epoch = read_meta(connection, path).epoch
@@ -88,15 +90,7 @@ class SqliteReader:
     def snapshot(self) -> Snapshot:
         with self._reading() as reader:
             meta = read_meta(reader, self.path)
-            current = reader.execute("SELECT key, offset, seal FROM current").fetchall()
-            rows = reader.execute(
-                f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608 - our own constant
-            ).fetchall()
-        for key, offset, sealed in current:
-            require(self.path, f"what is current of {key}", (key, offset), sealed)
-        events = tuple(read_event(row, self.path) for row in rows)
-        if {each.offset: "/".join(each.state_key) for each in events} != {offset: key for key, offset, _ in current}:
-            raise JournalDamaged(self.path, "what is current does not agree with the events")
+            events = read_current(reader, self.path)
         return Snapshot(Position(meta.stream, meta.epoch, meta.last_offset), events)
 
     def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:

@@ -134,6 +134,21 @@ def read_event(row: tuple[Any, ...], path: Path) -> Committed:
     )
 
 
+def read_current(reader: sqlite3.Connection, path: Path) -> tuple[Committed, ...]:
+    """Return the current events, oldest first, each held against the key that it is current for."""
+    keys = {}
+    for key, offset, sealed in reader.execute("SELECT key, offset, seal FROM current"):
+        require(path, f"what is current of {key}", (key, offset), sealed)
+        keys[offset] = key
+    rows = reader.execute(
+        f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608 - our own constant
+    )
+    events = tuple(read_event(row, path) for row in rows)
+    if {each.offset: "/".join(each.state_key) for each in events} != keys:
+        raise JournalDamaged(path, "what is current does not agree with the events")
+    return events
+
+
 def read_input(row: tuple[Any, ...], path: Path, *, whole_after: int) -> Input:
     number, topic, payload, received_at, retained, redelivered = row[:6]
     expected = seal_row(*row[:12]) if number > whole_after else seal(number, topic, payload)

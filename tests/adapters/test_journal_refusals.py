@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.adapters import journal_checks
 from bridge.adapters.journal import (
     JournalDamaged,
     JournalInUse,
@@ -155,8 +156,11 @@ def test_lost_file_beside_its_wal_is_not_begun_anew(path: Path) -> None:
     assert not path.exists()
 
 
-def test_flipped_bit_never_becomes_an_event(path: Path) -> None:
+def test_flipped_bit_never_becomes_an_event(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite has no checksums: a flip inside a row is found by the row's seal, at the latest when it is read."""
+    monkeypatch.setattr(journal_checks, "END_ROWS", 10)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM current")
     content = path.read_bytes()
     found = content.index(b'"changeover_id":"s50"')
     damage(path, found + 17, b"z")
@@ -164,9 +168,33 @@ def test_flipped_bit_never_becomes_an_event(path: Path) -> None:
     with pytest.raises(JournalDamaged, match="event 51"):
         journal.events_after(0, limit=1_000)
     with pytest.raises(JournalDamaged, match="event 51"):
-        journal.snapshot()
+        journal.event(51)
     assert len(journal.events_after(51, limit=1_000)) == 49
     journal.close()
+
+
+@pytest.mark.parametrize("subject", ["s0", "s50", "s99"], ids=["oldest", "current", "newest"])
+def test_flipped_bit_at_the_ends_or_in_what_is_current_is_refused_at_start(path: Path, subject: str) -> None:
+    """However large the file is."""
+    damage(path, path.read_bytes().index(b'"changeover_id":"%s"' % subject.encode()) + 17, b"z")
+    assert "does not match its seal" in refused(path)
+
+
+def test_large_journal_is_checked_where_it_is_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the size structures of events and inputs are left to the reading, and to `floor journal verify`."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP INDEX quarantined")
+        connection.execute("CREATE INDEX quarantined ON inputs (number) WHERE effect = 'applied'")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'applied', 'quarantined')")
+    assert "quarantined" in refused(path)
+    monkeypatch.setattr(journal_checks, "WHOLE_BYTES", 0)
+    SqliteJournal.open(path, stream="main").close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'commands (at)', 'commands (user)')")
+        connection.execute("INSERT INTO commands VALUES ('ann', 'x', 'applied', NULL, '[]', 0, NULL)")
+    assert "commands_by_age" in refused(path)
 
 
 def test_flipped_checkpoint_is_never_restored(path: Path) -> None:

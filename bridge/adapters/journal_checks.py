@@ -1,0 +1,83 @@
+"""What is looked at before a journal is used: bounded, so a start takes as long with ten million events as with few.
+
+Structures and indices are checked whole in a small file. In a large one those of the small tables are, the rows at both
+ends, and what is current; the rest is found by its seals when it is read, and by `floor journal verify` at any time.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.journal_errors import JournalDamaged, StreamMismatch
+from bridge.adapters.journal_mark import Mark
+from bridge.adapters.journal_meta import Meta, read_meta
+from bridge.adapters.journal_rows import EVENT_COLUMNS, INPUT_COLUMNS, read_current, read_event, read_input
+
+WHOLE_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB would take a minute, on a cold disk more
+END_ROWS: Final = 1_000  # of events and inputs, at either end
+SMALL_TABLES: Final = (
+    "meta", "epochs", "ages", "handled", "current", "checkpoints", "commands", "counters", "resends", "suspects",
+    "retained",
+)  # fmt: skip
+
+
+def check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `JournalDamaged` where SQLite finds its own structures broken, indices included."""
+    (size,) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
+    tables = [""] if size <= WHOLE_BYTES else [f"('{name}')" for name in SMALL_TABLES]
+    for table in tables:
+        findings = [row[0] for row in connection.execute(f"PRAGMA integrity_check{table or '(1)'}")]
+        if findings != ["ok"]:
+            raise JournalDamaged(path, str(findings[0]).splitlines()[-1])
+
+
+def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark: Mark | None) -> None:
+    """Raise what is wrong with a journal of this schema where it begins, where it ends, and whose it is."""
+    meta = read_meta(connection, path)
+    if meta.stream != stream:
+        raise StreamMismatch(path, expected=stream, found=meta.stream)
+    (known,) = connection.execute(
+        "SELECT count(*) FROM epochs WHERE epoch IN (?, ?)", (meta.epoch, mark.epoch if mark else meta.epoch)
+    ).fetchone()
+    if mark is not None and (mark.commits > meta.commits or known != len({meta.epoch, mark.epoch})):
+        raise JournalDamaged(
+            path,
+            f"it holds {meta.commits} commits of epoch {meta.epoch}, and its .lock knows of {mark.commits} of "
+            f"{mark.epoch}: its -wal is lost or damaged, or another file has taken its place",
+        )
+    ends = connection.execute(
+        "SELECT (SELECT min(offset) FROM events WHERE offset >= ?), (SELECT max(offset) FROM events),"
+        " (SELECT min(number) FROM inputs WHERE number >= ?), (SELECT max(number) FROM inputs)",
+        (meta.oldest_offset, meta.oldest_number),
+    ).fetchone()
+    for first, last, found_first, found_last in (
+        (meta.oldest_offset, meta.last_offset, *ends[:2]),
+        (meta.oldest_number, meta.last_number, *ends[2:]),
+    ):
+        emptied = first == last + 1  # by retention, or nothing was there yet; older ones may be held
+        if (found_first, found_last) != (first, last) and not (emptied and found_first is None):
+            raise JournalDamaged(path, "its tables do not begin or end where it says")
+    (counted,) = connection.execute("SELECT coalesce(sum(count), 0) FROM counters").fetchone()
+    (restorable,) = connection.execute("SELECT coalesce(max(number), 0) FROM checkpoints").fetchone()
+    if counted != meta.last_number or not meta.oldest_number - 1 <= restorable <= meta.last_number:
+        raise JournalDamaged(path, "its counters and checkpoints do not agree with its inputs")
+    _check_rows(connection, path, meta)
+
+
+def _check_rows(connection: sqlite3.Connection, path: Path, meta: Meta) -> None:
+    """Hold the rows at both ends against their seals, and what is current."""
+    read_current(connection, path)
+    for order in ("", "DESC"):
+        events = connection.execute(
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE offset >= ? ORDER BY offset {order} LIMIT ?",  # noqa: S608 - ours
+            (meta.oldest_offset, END_ROWS),
+        )
+        for row in events:
+            read_event(row, path)
+        inputs = connection.execute(
+            f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) "  # noqa: S608 - our own constants
+            f"WHERE inputs.number >= ? ORDER BY inputs.number {order} LIMIT ?",
+            (meta.oldest_number, END_ROWS),
+        )
+        for row in inputs:
+            read_input(row, path, whole_after=meta.whole_after)

@@ -1,0 +1,138 @@
+"""A journal as a plant of 1,000 lines leaves it after many events, made quickly.
+
+The past is written by SQL, with bodies as long as real ones, and sealed where a start looks at it; the last inputs go
+through the core and `SqliteJournal`, so that checkpoints, current events and the tail to replay are real.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal_checks import END_ROWS
+from bridge.adapters.journal_schema import seal, seal_row
+from bridge.core.intake import Intake
+from bridge.core.line.floor import Floor
+from bridge.core.plant import Area, Equipment, Limit, Line, Plant
+from bridge.core.records import RESEND_INPUTS, Applied, Batch
+from bridge.core.resends import Resends
+from bridge.ingest.native import decode
+from tests.journal_samples import NOON, forge_meta
+
+LINES: Final = 1_000
+TAIL: Final = 1_000  # inputs after the newest checkpoint: 5 s at 200 a second
+STEP_MS: Final = 5  # between two inputs
+DECODE: Final = partial(decode, max_bytes=65_536)
+
+PAST: Final = """
+PRAGMA synchronous = OFF;
+BEGIN;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events})
+INSERT INTO events SELECT i, printf('main:0123456789abcdef:%d', i),
+    printf('S1/A1/L%d/_/production/production_update/low/_', i % 1000), 'history', {noon} + i, '[]', zeroblob(420), 0
+    FROM n;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events})
+INSERT INTO inputs SELECT i, printf('report/S1/A1/L%d/M1/counts', i % 1000), zeroblob(80), {noon} + i, 0, 0,
+    'applied', NULL, 0, 1, i, 1, 0 FROM n;
+INSERT INTO resends SELECT number, randomblob(16), 1, NULL FROM inputs ORDER BY number DESC LIMIT {resends};
+INSERT INTO counters VALUES ('counts', 'applied', '', {events}, NULL);
+COMMIT;
+PRAGMA wal_checkpoint(TRUNCATE);
+"""
+
+
+def plant(lines: int = LINES) -> Plant:
+    machine = Equipment(id="M1", ideal_cycle_seconds=1.0)
+    station = Equipment(id="desk", kind="station")
+    limit = Limit(parameter="weight", unit="g", upper=100.0)
+    return Plant(
+        name="large",
+        areas=(Area(id="A1", site="S1"),),
+        lines=tuple(
+            Line(
+                id=f"L{number}",
+                area="A1",
+                equipment=(machine, station),
+                total_from=("M1",),
+                ideal_cycle_seconds=1.0,
+                limits=(limit,),
+            )
+            for number in range(lines)
+        ),
+    )
+
+
+def make(path: Path, *, events: int, lines: int = LINES) -> None:
+    """Make a journal with so many events in its past, and close it."""
+    SqliteJournal.open(path, stream="main").close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(PAST.format(events=events, noon=NOON, resends=RESEND_INPUTS))
+        _seal_ends(connection, events)
+    forge_meta(path, last_offset=events, last_number=events, latest_arrival=NOON + events, published=events)
+    _live(path, lines=lines)
+
+
+def _seal_ends(connection: sqlite3.Connection, events: int) -> None:
+    connection.create_function("seal", -1, seal)
+    connection.create_function("seal_row", -1, seal_row)
+    ends = (END_ROWS, events - END_ROWS)
+    connection.execute(
+        "UPDATE events SET seal = seal(offset, id, topic, standing, timestamp, audience, body)"
+        " WHERE offset <= ? OR offset > ?",
+        ends,
+    )
+    connection.execute(
+        "UPDATE inputs SET seal = seal_row(number, topic, payload, received_at, retained, redelivered, effect, reason,"
+        " rejected, reached_core, first_offset, event_count) WHERE number <= ? OR number > ?",
+        ends,
+    )
+
+
+def _live(path: Path, *, lines: int) -> None:
+    """Let every line report, take a round of checkpoints, and report once more."""
+    journal = SqliteJournal.open(path, stream="main")
+    intake = Intake(
+        Floor(plant(lines)),
+        decode=DECODE,
+        position=journal.position(),
+        last_input=journal.last_input(),
+        resends=Resends(journal.known_resends(), doubt_ms=15_000),
+        suspects=(),
+    )
+    said = _said(lines)
+    entries = _entries(intake, said, count=6 * lines)
+    checkpoints = {line: intake.floor.checkpoint(line) for line in intake.floor.changed()}
+    journal.commit(Batch(entries=entries, checkpoints=checkpoints))
+    journal.mark_published(intake.offset, retained=[(each.state_key, each.topic) for each in journal.snapshot().events])
+    journal.commit(Batch(entries=_entries(intake, said, count=TAIL)))
+    journal.close()
+
+
+def _said(lines: int) -> Iterator[tuple[str, bytes]]:
+    """What the devices of every line say, one line after another."""
+    seq = 0
+    while True:
+        for number in range(lines):
+            place = f"report/S1/A1/L{number}"
+            yield f"{place}/M1/state", b'{"state":"running","boot_id":7,"seq":%d}' % seq
+            yield f"{place}/M1/counts", b'{"total":%d,"boot_id":7,"seq":%d}' % (seq, seq + 1)
+            if seq == 0:
+                yield f"{place}/desk/andon", b'{"action":"raise","andon_type":"material","boot_id":7,"seq":1}'
+        seq += 2
+
+
+def _entries(intake: Intake, said: Iterator[tuple[str, bytes]], *, count: int) -> list[Applied]:
+    entries = []
+    for topic, payload in islice(said, count):
+        now = intake.latest + STEP_MS
+        due = intake.floor.next_deadline()
+        ticked = intake.tick(now) if due is not None and due <= now else None
+        if ticked is not None:
+            entries.append(ticked)
+        decoded = intake.read(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+        entries.append(intake.apply(decoded, known=None))
+    return entries

@@ -5,26 +5,38 @@ batch, until it succeeds: meanwhile nothing is acknowledged and nothing more is 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
 from bridge.core.events import Millis
 from bridge.core.intake import Intake
 from bridge.core.messages import Message
-from bridge.core.records import Applied, Batch, CommitFailed, Journal
+from bridge.core.records import Applied, Batch, CommitFailed, Journal, Keep
 from bridge.pending import Pending, set_before
 from bridge.pipeline_status import PipelineStatus
 from bridge.surroundings import Clock, Source
+from bridge.writer import Writer
 
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0
+PRUNE_SECONDS = 0.2  # between two pieces of what may go: a commit seldom waits for one
+LAST_SECONDS = 2.5  # what a stop gives to the commits under way, of the 10 it has in all
+SILENT_DISK = "the disk does not answer"
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Listener = Callable[[Sequence[Applied]], None]
+
+
+class Crash(NamedTuple):
+    """What the journal is told of a message at which the core crashed."""
+
+    suspect: bytes | None = None  # its digest; None: a tick
+    replayed: int | None = None  # the quarantined input it was, where somebody had asked for it
 
 
 class Committer:
@@ -41,6 +53,7 @@ class Committer:
         stopping: asyncio.Event,
         company_seconds: float,
         checkpoint_seconds: float,
+        keep: Keep,
         listeners: Iterable[Listener],
     ) -> None:
         self.failure: CommitFailed | None = None
@@ -53,25 +66,34 @@ class Committer:
         self._stopping = stopping
         self._company_seconds = company_seconds
         self._checkpoint_seconds = checkpoint_seconds
+        self._keep = keep
+        self.replaying: set[int] = set()  # quarantined inputs that are taken in again, and not yet durable
         self.status = PipelineStatus(offset=intake.offset, counters=dict(journal.counters()))
         self.committing: Sequence[Applied] = ()
         self._settled = intake.resends.settled
-        self._crashed = False
-        self._suspect: bytes | None = None
+        self._crash: Crash | None = None
+        self._crash_told = False
+        self._stop_at: float | None = None  # on the loop's clock: when a stop gives up what the disk does not take
 
-    def crashed(self, suspect: bytes | None) -> None:
+    def crashed(self, crash: Crash) -> None:
         """Keep no checkpoint any more, for a line is half changed; and mark the message it crashed at."""
-        self._crashed, self._suspect = True, suspect
+        self._crash = crash
+
+    def unavailable(self, reason: str) -> None:
+        """Show that nothing goes on for now, until the next commit."""
+        self.status = self.status.but_not_ready(reason)
 
     async def run(self) -> None:
         """Commit until nothing comes any more, and the last of it is durable; or until a stop ends the trying."""
         loop = asyncio.get_running_loop()
         due = loop.time() + self._checkpoint_seconds
+        prune_at = loop.time()
         ended = False
         self.status = self.status.but_ready()
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-writer") as writer:
+        writer = Writer()
+        try:
             while not ended:
-                await self._pending.batch(company_seconds=self._company_seconds, until=due)
+                await self._pending.batch(company_seconds=self._company_seconds, until=min(due, prune_at))
                 ended = self._pending.ended
                 checkpoint = ended or loop.time() >= due
                 if checkpoint:
@@ -79,22 +101,33 @@ class Committer:
                 batch, messages = self._gather(checkpoint=checkpoint)
                 if batch is not None and not await self._commit(batch, messages, writer):
                     return
+                if not ended and loop.time() >= prune_at:
+                    more = await self._prune(writer)
+                    prune_at = loop.time() + (PRUNE_SECONDS if more else self._checkpoint_seconds)
+        finally:
+            writer.close()
 
     def _gather(self, *, checkpoint: bool) -> tuple[Batch | None, list[Message]]:
         """Take all that is applied; no await in here, so checkpoints are of exactly that state."""
         waiting = self._pending.take()
         entries = [each.entry for each in waiting]
         messages = [each.message for each in waiting if each.message is not None]
+        replayed = [each.replayed for each in waiting if each.replayed is not None]
         checkpoints: dict[str, bytes] = {}
         settled = None
         if checkpoint:
             settled = self._settle()
-            if not self._crashed:
+            if self._crash is None:
                 checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed()}
-        suspect, self._suspect = self._suspect, None
-        if not entries and not checkpoints and settled is None and suspect is None:
+        suspect = None
+        if self._crash is not None and not self._crash_told:
+            self._crash_told = True
+            suspect = self._crash.suspect
+            replayed += [] if self._crash.replayed is None else [self._crash.replayed]
+        if not entries and not checkpoints and settled is None and suspect is None and not replayed:
             return None, messages
-        return Batch(entries=entries, checkpoints=checkpoints, settled=settled, suspect=suspect), messages
+        batch = Batch(entries=entries, checkpoints=checkpoints, settled=settled, suspect=suspect, replayed=replayed)
+        return batch, messages
 
     def _settle(self) -> int | None:
         status = self._source.status
@@ -105,29 +138,62 @@ class Committer:
         self._settled = settled
         return settled
 
-    async def _commit(self, batch: Batch, messages: list[Message], writer: ThreadPoolExecutor) -> bool:
+    async def _commit(self, batch: Batch, messages: list[Message], writer: Writer) -> bool:
         """Commit, however long it takes; False where a stop ended the trying, with nothing acknowledged."""
         delay = FIRST_RETRY_SECONDS
         self.committing = batch.entries
         self.status = replace(self.status, committing_since=real_ms())
         while True:
             try:
-                await asyncio.get_running_loop().run_in_executor(writer, self._journal.commit, batch)
+                await self._in_time(writer.call(self._journal.commit, batch))
                 break
             except CommitFailed as failure:
                 log.warning(
                     "pipeline.commit_failed", reason=failure.reason, inputs=len(batch.entries), retry_seconds=delay
                 )
                 self.status = self.status.but_not_ready(str(failure))
-                if self._stopping.is_set() or self._pending.ended:
+                if self._stopping.is_set() or self._pending.ended:  # nobody waits for a disk that may never heal
                     self.failure = failure
                     self._pending.open()
                     return False
                 self._pending.hold()
             await set_before(self._stopping, asyncio.get_running_loop().time() + delay)
             delay = min(2 * delay, MAX_RETRY_SECONDS)
+        self.replaying.difference_update(batch.replayed)
         self._note(batch.entries, messages)
         return True
+
+    async def _in_time(self, call: Coroutine[Any, Any, T]) -> T:
+        """Wait for the writer, however long; but `LAST_SECONDS` of a stop at most. Raises `CommitFailed`."""
+        writing = asyncio.create_task(call, name="pipeline-writing")
+        stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
+        try:
+            await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not writing.done():
+                await asyncio.wait({writing}, timeout=self._left())
+            if not writing.done():
+                raise CommitFailed(SILENT_DISK)
+            return writing.result()
+        finally:
+            stopping.cancel()
+            writing.cancel()
+
+    def _left(self) -> float:
+        """Return the seconds that the stop still gives, over all commits together."""
+        now = asyncio.get_running_loop().time()
+        self._stop_at = now + LAST_SECONDS if self._stop_at is None else self._stop_at
+        return max(0.0, self._stop_at - now)
+
+    async def _prune(self, writer: Writer) -> bool:
+        """Let a piece of what is old go; True where there may be more."""
+        self.status = replace(self.status, committing_since=real_ms())
+        try:
+            gone = await self._in_time(writer.call(self._journal.prune, self._clock.now(), self._keep))
+        except CommitFailed as failure:
+            log.warning("pipeline.prune_failed", reason=failure.reason)
+            gone = 0
+        self.status = replace(self.status, committing_since=None)
+        return gone > 0
 
     def _note(self, entries: Sequence[Applied], messages: list[Message]) -> None:
         """Tell everybody who waits for it that a batch is durable; the broker first."""

@@ -11,7 +11,8 @@ class Waiting(NamedTuple):
     """An input that is applied, and the message it came by: that is acknowledged once the input is durable."""
 
     entry: Applied
-    message: Message | None  # None: a tick
+    message: Message | None  # None: it came by no message
+    replayed: int | None  # the quarantined input that it takes in again
 
 
 class Pending:
@@ -34,8 +35,8 @@ class Pending:
         """How much may still be added before the batch is full."""
         return self._most - len(self._waiting)
 
-    def add(self, entry: Applied, message: Message | None) -> None:
-        self._waiting.append(Waiting(entry, message))
+    def add(self, entry: Applied, message: Message | None = None, *, replayed: int | None = None) -> None:
+        self._waiting.append(Waiting(entry, message, replayed))
         self._work.set()
         if self.space <= 0:
             self._full.set()

@@ -9,19 +9,22 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final, NamedTuple
 
 import structlog
 
-from bridge.committer import Committer, Listener, real_ms
+from bridge.committer import Committer, Crash, Listener, real_ms
 from bridge.core.intake import CRASHED, TICK, Decode, Intake
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
-from bridge.core.records import Journal, kind_of
+from bridge.core.records import Applied, Journal, Keep, kind_of
 from bridge.core.resends import Resends, digest
+from bridge.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
 from bridge.pending import Pending
 from bridge.pipeline_status import PipelineStatus, Received
 from bridge.surroundings import Clock, Source
 
+FOR_EVER: Final = Keep()
 CHUNK = 100  # messages applied between two looks at the clock: bounds how long the loop is held
 ACK_DOUBT_SECONDS = 15.0
 
@@ -35,6 +38,17 @@ class CoreCrashed(Exception):
         super().__init__(f"the core crashed on input {number}, {topic or 'a tick'}")
         self.number = number
         self.topic = topic
+
+
+class Arrival(NamedTuple):
+    """Bytes on a topic relative to the root, by whichever way they came."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    redelivered: bool
+    generation: int
+    replayed: int | None  # the quarantined input that it was before
 
 
 class Pipeline:
@@ -52,12 +66,12 @@ class Pipeline:
         commit_max_inputs: int,
         commit_max_ms: int,
         checkpoint_seconds: float,
+        keep: Keep = FOR_EVER,
         ack_doubt_seconds: float = ACK_DOUBT_SECONDS,
         listeners: Iterable[Listener] = (),
     ) -> None:
         """`ack_doubt_seconds`: at least two keepalives; after so long a connection has delivered what it was given."""
         self._source = source
-        self._journal = journal
         self._clock = clock
         self._prefix = f"{root}/"
         self._intake = Intake(
@@ -79,8 +93,10 @@ class Pipeline:
             stopping=self._stopping,
             company_seconds=commit_max_ms / 1_000,
             checkpoint_seconds=checkpoint_seconds,
+            keep=keep,
             listeners=listeners,
         )
+        self._lookups = Lookups(journal, stopping=self._stopping, unavailable=self._committer.unavailable)
         self._received = Received(journal.counters(), last_number=self._intake.number)
         self._taking: deque[Message] = deque()  # handed over by the source, and not applied yet
         self._look_seconds = checkpoint_seconds
@@ -133,7 +149,8 @@ class Pipeline:
             while await self._may_go_on():
                 if loop.time() >= look_at:
                     self._check_books()
-                    look_at = loop.time() + self._look_seconds
+                    more = await self._take_asked()
+                    look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
                 self._tick()
                 if receiving is None:
                     most = max(1, min(CHUNK, self._pending.space))
@@ -148,6 +165,8 @@ class Pipeline:
                     receiving = None
                     while self._taking:
                         await self._take(self._taking[0])
+        except Stopped:
+            log.warning("pipeline.left_to_the_broker", messages=len(self._taking))
         except CoreCrashed as crash:
             log.critical("pipeline.core_crashed", number=crash.number, topic=crash.topic, exc_info=crash.__cause__)
             self._crash = crash
@@ -187,37 +206,64 @@ class Pipeline:
         try:
             entry = self._intake.tick(now)
         except Exception as error:
-            self._committer.crashed(None)
+            self._committer.crashed(Crash())
             raise CoreCrashed(self._intake.number + 1, "") from error
         if entry is not None:
             self._received.add([TICK])
-            self._pending.add(entry, None)
+            self._pending.add(entry)
 
     async def _take(self, message: Message) -> None:
-        topic = self._topic(message)
-        try:
-            decoded = self._intake.read(
-                topic,
-                message.payload,
-                now=self._clock.now(),
-                retained=message.retained,
-                redelivered=message.redelivered,
-                generation=message.receipt.generation,
-            )
-            known = self._intake.recall(decoded)
-        except Exception as error:
-            raise self._crashed_on(topic, message) from error
-        if known is None and decoded.command is not None:
-            known = await asyncio.to_thread(self._journal.command, *decoded.command)
-        try:
-            entry = self._intake.apply(decoded, known=known)
-        except Exception as error:
-            raise self._crashed_on(topic, message) from error
-        if entry.disposition == CRASHED:
-            log.error("pipeline.crashed_before", topic=topic, number=entry.input.number)
+        receipt = message.receipt
+        arrival = Arrival(
+            self._topic(message), message.payload, message.retained, message.redelivered, receipt.generation, None
+        )
+        entry = await self._apply(arrival)
         self._taking.popleft()
         self._pending.add(entry, message)
 
-    def _crashed_on(self, topic: str, message: Message) -> CoreCrashed:
-        self._committer.crashed(digest(topic, message.payload))
-        return CoreCrashed(self._intake.number + 1, topic)
+    async def _take_asked(self) -> bool:
+        """Take in again what somebody asked for, in another process perhaps; True where there may be more.
+
+        It is a new input, received now; its commit settles the request, so it is done exactly once.
+        """
+        asked = await self._lookups.replays_asked()
+        replaying = self._committer.replaying
+        for given in asked:
+            if given.number in replaying:
+                continue
+            if not await self._may_go_on():
+                return False
+            replaying.add(given.number)
+            self._received.add([given.topic])
+            entry = await self._apply(Arrival(given.topic, given.payload, given.retained, False, 0, given.number))
+            log.info("pipeline.replayed", quarantined=given.number, number=entry.input.number)
+            self._pending.add(entry, replayed=given.number)
+        return len(asked) == REPLAYS
+
+    async def _apply(self, arrival: Arrival) -> Applied:
+        try:
+            decoded = self._intake.read(
+                arrival.topic,
+                arrival.payload,
+                now=self._clock.now(),
+                retained=arrival.retained,
+                redelivered=arrival.redelivered,
+                generation=arrival.generation,
+                asked=arrival.replayed is not None,
+            )
+            known = self._intake.recall(decoded)
+        except Exception as error:
+            raise self._crashed_on(arrival) from error
+        if known is None and decoded.command is not None:
+            known = await self._lookups.command(*decoded.command)
+        try:
+            entry = self._intake.apply(decoded, known=known)
+        except Exception as error:
+            raise self._crashed_on(arrival) from error
+        if entry.disposition == CRASHED:
+            log.error("pipeline.crashed_before", topic=arrival.topic, number=entry.input.number)
+        return entry
+
+    def _crashed_on(self, arrival: Arrival) -> CoreCrashed:
+        self._committer.crashed(Crash(digest(arrival.topic, arrival.payload), arrival.replayed))
+        return CoreCrashed(self._intake.number + 1, arrival.topic)

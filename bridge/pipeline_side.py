@@ -14,15 +14,17 @@ from bridge.adapters.journal import SqliteJournal
 from bridge.adapters.web_status import Number, pipeline_numbers
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
+from bridge.core.records import Keep
 from bridge.core.stream_status import Owner, will_of
 from bridge.ownership import Ownership, heard_topics
 from bridge.pipeline import Pipeline
 from bridge.publisher import Publisher
-from bridge.settings import Settings
+from bridge.settings import JournalSettings, Settings
 
 INTAKE_SECONDS: Final = 3.0  # what a stop waits for the last commit, of 10 in all: the disk may not answer
 DRAIN_SECONDS: Final = 4.0  # and for the publisher
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
+DAY_MS: Final = 86_400_000
 DIGITS: Final = 20  # of a count of 64 bits
 
 log = structlog.get_logger(__name__)
@@ -89,6 +91,7 @@ class PipelineSide:
             commit_max_inputs=settings.journal.commit_max_inputs,
             commit_max_ms=settings.journal.commit_max_ms,
             checkpoint_seconds=settings.journal.checkpoint_seconds,
+            keep=_keep(settings.journal),
             ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is noticed after two
             listeners=[self.publisher.on_committed],
         )
@@ -173,3 +176,12 @@ class PipelineSide:
                 if dropped > self._dropped:
                     log.error("broker.drops_messages", dropped=dropped, more=dropped - self._dropped)
                 self._dropped = dropped
+
+
+def _keep(settings: JournalSettings) -> Keep:
+    """What the settings say of how long; there 0 is for ever."""
+    return Keep(
+        events_ms=round(settings.keep_events_days * DAY_MS) or None,
+        inputs_ms=round(settings.keep_inputs_days * DAY_MS) or None,
+        max_bytes=settings.max_bytes or None,
+    )

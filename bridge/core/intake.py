@@ -35,6 +35,7 @@ class Decoded:
     input: Input
     meaning: Report | Disposition
     generation: int
+    asked: bool = False  # somebody wants this quarantined input taken in again: its content being known is no reason
 
     @property
     def command(self) -> tuple[str, str] | None:
@@ -89,7 +90,15 @@ class Intake:
         self._commands: dict[tuple[str, str], CommandRecord] = {}
 
     def read(
-        self, topic: str, payload: bytes, *, now: Millis, retained: bool, redelivered: bool, generation: int
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        now: Millis,
+        retained: bool,
+        redelivered: bool,
+        generation: int,
+        asked: bool = False,
     ) -> Decoded:
         """Give a message its number and its meaning. `topic` is relative to the root."""
         self.latest = max(self.latest, now)  # the floor's time never goes back
@@ -101,9 +110,9 @@ class Intake:
             retained=retained,
             redelivered=redelivered,
         )
-        if self._suspects and digest(topic, payload) in self._suspects:
+        if self._suspects and not asked and digest(topic, payload) in self._suspects:
             return Decoded(given, CRASHED, generation)
-        return Decoded(given, meaning_of(given, self._decode), generation)
+        return Decoded(given, meaning_of(given, self._decode), generation, asked)
 
     def recall(self, decoded: Decoded) -> CommandRecord | None:
         """Return what became of this command, if it was applied and is not committed yet."""
@@ -118,9 +127,12 @@ class Intake:
         if known is not None:
             return self._enter(given, Outcome(_DUPLICATE_COMMAND), command=known, reached_core=False)
         resend = resend_of(report, given.topic, given.payload)
-        if resend is not None and self.resends.take(
+        if decoded.asked and resend is not None and not resend.dated:
+            resend = None  # the broker does not send it again
+        known_content = resend is not None and self.resends.take(
             given.number, resend, redelivered=given.redelivered, generation=decoded.generation
-        ):
+        )
+        if known_content and not decoded.asked:  # of what was quarantined before, the content may well be known
             return self._enter(given, Outcome(_DUPLICATE), resend=resend, reached_core=False)
         outcome = self.floor.apply(report, given.received_at)
         entry = self._enter(given, outcome, resend=resend)

@@ -17,11 +17,11 @@ from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal import SqliteJournal
 from bridge.core import plant
 from bridge.core.line.floor import Floor
-from bridge.core.records import Applied
+from bridge.core.records import Applied, Keep
 from bridge.core.replay import Restored, restore
 from bridge.core.stream_status import Owner
 from bridge.ingest.native import decode
-from bridge.pipeline import Pipeline
+from bridge.pipeline import FOR_EVER, Pipeline
 from bridge.publisher import Publisher
 from bridge.settings import BrokerSettings
 
@@ -92,6 +92,7 @@ async def shop(
     checkpoint_seconds: float = 5.0,
     ack_doubt_seconds: float = 15.0,
     outlet_port: int | None = None,
+    keep: Keep = FOR_EVER,
 ) -> AsyncIterator[Shop]:
     """Run a pipeline until the block ends; then stop it in an orderly way."""
     journal = SqliteJournal.open(path, stream="main")
@@ -109,6 +110,7 @@ async def shop(
         commit_max_ms=1,
         checkpoint_seconds=checkpoint_seconds,
         ack_doubt_seconds=ack_doubt_seconds,
+        keep=keep,
     )
     outlet = link
     if outlet_port is not None:

@@ -99,7 +99,7 @@ def test_the_plant_that_is_mounted_is_valid(settings: settings_module.Settings, 
     assert plant_file.load(tmp_path / settings.plant_file.name).lines
 
 
-@pytest.mark.parametrize("name", ["bridge", "simulator"])
+@pytest.mark.parametrize("name", ["bridge", "front", "simulator"])
 def test_commands_and_their_options_exist(name: str) -> None:
     program, subcommand, *options = SERVICES[name]["command"]
     module = {"floor": "bridge", "device-sim": "device_sim"}[program]
@@ -118,6 +118,15 @@ def test_files_that_commands_name_are_there() -> None:
         for word in service.get("command", []):
             path = word.split("=")[-1]
             assert not path.startswith("/") or path in there, word
+
+
+def test_a_front_apart_reads_the_bridges_journal_with_the_bridges_settings() -> None:
+    bridge, front = SERVICES["bridge"], SERVICES["front"]
+    assert front["command"][: len(bridge["command"])] == bridge["command"]
+    assert front["volumes"] == bridge["volumes"]
+    assert secret_targets(front) == secret_targets(bridge)
+    assert front["healthcheck"] == bridge["healthcheck"]
+    assert not {*front["ports"]} & {*bridge["ports"]}
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -33,6 +33,7 @@ class Ledger:
 
     counts: Mapping[str, int]
     wrong: Books
+    held: "Journalled"
 
     def __str__(self) -> str:
         counts = ", ".join(f"{name} {count:,}" for name, count in self.counts.items())
@@ -49,6 +50,7 @@ class Journalled:
     current: Sequence[Committed]
     counters: Mapping[tuple[str, str, str], int]
     replayed_differently: Sequence[object]
+    gaps: int  # reports that are missing in the sequences of their devices, as the replay counts them
 
     def messages(self) -> list[Applied]:
         """Return the inputs that came from devices and users."""
@@ -72,6 +74,11 @@ def last_offset(path: Path) -> int:
     return _meta(path, "last_offset")
 
 
+def has_looked(log: str) -> bool:
+    """Whether the publisher has held what the broker retains against the journal since it last connected."""
+    return log.rfind("publisher.looked") > log.rfind("publisher.restored")
+
+
 def _meta(path: Path, column: str) -> int:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
         return int(journal.execute(f"SELECT {column} FROM meta").fetchone()[0])
@@ -84,10 +91,11 @@ def read_journal(path: Path, plant: Path) -> Journalled:
         entries, events = journal.inputs_after(0, limit=ALL), journal.events_after(0, limit=ALL)
         current, counters = journal.snapshot().events, journal.counters()
         journal._writer.execute("DELETE FROM checkpoints")
-        differences = restore(plant_file.load(plant), journal, decode=decode).first_differences
+        replayed = restore(plant_file.load(plant), journal, decode=decode)
     finally:
         journal.close()
-    return Journalled(entries, events, current, counters, differences)
+    gaps = sum(each.missed - each.filled for each in replayed.floor.gaps().values())
+    return Journalled(entries, events, current, counters, replayed.first_differences, gaps)
 
 
 async def close_books(
@@ -97,9 +105,13 @@ async def close_books(
     await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
     committed = last_offset(floor.journal)
     await until(lambda: dashboard.at >= committed, seconds=30, what="the dashboard has caught up")
+    await until(lambda: has_looked(floor.log()), seconds=30, what="ghosts were looked for on this connection")
     assert await floor.stop() == 0, floor.log()
     held = read_journal(floor.journal, floor.config.parent / "plant.toml")
-    await until(lambda: len(held.events) in consumer.got, what="a stop publishes all that is committed")
+    await until(
+        lambda: len(held.events) in consumer.got,
+        what=f"a stop publishes all {len(held.events)} events; {max(consumer.got, default=0)}",
+    )
     found = retained.lit(await retained.retained(broker))
     books = {
         **of_intake(held, load),
@@ -120,7 +132,7 @@ async def close_books(
         "resumed": dashboard.resumed,
         "retained": len(found),
     }
-    return Ledger(counts, {name: wrong for name, wrong in books.items() if wrong})
+    return Ledger(counts, {name: wrong for name, wrong in books.items() if wrong}, held)
 
 
 def of_intake(held: Journalled, load: SimulatedLoad) -> Books:

@@ -1,0 +1,89 @@
+"""The broker killed under load: what it forgets is its own, but of devices with a sequence each lost report is told.
+
+P1 begins when the bridge has a report. A killed Mosquitto comes back with what it saved last: sessions, what waited in
+them, what is retained. Before every other kill the bridge is away, so that reports wait in the broker.
+"""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
+from tests.faults import record
+from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.ledger import last_number
+from tests.faults.rounds import rounds
+
+REPORTS = 60
+WAITING = 200  # some seconds of the load
+SAVED = "saved since the bridge came"
+
+
+@rounds(1, faults=4, proof=20)
+@pytest.mark.parametrize(
+    ("autosave_seconds", "saved"),
+    [
+        pytest.param(60, False, id="60-never-saved"),
+        pytest.param(60, True, id="60"),
+        pytest.param(1, True, id="1"),
+    ],
+)
+async def test_what_a_killed_broker_forgets_is_told(
+    tmp_path: Path, rounds: int, autosave_seconds: int, *, saved: bool
+) -> None:
+    conf = f"{MOSQUITTO_CONF}autosave_interval {autosave_seconds}\n"
+    (tmp_path / "mosquitto").mkdir()
+    with running(mosquitto_broker(tmp_path / "mosquitto", conf=conf)) as broker:
+        async with floor_under_load(tmp_path, broker) as this:
+            await until(lambda: last_number(this.floor.journal) > REPORTS, seconds=20, what="every device known")
+            for _ in range(rounds):
+                if saved:
+                    broker.send(signal.SIGUSR1)  # it saves: here, what it did within the last minute
+                await this.load.more(REPORTS)
+                await kill_under_the_bridge(this)
+                await this.load.more(REPORTS)
+                await kill_with_reports_waiting(this)
+            since = f"{'' if saved else 'not '}{SAVED}"
+            title = f"{2 * rounds} kills of the broker, autosave_interval {autosave_seconds}, {since}"
+            ledger = await this.books(title)
+    missing, unpublished = ledger.wrong.get("missing", []), ledger.wrong.get("unpublished", [])
+    lost = [each for each in missing if has_sequence(each)]
+    record.note(
+        f"{title}: what the broker forgot",
+        f"{len(missing)} reports of {len(this.load.acknowledged)} that it had acknowledged, {len(lost)} of them with "
+        f"a sequence; gaps told {ledger.held.gaps}; events that a subscriber lacks {len(unpublished)}",
+    )
+    assert ledger.held.gaps == len(lost), "each lost report of a device with a sequence is told, and no other"
+    assert all(not has_identity(each) for each in ledger.wrong.get("doubled", []))
+    assert ledger.wrong.keys() <= {"missing", "unpublished", "doubled"}
+
+
+async def kill_under_the_bridge(this: FloorUnderLoad) -> None:
+    this.broker.kill()
+    await until(lambda: not this.dashboard.live, seconds=5, what="told")
+    this.broker.start()
+    await until(lambda: this.dashboard.live, seconds=20, what="healed")
+
+
+async def kill_with_reports_waiting(this: FloorUnderLoad) -> None:
+    await this.floor.stop(signal.SIGKILL)
+    await this.load.more(WAITING)
+    this.broker.kill()
+    this.broker.start()
+    await this.floor.start()
+
+
+def has_sequence(report: object) -> bool:
+    return "seq" in _body(report)
+
+
+def has_identity(report: object) -> bool:
+    """Whether a second delivery can be known without the broker's help."""
+    return bool({"seq", "ts", "id"} & _body(report).keys())
+
+
+def _body(report: object) -> dict[str, object]:
+    assert isinstance(report, tuple)
+    return dict(json.loads(report[1]))

@@ -14,22 +14,23 @@ from tests.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
 from tests.faults import record
 from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
 from tests.faults.ledger import last_number
-from tests.faults.rounds import rounds
 
 REPORTS = 60
 WAITING = 200  # some seconds of the load
 SAVED = "saved since the bridge came"
 
 
-@rounds(1, faults=4, proof=20)
-@pytest.mark.parametrize(
-    ("autosave_seconds", "saved"),
-    [
-        pytest.param(60, False, id="60-never-saved"),
-        pytest.param(60, True, id="60"),
-        pytest.param(1, True, id="1"),
-    ],
-)
+FORMS = [
+    pytest.param(1, 60, True, id="short"),
+    *(
+        pytest.param(times, seconds, saved, id=f"{run}-{seconds}{'' if saved else '-never-saved'}", marks=mark)
+        for run, mark, times in (("faults", pytest.mark.faults, 4), ("proof", pytest.mark.proof, 20))
+        for seconds, saved in ((60, False), (60, True), (1, True))
+    ),
+]
+
+
+@pytest.mark.parametrize(("rounds", "autosave_seconds", "saved"), FORMS)
 async def test_what_a_killed_broker_forgets_is_told(
     tmp_path: Path, rounds: int, autosave_seconds: int, *, saved: bool
 ) -> None:

@@ -16,7 +16,7 @@ from bridge.adapters.journal_errors import (
     JournalTooOld,
     StreamMismatch,
 )
-from bridge.adapters.journal_file import create, may_pass, new_epoch, opening, schema_of
+from bridge.adapters.journal_file import BUSY_SECONDS, create, may_pass, new_epoch, opening, schema_of
 from bridge.adapters.journal_mark import Mark, Ownership, read_mark
 from bridge.adapters.journal_meta import Meta, read_meta, write_meta
 from bridge.adapters.journal_reading import SqliteReader
@@ -30,6 +30,7 @@ from bridge.adapters.journal_rows import (
     write_resends,
 )
 from bridge.adapters.journal_schema import migrate, seal, seal_row, wall_ms
+from bridge.adapters.journal_wal import Wal
 from bridge.core.events import Millis, StateKey
 from bridge.core.records import Applied, Batch, CommitFailed, EpochReason, JournalError, Keep
 
@@ -57,6 +58,7 @@ class SqliteJournal(SqliteReader):
         super().__init__(path, stream=stream, epoch=epoch)
         self._ownership = ownership
         self._writer = writer
+        self._wal = Wal(path, writer, busy_ms=int(BUSY_SECONDS * 1_000))
         self._writing = threading.Lock()
         self._mark: Mark | None = None  # of the transaction under way
 
@@ -188,6 +190,7 @@ class SqliteJournal(SqliteReader):
                 raise
             if self._mark is not None:
                 self._ownership.mark(self._mark)
+                self._wal.committed()
 
     def _write_meta(self, meta: Meta) -> None:
         meta = replace(meta, commits=meta.commits + 1)

@@ -5,12 +5,10 @@ never waits: what one socket can't take, no other dashboard feels.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
 
 from bridge.core.access.subscriptions import Admitted
-from bridge.core.dashboard.actions import Greet, ResumeFrom, SendSnapshot, SetBatch
+from bridge.core.dashboard.actions import Greet, ResumeFrom, SetBatch
 from bridge.core.dashboard.following import Following
 from bridge.core.dashboard.frames import CloseCode
 from bridge.core.dashboard.interests import NOT_YET, Interests
@@ -30,12 +28,8 @@ from bridge.core.events import Millis
 from bridge.core.records import Committed, Position
 from bridge.front.journal import FrontJournal
 from bridge.front.recent import name_of
-from bridge.front.writer import CHUNK_BYTES, CHUNK_EVENTS, Ended, FrameWriter
-
-MAX_ANSWERS: Final = 256  # waiting for a client that asks and does not read,
-MAX_ANSWER_BYTES: Final = 16_384  # and of what size; an answer may be larger, then it waits alone
-
-Item = bytes | SetBatch | Greet | SendSnapshot | ResumeFrom | Close
+from bridge.front.work import Item, Resumption, Snapshot, WorkQueue
+from bridge.front.writer import CHUNK_BYTES, Ended, FrameWriter
 
 
 class Delivery:
@@ -45,14 +39,11 @@ class Delivery:
         self.outbox = outbox
         self.interests = Interests()
         self.link_due = True
-        self.room = asyncio.Event()  # to ask on: cleared while too many answers wait
-        self.room.set()
         self._writer = writer
         self._journal = journal
         self._link = link
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Item] = deque()
-        self._answer_bytes = 0
+        self._queue = WorkQueue()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._batch_ms = 0
@@ -80,16 +71,13 @@ class Delivery:
 
     def put(self, item: Item) -> None:
         """Have an answer, or a piece of work, done in its turn."""
-        self._queue.append(item)
-        if isinstance(item, bytes):
-            self._answer_bytes += len(item)
-        if self._full:
-            self.room.clear()
+        self._queue.put(item, self.interests)
         self.wake()
 
     @property
-    def _full(self) -> bool:
-        return len(self._queue) >= MAX_ANSWERS or self._answer_bytes >= MAX_ANSWER_BYTES
+    def room(self) -> asyncio.Event:
+        """To ask on: cleared while too much waits for a client that does not read."""
+        return self._queue.room
 
     def wake(self) -> None:
         self._wake.set()
@@ -125,15 +113,15 @@ class Delivery:
             await self._answer()
             if not self._queue:
                 return
-            match self._queue.popleft():
+            match self._queue.take():
                 case SetBatch(batch, batch_ms):
                     self._writer.batch, self._batch_ms = batch, batch_ms if batch else 0
                 case Greet():
                     self._greeted = True
-                case SendSnapshot(name):
-                    await self._send_snapshot(name)
-                case ResumeFrom() as resume:
-                    await self._resume(resume)
+                case Snapshot(following):
+                    await self._send_snapshot(following)
+                case Resumption(resume, followings):
+                    await self._resume(resume, followings)
                 case Close() as close:
                     raise Ended(close)
                 case bytes() as answer:
@@ -141,17 +129,10 @@ class Delivery:
 
     async def _answer(self) -> None:
         """Write the answers at the head of the queue, up to the next piece of work; an end waits for nothing else."""
-        frames: list[bytes] = []
-        while self._queue and isinstance(self._queue[0], bytes) and len(frames) < CHUNK_EVENTS:
-            head = self._queue.popleft()
-            assert isinstance(head, bytes)
-            frames.append(head)
-            self._answer_bytes -= len(head)
-        await self._writer.write(frames)
-        if not self._full:
-            self.room.set()
-        if self._queue and isinstance(self._queue[0], Close):
-            raise Ended(self._queue[0])
+        await self._writer.write(self._queue.take_answers())
+        self._queue.written()
+        if isinstance(self._queue.head, Close):
+            raise Ended(self._queue.head)
 
     async def _deliver(self) -> None:
         if self.link_due:
@@ -167,7 +148,12 @@ class Delivery:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while whole or not self._queue:
+        while True:
+            # What a new subscription brings does not come before its confirmation.
+            while isinstance(self._queue.head, bytes | Close):
+                await self._answer()
+            if self._queue and not whole:
+                return
             events = self.outbox.take(
                 max_events=self._writer.events, max_bytes=CHUNK_BYTES, up_to=up_to, lossless_only=lossless_only
             )
@@ -176,8 +162,6 @@ class Delivery:
             await self._writer.write([event.body for event in events])
             self.outbox.sent()
             self._pace.owed = True
-            if self._queue:
-                await self._answer()
 
     async def _catch_up(self) -> None:
         """Read on from the journal until nothing is unread, at the pace of the socket; from then on offers do.
@@ -198,7 +182,15 @@ class Delivery:
                 self.wake()
                 return
 
-    async def _read_on(self, cursor: int) -> int:
+    async def _read_up_to(self, offset: int) -> None:
+        """Send what is unread up to here: after a snapshot that is newer it would be taken for news."""
+        if self._cursor is None and self._here() < offset:
+            self._cursor = self._here()  # a snapshot may be read ahead of the offers
+        while self._cursor is not None and self._cursor < offset:
+            self._cursor = await self._read_on(self._cursor, up_to=offset)
+            await self._drain(whole=True)
+
+    async def _read_on(self, cursor: int, *, up_to: int = NOT_YET) -> int:
         """Offer what follows, as far as the outbox has room, and return how far that is; keeps nothing beyond it."""
         await asyncio.sleep(0)  # neither the memory of recent events nor a socket that never waits lets others run
         events = await self._journal.read_on(cursor)
@@ -206,6 +198,8 @@ class Delivery:
             # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
             raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
         for event in events:
+            if event.offset > up_to:
+                return up_to
             if self.interests.lack(event, name_of(event.topic)):
                 if self._journal.superseded(event):
                     self.outbox.conflate(event)
@@ -218,26 +212,27 @@ class Delivery:
     def _wanted(self, event: Committed) -> bool:
         return self.interests.want(event, name_of(event.topic))
 
-    async def _send_snapshot(self, name: str) -> None:
+    async def _send_snapshot(self, following: Following) -> None:
         """Write the subscription's current events; what is committed after their position follows, once."""
-        following = self.interests.followings.get(name)
-        if following is None:
+        if following not in self.interests:
             return
         begun = self._here()
         first = following.after == NOT_YET
         if first:
             following.after = begun
-        admitted = following.admitted
-        built = await self._journal.snapshot(admitted, at_least=begun)
-        if self.interests.followings.get(name) is not following:
-            return
-        at = built.position.offset
+        current = await self._journal.current(at_least=begun)
+        at = current.position.offset
         if first:
             following.after = at
             # The snapshot stands for what was offered to this subscription alone while it was read.
             self.outbox.revoke(lambda event: not begun < event.offset <= at or self._wanted(event))
         await self._drain(up_to=at, whole=True)
-        await self._writer.write_frames(SnapshotBegin(id=name, positions=stream_at(built.position)))
+        await self._read_up_to(at)
+        built = await self._journal.built(current, following)
+        if following not in self.interests:
+            return  # it ended meanwhile, and that was told
+        admitted = following.admitted
+        await self._writer.write_frames(SnapshotBegin(id=following.id, positions=stream_at(built.position)))
         # Asked for one by one: grants and subscriptions may change while the snapshot is on its way.
         bodies = (
             event.body
@@ -245,9 +240,9 @@ class Delivery:
             if following.admitted is admitted or following.admits(event, name_of(event.topic))
         )
         count = await self._writer.write_each(bodies)
-        await self._writer.write_frames(SnapshotEnd(id=name, count=count))
+        await self._writer.write_frames(SnapshotEnd(id=following.id, count=count))
 
-    async def _resume(self, resume: ResumeFrom) -> None:
+    async def _resume(self, resume: ResumeFrom, followings: Sequence[Following]) -> None:
         """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""
         since = resume.since.get(self._journal.position.stream)
         if since is not None:
@@ -260,14 +255,13 @@ class Delivery:
             streams={name: Recovery(recovered=False) for name in resume.since} | {here.stream: Recovery(recovered)},
         )
         await self._writer.write_frames(answer)
-        names = [each.selection.id for each in resume.admitted]
         if since is None or not recovered:
-            for name in names:
-                await self._send_snapshot(name)
+            for each in followings:
+                await self._send_snapshot(each)
             return
         done = self._reached()
         self.outbox.pull()
-        self.interests.rewind(since.offset, names, done=done)
+        self.interests.rewind(since.offset, followings, done=done)
         self._cursor = min(since.offset, done)
         await self._catch_up()
 
@@ -283,7 +277,7 @@ class Delivery:
 
     def _position_due(self, now: Millis) -> bool:
         """Not while a snapshot or a replay is to come: resuming from that position would pass over what it holds."""
-        return self.interests.settled and self._pace.due(now)
+        return bool(self.interests.followings) and self._pace.due(now) and not self._queue.changes_state
 
     async def _tell_position(self) -> None:
         now = int(self._loop.time() * 1_000)

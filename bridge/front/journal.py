@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from bridge.core.access.subscriptions import Admitted
+from bridge.core.dashboard.following import Following
 from bridge.core.events import StateKey
 from bridge.core.records import CommandRecord, Committed, JournalError, Position, Snapshot
 from bridge.front.current import Built, Current
@@ -94,9 +95,16 @@ class FrontJournal:
                     self._mark(event)
             return self._current
 
-    async def snapshot(self, admitted: Admitted | None, *, at_least: int) -> Built:
-        """What of the current events is for this subscription: built once for all that want the same."""
-        current = await self.current(at_least=at_least)
+    async def built(self, current: Current, following: Following) -> Built:
+        """What of these current events the subscription is granted now, however often that changed meanwhile."""
+        while True:
+            admitted = following.admitted
+            built = await self._built(current, admitted)
+            if following.admitted is admitted:
+                return built
+
+    async def _built(self, current: Current, admitted: Admitted | None) -> Built:
+        """Build it once for all that want the same."""
         if admitted is None:
             return Built(current.position, ())
         async with self._building:

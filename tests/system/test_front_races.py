@@ -10,7 +10,7 @@ import pytest
 from bridge.front import journal as front_journal
 from tests.system.front_floor import PATIENCE, Floor, Frame, MemorySocket, call, floor, status
 
-Reading = Literal["snapshot", "events_after"]
+Reading = Literal["snapshot", "events_after", "oldest_offset"]
 
 
 class Gate:

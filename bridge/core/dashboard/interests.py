@@ -18,6 +18,10 @@ class Interests:
         self.assignments: list[Assignments] = []
         self._replay: Replay | None = None
 
+    def __contains__(self, following: Following) -> bool:
+        """Whether it is in force: not ended, nor replaced by one with the same id."""
+        return self.followings.get(following.id) is following
+
     def __iter__(self) -> Iterator[Interest]:
         yield from self.followings.values()
         yield from self.assignments
@@ -26,11 +30,6 @@ class Interests:
         following = Following(admitted.selection.id, admitted, after)
         self.followings[following.id] = following
         return following
-
-    @property
-    def settled(self) -> bool:
-        """Whether there are subscriptions, and none of them has a snapshot or a replay still to come."""
-        return bool(self.followings) and all(each.after != NOT_YET for each in self.followings.values())
 
     def want(self, event: Committed, name: TopicName) -> bool:
         return wanted(self, event, name)
@@ -41,9 +40,9 @@ class Interests:
             return self._replay.wants(event, name)
         return self.want(event, name)
 
-    def rewind(self, since: int, names: Sequence[str], *, done: int) -> None:
+    def rewind(self, since: int, followings: Sequence[Following], *, done: int) -> None:
         """Have these subscriptions, and assignments, want what came after `since`; the others had it up to `done`."""
-        resumed = [self.followings[name] for name in names if name in self.followings]
+        resumed = [each for each in followings if each in self]
         fresh: list[Interest] = list(resumed)
         # Copies: what they have had stays had, also where one of them ends or changes during the replay.
         settled = [copy(each) for each in self if each not in fresh]

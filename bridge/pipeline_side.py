@@ -155,7 +155,6 @@ class PipelineSide:
         yield Number("published_offset", self.publisher.published)
         yield Number("publications_refused", self.publisher.refused, counter=True)
         yield Number("ghosts_cleared", self.publisher.ghosts, counter=True)
-        yield Number("events_never_published", self.publisher.removed, counter=True)
         yield Number("reports_waiting", self._intake.waiting)
         yield Number("broker_dropped_messages", self._dropped)
         yield Number("clock_held", float(self._clock.held))

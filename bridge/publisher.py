@@ -11,7 +11,7 @@ import structlog
 
 from bridge.core.events import StateKey
 from bridge.core.messages import BrokerGone, Publication, PublishRefused
-from bridge.core.published import Plan, PublishedState
+from bridge.core.published import Plan, PublishedState, up_to_date
 from bridge.core.records import Applied, CommitFailed, Committed, Journal, JournalUnavailable, Position
 from bridge.core.retained import LinePlace
 from bridge.core.stream_status import STATUS_SECONDS, Owner, status_of
@@ -20,6 +20,7 @@ from bridge.surroundings import Clock, Reader, Target
 
 WINDOW = 100  # events under way at once: bounds what a lost connection repeats
 MARK_SECONDS = 0.1  # the mark costs an fsync, which the pipeline would otherwise have: so not for every window
+REFUSAL_SECONDS = 10.0  # between two words on refusals: rules that are wrong are wrong for every event
 RETRY_SECONDS = 0.5  # after a failed write of the mark
 
 log = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ class Publisher:
         self._published = journal.published()
         self._marked = self._published
         self._unmarked = dict[StateKey, str | None]()
+        self._refusal_told_at = -REFUSAL_SECONDS
         self._generation = 0  # of the connection on which the retained state is known to be whole
         self.refused = 0
         """Publications that the broker's rules refused, since the start: a configuration error to be shown."""
@@ -64,8 +66,6 @@ class Publisher:
         """Topics that were retained in our name without right, and cleared or switched off, since the start."""
         self.looks = 0
         """How often what the broker retains was judged: on each connection, once the publisher is up to date."""
-        self.removed = 0
-        """Events that retention removed before they were published, since the start."""
 
     @property
     def published(self) -> int:
@@ -157,19 +157,12 @@ class Publisher:
             self._woken.set()
             return 0
         self._carried_out(state, plan)
-        self._advance(events)
+        self._published = events[-1].offset
         return len(events)
 
     def _carried_out(self, state: PublishedState, plan: Plan) -> None:
         state.carry_out(plan)
         self._unmarked.update(plan.retained)
-
-    def _advance(self, events: Sequence[Committed]) -> None:
-        removed = events[0].offset - self._published - 1
-        if removed:
-            self.removed += removed
-            log.error("publisher.events_removed", events=removed, after=self._published, reason="retention")
-        self._published = events[-1].offset
 
     async def _known_state(self) -> PublishedState:
         if self._state is None:
@@ -205,8 +198,11 @@ class Publisher:
         """
         snapshot = await asyncio.to_thread(self._journal.snapshot)
         pending = await asyncio.to_thread(self._journal.events_after, self._published, limit=WINDOW)
-        if pending and pending[-1].offset < snapshot.position.offset:
-            return  # too far behind to judge: the next window first
+        if not up_to_date(snapshot, pending):
+            self._look.stale = True
+            return  # the next window first
+        if self._look.stale and self._look.again():
+            return  # what was published since the reading is not in it
         plan = state.correct(seen.reading, current=snapshot.events, pending=pending, lines=self._lines)
         for start in range(0, len(plan.publications), WINDOW):
             await self._send(plan.publications[start : start + WINDOW])
@@ -227,8 +223,12 @@ class Publisher:
 
     def _tell_refused(self, first: PublishRefused, count: int) -> None:
         self.refused += count
+        now = asyncio.get_running_loop().time()
+        if now - self._refusal_told_at < REFUSAL_SECONDS:
+            return
+        self._refusal_told_at = now
         log.error(
-            "publisher.refused", topic=first.topic, reason=first.reason, code=first.reason_code, publications=count
+            "publisher.refused", topic=first.topic, reason=first.reason, code=first.reason_code, refused=self.refused
         )
 
     @property

@@ -16,7 +16,7 @@ MOST_READINGS = 20  # of one connection, while each shows less than all: stops u
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 30.0
 QUEUE_TOO_SHORT = "the broker left some out: its queue is too short (Mosquitto: max_queued_messages)"
-NOT_READABLE = "the broker's rules do not let us read what we publish (see mosquitto/acl.services)"
+NOT_READABLE = "the broker withholds what we publish: its rules (see mosquitto/acl.services), or it does not retain it"
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,8 @@ class RetainedLook:
         self._left = 0
         self._told: str | None = None
         self.seen: Seen | None = None
+        self.stale = False
+        """Whether something that may have to be cleared was published after the reading."""
 
     def begin(
         self, tasks: asyncio.TaskGroup, *, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]
@@ -54,16 +56,17 @@ class RetainedLook:
         self._running = self._start()
 
     def again(self) -> bool:
-        """Read once more on this connection, what is seen now was used; False when that was often enough."""
-        self.seen = None
+        """Read once more on this connection, and forget what was seen; False when that was done often enough."""
         self._left -= 1
-        if self._left > 0:
-            self._running = self._start()
-        return self._left > 0
+        if self._left <= 0:
+            return False
+        self.seen, self.stale = None, False
+        self._running = self._start()
+        return True
 
     def end(self) -> None:
         """Stop reading, and forget what was seen."""
-        self.seen = None
+        self.seen, self.stale = None, False
         if self._running is not None:
             self._running.cancel()
 

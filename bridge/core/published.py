@@ -8,7 +8,7 @@ import msgspec
 
 from bridge.core.events import EventType, Standing, StateKey
 from bridge.core.messages import Publication
-from bridge.core.records import Committed
+from bridge.core.records import Committed, Snapshot
 from bridge.core.retained import LinePlace, RetainedReading, line_of
 
 LAMP_OFF: Final = "off"
@@ -51,6 +51,21 @@ class Plan:
     publications: tuple[Publication, ...]
     retained: Mapping[StateKey, str | None]
     lamps: Mapping[str, Lamp]
+
+
+def up_to_date(snapshot: Snapshot, pending: Sequence[Committed]) -> bool:
+    """Whether the events still to be published are known, and none of them is current no more.
+
+    A retired event is one such: published late, it will be retained, and no later event clears it.
+    """
+    if pending and pending[-1].offset < snapshot.position.offset:
+        return False
+    current = {event.state_key for event in snapshot.events}
+    last = {event.state_key: event for event in pending if event.standing is not Standing.HISTORY}
+    return all(
+        event.standing is Standing.CLOSED or key in current or event.offset > snapshot.position.offset
+        for key, event in last.items()
+    )
 
 
 class PublishedState:
@@ -113,7 +128,7 @@ class PublishedState:
         self,
         reading: RetainedReading,
         *,
-        current: Iterable[Committed],
+        current: Sequence[Committed],
         pending: Sequence[Committed],
         lines: Container[LinePlace],
     ) -> Plan:
@@ -132,7 +147,7 @@ class PublishedState:
             for topic in sorted(reading.lit)
             if line_of(topic) in lines or line_of(topic) in ours
         }
-        lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
+        lit = {lamp[0] for event in current if (lamp := self._lamp(event)) is not None and lamp[1].state != LAMP_OFF}
         lit |= {lamp[0] for event in pending if (lamp := self._lamp(event)) is not None}
         off = {topic: lamp for topic, lamp in lamps.items() if topic not in lit}
         clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in ghosts]

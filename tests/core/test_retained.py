@@ -8,8 +8,8 @@ import pytest
 from bridge.core import retained as retained_module
 from bridge.core.events import Standing
 from bridge.core.messages import Message, Receipt
-from bridge.core.published import Plan, PublishedState
-from bridge.core.records import Committed, Position
+from bridge.core.published import Plan, PublishedState, up_to_date
+from bridge.core.records import Committed, Position, Snapshot
 from bridge.core.retained import LinePlace, RetainedReading, line_of
 from bridge.core.stream_status import Owner, status_of
 from tests.core.test_published import at, call
@@ -249,3 +249,22 @@ def test_what_was_restored_and_not_seen_is_missing() -> None:
 def test_line_of_either_topic_is_its_first_three_levels() -> None:
     assert line_of(TOPIC) == LINE
     assert line_of(LAMP) == ANDON_LINE
+
+
+def snapshot(offset: int, *current: Committed) -> Snapshot:
+    return Snapshot(Position("main", "e", offset), current)
+
+
+def test_far_behind_nothing_can_be_judged() -> None:
+    assert not up_to_date(snapshot(9), [at(8, event("a"))])
+    assert up_to_date(snapshot(9), [])
+    assert up_to_date(snapshot(9), [at(8, event("a", standing=Standing.CLOSED)), at(10, event("b"))])
+
+
+def test_retired_event_that_is_still_to_be_published_is_waited_for() -> None:
+    """It will be retained when it goes out, and no later event clears it."""
+    retired = at(9, event("a"))
+    assert not up_to_date(snapshot(9), [retired])
+    assert not up_to_date(snapshot(10), [retired, at(10, event("a", standing=Standing.HISTORY))])
+    assert up_to_date(snapshot(9, retired), [retired])
+    assert up_to_date(snapshot(10), [retired, at(10, event("a", standing=Standing.CLOSED))])

@@ -12,10 +12,16 @@ from typing import Any
 import aiomqtt
 import pytest
 
+from bridge.adapters import journal_backup, journal_restore
 from bridge.adapters.broker_retained import RetainedReader
+from bridge.adapters.journal import SqliteJournal
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
+from tests.core.test_published import call
+from tests.faults import retained as faults_retained
 from tests.faults.forked_floor import ForkedFloor, nursery
+from tests.journal_samples import event, follow
 from tests.running_floor import write_config
+from tests.system.outlet import Workload, assert_true, outlet
 from tests.system.shop import ROOT, Shop, device, say, shop
 from tests.system.test_publisher import LAMP, raise_call, retained
 
@@ -220,7 +226,7 @@ async def test_rules_that_forbid_the_reading_are_told_and_the_rest_works(
                 await looked(this)
                 last = this.journal.position().offset
                 await until(lambda: this.publisher.published >= last)
-    assert "rules do not let us read" in capsys.readouterr().out
+    assert "the broker withholds what we publish" in capsys.readouterr().out
 
 
 async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
@@ -274,3 +280,37 @@ async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_ghost(
         )
         assert events(found)
         await floor.stop()
+
+
+async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    path, kept, workload = tmp_path / "journal.db", tmp_path / "backup.db", Workload(seed=21)
+    async with outlet(mosquitto, path) as this:
+        await this.marked(this.commit(workload.next(200)))
+        journal_backup.backup(path, kept)
+        await this.marked(this.commit([*workload.next(200), event("only later"), call("late", "open")]))
+    journal_restore.restore(kept, path, replace=True)
+    async with outlet(mosquitto, path) as this:
+        await until(lambda: this.publisher.looks > 0, what="looked")
+        assert this.publisher.ghosts > 1
+        await assert_true(mosquitto, this.journal)
+
+
+@pytest.mark.parametrize("published", [True, False])
+async def test_what_left_the_plant_is_cleared(mosquitto: RunningBroker, tmp_path: Path, *, published: bool) -> None:
+    """Also where it had not been published when the plant changed: it goes out late, and nothing will close it."""
+    path = tmp_path / "journal.db"
+    gone, stays = [event("gone"), call("gone", "open")], [event("stays")]
+    if published:
+        async with outlet(mosquitto, path) as this:
+            await this.marked(this.commit([*gone, *stays]))
+    else:
+        with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
+            journal.commit(follow(journal, gone, stays))
+    with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
+        journal.begin_epoch(reason="plant", retired=[each.state_key for each in gone])
+    async with outlet(mosquitto, path) as this:
+        await until(lambda: this.publisher.looks > 0, what="looked")
+        found = await faults_retained.retained(mosquitto)
+        assert {topic.split("/")[-1] for topic in found} == {"stays", "material"}
+        assert found[LAMP.removeprefix(f"{ROOT}/")] == b"off"
+        await until(lambda: len(this.journal.retained()) == 1, what="and forgotten")

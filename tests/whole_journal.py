@@ -54,7 +54,7 @@ def whole_journal(path: Path, *, rounds: int = 10) -> None:
     fill(journal, rounds=1)
     reader = SqliteQuarantine.open(path, stream="main")
     reader.ask_replay([6])
-    reader.drop_quarantined([14])
+    reader.drop_quarantined([15])
     reader.close()
     journal.close()
 

@@ -151,8 +151,9 @@ def _config(part: Part, row: Row, facts: Facts, path: Path) -> None:
         part.fault(f"the configuration {given.topic} is not that of input {given.number}")
 
 
-def _age(part: Part, row: Row, facts: Facts, _path: Path) -> None:
-    at, number, offset = row
+def _age(part: Part, row: Row, facts: Facts, path: Path) -> None:
+    at, number, offset, sealed = row
+    require(path, f"the mark of hour {at}", (at, number, offset), sealed)
     if not (0 <= number <= facts.meta.last_number and 0 <= offset <= facts.meta.last_offset):
         part.fault(f"the mark of {at} is beyond the last input or event")
 
@@ -179,7 +180,7 @@ SMALL: Final = (
         "inputs.payload FROM config LEFT JOIN inputs USING (number)",
         _config,
     ),
-    Small("ages", "SELECT at, number, offset FROM ages", _age),
+    Small("ages", "SELECT at, number, offset, seal FROM ages", _age),
 )
 """Each has a bound of its own, or follows from what is current."""
 

@@ -80,6 +80,7 @@ class Walk:
         if key > expected:
             missing = f"{self.noun} {expected}" if key - expected == 1 else f"{self.noun}s {expected} to {key - 1}"
             self.part.fault(f"{missing} missing")
+        if key != self._next:  # a hole, one that retention left, or what it kept before it
             self._lost()
         self._next = max(self._next, key + 1)
 
@@ -131,7 +132,7 @@ class InputWalk(Walk):
         disposition = Disposition(Effect(effect), reason, bool(rejected))
         self.counts[count_key(Applied(input=given, disposition=disposition))] += 1
         self.latest_arrival = max(self.latest_arrival, given.received_at)
-        if count:
+        if count and given.number >= self.oldest:  # of what is held from before that the neighbours are gone
             if self._next_offset is not None and first != self._next_offset:
                 self.part.fault(f"the events of input {given.number} begin at {first}, not at {self._next_offset}")
             self._next_offset = first + count

@@ -2,7 +2,7 @@
 
 import typer
 
-from bridge.cli import access, journal, serving, watching
+from bridge.cli import access, journal, quarantine, serving, watching
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,7 @@ for _command in (serving.demo, serving.run, serving.check, access.token, watchin
     app.command()(_command)
 app.command(name="explain-access")(access.explain_access)
 app.add_typer(journal.app, name="journal")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from tests.brokers import RunningBroker, free_port
 from tests.command_line import ROOT, floor, write_config
 from tests.running_floor import running_floor
 
-COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal")
+COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine")
 
 
 def test_help_names_every_command_and_what_to_start_with(tmp_path: Path) -> None:

@@ -1,0 +1,128 @@
+"""What was quarantined, for whoever looks into it: read without the right to write, whoever owns the journal."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from bridge.adapters.journal_errors import JournalDamaged
+from bridge.adapters.journal_facts import UNREADABLE, read_facts, reading
+from bridge.adapters.journal_rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
+from bridge.adapters.journal_scan import Row
+from bridge.core.events import Millis
+from bridge.core.records import JournalError
+from bridge.core.topics import TopicError, TopicFilter, TopicName
+
+State = Literal["waiting", "asked", "replayed", "dropped", "crowded out"]
+
+ASIDE: Final = """
+SELECT inputs.number, received_at, topic, reason, coalesce(length(quarantine.payload), length(inputs.payload)),
+    coalesce(action, CASE WHEN reached_core OR quarantine.number IS NOT NULL THEN 'waiting' ELSE 'crowded out' END)
+        AS state,
+    NOT reached_core AND length(quarantine.payload) >= ?
+FROM inputs LEFT JOIN quarantine USING (number) LEFT JOIN handled USING (number) WHERE effect = 'quarantined'
+"""
+
+
+class NotQuarantined(JournalError):
+    def __init__(self, path: Path, number: int) -> None:
+        super().__init__(f"{path}: no quarantined input {number} is held")
+        self.number = number
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A quarantined input. `size` in bytes of what is held; `cut`: more came than is held."""
+
+    number: int
+    received_at: Millis
+    topic: str
+    reason: str
+    size: int
+    state: State
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a replayed input: the input as which it was taken again."""
+
+    number: int
+    effect: str
+    reason: str | None
+    event_count: int
+
+
+class Quarantine:
+    """A look at one journal's quarantined inputs; every answer is of one moment."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `JournalError` where there is no journal that can be read."""
+        self.path = path
+        with closing(reading(path)) as connection:
+            self.meta = read_facts(connection, path).meta
+
+    def newest(
+        self, *, reason: str | None = None, topic: TopicFilter | None = None, state: State | None = None
+    ) -> Iterator[Aside]:
+        """Yield what is quarantined, the newest first: of this reason, on such topics, in this state."""
+        for row in self._rows(f"{ASIDE} AND (?2 IS NULL OR reason = ?2) ORDER BY number DESC", reason):
+            aside = _aside(row)
+            if state in (None, aside.state) and (topic is None or _matches(topic, aside.topic)):
+                yield aside
+
+    def aside(self, number: int) -> Aside:
+        """Return one quarantined input; raises `NotQuarantined`."""
+        for row in self._rows(f"{ASIDE} AND inputs.number = ?2", number):
+            return _aside(row)
+        raise NotQuarantined(self.path, number)
+
+    def payload(self, number: int) -> bytes:
+        """Return what is held of an input's bytes; raises `JournalDamaged` where they are not those that came."""
+        query = f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) WHERE ?1 AND number = ?2"  # noqa: S608 - our own constant
+        for row in self._rows(query, number):
+            return read_input(row, self.path, whole_after=self.meta.whole_after).payload
+        raise NotQuarantined(self.path, number)
+
+    def last_number(self) -> int:
+        """Return the number of the last input there is now."""
+        return int(next(self._rows("SELECT last_number FROM meta WHERE ?1 AND ?2 IS NULL", None))[0])
+
+    def taken_again(self, number: int, *, after: int) -> Outcome | None:
+        """Return as what a replayed input was taken in after input `after`; None while it has not been."""
+        if self.aside(number).state != "replayed":
+            return None
+        query = (
+            "SELECT again.number, again.effect, again.reason, again.event_count FROM inputs AS again "
+            "LEFT JOIN quarantine AS kept ON kept.number = again.number JOIN inputs AS first ON first.number = ?2 "
+            "LEFT JOIN quarantine AS aside ON aside.number = first.number "
+            "WHERE ?1 AND again.number > max(?3, ?2) AND again.topic = first.topic "
+            "AND coalesce(kept.payload, again.payload) = coalesce(aside.payload, first.payload) "
+            "ORDER BY again.number LIMIT 1"
+        )
+        for row in self._rows(query, number, after):
+            return Outcome(*row)
+        return None
+
+    def _rows(self, query: str, *values: object) -> Iterator[Row]:
+        try:
+            with closing(reading(self.path)) as connection:
+                yield from connection.execute(query, (QUARANTINE_BYTES, *values))
+        except sqlite3.OperationalError as error:
+            raise JournalError(f"{self.path}: {error}") from error
+        except UNREADABLE as error:
+            raise JournalDamaged(self.path, str(error)) from error
+
+
+def _aside(row: Row) -> Aside:
+    number, received_at, topic, reason, size, state, cut = row
+    return Aside(number, received_at, topic, reason, size, state, bool(cut))
+
+
+def _matches(wanted: TopicFilter, topic: str) -> bool:
+    try:
+        return wanted.matches(TopicName.parse(topic))
+    except TopicError:  # a topic that no filter can mean
+        return False

@@ -41,12 +41,9 @@ class Epoch:
 class Facts:
     """A journal's identity and ends, true at one moment."""
 
+    schema: int
     meta: Meta
     epochs: Sequence[Epoch]  # oldest first
-
-    @property
-    def nothing_retired(self) -> bool:
-        return self.meta.oldest_offset == 1 and self.meta.oldest_number == 1
 
     def epoch_of(self, offset: int) -> str:
         """Return the epoch of the event at `offset`; the later one of two that began there."""
@@ -87,7 +84,7 @@ def read_facts(connection: sqlite3.Connection, path: Path) -> Facts:
     except UNREADABLE as error:
         raise JournalDamaged(path, str(error)) from error
     try:
-        _check_schema(connection, path)
+        schema = _check_schema(connection, path)
         meta = read_meta(connection, path)
         rows = connection.execute("SELECT epoch, first_offset, began, reason FROM epochs ORDER BY first_offset, began")
         epochs = [Epoch(*row) for row in rows]
@@ -95,10 +92,10 @@ def read_facts(connection: sqlite3.Connection, path: Path) -> Facts:
         raise JournalDamaged(path, str(error)) from error
     if any([type(each) for each in astuple(epoch)] != [str, int, int, str] for epoch in epochs):
         raise JournalDamaged(path, "its epochs cannot be read")
-    return Facts(meta, epochs)
+    return Facts(schema, meta, epochs)
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+def _check_schema(connection: sqlite3.Connection, path: Path) -> int:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise JournalDamaged(path, "not a journal")
     schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -108,3 +105,4 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
         raise JournalDamaged(path, "no schema number")
     if schema < SCHEMA:
         raise JournalTooOld(path, found=schema, known=SCHEMA)
+    return schema

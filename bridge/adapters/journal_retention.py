@@ -34,10 +34,9 @@ def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: Keep, now: M
 
     None, and nothing changed, where nothing may go.
     """
-    free = _free(writer, meta)
-    due = _due(writer, path, meta, free=free, keep=keep, now=now)
-    offset = min(due.offset, free.offset, meta.oldest_offset - 1 + CHUNK)
-    number = min(due.number, free.number, meta.oldest_number - 1 + CHUNK)
+    may_go = reach(writer, path, meta, keep=keep, now=now)
+    offset = min(may_go.offset, meta.oldest_offset - 1 + CHUNK)
+    number = min(may_go.number, meta.oldest_number - 1 + CHUNK)
     if offset < meta.oldest_offset and number < meta.oldest_number:
         return None
     # from the first row on: one that was held when its neighbours went may no longer be
@@ -53,6 +52,13 @@ def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: Keep, now: M
         meta = replace(meta, oldest_number=number + 1)
     writer.execute("DELETE FROM ages WHERE offset < ? AND number < ?", (meta.oldest_offset, meta.oldest_number))
     return meta
+
+
+def reach(connection: sqlite3.Connection, path: Path, meta: Meta, *, keep: Keep, now: Millis) -> Reach:
+    """Return how far all of it may go by now; what is over the size goes an hour at a time."""
+    free = _free(connection, meta)
+    due = _due(connection, path, meta, free=free, keep=keep, now=now)
+    return Reach(min(due.offset, free.offset), min(due.number, free.number))
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

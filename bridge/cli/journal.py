@@ -7,6 +7,7 @@ import typer
 
 from bridge.cli.export import export
 from bridge.cli.options import Config, fail
+from bridge.cli.stats import stats
 from bridge.cli.telling import (
     NOT_WHOLE,
     AsJson,
@@ -121,4 +122,5 @@ def restore(
     say(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
 
 
+app.command()(stats)
 app.command()(export)

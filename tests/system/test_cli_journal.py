@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import floor, write_config
+from tests.journal_samples import forge_meta
 from tests.whole_journal import whole_journal
 
 
@@ -78,6 +79,36 @@ def test_a_damaged_journal_is_neither_backed_up_nor_restored(folder: Path) -> No
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Nothing was restored" in ended.stderr
     assert not (folder / "other.db").exists()
+
+
+def test_stats_show_the_books_and_what_retention_would_take(folder: Path) -> None:
+    ended = floor(folder, "journal", "stats")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (
+        "received      changeover: 57 = 24 applied + 11 suppressed (duplicate) + 11 quarantined (syntax)"
+        in ended.stdout
+    )
+    assert "all: 101, and the last input's number is 101" in ended.stdout
+    assert "events        35 held, 1 to 35, 2026-01-06T12:00:00.000Z to" in ended.stdout
+    assert "up to offset 33, 2 behind" in ended.stdout
+    assert "1 asked, 1 dropped, 20 waiting" in ended.stdout
+    assert "0 events and 0 inputs may go by now" in ended.stdout
+    said = json.loads(floor(folder, "journal", "stats", "--json").stdout)
+    for books in said["received"].values():
+        others = sum(books["suppressed"].values()) + sum(books["quarantined"].values())
+        assert books["received"] == books["applied"] + others
+    assert sum(books["received"] for books in said["received"].values()) == said["inputs"]["last"] == 101
+    assert said["unaccounted"] == 0
+    assert [each["reason"] for each in said["epochs"]] == ["created", "plant"]
+    assert said["bytes"]["parts"]["events"] > 20_000
+    assert said["retention"] == {"offset": 0, "number": 0}
+
+
+def test_stats_of_books_that_do_not_balance_end_with_1(folder: Path) -> None:
+    forge_meta(folder / "journal.db", last_number=103)
+    ended = floor(folder, "journal", "stats")
+    assert ended.returncode == 1
+    assert "the books do not balance: 2 inputs are unaccounted for" in ended.stderr
 
 
 def test_an_export_is_what_the_journal_holds(folder: Path) -> None:

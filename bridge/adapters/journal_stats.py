@@ -1,0 +1,172 @@
+"""A journal in figures: what it holds, how much of it, from when to when, and whether its books balance."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.journal_aside import ASIDE, State
+from bridge.adapters.journal_errors import JournalDamaged
+from bridge.adapters.journal_facts import UNREADABLE, Facts, NoJournal, read_facts, reading, side_file
+from bridge.adapters.journal_retention import Reach, reach, used_bytes
+from bridge.adapters.journal_rows import QUARANTINE_BYTES, read_counter
+from bridge.core.events import Millis
+from bridge.core.records import Keep
+from bridge.core.reports import Effect
+
+SIZED_BYTES: Final = 256 * 1024 * 1024  # up to here the sizes of parts are told unasked: they cost a look at every page
+ARRIVAL: Final = "SELECT received_at FROM inputs WHERE number = ?"
+SIZES: Final = """
+SELECT coalesce(made.tbl_name, dbstat.name), sum(pgsize)
+FROM dbstat LEFT JOIN sqlite_schema AS made ON made.name = dbstat.name
+WHERE aggregate = TRUE GROUP BY 1 ORDER BY 2 DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Keys `first` to `last`, all of them (none where `last` is before `first`), and from when to when."""
+
+    first: int
+    last: int
+    since: Millis | None
+    until: Millis | None
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Promise P6 for one kind; suppressed and quarantined by reason."""
+
+    applied: int
+    suppressed: Mapping[str, int]
+    quarantined: Mapping[str, int]
+
+    @property
+    def received(self) -> int:
+        return self.applied + sum(self.suppressed.values()) + sum(self.quarantined.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """All of it is of one moment. Sizes in bytes."""
+
+    path: Path
+    facts: Facts
+    files: Mapping[str, int]  # by what is added to the name: the file itself, `-wal`, `-shm`
+    parts: Mapping[str, int]  # by table, its indexes included; empty where it was not asked for
+    used: int  # pages that are not free, the -wal's included
+    events: Held
+    inputs: Held
+    current: int
+    older_current: int  # held though retention has passed them
+    resends: int
+    checkpoints: int
+    checkpoint: int  # the input that the newest round is after
+    checkpoint_arrival: Millis | None
+    books: Mapping[str, Books]
+    quarantine: Mapping[State, int]
+    quarantine_bytes: int
+    due: Reach | None  # what retention would take by now; None where the settings are not known
+
+    @property
+    def unaccounted(self) -> int:
+        """Inputs that were numbered and not counted, or counted and never numbered: 0, or something is wrong."""
+        return self.facts.meta.last_number - sum(each.received for each in self.books.values())
+
+
+def stats(path: Path, *, keep: Keep | None = None, sizes: bool = False) -> Stats:
+    """Read a journal's figures, whoever owns it; raises `NoJournal` and the other `JournalError`s.
+
+    `sizes`: of the parts too, however large the file is.
+    """
+    with closing(reading(path)) as connection:
+        read_facts(connection, path)  # says what it is that cannot be read
+        try:
+            connection.execute("BEGIN")
+            return _stats(connection, path, read_facts(connection, path), keep, sizes=sizes)
+        except sqlite3.OperationalError as error:
+            raise NoJournal(path, f"cannot be read: {error}") from error
+        except UNREADABLE as error:
+            raise JournalDamaged(path, str(error)) from error
+
+
+def _stats(connection: sqlite3.Connection, path: Path, facts: Facts, keep: Keep | None, *, sizes: bool) -> Stats:
+    meta = facts.meta
+    lines, newest = connection.execute("SELECT count(*), coalesce(max(number), 0) FROM checkpoints").fetchone()
+    older, current = connection.execute(
+        "SELECT count(*) FILTER (WHERE offset < ?), count(*) FROM current", (meta.oldest_offset,)
+    ).fetchone()
+    files = {part: side_file(path, part) for part in ("", "-wal", "-shm")}
+    sizes_of = {part: file.stat().st_size for part, file in files.items() if file.exists()}
+    return Stats(
+        path=path,
+        facts=facts,
+        files=sizes_of,
+        parts=_parts(connection) if sizes or sizes_of[""] <= SIZED_BYTES else {},
+        used=used_bytes(connection),
+        events=Held(
+            meta.oldest_offset,
+            meta.last_offset,
+            _one(connection, "SELECT timestamp FROM events WHERE offset = ?", meta.oldest_offset),
+            _one(connection, "SELECT timestamp FROM events WHERE offset = ?", meta.last_offset),
+        ),
+        inputs=Held(
+            meta.oldest_number,
+            meta.last_number,
+            _one(connection, ARRIVAL, meta.oldest_number),
+            _one(connection, ARRIVAL, meta.last_number),
+        ),
+        current=current,
+        older_current=older,
+        resends=_one(connection, "SELECT count(*) FROM resends WHERE number > ?", 0) or 0,
+        checkpoints=lines,
+        checkpoint=newest,
+        checkpoint_arrival=_one(connection, ARRIVAL, newest),
+        books=_books(connection, path),
+        quarantine=_quarantine(connection),
+        quarantine_bytes=_one(connection, "SELECT sum(length(payload)) FROM quarantine WHERE number > ?", 0) or 0,
+        due=None if keep is None else reach(connection, path, meta, keep=keep, now=meta.latest_arrival),
+    )
+
+
+def _one(connection: sqlite3.Connection, query: str, value: int) -> int | None:
+    row = connection.execute(query, (value,)).fetchone()
+    return row[0] if row else None
+
+
+def _parts(connection: sqlite3.Connection) -> Mapping[str, int]:
+    try:
+        return dict(connection.execute(SIZES).fetchall())
+    except sqlite3.OperationalError:  # an SQLite that was built without dbstat
+        return {}
+
+
+def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, Books]:
+    applied: Counter[str] = Counter()
+    reasons: dict[tuple[str, str], dict[str, int]] = {}
+    for row in connection.execute("SELECT kind, effect, reason, count, seal FROM counters ORDER BY kind, reason"):
+        (kind, effect, reason), count = read_counter(row, path)
+        if effect == Effect.APPLIED:
+            applied[kind] += count
+        else:
+            reasons.setdefault((kind, effect), {})[reason] = count
+    return {
+        kind: Books(
+            applied=applied[kind],
+            suppressed=reasons.get((kind, Effect.SUPPRESSED), {}),
+            quarantined=reasons.get((kind, Effect.QUARANTINED), {}),
+        )
+        for kind in sorted(applied.keys() | {kind for kind, _ in reasons})
+    }
+
+
+def _quarantine(connection: sqlite3.Connection) -> Mapping[State, int]:
+    rows = connection.execute(f"SELECT state, count(*) FROM ({ASIDE}) GROUP BY state", (QUARANTINE_BYTES,)).fetchall()  # noqa: S608 - our own constant
+    return dict(rows)

@@ -1,0 +1,139 @@
+"""`floor journal stats`: the journal in figures."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.options import Config, fail, read_settings
+from bridge.cli.telling import NOT_DONE, NOT_WHOLE, AsJson, PathOption, print_json, say, told
+from bridge.core.events import Millis, maybe_rfc3339, rfc3339
+from bridge.core.records import Keep
+from bridge.settings import JournalSettings
+
+if TYPE_CHECKING:
+    from bridge.adapters.journal_stats import Held, Stats
+
+DAY_MS = 86_400_000
+
+
+def stats(
+    path: PathOption = None,
+    *,
+    sizes: Annotated[bool, typer.Option("--sizes", help="Of each part too, which reads all of a large file.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Show what the journal holds, since when, how far publishing is, and its books: received = applied + suppressed +
+    quarantined, for every kind. Exit 1 when the books don't balance.
+    """  # noqa: D205 - the help's first paragraph
+    from bridge.adapters import journal_stats  # noqa: PLC0415 - only what the command needs
+
+    settings = None if path is not None else read_settings(config, code=NOT_DONE).journal
+    with told():
+        place = path if settings is None else settings.path
+        assert place is not None
+        found = journal_stats.stats(place, keep=None if settings is None else _keep(settings), sizes=sizes)
+    if as_json:
+        print_json(_document(found))
+    else:
+        for name, text in _lines(found):
+            say(f"{name:<13} {text}")
+    if found.unaccounted:
+        fail(f"the books do not balance: {found.unaccounted} inputs are unaccounted for", code=NOT_WHOLE)
+
+
+def _keep(settings: JournalSettings) -> Keep:
+    """What the settings say of how long; there 0 is for ever."""
+    return Keep(
+        events_ms=round(settings.keep_events_days * DAY_MS) or None,
+        inputs_ms=round(settings.keep_inputs_days * DAY_MS) or None,
+        max_bytes=settings.max_bytes or None,
+    )
+
+
+def _lines(found: "Stats") -> Iterator[tuple[str, str]]:
+    meta = found.facts.meta
+    yield "journal", f"{found.path}: stream {meta.stream}, schema {found.facts.schema}"
+    for each in found.facts.epochs:
+        yield "epoch", f"{each.epoch} from offset {each.first_offset:,}, {each.reason} {rfc3339(each.began)}"
+    files = ", ".join(f"{suffix or 'file'} {_size(size)}" for suffix, size in found.files.items())
+    yield "size", f"{files}; {_size(found.used)} used"
+    for part, size in found.parts.items():
+        yield "", f"{part} {_size(size)}"
+    yield "events", _span(found.events)
+    yield "inputs", _span(found.inputs)
+    yield "current", f"{found.current:,} state keys, {found.older_current:,} of them older than what retention left"
+    behind = meta.last_offset - meta.published
+    yield "published", f"up to offset {meta.published:,}" + (f", {behind:,} behind" if behind else ", all")
+    yield "resends", f"{found.resends:,} digests known; acknowledged for sure up to input {meta.settled:,}"
+    after = f"after input {found.checkpoint:,}" + _since(found.checkpoint_arrival, meta.latest_arrival)
+    tail = f"{meta.last_number - found.checkpoint:,} inputs to replay at start"
+    yield "checkpoints", f"{found.checkpoints:,} lines, {after}; {tail}"
+    for kind, books in found.books.items():
+        reasons = [f"{count:,} suppressed ({reason})" for reason, count in books.suppressed.items()]
+        reasons += [f"{count:,} quarantined ({reason})" for reason, count in books.quarantined.items()]
+        yield "received", f"{kind}: {books.received:,} = {' + '.join([f'{books.applied:,} applied', *reasons])}"
+    total = sum(books.received for books in found.books.values())
+    yield "", f"all: {total:,}, and the last input's number is {meta.last_number:,}"
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(found.quarantine.items()))
+    yield "quarantine", f"{states or 'empty'}; {_size(found.quarantine_bytes)} held aside"
+    if found.due is not None:
+        events = max(0, found.due.offset - found.events.first + 1)
+        inputs = max(0, found.due.number - found.inputs.first + 1)
+        yield "retention", f"{events:,} events and {inputs:,} inputs may go by now"
+
+
+def _span(held: "Held") -> str:
+    if not held.count:
+        return f"none; the next is {held.first:,}"
+    when = f", {rfc3339(held.since)} to {rfc3339(held.until)}" if held.since is not None and held.until else ""
+    return f"{held.count:,} held, {held.first:,} to {held.last:,}{when}"
+
+
+def _since(at: Millis | None, latest: Millis) -> str:
+    return "" if at is None else f", {(latest - at) / 1_000:.1f} s before the last one"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024**2:,.1f} MiB" if size >= 1024**2 else f"{size / 1024:,.0f} KiB"
+
+
+def _document(found: "Stats") -> dict[str, Any]:
+    meta = found.facts.meta
+
+    def held(each: "Held") -> dict[str, Any]:
+        since, until = maybe_rfc3339(each.since), maybe_rfc3339(each.until)
+        return {"first": each.first, "last": each.last, "count": each.count, "since": since, "until": until}
+
+    return {
+        "path": str(found.path),
+        "stream": meta.stream,
+        "schema": found.facts.schema,
+        "epoch": meta.epoch,
+        "epochs": [
+            {"epoch": e.epoch, "first_offset": e.first_offset, "began": rfc3339(e.began), "reason": e.reason}
+            for e in found.facts.epochs
+        ],
+        "bytes": {"files": {suffix or "file": size for suffix, size in found.files.items()}, "used": found.used,
+                  "parts": found.parts},
+        "events": held(found.events),
+        "inputs": held(found.inputs),
+        "current": {"held": found.current, "older": found.older_current},
+        "published": {"offset": meta.published, "behind": meta.last_offset - meta.published},
+        "resends": {"known": found.resends, "settled": meta.settled},
+        "checkpoints": {
+            "lines": found.checkpoints,
+            "input": found.checkpoint,
+            "arrived": maybe_rfc3339(found.checkpoint_arrival),
+            "to_replay": meta.last_number - found.checkpoint,
+        },
+        "received": {
+            kind: {"received": b.received, "applied": b.applied, "suppressed": b.suppressed,
+                   "quarantined": b.quarantined}
+            for kind, b in found.books.items()
+        },
+        "unaccounted": found.unaccounted,
+        "quarantine": {**found.quarantine, "bytes": found.quarantine_bytes},
+        "retention": None if found.due is None else {"offset": found.due.offset, "number": found.due.number},
+    }  # fmt: skip

@@ -41,13 +41,13 @@ def new_epoch() -> str:
 
 def connect(path: Path, *, writer: bool) -> sqlite3.Connection:
     """Return a connection that any one thread at a time may use; only the writer's can write."""
-    name = f"{path.absolute().as_uri()}?mode=rw"  # a file that has vanished must not come back empty
+    # rw: a file that has vanished must not come back empty; ro: even the last reader to leave changes nothing on disk,
+    # where SQLite would fold the -wal in, and with it take away what stands behind a bad frame
+    name = f"{path.absolute().as_uri()}?mode={'rw' if writer else 'ro'}"
     connection = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
     try:
         if writer:
             connection.execute("PRAGMA synchronous=FULL")  # in WAL mode a commit returns after fsync: P1 stands on it
-        else:
-            connection.execute("PRAGMA query_only=ON")
     except BaseException:
         connection.close()
         raise

@@ -181,6 +181,10 @@ class SqliteReader:
     def close(self) -> None:
         """Close the idle connections; one that is lent out is closed when it comes back."""
         self._closed = True
+        self.rest()
+
+    def rest(self) -> None:
+        """Close the idle connections until something is read again: a restore waits for the file to be nobody's."""
         with contextlib.suppress(IndexError):  # whoever reads at the same time takes from the same end
             while True:
                 self._idle.pop()[1].close()

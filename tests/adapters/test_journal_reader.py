@@ -1,5 +1,7 @@
 """A reader beside the owner: what another process asks of a journal that goes on without it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,18 @@ def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path) -> None:
     assert [each.offset for each in reader.events_after(0, limit=9)] == [1, 2]
     reader.close()
     present.close()
+
+
+def test_the_last_reader_to_leave_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    wal = tmp_path / "journal.db-wal"
+    command = [sys.executable, "-m", "tests.journal_samples", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        durable = [int(killed.stdout.readline()) for _ in range(3)][-1]
+        killed.kill()
+    before = path.read_bytes(), wal.read_bytes()
+    reader = SqliteReader.open(path, stream="main")
+    assert reader.position().offset >= durable
+    reader.close()
+    assert (path.read_bytes(), wal.read_bytes()) == before

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 import structlog
 
@@ -32,6 +33,13 @@ ANYTHING: Final = 2**63  # a hint at what no offset tells: another epoch
 log = structlog.get_logger(__name__)
 
 
+class FollowedJournal(ReadableJournal, Protocol):
+    """A journal of another process."""
+
+    def rest(self) -> None:
+        """Hold nothing open until it is read again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one look at the journal found: where it stands, what comes next, and results of waiting commands."""
@@ -45,7 +53,7 @@ class Follower:
     """Follows one journal for one front. `source` is subscribed to the stream's events and its status."""
 
     def __init__(
-        self, source: Source, front: Front, open_journal: Callable[[], ReadableJournal], *, root: str, stream: str
+        self, source: Source, front: Front, open_journal: Callable[[], FollowedJournal], *, root: str, stream: str
     ) -> None:
         """`open_journal` is asked until it gives one; it blocks, and raises JournalError."""
         self._source = source
@@ -54,7 +62,7 @@ class Follower:
         self._stream = stream
         self._events_prefix = f"{root}/event/"
         self._status_topic = status_topic(root, stream)
-        self._journal: ReadableJournal | None = None
+        self._journal: FollowedJournal | None = None
         self._heard = Heard()
         self._hinted = 0  # there may be something up to here
         self._hint = asyncio.Event()
@@ -142,8 +150,10 @@ class Follower:
         loop = asyncio.get_running_loop()
         self._reading_since = loop.time()
         try:
-            front = self._front
-            found = await loop.run_in_executor(thread, self._read, front.position.offset, front.commands_waiting)
+            after, waiting = self._front.position.offset, self._front.commands_waiting
+            # With nobody there who writes, a backup may be about to be put in the journal's place.
+            read = partial(self._read, after, waiting, resting=self.silence() is not None)
+            found = await loop.run_in_executor(thread, read)
         except JournalError as error:
             if self._trouble != str(error):
                 log.warning("follower.cannot_read", reason=str(error))
@@ -156,7 +166,7 @@ class Follower:
         self._trouble = None
         return self._hand_on(found)
 
-    def _read(self, after: int, waiting: Sequence[tuple[str, str]]) -> Reading:
+    def _read(self, after: int, waiting: Sequence[tuple[str, str]], *, resting: bool) -> Reading:
         """In the follower's own thread, so that no crowd of dashboards that read is in its way."""
         self.reads += 1
         if self._journal is None:
@@ -165,6 +175,8 @@ class Follower:
         # Commands first: the events of a result that is there now are then among what is read after it.
         records = [each for each in (self._journal.command(*key) for key in waiting) if each is not None]
         events = self._journal.events_after(after, limit=READ_EVENTS)
+        if resting:
+            self._journal.rest()
         return Reading(position, events, records)
 
     def _hand_on(self, found: Reading) -> bool:

@@ -67,6 +67,7 @@ class Front:
         self._former = Ledger()  # the books of the connections that are over
         self._former_left = 0
         self._closing = False
+        self._turned_away = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._linked = False
@@ -165,7 +166,8 @@ class Front:
     async def serve(self, socket: Socket, *, offered_token: str | None, peer: str) -> None:
         """Run one accepted WebSocket to its end; `offered_token` came with the handshake, `peer` is for the log."""
         if self._closing or not self._followed:
-            close = self._shared.restarting(1.0)
+            self._turned_away += 1
+            close = self._shared.restarting(1 + self._turned_away % SPREAD_SECONDS)
             await socket.close(close.code, close.reason)
             return
         if len(self._connections) >= self._settings.max_connections:

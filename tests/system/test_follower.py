@@ -3,13 +3,16 @@
 import asyncio
 import json
 import random
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from bridge.adapters.journal import SqliteJournal
 from bridge.core.records import CommandRecord
+from tests import command_line
 from tests.brokers import until
+from tests.command_line import write_config
 from tests.system.front_floor import NOON, Floor, MemorySocket, call, floor
 from tests.system.hints import Hints
 
@@ -132,6 +135,35 @@ async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
         again = await subscribed(here)
         here.commit(call("C3"))
         await again.until(lambda: again.live() == [1])
+
+
+async def test_backup_is_restored_while_the_front_runs(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        backup = tmp_path / "backup.db"
+        here.commit(call("C1"), call("C2"))
+        assert (await journal_command(tmp_path, "backup", backup)).returncode == 0
+        here.commit(call("C3"))
+        await board.until(lambda: board.live() == [1, 2, 3])
+        here.journal.close()
+        async with asyncio.timeout(20):  # a front that looks at the journal at this moment is in the way
+            while (await journal_command(tmp_path, "restore", backup, "--replace")).returncode != 0:
+                assert board.closed is None
+        assert (await board.ends())[0] == 1012
+        here.journal = SqliteJournal.open(here.journal.path, stream="main")
+        again = await subscribed(here)
+        assert again.events() == [1, 2]
+        here.commit(call("C4"))
+        await again.until(lambda: again.live() == [3])
+
+
+async def journal_command(folder: Path, name: str, *more: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `floor journal` as a process: locks of this very one would be no obstacle to it."""
+    config = write_config(folder)
+    return await asyncio.to_thread(
+        command_line.floor, folder, "journal", name, *more, "--path", folder / "journal.db", "--config", config
+    )
 
 
 async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from bridge.adapters import journal_backup, journal_restore
 from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.journal import SqliteJournal
+from bridge.core.records import Committed, JournalUnavailable
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.core.test_published import call
 from tests.faults import retained as faults_retained
@@ -296,7 +297,9 @@ async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: Runnin
 
 
 @pytest.mark.parametrize("published", [True, False])
-async def test_what_left_the_plant_is_cleared(mosquitto: RunningBroker, tmp_path: Path, *, published: bool) -> None:
+async def test_what_left_the_plant_is_cleared(
+    mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, published: bool
+) -> None:
     """Also where it had not been published when the plant changed: it goes out late, and nothing will close it."""
     path = tmp_path / "journal.db"
     gone, stays = [event("gone"), call("gone", "open")], [event("stays")]
@@ -308,9 +311,27 @@ async def test_what_left_the_plant_is_cleared(mosquitto: RunningBroker, tmp_path
             journal.commit(follow(journal, gone, stays))
     with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
         journal.begin_epoch(reason="plant", retired=[each.state_key for each in gone])
+    publish_nothing_before_it_was_read(monkeypatch)
     async with outlet(mosquitto, path) as this:
         await until(lambda: this.publisher.looks > 0, what="looked")
         found = await faults_retained.retained(mosquitto)
         assert {topic.split("/")[-1] for topic in found} == {"stays", "material"}
         assert found[LAMP.removeprefix(f"{ROOT}/")] == b"off"
         await until(lambda: len(this.journal.retained()) == 1, what="and forgotten")
+
+
+def publish_nothing_before_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, events_after = RetainedReader.read, SqliteJournal.events_after
+    done = asyncio.Event()
+
+    async def noted(reader: RetainedReader, *args: Any, **kwargs: Any) -> None:
+        await read(reader, *args, **kwargs)
+        done.set()
+
+    def late(journal: SqliteJournal, offset: int, *, limit: int) -> Sequence[Committed]:
+        if not done.is_set():
+            raise JournalUnavailable("unable to open database file")
+        return events_after(journal, offset, limit=limit)
+
+    monkeypatch.setattr(RetainedReader, "read", noted)
+    monkeypatch.setattr(SqliteJournal, "events_after", late)

@@ -43,10 +43,14 @@ async def ended(floor: RunningFloor) -> str:
     return floor.log()
 
 
-async def test_second_process_with_its_own_journal_refuses_to_start(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as first, statuses(mosquitto.port) as seen:
+@pytest.mark.parametrize("which", ["mosquitto", "nats"])
+async def test_second_process_with_its_own_journal_refuses_to_start(
+    tmp_path: Path, which: str, request: pytest.FixtureRequest
+) -> None:
+    broker: RunningBroker = request.getfixturevalue(which)
+    async with running_floor(tmp_path, broker) as first, statuses(broker.port) as seen:
         await until(lambda: len(seen.heard) > 0)
-        second = rival(tmp_path / "second", mosquitto)
+        second = rival(tmp_path / "second", broker)
         await second.launch()
         said = await ended(second)
         assert "another process publishes stream main" in said

@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ from bridge.adapters.journal_backup import NotWhole, copy, draft, nothing_shown,
 from bridge.adapters.journal_errors import JournalTooOld, StreamMismatch
 from bridge.adapters.journal_facts import Facts, read_facts, reading, side_file
 from bridge.adapters.journal_file import SHARED_FIRST, SHARED_SIZE, sync_folder
-from bridge.adapters.journal_mark import Mark, Ownership, read_mark
+from bridge.adapters.journal_mark import Mark, Ownership, lock_path, read_mark
 from bridge.adapters.journal_verify import Progress, Verdict, verify
 from bridge.core.records import JournalError
 
 PARTS = ("", "-wal", "-shm")
+READER_SECONDS = 2.0  # a front apart looks now and then whether its pipeline is back
 
 
 class RestoreRefused(JournalError):
@@ -60,6 +62,7 @@ def restore(
         _require_whole(backup, partial, stream=stream, progress=progress)
         facts = _begin_epoch(partial)
         partial.chmod((path if path.exists() else backup).stat().st_mode & 0o777)
+        _give_to_the_owner(path, partial)
         return Restored(facts, _swap(partial, path, ownership, Mark(facts.meta.epoch, facts.meta.commits)))
 
 
@@ -88,13 +91,22 @@ def _alone(path: Path) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR)
     try:
         lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, SHARED_FIRST, SHARED_SIZE, 0)
-        try:
-            fcntl.fcntl(handle, fcntl.F_OFD_SETLK, lock)
-        except OSError:
-            raise RestoreRefused(f"{path}: another process reads this journal; stop it first") from None
+        deadline = time.monotonic() + READER_SECONDS
+        while not _locked(handle, lock):
+            if time.monotonic() >= deadline:
+                raise RestoreRefused(f"{path}: another process reads this journal; stop it first")
+            time.sleep(READER_SECONDS / 100)
         yield
     finally:
         os.close(handle)
+
+
+def _locked(handle: int, lock: bytes) -> bool:
+    try:
+        fcntl.fcntl(handle, fcntl.F_OFD_SETLK, lock)
+    except OSError:
+        return False
+    return True
 
 
 def _clear(partial: Path) -> None:
@@ -150,6 +162,15 @@ def _set_aside(path: Path) -> Sequence[Path]:
             each.unlink(missing_ok=True)
         raise RestoreRefused(f"{path} cannot be kept aside: {error.strerror}") from error
     return made
+
+
+def _give_to_the_owner(path: Path, partial: Path) -> None:
+    """Let an administrator's restore be of the user as whom the bridge runs: of the old file, else of its folder."""
+    if os.geteuid() != 0:
+        return
+    like = (path if path.exists() else path.parent).stat()
+    for each in (partial, lock_path(path)):
+        os.chown(each, like.st_uid, like.st_gid)
 
 
 def _second_name(old: Path, new: Path) -> None:

@@ -144,6 +144,18 @@ def test_a_restore_needs_no_journal_before_it(sample: Path, tmp_path: Path) -> N
     assert sorted(each.name for each in path.parent.iterdir()) == ["journal.db", "journal.db.lock"]
 
 
+def test_an_administrators_restore_is_of_the_bridges_user(
+    path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the bridge could not open what it must run on."""
+    given = {}
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.chown", lambda file, user, group: given.update({Path(file).name: (user, group)}))
+    restore(sample, path, replace=True)
+    like = path.stat()
+    assert given == dict.fromkeys(("journal.db.restoring", "journal.db.lock"), (like.st_uid, like.st_gid))
+
+
 def test_a_lost_journal_is_restored_over_what_is_left_of_it(path: Path, sample: Path) -> None:
     """The lock file still knows of the lost one's commits."""
     path.unlink()

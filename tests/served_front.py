@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ from tests.journal_samples import NOON, applied, follow
 
 DEADLINE = 10.0
 Frame = dict[str, Any]
+TOKENS = TokenSettings(secret=SecretStr("0123456789abcdef0123456789abcdef"))
 PLANT = Plant(
     name="test",
     areas=(Area(id="pack", site="north"),),
@@ -123,23 +125,28 @@ async def served_front(
     numbers: Sequence[Number] = (),
     simulated: bool = False,
     port: int = 0,
+    send_buffer: int = 0,
 ) -> AsyncIterator[Served]:
-    """Serve a front, on a free port unless one is given, until the end of the block."""
+    """Serve a front, on a free port unless one is given, until the end of the block.
+
+    `send_buffer`: of the kernel, in bytes; small, a client that does not read is felt soon. 0: as the kernel likes.
+    """
     settings = web or WebSettings()
-    tokens = TokenSettings(secret=SecretStr("0123456789abcdef0123456789abcdef"))
     journal = SqliteJournal.open(folder / "journal.db", stream="main")
     clock = FloorClock()
     listener = listen("127.0.0.1", port)
+    if send_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
 
     async def publish(topic: str, payload: bytes) -> None:
         await served.publish(topic, payload)
 
     front = Front(
-        settings=settings, journal=journal, verify=TokenVerifier(tokens).verify, policy=policy_file.load(None),
+        settings=settings, journal=journal, verify=TokenVerifier(TOKENS).verify, policy=policy_file.load(None),
         trust_grants=False, clock=clock, publish=publish,
         directory=directory_of(PLANT), simulated=simulated,
     )  # fmt: skip
-    served = Served(front, journal, TokenIssuer(tokens), clock, listener.getsockname()[1])
+    served = Served(front, journal, TokenIssuer(TOKENS), clock, listener.getsockname()[1])
     front.set_link(broker_connected=True, stream_live=True, last_seen=NOON)
     app = make_app(front, settings, root="floor/v1", numbers=lambda: numbers)
     started = asyncio.Event()

@@ -25,6 +25,7 @@ MAX_SILENT: Final = 1_000  # connections without a request yet; past it the olde
 MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
 BACKLOG: Final = 2_048  # 5,000 dashboards come back at once
 STOP_SECONDS: Final = 4  # for answers under way, after the 5 of the front; the whole process has 10
+WRITE_BUFFER_BYTES: Final = 32_768  # of a WebSocket, and one frame: of a stalled dashboard's 256 KiB; 64 KiB by default
 PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: a slow dashboard is the front's to judge
 
@@ -202,9 +203,14 @@ class TimedHttp(HttpToolsProtocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Bounds the fragments of a message, and owes a client that does not read one pong at most."""
+    """Bounds a message's fragments and what waits to be written, and owes a client that does not read one pong."""
 
     _owed_pong = b""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     @override
     def handle_cont(self, event: Frame) -> None:

@@ -5,7 +5,7 @@ import json
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from bridge.adapters.clock import wall_ms
 from bridge.adapters.tokens import TokenIssuer
@@ -48,9 +48,8 @@ class RawDashboard(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(UPGRADE)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+        self._transport.write(UPGRADE)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self.ended = self.ended or b""

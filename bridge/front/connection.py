@@ -169,7 +169,8 @@ class Connection:
             self.dashboard.end()
             return
         self._act(self.dashboard.admitted(viewer, facts=self._shared.facts(), asked=asked))
-        if former is None:
+        if former is None and self.viewer is not None:
+            self._shared.viewers[viewer.user_id] += 1
             assignments = Assignments(viewer, self._shared.journal.position.offset)
             self.delivery.interests.assignments.append(assignments)
             self._shared.routes.expect_assignments(assignments, self.delivery)
@@ -244,6 +245,7 @@ class Connection:
             self._shared.routes.unfollow(following)
         if self.viewer is not None:
             self._shared.routes.forget_assignments(self.viewer.user_id, self.delivery)
+            self._shared.leave(self.viewer)
         self.delivery.close()
 
     async def _say_goodbye(self, close: Close) -> None:

@@ -193,21 +193,22 @@ class Delivery:
     async def _read_on(self, cursor: int, *, up_to: int = NOT_YET) -> int:
         """Offer what follows, as far as the outbox has room, and return how far that is; keeps nothing beyond it."""
         await asyncio.sleep(0)  # neither the memory of recent events nor a socket that never waits lets others run
-        events = await self._journal.read_on(cursor)
-        if not events:
+        page = await self._journal.read_on(cursor)
+        if page is None:
             # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
             raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
-        for event in events:
-            if event.offset > up_to:
-                return up_to
-            if self.interests.lack(event, name_of(event.topic)):
+        last = min(page.last, up_to)
+        for event in page.wanted(self.interests.admitted()):
+            if event.offset > last:
+                break
+            if event.offset > cursor and self.interests.lack(event, name_of(event.topic)):
                 if self._journal.superseded(event):
                     self.outbox.conflate(event)
                 else:
                     self.outbox.offer(event)
             if self.outbox.over:
                 return event.offset
-        return events[-1].offset
+        return last
 
     def _wanted(self, event: Committed) -> bool:
         return self.interests.want(event, name_of(event.topic))

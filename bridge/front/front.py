@@ -6,7 +6,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -87,7 +87,6 @@ class Front:
             policy=policy,
             trust_grants=trust_grants,
             simulated=simulated,
-            viewers=self._viewers,
         )
 
     # Fed by the composition root.
@@ -246,7 +245,7 @@ class Front:
         return {
             "connections": len(self._connections),
             "authenticated": authenticated,
-            "users": len(self._viewers()),
+            "users": len(self._shared.viewers),
             "subscriptions": dict(sorted(types.items())),
             "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
             "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
@@ -272,6 +271,3 @@ class Front:
         connections = list(self._connections)
         for number, connection in enumerate(connections, start=1):
             connection.end(self._shared.restarting(spread_seconds * number / len(connections)))
-
-    def _viewers(self) -> Mapping[str, int]:
-        return Counter(each.viewer.user_id for each in self._connections if each.viewer is not None)

@@ -9,10 +9,9 @@ from bridge.core.dashboard.following import Following
 from bridge.core.events import StateKey
 from bridge.core.records import CommandRecord, Committed, JournalError, Position, Snapshot
 from bridge.front.current import Built, Current
-from bridge.front.recent import Page, Pages, RecentEvents
+from bridge.front.recent import Page, Pages
 
-RECENT_BYTES: Final = 8 * 1024 * 1024  # some 5,000 events: whoever is behind by less costs no read from disk
-PAGES_BYTES: Final = 16 * 1024 * 1024  # what those who come back at once read together
+PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: whoever is behind by less, or with others, reads no disk
 PAGE_EVENTS: Final = 256
 REACH_SECONDS: Final = 5.0  # a front that can't read its journal for so long holds nobody up
 
@@ -49,15 +48,14 @@ class FrontJournal:
         self._current: Current | None = None
         self._reading = asyncio.Lock()
         self._building = asyncio.Lock()
-        self._recent = RecentEvents(RECENT_BYTES)
-        self._pages = Pages(PAGES_BYTES)
+        self._pages = Pages(size=PAGE_EVENTS, max_bytes=PAGES_BYTES)
         self._paging = asyncio.Lock()
         self._awaited = dict[asyncio.Future[None], int]()  # who waits for which offset; one a connection
         self._latest = dict[StateKey, int]()  # of latest-wins types; as many as the plant has state keys
 
     def advance(self, event: Committed) -> None:
         self.position = Position(self.position.stream, self.position.epoch, event.offset)
-        self._recent.add(event)
+        self._pages.add(event)
         self._mark(event)
         for waiter in [each for each, offset in self._awaited.items() if offset <= event.offset]:
             del self._awaited[waiter]
@@ -114,25 +112,19 @@ class FrontJournal:
                 built = current.built[admitted.sight] = await current.build(admitted)
             return built
 
-    async def read_on(self, offset: int) -> Sequence[Committed]:
-        """The events that follow this offset, without a hole: some of them, none where the journal holds none."""
-        number = offset // PAGE_EVENTS
-        found = self._recent.after(offset, limit=PAGE_EVENTS) or self._on_page(number, offset)
-        if found:
-            return found
+    async def read_on(self, offset: int) -> Page | None:
+        """The page with the event that follows this offset; None where the journal does not hold it."""
+        page = self._pages.after(offset)
+        if page is not None:
+            return page
         if not self._latest:
             await self.current(at_least=0)
         async with self._paging:
-            found = self._on_page(number, offset)
-            if not found:
-                page = Page.of(await self.events_after(number * PAGE_EVENTS, limit=PAGE_EVENTS))
-                self._pages.put(number, page)
-                found = page.after(offset)
-            return found
-
-    def _on_page(self, number: int, offset: int) -> Sequence[Committed]:
-        page = self._pages.get(number)
-        return () if page is None else page.after(offset)
+            page = self._pages.after(offset)
+            if page is None:
+                page = Page(await self.events_after(self._pages.start_of(offset), limit=PAGE_EVENTS))
+                self._pages.put(page)
+            return page if page.follows(offset) else None
 
     async def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
         return await asyncio.to_thread(self._readable().events_after, offset, limit=limit)

@@ -1,16 +1,21 @@
-"""Committed events that many dashboards read at once: the latest, and pages of the journal. Bounded in bytes."""
+"""Committed events that many dashboards read at once, in pages: as they are committed, or read again."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
+from heapq import merge
+from operator import attrgetter
 from typing import Final
 
+from bridge.core.access.subscriptions import Admitted
 from bridge.core.dashboard.outbox import EVENT_BESIDE
+from bridge.core.events import EventType
 from bridge.core.records import Committed
 from bridge.core.topics import TopicName
 
 MAX_TOPICS: Final = 20_000  # parsed topics remembered; subjects come and go, so a plant's topics have no end
+MAX_SIGHTS: Final = 64  # of one page: stops five thousand dashboards that each want something else
+_BY_OFFSET = attrgetter("offset")
 
 
 @lru_cache(MAX_TOPICS)
@@ -19,78 +24,108 @@ def name_of(topic: str) -> TopicName:
     return TopicName.parse(topic)
 
 
-class RecentEvents:
-    """The latest events without a hole, up to `max_bytes`: stops a read from disk for whoever is a little behind."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._events: dict[int, Committed] = {}  # by offset, ascending
-        self._first = 0
-        self._next = 0
-        self._bytes = 0
-        self._max_bytes = max_bytes
-
-    def add(self, event: Committed) -> None:
-        if event.offset != self._next:
-            self._events.clear()
-            self._first, self._bytes = event.offset, 0
-        self._events[event.offset] = event
-        self._next = event.offset + 1
-        self._bytes += _size(event)
-        while self._bytes > self._max_bytes:
-            self._bytes -= _size(self._events.pop(self._first))
-            self._first += 1
-
-    def after(self, offset: int, *, limit: int) -> Sequence[Committed]:
-        """The events that follow this offset, at most `limit`; empty where the next one is not held."""
-        if not self._first <= offset + 1 < self._next:
-            return ()
-        return [self._events[each] for each in range(offset + 1, min(offset + 1 + limit, self._next))]
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
-    """Events without a hole, from offset `number` * PAGE_EVENTS + 1 on or later; the last page grows."""
+    """Events without a hole. It grows at its end; what each kind of subscription sees of it is found once."""
 
-    events: tuple[Committed, ...]
+    __slots__ = ("_seen", "events")
 
-    @classmethod
-    def of(cls, events: Sequence[Committed]) -> "Page":
+    def __init__(self, events: Sequence[Committed]) -> None:
         """Below the journal's oldest offset single events may still be held: the page begins behind the last hole."""
         first = max(len(events) - 1, 0)
         while first > 0 and events[first - 1].offset + 1 == events[first].offset:
             first -= 1
-        return cls(tuple(events[first:]))
+        self.events = list(events[first:])
+        self._seen: dict[Hashable, tuple[int, list[Committed]]] = {}  # how many were looked at, and those wanted
 
-    def after(self, offset: int) -> Sequence[Committed]:
-        """Those that follow this offset; empty where the next one is not on the page."""
-        if not self.events or not self.events[0].offset <= offset + 1 <= self.events[-1].offset:
-            return ()
-        return self.events[offset + 1 - self.events[0].offset :]
+    @property
+    def last(self) -> int:
+        return self.events[-1].offset
+
+    def follows(self, offset: int) -> bool:
+        """Whether the event that follows this offset is here."""
+        return bool(self.events) and self.events[0].offset <= offset + 1 <= self.last
+
+    def wanted(self, by: Iterable[Admitted]) -> Iterable[Committed]:
+        """What any of these subscriptions, or an assignee, may want; ascending, each once."""
+        found = [self._of(each.sight, each) for each in by]
+        found.append(self._of(EventType.JOB_ASSIGNED, None))
+        return found[0] if not found[-1] and len(found) == 2 else _each_once(found)
+
+    def _of(self, sight: Hashable, admitted: Admitted | None) -> list[Committed]:
+        looked, seen = self._seen.get(sight, (0, []))
+        if looked < len(self.events):
+            for event in self.events[looked:]:
+                if admitted is None:
+                    wanted = event.type is EventType.JOB_ASSIGNED
+                else:
+                    wanted = admitted.wants(name_of(event.topic), audience=event.audience)
+                if wanted:
+                    seen.append(event)
+            if len(self._seen) >= MAX_SIGHTS:
+                self._seen.clear()
+            self._seen[sight] = (len(self.events), seen)
+        return seen
 
 
 class Pages:
-    """The pages read last, up to `max_bytes`: stops a read for each of a thousand dashboards that come back."""
+    """The pages used last, up to `max_bytes`: stops a read from disk for each of a thousand dashboards that are behind.
 
-    def __init__(self, max_bytes: int) -> None:
+    Page `number` holds the offsets from `number` * `size` + 1 on, `size` of them at most.
+    """
+
+    def __init__(self, *, size: int, max_bytes: int) -> None:
         self._pages: OrderedDict[int, Page] = OrderedDict()  # the one used last at the end
+        self._size = size
         self._bytes = 0
         self._max_bytes = max_bytes
 
-    def get(self, number: int) -> Page | None:
+    def after(self, offset: int) -> Page | None:
+        """The page with the event that follows this offset, None where it is not held."""
+        number = offset // self._size
         page = self._pages.get(number)
-        if page is not None:
-            self._pages.move_to_end(number)
+        if page is None or not page.follows(offset):
+            return None
+        self._pages.move_to_end(number)
         return page
 
-    def put(self, number: int, page: Page) -> None:
+    def start_of(self, offset: int) -> int:
+        """The offset after which to read the page that `after` would look at."""
+        return offset // self._size * self._size
+
+    def put(self, page: Page) -> None:
+        """Keep a page that was read."""
+        if page.events:
+            self._put((page.last - 1) // self._size, page)
+
+    def add(self, event: Committed) -> None:
+        """Keep an event as it is committed."""
+        number = (event.offset - 1) // self._size
+        page = self._pages.get(number)
+        if page is not None and page.last + 1 == event.offset:
+            page.events.append(event)
+            self._pages.move_to_end(number)
+            self._charge(_size(event))
+        elif page is None or page.last < event.offset:
+            self._put(number, Page([event]))
+
+    def _put(self, number: int, page: Page) -> None:
         former = self._pages.pop(number, None)
-        if former is not None:
-            self._bytes -= _size(*former.events)
         self._pages[number] = page
-        self._bytes += _size(*page.events)
-        while self._bytes > self._max_bytes and len(self._pages) > 1:
+        self._charge(_size(*page.events) - (_size(*former.events) if former is not None else 0))
+
+    def _charge(self, more: int) -> None:
+        self._bytes += more
+        while self._bytes > self._max_bytes:
             _, oldest = self._pages.popitem(last=False)
             self._bytes -= _size(*oldest.events)
+
+
+def _each_once(found: Iterable[Sequence[Committed]]) -> Iterable[Committed]:
+    last = 0
+    for event in merge(*found, key=_BY_OFFSET):
+        if event.offset > last:
+            last = event.offset
+            yield event
 
 
 def _size(*events: Committed) -> int:

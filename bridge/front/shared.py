@@ -1,6 +1,6 @@
 """What all connections of a front share: settings, journal, routes, commands, the link, and who is connected."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -54,7 +54,7 @@ class Shared:
     policy: Policy
     trust_grants: bool
     simulated: bool
-    viewers: Callable[[], Mapping[str, int]]  # connections by user id
+    viewers: Counter[str] = field(default_factory=Counter)  # admitted connections by user id, none at 0
     link_state: LinkState = field(default_factory=LinkState)
 
     @property
@@ -86,7 +86,12 @@ class Shared:
         return admit(self.verify(token, now=self.clock.real()), self.policy, trust_grants=self.trust_grants)
 
     def has_room_for(self, viewer: Viewer) -> bool:
-        return self.viewers().get(viewer.user_id, 0) < self.settings.max_connections_per_user
+        return self.viewers[viewer.user_id] < self.settings.max_connections_per_user
+
+    def leave(self, viewer: Viewer) -> None:
+        self.viewers[viewer.user_id] -= 1
+        if not self.viewers[viewer.user_id]:
+            del self.viewers[viewer.user_id]
 
     def facts(self) -> Facts:
         return Facts(server_time=self.clock.now(), streams=stream_at(self.journal.position), simulated=self.simulated)

@@ -39,7 +39,7 @@ class Gate:
 @pytest.fixture
 def from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every replay is read from the journal itself."""
-    monkeypatch.setattr(front_journal, "RECENT_BYTES", 0)
+    monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
 
 
 def andon(line: str) -> Frame:

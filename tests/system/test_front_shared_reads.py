@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.dashboard.outbox import EVENT_BESIDE
+from bridge.core.dashboard.session import admit
+from bridge.core.events import EventType
 from bridge.front import journal as front_journal
-from bridge.front.recent import Page, Pages, RecentEvents
+from bridge.front.recent import Page, Pages
+from tests.core.access.viewers import viewer
 from tests.core.dashboard.test_outbox import event
 from tests.system.front_floor import Floor, Frame, call, floor, status
 
@@ -23,50 +26,65 @@ SETS: tuple[tuple[Frame, Frame], ...] = (
 )
 
 
-@given(start=st.integers(1, 30), count=st.integers(0, 40), keep=st.integers(0, 12), offset=st.integers(0, 80))
-def test_the_latest_events_are_held_without_a_hole(start: int, count: int, keep: int, offset: int) -> None:
-    all_events = [event(each) for each in range(start, start + count)]
-    recent = RecentEvents(max_bytes=keep * EVENT_BYTES)
-    for each in all_events:
-        recent.add(each)
-    held = all_events[max(0, count - keep) :]
-    expected = [each for each in held if each.offset > offset][:5] if any(e.offset == offset + 1 for e in held) else []
-    assert list(recent.after(offset, limit=5)) == expected
+EVERYTHING = admit({"subscription_type": "line"}, viewer())
 
 
-def test_after_a_hole_the_latest_events_begin_anew() -> None:
-    recent = RecentEvents(max_bytes=100_000)
-    for offset in (1, 2, 4, 5):
-        recent.add(event(offset))
-    assert [each.offset for each in recent.after(3, limit=9)] == [4, 5]
-    assert not recent.after(1, limit=9)
+@given(
+    start=st.integers(1, 30),
+    count=st.integers(1, 40),
+    keep=st.integers(0, 40),
+    offset=st.integers(0, 80),
+    hole=st.integers(0, 50),
+)
+def test_what_is_held_is_without_a_hole_and_within_bounds(
+    start: int, count: int, keep: int, offset: int, hole: int
+) -> None:
+    pages = Pages(size=4, max_bytes=keep * EVENT_BYTES)
+    added = [each for each in range(start, start + count) if each != hole]
+    for each in added:
+        pages.add(event(each))
+    page = pages.after(offset)
+    if page is None:
+        latest = added[-4:]
+        assert keep < 8 or offset + 1 not in latest or hole in range(latest[0], latest[-1])
+        return
+    held = [each.offset for each in page.events]
+    assert offset + 1 in held
+    assert held == list(range(held[0], held[-1] + 1))
+    assert len(held) <= min(4, keep)
+    assert {(each - 1) // 4 for each in held} == {offset // 4}
 
 
 def test_a_page_begins_behind_the_last_hole() -> None:
-    page = Page.of([event(offset) for offset in (2, 5, 7, 8, 9)])
-    assert [each.offset for each in page.after(6)] == [7, 8, 9]
-    assert [each.offset for each in page.after(8)] == [9]
-    assert not page.after(9)
-    assert not page.after(4)
-    assert not Page.of([]).after(0)
+    page = Page([event(offset) for offset in (2, 5, 7, 8, 9)])
+    assert [each for each in range(12) if page.follows(each)] == [6, 7, 8]
+    assert not Page([]).follows(0)
+
+
+def test_a_page_grows_and_shows_each_event_once_to_several_subscriptions() -> None:
+    page = Page([event(1), event(2, EventType.JOB_ASSIGNED)])
+    assert [each.offset for each in page.wanted([EVERYTHING, EVERYTHING])] == [1, 2]
+    page.events.append(event(3))
+    assert [each.offset for each in page.wanted([EVERYTHING, EVERYTHING])] == [1, 2, 3]
+    assert [each.offset for each in page.wanted([])] == [2], "an assignee needs no subscription"
 
 
 def test_the_pages_used_last_are_kept() -> None:
-    pages = Pages(max_bytes=2 * EVENT_BYTES)
-    for number in (0, 1):
-        pages.put(number, Page.of([event(number + 1)]))
-    assert pages.get(0) is not None
-    pages.put(2, Page.of([event(3)]))
-    assert [pages.get(number) is not None for number in range(3)] == [True, False, True]
+    pages = Pages(size=1, max_bytes=2 * EVENT_BYTES)
+    pages.add(event(1))
+    pages.put(Page([event(2)]))
+    assert pages.after(0) is not None
+    pages.add(event(3))
+    assert [pages.after(offset) is not None for offset in range(3)] == [True, False, True]
 
 
 async def test_dashboards_that_return_at_once_read_each_page_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front_journal, "RECENT_BYTES", 0)
     monkeypatch.setattr(front_journal, "PAGE_EVENTS", 10)
     async with floor(tmp_path) as shop:
         shop.commit(*(call(f"C{number}") for number in range(95)))
+    async with floor(tmp_path) as shop:
         reads = _counted(shop)
         boards = [await shop.join() for _ in range(20)]
         for board in boards:

@@ -31,6 +31,10 @@ class Interests:
         self.followings[following.id] = following
         return following
 
+    def admitted(self) -> Iterator[Admitted]:
+        """What of the subscriptions is granted now."""
+        return (each.admitted for each in self.followings.values() if each.admitted is not None)
+
     def want(self, event: Committed, name: TopicName) -> bool:
         return wanted(self, event, name)
 

@@ -63,7 +63,7 @@ class ResumeRun:
         self._bounds = (
             (connection, "OUTBOX_BYTES", self.chance.choice((3_000, 10_000, 200_000))),
             (journal, "PAGE_EVENTS", self.chance.choice((1, 3, 500))),
-            (journal, "RECENT_BYTES", self.chance.choice((0, 5_000, 500_000))),
+            (journal, "PAGES_BYTES", self.chance.choice((0, 5_000, 500_000))),
             (journal, "PAGES_BYTES", self.chance.choice((0, 5_000, 500_000))),
         )
 

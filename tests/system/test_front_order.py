@@ -32,7 +32,7 @@ def proof(shop: Floor, read: list[str]) -> Frame:
 async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_is_to_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front_journal, "RECENT_BYTES", 0)
+    monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
     async with floor(tmp_path) as shop:
         shop.commit(call("C1", line="L2"))
         board = await granted(shop, NARROW)

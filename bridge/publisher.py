@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Publisher:
-    """Publishes one stream. `run` is its one task; `wake` may be called at every commit."""
+    """Publishes one stream. `run` is its one task, and the only one that publishes events."""
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
-"""What the stream's topic says while the disk is full, and after the process was killed."""
+"""What the stream's topic says while the disk is full; its ends are in test_ownership.py."""
 
 import resource
-import signal
 from pathlib import Path
 
 from tests.brokers import RunningBroker, until
@@ -30,21 +29,3 @@ async def test_full_disk_is_told_as_not_ready_and_heals(tmp_path: Path, mosquitt
         assert seen.last["online"] is True
         limit_files(floor, resource.RLIM_INFINITY)
         await until(lambda: seen.last["ready"] is True, seconds=20, what="healed")
-
-
-async def test_killed_process_is_told_by_its_will(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, statuses(mosquitto.port) as seen:
-        await until(lambda: seen.last.get("ready") is True, what="ready")
-        owner = seen.last["owner"]
-        await floor.stop(signal.SIGKILL)
-        await until(lambda: seen.last["online"] is False, seconds=TOLD_SECONDS, what="offline")
-        assert (seen.last["ready"], seen.last["owner"]) == (False, owner)
-
-
-async def test_orderly_stop_is_told_with_the_last_offset(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, statuses(mosquitto.port) as seen:
-        await until(lambda: seen.last.get("ready") is True, what="ready")
-        assert await floor.stop() == 0
-        await until(lambda: seen.last["online"] is False)
-        assert isinstance(seen.last["offset"], int)
-        assert seen.last["ready"] is False

@@ -24,7 +24,7 @@ from bridge.core.dashboard.commands import directory_of
 from bridge.core.event_data import Andon, LineStatus
 from bridge.core.events import Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.core.plant import Area, Equipment, Line, Plant
-from bridge.core.records import Batch, CommandRecord
+from bridge.core.records import Batch, CommandRecord, Committed
 from bridge.core.reports import Report
 from bridge.front.front import Front
 from bridge.ingest.native import decode
@@ -88,10 +88,11 @@ class Served:
     def bearer(self, *roles: str, **claims: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(*roles, **claims)}"}
 
-    def commit(self, *events: Event) -> None:
+    def commit(self, *events: Event) -> tuple[Committed, ...]:
         batch = follow(self.journal, events)
         self.journal.commit(batch)
         self.front.offer(batch.entries)
+        return batch.entries[0].events
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """Stand for broker and pipeline: the command is applied, without events."""
@@ -126,6 +127,7 @@ async def served_front(
     simulated: bool = False,
     port: int = 0,
     send_buffer: int = 0,
+    trust_grants: bool = False,
 ) -> AsyncIterator[Served]:
     """Serve a front, on a free port unless one is given, until the end of the block.
 
@@ -143,7 +145,7 @@ async def served_front(
 
     front = Front(
         settings=settings, journal=journal, verify=TokenVerifier(TOKENS).verify, policy=policy_file.load(None),
-        trust_grants=False, clock=clock, publish=publish,
+        trust_grants=trust_grants, clock=clock, publish=publish,
         directory=directory_of(PLANT), simulated=simulated,
     )  # fmt: skip
     served = Served(front, journal, TokenIssuer(TOKENS), clock, listener.getsockname()[1])

@@ -8,7 +8,6 @@ at this place raises Breach. Where PROTOCOL leaves it to the client, it does the
 - one that comes back with more than it had, or whose new token got no answer, is subscribed to anew.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,15 +101,8 @@ class ReferenceDashboard:
         whole = all(each.settled for each in self.held.values())
         return self.proven and not self._proofs and self._snapshot is None and whole
 
-    def hear(self, text: str) -> list[Frame]:
-        """Take one message, and return its frames; raises Breach."""
-        told = json.loads(text)
-        frames: list[Frame] = told if isinstance(told, list) else [told]
-        for frame in frames:
-            self.take(frame)
-        return frames
-
     def take(self, frame: Frame) -> None:
+        """Take one frame; raises Breach."""
         kind = frame["type"]
         if kind in EVENTS:
             self._take_event(frame)

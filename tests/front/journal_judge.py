@@ -1,7 +1,7 @@
 """Holds a dashboard's log and state against the journal alone: nothing missing, doubled, invented, or shown unasked."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from bridge.core.events import LATEST_WINS
@@ -46,10 +46,11 @@ class Span:
 
 @dataclass
 class Judge:
-    """Watches one user: `says` before a frame is sent, `hears` after the dashboard took one; raises Wrong."""
+    """Watches one user: `says` before a frame is sent, `takes` what the dashboard gets; raises Wrong or Breach."""
 
     journal: MemoryJournal
     client: ReferenceDashboard
+    grants_of: Callable[[str], tuple[str, ...]]  # what a token lets its bearer read
     proofs: list[Proof] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
     ended: list[Span] = field(default_factory=list)
@@ -72,14 +73,20 @@ class Judge:
     def says(self, frame: Frame) -> None:
         match frame["type"]:
             case "auth":
-                grants = tuple(json.loads(frame["token"])["grants"]["read"])
-                self.proofs.append(Proof(grants, self.journal.end))
+                self.proofs.append(Proof(self.grants_of(frame["token"]), self.journal.end))
             case "subscribe":
                 self._begin({name: value for name, value in frame.items() if name != "type"})
             case "unsubscribe":
                 self._end(frame["id"])
             case _:
                 pass
+
+    def takes(self, text: str) -> None:
+        """One message, told to the dashboard frame by frame."""
+        told = json.loads(text)
+        for frame in told if isinstance(told, list) else [told]:
+            self.client.take(frame)
+            self.hears(frame)
 
     def hears(self, frame: Frame) -> None:
         if "offset" in frame:

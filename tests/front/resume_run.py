@@ -195,7 +195,7 @@ class ResumeRun:
         def on_read(text: str) -> None:
             frame = json.loads(text)
             if frame["type"] == "auth":
-                grants[:] = [tuple(json.loads(frame["token"])["grants"]["read"])]
+                grants[:] = [histories.grants_of(frame["token"])]
 
         def on_write(text: str) -> None:
             self._check_front(front)

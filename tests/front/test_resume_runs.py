@@ -12,15 +12,9 @@ from random import Random
 
 import pytest
 
-from bridge.adapters import logs
 from tests.front.resume_run import ResumeRun, lives
 
 AGAIN = "RESUME_RUN"
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    logs.configure(level="critical", log_format="console")
 
 
 def every_cut(first_seed: int) -> Iterator[ResumeRun]:

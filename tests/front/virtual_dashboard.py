@@ -44,7 +44,7 @@ class VirtualDashboard:
 
     def __post_init__(self) -> None:
         self.client = ReferenceDashboard(self.user)
-        self.judge = Judge(self.run.journal, self.client)
+        self.judge = Judge(self.run.journal, self.client, histories.grants_of)
 
     # How it reads.
 
@@ -60,9 +60,7 @@ class VirtualDashboard:
     def hear(self, wire: MemoryWire, text: str) -> None:
         if wire is not self.wire:
             return
-        for frame in json.loads(text) if text.startswith("[") else [json.loads(text)]:
-            self.client.take(frame)
-            self.judge.hears(frame)
+        self.judge.takes(text)
         replies, self.client.replies = self.client.replies, []
         self.says(*replies)
 

@@ -1,0 +1,72 @@
+"""The same promises as tests/front, over real sockets: TCP is cut at any byte, in either direction, by FIN or RST."""
+
+import asyncio
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from bridge.settings import WebSettings
+from tests.brokers import until
+from tests.faults.torn_dashboard import TornDashboard
+from tests.front import histories
+from tests.front.memory_journal import MemoryJournal
+from tests.served_front import Served, served_front
+from tests.tcp_proxy import tcp_proxy
+
+AT_ONCE = 20
+CUTS = 6
+SEED = "RESUME_SOCKETS"
+
+
+async def load(served: Served, journal: MemoryJournal, floor: histories.Floor, chance: random.Random) -> None:
+    """Commit on, until cancelled."""
+    while True:
+        commit(served, journal, floor)
+        await asyncio.sleep(chance.random() * 0.02)
+
+
+def commit(served: Served, journal: MemoryJournal, floor: histories.Floor) -> None:
+    journal.history += served.commit(*floor.happens(6))
+
+
+async def live_through(folder: Path, seed: int) -> int:
+    """One round of dashboards on one front; returns how many connections they had."""
+    chance = random.Random(seed)
+    journal = MemoryJournal()
+    floor = histories.Floor(random.Random(seed + 1))
+    settings = WebSettings(outbox_events=10, max_frames_per_second=1_000)
+    async with served_front(folder, settings, trust_grants=True) as served, tcp_proxy(served.port) as network:
+        commit(served, journal, floor)
+        boards = [
+            TornDashboard(served, network, journal, user, random.Random(seed + n), CUTS)
+            for n, user in enumerate((*histories.USERS, *(f"user{n}" for n in range(AT_ONCE - 2))))
+        ]
+        async with asyncio.TaskGroup() as group:
+            loading = group.create_task(load(served, journal, floor, chance))
+            following = [group.create_task(each.run()) for each in boards]
+            await until(lambda: all(each.connections > CUTS for each in boards), seconds=60, what="all were cut")
+            loading.cancel()
+            await until(lambda: all(each.content for each in boards), seconds=60, what="all are told all")
+            for each in boards:
+                each.judge.finishes()
+            for task in following:
+                task.cancel()
+        assert served.front.statistics()["balanced"]
+    return sum(each.connections for each in boards)
+
+
+@pytest.mark.parametrize("runs", [20, pytest.param(200, marks=pytest.mark.faults)])
+def test_who_is_cut_off_at_any_byte_misses_nothing(tmp_path: Path, runs: int) -> None:
+    seed = int(os.environ.get(SEED) or random.randrange(1_000_000))  # where real sockets cut is chance anyhow
+    connections = 0
+    for number in range(runs // AT_ONCE):
+        try:
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            connections += asyncio.run(live_through(folder, seed + number))
+        except BaseException as error:
+            error.add_note(f"{SEED}={seed + number}")
+            raise
+    print(f"\n{runs} runs from {SEED}={seed}, {connections} connections")  # noqa: T201 - a fault run says what it did

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
@@ -26,6 +27,7 @@ MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never 
 BACKLOG: Final = 2_048  # 5,000 dashboards come back at once
 STOP_SECONDS: Final = 4  # for answers under way, after the 5 of the front; the whole process has 10
 WRITE_BUFFER_BYTES: Final = 32_768  # of a WebSocket, and one frame: of a stalled dashboard's 256 KiB; 64 KiB by default
+LINGER_SECONDS: Final = 60.0  # for a client to read why it was closed; then what is unread costs nothing any more
 PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: a slow dashboard is the front's to judge
 
@@ -203,9 +205,24 @@ class TimedHttp(HttpToolsProtocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Bounds a message's fragments and what waits to be written, and owes a client that does not read one pong."""
+    """Bounds fragments and what waits to be written; owes a client that does not read one pong and one goodbye."""
 
     _owed_pong = b""
+    _linger: asyncio.TimerHandle | None = None
+
+    @override
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "websocket.close" and self.handshake_complete:
+            # It goes behind what is unread: whoever reads on some day learns why it ended.
+            self.writable.set()
+            self._linger = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        await super().send(message)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+        super().connection_lost(exc)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -56,14 +56,14 @@ class ResumeRun:
         self._offers: deque[list[Committed]] = deque()
         self._offered_until = 0.0
         self._serving: set[asyncio.Task[None]] = set()
+        self.outbox_events = self.chance.choice((1, 2, 5, 40))
         self._settings = WebSettings(max_frames_per_second=10_000).model_copy(
-            update={"outbox_events": self.chance.choice((1, 2, 5, 40))}
+            update={"outbox_events": self.outbox_events}
         )
         # Small, so that a replay takes many reads, and few of them from memory.
         self._bounds = (
             (connection, "OUTBOX_BYTES", self.chance.choice((3_000, 10_000, 200_000))),
             (journal, "PAGE_EVENTS", self.chance.choice((1, 3, 500))),
-            (journal, "PAGES_BYTES", self.chance.choice((0, 5_000, 500_000))),
             (journal, "PAGES_BYTES", self.chance.choice((0, 5_000, 500_000))),
         )
 

@@ -13,6 +13,8 @@ from tests.front.journal_judge import Judge, Wrong
 from tests.front.memory_journal import MemoryJournal
 from tests.front.memory_wire import MemoryWire
 
+STEADY_FRAMES = 60  # a second
+
 
 class Floor(Protocol):
     """What it connects to."""
@@ -41,6 +43,7 @@ class VirtualDashboard:
     granted: tuple[str, ...] = ("#",)
     gone: bool = False
     connections: int = 0
+    endings: list[int | None] = field(default_factory=list)  # close codes, None where it was cut off
 
     def __post_init__(self) -> None:
         self.client = ReferenceDashboard(self.user)
@@ -54,6 +57,8 @@ class VirtualDashboard:
                 return 0.0005
             case "slow":
                 return self.chance.random() * 0.3
+            case "steady":
+                return 1 / STEADY_FRAMES
             case _:
                 return None
 
@@ -69,6 +74,7 @@ class VirtualDashboard:
             return
         if code not in (None, 1012, 4008):
             raise Wrong(f"closed with {code}")
+        self.endings.append(code)
         self.wire = None
         asyncio.get_running_loop().call_later(self.chance.choice((0.0, 0.002, 0.4)), self.connect)
 
@@ -105,6 +111,10 @@ class VirtualDashboard:
         asked = histories.ask(self.chance, name, self.user)
         self.judge.learns(asked)
         self.says(self.client.subscribes(asked.body))
+
+    def asks(self, body: Frame, selects: str) -> None:
+        self.judge.learns(histories.Asked(body, selects, self.user))
+        self.says(self.client.subscribes(body))
 
     def acts(self) -> None:
         if self.wire is None:

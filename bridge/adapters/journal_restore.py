@@ -88,7 +88,10 @@ def _alone(path: Path) -> Iterator[None]:
     if not path.exists() or not hasattr(fcntl, "F_OFD_SETLK"):
         yield
         return
-    handle = os.open(path, os.O_RDWR)
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError as error:
+        raise RestoreRefused(f"{path}: {error.strerror}") from error
     try:
         lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, SHARED_FIRST, SHARED_SIZE, 0)
         deadline = time.monotonic() + READER_SECONDS

@@ -5,19 +5,22 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters.journal import JournalTooNew, JournalTooOld, SqliteJournal
-from bridge.adapters.journal_facts import NoJournal
+from bridge.adapters import journal_scan
+from bridge.adapters.journal import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
+from bridge.adapters.journal_facts import NoJournal, reading
 from bridge.adapters.journal_mark import lock_path
 from bridge.adapters.journal_schema import seal, seal_row
 from bridge.adapters.journal_verify import Verdict, verify
 from bridge.adapters.journal_walks import FAULTS_TOLD
-from tests.journal_samples import NOON, event, follow, forge_meta
+from bridge.core.records import Batch, Keep
+from tests.journal_samples import NOON, applied, event, follow, forge_meta
 from tests.whole_journal import fill, held, whole_journal
 
 
@@ -26,6 +29,19 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "journal.db"
     whole_journal(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a killed bridge leaves: all of it in its -wal."""
+    path = tmp_path_factory.mktemp("running") / "journal.db"
+    crashed = tmp_path_factory.mktemp("crashed") / "journal.db"
+    journal = SqliteJournal.open(path, stream="main")
+    fill(journal)
+    for suffix in ("", "-wal", ".lock"):
+        shutil.copy(path.with_name(path.name + suffix), crashed.with_name(crashed.name + suffix))
+    journal.close()
+    return crashed
 
 
 @pytest.fixture
@@ -189,6 +205,51 @@ def test_what_retention_took_is_not_missed(tmp_path: Path) -> None:
     assert verdict.whole, faults(verdict)
     change(path, "DELETE FROM events WHERE offset = 21")
     assert "event 21 missing" in faults(verify(path))
+
+
+@pytest.mark.parametrize("page", [7, 2_000])
+def test_retention_may_go_on_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr(journal_scan, "PAGE", page)
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal.open(path, stream="main")
+    fill(journal, rounds=30)
+    journal.mark_published(journal.position().offset, retained=[])
+    last, _ = journal.last_input()
+    late = applied(last + 1)
+    late = replace(late, input=replace(late.input, received_at=NOON + 10 * HOUR_MS))
+    journal.commit(Batch(entries=[late], checkpoints={"bagger-1": b"state"}))
+    told = 0
+
+    def progress(_part: str, _done: int, _of: int) -> None:
+        nonlocal told
+        told += 1
+        if told == (5 if page == 7 else 1):
+            while journal.prune(NOON + 10 * HOUR_MS, Keep(events_ms=HOUR_MS, inputs_ms=HOUR_MS)):
+                pass
+
+    verdict = verify(path, progress=progress)
+    assert verdict.whole, faults(verdict)
+    assert journal.oldest_offset() > 50
+    assert verify(path).whole
+    journal.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
+def test_a_flipped_byte_of_a_wal_is_found_or_changes_nothing(
+    crashed: Path, tmp_path: Path, where: float, bits: int
+) -> None:
+    path = tmp_path / "crashed.db"
+    for suffix in ("", "-wal", ".lock"):
+        shutil.copy(crashed.with_name(crashed.name + suffix), path.with_name(path.name + suffix))
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    wal = path.with_name(path.name + "-wal")
+    data = bytearray(wal.read_bytes())
+    data[int(where * len(data))] ^= bits
+    wal.write_bytes(data)
+    found = not verify(path).whole
+    with closing(reading(path)) as connection:
+        assert found or connection.execute("SELECT max(offset) FROM events").fetchone() == (31,)
 
 
 def test_a_lost_wal_is_found_by_the_mark(tmp_path: Path, sample: Path) -> None:

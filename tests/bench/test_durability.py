@@ -1,0 +1,101 @@
+"""What a real fsync of every batch costs the intake: its rate with and without, through a real Mosquitto."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from typing_extensions import override
+
+from bridge.adapters.broker import BrokerLink
+from bridge.adapters.clock import FloorClock
+from bridge.adapters.journal import SqliteJournal
+from bridge.core.records import Batch
+from bridge.core.replay import restore
+from bridge.ingest.native import decode
+from bridge.pipeline import Pipeline
+from bridge.settings import BrokerSettings, JournalSettings
+from tests.brokers import RunningBroker, until
+from tests.system.shop import PLACE, PLANT, ROOT, device
+
+pytestmark = pytest.mark.bench
+
+REPORTS = 5_000
+WINDOW = 250  # publications under way at once
+ROUNDS = 3
+AT_LEAST = 0.5  # of the rate without an fsync; it is about 1, and machines are shared
+
+Disk = Literal["no fsync", "fsync", "slow fsync"]
+DISKS: tuple[Disk, ...] = ("no fsync", "fsync", "slow fsync")
+SLOW_SECONDS = 0.02  # more for every commit: two turns of a disk without a cache
+
+
+class SlowJournal(SqliteJournal):
+    @override
+    def commit(self, batch: Batch) -> None:
+        super().commit(batch)
+        time.sleep(SLOW_SECONDS)
+
+
+async def publish(port: int, first: int) -> None:
+    """Leave reports in the queue of the pipeline's session."""
+    async with device(port) as client:
+        client.pending_calls_threshold = WINDOW  # or it warns
+        for start in range(first, first + REPORTS, WINDOW):
+            payloads = (b'{"total":%d,"boot_id":7,"seq":%d}' % (n, n) for n in range(start, start + WINDOW))
+            topic = f"{ROOT}/report/{PLACE}/bagger/counts"
+            await asyncio.gather(*(client.publish(topic, payload, qos=1) for payload in payloads))
+
+
+async def drain(broker: RunningBroker, path: Path, disk: Disk, *, reports: int) -> float:
+    """Run a pipeline with the default settings until it has committed so many; returns reports a second."""
+    settings = JournalSettings(path=path)
+    journal = (SlowJournal if disk == "slow fsync" else SqliteJournal).open(path, stream="main")
+    if disk == "no fsync":
+        journal._writer.execute("PRAGMA synchronous=OFF")
+    link = BrokerLink(
+        BrokerSettings(port=broker.port),
+        client_id="floor-main",
+        durable=True,
+        subscriptions=[(f"{ROOT}/report/#", 1)],
+    )
+    first = journal.last_input()[0]
+    times: list[tuple[float, int]] = []
+    pipeline = Pipeline(
+        link,
+        journal,
+        restore(PLANT, journal, decode=decode).floor,
+        FloorClock(not_before=journal.last_input()[1]),
+        decode=decode,
+        root=ROOT,
+        commit_max_inputs=settings.commit_max_inputs,
+        commit_max_ms=settings.commit_max_ms,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        listeners=[lambda entries: times.append((time.perf_counter(), sum(1 for each in entries if each.input.topic)))],
+    )
+    tasks = [asyncio.create_task(link.run()), asyncio.create_task(pipeline.run())]
+    await until(lambda: link.status.connected, what="a connection")
+    await until(lambda: sum(count for _, count in times) >= reports, seconds=120, what="the last report")
+    pipeline.stop()
+    await asyncio.wait([tasks[1]])
+    tasks[0].cancel()
+    await asyncio.wait(tasks)
+    assert journal.last_input()[0] >= first + reports
+    journal.close()
+    if not times:
+        return 0.0
+    return (reports - times[0][1]) / (times[-1][0] - times[0][0])
+
+
+async def test_an_fsync_of_every_batch_costs_the_intake_little(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    rates: dict[Disk, float] = dict.fromkeys(DISKS, 0.0)
+    await drain(mosquitto, path, "no fsync", reports=0)  # from now on the broker keeps what comes
+    for number in range(ROUNDS * len(DISKS)):
+        disk = DISKS[number % len(DISKS)]
+        await publish(mosquitto.port, number * REPORTS)
+        rates[disk] = max(rates[disk], await drain(mosquitto, path, disk, reports=REPORTS))
+    for disk, rate in rates.items():
+        print(f"\nintake, {disk:10}: {rate:6,.0f} reports/s, {rate / rates['no fsync']:.2f}", end="")  # noqa: T201
+    assert min(rates.values()) > AT_LEAST * rates["no fsync"]

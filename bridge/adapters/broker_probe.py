@@ -46,8 +46,12 @@ async def probe(settings: BrokerSettings, *, root: str) -> list[Finding]:
             for topic, what in ((status, "its status"), (event, "events"), (lamp, "lamps")):
                 findings.append(await _delivers(bridge, bridge, topic, f"the bridge writes {what}, and reads back"))
             if _has_front(settings):
-                async with _linked(settings, front=True) as front:
+                async with _linked(settings, front=True, subscriptions=[status, event]) as front:
                     findings.append(await _delivers(front, bridge, command, "the front's commands reach the bridge"))
+                    for topic, what in ((status, "its status"), (event, "events")):  # a front apart lives by them
+                        findings.append(
+                            await _delivers(bridge, front, topic, f"the front hears the bridge publish {what}")
+                        )
                 findings.append(
                     await _withholds(bridge, command, status, "the bridge's own user may not write commands")
                 )

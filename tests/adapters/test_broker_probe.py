@@ -60,7 +60,7 @@ def two_users(shipped: ShippedMosquitto, *, protocol: str = "auto") -> BrokerSet
 async def test_the_shipped_rules_pass_every_question(shipped: ShippedMosquitto, protocol: str) -> None:
     findings = await probe(two_users(shipped, protocol=protocol), root=ROOT)
     assert told(findings, False) == []
-    assert len(findings) == 8
+    assert len(findings) == 10
     assert f"speaks MQTT {protocol}, TLS, as bridge" in findings[0].text
 
 
@@ -94,6 +94,19 @@ async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found
     shipped.broker.start()
     (failed,) = told(await probe(two_users(shipped), root=ROOT), False)
     assert f"writes {what}, and reads back" in failed
+
+
+@pytest.mark.parametrize(("place", "what"), [("event", "events"), ("bridge", "its status")])
+async def test_rules_that_keep_a_front_from_hearing_the_pipeline_are_found_out(
+    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, what: str
+) -> None:
+    monkeypatch.setattr("bridge.adapters.broker_probe.DELIVERY_SECONDS", 0.5)
+    rules = shipped.folder / "config" / "acl.services"
+    rules.write_text(rules.read_text().replace(f"topic read floor/v1/{place}/#\n", ""))
+    shipped.broker.stop()
+    shipped.broker.start()
+    (failed,) = told(await probe(two_users(shipped), root=ROOT), False)
+    assert f"the front hears the bridge publish {what}" in failed
 
 
 async def test_a_wrong_password_of_the_front_is_named(

@@ -36,6 +36,7 @@ from tests.split_floor import SplitFloor, front_of, split_floor
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 TYPES: Final = ("equipment", "quality", "material", "process")
 DEEDS: Final = ("raise", "acknowledge", "resolve")
+TIMES: Final = 2
 WINDOW: Final = 40  # reports at once: the pipeline's own session holds no more than a front's
 BOOT: Final = 1
 TOLD_SECONDS: Final = 5.0  # promise P5
@@ -169,7 +170,7 @@ async def test_front_that_stood_still_under_load_misses_nothing(
         assert all(each.connections >= 1 for each in found)
 
 
-@rounds(1, faults=5)
+@rounds(1, faults=3)
 async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker: RunningBroker, rounds: int) -> None:
     async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
         presses = Presses(floor.pipeline)
@@ -184,7 +185,7 @@ async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker
         assert all(each.resumed >= rounds for each in found)
 
 
-@rounds(1, faults=3)
+@rounds(1, faults=2)
 async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
@@ -211,14 +212,12 @@ async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
             await close(floor, found, f"a killed, then a frozen pipeline, told after {took}")
 
 
-@rounds(1, faults=3)
-async def test_pipeline_that_cannot_commit_is_told_by_its_front(
-    tmp_path: Path, small_broker: RunningBroker, rounds: int
-) -> None:
+@pytest.mark.faults
+async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, small_broker: RunningBroker) -> None:
     async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
         presses = Presses(floor.pipeline)
         async with boards(floor.front) as found:
-            for _ in range(rounds):
+            for _ in range(TIMES):
                 await presses.burst(WINDOW)
                 began = time.monotonic()
                 limit_files(floor.pipeline, NO_ROOM)
@@ -228,17 +227,15 @@ async def test_pipeline_that_cannot_commit_is_told_by_its_front(
                 limit_files(floor.pipeline, resource.RLIM_INFINITY)
                 await live(found)
                 await bursting
-            await close(floor, found, f"{rounds} times a full disk below a pipeline apart")
+            await close(floor, found, f"{TIMES} times a full disk below a pipeline apart")
 
 
-@rounds(1, faults=3)
-async def test_killed_broker_is_told_and_nothing_is_missed(
-    tmp_path: Path, small_broker: RunningBroker, rounds: int
-) -> None:
+@pytest.mark.faults
+async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small_broker: RunningBroker) -> None:
     async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
         presses = Presses(floor.pipeline)
         async with boards(*floor.fronts) as found:
-            for _ in range(rounds):
+            for _ in range(TIMES):
                 await presses.burst(2 * WINDOW)
                 began = time.monotonic()
                 small_broker.kill()
@@ -247,10 +244,10 @@ async def test_killed_broker_is_told_and_nothing_is_missed(
                 await live(found)
                 await presses.burst(2 * WINDOW)
             assert [each.connections for each in found] == [1, 1], "nobody was sent away"
-            await close(floor, found, f"{rounds} times a killed broker")
+            await close(floor, found, f"{TIMES} times a killed broker")
 
 
-@rounds(2, faults=30)
+@rounds(2, faults=12)
 async def test_dashboard_goes_from_front_to_front_without_a_loss(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:

@@ -108,6 +108,8 @@ class Ground:
 @contextlib.contextmanager
 def prepared(settings: Settings, part: Part) -> Iterator[Ground]:
     """Read files, keys and journal, and listen; raises `StartError` with what is wrong, and leaves nothing open."""
+    if part is Part.FRONT and settings.time.scale != 1:
+        raise StartError("time.scale: a simulation is one process; a front apart would run through a time of its own")
     with contextlib.ExitStack() as open_things:
         try:
             plant = plant_file.load(settings.plant_file)

@@ -1,12 +1,13 @@
 """`floor run --role pipeline` and `--role front`: what holds in one process holds in two, and between them."""
 
+import asyncio
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.brokers import RunningBroker
 from tests.running_floor import RunningFloor
-from tests.split_floor import split_floor
+from tests.split_floor import front_of, split_floor
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = b'{"action": "raise", "andon_type": "equipment"}'
@@ -85,3 +86,12 @@ async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
         result = await board.until("command_result", id="c1")
         assert result["outcome"] == "applied"
         assert call["id"] in result["event_ids"]
+
+
+async def test_front_of_a_simulation_is_refused(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with split_floor(tmp_path, mosquitto, fronts=0) as floor:
+        front = front_of(floor.pipeline, {"FLOOR_TIME__SCALE": "60"})
+        await front.launch()
+        assert front.process is not None
+        assert await asyncio.wait_for(front.process.wait(), 20) == 1
+        assert front.log().splitlines()[-1].startswith("time.scale: a simulation is one process")

@@ -140,6 +140,21 @@ async def test_lamp_goes_out_though_both_bridge_and_broker_had_stopped(tmp_path:
             assert events(found) == right(this)
 
 
+async def test_older_memory_of_anything_is_put_right(tmp_path: Path) -> None:
+    """Subjects that moved to another topic, ended, or came anew since then, and lamps."""
+    memory, workload = OldMemory(tmp_path / "mosquitto"), Workload(seed=23)
+    with running(memory.broker):
+        async with outlet(memory.broker, tmp_path / "journal.db") as this:
+            await this.marked(this.commit(workload.next(200)))
+            await memory.remember()
+            await this.marked(this.commit(workload.next(200)))
+            await until(lambda: this.publisher.looks == 1, what="looked at first")
+            memory.come_back_with_it()
+            await until(lambda: this.publisher.looks == 2, what="looked again")
+            assert this.publisher.ghosts > 0
+            await assert_true(memory.broker, this.journal)
+
+
 async def test_new_journal_clears_what_the_one_before_left(mosquitto: RunningBroker, tmp_path: Path) -> None:
     async with shop(mosquitto.port, tmp_path / "old.db") as this, device(mosquitto.port) as client:
         await until(lambda: this.link.status.connected)

@@ -154,3 +154,24 @@ async def test_what_is_retained_of_an_older_owner_ends_nobody(mosquitto: Running
             await client.publish(older.topic, older.payload, qos=1, retain=True)
             with pytest.raises(StreamTaken, match="epoch old"):
                 await asyncio.wait_for(watching, 10)
+
+
+@pytest.mark.faults
+async def test_of_two_that_start_at_once_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """Neither finds the other's status when it asks, so they meet."""
+    both = [rival(tmp_path / name, mosquitto) for name in ("one", "two")]
+    try:
+        for _ in range(3):
+            await asyncio.gather(*(each.launch() for each in both))
+            processes = [each.process for each in both if each.process is not None]
+            await until(lambda processes=processes: any(p.returncode is not None for p in processes), seconds=30)  # type: ignore[misc]
+            (stays,) = (each for each in both if each.process is not None and each.process.returncode is None)
+            (gone,) = (each for each in both if each is not stays)
+            assert "another process publishes stream main" in await ended(gone)
+            async with statuses(mosquitto.port) as seen:
+                await until(lambda seen=seen: seen.last.get("ready") is True, seconds=20)  # type: ignore[misc]
+            await stays.ready()
+            assert await stays.stop() == 0
+    finally:
+        for each in both:
+            await each.stop(signal.SIGKILL)

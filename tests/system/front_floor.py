@@ -140,6 +140,9 @@ class MemorySocket:
                 found.append(each["offset"])
         return found
 
+    def last_link(self) -> Frame:
+        return [each for each in self.frames if each["type"] == "link"][-1]
+
     def types(self) -> list[str]:
         return [each["type"] for each in self.frames if each["type"] not in ("position", "link")]
 

@@ -122,13 +122,17 @@ async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovere
 
 
 async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
         board = await subscribed(here)
+        hints.say_status(here.journal.epoch)
+        await until(lambda: board.last_link()["streams"]["main"]["live"], what="live")
         here.commit(call("C1"), call("C2"))
         await board.until(lambda: len(board.live()) == 2)
         here.journal.close()
         put_aside(tmp_path)
         await until(lambda: not here.front.ready()[0] and "no such file" in here.front.ready()[1].lower(), what="told")
+        await until(lambda: not board.last_link()["streams"]["main"]["live"], what="told")
         assert board.closed is None
         here.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
         assert (await board.ends())[0] == 1012

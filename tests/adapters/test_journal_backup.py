@@ -1,22 +1,27 @@
 """A backup is complete under its name or not there; a restore puts it in the journal's place and loses nothing."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import JournalDamaged, JournalInUse, SqliteJournal, StreamMismatch
+from bridge.adapters import journal_backup
+from bridge.adapters.journal import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
 from bridge.adapters.journal_backup import BackupRefused, NotWhole, backup
 from bridge.adapters.journal_facts import NoJournal
 from bridge.adapters.journal_restore import RestoreRefused, restore
 from bridge.adapters.journal_verify import verify
+from bridge.core.resends import digest
 from tests.journal_samples import event, follow
 from tests.whole_journal import fill, held, whole_journal
 
 ROOT = Path(__file__).parents[2]
+SCHEMA_1 = ROOT / "tests" / "journals" / "schema_1.sql"
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +53,27 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_a_backup_is_all_of_the_journal_at_one_moment(owner: SqliteJournal, tmp_path: Path) -> None:
+def test_a_backup_is_all_of_the_journal_at_one_moment(
+    owner: SqliteJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However much is committed meanwhile: the copy is neither begun anew nor mixed."""
+    monkeypatch.setattr(journal_backup, "STEP_PAGES", 5)
+    steps = 0
     target = tmp_path / "copies" / "backup.db"
     target.parent.mkdir()
     before = owner.position().offset
 
     def progress(part: str, _done: int, _of: int) -> None:
+        nonlocal steps
         if part == "copy":
+            steps += 1
+            assert steps < 100, "begun anew by every commit"
             owner.commit(follow(owner, [event("meanwhile")], []))
 
     verdict = backup(owner.path, target, progress=progress)
     assert verdict.facts is not None
     assert verdict.facts.meta.last_offset == before
+    assert steps > 3
     assert owner.position().offset > before
     assert [each.name for each in target.parent.iterdir()] == ["backup.db"]
     assert verify(target).whole
@@ -154,6 +167,26 @@ def test_an_administrators_restore_is_of_the_bridges_user(
     restore(sample, path, replace=True)
     like = path.stat()
     assert given == dict.fromkeys(("journal.db.restoring", "journal.db.lock"), (like.st_uid, like.st_gid))
+
+
+def test_a_copy_of_an_older_version_is_restored_as_one_of_this(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript(SCHEMA_1.read_text())
+        (topic, payload) = connection.execute("SELECT topic, payload FROM inputs WHERE number = 5").fetchone()
+        connection.execute("UPDATE resends SET digest = ?", (digest(topic, payload),))
+        connection.execute("DELETE FROM suspects")
+        connection.commit()
+    before = copy.read_bytes()
+    with pytest.raises(JournalTooOld):
+        backup(copy, tmp_path / "again.db")
+    path = tmp_path / "journal.db"
+    restored = restore(copy, path)
+    assert copy.read_bytes() == before
+    assert [each.reason for each in restored.facts.epochs] == ["created", "restored"]
+    assert verify(path).whole
+    SqliteJournal.open(path, stream="main").close()
 
 
 def test_a_lost_journal_is_restored_over_what_is_left_of_it(path: Path, sample: Path) -> None:

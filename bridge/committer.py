@@ -17,7 +17,7 @@ from bridge.core.messages import Message
 from bridge.core.records import Applied, Batch, CommitFailed, Journal, Keep
 from bridge.pending import Pending, set_before
 from bridge.pipeline_status import PipelineStatus
-from bridge.surroundings import Clock, Source
+from bridge.surroundings import Clock, Inlet
 from bridge.writer import Writer
 
 FIRST_RETRY_SECONDS = 0.1
@@ -44,13 +44,14 @@ class Committer:
 
     def __init__(
         self,
-        source: Source,
+        source: Inlet,
         journal: Journal,
         intake: Intake,
         clock: Clock,
         *,
         pending: Pending,
         stopping: asyncio.Event,
+        caught_up: Callable[[], bool],
         company_seconds: float,
         checkpoint_seconds: float,
         keep: Keep,
@@ -64,6 +65,7 @@ class Committer:
         self._clock = clock
         self._pending = pending
         self._stopping = stopping
+        self._caught_up = caught_up
         self._company_seconds = company_seconds
         self._checkpoint_seconds = checkpoint_seconds
         self._keep = keep
@@ -132,7 +134,7 @@ class Committer:
     def _settle(self) -> int | None:
         status = self._source.status
         generation = status.generation if status.connected else None
-        settled = self._intake.resends.settle(real_ms(), generation=generation)
+        settled = self._intake.resends.settle(real_ms(), generation=generation, caught_up=self._caught_up())
         if settled == self._settled:
             return None
         self._settled = settled

@@ -22,7 +22,7 @@ from bridge.core.resends import Resends, digest
 from bridge.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
 from bridge.pending import Pending
 from bridge.pipeline_status import PipelineStatus, Received
-from bridge.surroundings import Clock, Source
+from bridge.surroundings import Clock, Inlet
 
 FOR_EVER: Final = Keep()
 CHUNK = 100  # messages applied between two looks at the clock: bounds how long the loop is held
@@ -48,6 +48,7 @@ class Arrival(NamedTuple):
     retained: bool
     redelivered: bool
     generation: int
+    mid: int | None
     replayed: int | None  # the quarantined input that it was before
 
 
@@ -56,7 +57,7 @@ class Pipeline:
 
     def __init__(
         self,
-        source: Source,
+        source: Inlet,
         journal: Journal,
         floor: Floor,
         clock: Clock,
@@ -91,6 +92,7 @@ class Pipeline:
             clock,
             pending=self._pending,
             stopping=self._stopping,
+            caught_up=self._caught_up,
             company_seconds=commit_max_ms / 1_000,
             checkpoint_seconds=checkpoint_seconds,
             keep=keep,
@@ -99,6 +101,7 @@ class Pipeline:
         self._lookups = Lookups(journal, stopping=self._stopping, unavailable=self._committer.unavailable)
         self._received = Received(journal.counters(), last_number=self._intake.number)
         self._taking: deque[Message] = deque()  # handed over by the source, and not applied yet
+        self._receiving: asyncio.Task[list[Message]] | None = None
         self._look_seconds = checkpoint_seconds
         self._wrong: Mapping[str, int] = {}  # what the books were last found to disagree by
         self._crash: CoreCrashed | None = None
@@ -143,7 +146,6 @@ class Pipeline:
     async def _take_in(self) -> None:
         loop = asyncio.get_running_loop()
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
-        receiving: asyncio.Task[list[Message]] | None = None
         look_at = loop.time()
         try:
             while await self._may_go_on():
@@ -152,9 +154,11 @@ class Pipeline:
                     more = await self._take_asked()
                     look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
                 self._tick()
+                receiving = self._receiving
                 if receiving is None:
                     most = max(1, min(CHUNK, self._pending.space))
                     receiving = asyncio.create_task(self._source.receive(most=most), name="pipeline-receive")
+                    self._receiving = receiving
                 await asyncio.wait(
                     {receiving, stopping},
                     timeout=min(look_at - loop.time(), self._seconds_to_deadline()),
@@ -162,7 +166,7 @@ class Pipeline:
                 )
                 if receiving.done() and await self._may_go_on():  # the room may have gone while we waited
                     self._hand_over(receiving.result())
-                    receiving = None
+                    self._receiving = None
                     while self._taking:
                         await self._take(self._taking[0])
         except Stopped:
@@ -172,13 +176,18 @@ class Pipeline:
             self._crash = crash
         finally:
             stopping.cancel()
-            if receiving is not None:
-                receiving.cancel()  # what it holds is not acknowledged: the broker sends it again
+            if self._receiving is not None:
+                self._receiving.cancel()  # what it holds is not acknowledged: the broker sends it again
             self._pending.end()
 
     def _hand_over(self, messages: Sequence[Message]) -> None:
         self._received.add(map(self._topic, messages))
         self._taking.extend(messages)
+
+    def _caught_up(self) -> bool:
+        """Whether all that has arrived is applied."""
+        handed = self._receiving is not None and self._receiving.done()
+        return not (handed or self._taking or self._source.waiting)
 
     def _topic(self, message: Message) -> str:
         return message.topic.removeprefix(self._prefix)
@@ -215,7 +224,13 @@ class Pipeline:
     async def _take(self, message: Message) -> None:
         receipt = message.receipt
         arrival = Arrival(
-            self._topic(message), message.payload, message.retained, message.redelivered, receipt.generation, None
+            self._topic(message),
+            message.payload,
+            message.retained,
+            message.redelivered,
+            receipt.generation,
+            receipt.mid if receipt.qos else None,
+            None,
         )
         entry = await self._apply(arrival)
         self._taking.popleft()
@@ -235,7 +250,7 @@ class Pipeline:
                 return False
             replaying.add(given.number)
             self._received.add([given.topic])
-            entry = await self._apply(Arrival(given.topic, given.payload, given.retained, False, 0, given.number))
+            entry = await self._apply(Arrival(given.topic, given.payload, given.retained, False, 0, None, given.number))
             log.info("pipeline.replayed", quarantined=given.number, number=entry.input.number)
             self._pending.add(entry, replayed=given.number)
         return len(asked) == REPLAYS
@@ -249,6 +264,7 @@ class Pipeline:
                 retained=arrival.retained,
                 redelivered=arrival.redelivered,
                 generation=arrival.generation,
+                mid=arrival.mid,
                 asked=arrival.replayed is not None,
             )
             known = self._intake.recall(decoded)

@@ -17,6 +17,13 @@ class Source(Protocol):
     def acknowledge(self, messages: Iterable[Message]) -> int: ...
 
 
+class Inlet(Source, Protocol):
+    """A source that also says how many messages have arrived and wait for `receive`."""
+
+    @property
+    def waiting(self) -> int: ...
+
+
 class Target(Protocol):
     """Where publications go: a link to the broker. Both ways raise `BrokerGone`; the second returns what is refused."""
 

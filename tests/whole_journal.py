@@ -69,7 +69,7 @@ HELD = {
     "checkpoints": "SELECT * FROM checkpoints",
     "counters": "SELECT kind, effect, reason, count FROM counters",
     "commands": "SELECT user, command_id, outcome, reason, event_ids, at FROM commands",
-    "resends": "SELECT number, digest, dated FROM resends",
+    "resends": "SELECT number, digest, dated, mid FROM resends",
     "config": "SELECT * FROM config",
     "retained": "SELECT key, topic FROM retained",
 }

@@ -145,7 +145,7 @@ class SqliteReader:
         return [read_input(row, self.path, whole_after=whole_after) for row in rows]
 
     def known_resends(self) -> KnownResends:
-        rows = self._all("SELECT number, digest, dated, seal FROM resends ORDER BY number")
+        rows = self._all("SELECT number, digest, dated, mid, seal FROM resends ORDER BY number")
         return KnownResends(tuple(read_resend(row, self.path) for row in rows), self._meta().settled)
 
     def config(self, topic: str) -> Input | None:

@@ -105,9 +105,10 @@ def write_commands(writer: sqlite3.Connection, entries: Sequence[Applied], lates
 
 
 def write_resends(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
-    rows = [(e.input.number, e.resend.digest, int(e.resend.dated)) for e in batch.entries if e.resend is not None]
+    found = [(each.input.number, each.resend) for each in batch.entries if each.resend is not None]
+    rows = [(number, resend.digest, int(resend.dated), resend.mid) for number, resend in found]
     if rows:
-        writer.executemany("INSERT INTO resends VALUES (?, ?, ?, ?)", [(*row, seal_row(*row)) for row in rows])
+        writer.executemany("INSERT INTO resends VALUES (?, ?, ?, ?, ?)", [(*row, seal_row(*row)) for row in rows])
         writer.execute("DELETE FROM resends WHERE number <= ?", (last_number - RESEND_INPUTS,))
     if batch.suspect is not None:
         writer.execute("INSERT OR IGNORE INTO suspects (digest) VALUES (?)", (batch.suspect,))
@@ -198,9 +199,9 @@ def read_counter(row: tuple[Any, ...], path: Path) -> tuple[tuple[str, str, str]
 
 
 def read_resend(row: tuple[Any, ...], path: Path) -> tuple[int, Resend]:
-    number, digest, dated, sealed = row
-    require(path, f"the digest of input {number}", (number, digest, dated), sealed)
-    return number, Resend(digest, bool(dated))
+    number, digest, dated, mid, sealed = row
+    require(path, f"the digest of input {number}", (number, digest, dated, mid), sealed)
+    return number, Resend(digest, bool(dated), mid)
 
 
 def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:

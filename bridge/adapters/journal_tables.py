@@ -127,8 +127,8 @@ def _command(_part: Part, row: Row, _facts: Facts, path: Path) -> None:
 
 
 def _resend(part: Part, row: Row, _facts: Facts, path: Path) -> None:
-    number, resend = read_resend(row[:4], path)
-    topic, payload = row[4:]
+    number, resend = read_resend(row[:5], path)
+    topic, payload = row[5:]
     if topic is not None and digest(topic, payload) != resend.digest:
         part.fault(f"the digest of input {number} is not that of its content")
 
@@ -169,7 +169,7 @@ SMALL: Final = (
     Small("commands", "SELECT user, command_id, outcome, reason, event_ids, at, seal FROM commands", _command),
     Small(
         "resends",
-        "SELECT number, digest, dated, resends.seal, topic, payload FROM resends LEFT JOIN inputs USING (number)",
+        "SELECT number, digest, dated, mid, resends.seal, topic, payload FROM resends LEFT JOIN inputs USING (number)",
         _resend,
     ),
     Small("suspects", "SELECT digest FROM suspects", _suspect),

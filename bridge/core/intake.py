@@ -35,6 +35,7 @@ class Decoded:
     input: Input
     meaning: Report | Disposition
     generation: int
+    mid: int | None = None
     asked: bool = False  # somebody wants this quarantined input taken in again: its content being known is no reason
 
     @property
@@ -98,6 +99,7 @@ class Intake:
         retained: bool,
         redelivered: bool,
         generation: int,
+        mid: int | None = None,
         asked: bool = False,
     ) -> Decoded:
         """Give a message its number and its meaning. `topic` is relative to the root."""
@@ -110,9 +112,11 @@ class Intake:
             retained=retained,
             redelivered=redelivered,
         )
+        if mid is not None and not redelivered:
+            self.resends.free(mid)
         if self._suspects and not asked and digest(topic, payload) in self._suspects:
             return Decoded(given, CRASHED, generation)
-        return Decoded(given, meaning_of(given, self._decode), generation, asked)
+        return Decoded(given, meaning_of(given, self._decode), generation, mid, asked)
 
     def recall(self, decoded: Decoded) -> CommandRecord | None:
         """Return what became of this command, if it was applied and is not committed yet."""
@@ -126,7 +130,7 @@ class Intake:
         self.unknown_fields += report.unknown_fields
         if known is not None:
             return self._enter(given, Outcome(_DUPLICATE_COMMAND), command=known, reached_core=False)
-        resend = resend_of(report, given.topic, given.payload)
+        resend = resend_of(report, given.topic, given.payload, mid=decoded.mid)
         if decoded.asked and resend is not None and not resend.dated:
             resend = None  # the broker does not send it again
         known_content = resend is not None and self.resends.take(

@@ -95,6 +95,7 @@ class Resend:
 
     digest: bytes
     dated: bool  # the payload has a ts, so the same bytes are the same report; else only a redelivery can be
+    mid: int | None = None  # the packet identifier it came with, if known: MQTT 5 4.4: a redelivery has the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Which message is a resend of one already taken (DESIGN, «Duplicates»), for reports without (boot_id, seq).
 
 A dated report is the same whenever its bytes are the same. Of an undated one only the broker's own redelivery counts,
-and only of a message whose acknowledgement it may not have had: two equal presses are two presses.
+under the packet identifier it had, and only of a message whose acknowledgement it may not have had: two equal presses
+are two presses.
 """
 
 import hashlib
@@ -23,14 +24,14 @@ def digest(topic: str, payload: bytes) -> bytes:
     return hashlib.blake2b(len(name).to_bytes(4) + name + payload, digest_size=DIGEST_BYTES).digest()
 
 
-def resend_of(report: Report, topic: str, payload: bytes) -> Resend | None:
+def resend_of(report: Report, topic: str, payload: bytes, *, mid: int | None = None) -> Resend | None:
     """Return by what a resend of this report is known; None where its line or its command id decides."""
     body = report.body
     if report.command_id is not None or (body.boot_id is not None and body.seq is not None):
         return None
     # a Will was written before what it tells: its ts is that of the connect, the same for every loss
     dated = body.ts is not None and not isinstance(body, DeathReport)
-    return Resend(digest(topic, payload), dated=dated)
+    return Resend(digest(topic, payload), dated, mid)
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class _Open:
     number: int
     generation: int
     redelivered: bool
+    mid: int | None
 
 
 class Resends:
@@ -53,6 +55,7 @@ class Resends:
         self._doubt_ms = doubt_ms
         self._dated: dict[bytes, int] = {}
         self._open: dict[bytes, list[_Open]] = {}
+        self._content_of: dict[int, bytes] = {}  # by packet identifier, of which there are 65,535: the latest open one
         self._in_order: deque[tuple[int, Resend]] = deque()
         self._acknowledged: deque[tuple[int, Millis]] = deque()  # (up to this number, since when undoubted)
         self._generation: int | None = None
@@ -78,6 +81,9 @@ class Resends:
         """Take out the earlier message that a redelivery is a copy of: a copy settles one message only."""
         candidates = self._open.get(resend.digest, [])
         for each in candidates:
+            # MQTT 5 4.4: sent again under its own packet identifier; another one is another message
+            if None not in (each.mid, resend.mid) and each.mid != resend.mid:
+                continue
             # what was already redelivered on this connection is not sent on it again: this is another message.
             # What was first seen on it may be: NATS redelivers within the session
             if each.generation < generation or not each.redelivered:
@@ -85,11 +91,19 @@ class Resends:
                 return each
         return None
 
+    def free(self, mid: int) -> None:
+        """Take what had this packet identifier for acknowledged: the broker has given it to another message."""
+        content = self._content_of.pop(mid, None)
+        if content is not None and content in self._open:
+            self._open[content] = [each for each in self._open[content] if each.mid != mid]
+
     def _note(self, number: int, resend: Resend, *, generation: int, redelivered: bool) -> None:
         if resend.dated:
             self._dated[resend.digest] = number
         elif number > self.settled:
-            self._open.setdefault(resend.digest, []).append(_Open(number, generation, redelivered))
+            self._open.setdefault(resend.digest, []).append(_Open(number, generation, redelivered, resend.mid))
+            if resend.mid is not None:
+                self._content_of[resend.mid] = resend.digest
         self._in_order.append((number, resend))
         while self._in_order[0][0] <= number - RESEND_INPUTS:
             self._forget(*self._in_order.popleft())
@@ -98,15 +112,18 @@ class Resends:
         """Note that acknowledgements up to this input have gone out."""
         self._acknowledged.append((number, now))
 
-    def settle(self, now: Millis, *, generation: int | None) -> int:
+    def settle(self, now: Millis, *, generation: int | None, caught_up: bool = True) -> int:
         """Return the input up to which the broker has our acknowledgements; `generation` None: no connection now.
 
         After a new connection all that was in doubt stays so for `doubt_ms`: that is when the broker sends it again.
+        `caught_up`: all that has arrived was taken; until then what is in doubt may be waiting to be.
         """
         if generation is None or generation != self._generation:
             self._generation = generation
             if self._acknowledged:
                 self._acknowledged = deque([(self._acknowledged[-1][0], now)])
+            return self.settled
+        if not caught_up:
             return self.settled
         while self._acknowledged and now - self._acknowledged[0][1] >= self._doubt_ms:
             self.settled = max(self.settled, self._acknowledged.popleft()[0])

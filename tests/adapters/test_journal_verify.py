@@ -170,7 +170,7 @@ WRONG = {
     ),
     "a digest of another": (
         ("UPDATE resends SET number = 5 WHERE number = (SELECT min(number) FROM resends)",
-         "UPDATE resends SET seal = seal_row(number, digest, dated)"),
+         "UPDATE resends SET seal = seal_row(number, digest, dated, mid)"),
         "resends: the digest of input 5 is not that of its content",
     ),
     "retained for another": (

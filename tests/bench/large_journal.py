@@ -38,7 +38,7 @@ INSERT INTO events SELECT i, printf('main:0123456789abcdef:%d', i),
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events})
 INSERT INTO inputs SELECT i, printf('report/S1/A1/L%d/M1/counts', i % 1000), zeroblob(80), {noon} + i, 0, 0,
     'applied', NULL, 0, 1, i, 1, 0 FROM n;
-INSERT INTO resends SELECT number, randomblob(16), 1, NULL FROM inputs ORDER BY number DESC LIMIT {resends};
+INSERT INTO resends SELECT number, randomblob(16), 1, NULL, NULL FROM inputs ORDER BY number DESC LIMIT {resends};
 INSERT INTO counters VALUES ('counts', 'applied', '', {events}, NULL);
 COMMIT;
 PRAGMA wal_checkpoint(TRUNCATE);

@@ -205,6 +205,7 @@ class Deaf:
 
     def __init__(self, this: Shop) -> None:
         self.status = this.link.status
+        self.waiting = 0
         self.receive = this.link.receive
 
     def acknowledge(self, messages: Iterable[Message]) -> int:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import pytest
@@ -20,27 +20,29 @@ LET_GO_SECONDS: Final = 2.0
 
 
 @contextlib.asynccontextmanager
-async def failing_disk(floor: RunningFloor, calls: str, how: str) -> AsyncIterator[None]:
+async def failing_disk(floor: RunningFloor, calls: str, how: str) -> AsyncIterator[Callable[[], bool]]:
     """Let system calls of the bridge fail, as strace's `inject` has it: `error=EIO:when=3+3`, `delay_enter=2s`.
 
-    `calls` are names with commas. Counted for each thread. Where this machine lets nobody trace, the test is skipped
-    with strace's own words; a run that writes the record fails instead, for it would say too much.
+    `calls` are names with commas. Counted for each thread. Yields a question: whether one has failed by now. Where this
+    machine lets nobody trace, the test is skipped with strace's own words; a run that writes the record fails instead,
+    for it would say too much.
     """
+    log = floor.config.parent / "strace.log"
+    log.unlink(missing_ok=True)
     assert floor.process is not None
     strace = shutil.which("strace")
     assert strace is not None, "no strace found: install the package `strace`"
     tracing = await asyncio.create_subprocess_exec(
         *(strace, "-f", "-p", str(floor.process.pid), "-e", f"trace={calls}"),
-        *("-e", f"inject={calls}:{how}", "-o", str(floor.config.parent / "strace.log")),
+        *("-e", f"inject={calls}:{how}", "-o", str(log)),
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         await _attached(tracing)
-        yield
+        yield lambda: "(INJECTED)" in log.read_text()
     finally:
         await _let_go(tracing)
-    log = (floor.config.parent / "strace.log").read_text()
-    assert "(INJECTED)" in log or not how.startswith("error"), f"nothing failed: {log}"
+    assert "(INJECTED)" in log.read_text() or not how.startswith("error"), "nothing failed"
 
 
 async def _let_go(tracing: asyncio.subprocess.Process) -> None:
@@ -61,11 +63,12 @@ async def _attached(tracing: asyncio.subprocess.Process) -> None:
         while b"attached" not in said:
             line = await tracing.stderr.readline()
             if not line:
-                _cannot(said.decode())
+                cannot_trace(said.decode())
             said += line
 
 
-def _cannot(said: str) -> None:
+def cannot_trace(said: str) -> None:
+    """Skip with strace's own words; fail where a record is written."""
     reason = f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {said.strip()}"
     if record.VARIABLE in os.environ:
         pytest.fail(reason)

@@ -38,15 +38,16 @@ async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
 
 
 @CALLS
-@rounds(2, faults=8, proof=40)
+@rounds(2, faults=8, proof=25)
 async def test_every_nth_failure_is_made_good(
     tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
 ) -> None:
     """N grows from 2; between two of them the bridge is killed, so that it starts from what it left behind."""
     async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
         for nth in range(2, rounds + 2):
-            async with failing_disk(floor, calls, f"error=EIO:when={nth}+{nth}"):
+            async with failing_disk(floor, calls, f"error=EIO:when={nth}+{nth}") as has_failed:
                 await this.load.more(REPORTS)
+                await until(has_failed, seconds=60, what="a failure")
                 if nth % 2:
                     await floor.stop(signal.SIGKILL)
             if nth % 2:

@@ -29,13 +29,13 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 
 faults: .venv/.dev system-packages
-	FLOOR_RECORD=faults $(BIN)/python -m pytest -m faults -s
+	FAULT_RECORD=faults $(BIN)/python -m pytest -m faults -s
 
 # where there is an oracle: ten times the examples, and the runs of simulated days; and the faults, a thousand kills
 PROVED := tests/core tests/ingest tests/sim tests/front tests/system/test_replay.py tests/faults
 
 proof: .venv/.dev system-packages
-	FLOOR_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)
+	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)
 
 bench: .venv/.dev system-packages
 	$(BIN)/python -m pytest -m bench -s

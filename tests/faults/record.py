@@ -1,6 +1,6 @@
 """The record of a run: titles, figures and ledgers, printed as they come and kept in docs/proof.md by `make`.
 
-Any test may call `note`. Where FLOOR_RECORD names the run (`faults` or `proof`), its section of the document is
+Any test may call `note`. Where FAULT_RECORD names the run (`faults` or `proof`), its section of the document is
 written at the end; the other run's stays as it is.
 """
 
@@ -16,7 +16,7 @@ import pytest
 from tests.brokers import find_mosquitto
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "proof.md"
-VARIABLE: Final = "FLOOR_RECORD"
+VARIABLE: Final = "FAULT_RECORD"
 NAMES: Final = {"faults": "`make faults`", "proof": "`make proof`"}
 HEAD: Final = """\
 # What the fault runs found

@@ -24,7 +24,7 @@ FORMS = [
     pytest.param(1, 60, True, id="short"),
     *(
         pytest.param(times, seconds, saved, id=f"{run}-{seconds}{'' if saved else '-never-saved'}", marks=mark)
-        for run, mark, times in (("faults", pytest.mark.faults, 4), ("proof", pytest.mark.proof, 20))
+        for run, mark, times in (("faults", pytest.mark.faults, 2), ("proof", pytest.mark.proof, 6))
         for seconds, saved in ((60, False), (60, True), (1, True))
     ),
 ]

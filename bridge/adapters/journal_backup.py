@@ -69,8 +69,10 @@ def draft(partial: Path) -> Iterator[Path]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise BackupRefused(f"{partial}: another process is writing it") from None
+        except OSError as error:
+            raise BackupRefused(f"{partial}: {error.strerror}") from error
         os.ftruncate(handle, 0)  # of one that was killed
         try:
             yield partial

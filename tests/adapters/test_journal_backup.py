@@ -1,11 +1,12 @@
 """A backup is complete under its name or not there; a restore puts it in the journal's place and loses nothing."""
 
+import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,30 @@ def test_a_damaged_journal_makes_no_backup(path: Path, tmp_path: Path) -> None:
         backup(path, target, replace=True)
     assert target.read_text() == "the last good one"
     assert not list(tmp_path.glob("*.partial"))
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """Let no file grow beyond this many bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_what_was_there(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    backup(path, copy)
+    before = held(path)
+    with room(50_000), pytest.raises(BackupRefused, match="cannot be copied"):
+        backup(path, tmp_path / "backup.db")
+    with room(50_000), pytest.raises(BackupRefused, match="cannot be copied"):
+        restore(copy, path, replace=True)
+    assert held(path) == before
+    SqliteJournal.open(path, stream="main").close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.db", "journal.db", "journal.db.lock"]
 
 
 def test_two_backups_to_one_name_do_not_mix(path: Path, tmp_path: Path) -> None:

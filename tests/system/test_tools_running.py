@@ -26,8 +26,11 @@ async def stats(running: RunningFloor) -> dict[str, Any]:
     return found
 
 
+OFTEN = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}  # when a replay that was asked for is looked for
+
+
 async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as running, running.dashboard() as board:
+    async with running_floor(tmp_path, mosquitto, environment=OFTEN) as running, running.dashboard() as board:
         await board.send({"type": "subscribe", **ANDON})
         await board.until("snapshot_end", id="a")
         async with running.device() as device:
@@ -64,7 +67,7 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
     plant.write_text(DEMO_PLANT.read_text().replace("Andon-L1", "Andon-X1"))
     for beside in DEMO_PLANT.parent.glob("*.csv"):
         (tmp_path / beside.name).write_bytes(beside.read_bytes())
-    async with running_floor(tmp_path, mosquitto, plant=plant) as running:
+    async with running_floor(tmp_path, mosquitto, plant=plant, environment=OFTEN) as running:
         async with running.device() as device:
             await device.publish(STATION, PRESS)
         await until(lambda: any(Quarantine(running.journal).newest()), what="the press is set aside")

@@ -14,18 +14,15 @@ from bridge.adapters.journal_schema import SCHEMA
 from bridge.core.events import Standing
 from bridge.core.records import Batch, Checkpoint, CommandRecord, Resend
 from bridge.core.reports import quarantined
-from tests.journal_samples import NOON, event, follow
+from tests.journal_samples import NOON, event, follow, make_schema_1
 
 ROOT = Path(__file__).parents[2]
-SCHEMA_1 = ROOT / "tests" / "journals" / "schema_1.sql"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(SCHEMA_1.read_text())
+    make_schema_1(path)
     return path
 
 

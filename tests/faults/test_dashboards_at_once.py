@@ -1,11 +1,10 @@
 """Many dashboards at once: stalled ones that cost little and disturb nobody, and all of them coming back."""
 
 import asyncio
+import contextlib
 import re
-import socket
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +27,24 @@ def asks_for_all(*, batch: bool = True) -> bytes:
     return said({"type": "auth", "token": token_of("eva")}, *options, ALL_EVENTS)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def front(folder: Path) -> AsyncIterator[FrontProcess]:
     many = {"max_connections_per_user": 5_000, "stall_seconds": 600}
     async with front_process(folder, send_buffer=SMALL_BUFFER, **many) as process:
         yield process
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def stalled_dashboards(process: FrontProcess, count: int, *, groups: int = 1) -> AsyncIterator[None]:
     """Dashboards that want everything and read nothing, and are known to; in groups, each stuck elsewhere."""
-    sockets: list[socket.socket] = []
     before = (await process.statistics())["connections"]
-    try:
-        for group in range(1, groups + 1):
-            batch = bool(group % 2)
-            wanted = count * group // groups - len(sockets)
-            sockets += [await stalled(process.port, asks_for_all(batch=batch)) for _ in range(wanted)]
-            await _told(process, "catching_up", len(sockets), lines=200)
+    with contextlib.ExitStack() as sockets:
+        for group in range(groups):
+            first = asks_for_all(batch=group % 2 == 0)
+            for _ in range(count // groups):
+                sockets.enter_context(await stalled(process.port, first))
+            await _told(process, "catching_up", count // groups * (group + 1), lines=200)
         yield
-    finally:
-        for each in sockets:
-            each.close()
     await _told(process, "connections", before)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.adapters import journal_checks
 from bridge.adapters.journal import JournalDamaged, JournalTooOld, SqliteJournal, SqliteReader
 from bridge.adapters.journal_schema import SCHEMA
 from bridge.core.events import Standing
@@ -122,3 +123,9 @@ def test_reader_asks_for_the_bridge_to_bring_an_older_journal_up_to_date(path: P
     assert (refusal.value.found, refusal.value.known) == (1, SCHEMA)
     SqliteJournal.open(path, stream="main").close()
     SqliteReader.open(path, stream="main").close()
+
+
+def test_large_journal_of_schema_1_goes_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its small tables are checked before, and it has fewer of them."""
+    monkeypatch.setattr(journal_checks, "WHOLE_BYTES", 0)
+    test_journal_of_schema_1_goes_on(path)

@@ -86,6 +86,11 @@ class Emitter:
                 del closed[next(iter(closed))]
         return entry
 
+    @property
+    def count(self) -> int:
+        """How many events are collected."""
+        return len(self._events)
+
     def drain(self) -> tuple[Event, ...]:
         """Hand over what was collected, in order, and start anew."""
         events = tuple(self._events)

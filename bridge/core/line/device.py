@@ -55,6 +55,7 @@ class DeviceState(Struct):
     offline: Literal["silence", "death"] | None = None
     missed: int = 0  # reports that were missing when a later one came, ever
     filled: int = 0  # those of them that came late after all
+    untold: int = 0  # those of which no event has told yet
 
 
 class Gaps(NamedTuple):
@@ -78,6 +79,16 @@ class Device:
         return date(
             report.body.ts, rule=rule, zone=self.zone, received_at=report.received_at, offsets=self.state.offsets
         )
+
+    def owe(self, gap: int) -> int | None:
+        """Return what the next event has to tell: the gap before this report, and those that none has told."""
+        self.state.untold += gap
+        return self.state.untold or None
+
+    def tell(self, events: int) -> None:
+        """Note how many events told it."""
+        if events:
+            self.state.untold = 0
 
     def place_in_sequence(self, report: Report) -> int | Disposition:
         """Return how many reports are missing just before this one, or why it has no effect."""

@@ -141,7 +141,7 @@ class Line:
             dated=dated,
             caused_by=(report.cause,),
             clock=clock,
-            gap=placed or None,
+            gap=device.owe(placed),
             actor=report.actor,
             operator=body.operator,
         )
@@ -151,6 +151,7 @@ class Line:
             for each in touched:
                 note_life(report, each.device, now=max(self._state.last_now, at))
             self._settle(moment, touched)
+        device.tell(self._emitter.count)
         return disposition
 
     def _spoken_for(self, body: Body, machine: Machine | None) -> list[Machine]:

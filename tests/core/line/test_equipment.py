@@ -227,6 +227,15 @@ def test_a_gap_in_the_sequence_is_told_on_what_the_report_causes() -> None:
     assert [event.quality.gap for event in shop.of(EventType.LINE_STATUS_UPDATE, "bagger")] == [None, 3]
 
 
+def test_a_gap_before_a_report_that_causes_nothing_is_told_on_the_next_event() -> None:
+    shop = Shop()
+    shop.say("bagger", StateReport(state="running", boot_id="a", seq=1), at=0)
+    shop.say("bagger", StateReport(state="running", boot_id="a", seq=4), at=1)
+    shop.say("bagger", StateReport(state="stopped", boot_id="a", seq=6), at=2)
+    shop.say("bagger", StateReport(state="running", boot_id="a", seq=7), at=3)
+    assert [event.quality.gap for event in shop.of(EventType.LINE_STATUS_UPDATE, "bagger")] == [None, 3, None]
+
+
 def test_a_device_clock_dates_its_events_but_never_before_the_lines_last_step() -> None:
     shop = Shop()
     start = 1_767_603_600_000

@@ -13,7 +13,7 @@ import pytest
 from tests.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
 from tests.faults import record
 from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
-from tests.faults.ledger import last_number
+from tests.faults.ledger import Journalled, last_number
 
 REPORTS = 60
 WAITING = 200  # some seconds of the load
@@ -54,9 +54,11 @@ async def test_what_a_killed_broker_forgets_is_told(
     record.note(
         f"{title}: what the broker forgot",
         f"{len(missing)} reports of {len(this.load.acknowledged)} that it had acknowledged, {len(lost)} of them with "
-        f"a sequence; gaps told {ledger.held.gaps}; events that a subscriber lacks {len(unpublished)}",
+        f"a sequence; gaps told {ledger.held.gaps}, "
+        f"in events by now {gaps_in_events(ledger.held)}; events that a subscriber lacks {len(unpublished)}",
     )
     assert ledger.held.gaps == len(lost), "each lost report of a device with a sequence is told, and no other"
+    assert gaps_in_events(ledger.held) or not lost, "and an event says so"
     assert all(not has_identity(each) for each in ledger.wrong.get("doubled", []))
     assert ledger.wrong.keys() <= {"missing", "unpublished", "doubled"}
 
@@ -74,6 +76,16 @@ async def kill_with_reports_waiting(this: FloorUnderLoad) -> None:
     this.broker.kill()
     this.broker.start()
     await this.floor.start()
+
+
+def gaps_in_events(held: Journalled) -> int:
+    """Count what `data_quality` tells: an input that shows a gap may make several events, or none."""
+    told: dict[str, int] = {}
+    for event in map(json.loads, (each.body for each in held.events)):
+        gap = event["data_quality"].get("gap")
+        if gap is not None:
+            told[event["caused_by"][0]] = gap
+    return sum(told.values())
 
 
 def has_sequence(report: object) -> bool:

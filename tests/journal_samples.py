@@ -20,6 +20,7 @@ from bridge.core.records import (
     Committed,
     Input,
     Journal,
+    Keep,
     Resend,
     position_event,
 )
@@ -109,5 +110,21 @@ def commit_until_killed(path: Path) -> None:
         sys.stdout.flush()
 
 
+def prune_until_killed(path: Path) -> None:
+    """Do all that an owner does, and keep no more than must be kept; say on stdout what is durable now."""
+    journal = SqliteJournal.open(path, stream="main")
+    while True:
+        batch = follow(journal, [event("a"), event("b")], [event("c", standing=Standing.HISTORY)])
+        journal.commit(replace(batch, checkpoints={"bagger-1": b"state"}))
+        offset = batch.entries[-1].events[-1].offset
+        journal.mark_published(offset, retained=[])
+        journal.prune(NOON, Keep(max_bytes=1))
+        if offset % 4 == 0:
+            journal.begin_epoch(reason="plant", retired=[each.state_key for each in journal.snapshot().events])
+        sys.stdout.write(f"{offset}\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    commit_until_killed(Path(sys.argv[1]))
+    work = prune_until_killed if sys.argv[2:] == ["prune"] else commit_until_killed
+    work(Path(sys.argv[1]))

@@ -23,10 +23,29 @@ def test_commits_survive_sigkill_at_any_moment(tmp_path: Path) -> None:
     assert said > KILLS
 
 
-def committed_until_killed(path: Path, *, lines: int, seconds: float) -> int:
+def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path) -> None:
+    """Retention and new epochs too: what is there follows on what is there, and no loss is suspected."""
+    path = tmp_path / "journal.db"
+    chance = random.Random(8)
+    said = 0
+    for _ in range(KILLS // 2):
+        lines, seconds = chance.randint(1, 12), chance.uniform(0, 0.01)
+        said = max(said, committed_until_killed(path, lines=lines, seconds=seconds, way="prune"))
+        journal = SqliteJournal.open(path, stream="main")
+        last = journal.position().offset
+        assert last >= said
+        offsets = [each.offset for each in journal.events_after(0, limit=1_000_000)]
+        assert offsets == list(range(journal.oldest_offset(), last + 1))
+        assert all(each.offset <= last for each in journal.snapshot().events)
+        assert journal.published() <= last
+        assert journal.oldest_offset() > said - 3
+        journal.close()
+
+
+def committed_until_killed(path: Path, *, lines: int, seconds: float, way: str = "commit") -> int:
     """Let a child commit until it has said so `lines` times and `seconds` have passed; return the last offset said."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "tests.journal_samples", str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.journal_samples", str(path), way], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     with child:
         assert child.stdout is not None

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from bridge.core.events import Millis
-from bridge.core.line.device import Gaps
 from bridge.core.records import Applied, count_key, kind_of
 
 SILENT_MS: Final = 3_000  # of a commit under way: promise P5 gives 5 s until every dashboard is told
@@ -46,7 +45,6 @@ class PipelineStatus:
     received: Mapping[str, int] = field(default_factory=dict)  # by kind; ticks and configuration included
     in_flight: Mapping[str, int] = field(default_factory=dict)  # by kind: received, and not durable yet
     counters: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
-    gaps: Mapping[str, Gaps] = field(default_factory=dict)  # by line
 
     @property
     def unaccounted(self) -> Mapping[str, int]:

@@ -54,8 +54,6 @@ class PipelineStatus(Protocol):
     def unaccounted(self) -> Mapping[str, int]: ...
     @property
     def counters(self) -> Mapping[tuple[str, str, str], int]: ...
-    @property
-    def gaps(self) -> Mapping[str, Gaps]: ...
 
 
 def pipeline_numbers(status: PipelineStatus) -> Iterator[Number]:
@@ -70,7 +68,11 @@ def pipeline_numbers(status: PipelineStatus) -> Iterator[Number]:
     for (kind, effect, reason), count in sorted(status.counters.items()):
         labels = {"kind": kind} if effect == "applied" else {"kind": kind, "reason": reason}
         yield Number(f"pipeline_{effect}", count, labels, counter=True)
-    for line, gaps in sorted(status.gaps.items()):
+
+
+def gap_numbers(by_line: Mapping[str, Gaps]) -> Iterator[Number]:
+    """What was missing of each line's reports."""
+    for line, gaps in sorted(by_line.items()):
         yield Number("missing_reports", gaps.missed, {"line": line}, counter=True)
         yield Number("missing_reports_filled_late", gaps.filled, {"line": line}, counter=True)
 

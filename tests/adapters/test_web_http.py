@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.web_status import Number, pipeline_numbers
+from bridge.adapters.web_status import Number, gap_numbers, pipeline_numbers
 from bridge.core.line.device import Gaps
 from bridge.pipeline_status import PipelineStatus
 from bridge.settings import WebSettings
@@ -45,9 +45,10 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
     pipeline = PipelineStatus(
         ready=True, reason=None, offset=7, committed_at=NOON, unknown_fields=1,
         received={"state": 5, "other": 1}, in_flight={"state": 2},
-        counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1}, gaps={"L1": Gaps(4, 3)},
+        counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
     )  # fmt: skip
-    async with served_front(tmp_path, numbers=[*pipeline_numbers(pipeline), Number("extra", 1.0)]) as served:
+    numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3)}), Number("extra", 1.0)]
+    async with served_front(tmp_path, numbers=numbers) as served:
         served.commit(call("S.3.C.R.3.T"))
         text = (await served.get("/metrics")).text
     lines = text.splitlines()

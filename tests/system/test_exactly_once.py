@@ -76,6 +76,7 @@ class World:
     generation: int = 1
     deaf: bool = False  # the connection is dead, and the broker does not know
     queue: list[Sent] = field(default_factory=list)  # in the broker, not acknowledged
+    inbox: list[tuple[Sent, bool]] = field(default_factory=list)  # arrived, not taken: with the link
     pending: list[tuple[Applied, Sent, int]] = field(default_factory=list)
     owed: list[tuple[Sent, int, int]] = field(default_factory=list)  # committed, not acknowledged
     on_the_wire: list[Sent] = field(default_factory=list)
@@ -128,8 +129,7 @@ class World:
         self.pending.append((self.intake.apply(decoded, known=None), message, self.generation))
 
     def commit(self, checkpoint: bool) -> None:  # noqa: FBT001 - a step of a schedule
-        waiting = any(each.seen != self.generation for each in self.queue[:WINDOW])
-        settled = self.intake.resends.settle(self.now, generation=self.generation, caught_up=not waiting)
+        settled = self.intake.resends.settle(self.now, generation=self.generation, caught_up=not self.inbox)
         floor = self.intake.floor
         self.journal.commit(
             Batch(
@@ -158,25 +158,32 @@ class World:
         self.queue = [each for each in self.queue if each not in self.on_the_wire]
         self.on_the_wire.clear()
 
+    def send(self, most: int = WINDOW) -> None:
+        """Send what the window allows and this connection has not had; on a dead one it goes nowhere."""
+        for message in [each for each in self.queue[:WINDOW] if each.seen != self.generation][:most]:
+            redelivered = message.mid is not None
+            message.mid = message.mid or next(self.mids)
+            message.seen = self.generation
+            if not self.deaf:
+                self.inbox.append((message, redelivered))
+
     def deliver(self) -> None:
-        """Send the next message that the window allows and this connection has not had."""
-        for message in self.queue[:WINDOW]:
-            if message.seen != self.generation:
-                redelivered = message.mid is not None
-                message.mid = message.mid or next(self.mids)
-                message.seen = self.generation
-                if not self.deaf:
-                    self.take(message, redelivered=redelivered)
-                return
+        """Let the bridge take the next message that has arrived."""
+        if not self.inbox:
+            self.send(1)
+        if self.inbox:
+            message, redelivered = self.inbox.pop(0)
+            self.take(message, redelivered=redelivered)
 
     def miss(self) -> None:
-        """Send one that the bridge does not get any more, nor what follows on this connection."""
+        """Lose what the broker sends from here on: the connection is dead."""
         self.deaf = True
-        self.deliver()
+        self.send(1)
 
     def cut(self) -> None:
         """Lose the connection, and with it what was on the wire."""
         self.on_the_wire.clear()
+        self.inbox.clear()
         self.generation += 1
         self.deaf = False
 
@@ -214,6 +221,7 @@ class World:
 
     def wait(self, ms: int) -> None:
         self.arrive()
+        self.send()
         if self.deaf and ms > KEEPALIVES_MS:
             self.cut()  # noticed: an acknowledgement is not taken for settled on a connection that is dead
         self.now += ms

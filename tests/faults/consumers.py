@@ -27,7 +27,7 @@ class Consumer:
         while True:
             messages = await link.receive(most=100)
             for each in messages:
-                if each.payload:
+                if each.payload and not each.retained:  # those come with every subscription, in any order
                     self._take(each.payload)
             link.acknowledge(messages)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import Final
 import structlog
 from fastapi import FastAPI
 
+from bridge import process
 from bridge.adapters import logs, plant_file, policy_file, web_server
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal import SqliteJournal
@@ -68,21 +68,7 @@ class Crashed(Exception):
 def run(settings: Settings, *, part: Part = Part.BOTH) -> None:
     """Run until SIGTERM or SIGINT; raises `StartError` or `Crashed`."""
     logs.configure(level=settings.log_level, log_format=settings.log_format)
-    _raise_file_limit()
-    try:
-        import uvloop  # noqa: PLC0415 - not there on every platform
-    except ImportError:
-        loop_factory = None
-    else:
-        loop_factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(serve(settings, part))
-
-
-def _raise_file_limit() -> None:
-    """Take as many file descriptors as we may: every dashboard is one, and 1,024 is a common soft limit."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    process.run(serve(settings, part))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
 from bridge.adapters.broker_probe import probe
 from bridge.adapters.clock import wall_ms
-from bridge.adapters.journal import JournalInUse, SqliteJournal
+from bridge.adapters.journal import JournalInUse, JournalTooOld, SqliteReader
+from bridge.adapters.journal_mark import Ownership
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.core.access.claims import TokenError
 from bridge.core.access.policy import Policy, PolicyError, Role
@@ -130,9 +131,12 @@ def _journal(settings: Settings) -> str:
             raise JournalError(f"{path}: no journal can be kept there: {folder} is not a folder that we may write to")
         return f"{path}: new, made at the first start"
     try:
-        journal = SqliteJournal.open(path, stream=settings.stream)
+        Ownership.take(path).close()
+        journal = SqliteReader.open(path, stream=settings.stream)
     except JournalInUse:
         return f"{path}: in use by a running bridge"
+    except JournalTooOld as old:  # it may be this version's first check, and the older one still to go on
+        return f"{path}: schema {old.found}, brought to {old.known} by the next start"
     try:
         position = journal.position()
     finally:

@@ -88,7 +88,8 @@ class PipelineSide:
             clock,
             decode=decode,
             root=root,
-            commit_max_inputs=settings.journal.commit_max_inputs,
+            # half of what the broker may send unacknowledged: the other half arrives while that commits
+            commit_max_inputs=min(settings.journal.commit_max_inputs, max(1, broker.receive_maximum // 2)),
             commit_max_ms=settings.journal.commit_max_ms,
             checkpoint_seconds=settings.journal.checkpoint_seconds,
             keep=_keep(settings.journal),

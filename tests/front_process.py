@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge import process
 from bridge.adapters import logs
 from bridge.core.events import Event
 from bridge.settings import WebSettings
@@ -149,7 +150,4 @@ async def _main(folder: str, port: str, send_buffer: str, settings: str) -> None
 
 
 if __name__ == "__main__":
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_main(*sys.argv[1:]))
+    process.run(_main(*sys.argv[1:]))

@@ -26,6 +26,7 @@ from bridge.core.records import (
 )
 from bridge.core.reports import APPLIED, Disposition
 
+SCHEMA_1 = Path(__file__).parent / "journals" / "schema_1.sql"
 NOON = 1_767_700_800_000
 
 
@@ -98,6 +99,14 @@ def forge_payload(path: Path, number: int, payload: bytes) -> None:
         connection.execute("UPDATE inputs SET payload = ? WHERE number = ?", (payload, number))
         *row, _ = connection.execute("SELECT * FROM inputs WHERE number = ?", (number,)).fetchone()
         connection.execute("UPDATE inputs SET seal = ? WHERE number = ?", (seal_row(*row), number))
+
+
+def make_schema_1(path: Path) -> None:
+    """Put a journal there as version 0.1.0 left it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript(SCHEMA_1.read_text())
 
 
 def commit_until_killed(path: Path) -> None:

@@ -24,9 +24,12 @@ SMALL_TABLES: Final = (
 def check_structure(connection: sqlite3.Connection, path: Path) -> None:
     """Raise `JournalDamaged` where SQLite finds its own structures broken, indices included."""
     (size,) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
-    tables = [""] if size <= WHOLE_BYTES else [f"('{name}')" for name in SMALL_TABLES]
-    for table in tables:
-        findings = [row[0] for row in connection.execute(f"PRAGMA integrity_check{table or '(1)'}")]
+    parts = ["1"]
+    if size > WHOLE_BYTES:
+        found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+        parts = [f"'{name}'" for name in SMALL_TABLES if name in found]  # schema 1 has fewer
+    for part in parts:
+        findings = [row[0] for row in connection.execute(f"PRAGMA integrity_check({part})")]
         if findings != ["ok"]:
             raise JournalDamaged(path, str(findings[0]).splitlines()[-1])
 

@@ -22,7 +22,7 @@ from bridge.settings import WebSettings
 
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that say nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
-MAX_SILENT: Final = 1_000  # connections without a request yet; past it the oldest goes, so that newcomers get in
+MAX_SILENT: Final = 6_000  # connections without a request yet, as all are that return at once; past it the oldest goes
 MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
 BACKLOG: Final = 2_048  # 5,000 dashboards come back at once
 STOP_SECONDS: Final = 4  # for answers under way, after the 5 of the front; the whole process has 10

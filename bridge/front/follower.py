@@ -118,10 +118,8 @@ class Follower:
             hinted, self._hinted = self._hinted, 0
             self._hint.clear()
             more = await self._look(thread)
-            if more:
-                continue
-            poll_at = loop.time() + POLL_SECONDS
-            if hinted > self._front.position.offset:
+            poll_at = loop.time() + (0.0 if more else POLL_SECONDS)
+            if not more and hinted > self._front.position.offset:
                 hints_from = loop.time() + FRUITLESS_SECONDS
 
     async def _wait(self, poll_at: float, hints_from: float) -> None:
@@ -183,7 +181,7 @@ class Follower:
         here, journal = self._front.position, self._journal
         assert journal is not None, "it was read"
         if not _follows(found, here):
-            log.warning("follower.turns", former=here, position=found.position)
+            log.info("follower.turns", former=here, position=found.position)
             self._front.turn_to(journal, found.position)
             self.turns += 1
             return True

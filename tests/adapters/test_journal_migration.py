@@ -9,23 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from bridge.adapters import journal_checks
 from bridge.adapters.journal import JournalDamaged, JournalTooOld, SqliteJournal, SqliteReader
 from bridge.adapters.journal_schema import SCHEMA
 from bridge.core.events import Standing
 from bridge.core.records import Batch, Checkpoint, CommandRecord, Resend
 from bridge.core.reports import quarantined
-from tests.journal_samples import NOON, event, follow
+from tests.journal_samples import NOON, event, follow, make_schema_1
 
 ROOT = Path(__file__).parents[2]
-SCHEMA_1 = ROOT / "tests" / "journals" / "schema_1.sql"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(SCHEMA_1.read_text())
+    make_schema_1(path)
     return path
 
 
@@ -125,3 +123,9 @@ def test_reader_asks_for_the_bridge_to_bring_an_older_journal_up_to_date(path: P
     assert (refusal.value.found, refusal.value.known) == (1, SCHEMA)
     SqliteJournal.open(path, stream="main").close()
     SqliteReader.open(path, stream="main").close()
+
+
+def test_large_journal_of_schema_1_goes_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its small tables are checked before, and it has fewer of them."""
+    monkeypatch.setattr(journal_checks, "WHOLE_BYTES", 0)
+    test_journal_of_schema_1_goes_on(path)

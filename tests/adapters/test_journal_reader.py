@@ -1,15 +1,49 @@
 """A reader beside the owner: what another process asks of a journal that goes on without it."""
 
+import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal import JournalTooNew, SqliteJournal, StreamMismatch
 from bridge.adapters.journal_reading import SqliteReader
-from bridge.core.records import JournalUnavailable
+from bridge.core.records import JournalError, JournalUnavailable
 from tests.journal_samples import event, follow
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[SqliteJournal]:
+    opened = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    opened.commit(follow(opened, [event("a")]))
+    yield opened
+    opened.close()
+
+
+def test_reader_sees_what_the_owner_commits(owner: SqliteJournal) -> None:
+    reader = SqliteReader.open(owner.path, stream="main")
+    assert reader.position() == owner.position()
+    owner.commit(follow(owner, [event("b")]))
+    assert reader.events_after(1, limit=9) == owner.events_after(1, limit=9) != []
+    assert reader.snapshot() == owner.snapshot()
+    owner.close()
+    assert reader.position().offset == 2, "the owner may go before the reader"
+    reader.close()
+
+
+def test_reader_refuses_what_the_owner_would(owner: SqliteJournal, tmp_path: Path) -> None:
+    with pytest.raises(StreamMismatch):
+        SqliteReader.open(owner.path, stream="other")
+    with pytest.raises(JournalError, match="no journal"):
+        SqliteReader.open(tmp_path / "nowhere.db", stream="main")
+    assert not (tmp_path / "nowhere.db").exists()
+    owner._writer.execute("PRAGMA user_version = 99")
+    with pytest.raises(JournalTooNew):
+        SqliteReader.open(owner.path, stream="main")
 
 
 def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path) -> None:
@@ -48,3 +82,25 @@ def test_the_last_reader_to_leave_changes_nothing(tmp_path: Path) -> None:
     assert reader.position().offset >= durable
     reader.close()
     assert (path.read_bytes(), wal.read_bytes()) == before
+
+
+@contextmanager
+def no_file_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as taken:
+        highest = os.open(os.devnull, os.O_RDONLY)
+        taken.callback(os.close, highest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        yield
+
+
+def test_reading_without_file_descriptors_fails_for_now(owner: SqliteJournal) -> None:
+    reader = SqliteReader.open(owner.path, stream="main")
+    following = follow(owner, [event("b")])
+    with no_file_descriptors():
+        with pytest.raises(JournalUnavailable):
+            reader.position()
+        owner.commit(following)
+    assert reader.position().offset == 2
+    reader.close()

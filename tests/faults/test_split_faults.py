@@ -264,6 +264,7 @@ async def test_dashboard_goes_from_front_to_front_without_a_loss(
             assert roaming.resumed >= rounds
 
 
+@pytest.mark.faults
 async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path, small_broker: RunningBroker) -> None:
     async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
         await floor.front.stop()

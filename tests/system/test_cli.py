@@ -14,6 +14,7 @@ import pytest
 from bridge.adapters.journal import SqliteJournal
 from tests.brokers import RunningBroker, free_port
 from tests.command_line import ROOT, floor, write_config
+from tests.journal_samples import make_schema_1
 from tests.running_floor import running_floor
 
 COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine")
@@ -96,6 +97,18 @@ def test_check_tells_of_a_journal_that_a_bridge_holds(tmp_path: Path) -> None:
     assert ended.returncode == 0
     assert "in use by a running bridge" in ended.stdout
     assert "broker" not in ended.stdout
+
+
+def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None:
+    """Whoever only asks must not take away the way back to the older version."""
+    write_config(tmp_path)
+    path = tmp_path / ".floor" / "journal.db"
+    make_schema_1(path)
+    before = path.read_bytes()
+    ended = floor(tmp_path, "check", "--offline")
+    assert ended.returncode == 0
+    assert "journal.db: schema 1, brought to 2 by the next start" in ended.stdout
+    assert path.read_bytes() == before
 
 
 def test_a_token_is_all_that_stdout_holds(tmp_path: Path) -> None:

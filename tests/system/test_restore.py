@@ -1,12 +1,17 @@
 """A night at the plant: a backup while the bridge runs, more events, a restore, and dashboards that come back."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
+
+import pytest
+import websockets
 
 from tests.brokers import RunningBroker
 from tests.command_line import floor
 from tests.running_floor import Client, RunningFloor, running_floor
+from tests.split_floor import split_floor
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = b'{"action": "raise", "andon_type": "%s"}'
@@ -52,7 +57,8 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
             assert [frame["id"] for frame in seen] == [kept["id"]], "as it was at the backup"
             again = await press(running, board, b"quality")
             assert again["epoch"] != lost["epoch"]
-            assert again["offset"] <= lost["offset"], "an offset of the old epoch that names something else now"
+            epochs = json.loads(await tool(running, "journal", "stats", "--json"))["epochs"]
+            assert epochs[-1]["first_offset"] <= lost["offset"], "an offset that names something else now"
             assert again["id"] != lost["id"]
             position = await board.until("position")
         async with running.dashboard() as board:
@@ -61,3 +67,30 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
             await board.send({"type": "resume", "subscriptions": [ANDON], "since": position["streams"]})
             assert (await board.until("resumed"))["streams"] == {"main": {"recovered": True}}
         assert "is whole" in await tool(running, "journal", "verify")
+
+
+async def test_a_front_apart_stays_through_a_restore_and_tells_its_dashboards(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with split_floor(tmp_path, mosquitto) as split:
+        pipeline = split.pipeline
+        async with split.front.dashboard() as board:
+            await board.snapshot(subscription_type="andon", target_id="all")
+            kept = await press(pipeline, board, b"equipment")
+            await tool(pipeline, "journal", "backup", "backup.db")
+            lost = await press(pipeline, board, b"material")
+            since = {"main": {"epoch": lost["epoch"], "offset": lost["offset"]}}
+            await pipeline.stop()
+            await tool(pipeline, "journal", "restore", "backup.db", "--replace")
+            await pipeline.start()
+            with pytest.raises(websockets.ConnectionClosed, match="1012"):
+                await board.until("nothing more", seconds=30)
+        await split.front.ready()
+        async with split.front.dashboard() as board:
+            await board.send({"type": "resume", "subscriptions": [ANDON], "since": since})
+            assert (await board.until("resumed"))["streams"] == {"main": {"recovered": False}}
+            await board.until("snapshot_end", id="a")
+            seen = [frame for frame in board.frames if frame["type"] == "andon_event"]
+            assert [frame["id"] for frame in seen] == [kept["id"]]
+            new = await press(pipeline, board, b"quality")
+            assert new["epoch"] != lost["epoch"]

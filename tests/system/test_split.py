@@ -6,10 +6,12 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.brokers import RunningBroker
+from tests.faults.load_plant import LINE, PLACE, write_plant
 from tests.running_floor import RunningFloor
 from tests.split_floor import front_of, split_floor
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
+STATION_TO_GO = f"floor/v1/report/{PLACE}/Andon-A/andon"
 PRESS = b'{"action": "raise", "andon_type": "equipment"}'
 
 
@@ -95,3 +97,32 @@ async def test_front_of_a_simulation_is_refused(tmp_path: Path, mosquitto: Runni
         assert front.process is not None
         assert await asyncio.wait_for(front.process.wait(), 20) == 1
         assert front.log().splitlines()[-1].startswith("time.scale: a simulation is one process")
+
+
+async def test_plant_that_lost_a_line_is_a_new_epoch_to_a_front_that_stays(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    plant = write_plant(tmp_path)
+    async with split_floor(tmp_path, mosquitto, plant=plant) as floor:
+        async with floor.front.dashboard() as board:
+            await board.snapshot(subscription_type="andon")
+            await press(floor.pipeline)
+            call = await board.until("andon_event", data__status="open")
+            async with floor.pipeline.device() as device:
+                await device.publish(STATION_TO_GO, PRESS)
+            await board.until("andon_event", line_id="L5")
+            since = (await board.until("position"))["streams"]
+            assert await floor.pipeline.stop() == 0
+            plant.write_text(plant.read_text().replace(LINE, ""))
+            await floor.pipeline.start()
+            async with asyncio.timeout(20):
+                await board.socket.wait_closed()
+            assert board.socket.close_code == 1012
+        await floor.front.ready()
+        async with floor.front.dashboard() as board:
+            body = {"id": "s", "subscription_type": "andon"}
+            await board.send({"type": "resume", "subscriptions": [body], "since": since})
+            assert (await board.until("resumed"))["streams"]["main"] == {"recovered": False}
+            await board.until("snapshot_end")
+            calls = [frame for frame in board.frames if frame["type"] == "andon_event"]
+            assert calls == [call]

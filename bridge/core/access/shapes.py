@@ -70,10 +70,13 @@ class Shape:
     closed_at: int
     ways: tuple[tuple[str, ...], ...]
     _bits: dict[tuple[str, ...], int] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _bits_with: dict[tuple[int, str], int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for bit, words in enumerate(self.ways):
             self._bits[words] = self._bits.get(words, 0) | 1 << bit
+            for at, word in enumerate(words):
+                self._bits_with[at, word] = self._bits_with.get((at, word), 0) | 1 << bit
 
     @property
     def depth(self) -> int:
@@ -90,11 +93,11 @@ class Shape:
             if not (text == ANY or is_id(text) or (text == LINE_LEVEL and level in self.blank_levels)):
                 return None
         asked = levels[self.closed_at : self.closed_at + len(self.ways[0])]
-        reached = 0
-        for bit, way in enumerate(self.ways):
-            if all(mine in (ANY, theirs) for mine, theirs in zip(asked, way, strict=True)):
-                reached |= 1 << bit
-        return Region(tuple(levels[level] for level in self.id_levels), reached & ways) if reached & ways else None
+        reached = ways & (1 << len(self.ways)) - 1
+        for at, word in enumerate(asked):
+            if word != ANY:
+                reached &= self._bits_with.get((at, word), 0)
+        return Region(tuple(levels[level] for level in self.id_levels), reached) if reached else None
 
     def point(self, name: TopicName) -> tuple[tuple[str, ...], int] | None:
         """The ids of a topic and the bits of its words; None for words or a depth of another shape."""

@@ -262,7 +262,7 @@ def first_presses(durable: Sequence[tuple[Applied, Sent]]) -> list[Applied]:
         if message.way != "press" or id(message) in known:
             continue
         known.add(id(message))
-        if not counted or entry.input.received_at - counted[-1].input.received_at >= DEBOUNCE_MS:
+        if not counted or entry.input.received_at - counted[-1].input.received_at > DEBOUNCE_MS:
             counted.append(entry)
     return counted
 

@@ -1,5 +1,7 @@
 """A machine, a station and a line taken out of the plant file: nothing of them stays frozen, whoever looks."""
 
+import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -20,6 +22,7 @@ from bridge.core.resends import Resends
 from bridge.ingest.native import decode
 from tests.brokers import RunningBroker, until
 from tests.core.line.shopfloor import T0
+from tests.faults.retained import retained
 from tests.running_floor import Frame, RunningFloor, running_floor
 
 SITE = "floor/v1/report/north/pack"
@@ -27,6 +30,7 @@ WHOLE = {"subscription_type": "line", "target_id": "all"}
 BEFORE = {"L1": ("bagger", "packer", "desk"), "L2": ("bagger", "packer", "desk")}
 AFTER = {"L1": ("bagger",)}
 HEAD = 'name = "test"\n[[areas]]\nid = "pack"\nsite = "north"\n'
+GONE = re.compile("/L2/|/packer/|/desk/")
 RUNNING = b'{"state": "running"}'
 
 
@@ -82,6 +86,10 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
         assert {("L1", "bagger"), ("L1", None)} == places(shown)
         (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)
         assert line["data"]["equipment"] == {"bagger": "running"}
+        async with asyncio.timeout(20):  # the publisher reads what is retained once it is connected
+            while any(GONE.search(topic) and word != b"off" for topic, word in (await retained(mosquitto)).items()):
+                pass
+        assert any("/north/pack/L1/bagger/" in topic for topic in await retained(mosquitto))
         await speak(floor)
         for unknown in ('kind="state",reason="unknown_place"} 2.0', 'kind="state",reason="unknown_equipment"} 1.0'):
             sample = f"floor_pipeline_quarantined_total{{{unknown}"

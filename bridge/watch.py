@@ -11,10 +11,17 @@ import websockets
 from rich.console import Console
 from rich.markup import escape
 
+PING_SECONDS: Final = 1.3  # of silence, before we ask whether anybody is there
+SILENT_PINGS: Final = 3  # then it is told, within the 5 s of promise P5: no connection says of itself that it is dead
+CLOSE_SECONDS: Final = 1.0  # for the goodbye of a server that may not be there
 STOP_CODES: Final = {1000, 1008, 1009, 4401, 4403}  # PROTOCOL «Ending»: no use in coming back with the same token
 REFUSALS: Final = {"FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "INVALID_MESSAGE"}
 STYLES: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 Frame = dict[str, Any]
+
+
+class Silent(Exception):
+    """The server says nothing, not even to a ping."""
 
 
 class WatchEnded(Exception):
@@ -40,18 +47,16 @@ class Watch:
         while True:
             connected = False
             try:
-                async with websockets.connect(self.url, subprotocols=[websockets.Subprotocol("floor.v1")]) as socket:
+                async with self._connect() as socket:
                     connected = True  # from here on only `show` raises an OSError, and that is none of the link's
                     await socket.send(json.dumps({"type": "auth", "token": self.token()}))
                     pause = 0.5
-                    async for text in socket:
-                        for frame in _frames(text):
-                            if frame["type"] == "auth_ok":
-                                await self._ask(socket)
-                            if self._take(frame):
-                                return
+                    if await self._follow(socket):
+                        return
             except websockets.ConnectionClosed as closed:
                 self._judge(closed)
+            except Silent:
+                pass  # told already
             except websockets.InvalidURI as error:
                 raise WatchEnded(f"{error}; such as ws://127.0.0.1:8080/ws") from error
             except (OSError, websockets.InvalidHandshake) as error:  # also a front that is just being stopped
@@ -60,6 +65,29 @@ class Watch:
                 self.show({"type": "link_lost", "reason": str(error)})
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, 30.0)
+
+    def _connect(self) -> websockets.connect:
+        protocols = [websockets.Subprotocol("floor.v1")]
+        return websockets.connect(self.url, subprotocols=protocols, close_timeout=CLOSE_SECONDS)
+
+    async def _follow(self, socket: websockets.ClientConnection) -> bool:
+        """Show what comes; True at the limit. Raises ConnectionClosed or Silent."""
+        while True:
+            for frame in _frames(await self._next(socket)):
+                if frame["type"] == "auth_ok":
+                    await self._ask(socket)
+                if self._take(frame):
+                    return True
+
+    async def _next(self, socket: websockets.ClientConnection) -> str | bytes:
+        for _ in range(SILENT_PINGS):
+            try:
+                async with asyncio.timeout(PING_SECONDS):
+                    return await socket.recv()
+            except TimeoutError:
+                await socket.send(json.dumps({"type": "ping"}))
+        self.show({"type": "link_lost", "reason": "the server is silent"})
+        raise Silent
 
     async def _ask(self, socket: websockets.ClientConnection) -> None:
         if self.positions:
@@ -70,6 +98,8 @@ class Watch:
             await socket.send(json.dumps({"type": "subscribe", **subscription}))
 
     def _take(self, frame: Frame) -> bool:
+        if frame["type"] == "pong":
+            return False  # to a ping of ours
         if frame["type"] == "position":
             self.positions.update(frame["streams"])
         self.show(frame)
@@ -106,6 +136,8 @@ def line_printer(console: Console) -> Callable[[Frame], None]:
                 highlight=False,
                 soft_wrap=True,
             )
+        elif frame["type"] == "link":
+            console.print(_link(frame), highlight=False, soft_wrap=True)
         elif frame["type"] in ("error", "link_lost", "revoked", "expiring", "conflated"):
             details = {name: value for name, value in frame.items() if name != "type"}
             console.print(f"[yellow]{frame['type']}[/] {escape(json.dumps(details))}", highlight=False, soft_wrap=True)
@@ -113,6 +145,13 @@ def line_printer(console: Console) -> Callable[[Frame], None]:
             console.print(f"[green]subscribed[/] {escape(', '.join(frame['effective']))}", highlight=False)
 
     return show
+
+
+def _link(frame: Frame) -> str:
+    if not frame["broker"]:
+        return "[red]not live[/] the bridge has lost the broker"
+    stale = [name for name, stream in frame["streams"].items() if not stream["live"]]
+    return f"[red]not live[/] {escape(', '.join(stale))}" if stale else "[green]live[/]"
 
 
 SHOWN: Final = (

@@ -6,10 +6,13 @@ async with tcp_proxy(server_port) as network:
     network.plan_cut(Cut(after=1_234, end=End.RESET))  # the next connection ends within this byte of the answer
     network.cut(End.CLOSE)  # all connections end now
     network.freeze()  # half-open: both ends stay connected and hear nothing; `thaw` lets go on
+    network.freeze(network.to_client)  # the same in one direction
+    network.freeze_passages()  # the connections that are there are dead, and nobody says so; new ones work
 """
 
 import asyncio
 import contextlib
+import random
 import socket
 import struct
 from collections import deque
@@ -38,13 +41,21 @@ class Cut:
     from_client: bool = False
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass(slots=True)
 class Way:
     """What holds for one direction of every connection; may be changed at any time."""
 
     delay_seconds: float = 0.0
+    jitter_seconds: float = 0.0  # up to so much more, of each piece
     bytes_per_second: float | None = None  # None: as fast as it goes
     passed: int = 0  # bytes of all connections that went this way
+    flowing: asyncio.Event = field(default_factory=_set)
 
 
 class TcpProxy:
@@ -59,8 +70,6 @@ class TcpProxy:
         self.connections = 0  # so many were accepted
         self.passages: set[Passage] = set()
         self._cuts: deque[Cut] = deque()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
 
     def plan_cut(self, cut: Cut) -> None:
         """Cut the next connection that has no plan yet."""
@@ -71,12 +80,20 @@ class TcpProxy:
         for passage in list(self.passages):
             passage.end(end)
 
-    def freeze(self) -> None:
-        """Let nothing pass, and end nothing: no side can tell it from a peer that is silent."""
-        self._flowing.clear()
+    def freeze(self, *ways: Way) -> None:
+        """Let nothing pass, and end nothing: no side can tell it from a peer that is silent. None named: both ways."""
+        for way in ways or (self.to_server, self.to_client):
+            way.flowing.clear()
+
+    def freeze_passages(self) -> None:
+        """Let nothing more pass on the connections that are there; others may be made."""
+        for passage in self.passages:
+            passage.flowing.clear()
 
     def thaw(self) -> None:
-        self._flowing.set()
+        flows = [self.to_server.flowing, self.to_client.flowing, *(each.flowing for each in self.passages)]
+        for flow in flows:
+            flow.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection to its end."""
@@ -85,7 +102,8 @@ class TcpProxy:
             close(writer, End.RESET)
             return
         try:
-            await self._flowing.wait()  # a frozen network opens no connection either
+            for way in (self.to_server, self.to_client):
+                await way.flowing.wait()  # a frozen network opens no connection either
             upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
             close(writer, End.RESET)
@@ -98,7 +116,6 @@ class TcpProxy:
             client=writer,
             server=upstream_writer,
             cut=self._cuts.popleft() if self._cuts else None,
-            flowing=self._flowing,
         )
         self.passages.add(passage)
         try:
@@ -117,7 +134,7 @@ class Passage:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     cut: Cut | None
-    flowing: asyncio.Event
+    flowing: asyncio.Event = field(default_factory=_set)
     over: bool = field(default=False)
     _went: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
 
@@ -133,9 +150,10 @@ class Passage:
         """Carry one direction until either side has ended it."""
         with contextlib.suppress(OSError):
             while not self.over and (piece := await reader.read(self._most(way))):
+                await way.flowing.wait()
                 await self.flowing.wait()
-                if way.delay_seconds:
-                    await asyncio.sleep(way.delay_seconds)
+                if way.delay_seconds or way.jitter_seconds:
+                    await asyncio.sleep(way.delay_seconds + random.uniform(0, way.jitter_seconds))
                 if way.bytes_per_second is not None:
                     await asyncio.sleep(len(piece) / way.bytes_per_second)
                 await self._pass(piece, writer, way, from_client=from_client)
@@ -198,9 +216,9 @@ async def tcp_proxy(target_port: int) -> AsyncIterator[TcpProxy]:
         yield proxy
     finally:
         server.close()
-        proxy.to_client, proxy.to_server = Way(), Way()
         proxy.refusing = True
         proxy.thaw()
+        proxy.to_client, proxy.to_server = Way(), Way()
         while serving:
             proxy.cut(End.RESET)
             await asyncio.wait(list(serving), timeout=0.1)

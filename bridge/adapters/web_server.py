@@ -28,6 +28,7 @@ BACKLOG: Final = 2_048  # 5,000 dashboards come back at once
 STOP_SECONDS: Final = 4  # for answers under way, after the 5 of the front; the whole process has 10
 WRITE_BUFFER_BYTES: Final = 32_768  # of a WebSocket, and one frame: of a stalled dashboard's 256 KiB; 64 KiB by default
 LINGER_SECONDS: Final = 60.0  # for a client to read why it was closed; then what is unread costs nothing any more
+CLOSE_SECONDS: Final = 2.0  # for the goodbye to a client that does not answer pings
 PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: a slow dashboard is the front's to judge
 
@@ -223,6 +224,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if self._linger is not None:
             self._linger.cancel()
         super().connection_lost(exc)
+
+    @override
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        # Of a half-open connection it is never said: what is unwritten keeps a close waiting until TCP gives up.
+        self._linger = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

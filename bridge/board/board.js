@@ -3,7 +3,10 @@
 "use strict";
 
 const MAX_ROWS = 200; // what stays in the table; older rows are gone from the page, not from the journal
-const SILENCE_MS = 7000; // `position` comes every 5 s: without it nothing here is known to be current
+const PING_MS = 1500; // asked so often, a server that is there says something
+const SILENCE_MS = 4000; // then nothing here is known to be current: told within 5 s, whatever the network hides
+const LOST_MS = 12000; // then another connection is tried: this one may be dead, and nobody would ever say so
+const LOOK_MS = 250;
 const STOP = {
   1000: "the server said goodbye",
   1008: "the token was refused",
@@ -28,7 +31,8 @@ let token = null;
 let socket = null;
 let pause = 500;
 let retry = null;
-let silence = null;
+let heard = 0; // when the server last said something
+let pinged = 0;
 let drawing = false;
 let link = { live: false, text: "not connected" }; // as last told
 
@@ -49,28 +53,37 @@ function connect() {
   url.hash = url.search = "";
   const opened = new WebSocket(url, ["floor.v1"]);
   socket = opened;
+  heard = performance.now();
   showLink(false, "connecting");
   opened.onopen = () => opened.send(JSON.stringify({ type: "auth", token }));
   opened.onmessage = (message) => {
     if (opened !== socket) return;
     const frames = JSON.parse(message.data);
     for (const frame of Array.isArray(frames) ? frames : [frames]) take(frame);
-    listen();
+    heard = performance.now();
+    show(link);
   };
   opened.onclose = (closed) => {
     if (opened === socket) ended(closed);
   };
 }
 
-function listen() {
-  clearTimeout(silence);
-  show(link);
-  silence = setTimeout(() => show({ live: false, text: "the server is silent" }), SILENCE_MS);
+function watchSilence() {
+  if (!socket) return;
+  const now = performance.now();
+  if (now - heard > LOST_MS) {
+    socket.close(); // its end may be hours away, and is nobody's any more
+    return ended({ code: 1006, reason: "" });
+  }
+  if (now - heard > SILENCE_MS) show({ live: false, text: "the server is silent" });
+  if (socket.asked && now - Math.max(heard, pinged) > PING_MS) {
+    pinged = now;
+    ask({ type: "ping" });
+  }
 }
 
 function ended({ code, reason }) {
   socket = null;
-  clearTimeout(silence);
   if (code in STOP) {
     showLink(false, STOP[code]);
     sessionStorage.removeItem("token");
@@ -93,7 +106,7 @@ function retryAfter(reason) {
 }
 
 function ask(body) {
-  socket.send(JSON.stringify(body));
+  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(body));
 }
 
 function take(frame) {
@@ -236,5 +249,6 @@ function beginFromAddress() {
   if (given ?? sessionStorage.getItem("token")) begin(given ?? sessionStorage.getItem("token"));
 }
 
+setInterval(watchSilence, LOOK_MS);
 addEventListener("hashchange", beginFromAddress);
 beginFromAddress();

@@ -16,6 +16,7 @@ class Held:
     effective: list[str] = field(default_factory=list)
     confirmed: bool = False
     whole: bool = False  # its snapshot has ended
+    awaits: bool = False  # its first snapshot, before which nothing of it comes
     asked: deque[Frame | None] = field(default_factory=deque)  # not answered yet: bodies, None to unsubscribe
     events: dict[Key, Frame] = field(default_factory=dict)
     former: list[tuple[Frame, list[str]]] = field(default_factory=list)  # what it was before it was asked for again

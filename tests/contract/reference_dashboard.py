@@ -50,8 +50,10 @@ class ReferenceDashboard:
         self.replies: list[Frame] = []  # to say as soon as it can
         self.proven = False  # on this connection
         self._recent: dict[str, int] = {}  # ids after the position
+        self._resuming: list[int] = []  # offsets that it resumes from in place, unanswered: what follows may come again
         self._snapshot: Reading | None = None
-        self._told: set[str] = set()  # ids on this connection, since it last resumed
+        self._told: dict[str, frozenset[str]] = {}  # id -> what it was for, on this connection
+        self._snapshot_at = 0  # of this connection's newest snapshot: what comes after it is newer
         self._last: dict[object, int] = {}  # the newest offset on this connection, of a state key and of the lossless
         self._proofs = 0  # auth frames unanswered
 
@@ -63,7 +65,7 @@ class ReferenceDashboard:
             for held in self.held.values():
                 held.whole = False  # perhaps it was served under other grants than it knows of
         self.proven, self._proofs, self._snapshot, self.replies = False, 1, None, []
-        self._told, self._last = set(), {}
+        self._told, self._last, self._snapshot_at, self._resuming = {}, {}, 0, []
         frames = [{"type": "auth", "token": token}]
         for held in self.held.values():
             held.former.clear()
@@ -81,6 +83,12 @@ class ReferenceDashboard:
     def unsubscribes(self, name: str) -> Frame:
         self.held[name].asked.append(None)
         return {"type": "unsubscribe", "id": name}
+
+    def resumes(self, name: str) -> Frame:
+        """Say this to hear again, in place, what came after the position; only of one that is settled."""
+        self.held[name].asked.append(self.held[name].body)
+        self._resuming += [each["offset"] for each in self.position.values()]
+        return {"type": "resume", "subscriptions": [self.held[name].body], "since": self.position}
 
     def proves(self, token: str) -> Frame:
         """Say this to refresh a token in place."""
@@ -120,8 +128,11 @@ class ReferenceDashboard:
         self._last[lane] = self._last[key_of(event)] = event["offset"]
         if event["id"] in self._told:
             raise Breach(f"{event['id']} twice on a connection")
-        self._told.add(event["id"])
-        takers = [each for each in self.held.values() if each.confirmed and each.wants(event, self.me)]
+        if event["offset"] <= self._snapshot_at:
+            raise Breach(f"{event['id']} after a snapshot at {self._snapshot_at}")
+        ready = [each for each in self.held.values() if each.confirmed and not each.awaits]
+        takers = [each for each in ready if each.wants(event, self.me)]
+        self._told[event["id"]] = frozenset(each.body["id"] for each in takers)
         if not takers and not self._expects(event):
             effective = {name: held.effective for name, held in self.held.items()}
             raise Breach(f"{event['id']} {topic_of(event)} is for none of {effective}")
@@ -156,8 +167,9 @@ class ReferenceDashboard:
             raise Breach(f"snapshot of {frame['id']} within {self._snapshot}, holding {list(self.held)}")
         [position] = frame["positions"].values()
         self._snapshot = Reading(frame["id"], position["offset"])
+        self._snapshot_at = max(self._snapshot_at, position["offset"])
         self.held[frame["id"]].events = {}
-        self.held[frame["id"]].whole = False
+        self.held[frame["id"]].whole = self.held[frame["id"]].awaits = False
 
     def _take_snapshot_end(self, frame: Frame) -> None:
         if self._snapshot is None or (self._snapshot.id, self._snapshot.count) != (frame["id"], frame["count"]):
@@ -178,6 +190,7 @@ class ReferenceDashboard:
         held.confirmed = True
         held.effective = frame["effective"]
         held.whole = held.body.get("snapshot") is False
+        held.awaits = not held.whole
         held.sift(self.me)
 
     def _take_unsubscription_confirmed(self, frame: Frame) -> None:
@@ -196,7 +209,11 @@ class ReferenceDashboard:
         self._proofs -= 1
 
     def _take_resumed(self, frame: Frame) -> None:
-        self._told, self._last = set(), {}
+        # Only what is resumed may be told again; and what comes again is older than what came.
+        resumed = {each["id"] for each in frame["subscriptions"]}
+        self._told = {name: takers for name, takers in self._told.items() if not takers & resumed}
+        self._last, self._snapshot_at = {}, 0
+        del self._resuming[:1]
         [stream] = frame["streams"]
         recovered = frame["streams"][stream]["recovered"]
         if not recovered:
@@ -209,6 +226,7 @@ class ReferenceDashboard:
             wider = not set(confirmation["effective"]) <= set(held.effective)
             if wider or not recovered:
                 held.whole = False
+            held.awaits = not recovered
             if wider and recovered:
                 self.replies.append(self.subscribes(held.body))
             held.effective = confirmation["effective"]
@@ -221,7 +239,8 @@ class ReferenceDashboard:
             raise Breach(f"position before the snapshots: {[(n, h.whole) for n, h in self.held.items()]}")
         self.position = frame["streams"]
         [position] = self.position.values()
-        self._recent = {each: offset for each, offset in self._recent.items() if offset > position["offset"]}
+        past = min((position["offset"], *self._resuming))
+        self._recent = {each: offset for each, offset in self._recent.items() if offset > past}
 
     def _take_conflated(self, frame: Frame) -> None:
         if not frame["counts"] or any(count < 1 or kind not in LATEST_WINS for kind, count in frame["counts"].items()):

@@ -119,7 +119,7 @@ class VirtualDashboard:
     def acts(self) -> None:
         if self.wire is None:
             return
-        match self.chance.randrange(12):
+        match self.chance.randrange(13):
             case 0 | 1:
                 self.subscribes(self.chance.choice("abcd"))
             case 2 if self.client.held:
@@ -134,6 +134,8 @@ class VirtualDashboard:
                 self.says({"type": "ping"})
             case 7:
                 self.wire.cut()
+            case 8 if self.client.settled and self.client.position and self.client.held:
+                self.says(self.client.resumes(self.chance.choice(list(self.client.held))))
             case _:
                 self.reads(self.chance.choice(("fast", "fast", "slow", "slow", "stuck")))
 

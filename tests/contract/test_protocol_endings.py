@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import itertools
 import json
 import signal
 from pathlib import Path
@@ -85,6 +86,10 @@ async def test_a_token_that_ends_is_told_ahead_and_then_ends_it(tmp_path: Path, 
         assert loop.time() - admitted < 4
 
 
+async def books(port: int) -> Any:
+    return (await http(port, "/ws/health", token())).data["ledger"]
+
+
 async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
@@ -98,12 +103,14 @@ async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
         with narrow_socket(floor.port) as slow:
             async with dashboard(floor.port, sock=slow, max_queue=1) as board, dashboard(floor.port) as other:
                 await board.asks("subscribe", "subscription_confirmed", subscription_type="job", snapshot=False)
-                for _ in range(200):
-                    await board.say("subscribe", id="x", subscription_type="job")
+                for number in range(90):
+                    await board.say("subscribe", id=f"x{number}", subscription_type="job")
                 # What is committed for a dashboard that takes nothing waits, until the dashboard is given up.
-                await device.publish(JOBS, json.dumps({**JOB, "job_id": "late"}).encode())
+                late = itertools.count(200)
                 async with asyncio.timeout(PATIENCE):
-                    while not (await http(floor.port, "/ws/health", token())).data["ledger"]["abandoned"]:
+                    while not (waiting := await books(floor.port))["abandoned"]:
+                        if not waiting["pending"]:
+                            await device.publish(JOBS, json.dumps({**JOB, "job_id": f"J{next(late)}"}).encode())
                         await other.asks("ping", "pong")
                 assert (await board.ends())[0] == 4008
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from bridge import process
 from bridge.adapters import logs, plant_file, policy_file, web_server
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.last_resort import end_at_latest
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
@@ -34,9 +34,9 @@ from bridge.core.replay import CheckpointUnreadable, ReplayFailed, restore
 from bridge.front_side import FrontSide
 from bridge.gate import Gate
 from bridge.ingest import native
-from bridge.ownership import StreamTaken
-from bridge.pipeline import CoreCrashed
+from bridge.pipeline.pipeline import CoreCrashed
 from bridge.pipeline_side import PipelineSide
+from bridge.publisher.ownership import StreamTaken
 from bridge.settings import Part, Settings
 
 STOP_SECONDS: Final = 9.0  # of the 10 that docker and others give before they kill

@@ -12,8 +12,8 @@ from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
 from bridge.adapters.broker_probe import probe
 from bridge.adapters.clock import wall_ms
-from bridge.adapters.journal import JournalInUse, JournalTooOld, SqliteReader
-from bridge.adapters.journal_mark import Ownership
+from bridge.adapters.journal.mark import Ownership
+from bridge.adapters.journal.writing import JournalInUse, JournalTooOld, SqliteReader
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.core.access.claims import TokenError
 from bridge.core.access.policy import Policy, PolicyError, Role

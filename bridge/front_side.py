@@ -10,8 +10,8 @@ import structlog
 
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_reading import SqliteReader
+from bridge.adapters.journal.reading import SqliteReader
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.web_status import Number
 from bridge.core.dashboard.commands import directory_of
 from bridge.core.plant import Plant

@@ -10,15 +10,15 @@ import structlog
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock, wall_ms
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.web_status import Number, gap_numbers, pipeline_numbers
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
 from bridge.core.records import Keep
 from bridge.core.stream_status import Owner, will_of
-from bridge.ownership import Ownership, heard_topics
-from bridge.pipeline import Pipeline
-from bridge.publisher import Publisher
+from bridge.pipeline.pipeline import Pipeline
+from bridge.publisher.ownership import Ownership, heard_topics
+from bridge.publisher.publisher import Publisher
 from bridge.settings import JournalSettings, Settings
 
 INTAKE_SECONDS: Final = 3.0  # what a stop waits for the last commit, of 10 in all: the disk may not answer

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_meta import read_meta, write_meta
-from bridge.adapters.journal_schema import seal_row
+from bridge.adapters.journal.meta import read_meta, write_meta
+from bridge.adapters.journal.schema import seal_row
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.event_data import Changeover
 from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.core.records import (

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bridge.adapters import policy_file
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.adapters.web import make_app
 from bridge.adapters.web_server import listen, serve

@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_quarantine import SqliteQuarantine
+from bridge.adapters.journal.quarantine import SqliteQuarantine
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Standing
 from bridge.core.records import CONFIG, Applied, Batch, CommandRecord, Journal, Resend, position_event
 from bridge.core.reports import APPLIED, quarantined, suppressed

@@ -34,7 +34,7 @@ def export(
 
     What was left out is told on stderr, and by exit code 1.
     """
-    from bridge.adapters import journal_export  # noqa: PLC0415
+    from bridge.adapters.journal import export as journal_export  # noqa: PLC0415
 
     span = _span(since, until, only)
     journal = journal_path(path, config)
@@ -58,7 +58,7 @@ def export(
 
 
 def _span(since: str | None, until: str | None, only: What | None) -> Any:
-    from bridge.adapters.journal_export import Span  # noqa: PLC0415
+    from bridge.adapters.journal.export import Span  # noqa: PLC0415
 
     bounds: dict[str, int] = {}
     for text, key, instant in ((since, "first", "begin"), (until, "last", "end")):

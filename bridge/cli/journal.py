@@ -40,7 +40,7 @@ def verify(
 
     The bridge may run meanwhile: nothing is written, and nothing waits.
     """
-    from bridge.adapters.journal_verify import verify as verify_journal  # noqa: PLC0415 - only what the command needs
+    from bridge.adapters.journal.verify import verify as verify_journal  # noqa: PLC0415 - only what the command needs
 
     with told(), bar() as progress:
         verdict = verify_journal(journal_path(path, config), progress=progress)
@@ -82,7 +82,7 @@ def backup(
 
     `floor journal backup /backup/journal-monday.db --force`
     """
-    from bridge.adapters import journal_backup  # noqa: PLC0415
+    from bridge.adapters.journal import backup as journal_backup  # noqa: PLC0415
 
     with told(), bar() as progress:
         try:
@@ -108,7 +108,8 @@ def restore(
 
     Dashboards that come back are told `recovered: false` and get what is current.
     """
-    from bridge.adapters import journal_backup, journal_restore  # noqa: PLC0415
+    from bridge.adapters.journal import backup as journal_backup  # noqa: PLC0415
+    from bridge.adapters.journal import restore as journal_restore  # noqa: PLC0415
 
     place, stream = journal_and_stream(path, config)
     with told(), bar() as progress:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.adapters.journal_aside import Aside, NotQuarantined, Quarantine
-from bridge.adapters.journal_quarantine import SqliteQuarantine
+from bridge.adapters.journal.aside import Aside, NotQuarantined, Quarantine
+from bridge.adapters.journal.quarantine import SqliteQuarantine
 from bridge.cli.options import Config, fail
 from bridge.cli.telling import NOT_DONE, NOT_WHOLE, AsJson, PathOption, journal_path, print_json, printable, say, told
 from bridge.core.events import rfc3339

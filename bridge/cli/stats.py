@@ -12,7 +12,7 @@ from bridge.core.records import Keep
 from bridge.settings import JournalSettings
 
 if TYPE_CHECKING:
-    from bridge.adapters.journal_stats import Held, Stats
+    from bridge.adapters.journal.stats import Held, Stats
 
 DAY_MS = 86_400_000
 
@@ -27,7 +27,7 @@ def stats(
     """Show what the journal holds, since when, how far publishing is, and its books: received = applied + suppressed +
     quarantined, for every kind. Exit 1 when the books don't balance.
     """  # noqa: D205 - the help's first paragraph
-    from bridge.adapters import journal_stats  # noqa: PLC0415 - only what the command needs
+    from bridge.adapters.journal import stats as journal_stats  # noqa: PLC0415 - only what the command needs
 
     settings = None if path is not None else read_settings(config, code=NOT_DONE).journal
     with told():

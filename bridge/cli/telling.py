@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bridge.adapters.journal_errors import JournalDamaged
+from bridge.adapters.journal.errors import JournalDamaged
 from bridge.cli.options import console, errors, fail, read_settings
 from bridge.core.records import JournalError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters import journal_rows
-from bridge.adapters.journal import JournalDamaged, SqliteJournal
+from bridge.adapters.journal import rows
+from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal
 from bridge.core.events import EventType, Standing
 from bridge.core.records import Batch, Checkpoint, CommandRecord, CommitFailed, JournalError, Position, Resend
 from bridge.core.reports import quarantined, rejected, suppressed
@@ -167,8 +167,8 @@ def test_counters_account_for_every_input(journal: SqliteJournal) -> None:
 
 
 def test_quarantine_keeps_the_newest_payloads_only(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_rows, "QUARANTINE_INPUTS", 2)
-    monkeypatch.setattr(journal_rows, "QUARANTINE_BYTES", 4)
+    monkeypatch.setattr(rows, "QUARANTINE_INPUTS", 2)
+    monkeypatch.setattr(rows, "QUARANTINE_BYTES", 4)
     for number in range(1, 5):
         bad = applied(number, payload=b"bad-%d" % number, disposition=quarantined("not_json"), reached_core=False)
         journal.commit(Batch(entries=[bad]))
@@ -180,7 +180,7 @@ def test_quarantine_keeps_the_newest_payloads_only(journal: SqliteJournal, monke
 
 def test_payload_that_reached_the_core_is_kept_whole(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replay needs it, whatever the core made of it."""
-    monkeypatch.setattr(journal_rows, "QUARANTINE_BYTES", 4)
+    monkeypatch.setattr(rows, "QUARANTINE_BYTES", 4)
     journal.commit(Batch(entries=[applied(1, payload=b"whole payload", disposition=quarantined("unknown_place"))]))
     assert journal.inputs_after(0, limit=1)[0].input.payload == b"whole payload"
 
@@ -217,7 +217,7 @@ def test_configuration_that_does_not_match_its_seal_is_damage(journal: SqliteJou
 
 
 def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_rows, "RESEND_INPUTS", 2)
+    monkeypatch.setattr(rows, "RESEND_INPUTS", 2)
     for number in range(1, 5):
         resend = Resend(b"%d" % number, dated=number % 2 == 0)
         journal.commit(Batch(entries=[applied(number, resend=resend)], settled=number - 1))
@@ -228,7 +228,7 @@ def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypat
 
 
 def test_suspects_are_known_again(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_rows, "SUSPECTS", 2)
+    monkeypatch.setattr(rows, "SUSPECTS", 2)
     for digest in (b"a", b"b", b"b", b"c"):
         journal.commit(Batch(entries=[], suspect=digest))
     assert journal.suspects() == {b"b", b"c"}

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters import journal_backup
-from bridge.adapters.journal import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
-from bridge.adapters.journal_backup import BackupRefused, NotWhole, backup
-from bridge.adapters.journal_facts import NoJournal
-from bridge.adapters.journal_restore import RestoreRefused, restore
-from bridge.adapters.journal_verify import verify
+from bridge.adapters.journal import backup as journal_backup
+from bridge.adapters.journal.backup import BackupRefused, NotWhole, backup
+from bridge.adapters.journal.facts import NoJournal
+from bridge.adapters.journal.restore import RestoreRefused, restore
+from bridge.adapters.journal.verify import verify
+from bridge.adapters.journal.writing import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
 from bridge.core.resends import digest
 from tests.journal_samples import event, follow
 from tests.whole_journal import fill, held, whole_journal
@@ -255,7 +255,7 @@ def test_a_restore_refuses_what_it_must_not_touch(
 def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
     """When its last reader leaves the old file, SQLite deletes the -wal by its name: the new file's."""
     program = (
-        "import sys; from pathlib import Path; from bridge.adapters.journal_reading import SqliteReader\n"
+        "import sys; from pathlib import Path; from bridge.adapters.journal.reading import SqliteReader\n"
         "reader = SqliteReader.open(Path(sys.argv[1]), stream='main'); reader.position()\n"
         "print('open', flush=True); sys.stdin.read()"
     )

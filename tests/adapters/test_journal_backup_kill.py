@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import JournalDamaged, SqliteJournal
-from bridge.adapters.journal_backup import backup
-from bridge.adapters.journal_restore import restore
-from bridge.adapters.journal_verify import verify
+from bridge.adapters.journal.backup import backup
+from bridge.adapters.journal.restore import restore
+from bridge.adapters.journal.verify import verify
+from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal
 from tests.journal_samples import event, follow
 from tests.whole_journal import held, whole_journal
 

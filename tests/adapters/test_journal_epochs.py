@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import SqliteJournal, SqliteReader
+from bridge.adapters.journal.writing import SqliteJournal, SqliteReader
 from bridge.core.events import Standing
 from bridge.core.records import CommitFailed
 from tests.journal_samples import event, follow

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters.journal import JournalDamaged
-from bridge.adapters.journal_export import LeftOut, Span, export_events, export_inputs, note
+from bridge.adapters.journal.export import LeftOut, Span, export_events, export_inputs, note
+from bridge.adapters.journal.writing import JournalDamaged
 from tests.whole_journal import held, whole_journal
 
 PAGE_BYTES = 4_096

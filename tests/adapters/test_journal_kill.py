@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Standing, StateKey
 
 ROOT = Path(__file__).parents[2]

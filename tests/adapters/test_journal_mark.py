@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters.journal import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
-from bridge.adapters.journal_mark import MARK_BYTES, Mark, Ownership, read_mark
-from bridge.adapters.journal_quarantine import SqliteQuarantine
+from bridge.adapters.journal.mark import MARK_BYTES, Mark, Ownership, read_mark
+from bridge.adapters.journal.quarantine import SqliteQuarantine
+from bridge.adapters.journal.writing import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
 from bridge.core.records import Batch, CommandRecord, Resend
 from bridge.core.reports import quarantined
 from tests.journal_samples import NOON, applied, event, follow

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters import journal_checks
-from bridge.adapters.journal import JournalDamaged, JournalTooOld, SqliteJournal, SqliteReader
-from bridge.adapters.journal_schema import SCHEMA
+from bridge.adapters.journal import checks
+from bridge.adapters.journal.schema import SCHEMA
+from bridge.adapters.journal.writing import JournalDamaged, JournalTooOld, SqliteJournal, SqliteReader
 from bridge.core.events import Standing
 from bridge.core.records import Batch, Checkpoint, CommandRecord, Resend
 from bridge.core.reports import quarantined
@@ -92,15 +92,15 @@ def test_migrated_journal_has_the_tables_of_a_new_one(path: Path, tmp_path: Path
     assert tables[0] == tables[1]
 
 
-@pytest.mark.parametrize("killed_at", ["journal_schema.seal_meta", "journal.check_ends", "journal.read_meta"])
+@pytest.mark.parametrize("killed_at", ["schema.seal_meta", "writing.check_ends", "writing.read_meta"])
 def test_journal_killed_in_the_middle_of_its_migration_is_migrated_at_the_next_start(
     path: Path, killed_at: str
 ) -> None:
     before = content(path)
     program = (
-        "import os, signal, sys; from pathlib import Path; from bridge.adapters import journal, journal_schema\n"
+        "import os, signal, sys; from pathlib import Path; from bridge.adapters.journal import schema, writing\n"
         f"def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)\n{killed_at} = die\n"
-        "journal.SqliteJournal.open(Path(sys.argv[1]), stream='main')"
+        "writing.SqliteJournal.open(Path(sys.argv[1]), stream='main')"
     )
     killed = subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -127,5 +127,5 @@ def test_reader_asks_for_the_bridge_to_bring_an_older_journal_up_to_date(path: P
 
 def test_large_journal_of_schema_1_goes_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small tables are checked before, and it has fewer of them."""
-    monkeypatch.setattr(journal_checks, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(checks, "WHOLE_BYTES", 0)
     test_journal_of_schema_1_goes_on(path)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters import journal_rows
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_quarantine import SqliteQuarantine
+from bridge.adapters.journal import rows
+from bridge.adapters.journal.quarantine import SqliteQuarantine
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import Batch
 from bridge.core.reports import quarantined
 from tests.journal_samples import applied
@@ -79,9 +79,9 @@ def test_replayed_input_is_not_dropped_any_more(journal: SqliteJournal, desk: Sq
 def test_cut_payload_is_never_replayed(
     journal: SqliteJournal, desk: SqliteQuarantine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long = b"x" * (journal_rows.QUARANTINE_BYTES + 1)
+    long = b"x" * (rows.QUARANTINE_BYTES + 1)
     bad = applied(4, payload=long, disposition=quarantined("too_long"), reached_core=False)
-    monkeypatch.setattr(journal_rows, "QUARANTINE_INPUTS", 1)
+    monkeypatch.setattr(rows, "QUARANTINE_INPUTS", 1)
     journal.commit(Batch(entries=[bad]))
     assert desk.ask_replay([4]) == []
     assert desk.ask_replay([2]) == [], "crowded out of the quarantine"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import JournalTooNew, SqliteJournal, StreamMismatch
-from bridge.adapters.journal_reading import SqliteReader
+from bridge.adapters.journal.reading import SqliteReader
+from bridge.adapters.journal.writing import JournalTooNew, SqliteJournal, StreamMismatch
 from bridge.core.records import JournalError, JournalUnavailable
 from tests.journal_samples import event, follow
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters import journal_retention, journal_rows
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_quarantine import SqliteQuarantine
-from bridge.adapters.journal_retention import used_bytes
+from bridge.adapters.journal import retention, rows
+from bridge.adapters.journal.quarantine import SqliteQuarantine
+from bridge.adapters.journal.retention import used_bytes
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Event, Standing
 from bridge.core.records import Batch, Keep
 from bridge.core.reports import quarantined
@@ -128,7 +128,7 @@ def test_nothing_goes_before_the_first_checkpoint(journal: SqliteJournal) -> Non
 
 
 def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_rows, "QUARANTINE_INPUTS", 1)
+    monkeypatch.setattr(rows, "QUARANTINE_INPUTS", 1)
     garbage = {
         number: applied(number, payload=b"%d" % number, disposition=quarantined("not_json"), reached_core=False)
         for number in (1, 2, 172)
@@ -175,7 +175,7 @@ def test_what_cannot_go_does_not_keep_the_other_over_the_size(journal: SqliteJou
 
 
 def test_a_piece_is_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_retention, "CHUNK", 10)
+    monkeypatch.setattr(retention, "CHUNK", 10)
     a_week(journal)
     keep = Keep(events_ms=DAY, inputs_ms=DAY)
     assert journal.prune(NOON + 7 * DAY, keep) == 20

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters import journal_scan
-from bridge.adapters.journal import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
-from bridge.adapters.journal_facts import NoJournal, reading
-from bridge.adapters.journal_mark import lock_path
-from bridge.adapters.journal_schema import seal, seal_row
-from bridge.adapters.journal_verify import Verdict, verify
-from bridge.adapters.journal_walks import FAULTS_TOLD
+from bridge.adapters.journal import scan
+from bridge.adapters.journal.facts import NoJournal, reading
+from bridge.adapters.journal.mark import lock_path
+from bridge.adapters.journal.schema import seal, seal_row
+from bridge.adapters.journal.verify import Verdict, verify
+from bridge.adapters.journal.walks import FAULTS_TOLD
+from bridge.adapters.journal.writing import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
 from bridge.core.records import Batch, Keep
 from tests.journal_samples import NOON, applied, event, follow, forge_meta
 from tests.whole_journal import fill, held, whole_journal
@@ -209,7 +209,7 @@ def test_what_retention_took_is_not_missed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", [7, 2_000])
 def test_retention_may_go_on_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
-    monkeypatch.setattr(journal_scan, "PAGE", page)
+    monkeypatch.setattr(scan, "PAGE", page)
     path = tmp_path / "journal.db"
     journal = SqliteJournal.open(path, stream="main")
     fill(journal, rounds=30)

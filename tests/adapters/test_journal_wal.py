@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters import journal_wal
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_file import connect
+from bridge.adapters.journal import wal
+from bridge.adapters.journal.file import connect
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import Batch
 from tests.journal_samples import applied
 
@@ -19,9 +19,9 @@ BOUND = 8 * MEGABYTE
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteJournal]:
-    monkeypatch.setattr(journal_wal, "RESTED_BYTES", BOUND // 4)
-    monkeypatch.setattr(journal_wal, "PATIENT_BYTES", BOUND)
-    monkeypatch.setattr(journal_wal, "STEP_BYTES", BOUND // 4)
+    monkeypatch.setattr(wal, "RESTED_BYTES", BOUND // 4)
+    monkeypatch.setattr(wal, "PATIENT_BYTES", BOUND)
+    monkeypatch.setattr(wal, "STEP_BYTES", BOUND // 4)
     opened = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     yield opened
     opened.close()
@@ -88,7 +88,7 @@ def test_the_wal_is_bounded_under_readers_who_take_turns(journal: SqliteJournal)
 
 
 def test_commits_go_on_while_the_wal_is_held(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_wal, "PATIENCE_MS", 1)
+    monkeypatch.setattr(wal, "PATIENCE_MS", 1)
     with long_reader(journal.path):
         commit(journal, megabytes=30)
         assert journal.last_input()[0] == 30

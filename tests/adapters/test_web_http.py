@@ -7,7 +7,7 @@ import pytest
 
 from bridge.adapters.web_status import Number, gap_numbers, pipeline_numbers
 from bridge.core.line.device import Gaps
-from bridge.pipeline_status import PipelineStatus
+from bridge.pipeline.status import PipelineStatus
 from bridge.settings import WebSettings
 from tests.journal_samples import NOON
 from tests.served_front import call, served_front, status

@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_checks import END_ROWS
-from bridge.adapters.journal_schema import seal, seal_row
+from bridge.adapters.journal.checks import END_ROWS
+from bridge.adapters.journal.schema import seal, seal_row
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Area, Equipment, Limit, Line, Plant

@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import Batch
 from bridge.core.replay import restore
 from bridge.ingest.native import decode
-from bridge.pipeline import Pipeline
+from bridge.pipeline.pipeline import Pipeline
 from bridge.settings import BrokerSettings, JournalSettings
 from tests.brokers import RunningBroker, until
 from tests.system.shop import PLACE, PLANT, ROOT, device

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.replay import restore
 from tests.bench.large_journal import DECODE, LINES, make, plant
 

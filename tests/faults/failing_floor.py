@@ -24,7 +24,7 @@ from typing import Any, Final
 from bridge import app, settings
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.broker_connection import Connection
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.web_socket import FrontSocket
 from bridge.core.intake import Intake
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bridge.adapters import plant_file
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import Applied, Committed, count_key
 from bridge.core.replay import restore
 from bridge.ingest.native import decode

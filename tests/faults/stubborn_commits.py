@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Standing
 from bridge.core.records import Batch, CommitFailed
 from tests.journal_samples import event, follow

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_reading import SqliteReader
+from bridge.adapters.journal.reading import SqliteReader
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.policy_file import load as load_policy
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.core.event_data import Andon, EventData, Job, LineStatus, Person, Status

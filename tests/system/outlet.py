@@ -11,10 +11,10 @@ from pathlib import Path
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Event, EventType, Standing
 from bridge.core.stream_status import Owner
-from bridge.publisher import Publisher
+from bridge.publisher.publisher import Publisher
 from tests.brokers import RunningBroker, client_settings, linked, until
 from tests.core.test_published import call
 from tests.faults.retained import expected, lit, retained

@@ -14,15 +14,15 @@ import aiomqtt
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core import plant
 from bridge.core.line.floor import Floor
 from bridge.core.records import Applied, Keep
 from bridge.core.replay import Restored, restore
 from bridge.core.stream_status import Owner
 from bridge.ingest.native import decode
-from bridge.pipeline import FOR_EVER, Pipeline
-from bridge.publisher import Publisher
+from bridge.pipeline.pipeline import FOR_EVER, Pipeline
+from bridge.publisher.publisher import Publisher
 from bridge.settings import BrokerSettings
 
 ROOT = "floor/v1"

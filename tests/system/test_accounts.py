@@ -13,7 +13,7 @@ import structlog
 
 from bridge.adapters.broker import BrokerLink
 from bridge.core.messages import Message, Publication
-from bridge.pipeline_status import UNKNOWN, Received
+from bridge.pipeline.status import UNKNOWN, Received
 from tests.brokers import RunningBroker, until
 from tests.running_floor import RunningFloor, running_floor
 from tests.system.shop import device, say, shop

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import Batch
 from bridge.core.reports import quarantined
 from tests.command_line import floor, write_config

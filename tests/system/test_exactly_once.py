@@ -16,8 +16,8 @@ from typing import Literal
 
 import pytest
 
-from bridge.adapters import journal_rows
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal import rows
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core import plant, records, resends
 from bridge.core.events import Millis
 from bridge.core.intake import Intake
@@ -313,7 +313,7 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The window in memory and the one in the journal hold the same inputs, however many there were."""
-    for module in (records, resends, journal_rows):
+    for module in (records, resends, rows):
         monkeypatch.setattr(module, "RESEND_INPUTS", 20)
     world = World(tmp_path)
     for turn in range(60):

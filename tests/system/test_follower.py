@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import CommandRecord
 from tests import command_line
 from tests.brokers import until

@@ -12,9 +12,10 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from bridge.adapters import journal_backup, journal_restore
 from bridge.adapters.broker_retained import RetainedReader
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal import backup as journal_backup
+from bridge.adapters.journal import restore as journal_restore
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import Committed, JournalUnavailable
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.core.test_published import call

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import Applied
 from bridge.core.replay import restore
 from bridge.core.reports import APPLIED

@@ -13,7 +13,7 @@ import pytest
 from bridge.adapters.broker import BrokerLink
 from bridge.core.records import Position
 from bridge.core.stream_status import Owner, status_of
-from bridge.ownership import Ownership, StreamTaken, echo_topic, heard_topics
+from bridge.publisher.ownership import Ownership, StreamTaken, echo_topic, heard_topics
 from tests.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
 from tests.running_floor import CONFIG, DEMO_PLANT, RunningFloor, running_floor
 from tests.system.statuses import STATUS, statuses

@@ -8,13 +8,13 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Millis
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
 from bridge.core.records import CommitFailed
 from bridge.core.reports import Outcome, Report, StateReport
-from bridge.pipeline import CHUNK, CoreCrashed
+from bridge.pipeline.pipeline import CHUNK, CoreCrashed
 from tests.brokers import RunningBroker, until
 from tests.journal_samples import forge_payload
 from tests.system.shop import ROOT, Shop, device, say, shop

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal_quarantine import SqliteQuarantine
-from bridge.committer import LAST_SECONDS, SILENT_DISK
+from bridge.adapters.journal.quarantine import SqliteQuarantine
 from bridge.core.records import Batch, CommandRecord, CommitFailed, JournalUnavailable, Keep
-from bridge.pipeline import CoreCrashed
+from bridge.pipeline.committer import LAST_SECONDS, SILENT_DISK
+from bridge.pipeline.pipeline import CoreCrashed
 from tests.brokers import RunningBroker, until
 from tests.system.shop import ROOT, Shop, device, say, shop
 from tests.system.test_pipeline import CrashingFloor, accounted, break_disk, command, connected, messages

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.adapters.journal import CommitFailed, SqliteJournal
+from bridge.adapters.journal.writing import CommitFailed, SqliteJournal
 from bridge.core.events import StateKey
 from bridge.core.intake import Intake
 from bridge.core.line.adoption import gone

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 import pytest
 
 from bridge import publisher as publisher_module
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import CommitFailed, JournalUnavailable
 from bridge.pipeline_side import DRAIN_SECONDS
 from tests.brokers import RunningBroker, free_port, mosquitto_broker, running, until

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import EventType, Millis
 from bridge.core.intake import Intake
 from bridge.core.line.adoption import gone

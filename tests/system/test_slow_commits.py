@@ -13,12 +13,12 @@ import pytest
 
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal import SqliteJournal
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.messages import LinkStatus, Message, Receipt
 from bridge.core.records import Batch, CommitFailed
 from bridge.core.replay import restore
 from bridge.ingest.native import decode
-from bridge.pipeline import CHUNK, Pipeline
+from bridge.pipeline.pipeline import CHUNK, Pipeline
 from bridge.settings import BrokerSettings
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.system.shop import PLANT, ROOT, device, say

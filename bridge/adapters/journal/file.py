@@ -10,9 +10,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_errors import JournalDamaged, JournalTooNew
-from bridge.adapters.journal_mark import Mark
-from bridge.adapters.journal_schema import APPLICATION_ID, SCHEMA, make_tables
+from bridge.adapters.journal.errors import JournalDamaged, JournalTooNew
+from bridge.adapters.journal.mark import Mark
+from bridge.adapters.journal.schema import APPLICATION_ID, SCHEMA, make_tables
 from bridge.core.records import JournalUnavailable
 
 BUSY_SECONDS: Final = 5.0  # somebody else's shell on the file may hold a lock this long before we say so

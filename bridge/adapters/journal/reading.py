@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bridge.adapters.journal_checks import check_ends, check_structure
-from bridge.adapters.journal_errors import JournalDamaged, JournalTooOld
-from bridge.adapters.journal_file import connect, faults_told, opening, schema_of
-from bridge.adapters.journal_mark import read_mark
-from bridge.adapters.journal_meta import Meta, read_meta
-from bridge.adapters.journal_rows import (
+from bridge.adapters.journal.checks import check_ends, check_structure
+from bridge.adapters.journal.errors import JournalDamaged, JournalTooOld
+from bridge.adapters.journal.file import connect, faults_told, opening, schema_of
+from bridge.adapters.journal.mark import read_mark
+from bridge.adapters.journal.meta import Meta, read_meta
+from bridge.adapters.journal.rows import (
     COMMAND_MS,
     EVENT_COLUMNS,
     INPUT_COLUMNS,
@@ -27,7 +27,7 @@ from bridge.adapters.journal_rows import (
     read_resend,
     require,
 )
-from bridge.adapters.journal_schema import SCHEMA, seal
+from bridge.adapters.journal.schema import SCHEMA, seal
 from bridge.core.events import Millis, StateKey
 from bridge.core.records import (
     Applied,

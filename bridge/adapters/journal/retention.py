@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_meta import Meta
-from bridge.adapters.journal_rows import require
+from bridge.adapters.journal.meta import Meta
+from bridge.adapters.journal.rows import require
 from bridge.core.events import Millis
 from bridge.core.records import Keep
 

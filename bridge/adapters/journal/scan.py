@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.adapters.journal_facts import UNREADABLE
-from bridge.adapters.journal_rows import EVENT_COLUMNS, INPUT_COLUMNS
+from bridge.adapters.journal.facts import UNREADABLE
+from bridge.adapters.journal.rows import EVENT_COLUMNS, INPUT_COLUMNS
 
 Row = tuple[Any, ...]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_facts import UNREADABLE, Facts
-from bridge.adapters.journal_rows import read_command, read_config, read_counter, read_resend, require
-from bridge.adapters.journal_scan import Row
-from bridge.adapters.journal_schema import seal
-from bridge.adapters.journal_walks import EventWalk, InputWalk, Part
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.facts import UNREADABLE, Facts
+from bridge.adapters.journal.rows import read_command, read_config, read_counter, read_resend, require
+from bridge.adapters.journal.scan import Row
+from bridge.adapters.journal.schema import seal
+from bridge.adapters.journal.walks import EventWalk, InputWalk, Part
 from bridge.core.events import CATEGORY_OF, EventType, Priority, Standing
 from bridge.core.resends import DIGEST_BYTES, digest
 

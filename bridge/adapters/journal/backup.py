@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_facts import UNREADABLE, NoJournal, reading
-from bridge.adapters.journal_file import sync_folder
-from bridge.adapters.journal_verify import Progress, Verdict, verify
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.facts import UNREADABLE, NoJournal, reading
+from bridge.adapters.journal.file import sync_folder
+from bridge.adapters.journal.verify import Progress, Verdict, verify
 from bridge.core.records import JournalError
 
 STEP_PAGES: Final = 2_500  # 10 MiB between two words to whoever watches

@@ -8,10 +8,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_errors import JournalDamaged, StreamMismatch
-from bridge.adapters.journal_mark import Mark
-from bridge.adapters.journal_meta import Meta, read_meta
-from bridge.adapters.journal_rows import EVENT_COLUMNS, INPUT_COLUMNS, read_current, read_event, read_input
+from bridge.adapters.journal.errors import JournalDamaged, StreamMismatch
+from bridge.adapters.journal.mark import Mark
+from bridge.adapters.journal.meta import Meta, read_meta
+from bridge.adapters.journal.rows import EVENT_COLUMNS, INPUT_COLUMNS, read_current, read_event, read_input
 
 WHOLE_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB would take a minute, on a cold disk more
 END_ROWS: Final = 1_000  # of events and inputs, at either end

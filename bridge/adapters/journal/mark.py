@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from bridge.adapters.journal_errors import JournalInUse
+from bridge.adapters.journal.errors import JournalInUse
 from bridge.core.records import JournalError
 
 MARK_BYTES: Final = 128  # a whole mark fits in a disk's sector, so it is there whole or not at all

@@ -8,20 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
-from bridge.adapters.journal_checks import check_ends, check_structure
-from bridge.adapters.journal_errors import (
+from bridge.adapters.journal.checks import check_ends, check_structure
+from bridge.adapters.journal.errors import (
     JournalDamaged,
     JournalInUse,
     JournalTooNew,
     JournalTooOld,
     StreamMismatch,
 )
-from bridge.adapters.journal_file import BUSY_SECONDS, create, may_pass, new_epoch, opening, schema_of
-from bridge.adapters.journal_mark import Mark, Ownership, read_mark
-from bridge.adapters.journal_meta import Meta, read_meta, write_meta
-from bridge.adapters.journal_reading import SqliteReader
-from bridge.adapters.journal_retention import prune
-from bridge.adapters.journal_rows import (
+from bridge.adapters.journal.file import BUSY_SECONDS, create, may_pass, new_epoch, opening, schema_of
+from bridge.adapters.journal.mark import Mark, Ownership, read_mark
+from bridge.adapters.journal.meta import Meta, read_meta, write_meta
+from bridge.adapters.journal.reading import SqliteReader
+from bridge.adapters.journal.retention import prune
+from bridge.adapters.journal.rows import (
     write_commands,
     write_config,
     write_counters,
@@ -29,8 +29,8 @@ from bridge.adapters.journal_rows import (
     write_inputs,
     write_resends,
 )
-from bridge.adapters.journal_schema import migrate, seal, seal_row, wall_ms
-from bridge.adapters.journal_wal import Wal
+from bridge.adapters.journal.schema import migrate, seal, seal_row, wall_ms
+from bridge.adapters.journal.wal import Wal
 from bridge.core.events import Millis, StateKey
 from bridge.core.records import Applied, Batch, CommitFailed, EpochReason, JournalError, Keep
 

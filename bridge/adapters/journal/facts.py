@@ -6,11 +6,11 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_errors import JournalDamaged, JournalTooNew, JournalTooOld
-from bridge.adapters.journal_file import BUSY_SECONDS
-from bridge.adapters.journal_mark import lock_path
-from bridge.adapters.journal_meta import Meta, read_meta
-from bridge.adapters.journal_schema import APPLICATION_ID, SCHEMA
+from bridge.adapters.journal.errors import JournalDamaged, JournalTooNew, JournalTooOld
+from bridge.adapters.journal.file import BUSY_SECONDS
+from bridge.adapters.journal.mark import lock_path
+from bridge.adapters.journal.meta import Meta, read_meta
+from bridge.adapters.journal.schema import APPLICATION_ID, SCHEMA
 from bridge.core.events import Millis
 from bridge.core.records import JournalError
 

@@ -15,10 +15,10 @@ from bridge.core.events import Millis
 from bridge.core.intake import Intake
 from bridge.core.messages import Message
 from bridge.core.records import Applied, Batch, CommitFailed, Journal, Keep
-from bridge.pending import Pending, set_before
-from bridge.pipeline_status import PipelineStatus
+from bridge.pipeline.pending import Pending, set_before
+from bridge.pipeline.status import PipelineStatus
+from bridge.pipeline.writer import Writer
 from bridge.surroundings import Clock, Inlet
-from bridge.writer import Writer
 
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0

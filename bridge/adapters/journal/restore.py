@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.adapters.journal import SqliteJournal
-from bridge.adapters.journal_backup import NotWhole, copy, draft, nothing_shown, put
-from bridge.adapters.journal_errors import JournalTooOld, StreamMismatch
-from bridge.adapters.journal_facts import Facts, read_facts, reading, side_file
-from bridge.adapters.journal_file import SHARED_FIRST, SHARED_SIZE, sync_folder
-from bridge.adapters.journal_mark import Mark, Ownership, lock_path, read_mark
-from bridge.adapters.journal_verify import Progress, Verdict, verify
+from bridge.adapters.journal.backup import NotWhole, copy, draft, nothing_shown, put
+from bridge.adapters.journal.errors import JournalTooOld, StreamMismatch
+from bridge.adapters.journal.facts import Facts, read_facts, reading, side_file
+from bridge.adapters.journal.file import SHARED_FIRST, SHARED_SIZE, sync_folder
+from bridge.adapters.journal.mark import Mark, Ownership, lock_path, read_mark
+from bridge.adapters.journal.verify import Progress, Verdict, verify
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import JournalError
 
 PARTS = ("", "-wal", "-shm")

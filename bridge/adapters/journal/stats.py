@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_aside import ASIDE, State
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_facts import UNREADABLE, Facts, NoJournal, read_facts, reading, side_file
-from bridge.adapters.journal_retention import Reach, reach, used_bytes
-from bridge.adapters.journal_rows import QUARANTINE_BYTES, read_counter
+from bridge.adapters.journal.aside import ASIDE, State
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.facts import UNREADABLE, Facts, NoJournal, read_facts, reading, side_file
+from bridge.adapters.journal.retention import Reach, reach, used_bytes
+from bridge.adapters.journal.rows import QUARANTINE_BYTES, read_counter
 from bridge.core.events import Millis
 from bridge.core.records import Keep
 from bridge.core.reports import Effect

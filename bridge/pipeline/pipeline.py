@@ -13,16 +13,16 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from bridge.committer import Committer, Crash, Listener, real_ms
 from bridge.core.intake import CRASHED, TICK, Decode, Intake
 from bridge.core.line.device import Gaps
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
 from bridge.core.records import Applied, Journal, Keep, kind_of
 from bridge.core.resends import Resends, digest
-from bridge.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
-from bridge.pending import Pending
-from bridge.pipeline_status import PipelineStatus, Received
+from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
+from bridge.pipeline.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
+from bridge.pipeline.pending import Pending
+from bridge.pipeline.status import PipelineStatus, Received
 from bridge.surroundings import Clock, Inlet
 
 FOR_EVER: Final = Keep()

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from bridge.core.records import CommandRecord, Input, Journal, JournalUnavailable
-from bridge.pending import set_before
+from bridge.pipeline.pending import set_before
 
 T = TypeVar("T")
 

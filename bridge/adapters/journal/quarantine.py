@@ -4,11 +4,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_file import connect, may_pass
-from bridge.adapters.journal_reading import SqliteReader
-from bridge.adapters.journal_rows import QUARANTINE_BYTES
-from bridge.adapters.journal_schema import wall_ms
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.file import connect, may_pass
+from bridge.adapters.journal.reading import SqliteReader
+from bridge.adapters.journal.rows import QUARANTINE_BYTES
+from bridge.adapters.journal.schema import wall_ms
 from bridge.core.records import CommitFailed
 
 # whole payloads that nobody has decided about; a cut one would be another message

@@ -5,8 +5,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_schema import seal_row
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.schema import seal_row
 from bridge.core.events import Millis
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_facts import Facts
-from bridge.adapters.journal_rows import read_event, read_input
-from bridge.adapters.journal_scan import Row, Unreadable
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.facts import Facts
+from bridge.adapters.journal.rows import read_event, read_input
+from bridge.adapters.journal.scan import Row, Unreadable
 from bridge.core.events import Standing, event_id
 from bridge.core.records import Applied, count_key
 from bridge.core.reports import Disposition, Effect

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_facts import UNREADABLE, read_facts, reading
-from bridge.adapters.journal_rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
-from bridge.adapters.journal_scan import Row
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.facts import UNREADABLE, read_facts, reading
+from bridge.adapters.journal.rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
+from bridge.adapters.journal.scan import Row
 from bridge.core.events import Millis
 from bridge.core.records import JournalError
 from bridge.core.topics import TopicError, TopicFilter, TopicName

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_schema import seal, seal_row
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.schema import seal, seal_row
 from bridge.core.events import EventType, Millis, Priority, Standing, StateKey
 from bridge.core.records import (
     CONFIG,

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_facts import UNREADABLE, read_facts, reading
-from bridge.adapters.journal_rows import INPUT_COLUMNS, read_event, read_input
-from bridge.adapters.journal_scan import EVENTS, INPUTS, Row, Source, Unreadable, scan
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.facts import UNREADABLE, read_facts, reading
+from bridge.adapters.journal.rows import INPUT_COLUMNS, read_event, read_input
+from bridge.adapters.journal.scan import EVENTS, INPUTS, Row, Source, Unreadable, scan
 from bridge.core.events import Millis, rfc3339
 
 PLAIN_INPUTS: Final = INPUT_COLUMNS.replace("quarantine.payload, quarantine.seal", "NULL, NULL")

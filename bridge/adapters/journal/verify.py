@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from bridge.adapters.journal_errors import JournalDamaged
-from bridge.adapters.journal_facts import UNREADABLE, Facts, read_facts, reading
-from bridge.adapters.journal_mark import Mark, read_mark
-from bridge.adapters.journal_scan import EVENTS, INPUTS, Source, scan
-from bridge.adapters.journal_tables import (
+from bridge.adapters.journal.errors import JournalDamaged
+from bridge.adapters.journal.facts import UNREADABLE, Facts, read_facts, reading
+from bridge.adapters.journal.mark import Mark, read_mark
+from bridge.adapters.journal.scan import EVENTS, INPUTS, Source, scan
+from bridge.adapters.journal.tables import (
     SMALL,
     check_counters,
     check_current,
@@ -24,7 +24,7 @@ from bridge.adapters.journal_tables import (
     read_counters,
     read_current,
 )
-from bridge.adapters.journal_walks import EventWalk, InputWalk, Part, Walk
+from bridge.adapters.journal.walks import EventWalk, InputWalk, Part, Walk
 
 STRUCTURE_FINDINGS: Final = 100  # of SQLite's own check, which can be many thousand lines for one lost page
 

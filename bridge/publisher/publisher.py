@@ -15,7 +15,7 @@ from bridge.core.published import Plan, PublishedState, up_to_date
 from bridge.core.records import Applied, CommitFailed, Committed, Journal, JournalUnavailable, Position
 from bridge.core.retained import LinePlace
 from bridge.core.stream_status import STATUS_SECONDS, Owner, status_of
-from bridge.retained_look import RetainedLook, Seen
+from bridge.publisher.retained_look import RetainedLook, Seen
 from bridge.surroundings import Clock, Reader, Target
 
 WINDOW = 100  # events under way at once: bounds what a lost connection repeats

@@ -40,7 +40,7 @@ from bridge.publisher.ownership import StreamTaken
 from bridge.settings import Part, Settings
 
 STOP_SECONDS: Final = 9.0  # of the 10 that docker and others give before they kill
-LINK_LOOK_SECONDS: Final = 0.5  # how late a lost broker or a silent pipeline is told: within 5 s with keepalives
+LINK_LOOK_SECONDS: Final = 0.25  # how late a lost broker or a silent pipeline is told: within 5 s with two keepalives
 REFUSALS: Final = (
     plant_file.PlantFileError,
     PolicyError,

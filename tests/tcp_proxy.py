@@ -75,6 +75,12 @@ class TcpProxy:
         """Cut the next connection that has no plan yet."""
         self._cuts.append(cut)
 
+    def forget_cuts(self) -> None:
+        """Let every connection live whose cut is still to come."""
+        self._cuts.clear()
+        for passage in self.passages:
+            passage.cut = None
+
     def cut(self, end: End = End.RESET) -> None:
         """End every connection now."""
         for passage in list(self.passages):

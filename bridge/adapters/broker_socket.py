@@ -22,7 +22,7 @@ from bridge.settings import BrokerSettings
 
 ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or a PUBACK: a broker that pings but never answers is as good as gone
 CLOSE_SECONDS = 2.0
-WATCH_SECONDS = 0.5  # how finely keepalive and unanswered publications are looked at
+WATCH_SECONDS = 0.25  # how finely keepalive and unanswered publications are looked at: twice, in the 5 s of P5
 PUBLISH_WINDOW = 100  # unconfirmed publications: beyond 50 the throughput no longer grows, and a loss repeats fewer
 MIN_PACKET_BYTES = 1024 * 1024  # an oversized report is quarantined, not hidden; past this it would only eat memory
 UNSPECIFIED_ERROR = 0x80

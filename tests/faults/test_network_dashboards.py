@@ -1,0 +1,132 @@
+"""A bad network between front and dashboards, under load: every dashboard has everything once and in order at the end.
+
+A second dashboard on a good network beside them keeps its own books: what one suffers, no other feels.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+from urllib.request import urlopen
+
+import pytest
+
+from tests.brokers import RunningBroker, until
+from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.ledger import last_offset, of_dashboard
+from tests.faults.rounds import rounds
+from tests.faults.test_split_faults import OrderlyDashboard, boards
+from tests.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
+
+REPORTS: Final = 60
+BOARDS: Final = 4
+PATIENCE: Final = 30.0
+SHORT: Final = 200  # connections
+UPGRADE: Final = (
+    b"GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@contextlib.asynccontextmanager
+async def behind_a_network(
+    folder: Path, broker: RunningBroker
+) -> AsyncIterator[tuple[FloorUnderLoad, TcpProxy, list[OrderlyDashboard]]]:
+    async with floor_under_load(folder, broker) as this, tcp_proxy(this.floor.port) as network:
+        there = replace(this.floor, port=network.port)
+        async with boards(*[there] * BOARDS) as found:
+            yield this, network, found
+
+
+async def close(this: FloorUnderLoad, found: list[OrderlyDashboard], title: str) -> None:
+    """Wait until every dashboard has all, and hold what each had against the journal."""
+    await this.load.stop()
+    end = last_offset(this.floor.journal)
+    await until(lambda: all(each.at >= end for each in found), seconds=PATIENCE, what="caught up")
+    resumed = sum(each.resumed for each in found)
+    ledger = await this.books(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
+    assert ledger.wrong == {}
+    for each in found:
+        wrong = {name: what for name, what in of_dashboard(ledger.held, each).items() if what}
+        assert wrong == {}
+        assert all(before < after for before, after in pairwise(each.order)), "in order"
+
+
+@rounds(3, faults=20)
+async def test_dashboards_that_are_cut_off_anywhere_have_everything_once(
+    tmp_path: Path, mosquitto: RunningBroker, rounds: int
+) -> None:
+    chance = random.Random(11)
+    async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
+        for _ in range(rounds):
+            for _ in range(BOARDS):
+                network.plan_cut(Cut(chance.randrange(100, 60_000), chance.choice([End.RESET, End.CLOSE])))
+            network.cut(End.RESET)
+            await this.load.more(REPORTS)
+        network.forget_cuts()
+        await close(this, found, f"{rounds} times all dashboards cut off, and again within the next bytes")
+
+
+@pytest.mark.faults
+async def test_dashboards_behind_a_slow_and_shaky_network_have_everything_once(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
+        for way in (network.to_server, network.to_client):
+            way.delay_seconds, way.jitter_seconds = 0.2, 0.2
+        await this.load.more(5 * REPORTS)
+        assert all(each.live for each in found), "slow is not dead"
+        await close(this, found, "latency of 0.2 to 0.4 s each way between front and dashboards")
+
+
+@pytest.mark.faults
+async def test_dashboards_behind_a_narrow_network_have_everything_once(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    """At 20 kB/s a dashboard falls behind; what it can't be sent is conflated or read later from the journal."""
+    async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
+        network.to_client.bytes_per_second = network.to_server.bytes_per_second = 20_000
+        await this.load.more(15 * REPORTS)
+        behind = last_offset(this.floor.journal) - min(each.at for each in found)
+        network.to_client.bytes_per_second = network.to_server.bytes_per_second = None
+        await close(this, found, f"20 kB/s between front and each dashboard, {behind} events behind")
+
+
+@pytest.mark.faults
+async def test_many_short_connections_disturb_nobody(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """Connections that end before, during and after the handshake, or never say a word, under load."""
+    chance = random.Random(13)
+    async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
+        for number in range(SHORT):
+            await short_life(network, this.floor.token(), chance, stage=number % 4)
+        await this.load.more(REPORTS)
+        assert all(each.live and each.connections == 1 for each in found)
+        await until(lambda: connections(this) == BOARDS + 1, what="no trace of them")
+        await close(this, found, f"{SHORT} short connections")
+
+
+async def short_life(network: TcpProxy, token: str, chance: random.Random, *, stage: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", network.port)
+    if stage:
+        writer.write(UPGRADE[: None if stage > 1 else chance.randrange(len(UPGRADE))])
+    if stage > 1:
+        await reader.readuntil(b"\r\n\r\n")
+        said = json.dumps({"type": "auth", "token": token}).encode()
+        frame = b"\x81\xfe" + len(said).to_bytes(2) + bytes(4) + said
+        writer.write(frame[: None if stage > 2 else chance.randrange(len(frame))])
+    await writer.drain()
+    if chance.random() < 0.5:
+        writer.transport.abort()
+    else:
+        writer.close()
+
+
+def connections(this: FloorUnderLoad) -> int:
+    with urlopen(f"http://127.0.0.1:{this.floor.port}/metrics", timeout=2) as answer:
+        lines = answer.read().decode().splitlines()
+    return int(float(next(line.split()[1] for line in lines if line.startswith("floor_dashboard_connections "))))

@@ -58,6 +58,8 @@ class Judge:
     _checked: int = 0  # positions up to here were held against the journal
     _ranks: dict[str, int] = field(default_factory=dict)  # id -> its place in the log
     _last_rank: int = -1
+    _resumed_at: list[int] = field(default_factory=list)  # where in the log it was resumed in place
+    _in_place: list[bool] = field(default_factory=list)  # of each resume that is not answered yet
     _known: int = 0  # the last token that was answered when the snapshot began
 
     def learns(self, asked: Asked) -> None:
@@ -65,6 +67,7 @@ class Judge:
 
     def connects(self) -> None:
         """A new connection begins; without a position nothing of the past is owed."""
+        self._in_place.clear()
         for proof in self.proofs:
             proof.lost = True
         if self._here() is None:
@@ -76,6 +79,8 @@ class Judge:
                 self.proofs.append(Proof(self.grants_of(frame["token"]), self.journal.end))
             case "subscribe":
                 self._begin({name: value for name, value in frame.items() if name != "type"})
+            case "resume":
+                self._in_place.append(self.client.proven)
             case "unsubscribe":
                 self._end(frame["id"])
             case _:
@@ -97,6 +102,8 @@ class Judge:
             next(each for each in self.proofs if each.known is None and not each.lost).known = self.journal.end
             self.spans.setdefault(ASSIGNED, Span(None, begin=self.journal.end))
         elif frame["type"] == "resumed":
+            if self._in_place.pop(0):
+                self._resumed_at.append(len(self.client.log))
             if not all(each["recovered"] for each in frame["streams"].values()):
                 self._restart()
         elif frame["type"] == "error" and frame.get("id") in self.spans:
@@ -208,7 +215,9 @@ class Judge:
             raise Wrong(f"{event.id} {event.topic} never reached {self.client.user}; {list(self._owing(event))}")
         if self._assigned(event):
             return  # it may come unasked before a resume is answered
-        if rank < self._last_rank:
+        # What is resumed in place waits for its turn, while the others go on: it comes later, and they don't again.
+        in_place = any(rank < each <= self._last_rank for each in self._resumed_at)
+        if rank < self._last_rank and not in_place:
             raise Wrong(f"{event.id} is out of order in the log of {self.client.user}")
         self._last_rank = rank
 

@@ -1,12 +1,10 @@
 """Coming back, falling behind, and being told: promises P2 and P3."""
 
 import asyncio
-import random
 from pathlib import Path
-from typing import Any
 
 from bridge.core.events import Standing
-from tests.system.front_floor import PATIENCE, Floor, Frame, MemorySocket, assignment, call, floor, status
+from tests.system.front_floor import PATIENCE, Floor, Frame, assignment, call, floor, status
 
 
 def since(shop: Floor, offset: int) -> Frame:
@@ -137,113 +135,6 @@ async def test_a_client_that_asks_and_does_not_read_is_not_read_either(tmp_path:
         assert board._inbound.qsize() > 500
         board.read_on()
         await board.hears("pong", count=1_000)
-
-
-class Client:
-    """A dashboard as PROTOCOL describes it: holds state by key, keeps its log, resumes from the last position."""
-
-    def __init__(self) -> None:
-        self.socket: MemorySocket | None = None
-        self.log: list[int] = []
-        self.state: dict[tuple[str, str | None, str, str], int] = {}
-        self.at: Frame = {}
-        self.gaps_told = 0
-        self._read = 0
-        self._in_snapshot = False
-
-    def take(self) -> None:
-        assert self.socket is not None
-        for frame in self.socket.frames[self._read :]:
-            self._take(frame)
-        self._read = len(self.socket.frames)
-
-    def _take(self, frame: Frame) -> None:
-        match frame["type"]:
-            case "snapshot_begin":
-                self._in_snapshot = True
-                self.state.clear()
-            case "snapshot_end":
-                self._in_snapshot = False
-            case "position":
-                self.at = frame["streams"]
-            case "resumed":
-                self.gaps_told += not frame["streams"]["main"]["recovered"]
-            case _ if "offset" in frame:
-                self._take_event(frame)
-            case _:
-                pass
-
-    def _take_event(self, frame: Frame) -> None:
-        key = (frame["line_id"], frame["equipment_code"], frame["category"], frame["subject"])
-        if frame["offset"] <= self.state.get(key, 0):
-            return
-        if not self._in_snapshot and frame["type"] == "andon_event":
-            self.log.append(frame["offset"])
-        self.state[key] = frame["offset"]
-
-    def join(self, shop: Floor) -> None:
-        self.socket = shop.connect()
-        self._read = 0
-        body: dict[str, Any] = {"id": "all", "subscription_type": "line", "target_id": "L1"}
-        self.socket.say({"type": "auth", "token": shop.token()})
-        if self.at:
-            self.socket.say({"type": "resume", "subscriptions": [body], "since": self.at})
-        else:
-            self.state.clear()
-            self.socket.say({"type": "subscribe", **body})
-
-
-async def _live_through(seed: int, shop: Floor) -> None:
-    chance = random.Random(seed)
-    client = Client()
-    client.join(shop)
-    alarms: list[int] = []
-    truth: dict[str, int] = {}
-    assert client.socket is not None
-    await client.socket.hears("snapshot_end")
-    began = shop.journal.position().offset
-    for step in range(60):
-        batch = [
-            chance.choice([call(f"C{step}"), call(f"C{step}", line="L2"), status(), status("L2")])
-            for _ in range(chance.randint(1, 6))
-        ]
-        [entry] = shop.commit(*batch)
-        alarms += [each.offset for each in entry.events if each.type == "andon_event" and each.state_key[2] == "L1"]
-        truth |= {each.type.value: each.offset for each in entry.events if each.state_key[2] == "L1"}
-        match chance.randint(0, 9):
-            case 0:
-                client.socket.stop_reading()
-            case 1 | 2:
-                client.socket.read_on()
-            case 3:
-                client.take()
-                client.socket.leave()
-                client.join(shop)
-            case _:
-                await asyncio.sleep(chance.choice([0, 0, 0.002]))
-    client.socket.read_on()
-    [entry] = shop.commit(call("end"))
-    alarms.append(entry.events[0].offset)
-    await client.socket.hears("andon_event", offset=alarms[-1])
-    final = {"main": {"epoch": shop.journal.epoch, "offset": alarms[-1]}}
-    await client.socket.hears("position", streams=final)
-    client.take()
-    assert client.gaps_told == 0
-    assert client.log == [offset for offset in alarms if offset > began]
-    for kind, offset in truth.items():
-        assert (
-            max(at for key, at in client.state.items() if (key[2] == "line") == (kind == "line_status_update"))
-            >= offset
-        )
-    client.socket.leave()
-
-
-async def test_whatever_happens_a_client_has_every_alarm_once_and_the_true_state(tmp_path: Path) -> None:
-    for seed in range(6):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        async with floor(folder, outbox_events=10) as shop:
-            await _live_through(seed, shop)
 
 
 async def test_a_closed_subject_is_in_no_snapshot(tmp_path: Path) -> None:

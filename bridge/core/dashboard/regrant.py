@@ -25,11 +25,12 @@ def regrant(held: Held, viewer: Viewer) -> list[Action]:
         lost[name] = _uncovered(before, by=after)
         gained[name] = _uncovered(after, by=before)
     actions: list[Action] = [Regrant(viewer, {name: admitted for name, (_, admitted) in held.items()})]
-    if any(lost.values()):
-        actions.append(Send(Revoked(filters=_texts(lost), subscriptions=_left(held, lost))))
+    # First what begins: who is cut off after it knows that a snapshot is still owed.
     if any(gained.values()):
         actions.append(Send(Widened(filters=_texts(gained), subscriptions=_left(held, gained))))
-        actions.extend(SendSnapshot(name) for name, filters in gained.items() if filters)
+    if any(lost.values()):
+        actions.append(Send(Revoked(filters=_texts(lost), subscriptions=_left(held, lost))))
+    actions.extend(SendSnapshot(name) for name, filters in gained.items() if filters)
     return actions
 
 

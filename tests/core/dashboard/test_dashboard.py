@@ -197,11 +197,11 @@ def test_a_refresh_tells_what_ends_and_what_begins_and_snapshots_that() -> None:
     for line in ("L1", "L2", "all"):
         say(dashboard, {**ANDON, "target_id": line})
     actions = dashboard.admitted(viewer(role="operator", lines=["L2", "L3"]), facts=FACTS)
-    assert kinds(actions) == ["auth_ok", "Regrant", "revoked", "widened", "SendSnapshot"]
+    assert kinds(actions) == ["auth_ok", "Regrant", "widened", "revoked", "SendSnapshot"]
     regrant = actions[1]
     assert isinstance(regrant, Regrant)
     assert regrant.admitted["andon:L1"] is None
-    _, revoked, widened = told(actions)
+    _, widened, revoked = told(actions)
     assert revoked["filters"] == ["+/+/L1/+/andon/#"]
     assert [each["id"] for each in revoked["subscriptions"]] == ["andon:L1", "andon:all"]
     assert widened["filters"] == ["+/+/L3/+/andon/#"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -136,11 +135,11 @@ def _restored(plant: Plant, journal: SqliteJournal, decode: Decode, *, now: Mill
 
 async def serve(settings: Settings, part: Part) -> None:
     """Start everything, serve until a signal comes, and stop in the order that loses nothing."""
+    process.end_at_a_signal()
     with prepared(settings, part) as ground:
         house = House(settings, ground, part)
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        process.stop_at_a_signal(stop)
         try:
             await house.live(stop)
         except ExceptionGroup as group:
@@ -196,8 +195,8 @@ class House:
     async def live(self, stop: asyncio.Event) -> None:
         """Run every task until `stop`, or until one of them ends the others."""
         async with asyncio.TaskGroup() as tasks:
-            if self._pipeline is not None:
-                await self._pipeline.claim(tasks)
+            if self._pipeline is not None and not await self._claim(self._pipeline, tasks, stop):
+                return
             for side in self._sides():
                 side.start(tasks)
             serving = [tasks.create_task(self._serve_web(), name="web")]
@@ -215,6 +214,19 @@ class House:
             for side in self._sides():
                 side.leave()
         log.info("bridge.stopped", **(self._pipeline.ends() if self._pipeline is not None else {}))
+
+    @staticmethod
+    async def _claim(pipeline: PipelineSide, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> bool:
+        """Make sure of the stream; False where a stop came first, and nothing is left of the attempt."""
+        claiming = tasks.create_task(pipeline.claim(tasks), name="claim")
+        stopping = tasks.create_task(stop.wait(), name="claim-stop")
+        await asyncio.wait({claiming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if claiming.done():
+            return True
+        claiming.cancel()
+        pipeline.leave()
+        return False
 
     def _sides(self) -> Iterator[PipelineSide | FrontSide]:
         yield from (side for side in (self._pipeline, self._front) if side is not None)

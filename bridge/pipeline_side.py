@@ -112,9 +112,9 @@ class PipelineSide:
 
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Listen in this group for another process that publishes the stream; before `start`. Raises `StreamTaken`."""
-        listening = tasks.create_task(self._ear.run(), name="broker-ear")
+        self._tasks.append(tasks.create_task(self._ear.run(), name="broker-ear"))
         await self._ownership.claim()
-        self._tasks = [listening, tasks.create_task(self._ownership.watch(), name="ownership")]
+        self._tasks.append(tasks.create_task(self._ownership.watch(), name="ownership"))
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Run in this group until `drain`."""

@@ -65,6 +65,12 @@ class Dashboard:
     at: int = 0
     resumed: int = 0
     live: bool = False  # as the last `link` said; not while there is no connection
+
+    @property
+    def epoch(self) -> str:
+        """Of its last position."""
+        return str(self._since["main"]["epoch"])
+
     _since: dict[str, Any] = field(default_factory=dict)
     _after_position: dict[str, int] = field(default_factory=dict)  # id -> offset
 

@@ -123,6 +123,7 @@ async def test_the_front_frees_a_dashboard_that_is_gone_without_a_word(
             assert statistics["subscriptions"] == {}
 
 
+@pytest.mark.faults
 async def test_a_slow_but_living_dashboard_is_not_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_server, "PING_SECONDS", 0.2)
     monkeypatch.setattr(web_server, "PONG_SECONDS", 1.5)

@@ -17,6 +17,7 @@ from tests.faults.rounds import rounds
 from tests.tcp_proxy import Cut, End, TcpProxy, Way, tcp_proxy
 
 REPORTS = 60
+CUTS = 30
 TOLD_SECONDS = 5.0
 HEALED_SECONDS = 25.0
 
@@ -86,14 +87,12 @@ async def test_a_narrow_link_costs_nothing(tmp_path: Path, mosquitto: RunningBro
     assert ledger.wrong == {}
 
 
-@rounds(3, faults=30)
-async def test_resets_in_the_middle_of_packets_cost_nothing(
-    tmp_path: Path, mosquitto: RunningBroker, rounds: int
-) -> None:
+@pytest.mark.faults
+async def test_resets_in_the_middle_of_packets_cost_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Each connection of the bridge is cut after so many bytes, mostly within a packet, in either direction."""
     chance = random.Random(7)
     async with behind_a_network(tmp_path, mosquitto) as (this, network):
-        for number in range(rounds):
+        for number in range(CUTS):
             for _ in range(4):  # one for each connection of the bridge
                 network.plan_cut(
                     Cut(chance.randrange(40, 30_000), chance.choice([End.RESET, End.CLOSE]), chance.random() < 0.5)
@@ -104,5 +103,5 @@ async def test_resets_in_the_middle_of_packets_cost_nothing(
             await this.load.more(REPORTS // (1 + number % 4))
         network.forget_cuts()
         await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")
-        ledger = await this.books(f"{rounds} times all links to the broker cut, and again within the next bytes")
+        ledger = await this.books(f"{CUTS} times all links to the broker cut, and again within the next bytes")
     assert ledger.wrong == {}

@@ -1,0 +1,202 @@
+"""SIGTERM with many dashboards, and at bad moments: exit code 0 within 10 s, and all are told when to return."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import struct
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.brokers import RunningBroker, until
+from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.rounds import rounds
+from tests.raw_dashboards import RawDashboard, connect, said, stalled
+from tests.running_floor import RunningFloor, write_config
+from tests.tcp_proxy import tcp_proxy
+
+STOP_SECONDS: Final = 10.0
+SPREAD_SECONDS: Final = 10.0
+RESTARTING: Final = 1012
+ROOM: Final = {"FLOOR_WEB__MAX_CONNECTIONS_PER_USER": "1000"}
+STATUS: Final = "floor/v1/bridge/main"
+READY_LINE: Final = "bridge.up"
+
+
+async def stopped(floor: RunningFloor, *signals: signal.Signals) -> float:
+    """Send these signals one after another, and return how long the end took; it must be in order."""
+    assert floor.process is not None
+    began = time.monotonic()
+    for number in signals or (signal.SIGTERM,):
+        floor.process.send_signal(number)
+        await asyncio.sleep(0)
+    assert await asyncio.wait_for(floor.process.wait(), 3 * STOP_SECONDS) == 0, floor.log()[-2_000:]
+    return time.monotonic() - began
+
+
+@contextlib.asynccontextmanager
+async def crowd(
+    this: FloorUnderLoad, *, reading: int, stuck: int, catching_up: int
+) -> AsyncIterator[list[RawDashboard]]:
+    """Dashboards that read, some that don't, and some that are reading all from the beginning; those that hear."""
+    auth = {"type": "auth", "token": this.floor.token()}
+    all_events = {"type": "subscribe", "id": "all", "subscription_type": "line"}
+    since = {"main": {"epoch": this.dashboard.epoch, "offset": 0}}
+    greeted: set[RawDashboard] = set()
+
+    def hear(dashboard: RawDashboard, _: bytes) -> None:
+        greeted.add(dashboard)
+
+    resume = said(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
+    with contextlib.ExitStack() as there:
+        found = [await connect(this.floor.port, said(auth, all_events), hear) for _ in range(reading)]
+        for _ in range(stuck):
+            there.enter_context(await stalled(this.floor.port, said(auth, all_events)))
+        found += [await connect(this.floor.port, resume, hear) for _ in range(catching_up)]
+        for each in found:
+            there.callback(each.leave)
+        await until(lambda: len(greeted) == len(found), seconds=30, what="a crowd")
+        yield found
+
+
+def told(content: bytes | None) -> float:
+    """Return after how many seconds a dashboard was told to return."""
+    assert content, "closed without a word"
+    (code,) = struct.unpack("!H", content[:2])
+    assert code == RESTARTING
+    return float(json.loads(content[2:])["retry_after"])
+
+
+@rounds(60, faults=200)
+async def test_a_stop_with_many_dashboards_is_in_time_and_tells_each_when_to_return(
+    tmp_path: Path, mosquitto: RunningBroker, rounds: int
+) -> None:
+    async with floor_under_load(tmp_path, mosquitto, environment=ROOM) as this:
+        await this.load.more(100)
+        async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as found:
+            assert await stopped(this.floor) < STOP_SECONDS
+            await until(lambda: all(each.ended is not None for each in found), what="each heard the end")
+            returns = sorted(told(each.ended) for each in found)
+        await this.floor.start()
+        ledger = await this.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
+    assert ledger.wrong == {}
+    assert 2 * len(set(returns)) > len(returns), "spread"
+    assert 0 <= returns[0] < 1 < SPREAD_SECONDS - 1 < returns[-1] <= SPREAD_SECONDS + 1
+    middle = returns[len(returns) // 2]
+    assert SPREAD_SECONDS / 4 < middle < SPREAD_SECONDS * 3 / 4, "evenly"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("broker", ["dead", "half-open"])
+async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
+    tmp_path: Path, mosquitto: RunningBroker, broker: str
+) -> None:
+    async with tcp_proxy(mosquitto.port) as network:
+        there = {**ROOM, "FLOOR_BROKER__PORT": str(network.port)}
+        async with (
+            floor_under_load(tmp_path, mosquitto, environment=there) as this,
+            tcp_proxy(this.floor.port) as front,
+        ):
+            await this.load.more(100)
+            lost = [await connect(front.port, said({"type": "auth", "token": this.floor.token()}), lambda *_: None)]
+            async with crowd(this, reading=20, stuck=20, catching_up=20) as found:
+                front.freeze()
+                if broker == "dead":
+                    network.refusing = True
+                    network.cut()
+                else:
+                    network.freeze()
+                assert await stopped(this.floor) < STOP_SECONDS
+                await until(lambda: all(each.ended is not None for each in found), what="each heard the end")
+                assert len({told(each.ended) for each in found}) > 1
+            network.refusing = False
+            network.thaw()
+            for each in lost:
+                each.leave()
+            await this.floor.start()
+            ledger = await this.books(f"SIGTERM with a {broker} broker and dashboards that hang")
+    assert ledger.wrong == {}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "signals",
+    [(signal.SIGTERM,) * 5, (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT, signal.SIGINT)],
+    ids=lambda signals: " ".join(each.name for each in signals),
+)
+async def test_a_signal_that_comes_again_changes_nothing(
+    tmp_path: Path, mosquitto: RunningBroker, signals: tuple[signal.Signals, ...]
+) -> None:
+    async with floor_under_load(tmp_path, mosquitto) as this:
+        await this.load.more(60)
+        assert await stopped(this.floor, *signals) < STOP_SECONDS
+        await this.floor.start()
+        ledger = await this.books(f"signals that come again: {' '.join(each.name for each in signals)}")
+    assert ledger.wrong == {}
+    assert ledger.counts["of them repeats"] == 0, "what was taken was acknowledged"
+
+
+async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """A supervisor that is impatient sends it again, in the very last moments too."""
+    config, port = write_config(tmp_path, mosquitto)
+    floor = RunningFloor(config, port, mosquitto)
+    await floor.start()
+    process = floor.process
+    assert process is not None
+
+    async def insist() -> None:
+        while process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)  # Popen's own would reap it behind the back of asyncio
+            await asyncio.sleep(0.002)
+
+    async with asyncio.timeout(3 * STOP_SECONDS):
+        await insist()
+    assert await process.wait() == 0, floor.log()
+
+
+async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """Where it waits to hear whether another process has the stream, and the broker does not answer."""
+    config, port = write_config(tmp_path, mosquitto)
+    mosquitto.send(signal.SIGSTOP)
+    floor = RunningFloor(config, port, mosquitto)
+    try:
+        await floor.launch()
+        await until(floor.journal.exists, seconds=30, what="it has begun")
+        assert await stopped(floor) < 3.0
+    finally:
+        mosquitto.send(signal.SIGCONT)
+    assert READY_LINE not in floor.log()
+    assert "Traceback" not in floor.log()
+
+
+@pytest.mark.faults
+async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    config, port = write_config(tmp_path, mosquitto)
+    floor = RunningFloor(config, port, mosquitto)
+    moments = 0
+    for step in range(8):
+        await floor.launch()
+        await until(lambda: listens_to_signals(floor), seconds=30, what="its own handler")
+        await asyncio.sleep(step * 0.07)
+        assert await stopped(floor, (signal.SIGTERM, signal.SIGINT)[step % 2]) < STOP_SECONDS
+        moments += READY_LINE not in floor.log()
+    assert "Traceback" not in floor.log()
+    assert moments, "some of them came before it was up"
+    await floor.start()
+    assert await floor.stop() == 0
+
+
+def listens_to_signals(floor: RunningFloor) -> bool:
+    """Whether SIGTERM would not end the process by the kernel's hand (proc(5), SigCgt)."""
+    assert floor.process is not None
+    status = Path(f"/proc/{floor.process.pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)

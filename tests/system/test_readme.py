@@ -24,6 +24,8 @@ SECONDS = 30
 DOCUMENTS = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "mosquitto" / "README.md", *(ROOT / "docs").glob("*.md")]
 )
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+POINTING = [*DOCUMENTS, *DECISIONS, ROOT / "docs" / "spec" / "README.md"]
 PROGRAMS = ("floor", "device-sim", "make")
 
 
@@ -133,7 +135,7 @@ def test_a_command_that_a_document_shows_is_one(document: Path, words: list[str]
                 assert arguments[0] in ("run", "press", "list"), document
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", POINTING, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_document_points_at_is_there(document: Path) -> None:
     text = document.read_text()
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", text):
@@ -160,3 +162,8 @@ def test_the_map_of_the_readme_names_what_is_there() -> None:
     told = {name.rstrip("/") for name in re.findall(r"^  ?(\w+)/ ", block, re.MULTILINE)}
     rooms = {path.name for path in (ROOT / "bridge").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert told >= rooms
+
+
+def test_decisions_are_numbered_once_each_as_their_titles_say() -> None:
+    assert [path.name[:3] for path in DECISIONS] == [f"{number:03}" for number in range(1, len(DECISIONS) + 1)]
+    assert [path.read_text()[:6] for path in DECISIONS] == [f"# {path.name[:3]} " for path in DECISIONS]

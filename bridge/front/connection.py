@@ -91,7 +91,7 @@ class Connection:
                     task.cancel()
         except* JournalError as errors:
             log.warning("front_journal_failed", peer=self.peer, error=str(errors.exceptions[0]))
-            close = self._shared.restarting(0)
+            close = close or self._shared.unavailable()
         finally:
             self._leave()
         if close is not None:

@@ -22,6 +22,7 @@ from bridge.core.dashboard.server_frames import (
     SnapshotBegin,
     SnapshotEnd,
     confirmation,
+    encode_frame,
     stream_at,
 )
 from bridge.core.events import Millis
@@ -40,6 +41,7 @@ class Delivery:
         self.interests = Interests()
         self.link_due = True
         self._writer = writer
+        writer.urgent = self._link_due
         self._journal = journal
         self._link = link
         self._loop = asyncio.get_running_loop()
@@ -135,13 +137,18 @@ class Delivery:
             raise Ended(self._queue.head)
 
     async def _deliver(self) -> None:
-        if self.link_due:
-            self.link_due = False
-            await self._writer.write_frames(self._link())
+        await self._writer.write_urgent()
         if self._cursor is not None:
             await self._catch_up()
         await self._drain()
         await self._tell_position()
+
+    def _link_due(self) -> bytes | None:
+        """The link's state where it is to be told: within 5 s (P5), also to whoever is far behind."""
+        if not (self.link_due and self._greeted):
+            return None
+        self.link_due = False
+        return encode_frame(self._link())
 
     async def _drain(self, *, up_to: int | None = None, lossless_only: bool = False, whole: bool = False) -> None:
         """Write what waits; unless `whole`, a piece of work in the queue goes before the next chunk."""
@@ -193,7 +200,7 @@ class Delivery:
     async def _read_on(self, cursor: int, *, up_to: int = NOT_YET) -> int:
         """Offer what follows, as far as the outbox has room, and return how far that is; keeps nothing beyond it."""
         await asyncio.sleep(0)  # neither the memory of recent events nor a socket that never waits lets others run
-        page = await self._journal.read_on(cursor)
+        page = await self._writer.meanwhile(self._journal.read_on(cursor))
         if page is None:
             # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
             raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
@@ -221,7 +228,7 @@ class Delivery:
         first = following.after == NOT_YET
         if first:
             following.after = begun
-        current = await self._journal.current(at_least=begun)
+        current = await self._writer.meanwhile(self._journal.current(at_least=begun))
         at = current.position.offset
         if first:
             following.after = at
@@ -247,8 +254,8 @@ class Delivery:
         """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""
         since = resume.since.get(self._journal.position.stream)
         if since is not None:
-            await self._journal.reach(epoch=since.epoch, offset=since.offset)
-        oldest = await self._journal.oldest_offset()
+            await self._writer.meanwhile(self._journal.reach(epoch=since.epoch, offset=since.offset))
+        oldest = await self._writer.meanwhile(self._journal.oldest_offset())
         here = self._journal.position
         recovered = since is not None and since.epoch == here.epoch and oldest - 1 <= since.offset <= here.offset
         answer = Resumed(

@@ -29,13 +29,12 @@ from bridge.front.connection import Connection, Socket
 from bridge.front.history import Page, State, current_state, history
 from bridge.front.journal import FrontJournal, ReadableJournal
 from bridge.front.routes import Routes
-from bridge.front.shared import Clock, LinkState, Shared, Verify
+from bridge.front.shared import SPREAD_SECONDS, Clock, LinkState, Shared, Verify
 from bridge.front.writer import Disconnected
 from bridge.settings import WebSettings
 
 __all__ = ["Disconnected", "Front", "InvalidFrame", "Page", "Socket", "State"]
 
-SPREAD_SECONDS: Final = 10.0  # over which the dashboards that are sent away come back
 PULSE_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
 NOWHERE: Final = Position("", "", 0)  # before a journal is followed; nobody is served then, and told it
 PULSE_STEP: Final = 32  # connections looked after before an event may go out again: a look costs some 10 us
@@ -68,7 +67,6 @@ class Front:
         self._former = Ledger()  # the books of the connections that are over
         self._former_left = 0
         self._closing = False
-        self._turned_away = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._linked = False
@@ -168,8 +166,7 @@ class Front:
     async def serve(self, socket: Socket, *, offered_token: str | None, peer: str) -> None:
         """Run one accepted WebSocket to its end; `offered_token` came with the handshake, `peer` is for the log."""
         if self._closing or not self._followed:
-            self._turned_away += 1
-            close = self._shared.restarting(1 + self._turned_away % SPREAD_SECONDS)
+            close = self._shared.unavailable()
             await socket.close(close.code, close.reason)
             return
         if len(self._connections) >= self._settings.max_connections:

@@ -20,6 +20,8 @@ from bridge.front.routes import Routes
 from bridge.settings import WebSettings
 
 OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; from there on it reads the journal
+SPREAD_SECONDS: Final = 10.0  # over which the dashboards that are sent away come back
+SPREAD_STEP: Final = 0.7  # between one that is turned away and the next: all tenths of the spread before any again
 
 
 class Clock(Protocol):
@@ -56,6 +58,7 @@ class Shared:
     simulated: bool
     viewers: Counter[str] = field(default_factory=Counter)  # admitted connections by user id, none at 0
     link_state: LinkState = field(default_factory=LinkState)
+    turned_away: int = 0
 
     @property
     def limits(self) -> Limits:
@@ -101,6 +104,11 @@ class Shared:
         seen = maybe_rfc3339(state.last_seen)
         live = state.broker and state.live
         return Link(broker=state.broker, streams={here.stream: StreamLink(live, seen, here.offset)})
+
+    def unavailable(self) -> Close:
+        """For one that can't be served now: it asks again, though not at once, nor together with all the others."""
+        self.turned_away += 1
+        return self.restarting(1 + self.turned_away * SPREAD_STEP % SPREAD_SECONDS)
 
     def restarting(self, retry_after: float) -> Close:
         """The reason fits a close frame: RFC 6455 5.5 leaves it 123 bytes."""

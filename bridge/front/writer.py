@@ -1,14 +1,17 @@
 """Frames onto one socket: each its own, or with batching on, arrays of what is due together."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from itertools import islice
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from bridge.core.dashboard.server_frames import Close, ServerFrame, encode_frame
 
 CHUNK_EVENTS: Final = 256  # of one write: what an expiry, an answer or an alarm may have to wait behind
 CHUNK_BYTES: Final = 16_384  # of one array frame: it is held up to three times while a client does not read
+URGENT_LOOK_SECONDS: Final = 0.5  # how late what is urgent goes out while there is nothing else to write
+
+Read = TypeVar("Read")
 
 
 class Disconnected(Exception):
@@ -29,10 +32,14 @@ class Wire(Protocol):
 
 
 class FrameWriter:
-    """Joins what is encoded already. `check`, asked before every frame, raises Ended when nothing may be sent."""
+    """Joins what is encoded already. `check`, asked before every frame, raises Ended when nothing may be sent.
+
+    `urgent`, asked before every frame too, gives what goes ahead of it: a long snapshot or replay delays no warning.
+    """
 
     def __init__(self, wire: Wire, *, check: Callable[[], None]) -> None:
         self.batch = False
+        self.urgent: Callable[[], bytes | None] = lambda: None
         self.sending_since: float | None = None  # loop time at which a frame began to wait for the client
         self._wire = wire
         self._check = check
@@ -46,11 +53,15 @@ class FrameWriter:
     async def write(self, parts: Sequence[bytes]) -> None:
         if not parts:
             return
-        for text in [b"[" + b",".join(parts) + b"]"] if self.batch else parts:
-            self._check()
-            self.sending_since = self._loop.time()
-            await self._wire.send(text.decode())
-            self.sending_since = None
+        for text in [_array(parts)] if self.batch else parts:
+            await self.write_urgent()
+            await self._send(text)
+
+    async def write_urgent(self) -> None:
+        """Write what is urgent now, where anything is."""
+        urgent = self.urgent()
+        if urgent is not None:
+            await self._send(_array([urgent]) if self.batch else urgent)
 
     async def write_frames(self, *frames: ServerFrame) -> None:
         await self.write([encode_frame(frame) for frame in frames])
@@ -65,6 +76,23 @@ class FrameWriter:
                 await asyncio.sleep(0)  # a socket that never waits would keep the loop from everybody else
         return count
 
+    async def meanwhile(self, reading: Coroutine[Any, Any, Read]) -> Read:
+        """What was read, once it is; what is urgent does not wait for a disk that doesn't answer."""
+        task = self._loop.create_task(reading, name="front read")
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=URGENT_LOOK_SECONDS)
+                await self.write_urgent()
+            return task.result()
+        finally:
+            task.cancel()
+
+    async def _send(self, text: bytes) -> None:
+        self._check()
+        self.sending_since = self._loop.time()
+        await self._wire.send(text.decode())
+        self.sending_since = None
+
     def _next(self, bodies: Iterator[bytes]) -> list[bytes]:
         chunk: list[bytes] = []
         size = 0
@@ -74,3 +102,7 @@ class FrameWriter:
             if size > CHUNK_BYTES:
                 break
         return chunk
+
+
+def _array(parts: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(parts) + b"]"

@@ -1,6 +1,7 @@
 """What an operator may decide about quarantined inputs, from another process while the bridge runs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,22 @@ def test_replayed_input_is_not_dropped_any_more(journal: SqliteJournal, desk: Sq
     desk.ask_replay([2])
     journal.commit(Batch(entries=[applied(4)], replayed=[2]))
     assert desk.drop_quarantined([2]) == []
+
+
+def test_asked_payload_is_not_crowded_out(
+    journal: SqliteJournal, desk: SqliteQuarantine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the asking and the replay a babbling device may send more than is kept."""
+    monkeypatch.setattr(rows, "QUARANTINE_INPUTS", 1)
+    desk.ask_replay([2])
+    for number in (4, 5):
+        entry = applied(number, payload=b"babble", disposition=quarantined("not_json"), reached_core=False)
+        journal.commit(Batch(entries=[entry]))
+    assert asked(journal) == [(2, b"garbage")]
+    again = applied(6, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
+    journal.commit(Batch(entries=[again], replayed=[2]))
+    journal.commit(Batch(entries=[replace(again, input=replace(again.input, number=7))]))
+    assert journal._all("SELECT number FROM quarantine") == [(7,)], "once replayed it makes room"
 
 
 def test_cut_payload_is_never_replayed(

@@ -54,7 +54,8 @@ def write_inputs(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None
         writer.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", [(*row, seal_row(*row)) for row in aside])
         writer.execute(
             "DELETE FROM quarantine WHERE number <= "
-            "(SELECT number FROM quarantine ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            "(SELECT number FROM quarantine ORDER BY number DESC LIMIT 1 OFFSET ?) "
+            "AND number NOT IN (SELECT number FROM handled WHERE action = 'asked')",  # its replay needs the bytes
             (QUARANTINE_INPUTS,),
         )
 

@@ -174,6 +174,37 @@ def test_a_restored_journal_goes_on_in_a_new_epoch(path: Path, tmp_path: Path) -
     assert verify(path).whole
 
 
+def test_a_copy_put_in_place_by_hand_goes_on_in_a_new_epoch_too(path: Path, tmp_path: Path) -> None:
+    """Otherwise a dashboard ahead of the copy would take the next events for those it had."""
+    place = tmp_path / "new machine" / "journal.db"
+    place.parent.mkdir()
+    backup(path, place)
+    journal = SqliteJournal.open(place, stream="main")
+    before, reason = journal._all("SELECT epoch, reason FROM epochs ORDER BY first_offset, began")[-2:]
+    assert (journal.epoch, "restored") == tuple(reason)
+    assert journal.epoch != before[0]
+    journal.commit(follow(journal, [event("later")]))
+    journal.close()
+    again = SqliteJournal.open(place, stream="main")  # once: from now on it has its owner's mark
+    assert again.epoch == journal.epoch
+    again.close()
+    assert verify(place).whole
+
+
+def test_a_journal_that_was_just_made_is_no_copy(tmp_path: Path) -> None:
+    for made in (tmp_path / "journal.db", tmp_path / "older.db"):
+        if made.stem == "older":
+            with closing(sqlite3.connect(made)) as connection:
+                connection.executescript(SCHEMA_1.read_text())
+                connection.execute("PRAGMA journal_mode=WAL")
+        journal = SqliteJournal.open(made, stream="main")
+        journal.close()
+        again = SqliteJournal.open(made, stream="main")
+        assert again.epoch == journal.epoch
+        assert len(again._all("SELECT epoch FROM epochs")) == 1
+        again.close()
+
+
 def test_a_restore_needs_no_journal_before_it(sample: Path, tmp_path: Path) -> None:
     path = tmp_path / "new" / "journal.db"
     copy = Path(shutil.copy(sample, tmp_path / "backup.db"))
@@ -236,6 +267,7 @@ def test_a_wal_that_was_not_written_back_is_kept_with_its_file(owner: SqliteJour
     for each in restored.set_aside:
         each.rename(kept.with_name("kept.db" + each.name.rpartition("Z")[2]))
     assert verify(kept).whole
+    shutil.copy(owner.path.with_name("journal.db.lock"), kept.with_name("kept.db.lock"))
     SqliteJournal.open(kept, stream="main").close()
     assert held(kept) == held(target)
 

@@ -85,9 +85,10 @@ class Ownership:
             return
 
     def expect(self, mark: Mark | None) -> None:
-        """Refuse every file at this place but one of this mark: for a restore, just before it moves that one in.
+        """Refuse every file at this place but one of this mark, durably when it returns.
 
-        Durable when it returns, since the mark of the file before would refuse the new one. None: any file will do.
+        For a restore, just before it moves that one in; and for a journal that has no mark yet, which no power loss is
+        to take for a copy later. None: any file will do.
         """
         try:
             os.pwrite(self._handle, mark.encode() if mark else b" " * MARK_BYTES, 0)

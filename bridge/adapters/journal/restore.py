@@ -138,11 +138,7 @@ def _require_whole(backup: Path, partial: Path, *, stream: str | None, progress:
 def _begin_epoch(partial: Path) -> Facts:
     with closing(reading(partial)) as connection:
         stream = read_facts(connection, partial).meta.stream
-    journal = SqliteJournal.open(partial, stream=stream)
-    try:
-        journal.begin_epoch(reason="restored")
-    finally:
-        journal.close()
+    SqliteJournal.open(partial, stream=stream).close()  # no owner has marked it, so it begins one
     _clear(partial)
     with closing(reading(partial)) as connection:
         return read_facts(connection, partial)

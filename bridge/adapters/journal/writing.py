@@ -29,7 +29,7 @@ from bridge.adapters.journal.rows import (
     write_inputs,
     write_resends,
 )
-from bridge.adapters.journal.schema import migrate, seal, seal_row, wall_ms
+from bridge.adapters.journal.schema import SCHEMA, migrate, seal, seal_row, wall_ms
 from bridge.adapters.journal.wal import Wal
 from bridge.core.events import Millis, StateKey
 from bridge.core.records import Applied, Batch, CommitFailed, EpochReason, JournalError, Keep
@@ -64,11 +64,15 @@ class SqliteJournal(SqliteReader):
 
     @classmethod
     def open(cls, path: Path, *, stream: str) -> Self:
-        """Open the journal, or make it where there is none; a damaged, newer, foreign or owned one is refused."""
+        """Open the journal, or make it where there is none; a damaged, newer, foreign or owned one is refused.
+
+        One that no owner has marked was copied here, by hand: it goes on in a new epoch, as after a restore.
+        """
         ownership = Ownership.take(path)
         try:
             mark = read_mark(path)
-            if not path.exists():
+            made = not path.exists()
+            if made:
                 create(path, stream=stream, mark=mark)
             with opening(path, writer=True) as writer:
                 schema = schema_of(writer, path)
@@ -76,14 +80,19 @@ class SqliteJournal(SqliteReader):
                 writer.execute("BEGIN IMMEDIATE")  # an older journal is migrated whole, and only if it is then right
                 migrate(writer, schema)
                 check_ends(writer, path, stream=stream, mark=mark)
-                epoch = read_meta(writer, path).epoch
+                meta = read_meta(writer, path)
+                if mark is None and schema == SCHEMA and not made:  # in schema 1 nobody marked
+                    meta = _begin_epoch(writer, meta, reason="restored")
+                    write_meta(writer, meta)
                 writer.execute("COMMIT")
+                if mark is None:
+                    ownership.expect(Mark(meta.epoch, meta.commits))
         except BaseException as error:
             ownership.close()
             if isinstance(error, sqlite3.Error):  # in making a new one
                 raise JournalError(f"{path}: {error}") from error
             raise
-        return cls(path, stream=stream, epoch=epoch, ownership=ownership, writer=writer)
+        return cls(path, stream=stream, epoch=meta.epoch, ownership=ownership, writer=writer)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -143,13 +152,12 @@ class SqliteJournal(SqliteReader):
             self._write_meta(replace(meta, published=offset))
 
     def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
-        epoch = new_epoch()
-        with self._transaction() as (writer, meta):
+        with self._transaction() as (writer, before):
             keys = [("/".join(state_key),) for state_key in retired]
             writer.executemany("DELETE FROM current WHERE key = ?", keys)
-            writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (epoch, meta.last_offset + 1, wall_ms(), reason))
-            self._write_meta(replace(meta, epoch=epoch))
-        self.epoch = epoch
+            meta = _begin_epoch(writer, before, reason=reason)
+            self._write_meta(meta)
+        self.epoch = meta.epoch
 
     def prune(self, now: Millis, keep: Keep) -> int:
         with self._transaction() as (writer, meta):
@@ -211,3 +219,10 @@ class SqliteJournal(SqliteReader):
                 f"input {entry.input.number} with offsets {offsets} does not follow input {last_number} "
                 f"and offset {last_offset}"
             )
+
+
+def _begin_epoch(writer: sqlite3.Connection, meta: Meta, *, reason: EpochReason) -> Meta:
+    """Note a new epoch, inside the caller's transaction; returns the meta that is true then."""
+    meta = replace(meta, epoch=new_epoch())
+    writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (meta.epoch, meta.last_offset + 1, wall_ms(), reason))
+    return meta

@@ -45,16 +45,26 @@ def read_event(payload: bytes, *, stream: str) -> Hint | None:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The last status, and when it was heard, in ms of any clock that runs on. A retained one tells nothing of now."""
+    """The last status, and when it was heard, in ms of any clock that runs on. A retained one tells nothing of now.
+
+    `owed` is the oldest offset said to be published that was not read yet when that was said, at `owed_at`.
+    """
 
     status: StreamStatus | None = None
     at: Millis = 0
+    owed: int = 0
+    owed_at: Millis = 0
 
-    def after(self, status: StreamStatus, *, retained: bool, now: Millis) -> Self:
-        """Return what is known once this was heard: what is retained may be of any age, and never makes it live."""
+    def after(self, status: StreamStatus, *, retained: bool, now: Millis, read: int) -> Self:
+        """Return what is known once this was heard, with all up to `read` delivered.
+
+        What is retained may be of any age, and never makes it live.
+        """
         if retained and status.online:
             return self
-        return type(self)(status, now)
+        if self.owed > read and self.status is not None and self.status.epoch == status.epoch:
+            return type(self)(status, now, self.owed, self.owed_at)
+        return type(self)(status, now, status.offset or 0, now)
 
     @property
     def said_at(self) -> Millis | None:
@@ -65,8 +75,8 @@ class Heard:
         except (ValueError, TypeError, OverflowError):  # no date, without a zone, or out of range
             return None
 
-    def silence(self, *, epoch: str, now: Millis) -> str | None:
-        """Return why the stream of this epoch is not live; None when it is."""
+    def silence(self, *, epoch: str, now: Millis, read: int) -> str | None:
+        """Return why the stream of this epoch is not live, where all up to `read` was delivered; None when it is."""
         if self.status is None or now - self.at >= SILENT_MS:
             return "the pipeline is silent"
         if not self.status.online:
@@ -75,4 +85,7 @@ class Heard:
             return "the pipeline is not ready"
         if self.status.epoch != epoch:
             return "the pipeline writes another journal than this front reads"
+        if self.owed > read and now - self.owed_at >= SILENT_MS:
+            # A copy of the journal, say, which is in order and never grows: no read of it would ever fail.
+            return "what the pipeline publishes is not in the journal that this front reads"
         return None

@@ -96,7 +96,9 @@ class Follower:
             status = read_status(message.payload)
             if status is None:
                 return
-            self._heard = self._heard.after(status, retained=message.retained, now=self._now())
+            self._heard = self._heard.after(
+                status, retained=message.retained, now=self._now(), read=self._front.position.offset
+            )
             epoch, offset = status.epoch, status.offset or 0
         elif message.topic.startswith(self._events_prefix) and not message.retained:  # retained ones are no news
             hint = read_event(message.payload, stream=self._stream)
@@ -211,7 +213,8 @@ class Follower:
             return "the journal does not answer"
         if self._trouble is not None:
             return self._trouble
-        return self._heard.silence(epoch=self._front.position.epoch, now=self._now())
+        here = self._front.position
+        return self._heard.silence(epoch=here.epoch, now=self._now(), read=here.offset)
 
     def _now(self) -> Millis:
         return int(asyncio.get_running_loop().time() * 1_000)

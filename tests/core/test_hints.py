@@ -28,10 +28,10 @@ def test_what_is_no_event_hints_at_nothing(payload: bytes) -> None:
 
 
 def test_a_stream_lives_while_its_status_says_so_again_and_again() -> None:
-    heard = Heard().after(LIVE, retained=False, now=1_000)
-    assert heard.silence(epoch="e", now=1_000 + SILENT_MS - 1) is None
-    assert heard.silence(epoch="e", now=1_000 + SILENT_MS) == "the pipeline is silent"
-    assert Heard().silence(epoch="e", now=0) == "the pipeline is silent"
+    heard = Heard().after(LIVE, retained=False, now=1_000, read=0)
+    assert heard.silence(epoch="e", now=1_000 + SILENT_MS - 1, read=0) is None
+    assert heard.silence(epoch="e", now=1_000 + SILENT_MS, read=0) == "the pipeline is silent"
+    assert Heard().silence(epoch="e", now=0, read=0) == "the pipeline is silent"
 
 
 def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() -> None:
@@ -40,13 +40,31 @@ def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() ->
         (StreamStatus(online=True, epoch="e", ready=False), "the pipeline is not ready"),
         (StreamStatus(online=True, epoch="f", ready=True), "the pipeline writes another journal than this front reads"),
     ):
-        assert Heard().after(status, retained=False, now=5).silence(epoch="e", now=5) == told
+        assert Heard().after(status, retained=False, now=5, read=0).silence(epoch="e", now=5, read=0) == told
 
 
 def test_a_retained_status_never_makes_a_stream_live_and_may_end_it() -> None:
-    assert Heard().after(LIVE, retained=True, now=5).silence(epoch="e", now=5) is not None
-    live = Heard().after(LIVE, retained=False, now=5)
-    assert live.after(StreamStatus(online=False, epoch="e"), retained=True, now=6).silence(epoch="e", now=6) is not None
+    assert Heard().after(LIVE, retained=True, now=5, read=0).silence(epoch="e", now=5, read=0) is not None
+    live = Heard().after(LIVE, retained=False, now=5, read=0)
+    gone = live.after(StreamStatus(online=False, epoch="e"), retained=True, now=6, read=0)
+    assert gone.silence(epoch="e", now=6, read=0) is not None
+
+
+def test_a_stream_is_not_live_where_what_it_publishes_cannot_be_read() -> None:
+    def says(heard: Heard, offset: int, *, now: int, read: int) -> Heard:
+        status = StreamStatus(online=True, ready=True, epoch="e", offset=offset)
+        return heard.after(status, retained=False, now=now, read=read)
+
+    behind = Heard()
+    for second in range(1, 5):
+        behind = says(behind, 10 + second, now=second * 1_000, read=10)
+    assert behind.silence(epoch="e", now=1_000 + SILENT_MS - 1, read=10) is None
+    told = behind.silence(epoch="e", now=1_000 + SILENT_MS, read=10)
+    assert told == "what the pipeline publishes is not in the journal that this front reads"
+    assert behind.silence(epoch="e", now=1_000 + SILENT_MS, read=11) is None
+    later = says(behind, 15, now=5_000, read=11)  # behind by a second all the time, and no more
+    assert later.silence(epoch="e", now=5_000 + SILENT_MS - 1, read=11) is None
+    assert later.silence(epoch="e", now=5_000 + SILENT_MS - 1, read=15) is None
 
 
 @pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-06T12:00:00", "9" * 400])

@@ -26,8 +26,10 @@ class Hints:
             Message(f"floor/v1/{topic}", payload, qos=1, retained=retained, redelivered=False, receipt=receipt)
         )
 
-    def say_status(self, epoch: str, *, online: bool = True, ready: bool = True, retained: bool = False) -> None:
-        status = {"online": online, "epoch": epoch, "ready": ready, "time": rfc3339(NOON)}
+    def say_status(
+        self, epoch: str, *, online: bool = True, ready: bool = True, retained: bool = False, offset: int | None = None
+    ) -> None:
+        status = {"online": online, "epoch": epoch, "offset": offset, "ready": ready, "time": rfc3339(NOON)}
         self.say("bridge/main", json.dumps(status).encode(), retained=retained)
 
     async def receive(self, *, most: int) -> list[Message]:

@@ -211,6 +211,26 @@ async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: P
         await until(lambda: here.front.ready() == (False, "the pipeline is silent"), what="silent")
 
 
+async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        hints.say_status(here.journal.epoch, offset=0)
+        await until(lambda: here.front.ready()[0], what="live")
+
+        def stands_still() -> bool:
+            hints.say_status(here.journal.epoch, offset=1)
+            return here.front.ready() == (
+                False,
+                "what the pipeline publishes is not in the journal that this front reads",
+            )
+
+        await until(stands_still, what="told")
+        assert not board.last_link()["streams"]["main"]["live"]
+        here.commit(call("C1"), offer=False)
+        await until(lambda: here.front.ready()[0], what="live again, once it is there")
+
+
 async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:
     async with floor(tmp_path, hints=Hints()) as here:
         board = await subscribed(here)

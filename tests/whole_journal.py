@@ -50,7 +50,7 @@ def whole_journal(path: Path, *, rounds: int = 10) -> None:
     """Make a closed journal with something in every table, and two epochs."""
     journal = SqliteJournal.open(path, stream="main")
     fill(journal, rounds=rounds)
-    journal.begin_epoch(reason="plant", retired=[event("s3").state_key])
+    journal.commit(Batch(entries=[], retired=[event("s3").state_key]))
     fill(journal, rounds=1)
     reader = SqliteQuarantine.open(path, stream="main")
     reader.ask_replay([6])

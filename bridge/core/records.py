@@ -3,7 +3,7 @@
 `Journal` is small on purpose: SQLite serves one machine, another store may serve several.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -133,6 +133,7 @@ class Batch:
     `settled`: the broker is known to have taken the acknowledgements of inputs up to this number (None: as before).
     `suspect`: digest of a message at which the core crashed; it will not be applied a second time.
     `replayed`: numbers of quarantined inputs whose asked replay is among the entries.
+    `retired`: state keys that are not current any more; after the batch a new epoch begins (None: this one goes on).
     """
 
     entries: Sequence[Applied]
@@ -140,6 +141,7 @@ class Batch:
     settled: int | None = None
     suspect: bytes | None = None
     replayed: Sequence[int] = ()
+    retired: Collection[StateKey] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,19 +201,16 @@ class Journal(Protocol):
     epoch: str
 
     def commit(self, batch: Batch) -> None:
-        """Make the batch durable, fsync included, or raise `CommitFailed` and change nothing."""
+        """Make the batch durable, fsync included, or raise `CommitFailed` and change nothing.
+
+        Where it begins a new epoch `epoch` is that one; offsets go on.
+        """
 
     def prune(self, now: Millis, keep: Keep) -> int:
         """Let go of a bounded number of old events and inputs; returns how many, 0 when no more may go now.
 
         What is current or unpublished, what a restart replays and what the quarantine holds stays. Over the size the
         oldest goes first, an hour at a time. Raises `CommitFailed` and changes nothing.
-        """
-
-    def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
-        """Go on in a new epoch, in which the retired state keys are no longer current; offsets go on too.
-
-        Raises `CommitFailed` and changes nothing; else `epoch` is the new one.
         """
 
     def position(self) -> Position:

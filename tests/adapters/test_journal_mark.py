@@ -202,7 +202,7 @@ def test_mark_that_a_power_loss_took_back_is_no_alarm(path: Path, mark: bytes) -
 def test_older_mark_is_no_alarm(path: Path) -> None:
     older = path.with_name("journal.db.lock").read_bytes()
     journal = SqliteJournal.open(path, stream="main")
-    journal.begin_epoch(reason="plant")
+    journal.commit(Batch(entries=[], retired=()))
     journal.commit(follow(journal, [event("later")]))
     journal.close()
     path.with_name("journal.db.lock").write_bytes(older)
@@ -215,7 +215,7 @@ def test_every_commit_of_the_owner_is_marked(path: Path) -> None:
     assert before is not None
     journal.commit(follow(journal, [event()]))
     journal.mark_published(1, retained=[])
-    journal.begin_epoch(reason="plant")
+    journal.commit(Batch(entries=[], retired=()))
     assert read_mark(path) == Mark(journal.epoch, before.commits + 3)
     with pytest.raises(ValueError, match="does not follow"):
         journal.commit(Batch(entries=[applied(1_000)]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import CommandRecord
+from bridge.core.records import Batch, CommandRecord
 from tests import command_line
 from tests.brokers import until
 from tests.command_line import write_config
@@ -106,7 +106,7 @@ async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovere
         board = await subscribed(here)
         here.commit(call("C1"))
         told = await board.hears("position")
-        here.journal.begin_epoch(reason="plant")
+        here.journal.commit(Batch(entries=[], retired=()))
         code, reason = await board.ends()
         assert code == 1012
         assert json.loads(reason)["retry_after"] >= 0

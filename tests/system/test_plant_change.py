@@ -2,21 +2,21 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.adapters.journal.writing import CommitFailed, SqliteJournal
-from bridge.core.events import StateKey
+from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.intake import Intake
 from bridge.core.line.adoption import gone
 from bridge.core.plant import Plant
 from bridge.core.plant_change import Taken, take_plant
 from bridge.core.plant_text import PLANT, text_of
-from bridge.core.records import Batch, EpochReason, KnownResends
+from bridge.core.records import Batch, KnownResends
 from bridge.core.replay import restore
 from bridge.core.resends import Resends
 from bridge.ingest.native import decode
@@ -99,13 +99,6 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
         assert "floor.replays_differently" not in floor.log()
 
 
-class Interrupted(SqliteJournal):
-    """Killed between the commit of a plant file and the epoch that retires what is gone."""
-
-    def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
-        raise CommitFailed(f"{reason} {len(list(retired))}")
-
-
 def start(plant: Plant, journal: SqliteJournal) -> Taken:
     return take_plant(plant, restore(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
 
@@ -127,23 +120,25 @@ def spoken(taken: Taken, journal: SqliteJournal) -> None:
     journal.commit(Batch(entries=[entry]))
 
 
-def test_a_start_that_is_killed_half_way_is_finished_by_the_next(tmp_path: Path) -> None:
+def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path) -> None:
+    """Taken by half, and the old file put back, what was retired would be current for ever: nothing could close it."""
     before, after = (plant_file.load(write_plant(tmp_path / f"{len(lines)}.toml", lines)) for lines in (BEFORE, AFTER))
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
-    spoken(start(before, journal), journal)
-    journal.close()
-    interrupted = Interrupted.open(tmp_path / "journal.db", stream="main")
-    with pytest.raises(CommitFailed, match="plant"):
-        start(after, interrupted)
-    epoch = interrupted.position().epoch
-    interrupted.close()
-    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     try:
-        assert gone((event.state_key for event in journal.snapshot().events), after) != []
+        spoken(start(before, journal), journal)
+        position, current = journal.position(), journal.snapshot().events
+        journal._writer.execute(
+            "CREATE TRIGGER killed BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'killed'); END"
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="killed"):
+            start(after, journal)
+        assert (journal.position(), journal.snapshot().events) == (position, current)
+        assert not start(before, journal).changed
+        journal._writer.execute("DROP TRIGGER killed")
         taken = start(after, journal)
-        assert (taken.changed, taken.retired > 0) == (False, True)
+        assert (taken.changed, taken.retired > 0) == (True, True)
         assert gone((event.state_key for event in journal.snapshot().events), after) == []
-        assert journal.position().epoch != epoch
+        assert journal.epoch == journal.position().epoch != position.epoch
         again = start(after, journal)
         assert (again.changed, again.retired) == (False, 0), "and it is done once"
     finally:

@@ -127,15 +127,19 @@ class SqliteJournal(SqliteReader):
                     "UPDATE handled SET action = 'replayed', at = ? WHERE number = ? AND action = 'asked'",
                     [(wall_ms(), number) for number in batch.replayed],
                 )
-            self._write_meta(
-                replace(
-                    meta,
-                    last_offset=last_offset,
-                    last_number=last_number,
-                    latest_arrival=latest,
-                    settled=meta.settled if batch.settled is None else batch.settled,
-                )
+            after = replace(
+                meta,
+                last_offset=last_offset,
+                last_number=last_number,
+                latest_arrival=latest,
+                settled=meta.settled if batch.settled is None else batch.settled,
             )
+            if batch.retired is not None:
+                keys = [("/".join(state_key),) for state_key in batch.retired]
+                writer.executemany("DELETE FROM current WHERE key = ?", keys)
+                after = _begin_epoch(writer, after, reason="plant")
+            self._write_meta(after)
+        self.epoch = after.epoch
 
     def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, str | None]]) -> None:
         # with its own fsync: after a failed fsync the kernel may have dropped unsynced pages of the WAL, and a later
@@ -150,14 +154,6 @@ class SqliteJournal(SqliteReader):
                         "INSERT OR REPLACE INTO retained VALUES (?, ?, ?)", (key, topic, seal_row(key, topic))
                     )
             self._write_meta(replace(meta, published=offset))
-
-    def begin_epoch(self, *, reason: EpochReason, retired: Iterable[StateKey] = ()) -> None:
-        with self._transaction() as (writer, before):
-            keys = [("/".join(state_key),) for state_key in retired]
-            writer.executemany("DELETE FROM current WHERE key = ?", keys)
-            meta = _begin_epoch(writer, before, reason=reason)
-            self._write_meta(meta)
-        self.epoch = meta.epoch
 
     def prune(self, now: Millis, keep: Keep) -> int:
         with self._transaction() as (writer, meta):

@@ -54,7 +54,7 @@ clean:
 	rm -rf .venv .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 
 system-packages:
-	@.ci/system-packages mosquitto chromium strace
+	@.ci/system-packages mosquitto chromium strace faketime
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

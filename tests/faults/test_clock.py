@@ -1,0 +1,214 @@
+"""THREATS, faults: a wall clock that is 30 days wrong, set back while it runs, or at a change of the plant's zone.
+
+Timers are monotonic and deadlines right; journal times never go back; tokens go by the wall, as their issuer does.
+"""
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+from urllib.request import urlopen
+
+import pytest
+import websockets
+
+from bridge import settings as settings_module
+from bridge.adapters.clock import wall_ms
+from bridge.adapters.tokens import TokenIssuer
+from bridge.core.events import rfc3339
+from tests.brokers import RunningBroker, until
+from tests.faults.faked_time import DAY_MS, FakedTime
+from tests.faults.floor_under_load import floor_under_load
+from tests.running_floor import DEMO_PLANT, Frame, RunningFloor, running_floor
+from tests.served_front import closed
+
+STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
+BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
+PRESS: Final = b'{"action": "raise", "andon_type": "equipment"}'
+RESOLVE: Final = b'{"action": "resolve", "andon_type": "equipment"}'
+DUE_SECONDS: Final = 3.0
+MONTH_MS: Final = 30 * DAY_MS
+LADDER: Final = """
+[ladder.high]
+acknowledge_minutes = 0.05
+resolve_minutes = 30
+step_minutes = 5
+recipients = [["responders"], ["shift_manager"]]
+"""
+
+
+def plant_with_quick_ladder(folder: Path) -> Path:
+    plant = folder / "plant.toml"
+    demo = DEMO_PLANT.read_text().replace('faults_file = "', f'faults_file = "{DEMO_PLANT.parent}/')
+    plant.write_text(demo + LADDER)
+    return plant
+
+
+def millis(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp() * 1_000
+
+
+def journalled_times(floor: RunningFloor) -> list[int]:
+    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+        return [at for (at,) in journal.execute("SELECT received_at FROM inputs ORDER BY number")]
+
+
+def metrics(floor: RunningFloor) -> str:
+    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=2) as answer:
+        return str(answer.read().decode())
+
+
+def token_at(floor: RunningFloor, shift_ms: int) -> str:
+    """A token of an issuer whose wall is as wrong as the bridge's."""
+    issuer = TokenIssuer(settings_module.load(floor.config, {}).token)
+    return issuer.issue(subject="eva", roles=["admin"], now=wall_ms() + shift_ms, ttl_seconds=600)
+
+
+async def escalates_in_time(floor: RunningFloor, token: str) -> tuple[Frame, Frame]:
+    """Raise a call, wait until nobody has come, and resolve it; returns how it escalated."""
+    async with floor.dashboard(token) as board, floor.device() as device:
+        await board.snapshot(subscription_type="escalation")
+        await device.publish(STATION, PRESS)
+        first = await board.until("escalation_update", data__level=0)
+        began = time.monotonic()
+        second = await board.until("escalation_update", subject=first["subject"], data__level=1, seconds=20)
+        waited = time.monotonic() - began
+        assert second["timestamp"] == first["data"]["deadline"]
+        assert millis(second["timestamp"]) - millis(first["timestamp"]) == DUE_SECONDS * 1_000
+        assert 0.5 * DUE_SECONDS < waited < DUE_SECONDS + 5.0, "a deadline that passed is fired within P5"
+        await device.publish(STATION, RESOLVE)
+        await board.until("escalation_update", subject=first["subject"], data__status="resolved")
+        return first, second
+
+
+@pytest.mark.faults
+async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    """Right, 30 days behind, 30 days ahead, and right again."""
+    faked = FakedTime(tmp_path)
+    async with running_floor(
+        tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
+    ) as floor:
+        right, _ = await escalates_in_time(floor, token_at(floor, 0))
+        assert "floor_clock_held 0.0" in metrics(floor)
+        for shift, shift_ms, held in (("-30d", -MONTH_MS, 1.0), ("+30d", MONTH_MS, 0.0), ("+0", 0, 1.0)):
+            assert await floor.stop() == 0
+            faked.set(shift)
+            await floor.start()
+            assert f"floor_clock_held {held}" in metrics(floor)
+            first, _ = await escalates_in_time(floor, token_at(floor, shift_ms))
+            assert millis(first["received_at"]) > millis(right["received_at"])
+            if shift == "-30d":
+                assert millis(first["received_at"]) - millis(right["received_at"]) < 120_000, "held, and going on"
+        assert floor.log().count("clock_behind_journal") == 2
+        assert await floor.stop() == 0
+        times = journalled_times(floor)
+        assert all(before <= after for before, after in pairwise(times))
+
+
+async def test_a_wall_that_is_set_while_it_runs_moves_nothing_but_tokens(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    faked = FakedTime(tmp_path)
+    async with running_floor(
+        tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
+    ) as floor:
+        async with floor.dashboard() as board, floor.device() as device:
+            await board.snapshot(subscription_type="escalation")
+            began = time.monotonic()
+            await device.publish(STATION, PRESS)
+            first = await board.until("escalation_update", data__level=0)
+            faked.set("-30d")  # while the deadline runs
+            second = await board.until("escalation_update", data__level=1, seconds=20)
+            assert 0.5 * DUE_SECONDS < time.monotonic() - began < DUE_SECONDS + 5.0
+            assert second["timestamp"] == first["data"]["deadline"]
+            await device.publish(STATION, RESOLVE)
+            end = await board.until("escalation_update", data__status="resolved")
+            assert 0 < millis(end["timestamp"]) - millis(first["timestamp"]) < 60_000
+            assert end["data_quality"]["clock"] != "skewed"
+            assert "clock_stepped" in floor.log()
+            faked.set("+30d")
+            code, _ = await closed(board.socket)
+            assert code == 4401, "the token has expired: the wall says so"
+        async with websockets.connect(f"ws://127.0.0.1:{floor.port}/ws") as socket:
+            await socket.send(f'{{"type": "auth", "token": "{floor.token()}"}}')
+            assert (await closed(socket))[0] in (1008, 4401)
+        first, _ = await escalates_in_time(floor, token_at(floor, MONTH_MS))
+        assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) < 60_000
+        assert await floor.stop() == 0
+        times = journalled_times(floor)
+        assert all(before <= after for before, after in pairwise(times))
+        assert times[-1] - times[0] < 120_000
+
+
+@pytest.mark.faults
+async def test_a_wall_that_is_set_again_and_again_under_load_costs_nothing(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    """Backwards by days and by less than what is followed, and kills between them."""
+    faked = FakedTime(tmp_path)
+    alive = {**faked.environment, "FLOOR_TIME__SCALE": "1"}
+    async with floor_under_load(tmp_path, mosquitto, environment=alive) as this:
+        for shift in ("-1h", "-3", "-30d", "+0"):
+            await this.load.more(60)
+            faked.set(shift)
+            await this.load.more(60)
+            if shift == "-3":
+                assert this.floor.process is not None
+                this.floor.process.kill()
+                await this.floor.process.wait()
+                await this.floor.start()
+        await until(lambda: this.dashboard.live, what="live")
+        ledger = await this.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
+    assert ledger.wrong == {}
+    times = [each.input.received_at for each in ledger.held.entries]
+    assert all(before <= after for before, after in pairwise(times))
+
+
+CHANGES: Final = {
+    "an hour again": (datetime(2026, 10, 25, 1, tzinfo=UTC), 9),
+    "an hour less": (datetime(2027, 3, 28, 1, tzinfo=UTC), 7),
+}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("change", "night_hours"), CHANGES.values(), ids=list(CHANGES))
+async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
+    tmp_path: Path, mosquitto: RunningBroker, change: datetime, night_hours: int
+) -> None:
+    """The wall of Europe/Berlin jumps at 01:00 UTC; what lies before and after is each an hour, of one night."""
+    moment = round(change.timestamp() * 1_000)
+    shift_ms = moment - wall_ms() - 8_000
+    faked = FakedTime(tmp_path, f"{shift_ms / 1_000:+.3f}")
+    plant = plant_with_quick_ladder(tmp_path)
+    async with running_floor(tmp_path, mosquitto, plant=plant, environment=faked.environment) as floor:
+        async with floor.device() as device:
+            await device.publish(f"{BAGGER}/state", b'{"state": "running"}')
+        following = {"window": "hour", "window_start": rfc3339(moment)}
+        await until(lambda: oee_of(floor, following) != [], seconds=60, what="the hour after the change")
+        ended = oee_of(floor, {"window": "hour", "closed": True})
+        night = oee_of(floor, {"window": "shift"})
+        await escalates_in_time(floor, token_at(floor, shift_ms))
+        assert await floor.stop() == 0
+        times = journalled_times(floor)
+    assert [(each["timestamp"], each["data"]["window_start"], each["data"]["window_end"]) for each in ended] == [
+        (rfc3339(moment), rfc3339(moment - 3_600_000), rfc3339(moment))
+    ]
+    for data in (each["data"] for each in night):
+        assert (data["shift_id"], data["closed"]) == ("night", False)
+        assert millis(data["window_end"]) - millis(data["window_start"]) == night_hours * 3_600_000
+    assert night
+    assert all(before <= after for before, after in pairwise(times))
+
+
+def oee_of(floor: RunningFloor, like: Frame) -> list[Frame]:
+    """What the journal holds of the line's windows; a dashboard sees the newest of those that come at once."""
+    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+        rows = journal.execute("SELECT body FROM events WHERE topic LIKE '%/L1/\\_/oee/%' ESCAPE '\\' ORDER BY offset")
+        events: list[Frame] = [json.loads(body) for (body,) in rows]
+    return [each for each in events if like.items() <= each["data"].items()]

@@ -87,9 +87,9 @@ class FrontSide:
         yield Number("broker_connected", float(self._desk.status.connected), {"link": "broker-desk"})
         if self._follower is not None:
             yield Number("follower_offset", self.front.position.offset)
-            yield Number("follower_hints", self._follower.hints, counter=True)
-            yield Number("follower_reads", self._follower.reads, counter=True)
-            yield Number("follower_turns", self._follower.turns, counter=True)
+            yield Number("follower_hints", self._follower.hints)
+            yield Number("follower_reads", self._follower.reads)
+            yield Number("follower_turns", self._follower.turns)
 
     async def _end_revoked(self) -> None:
         """End what goes on with a token that was good when it came."""

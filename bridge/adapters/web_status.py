@@ -13,15 +13,16 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from typing_extensions import override
 
+from bridge.adapters.web_metrics import MEANINGS
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One sample: `name` without the prefix, its value now, its labels; a `counter` only ever grows."""
+    """One sample: `name` as in `MEANINGS`, its value now, its labels."""
 
     name: str
     value: float
     labels: Mapping[str, str] = field(default_factory=dict)
-    counter: bool = False
 
 
 Numbers = Callable[[], Iterable[Number]]
@@ -60,21 +61,21 @@ def pipeline_numbers(status: PipelineStatus) -> Iterator[Number]:
     """The accounting of promise P6: received = applied + suppressed + quarantined + in flight, for each kind."""
     yield Number("pipeline_ready", float(status.ready))
     yield Number("pipeline_offset", status.offset)
-    yield Number("pipeline_unknown_fields", status.unknown_fields, counter=True)
+    yield Number("pipeline_unknown_fields", status.unknown_fields)
     for kind, count in sorted(status.received.items()):
-        yield Number("pipeline_received", count, {"kind": kind}, counter=True)
+        yield Number("pipeline_received", count, {"kind": kind})
         yield Number("pipeline_in_flight", status.in_flight.get(kind, 0), {"kind": kind})
         yield Number("pipeline_unaccounted", status.unaccounted.get(kind, 0), {"kind": kind})
     for (kind, effect, reason), count in sorted(status.counters.items()):
         labels = {"kind": kind} if effect == "applied" else {"kind": kind, "reason": reason}
-        yield Number(f"pipeline_{effect}", count, labels, counter=True)
+        yield Number(f"pipeline_{effect}", count, labels)
 
 
 def gap_numbers(by_line: Mapping[str, Gaps]) -> Iterator[Number]:
     """What was missing of each line's reports."""
     for line, gaps in sorted(by_line.items()):
-        yield Number("missing_reports", gaps.missed, {"line": line}, counter=True)
-        yield Number("missing_reports_filled_late", gaps.filled, {"line": line}, counter=True)
+        yield Number("missing_reports", gaps.missed, {"line": line})
+        yield Number("missing_reports_filled_late", gaps.filled, {"line": line})
 
 
 def front_numbers(statistics: Mapping[str, Any]) -> Iterator[Number]:
@@ -101,8 +102,9 @@ class _Collector(Collector):
         for number in self._numbers():
             family = families.get(number.name)
             if family is None:
-                kind = CounterMetricFamily if number.counter else GaugeMetricFamily
-                family = kind(f"floor_{number.name}", number.name.replace("_", " "), labels=list(number.labels))
+                meaning = MEANINGS[number.name]
+                kind = CounterMetricFamily if meaning.kind == "counter" else GaugeMetricFamily
+                family = kind(f"floor_{number.name}", meaning.help, labels=list(number.labels))
                 families[number.name] = family
             family.add_metric(list(number.labels.values()), number.value)
         return families.values()

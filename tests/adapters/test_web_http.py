@@ -47,7 +47,7 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         received={"state": 5, "other": 1}, in_flight={"state": 2},
         counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
     )  # fmt: skip
-    numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3)}), Number("extra", 1.0)]
+    numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3)}), Number("clock_held", 1.0)]
     async with served_front(tmp_path, numbers=numbers) as served:
         served.commit(call("S.3.C.R.3.T"))
         text = (await served.get("/metrics")).text
@@ -62,7 +62,7 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
     assert 'floor_pipeline_unaccounted{kind="other"} 0.0' in lines
     assert 'floor_missing_reports_total{line="L1"} 4.0' in lines
     assert 'floor_missing_reports_filled_late_total{line="L1"} 3.0' in lines
-    assert "floor_extra 1.0" in lines
+    assert "floor_clock_held 1.0" in lines
     assert "S.3.C.R.3.T" not in text
 
 

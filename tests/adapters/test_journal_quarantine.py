@@ -1,7 +1,6 @@
 """What an operator may decide about quarantined inputs, from another process while the bridge runs."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,8 +88,7 @@ def test_asked_payload_is_not_crowded_out(
     assert asked(journal) == [(2, b"garbage")]
     again = applied(6, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
     journal.commit(Batch(entries=[again], replayed=[2]))
-    journal.commit(Batch(entries=[replace(again, input=replace(again.input, number=7))]))
-    assert journal._all("SELECT number FROM quarantine") == [(7,)], "once replayed it makes room"
+    assert journal._all("SELECT number FROM quarantine") == [(6,)], "once replayed it makes room"
 
 
 def test_cut_payload_is_never_replayed(

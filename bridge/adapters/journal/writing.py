@@ -109,6 +109,10 @@ class SqliteJournal(SqliteReader):
             if latest >= ended and meta.last_number:
                 age = (ended, meta.last_number, meta.last_offset)  # all that is here arrived before
                 writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, seal_row(*age)))
+            writer.executemany(  # first: what was replayed may be crowded out by what now comes
+                "UPDATE handled SET action = 'replayed', at = ? WHERE number = ? AND action = 'asked'",
+                [(wall_ms(), number) for number in batch.replayed],
+            )
             write_inputs(writer, batch.entries)
             write_config(writer, batch.entries)
             write_counters(writer, batch.entries, self.path)
@@ -122,11 +126,6 @@ class SqliteJournal(SqliteReader):
                     for line, state in batch.checkpoints.items()
                 ],
             )
-            if batch.replayed:
-                writer.executemany(
-                    "UPDATE handled SET action = 'replayed', at = ? WHERE number = ? AND action = 'asked'",
-                    [(wall_ms(), number) for number in batch.replayed],
-                )
             after = replace(
                 meta,
                 last_offset=last_offset,

@@ -14,17 +14,15 @@ from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.web_status import Number, gap_numbers, pipeline_numbers
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
-from bridge.core.records import Keep
 from bridge.core.stream_status import Owner, will_of
 from bridge.pipeline.pipeline import Pipeline
 from bridge.publisher.ownership import Ownership, heard_topics
 from bridge.publisher.publisher import Publisher
-from bridge.settings import JournalSettings, Settings
+from bridge.settings import Settings
 
 INTAKE_SECONDS: Final = 3.0  # what a stop waits for the last commit, of 10 in all: the disk may not answer
 DRAIN_SECONDS: Final = 4.0  # and for the publisher
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
-DAY_MS: Final = 86_400_000
 DIGITS: Final = 20  # of a count of 64 bits
 
 log = structlog.get_logger(__name__)
@@ -92,7 +90,7 @@ class PipelineSide:
             commit_max_inputs=min(settings.journal.commit_max_inputs, max(1, broker.receive_maximum // 2)),
             commit_max_ms=settings.journal.commit_max_ms,
             checkpoint_seconds=settings.journal.checkpoint_seconds,
-            keep=_keep(settings.journal),
+            keep=settings.journal.keep,
             ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is noticed after two
             listeners=[self.publisher.on_committed],
         )
@@ -182,12 +180,3 @@ class PipelineSide:
                     log.warning("broker.dropped_messages", dropped=dropped)
                 elif before is not None and dropped > before:
                     log.error("broker.drops_messages", dropped=dropped, more=dropped - before)
-
-
-def _keep(settings: JournalSettings) -> Keep:
-    """What the settings say of how long; there 0 is for ever."""
-    return Keep(
-        events_ms=round(settings.keep_events_days * DAY_MS) or None,
-        inputs_ms=round(settings.keep_inputs_days * DAY_MS) or None,
-        max_bytes=settings.max_bytes or None,
-    )

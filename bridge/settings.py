@@ -12,7 +12,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from bridge.core.records import Keep
+
 Port = Annotated[int, Field(ge=1, le=65535)]
+DAY_MS = 86_400_000
 MIN_SECRET_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as its hash
 
 
@@ -66,6 +69,15 @@ class JournalSettings(Section):
     keep_events_days: float = Field(90.0, ge=0)  # 0: for ever, as for the next two
     keep_inputs_days: float = Field(14.0, ge=0)
     max_bytes: int = Field(20 * 1024**3, ge=0)
+
+    @property
+    def keep(self) -> Keep:
+        """How long what is held stays."""
+        return Keep(
+            events_ms=round(self.keep_events_days * DAY_MS) or None,
+            inputs_ms=round(self.keep_inputs_days * DAY_MS) or None,
+            max_bytes=self.max_bytes or None,
+        )
 
 
 class TokenSettings(Section):

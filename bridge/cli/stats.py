@@ -8,13 +8,9 @@ import typer
 from bridge.cli.options import Config, fail, read_settings
 from bridge.cli.telling import NOT_DONE, NOT_WHOLE, AsJson, PathOption, print_json, say, told
 from bridge.core.events import Millis, maybe_rfc3339, rfc3339
-from bridge.core.records import Keep
-from bridge.settings import JournalSettings
 
 if TYPE_CHECKING:
     from bridge.adapters.journal.stats import Held, Stats
-
-DAY_MS = 86_400_000
 
 
 def stats(
@@ -33,7 +29,7 @@ def stats(
     with told():
         place = path if settings is None else settings.path
         assert place is not None
-        found = journal_stats.stats(place, keep=None if settings is None else _keep(settings), sizes=sizes)
+        found = journal_stats.stats(place, keep=None if settings is None else settings.keep, sizes=sizes)
     if as_json:
         print_json(_document(found))
     else:
@@ -41,15 +37,6 @@ def stats(
             say(f"{name:<13} {text}")
     if found.unaccounted:
         fail(f"the books do not balance: {found.unaccounted} inputs are unaccounted for", code=NOT_WHOLE)
-
-
-def _keep(settings: JournalSettings) -> Keep:
-    """What the settings say of how long; there 0 is for ever."""
-    return Keep(
-        events_ms=round(settings.keep_events_days * DAY_MS) or None,
-        inputs_ms=round(settings.keep_inputs_days * DAY_MS) or None,
-        max_bytes=settings.max_bytes or None,
-    )
 
 
 def _lines(found: "Stats") -> Iterator[tuple[str, str]]:

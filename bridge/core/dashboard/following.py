@@ -45,6 +45,18 @@ class Following:
 
 
 @dataclass(slots=True, eq=False)
+class Owed:
+    """What a subscription that was asked for anew had coming already: up to `until`, as far as granted still."""
+
+    admitted: Admitted
+    after: int
+    until: int
+
+    def wants(self, event: Committed, name: TopicName) -> bool:
+        return self.after < event.offset <= self.until and self.admitted.wants(name, audience=event.audience)
+
+
+@dataclass(slots=True, eq=False)
 class Assignments:
     """job_assigned reaches its assignee without any subscription, as far as their grants allow (DESIGN)."""
 

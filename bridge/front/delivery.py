@@ -19,16 +19,14 @@ from bridge.core.dashboard.server_frames import (
     Recovery,
     Resumed,
     ServerFrame,
-    SnapshotBegin,
-    SnapshotEnd,
     confirmation,
     encode_frame,
-    stream_at,
 )
 from bridge.core.events import Millis
 from bridge.core.records import Committed, Position
 from bridge.front.journal import FrontJournal
 from bridge.front.recent import name_of
+from bridge.front.snapshot import write_snapshot
 from bridge.front.work import Item, Resumption, Snapshot, WorkQueue
 from bridge.front.writer import CHUNK_BYTES, Ended, FrameWriter
 
@@ -246,16 +244,7 @@ class Delivery:
         built = await self._journal.built(current, following)
         if following not in self.interests:
             return  # it ended meanwhile, and that was told
-        admitted = following.admitted
-        await self._writer.write_frames(SnapshotBegin(id=following.id, positions=stream_at(built.position)))
-        # Asked for one by one: grants and subscriptions may change while the snapshot is on its way.
-        bodies = (
-            event.body
-            for event in built.events
-            if following.admitted is admitted or following.admits(event, name_of(event.topic))
-        )
-        count = await self._writer.write_each(bodies)
-        await self._writer.write_frames(SnapshotEnd(id=following.id, count=count))
+        await write_snapshot(self._writer, built, following)
 
     async def _resume(self, resume: ResumeFrom, followings: Sequence[Following]) -> None:
         """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""

@@ -253,9 +253,9 @@ class Pipeline:
             if not await self._may_go_on():
                 return False
             replaying.add(given.number)
-            self._received.add([given.topic])
             entry = await self._apply(Arrival(given.topic, given.payload, given.retained, False, 0, None, given.number))
             log.info("pipeline.replayed", quarantined=given.number, number=entry.input.number)
+            self._received.add([given.topic])
             self._pending.add(entry, replayed=given.number)
         return len(asked) == REPLAYS
 

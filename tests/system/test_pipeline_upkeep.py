@@ -195,6 +195,40 @@ async def test_command_waits_for_a_journal_that_does_not_answer(mosquitto: Runni
         assert accounted(this)
 
 
+async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_journal(
+    mosquitto: RunningBroker, path: Path
+) -> None:
+    async with shop(mosquitto.port, path, checkpoint_seconds=0.05) as this, device(mosquitto.port) as client:
+        await connected(this)
+        await say(
+            client,
+            "command/robot/andon",
+            id="one",
+            user={"id": "ann", "roles": []},
+            action="raise",
+            andon_type="material",
+        )
+        await messages(this, 1)
+        known, answers = this.journal.command, threading.Event()
+        waiting = threading.Event()
+
+        def look_up(user: str, command_id: str) -> CommandRecord | None:
+            waiting.set()
+            answers.wait(20)
+            return known(user, command_id)
+
+        this.journal.command = look_up  # type: ignore[method-assign]
+        try:
+            await asyncio.to_thread(ask, path, 1)
+            await until(waiting.is_set, what="it is looked up")
+            assert not any(this.pipeline.status().unaccounted.values())
+        finally:
+            answers.set()
+        await messages(this, 2)
+        assert this.dispositions()[1] == ("suppressed", "duplicate_command"), "it was answered before"
+        assert accounted(this)
+
+
 async def test_stop_leaves_a_command_to_the_broker_that_could_not_be_looked_up(
     mosquitto: RunningBroker, path: Path
 ) -> None:

@@ -71,7 +71,8 @@ def machine() -> str:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     answer = subprocess.run([find_mosquitto(), "-h"], capture_output=True, text=True, check=False).stdout
     mosquitto = answer.splitlines()[0].removeprefix("mosquitto version ")
+    kernel = f"{platform.system()} {platform.release().partition('-')[0]}"  # not what a vendor appends to it
     return (
-        f"{len(os.sched_getaffinity(0))} cores, {pages:.0f} GiB, {platform.system()} {platform.release()}, "
+        f"{len(os.sched_getaffinity(0))} cores, {pages:.0f} GiB, {kernel}, "
         f"Mosquitto {mosquitto}, Python {platform.python_version()}"
     )

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -197,6 +197,18 @@ def test_lost_file_is_not_begun_anew(path: Path) -> None:
 def test_mark_that_a_power_loss_took_back_is_no_alarm(path: Path, mark: bytes) -> None:
     path.with_name("journal.db.lock").write_bytes(mark)
     SqliteJournal.open(path, stream="main").close()
+
+
+def test_without_its_mark_a_journal_is_whole_and_begins_a_new_epoch(path: Path) -> None:
+    """As docs/journal.md says for an image of the machine: the `.lock` is deleted before the start."""
+    before = SqliteReader.open(path, stream="main")
+    position = before.position()
+    before.close()
+    path.with_name("journal.db.lock").unlink()
+    journal = SqliteJournal.open(path, stream="main")
+    assert journal.position() == replace(position, epoch=journal.epoch) != position
+    assert read_mark(path) is not None
+    journal.close()
 
 
 def test_older_mark_is_no_alarm(path: Path) -> None:

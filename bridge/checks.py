@@ -12,7 +12,8 @@ from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
 from bridge.adapters.broker_probe import probe
 from bridge.adapters.clock import wall_ms
-from bridge.adapters.journal.mark import Ownership
+from bridge.adapters.journal.file import check_never_was
+from bridge.adapters.journal.mark import Ownership, read_mark
 from bridge.adapters.journal.writing import JournalInUse, JournalTooOld, SqliteReader
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.core.access.claims import TokenError
@@ -126,6 +127,7 @@ def _tokens(settings: Settings) -> str:
 def _journal(settings: Settings) -> str:
     path = settings.journal.path
     if not path.exists():
+        check_never_was(path, mark=read_mark(path))
         folder = next(each for each in path.absolute().parents if each.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise JournalError(f"{path}: no journal can be kept there: {folder} is not a folder that we may write to")

@@ -15,6 +15,7 @@ PING_SECONDS: Final = 1.3  # of silence, before we ask whether anybody is there
 SILENT_PINGS: Final = 3  # then it is told, within the 5 s of promise P5: no connection says of itself that it is dead
 CLOSE_SECONDS: Final = 1.0  # for the goodbye of a server that may not be there
 STOP_CODES: Final = {1000, 1008, 1009, 4401, 4403}  # PROTOCOL «Ending»: no use in coming back with the same token
+NOT_SERVED: Final = 403  # what a web server of our make answers where it serves no WebSocket
 REFUSALS: Final = {"FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "INVALID_MESSAGE"}
 STYLES: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 Frame = dict[str, Any]
@@ -62,9 +63,14 @@ class Watch:
             except (OSError, websockets.InvalidHandshake) as error:  # also a front that is just being stopped
                 if connected:
                     raise
-                self.show({"type": "link_lost", "reason": str(error)})
+                self.show({"type": "link_lost", "reason": self._why(error)})
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, 30.0)
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, websockets.InvalidStatus) and error.response.status_code == NOT_SERVED:
+            return f"no dashboards are served at {self.url}; where fronts run apart, name one by --url"
+        return str(error)
 
     def _connect(self) -> websockets.connect:
         protocols = [websockets.Subprotocol("floor.v1")]

@@ -17,6 +17,7 @@ import websockets
 from tests.brokers import free_port, until
 
 READY_SECONDS = 60.0
+CLOSE_SECONDS = 0.2  # whoever stops reading in a flood of events never sees the answer to its close
 Frame = dict[str, Any]
 
 
@@ -109,7 +110,10 @@ async def demo(folder: Path, *options: str) -> AsyncIterator[Demo]:
 async def watch(port: int, token: str, until: Callable[[Frame], bool], *, seconds: float) -> list[Frame]:
     """Subscribe to everything as a dashboard, and return all frames up to the one `until` is true for."""
     frames: list[Frame] = []
-    async with asyncio.timeout(seconds), websockets.connect(f"ws://127.0.0.1:{port}/ws") as socket:
+    async with (
+        asyncio.timeout(seconds),
+        websockets.connect(f"ws://127.0.0.1:{port}/ws", close_timeout=CLOSE_SECONDS) as socket,
+    ):
         await socket.send(json.dumps({"type": "auth", "token": token}))
         await socket.send(json.dumps({"type": "subscribe", "id": "all", "subscription_type": "line"}))
         async for text in socket:

@@ -161,6 +161,8 @@ class Committer:
                 self._pending.hold()
             await set_before(self._stopping, asyncio.get_running_loop().time() + delay)
             delay = min(2 * delay, MAX_RETRY_SECONDS)
+        if delay > FIRST_RETRY_SECONDS:
+            log.info("pipeline.commits_again", inputs=len(batch.entries))
         self.replaying.difference_update(batch.replayed)
         self._note(batch.entries, messages)
         return True

@@ -99,6 +99,19 @@ def test_check_tells_of_a_journal_that_a_bridge_holds(tmp_path: Path) -> None:
     assert "broker" not in ended.stdout
 
 
+@pytest.mark.parametrize("left", ["-wal", ".lock"])
+def test_check_says_what_a_start_would_of_a_journal_that_is_gone(tmp_path: Path, left: str) -> None:
+    write_config(tmp_path)
+    path = tmp_path / ".floor" / "journal.db"
+    SqliteJournal.open(path, stream="main").close()
+    path.with_name("journal.db-wal").touch()
+    for suffix in {"", "-wal", ".lock"} - {left}:
+        path.with_name("journal.db" + suffix).unlink()
+    ended = floor(tmp_path, "check", "--offline")
+    assert ended.returncode == 1
+    assert f"the file is missing, its {left}" in ended.stdout
+
+
 def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None:
     """Whoever only asks must not take away the way back to the older version."""
     write_config(tmp_path)

@@ -54,6 +54,8 @@ def test_a_backup_is_made_once_and_restored(folder: Path) -> None:
     ended = floor(folder, "journal", "backup", "backup.db")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("backup.db: stream main, epoch ")
+    nowhere = floor(folder, "journal", "backup", "nowhere/backup.db")
+    assert (nowhere.returncode, nowhere.stderr) == (2, "nowhere: no such folder\n")
     again = floor(folder, "journal", "backup", "backup.db")
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == "backup.db: there is something of that name; --force replaces it\n"

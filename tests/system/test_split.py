@@ -1,11 +1,14 @@
 """`floor run --role pipeline` and `--role front`: what holds in one process holds in two, and between them."""
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.brokers import RunningBroker
+from tests.command_line import ROOT
 from tests.faults.load_plant import LINE, PLACE, write_plant
 from tests.running_floor import RunningFloor
 from tests.split_floor import front_of, split_floor
@@ -26,6 +29,22 @@ def status_of(floor: RunningFloor, path: str) -> int:
             return int(answer.status)
     except HTTPError as error:
         return error.code
+
+
+async def first_line(folder: Path, *arguments: str) -> str:
+    """Return what a command that goes on says first."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", *arguments),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        return (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
@@ -68,6 +87,9 @@ async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
             **dict.fromkeys(("/health/live", "/health/ready", "/metrics"), 200),
             **dict.fromkeys(("/", "/ws", "/api/snapshot"), 404),
         }
+        watching = await first_line(tmp_path, "watch")
+        assert "no dashboards are served at ws" in watching
+        assert "--url" in watching
         assert await floor.pipeline.stop() == 0
 
 

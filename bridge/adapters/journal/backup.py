@@ -62,6 +62,8 @@ def backup(path: Path, target: Path, *, replace: bool = False, progress: Progres
 @contextmanager
 def draft(partial: Path) -> Iterator[Path]:
     """Lend an empty file that only this process fills; gone at the end, unless it was renamed."""
+    if not partial.parent.is_dir():
+        raise BackupRefused(f"{partial.parent}: no such folder")
     try:
         handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

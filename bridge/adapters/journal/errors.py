@@ -41,7 +41,7 @@ class JournalTooOld(JournalError):
 
 class JournalInUse(JournalError):
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: another process has this journal; one stream has one owner")
+        super().__init__(f"{path}: another process has this journal: stop it first, a stream has one owner")
         self.path = path
 
 

@@ -19,12 +19,17 @@ BUSY_SECONDS: Final = 5.0  # somebody else's shell on the file may hold a lock t
 SHARED_FIRST, SHARED_SIZE = 0x40000002, 510  # the bytes by which SQLite's processes lock a file (os.h)
 
 
-def create(path: Path, *, stream: str, mark: Mark | None) -> None:
-    """Make an empty journal with a new epoch: complete under its name, or not there at all."""
+def check_never_was(path: Path, *, mark: Mark | None) -> None:
+    """Raises `JournalDamaged` where something is left of a journal at `path`: no reason to begin anew."""
     if path.with_name(path.name + "-wal").exists():
         raise JournalDamaged(path, "the file is missing, its -wal is still there")
     if mark is not None:
         raise JournalDamaged(path, f"the file is missing, its .lock knows of {mark.commits} commits")
+
+
+def create(path: Path, *, stream: str, mark: Mark | None) -> None:
+    """Make an empty journal with a new epoch: complete under its name, or not there at all."""
+    check_never_was(path, mark=mark)
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)  # of a start that was interrupted here
     with closing(sqlite3.connect(draft, isolation_level=None)) as connection:

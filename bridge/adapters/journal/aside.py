@@ -1,14 +1,12 @@
 """What was quarantined, for whoever looks into it: read without the right to write, whoever owns the journal."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from bridge.adapters.journal.errors import JournalDamaged
-from bridge.adapters.journal.facts import UNREADABLE, read_facts, reading
+from bridge.adapters.journal.facts import read_facts, reading, reading_told
 from bridge.adapters.journal.rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
 from bridge.adapters.journal.scan import Row
 from bridge.core.events import Millis
@@ -107,13 +105,8 @@ class Quarantine:
         return None
 
     def _rows(self, query: str, *values: object) -> Iterator[Row]:
-        try:
-            with closing(reading(self.path)) as connection:
-                yield from connection.execute(query, (QUARANTINE_BYTES, *values))
-        except sqlite3.OperationalError as error:
-            raise JournalError(f"{self.path}: {error}") from error
-        except UNREADABLE as error:
-            raise JournalDamaged(self.path, str(error)) from error
+        with reading_told(self.path), closing(reading(self.path)) as connection:
+            yield from connection.execute(query, (QUARANTINE_BYTES, *values))
 
 
 def _aside(row: Row) -> Aside:

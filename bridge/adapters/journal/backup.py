@@ -12,8 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal.errors import JournalDamaged
-from bridge.adapters.journal.facts import UNREADABLE, NoJournal, reading
+from bridge.adapters.journal.facts import reading, reading_told
 from bridge.adapters.journal.file import sync_folder
 from bridge.adapters.journal.verify import Progress, Verdict, verify
 from bridge.core.records import JournalError
@@ -88,13 +87,9 @@ def draft(partial: Path) -> Iterator[Path]:
 def copy(path: Path, partial: Path, *, progress: Progress) -> None:
     """Copy a journal as it is at one moment, its -wal included, into an empty file."""
     with closing(reading(path)) as source:
-        try:
+        with reading_told(path):
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except sqlite3.OperationalError as error:  # no access, no room for a -shm
-            raise NoJournal(path, f"cannot be read: {error}") from error
-        except UNREADABLE as error:
-            raise JournalDamaged(path, str(error)) from error
         try:
             with closing(sqlite3.connect(partial, isolation_level=None)) as target:
                 target.execute("PRAGMA journal_mode=OFF")  # a half copy is thrown away, not rolled back

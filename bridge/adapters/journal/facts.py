@@ -1,7 +1,8 @@
 """What a journal says of itself, read from its file without the right to write it, whoever owns it."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final
@@ -75,14 +76,21 @@ def reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def read_facts(connection: sqlite3.Connection, path: Path) -> Facts:
-    """Return what the journal says of itself; raises `NoJournal`, or the `JournalError` that tells what is wrong."""
+@contextmanager
+def reading_told(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises in the block into `NoJournal` or `JournalDamaged`."""
     try:
-        connection.execute("PRAGMA schema_version").fetchone()
+        yield
     except sqlite3.OperationalError as error:  # no access, no room for a -shm
         raise NoJournal(path, f"cannot be read: {error}") from error
     except UNREADABLE as error:
         raise JournalDamaged(path, str(error)) from error
+
+
+def read_facts(connection: sqlite3.Connection, path: Path) -> Facts:
+    """Return what the journal says of itself; raises `NoJournal`, or the `JournalError` that tells what is wrong."""
+    with reading_told(path):
+        connection.execute("PRAGMA schema_version").fetchone()
     try:
         schema = _check_schema(connection, path)
         meta = read_meta(connection, path)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.adapters.journal.aside import ASIDE, State
-from bridge.adapters.journal.errors import JournalDamaged
-from bridge.adapters.journal.facts import UNREADABLE, Facts, NoJournal, read_facts, reading, side_file
+from bridge.adapters.journal.facts import Facts, read_facts, reading, reading_told, side_file
 from bridge.adapters.journal.retention import Reach, reach, used_bytes
 from bridge.adapters.journal.rows import QUARANTINE_BYTES, read_counter
 from bridge.core.events import Millis
@@ -88,13 +87,9 @@ def stats(path: Path, *, keep: Keep | None = None, sizes: bool = False) -> Stats
     """
     with closing(reading(path)) as connection:
         read_facts(connection, path)  # says what it is that cannot be read
-        try:
+        with reading_told(path):
             connection.execute("BEGIN")
             return _stats(connection, path, read_facts(connection, path), keep, sizes=sizes)
-        except sqlite3.OperationalError as error:
-            raise NoJournal(path, f"cannot be read: {error}") from error
-        except UNREADABLE as error:
-            raise JournalDamaged(path, str(error)) from error
 
 
 def _stats(connection: sqlite3.Connection, path: Path, facts: Facts, keep: Keep | None, *, sizes: bool) -> Stats:

@@ -15,9 +15,9 @@ from typing import Any
 import websockets
 
 from tests.brokers import free_port, until
+from tests.running_floor import CLOSE_SECONDS
 
 READY_SECONDS = 60.0
-CLOSE_SECONDS = 0.2  # whoever stops reading in a flood of events never sees the answer to its close
 Frame = dict[str, Any]
 
 

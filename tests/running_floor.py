@@ -24,6 +24,7 @@ from tests.brokers import RunningBroker, client_settings, free_port, linked
 ROOT = Path(__file__).parent.parent
 DEMO_PLANT = ROOT / "bridge" / "demo" / "plant.toml"
 START_SECONDS = 30.0
+CLOSE_SECONDS = 0.2  # whoever stops reading in a flood of events never sees the answer to its close
 Frame = dict[str, Any]
 
 CONFIG = """
@@ -132,7 +133,7 @@ class RunningFloor:
     @asynccontextmanager
     async def dashboard(self, token: str | None = None) -> AsyncIterator["Client"]:
         """Return an authenticated dashboard."""
-        async with websockets.connect(f"ws://127.0.0.1:{self.port}/ws") as socket:
+        async with websockets.connect(f"ws://127.0.0.1:{self.port}/ws", close_timeout=CLOSE_SECONDS) as socket:
             client = Client(socket)
             await client.send({"type": "auth", "token": token or self.token()})
             await client.until("auth_ok")

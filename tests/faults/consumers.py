@@ -77,7 +77,7 @@ class Dashboard:
     async def run(self) -> None:
         while True:
             with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
-                async with websockets.connect(f"ws://127.0.0.1:{self.floor.port}/ws") as socket:
+                async with websockets.connect(f"ws://127.0.0.1:{self.floor.port}/ws", close_timeout=0.2) as socket:
                     await self._follow(socket)
             self.live = False
             await asyncio.sleep(0.05)

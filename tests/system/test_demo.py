@@ -30,7 +30,7 @@ async def snapshot(running: Demo) -> list[Frame]:
 
 
 async def test_all_thirteen_event_types_reach_a_dashboard_and_survive_kill_9(tmp_path: Path) -> None:
-    async with demo(tmp_path) as running:
+    async with demo(tmp_path, "--scale", "120") as running:  # a shift is over sooner; the rest as a newcomer starts it
         await running.until(r"ready.*stop\s+Ctrl-C")
         seen: set[str] = set()
 

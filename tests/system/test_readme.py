@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import tomllib
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import typer.main
 from playwright.async_api import Page, expect
 
+from bridge.app import STOP_SECONDS
 from bridge.cli import app
 from device_sim import cli as device_sim_cli
 from tests.brokers import RunningBroker
@@ -106,6 +108,17 @@ def _commands(line: str) -> list[list[str]]:
 
 
 SHOWN = [(document.relative_to(ROOT), words) for document in DOCUMENTS for words in commands(document)]
+
+
+def test_the_unit_for_systemd_starts_what_there_is_and_lets_it_drain() -> None:
+    unit = ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign] # systemd's names are of upper and lower case
+    unit.read(ROOT / "docs" / "examples" / "floor-bridge.service")
+    program, name, *options = shlex.split(unit["Service"]["ExecStart"])
+    group: Any = typer.main.get_command(app)
+    assert Path(program).name == "floor"
+    group.commands[name].make_context(name, options)
+    assert int(unit["Service"]["TimeoutStopSec"]) > STOP_SECONDS
 
 
 def test_there_are_commands_to_look_at() -> None:

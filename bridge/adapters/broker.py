@@ -123,18 +123,12 @@ class BrokerLink:
     def acknowledge(self, messages: Iterable[Message]) -> int:
         """Tell the broker that these are safe with us; returns how many acknowledgements went out.
 
-        They go out in the order of arrival: one waits for those before it. Receipts of an earlier connection are void,
-        for the broker sends those messages again.
+        They go out in the order of arrival: one waits for those before it. Receipts of an earlier connection are void:
+        a broker that has not forgotten those messages sends them again.
         """
         if self._connection is None:
             return 0
         return self._connection.acknowledge([message.receipt for message in messages])
-
-    def _forget_what_comes_again(self, connection: Connection) -> None:
-        """Where the broker kept the session it sends the unacknowledged again; what waits here would be a copy."""
-        if connection.session_present:
-            count = self._inbox.forget_before(connection.generation)
-            self._log.info("broker.session_resumed", awaiting_redelivery=count)
 
     # -- publishing -------------------------------------------------------------------------------------------------
 
@@ -225,7 +219,6 @@ class BrokerLink:
 
     async def _connect_and_stay(self, connection: Connection) -> _Ending:
         await connection.open()
-        self._forget_what_comes_again(connection)
         await connection.subscribe_all(self._subscriptions)
         try:
             await connection.subscribe_all(self._optional)

@@ -111,7 +111,9 @@ async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: Run
             pass
         await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
         await link.publish("a/end", b"end")
-        assert [each.payload for each in await receive(link, 5)] == [*payloads(4), b"end"]
+        got = await receive(link, 5)
+        assert [each.payload for each in got] == [*payloads(4), b"end"]
+        assert link.acknowledge(got) == 5, "each has the receipt of the copy that came again"
 
 
 async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
@@ -123,6 +125,36 @@ async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: 
         await until(lambda: link.status.connected and link.status.generation > 1, what="reconnected")
         assert not link.status.session_present
         assert [each.payload for each in await receive(link, 4)] == payloads(4)
+
+
+async def test_what_waits_is_kept_when_the_broker_kept_the_session_and_forgot_the_message(
+    mosquitto: RunningBroker,
+) -> None:
+    async with linked(consumer(mosquitto)) as link:
+        mosquitto.stop()  # and save: from here on it knows the session
+        mosquitto.start()
+        await until(lambda: link.status.connected and link.status.session_present, what="reconnected")
+        generation = link.status.generation
+        await link.publish_many(numbered(4))
+        await until(lambda: link.waiting == 4, what="arrived")
+        mosquitto.kill()
+        mosquitto.start()
+        await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
+        assert link.status.session_present
+        await link.publish("a/end", b"end")
+        assert [each.payload for each in await receive(link, 5)] == [*payloads(4), b"end"]
+
+
+async def test_what_waits_behind_a_full_queue_does_not_hold_the_next_connection_up(mosquitto: RunningBroker) -> None:
+    bound = 4
+    async with linked(consumer(mosquitto, queue_bound=bound)) as link, linked(producer(mosquitto)) as sender:
+        await sender.publish_many(numbered(bound))
+        await until(lambda: link.waiting == bound, what="full")
+        generation = link.status.generation
+        mosquitto.stop()
+        mosquitto.start()
+        await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
+        assert [each.payload for each in await receive(link, bound)] == payloads(bound)
 
 
 async def test_a_full_queue_holds_the_broker_back_and_loses_nothing(mosquitto: RunningBroker) -> None:

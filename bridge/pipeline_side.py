@@ -56,7 +56,7 @@ class PipelineSide:
             will=will_of(journal.position(), root=root, simulated=simulated, owner=owner),
             goodbye=lambda: None if self._ownership.taken else self.publisher.status(online=False),
         )
-        self._dropped: int | None = None  # as the broker says, since its own start; None: it has not said yet
+        self._dropped = 0  # Mosquitto retains it for a minute only, and says it again when it changes
         self._ear = BrokerLink(
             broker,
             client_id=f"floor-{stream}-ear-{owner.id}",
@@ -156,8 +156,7 @@ class PipelineSide:
         yield Number("publications_refused", self.publisher.refused)
         yield Number("ghosts_cleared", self.publisher.ghosts)
         yield Number("reports_waiting", self._intake.waiting)
-        if self._dropped is not None:  # a 0 meanwhile would look as if all of it had been dropped anew
-            yield Number("broker_dropped_messages", self._dropped)
+        yield Number("broker_dropped_messages", self._dropped)
         yield Number("clock_held", float(self._clock.held))
         for name, link in self._links():
             yield Number("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})
@@ -172,11 +171,7 @@ class PipelineSide:
         while True:
             for message in await self._outlet.receive(most=10):
                 payload = message.payload[:DIGITS]
-                if not payload.isdigit():
-                    continue
-                dropped, before = int(payload), self._dropped
+                dropped = int(payload) if payload.isdigit() else self._dropped
+                if dropped > self._dropped:
+                    log.error("broker.drops_messages", dropped=dropped, more=dropped - self._dropped)
                 self._dropped = dropped
-                if before is None and dropped:
-                    log.warning("broker.dropped_messages", dropped=dropped)
-                elif before is not None and dropped > before:
-                    log.error("broker.drops_messages", dropped=dropped, more=dropped - before)

@@ -21,7 +21,7 @@ def _counter(text: str) -> Meaning:
 MEANINGS: Final = {
     "ready": _gauge("1 where /health/ready says 200"),
     "broker_connected": _gauge("1 while this link to the broker is up"),
-    "broker_dropped_messages": _gauge("messages the broker says it dropped since its own start, for whomever"),
+    "broker_dropped_messages": _gauge("messages the broker dropped since its own start, for whomever; 0 until it says"),
     "clock_held": _gauge("1 while the wall clock is behind the journal, so that the floor's time stands still"),
     "reports_waiting": _gauge("reports that were received and are not yet taken up"),
     "pipeline_ready": _gauge("1 while commits succeed"),

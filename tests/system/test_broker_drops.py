@@ -1,0 +1,38 @@
+"""What the broker drops it tells nobody but who asks: the bridge does, and says it loudly."""
+
+import re
+from pathlib import Path
+from urllib.request import urlopen
+
+from bridge.adapters.broker import BrokerLink
+from bridge.core.messages import Publication
+from tests.brokers import MOSQUITTO_CONF, RunningBroker, client_settings, linked, mosquitto_broker, running, until
+from tests.running_floor import RunningFloor, running_floor
+
+QUEUED = 50
+FORGETFUL = re.sub(r"max_queued_messages \d+", f"max_queued_messages {QUEUED}\nsys_interval 1", MOSQUITTO_CONF)
+
+
+def dropped(floor: RunningFloor) -> int:
+    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
+        (count,) = re.findall(r"^floor_broker_dropped_messages ([\d.]+)$", answer.read().decode(), re.MULTILINE)
+    return int(float(count))
+
+
+async def leave_a_session(broker: RunningBroker) -> None:
+    """Let the broker keep messages for a client that is away."""
+    away = BrokerLink(client_settings(broker), client_id="away", durable=True, subscriptions=[("away/#", 1)])
+    async with linked(away):
+        pass
+
+
+async def test_what_the_broker_drops_is_told_and_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    with running(mosquitto_broker(folder, conf=FORGETFUL)) as broker:
+        await leave_a_session(broker)
+        async with running_floor(tmp_path, broker) as floor, floor.device() as device:
+            assert dropped(floor) == 0
+            await device.publish_many([Publication("away/x", b"{}")] * 3 * QUEUED)
+            await until(lambda: dropped(floor) >= QUEUED, seconds=30, what="shown")
+            await until(lambda: "broker.drops_messages" in floor.log(), what="told")

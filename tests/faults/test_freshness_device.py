@@ -1,0 +1,139 @@
+"""Promise P5 of devices: offline within 5 s of the evidence, which is a Will, a death, or silence past its limit."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.broker import BrokerLink
+from bridge.core.messages import Will
+from tests.brokers import RunningBroker, client_settings, linked, until
+from tests.running_floor import DEMO_PLANT, Client, running_floor
+from tests.tcp_proxy import End, tcp_proxy
+
+DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
+TOLD_SECONDS: Final = 5.0
+SILENT_SECONDS: Final = 2
+KEEPALIVE_SECONDS: Final = 2  # of the device: the broker gives it up after one and a half
+DEAD_SECONDS: Final = 15.0  # until the broker says so
+
+
+def say(kind: str, **fields: object) -> tuple[str, bytes]:
+    return f"{DEVICE}/{kind}", json.dumps(fields).encode()
+
+
+@contextlib.asynccontextmanager
+async def device(broker: RunningBroker, port: int, boot: int) -> AsyncIterator[BrokerLink]:
+    """A machine that was born, runs, and has left its Will; from the moment it is connected."""
+    settings = client_settings(broker).model_copy(update={"port": port, "keepalive_seconds": KEEPALIVE_SECONDS})
+    will = Will(f"{DEVICE}/death", json.dumps({"boot_id": boot}).encode(), qos=1, retain=False)
+    async with linked(BrokerLink(settings, client_id=f"bagger-{boot}", durable=False, will=will)) as link:
+        await link.publish(*say("birth", boot_id=boot, seq=0))
+        await link.publish(*say("state", boot_id=boot, seq=1, state="running"))
+        yield link
+
+
+@contextlib.asynccontextmanager
+async def wills(broker: RunningBroker) -> AsyncIterator[list[float]]:
+    """When the broker said that the device is dead, on the monotonic clock."""
+    heard: list[float] = []
+    link = BrokerLink(client_settings(broker), client_id="heir", durable=False, subscriptions=[(f"{DEVICE}/death", 1)])
+
+    async def listen() -> None:
+        while True:
+            heard.extend(time.monotonic() for _ in await link.receive(most=10))
+
+    async with linked(link):
+        listening = asyncio.create_task(listen(), name="heir")
+        try:
+            yield heard
+        finally:
+            listening.cancel()
+
+
+async def status(board: Client, wanted: str) -> dict[str, object]:
+    """Read up to this status of the machine."""
+    return await board.until("line_status_update", equipment_code="Bagger-1", data__status=wanted, seconds=DEAD_SECONDS)
+
+
+async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with (
+        running_floor(tmp_path, mosquitto) as floor,
+        floor.dashboard() as board,
+        wills(mosquitto) as heard,
+        tcp_proxy(mosquitto.port) as network,
+    ):
+        await board.snapshot(subscription_type="line", target_id="L1")
+        async with device(mosquitto, network.port, 1):
+            await status(board, "running")
+            network.freeze_passages()  # half-open: only its silence tells the broker
+            await status(board, "offline")
+            assert time.monotonic() - heard[0] < TOLD_SECONDS
+        async with device(mosquitto, network.port, 2):
+            await status(board, "running")
+            network.refusing = True
+            network.cut(End.RESET)
+            await status(board, "offline")
+            assert time.monotonic() - heard[1] < TOLD_SECONDS
+            network.refusing = False
+        async with device(mosquitto, mosquitto.port, 3) as link:
+            await status(board, "running")
+            said = time.monotonic()
+            await link.publish(*say("death", boot_id=3))
+            await status(board, "offline")
+            assert time.monotonic() - said < TOLD_SECONDS
+
+
+async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offline(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with (
+        running_floor(tmp_path, mosquitto) as floor,
+        floor.dashboard() as board,
+        wills(mosquitto) as heard,
+        tcp_proxy(mosquitto.port) as network,
+    ):
+        await board.snapshot(subscription_type="line", target_id="L1")
+        async with device(mosquitto, network.port, 1):
+            await status(board, "running")
+            network.freeze_passages()
+            async with device(mosquitto, mosquitto.port, 2) as link:  # back, by another way, before anybody gave it up
+                assert not heard
+                await until(lambda: bool(heard), seconds=DEAD_SECONDS, what="the late Will")
+                await link.publish(*say("state", boot_id=2, seq=2, state="stopped"))
+                await status(board, "stopped")
+                shown = [each["data"]["status"] for each in board.frames if each.get("equipment_code") == "Bagger-1"]
+                assert "offline" not in shown[shown.index("running") :]
+
+
+async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_its_next_word(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    text = DEMO_PLANT.read_text().replace('faults_file = "', f'faults_file = "{DEMO_PLANT.parent}/')
+    changed = text.replace('id = "Bagger-1"\n', f'id = "Bagger-1"\nheartbeat_seconds = {SILENT_SECONDS}\n', 1)
+    assert changed != text
+    plant = tmp_path / "plant.toml"
+    plant.write_text(changed.replace("heartbeat_seconds = 300", "# heartbeat_seconds = 300"))
+    async with (
+        running_floor(tmp_path, mosquitto, plant=plant) as floor,
+        floor.dashboard() as board,
+        tcp_proxy(mosquitto.port) as network,
+    ):
+        await board.snapshot(subscription_type="line", target_id="L1")
+        async with device(mosquitto, network.port, 1) as link:
+            running = time.monotonic()
+            first = await status(board, "running")
+            network.freeze(network.to_server)  # it hears the broker, and nobody hears it
+            gone = await status(board, "offline")
+            assert time.monotonic() - running < SILENT_SECONDS + TOLD_SECONDS
+            assert gone["caused_by"] == [], "its deadline made it"
+            network.thaw()
+            await until(lambda: link.status.connected, what="connected")
+            await link.publish(*say("state", boot_id=1, seq=2, state="running"))
+            back = await status(board, "running")
+            assert back["offset"] != first["offset"]

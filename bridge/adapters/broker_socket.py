@@ -184,6 +184,8 @@ class LoopClient(aiomqtt.Client):
             self._client.loop_write()
         except OSError as error:
             self.drop(str(error))
+        except MemoryError:  # a packet is lost or half written: what follows must not go out without it
+            self.drop("no memory")
 
     async def _misc_loop(self) -> None:
         while not self.lost.done():

@@ -30,13 +30,13 @@ class FakedTime:
         self.environment: Mapping[str, str] = {
             "LD_PRELOAD": str(library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",  # seconds; without it every look at a clock reads the file
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "TZ": "UTC",
         }
 
     def set(self, shift: str) -> None:
-        """Set the wall of all of them, now."""
+        """Set the wall of all of them, within a second."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{shift}\n")
         os.replace(new, self._file)  # noqa: PTH105 - at once: whoever looks finds the one or the other

@@ -7,6 +7,7 @@ are two presses.
 
 import hashlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,6 +59,7 @@ class Resends:
         self._content_of: dict[int, bytes] = {}  # by packet identifier, of which there are 65,535: the latest open one
         self._in_order: deque[tuple[int, Resend]] = deque()
         self._acknowledged: deque[tuple[int, Millis]] = deque()  # (up to this number, since when undoubted)
+        self._owed: set[int] = set()  # inputs that the broker knows no acknowledgement of
         self._generation: int | None = None
         self.settled = known.settled
         for number, resend in known.resends:
@@ -108,9 +110,13 @@ class Resends:
         while self._in_order[0][0] <= number - RESEND_INPUTS:
             self._forget(*self._in_order.popleft())
 
-    def acknowledged(self, number: int, now: Millis) -> None:
-        """Note that acknowledgements up to this input have gone out."""
+    def acknowledged(self, number: int, now: Millis, *, but: Iterable[int] = ()) -> None:
+        """Note that acknowledgements up to this input have gone out, `but` those whose connection had ended by then.
+
+        The broker sends these again, at once or when it pleases (NATS: after its `ack_wait`): no time settles them.
+        """
         self._acknowledged.append((number, now))
+        self._owed.update(but)
 
     def settle(self, now: Millis, *, generation: int | None, caught_up: bool = True) -> int:
         """Return the input up to which the broker has our acknowledgements; `generation` None: no connection now.
@@ -128,11 +134,12 @@ class Resends:
         while self._acknowledged and now - self._acknowledged[0][1] >= self._doubt_ms:
             self.settled = max(self.settled, self._acknowledged.popleft()[0])
         for content in list(self._open):
-            left = [each for each in self._open[content] if each.number > self.settled]
+            left = [each for each in self._open[content] if each.number > self.settled or each.number in self._owed]
             if left:
                 self._open[content] = left
             else:
                 del self._open[content]
+        self._owed &= {each.number for candidates in self._open.values() for each in candidates}
         return self.settled
 
     def _forget(self, number: int, resend: Resend) -> None:

@@ -15,7 +15,7 @@ from bridge.core.events import Millis
 from bridge.core.intake import Intake
 from bridge.core.messages import Message
 from bridge.core.records import Applied, Batch, CommitFailed, Journal, Keep
-from bridge.pipeline.pending import Pending, set_before
+from bridge.pipeline.pending import Pending, Waiting, set_before
 from bridge.pipeline.status import PipelineStatus
 from bridge.pipeline.writer import Writer
 from bridge.surroundings import Clock, Inlet
@@ -100,8 +100,8 @@ class Committer:
                 checkpoint = ended or loop.time() >= due
                 if checkpoint:
                     due = loop.time() + self._checkpoint_seconds
-                batch, messages = self._gather(checkpoint=checkpoint)
-                if batch is not None and not await self._commit(batch, messages, writer):
+                batch, waiting = self._gather(checkpoint=checkpoint)
+                if batch is not None and not await self._commit(batch, waiting, writer):
                     return
                 if not ended and loop.time() >= prune_at:
                     more = await self._prune(writer)
@@ -109,11 +109,10 @@ class Committer:
         finally:
             writer.close()
 
-    def _gather(self, *, checkpoint: bool) -> tuple[Batch | None, list[Message]]:
+    def _gather(self, *, checkpoint: bool) -> tuple[Batch | None, list[Waiting]]:
         """Take all that is applied; no await in here, so checkpoints are of exactly that state."""
         waiting = self._pending.take()
         entries = [each.entry for each in waiting]
-        messages = [each.message for each in waiting if each.message is not None]
         replayed = [each.replayed for each in waiting if each.replayed is not None]
         checkpoints: dict[str, bytes] = {}
         settled = None
@@ -127,9 +126,9 @@ class Committer:
             suspect = self._crash.suspect
             replayed += [] if self._crash.replayed is None else [self._crash.replayed]
         if not entries and not checkpoints and settled is None and suspect is None and not replayed:
-            return None, messages
+            return None, waiting
         batch = Batch(entries=entries, checkpoints=checkpoints, settled=settled, suspect=suspect, replayed=replayed)
-        return batch, messages
+        return batch, waiting
 
     def _settle(self) -> int | None:
         status = self._source.status
@@ -140,7 +139,7 @@ class Committer:
         self._settled = settled
         return settled
 
-    async def _commit(self, batch: Batch, messages: list[Message], writer: Writer) -> bool:
+    async def _commit(self, batch: Batch, waiting: list[Waiting], writer: Writer) -> bool:
         """Commit, however long it takes; False where a stop ended the trying, with nothing acknowledged."""
         delay = FIRST_RETRY_SECONDS
         self.committing = batch.entries
@@ -164,7 +163,7 @@ class Committer:
         if delay > FIRST_RETRY_SECONDS:
             log.info("pipeline.commits_again", inputs=len(batch.entries))
         self.replaying.difference_update(batch.replayed)
-        self._note(batch.entries, messages)
+        self._note(batch.entries, waiting)
         return True
 
     async def _in_time(self, call: Coroutine[Any, Any, T]) -> T:
@@ -199,19 +198,25 @@ class Committer:
         self.status = replace(self.status, committing_since=None)
         return gone > 0
 
-    def _note(self, entries: Sequence[Applied], messages: list[Message]) -> None:
+    def _note(self, entries: Sequence[Applied], waiting: list[Waiting]) -> None:
         """Tell everybody who waits for it that a batch is durable; the broker first."""
-        self._source.acknowledge(messages)
+        self._source.acknowledge([each.message for each in waiting if each.message is not None])
+        owed = [each.entry.input.number for each in waiting if each.message is not None and self._is_void(each.message)]
         self.committing = ()
         self._pending.release()
         self.status = self.status.but_ready()
         if not entries:
             return
-        self._intake.resends.acknowledged(entries[-1].input.number, real_ms())
+        self._intake.resends.acknowledged(entries[-1].input.number, real_ms(), but=owed)
         self._intake.committed(entries)
         self.status = self.status.after(entries, at=self._clock.now())
         for listener in self.listeners:
             listener(entries)
+
+    def _is_void(self, message: Message) -> bool:
+        """Whether no acknowledgement could go out, since the connection had ended that the message came by."""
+        link = self._source.status
+        return message.qos > 0 and not (link.connected and message.receipt.generation == link.generation)
 
 
 def real_ms() -> Millis:

@@ -111,6 +111,30 @@ def test_lost_connection_leaves_acknowledgements_in_doubt() -> None:
     assert resends.settle(91 * DOUBT, generation=2) == 1
 
 
+def test_what_was_acknowledged_to_a_dead_connection_is_known_whenever_it_comes_again() -> None:
+    """nats-server waits for its `ack_wait`, 30 s, before it sends again."""
+    resends = Resends(NEW, doubt_ms=DOUBT)
+    press = Resend(b"press", dated=False, mid=7)
+    assert not resends.take(1, press, redelivered=False, generation=1)
+    resends.settle(0, generation=2)
+    resends.acknowledged(1, 0, but=[1, 2])
+    assert resends.settle(50 * DOUBT, generation=2) == 1
+    assert resends.take(2, press, redelivered=True, generation=2)
+    resends.acknowledged(2, 50 * DOUBT)
+    resends.settle(99 * DOUBT, generation=2)
+    assert not resends.take(3, press, redelivered=True, generation=3), "that one was acknowledged"
+
+
+def test_an_identifier_that_is_used_again_settles_what_was_owed() -> None:
+    resends = Resends(NEW, doubt_ms=DOUBT)
+    press = Resend(b"press", dated=False, mid=7)
+    resends.take(1, press, redelivered=False, generation=1)
+    resends.acknowledged(1, 0, but=[1])
+    resends.free(7)
+    assert not resends.take(2, press, redelivered=False, generation=2)
+    assert resends.take(3, press, redelivered=True, generation=3), "the second, not the first"
+
+
 def test_window_is_bounded() -> None:
     resends = Resends(NEW, doubt_ms=DOUBT)
     resends.take(1, DATED, redelivered=False, generation=1)

@@ -1,7 +1,8 @@
 """The current events at one position, and what of them each kind of subscription sees: built once, shared by all."""
 
 import asyncio
-from collections.abc import Hashable
+from array import array
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,30 +15,34 @@ STEP: Final = 256  # events matched before the loop is everybody else's again
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The events of one snapshot, oldest first."""
+    """What one snapshot shows, oldest first, by offset: who is stuck in the middle of one holds no events.
+
+    A plant changes all its states within seconds, and each dashboard may be stuck in another snapshot.
+    """
 
     position: Position
-    events: tuple[Committed, ...]
+    offsets: "array[int]"
 
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """All current events at one position, oldest first. `built`: the snapshots made of it, by what they show."""
+    """All current events at one position by offset, oldest first. `built`: the snapshots made, by what they show."""
 
     position: Position
-    events: tuple[Committed, ...]
+    events: Mapping[int, Committed]
     built: dict[Hashable, Built] = field(default_factory=dict)
 
     @classmethod
     def of(cls, snapshot: Snapshot, former: "Current | None") -> "Current":
-        """Events that were current before are the same objects: who still sends an older snapshot holds no copies."""
-        known = {event.offset: event for event in former.events} if former is not None else {}
-        return cls(snapshot.position, tuple(known.get(event.offset, event) for event in snapshot.events))
+        """Events that were current before are the same objects: where the one replaces the other are no copies."""
+        known = former.events if former is not None else {}
+        return cls(snapshot.position, {event.offset: known.get(event.offset, event) for event in snapshot.events})
 
     async def build(self, admitted: Admitted) -> Built:
-        found: list[Committed] = []
-        for start in range(0, len(self.events), STEP):
-            step = self.events[start : start + STEP]
-            found += (event for event in step if admitted.wants(name_of(event.topic), audience=event.audience))
-            await asyncio.sleep(0)
-        return Built(self.position, tuple(found))
+        found = array("q")
+        for number, event in enumerate(self.events.values(), start=1):
+            if admitted.wants(name_of(event.topic), audience=event.audience):
+                found.append(event.offset)
+            if number % STEP == 0:
+                await asyncio.sleep(0)
+        return Built(self.position, found)

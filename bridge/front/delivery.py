@@ -234,17 +234,24 @@ class Delivery:
         if first:
             following.after = begun
         current = await self._writer.meanwhile(self._journal.current(at_least=begun))
-        at = current.position.offset
+        admitted, at = following.admitted, current.position.offset
+        built = await self._journal.built(current, admitted)
+        del current  # a socket that waits holds none of its events
         if first:
             following.after = at
             # The snapshot stands for what was offered to this subscription alone while it was read.
             self.outbox.revoke(lambda event: not begun < event.offset <= at or self._wanted(event))
         await self._drain(up_to=at, whole=True)
         await self._read_up_to(at)
-        built = await self._journal.built(current, following)
         if following not in self.interests:
             return  # it ended meanwhile, and that was told
-        await write_snapshot(self._writer, built, following)
+        if following.admitted is not admitted:
+            if first:
+                following.after = NOT_YET
+                self.revoke()
+            await self._send_snapshot(following)  # what is granted when it begins, not when it was read
+        else:
+            await write_snapshot(self._writer, self._journal, built, following, admitted=admitted)
 
     async def _resume(self, resume: ResumeFrom, followings: Sequence[Following]) -> None:
         """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""

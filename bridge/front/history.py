@@ -51,7 +51,9 @@ async def current_state(journal: FrontJournal, viewer: Viewer, filter_text: str 
     """The current events of a filter; raises InvalidFrame."""
     admitted = _admit(viewer, filter_text)
     current = await journal.current(at_least=journal.position.offset)
-    events = (event for event in current.events if admitted.wants(name_of(event.topic), audience=event.audience))
+    events = (
+        event for event in current.events.values() if admitted.wants(name_of(event.topic), audience=event.audience)
+    )
     return State(tuple(events), current.position, _texts(admitted))
 
 

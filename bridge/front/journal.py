@@ -1,11 +1,11 @@
 """What the front reads from the journal: off the loop, bounded, and shared where many ask the same at once."""
 
 import asyncio
+from array import array
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 from bridge.core.access.subscriptions import Admitted
-from bridge.core.dashboard.following import Following
 from bridge.core.events import StateKey
 from bridge.core.records import CommandRecord, Committed, JournalError, Position, Snapshot
 from bridge.front.current import Built, Current
@@ -89,28 +89,34 @@ class FrontJournal:
             # Whoever waited for the lock finds what was read since, and mostly it is new enough.
             if self._current is None or self._current.position.offset < at_least:
                 self._current = await asyncio.to_thread(self._read_current, self._current)
-                for event in self._current.events:
+                for event in self._current.events.values():
                     self._mark(event)
             return self._current
 
-    async def built(self, current: Current, following: Following) -> Built:
-        """What of these current events the subscription is granted now, however often that changed meanwhile."""
-        while True:
-            admitted = following.admitted
-            built = await self._built(current, admitted)
-            if following.admitted is admitted:
-                return built
-
-    async def _built(self, current: Current, admitted: Admitted | None) -> Built:
-        """Build it once for all that want the same."""
+    async def built(self, current: Current, admitted: Admitted | None) -> Built:
+        """What of these current events is admitted; built once for all that want the same."""
         if admitted is None:
-            return Built(current.position, ())
+            return Built(current.position, array("q"))
         async with self._building:
             built = current.built.get(admitted.sight)
             if built is None:
                 self.builds += 1
                 built = current.built[admitted.sight] = await current.build(admitted)
             return built
+
+    def held(self, offsets: Sequence[int]) -> Sequence[Committed] | None:
+        """These events, where all of them are current still."""
+        known = self._current.events if self._current is not None else {}
+        found = [known[each] for each in offsets if each in known]
+        return found if len(found) == len(offsets) else None
+
+    async def read_again(self, offsets: Sequence[int]) -> Sequence[Committed]:
+        """These events, some of which are not current any more.
+
+        Retention may have taken one by now: a later one of its state key stands for it, and is on its way.
+        """
+        async with self._paging:
+            return await asyncio.to_thread(self._read_events, offsets)
 
     async def read_on(self, offset: int) -> Page | None:
         """The page with the event that follows this offset; None where the journal does not hold it."""
@@ -151,6 +157,13 @@ class FrontJournal:
     def _mark(self, event: Committed) -> None:
         if not event.lossless:
             self._latest[event.state_key] = max(self._latest.get(event.state_key, 0), event.offset)
+
+    def _read_events(self, offsets: Sequence[int]) -> Sequence[Committed]:
+        here, journal = self.position, self._readable()
+        found = [each for each in map(journal.event, offsets) if each is not None]
+        if any(each.id != f"{here.stream}:{here.epoch}:{each.offset}" for each in found):
+            raise JournalAway  # a new epoch began, and whoever asks is about to be told
+        return found
 
     def _read_current(self, former: Current | None) -> Current:
         snapshot = self._readable().snapshot()

@@ -72,8 +72,6 @@ class FrameWriter:
         while chunk := self._next(bodies):
             await self.write(chunk)
             count += len(chunk)
-            if count % CHUNK_EVENTS == 0:
-                await asyncio.sleep(0)  # a socket that never waits would keep the loop from everybody else
         return count
 
     async def meanwhile(self, reading: Coroutine[Any, Any, Read]) -> Read:

@@ -64,6 +64,7 @@ class MemorySocket:
         self._inbound: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._reading = asyncio.Event()
         self._reading.set()
+        self._last = ""  # the type of the last frame that it reads
         self._news = asyncio.Condition()
         self.gone = False
 
@@ -82,6 +83,8 @@ class MemorySocket:
         self.texts.append(text)
         decoded = json.loads(text)
         self.frames.extend(decoded if isinstance(decoded, list) else [decoded])
+        if self.frames[-1]["type"] == self._last:
+            self.stop_reading()
         await self._tell()
 
     async def close(self, code: int, reason: str) -> None:
@@ -91,8 +94,11 @@ class MemorySocket:
 
     # The client's end.
 
-    def stop_reading(self) -> None:
-        self._reading.clear()
+    def stop_reading(self, *, after: str | None = None) -> None:
+        """From now on, or `after` a frame of this type."""
+        self._last = after or ""
+        if after is None:
+            self._reading.clear()
 
     def read_on(self) -> None:
         self._reading.set()

@@ -303,6 +303,27 @@ async def test_what_is_owed_ends_with_the_right_to_it_or_the_wish(tmp_path: Path
             assert set(board.live()) <= {1, 21}  # one was on its way before
 
 
+async def test_what_is_owed_does_not_grow_with_a_wider_token(tmp_path: Path) -> None:
+    async with floor(tmp_path, outbox_events=10) as shop:
+        board = await shop.join(roles=[], grants={"read": ["+/+/L1/#"]})
+        body = {"type": "subscribe", "id": "all", "subscription_type": "andon", "snapshot": False}
+        board.say(body)
+        await board.hears("subscription_confirmed")
+        board.stop_reading()
+        for number in range(20):
+            shop.commit(call(f"C{number}", line="L1"), call(f"C{number}", line="L2"))
+        board.say({**body, "filters": {"priorities": ["critical"]}})
+        board.say({"type": "auth", "token": shop.token(roles=[], grants={"read": ["#"]})})
+        await _let_the_front_work()
+        board.read_on()
+        await board.hears("auth_ok", count=2)
+        board.say({**andon("L3"), "snapshot": False})
+        await board.hears("subscription_confirmed", id="L3")
+        shop.commit(call("C9", line="L3"))
+        await board.hears("andon_event", subject="C9", line_id="L3")
+        assert board.live() == [*range(1, 41, 2), 41]
+
+
 async def test_who_asks_anew_again_and_again_and_does_not_read_is_sent_away(tmp_path: Path) -> None:
     async with floor(tmp_path, outbox_events=10, max_frames_per_second=1_000) as shop:
         board = await shop.join()

@@ -1,5 +1,6 @@
 """Many dashboards that want the same cost one read: the latest events, pages of the journal, snapshots."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from bridge.core.dashboard.outbox import EVENT_BESIDE
 from bridge.core.dashboard.session import admit
 from bridge.core.events import EventType
+from bridge.core.records import Committed
 from bridge.front import journal as front_journal
 from bridge.front.recent import Page, Pages
+from bridge.front.snapshot import PIECE
 from tests.core.access.viewers import viewer
 from tests.core.dashboard.test_outbox import event
 from tests.system.front_floor import Floor, Frame, call, floor, status
@@ -140,3 +143,31 @@ def _counted(shop: Floor) -> list[int]:
 
     shop.journal.events_after = counted  # type: ignore[method-assign]
     return reads
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
+) -> None:
+    monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
+    async with floor(tmp_path) as shop:
+        calls = [call(f"C{number}") for number in range(500)]
+        shop.commit(*calls)
+        board = await shop.join()
+        board.say({"type": "options", "batch": batch, "batch_ms": 0})
+        await board.hears("options")
+        board.stop_reading(after="snapshot_begin")
+        board.say({"type": "subscribe", "subscription_type": "line"})
+        await board.hears("snapshot_begin")
+        shop.commit(*calls)
+        other = await shop.join(user="otto")
+        other.say({"type": "subscribe", "subscription_type": "line"})
+        await other.hears("snapshot_end")
+        assert shop.front.position.offset == 1_000
+        gc.collect()
+        held = {each.offset for each in gc.get_objects() if isinstance(each, Committed)}
+        assert len(held & set(range(1, 501))) <= 2 * PIECE
+        board.read_on()
+        await board.hears("snapshot_end")
+        begin = next(number for number, each in enumerate(board.frames) if each["type"] == "snapshot_begin")
+        assert [each["offset"] for each in board.frames[begin + 1 : begin + 501]] == list(range(1, 501))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Final
 
-from bridge.core.access.subscriptions import Admitted, admit_subscription
+from bridge.core.access.subscriptions import Admitted
 from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.following import Assignments, Following, Interest, Owed, Replay, wanted
 from bridge.core.records import Committed
@@ -57,10 +57,10 @@ class Interests:
 
     def regrant(self, viewer: Viewer) -> None:
         """What assignments and owed events are granted follows the viewer's new token."""
-        for each in self.assignments:
-            each.viewer = viewer
-        decided = [(each, admit_subscription(each.admitted.selection, viewer)) for each in self._owed]
-        self._owed = [Owed(now, each.after, each.until) for each, now in decided if isinstance(now, Admitted)]
+        for assignments in self.assignments:
+            assignments.viewer = viewer
+        for owed in self._owed:
+            owed.viewer = viewer
 
     def nothing_owed(self) -> None:
         """All that was wanted up to now is with the client."""

@@ -35,6 +35,7 @@ let heard = 0; // when the server last said something
 let pinged = 0;
 let drawing = false;
 let link = { live: false, text: "not connected" }; // as last told
+let refused = false; // nothing is shown then, and no calls shown is not no calls
 
 function showLink(live, text) {
   link = { live, text };
@@ -42,8 +43,8 @@ function showLink(live, text) {
 }
 
 function show({ live, text }) {
-  document.body.classList.toggle("stale", !live);
-  byId("link").textContent = text;
+  document.body.classList.toggle("stale", !live || refused);
+  byId("link").textContent = live && refused ? "nothing is shown: this token may read no events" : text;
 }
 
 function connect() {
@@ -53,6 +54,7 @@ function connect() {
   url.hash = url.search = "";
   const opened = new WebSocket(url, ["floor.v1"]);
   socket = opened;
+  refused = false;
   heard = performance.now();
   showLink(false, "connecting");
   opened.onopen = () => opened.send(JSON.stringify({ type: "auth", token }));
@@ -118,12 +120,16 @@ function take(frame) {
       byId("user").textContent = `${frame.user_id} (${frame.roles.join(", ")})`;
       byId("simulated").hidden = !frame.simulated;
       byId("notice").textContent = "";
+      if (socket.asked && refused) return ask({ type: "subscribe", ...SUBSCRIPTION });
       if (socket.asked) return; // a refresh in place: what was asked for goes on
       socket.asked = true;
       showLink(false, "connected, waiting for the link's state");
       ask({ type: "options", batch: true, batch_ms: 100 });
       if (Object.keys(positions).length) ask({ type: "resume", subscriptions: [SUBSCRIPTION], since: positions });
       else ask({ type: "subscribe", ...SUBSCRIPTION });
+      return;
+    case "subscription_confirmed":
+      refused = false;
       return;
     case "snapshot_begin":
       current.clear();
@@ -143,6 +149,7 @@ function take(frame) {
       return;
     case "error":
       byId("notice").textContent = `${frame.code}: ${frame.message}`;
+      refused ||= frame.id === SUBSCRIPTION.id;
   }
 }
 

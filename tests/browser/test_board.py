@@ -80,6 +80,19 @@ async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path) -> None:
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
 
 
+async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, browser_page() as page:
+        served.commit(call())
+        nothing, one_line = served.token("operator", lines=[]), served.token("operator", lines=["L1"])
+        await page.goto(f"{served.http}/#token={nothing}")
+        for _ in range(2):
+            await expect(page.locator("body.stale #link")).to_contain_text("may read no", timeout=DEADLINE_MS)
+            await page.evaluate("token => { location.hash = `token=${token}`; }", one_line)
+            await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
+            await expect(page.locator("#counts")).to_contain_text("open calls1", timeout=DEADLINE_MS)
+            await page.evaluate("token => { location.hash = `token=${token}`; }", nothing)
+
+
 async def test_the_board_comes_back_and_shows_what_it_missed_once(tmp_path: Path) -> None:
     async with browser_page() as page:
         async with served_front(tmp_path) as served:

@@ -176,23 +176,23 @@ class Connection:
             self._shared.routes.expect_assignments(assignments, self.delivery)
 
     def _follow(self, admitted: Admitted, *, awaits: bool) -> None:
-        former = self.delivery.replace(admitted.selection.id)
+        former = self.delivery.interests.followings.get(admitted.selection.id)
         if former is not None:
+            # What it is owed already stays: asking again must not lose an alarm.
             self._shared.routes.unfollow(former)
             former.admitted = None
         self._shared.routes.follow(self.delivery.follow(admitted, awaits=awaits), self.delivery)
-        if self.delivery.interests.owes_too_much:
-            raise Ended(Close(CloseCode.TOO_MANY, "too many subscriptions anew, resume"))
 
     def _unfollow(self, name: str) -> None:
-        former = self.delivery.interests.end(name)
+        former = self.delivery.interests.followings.pop(name, None)
         if former is not None:
             self._shared.routes.unfollow(former)
             former.admitted = None
             self.delivery.revoke()
 
     def _regrant(self, viewer: Viewer, admitted_by_id: Mapping[str, Admitted | None]) -> None:
-        self.delivery.interests.regrant(viewer)
+        for assignments in self.delivery.interests.assignments:
+            assignments.viewer = viewer
         for name, admitted in admitted_by_id.items():
             following = self.delivery.interests.followings[name]
             self._shared.routes.unfollow(following)

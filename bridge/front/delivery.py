@@ -86,11 +86,6 @@ class Delivery:
         """Follow from now on, or where it `awaits` a snapshot or a replay, from there on."""
         return self.interests.follow(admitted, after=NOT_YET if awaits else self._here())
 
-    def replace(self, name: str) -> Following | None:
-        """Make room for a subscription with this id; returns the one that had it. What waits for it stays owed."""
-        waits = self.outbox or self.catching_up
-        return self.interests.replace(name, until=self._here() if waits else 0)
-
     def revoke(self) -> None:
         """Drop what waits and is not wanted any more, or not granted any more."""
         self.outbox.revoke(self._wanted)
@@ -144,8 +139,6 @@ class Delivery:
         if self._cursor is not None:
             await self._catch_up()
         await self._drain()
-        if self._cursor is None and not self.outbox:
-            self.interests.nothing_owed()
         await self._tell_position()
 
     def _link_due(self) -> bytes | None:

@@ -111,10 +111,7 @@ class FrontJournal:
         return found if len(found) == len(offsets) else None
 
     async def read_again(self, offsets: Sequence[int]) -> Sequence[Committed]:
-        """These events, some of which are not current any more.
-
-        Retention may have taken one by now: a later one of its state key stands for it, and is on its way.
-        """
+        """These events, some of which are not current any more; without those that retention took meanwhile."""
         async with self._paging:
             return await asyncio.to_thread(self._read_events, offsets)
 

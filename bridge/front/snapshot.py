@@ -5,11 +5,12 @@ from typing import Final
 
 from bridge.core.access.subscriptions import Admitted
 from bridge.core.dashboard.following import Following
-from bridge.core.dashboard.server_frames import SnapshotBegin, SnapshotEnd, stream_at
+from bridge.core.dashboard.frames import CloseCode
+from bridge.core.dashboard.server_frames import Close, SnapshotBegin, SnapshotEnd, stream_at
 from bridge.front.current import STEP, Built
 from bridge.front.journal import FrontJournal
 from bridge.front.recent import name_of
-from bridge.front.writer import FrameWriter
+from bridge.front.writer import Ended, FrameWriter
 
 PIECE: Final = 16  # events held at once for one that is stuck: of a stalled dashboard's 256 KiB, beside its outbox
 
@@ -27,6 +28,8 @@ async def write_snapshot(
         events = journal.held(offsets)
         if events is None:
             events = await writer.meanwhile(journal.read_again(offsets))
+            if len(events) != len(offsets):  # retention overtook a snapshot: it must hear so, not miss one
+                raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
         bodies = (
             event.body
             for event in events

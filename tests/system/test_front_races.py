@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import pytest
 
-from bridge.core.events import Standing
 from bridge.front import journal as front_journal
 from tests.system.front_floor import PATIENCE, Floor, Frame, MemorySocket, call, floor, status
 
@@ -248,94 +247,6 @@ async def test_what_waits_for_an_ended_subscription_is_dropped(tmp_path: Path) -
         await board.hears("andon_event", subject="C5")
         assert board.live() == [1, 3, 5]
         assert shop.front.statistics()["ledger"]["revoked"] == {"andon_event": 1}
-
-
-@pytest.mark.parametrize("outbox_events", [10, 100])  # left to the journal, or waiting
-@pytest.mark.parametrize("snapshot", [False, True])
-async def test_asking_anew_loses_no_alarm_that_is_on_its_way(
-    tmp_path: Path, outbox_events: int, *, snapshot: bool
-) -> None:
-    async with floor(tmp_path, outbox_events=outbox_events) as shop:
-        board = await shop.join()
-        for line in ("L1", "L2"):
-            board.say({**andon(line), "snapshot": False})
-        await board.hears("position")
-        await board.hears("subscription_confirmed", count=2)
-        board.stop_reading()
-        for number in range(10):
-            shop.commit(call(f"C{number}"))
-            shop.commit(call(f"C{number}", status="resolved", standing=Standing.CLOSED))
-        board.say({**andon("L1"), "filters": {"priorities": ["critical"]}, "snapshot": snapshot})
-        board.say({"type": "unsubscribe", "id": "L2"})
-        await _let_the_front_work()
-        shop.commit(call("C9"))
-        shop.commit(call("C8", line="L2"))
-        board.read_on()
-        await board.hears("unsubscription_confirmed")
-        board.say({**andon("L3"), "snapshot": False})
-        await board.hears("subscription_confirmed", id="L3")
-        shop.commit(call("C10", line="L3"))
-        await board.hears("andon_event", subject="C10")
-        assert board.live() == [*range(1, 21), 23]
-
-
-async def test_what_is_owed_ends_with_the_right_to_it_or_the_wish(tmp_path: Path) -> None:
-    async with floor(tmp_path, outbox_events=10) as shop:
-        boards = [await shop.join(roles=[], grants={"read": ["#"]}) for _ in range(2)]
-        for board in boards:
-            board.say({**andon("L1"), "snapshot": False})
-            await board.hears("subscription_confirmed")
-            board.stop_reading()
-        for number in range(20):
-            shop.commit(call(f"C{number}"))
-        for board in boards:
-            board.say({**andon("L1"), "filters": {"priorities": ["critical"]}, "snapshot": False})
-        boards[0].say({"type": "auth", "token": shop.token(roles=[], grants={"read": ["+/+/L2/#"]})})
-        boards[1].say({"type": "unsubscribe", "id": "L1"})
-        await _let_the_front_work()
-        for board in boards:
-            board.read_on()
-            board.say({**andon("L2"), "snapshot": False})
-            await board.hears("subscription_confirmed", id="L2")
-        shop.commit(call("C9", line="L2"))
-        for board in boards:
-            await board.hears("andon_event", subject="C9")
-            assert set(board.live()) <= {1, 21}  # one was on its way before
-
-
-async def test_what_is_owed_does_not_grow_with_a_wider_token(tmp_path: Path) -> None:
-    async with floor(tmp_path, outbox_events=10) as shop:
-        board = await shop.join(roles=[], grants={"read": ["+/+/L1/#"]})
-        body = {"type": "subscribe", "id": "all", "subscription_type": "andon", "snapshot": False}
-        board.say(body)
-        await board.hears("subscription_confirmed")
-        board.stop_reading()
-        for number in range(20):
-            shop.commit(call(f"C{number}", line="L1"), call(f"C{number}", line="L2"))
-        board.say({**body, "filters": {"priorities": ["critical"]}})
-        board.say({"type": "auth", "token": shop.token(roles=[], grants={"read": ["#"]})})
-        await _let_the_front_work()
-        board.read_on()
-        await board.hears("auth_ok", count=2)
-        board.say({**andon("L3"), "snapshot": False})
-        await board.hears("subscription_confirmed", id="L3")
-        shop.commit(call("C9", line="L3"))
-        await board.hears("andon_event", subject="C9", line_id="L3")
-        assert board.live() == [*range(1, 41, 2), 41]
-
-
-async def test_who_asks_anew_again_and_again_and_does_not_read_is_sent_away(tmp_path: Path) -> None:
-    async with floor(tmp_path, outbox_events=10, max_frames_per_second=1_000) as shop:
-        board = await shop.join()
-        board.say({**andon("L1"), "snapshot": False})
-        await board.hears("subscription_confirmed")
-        board.stop_reading()
-        for _ in range(150):
-            shop.commit(call("C1"))
-            board.say({**andon("L1"), "snapshot": False})
-            await _let_the_front_work()
-        board.read_on()
-        assert (await board.ends())[0] == 4429
 
 
 async def test_an_ending_does_not_wait_for_all_that_waits(tmp_path: Path) -> None:

@@ -45,24 +45,6 @@ class Following:
 
 
 @dataclass(slots=True, eq=False)
-class Owed:
-    """What a subscription that was asked for anew had coming already: up to `until`, as far as granted still.
-
-    `viewer` is who holds another token since then.
-    """
-
-    admitted: Admitted
-    after: int
-    until: int
-    viewer: Viewer | None = None
-
-    def wants(self, event: Committed, name: TopicName) -> bool:
-        if not self.after < event.offset <= self.until or not self.admitted.wants(name, audience=event.audience):
-            return False
-        return self.viewer is None or self.viewer.may_read(name)
-
-
-@dataclass(slots=True, eq=False)
 class Assignments:
     """job_assigned reaches its assignee without any subscription, as far as their grants allow (DESIGN)."""
 

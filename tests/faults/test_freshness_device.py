@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from bridge.adapters.broker import BrokerLink
 from bridge.core.messages import Will
 from tests.brokers import RunningBroker, client_settings, linked, until
-from tests.running_floor import DEMO_PLANT, Client, running_floor
+from tests.running_floor import DEMO_PLANT, Client, RunningFloor, running_floor
 from tests.tcp_proxy import End, tcp_proxy
 
 DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
@@ -107,8 +109,12 @@ async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offli
                 await until(lambda: bool(heard), seconds=DEAD_SECONDS, what="the late Will")
                 await link.publish(*say("state", boot_id=2, seq=2, state="stopped"))
                 await status(board, "stopped")
-                shown = [each["data"]["status"] for each in board.frames if each.get("equipment_code") == "Bagger-1"]
-                assert "offline" not in shown[shown.index("running") :]
+        assert became_of_deaths(floor) == {("suppressed", "out_of_order")}
+
+
+def became_of_deaths(floor: RunningFloor) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+        return set(journal.execute("SELECT effect, reason FROM inputs WHERE topic LIKE '%/Bagger-1/death'"))
 
 
 async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_its_next_word(

@@ -91,7 +91,7 @@ def test_a_backup_replaces_only_when_told_to(path: Path, tmp_path: Path) -> None
     assert held(target) == held(path)
     with pytest.raises(BackupRefused):
         backup(path, path, replace=True)
-    with pytest.raises(BackupRefused, match="No such file"):
+    with pytest.raises(BackupRefused, match="no such folder"):
         backup(path, tmp_path / "away" / "backup.db")
     with pytest.raises(NoJournal):
         backup(tmp_path / "none.db", tmp_path / "none-copy.db")

@@ -260,6 +260,7 @@ class Delivery:
         )
         await self._writer.write_frames(answer)
         if since is None or not recovered:
+            self.revoke()  # what waits for a subscription that had one of these ids: the snapshot stands for it
             for each in followings:
                 await self._send_snapshot(each)
             return

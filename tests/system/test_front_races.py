@@ -308,3 +308,23 @@ async def _let_the_front_work() -> None:
     """Let every task that can run do so; nothing here depends on how long that takes."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def test_who_is_told_a_gap_gets_the_snapshot_next(tmp_path: Path) -> None:
+    async with floor(tmp_path) as shop:
+        board = await shop.join()
+        board.say({**andon("L1"), "snapshot": False})
+        await board.hears("subscription_confirmed")
+        await board.hears("position")
+        board.stop_reading()
+        for number in range(5):
+            shop.commit(call(f"C{number}"))
+            await _let_the_front_work()
+        board.say(
+            {"type": "resume", "subscriptions": [andon("L1")], "since": {"main": {"epoch": "other", "offset": 1}}}
+        )
+        await _let_the_front_work()
+        board.read_on()
+        await board.hears("snapshot_end")
+        resumed = board.types().index("resumed")
+        assert board.types()[resumed + 1] == "snapshot_begin"

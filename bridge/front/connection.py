@@ -178,7 +178,7 @@ class Connection:
     def _follow(self, admitted: Admitted, *, awaits: bool) -> None:
         former = self.delivery.interests.followings.get(admitted.selection.id)
         if former is not None:
-            # What it is owed already stays: asking again must not lose an alarm.
+            # What waits for it stays, and goes out; what was left to the journal is the new one's snapshot to tell.
             self._shared.routes.unfollow(former)
             former.admitted = None
         self._shared.routes.follow(self.delivery.follow(admitted, awaits=awaits), self.delivery)

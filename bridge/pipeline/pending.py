@@ -1,10 +1,12 @@
 """What is applied to the floor and waits for its commit: between the pipeline's intake and its committer."""
 
 import asyncio
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bridge.core.messages import Message
 from bridge.core.records import Applied
+
+MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory where long-due deadlines make thousands an input
 
 
 class Waiting(NamedTuple):
@@ -21,6 +23,7 @@ class Pending:
     def __init__(self, *, most: int) -> None:
         self._most = most  # bounds the memory behind a slow disk, and how long one commit takes
         self._waiting: list[Waiting] = []
+        self._events = 0
         self.ended = False  # nothing comes any more
         self._work = asyncio.Event()  # something is pending, or nothing comes any more
         self._full = asyncio.Event()  # a batch need not wait for company
@@ -35,16 +38,22 @@ class Pending:
         """How much may still be added before the batch is full."""
         return self._most - len(self._waiting)
 
+    @property
+    def _is_full(self) -> bool:
+        return self.space <= 0 or self._events >= MOST_EVENTS
+
     def add(self, entry: Applied, message: Message | None = None, *, replayed: int | None = None) -> None:
         self._waiting.append(Waiting(entry, message, replayed))
+        self._events += len(entry.events)
         self._work.set()
-        if self.space <= 0:
+        if self._is_full:
             self._full.set()
             self._room.clear()
 
     def take(self) -> list[Waiting]:
         """Take all that waits."""
         taken, self._waiting = self._waiting, []
+        self._events = 0
         self._room.set()
         if not self.ended:
             self._work.clear()
@@ -67,7 +76,7 @@ class Pending:
 
     def release(self) -> None:
         """End a `hold`."""
-        if self.space > 0:
+        if not self._is_full:
             self._room.set()
 
     def open(self) -> None:

@@ -5,7 +5,6 @@ journal before, and is quarantined when it comes again, so that a supervised res
 """
 
 import asyncio
-import math
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from bridge.core.events import Millis
 from bridge.core.intake import CRASHED, TICK, Decode, Intake
 from bridge.core.line.device import Gaps
 from bridge.core.line.floor import Floor
@@ -20,6 +20,7 @@ from bridge.core.messages import Message
 from bridge.core.records import Applied, Journal, Keep, kind_of
 from bridge.core.resends import Resends, digest
 from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
+from bridge.pipeline.deadlines import Deadlines
 from bridge.pipeline.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
 from bridge.pipeline.pending import Pending
 from bridge.pipeline.status import PipelineStatus, Received
@@ -99,6 +100,7 @@ class Pipeline:
             keep=keep,
             listeners=listeners,
         )
+        self._deadlines = Deadlines(self._intake, clock)
         self._lookups = Lookups(journal, stopping=self._stopping, unavailable=self._committer.unavailable)
         self._received = Received(journal.counters(), last_number=self._intake.number)
         self._taking: deque[Message] = deque()  # handed over by the source, and not applied yet
@@ -116,12 +118,13 @@ class Pipeline:
         held = [self._topic(message) for message in self._taking]
         held += self._pending.topics()
         held += [entry.input.topic for entry in self._committer.committing]
-        return replace(
+        status = replace(
             self._committer.status,
             unknown_fields=self._intake.unknown_fields,
             received=dict(self._received.by_kind),
             in_flight=Counter(map(kind_of, held)),
-        ).seen(real_ms())
+        )
+        return self._deadlines.seen(status.seen(real_ms()))
 
     def gaps(self) -> Mapping[str, Gaps]:
         """Return by line how many reports were missing, ever; it looks at every line, so ask seldom."""
@@ -157,7 +160,7 @@ class Pipeline:
                     self._check_books()
                     more = await self._take_asked()
                     look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
-                self._tick()
+                await self._let_time_pass()
                 receiving = self._receiving
                 if receiving is None:
                     most = max(1, min(CHUNK, self._pending.space))
@@ -165,7 +168,7 @@ class Pipeline:
                     self._receiving = receiving
                 await asyncio.wait(
                     {receiving, stopping},
-                    timeout=min(look_at - loop.time(), self._seconds_to_deadline()),
+                    timeout=min(look_at - loop.time(), self._deadlines.seconds_to_next()),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if receiving.done() and await self._may_go_on():  # the room may have gone while we waited
@@ -201,21 +204,20 @@ class Pipeline:
             await self._pending.room()
         return not self._stopping.is_set()
 
-    def _seconds_to_deadline(self) -> float:
-        deadline = self._intake.floor.next_deadline()
-        return math.inf if deadline is None else self._clock.seconds_until(deadline)
-
     def _check_books(self) -> None:
         wrong = {kind: count for kind, count in self.status().unaccounted.items() if count}
         if wrong != self._wrong:
             log.error("pipeline.books_disagree", unaccounted=wrong)
         self._wrong = wrong
 
-    def _tick(self) -> None:
-        deadline = self._intake.floor.next_deadline()
-        now = self._clock.now()
-        if deadline is None or deadline > now:
-            return
+    async def _let_time_pass(self) -> None:
+        for until in self._deadlines.pieces():
+            self._tick(until)
+            await self._deadlines.rest()
+            if not await self._may_go_on():
+                return
+
+    def _tick(self, now: Millis) -> None:
         try:
             entry = self._intake.tick(now)
         except Exception as error:

@@ -69,6 +69,8 @@ class Committer:
         self._company_seconds = company_seconds
         self._checkpoint_seconds = checkpoint_seconds
         self._keep = keep
+        self._began = clock.now()
+        self._last_arrival = journal.last_input()[1] or self._began
         self.replaying: set[int] = set()  # quarantined inputs that are taken in again, and not yet durable
         self.status = PipelineStatus(offset=intake.offset, counters=dict(journal.counters()))
         self.committing: Sequence[Applied] = ()
@@ -191,12 +193,19 @@ class Committer:
         """Let a piece of what is old go; True where there may be more."""
         self.status = replace(self.status, committing_since=real_ms())
         try:
-            gone = await self._in_time(writer.call(self._journal.prune, self._clock.now(), self._keep))
+            gone = await self._in_time(writer.call(self._journal.prune, self._age_at(), self._keep))
         except CommitFailed as failure:
             log.warning("pipeline.prune_failed", reason=failure.reason)
             gone = 0
         self.status = replace(self.status, committing_since=None)
         return gone > 0
+
+    def _age_at(self) -> Millis:
+        """Return the time by which what is kept is old: of the last arrival before the start, and what passed since.
+
+        A clock that is years ahead at the start would else make all history old at once.
+        """
+        return self._last_arrival + self._clock.now() - self._began
 
     def _note(self, entries: Sequence[Applied], waiting: list[Waiting]) -> None:
         """Tell everybody who waits for it that a batch is durable; the broker first."""

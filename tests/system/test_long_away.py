@@ -9,11 +9,11 @@ import pytest
 
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Applied
+from bridge.core.records import Applied, Keep
 from bridge.core.replay import restore
 from bridge.ingest.native import decode
 from bridge.pipeline import deadlines, pending
-from bridge.pipeline.pipeline import Pipeline
+from bridge.pipeline.pipeline import FOR_EVER, Pipeline
 from tests.brokers import until
 from tests.system.shop import PLANT, ROOT
 from tests.system.test_slow_commits import Tap
@@ -24,7 +24,9 @@ MOST_EVENTS = 20
 
 
 @asynccontextmanager
-async def bridge(path: Path, tap: Tap, *, later: int) -> AsyncIterator[tuple[Pipeline, list[Sequence[Applied]]]]:
+async def bridge(
+    path: Path, tap: Tap, *, later: int, keep: Keep = FOR_EVER
+) -> AsyncIterator[tuple[Pipeline, list[Sequence[Applied]]]]:
     """A pipeline whose clock is `later` ms ahead of ours, and the batches that it committed."""
     journal = SqliteJournal.open(path, stream="main")
     pipeline = Pipeline(
@@ -36,7 +38,8 @@ async def bridge(path: Path, tap: Tap, *, later: int) -> AsyncIterator[tuple[Pip
         root=ROOT,
         commit_max_inputs=100,
         commit_max_ms=1,
-        checkpoint_seconds=0.2,
+        checkpoint_seconds=0.05,
+        keep=keep,
     )
     batches: list[Sequence[Applied]] = []
     pipeline.listen(batches.append)
@@ -81,3 +84,25 @@ async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monk
     journal._writer.execute("DELETE FROM checkpoints")
     assert restore(PLANT, journal, decode=decode).differences == 0
     journal.close()
+
+
+async def test_a_clock_that_is_far_ahead_at_the_start_makes_no_history_old(tmp_path: Path) -> None:
+    """Retention by age counts from what arrived last, and the time that has passed since the start."""
+    path = tmp_path / "journal.db"
+    first, second = Tap(1), Tap(0)
+    async with bridge(path, first, later=0):
+        await until(lambda: first.acknowledged == [1], what="a report")
+    keep = Keep(events_ms=AWAY_MS, inputs_ms=AWAY_MS)
+    async with bridge(path, second, later=10 * AWAY_MS, keep=keep) as (pipeline, _):
+        asked: list[int] = []
+        journal = pipeline._committer._journal
+        prune = journal.prune
+
+        def watch(now: int, keep: Keep) -> int:
+            asked.append(now)
+            return prune(now, keep)
+
+        journal.prune = watch  # type: ignore[method-assign]
+        await until(lambda: len(asked) > 3, what="retention is looked after")
+        assert journal.inputs_after(0, limit=1)[0].input.number == 1
+    assert max(asked) < wall_ms() + HOUR_MS

@@ -22,17 +22,24 @@ class Consumer:
     got: dict[int, int] = field(default_factory=dict)  # offset -> hash of its bytes; in the order they first came
     repeats: int = 0
     differing: list[int] = field(default_factory=list)  # offsets that came again with other bytes
+    beforehand: set[int] = field(default_factory=set)  # offsets that were found retained before they came as news
+    _retained: set[int] = field(default_factory=set)
 
     async def read(self, link: BrokerLink) -> None:
         while True:
             messages = await link.receive(most=100)
             for each in messages:
-                if each.payload and not each.retained:  # those come with every subscription, in any order
-                    self._take(each.payload)
+                if each.payload:
+                    self._take(each.payload, retained=each.retained)
             link.acknowledge(messages)
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, body: bytes, *, retained: bool) -> None:
         offset, content = json.loads(body)["offset"], hash(body)
+        if retained:  # those come with every subscription, in any order
+            self._retained.add(offset)
+            return
+        if offset not in self.got and offset in self._retained:
+            self.beforehand.add(offset)
         if offset in self.got:
             self.repeats += 1
             if self.got[offset] != content:

@@ -167,7 +167,8 @@ def of_accounts(held: Journalled) -> Books:
 def of_mqtt(held: Journalled, consumer: Consumer, found: Mapping[str, bytes]) -> Books:
     """What plain MQTT consumers had and find: every event, in order, and exactly what is current."""
     bodies = {each.offset: hash(each.body) for each in held.events}
-    first_came = [*consumer.got]
+    # what was found retained is not late when the publisher restores it: a broker that forgets may lose the news of it
+    first_came = [offset for offset in consumer.got if offset not in consumer.beforehand]
     should = retained.expected(held.current)
     return {
         "unpublished": [offset for offset in bodies if offset not in consumer.got],

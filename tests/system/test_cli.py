@@ -282,7 +282,8 @@ async def test_watch_tells_what_keeps_it_waiting_and_ends_at_ctrl_c(tmp_path: Pa
 
 async def start_watch(folder: Path, url: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "watch", "--url", url, "--token", "x"),
+        # started in the background of a shell, a test run ignores SIGINT, and so would what it starts
+        *("env", "--default-signal=INT", sys.executable, "-m", "bridge", "watch", "--url", url, "--token", "x"),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         stdout=asyncio.subprocess.PIPE,

@@ -12,7 +12,9 @@ from bridge.pipeline.committer import real_ms
 from bridge.pipeline.status import SILENT_MS, PipelineStatus
 from bridge.surroundings import Clock
 
-PIECE_MS: Final = 60_000  # of floor time: of 1,000 lines some 0.1 s of work, in which the loop does nothing else
+PIECE_MS: Final = (
+    60_000  # of floor time, at first: of 1,000 lines some 0.1 s of work, in which the loop does nothing else
+)
 HOLD_SECONDS: Final = 0.01  # of such work, before others have their turn
 
 
@@ -32,11 +34,13 @@ class Deadlines:
 
     def pieces(self) -> Iterator[Millis]:
         """Yield the times up to which to let it pass, one after another, until nothing is left that is due now."""
-        now = self._clock.now()
+        now, piece = self._clock.now(), PIECE_MS
         self._firing_since, self._held_since = real_ms(), time.perf_counter()
         try:
             while (deadline := self._intake.floor.next_deadline()) is not None and deadline <= now:
-                yield min(now, deadline + PIECE_MS)
+                began = time.perf_counter()
+                yield min(now, deadline + piece)
+                piece = piece * 2 if time.perf_counter() - began < HOLD_SECONDS else max(PIECE_MS, piece // 2)
         finally:
             self._firing_since = None
 

@@ -20,6 +20,7 @@ from typing import Any
 from bridge import process
 from bridge.adapters import logs
 from bridge.core.events import Event
+from bridge.core.records import Batch, JournalUnavailable
 from bridge.settings import WebSettings
 from tests.journal_samples import follow
 from tests.served_front import Served, call, served_front, status
@@ -110,17 +111,25 @@ async def _commit(served: Served, *, count: int, lines: int, pause_ms: float) ->
     """As the pipeline does: the commit on a thread, the offer on the loop. Without a pause, many at a time."""
     done = []
     due = time.monotonic()
-    began = served.journal.position().offset
+    began = served.front.position.offset
     step = 1 if pause_ms else 50
     for start in range(began, began + count, step):
         numbers = range(start, min(start + step, began + count))
-        batch = follow(served.journal, [_event(number, lines) for number in numbers])
+        batch = await _next_batch(served, [_event(number, lines) for number in numbers])
         await asyncio.to_thread(served.journal.commit, batch)
         done += [(number + 1, time.monotonic_ns()) for number in numbers]
         served.front.offer(batch.entries)
         due += pause_ms / 1_000
         await asyncio.sleep(max(0.0, due - time.monotonic()))
     return done
+
+
+async def _next_batch(served: Served, events: list[Event]) -> Batch:
+    while True:
+        try:
+            return follow(served.journal, events)
+        except JournalUnavailable:  # no descriptor is left to read it by: as the pipeline does, wait
+            await asyncio.sleep(0.01)
 
 
 async def _obey(served: Served) -> None:

@@ -226,7 +226,7 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
             )
 
         await until(stands_still, what="told")
-        assert not board.last_link()["streams"]["main"]["live"]
+        await until(lambda: not board.last_link()["streams"]["main"]["live"], what="its dashboards too")
         here.commit(call("C1"), offer=False)
         await until(lambda: here.front.ready()[0], what="live again, once it is there")
 

@@ -3,7 +3,7 @@
 The subjects are part of a line's checkpointed state, so revisions go on across restarts.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 
@@ -12,6 +12,17 @@ from bridge.core.events import CATEGORY_OF, DataQuality, Event, EventType, Place
 from bridge.core.reports import Moment
 
 CLOSED_SUBJECTS: Final = 500  # a line's closed subjects that may still be revised; bounds its checkpoint
+
+
+class DoubtfulPieces(NamedTuple):
+    """Pieces that a register showed and the counter rules did not count at once."""
+
+    held: int = 0  # waiting for the next sample to confirm or refute them
+    released: int = 0  # confirmed since the previous event
+    refused: int = 0  # refuted since the previous event
+
+
+NO_DOUBT: Final = DoubtfulPieces()
 
 
 class Subject(Struct):
@@ -46,6 +57,8 @@ class Emitter:
         standing: Standing = Standing.CURRENT,
         estimated: bool = False,
         stale: bool = False,
+        ineffective: bool = False,
+        doubtful: DoubtfulPieces = NO_DOUBT,
     ) -> None:
         """Add an event dated `moment.at`; the first priority of a subject stays its priority."""
         place = self.place.at(equipment)
@@ -69,6 +82,11 @@ class Emitter:
                     stale=stale,
                     historical=standing is Standing.HISTORY,
                     gap=moment.gap,
+                    unplaced=moment.unplaced,
+                    ineffective=ineffective,
+                    pieces_held=doubtful.held or None,
+                    pieces_released=doubtful.released or None,
+                    pieces_refused=doubtful.refused or None,
                 ),
             )
         )

@@ -141,7 +141,7 @@ StateKey = tuple[str, str, str, str, str, str]
 class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """How far to trust an event: which clock dated it, what was inferred, whether it amends history.
 
-    `clock` and `estimated` are always told: PROTOCOL names them. The others are left out where there is nothing to say.
+    `clock` and `estimated` are always present; the other fields are omitted at their default.
     """
 
     clock: Literal["receive", "device", "corrected", "skewed"]
@@ -149,6 +149,11 @@ class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
     stale: bool = False
     historical: bool = False
     gap: int | None = None  # reports of this device known to be missing before this one
+    unplaced: bool = False  # the position of the report in its device's sequence is not known
+    ineffective: bool = False  # the device is alive, but no report of it has had an effect for a minute
+    pieces_held: int | None = None  # counted by a register, waiting for the next sample to confirm or refute them
+    pieces_released: int | None = None  # confirmed since the previous event, and now included in the counts
+    pieces_refused: int | None = None  # refuted since the previous event, and never included in the counts
 
 
 PLAIN: Final = DataQuality(clock="receive", estimated=False)

@@ -194,6 +194,7 @@ class Moment:
     caused_by: tuple[str, ...] = ()
     clock: Literal["receive", "device", "corrected", "skewed"] = "receive"
     gap: int | None = None  # reports of this device known to be missing before this one
+    unplaced: bool = False  # its position in the device's sequence is not known
     actor: Actor | None = None
     operator: str | None = None
 

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
+# most tests wait, so there may be more workers than processors
+WORKERS ?= 4
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test check format faults proof bench docs lock clean system-packages
@@ -17,7 +19,7 @@ demo: .venv/.run
 	@$(BIN)/floor demo $(ARGS)
 
 test: .venv/.dev system-packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

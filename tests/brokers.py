@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import itertools
+import os
 import shutil
 import signal
 import socket
@@ -37,11 +39,19 @@ mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "30s", max_ack_pending: 1024 }}
 """
 
 
+# below what the kernel gives to clients (ip_local_port_range): no connection takes one meanwhile
+PORTS = range(20_000, 32_000)
+_first = os.getpid() * 97 % len(PORTS)
+_next_port = itertools.cycle([*PORTS[_first:], *PORTS[:_first]])
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing listens on; tests that run in parallel processes begin at different ones."""
+    for port in itertools.islice(_next_port, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
 
 
 def find_mosquitto() -> Path:

@@ -74,6 +74,11 @@ class Dashboard:
     live: bool = False  # as the last `link` said; not while there is no connection
 
     @property
+    def positioned(self) -> bool:
+        """Whether it has a position to resume from."""
+        return bool(self._since)
+
+    @property
     def epoch(self) -> str:
         """Of its last position."""
         return str(self._since["main"]["epoch"])

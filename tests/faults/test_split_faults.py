@@ -112,11 +112,11 @@ class Presses:
 
 @contextlib.asynccontextmanager
 async def boards(*fronts: RunningFloor) -> AsyncIterator[list[OrderlyDashboard]]:
-    """A dashboard at each front, from the moment it is connected."""
+    """A dashboard at each front, from the moment it has a position: before that it has nothing to resume from."""
     found = [OrderlyDashboard(front) for front in fronts]
     tasks = [asyncio.create_task(each.run(), name="dashboard") for each in found]
     try:
-        await until(lambda: all(each.live for each in found), seconds=20, what="live")
+        await until(lambda: all(each.live and each.positioned for each in found), seconds=20, what="live")
         yield found
     finally:
         for task in tasks:

@@ -55,7 +55,8 @@ def _alternative(text: str) -> Schema:
             item = _alternative(", at most ".join([kind.removesuffix("s"), *limits]) if kind == "texts" else
                                 " from ".join(["integer", " to ".join(limits)]))  # fmt: skip
             return {"type": "array", "items": item, "maxItems": int(number)}
-    raise AssertionError(f"a form that the document does not define: {text}")
+        case _:
+            raise AssertionError(f"a form that the document does not define: {text}")
 
 
 def stated(field: Schema) -> list[Schema]:

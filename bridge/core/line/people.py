@@ -7,7 +7,7 @@ from bridge.core.emitter import Emitter
 from bridge.core.events import Millis, Place
 from bridge.core.line.andon import AndonCalls
 from bridge.core.line.changeover import Changeovers
-from bridge.core.line.downtime import CallForHelp
+from bridge.core.line.downtime_call import CallForHelp
 from bridge.core.line.jobs import Jobs, RunningJob
 from bridge.core.line.line_state import PeopleState
 from bridge.core.line.production import Order

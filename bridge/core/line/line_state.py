@@ -26,7 +26,6 @@ class PeopleState(Struct):
     quality: QualityState = field(default_factory=QualityState)
     product: str | None = None  # what the line runs or is set up for
     reported_product: str | None = None  # what its machines said last: a change of it counts, not its standing
-    setup_since: Millis | None = None  # the line was set up, and has not made a good piece since
     had_job: bool = False  # a line that never had a job is not without an order
 
 

@@ -73,9 +73,7 @@ class People:
 
     def pieces(self, total: int, good: int, reject: int, *, runs: bool, moment: Moment) -> None:
         """Pieces of the line: they end a changeover, and count for the running job."""
-        if runs and good > 0:
-            self._state.setup_since = None
-        self._changeovers.count(good=good, reject=reject, moment=moment)
+        self._changeovers.count(good=good, reject=reject, runs=runs, moment=moment)
         before = self._jobs.running
         self._jobs.count(total, good, moment=moment)
         self._note_end(before, good)
@@ -88,10 +86,9 @@ class People:
         if self._jobs.running is None:
             self._set_product(product, runs=runs, moment=moment)
 
-    def hear_setup(self, *, at: Millis) -> None:
-        """The line is being set up: what it makes next may be something else."""
-        if self._state.setup_since is None:
-            self._state.setup_since = at
+    def hear_setup(self, *, in_setup: bool, at: Millis) -> None:
+        """Take note of whether the line is being set up: what it makes next may be something else."""
+        self._changeovers.setup_seen(in_setup=in_setup, at=at)
 
     def take_ended_order(self) -> Order | None:
         """Return, once, the job that has just ended or paused, with its final count."""
@@ -142,12 +139,7 @@ class People:
             return
         self._state.product = product
         self._quality.product_changed(moment=moment)
-        # A product change while stopped is a changeover, or after a setup; else what it is set up for is only noted.
-        since = self._state.setup_since
-        from_product = None if runs and since is None else before
-        self._changeovers.product_changed(
-            from_product=from_product, to_product=product, moment=moment, setup_since=since
-        )
+        self._changeovers.product_changed(from_product=before, to_product=product, runs=runs, moment=moment)
 
 
 def _order(job: RunningJob | None) -> Order | None:

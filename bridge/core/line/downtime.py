@@ -10,7 +10,8 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Downtime
 from bridge.core.events import EventType, Millis, Priority, Standing
-from bridge.core.line.downtime_call import CallForHelp, CallRule
+from bridge.core.line.call_for_help import CallForHelp
+from bridge.core.line.downtime_call import CallRule
 from bridge.core.line.downtime_record import DowntimeRecord, category_of, downtime_data, is_breakdown, reason_of
 from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
@@ -119,6 +120,13 @@ class Downtimes:
         called_for = record.found.cause_equipment or record.found.equipment
         record.call_at, record.called, record.called_for = None, True, called_for
         return self._calls.help(self._calls.of(record, due=moment.at), stopped=record.found.equipment, now=moment.at)
+
+    def wants_help(self, downtime_id: str) -> bool:
+        """Tell whether a call that became due for a downtime of this stop is still wanted."""
+        record = self._state.open
+        if record is None:
+            return False
+        return record.downtime_id != downtime_id or self._calls.wait(record) is not None
 
     # The stop while it lasts
 

@@ -7,23 +7,10 @@ The time counts from the stop, or from when a cause became known that is somethi
 from dataclasses import dataclass
 
 from bridge.core import plant
-from bridge.core.event_data import AndonType, CallPriority
 from bridge.core.events import Millis
+from bridge.core.line.call_for_help import CallForHelp
 from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, category_of, reason_of
 from bridge.core.line.findings import Rank
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallForHelp:
-    """An automatic Andon call that is due."""
-
-    equipment: str | None
-    stopped: str | None  # the machine that decides the line's status
-    andon_type: AndonType
-    priority: CallPriority
-    description: str
-    downtime_id: str
-    since: Millis  # the beginning of the downtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +46,7 @@ class CallRule:
 
     def help(self, call: OwedCall, *, stopped: str | None, now: Millis) -> CallForHelp:
         reason = self.reasons.reason(call.reason_code)
-        andon_type: AndonType = "equipment" if reason is None else reason.andon_type
+        andon_type = "equipment" if reason is None else reason.andon_type
         minutes = (now - call.since) // 60_000
         return CallForHelp(
             equipment=call.equipment,

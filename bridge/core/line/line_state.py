@@ -6,7 +6,7 @@ from msgspec import Struct, field, msgpack
 
 from bridge.core.emitter import Subjects
 from bridge.core.events import Millis
-from bridge.core.line.andon import AndonState
+from bridge.core.line.call_book import AndonState
 from bridge.core.line.changeover import ChangeoverState
 from bridge.core.line.device import DeviceState
 from bridge.core.line.downtime import DowntimesState

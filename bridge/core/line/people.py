@@ -1,4 +1,4 @@
-"""What people do on a line, put together: calls, jobs, changeovers, quality, and the product that links them."""
+"""The people's side of a line: calls, jobs, changeovers, quality, and the product that links them."""
 
 from typing import assert_never
 
@@ -6,8 +6,9 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import Millis, Place
 from bridge.core.line.andon import AndonCalls
+from bridge.core.line.automatic_calls import AutomaticCalls
+from bridge.core.line.call_book import CallBook
 from bridge.core.line.changeover import Changeovers
-from bridge.core.line.downtime_call import CallForHelp
 from bridge.core.line.jobs import Jobs, RunningJob
 from bridge.core.line.line_state import PeopleState
 from bridge.core.line.production import Order
@@ -34,7 +35,9 @@ class People:
         self, state: PeopleState, *, place: Place, plant_file: plant.Plant, spec: plant.Line, emitter: Emitter
     ) -> None:
         self._state = state
-        self._andon = AndonCalls(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._book = CallBook(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._andon = AndonCalls(self._book, plant=plant_file, spec=spec)
+        self.automatic_calls = AutomaticCalls(self._book, line_id=spec.id)
         self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._quality = QualityChecks(state.quality, place=place, plant=plant_file, spec=spec, emitter=emitter)
@@ -95,22 +98,12 @@ class People:
         ended, self._ended = self._ended, None
         return ended
 
-    def call(self, help_: CallForHelp, *, moment: Moment) -> None:
-        self._andon.raise_automatic(
-            equipment=help_.equipment,
-            andon_type=help_.andon_type,
-            priority=help_.priority,
-            description=help_.description,
-            downtime_id=help_.downtime_id,
-            moment=moment,
-        )
-
     def next_deadline(self) -> Millis | None:
-        return self._andon.next_deadline()
+        return self._book.next_deadline()
 
     def fire(self, moment: Moment) -> None:
-        if self._andon.next_deadline() == moment.at:
-            self._andon.fire(moment)
+        if self._book.next_deadline() == moment.at:
+            self._book.fire(moment)
 
     def _apply_job(self, body: JobReport, *, equipment: str | None, runs: bool, moment: Moment) -> Disposition:
         before = self._jobs.running

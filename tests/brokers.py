@@ -42,7 +42,7 @@ mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "30s", max_ack_pending: 1024 }}
 # below what the kernel gives to clients (ip_local_port_range): no connection takes one meanwhile
 PORTS = range(20_000, 32_000)
 _first = os.getpid() * 97 % len(PORTS)
-_next_port = itertools.cycle([*PORTS[_first:], *PORTS[:_first]])
+_next_port: Iterator[int] = itertools.cycle([*PORTS[_first:], *PORTS[:_first]])
 
 
 def free_port() -> int:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.call_rules import Rung
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon, CallPriority, Escalation
 from bridge.core.events import Event, Millis, Standing
 from bridge.core.line.andon import AndonCalls
 from bridge.core.line.call_book import AndonState, CallBook
-from bridge.core.plant import Plant, Rung
+from bridge.core.plant import Plant
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
 
 START: Final = 1_750_000_000_000

@@ -329,6 +329,12 @@ def test_a_level_reached_by_hand_is_not_told_again_at_its_deadline() -> None:
     assert floor.rungs()[0] == (10, 2, "ack_timeout")
 
 
+def test_a_deadline_that_passed_below_the_top_is_not_reminded_of_at_the_top() -> None:
+    floor = Floor()
+    play(floor, "high", ((1, "escalate"), (6, "escalate")))  # the deadline at 5 would have raised to level 1
+    assert floor.rungs()[0] == (10, 2, "reminder")
+
+
 def test_arriving_stops_no_deadline() -> None:
     floor = Floor()
     floor.act("raise")

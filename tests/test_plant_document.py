@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from bridge.core import plant, shifts
+from bridge.core import call_rules, plant, shifts
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "plant.md").read_text()
 SECTIONS = dict(re.findall(r"^## `(\w+)`.*?\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
@@ -19,8 +19,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "product": plant.Product,
     "shift": shifts.Shift,
     "reason": plant.Reason,
-    "ladder": plant.Rung,
-    "flood": plant.Flood,
+    "ladder": call_rules.Rung,
+    "flood": call_rules.Flood,
     "rules": plant.Rules,
 }
 
@@ -54,11 +54,12 @@ def test_the_default_ladders_are_told() -> None:
             *(name, f"{rung.acknowledge_minutes:g}", f"{rung.resolve_minutes:g}", f"{rung.step_minutes:g}"),
             " / ".join(", ".join(level) for level in rung.recipients),
         ]
-        for name, rung in plant.DEFAULT_LADDER.items()
+        for name, rung in call_rules.DEFAULT_LADDER.items()
     ]
 
 
 def test_who_answers_a_type_of_call_is_told() -> None:
     assert table("ladder", "type") == [
-        [name, plant.DEFAULT_PRIORITY[name], ", ".join(roles)] for name, roles in plant.DEFAULT_RESPONDERS.items()
+        [name, call_rules.DEFAULT_PRIORITY[name], ", ".join(roles)]
+        for name, roles in call_rules.DEFAULT_RESPONDERS.items()
     ]

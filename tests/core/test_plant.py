@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bridge.core import plant
+from bridge.core import call_rules, plant
 from bridge.core.events import Place
 from tests.core.line.shopfloor import line_spec, plant_file
 
@@ -68,9 +68,9 @@ def test_a_plant_names_what_is_wrong(changes: dict[str, Any], named: str) -> Non
 
 def test_what_a_plant_does_not_say_is_the_default() -> None:
     given = plant.Plant.model_validate(whole(ladder={}, responders={"quality": ["viewer"]}, call_priority={}))
-    assert given.ladder == plant.DEFAULT_LADDER
-    assert given.responders == {**plant.DEFAULT_RESPONDERS, "quality": ("viewer",)}
-    assert given.call_priority == plant.DEFAULT_PRIORITY
+    assert given.ladder == call_rules.DEFAULT_LADDER
+    assert given.responders == {**call_rules.DEFAULT_RESPONDERS, "quality": ("viewer",)}
+    assert given.call_priority == call_rules.DEFAULT_PRIORITY
 
 
 def test_a_line_may_have_rules_of_its_own() -> None:

@@ -147,6 +147,9 @@ def standing_of(call: Call) -> Standing:
 
 def andon_data(call: Call) -> Andon:
     """Return the data of the call's andon_event."""
+    response_ms = call.response_ms
+    if response_ms is None and call.acknowledged_at is not None:  # acknowledged before responses were kept
+        response_ms = call.acknowledged_at - call.raised_at
     return Andon(
         call_id=call.call_id,
         andon_type=call.andon_type,
@@ -164,7 +167,7 @@ def andon_data(call: Call) -> Andon:
         arrived_at=maybe_rfc3339(call.arrived_at),
         resolved_at=maybe_rfc3339(call.resolved_at),
         resolved_by=call.resolved_by,
-        response_seconds=None if call.response_ms is None else call.response_ms / 1000,
+        response_seconds=None if response_ms is None else response_ms / 1000,
         resolution_code=call.resolution_code,
         resolution_notes=call.resolution_notes,
         downtime_id=call.downtime_id,

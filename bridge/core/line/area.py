@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from bridge.core.call_rules import Flood
 from bridge.core.events import Event, Millis
 from bridge.core.line.flood import AreaFlood
 from bridge.core.line.line import Line
-from bridge.core.plant import Flood
 
 LISTED: Final = 20  # troubles that a summary names; bounds its description
 

@@ -4,31 +4,18 @@
 calls that become due.
 """
 
-from msgspec import Struct, field
-
 from bridge.core import plant
 from bridge.core.emitter import Emitter
-from bridge.core.event_data import Downtime
-from bridge.core.events import EventType, Millis, Priority, Standing
+from bridge.core.events import Millis, Priority
 from bridge.core.line.call_for_help import CallForHelp
+from bridge.core.line.downtime_book import DowntimeBook, DowntimesState
 from bridge.core.line.downtime_call import CallRule
-from bridge.core.line.downtime_record import DowntimeRecord, category_of, downtime_data, is_breakdown, reason_of
+from bridge.core.line.downtime_record import DowntimeRecord, category_of, is_breakdown, reason_of
 from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
 from bridge.core.line.status import Diagnosis
 from bridge.core.line.stops import Change, Signal, StopChange
 from bridge.core.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
-
-CLOSED_DOWNTIMES = 100  # the latest that may still be classified and confirmed; bounds the checkpoint
-
-
-class DowntimesState(Struct):
-    next_number: int = 1
-    pending: Findings | None = None  # of a stop that is no downtime yet
-    open: DowntimeRecord | None = None
-    told: Downtime | None = None  # of the open one: a change of it is a revision
-    closed: dict[str, DowntimeRecord] = field(default_factory=dict)
-    turn: Turn = field(default_factory=Turn)
 
 
 class Downtimes:
@@ -40,8 +27,7 @@ class Downtimes:
         self._rules = reasons.rules_of(spec)
         self._micro_ms = round(self._rules.micro_stop_seconds * 1000)
         self._calls = CallRule(reasons, round(self._rules.auto_call_unclassified_seconds * 1000))
-        self._line = spec.id
-        self._emitter = emitter
+        self._book = DowntimeBook(state, reasons=reasons, line_id=spec.id, emitter=emitter)
 
     def observe(self, signal: Signal, seen: Diagnosis, *, changeover: bool, moment: Moment) -> None:
         """Gather findings while the line stands; revise or split the open downtime where they change it."""
@@ -72,7 +58,7 @@ class Downtimes:
 
     def apply(self, body: DowntimeReport, *, moment: Moment) -> Disposition:
         """Classify or confirm, by command or report."""
-        record = self._find(body.downtime_id)
+        record = self._book.find(body.downtime_id)
         if record is None:
             return rejected("unknown_downtime")
         if body.action == "classify":
@@ -84,7 +70,7 @@ class Downtimes:
         record.status = "confirmed"
         record.confirmed_by = moment.person
         record.notes = body.notes or record.notes
-        self._emit(record, moment, standing=Standing.HISTORY)
+        self._book.amend(record, moment)
         return APPLIED
 
     def to_exclude(self, downtime_id: str) -> tuple[Millis, Millis] | None:
@@ -204,16 +190,16 @@ class Downtimes:
     def _split(
         self, record: DowntimeRecord, *, at: Millis, found: Findings, changeover: bool, moment: Moment
     ) -> DowntimeRecord:
-        self._end(record, at, moment)
-        after = DowntimeRecord(downtime_id=self._next_id(), started_at=at, found=found, changeover=changeover)
-        self._begin(after)
+        self._book.end(record, at, moment)
+        after = DowntimeRecord(downtime_id=self._book.next_id(), started_at=at, found=found, changeover=changeover)
+        self._book.begin(after)
         return after
 
     def _open(self, started_at: Millis, *, changeover: bool, moment: Moment) -> None:
         state = self._state
         found, turn = state.pending or Findings(), state.turn
         record = DowntimeRecord(
-            downtime_id=self._next_id(),
+            downtime_id=self._book.next_id(),
             started_at=started_at,
             found=found,
             changeover=changeover and turn.changeover,
@@ -222,13 +208,8 @@ class Downtimes:
             due = self._calls.due_as_breakdown(record, now=moment.at)
             record.owed = None if due is None else self._calls.of(record, due=due)
         state.pending = None
-        self._begin(record)
+        self._book.begin(record)
         self._revise(moment)
-
-    def _begin(self, record: DowntimeRecord) -> None:
-        category = category_of(record, reason_of(record, self._reasons))
-        record.priority = Priority.HIGH if category == "unplanned" else Priority.MEDIUM
-        self._state.open, self._state.told = record, None
 
     def _close(self, ended_at: Millis, moment: Moment) -> None:
         record = self._state.open
@@ -237,20 +218,14 @@ class Downtimes:
         self._drop_turn()
         self._state.open = self._state.told = None
         self._state.turn = Turn()
-        self._end(record, ended_at, moment)
-
-    def _end(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> None:
-        record.status, record.ended_at = "closed", ended_at
-        record.call_at = record.owed = None
-        self._keep(record)
-        self._emit(record, moment, standing=Standing.CLOSED)
+        self._book.end(record, ended_at, moment)
 
     def _minor(self, change: StopChange, moment: Moment) -> None:
         found, self._state.pending, self._state.turn = self._state.pending, None, Turn()
         if not self._rules.report_minor_stops:
             return
         record = DowntimeRecord(
-            downtime_id=self._next_id(),
+            downtime_id=self._book.next_id(),
             started_at=change.start,
             found=found or Findings(),
             status="closed",
@@ -258,8 +233,7 @@ class Downtimes:
             micro_stop=True,
             priority=Priority.MEDIUM,
         )
-        self._keep(record)
-        self._emit(record, moment, standing=Standing.CLOSED)
+        self._book.close(record, moment)
 
     def _classify(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
         if record.status == "confirmed":
@@ -275,45 +249,11 @@ class Downtimes:
         if record.status == "open":
             self._revise(moment)
         else:
-            self._emit(record, moment, standing=Standing.HISTORY)
+            self._book.amend(record, moment)
         return APPLIED
 
     def _revise(self, moment: Moment) -> None:
         record = self._state.open
         assert record is not None, "only an open downtime is revised"
         record.call_at = None if record.called else self._calls.due(record, now=moment.at)
-        data = downtime_data(record, self._reasons)
-        if data == self._state.told:
-            return
-        self._state.told = data
-        self._emit(record, moment, standing=Standing.CURRENT)
-
-    # Records
-
-    def _find(self, downtime_id: str) -> DowntimeRecord | None:
-        opened = self._state.open
-        if opened is not None and opened.downtime_id == downtime_id:
-            return opened
-        return self._state.closed.get(downtime_id)
-
-    def _keep(self, record: DowntimeRecord) -> None:
-        closed = self._state.closed
-        closed[record.downtime_id] = record
-        while len(closed) > CLOSED_DOWNTIMES:
-            del closed[next(iter(closed))]
-
-    def _next_id(self) -> str:
-        number = self._state.next_number
-        self._state.next_number += 1
-        return f"{self._line}.down.{number}"
-
-    def _emit(self, record: DowntimeRecord, moment: Moment, *, standing: Standing) -> None:
-        self._emitter.emit(
-            EventType.DOWNTIME_EVENT,
-            downtime_data(record, self._reasons),
-            moment=moment,
-            equipment=None,
-            subject=record.downtime_id,
-            priority=record.priority,
-            standing=standing,
-        )
+        self._book.revise(record, moment)

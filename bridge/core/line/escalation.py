@@ -18,10 +18,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.core.call_rules import Rung
 from bridge.core.event_data import AndonType, CallPriority, CallStatus, Escalation, EscalationCause, EscalationStatus
 from bridge.core.events import Millis, maybe_rfc3339
 from bridge.core.line.andon_call import Call
-from bridge.core.plant import Plant, Rules, Rung
+from bridge.core.plant import Plant, Rules
 from bridge.core.shifts import ShiftPlan
 
 MINUTE_MS: Final = 60_000

@@ -13,9 +13,9 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from bridge.core.call_rules import MOST_CALLS, Flood
 from bridge.core.events import Millis
 from bridge.core.line.call_for_help import CallForHelp
-from bridge.core.plant import MOST_CALLS, Flood
 
 KEPT: Final = MOST_CALLS  # instants of one line: no decision looks further back
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import Millis
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import EquipmentState, Machine
+from bridge.core.line.shown import Face, Speed
 from bridge.core.line.status import Diagnosis, diagnose
 from bridge.core.reports import Moment
 
@@ -46,6 +49,10 @@ class Flow:
         return self._diagnosis
 
     @property
+    def runs(self) -> bool:
+        return self._diagnosis.status == "running"
+
+    @property
     def known(self) -> bool:
         """Say whether any machine ever had a status to tell."""
         return any(machine.state.shown.face is not None for machine in self._plcs)
@@ -65,6 +72,26 @@ class Flow:
         constraint = [machine for machine in self._plcs if machine.spec.id == self._spec.constraint]
         said = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
         return next((product for product in said if product is not None), None)
+
+    def face(self, seen: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None) -> Face:
+        """Return what a dashboard sees of the line's status."""
+        decider = self.decider
+        said = None if decider is None else decider.state.said
+        return Face(
+            status=seen.status,
+            scheduled=scheduled,
+            cause=seen.status_cause,
+            reason_code=seen.reason_code,
+            product=product,
+            job_id=job_id,
+            stale=decider is not None and decider.state.stale,
+            estimated=said is not None and said.estimated,
+        )
+
+    def speed(self) -> Speed:
+        """Return the line's speed, that of its decider, and the status of each machine."""
+        speed = Speed() if self.decider is None else self.decider.speed()
+        return replace(speed, equipment=dict(self.statuses))
 
     def status(self, machine: Machine) -> Status:
         return self._views[machine.spec.id].status

@@ -7,13 +7,10 @@ no difference when, or whether, `tick` is called in between (promise P7).
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
-from msgspec.structs import replace
-
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import LINE_LEVEL, Event, Millis
 from bridge.core.line.admission import note_life, place_in_sequence, refuse
-from bridge.core.line.automatic_calls import AutomaticCalls
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.dating import ClockUsed
 from bridge.core.line.device import Device, Gaps
@@ -23,7 +20,7 @@ from bridge.core.line.flow import Flow
 from bridge.core.line.line_state import LineState
 from bridge.core.line.output import Output, signal_of
 from bridge.core.line.people import People
-from bridge.core.line.shown import Face, Shown, Speed
+from bridge.core.line.shown import Shown
 from bridge.core.line.status import Diagnosis, without_order
 from bridge.core.line.stops import Change, StopChange
 from bridge.core.reports import (
@@ -61,6 +58,7 @@ class Line:
         self._flow = Flow(state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter)
         self._shown = Shown(state.shown, emitter, None)
         self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
+        self.automatic_calls = self._people.automatic_calls
         self._downtimes = Downtimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
         self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
         if state.shift is not None:
@@ -125,10 +123,6 @@ class Line:
             self._settle(Moment(at=state.at, caused_by=(cause,)), list(self._flow.machines.values()))
             self._deadline = self._find_deadline()
         return self._emitter.drain()
-
-    @property
-    def automatic_calls(self) -> AutomaticCalls:
-        return self._people.automatic_calls
 
     def wants_help(self, downtime_id: str) -> bool:
         """Return whether an automatic call that is held is still wanted."""
@@ -199,15 +193,13 @@ class Line:
             case DowntimeReport():
                 return self._judge_downtime(body, moment)
             case _:
-                runs = self._flow.diagnosis.status == "running"
-                return self._people.apply(body, equipment=report.place.equipment, runs=runs, moment=moment)
+                return self._people.apply(body, equipment=report.place.equipment, runs=self._flow.runs, moment=moment)
 
     def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
         counted = machine.apply_counts(body, moment=moment)
         pieces = self._output.count(machine.spec.id, counted, at=moment.at)
         if pieces is not None:
-            runs = self._flow.diagnosis.status == "running"
-            self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=runs, moment=moment)
+            self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=self._flow.runs, moment=moment)
 
     def _judge_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
         disposition = self._downtimes.apply(body, moment=moment)
@@ -242,30 +234,17 @@ class Line:
     def _show(self, seen: Diagnosis, moment: Moment) -> None:
         if not self._flow.known:
             return
-        decider = self._flow.decider
         order = self._people.order
-        said = None if decider is None else decider.state.said
-        face = Face(
-            status=seen.status,
-            scheduled=self._shift.scheduled,
-            cause=seen.status_cause,
-            reason_code=seen.reason_code,
-            product=self._people.product,
-            job_id=None if order is None else order.job_id,
-            stale=decider is not None and decider.state.stale,
-            estimated=said is not None and said.estimated,
-        )
-        speed = Speed() if decider is None else decider.speed()
-        speed = replace(speed, equipment=dict(self._flow.statuses))
-        self._shown.show(face, speed, moment=moment)
+        job_id = None if order is None else order.job_id
+        face = self._flow.face(seen, scheduled=self._shift.scheduled, product=self._people.product, job_id=job_id)
+        self._shown.show(face, self._flow.speed(), moment=moment)
 
     def _learn(self, change: StopChange | None, moment: Moment) -> None:
         if change is None:
             return
         self._downtimes.learn(change, changeover=self._people.changing_over, moment=moment)
         if change.change is Change.ENDED:
-            runs = self._flow.diagnosis.status == "running"
-            self._people.automatic_calls.stop_over(runs=runs, moment=moment)
+            self.automatic_calls.stop_over(runs=self._flow.runs, moment=moment)
 
     @property
     def _shift(self) -> ShiftWindow:
@@ -303,7 +282,7 @@ class Line:
         self._learn(self._output.fire_stops(moment), moment)
         help_ = self._downtimes.fire(moment)
         if help_ is not None:
-            self._people.automatic_calls.call(help_, moment=moment)
+            self.automatic_calls.call(help_, moment=moment)
         if self._shift.end == moment.at:
             self._turn_shift(moment)
         self._output.fire(moment, shift=self._shift, order=self._people.order)

@@ -9,7 +9,7 @@ from bridge.core.events import Millis
 from bridge.core.line.call_book import AndonState
 from bridge.core.line.changeover import ChangeoverState
 from bridge.core.line.device import DeviceState
-from bridge.core.line.downtime import DowntimesState
+from bridge.core.line.downtime_book import DowntimesState
 from bridge.core.line.equipment import EquipmentState
 from bridge.core.line.jobs import JobsState
 from bridge.core.line.oee import OeeState

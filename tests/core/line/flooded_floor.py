@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from bridge.core import plant
+from bridge.core.call_rules import Flood
 from bridge.core.event_data import Andon, Escalation
 from bridge.core.events import Event, Millis, Place
 from bridge.core.line.floor import Floor
@@ -25,14 +26,14 @@ def line_of(number: int, area: str) -> plant.Line:
     return plant.Line(id=f"{area}-{number}", area=area, equipment=(machine, plant.Equipment(id="desk", kind="station")))
 
 
-def plant_of(*areas: str, lines: int = LINES, flood: plant.Flood | None = None) -> plant.Plant:
+def plant_of(*areas: str, lines: int = LINES, flood: Flood | None = None) -> plant.Plant:
     return plant.Plant(
         name="many lines",
         areas=tuple(plant.Area(id=area, site="north") for area in areas),
         lines=tuple(line_of(number, area) for area in areas for number in range(1, lines + 1)),
         rules=plant.Rules(oee_period_seconds=3_600),  # many lines for hours: their OEE is not what is looked at
         reasons=(*plant.DEFAULT_REASONS, FIRE),
-        flood=flood or plant.Flood(),
+        flood=flood or Flood(),
     )
 
 

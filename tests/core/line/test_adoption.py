@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import plant
+from bridge.core.call_rules import Rung
 from bridge.core.event_data import LineStatus
 from bridge.core.events import Event, EventType, Place, StateKey
 from bridge.core.line.adoption import adopt, gone
@@ -162,7 +163,7 @@ SHORT = BEFORE.model_copy(
     update={
         "ladder": {
             **BEFORE.ladder,
-            "high": plant.Rung(
+            "high": Rung(
                 acknowledge_minutes=1, resolve_minutes=2, step_minutes=1, recipients=(("responders",), ("team_leader",))
             ),
         },

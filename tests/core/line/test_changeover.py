@@ -303,3 +303,14 @@ def test_changeovers_never_overlap(actions: list[Action], good_pieces: int) -> N
         else:
             assert data.signalled_at <= data.completed_at
             ended = data.completed_at
+
+
+def test_a_mode_that_lasts_after_its_changeover_is_no_second_signal() -> None:
+    floor = Floor()
+    floor.set_up(second=0)
+    floor.changed("A", "B", second=5)
+    floor.count(20, good=1, runs=False)
+    floor.set_up(second=25)
+    floor.told()
+    floor.changed("B", "C", second=30, runs=True)  # while it runs: signals nothing
+    assert floor.told() == []

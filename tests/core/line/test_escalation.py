@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.call_rules import Rung
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon, CallPriority, Escalation
 from bridge.core.events import Event, Millis, Standing
 from bridge.core.line.andon import AndonCalls
 from bridge.core.line.call_book import AndonState, CallBook
-from bridge.core.plant import Plant, Rung
+from bridge.core.plant import Plant
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
 
 START: Final = 1_750_000_000_000
@@ -326,6 +327,12 @@ def test_a_level_reached_by_hand_is_not_told_again_at_its_deadline() -> None:
     floor = Floor()
     play(floor, "high", ((1, "escalate"),))
     assert floor.rungs()[0] == (10, 2, "ack_timeout")
+
+
+def test_a_deadline_that_passed_below_the_top_is_not_reminded_of_at_the_top() -> None:
+    floor = Floor()
+    play(floor, "high", ((1, "escalate"), (6, "escalate")))  # the deadline at 5 would have raised to level 1
+    assert floor.rungs()[0] == (10, 2, "reminder")
 
 
 def test_arriving_stops_no_deadline() -> None:

@@ -112,3 +112,9 @@ def test_of_two_broken_machines_the_one_on_the_side_of_the_cause_is_called(of_th
     )
     assert cause(shop.downtimes()[-1]) == ("downstream", "packer", "bagger")
     assert raised(shop) == [(412, "packer")]
+
+
+def test_of_two_culprits_the_first_that_was_found_stays() -> None:
+    states = ((100, "feeder", FILM_BREAK), (101, "bagger", STARVED[1]), (200, "packer", FILM_BREAK))
+    shop = shop_with(*states, (201, "feeder", RUNNING), (202, "bagger", BLOCKED[1]), until=1_000)
+    assert cause(shop.downtimes()[-1]) == ("upstream", "feeder", "bagger")

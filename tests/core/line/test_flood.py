@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import plant
+from bridge.core.call_rules import Flood
 from bridge.core.event_data import Escalation
 from bridge.core.line.adoption import adopt
 from bridge.core.reports import AndonReport, DowntimeReport
@@ -168,7 +169,7 @@ def test_areas_are_apart() -> None:
 
 
 def test_limits_are_the_plants() -> None:
-    floor = broken(plant_of("pack", flood=plant.Flood(calls=2, minutes=5, below=1)), lines=4, apart=0)
+    floor = broken(plant_of("pack", flood=Flood(calls=2, minutes=5, below=1)), lines=4, apart=0)
     floor.wait(2_000)
     assert [(each.at, each.summary) for each in floor.raised()] == [
         *((400, False), (400, False), (400, True)),
@@ -188,7 +189,7 @@ def test_a_plant_file_without_the_lines_of_a_flood_ends_it() -> None:
 
 # Whatever happens
 
-SMALL: Final = plant_of(*AREAS, lines=6, flood=plant.Flood(calls=3, minutes=10, below=2))
+SMALL: Final = plant_of(*AREAS, lines=6, flood=Flood(calls=3, minutes=10, below=2))
 
 Step = tuple[int, str, int, str]
 STEPS: Final = st.lists(

@@ -1,0 +1,85 @@
+"""The downtimes of one line as they are kept and reported: ids, the latest closed ones, and their events."""
+
+from msgspec import Struct, field
+
+from bridge.core import plant
+from bridge.core.emitter import Emitter
+from bridge.core.event_data import Downtime
+from bridge.core.events import EventType, Millis, Priority, Standing
+from bridge.core.line.downtime_record import DowntimeRecord, category_of, downtime_data, reason_of
+from bridge.core.line.downtime_turn import Turn
+from bridge.core.line.findings import Findings
+from bridge.core.reports import Moment
+
+CLOSED_DOWNTIMES = 100  # the latest that may still be classified and confirmed; bounds the checkpoint
+
+
+class DowntimesState(Struct):
+    next_number: int = 1
+    pending: Findings | None = None  # of a stop that is no downtime yet
+    open: DowntimeRecord | None = None
+    told: Downtime | None = None  # of the open one: a change of it is a revision
+    closed: dict[str, DowntimeRecord] = field(default_factory=dict)
+    turn: Turn = field(default_factory=Turn)
+
+
+class DowntimeBook:
+    """One open downtime at most."""
+
+    def __init__(self, state: DowntimesState, *, reasons: plant.Plant, line_id: str, emitter: Emitter) -> None:
+        self._state = state
+        self._reasons = reasons
+        self._line = line_id
+        self._emitter = emitter
+
+    def next_id(self) -> str:
+        number = self._state.next_number
+        self._state.next_number += 1
+        return f"{self._line}.down.{number}"
+
+    def find(self, downtime_id: str) -> DowntimeRecord | None:
+        opened = self._state.open
+        if opened is not None and opened.downtime_id == downtime_id:
+            return opened
+        return self._state.closed.get(downtime_id)
+
+    def begin(self, record: DowntimeRecord) -> None:
+        """Make it the open downtime; it is reported by its first revision."""
+        category = category_of(record, reason_of(record, self._reasons))
+        record.priority = Priority.HIGH if category == "unplanned" else Priority.MEDIUM
+        self._state.open, self._state.told = record, None
+
+    def revise(self, record: DowntimeRecord, moment: Moment) -> None:
+        """Report the open downtime where it is different from what was reported last."""
+        data = downtime_data(record, self._reasons)
+        if data != self._state.told:
+            self._state.told = data
+            self._emit(record, moment, standing=Standing.CURRENT)
+
+    def end(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> None:
+        record.status, record.ended_at = "closed", ended_at
+        record.call_at = record.owed = None
+        self.close(record, moment)
+
+    def close(self, record: DowntimeRecord, moment: Moment) -> None:
+        """Keep and report a downtime that has ended."""
+        closed = self._state.closed
+        closed[record.downtime_id] = record
+        while len(closed) > CLOSED_DOWNTIMES:
+            del closed[next(iter(closed))]
+        self._emit(record, moment, standing=Standing.CLOSED)
+
+    def amend(self, record: DowntimeRecord, moment: Moment) -> None:
+        """Report a closed downtime that somebody classified or confirmed."""
+        self._emit(record, moment, standing=Standing.HISTORY)
+
+    def _emit(self, record: DowntimeRecord, moment: Moment, *, standing: Standing) -> None:
+        self._emitter.emit(
+            EventType.DOWNTIME_EVENT,
+            downtime_data(record, self._reasons),
+            moment=moment,
+            equipment=None,
+            subject=record.downtime_id,
+            priority=record.priority,
+            standing=standing,
+        )

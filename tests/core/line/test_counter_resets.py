@@ -53,12 +53,12 @@ def test_a_wrap_within_a_great_reach_is_estimated(elapsed: float, *, estimated: 
 
 
 def test_a_wrap_is_not_believed_beyond_twice_the_fastest_rate_seen() -> None:
-    """A machine that makes 30 a minute did not make 5,556 in a minute, though the greatest rate would allow it."""
+    """A machine that makes 30 a minute did not make 3,556 in 40 s, though the greatest rate would allow it."""
     given_ = reader(WORD, rate=6_000.0)
-    for minute in range(8):
-        given_.see(59_790 + minute * 30, minute * 60)
-    given_.see_all((20, 475), (50, 540))
-    assert (given_.total, given_.estimated) == (210 + 50, True)
+    for number in range(8):
+        given_.see(61_930 + number * 10, number * 20)
+    given_.see_all((20, 160), (30, 180))
+    assert (given_.total, given_.estimated) == (70 + 30, True)
 
 
 def test_a_reset_after_an_absence_has_an_unknown_part() -> None:

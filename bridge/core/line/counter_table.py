@@ -92,7 +92,7 @@ class Table:
             after.at,
             after.dated,
             after.boot_id,
-            0 if rebased else lag_after(before, after, pieces, per_minute=self.greatest),
+            0 if rebased else lag_after(before, after, pieces, per_minute=self.rule.max_rate_per_minute),
             pieces=pieces,
             verdict=verdict,
             estimated=estimated,
@@ -124,14 +124,15 @@ class Table:
             return wrapped.pieces, "rollover", wrapped.estimated
         may_have_wrapped = not cut and self.rule.modulus is not None and up <= self._reach(elapsed, self.greatest)
         if 0 <= value <= min(self.rule.ceiling(elapsed, per_minute=self.greatest), MOST):
-            return value, "reset", cut or may_have_wrapped or elapsed > LONG_MS
+            unsure = cut or may_have_wrapped or elapsed > LONG_MS or self.is_over(value, elapsed)
+            return value, "reset", unsure
         return max(value, 0), "rebase", True  # lower, and more than can have been made since a reset
 
     def _wrap(self, up: int, elapsed: int) -> Step | None:
         modulus, reach = self.rule.modulus, self._reach(elapsed, self.likely)
         if modulus is None or up > reach or reach > modulus / 2:
             return None
-        return Step(up, "rollover", estimated=reach > modulus / CERTAIN)
+        return Step(up, "rollover", estimated=reach > modulus / CERTAIN or self.is_over(up, elapsed))
 
     def _is_unsure(self, up: int, elapsed: int) -> bool:
         """Whether a climb needs more than the greatest rate, or may hide whole rounds of the register."""

@@ -78,7 +78,7 @@ def _decide(register: Register, suspect: Suspect, sample: Mark, table: Table) ->
 
 def _still_at_zero(suspect: Suspect, sample: Mark, *, cut: bool, table: Table) -> Suspect:
     """A register that was not read may show 0 for long, as may one that was reset: the first piece tells."""
-    lag_ms = lag_after(suspect, sample, 0, per_minute=table.greatest)
+    lag_ms = lag_after(suspect, sample, 0, per_minute=table.rule.max_rate_per_minute)
     return replace(
         suspect,
         at=sample.at,
@@ -169,7 +169,9 @@ def _advance(register: Register, before: Mark, sample: Mark, step: Step, table: 
     if step.kind == "dip":
         return _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
     elapsed = elapsed_ms(before, sample)
-    after = _at(register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.greatest))
+    after = _at(
+        register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.rule.max_rate_per_minute)
+    )
     is_over = table.is_over(step.pieces, elapsed) and elapsed >= SHORTEST_MS
     pace = rate_of(step.pieces, elapsed) if is_over else 0.0
     found = replace(after, pace=pace)

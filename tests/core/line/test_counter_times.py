@@ -98,3 +98,22 @@ def test_a_burst_proves_no_rate() -> None:
     given_ = reader()
     found = given_.see_all((0, 0), (1_000, 0.01), (2_000, 0.02), (3_000, 0.03), (4_000, 0.04))
     assert found.register.over == 0
+
+
+def test_a_machine_that_gets_faster_still_is_known_by_its_fastest_rate() -> None:
+    found = reader(rate=6_000.0).see_all((0, 0), (3_333, 10), (6_666, 20), (11_666, 30), (16_666, 40))
+    assert found.register.over == pytest.approx(30_000)
+
+
+def test_pieces_beyond_the_greatest_rate_are_estimated_each_time() -> None:
+    given_ = reader(rate=6_000.0)
+    given_.see_all((0, 0), (3_333, 10))
+    assert all(given_.see(number * 3_333, number * 10).estimated for number in range(2, 6))
+
+
+def test_the_fastest_rate_is_measured_while_pieces_are_made() -> None:
+    """Neither an idle time nor a burst, of which nobody knows how long it took, says how fast a machine runs."""
+    idle = reader().see_all((0, 0), (0, 9), (10, 10), (110, 20)).register
+    assert (idle.fastest, idle.spells) == (600, 1)
+    burst = reader().see_all((0, 0), (0, 600), *((number * 50, 600 + number / 1000) for number in range(1, 100)))
+    assert (burst.register.fastest, burst.register.spells) == (0, 0)

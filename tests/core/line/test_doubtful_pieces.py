@@ -8,7 +8,7 @@ import pytest
 from bridge.core.events import DataQuality, EventType
 from bridge.core.line.line import Line
 from bridge.core.reports import BirthReport, CountsReport, DeathReport, StateReport
-from tests.core.line.shopfloor import Shop, equipment, line_spec, plant_file
+from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 
 RUNNING = StateReport(state="running")
 
@@ -137,14 +137,34 @@ def test_a_device_that_was_away_may_have_been_reset(*, silent: bool) -> None:
     assert qualities(shop)[-1].estimated
 
 
-def test_a_device_clock_gives_a_burst_its_time() -> None:
+def test_a_device_clock_gives_a_slow_burst_its_time() -> None:
+    """A gateway sends what it kept for a minute, a report each two seconds: by receipt they would come too fast."""
     shop = shop_of(bagger={"clock": "device", "counters": {"max_rate_per_minute": 300.0}})
-    start = 1_767_603_600_000
     for number in range(7):
-        at = 0 if number == 0 else 60 + number / 1000
-        shop.say("bagger", CountsReport(total=number * 50, ts=start + number * 10_000), at=at)
-    shop.wait(62)
+        at = 0 if number == 0 else 60 + number * 2
+        shop.say("bagger", CountsReport(total=number * 50, ts=T0 + number * 10_000), at=at)
+    shop.wait(80)
     assert shop.production()[-1].total_count == 300
+    assert not qualities(shop)[-1].estimated
+
+
+def test_a_report_may_say_its_own_modulus() -> None:
+    shop = shop_of()
+    for number, total in enumerate((65_530, 4)):
+        shop.say("bagger", CountsReport(total=total, modulus=65_536), at=number)
+    shop.wait(3)
+    assert shop.production()[-1].total_count == 10
+
+
+def test_an_uncertain_report_makes_its_pieces_estimated() -> None:
+    shop = shop_of()
+    feed(shop, "bagger", (0, 0), (5, 1))
+    shop.say("bagger", CountsReport(total=5, source_quality="uncertain"), at=3)
+    shop.wait(5)
+    assert not qualities(shop)[-1].estimated, "it added none"
+    shop.say("bagger", CountsReport(total=6, source_quality="uncertain"), at=6)
+    shop.wait(8)
+    assert qualities(shop)[-1].estimated
 
 
 def test_an_outage_of_ten_minutes_loses_nothing() -> None:

@@ -86,6 +86,8 @@ class Machine:
                 wrong = 0 if step.event == "glitch" else self._register - 3
                 self.ledger.samples.append(Sample(self._show(wrong), self._at + 500, self._at + 500, self._boot))
                 self.ledger.glitches += 1
+                if step.event == "dip":  # which shows all but three of what no report has shown yet
+                    self._unreported = min(self._unreported, 3)
             case _:
                 pass
         pieces = int(step.seconds * MAX_RATE / 60 * step.share)

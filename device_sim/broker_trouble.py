@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from device_sim.chance import Chance, Millis
-from device_sim.disturbance import ChanceFor, Target, Timed
+from device_sim.disturbance import ChanceFor, Lasting, Target
 from device_sim.incident import BridgeLinkLost, BridgeStopped, BrokerLost, Incident
 from device_sim.plant_file import Ratio
 
 
-class BrokerCut(Timed):
+class BrokerCut(Lasting):
     """The broker loses its power; its clients come back one after the other."""
 
     kind: Literal["broker-cut"]
@@ -24,7 +24,7 @@ class BrokerCut(Timed):
             yield BrokerLost(at=at, until=until, keeps_session=kept)
 
 
-class BridgeLinkLoss(Timed):
+class BridgeLinkLoss(Lasting):
     """The network between the broker and the bridge fails; the broker keeps what comes."""
 
     kind: Literal["bridge-link-loss"]
@@ -37,7 +37,7 @@ class BridgeLinkLoss(Timed):
             yield BridgeLinkLost(at=at, until=until)
 
 
-class BridgeCut(Timed):
+class BridgeCut(Lasting):
     """The bridge loses its power (`crash`) or is stopped in order (`stop`)."""
 
     kind: Literal["bridge-cut"]

@@ -90,9 +90,9 @@ class Device:
         self._seq = 0
         self.boot_id = self._connects if self.traits.boot_ids == "counter" else max(self.boot_id + 1, at)
 
-    def say(self, message: Message, at: Millis, made: dict[str, int] | None = None) -> Said:
+    def say(self, message: Message, at: Millis, made: dict[str, int] | None = None, *, standing: bool = False) -> Said:
         """Note that it has something to say; nothing is numbered yet."""
-        said = Said(len(self._truth.said), at, self.name, message.kind, dict(message.body), made)
+        said = Said(len(self._truth.said), at, self.name, message.kind, dict(message.body), standing, made)
         self._truth.said.append(said)
         if message.kind == "counts":
             self._watch_for_wrap(said)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from device_sim.chance import SECOND, Chance, Millis
-from device_sim.disturbance import ChanceFor, Disturbance, Grouped, Target, Timed
+from device_sim.disturbance import ChanceFor, Disturbance, Grouped, Lasting, Target, Timed
 from device_sim.incident import ForeignDeath, Garbage, Incident, LinkLost, PowerLost
 from device_sim.plant_file import LineSpec, PlantSpec, Ratio, Span
 from device_sim.traits import Odds, Traits
@@ -64,7 +64,7 @@ class LinkLoss(Grouped):
                 yield LinkLost(at=at, until=until, uplink=target.name, noticed_after=noticed)
 
 
-class Gateway(Timed):
+class Gateway(Lasting):
     """All devices of `lines` share a gateway's connection. It keeps their reports while it has none.
 
     The gateway speaks with `_` in place of the equipment: its birth and death count for the whole line.
@@ -183,7 +183,7 @@ class ForeignWill(Timed):
         return [self._deaths(target, start, chance_for(target.name)) for target in concerned]
 
     def _deaths(self, target: Target, start: Millis, chance: Chance) -> Iterator[Incident]:
-        for at, _ in self.times(start, chance):
+        for at in self.moments(start, chance):
             older = start - chance.span(3_600, 10_000_000)
             yield ForeignDeath(at=at, until=at, device=target.name, boot_id=older)
 
@@ -199,7 +199,7 @@ class Malformed(Timed):
         return [self._garbage(target, start, chance_for(target.name)) for target in concerned]
 
     def _garbage(self, target: Target, start: Millis, chance: Chance) -> Iterator[Incident]:
-        for at, _ in self.times(start, chance):
+        for at in self.moments(start, chance):
             for number in range(chance.pick(range(1, self.run + 1))):
                 moment = at + number * SECOND // 10
                 payload = chance.pick((*NOT_A_REPORT, b'{"description": "' + b"x" * 70_000 + b'"}'))

@@ -71,7 +71,6 @@ class Timed(Disturbance):
     mean_minutes_between: Positive | None = None
     first_minutes: Positive | None = None
     every_minutes: Positive | None = None
-    seconds: Span = (5.0, 60.0)  # how long it lasts
 
     @model_validator(mode="after")
     def _has_a_time(self) -> "Timed":
@@ -79,25 +78,37 @@ class Timed(Disturbance):
             raise ValueError("say mean_minutes_between, or first_minutes (and every_minutes): one of them")
         return self
 
-    def times(self, start: Millis, chance: Chance) -> Iterator[tuple[Millis, Millis]]:
-        """Yield when it begins and ends, for ever, or once."""
+    def moments(self, start: Millis, chance: Chance) -> Iterator[Millis]:
+        """Yield when it comes: without end, or once."""
         at = start
         if self.mean_minutes_between is not None:
             while True:
                 at += chance.lapse(round(self.mean_minutes_between * MINUTE))
-                until = at + chance.span(*self.seconds)
-                yield at, until
-                at = until
+                yield at
         assert self.first_minutes is not None
         at += round(self.first_minutes * MINUTE) + round(chance.between(0, SECOND))
         while True:
-            yield at, at + chance.span(*self.seconds)
+            yield at
             if self.every_minutes is None:
                 return
             at += round(self.every_minutes * MINUTE)
 
 
-class Grouped(Timed):
+class Lasting(Timed):
+    """Lasts `seconds`, from one number to another; one at a time."""
+
+    seconds: Span = (5.0, 60.0)
+
+    def times(self, start: Millis, chance: Chance) -> Iterator[tuple[Millis, Millis]]:
+        """Yield when it begins and ends."""
+        until = start
+        for at in self.moments(start, chance):
+            if at > until:
+                until = at + chance.span(*self.seconds)
+                yield at, until
+
+
+class Grouped(Lasting):
     """Comes to each device by itself, or to all of a line or of the plant at once."""
 
     together: Together = Field("device")

@@ -182,7 +182,8 @@ class Network:
 
     def _first(self, device: Device) -> list[tuple[Said, Message]]:
         made = self._made(device.name)
-        return [(device.say(each, self._agenda.now, made), each) for each in self._plant.birth(device.name)]
+        births = self._plant.birth(device.name)
+        return [(device.say(each, self._agenda.now, made, standing=True), each) for each in births]
 
     def _publish(self, wire: Wire, packets: list[Packet]) -> None:
         for packet in packets:

@@ -25,7 +25,7 @@ class RegisterReset(Timed):
 
     def _sets(self, target: Target, start: Millis, chance: Chance) -> Iterator[Incident]:
         low, high = self.to
-        for at, _ in self.times(start, chance):
+        for at in self.moments(start, chance):
             yield RegisterSet(at=at, until=at, device=target.name, to=round(chance.between(low, high)))
 
 

@@ -6,16 +6,18 @@
     rehearsal.truth                  # complete when the iteration is
 
 A `BridgeAway` comes at its `since`; nothing arrives until its `until`. What the broker kept follows it in a burst: the
-redeliveries first (`redelivered`, the packet identifier they had), then the queue. The bridge subscribes at `start`.
+redeliveries first (`redelivered`, the packet identifier they had), then the queue. The bridge subscribes at `start`. In
+the last minutes nothing goes wrong any more.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from typing import Final, Literal
 
 from device_sim.agenda import Agenda
-from device_sim.chance import SECOND, Chance, Millis
+from device_sim.chance import MINUTE, SECOND, Chance, Millis
 from device_sim.device import encode
 from device_sim.disturbance import targets
 from device_sim.incident import (
@@ -43,6 +45,7 @@ from device_sim.truth import BridgeAway, Truth
 from device_sim.uplink import Gateway
 
 Happening = Arrival | BridgeAway
+CALM: Final = 10 * MINUTE  # at the end nothing goes wrong any more: all that can arrive has arrived
 SILENCE_SECONDS: Final = (0.0, 2.0)  # of a connection, before it is known to be dead
 BRIDGE_RECONNECT_SECONDS: Final = (0.3, 3.0)
 
@@ -80,8 +83,9 @@ class Rehearsal:
         self._phase = {name: round(self._chance.between(1, 900)) for name in self._plant.devices}
         self._power: dict[str, set[object]] = {name: set() for name in self._plant.devices}
         self._leave_behind(spec, traits, start)
-        incidents = profile.incidents(spec, seed=seed, start=start)
-        self._incidents = list(takewhile(lambda incident: incident.at < self._end, incidents))
+        calm = self._end - min(CALM, duration // 6)
+        planned = takewhile(lambda incident: incident.at < calm, profile.incidents(spec, seed=seed, start=start))
+        self._incidents = [replace(each, until=min(each.until, calm)) for each in planned]
 
     def __iter__(self) -> Iterator[Happening]:
         """Yield what comes to the bridge, and when the bridge is away."""

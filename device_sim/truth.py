@@ -34,6 +34,7 @@ class Said:
     device: str
     kind: str
     body: dict[str, Any]  # as reported, without boot_id, seq and ts
+    standing: bool = False  # after a birth: nothing happened, it is how things are
     made: dict[str, int] | None = None  # of counts: what was really made by then
     boot_id: int | None = None
     seq: int | None = None
@@ -45,7 +46,7 @@ class Said:
 
     @property
     def is_action(self) -> bool:
-        return self.kind in ACTIONS
+        return self.kind in ACTIONS and not self.standing
 
 
 @dataclass(slots=True)

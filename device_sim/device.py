@@ -6,6 +6,7 @@ from typing import Any
 
 from device_sim.chance import Chance, Millis
 from device_sim.messages import Message
+from device_sim.plant import Plant
 from device_sim.registers import Registers
 from device_sim.traits import ClockTraits, Traits
 from device_sim.truth import ClockTruth, RegisterTruth, Said, Truth
@@ -157,6 +158,17 @@ class Device:
     def _note(self, said: Said, what: Any, shown: dict[str, int], real: dict[str, int]) -> None:
         assert said.made is not None
         self._truth.registers.append(RegisterTruth(said.at, self.name, what, dict(shown), real, said.made))
+
+
+def build_devices(plant: Plant, traits: dict[str, Traits], truth: Truth) -> dict[str, Device]:
+    """Give every device of the plant its traits; registers that begin near their wrap are set."""
+    devices: dict[str, Device] = {}
+    for name in plant.devices:
+        controller = plant.line_of(name).controllers.get(name)
+        registers = None if controller is None else controller.registers
+        chance = Chance(truth.seed, f"device/{name}")
+        devices[name] = Device(name, traits[name], chance=chance, registers=registers, start=truth.start, truth=truth)
+    return devices
 
 
 def _readings(said: Said) -> dict[str, int]:

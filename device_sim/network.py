@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final, Literal
+from typing import Final
 
 from device_sim.agenda import Agenda
 from device_sim.chance import Chance, Millis
 from device_sim.device import Device, Packet
+from device_sim.incident import BrokerLost, LinkLost
 from device_sim.messages import Message, report_topic
 from device_sim.plant import Plant
 from device_sim.session import Session
 from device_sim.traits import Traits
-from device_sim.truth import Absence, Said, Truth
-from device_sim.uplink import Gateway, Uplink
+from device_sim.truth import Absence, Said, Truth, Why
+from device_sim.uplink import Gateway, Uplink, build_uplink, build_uplinks
 
-Why = Literal["power", "shutdown", "link", "broker", "gateway"]
 RECONNECT_SECONDS: Final = (0.5, 2.0)
 RECONNECT_TO_BROKER_SECONDS: Final = (0.5, 30.0)  # with growing pauses, as the broker was away
 START_SECONDS: Final = (1.0, 6.0)  # a device boots
@@ -25,7 +25,7 @@ class Wire:
     """An uplink's connection as the network sees it."""
 
     uplink: Uplink
-    devices: list[Device] = field(default_factory=list)
+    devices: list[Device]
     reasons: set[object] = field(default_factory=set)  # why it cannot be
     generation: int = 0
     acknowledgements_lost: bool = False
@@ -38,26 +38,29 @@ class Wire:
 
 
 class Network:
-    def __init__(self, plant: Plant, traits: dict[str, Traits], *, agenda: Agenda, session: Session, truth: Truth,
-                 chance: Chance) -> None:  # fmt: skip
+    def __init__(
+        self, plant: Plant, devices: dict[str, Device], *, agenda: Agenda, session: Session, truth: Truth
+    ) -> None:
         self._plant = plant
         self._agenda = agenda
         self._session = session
         self._truth = truth
-        self._chance = chance
+        self._chance = Chance(truth.seed, "network")
         self._keys = count()
         self._absent: dict[str, Absence] = {}
-        self.broker_away = 0
-        self.devices: dict[str, Device] = {}
-        self.wires: dict[str, Wire] = {}
-        self._wire_of: dict[str, Wire] = {}
-        for name in plant.devices:
-            self._add(name, traits[name])
+        self._broker_away = 0
+        self.devices = devices
+        shared = build_uplinks(plant, devices)
+        self.wires = {name: Wire(build_uplink(plant, name, group), group) for name, group in shared.items()}
+        self._wire_of = {device.name: wire for wire in self.wires.values() for device in wire.devices}
 
     def start(self) -> None:
         """Connect everybody, one after the other."""
         for wire in self.wires.values():
             self._absent |= {each.name: self._leave(each.name, "power") for each in wire.devices}
+            if isinstance(wire.uplink, Gateway):
+                for device in wire.devices:
+                    self._greet(wire, device)
             self._reconnect_later(wire, (0.0, 2.0))
 
     def say(self, message: Message, at: Millis) -> None:
@@ -73,7 +76,7 @@ class Network:
 
     def publish_foreign(self, device: str, kind: str, payload: bytes, what: str) -> None:
         """Let somebody else publish on a topic of a device, where there is a broker."""
-        if not self.broker_away:
+        if not self._broker_away:
             topic = self._topic(device, kind)
             self._truth.extras.append((self._agenda.now, topic, payload, what))
             self._session.receive(self._agenda.now, topic, payload, qos=1, said=None)
@@ -103,10 +106,9 @@ class Network:
         wire.uplink.forget()
 
     def power_on(self, device: Device) -> None:
-        device.power_up(self._agenda.now)
         wire = self._wire_of[device.name]
         if isinstance(wire.uplink, Gateway):
-            self._agenda.at(self._agenda.now + self._chance.span(*START_SECONDS), lambda: self._greet(wire, device))
+            self._greet(wire, device)
             return
         wire.reasons.discard("power")
         self._reconnect_later(wire, START_SECONDS)
@@ -135,6 +137,31 @@ class Network:
             wire.pending_will = will
             self._agenda.at(self._agenda.now + notice, lambda: self._notice(wire, will))
 
+    def lose(self, incident: LinkLost) -> None:
+        wire = self.wires.get(incident.uplink)
+        if wire is not None:
+            wire.reasons.add(incident)
+            why: Why = "gateway" if isinstance(wire.uplink, Gateway) else "link"
+            self.cut(wire, why, notice=incident.noticed_after)
+
+    def restore(self, incident: LinkLost) -> None:
+        wire = self.wires.get(incident.uplink)
+        if wire is not None:
+            self.reconnect(wire, incident)
+
+    def lose_broker(self, incident: BrokerLost) -> None:
+        """Let every connection die; no Will is published."""
+        self._broker_away += 1
+        for wire in self.wires.values():
+            wire.reasons.add(incident)
+            wire.pending_will = None
+            self.cut(wire, "broker", notice=None)
+
+    def return_broker(self, incident: BrokerLost) -> None:
+        self._broker_away -= 1
+        for wire in self.wires.values():
+            self.reconnect(wire, incident, RECONNECT_TO_BROKER_SECONDS)
+
     def reconnect(self, wire: Wire, reason: object, seconds: tuple[float, float] = RECONNECT_SECONDS) -> None:
         """Take away a reason not to be connected; connect soon after the last of them."""
         wire.reasons.discard(reason)
@@ -156,27 +183,26 @@ class Network:
         wire.acknowledgements_lost = wire.data_lost = False
         now = self._agenda.now
         if isinstance(wire.uplink, Gateway):
-            packets = wire.uplink.connect_gateway(now)
+            wire.uplink.boot(now)
+            packets = wire.uplink.connect_gateway()
             wire.will = wire.uplink.will()
             self._publish(wire, packets)
             for device in wire.devices:
                 if device.powered:
                     self._back(device.name)
-                    if device.boot_id == 0:
-                        self._greet(wire, device)
             return
         (device,) = wire.devices
-        packets = wire.uplink.connect(now, device, self._first(device))
+        device.boot(now)
+        packets = wire.uplink.connect(device, self._first(device))
         wire.will = Packet(None, self._topic(device.name, "death"), device.will())
         self._back(device.name)
         self._publish(wire, packets)
 
     def _greet(self, wire: Wire, device: Device) -> None:
         """Let a device behind a gateway begin: the gateway is always there for it."""
-        if not device.powered:
-            return
         device.boot(self._agenda.now)
-        self._back(device.name)
+        if wire.uplink.online:
+            self._back(device.name)
         for said, message in self._first(device):
             self._publish(wire, wire.uplink.say(device, said, message))
 
@@ -242,7 +268,7 @@ class Network:
             self._publish_will(will)
 
     def _publish_will(self, will: Packet) -> None:
-        if not self.broker_away:
+        if not self._broker_away:
             self._truth.extras.append((self._agenda.now, will.topic, will.payload, "will"))
             self._session.receive(self._agenda.now, will.topic, will.payload, qos=1, said=None)
 
@@ -270,17 +296,3 @@ class Network:
     def _topic(self, device: str, kind: str) -> str:
         line = self._plant.line_of(device).spec
         return report_topic(self._plant.spec.site, line.area, line.id, device, kind)
-
-    def _add(self, name: str, traits: Traits) -> None:
-        line = self._plant.line_of(name)
-        registers = line.controllers[name].registers if name in line.controllers else None
-        chance = Chance(self._truth.seed, f"device/{name}")
-        device = Device(name, traits, chance=chance, registers=registers, start=self._truth.start, truth=self._truth)
-        self.devices[name] = device
-        key = traits.gateway or name
-        if key not in self.wires:
-            topic = self._topic(name, "_").removesuffix("/_").removesuffix(name) + "_"
-            uplink = Gateway(key, traits, topic) if traits.gateway else Uplink(name, traits)
-            self.wires[key] = Wire(uplink)
-        self.wires[key].devices.append(device)
-        self._wire_of[name] = self.wires[key]

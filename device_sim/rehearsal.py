@@ -18,31 +18,20 @@ from typing import Final, Literal
 
 from device_sim.agenda import Agenda
 from device_sim.chance import MINUTE, SECOND, Chance, Millis
-from device_sim.device import encode
+from device_sim.device import build_devices
 from device_sim.disturbance import targets
-from device_sim.incident import (
-    BRIDGE_SIDE,
-    BridgeStopped,
-    BrokerLost,
-    ForeignDeath,
-    Garbage,
-    Incident,
-    LinkLost,
-    PowerLost,
-    RegisterSet,
-)  # fmt: skip
+from device_sim.driver import Driver
+from device_sim.incident import BRIDGE_SIDE, BridgeStopped, BrokerLost, Incident, LinkLost, PowerLost
 from device_sim.leftovers import leftover_payloads
 from device_sim.machine import TICK
 from device_sim.messages import report_topic
-from device_sim.network import RECONNECT_TO_BROKER_SECONDS, Network, Why, Wire
-from device_sim.observer import Observer
+from device_sim.network import Network
 from device_sim.plant import Plant
 from device_sim.plant_file import PlantSpec
 from device_sim.profile import Profile
 from device_sim.session import Arrival, Mqtt, Session
 from device_sim.traits import Traits
 from device_sim.truth import BridgeAway, Truth
-from device_sim.uplink import Gateway
 
 Happening = Arrival | BridgeAway
 CALM: Final = 10 * MINUTE  # at the end nothing goes wrong any more: all that can arrive has arrived
@@ -74,14 +63,9 @@ class Rehearsal:
         self._session = Session(
             queue_limit=profile.queue_limit, mqtt=mqtt, chance=Chance(seed, "session"), later=self._arrive_later
         )
-        self._network = Network(
-            self._plant, traits, agenda=self._agenda, session=self._session, truth=self.truth,
-            chance=Chance(seed, "network"),
-        )  # fmt: skip
-        self._observer = Observer(self.truth)
-        # a device reads a moment after the second, each at a moment of its own
-        self._phase = {name: round(self._chance.between(1, 900)) for name in self._plant.devices}
-        self._power: dict[str, set[object]] = {name: set() for name in self._plant.devices}
+        devices = build_devices(self._plant, traits, self.truth)
+        self._network = Network(self._plant, devices, agenda=self._agenda, session=self._session, truth=self.truth)
+        self._driver = Driver(self._plant, devices, self._network, agenda=self._agenda, truth=self.truth)
         self._leave_behind(spec, traits, start)
         calm = self._end - min(CALM, duration // 6)
         planned = takewhile(lambda incident: incident.at < calm, profile.incidents(spec, seed=seed, start=start))
@@ -95,73 +79,28 @@ class Rehearsal:
             self._enter_absence(absence)
         self._session.connect(self._plant.now)
         self._network.start()
-        self._look()
+        self._driver.look()
         while self._plant.now + TICK <= self._end:
             self._agenda.run(self._plant.now + TICK)
             yield from self._take()
-            self._live()
+            self._driver.live()
         self._agenda.run(self._end)
         yield from self._take()
 
-    def _live(self) -> None:
-        """Let the plant live a second; what it says is said at each device's moment in the next."""
-        messages = self._plant.step(self._plant.now + TICK)
-        said: dict[str, int] = {}
-        self._look()
-        self._lock_out()
-        for message in messages:
-            number = said[message.device] = said.get(message.device, -1) + 1
-            at = message.at + self._phase[message.device] + number
-            self._agenda.at(at, partial(self._network.say, message, at))
-
-    def _look(self) -> None:
-        for line in self._plant.lines:
-            for index, machine in enumerate(line.flow.machines):
-                at = self._plant.now + self._phase[machine.spec.id]
-                self._agenda.at(at, partial(self._observer.look, line, index, at))
-
-    def _lock_out(self) -> None:
-        for line in self._plant.lines:
-            for machine in line.flow.machines:
-                name, locked = machine.spec.id, machine.is_locked_out(self._plant.now)
-                if locked and "lock-out" not in self._power[name]:
-                    self._agenda.at(self._agenda.now, partial(self._power_off, name, "lock-out"))
-                elif not locked and "lock-out" in self._power[name]:
-                    self._agenda.at(self._agenda.now, partial(self._power_on, name, "lock-out"))
-
     def _enter(self, incident: Incident) -> None:
-        """Enter an incident into the agenda: its beginning, its end, and the silence before a connection dies."""
-        at = self._agenda.at
+        """Enter an incident into the agenda, and the silence before connections die of it."""
+        self._driver.enter(incident)
         match incident:
-            case PowerLost():
-                if not incident.orderly:
-                    self._stall_before(incident, [incident.device])
-                off = partial(self._power_off, incident.device, incident)
-                at(incident.at, off)
-                at(incident.until, partial(self._power_on, incident.device, incident))
-            case LinkLost():
-                wire = self._network.wires.get(incident.uplink)
-                if wire is not None:
-                    self._stall_before(incident, [incident.uplink])
-                    at(incident.at, partial(self._lose_link, wire, incident))
-                    at(incident.until, partial(self._network.reconnect, wire, incident))
-            case RegisterSet():
-                at(incident.at, partial(self._set_registers, incident))
-            case Garbage():
-                at(incident.at, partial(
-                    self._network.publish_foreign, incident.device, incident.kind, incident.payload, "malformed"
-                ))  # fmt: skip
-            case ForeignDeath():
-                payload = encode({"boot_id": incident.boot_id, "seq": 0})
-                at(incident.at, partial(
-                    self._network.publish_foreign, incident.device, "death", payload, "foreign will"
-                ))  # fmt: skip
+            case PowerLost(device=device) if not incident.orderly:
+                self._stall_before(incident, [device])
+            case LinkLost(uplink=uplink):
+                self._stall_before(incident, [uplink])
             case BrokerLost():
                 self._stall_before(incident, list(self._network.wires))
-                at(incident.at, partial(self._lose_broker, incident))
-                at(incident.until, partial(self._return_broker, incident))
+                self._agenda.at(incident.at, partial(self._lose_broker, incident))
+                self._agenda.at(incident.until, partial(self._network.return_broker, incident))
             case _:
-                pass  # the bridge's own; see `_absences`
+                pass
 
     def _stall_before(self, incident: Incident, wires: list[str]) -> None:
         for name in wires:
@@ -170,59 +109,11 @@ class Rehearsal:
                 moment = incident.at - self._chance.span(*SILENCE_SECONDS)
                 self._agenda.at(moment, partial(self._network.stall, wire, incident.at))
 
-    def _lose_link(self, wire: Wire, incident: LinkLost) -> None:
-        wire.reasons.add(incident)
-        why: Why = "gateway" if isinstance(wire.uplink, Gateway) else "link"
-        self._network.cut(wire, why, notice=incident.noticed_after)
-
-    def _power_off(self, name: str, reason: object) -> None:
-        device, machine = self._network.devices[name], self._plant.machine(name)
-        if not self._power[name]:
-            orderly = isinstance(reason, PowerLost) and reason.orderly
-            if machine is not None:
-                machine.power_off(self._agenda.now)
-            self._network.power_off(device, "shutdown" if orderly else "power", orderly=orderly)
-            self._observe(name)
-        self._power[name].add(reason)
-        if machine is not None and isinstance(reason, PowerLost) and not reason.counters_kept:
-            device.set_registers(self._agenda.now, machine.made, 0, "power")
-
-    def _power_on(self, name: str, reason: object) -> None:
-        self._power[name].discard(reason)
-        if self._power[name]:
-            return
-        machine = self._plant.machine(name)
-        if machine is not None:
-            machine.power_on(self._agenda.now)
-        self._network.power_on(self._network.devices[name])
-        self._observe(name)
-
-    def _observe(self, name: str) -> None:
-        line = self._plant.line_of(name)
-        for index, machine in enumerate(line.flow.machines):
-            if machine.spec.id == name:
-                self._observer.look(line, index, self._agenda.now)
-
-    def _set_registers(self, incident: RegisterSet) -> None:
-        machine = self._plant.machine(incident.device)
-        if machine is not None:
-            what = "preset" if incident.to else "reset"
-            self._network.devices[incident.device].set_registers(incident.at, machine.made, incident.to, what)
-
     def _lose_broker(self, incident: BrokerLost) -> None:
-        self._network.broker_away += 1
         self._session.disconnect()
         if not incident.keeps_session:
             self._session.forget()
-        for wire in self._network.wires.values():
-            wire.reasons.add(incident)
-            wire.pending_will = None
-            self._network.cut(wire, "broker", notice=None)
-
-    def _return_broker(self, incident: BrokerLost) -> None:
-        self._network.broker_away -= 1
-        for wire in self._network.wires.values():
-            self._network.reconnect(wire, incident, RECONNECT_TO_BROKER_SECONDS)
+        self._network.lose_broker(incident)
 
     def _absences(self) -> list[BridgeAway]:
         """Return when the bridge is away; what overlaps is one absence."""

@@ -22,6 +22,7 @@ Fate = Literal[
     "queue full",  # the broker kept more than it may
     "session lost",  # the broker forgot the bridge's session
 ]
+Why = Literal["power", "shutdown", "link", "broker", "gateway"]
 RegisterEvent = Literal["reset", "preset", "power", "wrap", "glitch", "dip"]
 
 
@@ -85,7 +86,7 @@ class Absence:
     device: str
     since: Millis
     until: Millis | None
-    why: Literal["power", "shutdown", "link", "broker", "gateway"]
+    why: Why
 
 
 @dataclass(frozen=True, slots=True)

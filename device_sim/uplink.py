@@ -6,6 +6,7 @@ from typing import Final
 from device_sim.chance import Millis
 from device_sim.device import Device, Packet, encode
 from device_sim.messages import Message
+from device_sim.plant import Plant
 from device_sim.traits import Traits
 from device_sim.truth import Said
 
@@ -34,9 +35,8 @@ class Uplink:
             said.fate = "superseded"
         return []
 
-    def connect(self, at: Millis, device: Device, first: list[tuple[Said, Message]]) -> list[Packet]:
+    def connect(self, device: Device, first: list[tuple[Said, Message]]) -> list[Packet]:
         """Return what a device publishes after a connect: birth and standing, what it still owes, what waited."""
-        device.boot(at)
         self.online = True
         packets = [device.packet(said, message.topic) for said, message in first]
         packets += self._take_unacknowledged()
@@ -88,9 +88,11 @@ class Gateway(Uplink):
             self._buffer.append(packet)
         return []
 
-    def connect_gateway(self, at: Millis) -> list[Packet]:
-        """Return the gateway's birth, what it still owes, and what it kept."""
+    def boot(self, at: Millis) -> None:
         self.boot_id = max(self.boot_id + 1, at)
+
+    def connect_gateway(self) -> list[Packet]:
+        """Return the gateway's birth, what it still owes, and what it kept."""
         self.online = True
         birth = Packet(None, f"{self._topic}/birth", encode({"boot_id": self.boot_id, "seq": 0}))
         packets = [birth, *self._take_unacknowledged(), *self._buffer]
@@ -99,3 +101,20 @@ class Gateway(Uplink):
 
     def will(self) -> Packet:
         return Packet(None, f"{self._topic}/death", encode({"boot_id": self.boot_id, "seq": 0}))
+
+
+def build_uplinks(plant: Plant, devices: dict[str, Device]) -> dict[str, list[Device]]:
+    """Return which devices share which uplink, by the uplink's name."""
+    found: dict[str, list[Device]] = {}
+    for name in plant.devices:
+        found.setdefault(devices[name].traits.gateway or name, []).append(devices[name])
+    return found
+
+
+def build_uplink(plant: Plant, name: str, devices: list[Device]) -> Uplink:
+    """Return the connection of a device, or of a gateway for the devices of its line."""
+    first = devices[0]
+    if first.traits.gateway is None:
+        return Uplink(name, first.traits)
+    line = plant.line_of(first.name).spec
+    return Gateway(name, first.traits, f"report/{plant.spec.site}/{line.area}/{line.id}/_")

@@ -1,35 +1,23 @@
-"""Contracts generated from the models: a JSON Schema per event type and report kind, and the AsyncAPI 3 document.
+"""Contracts of the models: a JSON Schema per event type, report and command kind, and the AsyncAPI 3 document.
 
 `floor schema --write docs` writes what docs/ holds; a test fails when the two differ.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from bridge.contract.frame_schemas import SUBSCRIPTION_TYPES, client_frames, server_frames
-from bridge.contract.model_schemas import Schema, components, named, self_contained
+from bridge.contract.model_schemas import Schema, named, self_contained
+from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
 from bridge.core.event_data import AndonType
 from bridge.core.events import CATEGORY_OF, DATA_OF, LATEST_WINS, Envelope, EventType, Priority
-from bridge.core.reports import BODY_OF, COMMAND_KINDS
-from bridge.ingest.native import Command
+from bridge.core.reports import COMMAND_KINDS
 
 REFERENCE: Final = "#/components/schemas/{name}"
 VERSION: Final = "1.0.0"  # of the contract, which changes additively within 1
-
-_GIVEN: Final[Mapping[str, Schema]] = {
-    name: {"properties": {name: {"not": {"type": "null"}}}, "required": [name]}
-    for name in ("total", "good", "reject", "state", "packml", "action", "input", "andon_type", "call_id")
-}
-_RULES: Final[Mapping[str, Schema]] = {
-    "counts": {"anyOf": [_GIVEN["total"], _GIVEN["good"], _GIVEN["reject"]]},
-    "state": {"oneOf": [_GIVEN["state"], _GIVEN["packml"]]},
-    "andon": {"oneOf": [_GIVEN["action"], _GIVEN["input"]], "anyOf": [_GIVEN["andon_type"], _GIVEN["call_id"]]},
-}
-"""What no single field can say (bridge.ingest.native holds the same)."""
 
 
 def event_schemas() -> dict[str, Schema]:
@@ -38,9 +26,9 @@ def event_schemas() -> dict[str, Schema]:
     return {name: self_contained(schema, shared) for name, schema in schemas.items()}
 
 
-def report_schemas() -> dict[str, Schema]:
-    """A self-contained JSON Schema for the payload of each report kind."""
-    schemas, shared = _reports("#/$defs/{name}")
+def payload_schemas() -> dict[str, Schema]:
+    """A self-contained JSON Schema for each payload that comes in, named `report.{kind}` or `command.{kind}`."""
+    schemas, shared = _payloads("#/$defs/{name}")
     return {name: self_contained(schema, shared) for name, schema in schemas.items()}
 
 
@@ -73,7 +61,7 @@ def write(folder: Path) -> list[Path]:
     """Write asyncapi.json and schemas/*.json below `folder`; returns what was written."""
     documents = {"asyncapi.json": asyncapi("floor/v1")}
     documents |= {f"schemas/event.{name}.json": schema for name, schema in event_schemas().items()}
-    documents |= {f"schemas/report.{name}.json": schema for name, schema in report_schemas().items()}
+    documents |= {f"schemas/{name}.json": schema for name, schema in payload_schemas().items()}
     (folder / "schemas").mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -83,18 +71,13 @@ def write(folder: Path) -> list[Path]:
 def asyncapi(root: str) -> Schema:
     """The AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
     events, shared = _envelopes(REFERENCE)
-    reports, more = _reports(REFERENCE)
+    payloads, of_payloads = _payloads(REFERENCE)
     sent = {f"client.{name}": schema for name, schema in client_frames().items()}
     frames, of_frames = server_frames(REFERENCE)
     told = {f"server.{name}": schema for name, schema in frames.items()}
-    (command, *_), of_commands = components([Command], REFERENCE)
-    by_name = {f"report.{name}": schema for name, schema in reports.items()} | {"status": _STATUS, "lamp": _LAMP}
-    by_name |= {
-        f"command.{kind}": {"allOf": [command, {"$ref": f"#/components/schemas/report.{kind}"}]}
-        for kind in COMMAND_KINDS
-    }
+    by_name = payloads | {"status": _STATUS, "lamp": _LAMP}
     by_name |= {f"event.{name}": schema for name, schema in events.items()} | sent | told
-    kinds = [f"report.{kind}" for kind in BODY_OF if kind != "quality"]
+    kinds = [f"report.{kind}" for kind in REPORT_KINDS]
     commands, of_events = [f"command.{kind}" for kind in COMMAND_KINDS], [f"event.{each}" for each in EventType]
     place = "{site}/{area}/{line}/{equipment}"
     channels = {
@@ -137,8 +120,8 @@ def asyncapi(root: str) -> Schema:
             "sendFrames": _operation("send", "dashboard", [*told, *of_events]),
         },
         "components": {
-            "messages": {name: _message(name) for name in by_name if name != "report.quality"},  # a command only
-            "schemas": {**by_name, **of_commands, **of_frames, **more, **shared},
+            "messages": {name: _message(name) for name in by_name},
+            "schemas": {**by_name, **of_payloads, **of_frames, **shared},
         },
     }
 
@@ -207,6 +190,9 @@ def _envelopes(reference: str) -> tuple[dict[str, Schema], Schema]:
     return named([each.value for each in EventType], shapes, reference)
 
 
-def _reports(reference: str) -> tuple[dict[str, Schema], Schema]:
-    schemas, shared = named(list(BODY_OF), BODY_OF.values(), reference)
-    return {kind: schema | _RULES.get(kind, {}) for kind, schema in schemas.items()}, shared
+def _payloads(reference: str) -> tuple[dict[str, Schema], Schema]:
+    reports, of_reports = report_schemas(reference)
+    commands, of_commands = command_schemas(reference)
+    by_name = {f"report.{kind}": schema for kind, schema in reports.items()}
+    by_name |= {f"command.{kind}": schema for kind, schema in commands.items()}
+    return by_name, of_reports | of_commands

@@ -1,7 +1,8 @@
-"""What a device says: one struct per report kind, and the decoded `Report` the line applies.
+"""Reports of devices: one struct per kind, and the decoded `Report` that a line applies.
 
-Source: DOMAIN, «Reports». The structs are decoded strictly from JSON by `bridge.ingest`; fields unknown to a kind are
-ignored and counted there. Commands of dashboard users share the kinds andon, job, changeover, downtime and quality.
+Source: DOMAIN, «Reports». The structs are decoded strictly from JSON by `bridge.ingest`, which also holds the rules
+over several fields; fields unknown to a kind are ignored and counted there. Commands of dashboard users share the
+kinds andon, job, changeover, downtime and quality.
 """
 
 from collections.abc import Mapping
@@ -13,47 +14,52 @@ from msgspec import Meta, Struct
 
 from bridge.core.event_data import AndonType, CallPriority, Person
 from bridge.core.events import Event, Millis, Place
-
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
-Text = Annotated[str, Meta(max_length=500)]  # a description or note: bounds what one press can store
-Word = Annotated[str, Meta(min_length=1, max_length=64)]  # a state, reason or fault code
-Number = float
-Counter = int  # -2**63 to 2**64-1: bounded where JSON is parsed, since msgspec states no bound beyond 64 signed bits
-SourceQuality = Literal["good", "uncertain", "bad"]
+from bridge.core.report_forms import (
+    Counter,
+    FaultBit,
+    FaultWord,
+    Id,
+    Number,
+    PackmlName,
+    Sample,
+    SourceQuality,
+    StateWord,
+    Text,
+    Unsigned,
+    Word,
+)
 
 
 class Common(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Fields every kind may carry. `seq` counts a device's reports over all kinds, from its `boot_id` on."""
 
     ts: int | float | Annotated[str, Meta(max_length=40)] | None = None
-    boot_id: Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0)] | None = None
-    seq: Annotated[int, Meta(ge=0)] | None = None
+    boot_id: Word | Unsigned | None = None
+    seq: Unsigned | None = None
     source_quality: SourceQuality = "good"
     historical: bool = False
     operator: Word | None = None
 
 
 class PackmlState(Struct, frozen=True):
+    """A PackML state by its name, or by its number in the dialect, and the mode the machine is in."""
+
     dialect: Literal["tr88", "tmc"]
-    state: int | Word
+    state: int | PackmlName
     mode: int | None = None
 
 
 class StateReport(Common, frozen=True, kw_only=True):
-    """`state` is a status word (running, stopped, fault, maintenance, setup, idle) or `packml` carries the state."""
+    """A machine's state: the word `state`, or `packml` in its place."""
 
-    state: Word | None = None
+    state: StateWord | None = None
     packml: PackmlState | None = None
     speed: Number | None = None
     speed_setpoint: Number | None = None
     planned_stop: bool = False
     upstream_stop: bool = False
     downstream_stop: bool = False
-    fault_bits: (
-        Annotated[str, Meta(max_length=64)]
-        | Annotated[list[Annotated[int, Meta(ge=0, le=255)]], Meta(max_length=256)]
-        | None
-    ) = None
+    fault_bits: FaultWord | Annotated[list[FaultBit], Meta(max_length=256)] | None = None
     fault_codes: Annotated[list[Word], Meta(max_length=256)] | None = None
     reason_code: Word | None = None
     product: Id | None = None
@@ -75,13 +81,13 @@ class MeasurementReport(Common, frozen=True, kw_only=True):
 
 
 class InspectionReport(Common, frozen=True, kw_only=True):
-    inspected: Annotated[int, Meta(ge=0, le=1_000_000)]
-    defects: Annotated[int, Meta(ge=0, le=1_000_000)]
+    inspected: Sample
+    defects: Sample
     parameter: Id | None = None
 
 
 class AndonReport(Common, frozen=True, kw_only=True):
-    """A deed at a station: an `action`, or the level of an `input` (a button or a latching switch)."""
+    """A press at a station: an `action`, or the level of an `input` (a button or a latching switch)."""
 
     andon_type: AndonType | None = None  # left out only where call_id names the call
     action: Literal["raise", "acknowledge", "arrive", "resolve", "cancel", "escalate"] | None = None

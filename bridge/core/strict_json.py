@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from math import isinf
 from typing import Any, Final, NoReturn
 
@@ -17,6 +18,7 @@ MAX_DIGITS: Final = (
 )
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
+EXACT: Final = 2**53  # below it, a double is the one integer that was written
 
 # Possessive, so that a long unterminated string costs one pass and not one per quote in it.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -35,8 +37,9 @@ class NotStrictJson(Exception):
 def parse(payload: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """Return the value that `payload` spells, of dict, list, str, int, float, bool and None; raises NotStrictJson only.
 
-    Integers lie within 64 bits (signed or unsigned), floats are finite, keys are unique in their object, and strings
-    hold neither surrogates nor control characters except tab, line feed and carriage return.
+    A number is what it amounts to, however it is spelled: an int where that is an integer of 64 bits (signed or
+    unsigned), so 5, 5.0 and 0.5e1 are the same, else a finite float. Keys are unique in their object, and strings hold
+    neither surrogates nor control characters except tab, line feed and carriage return.
     """
     if not payload:
         raise NotStrictJson("empty")
@@ -105,20 +108,30 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _integer(text: str) -> int:
-    if len(text) <= MAX_DIGITS:
-        value = int(text)
-        if MIN_INTEGER <= value <= MAX_INTEGER:
-            return value
-    raise NotStrictJson("number_out_of_range")
+def _integer(text: str) -> int | float:
+    if len(text) > MAX_DIGITS:
+        raise NotStrictJson("number_out_of_range")
+    value = int(text)
+    return value if MIN_INTEGER <= value <= MAX_INTEGER else float(value)
 
 
-def _float(text: str) -> float:
-    if len(text) <= MAX_DIGITS:
-        value = float(text)
-        if not isinf(value):
-            return value
-    raise NotStrictJson("number_out_of_range")
+def _float(text: str) -> int | float:
+    if len(text) > MAX_DIGITS:
+        raise NotStrictJson("number_out_of_range")
+    value = float(text)
+    if isinf(value):
+        raise NotStrictJson("number_out_of_range")
+    if not value.is_integer():
+        return value
+    return int(value) if abs(value) < EXACT else _exactly(text, value)
+
+
+def _exactly(text: str, value: float) -> int | float:
+    """Return the integer that `text` spells, not the double nearest to it: a counter may have more digits."""
+    if abs(value) > MAX_INTEGER + 1:
+        return value
+    numerator, denominator = Decimal(text).as_integer_ratio()
+    return numerator if denominator == 1 and MIN_INTEGER <= numerator <= MAX_INTEGER else value
 
 
 def _constant(_: str) -> NoReturn:

@@ -1,20 +1,24 @@
-"""docs/devices.md is true: each of its examples is a report, and it names every field and every word."""
+"""docs/devices.md is true: its examples are reports, and its tables have the fields, forms and limits in force."""
 
+import json
 import re
 from pathlib import Path
-from typing import Any, get_args
 
-import msgspec
 import pytest
 
-from bridge.core.event_data import AndonType
+from bridge.contract import schemas
+from bridge.core.line.packml import STATES
 from bridge.core.reports import BODY_OF, COMMAND_KINDS, Common, Disposition
+from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import decode
+from bridge.ingest.rules import FREE_TEXT
+from tests.contract.document_forms import documented, rows, stated
 from tests.contract.test_demo_plant import DEMO
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "devices.md").read_text()
 EXAMPLES = re.findall(r"^```\n(report/\S+)\n(\{.*\})\n```$", DOCUMENT, re.MULTILINE)
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
+SCHEMAS = schemas.payload_schemas()
 KINDS = [kind for kind in BODY_OF if kind != "quality"]  # accepted as a command only
 
 
@@ -46,18 +50,44 @@ def test_the_common_fields_are_named() -> None:
     assert sorted(documented) == sorted(Common.__struct_fields__)
 
 
-@pytest.mark.parametrize("kind", ["andon", "job", "changeover", "downtime"])
-def test_the_actions_of_a_kind_are_the_words_its_table_lists(kind: str) -> None:
-    row = next(line for line in SECTIONS[kind].splitlines() if line.startswith("| `action` |"))
-    listed = set(re.findall(r"`(\w+)`", row.split("|")[2]))
-    schema: Any = msgspec.json.schema(BODY_OF[kind])
-    known = set(
-        re.findall(r"'enum': \[([^\]]*)\]", str(schema["$defs"][BODY_OF[kind].__name__]["properties"]["action"]))
-    )
-    words = {word for group in known for word in re.findall(r"'(\w+)'", group)}
-    assert listed == words - {"escalate"}  # a user's deed, not a station's
+COMMON = "Fields of every report"
 
 
-def test_the_types_of_call_are_all_listed() -> None:
-    row = next(line for line in SECTIONS["andon"].splitlines() if line.startswith("| `andon_type` |"))
-    assert set(re.findall(r"`(\w+)`", row.split("|")[2])) == set(get_args(AndonType))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_forms_and_limits_of_a_section_are_those_of_the_schema(kind: str) -> None:
+    schema = SCHEMAS[f"report.{kind}"]
+    fields = dict(schema["properties"])
+    if "packml" in fields:
+        fields |= {f"packml.{name}": field for name, field in schema["$defs"]["PackmlState"]["properties"].items()}
+    table = [*rows(SECTIONS[COMMON]), *rows(SECTIONS.get(kind, ""))]
+    assert {name: documented(form) for name, form, _ in table} == {name: stated(fields[name]) for name in fields}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_required_fields_of_a_section_are_those_of_the_schema(kind: str) -> None:
+    schema = SCHEMAS[f"report.{kind}"]
+    required = set(schema["required"])
+    if "$defs" in schema:
+        required |= {f"packml.{name}" for name in schema["$defs"]["PackmlState"]["required"]}
+    table = list(rows(SECTIONS[kind]))
+    assert {name for name, _, requirement in table if requirement == "required"} == required
+    of_action = {requirement.split("`")[1] for _, _, requirement in table if requirement.startswith("required with")}
+    condition = schema.get("if", {"properties": {"action": {"const": None}}})["properties"]["action"]["const"]
+    assert of_action == {condition} - {None}
+    needed = [each["required"][0] for each in schema.get("then", {"allOf": []})["allOf"]]
+    assert [name for name, _, requirement in table if requirement.startswith("required with")] == needed
+
+
+def test_the_ranges_that_hold_for_all_values_are_named() -> None:
+    assert f"between {MIN_INTEGER} and {MAX_INTEGER}" in SECTIONS["Values"]
+    assert set(re.findall(r"`(\w+)`", re.findall("only (.*) may have tabs", SECTIONS["Values"])[0])) == FREE_TEXT
+    numbers = {dialect: (int(low), int(high)) for dialect, low, high in re.findall(r"`(\w+)` (\d+) to (\d+)", DOCUMENT)}
+    assert numbers == {dialect: (min(states), max(states)) for dialect, states in STATES.items()}
+
+
+def test_the_actions_on_a_call_are_those_that_need_no_type() -> None:
+    listed = re.findall(r"only where `call_id` names a call that is there \((.*?)\)", SECTIONS["andon"])[0]
+    for action in ("raise", "acknowledge", "arrive", "resolve", "cancel"):
+        payload = json.dumps({"action": action, "call_id": "L1.call.1"}).encode()
+        result = decode("report/s/a/l/e/andon", payload, received_at=0, cause="document", retained=False)
+        assert isinstance(result, Disposition) == (f"`{action}`" not in listed), action

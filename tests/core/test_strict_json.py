@@ -41,8 +41,6 @@ def refusal(payload: bytes, **bounds: int) -> str:
         (b'{"a":[-Infinity]}', "not_finite"),
         (b'{"a":1e400}', "number_out_of_range"),
         (b'{"a":-1e400}', "number_out_of_range"),
-        (b'{"a":18446744073709551616}', "number_out_of_range"),
-        (b'{"a":-9223372036854775809}', "number_out_of_range"),
         (b'{"a":' + b"9" * 5_000 + b"}", "number_out_of_range"),
         (b'{"a":0.' + b"1" * 5_000 + b"}", "number_out_of_range"),
         (b'{"a":1,"a":1}', "duplicate_key"),
@@ -97,6 +95,47 @@ def test_what_is_right_comes_through() -> None:
     assert parse(b"-0.1") == -0.1
 
 
+def is_same(value: object, expected: object) -> bool:
+    return (type(value), value) == (type(expected), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("18230.0", 18_230),
+        ("1e3", 1_000),
+        ("1.5E+1", 15),
+        ("1200e-2", 12),
+        ("-0.0", 0),
+        ("-0", 0),
+        ("0e999999999999", 0),
+        ("9007199254740992.0", 2**53),
+        ("9007199254740993.0", 2**53 + 1),  # the double nearest to it is one less
+        ("9007199254740993e0", 2**53 + 1),
+        ("9007199254740993.5", float(2**53 + 2)),
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551615.0", 2**64 - 1),
+        ("18446744073709551616", float(2**64)),
+        ("18446744073709551616.0", float(2**64)),
+        ("-9223372036854775808.0", -(2**63)),
+        ("-9223372036854775809", -float(2**63)),
+        ("1e300", 1e300),
+        ("12.5", 12.5),
+    ],
+)
+def test_a_number_is_what_it_amounts_to_however_it_is_spelled(text: str, expected: float) -> None:
+    assert is_same(parse(text.encode()), expected)
+
+
+@given(st.integers(-(2**63), 2**64 - 1), st.integers(0, 30), st.sampled_from("eE"))
+def test_each_spelling_of_an_integer_is_that_integer(value: int, shift: int, sign: str) -> None:
+    digits = f"{abs(value)}".rjust(shift + 1, "0")
+    point = len(digits) - shift
+    moved = f"{'-' if value < 0 else ''}{digits[:point]}.{digits[point:] or '0'}{sign}+{shift}"
+    for text in (f"{value}", f"{value}.0", f"{value}.000e0", f"{value}{'0' * shift}{sign}-{shift}", moved):
+        assert is_same(parse(text.encode()), value), text
+
+
 def test_all_strings_of_a_tree_are_found() -> None:
     assert sorted(strings({"a": ["b", {"c": "d"}], "e": 1})) == ["a", "b", "c", "d", "e"]
 
@@ -110,7 +149,8 @@ scalars: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    # between these the standard parser loses digits of what was written, and ours does not
+    | st.floats(allow_nan=False, allow_infinity=False).filter(lambda value: not 2**53 <= abs(value) <= 2**64)
     | st.text(st.characters(exclude_categories=("Cs", "Cc")))
 )
 trees = st.recursive(

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from bridge.core.events import Place
+from bridge.core.line.packml import MEANING
+from bridge.core.line.status import WORDS
+from bridge.core.report_forms import STATE_WORDS
 from bridge.core.reports import (
     BODY_OF,
     COMMAND_KINDS,
@@ -15,6 +18,7 @@ from bridge.core.reports import (
     DeathReport,
     Disposition,
     Effect,
+    MeasurementReport,
     Report,
     StateReport,
 )
@@ -137,18 +141,23 @@ def test_an_unknown_kind_is_quarantined(kind: str) -> None:
         (b'{"state":"running","speed":NaN}', "not_finite"),
         (b'{"state":"running","speed":Infinity}', "not_finite"),
         (b'{"state":"running","speed":1e400}', "number_out_of_range"),
-        (b'{"state":"running","seq":18446744073709551616}', "number_out_of_range"),
+        (b'{"state":"running","seq":18446744073709551616}', "wrong_type:seq"),  # a float: no integer of 64 bits
+        (b'{"state":"running","seq":1.8446744073709552e19}', "wrong_type:seq"),
+        (b'{"state":"running","boot_id":5.5}', "wrong_type:boot_id"),
         (b'{"state":"running","seq":' + b"9" * 5_000 + b"}", "number_out_of_range"),
         (b'{"state":"\\ud800"}', "lone_surrogate"),
         (b'{"state":"run\\u0000ning"}', "control_character"),
         (b'{"state":"running","anything":"\\u0000"}', "control_character"),
-        (b'{"state":"running\\r\\nlevel=critical"}', "control_character"),
+        (b'{"state":"running\\r\\nlevel=critical"}', "bad_format:state"),
+        (b'{"state":"running","reason_code":"MECH\\r\\nlevel=critical"}', "control_character"),
+        (b'{"state":"running","fault_codes":["E1\\t"]}', "control_character"),
         (b'{"state":"running","operator":"Eve\\nINFO all well"}', "control_character"),
         (b'{"state":"running","speed":"NaN"}', "wrong_type:speed"),
         (b'{"state":"running","speed":"12"}', "wrong_type:speed"),
         (b'{"state":"running","speed":true}', "wrong_type:speed"),
         (b'{"state":true}', "wrong_type:state"),
-        (b'{"state":""}', "out_of_range:state"),
+        (b'{"state":"dancing"}', "bad_format:state"),
+        (b'{"state":" running\\u00a0"}', "bad_format:state"),
         (b'{"state":"running","seq":-1}', "out_of_range:seq"),
         (b'{"state":"running","product":"a/b"}', "bad_format:product"),
         (b'{"state":"running","product":"P1\\n"}', "bad_format:product"),
@@ -158,6 +167,10 @@ def test_an_unknown_kind_is_quarantined(kind: str) -> None:
         (b'{"packml":{"dialect":"tr88"}}', "missing_field:packml.state"),
         (b'{"packml":{"dialect":"mine","state":1}}', "not_allowed:packml.dialect"),
         (b'{"packml":{"dialect":"tmc","state":1.5}}', "wrong_type:packml.state"),
+        (b'{"packml":{"dialect":"tmc","state":null}}', "missing_field:packml.state"),
+        (b'{"packml":{"dialect":"tmc","state":17}}', "out_of_range:packml.state"),
+        (b'{"packml":{"dialect":"tr88","state":0}}', "out_of_range:packml.state"),
+        (b'{"packml":{"dialect":"tr88","state":"dancing"}}', "bad_format:packml.state"),
         (b'{"state":"running","fault_bits":[1,256]}', "out_of_range:fault_bits"),
         (b'{"state":"running","fault_bits":"no hex"}', "bad_format:fault_bits"),
         (b'{"state":"running","fault_codes":["E1",5]}', "wrong_type:fault_codes"),
@@ -182,7 +195,8 @@ def test_each_bad_payload_has_its_reason(payload: bytes, expected: str) -> None:
         ("counts", {"total": 1.5}, "wrong_type:total"),
         ("counts", {"good": 1, "modulus": 1}, "out_of_range:modulus"),
         ("measurement", {"parameter": "weight", "unit": "g"}, "missing_field:value"),
-        ("measurement", {"parameter": "weight", "unit": "g", "value": None}, "wrong_type:value"),
+        ("measurement", {"parameter": "weight", "unit": "g", "value": None}, "missing_field:value"),
+        ("measurement", {"parameter": "", "unit": "g", "value": 1}, "bad_format:parameter"),
         ("inspection", {"inspected": 10}, "missing_field:defects"),
         ("inspection", {"inspected": -1, "defects": 0}, "out_of_range:inspected"),
         ("andon", {"andon_type": "material"}, "needs_action_or_input"),
@@ -195,6 +209,10 @@ def test_each_bad_payload_has_its_reason(payload: bytes, expected: str) -> None:
         ("andon", {**MINIMAL["andon"], "description": "x" * 501}, "out_of_range:description"),
         ("job", {"action": "start"}, "missing_field:job_id"),
         ("job", {"action": "assign", "job_id": "J1", "target_quantity": 0}, "out_of_range:target_quantity"),
+        ("job", {"action": "assign", "job_id": "J1", "target_quantity": 5}, "missing_field:product"),
+        ("job", {"action": "assign", "job_id": "J1", "product": "P1"}, "missing_field:target_quantity"),
+        ("changeover", {"action": "start", "from_product": "P1"}, "missing_field:to_product"),
+        ("downtime", {"action": "classify", "downtime_id": "L1.down.1"}, "missing_field:reason_code"),
         ("quality", MINIMAL["quality"], "command_only"),
     ],
 )
@@ -215,7 +233,58 @@ def test_a_description_may_have_lines() -> None:
     assert body.description == "film torn\nagain"
 
 
-@pytest.mark.parametrize("bits", ["00ff", "0xFF00000000000000", [0, 63]])
+@pytest.mark.parametrize("kind", [kind for kind in BODY_OF if kind != "quality"])
+def test_a_field_that_is_null_is_absent(kind: str) -> None:
+    least = report(kind, MINIMAL[kind])
+    for name in (field for field in BODY_OF[kind].__struct_fields__ if field not in MINIMAL[kind]):
+        assert report(kind, {**MINIMAL[kind], name: None}) == least, name
+    for name in MINIMAL[kind]:
+        without = {each: value for each, value in MINIMAL[kind].items() if each != name}
+        assert decoded(f"report/{HERE}/{kind}", {**without, name: None}) == decoded(f"report/{HERE}/{kind}", without)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("state", ["ts", "boot_id", "source_quality", "operator", "packml", "fault_bits", "reason_code", "product"]),
+        ("andon", ["priority", "call_id", "description", "notes", "resolution_code", "operator"]),
+        ("job", ["product", "assigned_to", "reason"]),
+        ("inspection", ["parameter"]),
+    ],
+)
+def test_an_optional_text_that_is_empty_is_absent(kind: str, fields: list[str]) -> None:
+    least = report(kind, MINIMAL[kind])
+    for name in fields:
+        if name == "packml":
+            assert why(kind, {**MINIMAL[kind], name: ""}) == "wrong_type:packml"  # no text is expected there
+        else:
+            assert report(kind, {**MINIMAL[kind], name: ""}) == least, name
+
+
+def test_a_measurement_may_have_an_empty_unit() -> None:
+    body = report("measurement", {"parameter": "ph", "value": 7, "unit": ""}).body
+    assert body == MeasurementReport(parameter="ph", value=7, unit="")
+
+
+@pytest.mark.parametrize("spelled", ["18230", "18230.0", "1.823e4", "1823000e-2"])
+def test_a_counter_is_its_number_however_it_is_spelled(spelled: str) -> None:
+    result = report("counts", f'{{"total":{spelled},"boot_id":{spelled},"seq":{spelled}}}'.encode())
+    assert result.body == CountsReport(total=18_230, boot_id=18_230, seq=18_230)
+    assert isinstance(result.body.boot_id, int)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "Running", "running   "])
+def test_a_state_word_is_known_in_any_case_and_padded(state: str) -> None:
+    assert report("state", {"state": state}).body == StateReport(state=state)
+
+
+def test_the_state_words_and_packml_names_are_those_of_the_core() -> None:
+    assert set(STATE_WORDS) == WORDS.keys()
+    for name in MEANING:
+        assert isinstance(report("state", {"packml": {"dialect": "tmc", "state": name.upper()}}).body, StateReport)
+
+
+@pytest.mark.parametrize("bits", ["00ff", "0xFF00000000000000", "0X" + "f" * 64, [0, 63]])
 def test_fault_bits_come_as_hex_or_as_numbers(bits: object) -> None:
     assert report("state", {"state": "fault", "fault_bits": bits}).body == StateReport(state="fault", fault_bits=bits)  # type: ignore[arg-type]
 
@@ -223,7 +292,7 @@ def test_fault_bits_come_as_hex_or_as_numbers(bits: object) -> None:
 def test_unknown_fields_are_ignored_and_counted() -> None:
     result = report("state", {"packml": {"dialect": "tr88", "state": 6, "rung": 1}, "colour": "red", "x": {"y": 1}})
     assert result.unknown_fields == 3
-    assert report("state", {"state": "running", "line": "L1", "id": 1, "user": {}}).unknown_fields == 2
+    assert report("state", {"state": "running", "line": "L1", "id": 1, "user": {}, "y": None}).unknown_fields == 2
 
 
 @pytest.mark.parametrize(
@@ -239,7 +308,8 @@ def test_unknown_fields_are_ignored_and_counted() -> None:
 def test_a_payload_may_agree_with_its_topic_and_not_contradict_it(field: str, true_claim: str) -> None:
     assert report("state", {"state": "running", field: true_claim}).unknown_fields == 0
     assert report("state", {"state": "running", field: None}).unknown_fields == 0
-    wrong: list[Any] = ["L2", true_claim.swapcase(), "", 1, True, [true_claim], {}]
+    assert report("state", {"state": "running", field: ""}).unknown_fields == 0
+    wrong: list[Any] = ["L2", true_claim.swapcase(), 0, 1, True, [true_claim], [], {}]
     for claim in wrong:
         assert why("state", {"state": "running", field: claim}) == "identity_mismatch"
 
@@ -284,11 +354,12 @@ def test_a_user_escalates_and_a_wire_has_a_level() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"id": None}, "wrong_type:id"),
+        ({"id": None}, "missing_field:id"),
         ({"id": ""}, "out_of_range:id"),
         ({"id": "x" * 65}, "out_of_range:id"),
         ({"id": "c1\n"}, "control_character"),
-        ({"user": None}, "wrong_type:user"),
+        ({"user": None}, "missing_field:user"),
+        ({"user": {"id": "anna", "roles": None}}, "missing_field:user.roles"),
         ({"user": "anna"}, "wrong_type:user"),
         ({"user": {"roles": []}}, "missing_field:user.id"),
         ({"user": {"id": "anna"}}, "missing_field:user.roles"),

@@ -16,7 +16,8 @@ from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.frames import MAX_ID, Body, ErrorCode, FrameId, InvalidFrame, wrong_field
 from bridge.core.events import Place
 from bridge.core.plant import Plant
-from bridge.core.reports import BODY_OF, Id
+from bridge.core.report_forms import Id
+from bridge.core.reports import BODY_OF
 
 _NOTES: Final = frozenset({"notes", "resolution_code"})
 _REASON: Final = frozenset({"reason"})

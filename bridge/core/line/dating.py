@@ -11,11 +11,12 @@ ClockUsed = Literal["receive", "device", "corrected", "skewed"]
 
 MAX_AHEAD_MS: Final = 5_000
 LAST_INSTANT: Final = 253_402_300_799_999  # the end of year 9999: no calendar goes further
+SECONDS_BELOW: Final = 100_000_000_000  # as ms in March 1973, as seconds in the year 5138
 OFFSETS: Final = 64  # samples of the learned offset; old ones leave, so a clock that is set is learned anew
 
 
 def read_ts(ts: float | str, *, zone: ZoneInfo, received_at: Millis) -> Millis | None:
-    """Read a device's time: an int is ms, a float seconds, text ISO 8601; naive text is local time in `zone`.
+    """Read a device's time: a number is seconds or ms by its size, text ISO 8601; naive text is local time in `zone`.
 
     An ambiguous local time is the fold nearest receipt, a nonexistent one is shifted forward; None: unreadable.
     """
@@ -24,10 +25,10 @@ def read_ts(ts: float | str, *, zone: ZoneInfo, received_at: Millis) -> Millis |
 
 
 def _instant(ts: float | str, zone: ZoneInfo, received_at: Millis) -> Millis | None:
-    if isinstance(ts, int):
-        return ts
-    if isinstance(ts, float):
-        return round(ts * 1000) if abs(ts) < LAST_INSTANT else None  # also no NaN, no infinity
+    if isinstance(ts, int | float):
+        if not abs(ts) <= LAST_INSTANT:  # also no NaN, no infinity
+            return None
+        return round(ts * 1000 if abs(ts) < SECONDS_BELOW else ts)
     try:
         read = datetime.fromisoformat(ts.strip())
         if read.tzinfo is not None:

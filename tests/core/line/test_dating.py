@@ -22,7 +22,9 @@ def read(ts: float | str, received_at: int = NOW) -> int | None:
     "ts",
     [
         NOW,
+        float(NOW),
         NOW / 1000,
+        NOW // 1000,
         "2026-01-05T09:00:00Z",
         "2026-01-05T09:00:00.000+00:00",
         "2026-01-05T04:00:00-05:00",
@@ -32,6 +34,16 @@ def read(ts: float | str, received_at: int = NOW) -> int | None:
 )
 def test_every_form_of_the_same_instant(ts: float | str) -> None:
     assert read(ts) == NOW
+
+
+def test_a_number_is_seconds_or_milliseconds_by_its_size_and_not_by_its_spelling() -> None:
+    """JSON has one kind of number: whole seconds come with a fraction of zero, or without one."""
+    for second in (0, 1, 30_000, 1_500_000_000, 99_999_999_999):
+        assert read(second) == read(float(second)) == second * 1_000
+    for millis in (100_000_000_000, 1_500_000_000_123):
+        assert read(millis) == read(float(millis)) == millis
+    assert read(NOW / 1000 + 0.25) == NOW + 250
+    assert read(NOW + 0.4) == NOW
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""JSON Schemas of reports and commands: those of the structs, with the rules that the decoder holds beside them.
+
+`bridge.ingest` decides; these say the same in JSON Schema 2020-12. docs/devices.md lists what a schema cannot say.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from bridge.contract.model_schemas import Schema, named
+from bridge.core.line.packml import STATES
+from bridge.core.reports import BODY_OF, COMMAND_KINDS
+from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
+from bridge.ingest.native import Command
+from bridge.ingest.rules import FREE_TEXT
+
+REPORT_KINDS: Final = tuple(kind for kind in BODY_OF if kind != "quality")  # accepted as a command only
+
+# The ranges are written as every dialect of regular expressions has them, and refuse what `$` lets pass at the end
+_NO_CONTROL: Final[Schema] = {"not": {"pattern": r"[\x00-\x1f\x7f-\x9f]"}}
+_NO_CONTROL_BUT_LINES: Final[Schema] = {"not": {"pattern": r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"}}
+
+
+def report_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:
+    """The schema of the payload of each report kind, and the parts they share."""
+    return _schemas(REPORT_KINDS, [BODY_OF[kind] for kind in REPORT_KINDS], reference, _of_report)
+
+
+def command_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:
+    """The schema of the payload of each command kind: its report's, with the command's id and its user."""
+    return _schemas(COMMAND_KINDS, map(_command_shape, COMMAND_KINDS), reference, _of_command)
+
+
+def _command_shape(kind: str) -> type[msgspec.Struct]:
+    fields = [*msgspec.structs.fields(Command), *msgspec.structs.fields(BODY_OF[kind])]
+    optional = [(each.name, each.type, each.default) for each in fields if not each.required]
+    required = [(each.name, each.type) for each in fields if each.required]
+    return msgspec.defstruct(f"{kind.capitalize()}Command", [*required, *optional])
+
+
+def _schemas(
+    kinds: Iterable[str], shapes: Iterable[type], reference: str, rules: Callable[[str, Schema], Schema]
+) -> tuple[dict[str, Schema], Schema]:
+    schemas, shared = named(list(kinds), shapes, reference)
+    return (
+        {kind: rules(kind, _completed(schema)) for kind, schema in schemas.items()},
+        {name: _completed(schema) | _PART_RULES.get(name, {}) for name, schema in shared.items()},
+    )
+
+
+def _completed(schema: Schema) -> Schema:
+    """Say of an object's fields what the decoder holds of all: absent ones, ranges, and characters."""
+    required = schema["required"]
+    fields = {
+        name: _field(field, free=name in FREE_TEXT, optional=name not in required)
+        for name, field in schema["properties"].items()
+    }
+    return {**schema, "properties": fields}
+
+
+def _field(schema: Schema, *, free: bool, optional: bool) -> Schema:
+    default = {"default": schema["default"]} if "default" in schema else {}
+    forms = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
+    forms = [{name: value for name, value in each.items() if name != "default"} for each in forms]
+    if {"type": "number"} in forms:
+        forms = [each for each in forms if each.get("type") != "integer"]
+    completed = [_form(each, free=free) for each in forms]
+    if optional:
+        takes_text = any(each.get("type") == "string" or "enum" in each for each in forms)
+        completed.append({"enum": [None, ""]} if takes_text else {"type": "null"})
+    return {**(completed[0] if len(completed) == 1 else {"anyOf": completed}), **default}
+
+
+def _form(schema: Schema, *, free: bool) -> Schema:
+    match schema.get("type"):
+        case "integer":
+            return {"minimum": MIN_INTEGER, "maximum": MAX_INTEGER, **schema}
+        case "string":
+            return {**schema, **(_NO_CONTROL_BUT_LINES if free else _NO_CONTROL)}
+        case "array":
+            return {**schema, "items": _form(schema["items"], free=free)}
+        case _:
+            return schema
+
+
+def _given(name: str, **narrowed: Any) -> Schema:
+    """A field that is there: neither null nor, where that counts as absent, empty."""
+    return {"properties": {name: {"not": {"enum": [None, ""]}, **narrowed}}, "required": [name]}
+
+
+def _needs(action: str, *names: str) -> Schema:
+    """With this action, those fields are needed."""
+    return {
+        "if": {"properties": {"action": {"const": action}}, "required": ["action"]},
+        "then": {"allOf": [_given(name) for name in names]},
+    }
+
+
+def _packml_numbers(dialect: str, numbers: Iterable[int]) -> Schema:
+    ordered = sorted(numbers)
+    return {"properties": {"dialect": {"const": dialect}, "state": {"minimum": ordered[0], "maximum": ordered[-1]}}}
+
+
+_ACTS_ON_A_CALL: Final = {"enum": ["acknowledge", "arrive", "resolve", "cancel", "escalate"]}
+
+_RULES: Final[Mapping[str, Schema]] = {
+    "counts": {"anyOf": [_given("total"), _given("good"), _given("reject")]},
+    "state": {"oneOf": [_given("state"), _given("packml")]},
+    "andon": {
+        "oneOf": [_given("action"), _given("input")],
+        "anyOf": [
+            _given("andon_type"),
+            {"allOf": [_given("call_id"), {"properties": {"action": _ACTS_ON_A_CALL}, "required": ["action"]}]},
+        ],
+    },
+    "job": _needs("assign", "product", "target_quantity"),
+    "changeover": _needs("start", "to_product"),
+    "downtime": _needs("classify", "reason_code"),
+}
+"""Rules over several fields, by kind (`bridge.ingest.rules` holds the same)."""
+
+_PART_RULES: Final[Mapping[str, Schema]] = {
+    "PackmlState": {"anyOf": [_packml_numbers(dialect, numbers) for dialect, numbers in STATES.items()]},
+}
+
+
+def _of_report(kind: str, schema: Schema) -> Schema:
+    with_rules = schema | _RULES.get(kind, {})
+    if kind != "andon":
+        return with_rules
+    action = schema["properties"]["action"]
+    actions = [each if each == {"enum": [None, ""]} else _without(each, "escalate") for each in action["anyOf"]]
+    return with_rules | {"properties": {**schema["properties"], "action": {**action, "anyOf": actions}}}
+
+
+def _without(words: Schema, word: str) -> Schema:
+    return {**words, "enum": [each for each in words["enum"] if each != word]}
+
+
+def _of_command(kind: str, schema: Schema) -> Schema:
+    with_rules = schema | _RULES.get(kind, {})
+    if kind != "andon":
+        return with_rules
+    return with_rules | {"properties": {**schema["properties"], "input": {"type": "null"}}}  # a user has no level

@@ -1,0 +1,155 @@
+"""Generated payloads of reports and commands: from their JSON Schemas, and by mutation of those.
+
+A payload is JSON text, since the spelling of a number is part of what a device may vary.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from bridge.contract.model_schemas import Schema
+
+Tree = dict[str, Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+MAX_EXACT: Final = 2**53  # beyond it, validators that read doubles lose digits of other spellings
+SPELLINGS: Final = ("{}", "{}.0", "{}.00e0", "{}e0", "{}000E-3")  # the last is no number for 0
+ONE_LINE: Final = st.characters(exclude_categories=("Cs", "Cc"))
+ANY_LINE: Final = st.characters(exclude_categories=("Cs", "Cc"), include_characters="\t\n\r")
+
+HOSTILE: Final[Sequence[Any]] = (
+    None, True, False, 0, 1, -1, 17, 255, 256, 0.5, 5.0, 5.5, -0.0, 1e3, 1_000_000, 1_000_001, 2**53, 2**53 + 1,
+    float(2**53), 2**63, -(2**63), -(2**63) - 1, 2**64 - 1, 2**64, float(2**64), 1e19, 10**30, 1e30, 1e300, 5e-324,
+    "", " ", "0", "12", "NaN", "true", "null", "running", "RUNNING ", " Fault", "running\n", "dancing", "execute",
+    "SUSPENDED", "tr88", "tmc", "0x", "0xFF", "0x" + "f" * 64, "f" * 65, "f f", "a" * 64, "a" * 65, "x" * 500,
+    "x" * 501, "\U0001f600" * 64, "\U0001f600" * 65, "e\u0301" * 32, "\U0001f600" * 500, "P1\n", "P1\r", "a\tb", "a\n",
+    "a\x00", "a\x7f", "a\x85", "a\u2028b", "P/1", "_", ".x", "\uff11",
+    [], [0], [255], [256], [0.0], [5.5], [None], [""], [True], [[0]], ["E1"], ["E1", 5], ["E\n"], ["e"] * 256,
+    ["e"] * 257, [1] * 256, [1] * 257, {}, {"state": 6}, {"dialect": "tr88", "state": 6.0},
+    {"dialect": "tr88", "state": 0}, {"dialect": "tmc", "state": 0}, {"dialect": "tmc", "state": "execute"},
+    {"id": "u", "roles": []}, {"id": "u", "roles": ["r"] * 50, "name": ""}, {"id": "u", "roles": ["r"] * 51},
+)  # fmt: skip
+
+
+def payloads(schema: Schema) -> st.SearchStrategy[str]:
+    """JSON texts near the border of what `schema` accepts, on both of its sides."""
+    words = sorted({word for word in _words(schema) if isinstance(word, str)})
+
+    @st.composite
+    def text(draw: Draw) -> str:
+        tree: Tree = copy.deepcopy(draw(documents(schema, schema)))
+        for _ in range(draw(st.integers(0, 3))):
+            _mutate(tree, draw, words)
+        return spelled(tree, draw)
+
+    return text()
+
+
+def documents(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    """Values that fit the fields of `schema`; its rules over several fields are left to chance."""
+    if "$ref" in schema:
+        return documents(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    if "properties" in schema:
+        fields = {name: documents(field, root) for name, field in schema["properties"].items()}
+        needed = {name: fields.pop(name) for name in schema["required"]}
+        return st.fixed_dictionaries(needed, optional=fields)
+    if "anyOf" in schema:
+        return st.one_of([documents(each, root) for each in schema["anyOf"]])
+    if "items" in schema:
+        return st.lists(documents(schema["items"], root), max_size=min(schema["maxItems"], 4))
+    return st.sampled_from(schema["enum"]) if "enum" in schema else _scalars(schema)
+
+
+def _scalars(schema: Schema) -> st.SearchStrategy[Any]:
+    match schema["type"]:
+        case "null":
+            return st.none()
+        case "boolean":
+            return st.booleans()
+        case "number":
+            return st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**30), 10**30)
+        case "integer":
+            return _integers(schema["minimum"], schema["maximum"])
+        case _:
+            return _texts(schema)
+
+
+def _integers(low: int, high: int) -> st.SearchStrategy[int | float]:
+    near = min(high, 100) if low >= 0 else 100
+    return st.sampled_from([low, low + 1, high - 1, high]) | st.integers(max(low, -100), near)
+
+
+def _texts(schema: Schema) -> st.SearchStrategy[str]:
+    if words := re.findall(r"(?<=[:|])(?:\[[A-Z][a-z]\])+", schema.get("pattern", "")):  # one of these in any case
+        plain = [re.sub(r"\[[A-Z]([a-z])\]", r"\1", word) for word in words]
+        return st.sampled_from([*plain, *map(str.upper, plain), *map(str.title, plain), f" {plain[0]}  "])
+    if "pattern" in schema:
+        return st.from_regex(re.compile(schema["pattern"]), fullmatch=True).filter(lambda text: "\n" not in text)
+    low, high = schema.get("minLength", 0), schema["maxLength"]
+    alphabet = ANY_LINE if r"\x0b" in schema["not"]["pattern"] else ONE_LINE
+    return st.text(alphabet, min_size=low, max_size=min(high, 6)) | st.sampled_from(["\U0001f600" * high, "x" * high])
+
+
+def _words(schema: Any) -> set[Any]:
+    if isinstance(schema, dict):
+        own = {word for word in schema.get("enum", ()) if isinstance(word, str)}
+        return own.union(*(_words(value) for value in schema.values()))
+    return set().union(*map(_words, schema)) if isinstance(schema, list) else set()
+
+
+def _mutate(tree: Tree, draw: Draw, words: Sequence[str]) -> None:
+    target = tree
+    inner = [value for value in tree.values() if isinstance(value, dict)]
+    if inner and draw(st.booleans()):
+        target = draw(st.sampled_from(inner))
+    names = sorted(target)
+    hostile = st.sampled_from(HOSTILE) | st.sampled_from(words or [""])
+    match draw(st.sampled_from(["replace", "replace", "vary", "vary", "delete", "swap", "unknown"])):
+        case "replace" if names:
+            target[draw(st.sampled_from(names))] = copy.deepcopy(draw(hostile))
+        case "vary" if names:
+            name = draw(st.sampled_from(names))
+            target[name] = _varied(target[name], draw)
+        case "delete" if names:
+            del target[draw(st.sampled_from(names))]
+        case "swap" if len(names) > 1:
+            one, other = draw(st.permutations(names))[:2]
+            target[one], target[other] = target[other], target[one]
+        case _:
+            target["colour"] = draw(st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(ONE_LINE))
+
+
+def _varied(value: Any, draw: Draw) -> Any:
+    """A value next to `value`: of the same form or just beyond it."""
+    match value:
+        case bool():
+            return draw(st.sampled_from([int(value), str(value).lower(), None]))
+        case int() | float():
+            return draw(st.sampled_from([value + 1, value - 1, -value, value + 0.5, str(value), bool(value), [value]]))
+        case str():
+            ends = [f"{value}{end}" for end in (" ", "\n", "\t", "\x00", "x", "\U0001f600")]
+            return draw(st.sampled_from([*ends, value.upper(), value.title(), value * 2, value[:-1], [value], ""]))
+        case list():
+            return draw(st.sampled_from([[*value, None], value * 100, value[:1], value[:1] * 2, [*value, ""]]))
+        case _:
+            return draw(st.sampled_from([None, "", 0, {}]))
+
+
+def spelled(tree: Any, draw: Draw) -> str:
+    """`tree` as JSON, each number in one of its spellings."""
+    match tree:
+        case dict():
+            return "{" + ",".join(f"{json.dumps(name)}:{spelled(value, draw)}" for name, value in tree.items()) + "}"
+        case list():
+            return "[" + ",".join(spelled(value, draw) if index < 4 else json.dumps(value)
+                                  for index, value in enumerate(tree)) + "]"  # fmt: skip
+        case bool() | str() | None:
+            return json.dumps(tree)
+        case int() if abs(tree) <= MAX_EXACT:
+            return str(draw(st.sampled_from(SPELLINGS if tree else SPELLINGS[:-1]))).format(tree)
+        case _:
+            return json.dumps(tree)

@@ -149,6 +149,7 @@ class Andon(Struct, frozen=True, omit_defaults=True, kw_only=True):
     resolution_code: str | None = None
     resolution_notes: str | None = None
     downtime_id: str | None = None
+    called_again_at: Timestamp | None = None  # the trouble recurred: deadlines count from here, not from raised_at
 
 
 class Escalation(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -162,6 +163,7 @@ class Escalation(Struct, frozen=True, omit_defaults=True, kw_only=True):
     recipients: list[str]
     deadline: Timestamp | None = None
     minutes_remaining: float | None = None
+    paused: bool = False  # the line runs again: no deadline until the trouble recurs
 
 
 class Job(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -173,6 +173,23 @@ DEFAULT_REASONS = (
 )
 
 
+MOST_CALLS = 50  # of an area in a flood window; bounds what a line remembers of its calls
+
+
+class Flood(Model):
+    """Flood control of automatic calls, by area."""
+
+    calls: int = Field(10, ge=1, le=MOST_CALLS)
+    minutes: Minutes = 10.0
+    below: int = Field(5, ge=1, le=MOST_CALLS)
+
+    @model_validator(mode="after")
+    def _ends_below_its_begin(self) -> Self:
+        if self.below > self.calls:
+            raise ValueError("flood: below is greater than calls: it would end as it begins")
+        return self
+
+
 class Rung(Model):
     """One priority's deadlines in minutes, and who hears of each level."""
 
@@ -246,6 +263,7 @@ class Plant(Model):
     ladder: dict[CallPriority, Rung] = Field(default=DEFAULT_LADDER)
     responders: dict[AndonType, tuple[str, ...]] = Field(default=DEFAULT_RESPONDERS)
     call_priority: dict[AndonType, CallPriority] = Field(default=DEFAULT_PRIORITY)
+    flood: Flood = Flood()
 
     @field_validator("ladder", mode="after")
     @classmethod

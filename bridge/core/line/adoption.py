@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 
 from bridge.core import plant
 from bridge.core.events import LINE_LEVEL, Category, Event, Millis, StateKey
-from bridge.core.line.downtime_record import Findings
+from bridge.core.line.findings import Findings
 from bridge.core.line.floor import Floor
 from bridge.core.line.line_state import LineState
 from bridge.core.line.output import sources_of, watched_of

@@ -1,11 +1,11 @@
-"""One Andon call: its record, its life as a table, and its event data. Source: DOMAIN, «Andon and escalation».
+"""One Andon call: its record, its states as a table, and its event data. Source: DOMAIN, «Andon and escalation».
 
 open -> acknowledged -> resolved | cancelled; resolving or cancelling before anybody acknowledged is legal. Escalation
 is a level beside the status, never a status.
 """
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
@@ -42,11 +42,20 @@ REFUSED: Final[dict[tuple[CallStatus, Deed], Disposition]] = {
     ("cancelled", "escalate"): rejected("already_final"),
 }
 
+CALL_PRIORITIES: Final[tuple[CallPriority, ...]] = get_args(CallPriority)
+"""The least first."""
+
+SUMMARY_KEY: Final = f"{LINE_LEVEL}/summary"
+
 FINAL: Final[frozenset[CallStatus]] = frozenset({"resolved", "cancelled"})
 
 
 class Call(Struct, kw_only=True):
-    """A call that is not final. `passed`: every deadline up to this instant has been dealt with."""
+    """A call that is not final. `passed`: every deadline up to this instant has been dealt with.
+
+    Deadlines count from `counted_from`: the raise, until the trouble comes again. While the call is paused they stand
+    still: the line runs again, and nobody has resolved the call yet.
+    """
 
     number: int
     call_id: str
@@ -66,12 +75,19 @@ class Call(Struct, kw_only=True):
     raised_by: Person | None = None
     acknowledged_at: Millis | None = None
     acknowledged_by: Person | None = None
+    response_ms: Millis | None = None
     arrived_at: Millis | None = None
     resolved_at: Millis | None = None
     resolved_by: Person | None = None
     resolution_code: str | None = None
     resolution_notes: str | None = None
     downtime_id: str | None = None
+    called_again_at: Millis | None = None
+    counting_since: Millis | None = None  # None: since the raise
+    paused: bool = False
+    told_level: int = 0  # the highest level that was ever told
+    stopped: str | None = None  # of an automatic call: the machine that decides the line's status
+    summary: bool = False  # of a flood, instead of many automatic calls
 
     @staticmethod
     def key_of(equipment: str | None, andon_type: AndonType) -> str:
@@ -80,7 +96,42 @@ class Call(Struct, kw_only=True):
 
     @property
     def key(self) -> str:
-        return self.key_of(self.equipment, self.andon_type)
+        return SUMMARY_KEY if self.summary else self.key_of(self.equipment, self.andon_type)
+
+    @property
+    def counted_from(self) -> Millis:
+        return self.raised_at if self.counting_since is None else self.counting_since
+
+    @property
+    def answered_at(self) -> Millis:
+        """The last instant at which a person called, acknowledged or arrived."""
+        marks = (self.called_again_at, self.acknowledged_at, self.arrived_at)
+        return max((self.raised_at, *(mark for mark in marks if mark is not None)))
+
+    def acknowledge(self, person: Person | None, *, at: Millis) -> None:
+        self.acknowledged_at, self.acknowledged_by = at, person
+        self.response_ms = at - self.counted_from
+
+    def call_again(self, downtime_id: str | None, *, at: Millis, answered: bool) -> int:
+        """Begin the ladder anew, and unless people have answered already, the call; return the level before."""
+        before = self.level
+        self.repeat += 1
+        self.downtime_id = downtime_id
+        self.called_again_at = self.counting_since = self.passed = at
+        self.level, self.cause, self.paused = 0, None, False
+        if not answered:
+            self.status = "open"
+            self.acknowledged_at = self.acknowledged_by = self.response_ms = self.arrived_at = None
+        return before
+
+    def inherit(self, other: "Call") -> None:
+        """Take over what people did about another call for the same trouble, and how far its ladder is."""
+        self.status = other.status
+        self.acknowledged_at, self.acknowledged_by = other.acknowledged_at, other.acknowledged_by
+        self.response_ms = other.response_ms
+        self.arrived_at, self.downtime_id, self.stopped = other.arrived_at, other.downtime_id, other.stopped
+        self.counting_since, self.passed = other.counted_from, other.passed
+        self.level, self.cause, self.told_level = other.level, other.cause, other.told_level
 
 
 def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
@@ -95,8 +146,7 @@ def standing_of(call: Call) -> Standing:
 
 
 def andon_data(call: Call) -> Andon:
-    """Return the call as an andon_event tells it."""
-    response = None if call.acknowledged_at is None else (call.acknowledged_at - call.raised_at) / 1000
+    """Return the data of the call's andon_event."""
     return Andon(
         call_id=call.call_id,
         andon_type=call.andon_type,
@@ -114,14 +164,15 @@ def andon_data(call: Call) -> Andon:
         arrived_at=maybe_rfc3339(call.arrived_at),
         resolved_at=maybe_rfc3339(call.resolved_at),
         resolved_by=call.resolved_by,
-        response_seconds=response,
+        response_seconds=None if call.response_ms is None else call.response_ms / 1000,
         resolution_code=call.resolution_code,
         resolution_notes=call.resolution_notes,
         downtime_id=call.downtime_id,
+        called_again_at=maybe_rfc3339(call.called_again_at),
     )
 
 
 def only_call(calls: Iterable[Call], andon_type: AndonType) -> Call | None:
     """Return the one call of this type; None where there is none, or where it would be a guess which is meant."""
-    found = [call for call in calls if call.andon_type == andon_type]
+    found = [call for call in calls if call.andon_type == andon_type and not call.summary]
     return found[0] if len(found) == 1 else None

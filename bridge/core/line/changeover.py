@@ -1,8 +1,9 @@
 """The changeovers of one line: from the last piece of the old run to the Nth good piece of the new one.
 
 Source: DOMAIN, «Changeover». Signalled by a report, a command, a mode (the line is being set up), or a product change
-while stopped; `started_at` is the last piece before the signal, so it may lie before `signalled_at`. A mode does not
-say to what: its changeover is told as soon as the product is known, dated at the mode.
+while stopped; `started_at` is the last piece before the signal, so it may lie before `signalled_at`. A mode gives no
+product: its changeover is reported as soon as the product is known, dated at the mode, and completed by the piece that
+was made meanwhile. Changeovers never overlap: nothing of one is dated before the end of the one before.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Changeover
-from bridge.core.events import EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.core.events import EventType, Millis, Place, Priority, Standing, maybe_rfc3339, rfc3339
 from bridge.core.plant import Line, Plant
 from bridge.core.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
 
@@ -27,6 +28,16 @@ class ChangeoverRecord(Struct, kw_only=True):
     startup_rejects: int = 0
 
 
+class SetupSignal(Struct):
+    """A mode that signalled a changeover whose product is not known yet, and the pieces made since."""
+
+    since: Millis
+    run_ended: Millis | None = None  # the last piece before the mode
+    good: int = 0
+    rejects: int = 0
+    completed_at: Millis | None = None  # the Nth good piece
+
+
 class ChangeoverState(Struct):
     """Checkpointed. `product` is what the line is set up for, as far as known."""
 
@@ -35,6 +46,8 @@ class ChangeoverState(Struct):
     last_piece_at: Millis | None = None
     ended_at: Millis | None = None  # of the changeover before: the next one cannot begin within it
     running: ChangeoverRecord | None = None
+    setup: SetupSignal | None = None  # the line was set up, and no good piece was made in running since
+    in_setup: bool = False  # a mode that lasts is one signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,32 +87,45 @@ class Changeovers:
         del equipment
         return self._start_asked(body, moment) if body.action == "start" else self._complete_asked(body, moment)
 
-    def product_changed(
-        self, *, from_product: str | None, to_product: str, moment: Moment, setup_since: Millis | None = None
-    ) -> None:
+    def setup_seen(self, *, in_setup: bool, at: Millis) -> None:
+        """Take note of whether the line is being set up; entering that mode is the signal."""
+        state = self._state
+        if in_setup and not state.in_setup and state.setup is None:
+            state.setup = SetupSignal(since=at, run_ended=state.last_piece_at)
+        state.in_setup = in_setup
+
+    def product_changed(self, *, from_product: str | None, to_product: str, runs: bool, moment: Moment) -> None:
         """Take note of a product change: a changeover, unless expected; from None it is only noted.
 
-        None stands for an unknown product, and for a change while the line runs, which signals nothing. `setup_since`:
-        when a mode signalled it.
+        A change while the line runs signals nothing, unless a mode did before.
         """
-        running = self._state.running
-        expected = self._state.product if running is None else running.to_product
+        state = self._state
+        running, setup = state.running, state.setup
+        expected = state.product if running is None else running.to_product
         if expected == to_product:
             return  # the machine says late what a report or a changeover said already
         before = from_product if running is None else running.from_product
+        if running is None and runs and setup is None:
+            before = None
         self.abandon(moment=moment)
-        self._state.product = to_product
-        if before is not None and before != to_product:
-            self._start(before, to_product, moment, signalled_at=moment.at if setup_since is None else setup_since)
+        state.product = to_product
+        if before is None or before == to_product:
+            return
+        self._start(before, to_product, moment, setup=setup)
+        if setup is not None and setup.completed_at is not None and state.running is not None:
+            state.running.good, state.running.startup_rejects = setup.good, setup.rejects
+            self._end(state.running, "completed", moment, at=setup.completed_at)
 
-    def count(self, *, good: int, reject: int, moment: Moment) -> None:
+    def count(self, *, good: int, reject: int, runs: bool, moment: Moment) -> None:
         """Take note of pieces made; rejects counted with the completing good piece are start-up rejects too."""
         if good <= 0 and reject <= 0:
             return
-        last = self._state.last_piece_at
-        self._state.last_piece_at = moment.at if last is None else max(last, moment.at)
-        running = self._state.running
+        state = self._state
+        last = state.last_piece_at
+        state.last_piece_at = moment.at if last is None else max(last, moment.at)
+        running = state.running
         if running is None:
+            self._count_in_setup(good, reject, runs=runs, moment=moment)
             return
         running.good += max(0, good)
         running.startup_rejects += reject  # below 0 where good pieces come in a report after their total
@@ -111,6 +137,20 @@ class Changeovers:
         if self._state.running is not None:
             self._end(self._state.running, "abandoned", moment)
 
+    def _count_in_setup(self, good: int, reject: int, *, runs: bool, moment: Moment) -> None:
+        setup = self._state.setup
+        if setup is None:
+            return
+        if runs and good > 0:
+            self._state.setup = None  # it runs on with what it made before: what it was set up for is known
+            return
+        if setup.completed_at is not None:
+            return
+        setup.good += max(0, good)
+        setup.rejects += reject
+        if setup.good >= self._good_pieces:
+            setup.completed_at = moment.at
+
     def _start_asked(self, body: ChangeoverReport, moment: Moment) -> Disposition:
         if body.to_product is None:
             return rejected("incomplete")
@@ -121,7 +161,7 @@ class Changeovers:
         before = body.from_product or self._state.product
         if before == body.to_product:
             return suppressed("same_product")
-        self._start(before, body.to_product, moment, signalled_at=moment.at)
+        self._start(before, body.to_product, moment, setup=None)
         return APPLIED
 
     def _complete_asked(self, body: ChangeoverReport, moment: Moment) -> Disposition:
@@ -135,27 +175,38 @@ class Changeovers:
         self._end(running, "completed", moment)
         return APPLIED
 
-    def _start(self, from_product: str | None, to_product: str, moment: Moment, *, signalled_at: Millis) -> None:
-        number = self._state.next_number
-        self._state.next_number += 1
-        run_ended = max(
-            (at for at in (self._state.last_piece_at, self._state.ended_at) if at is not None), default=None
-        )
+    def _start(self, from_product: str | None, to_product: str, moment: Moment, *, setup: SetupSignal | None) -> None:
+        state = self._state
+        number = state.next_number
+        state.next_number += 1
+        signalled_at = max(moment.at if setup is None else setup.since, state.ended_at or 0)
+        last_piece_at = state.last_piece_at if setup is None else setup.run_ended
+        run_ended = max((at for at in (last_piece_at, state.ended_at) if at is not None), default=signalled_at)
         record = ChangeoverRecord(
             changeover_id=f"{self._line}.change.{number}",
             from_product=from_product,
             to_product=to_product,
-            started_at=signalled_at if run_ended is None else min(run_ended, signalled_at),
+            started_at=min(run_ended, signalled_at),
             signalled_at=signalled_at,
         )
-        self._state.running = record
+        state.running = record
         self._emit(EventType.CHANGEOVER_STARTED, record, moment)
 
-    def _end(self, record: ChangeoverRecord, outcome: Literal["completed", "abandoned"], moment: Moment) -> None:
-        self._state.running = None
-        self._state.ended_at = moment.at
-        self._state.product = record.to_product if outcome == "completed" else record.from_product
-        self._emit(EventType.CHANGEOVER_COMPLETED, record, moment, outcome=outcome)
+    def _end(
+        self,
+        record: ChangeoverRecord,
+        outcome: Literal["completed", "abandoned"],
+        moment: Moment,
+        *,
+        at: Millis | None = None,
+    ) -> None:
+        ended_at = moment.at if at is None else max(at, record.signalled_at)
+        state = self._state
+        state.running, state.ended_at = None, ended_at
+        if outcome == "completed":
+            state.setup = None  # what was signalled has come
+        state.product = record.to_product if outcome == "completed" else record.from_product
+        self._emit(EventType.CHANGEOVER_COMPLETED, record, moment, outcome=outcome, ended_at=ended_at)
 
     def _emit(
         self,
@@ -164,19 +215,19 @@ class Changeovers:
         moment: Moment,
         *,
         outcome: Literal["completed", "abandoned"] | None = None,
+        ended_at: Millis | None = None,
     ) -> None:
         product = self._plant.product(record.to_product)
-        ended = outcome is not None
         data = Changeover(
             changeover_id=record.changeover_id,
             to_product=record.to_product,
             started_at=rfc3339(record.started_at),
             signalled_at=rfc3339(record.signalled_at),
             from_product=record.from_product,
-            completed_at=rfc3339(moment.at) if ended else None,
-            duration_seconds=(moment.at - record.started_at) / 1000 if ended else None,
+            completed_at=maybe_rfc3339(ended_at),
+            duration_seconds=None if ended_at is None else (ended_at - record.started_at) / 1000,
             target_seconds=None if product is None else product.changeover_seconds,
-            startup_rejects=max(0, record.startup_rejects) if ended else None,
+            startup_rejects=None if ended_at is None else max(0, record.startup_rejects),
             outcome=outcome,
         )
         self._emitter.emit(
@@ -186,5 +237,5 @@ class Changeovers:
             equipment=None,
             subject=record.changeover_id,
             priority=Priority.MEDIUM,
-            standing=Standing.CLOSED if ended else Standing.CURRENT,
+            standing=Standing.CURRENT if ended_at is None else Standing.CLOSED,
         )

@@ -1,17 +1,20 @@
-"""The downtimes of one line: opened, revised, closed, classified, confirmed. Source: DOMAIN, «Downtime».
+"""The downtimes of one line: opened, revised, split, closed, classified, confirmed. Source: DOMAIN, «Downtime».
 
-When a stop is a downtime is decided in `stops`; here is what is told of it, and when it calls for help.
+`stops` decides when a stop is a downtime, `downtime_turn` where it is split; here are the events, and the automatic
+calls that become due.
 """
-
-from dataclasses import dataclass
 
 from msgspec import Struct, field
 
 from bridge.core import plant
 from bridge.core.emitter import Emitter
-from bridge.core.event_data import AndonType, CallPriority, Downtime
+from bridge.core.event_data import Downtime
 from bridge.core.events import EventType, Millis, Priority, Standing
-from bridge.core.line.downtime_record import DowntimeRecord, Findings, category_of, downtime_data, reason_of
+from bridge.core.line.call_for_help import CallForHelp
+from bridge.core.line.downtime_call import CallRule
+from bridge.core.line.downtime_record import DowntimeRecord, category_of, downtime_data, is_breakdown, reason_of
+from bridge.core.line.downtime_turn import Turn
+from bridge.core.line.findings import Findings
 from bridge.core.line.status import Diagnosis
 from bridge.core.line.stops import Change, Signal, StopChange
 from bridge.core.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
@@ -25,17 +28,7 @@ class DowntimesState(Struct):
     open: DowntimeRecord | None = None
     told: Downtime | None = None  # of the open one: a change of it is a revision
     closed: dict[str, DowntimeRecord] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallForHelp:
-    """An automatic Andon call that is due."""
-
-    equipment: str | None
-    andon_type: AndonType
-    priority: CallPriority
-    description: str
-    downtime_id: str
+    turn: Turn = field(default_factory=Turn)
 
 
 class Downtimes:
@@ -45,22 +38,27 @@ class Downtimes:
         self._state = state
         self._reasons = reasons
         self._rules = reasons.rules_of(spec)
+        self._micro_ms = round(self._rules.micro_stop_seconds * 1000)
+        self._calls = CallRule(reasons, round(self._rules.auto_call_unclassified_seconds * 1000))
         self._line = spec.id
         self._emitter = emitter
 
     def observe(self, signal: Signal, seen: Diagnosis, *, changeover: bool, moment: Moment) -> None:
-        """Gather findings while the line stands; revise the open downtime where they change it."""
+        """Gather findings while the line stands; revise or split the open downtime where they change it."""
         state = self._state
+        if signal is Signal.STOP and seen.status != "offline":
+            self._stand(seen, changeover=changeover, moment=moment)
+        elif state.open is None:
+            if signal not in (Signal.RUN, Signal.STOP):
+                state.pending, state.turn = None, Turn()
+        elif signal is Signal.RUN:
+            self._drop_turn()
+        elif changeover:  # nobody sees the machines, but somebody changes the line over
+            state.turn.changing = True
+            if state.turn.begins_changeover:
+                self._begin_changeover(still_broken=True, changeover=True, moment=moment)
         if state.open is not None:
-            if signal is Signal.STOP:
-                state.open.found.gather(seen)
-            self._mark_changeover(state.open, changeover=changeover)
             self._revise(moment)
-        elif signal is Signal.STOP:
-            state.pending = state.pending or Findings()
-            state.pending.gather(seen)
-        elif signal is not Signal.RUN:
-            state.pending = None
 
     def learn(self, change: StopChange, *, changeover: bool, moment: Moment) -> None:
         """Open, close, or tell a minor stop, as the stop turned out."""
@@ -100,49 +98,155 @@ class Downtimes:
         return record.started_at, record.ended_at
 
     def next_deadline(self) -> Millis | None:
-        return None if self._state.open is None else self._state.open.call_at
+        record, turn = self._state.open, self._state.turn
+        if record is None:
+            return None
+        turned_at = None if turn.since is None else turn.since + self._micro_ms
+        owed_at = None if record.owed is None else record.owed.due
+        return min((at for at in (record.call_at, owed_at, turned_at) if at is not None), default=None)
 
     def fire(self, moment: Moment) -> CallForHelp | None:
-        """Return the call that is due now."""
-        record = self._state.open
-        if record is None or record.call_at != moment.at:
+        """Split the downtime where a turn has lasted; return the call that is due now."""
+        record, turn = self._state.open, self._state.turn
+        if record is None:
             return None
-        record.call_at, record.called = None, True
-        reason = reason_of(record, self._reasons)
-        andon_type: AndonType = "equipment" if reason is None else reason.andon_type
-        minutes = (moment.at - record.started_at) // 60_000
-        return CallForHelp(
-            equipment=record.found.cause_equipment or record.found.equipment,
-            andon_type=andon_type,
-            priority=self._reasons.call_priority[andon_type] if reason is None else reason.priority,
-            description=f"{'Unclassified stop' if reason is None else reason.text}, {minutes} min",
-            downtime_id=record.downtime_id,
-        )
+        if turn.since is not None and turn.since + self._micro_ms == moment.at:
+            record = self._complete_turn(record, turn, moment)
+        if record.owed is not None and record.owed.due == moment.at:
+            owed, record.owed = record.owed, None
+            return self._calls.help(owed, stopped=record.found.equipment, now=moment.at)
+        if record.call_at != moment.at:
+            return None
+        called_for = record.found.cause_equipment or record.found.equipment
+        record.call_at, record.called, record.called_for = None, True, called_for
+        return self._calls.help(self._calls.of(record, due=moment.at), stopped=record.found.equipment, now=moment.at)
+
+    def wants_help(self, downtime_id: str) -> bool:
+        """Tell whether a call that became due for a downtime of this stop is still wanted."""
+        record = self._state.open
+        if record is None:
+            return False
+        return record.downtime_id != downtime_id or self._calls.wait(record) is not None
+
+    # The stop while it lasts
+
+    def _stand(self, seen: Diagnosis, *, changeover: bool, moment: Moment) -> None:
+        state = self._state
+        changing = changeover or seen.status == "setup"
+        record = state.open
+        if record is None and state.pending is None:
+            state.pending, state.turn = Findings(), Turn.begin(seen, changing=changing)
+        turn = state.turn
+        turn.note(seen, changing=changing)
+        if record is not None and turn.carried is None:
+            record.owed = None
+        if turn.begins_changeover:
+            still_broken = self._found.cause_equipment in seen.broken
+            self._begin_changeover(still_broken=still_broken, changeover=changeover, moment=moment)
+        if not turn.is_turning(seen):
+            self._drop_turn()
+            self._gather(self._found, seen, record=state.open, moment=moment)
+            return
+        if turn.since is None or turn.found is None:
+            turn.since, turn.found = moment.at, Findings()
+        self._gather(turn.found, seen, record=None, moment=moment)
+
+    def _gather(self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, moment: Moment) -> None:
+        """Add what is seen; what calls nobody until now begins to call from now on."""
+        judged = DowntimeRecord(downtime_id="", started_at=moment.at, found=found) if record is None else record
+        culprit, called_nobody = found.cause_equipment, found.equipment is not None and self._calls.wait(judged) is None
+        found.gather(seen)
+        if called_nobody and self._calls.wait(judged) is not None:
+            found.since = moment.at
+        # Who came to the first machine is not at the second one.
+        elif judged.called and found.cause_equipment not in (None, culprit, judged.called_for):
+            judged.called, found.since = False, moment.at
+
+    @property
+    def _found(self) -> Findings:
+        found = self._state.pending if self._state.open is None else self._state.open.found
+        assert found is not None, "a stop has findings from its first instant on"
+        return found
+
+    def _drop_turn(self) -> None:
+        """Forget a turn that did not last; its faults happened."""
+        turn = self._state.turn
+        if turn.found is not None:
+            self._found.add_faults(turn.found.faults)
+        turn.since, turn.found = None, None
+
+    def _begin_changeover(self, *, still_broken: bool, changeover: bool, moment: Moment) -> None:
+        """Make the stop a changeover: whole where no breakdown is known, else from now on."""
+        turn, record, found = self._state.turn, self._state.open, self._found
+        carried = found.cause_equipment if found.breakdown and still_broken else None
+        self._drop_turn()
+        turn.changeover, turn.carried = True, carried
+        if record is None:
+            return
+        owed = None if carried is None or record.call_at is None else self._calls.of(record, due=record.call_at)
+        if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < moment.at:
+            record = self._split(
+                record, at=moment.at, found=Findings(setup=not changeover), changeover=changeover, moment=moment
+            )
+        record.changeover = record.changeover or changeover
+        record.owed = owed
+
+    def _complete_turn(self, record: DowntimeRecord, turn: Turn, moment: Moment) -> DowntimeRecord:
+        since, found = turn.take()
+        changeover = turn.changeover and turn.changing
+        if record.started_at < since:
+            record = self._split(record, at=since, found=found, changeover=changeover, moment=moment)
+        else:
+            record.found, record.changeover, record.owed = found, changeover, None
+        self._revise(moment)
+        return record
+
+    def _split(
+        self, record: DowntimeRecord, *, at: Millis, found: Findings, changeover: bool, moment: Moment
+    ) -> DowntimeRecord:
+        self._end(record, at, moment)
+        after = DowntimeRecord(downtime_id=self._next_id(), started_at=at, found=found, changeover=changeover)
+        self._begin(after)
+        return after
 
     def _open(self, started_at: Millis, *, changeover: bool, moment: Moment) -> None:
         state = self._state
+        found, turn = state.pending or Findings(), state.turn
         record = DowntimeRecord(
             downtime_id=self._next_id(),
             started_at=started_at,
-            found=state.pending or Findings(),
-            changeover=changeover,
+            found=found,
+            changeover=changeover and turn.changeover,
         )
+        if turn.carried is not None:
+            due = self._calls.due_as_breakdown(record, now=moment.at)
+            record.owed = None if due is None else self._calls.of(record, due=due)
+        state.pending = None
+        self._begin(record)
+        self._revise(moment)
+
+    def _begin(self, record: DowntimeRecord) -> None:
         category = category_of(record, reason_of(record, self._reasons))
         record.priority = Priority.HIGH if category == "unplanned" else Priority.MEDIUM
-        state.open, state.pending, state.told = record, None, None
-        self._revise(moment)
+        self._state.open, self._state.told = record, None
 
     def _close(self, ended_at: Millis, moment: Moment) -> None:
         record = self._state.open
         if record is None:
             return
+        self._drop_turn()
         self._state.open = self._state.told = None
-        record.status, record.ended_at, record.call_at = "closed", ended_at, None
+        self._state.turn = Turn()
+        self._end(record, ended_at, moment)
+
+    def _end(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> None:
+        record.status, record.ended_at = "closed", ended_at
+        record.call_at = record.owed = None
         self._keep(record)
         self._emit(record, moment, standing=Standing.CLOSED)
 
     def _minor(self, change: StopChange, moment: Moment) -> None:
-        found, self._state.pending = self._state.pending, None
+        found, self._state.pending, self._state.turn = self._state.pending, None, Turn()
         if not self._rules.report_minor_stops:
             return
         record = DowntimeRecord(
@@ -174,30 +278,17 @@ class Downtimes:
             self._emit(record, moment, standing=Standing.HISTORY)
         return APPLIED
 
-    def _mark_changeover(self, record: DowntimeRecord, *, changeover: bool) -> None:
-        record.changeover = record.changeover or changeover
-
     def _revise(self, moment: Moment) -> None:
         record = self._state.open
         assert record is not None, "only an open downtime is revised"
+        record.call_at = None if record.called else self._calls.due(record, now=moment.at)
         data = downtime_data(record, self._reasons)
         if data == self._state.told:
             return
-        record.call_at = None if record.called else self._call_at(record, moment.at)
         self._state.told = data
         self._emit(record, moment, standing=Standing.CURRENT)
 
-    def _call_at(self, record: DowntimeRecord, now: Millis) -> Millis | None:
-        reason = reason_of(record, self._reasons)
-        if category_of(record, reason) != "unplanned":
-            return None
-        if reason is not None:
-            wait = None if reason.call_after_minutes is None else reason.call_after_minutes * 60
-        elif record.found.told_cause in ("upstream", "downstream") and record.found.cause_equipment is None:
-            wait = None  # starved or blocked from outside the line: nobody here can help
-        else:
-            wait = self._rules.auto_call_unclassified_seconds
-        return None if wait is None else max(record.started_at + round(wait * 1000), now)
+    # Records
 
     def _find(self, downtime_id: str) -> DowntimeRecord | None:
         opened = self._state.open

@@ -1,48 +1,23 @@
-"""What is held of one downtime, and the event data it makes."""
+"""The record of one downtime, its category and loss, and its event data."""
 
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from bridge.core import plant
-from bridge.core.event_data import Downtime, DowntimeCategory, DowntimeCause, FaultNote, Loss, Person
+from bridge.core.event_data import Downtime, DowntimeCategory, Loss, Person
 from bridge.core.events import Millis, Priority, maybe_rfc3339, rfc3339
-from bridge.core.line.status import Diagnosis
-
-MAX_FAULTS = 32  # fault notes of one downtime: bounds what a chattering machine can put into one event
+from bridge.core.line.findings import Findings
 
 
-class Findings(Struct):
-    """What is known of why, gathered from the stop on: the first known cause stays, faults are added."""
+class OwedCall(Struct, kw_only=True):
+    """The automatic call of a breakdown that a changeover interrupted; due while its fault lasts."""
 
-    equipment: str | None = None
-    cause: DowntimeCause = "unknown"
-    cause_equipment: str | None = None
-    reason_code: str | None = None
-    maintenance: bool = False
-    setup: bool = False
-    no_order: bool = False  # for a while there was nothing to make
-    faults: list[FaultNote] = field(default_factory=list)
-
-    @property
-    def told_cause(self) -> DowntimeCause:
-        """Waiting for an order is planned, unless a machine turned out to be the cause."""
-        return "planned" if self.no_order and self.cause == "unknown" else self.cause
-
-    def gather(self, seen: Diagnosis) -> None:
-        if self.equipment is None:
-            self.equipment = seen.equipment
-        if self.cause == "unknown" and seen.cause != "unknown":
-            self.cause = seen.cause
-        if self.cause_equipment is None and seen.cause == self.cause:
-            self.cause_equipment = seen.cause_equipment
-        self.reason_code = seen.reason_code or self.reason_code
-        self.maintenance = self.maintenance or seen.status == "maintenance"
-        self.setup = self.setup or seen.status == "setup"
-        self.no_order = self.no_order or seen.status_cause == "no_order"
-        known = {(note.code, note.since) for note in self.faults}
-        self.faults += [note for note in seen.faults if (note.code, note.since) not in known]
-        del self.faults[MAX_FAULTS:]
+    downtime_id: str
+    since: Millis
+    due: Millis
+    equipment: str | None
+    reason_code: str | None
 
 
 class DowntimeRecord(Struct, kw_only=True):
@@ -59,6 +34,8 @@ class DowntimeRecord(Struct, kw_only=True):
     priority: Priority = Priority.HIGH
     call_at: Millis | None = None  # when it calls for help by itself
     called: bool = False
+    called_for: str | None = None  # the equipment of that call
+    owed: OwedCall | None = None  # of the downtime before, which a changeover interrupted
     excluded: bool = False  # already out of the planned busy time
 
 
@@ -66,8 +43,14 @@ def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | No
     return reasons.reason(record.classified or record.found.reason_code)
 
 
+def is_breakdown(record: DowntimeRecord, reason: plant.Reason | None) -> bool:
+    """Tell whether a failure is known to be the cause, from the machines or from a person."""
+    known = record.classified is not None or record.found.breakdown
+    return known and category_of(record, reason) in ("unplanned", "maintenance")
+
+
 def category_of(record: DowntimeRecord, reason: plant.Reason | None) -> DowntimeCategory:
-    """A person's word first, then a changeover, then what the machines say."""
+    """Return a person's classification first, then a changeover, then the machines' own reasons."""
     if record.classified is not None and reason is not None:
         return reason.category
     if record.changeover or record.found.setup:

@@ -12,10 +12,11 @@ from bridge.core.event_data import Status, StatusCause
 from bridge.core.events import Millis
 from bridge.core.line import packml
 from bridge.core.line.counters import Register, Rule, read
+from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device, DeviceState
 from bridge.core.line.faults import Faults, UnreadableFaultBits, update
 from bridge.core.line.shown import Face, Shown, ShownState, Speed
-from bridge.core.line.status import WORDS, MachineView, Signals, judge
+from bridge.core.line.status import WORDS, Signals, judge
 from bridge.core.reports import (
     APPLIED,
     BirthReport,
@@ -185,6 +186,7 @@ class Machine:
             reason_code=None if self.state.said is None else self.state.said.reason_code,
             faults=() if status == "offline" else tuple(fault.note() for fault in self.state.faults.active),
             decides=self.decides,
+            broken=status != "offline" and "internal" in (cause, self.state.faults.cause),
         )
 
     def speed(self) -> Speed:

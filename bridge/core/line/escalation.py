@@ -1,15 +1,17 @@
-"""The escalation ladder: a call's deadlines, what passing each does, and who is told. Pure arithmetic on a `Call`.
+"""The escalation ladder: a call's deadlines, what a missed one does, and its recipients. Pure arithmetic on a `Call`.
 
-Source: DOMAIN, «Andon and escalation». Every deadline counts from `raised_at`, in scheduled time unless the call is
-critical.
+Source: DOMAIN, «Andon and escalation». Deadlines count from the raise, or from when the trouble came again; in
+scheduled time unless the call is critical. While a call is paused it has none.
 
 - While nobody acknowledged, level k is due at the acknowledge deadline plus k-1 steps (`ack_timeout`).
 - While nobody resolved, the resolve deadline and every step after it raise the level by one from where it stands
-  (`resolve_timeout`): a missed deadline is never silent while somebody is left to tell.
-- A level is entered once and never left; at one instant a call rises by one level at most.
-- Acknowledging stops the first of these rules and its reminder, nothing else.
-- Level 0 is told too, when the call is raised: its update has no cause. Those told once stay among the recipients, or
-  a responder would see the call vanish from `me` as soon as it rises.
+  (`resolve_timeout`).
+- At the top level a missed deadline is a reminder: there is nobody left to add, and yet it is never silent. `top` + 1
+  of them follow the acknowledge deadline at most, and as many the resolve deadline.
+- A level is entered once until the trouble comes again; at one instant a call rises by one level at most.
+- Acknowledging stops the deadlines of the acknowledgement and their reminders, nothing else.
+- Level 0 has an update too, when the call is raised; it has no cause. Roles that were recipients once stay recipients,
+  or a responder would see the call vanish from `me` as soon as it rises.
 """
 
 from collections.abc import Iterator, Mapping
@@ -86,14 +88,16 @@ class Step:
 
 
 def deadline(call: Call, within_ms: int, ladder: Ladder) -> Millis:
-    """Return the instant that lies `within_ms` after the raise; the one place that knows which time counts."""
+    """Return the instant that lies `within_ms` after the ladder's start; the one place that knows which time counts."""
     if ladder.plan is None:
-        return call.raised_at + within_ms
-    return ladder.plan.scheduled_after(call.raised_at, within_ms)
+        return call.counted_from + within_ms
+    return ladder.plan.scheduled_after(call.counted_from, within_ms)
 
 
 def next_step(call: Call, ladder: Ladder) -> Step | None:
-    """Return what the call's clock does next; at one instant a rise makes a reminder needless."""
+    """Return what is due next; at one instant a rise makes a reminder needless."""
+    if call.paused:
+        return None
     return min(_steps(call, ladder), key=lambda step: step.at, default=None)
 
 
@@ -111,8 +115,9 @@ def escalation_data(
     cause: EscalationCause | None,
     at: Millis,
 ) -> Escalation:
-    """Return the call's escalation as an escalation_update tells it at an instant."""
-    due = None if STATUS_OF[call.status] in {"resolved", "cancelled"} else next_limit(call, ladder, at=at)
+    """Return the data of the call's escalation_update at an instant."""
+    ended = call.paused or STATUS_OF[call.status] in {"resolved", "cancelled"}
+    due = None if ended else next_limit(call, ladder, at=at)
     return Escalation(
         escalation_id=escalation_id,
         call_id=call.call_id,
@@ -124,12 +129,13 @@ def escalation_data(
         recipients=list(recipients(call, ladder, responders)),
         deadline=maybe_rfc3339(due),
         minutes_remaining=None if due is None else (due - at) / MINUTE_MS,
+        paused=call.paused,
     )
 
 
 def next_limit(call: Call, ladder: Ladder, *, at: Millis) -> Millis | None:
     """Return the first deadline after an instant that the call can still miss; None when none is left."""
-    limits = [step.at for step in _rises(call, ladder)]
+    limits = [step.at for step in _missed(call, ladder)]
     limits.append(deadline(call, ladder.resolve_ms, ladder))
     if call.acknowledged_at is None:
         limits.append(deadline(call, ladder.acknowledge_ms, ladder))
@@ -137,12 +143,13 @@ def next_limit(call: Call, ladder: Ladder, *, at: Millis) -> Millis | None:
 
 
 def recipients(call: Call, ladder: Ladder, responders: Mapping[AndonType, tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the roles told so far: those of the call's level first, then of the levels below."""
-    return _roles(call.andon_type, reversed(ladder.levels[: call.level + 1]), responders)
+    """Return the roles of the call's level first, then of the levels below, then of those it had before."""
+    below, before = ladder.levels[: call.level + 1], ladder.levels[call.level + 1 : call.told_level + 1]
+    return _roles(call.andon_type, (*reversed(below), *before), responders)
 
 
 def may_acknowledge(call: Call, ladder: Ladder, responders: Mapping[AndonType, tuple[str, ...]]) -> frozenset[str]:
-    """Return the roles that a call is for: its responders, whoever any level tells, and admin."""
+    """Return the roles that a call is for: its responders, the roles of every level, and admin."""
     return frozenset((*_roles(call.andon_type, ((RESPONDERS,), *ladder.levels), responders), "admin"))
 
 
@@ -153,7 +160,7 @@ def _reminder(limit_ms: int, before_seconds: float) -> int | None:
 
 def _steps(call: Call, ladder: Ladder) -> Iterator[Step]:
     """Yield what is ahead; where two fall on one instant, the one to take comes first."""
-    yield from _rises(call, ladder)
+    yield from _missed(call, ladder)
     reminders = [ladder.resolve_reminder_ms]
     if call.acknowledged_at is None:
         reminders.append(ladder.acknowledge_reminder_ms)
@@ -162,22 +169,28 @@ def _steps(call: Call, ladder: Ladder) -> Iterator[Step]:
             yield Step(at, "reminder")
 
 
-def _rises(call: Call, ladder: Ladder) -> Iterator[Step]:
-    if call.level >= ladder.top:
-        return
+def _missed(call: Call, ladder: Ladder) -> Iterator[Step]:
+    """Yield the next deadline of each kind that the call can miss."""
+    top = call.level >= ladder.top
     if call.acknowledged_at is None:
-        yield Step(deadline(call, ladder.acknowledge_ms + call.level * ladder.step_ms, ladder), "ack_timeout")
+        if not top:
+            yield Step(deadline(call, ladder.acknowledge_ms + call.level * ladder.step_ms, ladder), "ack_timeout")
+        elif (at := _next_step(call, ladder.acknowledge_ms, ladder)) is not None:
+            yield Step(at, "reminder")
     # Below the top fewer than `top` of these have passed, for each that passed raised the level.
-    for step in range(ladder.top + 1):
-        at = deadline(call, ladder.resolve_ms + step * ladder.step_ms, ladder)
-        if at > call.passed:
-            yield Step(at, "resolve_timeout")
-            return
+    if (at := _next_step(call, ladder.resolve_ms, ladder)) is not None:
+        yield Step(at, "reminder" if top else "resolve_timeout")
+
+
+def _next_step(call: Call, within_ms: int, ladder: Ladder) -> Millis | None:
+    """Return the first of a deadline and the steps after it that has not passed; None after as many as levels."""
+    steps = (deadline(call, within_ms + step * ladder.step_ms, ladder) for step in range(ladder.top + 1))
+    return next((at for at in steps if at > call.passed), None)
 
 
 def _roles(
     andon_type: AndonType,
-    levels: Iterator[tuple[str, ...]] | tuple[tuple[str, ...], ...],
+    levels: tuple[tuple[str, ...], ...],
     responders: Mapping[AndonType, tuple[str, ...]],
 ) -> tuple[str, ...]:
     found: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""All lines of a plant: routes reports by place, and ticks the lines in an order that is always the same."""
+"""All lines of a plant: routes reports by place, and fires all deadlines in one order of time."""
 
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from bridge.core import plant
 from bridge.core.events import Event, Millis
+from bridge.core.line.area import Area, Fired
 from bridge.core.line.device import Gaps
 from bridge.core.line.line import Line
 from bridge.core.reports import Outcome, Report, quarantined
@@ -14,10 +15,14 @@ STALE: Final = 8  # entries a line of the heap: bounds what deadlines that keep 
 
 
 class Floor:
-    """The lines by id. What one line does never touches another.
+    """The lines by id. Lines touch each other only in their area's flood control.
+
+    For it, what is due fires in order of (time, place in the plant file), an area after its lines, and before a report
+    is applied to one line the others have done what was due until then: when the floor is ticked makes no difference.
 
     The pipeline asks for the next deadline at every message: with 1,000 lines, looking at each of them costs as much as
-    applying a report. So deadlines are kept in a heap; one that is no longer its line's is passed over.
+    applying a report. So deadlines are kept in a heap; one that is no longer its line's is passed over. An area has a
+    deadline in a flood only.
     """
 
     def __init__(self, plant_file: plant.Plant, checkpoints: Mapping[str, bytes] | None = None) -> None:
@@ -26,6 +31,13 @@ class Floor:
             spec.id: Line.restore(plant_file, spec, given[spec.id]) if spec.id in given else Line(plant_file, spec)
             for spec in plant_file.lines
         }
+        self._areas = {
+            (spec.site, spec.id): Area(spec.id, plant_file.flood, self._lines_in(spec.site, spec.id))
+            for spec in plant_file.areas
+        }
+        self._flooded: dict[tuple[str, str], Millis] = {}
+        for area_key in self._areas:
+            self._note_area(area_key)
         self._order = {line_id: index for index, line_id in enumerate(self._lines)}
         self._changed: set[str] = set()
         self._deadlines = {line_id: line.next_deadline() for line_id, line in self._lines.items()}
@@ -45,34 +57,74 @@ class Floor:
         return self._lines.get(line_id)
 
     def apply(self, report: Report, now: Millis) -> Outcome:
-        """Apply a report to its line; quarantined where the plant file has no such place or equipment."""
-        line = self._lines.get(report.place.line)
+        """Let time pass until `now`, then apply a report to its line; quarantined where there is no such place.
+
+        The events of all lines' deadlines come first.
+        """
+        line_id = report.place.line
+        line = self._lines.get(line_id)
         if line is None or line.place != report.place.whole_line():
             return Outcome(quarantined("unknown_place"))
-        self._changed.add(report.place.line)
+        fired = tuple(event for _, events in self.tick(now) for event in events)
+        self._changed.add(line_id)
         outcome = line.apply(report, now)
-        self._note(report.place.line, line)
-        return outcome
+        self._note(line_id, line)
+        return Outcome(outcome.disposition, fired + outcome.events, len(fired) + outcome.of_deadlines)
 
     def next_deadline(self) -> Millis | None:
-        """Return the earliest deadline of all lines."""
+        """Return the earliest deadline of all lines and areas."""
+        at = self._next_of_lines()
+        if not self._flooded:
+            return at
+        flooded = min(self._flooded.values())
+        return flooded if at is None else min(at, flooded)
+
+    def tick(self, now: Millis) -> list[tuple[str, tuple[Event, ...]]]:
+        """Fire what is due, in order of time; return (line id, events) of each step."""
+        ticked: list[tuple[str, tuple[Event, ...]]] = []
+        while (at := self.next_deadline()) is not None and at <= now:
+            if self._next_of_lines() == at:
+                _, _, line_id = heappop(self._heap)
+                line = self._lines[line_id]
+                self._changed.add(line_id)
+                ticked.append((line_id, line.tick(at)))
+                self._note(line_id, line)
+            else:
+                ticked += self._fire_area(at)
+        return ticked
+
+    def _next_of_lines(self) -> Millis | None:
         heap = self._heap
         while heap and self._deadlines[heap[0][2]] != heap[0][0]:
             heappop(heap)
         return heap[0][0] if heap else None
 
-    def tick(self, now: Millis) -> list[tuple[str, tuple[Event, ...]]]:
-        """Fire what is due, line by line in order of (first deadline, place in the plant file)."""
-        ticked: list[tuple[str, tuple[Event, ...]]] = []
-        while (at := self.next_deadline()) is not None and at <= now:
-            _, _, line_id = heappop(self._heap)
-            line = self._lines[line_id]
+    def _fire_area(self, at: Millis) -> Fired:
+        area_key = next(each for each in self._areas if self._flooded.get(each) == at)
+        fired = self._areas[area_key].fire(at)
+        for line_id, _ in fired:
             self._changed.add(line_id)
-            ticked.append((line_id, line.tick(now)))  # leaves nothing due until `now`: each line comes once
-            self._note(line_id, line)
-        return ticked
+            self._note(line_id, self._lines[line_id])
+        self._note_area(area_key)
+        assert self._flooded.get(area_key) != at, "what is due is done once: firing it again and again is our fault"
+        return fired
+
+    def _note_area(self, area_key: tuple[str, str]) -> None:
+        at = self._areas[area_key].next_deadline()
+        if at is None:
+            self._flooded.pop(area_key, None)
+        else:
+            self._flooded[area_key] = at
+
+    def _lines_in(self, site: str, area: str) -> dict[str, Line]:
+        return {
+            line_id: line for line_id, line in self._lines.items() if (line.place.site, line.place.area) == (site, area)
+        }
 
     def _note(self, line_id: str, line: Line) -> None:
+        area_key = (line.place.site, line.place.area)
+        if self._areas[area_key].changed:
+            self._note_area(area_key)
         at = line.next_deadline()
         if at == self._deadlines[line_id]:
             return

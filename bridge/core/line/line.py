@@ -4,7 +4,7 @@ Deadlines are fixed instants: those not after `now` fire first, in their order, 
 no difference when, or whether, `tick` is called in between (promise P7).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Self
 
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import LINE_LEVEL, Event, Millis
 from bridge.core.line.admission import note_life, place_in_sequence, refuse
+from bridge.core.line.automatic_calls import AutomaticCalls
 from bridge.core.line.dating import ClockUsed
 from bridge.core.line.device import Device, Gaps
 from bridge.core.line.downtime import Downtimes
@@ -23,7 +24,7 @@ from bridge.core.line.output import Output, signal_of
 from bridge.core.line.people import People
 from bridge.core.line.shown import Face, Shown, Speed
 from bridge.core.line.status import Diagnosis, without_order
-from bridge.core.line.stops import StopChange
+from bridge.core.line.stops import Change, StopChange
 from bridge.core.reports import (
     APPLIED,
     BirthReport,
@@ -119,6 +120,21 @@ class Line:
             self._deadline = self._find_deadline()
         return self._emitter.drain()
 
+    @property
+    def automatic_calls(self) -> AutomaticCalls:
+        return self._people.automatic_calls
+
+    def wants_help(self, downtime_id: str) -> bool:
+        """Tell whether an automatic call that is held is still wanted."""
+        return self._downtimes.wants_help(downtime_id)
+
+    def step(self, at: Millis, act: Callable[[Moment], object]) -> tuple[Event, ...]:
+        """Let its area act on it at an instant; nothing else of the line is due before."""
+        self._state.at = max(self._state.at, at)  # a device that is ahead has taken the line along
+        act(Moment(at=self._state.at))
+        self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
     def _open(self, at: Millis) -> None:
         self._state.at = at
         self._state.shift = self._plan.window_at(at)
@@ -199,8 +215,8 @@ class Line:
     def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
         shift = self._shift
         seen = self._flow.refresh(touched)
-        if seen.status == "setup":
-            self._people.hear_setup(at=moment.at)
+        if seen.status != "offline":
+            self._people.hear_setup(in_setup=seen.status == "setup", at=moment.at)
         self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
         if self._people.without_order:
             seen = without_order(seen)
@@ -238,8 +254,12 @@ class Line:
         self._shown.show(face, speed, moment=moment)
 
     def _learn(self, change: StopChange | None, moment: Moment) -> None:
-        if change is not None:
-            self._downtimes.learn(change, changeover=self._people.changing_over, moment=moment)
+        if change is None:
+            return
+        self._downtimes.learn(change, changeover=self._people.changing_over, moment=moment)
+        if change.change is Change.ENDED:
+            runs = self._flow.diagnosis.status == "running"
+            self._people.automatic_calls.stop_over(runs=runs, moment=moment)
 
     @property
     def _shift(self) -> ShiftWindow:
@@ -283,7 +303,7 @@ class Line:
         self._learn(self._output.fire_stops(moment), moment)
         help_ = self._downtimes.fire(moment)
         if help_ is not None:
-            self._people.call(help_, moment=moment)
+            self._people.automatic_calls.call(help_, moment=moment)
         if self._shift.end == moment.at:
             self._turn_shift(moment)
         self._output.fire(moment, shift=self._shift, order=self._people.order)

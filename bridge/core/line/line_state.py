@@ -6,7 +6,7 @@ from msgspec import Struct, field, msgpack
 
 from bridge.core.emitter import Subjects
 from bridge.core.events import Millis
-from bridge.core.line.andon import AndonState
+from bridge.core.line.call_book import AndonState
 from bridge.core.line.changeover import ChangeoverState
 from bridge.core.line.device import DeviceState
 from bridge.core.line.downtime import DowntimesState
@@ -26,7 +26,6 @@ class PeopleState(Struct):
     quality: QualityState = field(default_factory=QualityState)
     product: str | None = None  # what the line runs or is set up for
     reported_product: str | None = None  # what its machines said last: a change of it counts, not its standing
-    setup_since: Millis | None = None  # the line was set up, and has not made a good piece since
     had_job: bool = False  # a line that never had a job is not without an order
 
 

@@ -1,4 +1,4 @@
-"""What people do on a line, put together: calls, jobs, changeovers, quality, and the product that links them."""
+"""The people's side of a line: calls, jobs, changeovers, quality, and the product that links them."""
 
 from typing import assert_never
 
@@ -6,8 +6,9 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import Millis, Place
 from bridge.core.line.andon import AndonCalls
+from bridge.core.line.automatic_calls import AutomaticCalls
+from bridge.core.line.call_book import CallBook
 from bridge.core.line.changeover import Changeovers
-from bridge.core.line.downtime import CallForHelp
 from bridge.core.line.jobs import Jobs, RunningJob
 from bridge.core.line.line_state import PeopleState
 from bridge.core.line.production import Order
@@ -34,7 +35,9 @@ class People:
         self, state: PeopleState, *, place: Place, plant_file: plant.Plant, spec: plant.Line, emitter: Emitter
     ) -> None:
         self._state = state
-        self._andon = AndonCalls(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._book = CallBook(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._andon = AndonCalls(self._book, plant=plant_file, spec=spec)
+        self.automatic_calls = AutomaticCalls(self._book, line_id=spec.id)
         self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._quality = QualityChecks(state.quality, place=place, plant=plant_file, spec=spec, emitter=emitter)
@@ -73,9 +76,7 @@ class People:
 
     def pieces(self, total: int, good: int, reject: int, *, runs: bool, moment: Moment) -> None:
         """Pieces of the line: they end a changeover, and count for the running job."""
-        if runs and good > 0:
-            self._state.setup_since = None
-        self._changeovers.count(good=good, reject=reject, moment=moment)
+        self._changeovers.count(good=good, reject=reject, runs=runs, moment=moment)
         before = self._jobs.running
         self._jobs.count(total, good, moment=moment)
         self._note_end(before, good)
@@ -88,32 +89,21 @@ class People:
         if self._jobs.running is None:
             self._set_product(product, runs=runs, moment=moment)
 
-    def hear_setup(self, *, at: Millis) -> None:
-        """The line is being set up: what it makes next may be something else."""
-        if self._state.setup_since is None:
-            self._state.setup_since = at
+    def hear_setup(self, *, in_setup: bool, at: Millis) -> None:
+        """Take note of whether the line is being set up: what it makes next may be something else."""
+        self._changeovers.setup_seen(in_setup=in_setup, at=at)
 
     def take_ended_order(self) -> Order | None:
         """Return, once, the job that has just ended or paused, with its final count."""
         ended, self._ended = self._ended, None
         return ended
 
-    def call(self, help_: CallForHelp, *, moment: Moment) -> None:
-        self._andon.raise_automatic(
-            equipment=help_.equipment,
-            andon_type=help_.andon_type,
-            priority=help_.priority,
-            description=help_.description,
-            downtime_id=help_.downtime_id,
-            moment=moment,
-        )
-
     def next_deadline(self) -> Millis | None:
-        return self._andon.next_deadline()
+        return self._book.next_deadline()
 
     def fire(self, moment: Moment) -> None:
-        if self._andon.next_deadline() == moment.at:
-            self._andon.fire(moment)
+        if self._book.next_deadline() == moment.at:
+            self._book.fire(moment)
 
     def _apply_job(self, body: JobReport, *, equipment: str | None, runs: bool, moment: Moment) -> Disposition:
         before = self._jobs.running
@@ -142,12 +132,7 @@ class People:
             return
         self._state.product = product
         self._quality.product_changed(moment=moment)
-        # A product change while stopped is a changeover, or after a setup; else what it is set up for is only noted.
-        since = self._state.setup_since
-        from_product = None if runs and since is None else before
-        self._changeovers.product_changed(
-            from_product=from_product, to_product=product, moment=moment, setup_since=since
-        )
+        self._changeovers.product_changed(from_product=before, to_product=product, runs=runs, moment=moment)
 
 
 def _order(job: RunningJob | None) -> Order | None:

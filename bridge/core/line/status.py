@@ -1,10 +1,11 @@
-"""What a machine's words and signals amount to, and what a line's machines amount to. Source: DOMAIN, «Status»."""
+"""The status of a machine from its reports, and the status of a line from its machines. Source: DOMAIN, «Status»."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.core.event_data import DowntimeCause, FaultNote, Status, StatusCause
+from bridge.core.line.culprit import DOWNTIME_CAUSE, MachineView, Verdict, find_culprit
 from bridge.core.line.faults import Faults
 
 WORDS: Final[dict[str, tuple[Status, StatusCause | None]]] = {
@@ -63,18 +64,6 @@ def _turns(signals: Signals) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MachineView:
-    """One machine as its line sees it, in the order of the flow."""
-
-    equipment: str
-    status: Status
-    cause: StatusCause | None
-    reason_code: str | None
-    faults: tuple[FaultNote, ...]
-    decides: bool  # the constraint, or one of the critical
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """Why a line is in its status: what stopped, what made it stop, and the faults on the way."""
 
@@ -85,6 +74,8 @@ class Diagnosis:
     cause_equipment: str | None
     reason_code: str | None
     faults: tuple[FaultNote, ...]
+    attended: bool = False  # somebody works on the culprit already
+    broken: frozenset[str] = frozenset()  # the machines that a fault of their own stops
 
 
 UNKNOWN_LINE: Final = Diagnosis(
@@ -97,39 +88,28 @@ UNKNOWN_LINE: Final = Diagnosis(
     faults=(),
 )
 
-_DOWNTIME_CAUSE: Final[dict[StatusCause | None, DowntimeCause]] = {
-    "internal": "internal",
-    "starved": "upstream",
-    "blocked": "downstream",
-    "planned": "planned",
-    "break": "planned",
-    "no_order": "unknown",  # as far as the machines go; `without_order` is put beside it
-    "unknown": "unknown",
-    None: "unknown",
-}
-
 
 def diagnose(flow: Sequence[MachineView]) -> Diagnosis:
-    """Return the line's status: that of the worst deciding machine, the first of equals in the flow.
-
-    The culprit is the first faulted machine, walking the flow; without one, a machine that stopped by itself.
-    """
+    """Return the status of the worst deciding machine, the first of equals in the flow, and the culprit of a stop."""
     deciding = [machine for machine in flow if machine.decides]
     if not deciding:
         return UNKNOWN_LINE
     worst = min(deciding, key=lambda machine: WORST_FIRST.index(machine.status))
     if worst.status in ("running", "offline"):
-        culprit, cause = None, _DOWNTIME_CAUSE[worst.cause]
+        verdict = Verdict(cause=DOWNTIME_CAUSE[worst.cause])
     else:
-        culprit, cause = _culprit(flow, worst)
+        verdict = find_culprit(flow, worst)
+    culprit = verdict.machine
     return Diagnosis(
         status=worst.status,
         status_cause=worst.cause,
         equipment=worst.equipment,
-        cause=cause,
+        cause=verdict.cause,
         cause_equipment=None if culprit is None else culprit.equipment,
         reason_code=(culprit.reason_code if culprit is not None else None) or worst.reason_code,
         faults=tuple(note for machine in flow for note in machine.faults),
+        attended=culprit is not None and culprit.attended,
+        broken=frozenset(machine.equipment for machine in flow if machine.broken),
     )
 
 
@@ -138,18 +118,3 @@ def without_order(seen: Diagnosis) -> Diagnosis:
     if seen.status != "idle" or seen.status_cause != "unknown" or seen.cause != "unknown":
         return seen
     return replace(seen, status_cause="no_order")
-
-
-def _culprit(flow: Sequence[MachineView], worst: MachineView) -> tuple[MachineView | None, DowntimeCause]:
-    cause = _DOWNTIME_CAUSE[worst.cause]
-    faulted = next((machine for machine in flow if machine.status == "fault"), None)
-    if worst.status in ("maintenance", "setup") or cause == "planned":
-        return None, cause  # somebody works on it or meant it: another machine's fault is not why
-    if faulted is None:
-        return (worst if cause == "internal" else None), cause
-    if cause != "unknown":
-        return faulted, cause
-    place = {machine.equipment: index for index, machine in enumerate(flow)}
-    if faulted.equipment == worst.equipment:
-        return faulted, "internal"
-    return faulted, "upstream" if place[faulted.equipment] < place[worst.equipment] else "downstream"

@@ -7,7 +7,9 @@ import msgspec
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon
 from bridge.core.events import Event, Millis
-from bridge.core.line.andon import AndonCalls, AndonState
+from bridge.core.line.andon import AndonCalls
+from bridge.core.line.automatic_calls import AutomaticCalls
+from bridge.core.line.call_book import AndonState, CallBook
 from bridge.core.plant import Plant
 from bridge.core.reports import APPLIED, Actor, AndonReport, Disposition, Moment
 
@@ -48,7 +50,9 @@ class CallFloor:
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)
-        self.calls = AndonCalls(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
+        self.book = CallBook(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
+        self.calls = AndonCalls(self.book, plant=self.plant, spec=line)
+        self.automatic = AutomaticCalls(self.book, line_id=line.id)
 
     def apply(
         self,

@@ -7,7 +7,8 @@ import pytest
 
 from bridge.core.event_data import Andon, AndonType, CallPriority, Escalation
 from bridge.core.events import EventType, Millis, Priority
-from bridge.core.line.andon import FINAL_CALLS
+from bridge.core.line.call_book import FINAL_CALLS
+from bridge.core.line.call_for_help import CallForHelp
 from bridge.core.reports import APPLIED, Actor, AndonReport, Disposition, Moment, rejected, suppressed
 from tests.core.line.call_floor import MAINTAINER, PLANT, SECOND, START, CallFloor
 
@@ -62,12 +63,12 @@ def test_a_machine_that_is_no_station_is_not_named_as_one() -> None:
 def test_pressing_again_adds_to_repeat_and_moves_no_deadline() -> None:
     floor = CallFloor()
     floor.raised()
-    due = floor.calls.next_deadline()
+    due = floor.book.next_deadline()
     assert floor.apply(AndonReport(action="raise", andon_type="equipment", seq=1), at=START + 60 * SECOND) == APPLIED
     (event,) = floor.told()
     assert isinstance(event.data, Andon)
     assert (event.data.repeat, event.data.call_id, event.revision) == (1, "L1.call.1", 2)
-    assert floor.calls.next_deadline() == due
+    assert floor.book.next_deadline() == due
 
 
 def test_pressing_again_does_not_reopen_an_acknowledged_call() -> None:
@@ -172,14 +173,16 @@ def test_the_latest_final_calls_are_known_and_no_more_are_kept() -> None:
 
 
 def automatic(floor: CallFloor, *, downtime_id: str = "L1.down.1", at: Millis = START) -> None:
-    floor.calls.raise_automatic(
+    help_ = CallForHelp(
         equipment="BAG1",
+        stopped="BAG1",
         andon_type="equipment",
         priority="high",
         description="MECH for 15 min",
         downtime_id=downtime_id,
-        moment=Moment(at=at),
+        since=START,
     )
+    floor.automatic.call(help_, moment=Moment(at=at))
 
 
 def test_an_automatic_call_names_its_downtime_and_nobody() -> None:
@@ -192,17 +195,7 @@ def test_an_automatic_call_names_its_downtime_and_nobody() -> None:
         None,
         "MECH for 15 min",
     )
-    assert floor.calls.next_deadline() == START + 5 * 60 * SECOND
-
-
-def test_an_automatic_call_joins_the_open_call_of_its_type_once() -> None:
-    floor = CallFloor()
-    floor.raised()
-    automatic(floor, at=START + SECOND)
-    automatic(floor, downtime_id="L1.down.2", at=START + 2 * SECOND)
-    assert [(data.call_id, data.downtime_id, data.repeat, data.auto_generated) for data in floor.calls_told()] == [
-        ("L1.call.1", "L1.down.1", 0, False)
-    ]
+    assert floor.book.next_deadline() == START + 5 * 60 * SECOND
 
 
 def test_a_station_answers_the_one_call_of_the_type_on_its_line() -> None:

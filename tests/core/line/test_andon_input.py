@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon
-from bridge.core.line.andon import AndonCalls, AndonState
+from bridge.core.line.andon import AndonCalls
 from bridge.core.line.andon_input import Contact, Reading, read_input
+from bridge.core.line.call_book import AndonState, CallBook
 from bridge.core.plant import Plant
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
 
@@ -41,7 +42,8 @@ class Floor:
         line = PLANT.lines[0]
         place = PLANT.place_of(line)
         self.emitter = Emitter(place, Subjects())
-        self.calls = AndonCalls(self.state, place=place, plant=PLANT, spec=line, emitter=self.emitter)
+        book = CallBook(self.state, place=place, plant=PLANT, spec=line, emitter=self.emitter)
+        self.calls = AndonCalls(book, plant=PLANT, spec=line)
 
     def observe(self, equipment: str, *, level: bool, after: float = 10) -> Disposition:
         self.now += round(after * SECOND)

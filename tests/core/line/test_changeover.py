@@ -48,11 +48,14 @@ class Floor:
         body = ChangeoverReport(action="complete", to_product=to)
         return self.changeovers.apply(body, equipment=None, moment=at(second))
 
-    def count(self, second: float, *, good: int = 0, reject: int = 0) -> None:
-        self.changeovers.count(good=good, reject=reject, moment=at(second))
+    def count(self, second: float, *, good: int = 0, reject: int = 0, runs: bool = True) -> None:
+        self.changeovers.count(good=good, reject=reject, runs=runs, moment=at(second))
 
-    def changed(self, source: str | None, to: str, *, second: float) -> None:
-        self.changeovers.product_changed(from_product=source, to_product=to, moment=at(second))
+    def changed(self, source: str | None, to: str, *, second: float, runs: bool = False) -> None:
+        self.changeovers.product_changed(from_product=source, to_product=to, runs=runs, moment=at(second))
+
+    def set_up(self, *, second: float, in_setup: bool = True) -> None:
+        self.changeovers.setup_seen(in_setup=in_setup, at=at(second).at)
 
     def events(self) -> tuple[Event, ...]:
         return self.emitter.drain()
@@ -237,3 +240,66 @@ def test_the_running_changeover_is_told() -> None:
     assert running is not None
     assert (running.changeover_id, running.from_product, running.to_product) == ("L1.change.1", "A", "B")
     assert (running.started_at, running.signalled_at) == (at(1).at, at(9).at)
+
+
+Action = tuple[int, str, int]
+ACTIONS: Final = st.lists(
+    st.tuples(
+        st.integers(0, 100),
+        st.sampled_from(
+            (
+                "start A",
+                "start B",
+                "complete",
+                "A",
+                "B",
+                "C",
+                "run B",
+                "setup",
+                "setup over",
+                "piece",
+                "run piece",
+                "off",
+            )
+        ),
+        st.integers(0, 2),
+    ),
+    max_size=40,
+)
+
+
+def play(floor: Floor, actions: list[Action]) -> None:
+    """Act one after another; the wait before each is in seconds."""
+    second, product = 0, "A"
+    for wait, action, rejects in actions:
+        second += wait
+        runs, _, name = action.rpartition(" ")
+        match action:
+            case "start A" | "start B":
+                floor.start(name, second=second)
+            case "complete":
+                floor.complete(second=second)
+            case "setup" | "setup over":
+                floor.set_up(second=second, in_setup=action == "setup")
+            case "piece" | "run piece":
+                floor.count(second, good=1, reject=rejects, runs=runs == "run")
+            case "off":
+                floor.changeovers.abandon(moment=at(second))
+            case _:
+                floor.changed(product, name, second=second, runs=runs == "run")
+                product = name
+
+
+@given(actions=ACTIONS, good_pieces=st.integers(1, 3))
+def test_changeovers_never_overlap(actions: list[Action], good_pieces: int) -> None:
+    """Whatever signals them, in whatever order: each begins where the one before has ended, or later."""
+    floor = Floor(good_pieces=good_pieces)
+    play(floor, actions)
+    ended: str | None = None
+    for data in floor.told():
+        assert data.started_at <= data.signalled_at
+        if data.completed_at is None:
+            assert ended is None or ended <= data.started_at
+        else:
+            assert data.signalled_at <= data.completed_at
+            ended = data.completed_at

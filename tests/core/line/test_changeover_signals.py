@@ -1,6 +1,8 @@
-"""What signals a changeover on a line: a mode, a product change while stopped; and the rejects between."""
+"""The signals of a changeover on a line: a mode, a product change while stopped; and the rejects between."""
 
 from typing import Final
+
+import pytest
 
 from bridge.core import event_data
 from bridge.core.events import EventType
@@ -57,6 +59,42 @@ def test_a_packml_mode_of_the_users_own_is_such_a_mode_and_a_job_says_the_produc
     shop.say(None, JobReport(action="start", job_id="K"), at=301)
     ((told_at, started),) = changeovers(shop)
     assert (told_at, started.to_product, started.signalled_at[14:19]) == (301, "nuts", "01:40")
+
+
+STANDING: Final = StateReport(state="setup")
+STANDING_WITH_NUTS: Final = StateReport(state="setup", product="nuts")
+
+
+@pytest.mark.parametrize("product_at", [40, 390], ids=["product first", "piece first"])
+@pytest.mark.parametrize("signal", ["mode", "command"])
+def test_the_first_good_piece_completes_the_changeover_though_the_machine_stands(signal: str, product_at: int) -> None:
+    """The last old piece at 50, the first new one 380 s after it: whatever is reported in between, and afterwards."""
+    shop = ran_crisps()
+    if signal == "command":
+        shop.say(None, ChangeoverReport(action="start", to_product="nuts"), at=60)
+    shop.say("bagger", STANDING, at=61)
+    if product_at == 40:
+        shop.say("bagger", STANDING_WITH_NUTS, at=100)
+    shop.say("bagger", CountsReport(total=12, good=11), at=430)
+    shop.say("bagger", STANDING_WITH_NUTS, at=440)
+    shop.say("bagger", StateReport(state="running", product="nuts"), at=450)
+    shop.say("bagger", CountsReport(total=20, good=19), at=572)
+    ended = [data for _, data in changeovers(shop) if data.outcome is not None]
+    assert [(data.outcome, data.duration_seconds, data.startup_rejects) for data in ended] == [("completed", 380, 1)]
+    assert len(changeovers(shop)) == 2
+
+
+def test_a_mode_that_was_answered_does_not_date_the_next_changeover() -> None:
+    """The piece that completed the first came while the machine stood in its mode; the second has a time of its own."""
+    shop = ran_crisps()
+    shop.say("bagger", STANDING_WITH_NUTS, at=100)
+    shop.say("bagger", CountsReport(total=11, good=11), at=430)
+    shop.say("bagger", StateReport(state="running", product="nuts"), at=440)
+    shop.say("bagger", StateReport(state="stopped"), at=1_000)
+    shop.say("bagger", StateReport(state="stopped", product="crisps"), at=1_010)
+    shop.say("bagger", CountsReport(total=12, good=12), at=1_200)
+    found = [(data.started_at[14:19], data.duration_seconds) for _, data in changeovers(shop) if data.outcome]
+    assert found == [("00:50", 380), ("07:10", 770)]
 
 
 def test_a_setup_after_which_the_same_is_made_is_none() -> None:

@@ -161,11 +161,12 @@ def test_category(body: StateReport, category: str, loss: str, priority: Priorit
     assert shop.of(EventType.DOWNTIME_EVENT)[0].priority is priority
 
 
-def test_a_changeover_turns_the_downtime_it_overlaps_into_its_own_by_revision() -> None:
-    shop = stopped_shop()
+def test_a_changeover_turns_a_downtime_without_a_breakdown_into_its_own_by_revision() -> None:
+    shop = stopped_shop(STOPPED)
     shop.wait(200)
     shop.say(None, ChangeoverReport(action="start", to_product="nuts"), at=210)
     assert [data.category for data in shop.downtimes()] == ["unplanned", "changeover"]
+    assert {data.downtime_id for data in shop.downtimes()} == {"L1.down.1"}
     assert shop.of(EventType.DOWNTIME_EVENT)[-1].priority is Priority.HIGH  # fixed for a subject's life
 
 

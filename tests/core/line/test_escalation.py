@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon, CallPriority, Escalation
 from bridge.core.events import Event, Millis, Standing
-from bridge.core.line.andon import AndonCalls, AndonState
+from bridge.core.line.andon import AndonCalls
+from bridge.core.line.call_book import AndonState, CallBook
 from bridge.core.plant import Plant, Rung
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
 
@@ -66,7 +67,8 @@ class Floor:
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)
-        self.calls = AndonCalls(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
+        self.book = CallBook(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
+        self.calls = AndonCalls(self.book, plant=self.plant, spec=line)
 
     def act(
         self,
@@ -82,8 +84,8 @@ class Floor:
 
     def run_to(self, minute: float) -> None:
         """Fire what is due by then, as a line does before it applies a report."""
-        while (due := self.calls.next_deadline()) is not None and due <= at_minute(minute):
-            self.calls.fire(Moment(at=due))
+        while (due := self.book.next_deadline()) is not None and due <= at_minute(minute):
+            self.book.fire(Moment(at=due))
             self.events.extend(self.emitter.drain())
 
     def escalations(self) -> list[tuple[float, Escalation]]:
@@ -109,6 +111,7 @@ def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
     acknowledge, resolve, step, top = row
     level, acknowledged = 0, False
     reminded = [(acknowledge, 5), (resolve, 10)]
+    missed = [{limit + step * number for number in range(top + 1)} for limit in (acknowledge, resolve)]
     found: list[tuple[float, int, str | None]] = []
     for minute in range(1, HORIZON):
         for when, deed in plot:
@@ -127,7 +130,9 @@ def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
         elif rung and level < top:
             level += 1
             found.append((minute, level, "resolve_timeout"))
-        elif any(minute == limit - before and 2 * minute >= limit for limit, before in reminded[acknowledged:]):
+        elif any(minute == limit - before and 2 * minute >= limit for limit, before in reminded[acknowledged:]) or (
+            level == top and any(minute in minutes for minutes in missed[acknowledged:])
+        ):
             found.append((minute, level, "reminder"))
     return found
 
@@ -216,13 +221,34 @@ def test_an_ignored_call_climbs_to_the_top_and_tells_everybody(priority: CallPri
 def test_an_acknowledged_call_that_is_not_solved_climbs_from_the_resolve_deadline() -> None:
     floor = Floor()
     play(floor, "high", ((1, "acknowledge"),))
-    assert floor.rungs() == [(20, 0, "reminder"), (30, 1, "resolve_timeout"), (35, 2, "resolve_timeout")]
+    assert floor.rungs() == [
+        (20, 0, "reminder"),
+        (30, 1, "resolve_timeout"),
+        (35, 2, "resolve_timeout"),
+        (40, 2, "reminder"),
+    ]
+
+
+@pytest.mark.parametrize("priority", sorted(TABLE))
+def test_a_deadline_missed_at_the_top_is_a_reminder_and_never_silent(priority: CallPriority) -> None:
+    """With nobody left to add: at the resolve deadline and at each step after it, as often as there are levels."""
+    acknowledge, resolve, step, top = TABLE[priority]
+    floor = Floor()
+    play(floor, priority, ((1, "escalate"), (1, "escalate")))
+    due = {acknowledge, acknowledge + step, acknowledge + 2 * step, resolve, resolve + step, resolve + 2 * step}
+    assert due <= {minute for minute, level, cause in floor.rungs() if (level, cause) == (top, "reminder")}
+    floor = Floor()
+    play(floor, priority, ((1, "escalate"), (1, "escalate"), (1, "acknowledge")))
+    late = [(minute, level, cause) for minute, level, cause in floor.rungs() if minute >= resolve]
+    assert late == [(resolve + number * step, top, "reminder") for number in range(3)]
+    last = floor.escalations()[-1][1]
+    assert (last.deadline, last.status) == (None, "acknowledged")
 
 
 def test_a_call_acknowledged_at_level_1_goes_on_from_there() -> None:
     floor = Floor()
     play(floor, "high", ((5, "acknowledge"),))
-    assert floor.rungs()[-1] == (30, 2, "resolve_timeout")
+    assert (30, 2, "resolve_timeout") in floor.rungs()
 
 
 def test_each_step_tells_the_next_deadline() -> None:
@@ -235,14 +261,21 @@ def test_each_step_tells_the_next_deadline() -> None:
         (10, 10, "active"),  # level 1; the next step is at 20
         (12.5, 32.5, "acknowledged"),  # now 45 is next
         (35, 10, "acknowledged"),  # reminder
-        (45, None, "acknowledged"),  # the top: nothing more to miss
+        (45, 10, "acknowledged"),  # the top
+        (55, 10, "acknowledged"),  # reminders: nobody is left to add
+        (65, None, "acknowledged"),  # nothing more to miss
     ]
 
 
 def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
     floor = Floor()
     play(floor, "low", ((1, "acknowledge"),))
-    assert floor.rungs() == [(50, 0, "reminder"), (60, 1, "resolve_timeout"), (75, 2, "resolve_timeout")]
+    assert floor.rungs() == [
+        (50, 0, "reminder"),
+        (60, 1, "resolve_timeout"),
+        (75, 2, "resolve_timeout"),
+        (90, 2, "reminder"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +306,7 @@ def test_closing_the_call_closes_its_escalation_and_stops_its_clock() -> None:
         assert (last.data.status, last.data.level, last.data.deadline) == (status, 1, None)
         assert last.standing is Standing.CLOSED
         assert set(last.data.recipients) == TOLD["high"][0] | TOLD["high"][1]
-        assert floor.calls.next_deadline() is None
+        assert floor.book.next_deadline() is None
 
 
 def test_a_manual_escalation_rises_by_one_and_ends_at_the_top() -> None:
@@ -307,11 +340,11 @@ def test_firing_between_deadlines_does_nothing() -> None:
     floor = Floor()
     floor.act("raise")
     told = len(floor.events)
-    floor.calls.fire(Moment(at=at_minute(5) - 1))
-    floor.calls.fire(Moment(at=at_minute(5) + 1))
+    floor.book.fire(Moment(at=at_minute(5) - 1))
+    floor.book.fire(Moment(at=at_minute(5) + 1))
     assert floor.emitter.drain() == ()
     assert len(floor.events) == told
-    assert floor.calls.next_deadline() == at_minute(5)
+    assert floor.book.next_deadline() == at_minute(5)
 
 
 def test_calls_due_at_one_instant_fire_in_the_order_they_were_raised() -> None:
@@ -320,6 +353,6 @@ def test_calls_due_at_one_instant_fire_in_the_order_they_were_raised() -> None:
         body = AndonReport(action="raise", andon_type="equipment")
         floor.calls.apply(body, equipment=equipment, moment=Moment(at=START))
     floor.restore()
-    floor.calls.fire(Moment(at=at_minute(5)))
+    floor.book.fire(Moment(at=at_minute(5)))
     subjects = [event.subject for event in floor.emitter.drain()]
     assert subjects == ["L1.call.1", "L1.esc.1", "L1.call.2", "L1.esc.2"]

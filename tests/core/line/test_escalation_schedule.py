@@ -33,7 +33,7 @@ def test_a_call_raised_in_a_shifts_last_minutes_goes_on_in_the_next() -> None:
         (raised + 5 * MINUTE, 0, "reminder"),
         (EARLY_START + 3 * MINUTE, 1, "ack_timeout"),
         (EARLY_START + 13 * MINUTE, 2, "ack_timeout"),
-        (EARLY_START + 28 * MINUTE, 2, "reminder"),
+        *((EARLY_START + minute * MINUTE, 2, "reminder") for minute in (23, 28, 38, 48, 58)),
     ]
 
 
@@ -47,6 +47,7 @@ def test_a_critical_call_waits_for_nobody() -> None:
     assert rungs(raised, "safety") == [
         (raised + 2 * MINUTE, 1, "ack_timeout"),
         (raised + 4 * MINUTE, 2, "ack_timeout"),
+        *((raised + minute * MINUTE, 2, "reminder") for minute in (6, 15, 17, 19)),
     ]
 
 

@@ -55,7 +55,7 @@ def test_a_fault_meanwhile_is_the_cause_and_calls_for_help() -> None:
     last = shop.downtimes()[-1]
     assert (last.cause, last.category, last.cause_equipment) == ("internal", "unplanned", "bagger")
     called = shop.of(EventType.ANDON_EVENT, "bagger")[0]
-    assert seconds(called.timestamp) == 100 + 300  # five minutes of the stop
+    assert seconds(called.timestamp) == 200 + 300  # five minutes of the fault: until then nobody was wanted
 
 
 @pytest.mark.parametrize("word", ["stopped", "maintenance"])

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.event_data import Status, StatusCause
+from bridge.core.line.culprit import MachineView
 from bridge.core.line.faults import MAX_ACTIVE, ActiveFault, Faults, UnreadableFaultBits, bits_of, update
-from bridge.core.line.status import WORST_FIRST, MachineView, Signals, diagnose, judge
+from bridge.core.line.status import WORST_FIRST, Signals, diagnose, judge
 from bridge.core.reports import StateReport
 from tests.core.line.shopfloor import BAGGER_FAULTS
 
@@ -130,7 +131,7 @@ def test_a_machine_that_does_not_decide_is_heard_only_as_a_culprit() -> None:
     assert diagnose([view("a", "fault", decides=False), view("b", "running")]).cause_equipment is None
 
 
-def test_the_culprit_is_the_first_faulted_machine_of_the_flow() -> None:
+def test_of_two_deciding_machines_in_fault_the_first_in_the_flow_is_the_culprit() -> None:
     flow = [view("a", "running"), view("b", "fault", "internal"), view("c", "fault", "internal")]
     assert diagnose(flow).cause_equipment == "b"
 

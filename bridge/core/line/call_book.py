@@ -1,0 +1,187 @@
+"""The open Andon calls of one line and their ladders: each change of a call, and the events that report it.
+
+Source: DOMAIN, «Andon and escalation». Who may change a call, and when, is decided in `andon` (people and devices) and
+`automatic_calls` (the line itself).
+"""
+
+from typing import Final
+
+from msgspec import Struct, field
+
+from bridge.core.emitter import Emitter
+from bridge.core.event_data import AndonType, CallPriority, CallStatus, EscalationCause
+from bridge.core.events import EventType, Millis, Place, Priority
+from bridge.core.line.andon_call import FINAL, Call, andon_data, standing_of
+from bridge.core.line.andon_input import Contact
+from bridge.core.line.escalation import Step, escalation_data, ladders_of, next_step, rises
+from bridge.core.line.flood import FloodState
+from bridge.core.plant import Equipment, Line, Plant
+from bridge.core.reports import Moment
+
+FINAL_CALLS: Final = 200  # ids still answered with `already_final`; bounds the checkpoint of a line that is years old
+
+
+class AndonState(Struct):
+    """Checkpointed. `open` and `contacts` go by `{equipment}/{type}`: at most 8 each per equipment of the plant."""
+
+    next_number: int = 1
+    open: dict[str, Call] = field(default_factory=dict)
+    contacts: dict[str, Contact] = field(default_factory=dict)
+    final: dict[str, CallStatus] = field(default_factory=dict)
+    flood: FloodState = field(default_factory=FloodState)
+
+
+class CallBook:
+    """One open call per equipment and type, and its ladder."""
+
+    def __init__(self, state: AndonState, *, place: Place, plant: Plant, spec: Line, emitter: Emitter) -> None:
+        self.state = state
+        self.responders = plant.responders
+        self.ladders = ladders_of(plant, plant.rules_of(spec))
+        self._line = place.line
+        self._spec = spec
+        self._emitter = emitter
+        self._steps: dict[str, Step | None] = {}  # by key of an open call: what is due next, kept while true
+
+    def equipment(self, equipment: str | None) -> Equipment | None:
+        return None if equipment is None else self._spec.find(equipment)
+
+    def next_deadline(self) -> Millis | None:
+        """Return when `fire` has something to do, of all open calls."""
+        return min((step.at for key in self.state.open if (step := self._step(key)) is not None), default=None)
+
+    def fire(self, moment: Moment) -> None:
+        """Do everything that is due at exactly `moment.at`, calls in the order they were raised."""
+        for key, call in self.state.open.items():
+            step = self._step(key)
+            if step is None or step.at != moment.at:
+                continue
+            call.passed = max(call.passed, step.at)
+            self._steps.pop(key, None)
+            if rises(step.cause):
+                self.rise(call, step.cause, moment)
+            else:
+                self._emit_escalation(call, moment, previous_level=call.level, cause=step.cause)
+
+    def open(
+        self,
+        equipment: str | None,
+        andon_type: AndonType,
+        priority: CallPriority,
+        *,
+        moment: Moment,
+        auto_generated: bool,
+        summary: bool = False,
+    ) -> Call:
+        number = self.state.next_number
+        self.state.next_number += 1
+        spec = self.equipment(equipment)
+        call = Call(
+            number=number,
+            call_id=f"{self._line}.call.{number}",
+            equipment=equipment,
+            andon_type=andon_type,
+            priority=priority,
+            raised_at=moment.at,
+            dated=None if moment.actor is not None else moment.dated,
+            passed=moment.at,
+            auto_generated=auto_generated,
+            station_id=spec.id if spec is not None and spec.kind == "station" else None,
+            summary=summary,
+        )
+        self.state.open[call.key] = call
+        return call
+
+    def call_again(self, call: Call, *, downtime_id: str | None, answered: bool, moment: Moment) -> None:
+        """Begin a call's ladder anew: its trouble has come again."""
+        before = call.call_again(downtime_id, at=moment.at, answered=answered)
+        self._steps.pop(call.key, None)
+        self.emit_call(call, moment)
+        self._emit_escalation(call, moment, previous_level=before, cause=None)
+
+    def link(self, call: Call, downtime_id: str, *, moment: Moment) -> None:
+        call.downtime_id = downtime_id
+        self.emit_call(call, moment)
+
+    def pause(self, call: Call, *, moment: Moment) -> None:
+        """Stop a call's ladder; it stays open until somebody ends it, or its trouble comes again."""
+        call.paused = True
+        self._steps.pop(call.key, None)
+        self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
+
+    def withdraw(self, call: Call, note: str, moment: Moment) -> None:
+        """Cancel a call without a person; the note says why."""
+        call.status, call.resolution_notes = "cancelled", note
+        self.finish(call, moment)
+
+    def describe(self, call: Call, description: str, *, moment: Moment) -> None:
+        call.description = description
+        self.emit_call(call, moment)
+
+    def emit_raised(self, call: Call, moment: Moment) -> None:
+        self.emit_call(call, moment)
+        self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
+
+    def finish(self, call: Call, moment: Moment) -> None:
+        """Report a call whose status has changed; one that is final is closed."""
+        if call.status in FINAL:
+            self._close(call)
+        self._steps.pop(call.key, None)
+        self.emit_call(call, moment)
+        self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
+
+    def _close(self, call: Call) -> None:
+        del self.state.open[call.key]
+        final = self.state.final
+        final[call.call_id] = call.status
+        while len(final) > FINAL_CALLS:
+            del final[next(iter(final))]
+
+    def rise(self, call: Call, cause: EscalationCause, moment: Moment) -> None:
+        call.level += 1
+        call.cause = cause
+        call.passed = max(call.passed, moment.at)  # what lies before it was due at the level before
+        self._steps.pop(call.key, None)
+        self.emit_call(call, moment)
+        self._emit_escalation(call, moment, previous_level=call.level - 1, cause=cause)
+
+    def _step(self, key: str) -> Step | None:
+        if key not in self._steps:
+            call = self.state.open[key]
+            self._steps[key] = next_step(call, self.ladders[call.priority])
+        return self._steps[key]
+
+    def emit_call(self, call: Call, moment: Moment) -> None:
+        self._emitter.emit(
+            EventType.ANDON_EVENT,
+            andon_data(call),
+            moment=moment,
+            equipment=call.equipment,
+            subject=call.call_id,
+            priority=Priority(call.priority),
+            standing=standing_of(call),
+        )
+
+    def _emit_escalation(
+        self, call: Call, moment: Moment, *, previous_level: int, cause: EscalationCause | None
+    ) -> None:
+        call.told_level = max(call.told_level, call.level)
+        escalation_id = f"{self._line}.esc.{call.number}"
+        data = escalation_data(
+            call,
+            self.ladders[call.priority],
+            self.responders,
+            escalation_id=escalation_id,
+            previous_level=previous_level,
+            cause=cause,
+            at=moment.at,
+        )
+        self._emitter.emit(
+            EventType.ESCALATION_UPDATE,
+            data,
+            moment=moment,
+            equipment=call.equipment,
+            subject=escalation_id,
+            priority=Priority(call.priority),
+            standing=standing_of(call),
+        )

@@ -1,0 +1,71 @@
+"""The automatic Andon call of a downtime: when it is due, and what it says. Source: DOMAIN, «Downtime».
+
+An unclassified downtime calls after `auto_call_unclassified_seconds`, a classified one after the minutes of its reason.
+The time counts from the stop, or from when a cause became known that is something to call for.
+"""
+
+from dataclasses import dataclass
+
+from bridge.core import plant
+from bridge.core.events import Millis
+from bridge.core.line.call_for_help import CallForHelp
+from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, category_of, reason_of
+from bridge.core.line.findings import Rank
+
+
+@dataclass(frozen=True, slots=True)
+class CallRule:
+    reasons: plant.Plant
+    unclassified_ms: Millis
+
+    def due(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
+        """Return when the downtime calls; None where nobody is called for such a one."""
+        return self._after(self.wait(record), record, now)
+
+    def due_as_breakdown(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
+        """Return when the downtime's fault calls, whatever else the downtime is."""
+        return self._after(self._wait_for_breakdown(record), record, now)
+
+    def wait(self, record: DowntimeRecord) -> Millis | None:
+        """Return how long a downtime lasts before it calls; None where nobody is called for such a one."""
+        reason = reason_of(record, self.reasons)
+        if category_of(record, reason) != "unplanned":
+            return None
+        if reason is None and record.found.rank in (Rank.WAITS, Rank.ATTENDED):
+            return None  # starved or blocked from outside the line, or by a machine that somebody works on
+        return self._wait_for_breakdown(record)
+
+    def of(self, record: DowntimeRecord, *, due: Millis) -> OwedCall:
+        return OwedCall(
+            downtime_id=record.downtime_id,
+            since=record.started_at,
+            due=due,
+            equipment=record.found.cause_equipment or record.found.equipment,
+            reason_code=record.classified or record.found.reason_code,
+        )
+
+    def help(self, call: OwedCall, *, stopped: str | None, now: Millis) -> CallForHelp:
+        reason = self.reasons.reason(call.reason_code)
+        andon_type = "equipment" if reason is None else reason.andon_type
+        minutes = (now - call.since) // 60_000
+        return CallForHelp(
+            equipment=call.equipment,
+            stopped=stopped,
+            andon_type=andon_type,
+            priority=self.reasons.call_priority[andon_type] if reason is None else reason.priority,
+            description=f"{'Unclassified stop' if reason is None else reason.text}, {minutes} min",
+            downtime_id=call.downtime_id,
+            since=call.since,
+        )
+
+    def _wait_for_breakdown(self, record: DowntimeRecord) -> Millis | None:
+        reason = reason_of(record, self.reasons)
+        if reason is None:
+            return self.unclassified_ms
+        return None if reason.call_after_minutes is None else round(reason.call_after_minutes * 60_000)
+
+    def _after(self, wait_ms: Millis | None, record: DowntimeRecord, now: Millis) -> Millis | None:
+        if wait_ms is None:
+            return None
+        since = record.started_at if record.found.since is None else max(record.started_at, record.found.since)
+        return max(since + wait_ms, now)

@@ -1,0 +1,55 @@
+"""The turns of one stop between breakdown and changeover: where its downtime is split. Source: DOMAIN, «Downtime».
+
+A changeover that starts during a known breakdown splits at once. A fault during a changeover splits where it has lasted
+the micro-stop threshold, and so does the changeover that goes on after such a fault; either is dated at its beginning.
+A fault that stood when the changeover began is carried into it: it does not split while both last.
+"""
+
+from msgspec import Struct
+
+from bridge.core.events import Millis
+from bridge.core.line.findings import Findings
+from bridge.core.line.status import Diagnosis
+
+
+class Turn(Struct):
+    """What the stop is now, and what it may be turning into."""
+
+    changeover: bool = False
+    within: bool = False  # a breakdown within a changeover that goes on
+    changing: bool = False  # a changeover runs, or the line is being set up
+    carried: str | None = None  # the machine whose fault stood when the changeover began, and still stands
+    since: Millis | None = None  # when the turn began that has not lasted the threshold
+    found: Findings | None = None  # from then on
+
+    @classmethod
+    def begin(cls, seen: Diagnosis, *, changing: bool) -> "Turn":
+        """Return what a stop is at its first instant."""
+        broken = seen.cause == "internal"
+        return cls(changeover=changing and not broken, within=changing and broken, changing=changing)
+
+    def note(self, seen: Diagnosis, *, changing: bool) -> None:
+        """Take note of what the line is seen to be."""
+        self.changing = changing
+        self.within = self.within and changing
+        if self.carried not in seen.broken:
+            self.carried = None
+
+    @property
+    def begins_changeover(self) -> bool:
+        return self.changing and not self.changeover and not self.within
+
+    def is_turning(self, seen: Diagnosis) -> bool:
+        broken = seen.cause == "internal"
+        if self.changeover:
+            return broken and not (self.changing and self.carried == seen.cause_equipment)
+        return self.within and not broken
+
+    def take(self) -> tuple[Millis, Findings]:
+        """Complete the turn; return since when the stop is what it is now, and what was found from then on."""
+        assert self.since is not None, "only a turn that began is completed"
+        since, found = self.since, self.found or Findings()
+        self.changeover, self.since, self.found = not self.changeover, None, None
+        self.within = self.changing and not self.changeover
+        self.carried = None
+        return since, found

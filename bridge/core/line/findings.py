@@ -1,0 +1,85 @@
+"""The findings on one stop: cause, culprit and reason, as far as they are known. Source: DOMAIN, «Downtime».
+
+A better finding replaces cause, culprit and reason together; a worse one changes nothing. Faults are only added.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from msgspec import Struct, field
+
+from bridge.core.event_data import DowntimeCause, FaultNote
+from bridge.core.events import Millis
+from bridge.core.line.status import Diagnosis
+
+MAX_FAULTS: Final = 32  # fault notes of one downtime: bounds what a chattering machine can put into one event
+
+
+class Rank(IntEnum):
+    """How much a finding says of why the line stands; the greater is the better one."""
+
+    UNKNOWN = 0
+    PLANNED = 1
+    WAITS = 2  # starved or blocked, and no machine of the line is to blame
+    ATTENDED = 3  # the culprit is under maintenance or being set up
+    CULPRIT = 4
+    INTERNAL = 5
+
+
+def rank_of(cause: DowntimeCause, culprit: str | None, *, attended: bool) -> Rank:
+    if cause in ("upstream", "downstream"):
+        if culprit is None:
+            return Rank.WAITS
+        return Rank.ATTENDED if attended else Rank.CULPRIT
+    return {"internal": Rank.INTERNAL, "planned": Rank.PLANNED}.get(cause, Rank.UNKNOWN)
+
+
+class Findings(Struct):
+    equipment: str | None = None  # what stopped
+    cause: DowntimeCause = "unknown"
+    cause_equipment: str | None = None
+    reason_code: str | None = None
+    maintenance: bool = False
+    setup: bool = False
+    no_order: bool = False  # for a while there was nothing to make
+    faults: list[FaultNote] = field(default_factory=list)
+    attended: bool = False  # somebody works on the culprit already
+    since: Millis | None = None  # from when on it has been something to call for; None: from the stop on
+
+    @property
+    def rank(self) -> Rank:
+        return rank_of(self.cause, self.cause_equipment, attended=self.attended)
+
+    @property
+    def breakdown(self) -> bool:
+        """A machine of the line failed, and that is why it stands."""
+        return self.rank >= Rank.CULPRIT
+
+    @property
+    def told_cause(self) -> DowntimeCause:
+        """Waiting for an order is planned, unless a machine turned out to be the cause."""
+        return "planned" if self.no_order and self.cause == "unknown" else self.cause
+
+    def gather(self, seen: Diagnosis) -> None:
+        rank = rank_of(seen.cause, seen.cause_equipment, attended=seen.attended)
+        if self.equipment is None or rank > self.rank:
+            self.equipment, self.cause, self.cause_equipment = seen.equipment, seen.cause, seen.cause_equipment
+            self.reason_code, self.attended = seen.reason_code, seen.attended
+        elif self._may_give_reason(seen, rank):
+            self.reason_code = seen.reason_code or self.reason_code
+        if rank is Rank.INTERNAL:
+            self.maintenance = False  # it was worked on before it failed: that is not why it stands now
+        self.maintenance = self.maintenance or seen.status == "maintenance"
+        self.setup = self.setup or seen.status == "setup"
+        self.no_order = self.no_order or seen.status_cause == "no_order"
+        self.add_faults(seen.faults)
+
+    def add_faults(self, notes: tuple[FaultNote, ...] | list[FaultNote]) -> None:
+        known = {(note.code, note.since) for note in self.faults}
+        self.faults += [note for note in notes if (note.code, note.since) not in known]
+        del self.faults[MAX_FAULTS:]
+
+    def _may_give_reason(self, seen: Diagnosis, rank: Rank) -> bool:
+        """Tell whether a reason is one for this stop: of the same finding, or of the same machine without a finding."""
+        same = (seen.cause, seen.cause_equipment) == (self.cause, self.cause_equipment)
+        return same or (rank is Rank.UNKNOWN and seen.equipment == self.equipment)

@@ -24,7 +24,9 @@ EscalationStatus = Literal["active", "acknowledged", "resolved", "cancelled"]
 EscalationCause = Literal["ack_timeout", "resolve_timeout", "manual", "reminder"]
 JobStatus = Literal["assigned", "accepted", "in_progress", "paused", "completed", "cancelled"]
 Rule = Literal["limit", "beyond_3_sigma", "2_of_3_beyond_2_sigma", "4_of_5_beyond_1_sigma", "run_of_8", "defect_rate"]
-OeeFlag = Literal["ideal_cycle_suspect", "not_scheduled", "estimated", "quality_assumed", "unplanned_run"]
+OeeFlag = Literal[
+    "ideal_cycle_suspect", "not_scheduled", "estimated", "quality_assumed", "unplanned_run", "counts_contradict"
+]
 NullReason = Literal["not_scheduled", "no_production_time", "no_pieces", "no_ideal_cycle"]
 
 

@@ -50,6 +50,8 @@ def forget_gone(state: LineState, spec: plant.Line) -> None:
     people, output, quality = state.people, state.output, state.people.quality
     state.equipment = {name: each for name, each in state.equipment.items() if name in there}
     output.counts = {scope: each for scope, each in output.counts.items() if scope in there}
+    for counts in output.counts.values():
+        counts.held = {source: pieces for source, pieces in counts.held.items() if source in there}
     output.oee = {scope: each for scope, each in output.oee.items() if scope in owners.watched}
     for machine in spec.equipment:
         if machine.id in output.oee:

@@ -1,85 +1,209 @@
-"""What a device's counter says about pieces made: the counter table of DOMAIN, «Counters», as one pure function.
+"""Pieces made, from what a device's counter shows: each sample judged against the register before it. Pure.
 
-A register counts up, wraps at its modulus, is reset by hand or by power, dips when an encoder jitters, and jumps when
-somebody writes to it. The ceiling, what the machine can make in the time between two samples, tells these apart.
+A sample that the table explains counts at once. Any other is held, and the next sample decides: back at the old level,
+it is refused; going on from the new level, it is what the table says it then is; neither, the newest sample is held
+instead, and the third in a row becomes the new level. Every piece held is released or refused, never dropped.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace as change
+from typing import Final
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.core.events import Millis
+from bridge.core.line.counter_table import Rule, Step, Table
+from bridge.core.line.registers import (
+    KNOWN_SPELLS,
+    SHORTEST_MS,
+    SUSTAINED_MS,
+    Kind,
+    Mark,
+    Register,
+    Suspect,
+    differ,
+    elapsed_ms,
+    lag_after,
+    made_between,
+    rate_of,
+)
 
-Kind = Literal["baseline", "count", "rollover", "reset", "dip", "held", "released", "rebase", "duplicate"]
-
-
-class Register(Struct):
-    """The last believed value and when it was read; `held` is a jump that waits for the next sample to bear it out."""
-
-    value: int
-    at: Millis
-    held: int | None = None
-    held_at: Millis = 0
+TRIES: Final = 3  # samples in a row, none of which bears out another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """How a register behaves. `corrections` lets a dip take pieces back."""
-
-    modulus: int | None = None
-    max_rate_per_minute: float = 6_000.0
-    slack: int = 10
-    max_dip: int = 5
-    corrections: bool = False
-
-    def ceiling(self, elapsed_ms: int) -> float:
-        """Return how many pieces can at most have been made in that time."""
-        return self.max_rate_per_minute * max(elapsed_ms, 0) / 60_000 + self.slack
-
-
-@dataclass(frozen=True, slots=True)
 class Reading:
-    """What one sample adds: `delta` pieces, and the row of the table that says so."""
+    """What one sample adds: `delta` pieces made in [since, until], and what became of the pieces held before it."""
 
     register: Register
     delta: int
     kind: Kind
+    since: Millis
+    until: Millis
+    estimated: bool = False
+    released: int = 0
+    refused: int = 0
 
-    @property
-    def estimated(self) -> bool:
-        return self.kind == "released"
 
-
-def read(register: Register | None, sample: int, *, at: Millis, rule: Rule) -> Reading:
+def read(register: Register | None, sample: Mark, *, rule: Rule) -> Reading:
     """Judge a sample against the register before it; the register given is not changed."""
-    value = sample if rule.modulus is None else sample % rule.modulus  # a signed wrap is the same number
-    fresh = Register(value, at)
+    sample = replace(sample, value=rule.normalised(sample.value))
     if register is None:
-        return Reading(fresh, 0, "baseline")
-    if register.held is not None:
-        return _after_a_jump(register, register.held, fresh, rule)
-    if value == register.value:
-        return Reading(fresh, 0, "duplicate" if at == register.at else "count")
-    ceiling = rule.ceiling(at - register.at)
-    if value > register.value:
-        if value - register.value <= ceiling:
-            return Reading(fresh, value - register.value, "count")
-        return Reading(Register(register.value, register.at, value, at), 0, "held")
-    if rule.modulus is not None and value - register.value + rule.modulus <= ceiling:
-        return Reading(fresh, value - register.value + rule.modulus, "rollover")
-    # A drop to nothing is a reset however small: after a dip the register would have to climb back uncounted.
-    if value > 0 and register.value - value <= rule.max_dip:
-        if rule.corrections:
-            return Reading(fresh, value - register.value, "dip")
-        return Reading(register, 0, "dip")  # the high water mark stays, so a piece is not counted twice
-    if 0 <= value <= ceiling:
-        return Reading(fresh, value, "reset")
-    return Reading(fresh, 0, "rebase")  # lower, and more than can have been made since a reset
+        fresh = Register(sample.value, sample.at, sample.dated, sample.boot_id)
+        return Reading(register=fresh, delta=0, kind="baseline", since=sample.at, until=sample.at)
+    register = replace(register, value=rule.normalised(register.value))
+    table = Table(rule, register.usual, register.pace)
+    if register.suspect is not None:
+        return _decide(register, register.suspect, sample, table)
+    cut = differ(register, sample, noted=register.cut)
+    step = table.explain(register, sample, cut=cut)
+    if step is None:
+        return _hold(register, table.suspect(register, sample, cut=cut))
+    return _count(register, sample, step, table)
 
 
-def _after_a_jump(register: Register, held: int, fresh: Register, rule: Rule) -> Reading:
-    climbed = fresh.value - held if rule.modulus is None else (fresh.value - held) % rule.modulus
-    if 0 <= climbed <= rule.ceiling(fresh.at - register.held_at):
-        return Reading(fresh, held - register.value + climbed, "released")
-    return Reading(fresh, 0, "rebase")
+def _decide(register: Register, suspect: Suspect, sample: Mark, table: Table) -> Reading:
+    cut = differ(register, sample, noted=suspect.cut or register.cut)
+    if sample.value == suspect.value and suspect.verdict == "reset" and not suspect.pieces:
+        return _hold(register, _still_at_zero(suspect, sample, cut=cut, table=table))
+    from_old = table.explain(register, sample, cut=cut)
+    from_new = table.explain(suspect, sample, cut=differ(suspect, sample, noted=register.cut))
+    if from_old is not None and (from_new is None or _is_back(suspect, from_old)):
+        return _refute(_count(register, sample, from_old, table), suspect, also_new=from_new is not None)
+    from_new = from_new or table.keeps_pace(suspect, sample)
+    if from_new is not None:
+        return _confirm(register, suspect, sample, from_new, table)
+    return _hold_instead(register, suspect, table.suspect(register, sample, cut=cut, last=suspect))
+
+
+def _still_at_zero(suspect: Suspect, sample: Mark, *, cut: bool, table: Table) -> Suspect:
+    """A register that was not read may show 0 for long, as may one that was reset: the first piece tells."""
+    lag_ms = lag_after(suspect, sample, 0, per_minute=table.greatest)
+    return replace(
+        suspect,
+        at=sample.at,
+        dated=sample.dated,
+        boot_id=sample.boot_id,
+        lag_ms=lag_ms,
+        cut=cut,
+        estimated=suspect.estimated or cut,
+        seen=suspect.seen + 1,
+    )
+
+
+def _is_back(suspect: Suspect, from_old: Step) -> bool:
+    """Where both levels explain a sample, the old one does; but not by a dip, nor where a reset is likely."""
+    return from_old.kind != "dip" and not (suspect.verdict == "reset" and (suspect.cut or suspect.seen > 1))
+
+
+def _count(register: Register, sample: Mark, step: Step, table: Table) -> Reading:
+    since, until = made_between(register, sample, step.pieces, per_minute=table.likely)
+    return Reading(
+        register=_advance(register, register, sample, step, table),
+        delta=step.pieces,
+        kind=step.kind,
+        since=since,
+        until=until,
+        estimated=step.estimated,
+    )
+
+
+def _hold(register: Register, suspect: Suspect, *, refused: int = 0) -> Reading:
+    return Reading(
+        register=replace(register, suspect=suspect, cut=False),
+        delta=0,
+        kind="held",
+        since=suspect.at,
+        until=suspect.at,
+        estimated=refused > 0,
+        refused=refused,
+    )
+
+
+def _refute(back: Reading, suspect: Suspect, *, also_new: bool) -> Reading:
+    """The register is where it would be without the suspect, unless the way to it led through the suspect."""
+    if also_new and suspect.verdict in ("released", "rollover"):
+        return change(back, kind=suspect.verdict, released=suspect.pieces)
+    unsure = also_new and suspect.verdict == "reset"
+    return change(back, kind="glitch", refused=suspect.pieces, estimated=back.estimated or unsure)
+
+
+def _confirm(register: Register, suspect: Suspect, sample: Mark, step: Step, table: Table) -> Reading:
+    counted = 0 if suspect.verdict == "rebase" else suspect.pieces
+    start = register if counted else suspect
+    since, until = made_between(start, sample, counted + step.pieces, per_minute=table.likely)
+    after = _advance(register, suspect, sample, step, table)
+    if step.kind == "released":  # twice as fast in a row
+        proven = min(suspect.rate, after.pace)
+        after = replace(after, over=max(after.over, proven), fastest=max(after.fastest, proven))
+    return Reading(
+        register=after,
+        delta=counted + step.pieces,
+        kind=suspect.verdict,
+        since=since,
+        until=until,
+        estimated=suspect.estimated or step.estimated,
+        released=counted,
+        refused=suspect.pieces - counted,
+    )
+
+
+def _hold_instead(register: Register, suspect: Suspect, newest: Suspect) -> Reading:
+    """Neither level explains the newest sample: it is held instead; the third in a row is where the register is."""
+    if suspect.tries + 1 < TRIES:
+        newest = replace(newest, tries=suspect.tries + 1)
+        return _hold(register, newest, refused=max(suspect.pieces - newest.pieces, 0))
+    return Reading(
+        register=_at(register, newest, lag_ms=0),
+        delta=0,
+        kind="rebase",
+        since=newest.at,
+        until=newest.at,
+        estimated=True,
+        refused=max(suspect.pieces, newest.pieces),
+    )
+
+
+def _advance(register: Register, before: Mark, sample: Mark, step: Step, table: Table) -> Register:
+    """Return the register at the sample, which is `step` after the mark `before`; a dip leaves it at its height."""
+    if step.kind == "dip":
+        return _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
+    elapsed = elapsed_ms(before, sample)
+    after = _at(register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.greatest))
+    is_over = table.is_over(step.pieces, elapsed) and elapsed >= SHORTEST_MS
+    pace = rate_of(step.pieces, elapsed) if is_over else 0.0
+    found = replace(after, pace=pace)
+    if pace and step.kind != "released":
+        found = replace(found, over=max(found.over, pace))
+    return _measure(found, before, sample, step.pieces, table)
+
+
+def _measure(register: Register, before: Mark, sample: Mark, pieces: int, table: Table) -> Register:
+    """Measure the fastest rate, over steps with pieces of which it is known how long they took."""
+    since, until = made_between(before, sample, pieces, per_minute=table.likely)
+    waited = sample.dated is None and until - since > sample.at - before.at
+    spell_ms, spell_pieces = register.spell_ms + until - since, register.spell_pieces + pieces
+    if waited or not pieces:
+        return replace(register, spell_ms=0, spell_pieces=0)
+    if spell_ms < SUSTAINED_MS:
+        return replace(register, spell_ms=spell_ms, spell_pieces=spell_pieces)
+    return replace(
+        register,
+        fastest=max(register.fastest, rate_of(spell_pieces, spell_ms)),
+        spells=min(register.spells + 1, KNOWN_SPELLS),
+        spell_ms=0,
+        spell_pieces=0,
+    )
+
+
+def _at(register: Register, mark: Mark, *, lag_ms: int) -> Register:
+    return replace(
+        register,
+        value=mark.value,
+        at=mark.at,
+        dated=mark.dated,
+        boot_id=mark.boot_id,
+        lag_ms=lag_ms,
+        cut=False,
+        suspect=None,
+    )

@@ -1,7 +1,6 @@
 """One machine or station: what it said last, its faults and counters, and the status that follows."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 from msgspec import Struct
 from msgspec import field as member
@@ -10,8 +9,8 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status, StatusCause
 from bridge.core.events import Millis
-from bridge.core.line import packml
-from bridge.core.line.counters import Register, Rule, read
+from bridge.core.line import counting, packml
+from bridge.core.line.counting import Counted, CounterFit, Registers
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device, DeviceState
 from bridge.core.line.faults import Faults, UnreadableFaultBits, update
@@ -28,7 +27,7 @@ from bridge.core.reports import (
     quarantined,
 )
 
-CounterName = Literal["total", "good", "reject"]
+LARGEST_SUM: Final = 2**53  # of pieces in doubt: every reader of JSON reads it exactly, and it fits a checkpoint
 
 
 class Said(Struct, kw_only=True):
@@ -51,18 +50,10 @@ class EquipmentState(Struct):
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
     stale: bool = False
-    registers: dict[CounterName, Register] = member(default_factory=dict)
+    registers: Registers = member(default_factory=dict)
     shown: ShownState = member(default_factory=ShownState)
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Pieces one report added, by counter; `counters` counted before it, `begun` count from it on."""
-
-    deltas: dict[CounterName, int]
-    counters: frozenset[CounterName]
-    begun: frozenset[CounterName]
-    estimated: bool
+    pieces_released: int = 0  # that its registers held, ever
+    pieces_refused: int = 0
 
 
 class Machine:
@@ -123,35 +114,27 @@ class Machine:
 
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> Counted:
         """Read each counter by the counter table; pieces made while its state was not known prove that it runs."""
-        rule = Rule(
-            modulus=body.modulus or self.spec.counters.modulus,
-            max_rate_per_minute=self.spec.counters.max_rate_per_minute,
-            slack=self._rules.counter_slack,
-            max_dip=self._rules.max_dip,
-        )
-        samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
-        deltas: dict[CounterName, int] = {}
-        begun: set[CounterName] = set()
-        estimated = body.source_quality == "uncertain"
-        for name, sample in samples.items():
-            if sample is None:
-                continue
-            reading = read(self.state.registers.get(name), sample, at=moment.at, rule=rule)
-            self.state.registers[name] = reading.register
-            if reading.kind == "baseline":
-                begun.add(name)  # what it would have added to this report is not known
-                continue
-            deltas[name] = reading.delta
-            estimated = estimated or reading.estimated
-        if any(delta > 0 for delta in deltas.values()) and self.status[0] == "offline":
+        rule = counting.rule_of(self.spec, self._rules, modulus=body.modulus)
+        counted = counting.count(self.state.registers, body, rule=rule, moment=moment)
+        doubtful = counted.doubtful_of(counted.doubtful)
+        self.state.pieces_released = min(self.state.pieces_released + doubtful.released, LARGEST_SUM)
+        self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, LARGEST_SUM)
+        if any(delta > 0 for delta in counted.deltas.values()) and self.status[0] == "offline":
             self.state.said = Said(status="running", cause=None, estimated=True)
         self.state.stale = False
-        return Counted(deltas, frozenset(self.state.registers) - begun, frozenset(begun), estimated)
+        return counted
+
+    def counter_fit(self) -> CounterFit:
+        """Return how its counters agree with the plant file."""
+        rule = counting.rule_of(self.spec, self._rules, modulus=None)
+        state = self.state
+        return counting.fit(state.registers, rule, released=state.pieces_released, refused=state.pieces_refused)
 
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
         """A birth says nothing about the state yet; a death makes all that was said unknown."""
         self.state.said = None
         self.state.faults.active.clear()
+        counting.interrupt(self.state.registers)
         if isinstance(body, DeathReport):
             self.state.device.offline = "death"
         return APPLIED
@@ -226,3 +209,4 @@ class Machine:
     def fall_silent(self) -> None:
         """Offline for want of reports; what it said last holds again as soon as it says anything."""
         self.state.device.offline = "silence"
+        counting.interrupt(self.state.registers)

@@ -7,6 +7,7 @@ from typing import Final, Self
 from bridge.core import plant
 from bridge.core.events import Event, Millis
 from bridge.core.line.area import Area, Fired
+from bridge.core.line.counting import CounterFit
 from bridge.core.line.device import Gaps
 from bridge.core.line.line import Line
 from bridge.core.reports import Outcome, Report, quarantined
@@ -151,6 +152,11 @@ class Floor:
         """Return what was missing of each line's reports, of the lines where anything was."""
         found = {line_id: line.gaps() for line_id, line in self._lines.items()}
         return {line_id: gaps for line_id, gaps in found.items() if gaps.missed}
+
+    def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
+        """Return by line and equipment how the counters agree with the plant file, of those that count."""
+        fits = {line_id: line.counter_fits() for line_id, line in self._lines.items()}
+        return {(line_id, name): fit for line_id, machines in fits.items() for name, fit in machines.items()}
 
     def changed(self) -> frozenset[str]:
         """Return the lines whose state may differ from their last checkpoint."""

@@ -14,6 +14,7 @@ from bridge.core.emitter import Emitter
 from bridge.core.events import LINE_LEVEL, Event, Millis
 from bridge.core.line.admission import note_life, place_in_sequence, refuse
 from bridge.core.line.automatic_calls import AutomaticCalls
+from bridge.core.line.counting import CounterFit
 from bridge.core.line.dating import ClockUsed
 from bridge.core.line.device import Device, Gaps
 from bridge.core.line.downtime import Downtimes
@@ -79,6 +80,11 @@ class Line:
         """Return how many reports of its devices were missing, ever."""
         devices = [self._state.talker, *(each.device for each in self._state.equipment.values())]
         return Gaps(sum(each.missed for each in devices), sum(each.filled for each in devices))
+
+    def counter_fits(self) -> dict[str, CounterFit]:
+        """Return by equipment how its counters agree with the plant file, of those that count."""
+        machines = self._flow.machines.items()
+        return {name: machine.counter_fit() for name, machine in machines if machine.state.registers}
 
     def next_deadline(self) -> Millis | None:
         """Return when the line next has something to do by itself; None before the first report."""
@@ -275,14 +281,8 @@ class Line:
     def _find_deadline(self) -> Millis | None:
         if self._state.shift is None:
             return None
-        found = [
-            self._state.shift.end,
-            self._output.next_deadline(),
-            self._downtimes.next_deadline(),
-            self._people.next_deadline(),
-            self._shown.next_deadline(),
-            self._flow.next_deadline(),
-        ]
+        parts = (self._output, self._downtimes, self._people, self._shown, self._flow)
+        found = [self._state.shift.end, *(part.next_deadline() for part in parts)]
         return min(at for at in found if at is not None)
 
     def _fire_until(self, horizon: Millis) -> None:

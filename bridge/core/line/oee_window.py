@@ -92,7 +92,7 @@ def ratios(window: Window, *, rated: bool) -> Ratios:
     pbt = apt + window.down_ms / 1000
     total, good = max(window.total, 0), max(window.good, 0)
     known = not window.unrated and (rated or total > 0)
-    quality = good / total if total else None
+    quality = min(good / total, 1.0) if total else None  # more good than made: the counters contradict each other
     oee = None
     if known and pbt:
         oee = window.ideal_seconds * quality / pbt if quality is not None else 0.0
@@ -122,6 +122,7 @@ def flags(window: Window, found: Ratios) -> list[OeeFlag]:
         ("estimated", window.estimated),
         ("quality_assumed", window.quality_assumed),
         ("unplanned_run", window.unplanned_run),
+        ("counts_contradict", not 0 <= window.good <= window.total),
     )
     return [flag for flag, holds in held if holds]
 

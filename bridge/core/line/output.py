@@ -3,14 +3,14 @@
 Source: DOMAIN, «Counters» and «OEE».
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
-from bridge.core.line.equipment import Counted, CounterName
+from bridge.core.line.counting import Counted, CounterName
 from bridge.core.line.line_state import OutputState
 from bridge.core.line.oee import OeeState, OeeWatch
 from bridge.core.line.production import Order, PieceCount, ProductionState
@@ -37,7 +37,7 @@ def signal_of(status: Status, *, scheduled: bool) -> Signal:
     return Signal.LOST if status == "offline" else Signal.STOP
 
 
-def infer(deltas: dict[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
+def infer(deltas: Mapping[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
     """Complete what the counters say from those that are known to be there at all."""
     there = frozenset(counters)
     total, good, reject = (deltas.get(name, 0) * times for name in ("total", "good", "reject"))
@@ -82,10 +82,14 @@ class Output:
         """Add a machine's pieces to its own counts; returns what of them is the line's."""
         own = infer(counted.deltas, counters=counted.counters)
         self._add(equipment, own, estimated=counted.estimated, at=at)
-        ours = {name: delta for name, delta in counted.deltas.items() if equipment in self._sources[name]}
+        self._counts[equipment].doubt(equipment, counted.doubtful_of(counted.doubtful), at=at)
+        names = [name for name in self._sources if equipment in self._sources[name]]
+        doubtful = counted.doubtful_of(names, times=self._spec.pieces_per_count)
+        self._counts[LINE_LEVEL].doubt(equipment, doubtful, at=at)
+        ours = {name: delta for name, delta in counted.deltas.items() if name in names}
         seen = self._state.counters_seen
         pieces = infer(ours, counters=seen, times=self._spec.pieces_per_count)
-        seen += [name for name in sorted(counted.begun) if name not in seen and equipment in self._sources[name]]
+        seen += [name for name in sorted(counted.begun) if name not in seen and name in names]
         if not ours:
             return None
         self._add(LINE_LEVEL, pieces, estimated=counted.estimated, at=at)
@@ -135,7 +139,7 @@ class Output:
             watch.fire(moment)
 
     def _add(self, scope: str, pieces: Pieces, *, estimated: bool, at: Millis) -> None:
-        if not (pieces.total or pieces.good or pieces.reject):
+        if not (pieces.total or pieces.good or pieces.reject or estimated):
             return
         self._counts[scope].count(pieces.total, pieces.good, pieces.reject, estimated=estimated, at=at)
         watch = self._oee.get(scope)

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from bridge.core.emitter import Emitter
+from bridge.core.emitter import DoubtfulPieces, Emitter
 from bridge.core.event_data import PlannedHour, Production
 from bridge.core.events import LINE_LEVEL, EventType, Millis, Priority, rfc3339
 from bridge.core.reports import Moment
@@ -37,6 +37,9 @@ class ProductionState(Struct):
     touched: bool = False  # more than time has passed since it was told
     told_rate: float | None = None  # None: never told, and what never counted has nothing to end
     job_id: str | None = None
+    held: dict[str, int] = field(default_factory=dict)  # pieces in doubt, by the equipment whose counters show them
+    released: int = 0  # since the last update
+    refused: int = 0
 
 
 class Order(Struct, frozen=True):
@@ -80,6 +83,17 @@ class PieceCount:
         state.buckets[bucket] = state.buckets.get(bucket, 0) + total
         self._forget(at)
         self.touch(at)
+
+    def doubt(self, source: str, doubtful: DoubtfulPieces, *, at: Millis) -> None:
+        """Note the pieces that a machine's counters hold now, and those that they have released and refused."""
+        state = self.state
+        held = state.held.pop(source, 0)
+        if doubtful.held:
+            state.held[source] = doubtful.held
+        state.released += doubtful.released
+        state.refused += doubtful.refused
+        if doubtful.held != held or doubtful.released or doubtful.refused:
+            self.touch(at)
 
     def touch(self, at: Millis) -> None:
         """Something that production tells of has changed."""
@@ -149,8 +163,15 @@ class PieceCount:
             equipment=self._equipment,
             subject=LINE_LEVEL,
             priority=Priority.LOW,
-            estimated=state.estimated,
+            estimated=state.estimated or self._contradicts,
+            doubtful=DoubtfulPieces(sum(state.held.values()), state.released, state.refused),
         )
+        state.released = state.refused = 0
+
+    @property
+    def _contradicts(self) -> bool:
+        """More good pieces than pieces: the counters of two machines do not count the same ones."""
+        return not 0 <= self.state.good <= self.state.total
 
     def _hour(self, at: Millis) -> Hour:
         start, _ = self._plan.hour_at(at)

@@ -1,127 +1,103 @@
-"""The counter table row by row, and against a true count that is only seen through a register."""
+"""Every row of the counter table of DOMAIN: what a sample is by itself, and what the next one makes of a suspect."""
+
+from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from bridge.core.line.counters import Kind, Reading, Register, Rule, read
-from tests.core.line.oracles import counters as oracle
-
-WORD = 65_536
-AT = 10_000
+from bridge.core.line.registers import Kind, Register
+from tests.core.line.counter_reader import WORD, reader
 
 
-def rule(modulus: int | None = None, *, corrections: bool = False) -> Rule:
-    return Rule(modulus=modulus, max_rate_per_minute=600, slack=10, max_dip=5, corrections=corrections)
+@dataclass(frozen=True)
+class Fate:
+    """What the last sample added, and what became of the pieces held before it."""
+
+    delta: int
+    kind: Kind
+    released: int
+    refused: int
+    estimated: bool
 
 
-def step(before: int, after: int, modulus: int | None = None, *, elapsed_ms: int = 1_000) -> Reading:
-    return read(Register(before, AT - elapsed_ms), after, at=AT, rule=rule(modulus))
+# -- rows of DOMAIN: what a sample is by itself ---------------------------------------------------------------------
 
 
 def test_the_first_sample_is_a_baseline() -> None:
-    assert read(None, 57, at=AT, rule=rule()) == Reading(Register(57, AT), 0, "baseline")
+    found = reader().see(57, 0)
+    assert (found.delta, found.kind, found.register) == (0, "baseline", Register(57, 0))
 
 
 @pytest.mark.parametrize(
     ("before", "after", "modulus", "delta", "kind"),
     [
-        (65_530, 4, WORD, 10, "rollover"),
-        (1_000, 0, WORD, 0, "reset"),
-        (65_530, 4, None, 4, "reset"),
-        (1_000, 999, None, 0, "dip"),
-        (1_000, 995, WORD, 0, "dip"),
-        (1_000, 994, None, 0, "rebase"),  # more than a dip, and more than can have been made since a reset
-        (1_000, 5_000, None, 0, "held"),
+        (7, 7, None, 0, "count"),
         (1_000, 1_020, None, 20, "count"),  # exactly at the ceiling of 10 in a second and 10 of slack
         (1_000, 1_021, None, 0, "held"),
-        (1_000, 20, None, 20, "reset"),
-        (1_000, 21, None, 0, "rebase"),
-        (3, 0, None, 0, "reset"),  # nothing is a reset however small the drop
-        (7, 7, None, 0, "count"),
-        (32_767, -32_768, WORD, 1, "count"),  # a signed word turns negative and is the same number
-        (-1, 0, WORD, 1, "rollover"),
+        (65_530, 4, WORD, 10, "rollover"),
         (-1, 3, WORD, 4, "rollover"),
+        (32_767, -32_768, WORD, 1, "count"),  # a signed word turns negative and is the same number
+        (65_530, 4, None, 0, "held"),
+        (65_500, 0, WORD, 0, "held"),  # reset, wrapped or not read: the next sample tells
+        (1_000, 999, None, 0, "dip"),
+        (1_000, 995, WORD, 0, "dip"),
+        (3, 65_534, WORD, 0, "dip"),
+        (1_000, 994, None, 0, "held"),
+        (3, 0, None, 0, "held"),
+        (1_000, 0, WORD, 0, "held"),
+        (9, 7, 10, 0, "held"),  # of a small modulus a dip is at most an eighth
     ],
 )
 def test_row(before: int, after: int, modulus: int | None, delta: int, kind: Kind) -> None:
-    start = before if modulus is None else before % modulus
-    found = step(start, after, modulus)
-    assert (found.delta, found.kind) == (delta, kind)
-
-
-def test_the_same_value_at_the_same_time_is_a_duplicate() -> None:
-    assert step(7, 7, elapsed_ms=0).kind == "duplicate"
+    given_ = reader(modulus)
+    given_.see(before, 0)
+    found = given_.see(after, 1)
+    assert (found.delta, found.kind, found.estimated) == (delta, kind, False)
 
 
 def test_after_a_dip_the_high_water_mark_counts() -> None:
-    dipped = step(1_000, 998)
-    assert read(dipped.register, 1_001, at=AT + 1_000, rule=rule()).delta == 1
+    given_ = reader()
+    assert given_.see_all((1_000, 0), (998, 1), (1_001, 2)).delta == 1
+    assert given_.total == 1
 
 
-def test_corrections_take_pieces_back() -> None:
-    found = read(Register(1_000, AT - 1_000), 999, at=AT, rule=rule(corrections=True))
-    assert (found.delta, found.kind) == (-1, "dip")
-    assert read(found.register, 1_001, at=AT + 1_000, rule=rule(corrections=True)).delta == 2
+# -- rows of DOMAIN: what becomes of a suspect ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("then", "delta", "kind"),
+    ("samples", "modulus", "expected"),
     [
-        (5_000, 4_000, "released"),
-        (5_020, 4_020, "released"),
-        (5_021, 0, "rebase"),
-        (4_999, 0, "rebase"),
-        (1_001, 0, "rebase"),
+        ((1_000, 5_000, 1_001), None, Fate(1, "glitch", 0, 4_000, estimated=False)),
+        ((50_001, 0, 50_002), None, Fate(1, "glitch", 0, 0, estimated=False)),
+        ((1_000, 5_000, 999), None, Fate(0, "glitch", 0, 4_000, estimated=False)),
+        ((65_530, 30_000, 4), WORD, Fate(10, "glitch", 0, 30_000, estimated=False)),
+        ((1_000, 5_000, 5_003), None, Fate(4_003, "released", 4_000, 0, estimated=True)),
+        ((1_000, 5_000, 5_020), None, Fate(4_020, "released", 4_000, 0, estimated=True)),
+        ((30_000, 60_000, 4), WORD, Fate(0, "held", 0, 29_996, estimated=True)),
+        ((1_000, 5_000, 4_998), None, Fate(4_000, "released", 4_000, 0, estimated=True)),
+        ((1_000, 1_025, 1_030), None, Fate(30, "released", 25, 0, estimated=False)),  # no more than in two seconds
+        ((1_000, 5_000, 9_000), None, Fate(8_000, "released", 4_000, 0, estimated=True)),
+        ((1_000, 0, 1), None, Fate(1, "reset", 0, 0, estimated=False)),
+        ((1_000, 0, 0), WORD, Fate(0, "held", 0, 0, estimated=False)),  # perhaps it is not read; the first piece tells
+        ((1_000, 0, 0, 0, 1), WORD, Fate(1, "reset", 0, 0, estimated=False)),
+        ((1_000, 0, 0, 0, 1_001), WORD, Fate(1, "glitch", 0, 0, estimated=False)),
+        ((1_000, 15, 16), None, Fate(16, "reset", 15, 0, estimated=False)),
+        ((20, 0, 19), None, Fate(19, "reset", 0, 0, estimated=False)),
+        ((50_000, 20_000, 20_001), None, Fate(1, "rebase", 0, 20_000, estimated=True)),
+        ((65_520, 0, 1), WORD, Fate(17, "rollover", 16, 0, estimated=False)),
+        ((65_520, 0, 65_521), WORD, Fate(1, "glitch", 0, 16, estimated=False)),
+        ((1_000, 60_000, 60_001), WORD, Fate(1, "rebase", 0, 59_000, estimated=True)),  # up and down look the same
+        ((5, 65_525, 65_526), WORD, Fate(1, "rebase", 0, 0, estimated=True)),  # set back by 16, not up by 65,520
+        ((0, 2**40, 2**40), None, Fate(0, "rebase", 0, 2**40, estimated=True)),
+        ((1_000, 5_000, 20_000), None, Fate(0, "held", 0, 0, estimated=False)),
+        ((1_000, 5_000, 9, 70_000), None, Fate(0, "rebase", 0, 69_000, estimated=True)),
     ],
 )
-def test_a_jump_counts_only_when_the_next_sample_bears_it_out(then: int, delta: int, kind: Kind) -> None:
-    held = step(1_000, 5_000)
-    found = read(held.register, then, at=AT + 1_000, rule=rule())
-    assert (found.delta, found.kind, found.estimated) == (delta, kind, kind == "released")
-    assert found.register == Register(then, AT + 1_000)
+def test_the_next_sample_decides(samples: tuple[int, ...], modulus: int | None, expected: Fate) -> None:
+    found = reader(modulus).see_all(*((value, float(second)) for second, value in enumerate(samples)))
+    assert Fate(found.delta, found.kind, found.released, found.refused, estimated=found.estimated) == expected
 
 
-def test_a_held_jump_may_wrap_before_it_is_borne_out() -> None:
-    held = step(30_000, 65_530, WORD)
-    assert held.kind == "held"
-    assert read(held.register, 4, at=AT + 1_000, rule=rule(WORD)).delta == 65_536 + 4 - 30_000
-
-
-steps = st.lists(
-    st.builds(oracle.Step, seconds=st.integers(1, 3_000), pieces=st.integers(0, 40_000), reset=st.booleans()),
-    max_size=40,
-)
-
-
-@given(first=st.integers(0, 2**17), steps=steps, modulus=st.sampled_from([None, WORD, 2**32]), signed=st.booleans())
-@settings(max_examples=200, deadline=None)
-def test_a_true_count_is_recovered_from_what_its_register_shows(
-    first: int, steps: list[oracle.Step], modulus: int | None, *, signed: bool
-) -> None:
-    """Wraps, resets and signed words lose nothing, as long as no more is made than the machine can make."""
-    counter = Rule(modulus=modulus, max_rate_per_minute=oracle.MAX_RATE, slack=oracle.SLACK)
-    register: Register | None = None
-    total = 0
-    for sample in oracle.device(first, steps, modulus=modulus, signed=signed):
-        found = read(register, sample.shown, at=sample.at_ms, rule=counter)
-        register = found.register
-        total += found.delta
-        assert total == sample.true_total, found.kind
-
-
-@given(
-    values=st.lists(st.tuples(st.integers(-(2**20), 2**20), st.integers(0, 100_000)), min_size=1),
-    modulus=st.sampled_from([None, WORD]),
-)
-def test_nothing_counts_more_than_the_machine_can_make(values: list[tuple[int, int]], modulus: int | None) -> None:
-    """Pieces beyond the ceiling count only when a second sample bears them out, and are called estimated then."""
-    register: Register | None = None
-    at = AT
-    for value, elapsed in values:
-        at += elapsed
-        since = at if register is None else register.at
-        found = read(register, value, at=at, rule=rule(modulus))
-        assert found.delta >= 0
-        assert found.estimated or found.delta <= 600 * (at - since) / 60_000 + 10
-        register = found.register
+def test_what_is_held_is_shown_until_it_is_decided() -> None:
+    given_ = reader()
+    assert given_.see_all((1_000, 0), (5_000, 1)).register.held == 4_000
+    assert given_.see(5_001, 2).register.held == 0

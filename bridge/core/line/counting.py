@@ -1,0 +1,116 @@
+"""A machine's counters: each report's samples read by the counter table, and the pieces that are in doubt."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from bridge.core import plant
+from bridge.core.emitter import NO_DOUBT, DoubtfulPieces
+from bridge.core.events import Millis
+from bridge.core.line.counter_table import Rule
+from bridge.core.line.counters import Reading, read
+from bridge.core.line.registers import Mark, Register, cut
+from bridge.core.reports import CountsReport, Moment
+
+CounterName = Literal["total", "good", "reject"]
+Registers = dict[CounterName, Register]
+
+
+class CounterFit(NamedTuple):
+    """How a machine's counters agree with its plant file; rates are pieces a minute."""
+
+    held: int
+    released: int
+    refused: int
+    fastest: float  # sustained so far; 0: not known
+    over: float  # the fastest that was proven beyond `max_rate`; 0: none was
+    max_rate: float
+
+    @property
+    def max_rate_is_too_low(self) -> bool:
+        return self.over > self.max_rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Pieces one report added, by counter; `counters` counted before it, `begun` count from it on.
+
+    They were made in [since, until]; `doubtful` is what each counter holds now, and has released and refused.
+    """
+
+    deltas: Mapping[CounterName, int]
+    counters: frozenset[CounterName]
+    begun: frozenset[CounterName]
+    estimated: bool
+    since: Millis
+    until: Millis
+    doubtful: Mapping[CounterName, DoubtfulPieces]
+
+    def doubtful_of(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
+        """Return the pieces in doubt of these counters: each counter may show the same ones."""
+        of = {name: self.doubtful.get(name, NO_DOUBT) for name in names}
+        total, good, reject = (of.get(name, NO_DOUBT) for name in ("total", "good", "reject"))
+        return DoubtfulPieces(
+            *(max(in_all, sound + bad) * times for in_all, sound, bad in zip(total, good, reject, strict=True))
+        )
+
+
+def rule_of(spec: plant.Equipment, rules: plant.Rules, *, modulus: int | None) -> Rule:
+    """Return how this machine's registers behave; a report's own modulus goes before the plant file's."""
+    return Rule(
+        modulus=modulus or spec.counters.modulus,
+        max_rate_per_minute=spec.counters.max_rate_per_minute,
+        slack=rules.counter_slack,
+        max_dip=rules.max_dip,
+    )
+
+
+def count(registers: Registers, body: CountsReport, *, rule: Rule, moment: Moment) -> Counted:
+    """Read every counter of a report; the registers are as it left them then."""
+    samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
+    received = moment.at if moment.received_at is None else moment.received_at
+    dated = moment.dated if moment.clock in ("device", "corrected") else None
+    known = frozenset(registers)
+    readings: dict[CounterName, Reading] = {}
+    for name, sample in samples.items():
+        if sample is not None:
+            mark = Mark(sample, received, dated, body.boot_id)
+            readings[name] = read(registers.get(name), mark, rule=rule)
+            registers[name] = readings[name].register
+    deltas = {name: reading.delta for name, reading in readings.items() if name in known}
+    uncertain = body.source_quality == "uncertain" and any(deltas.values())
+    made = [reading for reading in readings.values() if reading.delta] or list(readings.values())
+    return Counted(
+        deltas=deltas,
+        counters=known,
+        begun=frozenset(readings) - known,  # what these would have added to this report is not known
+        estimated=uncertain or any(reading.estimated for reading in readings.values()),
+        since=min((reading.since for reading in made), default=received),
+        until=max((reading.until for reading in made), default=received),
+        doubtful={name: _doubtful(register, readings.get(name)) for name, register in registers.items()},
+    )
+
+
+def interrupt(registers: Registers) -> None:
+    """Note that the device started anew or was away: its registers may have been reset."""
+    for name, register in registers.items():
+        registers[name] = cut(register)
+
+
+def fit(registers: Registers, rule: Rule, *, released: int, refused: int) -> CounterFit:
+    """Return how the registers agree with the rule, and the pieces that are in doubt."""
+    held = {name: register.held for name, register in registers.items()}
+    return CounterFit(
+        held=max(held.get("total", 0), held.get("good", 0) + held.get("reject", 0)),
+        released=released,
+        refused=refused,
+        fastest=max((register.fastest for register in registers.values()), default=0.0),
+        over=max((register.over for register in registers.values()), default=0.0),
+        max_rate=rule.max_rate_per_minute,
+    )
+
+
+def _doubtful(register: Register, reading: Reading | None) -> DoubtfulPieces:
+    if reading is None:
+        return DoubtfulPieces(register.held)
+    return DoubtfulPieces(register.held, reading.released, reading.refused)

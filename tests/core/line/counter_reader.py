@@ -1,0 +1,38 @@
+"""A reader of one counter for tests: samples by second, and what they amount to."""
+
+from dataclasses import dataclass
+
+from bridge.core.line.counter_table import Rule
+from bridge.core.line.counters import Reading, read
+from bridge.core.line.registers import Mark, Register, cut
+
+WORD = 65_536
+
+
+@dataclass
+class Reader:
+    """Reads samples, given with their second of receipt and perhaps of the device's clock."""
+
+    rule: Rule
+    register: Register | None = None
+    total: int = 0
+    estimated: bool = False
+
+    def see(self, value: int, at: float, *, dated: float | None = None, boot: int | None = None) -> Reading:
+        mark = Mark(value, round(at * 1000), None if dated is None else round(dated * 1000), boot)
+        found = read(self.register, mark, rule=self.rule)
+        self.register = found.register
+        self.total += found.delta
+        self.estimated = self.estimated or found.estimated
+        return found
+
+    def see_all(self, *samples: tuple[int, float]) -> Reading:
+        return [self.see(value, at) for value, at in samples][-1]
+
+    def lose_touch(self) -> None:
+        assert self.register is not None
+        self.register = cut(self.register)
+
+
+def reader(modulus: int | None = None, *, rate: float = 600.0) -> Reader:
+    return Reader(Rule(modulus=modulus, max_rate_per_minute=rate, slack=10, max_dip=5))

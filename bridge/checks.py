@@ -22,6 +22,8 @@ from bridge.core.access.subscriptions import admit_subscription, parse_subscript
 from bridge.core.access.targets import SubscriptionError
 from bridge.core.access.viewer import AdmissionError, Viewer, admit
 from bridge.core.dashboard.server_frames import explained
+from bridge.core.line.counting import CounterFit
+from bridge.core.line.floor import Floor
 from bridge.core.records import JournalError
 from bridge.settings import Settings, SettingsError
 
@@ -50,6 +52,8 @@ async def run(config: Path, *, offline: bool) -> list[Finding]:
         _finding("tokens", lambda: _tokens(settings)),
         _finding("journal", lambda: _journal(settings)),
     ]
+    if all(each.ok for each in findings if each.name in ("plant", "journal")):
+        findings.append(_finding("counters", lambda: _counters(settings)))
     if not offline:
         findings += [
             Finding("broker", ok=each.ok, text=f"{each.name}: {each.text}")
@@ -104,7 +108,7 @@ def _viewer(settings: Settings, token: str, policy: Policy) -> Viewer:
 def _finding(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, ok=True, text=check())
-    except (plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
+    except (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
         return Finding(name, ok=False, text=str(error))
 
 
@@ -144,3 +148,34 @@ def _journal(settings: Settings) -> str:
     finally:
         journal.close()
     return f"{path}: stream {position.stream}, epoch {position.epoch}, offset {position.offset}"
+
+
+def _counters(settings: Settings) -> str:
+    """Hold the plant file's greatest rates against what the journal's last checkpoints have seen."""
+    path = settings.journal.path
+    if not path.exists():
+        return "nothing counted yet"
+    try:
+        journal = SqliteReader.open(path, stream=settings.stream)
+    except JournalTooOld:
+        return f"{path}: known after the next start"
+    try:
+        checkpoints = {each.line: each.state for each in journal.checkpoints()}
+    finally:
+        journal.close()
+    try:
+        fits = Floor.restore(plant_file.load(settings.plant_file), checkpoints).counter_fits()
+    except msgspec.MsgspecError as error:
+        raise CheckError(f"{path}: its checkpoints are of another version of floor-bridge: {error}") from error
+    if low := [_too_low(*machine, fit) for machine, fit in fits.items() if fit.max_rate_is_too_low]:
+        raise CheckError("; ".join(low))
+    doubtful = [_doubtful(*machine, fit) for machine, fit in fits.items() if fit.held or fit.released or fit.refused]
+    return "; ".join(doubtful) or "every piece counted at once"
+
+
+def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
+    return f"{line}/{equipment}: max_rate_per_minute is {fit.max_rate:g}, seen were {fit.over:.0f}"
+
+
+def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:
+    return f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"

@@ -13,6 +13,8 @@ from bridge.adapters.journal.schema import seal_row
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.event_data import Changeover
 from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.core.line.line import Line
+from bridge.core.plant import Plant
 from bridge.core.records import (
     Applied,
     Batch,
@@ -24,7 +26,7 @@ from bridge.core.records import (
     Resend,
     position_event,
 )
-from bridge.core.reports import APPLIED, Disposition
+from bridge.core.reports import APPLIED, CountsReport, Disposition, Report
 
 SCHEMA_1 = Path(__file__).parent / "journals" / "schema_1.sql"
 NOON = 1_767_700_800_000
@@ -85,6 +87,20 @@ def follow(journal: Journal, *inputs: Sequence[Event]) -> Batch:
             positioned.append(position_event(each, stream=journal.stream, epoch=journal.epoch, offset=offset))
         entries.append(applied(number, positioned))
     return Batch(entries=entries)
+
+
+def journal_of_counts(path: Path, plant_file: Plant, equipment: str, totals: Sequence[int]) -> None:
+    """Make a journal that ends with the checkpoint of a line whose machine showed these totals, 10 s apart."""
+    spec = next(each for each in plant_file.lines if each.find(equipment))
+    line = Line(plant_file, spec)
+    for index, total in enumerate(totals):
+        at = NOON + index * 10_000
+        place = plant_file.place_of(spec).at(equipment)
+        report = Report(place=place, body=CountsReport(total=total), received_at=at, cause=f"input:{index}")
+        line.apply(report, at)
+    journal = SqliteJournal.open(path, stream="main")
+    journal.commit(Batch(entries=[], checkpoints={spec.id: line.checkpoint()}))
+    journal.close()
 
 
 def forge_meta(path: Path, **changes: Any) -> None:

@@ -38,6 +38,19 @@ class Gaps(Protocol):
     def filled(self) -> int: ...
 
 
+class CounterFit(Protocol):
+    """Pieces of a machine that are in doubt, or were; and whether its greatest rate was seen to be too low."""
+
+    @property
+    def held(self) -> int: ...
+    @property
+    def released(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def max_rate_is_too_low(self) -> bool: ...
+
+
 class PipelineStatus(Protocol):
     """What the pipeline says of itself; `counters`: inputs by (kind, effect, reason)."""
 
@@ -76,6 +89,16 @@ def gap_numbers(by_line: Mapping[str, Gaps]) -> Iterator[Number]:
     for line, gaps in sorted(by_line.items()):
         yield Number("missing_reports", gaps.missed, {"line": line})
         yield Number("missing_reports_filled_late", gaps.filled, {"line": line})
+
+
+def counter_numbers(by_machine: Mapping[tuple[str, str], CounterFit]) -> Iterator[Number]:
+    """Pieces in doubt of each machine whose counters ever left any."""
+    for (line, equipment), fit in sorted(by_machine.items()):
+        labels = {"line": line, "equipment": equipment}
+        yield Number("pieces_held", fit.held, labels)
+        yield Number("pieces_released", fit.released, labels)
+        yield Number("pieces_refused", fit.refused, labels)
+        yield Number("max_rate_too_low", float(fit.max_rate_is_too_low), labels)
 
 
 def front_numbers(statistics: Mapping[str, Any]) -> Iterator[Number]:

@@ -14,12 +14,14 @@ import structlog
 
 from bridge.core.events import Millis
 from bridge.core.intake import CRASHED, TICK, Decode, Intake
+from bridge.core.line.counting import CounterFit
 from bridge.core.line.device import Gaps
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
 from bridge.core.records import Applied, Journal, Keep, kind_of
 from bridge.core.resends import Resends, digest
 from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
+from bridge.pipeline.counter_watch import CounterWatch
 from bridge.pipeline.deadlines import Deadlines
 from bridge.pipeline.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
 from bridge.pipeline.pending import Pending
@@ -107,6 +109,7 @@ class Pipeline:
         self._receiving: asyncio.Task[list[Message]] | None = None
         self._look_seconds = checkpoint_seconds
         self._wrong: Mapping[str, int] = {}  # what the books were last found to disagree by
+        self._counter_watch = CounterWatch()
         self._crash: CoreCrashed | None = None
 
     def listen(self, listener: Listener) -> None:
@@ -129,6 +132,10 @@ class Pipeline:
     def gaps(self) -> Mapping[str, Gaps]:
         """Return by line how many reports were missing, ever; it looks at every line, so ask seldom."""
         return self._intake.floor.gaps()
+
+    def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
+        """Return by line and machine how counters agree with the plant file; it looks at every machine too."""
+        return self._intake.floor.counter_fits()
 
     def stop(self) -> None:
         """Ask for the end: what is applied is committed and acknowledged, lines are checkpointed, `run` returns."""
@@ -158,6 +165,7 @@ class Pipeline:
             while await self._may_go_on():
                 if loop.time() >= look_at:
                     self._check_books()
+                    self._counter_watch.look(self.counter_fits())
                     more = await self._take_asked()
                     look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
                 await self._let_time_pass()

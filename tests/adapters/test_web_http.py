@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.web_status import Number, gap_numbers, pipeline_numbers
+from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, pipeline_numbers
+from bridge.core.line.counting import CounterFit
 from bridge.core.line.device import Gaps
 from bridge.pipeline.status import PipelineStatus
 from bridge.settings import WebSettings
@@ -48,6 +49,8 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
     )  # fmt: skip
     numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3)}), Number("clock_held", 1.0)]
+    fit = CounterFit(held=5, released=6, refused=7, fastest=90.0, over=90.0, max_rate=60.0)
+    numbers += counter_numbers({("L1", "bagger"): fit})
     async with served_front(tmp_path, numbers=numbers) as served:
         served.commit(call("S.3.C.R.3.T"))
         text = (await served.get("/metrics")).text
@@ -62,6 +65,10 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
     assert 'floor_pipeline_unaccounted{kind="other"} 0.0' in lines
     assert 'floor_missing_reports_total{line="L1"} 4.0' in lines
     assert 'floor_missing_reports_filled_late_total{line="L1"} 3.0' in lines
+    assert 'floor_pieces_held{equipment="bagger",line="L1"} 5.0' in lines
+    assert 'floor_pieces_released_total{equipment="bagger",line="L1"} 6.0' in lines
+    assert 'floor_pieces_refused_total{equipment="bagger",line="L1"} 7.0' in lines
+    assert 'floor_max_rate_too_low{equipment="bagger",line="L1"} 1.0' in lines
     assert "floor_clock_held 1.0" in lines
     assert "S.3.C.R.3.T" not in text
 

@@ -97,8 +97,8 @@ def interrupt(registers: Registers) -> None:
         registers[name] = cut(register)
 
 
-def fit(registers: Registers, rule: Rule, *, released: int, refused: int) -> CounterFit:
-    """Return how the registers agree with the rule, and the pieces that are in doubt."""
+def fit(registers: Registers, *, max_rate: float, released: int, refused: int) -> CounterFit:
+    """Return how the registers agree with the plant file, and the pieces that are in doubt."""
     held = {name: register.held for name, register in registers.items()}
     return CounterFit(
         held=max(held.get("total", 0), held.get("good", 0) + held.get("reject", 0)),
@@ -106,7 +106,7 @@ def fit(registers: Registers, rule: Rule, *, released: int, refused: int) -> Cou
         refused=refused,
         fastest=max((register.fastest for register in registers.values()), default=0.0),
         over=max((register.over for register in registers.values()), default=0.0),
-        max_rate=rule.max_rate_per_minute,
+        max_rate=max_rate,
     )
 
 

@@ -124,11 +124,15 @@ class Machine:
         self.state.stale = False
         return counted
 
-    def counter_fit(self) -> CounterFit:
-        """Return how its counters agree with the plant file."""
-        rule = counting.rule_of(self.spec, self._rules, modulus=None)
+    def counter_fit(self) -> CounterFit | None:
+        """Return how its counters agree with the plant file; None where nothing about them was ever in doubt."""
         state = self.state
-        return counting.fit(state.registers, rule, released=state.pieces_released, refused=state.pieces_refused)
+        released, refused = state.pieces_released, state.pieces_refused
+        registers = state.registers.values()
+        if not (released or refused or any(register.suspect or register.over for register in registers)):
+            return None
+        rate = self.spec.counters.max_rate_per_minute
+        return counting.fit(state.registers, max_rate=rate, released=released, refused=refused)
 
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
         """A birth says nothing about the state yet; a death makes all that was said unknown."""

@@ -154,7 +154,7 @@ class Floor:
         return {line_id: gaps for line_id, gaps in found.items() if gaps.missed}
 
     def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
-        """Return by line and equipment how the counters agree with the plant file, of those that count."""
+        """Return by line and equipment how counters agree with the plant file, where that was ever in doubt."""
         fits = {line_id: line.counter_fits() for line_id, line in self._lines.items()}
         return {(line_id, name): fit for line_id, machines in fits.items() for name, fit in machines.items()}
 

@@ -82,9 +82,9 @@ class Line:
         return Gaps(sum(each.missed for each in devices), sum(each.filled for each in devices))
 
     def counter_fits(self) -> dict[str, CounterFit]:
-        """Return by equipment how its counters agree with the plant file, of those that count."""
-        machines = self._flow.machines.items()
-        return {name: machine.counter_fit() for name, machine in machines if machine.state.registers}
+        """Return by equipment how its counters agree with the plant file, where that was ever in doubt."""
+        fits = {name: machine.counter_fit() for name, machine in self._flow.machines.items()}
+        return {name: fit for name, fit in fits.items() if fit is not None}
 
     def next_deadline(self) -> Millis | None:
         """Return when the line next has something to do by itself; None before the first report."""

@@ -83,7 +83,7 @@ def test_after_a_dip_the_high_water_mark_counts() -> None:
         ((1_000, 15, 16), None, Fate(16, "reset", 15, 0, estimated=False)),
         ((20, 0, 19), None, Fate(19, "reset", 0, 0, estimated=False)),
         ((50_000, 20_000, 20_001), None, Fate(1, "rebase", 0, 20_000, estimated=True)),
-        ((65_520, 0, 1), WORD, Fate(17, "rollover", 16, 0, estimated=False)),
+        ((65_530, 0, 1), WORD, Fate(7, "rollover", 6, 0, estimated=False)),
         ((65_520, 0, 65_521), WORD, Fate(1, "glitch", 0, 16, estimated=False)),
         ((1_000, 60_000, 60_001), WORD, Fate(1, "rebase", 0, 59_000, estimated=True)),  # up and down look the same
         ((5, 65_525, 65_526), WORD, Fate(1, "rebase", 0, 0, estimated=True)),  # set back by 16, not up by 65,520

@@ -1,0 +1,35 @@
+"""Warnings in the log about machines whose counters do not fit the plant file; once each, and once when it is over."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from bridge.core.line.counting import CounterFit
+
+log = structlog.get_logger(__name__)
+
+Machine = tuple[str, str]
+"""Line and equipment."""
+
+
+class CounterWatch:
+    """Compares each look with the one before."""
+
+    def __init__(self) -> None:
+        self._too_low: frozenset[Machine] = frozenset()
+
+    def look(self, fits: Mapping[Machine, CounterFit]) -> None:
+        """Log what has changed since the last look."""
+        too_low = frozenset(machine for machine, fit in fits.items() if fit.max_rate_is_too_low)
+        for line, equipment in sorted(too_low - self._too_low):
+            fit = fits[line, equipment]
+            log.warning(
+                "counters.max_rate_too_low",
+                line=line,
+                equipment=equipment,
+                seen_per_minute=round(fit.over, 1),
+                max_rate_per_minute=fit.max_rate,
+            )
+        for line, equipment in sorted(self._too_low - too_low):
+            log.info("counters.max_rate_fits", line=line, equipment=equipment)
+        self._too_low = too_low

@@ -20,6 +20,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "shift": shifts.Shift,
     "reason": plant.Reason,
     "ladder": plant.Rung,
+    "flood": plant.Flood,
     "rules": plant.Rules,
 }
 

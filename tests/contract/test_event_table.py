@@ -43,12 +43,12 @@ TABLE: dict[EventType, tuple[str, str]] = {
         "call_id andon_type priority status raised_at raised_by escalation_level repeat auto_generated",
         (
             "station_id description acknowledged_at acknowledged_by arrived_at resolved_at resolved_by response_seconds"
-            " resolution_code resolution_notes downtime_id"
+            " resolution_code resolution_notes downtime_id called_again_at"
         ),
     ),
     EventType.ESCALATION_UPDATE: (
         "escalation_id call_id andon_type level previous_level status cause recipients",
-        "deadline minutes_remaining",
+        "deadline minutes_remaining paused",
     ),
     EventType.JOB_ASSIGNED: JOB,
     EventType.JOB_STARTED: JOB,

@@ -64,12 +64,20 @@ def forget_gone(state: LineState, spec: plant.Line) -> None:
     output.counters_seen = [name for name in output.counters_seen if name in counted]
     people.andon.open = {key: call for key, call in people.andon.open.items() if _owner(key) in there}
     people.andon.contacts = {key: each for key, each in people.andon.contacts.items() if _owner(key) in there}
+    flood = people.andon.flood
+    if flood.held is not None and flood.held.help.equipment not in {None, *there}:
+        flood.held = None
     quality.active = {key: alert for key, alert in quality.active.items() if _owner(key) in there}
     quality.windows = {name: each for name, each in quality.windows.items() if name in there}
     if state.downtimes.pending is not None:
         _forget_equipment(state.downtimes.pending, there)
     if state.downtimes.open is not None:
         _forget_equipment(state.downtimes.open.found, there)
+        owed = state.downtimes.open.owed
+        if owed is not None and owed.equipment not in there:
+            state.downtimes.open.owed = None
+    if state.downtimes.turn.found is not None:
+        _forget_equipment(state.downtimes.turn.found, there)
     subjects = state.subjects
     subjects.current = {key: each for key, each in subjects.current.items() if owners.has(*key.split("/")[:2])}
 

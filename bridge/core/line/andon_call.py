@@ -85,7 +85,7 @@ class Call(Struct, kw_only=True):
     called_again_at: Millis | None = None
     counting_since: Millis | None = None  # None: since the raise
     paused: bool = False
-    told_level: int = 0  # the highest level that was ever told
+    highest_level: int = 0  # of all since the raise
     stopped: str | None = None  # of an automatic call: the machine that decides the line's status
     summary: bool = False  # of a flood, instead of many automatic calls
 
@@ -131,11 +131,11 @@ class Call(Struct, kw_only=True):
         self.response_ms = other.response_ms
         self.arrived_at, self.downtime_id, self.stopped = other.arrived_at, other.downtime_id, other.stopped
         self.counting_since, self.passed = other.counted_from, other.passed
-        self.level, self.cause, self.told_level = other.level, other.cause, other.told_level
+        self.level, self.cause, self.highest_level = other.level, other.cause, other.highest_level
 
 
 def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
-    """Tell whether a deed happened before the raise: of one device by its own clock, otherwise by the line's."""
+    """Return whether a deed happened before the raise: of one device by its own clock, otherwise by the line's."""
     if moment.actor is None and equipment == call.equipment and call.dated is not None and moment.dated is not None:
         return moment.dated < call.dated
     return moment.at < call.raised_at

@@ -28,7 +28,7 @@ class Area:
 
     @property
     def changed(self) -> bool:
-        """Tell whether the deadline may be another than when it was last asked for."""
+        """Return whether the deadline may be another than when it was last asked for."""
         return self._flood.changed
 
     def next_deadline(self) -> Millis | None:

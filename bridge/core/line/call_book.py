@@ -1,7 +1,7 @@
 """The open Andon calls of one line and their ladders: each change of a call, and the events that report it.
 
-Source: DOMAIN, «Andon and escalation». Who may change a call, and when, is decided in `andon` (people and devices) and
-`automatic_calls` (the line itself).
+Source: DOMAIN, «Andon and escalation». `andon` decides what people and devices may do to a call, and
+`automatic_calls` what the line itself does.
 """
 
 from typing import Final
@@ -165,7 +165,7 @@ class CallBook:
     def _emit_escalation(
         self, call: Call, moment: Moment, *, previous_level: int, cause: EscalationCause | None
     ) -> None:
-        call.told_level = max(call.told_level, call.level)
+        call.highest_level = max(call.highest_level, call.level)
         escalation_id = f"{self._line}.esc.{call.number}"
         data = escalation_data(
             call,

@@ -79,5 +79,5 @@ def find_automatic(
 
 
 def is_near(call: Call, *machines: str | None) -> bool:
-    """Tell whether a person calls from where this trouble is called for: not from another machine of the line."""
+    """Return whether a person calls from where this trouble is called for: not from another machine of the line."""
     return call.equipment is None or call.station_id is not None or call.equipment in machines

@@ -122,7 +122,7 @@ class Downtimes:
         return self._calls.help(self._calls.of(record, due=moment.at), stopped=record.found.equipment, now=moment.at)
 
     def wants_help(self, downtime_id: str) -> bool:
-        """Tell whether a call that became due for a downtime of this stop is still wanted."""
+        """Return whether a call that became due for a downtime of this stop is still wanted."""
         record = self._state.open
         if record is None:
             return False

@@ -44,7 +44,7 @@ def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | No
 
 
 def is_breakdown(record: DowntimeRecord, reason: plant.Reason | None) -> bool:
-    """Tell whether a failure is known to be the cause, from the machines or from a person."""
+    """Return whether a failure is known to be the cause, from the machines or from a person."""
     known = record.classified is not None or record.found.breakdown
     return known and category_of(record, reason) in ("unplanned", "maintenance")
 
@@ -59,7 +59,7 @@ def category_of(record: DowntimeRecord, reason: plant.Reason | None) -> Downtime
         return reason.category
     if record.found.maintenance:
         return "maintenance"
-    return "planned" if record.found.told_cause == "planned" else "unplanned"
+    return "planned" if record.found.reported_cause == "planned" else "unplanned"
 
 
 def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Reason | None) -> Loss:
@@ -70,7 +70,7 @@ def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Re
     if category in ("changeover", "planned"):
         return "setup"
     # Starved and blocked are idling, which is counted with the minor stops among the six big losses.
-    return "minor_stop" if record.found.told_cause in ("upstream", "downstream") else "breakdown"
+    return "minor_stop" if record.found.reported_cause in ("upstream", "downstream") else "breakdown"
 
 
 def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
@@ -82,7 +82,7 @@ def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
         status=record.status,
         started_at=rfc3339(record.started_at),
         equipment_code=record.found.equipment,
-        cause=record.found.told_cause,
+        cause=record.found.reported_cause,
         category=category,
         loss=loss_of(record, category, reason),
         micro_stop=record.micro_stop,

@@ -144,7 +144,7 @@ def next_limit(call: Call, ladder: Ladder, *, at: Millis) -> Millis | None:
 
 def recipients(call: Call, ladder: Ladder, responders: Mapping[AndonType, tuple[str, ...]]) -> tuple[str, ...]:
     """Return the roles of the call's level first, then of the levels below, then of those it had before."""
-    below, before = ladder.levels[: call.level + 1], ladder.levels[call.level + 1 : call.told_level + 1]
+    below, before = ladder.levels[: call.level + 1], ladder.levels[call.level + 1 : call.highest_level + 1]
     return _roles(call.andon_type, (*reversed(below), *before), responders)
 
 

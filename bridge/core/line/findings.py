@@ -56,7 +56,7 @@ class Findings(Struct):
         return self.rank >= Rank.CULPRIT
 
     @property
-    def told_cause(self) -> DowntimeCause:
+    def reported_cause(self) -> DowntimeCause:
         """Waiting for an order is planned, unless a machine turned out to be the cause."""
         return "planned" if self.no_order and self.cause == "unknown" else self.cause
 
@@ -80,6 +80,6 @@ class Findings(Struct):
         del self.faults[MAX_FAULTS:]
 
     def _may_give_reason(self, seen: Diagnosis, rank: Rank) -> bool:
-        """Tell whether a reason is one for this stop: of the same finding, or of the same machine without a finding."""
+        """Return whether a reason is for this stop: of the same finding, or of the same machine without a finding."""
         same = (seen.cause, seen.cause_equipment) == (self.cause, self.cause_equipment)
         return same or (rank is Rank.UNKNOWN and seen.equipment == self.equipment)

@@ -48,7 +48,7 @@ class AreaFlood:
         self.changed = True  # since the deadline was last asked for
 
     def admit(self, line_id: str, *, at: Millis) -> bool:
-        """Take note of an automatic call that is due; tell whether it may be raised now."""
+        """Take note of an automatic call that is due; return whether it may be raised now."""
         state = self._states[line_id]
         _note(state.due, at)
         self._due = self._recent(self._due, at)

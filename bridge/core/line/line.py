@@ -131,7 +131,7 @@ class Line:
         return self._people.automatic_calls
 
     def wants_help(self, downtime_id: str) -> bool:
-        """Tell whether an automatic call that is held is still wanted."""
+        """Return whether an automatic call that is held is still wanted."""
         return self._downtimes.wants_help(downtime_id)
 
     def step(self, at: Millis, act: Callable[[Moment], object]) -> tuple[Event, ...]:

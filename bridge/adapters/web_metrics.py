@@ -35,6 +35,8 @@ MEANINGS: Final = {
     "pipeline_unknown_fields": _counter("fields of reports that nobody knows, since the start"),
     "missing_reports": _counter("reports that a device's seq shows to be missing"),
     "missing_reports_filled_late": _counter("those of them that came late after all"),
+    "unplaced_reports": _counter("reports that were applied though their place in the device's sequence is not known"),
+    "devices_ineffective": _gauge("devices whose reports arrive and have had no effect for a minute"),
     "published_offset": _gauge("offset up to which everything is published on MQTT"),
     "publications_refused": _counter("publications that the broker refused, since the start"),
     "ghosts_cleared": _counter("retained topics of which the journal knows nothing, cleared since the start"),

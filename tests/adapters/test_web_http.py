@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.web_status import Number, gap_numbers, pipeline_numbers
-from bridge.core.line.device import Gaps
+from bridge.adapters.web_status import Number, gap_numbers, ineffective_numbers, pipeline_numbers
+from bridge.core.line.device_state import Gaps
 from bridge.pipeline.status import PipelineStatus
 from bridge.settings import WebSettings
 from tests.journal_samples import NOON
@@ -47,7 +47,8 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         received={"state": 5, "other": 1}, in_flight={"state": 2},
         counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
     )  # fmt: skip
-    numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3)}), Number("clock_held", 1.0)]
+    numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3, 2)}), *ineffective_numbers({"L1": 1})]
+    numbers += [Number("clock_held", 1.0)]
     async with served_front(tmp_path, numbers=numbers) as served:
         served.commit(call("S.3.C.R.3.T"))
         text = (await served.get("/metrics")).text
@@ -62,6 +63,8 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
     assert 'floor_pipeline_unaccounted{kind="other"} 0.0' in lines
     assert 'floor_missing_reports_total{line="L1"} 4.0' in lines
     assert 'floor_missing_reports_filled_late_total{line="L1"} 3.0' in lines
+    assert 'floor_unplaced_reports_total{line="L1"} 2.0' in lines
+    assert 'floor_devices_ineffective{line="L1"} 1.0' in lines
     assert "floor_clock_held 1.0" in lines
     assert "S.3.C.R.3.T" not in text
 

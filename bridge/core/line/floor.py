@@ -5,10 +5,10 @@ from heapq import heapify, heappop, heappush
 from typing import Final, Self
 
 from bridge.core import plant
-from bridge.core.events import Event, Millis
-from bridge.core.line.device import Gaps
+from bridge.core.events import LINE_LEVEL, Event, Millis, Place
+from bridge.core.line.device_state import Gaps
 from bridge.core.line.line import Line
-from bridge.core.reports import Outcome, Report, quarantined
+from bridge.core.reports import Disposition, Outcome, Report, quarantined
 
 STALE: Final = 8  # entries a line of the heap: bounds what deadlines that keep moving leave in it
 
@@ -46,13 +46,39 @@ class Floor:
 
     def apply(self, report: Report, now: Millis) -> Outcome:
         """Apply a report to its line; quarantined where the plant file has no such place or equipment."""
-        line = self._lines.get(report.place.line)
-        if line is None or line.place != report.place.whole_line():
+        line = self._at(report.place)
+        if line is None:
             return Outcome(quarantined("unknown_place"))
         self._changed.add(report.place.line)
         outcome = line.apply(report, now)
         self._note(report.place.line, line)
         return outcome
+
+    def knows_again(self, report: Report) -> bool:
+        """Say whether a report whose content was seen before is proven by its `ts` to be the same one."""
+        line = self._at(report.place)
+        return line is not None and line.devices.knows_again(report)
+
+    def overlook(self, place: Place, disposition: Disposition, now: Millis) -> None:
+        """Note a message from this place that was decided before it could reach its line: it had no effect."""
+        line = self._at(place)
+        device = None if line is None else line.devices.find(place.equipment)
+        if line is not None and device is not None:
+            self._changed.add(place.line)
+            line.overlook(device, disposition, now)
+            self._note(place.line, line)
+
+    def ineffective(self) -> Mapping[Place, str]:
+        """Return the devices that are alive and without effect, and why, as of their latest report."""
+        return {
+            line.place if name == LINE_LEVEL else line.place.at(name): reason
+            for line in self._lines.values()
+            for name, reason in line.devices.ineffective().items()
+        }
+
+    def _at(self, place: Place) -> Line | None:
+        line = self._lines.get(place.line)
+        return line if line is not None and line.place == place.whole_line() else None
 
     def next_deadline(self) -> Millis | None:
         """Return the earliest deadline of all lines."""
@@ -96,9 +122,9 @@ class Floor:
         return events
 
     def gaps(self) -> Mapping[str, Gaps]:
-        """Return what was missing of each line's reports, of the lines where anything was."""
-        found = {line_id: line.gaps() for line_id, line in self._lines.items()}
-        return {line_id: gaps for line_id, gaps in found.items() if gaps.missed}
+        """Return what was missing or not to be placed of each line's reports, of the lines where anything was."""
+        found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
+        return {line_id: gaps for line_id, gaps in found.items() if gaps.missed or gaps.unplaced}
 
     def changed(self) -> frozenset[str]:
         """Return the lines whose state may differ from their last checkpoint."""

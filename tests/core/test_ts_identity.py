@@ -118,16 +118,30 @@ def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest
         ts, at = ts + advance, at + 1_000
         stamp.note(ts, index + 1, received_at=at)
         steps.append(advance)
-        if stamp.proves_repeat(ts):
+        if stamp.proves_repeat(ts, received_at=at):
             assert not far
             since = max((number for number, each in enumerate(steps) if each <= 0), default=-1)
             assert len([each for each in steps[max(since, 0) + 1 :] if each % 1000]) >= 2
+
+
+def test_a_device_that_sends_everything_twice_is_understood() -> None:
+    taken = Taken()
+    found = [taken.take(MACHINE, {"state": "running", "ts": T0 + 1_001 * (n // 2)}, at=0.5005 * n) for n in range(12)]
+    assert found == [None] * 5 + [("duplicate", None)[n % 2] for n in range(7)]
+
+
+def test_a_clock_that_stops_after_it_ran_hides_no_later_call() -> None:
+    taken = Taken()
+    for index in range(4):
+        taken.take(STATION, deed("raise", T0 + 10_001 * index), at=10.001 * index)
+    assert taken.take(STATION, deed("raise", T0 + 30_003), at=40) == "duplicate"
+    assert taken.take(STATION, deed("raise", T0 + 30_003), at=100) is None
 
 
 def test_two_contents_with_one_ts_prove_nothing() -> None:
     stamp = Stamp()
     for index, ts in enumerate((T0 + 1, T0 + 1_002, T0 + 2_003)):
         stamp.note(ts, index, received_at=ts)
-    assert stamp.proves_repeat(T0 + 2_003)
+    assert stamp.proves_repeat(T0 + 2_003, received_at=T0 + 2_003)
     stamp.note(T0 + 2_003, 99, received_at=T0 + 2_003)
-    assert not stamp.proves_repeat(T0 + 2_003)
+    assert not stamp.proves_repeat(T0 + 2_003, received_at=T0 + 2_003)

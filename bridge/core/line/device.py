@@ -87,7 +87,7 @@ class Device:
     def proves_repeat(self, report: Report) -> bool:
         """Say whether a report of known content must be the one that was taken before."""
         at = self._read_ts(report)
-        return at is not None and self.state.stamp.proves_repeat(at)
+        return at is not None and self.state.stamp.proves_repeat(at, received_at=report.received_at)
 
     def _read_ts(self, report: Report) -> Millis | None:
         ts = report.body.ts

@@ -11,6 +11,7 @@ from msgspec import Struct
 from bridge.core.events import Millis
 
 TICKS: Final = 2  # successive advances with a fraction of a second: the clock is finer than people press
+STANDING_MS: Final = 60_000  # after so long at one instant the clock may have stopped
 FAR_MS: Final = 26 * 3_600_000  # no wrong time zone explains more: the clock was never set and may repeat itself
 
 
@@ -27,8 +28,8 @@ class Stamp(Struct):
         """Learn from a report that is applied; a `ts` that goes back begins anew."""
         before = self.newest
         if ts == before:
-            self.shared = self.shared or checksum != self.checksum
-            self.ticks = 0
+            if checksum != self.checksum:
+                self.shared, self.ticks = True, 0
         else:
             self.shared = False
             if before is None or ts < before:
@@ -42,10 +43,11 @@ class Stamp(Struct):
         """Say whether two events of the device can have no `ts` in common."""
         return self.ticks >= TICKS and abs(self.lag) <= FAR_MS
 
-    def proves_repeat(self, ts: Millis) -> bool:
+    def proves_repeat(self, ts: Millis, *, received_at: Millis) -> bool:
         """Say whether a report with this `ts`, whose content was seen before, must be that same report."""
         if self.newest is None or abs(self.lag) > FAR_MS:
             return False
         if ts == self.newest:
-            return self.identifies and not self.shared
+            stands = received_at - ts - self.lag > STANDING_MS
+            return self.identifies and not self.shared and not stands
         return ts < self.newest

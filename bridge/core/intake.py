@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from bridge.core.events import Event, Millis
+from bridge.core.events import LINE_LEVEL, Event, Millis, Place
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
 from bridge.core.plant_text import PLANT, plant_of
@@ -13,6 +13,7 @@ from bridge.core.reports import APPLIED, Disposition, Effect, Outcome, Report, q
 from bridge.core.resends import Resends, digest, resend_of
 
 TICK: Final = ""  # the topic of an input that is the passing of time
+LEVELS: Final = 6  # {report|command}/{site}/{area}/{line}/{equipment}/{kind}
 
 _DUPLICATE: Final = suppressed("duplicate")
 _DUPLICATE_COMMAND: Final = suppressed("duplicate_command")
@@ -58,6 +59,15 @@ def meaning_of(given: Input, decode: Decode) -> Report | Disposition:
     if given.redelivered and isinstance(meaning, Report):
         return replace(meaning, redelivered=True)
     return meaning
+
+
+def overlook(floor: Floor, given: Input, disposition: Disposition) -> None:
+    """Let the floor know of a message that was decided before it: the device lives, and had no effect."""
+    levels = given.topic.split("/", LEVELS)
+    if len(levels) == LEVELS and levels[0] == "report":
+        _, site, area, line, equipment, _ = levels
+        place = Place(site, area, line, None if equipment == LINE_LEVEL else equipment)
+        floor.overlook(place, disposition, given.received_at)
 
 
 def configured(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
@@ -126,7 +136,7 @@ class Intake:
         """Apply what was read last. `known`: what became of the same command before."""
         given, report = decoded.input, decoded.meaning
         if isinstance(report, Disposition):
-            return self._enter(given, Outcome(report), reached_core=False)
+            return self._overlook(given, report)
         self.unknown_fields += report.unknown_fields
         if known is not None:
             return self._enter(given, Outcome(_DUPLICATE_COMMAND), command=known, reached_core=False)
@@ -134,10 +144,14 @@ class Intake:
         if decoded.asked and resend is not None and not resend.dated:
             resend = None  # the broker does not send it again
         known_content = resend is not None and self.resends.take(
-            given.number, resend, redelivered=given.redelivered, generation=decoded.generation
+            given.number,
+            resend,
+            redelivered=given.redelivered,
+            generation=decoded.generation,
+            clock_proves=resend.dated and self.floor.knows_again(report),
         )
         if known_content and not decoded.asked:  # of what was quarantined before, the content may well be known
-            return self._enter(given, Outcome(_DUPLICATE), resend=resend, reached_core=False)
+            return self._overlook(given, _DUPLICATE, resend=resend)
         outcome = self.floor.apply(report, given.received_at)
         entry = self._enter(given, outcome, resend=resend)
         if decoded.command is None:
@@ -165,6 +179,10 @@ class Intake:
         for entry in entries:
             if entry.command is not None:
                 self._commands.pop((entry.command.user, entry.command.command_id), None)
+
+    def _overlook(self, given: Input, disposition: Disposition, *, resend: Resend | None = None) -> Applied:
+        overlook(self.floor, given, disposition)
+        return self._enter(given, Outcome(disposition), resend=resend, reached_core=False)
 
     def _enter(
         self,

@@ -7,7 +7,7 @@ import msgspec
 from pydantic import ValidationError
 
 from bridge.core.events import Event, encode
-from bridge.core.intake import TICK, Decode, configured, meaning_of
+from bridge.core.intake import TICK, Decode, configured, meaning_of, overlook
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.plant_text import PLANT, plant_of
@@ -76,6 +76,7 @@ def restore(plant: Plant, journal: Journal, *, decode: Decode) -> Restored:
     while page := journal.inputs_after(number, limit=PAGE):
         for entry in page:
             if not entry.reached_core:
+                overlook(floor, entry.input, entry.disposition)
                 continue
             replayed += 1
             floor, difference = _replay(floor, entry, decode)
@@ -124,6 +125,7 @@ def _apply(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Outcome
         return configured(floor, given)
     meaning = meaning_of(given, decode)
     if isinstance(meaning, Disposition):
+        overlook(floor, given, meaning)
         return floor, Outcome(meaning)
     return floor, floor.apply(meaning, given.received_at)
 

@@ -15,7 +15,7 @@ import structlog
 from bridge.core.events import Millis
 from bridge.core.intake import CRASHED, TICK, Decode, Intake
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.device import Gaps
+from bridge.core.line.device_state import Gaps
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
 from bridge.core.records import Applied, Journal, Keep, kind_of
@@ -23,6 +23,7 @@ from bridge.core.resends import Resends, digest
 from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
 from bridge.pipeline.counter_watch import CounterWatch
 from bridge.pipeline.deadlines import Deadlines
+from bridge.pipeline.device_watch import DeviceWatch
 from bridge.pipeline.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
 from bridge.pipeline.pending import Pending
 from bridge.pipeline.status import PipelineStatus, Received
@@ -103,6 +104,7 @@ class Pipeline:
             listeners=listeners,
         )
         self._deadlines = Deadlines(self._intake, clock)
+        self.devices = DeviceWatch(self._intake)
         self._lookups = Lookups(journal, stopping=self._stopping, unavailable=self._committer.unavailable)
         self._received = Received(journal.counters(), last_number=self._intake.number)
         self._taking: deque[Message] = deque()  # handed over by the source, and not applied yet
@@ -166,6 +168,7 @@ class Pipeline:
                 if loop.time() >= look_at:
                     self._check_books()
                     self._counter_watch.look(self.counter_fits())
+                    self.devices.look()
                     more = await self._take_asked()
                     look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
                 await self._let_time_pass()

@@ -12,7 +12,8 @@ from bridge.core.events import Millis
 from bridge.core.line import counting, packml
 from bridge.core.line.counting import Counted, CounterFit, Registers
 from bridge.core.line.culprit import MachineView
-from bridge.core.line.device import Device, DeviceState
+from bridge.core.line.device import Device
+from bridge.core.line.device_state import DeviceState
 from bridge.core.line.faults import Faults, UnreadableFaultBits, update
 from bridge.core.line.shown import Face, Shown, ShownState, Speed
 from bridge.core.line.status import WORDS, Signals, judge
@@ -188,7 +189,8 @@ class Machine:
 
     def show(self, *, scheduled: bool, moment: Moment) -> None:
         """Emit this machine's status if it is news; a machine that never said anything has none."""
-        if self.state.device.seen_at is None and self.state.said is None and self.state.shown.face is None:
+        silent = self.state.device.seen_at is None and self.state.said is None and not self.device.is_ineffective
+        if silent and self.state.shown.face is None:
             return
         status, cause = self.status
         said = self.state.said
@@ -200,6 +202,7 @@ class Machine:
             product=self.state.product,
             stale=self.state.stale,
             estimated=said is not None and said.estimated,
+            ineffective=self.device.is_ineffective,
         )
         self.shown.show(face, self.speed(), moment=moment)
 

@@ -87,8 +87,13 @@ class Flow:
             machine.fall_silent()
         return silent
 
+    def fire_futility(self, at: Millis) -> list[Machine]:
+        """Call ineffective what has been without effect for its minute now."""
+        return [machine for machine in self.machines.values() if machine.device.fire_futility(at)]
+
     def next_deadline(self) -> Millis | None:
         found = [at for each in self.machines.values() if (at := each.silent_at()) is not None]
+        found += [at for each in self.machines.values() if (at := each.device.futile_at()) is not None]
         found += [at for each in self.machines.values() if (at := each.shown.next_deadline()) is not None]
         return min(found, default=None)
 

@@ -8,7 +8,7 @@ from bridge.core.emitter import Subjects
 from bridge.core.events import Millis
 from bridge.core.line.call_book import AndonState
 from bridge.core.line.changeover import ChangeoverState
-from bridge.core.line.device import DeviceState
+from bridge.core.line.device_state import DeviceState
 from bridge.core.line.downtime import DowntimesState
 from bridge.core.line.equipment import EquipmentState
 from bridge.core.line.jobs import JobsState

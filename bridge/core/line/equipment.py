@@ -47,6 +47,7 @@ class Said(Struct, kw_only=True):
 class EquipmentState(Struct):
     device: DeviceState = member(default_factory=DeviceState)
     said: Said | None = None  # None: nothing is known since it came online
+    unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
     stale: bool = False
@@ -62,6 +63,12 @@ class Counted:
     counters: frozenset[CounterName]
     begun: frozenset[CounterName]
     estimated: bool
+    made: tuple[Millis, Millis]  # the time in which they can have been made
+
+
+def made_between(register: Register | None, at: Millis) -> tuple[Millis, Millis]:
+    """Return the time in which the pieces of a reading at this instant can have been made."""
+    return (at if register is None else register.at), at
 
 
 class Machine:
@@ -105,6 +112,7 @@ class Machine:
         )
         self.state.product = body.product or self.state.product
         self.state.stale = False
+        self.state.unwatched_since = None
         return APPLIED
 
     def _meaning(self, body: StateReport) -> tuple[Status, StatusCause | None] | Disposition:
@@ -132,9 +140,11 @@ class Machine:
         deltas: dict[CounterName, int] = {}
         begun: set[CounterName] = set()
         estimated = body.source_quality == "uncertain"
+        made_since = moment.at
         for name, sample in samples.items():
             if sample is None:
                 continue
+            made_since = min(made_since, made_between(self.state.registers.get(name), moment.at)[0])
             reading = read(self.state.registers.get(name), sample, at=moment.at, rule=rule)
             self.state.registers[name] = reading.register
             if reading.kind == "baseline":
@@ -142,10 +152,21 @@ class Machine:
                 continue
             deltas[name] = reading.delta
             estimated = estimated or reading.estimated
-        if any(delta > 0 for delta in deltas.values()) and self.status[0] == "offline":
+        unwatched = self.state.unwatched_since
+        proven = any(delta > 0 for delta in deltas.values()) and (unwatched is None or made_since >= unwatched)
+        if proven and self.status[0] == "offline":  # pieces that may be of the absence prove nothing of now
             self.state.said = Said(status="running", cause=None, estimated=True)
+            self.state.unwatched_since = None
         self.state.stale = False
-        return Counted(deltas, frozenset(self.state.registers) - begun, frozenset(begun), estimated)
+        return Counted(
+            deltas, frozenset(self.state.registers) - begun, frozenset(begun), estimated, (made_since, moment.at)
+        )
+
+    def lose_sight(self, *, at: Millis) -> None:
+        """Nobody watched from now on: nothing of what was said holds until it is said again."""
+        self.state.said = None
+        self.state.faults.active.clear()
+        self.state.unwatched_since = at
 
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
         """A birth says nothing about the state yet; a death makes all that was said unknown."""
@@ -210,7 +231,7 @@ class Machine:
             reason_code=None if said is None else said.reason_code,
             product=self.state.product,
             stale=self.state.stale,
-            estimated=said is not None and said.estimated,
+            estimated=self.state.unwatched_since is not None or (said is not None and said.estimated),
         )
         self.shown.show(face, self.speed(), moment=moment)
 

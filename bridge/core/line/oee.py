@@ -19,6 +19,7 @@ from bridge.core.shifts import ShiftPlan, ShiftWindow
 CLOSED: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # kept to be amended: a day and a bit of each
 DOWN_STRETCHES = 200  # what a confirmed stop may be found in; about two for each downtime that may be confirmed
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
+UNKNOWN_STEP_MS = 60_000  # of unknown time: it moves no ratio, and yet a dashboard must see it grow
 RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
 
 
@@ -40,6 +41,7 @@ class Told(Struct):
     performance: float | None
     quality: float | None
     flags: list[str]
+    unknown_ms: int = 0
 
 
 class OeeState(Struct):
@@ -272,6 +274,8 @@ class OeeWatch:
         if told is None or told.start != window.start:
             return True
         before = Ratios(told.oee, told.availability, told.performance, told.quality, None)
+        if abs(window.unknown_ms - told.unknown_ms) >= UNKNOWN_STEP_MS:
+            return True
         return found.differ(before, step=self._step) or told.flags != list(flags(window, found))
 
     def _tell(self, window: Window, moment: Moment, *, closed: bool, standing: Standing = Standing.CURRENT) -> None:
@@ -284,6 +288,7 @@ class OeeWatch:
                 found.performance,
                 found.quality,
                 list(flags(window, found)),
+                window.unknown_ms,
             )
         self._emitter.emit(
             EventType.OEE_UPDATE,

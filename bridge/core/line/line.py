@@ -201,7 +201,7 @@ class Line:
 
     def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
         counted = machine.apply_counts(body, moment=moment)
-        pieces = self._output.count(machine.spec.id, counted, at=moment.at)
+        pieces = self._output.count(machine.spec.id, counted, moment=moment)
         if pieces is not None:
             runs = self._flow.diagnosis.status == "running"
             self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=runs, moment=moment)

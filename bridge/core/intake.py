@@ -8,6 +8,7 @@ from bridge.core.events import LINE_LEVEL, Event, Millis, Place
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
 from bridge.core.plant_text import PLANT, plant_of
+from bridge.core.presence import ABSENCE, Absence
 from bridge.core.records import Applied, CommandRecord, Committed, Input, Position, Resend, position_event
 from bridge.core.reports import APPLIED, Disposition, Effect, Outcome, Report, quarantined, suppressed
 from bridge.core.resends import Resends, digest, resend_of
@@ -74,6 +75,12 @@ def configured(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
     """Return the floor under the plant file that an input is, and what that did."""
     floor, events = adopt(floor, plant_of(given.payload), given.received_at, cause=cause_of(given.number))
     return floor, Outcome(APPLIED, events)
+
+
+def absent(floor: Floor, given: Input) -> Outcome:
+    """Apply the absence that an input is."""
+    since = Absence.decode(given.payload).since
+    return Outcome(APPLIED, floor.absent(since, given.received_at, cause=cause_of(given.number)))
 
 
 class Intake:
@@ -173,6 +180,12 @@ class Intake:
         given = Input(number=self.number + 1, topic=PLANT, payload=text, received_at=self.latest)
         self.floor, outcome = configured(self.floor, given)
         return self._enter(given, outcome)
+
+    def absence(self, absence: Absence, now: Millis) -> Applied:
+        """Take in that nobody watched: what the floor does from then on is not known."""
+        self.latest = max(self.latest, now)
+        given = Input(number=self.number + 1, topic=ABSENCE, payload=absence.encode(), received_at=self.latest)
+        return self._enter(given, absent(self.floor, given))
 
     def committed(self, entries: Sequence[Applied]) -> None:
         """Forget the results of commands that the journal knows by now."""

@@ -174,6 +174,15 @@ class Floor:
             self._note(line_id, line)
         return events
 
+    def absent(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Take all that is known of machines for unknown from `since` on: nobody watched, and it is `now`."""
+        events: list[Event] = []
+        for line_id, line in self._lines.items():
+            self._changed.add(line_id)
+            events += line.absent(since, now, cause=cause)
+            self._note(line_id, line)
+        return tuple(events)
+
     def gaps(self) -> Mapping[str, Gaps]:
         """Return what was missing or not to be placed of each line's reports, of the lines where anything was."""
         found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}

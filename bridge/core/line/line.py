@@ -152,6 +152,25 @@ class Line:
         self._deadline = self._find_deadline()
         return self._emitter.drain()
 
+    def absent(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Take every machine for unknown from `since` on, and until it reports; it is `now`.
+
+        What was due before `since` is done as if nothing had happened. What people did stays: calls, jobs, shifts.
+        """
+        state = self._state
+        state.last_now = max(now, state.last_now)
+        if state.shift is None:
+            return ()
+        at = max(since, state.at)
+        self._fire_until(at)
+        state.at = at
+        machines = [machine for machine in self._flow.machines.values() if machine.spec.kind == "plc"]
+        for machine in machines:
+            machine.lose_sight(at=at)
+        self._settle(Moment(at=at, received_at=now, caused_by=(cause,)), machines)
+        self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
     def _open(self, at: Millis) -> None:
         self._state.at = at
         self._state.shift = self._plan.window_at(at)
@@ -200,7 +219,7 @@ class Line:
 
     def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
         counted = machine.apply_counts(body, moment=moment)
-        pieces = self._output.count(machine.spec.id, counted, at=moment.at)
+        pieces = self._output.count(machine.spec.id, counted, moment=moment)
         if pieces is not None:
             runs = self._flow.diagnosis.status == "running"
             self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=runs, moment=moment)
@@ -249,7 +268,8 @@ class Line:
             product=self._people.product,
             job_id=None if order is None else order.job_id,
             stale=decider is not None and decider.state.stale,
-            estimated=said is not None and said.estimated,
+            estimated=(said is not None and said.estimated)
+            or (decider is not None and decider.state.unwatched_since is not None),
             ineffective=decider is not None and decider.device.is_ineffective,
         )
         speed = Speed() if decider is None else decider.speed()

@@ -12,7 +12,7 @@ from bridge.core.line.device_state import DeviceState
 from bridge.core.line.downtime import DowntimesState
 from bridge.core.line.equipment import EquipmentState
 from bridge.core.line.jobs import JobsState
-from bridge.core.line.oee import OeeState
+from bridge.core.line.oee_state import OeeState
 from bridge.core.line.production import ProductionState
 from bridge.core.line.quality import QualityState
 from bridge.core.line.shown import ShownState

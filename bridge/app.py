@@ -23,11 +23,11 @@ from bridge.adapters.web_status import Number
 from bridge.core.access.policy import PolicyError
 from bridge.core.access.revocations import RevocationsError
 from bridge.core.access.viewer import Viewer
-from bridge.core.events import Millis
+from bridge.core.events import Millis, rfc3339
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
-from bridge.core.plant_change import take_plant
+from bridge.core.plant_change import note_absence, take_plant
 from bridge.core.records import JournalError
 from bridge.core.replay import CheckpointUnreadable, ReplayFailed, restore
 from bridge.front_side import FrontSide
@@ -127,6 +127,9 @@ def _restored(plant: Plant, journal: SqliteJournal, decode: Decode, *, now: Mill
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
     for difference in restored.first_differences:
         log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
+    since = note_absence(restored, journal, decode=decode, now=now)
+    if since is not None:
+        log.info("floor.unwatched", since=rfc3339(since), seconds=(now - since) / 1_000)
     taken = take_plant(plant, restored, journal, decode=decode, now=now)
     if taken.changed:
         log.info("plant.taken", lines=len(plant.lines), retired=taken.retired)

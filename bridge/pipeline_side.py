@@ -11,7 +11,7 @@ from bridge.adapters.broker import BrokerLink
 from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, pipeline_numbers
+from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, ineffective_numbers, pipeline_numbers
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
 from bridge.core.stream_status import Owner, will_of
@@ -153,6 +153,7 @@ class PipelineSide:
         yield from pipeline_numbers(self.pipeline.status())
         yield from gap_numbers(self.pipeline.gaps())
         yield from counter_numbers(self.pipeline.counter_fits())
+        yield from ineffective_numbers(self.pipeline.devices.by_line())
         yield Number("published_offset", self.publisher.published)
         yield Number("publications_refused", self.publisher.refused)
         yield Number("ghosts_cleared", self.publisher.ghosts)

@@ -4,10 +4,10 @@ from typing import Final
 
 from device_sim import packml
 from device_sim.chance import SECOND, Chance, Millis
-from device_sim.counters import MODULUS, word
 from device_sim.machine import Condition, Machine
 from device_sim.messages import Report
 from device_sim.parameter import Inspection, Parameter
+from device_sim.registers import Registers
 
 STATE_PERIOD: Final = 60 * SECOND
 COUNTS_PERIOD: Final = 10 * SECOND
@@ -23,6 +23,7 @@ WORD: Final[dict[Condition, str]] = {
     Condition.FAULT: "fault",
     Condition.STARVED: "idle",
     Condition.BLOCKED: "idle",
+    Condition.OFF: "stopped",  # never reported: its controller has no power either
 }
 
 
@@ -33,6 +34,7 @@ class Controller:
         self, machine: Machine, parameter: Parameter | None, inspection: Inspection | None, chance: Chance, now: Millis
     ) -> None:
         self.machine = machine
+        self.registers = Registers(machine.spec)
         self._parameter = parameter
         self._inspection = inspection
         self._chance = chance
@@ -136,9 +138,7 @@ class Controller:
             self._information_at = now + self._chance.lapse(INFORMATION_MEAN)
 
     def _counts(self) -> dict[str, object]:
-        spec = self.machine.spec
-        made = {"total": self.machine.total, "good": self.machine.good, "reject": self.machine.reject}
-        counts: dict[str, object] = {name: word(spec.counter_start + made[name], spec.counter) for name in spec.counts}
-        if spec.tells_modulus:
-            counts["modulus"] = MODULUS[spec.counter]
+        counts: dict[str, object] = {**self.registers.show(self.machine.made)}
+        if self.machine.spec.tells_modulus:
+            counts["modulus"] = self.registers.modulus
         return counts

@@ -75,7 +75,7 @@ class Line:
         troubles = [
             Trouble(machine.faults[0].call, machine.spec.id, f"{machine.spec.id} stopped")
             for machine in self.flow.machines
-            if machine.condition is Condition.FAULT
+            if machine.faults  # also while it is repaired with its power off
         ]
         troubles += [
             Trouble("quality", device, f"{parameter.spec.name} out of limits")

@@ -30,7 +30,7 @@ class Audience(Protocol):
 
 
 class Mailbox:
-    """What a device has to send: in order, bounded; deeds stay while the broker is away, the rest is superseded."""
+    """What a device has to send: in order, bounded; actions stay while the broker is away, the rest is superseded."""
 
     def __init__(self) -> None:
         self.dropped = 0
@@ -39,7 +39,7 @@ class Mailbox:
         self._changed = asyncio.Event()
 
     def post(self, message: Message, *, online: bool) -> None:
-        if not online and not message.is_deed:
+        if not online and not message.is_action:
             self.dropped += 1
             return
         if len(self._waiting) >= MAILBOX:
@@ -52,9 +52,9 @@ class Mailbox:
         self.closed = True
         self._changed.set()
 
-    def keep_deeds(self) -> None:
+    def keep_actions(self) -> None:
         """Drop what the next birth says anyway."""
-        kept = [message for message in self._waiting if message.is_deed]
+        kept = [message for message in self._waiting if message.is_action]
         self.dropped += len(self._waiting) - len(kept)
         self._waiting = deque(kept)
 
@@ -144,7 +144,7 @@ class Link:
         if self.online.is_set():
             self.online.clear()
             self._audience.link(self.device, online=False)
-        self.mailbox.keep_deeds()
+        self.mailbox.keep_actions()
 
     def _next_boot(self) -> Millis:
         """Return a boot_id above the last one: a Will that comes late is known by its older one."""

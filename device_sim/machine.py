@@ -25,6 +25,7 @@ class Condition(StrEnum):
     FAULT = "fault"
     STARVED = "starved"
     BLOCKED = "blocked"
+    OFF = "off"  # without power
 
 
 class Demand(StrEnum):
@@ -73,6 +74,11 @@ class Machine:
         self._progress = 0.0
         self._slowness = 1.0
         self._startup_left = 0
+        self._locked_out_at: Millis | None = None
+
+    @property
+    def made(self) -> dict[str, int]:
+        return {"total": self.total, "good": self.good, "reject": self.reject}
 
     @property
     def reject(self) -> int:
@@ -91,8 +97,25 @@ class Machine:
         self.product = product
         self._startup_left = 2 * self.spec.startup_rejects if startup_rejects else 0
 
+    def is_locked_out(self, now: Millis) -> bool:
+        """Return whether those who repair it have switched its power off."""
+        return self._locked_out_at is not None and self._locked_out_at <= now < self._stopped_until
+
+    def power_off(self, now: Millis) -> None:
+        """Stop it for want of power; a fault stays and is repaired meanwhile."""
+        self._become(Condition.OFF, now)
+
+    def power_on(self, now: Millis) -> None:
+        """Start it as what it was: still broken, or idle until the line wants something of it."""
+        self._waiting_since = None
+        self._become(Condition.FAULT if self.faults and now < self._stopped_until else Condition.IDLE, now)
+        if self.condition is Condition.IDLE:
+            self.faults, self.reason, self._reason_at, self._locked_out_at = (), None, None, None
+
     def tick(self, now: Millis, *, demand: Demand, supply: int, room: int) -> Step:
         """Live through the second that ends at `now`."""
+        if self.condition is Condition.OFF:
+            return NOTHING
         if self._is_stopped(now):
             return NOTHING
         if demand is not Demand.RUN:
@@ -113,7 +136,7 @@ class Machine:
             self.reason = self.faults[0].reason
         if now < self._stopped_until:
             return True
-        self.faults, self.reason, self._reason_at = (), None, None
+        self.faults, self.reason, self._reason_at, self._locked_out_at = (), None, None, None
         self._become(Condition.IDLE, now)  # repaired; whether it runs is the line's to say
         return False
 
@@ -157,10 +180,16 @@ class Machine:
         first = self._chance.pick(self.spec.faults)
         also = self._chance.pick(self.spec.faults)  # one fault often trips another
         self.faults = (first, also) if also != first and self._chance.happens(0.3) else (first,)
-        low, high = self.spec.repair_minutes
+        low, high = self._repair_minutes()
         self._stopped_until = now + self._chance.span(low * 60, high * 60)
+        if self.spec.lock_out_ratio and self._chance.happens(self.spec.lock_out_ratio):
+            self._locked_out_at = now + self._chance.span(60, 180)
         self._reason_at = now + self._chance.span(45, 150) if self._chance.happens(0.6) else None
         self._become(Condition.FAULT, now)
+
+    def _repair_minutes(self) -> tuple[float, float]:
+        long = self.spec.long_repair_ratio > 0 and self._chance.happens(self.spec.long_repair_ratio)
+        return self.spec.long_repair_minutes if long else self.spec.repair_minutes
 
     def _make(self, supply: int, room: int) -> Step:
         self._progress += TICK / (self.spec.cycle_seconds * SECOND * self._slowness)

@@ -11,7 +11,7 @@ Body = Mapping[str, object]
 Report = tuple[str, Body]
 """(kind, fields): what one device says at one moment."""
 
-DEEDS: Final = frozenset({"andon", "job", "changeover"})
+ACTIONS: Final = frozenset({"andon", "job", "changeover"})
 """What a person did once: kept while the broker is away. The rest is superseded by the next report."""
 
 
@@ -26,8 +26,8 @@ class Message:
     body: Body
 
     @property
-    def is_deed(self) -> bool:
-        return self.kind in DEEDS
+    def is_action(self) -> bool:
+        return self.kind in ACTIONS
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ STEADY: Final[dict[Condition, str]] = {
     Condition.FAULT: "Aborted",
     Condition.STARVED: "Suspended",
     Condition.BLOCKED: "Suspended",
+    Condition.OFF: "Stopped",  # never reported
 }
 
 _ENTERING: Final[dict[Condition, str]] = {
@@ -43,6 +44,7 @@ _ENTERING: Final[dict[Condition, str]] = {
     Condition.FAULT: "Aborting",
     Condition.STARVED: "Suspending",
     Condition.BLOCKED: "Suspending",
+    Condition.OFF: "Stopping",
 }
 
 _RETURNING: Final[dict[Condition, str]] = {

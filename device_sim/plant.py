@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from device_sim.chance import Chance, Millis
 from device_sim.line import Line
-from device_sim.machine import TICK
+from device_sim.machine import TICK, Machine
 from device_sim.messages import Message, Report, report_topic
 from device_sim.orders import Planner
 from device_sim.plant_file import PlantSpec
@@ -40,6 +40,11 @@ class Plant:
 
     def death(self, device: str) -> Message:
         return self._message(device, ("death", {}))
+
+    def machine(self, device: str) -> Machine | None:
+        """Return the machine that a device speaks for; None for a station."""
+        controller = self._line_of[device].controllers.get(device)
+        return None if controller is None else controller.machine
 
     def identity(self, device: str) -> str:
         return self.spec.identity(self._line_of[device].spec, device)

@@ -101,6 +101,9 @@ class MachineSpec(Model):
     blocked_bit: int | None = Field(None, ge=0, le=63)
     mean_minutes_between_faults: Positive = 15.0
     repair_minutes: Span = (1.0, 6.0)
+    long_repair_ratio: Ratio = 0.0  # of the faults, this share takes long
+    long_repair_minutes: Span = (35.0, 80.0)
+    lock_out_ratio: Ratio = 0.0  # of the repairs, this share is done with the power off
     mean_minutes_between_jams: Positive = 6.0
     jam_seconds: Span = (6.0, 40.0)
     parameter: ParameterSpec | None = None

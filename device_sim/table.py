@@ -25,6 +25,7 @@ STYLE: Final[dict[Condition, str]] = {
     Condition.FAULT: "bold red",
     Condition.STARVED: "yellow",
     Condition.BLOCKED: "yellow",
+    Condition.OFF: "dim",
 }
 LAMP_STYLE: Final = {"open": "bold red", "acknowledged": "yellow"}
 

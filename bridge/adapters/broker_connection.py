@@ -49,6 +49,7 @@ class Connection(LoopClient):
     ) -> None:
         super().__init__(settings, identity, protocol=protocol, will=will)
         self.generation = generation
+        self._durable = identity.durable
         self._deliver = deliver
         self._packet_limit: int | None = None
         self._window = asyncio.Semaphore(PUBLISH_WINDOW)
@@ -130,7 +131,11 @@ class Connection(LoopClient):
             return
         wanted: Any = subscriptions
         if self.protocol == "5":
-            wanted = [(topic, SubscribeOptions(qos=qos)) for topic, qos in subscriptions]
+            # MQTT 5 3.8.3.1: where a session goes on, what is retained is not sent again at every connect
+            once = (
+                SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if self._durable else SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+            )
+            wanted = [(topic, SubscribeOptions(qos=qos, retainHandling=once)) for topic, qos in subscriptions]
         try:
             codes: Iterable[ReasonCode | int] = await self.subscribe(wanted)
         except aiomqtt.MqttError as error:

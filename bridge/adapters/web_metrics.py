@@ -39,6 +39,8 @@ MEANINGS: Final = {
     "pieces_released": _counter("pieces held that were confirmed, and counted"),
     "pieces_refused": _counter("pieces held that were refuted, and never counted"),
     "max_rate_too_low": _gauge("1 where a machine was seen to be faster than its max_rate_per_minute"),
+    "unplaced_reports": _counter("reports that were applied though their place in the device's sequence is not known"),
+    "devices_ineffective": _gauge("devices whose reports arrive and have had no effect for a minute"),
     "published_offset": _gauge("offset up to which everything is published on MQTT"),
     "publications_refused": _counter("publications that the broker refused, since the start"),
     "ghosts_cleared": _counter("retained topics of which the journal knows nothing, cleared since the start"),

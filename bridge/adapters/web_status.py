@@ -30,12 +30,14 @@ Numbers = Callable[[], Iterable[Number]]
 
 
 class Gaps(Protocol):
-    """Reports of a line that were missing when a later one came, and those that came late after all."""
+    """Reports of a line that were missing, those of them that came late after all, and those of unknown place."""
 
     @property
     def missed(self) -> int: ...
     @property
     def filled(self) -> int: ...
+    @property
+    def unplaced(self) -> int: ...
 
 
 class CounterFit(Protocol):
@@ -85,10 +87,17 @@ def pipeline_numbers(status: PipelineStatus) -> Iterator[Number]:
 
 
 def gap_numbers(by_line: Mapping[str, Gaps]) -> Iterator[Number]:
-    """What was missing of each line's reports."""
+    """What was missing of each line's reports, and what could not be placed among them."""
     for line, gaps in sorted(by_line.items()):
         yield Number("missing_reports", gaps.missed, {"line": line})
         yield Number("missing_reports_filled_late", gaps.filled, {"line": line})
+        yield Number("unplaced_reports", gaps.unplaced, {"line": line})
+
+
+def ineffective_numbers(by_line: Mapping[str, int]) -> Iterator[Number]:
+    """How many devices of each line are alive and without effect."""
+    for line, count in sorted(by_line.items()):
+        yield Number("devices_ineffective", count, {"line": line})
 
 
 def counter_numbers(by_machine: Mapping[tuple[str, str], CounterFit]) -> Iterator[Number]:

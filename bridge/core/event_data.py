@@ -98,6 +98,7 @@ class Oee(Struct, frozen=True, omit_defaults=True, kw_only=True):
     total_count: Count
     good_count: Count
     unknown_seconds: float
+    unknown_count: Count = 0  # pieces of that time: in neither total_count nor any ratio
     flags: list[OeeFlag]
     null_reason: NullReason | None = None
     job_id: str | None = None

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from bridge.core.events import Event, Millis
+from bridge.core.events import LINE_LEVEL, Event, Millis, Place
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
 from bridge.core.plant_text import PLANT, plant_of
+from bridge.core.presence import ABSENCE, Absence
 from bridge.core.records import Applied, CommandRecord, Committed, Input, Position, Resend, position_event
 from bridge.core.reports import APPLIED, Disposition, Effect, Outcome, Report, quarantined, suppressed
 from bridge.core.resends import Resends, digest, resend_of
 
 TICK: Final = ""  # the topic of an input that is the passing of time
+LEVELS: Final = 6  # {report|command}/{site}/{area}/{line}/{equipment}/{kind}
 
 _DUPLICATE: Final = suppressed("duplicate")
 _DUPLICATE_COMMAND: Final = suppressed("duplicate_command")
@@ -60,10 +62,25 @@ def meaning_of(given: Input, decode: Decode) -> Report | Disposition:
     return meaning
 
 
+def overlook(floor: Floor, given: Input, disposition: Disposition) -> None:
+    """Let the floor know of a message that was decided before it: the device lives, and had no effect."""
+    levels = given.topic.split("/", LEVELS)
+    if len(levels) == LEVELS and levels[0] == "report":
+        _, site, area, line, equipment, _ = levels
+        place = Place(site, area, line, None if equipment == LINE_LEVEL else equipment)
+        floor.overlook(place, disposition, given.received_at)
+
+
 def configured(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
     """Return the floor under the plant file that an input is, and what that did."""
     floor, events = adopt(floor, plant_of(given.payload), given.received_at, cause=cause_of(given.number))
     return floor, Outcome(APPLIED, events)
+
+
+def absent(floor: Floor, given: Input) -> Outcome:
+    """Apply the absence that an input is."""
+    since = Absence.decode(given.payload).since
+    return Outcome(APPLIED, floor.absent(since, given.received_at, cause=cause_of(given.number)))
 
 
 class Intake:
@@ -126,7 +143,7 @@ class Intake:
         """Apply what was read last. `known`: what became of the same command before."""
         given, report = decoded.input, decoded.meaning
         if isinstance(report, Disposition):
-            return self._enter(given, Outcome(report), reached_core=False)
+            return self._overlook(given, report)
         self.unknown_fields += report.unknown_fields
         if known is not None:
             return self._enter(given, Outcome(_DUPLICATE_COMMAND), command=known, reached_core=False)
@@ -134,10 +151,14 @@ class Intake:
         if decoded.asked and resend is not None and not resend.dated:
             resend = None  # the broker does not send it again
         known_content = resend is not None and self.resends.take(
-            given.number, resend, redelivered=given.redelivered, generation=decoded.generation
+            given.number,
+            resend,
+            redelivered=given.redelivered,
+            generation=decoded.generation,
+            clock_proves=resend.dated and self.floor.knows_again(report),
         )
         if known_content and not decoded.asked:  # of what was quarantined before, the content may well be known
-            return self._enter(given, Outcome(_DUPLICATE), resend=resend, reached_core=False)
+            return self._overlook(given, _DUPLICATE, resend=resend)
         outcome = self.floor.apply(report, given.received_at)
         entry = self._enter(given, outcome, resend=resend)
         if decoded.command is None:
@@ -160,11 +181,21 @@ class Intake:
         self.floor, outcome = configured(self.floor, given)
         return self._enter(given, outcome)
 
+    def absence(self, absence: Absence, now: Millis) -> Applied:
+        """Take in that nobody watched: what the floor does from then on is not known."""
+        self.latest = max(self.latest, now)
+        given = Input(number=self.number + 1, topic=ABSENCE, payload=absence.encode(), received_at=self.latest)
+        return self._enter(given, absent(self.floor, given))
+
     def committed(self, entries: Sequence[Applied]) -> None:
         """Forget the results of commands that the journal knows by now."""
         for entry in entries:
             if entry.command is not None:
                 self._commands.pop((entry.command.user, entry.command.command_id), None)
+
+    def _overlook(self, given: Input, disposition: Disposition, *, resend: Resend | None = None) -> Applied:
+        overlook(self.floor, given, disposition)
+        return self._enter(given, Outcome(disposition), resend=resend, reached_core=False)
 
     def _enter(
         self,

@@ -1,4 +1,4 @@
-"""A changed plant file at start: journalled, the floor brought under it, and what it no longer has retired."""
+"""What a start enters before any message: that nobody watched, and a changed plant file with what it retires."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from bridge.core.line.adoption import gone
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.plant_text import text_of
+from bridge.core.presence import UNWATCHED_MS, Absence
 from bridge.core.records import Applied, Batch, Journal, KnownResends
 from bridge.core.replay import Restored
 from bridge.core.resends import Resends
@@ -22,6 +23,16 @@ class Taken:
     retired: int
 
 
+def note_absence(restored: Restored, journal: Journal, *, decode: Decode, now: Millis) -> Millis | None:
+    """Enter since when nobody watched, where that is long enough to matter; returns it. Raises `CommitFailed`."""
+    number, since = journal.last_input()
+    if not number or now - since < UNWATCHED_MS:
+        return None
+    intake = _intake(restored.floor, journal, decode)
+    journal.commit(Batch(entries=[intake.absence(Absence(since=since, reason="restart"), now)]))
+    return since
+
+
 def take_plant(plant: Plant, restored: Restored, journal: Journal, *, decode: Decode, now: Millis) -> Taken:
     """Return the floor under this plant file, when the journal knows that it is. Raises `CommitFailed`.
 
@@ -32,19 +43,23 @@ def take_plant(plant: Plant, restored: Restored, journal: Journal, *, decode: De
     text = text_of(plant)
     if text == restored.plant:
         return Taken(restored.floor, changed=False, retired=0)
-    intake = Intake(
-        restored.floor,
+    intake = _intake(restored.floor, journal, decode)
+    entry = intake.configure(text, now)
+    retired = gone(_current_after(entry, journal), plant)
+    checkpoints = {line.id: intake.floor.checkpoint(line.id) for line in plant.lines}
+    journal.commit(Batch(entries=[entry], checkpoints=checkpoints, retired=retired or None))
+    return Taken(intake.floor, changed=True, retired=len(retired))
+
+
+def _intake(floor: Floor, journal: Journal, decode: Decode) -> Intake:
+    return Intake(
+        floor,
         decode=decode,
         position=journal.position(),
         last_input=journal.last_input(),
         resends=Resends(KnownResends((), 0), doubt_ms=0),  # no message is taken here
         suspects=(),
     )
-    entry = intake.configure(text, now)
-    retired = gone(_current_after(entry, journal), plant)
-    checkpoints = {line.id: intake.floor.checkpoint(line.id) for line in plant.lines}
-    journal.commit(Batch(entries=[entry], checkpoints=checkpoints, retired=retired or None))
-    return Taken(intake.floor, changed=True, retired=len(retired))
 
 
 def _current_after(entry: Applied, journal: Journal) -> frozenset[StateKey]:

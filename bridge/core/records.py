@@ -16,6 +16,9 @@ RESEND_INPUTS: Final = 100_000
 CONFIG: Final = "config/"
 """Where the topics of inputs begin that are configuration: no message's topic does."""
 
+PRESENCE: Final = "presence/"
+"""Where the topics of inputs begin by which the bridge says that it did not watch: no message's topic does."""
+
 EpochReason = Literal["created", "restored", "plant"]
 """Why a journal's epoch began: it was made, put back from a backup, or its plant lost what had current events."""
 
@@ -116,6 +119,8 @@ def kind_of(topic: str) -> str:
         return "tick"
     if topic.startswith(CONFIG):
         return "config"
+    if topic.startswith(PRESENCE):
+        return topic.removeprefix(PRESENCE)
     levels = topic.split("/")
     kind = levels[-1] if levels[-1] in BODY_OF else "other"
     return f"command/{kind}" if levels[0] == "command" else kind
@@ -134,6 +139,7 @@ class Batch:
     `suspect`: digest of a message at which the core crashed; it will not be applied a second time.
     `replayed`: numbers of quarantined inputs whose asked replay is among the entries.
     `retired`: state keys that are not current any more; after the batch a new epoch begins (None: this one goes on).
+    `watched`: floor time until which the floor was watched, whether or not anything was reported (None: as before).
     """
 
     entries: Sequence[Applied]
@@ -142,6 +148,7 @@ class Batch:
     suspect: bytes | None = None
     replayed: Sequence[int] = ()
     retired: Collection[StateKey] | None = None
+    watched: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +224,7 @@ class Journal(Protocol):
         """Return the last committed position, of the epoch that holds. Every read may raise `JournalUnavailable`."""
 
     def last_input(self) -> tuple[int, Millis]:
-        """Return the last input's number and the latest arrival ever journalled; (0, 0) when empty."""
+        """Return the last input's number, and the latest arrival or `watched` journalled; (0, 0) when empty."""
 
     def snapshot(self) -> Snapshot:
         """Return all current events at one position."""

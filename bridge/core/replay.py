@@ -7,10 +7,11 @@ import msgspec
 from pydantic import ValidationError
 
 from bridge.core.events import Event, encode
-from bridge.core.intake import TICK, Decode, configured, meaning_of
+from bridge.core.intake import TICK, Decode, absent, configured, meaning_of, overlook
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.plant_text import PLANT, plant_of
+from bridge.core.presence import ABSENCE
 from bridge.core.records import Applied, Journal
 from bridge.core.reports import Disposition, Outcome
 
@@ -76,6 +77,7 @@ def restore(plant: Plant, journal: Journal, *, decode: Decode) -> Restored:
     while page := journal.inputs_after(number, limit=PAGE):
         for entry in page:
             if not entry.reached_core:
+                overlook(floor, entry.input, entry.disposition)
                 continue
             replayed += 1
             floor, difference = _replay(floor, entry, decode)
@@ -122,8 +124,11 @@ def _apply(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Outcome
         return floor, Outcome(entry.disposition, events)
     if given.topic == PLANT:
         return configured(floor, given)
+    if given.topic == ABSENCE:
+        return floor, absent(floor, given)
     meaning = meaning_of(given, decode)
     if isinstance(meaning, Disposition):
+        overlook(floor, given, meaning)
         return floor, Outcome(meaning)
     return floor, floor.apply(meaning, given.received_at)
 

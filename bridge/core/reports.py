@@ -196,11 +196,12 @@ class Moment:
 
     at: Millis
     received_at: Millis | None = None  # None: a deadline
-    dated: Millis | None = None  # by the device's own clock; `at` is not before the line's last step
+    dated: Millis | None = None  # by the device's own clock, where that is trusted
     caused_by: tuple[str, ...] = ()
     clock: Literal["receive", "device", "corrected", "skewed"] = "receive"
     gap: int | None = None  # reports of this device known to be missing before this one
     unplaced: bool = False  # its position in the device's sequence is not known
+    identified: bool = False  # its sequence or a clock that ticks tells a copy of it from an equal report
     actor: Actor | None = None
     operator: str | None = None
 

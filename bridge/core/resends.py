@@ -1,8 +1,8 @@
 """Which message is a resend of one already taken (DESIGN, «Duplicates»), for reports without (boot_id, seq).
 
-A dated report is the same whenever its bytes are the same. Of an undated one only the broker's own redelivery counts,
-under the packet identifier it had, and only of a message whose acknowledgement it may not have had: two equal presses
-are two presses.
+A dated report is the same whenever its bytes are the same and the device's clock is proven to have moved on since. Of
+any other only the broker's own redelivery counts, under the packet identifier it had, and only of a message whose
+acknowledgement it may not have had: two equal presses are two presses.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ def resend_of(report: Report, topic: str, payload: bytes, *, mid: int | None = N
 
 @dataclass(slots=True)
 class _Open:
-    """An undated message whose acknowledgement the broker may not have had."""
+    """A message whose acknowledgement the broker may not have had."""
 
     number: int
     generation: int
@@ -67,15 +67,17 @@ class Resends:
         if known.resends:
             self._acknowledged.append((known.resends[-1][0], 0))  # counts from the first connection on
 
-    def take(self, number: int, resend: Resend, *, redelivered: bool, generation: int) -> bool:
-        """Say whether this message was taken before, and remember it: its own acknowledgement may be lost too."""
-        if resend.dated:
-            known = resend.digest in self._dated
-        else:
-            earlier = self._find(resend, generation) if redelivered else None
-            known = earlier is not None
-            if earlier is not None and earlier.generation == generation:
-                redelivered = False  # sent again within the session, so it may be once more
+    def take(
+        self, number: int, resend: Resend, *, redelivered: bool, generation: int, clock_proves: bool = False
+    ) -> bool:
+        """Say whether this message was taken before, and remember it: its own acknowledgement may be lost too.
+
+        `clock_proves`: the device's clock has left the `ts` of a dated message behind, so nothing new can have it.
+        """
+        earlier = self._find(resend, generation) if redelivered else None
+        known = earlier is not None or (clock_proves and resend.digest in self._dated)
+        if earlier is not None and earlier.generation == generation:
+            redelivered = False  # sent again within the session, so it may be once more
         self._note(number, resend, generation=generation, redelivered=redelivered)
         return known
 
@@ -102,7 +104,7 @@ class Resends:
     def _note(self, number: int, resend: Resend, *, generation: int, redelivered: bool) -> None:
         if resend.dated:
             self._dated[resend.digest] = number
-        elif number > self.settled:
+        if number > self.settled:
             self._open.setdefault(resend.digest, []).append(_Open(number, generation, redelivered, resend.mid))
             if resend.mid is not None:
                 self._content_of[resend.mid] = resend.digest
@@ -143,8 +145,7 @@ class Resends:
         return self.settled
 
     def _forget(self, number: int, resend: Resend) -> None:
-        if resend.dated:
-            if self._dated.get(resend.digest) == number:
-                del self._dated[resend.digest]
-        elif resend.digest in self._open:
+        if self._dated.get(resend.digest) == number:
+            del self._dated[resend.digest]
+        if resend.digest in self._open:
             self._open[resend.digest] = [each for each in self._open[resend.digest] if each.number != number]

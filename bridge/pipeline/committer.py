@@ -23,6 +23,7 @@ from bridge.surroundings import Clock, Inlet
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0
 PRUNE_SECONDS = 0.2  # between two pieces of what may go: a commit seldom waits for one
+WATCHED_SECONDS = 5.0  # between two notes that the floor is watched: half of what a restart takes for an absence
 LAST_SECONDS = 2.5  # what a stop gives to the commits under way, of the 10 it has in all
 SILENT_DISK = "the disk does not answer"
 
@@ -92,27 +93,33 @@ class Committer:
         loop = asyncio.get_running_loop()
         due = loop.time() + self._checkpoint_seconds
         prune_at = loop.time()
+        note_at = loop.time() + WATCHED_SECONDS
         ended = False
         self.status = self.status.but_ready()
         writer = Writer()
         try:
             while not ended:
-                await self._pending.batch(company_seconds=self._company_seconds, until=min(due, prune_at))
+                await self._pending.batch(company_seconds=self._company_seconds, until=min(due, prune_at, note_at))
                 ended = self._pending.ended
                 checkpoint = ended or loop.time() >= due
                 if checkpoint:
                     due = loop.time() + self._checkpoint_seconds
-                batch, waiting = self._gather(checkpoint=checkpoint)
-                if batch is not None and not await self._commit(batch, waiting, writer):
-                    return
+                batch, waiting = self._gather(checkpoint=checkpoint, note=ended or loop.time() >= note_at)
+                if batch is not None:
+                    note_at = loop.time() + WATCHED_SECONDS
+                    if not await self._commit(batch, waiting, writer):
+                        return
                 if not ended and loop.time() >= prune_at:
                     more = await self._prune(writer)
                     prune_at = loop.time() + (PRUNE_SECONDS if more else self._checkpoint_seconds)
         finally:
             writer.close()
 
-    def _gather(self, *, checkpoint: bool) -> tuple[Batch | None, list[Waiting]]:
-        """Take all that is applied; no await in here, so checkpoints are of exactly that state."""
+    def _gather(self, *, checkpoint: bool, note: bool) -> tuple[Batch | None, list[Waiting]]:
+        """Take all that is applied; no await in here, so checkpoints are of exactly that state.
+
+        `note`: say that the floor is watched even where there is nothing else to commit.
+        """
         waiting = self._pending.take()
         entries = [each.entry for each in waiting]
         replayed = [each.replayed for each in waiting if each.replayed is not None]
@@ -127,9 +134,16 @@ class Committer:
             self._crash_told = True
             suspect = self._crash.suspect
             replayed += [] if self._crash.replayed is None else [self._crash.replayed]
-        if not entries and not checkpoints and settled is None and suspect is None and not replayed:
+        if not (entries or checkpoints or note or replayed) and settled is None and suspect is None:
             return None, waiting
-        batch = Batch(entries=entries, checkpoints=checkpoints, settled=settled, suspect=suspect, replayed=replayed)
+        batch = Batch(
+            entries=entries,
+            checkpoints=checkpoints,
+            settled=settled,
+            suspect=suspect,
+            replayed=replayed,
+            watched=self._clock.now(),
+        )
         return batch, waiting
 
     def _settle(self) -> int | None:

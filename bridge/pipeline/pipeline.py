@@ -15,14 +15,17 @@ import structlog
 from bridge.core.events import Millis
 from bridge.core.intake import CRASHED, TICK, Decode, Intake
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.device import Gaps
+from bridge.core.line.device_state import Gaps
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
+from bridge.core.presence import ABSENCE, Absence
 from bridge.core.records import Applied, Journal, Keep, kind_of
 from bridge.core.resends import Resends, digest
 from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
 from bridge.pipeline.counter_watch import CounterWatch
 from bridge.pipeline.deadlines import Deadlines
+from bridge.pipeline.device_watch import DeviceWatch
+from bridge.pipeline.link_watch import LinkWatch
 from bridge.pipeline.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
 from bridge.pipeline.pending import Pending
 from bridge.pipeline.status import PipelineStatus, Received
@@ -103,6 +106,8 @@ class Pipeline:
             listeners=listeners,
         )
         self._deadlines = Deadlines(self._intake, clock)
+        self.devices = DeviceWatch(self._intake)
+        self._link = LinkWatch(source)
         self._lookups = Lookups(journal, stopping=self._stopping, unavailable=self._committer.unavailable)
         self._received = Received(journal.counters(), last_number=self._intake.number)
         self._taking: deque[Message] = deque()  # handed over by the source, and not applied yet
@@ -166,9 +171,11 @@ class Pipeline:
                 if loop.time() >= look_at:
                     self._check_books()
                     self._counter_watch.look(self.counter_fits())
+                    self.devices.look()
                     more = await self._take_asked()
                     look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
                 await self._let_time_pass()
+                self._look_at_link()
                 receiving = self._receiving
                 if receiving is None:
                     most = max(1, min(CHUNK, self._pending.space))
@@ -176,7 +183,7 @@ class Pipeline:
                     self._receiving = receiving
                 await asyncio.wait(
                     {receiving, stopping},
-                    timeout=min(look_at - loop.time(), self._deadlines.seconds_to_next()),
+                    timeout=min(look_at - loop.time(), self._deadlines.seconds_to_next(), self._link.seconds_to_next()),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if receiving.done() and await self._may_go_on():  # the room may have gone while we waited
@@ -234,6 +241,20 @@ class Pipeline:
         if entry is not None:
             self._received.add([TICK])
             self._pending.add(entry)
+
+    def _look_at_link(self) -> None:
+        """Enter that nobody watches, where the link has been lost for long and all that came before is applied."""
+        if not self._caught_up() or not self._link.is_lost():
+            return
+        now = self._clock.now()
+        try:
+            entry = self._intake.absence(Absence(since=now, reason="link"), now)
+        except Exception as error:
+            self._committer.crashed(Crash())
+            raise CoreCrashed(self._intake.number + 1, ABSENCE) from error
+        log.warning("pipeline.unwatched", reason=self._source.status.reason)
+        self._received.add([ABSENCE])
+        self._pending.add(entry)
 
     async def _take(self, message: Message) -> None:
         receipt = message.receipt

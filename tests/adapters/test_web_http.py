@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, pipeline_numbers
+from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, ineffective_numbers, pipeline_numbers
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.device import Gaps
+from bridge.core.line.device_state import Gaps
 from bridge.pipeline.status import PipelineStatus
 from bridge.settings import WebSettings
 from tests.journal_samples import NOON
@@ -48,7 +48,8 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         received={"state": 5, "other": 1}, in_flight={"state": 2},
         counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
     )  # fmt: skip
-    numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3)}), Number("clock_held", 1.0)]
+    numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3, 2)}), *ineffective_numbers({"L1": 1})]
+    numbers += [Number("clock_held", 1.0)]
     fit = CounterFit(held=5, released=6, refused=7, fastest=90.0, over=90.0, max_rate=60.0)
     numbers += counter_numbers({("L1", "bagger"): fit})
     async with served_front(tmp_path, numbers=numbers) as served:
@@ -69,6 +70,8 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
     assert 'floor_pieces_released_total{equipment="bagger",line="L1"} 6.0' in lines
     assert 'floor_pieces_refused_total{equipment="bagger",line="L1"} 7.0' in lines
     assert 'floor_max_rate_too_low{equipment="bagger",line="L1"} 1.0' in lines
+    assert 'floor_unplaced_reports_total{line="L1"} 2.0' in lines
+    assert 'floor_devices_ineffective{line="L1"} 1.0' in lines
     assert "floor_clock_held 1.0" in lines
     assert "S.3.C.R.3.T" not in text
 

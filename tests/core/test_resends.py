@@ -40,11 +40,24 @@ def test_topic_and_payload_do_not_run_into_each_other() -> None:
     assert digest("ab", b"c") != digest("a", b"bc")
 
 
-def test_dated_report_is_the_same_however_it_comes() -> None:
+def test_dated_report_is_the_same_however_it_comes_where_the_clock_has_moved_on() -> None:
     resends = Resends(NEW, doubt_ms=DOUBT)
     assert not resends.take(1, DATED, redelivered=False, generation=1)
-    assert resends.take(2, DATED, redelivered=False, generation=1)
+    assert resends.take(2, DATED, redelivered=False, generation=1, clock_proves=True)
+    assert resends.take(3, DATED, redelivered=True, generation=2, clock_proves=True)
+
+
+def test_dated_report_of_a_clock_that_proves_nothing_is_known_by_its_redelivery_only() -> None:
+    resends = Resends(NEW, doubt_ms=DOUBT)
+    assert not resends.take(1, DATED, redelivered=False, generation=1)
+    assert not resends.take(2, DATED, redelivered=False, generation=1)
     assert resends.take(3, DATED, redelivered=True, generation=2)
+    assert resends.take(4, DATED, redelivered=True, generation=2)
+    assert not resends.take(5, DATED, redelivered=True, generation=2)
+
+
+def test_a_clock_proves_nothing_of_a_content_not_seen_before() -> None:
+    assert not Resends(NEW, doubt_ms=DOUBT).take(1, DATED, redelivered=False, generation=1, clock_proves=True)
 
 
 def test_two_equal_presses_are_two_presses() -> None:
@@ -81,7 +94,7 @@ def test_redelivery_within_the_session_is_known_again_and_again() -> None:
 def test_redelivery_after_a_restart_is_known_by_the_journal() -> None:
     resends = Resends(KnownResends(((7, PRESS), (8, DATED)), settled=6), doubt_ms=DOUBT)
     assert resends.take(9, PRESS, redelivered=True, generation=1)
-    assert resends.take(10, DATED, redelivered=False, generation=1)
+    assert resends.take(10, DATED, redelivered=False, generation=1, clock_proves=True)
 
 
 def test_press_that_the_broker_knows_to_be_taken_hides_no_later_one() -> None:
@@ -139,7 +152,8 @@ def test_window_is_bounded() -> None:
     resends = Resends(NEW, doubt_ms=DOUBT)
     resends.take(1, DATED, redelivered=False, generation=1)
     resends.take(2, PRESS, redelivered=False, generation=1)
-    assert resends.take(RESEND_INPUTS, DATED, redelivered=False, generation=1)
+    assert resends.take(RESEND_INPUTS, DATED, redelivered=False, generation=1, clock_proves=True)
     resends.take(RESEND_INPUTS + 2, Resend(b"x", dated=True), redelivered=False, generation=1)
     assert not resends.take(RESEND_INPUTS + 3, PRESS, redelivered=True, generation=2)
-    assert resends.take(RESEND_INPUTS + 4, DATED, redelivered=False, generation=1), "known again by its resend"
+    again = resends.take(RESEND_INPUTS + 4, DATED, redelivered=False, generation=1, clock_proves=True)
+    assert again, "known again by its resend"

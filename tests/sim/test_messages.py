@@ -45,7 +45,7 @@ async def test_while_the_broker_is_away_only_deeds_are_kept() -> None:
     mailbox = Mailbox()
     mailbox.post(message("counts"), online=True)
     mailbox.post(message("andon"), online=True)
-    mailbox.keep_deeds()
+    mailbox.keep_actions()
     mailbox.post(message("state"), online=False)
     mailbox.post(message("job"), online=False)
     mailbox.close()

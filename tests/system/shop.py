@@ -47,13 +47,14 @@ PLANT = plant.Plant(
 )
 
 
-def settings_of(port: int) -> BrokerSettings:
-    return BrokerSettings(port=port, keepalive_seconds=2, max_backoff_seconds=0.2)
+def settings_of(port: int, protocol: str = "auto") -> BrokerSettings:
+    values = {"port": port, "protocol": protocol, "keepalive_seconds": 2, "max_backoff_seconds": 0.2}
+    return BrokerSettings.model_validate(values)
 
 
-def link_of(port: int, client_id: str = "floor-main") -> BrokerLink:
+def link_of(port: int, client_id: str = "floor-main", protocol: str = "auto") -> BrokerLink:
     return BrokerLink(
-        settings_of(port),
+        settings_of(port, protocol),
         client_id=client_id,
         durable=True,
         subscriptions=[(f"{ROOT}/report/#", 1), (f"{ROOT}/command/#", 1)],
@@ -93,11 +94,12 @@ async def shop(
     ack_doubt_seconds: float = 15.0,
     outlet_port: int | None = None,
     keep: Keep = FOR_EVER,
+    protocol: str = "auto",
 ) -> AsyncIterator[Shop]:
     """Run a pipeline until the block ends; then stop it in an orderly way."""
     journal = SqliteJournal.open(path, stream="main")
     restored = restore(PLANT, journal, decode=decode)
-    link = link_of(port)
+    link = link_of(port, protocol=protocol)
     clock = FloorClock(not_before=journal.last_input()[1])
     pipeline = Pipeline(
         link,

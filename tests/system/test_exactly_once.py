@@ -21,7 +21,7 @@ from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core import plant, records, resends
 from bridge.core.events import Millis
 from bridge.core.intake import Intake
-from bridge.core.line.device import OLD_BOOTS
+from bridge.core.line.device_state import OLD_BOOTS
 from bridge.core.records import Applied, Batch, Resend
 from bridge.core.replay import restore
 from bridge.core.reports import APPLIED
@@ -89,6 +89,12 @@ class World:
 
     def __post_init__(self) -> None:
         self.open()
+        for _ in range(3):  # a clock that was seen to tick
+            self.say("dated", 1)
+            self.deliver()
+            self.commit(False)
+            self.acknowledge()
+            self.arrive()
 
     # -- the bridge ---------------------------------------------------------------------------------------------------
 
@@ -199,7 +205,7 @@ class World:
         elif way == "press":
             body = {"action": "raise", "andon_type": "material"}
         else:
-            body = {"parameter": "weight", "value": 1, "unit": "g"} | ({"ts": deed + 1} if way == "dated" else {})
+            body = {"parameter": "weight", "value": 1, "unit": "g"} | ({"ts": T0 + deed + 1} if way == "dated" else {})
         payload = json.dumps(body).encode()
         self.publish([Sent(way, payload, deed) for _ in range(copies)])
 
@@ -327,8 +333,8 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
     world.kill()
     assert list(world.intake.resends._in_order) == held
     assert len(world.intake.resends._dated) == 10
-    assert sum(map(len, world.intake.resends._open.values())) <= 10
-    assert len(world.intake.resends._content_of) <= 10
+    assert sum(map(len, world.intake.resends._open.values())) <= 20
+    assert len(world.intake.resends._content_of) <= 20
     world.journal.close()
 
 

@@ -1,17 +1,23 @@
-"""Whether a decoded report may have an effect at all, before it is looked at: DOMAIN, «Reports» and DESIGN's retained.
+"""Whether a decoded report may have an effect at all, before it is looked at: DOMAIN, «Reports».
 
-In this order: repeats and late arrivals, history, bad source quality, what the broker only retained.
+In this order: what the broker only retained, repeats and late arrivals, history, bad source quality.
 """
 
+from collections.abc import Iterable
+from typing import Final
+
 from bridge.core.events import Millis
+from bridge.core.line.dating import ClockUsed
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import Machine
+from bridge.core.line.sequence import Placed
 from bridge.core.reports import (
     AndonReport,
     BirthReport,
     CountsReport,
     DeathReport,
     Disposition,
+    Moment,
     Report,
     StateReport,
     quarantined,
@@ -19,15 +25,78 @@ from bridge.core.reports import (
 )
 
 STATES = (StateReport, CountsReport, BirthReport, DeathReport)
-"""Kinds that say what is, not what somebody did: a retained one is still true."""
+"""Kinds that say what is, not what somebody did: a retained one may still be true."""
+
+UNNUMBERED: Final = Placed("new")
 
 
-def place_in_sequence(report: Report, device: Device) -> int | Disposition:
-    """Return how many of the device's reports are missing before this one, or why it has no effect.
+def place_in_sequence(report: Report, device: Device, machine: Machine | None) -> Placed | Disposition:
+    """Return where the report belongs in its device's sequence, or why it has no effect.
 
-    Commands are no device's reports: the pipeline knows their repeats.
+    Commands are no device's reports: the pipeline knows their repeats. A retained report leaves no trace in the
+    sequence: the broker may have the same one queued for us.
     """
-    return 0 if report.actor is not None else device.place_in_sequence(report)
+    if report.actor is not None:
+        return UNNUMBERED
+    if report.retained:
+        return UNNUMBERED if _may_be_true(report, device, machine) else suppressed("retained")
+    return device.place(report)
+
+
+def _may_be_true(report: Report, device: Device, machine: Machine | None) -> bool:
+    """Whether a retained report can say what is: the device was never heard live, or this is proven to be newer."""
+    body = report.body
+    if not isinstance(body, STATES) and not _is_latching_level(report, machine):
+        return False  # a press happened when it was sent, not when somebody subscribes
+    if isinstance(body, DeathReport):
+        return not device.state.heard_live  # its seq is that of the connect: nothing proves it to be newer
+    newer = device.is_newer_than_known(report)
+    if isinstance(body, CountsReport):
+        return newer
+    if isinstance(body, BirthReport) and machine is not None and machine.state.said is not None:
+        return newer and not machine.state.said.estimated  # a retained state may have come first
+    return newer or not device.state.heard_live
+
+
+def _is_latching_level(report: Report, machine: Machine | None) -> bool:
+    body = report.body
+    level = isinstance(body, AndonReport) and body.input is not None and body.action is None
+    return level and machine is not None and machine.spec.input == "latching"
+
+
+def spoken_for(report: Report, machine: Machine | None, machines: Iterable[Machine]) -> list[Machine]:
+    """Return the machines that a report speaks for.
+
+    A birth or death of the line itself is that of all its equipment: one source may speak for many. A retained one says
+    nothing of a machine that was heard itself.
+    """
+    if machine is not None:
+        return [machine]
+    if not isinstance(report.body, BirthReport | DeathReport):
+        return []
+    return [each for each in machines if not report.retained or _is_unheard(each, report.body)]
+
+
+def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
+    if machine.device.state.heard_live:
+        return False
+    return isinstance(body, DeathReport) or machine.state.said is None
+
+
+def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dated: Millis, clock: ClockUsed) -> Moment:
+    """Return when and why the step happens that a report makes."""
+    return Moment(
+        at=at,
+        received_at=report.received_at,
+        dated=dated if clock in ("device", "corrected") else None,
+        caused_by=(report.cause,),
+        clock=clock,
+        gap=device.owe(placed.gap),
+        unplaced=not placed.sure,
+        identified=device.identifies(report),
+        actor=report.actor,
+        operator=report.body.operator,
+    )
 
 
 def note_life(report: Report, device: Device, *, now: Millis) -> None:
@@ -38,11 +107,11 @@ def note_life(report: Report, device: Device, *, now: Millis) -> None:
     state = device.state
     if report.actor is not None or isinstance(report.body, DeathReport):
         return
-    if report.retained and state.seen_at is not None:
+    if report.retained:
+        state.live = state.heard_live
+        state.seen_at = now if state.seen_at is None else state.seen_at
         return
-    state.seen_at = now
-    if not report.retained:
-        state.offline = None
+    state.seen_at, state.live, state.offline = now, True, None
 
 
 def refuse(report: Report, machine: Machine | None) -> Disposition | None:
@@ -56,8 +125,4 @@ def refuse(report: Report, machine: Machine | None) -> Disposition | None:
         if machine is not None:
             machine.state.stale = True
         return suppressed("bad_quality")
-    if report.retained and not isinstance(body, STATES):
-        level = isinstance(body, AndonReport) and body.input is not None and body.action is None
-        if not (level and machine is not None and machine.spec.input == "latching"):
-            return suppressed("retained")  # a deed happened when it was sent, not when somebody subscribes
     return None

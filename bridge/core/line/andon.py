@@ -62,10 +62,12 @@ class AndonCalls:
         return APPLIED
 
     def _press(self, body: AndonReport, andon_type: AndonType, *, equipment: str | None, moment: Moment) -> Disposition:
-        # DESIGN, «Duplicates»: without seq and ts nothing else tells a bounce, or a second copy, from a second press.
-        if moment.actor is None and body.seq is None and body.ts is None:
-            contact = self._state.contacts.setdefault(Call.key_of(equipment, andon_type), Contact())
-            if contact.is_bounce(moment.at, self._debounce_ms):
+        # DESIGN, «Duplicates»: without identity nothing else tells a bounce, or a second copy, from a second press.
+        if moment.actor is None and not moment.identified:
+            key = Call.key_of(equipment, andon_type)
+            contact = self._state.contacts.setdefault(key, Contact())
+            # once the call is over somebody was there in between: the next press is not that one's bounce
+            if key in self._state.open and contact.is_bounce(moment.at, self._debounce_ms):
                 return suppressed(Reading.DEBOUNCED.value)
             contact.pressed_at = moment.at
         self._raise(body, andon_type, equipment=equipment, moment=moment)

@@ -1,15 +1,19 @@
-"""When a report happened: the forms of `ts`, and the three clock rules. Source: DOMAIN, «Time»."""
+"""When a report happened: the forms of `ts`, the clock rules, and clocks that are wrong. Source: DOMAIN, «Time»."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
 
 from bridge.core.events import EPOCH, Millis
 
 ClockRule = Literal["receive", "device", "corrected"]
 ClockUsed = Literal["receive", "device", "corrected", "skewed"]
 
-MAX_AHEAD_MS: Final = 5_000
+TOLERANCE_MS: Final = 5_000  # between a clock that is right and the arrival of what it dates
+BACKLOG_MS: Final = 60_000  # after which a lag must have become less
 LAST_INSTANT: Final = 253_402_300_799_999  # the end of year 9999: no calendar goes further
 SECONDS_BELOW: Final = 100_000_000_000  # as ms in March 1973, as seconds in the year 5138
 OFFSETS: Final = 64  # samples of the learned offset; old ones leave, so a clock that is set is learned anew
@@ -45,22 +49,83 @@ def _millis(at: datetime) -> Millis:
     return (at.astimezone(UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
-def date(
-    ts: float | str | None, *, rule: ClockRule, zone: ZoneInfo, received_at: Millis, offsets: list[int]
-) -> tuple[Millis, ClockUsed]:
-    """Date a report by its source's clock rule; `offsets` are the latest (receive - device) and get one more.
+class ClockState(Struct):
+    """What is known of a device's clock. Checkpointed."""
 
-    Ahead of receipt by more than 5 s, or unreadable: the receive time, and the clock is called skewed.
+    offsets: list[int] = field(default_factory=list)  # the latest of (receive - device)
+    skewed: bool = False
+    timely_at: Millis | None = None  # when a report last arrived as soon as it was dated
+    behind: tuple[Millis, Millis] | None = None  # the lag of the first report since that was late, and its arrival
+
+    def begin(self) -> None:
+        """A new boot may have set the clock: what was learned of its offset is void."""
+        self.offsets.clear()
+
+
+class Span(NamedTuple):
+    """An interval of time, both ends included."""
+
+    since: Millis
+    until: Millis
+
+
+def date(
+    ts: float | str | None,
+    *,
+    rule: ClockRule,
+    zone: ZoneInfo,
+    received_at: Millis,
+    state: ClockState,
+    late: bool = False,
+    absences: Iterable[Span] = (),
+) -> tuple[Millis, ClockUsed]:
+    """Date a report by its source's clock rule; `state` learns from it.
+
+    Where the clock cannot be right, or is unreadable: the receive time, and the clock is called skewed. `late`: the
+    sequence shows that later reports came before, so nothing is learned. `absences` are the times in which reports may
+    have waited for us.
     """
     if rule == "receive" or ts is None:
         return received_at, "receive"
     at = read_ts(ts, zone=zone, received_at=received_at)
-    if at is None:
+    if late:
+        return _date_late(at, rule, received_at, state)
+    if at is not None and rule == "corrected":
+        state.offsets.append(received_at - at)
+        del state.offsets[:-OFFSETS]
+        at += min(state.offsets)  # the least delayed report shows the clocks' difference best
+    if at is None or not _is_plausible(at, received_at, state, absences):
+        state.skewed, state.behind = True, None
+        del state.offsets[:-1]  # the clock was set: the others are of before
         return received_at, "skewed"
-    if rule == "corrected":
-        offsets.append(received_at - at)
-        del offsets[:-OFFSETS]
-        return at + min(offsets), "corrected"  # the least delayed report shows the clocks' difference best
-    if at > received_at + MAX_AHEAD_MS:
+    return at, rule
+
+
+def _date_late(
+    at: Millis | None, rule: Literal["device", "corrected"], received_at: Millis, state: ClockState
+) -> tuple[Millis, ClockUsed]:
+    if at is not None and rule == "corrected":
+        at = at + min(state.offsets) if state.offsets else None
+    if at is None or state.skewed or at > received_at + TOLERANCE_MS:
         return received_at, "skewed"
-    return at, "device"
+    return at, rule
+
+
+def _is_plausible(at: Millis, received_at: Millis, state: ClockState, absences: Iterable[Span]) -> bool:
+    """Whether a report can have happened then: just now, or in a time from which reports may come late."""
+    lag = received_at - at
+    if abs(lag) <= TOLERANCE_MS:
+        state.skewed, state.timely_at, state.behind = False, received_at, None
+        return True
+    if lag < 0 or state.skewed:  # once it was wrong, only the right time restores trust
+        return False
+    if any(each.since - TOLERANCE_MS <= at <= each.until for each in absences):
+        return True
+    if state.timely_at is None or at < state.timely_at - TOLERANCE_MS:
+        return False
+    if state.behind is None:
+        state.behind = (lag, received_at)
+    first_lag, first_at = state.behind
+    waited = received_at - first_at
+    # what was stored arrives faster than it happened: a lag that stays is a clock that is behind
+    return waited < BACKLOG_MS or lag <= first_lag - waited // 2

@@ -1,68 +1,45 @@
-"""One device's stream of reports: duplicates, gaps and late arrivals by (boot_id, seq), and its clock.
+"""One device's stream of reports: which boot and which place in its sequence each belongs to, and its clock.
 
-The broker delivers at least once and a device may resend: the sequence tells a resend from a new report. `seq` counts
-only beside a `boot_id`; without one a restarted device could not be told from a late report. What was seen of earlier
-boots is kept too: after a crash of ours the broker sends again what was not acknowledged, over a device's restart.
+The broker delivers at least once and a device may resend: (boot_id, seq) and the content prove a resend. What is not
+proven to have been taken before is news; what cannot be placed is applied and flagged. `seq` counts only beside a
+`boot_id`; without one a restarted device could not be told from a late report. What was seen of earlier boots is kept
+too: after a crash of ours the broker sends again what was not acknowledged, over a device's restart.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
-
-from msgspec import Struct, field
 
 from bridge.core import plant
 from bridge.core.events import Millis
-from bridge.core.line.dating import ClockRule, ClockUsed, date
+from bridge.core.line import sequence
+from bridge.core.line.dating import ClockRule, ClockUsed, Span, date, read_ts
+from bridge.core.line.device_state import (
+    OLD_BOOTS,
+    BootId,
+    DeviceState,
+    PastBoot,
+    is_newer,
+    run_of_earlier_version,
+)
+from bridge.core.line.sequence import Placed, Run, checksum_of
 from bridge.core.reports import (
     BirthReport,
     CountsReport,
     DeathReport,
     Disposition,
-    InspectionReport,
     MeasurementReport,
     Report,
     StateReport,
     suppressed,
 )
 
-MISSING: Final = 64  # sequence numbers remembered as missing: bounds what a jump of the sequence can store
-OLD_BOOTS: Final = 8  # earlier boots remembered, to know their late reports
+RESENT_BIRTH: Final = 20  # latest reports among which an equal birth is a resend, not the next start of the device
+SILENT_BOOT_MS: Final = 60_000  # a boot that has said nothing for so long may be over without our knowing the next
 
-BootId = int | str
-
-SUPERSEDED_WHEN_LATE: Final = (StateReport, CountsReport, MeasurementReport, InspectionReport, DeathReport)
-"""Kinds whose later report already says more; the others are deeds, which happened however late they come."""
-
-
-class PastBoot(Struct):
-    """An earlier boot of a device, as far as its sequence was seen."""
-
-    boot_id: BootId
-    seq: int | None
-    missing: list[int]
-
-
-class DeviceState(Struct):
-    """Checkpointed; bounded by `MISSING` and `OLD_BOOTS`."""
-
-    boot_id: BootId | None = None
-    seq: int | None = None  # the newest seen of this boot
-    old_boots: list[PastBoot | BootId] = field(default_factory=list)  # a bare id: noted by an earlier version
-    missing: list[int] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    seen_at: Millis | None = None
-    offline: Literal["silence", "death"] | None = None
-    missed: int = 0  # reports that were missing when a later one came, ever
-    filled: int = 0  # those of them that came late after all
-    untold: int = 0  # those of which no event has told yet
-
-
-class Gaps(NamedTuple):
-    """Reports that were missing when a later one came, and those of them that came late after all."""
-
-    missed: int
-    filled: int
+SUPERSEDED_WHEN_LATE: Final = (StateReport, CountsReport, MeasurementReport, BirthReport, DeathReport)
+"""Kinds whose later report already says more; the others are what somebody did, however late that is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +50,66 @@ class Device:
     spec: plant.Equipment | None
     zone: ZoneInfo
 
-    def date(self, report: Report) -> tuple[Millis, ClockUsed]:
-        """Date a report by this device's clock rule."""
+    def __post_init__(self) -> None:
+        state = self.state
+        if state.seq is not None:
+            state.run = run_of_earlier_version(state.seq, state.missing)
+            state.seq, state.missing = None, []
+
+    def date(self, report: Report, placed: Placed, *, absences: Iterable[Span] = ()) -> tuple[Millis, ClockUsed]:
+        """Date a report by this device's clock rule; `absences`: when reports may have waited for us."""
+        if report.retained or report.actor is not None:  # retained: it happened at some time before
+            return report.received_at, "receive"
         rule: ClockRule = "receive" if self.spec is None else self.spec.clock
         return date(
-            report.body.ts, rule=rule, zone=self.zone, received_at=report.received_at, offsets=self.state.offsets
+            report.body.ts,
+            rule=rule,
+            zone=self.zone,
+            received_at=report.received_at,
+            state=self.state.clock,
+            late=placed.kind == "late",
+            absences=absences,
         )
+
+    def learn(self, report: Report) -> None:
+        """Learn from a report that is admitted how the device's clock ticks."""
+        at = self._read_ts(report)
+        if at is not None:
+            self.state.stamp.note(at, checksum_of(report.body), received_at=report.received_at)
+
+    def identifies(self, report: Report) -> bool:
+        """Say whether something tells a second copy of this report from a second, equal one."""
+        body = report.body
+        if body.boot_id is not None and body.seq is not None:
+            return True
+        return self._read_ts(report) is not None and self.state.stamp.identifies
+
+    def proves_repeat(self, report: Report) -> bool:
+        """Say whether a report of known content must be the one that was taken before."""
+        at = self._read_ts(report)
+        return at is not None and self.state.stamp.proves_repeat(at, received_at=report.received_at)
+
+    def _read_ts(self, report: Report) -> Millis | None:
+        ts = report.body.ts
+        if ts is None or report.retained or report.actor is not None or isinstance(report.body, DeathReport):
+            return None
+        return read_ts(ts, zone=self.zone, received_at=report.received_at)
+
+    @property
+    def is_ineffective(self) -> bool:
+        return self.state.futile is not None and self.state.futile.shown
+
+    def futile_at(self) -> Millis | None:
+        """Return when it will be called ineffective, unless a report has an effect before."""
+        return None if self.state.futile is None else self.state.futile.due
+
+    def fire_futility(self, at: Millis) -> bool:
+        """Call it ineffective where that is due now."""
+        futile = self.state.futile
+        if futile is None or futile.due != at:
+            return False
+        futile.due, futile.shown = None, True
+        return True
 
     def owe(self, gap: int) -> int | None:
         """Return what the next event has to tell: the gap before this report, and those that none has told."""
@@ -90,77 +121,178 @@ class Device:
         if events:
             self.state.untold = 0
 
-    def place_in_sequence(self, report: Report) -> int | Disposition:
-        """Return how many reports are missing just before this one, or why it has no effect."""
+    def place(self, report: Report) -> Placed | Disposition:
+        """Place a live report in the device's sequence, or say why it has no effect."""
         body, state = report.body, self.state
+        if isinstance(body, DeathReport):  # its seq is that of the connect, when the Will was written
+            return Placed("new") if self._is_death_of_now(body) else suppressed("out_of_order")
         if body.boot_id is None:
-            return 0
-        past = self._past(body.boot_id)
-        if past is not None:
-            if not self._is_counted_anew(report, past):
-                return self._place_late(report, past)
-            state.old_boots = [each for each in state.old_boots if _id_of(each) != body.boot_id]
+            return Placed("new")
+        if report.redelivered and self._is_of_earlier_run(report):
+            return suppressed("duplicate")
+        resumed = False
         if body.boot_id != state.boot_id:
-            self._boot(body.boot_id)
-        if body.seq is None or isinstance(body, DeathReport):  # a Will is written at connect: its seq is of then
-            return 0
-        return self._place(body.seq, state, report)
+            past = self.state.past(body.boot_id)
+            if past is None or self._is_counted_anew(report, past):
+                self._boot(body.boot_id)
+            elif self._is_live_again(report, past):
+                self._boot(body.boot_id)
+                state.run, resumed = past.run, True
+                state.old_boots = [each for each in state.old_boots if each not in (past, past.boot_id)]
+            else:
+                return self._place_late(report, past)
+        placed = self._place_current(report)
+        if isinstance(placed, Disposition):
+            return placed
+        state.spoke_at = report.received_at
+        if placed.kind in ("stray", "anew") or resumed or not placed.sure:
+            state.unplaced += 1
+            return placed._replace(sure=False)
+        return placed
 
-    def _past(self, boot_id: BootId) -> PastBoot | None:
-        for each in self.state.old_boots:
-            if _id_of(each) == boot_id:
-                return each if isinstance(each, PastBoot) else PastBoot(each, None, [])
-        return None
+    def is_newer_than_known(self, report: Report) -> bool:
+        """Say whether boot and sequence prove a retained report to be newer than all that was heard live."""
+        body, state = report.body, self.state
+        if body.boot_id is None or state.boot_id is None or body.boot_id == state.boot_id:
+            run = state.run
+            if body.boot_id is None or body.seq is None or run is None:
+                return False
+            # a wrapped number may be of any time
+            return run.newest < body.seq < self._modulus and (run.begun or self._modulus >= 2**31)
+        return self.state.past(body.boot_id) is None and is_newer(body.boot_id, state.boot_id)
+
+    @property
+    def _modulus(self) -> int:
+        return 2**32 if self.spec is None else self.spec.seq_modulus
+
+    # Boots
+
+    def _is_death_of_now(self, body: DeathReport) -> bool:
+        """A Will may come late, and of any boot: it never ends one that has been heard since."""
+        boot, current = body.boot_id, self.state.boot_id
+        if boot is None or current is None or boot == current:
+            return True
+        return self.state.past(boot) is None and is_newer(boot, current)
+
+    def _is_of_earlier_run(self, report: Report) -> bool:
+        """Say whether a redelivered report was taken in a run of the same boot id that is over."""
+        body = report.body
+        if body.seq is None or body.boot_id != self.state.boot_id:
+            return False
+        checksum = checksum_of(body)
+        return any(
+            sequence.is_proven_in(each.run, body.seq, checksum, modulus=self._modulus)
+            for each in self.state.past_boots()
+            if each.boot_id == body.boot_id and each.run is not None
+        )
 
     def _is_counted_anew(self, report: Report, past: PastBoot) -> bool:
         """A live birth is the newest, where boots are counted anew; but the broker may send an old one again."""
-        if not isinstance(report.body, BirthReport) or report.retained:
+        if not isinstance(report.body, BirthReport):
             return False
-        return not report.redelivered or report.body.seq is None or past.seq is None
+        return not report.redelivered or report.body.seq is None or past.run is None
 
-    def _place_late(self, report: Report, past: PastBoot) -> int | Disposition:
+    def _is_live_again(self, report: Report, past: PastBoot) -> bool:
+        """A boot thought to be over goes on where it was, and what was thought to be its successor is silent."""
+        seq, spoke_at = report.body.seq, self.state.spoke_at
+        if report.redelivered or (spoke_at is not None and report.received_at - spoke_at < SILENT_BOOT_MS):
+            return False
+        return past.run is None or seq is None or sequence.is_ahead_of(past.run, seq, modulus=self._modulus)
+
+    def _place_late(self, report: Report, past: PastBoot) -> Placed | Disposition:
         body = report.body
-        if report.retained or isinstance(body, DeathReport):
+        placed = Placed("late")
+        if body.seq is not None and past.run is not None:
+            placed = self._place_in(past.run, report)
+        if placed.kind == "duplicate":
+            return suppressed("duplicate")
+        if isinstance(body, SUPERSEDED_WHEN_LATE):
             return suppressed("out_of_order")
-        placed = 0 if body.seq is None or past.seq is None else self._place(body.seq, past, report)
-        if placed == suppressed("duplicate"):
-            return placed
-        return suppressed("out_of_order") if isinstance(body, SUPERSEDED_WHEN_LATE) else placed
+        if placed.kind in ("stray", "anew"):
+            self.state.unplaced += 1
+            return Placed("stray", sure=False)
+        return placed._replace(sure=True)
 
     def _boot(self, boot_id: BootId) -> None:
+        """Begin a boot, or the next run of the same."""
         state = self.state
         if state.boot_id is not None:
-            state.old_boots.append(PastBoot(state.boot_id, state.seq, state.missing))
+            if state.run is not None:
+                state.run.shorten()
+            state.old_boots.append(PastBoot(state.boot_id, state.run))
             del state.old_boots[:-OLD_BOOTS]
-        state.boot_id, state.seq, state.missing = boot_id, None, []
+        if boot_id != state.boot_id:
+            state.clock.begin()
+        state.boot_id, state.run, state.spoke_at = boot_id, None, None
 
-    def _place(self, seq: int, boot: DeviceState | PastBoot, report: Report) -> int | Disposition:
-        modulus = 2**32 if self.spec is None else self.spec.seq_modulus
-        seq %= modulus
-        newest = boot.seq
-        if newest is None:
-            # a boot that follows one we know began at 0; of a device seen for the first time nothing is missing
-            newest = modulus - 1 if self.state.old_boots else (seq - 1) % modulus
-        ahead = (seq - newest) % modulus
-        if 0 < ahead < (modulus + 1) // 2 or (modulus == 2 and ahead):  # nearer ahead than behind
-            if report.retained:
-                return 0  # it was sent before what the broker has queued for us, and comes ahead of it
-            return self._advance(boot, seq, gap=ahead - 1, modulus=modulus)
-        if boot.seq is None:
-            return self._advance(boot, seq, gap=0, modulus=modulus)  # not counted from 0: begin where it is
-        if seq not in boot.missing:
+    # Sequence
+
+    def _place_current(self, report: Report) -> Placed | Disposition:
+        body, state = report.body, self.state
+        if body.seq is None or body.boot_id is None:
+            return Placed("new")
+        if isinstance(body, BirthReport) and not report.redelivered and state.run is not None:
+            if self._is_resent_birth(report, state.run):
+                return suppressed("duplicate")
+            if body.seq == 0 or not sequence.is_ahead_of(state.run, body.seq, modulus=self._modulus):
+                self._boot(body.boot_id)  # the id of a boot was used again
+        if state.run is None:
+            return self._begin(report, body.seq)
+        placed = self._place_in(state.run, report)
+        if placed.kind == "duplicate":
             return suppressed("duplicate")
-        boot.missing.remove(seq)
-        self.state.filled += 1
-        return suppressed("out_of_order") if isinstance(report.body, SUPERSEDED_WHEN_LATE) else 0
+        if placed.kind == "anew":
+            self._boot(body.boot_id)
+            seq = body.seq % self._modulus
+            first = seq - placed.gap - 1  # the stray one
+            state.run = sequence.start(first, first, 0, at=report.received_at, begun=False)
+            state.run.advance(placed.gap + 1, checksum_of(body), at=report.received_at)
+            state.missed += placed.gap
+        return self._judge_late(placed, report) if placed.kind == "late" else placed
 
-    def _advance(self, boot: DeviceState | PastBoot, seq: int, *, gap: int, modulus: int) -> int:
-        boot.missing += [(seq - back) % modulus for back in range(min(gap, MISSING), 0, -1)]
-        del boot.missing[:-MISSING]
-        boot.seq = seq
-        self.state.missed += gap
-        return gap
+    def _judge_late(self, placed: Placed, report: Report) -> Placed | Disposition:
+        body, run = report.body, self.state.run
+        if not isinstance(body, SUPERSEDED_WHEN_LATE):
+            return placed._replace(sure=True)
+        if placed.sure:
+            return suppressed("out_of_order")
+        assert run is not None, "it was placed there"
+        assert body.seq is not None, "it was placed by it"
+        run.stray = (body.seq + 1) % self._modulus  # its successor shows that it was a jump
+        return placed
 
+    def _begin(self, report: Report, seq: int) -> Placed:
+        """Begin a run: from 0 where a boot follows one we know; of a device heard first nothing is missing."""
+        state, at = self.state, report.received_at
+        seq %= self._modulus
+        before = max((each.run.at for each in state.past_boots() if each.run is not None), default=None)
+        is_birth = isinstance(report.body, BirthReport)
+        likely = sequence.LIKELY_JUMP + sequence.LIKELY_RATE * max(0, at - (before or at))
+        missed = seq if before is not None and not is_birth and seq <= likely else 0
+        begun = is_birth or missed > 0 or seq == 0
+        state.run = sequence.start(seq - missed, seq, checksum_of(report.body), at=at, begun=begun)
+        state.missed += missed
+        return Placed("new", gap=missed)
 
-def _id_of(boot: PastBoot | BootId) -> BootId:
-    return boot.boot_id if isinstance(boot, PastBoot) else boot
+    def _place_in(self, run: Run, report: Report) -> Placed:
+        body, state = report.body, self.state
+        assert body.seq is not None, "asked before"
+        placed = sequence.place(
+            run,
+            body.seq,
+            checksum_of(body),
+            modulus=self._modulus,
+            at=report.received_at,
+            redelivered=report.redelivered,
+        )
+        if placed.kind != "anew":
+            state.missed += placed.gap
+        state.filled += placed.filled
+        return placed
+
+    def _is_resent_birth(self, report: Report, run: Run) -> bool:
+        assert report.body.seq is not None, "asked before"
+        if self.state.offline is not None:
+            return False
+        checksum = checksum_of(report.body)
+        return sequence.is_among_latest(run, report.body.seq, checksum, modulus=self._modulus, reports=RESENT_BIRTH)

@@ -12,7 +12,8 @@ from bridge.core.events import Millis
 from bridge.core.line import counting, packml
 from bridge.core.line.counting import Counted, CounterFit, Registers
 from bridge.core.line.culprit import MachineView
-from bridge.core.line.device import Device, DeviceState
+from bridge.core.line.device import Device
+from bridge.core.line.device_state import DeviceState
 from bridge.core.line.faults import Faults, UnreadableFaultBits, update
 from bridge.core.line.shown import Face, Shown, ShownState, Speed
 from bridge.core.line.status import WORDS, Signals, judge
@@ -47,6 +48,7 @@ class Said(Struct, kw_only=True):
 class EquipmentState(Struct):
     device: DeviceState = member(default_factory=DeviceState)
     said: Said | None = None  # None: nothing is known since it came online
+    unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
     stale: bool = False
@@ -97,6 +99,7 @@ class Machine:
         )
         self.state.product = body.product or self.state.product
         self.state.stale = False
+        self.state.unwatched_since = None
         return APPLIED
 
     def _meaning(self, body: StateReport) -> tuple[Status, StatusCause | None] | Disposition:
@@ -119,8 +122,12 @@ class Machine:
         doubtful = counted.doubtful_of(counted.doubtful)
         self.state.pieces_released = min(self.state.pieces_released + doubtful.released, LARGEST_SUM)
         self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, LARGEST_SUM)
-        if any(delta > 0 for delta in counted.deltas.values()) and self.status[0] == "offline":
+        unwatched = self.state.unwatched_since
+        proven = any(delta > 0 for delta in counted.deltas.values())
+        proven = proven and (unwatched is None or counted.since >= unwatched)
+        if proven and self.status[0] == "offline":  # pieces that may be of the absence prove nothing of now
             self.state.said = Said(status="running", cause=None, estimated=True)
+            self.state.unwatched_since = None
         self.state.stale = False
         return counted
 
@@ -133,6 +140,12 @@ class Machine:
             return None
         rate = self.spec.counters.max_rate_per_minute
         return counting.fit(state.registers, max_rate=rate, released=released, refused=refused)
+
+    def lose_sight(self, *, at: Millis) -> None:
+        """Nobody watched from now on: nothing of what was said holds until it is said again."""
+        self.state.said = None
+        self.state.faults.active.clear()
+        self.state.unwatched_since = at
 
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
         """A birth says nothing about the state yet; a death makes all that was said unknown."""
@@ -188,7 +201,8 @@ class Machine:
 
     def show(self, *, scheduled: bool, moment: Moment) -> None:
         """Emit this machine's status if it is news; a machine that never said anything has none."""
-        if self.state.device.seen_at is None and self.state.said is None and self.state.shown.face is None:
+        silent = self.state.device.seen_at is None and self.state.said is None and not self.device.is_ineffective
+        if silent and self.state.shown.face is None:
             return
         status, cause = self.status
         said = self.state.said
@@ -199,7 +213,8 @@ class Machine:
             reason_code=None if said is None else said.reason_code,
             product=self.state.product,
             stale=self.state.stale,
-            estimated=said is not None and said.estimated,
+            estimated=self.state.unwatched_since is not None or (said is not None and said.estimated),
+            ineffective=self.device.is_ineffective,
         )
         self.shown.show(face, self.speed(), moment=moment)
 

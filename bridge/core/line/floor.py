@@ -5,12 +5,12 @@ from heapq import heapify, heappop, heappush
 from typing import Final, Self
 
 from bridge.core import plant
-from bridge.core.events import Event, Millis
+from bridge.core.events import LINE_LEVEL, Event, Millis, Place
 from bridge.core.line.area import Area, Fired
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.device import Gaps
+from bridge.core.line.device_state import Gaps
 from bridge.core.line.line import Line
-from bridge.core.reports import Outcome, Report, quarantined
+from bridge.core.reports import Disposition, Outcome, Report, quarantined
 
 STALE: Final = 8  # entries a line of the heap: bounds what deadlines that keep moving leave in it
 
@@ -63,14 +63,40 @@ class Floor:
         The events of all lines' deadlines come first.
         """
         line_id = report.place.line
-        line = self._lines.get(line_id)
-        if line is None or line.place != report.place.whole_line():
+        line = self._at(report.place)
+        if line is None:
             return Outcome(quarantined("unknown_place"))
         fired = tuple(event for _, events in self.tick(now) for event in events)
         self._changed.add(line_id)
         outcome = line.apply(report, now)
         self._note(line_id, line)
         return Outcome(outcome.disposition, fired + outcome.events, len(fired) + outcome.of_deadlines)
+
+    def knows_again(self, report: Report) -> bool:
+        """Say whether a report whose content was seen before is proven by its `ts` to be the same one."""
+        line = self._at(report.place)
+        return line is not None and line.devices.knows_again(report)
+
+    def overlook(self, place: Place, disposition: Disposition, now: Millis) -> None:
+        """Note a message from this place that was decided before it could reach its line: it had no effect."""
+        line = self._at(place)
+        device = None if line is None else line.devices.find(place.equipment)
+        if line is not None and device is not None:
+            self._changed.add(place.line)
+            line.overlook(device, disposition, now)
+            self._note(place.line, line)
+
+    def ineffective(self) -> Mapping[Place, str]:
+        """Return the devices that are alive and without effect, and why, as of their latest report."""
+        return {
+            line.place if name == LINE_LEVEL else line.place.at(name): reason
+            for line in self._lines.values()
+            for name, reason in line.devices.ineffective().items()
+        }
+
+    def _at(self, place: Place) -> Line | None:
+        line = self._lines.get(place.line)
+        return line if line is not None and line.place == place.whole_line() else None
 
     def next_deadline(self) -> Millis | None:
         """Return the earliest deadline of all lines and areas."""
@@ -148,10 +174,19 @@ class Floor:
             self._note(line_id, line)
         return events
 
+    def absent(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Take all that is known of machines for unknown from `since` on: nobody watched, and it is `now`."""
+        events = [event for _, fired in self.tick(since) for event in fired]
+        for line_id, line in self._lines.items():
+            self._changed.add(line_id)
+            events += line.absent(since, now, cause=cause)
+            self._note(line_id, line)
+        return tuple(events)
+
     def gaps(self) -> Mapping[str, Gaps]:
-        """Return what was missing of each line's reports, of the lines where anything was."""
-        found = {line_id: line.gaps() for line_id, line in self._lines.items()}
-        return {line_id: gaps for line_id, gaps in found.items() if gaps.missed}
+        """Return what was missing or not to be placed of each line's reports, of the lines where anything was."""
+        found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
+        return {line_id: gaps for line_id, gaps in found.items() if gaps.missed or gaps.unplaced}
 
     def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
         """Return by line and equipment how counters agree with the plant file, where that was ever in doubt."""

@@ -76,16 +76,22 @@ class Flow:
     def face(self, seen: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None) -> Face:
         """Return what a dashboard sees of the line's status."""
         decider = self.decider
-        said = None if decider is None else decider.state.said
-        return Face(
+        face = Face(
             status=seen.status,
             scheduled=scheduled,
             cause=seen.status_cause,
             reason_code=seen.reason_code,
             product=product,
             job_id=job_id,
-            stale=decider is not None and decider.state.stale,
-            estimated=said is not None and said.estimated,
+        )
+        if decider is None:
+            return face
+        state = decider.state
+        return replace(
+            face,
+            stale=state.stale,
+            estimated=(state.said is not None and state.said.estimated) or state.unwatched_since is not None,
+            ineffective=decider.device.is_ineffective,
         )
 
     def speed(self) -> Speed:
@@ -114,8 +120,13 @@ class Flow:
             machine.fall_silent()
         return silent
 
+    def fire_futility(self, at: Millis) -> list[Machine]:
+        """Call ineffective what has been without effect for its minute now."""
+        return [machine for machine in self.machines.values() if machine.device.fire_futility(at)]
+
     def next_deadline(self) -> Millis | None:
         found = [at for each in self.machines.values() if (at := each.silent_at()) is not None]
+        found += [at for each in self.machines.values() if (at := each.device.futile_at()) is not None]
         found += [at for each in self.machines.values() if (at := each.shown.next_deadline()) is not None]
         return min(found, default=None)
 

@@ -10,13 +10,14 @@ from typing import Final, Self
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import LINE_LEVEL, Event, Millis
-from bridge.core.line.admission import note_life, place_in_sequence, refuse
+from bridge.core.line.admission import moment_of, note_life, place_in_sequence, refuse, spoken_for
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.dating import ClockUsed
-from bridge.core.line.device import Device, Gaps
+from bridge.core.line.device import Device
+from bridge.core.line.devices import Devices
 from bridge.core.line.downtime import Downtimes
 from bridge.core.line.equipment import Machine
 from bridge.core.line.flow import Flow
+from bridge.core.line.futility import is_effective
 from bridge.core.line.line_state import LineState
 from bridge.core.line.output import Output, signal_of
 from bridge.core.line.people import People
@@ -26,7 +27,6 @@ from bridge.core.line.stops import Change, StopChange
 from bridge.core.reports import (
     APPLIED,
     BirthReport,
-    Body,
     CountsReport,
     DeathReport,
     Disposition,
@@ -37,6 +37,7 @@ from bridge.core.reports import (
     Report,
     StateReport,
     quarantined,
+    suppressed,
 )
 from bridge.core.shifts import ShiftWindow
 
@@ -54,8 +55,9 @@ class Line:
         self._plan = plant_file.shift_plan
         self._state = state = LineState() if state is None else state
         self._emitter = emitter = Emitter(self.place, state.subjects)
-        self._talker = Device(state.talker, None, self._plan.zone)
         self._flow = Flow(state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter)
+        talker = Device(state.talker, None, self._plan.zone)
+        self.devices = Devices(talker, {name: each.device for name, each in self._flow.machines.items()})
         self._shown = Shown(state.shown, emitter, None)
         self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
         self.automatic_calls = self._people.automatic_calls
@@ -73,11 +75,6 @@ class Line:
     def checkpoint(self) -> bytes:
         """Return the whole state; bounded, whatever was reported."""
         return self._state.encode()
-
-    def gaps(self) -> Gaps:
-        """Return how many reports of its devices were missing, ever."""
-        devices = [self._state.talker, *(each.device for each in self._state.equipment.values())]
-        return Gaps(sum(each.missed for each in devices), sum(each.filled for each in devices))
 
     def counter_fits(self) -> dict[str, CounterFit]:
         """Return by equipment how its counters agree with the plant file, where that was ever in doubt."""
@@ -102,17 +99,31 @@ class Line:
         if machine is None and report.place.equipment is not None:
             fired = self.tick(now)
             return Outcome(quarantined("unknown_equipment"), fired, len(fired))
-        device = self._talker if machine is None else machine.device
-        clock: ClockUsed
-        dated, clock = (report.received_at, "receive") if report.actor is not None else device.date(report)
+        device = self.devices.talker if machine is None else machine.device
         if state.shift is None:
-            self._open(max(dated, report.received_at))  # nothing is known of before, whatever a device's clock says
-        self._fire_until(max(now, dated))  # a clock that is ahead takes the line along
-        fired = self._emitter.drain()
-        state.at = max(dated, state.at)  # the line's time never goes back
-        disposition = self._admit(report, machine, device, dated=dated, clock=clock)
+            self._open(report.received_at)  # nothing is known of before, whatever a device's clock says
+        self._fire_until(now)
+        placed = place_in_sequence(report, device, machine)
+        if isinstance(placed, Disposition):
+            fired, disposition = self._emitter.drain(), placed
+        else:
+            dated, clock = device.date(report, placed)
+            self._fire_until(dated)  # a clock that is ahead takes the line along
+            fired = self._emitter.drain()
+            state.at = max(dated, state.at)  # the line's time never goes back
+            moment = moment_of(report, device, placed, at=state.at, dated=dated, clock=clock)
+            disposition = self._admit(report, machine, device, moment)
+        if report.actor is None:
+            self.devices.note(device, disposition, now=now, at=state.at)
         self._deadline = self._find_deadline()
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
+
+    def overlook(self, device: Device, disposition: Disposition, now: Millis) -> None:
+        """Note a message of a device that was decided before it could reach the line."""
+        if self._state.shift is None:
+            self._open(now)  # something on the line is alive
+        self.devices.note(device, disposition, now=now, at=self._state.at)
+        self._deadline = self._find_deadline()
 
     def settle(self, now: Millis, *, cause: str) -> tuple[Event, ...]:
         """Tell what is different under a plant file that has just changed; of a line never heard of, nothing."""
@@ -135,6 +146,25 @@ class Line:
         self._deadline = self._find_deadline()
         return self._emitter.drain()
 
+    def absent(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Take every machine for unknown from `since` on, and until it reports; it is `now`.
+
+        What was due before `since` is done as if nothing had happened. What people did stays: calls, jobs, shifts.
+        """
+        state = self._state
+        state.last_now = max(now, state.last_now)
+        if state.shift is None:
+            return ()
+        at = max(since, state.at)
+        self._fire_until(at)
+        state.at = at
+        machines = [machine for machine in self._flow.machines.values() if machine.spec.kind == "plc"]
+        for machine in machines:
+            machine.lose_sight(at=at)
+        self._settle(Moment(at=at, received_at=now, caused_by=(cause,)), machines)
+        self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
     def _open(self, at: Millis) -> None:
         self._state.at = at
         self._state.shift = self._plan.window_at(at)
@@ -144,45 +174,24 @@ class Line:
 
     # Reports
 
-    def _admit(
-        self, report: Report, machine: Machine | None, device: Device, *, dated: Millis, clock: ClockUsed
-    ) -> Disposition:
-        body, at = report.body, self._state.at
-        placed = place_in_sequence(report, device)
-        if isinstance(placed, Disposition):
-            return placed
-        moment = Moment(
-            at=at,
-            received_at=report.received_at,
-            dated=dated,
-            caused_by=(report.cause,),
-            clock=clock,
-            gap=device.owe(placed),
-            actor=report.actor,
-            operator=body.operator,
-        )
+    def _admit(self, report: Report, machine: Machine | None, device: Device, moment: Moment) -> Disposition:
+        device.learn(report)
         disposition = refuse(report, machine) or self._dispatch(report, machine, moment)
         if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
-            touched = self._spoken_for(body, machine)
-            for each in touched:
-                note_life(report, each.device, now=max(self._state.last_now, at))
+            touched = spoken_for(report, machine, self._flow.machines.values())
+            for each in (device, *(each.device for each in touched)):
+                note_life(report, each, now=max(self._state.last_now, moment.at))
+            if report.actor is None and is_effective(disposition):
+                device.state.futile = None
             self._settle(moment, touched)
         device.tell(self._emitter.count)
         return disposition
-
-    def _spoken_for(self, body: Body, machine: Machine | None) -> list[Machine]:
-        """A birth or death of the line itself is that of all its equipment: one source may speak for many."""
-        if machine is None and isinstance(body, BirthReport | DeathReport):
-            return list(self._flow.machines.values())
-        return [] if machine is None else [machine]
 
     def _dispatch(self, report: Report, machine: Machine | None, moment: Moment) -> Disposition:
         body = report.body
         match body:
             case BirthReport() | DeathReport():
-                for each in self._spoken_for(body, machine):
-                    each.apply_presence(body)
-                return APPLIED
+                return self._announce(report, body, machine)
             case StateReport():
                 assert machine is not None, "refused before"
                 return machine.apply_state(body, moment=moment, retained=report.retained)
@@ -195,9 +204,15 @@ class Line:
             case _:
                 return self._people.apply(body, equipment=report.place.equipment, runs=self._flow.runs, moment=moment)
 
+    def _announce(self, report: Report, body: BirthReport | DeathReport, machine: Machine | None) -> Disposition:
+        concerned = spoken_for(report, machine, self._flow.machines.values())
+        for each in concerned:
+            each.apply_presence(body)
+        return APPLIED if concerned or not report.retained else suppressed("retained")
+
     def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
         counted = machine.apply_counts(body, moment=moment)
-        pieces = self._output.count(machine.spec.id, counted, at=moment.at)
+        pieces = self._output.count(machine.spec.id, counted, moment=moment)
         if pieces is not None:
             self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=self._flow.runs, moment=moment)
 
@@ -261,7 +276,7 @@ class Line:
         if self._state.shift is None:
             return None
         parts = (self._output, self._downtimes, self._people, self._shown, self._flow)
-        found = [self._state.shift.end, *(part.next_deadline() for part in parts)]
+        found = [self._state.shift.end, *(part.next_deadline() for part in parts), self.devices.talker.futile_at()]
         return min(at for at in found if at is not None)
 
     def _fire_until(self, horizon: Millis) -> None:
@@ -277,8 +292,10 @@ class Line:
     def _fire(self, moment: Moment) -> None:
         """Do all that is due at exactly this instant: what was lost first, what is told of it last."""
         silent = self._flow.silence(moment.at)
-        if silent:
-            self._settle(moment, silent)
+        ineffective = self._flow.fire_futility(moment.at)
+        self.devices.talker.fire_futility(moment.at)
+        if silent or ineffective:
+            self._settle(moment, [*silent, *(each for each in ineffective if each not in silent)])
         self._learn(self._output.fire_stops(moment), moment)
         help_ = self._downtimes.fire(moment)
         if help_ is not None:

@@ -8,11 +8,11 @@ from bridge.core.emitter import Subjects
 from bridge.core.events import Millis
 from bridge.core.line.call_book import AndonState
 from bridge.core.line.changeover import ChangeoverState
-from bridge.core.line.device import DeviceState
+from bridge.core.line.device_state import DeviceState
 from bridge.core.line.downtime_book import DowntimesState
 from bridge.core.line.equipment import EquipmentState
 from bridge.core.line.jobs import JobsState
-from bridge.core.line.oee import OeeState
+from bridge.core.line.oee_state import OeeState
 from bridge.core.line.production import ProductionState
 from bridge.core.line.quality import QualityState
 from bridge.core.line.shown import ShownState

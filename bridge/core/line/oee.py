@@ -5,55 +5,23 @@ downtime, a restart that held, a stop a user confirmed as planned) moves time be
 has closed meanwhile: that one is told again as history. Source: DOMAIN, «OEE».
 """
 
+from collections.abc import Sequence
 from typing import Final
-
-from msgspec import Struct, field
 
 from bridge.core.emitter import Emitter
 from bridge.core.events import EventType, Millis, Priority, Standing
+from bridge.core.line.oee_state import Apart, OeeState, Stretch, Told
 from bridge.core.line.oee_window import Ratios, TimeClass, Window, WindowKind, flags, oee_data, ratios
-from bridge.core.line.stops import Change, Phase, Signal, StopChange, Stops, StopState
+from bridge.core.line.shares import Share, share_out
+from bridge.core.line.stops import Change, Phase, Signal, StopChange, Stops
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
 CLOSED: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # kept to be amended: a day and a bit of each
 DOWN_STRETCHES = 200  # what a confirmed stop may be found in; about two for each downtime that may be confirmed
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
+UNKNOWN_STEP_MS = 60_000  # of unknown time: it moves no ratio, and yet a dashboard must see it grow
 RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
-
-
-class Stretch(Struct):
-    """[start, end) of one class, while one job ran or none."""
-
-    start: Millis
-    end: Millis
-    time_class: TimeClass
-    job_id: str | None
-
-
-class Told(Struct):
-    """What was last told of a window, to see whether it has moved."""
-
-    start: Millis
-    oee: float | None
-    availability: float | None
-    performance: float | None
-    quality: float | None
-    flags: list[str]
-
-
-class OeeState(Struct):
-    stops: StopState = field(default_factory=StopState)
-    at: Millis = 0  # time is accumulated up to here
-    shift_id: str | None = None
-    checked_at: Millis = 0
-    ideal_cycle: float | None = None
-    windows: dict[WindowKind, Window] = field(default_factory=dict)
-    closed: dict[WindowKind, list[Window]] = field(default_factory=dict)  # the latest, oldest first
-    jobs: dict[str, Window] = field(default_factory=dict)  # by job id, oldest first
-    recent: list[Stretch] = field(default_factory=list)
-    down: list[Stretch] = field(default_factory=list)  # of the line: which time its downtimes took from which job
-    told: dict[WindowKind, Told] = field(default_factory=dict)
 
 
 class OeeWatch:
@@ -97,16 +65,47 @@ class OeeWatch:
         change = self.stops.feed(signal, at=moment.at)
         return self._learn(change, moment)
 
-    def count(self, total: int, good: int, *, assumed: bool, estimated: bool, at: Millis) -> None:
-        self._advance(at)
-        ideal = self.state.ideal_cycle
-        for window in self.state.windows.values():
-            window.total += total
-            window.good += good
-            window.ideal_seconds += 0.0 if ideal is None else ideal * total
-            window.unrated = window.unrated or (ideal is None and total != 0)
-            window.quality_assumed = window.quality_assumed or (assumed and total != 0)
-            window.estimated = window.estimated or estimated
+    def shares(self, total: int, good: int, *, made: tuple[Millis, Millis]) -> list[Share]:
+        """Share out pieces that can have been made in [since, until); none where all of that time is known."""
+        since, until = min(made[0], made[1] - 1), made[1]
+        self._advance(until)
+        unknown = [each for each in self.state.unknown if each.start < until and each.end > since]
+        if not unknown or total < 0 or good < 0:
+            return []
+        return share_out(total, good, start=since, end=until, unknown=unknown, bounds=self._bounds())
+
+    def count(
+        self, total: int, good: int, *, assumed: bool, estimated: bool, shares: Sequence[Share], moment: Moment
+    ) -> None:
+        """Add pieces to the windows of now; with `shares`, each to the windows it was made in, or apart from them."""
+        self._advance(moment.at)
+        if not shares:
+            for window in self.state.windows.values():
+                self._add(window, total, good, assumed=assumed)
+                window.estimated = window.estimated or estimated
+            return
+        bounds = self._bounds()
+        for share in shares:
+            for window in self._holding(share.start, share.end):
+                window.estimated = True
+                if share.unknown:
+                    window.unknown_total += share.total
+                    window.unknown_good += share.good
+                else:
+                    self._add(window, share.total, share.good, assumed=assumed)
+            if share.unknown:
+                pieces = Apart(share.start, share.end, share.total, share.good, self.state.ideal_cycle, assumed)
+                self.state.set_apart(pieces, bounds=bounds)
+        self._tell_past(moment, since=shares[0].start, until=shares[-1].end)
+
+    def _add(self, window: Window, total: int, good: int, *, assumed: bool) -> None:
+        window.add(total, good, ideal_cycle=self.state.ideal_cycle, assumed=assumed)
+
+    def _bounds(self) -> frozenset[Millis]:
+        return frozenset(at for window in self.state.all_windows for at in window.bounds)
+
+    def _holding(self, start: Millis, end: Millis) -> list[Window]:
+        return [window for window in self.state.all_windows if window.holds(start, end)]
 
     def job(self, job_id: str | None, *, moment: Moment) -> None:
         """Close the job's window when its job ends or pauses; a resumed job goes on with its own."""
@@ -124,7 +123,7 @@ class OeeWatch:
                 del state.jobs[next(iter(state.jobs))]
         if job_id is not None:
             window = state.jobs.pop(job_id, None) or Window(kind="job", start=moment.at, end=None, job_id=job_id)
-            window.end = None
+            window.resume(moment.at)
             state.windows["job"] = window
 
     def turn_shift(self, shift: ShiftWindow, *, moment: Moment) -> None:
@@ -198,9 +197,12 @@ class OeeWatch:
         time_class = self._time_class()
         for window in state.windows.values():
             window.spend(time_class, spent)
+            window.estimated = window.estimated or time_class is TimeClass.UNKNOWN
             window.unplanned_run = window.unplanned_run or (time_class is TimeClass.BUSY and state.shift_id is None)
         mark, job = state.stops.mark, state.windows.get("job")
         job_id = None if job is None else job.job_id
+        if time_class is TimeClass.UNKNOWN:
+            state.note_unknown(state.at, at, job_id)
         if time_class is TimeClass.DOWN:
             self._note_down(Stretch(state.at, at, time_class, job_id))
         if mark is None:
@@ -252,18 +254,16 @@ class OeeWatch:
 
     def _touched(self, since: Millis) -> list[Window]:
         state = self.state
-        known = (*state.windows.values(), *self._past())
-        return [window for window in known if window.end is None or window.end > since]
+        return [window for window in state.all_windows if window.end is None or window.end > since]
 
-    def _past(self) -> list[Window]:
-        return [*(window for each in self.state.closed.values() for window in each), *self.state.jobs.values()]
-
-    def _tell_again(self, moment: Moment, *, since: Millis, until: Millis) -> None:
-        state = self.state
-        for window in self._past():
+    def _tell_past(self, moment: Moment, *, since: Millis, until: Millis) -> None:
+        for window in self.state.past:
             if window.end is not None and window.end > since and window.start < until:
                 self._tell(window, moment, closed=True, standing=Standing.HISTORY)
-        for window in state.windows.values():
+
+    def _tell_again(self, moment: Moment, *, since: Millis, until: Millis) -> None:
+        self._tell_past(moment, since=since, until=until)
+        for window in self.state.windows.values():
             self._tell(window, moment, closed=False)
 
     def _moved(self, window: Window) -> bool:
@@ -272,6 +272,8 @@ class OeeWatch:
         if told is None or told.start != window.start:
             return True
         before = Ratios(told.oee, told.availability, told.performance, told.quality, None)
+        if abs(window.unknown_ms - told.unknown_ms) >= UNKNOWN_STEP_MS:
+            return True
         return found.differ(before, step=self._step) or told.flags != list(flags(window, found))
 
     def _tell(self, window: Window, moment: Moment, *, closed: bool, standing: Standing = Standing.CURRENT) -> None:
@@ -284,6 +286,7 @@ class OeeWatch:
                 found.performance,
                 found.quality,
                 list(flags(window, found)),
+                window.unknown_ms,
             )
         self._emitter.emit(
             EventType.OEE_UPDATE,

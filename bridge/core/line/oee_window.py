@@ -6,14 +6,17 @@ sum. APT is busy time, PBT busy and down time; off and unknown time is in neithe
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from bridge.core.event_data import NullReason, Oee, OeeFlag
 from bridge.core.events import Millis, maybe_rfc3339, rfc3339
 
 WindowKind = Literal["shift", "job", "hour"]
+
+
+PAUSES: Final = 16  # of one job, kept; bounds the checkpoint
 
 
 class TimeClass(StrEnum):
@@ -31,6 +34,7 @@ class Window(Struct, kw_only=True):
     end: Millis | None
     shift_id: str | None = None
     job_id: str | None = None
+    pauses: list[tuple[Millis, Millis]] = field(default_factory=list)  # of a job, the latest: then others may have run
     busy_ms: int = 0
     down_ms: int = 0
     off_ms: int = 0
@@ -39,6 +43,8 @@ class Window(Struct, kw_only=True):
     good: int = 0
     ideal_seconds: float = 0.0  # the sum of PRI over the pieces
     unrated: bool = False  # holds pieces whose ideal cycle nobody knows
+    unknown_total: int = 0  # pieces made in unknown time: in no ratio, as that time is in none
+    unknown_good: int = 0
     estimated: bool = False
     quality_assumed: bool = False
     unplanned_run: bool = False
@@ -53,6 +59,30 @@ class Window(Struct, kw_only=True):
                 self.off_ms += ms
             case TimeClass.UNKNOWN:
                 self.unknown_ms += ms
+
+    def add(self, total: int, good: int, *, ideal_cycle: float | None, assumed: bool) -> None:
+        self.total += total
+        self.good += good
+        self.ideal_seconds += 0.0 if ideal_cycle is None else ideal_cycle * total
+        self.unrated = self.unrated or (ideal_cycle is None and total != 0)
+        self.quality_assumed = self.quality_assumed or (assumed and total != 0)
+
+    @property
+    def bounds(self) -> list[Millis]:
+        """Return where it begins and ends, and its pauses do."""
+        ends = [] if self.end is None else [self.end]
+        return [self.start, *ends, *(at for pause in self.pauses for at in pause)]
+
+    def holds(self, start: Millis, end: Millis) -> bool:
+        """Return whether [start, end), which no bound lies in, is of this window."""
+        inside = self.start <= start and (self.end is None or end <= self.end)
+        return inside and not any(since <= start < until for since, until in self.pauses)
+
+    def resume(self, at: Millis) -> None:
+        """Go on after a pause."""
+        if self.end is not None:
+            self.pauses = [*self.pauses, (self.end, at)][-PAUSES:]
+            self.end = None
 
     def overlap(self, start: Millis, end: Millis) -> int:
         until = end if self.end is None else min(end, self.end)
@@ -153,6 +183,7 @@ def oee_data(window: Window, found: Ratios, *, ideal_cycle: float | None, closed
         total_count=max(window.total, 0),
         good_count=max(window.good, 0),
         unknown_seconds=window.unknown_ms / 1000,
+        unknown_count=window.unknown_total,
         flags=flags(window, found),
         null_reason=found.null_reason,
         job_id=window.job_id,

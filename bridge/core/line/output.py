@@ -12,7 +12,8 @@ from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
 from bridge.core.line.counting import Counted, CounterName
 from bridge.core.line.line_state import OutputState
-from bridge.core.line.oee import OeeState, OeeWatch
+from bridge.core.line.oee import OeeWatch
+from bridge.core.line.oee_state import OeeState
 from bridge.core.line.production import Order, PieceCount, ProductionState
 from bridge.core.line.stops import Signal, StopChange
 from bridge.core.reports import Moment
@@ -78,21 +79,21 @@ class Output:
         """Set the line's ideal cycle, from here on."""
         self._oee[LINE_LEVEL].state.ideal_cycle = ideal_cycle
 
-    def count(self, equipment: str, counted: Counted, *, at: Millis) -> Pieces | None:
+    def count(self, equipment: str, counted: Counted, *, moment: Moment) -> Pieces | None:
         """Add a machine's pieces to its own counts; returns what of them is the line's."""
         own = infer(counted.deltas, counters=counted.counters)
-        self._add(equipment, own, estimated=counted.estimated, at=at)
-        self._counts[equipment].doubt(equipment, counted.doubtful_of(counted.doubtful), at=at)
+        self._add(equipment, own, counted, moment)
+        self._counts[equipment].doubt(equipment, counted.doubtful_of(counted.doubtful), at=moment.at)
         names = [name for name in self._sources if equipment in self._sources[name]]
         doubtful = counted.doubtful_of(names, times=self._spec.pieces_per_count)
-        self._counts[LINE_LEVEL].doubt(equipment, doubtful, at=at)
+        self._counts[LINE_LEVEL].doubt(equipment, doubtful, at=moment.at)
         ours = {name: delta for name, delta in counted.deltas.items() if name in names}
         seen = self._state.counters_seen
         pieces = infer(ours, counters=seen, times=self._spec.pieces_per_count)
         seen += [name for name in sorted(counted.begun) if name not in seen and name in names]
         if not ours:
             return None
-        self._add(LINE_LEVEL, pieces, estimated=counted.estimated, at=at)
+        self._add(LINE_LEVEL, pieces, counted, moment)
         return pieces
 
     def feed(self, scope: str, signal: Signal, *, moment: Moment) -> StopChange | None:
@@ -138,13 +139,24 @@ class Output:
         for watch in self._oee.values():
             watch.fire(moment)
 
-    def _add(self, scope: str, pieces: Pieces, *, estimated: bool, at: Millis) -> None:
-        if not (pieces.total or pieces.good or pieces.reject or estimated):
+    def _add(self, scope: str, pieces: Pieces, counted: Counted, moment: Moment) -> None:
+        if not (pieces.total or pieces.good or pieces.reject or counted.estimated):
             return
-        self._counts[scope].count(pieces.total, pieces.good, pieces.reject, estimated=estimated, at=at)
         watch = self._oee.get(scope)
+        shares = (watch or self._oee[LINE_LEVEL]).shares(pieces.total, pieces.good, made=(counted.since, counted.until))
+        estimated = counted.estimated or any(share.unknown for share in shares)
+        self._counts[scope].count(
+            pieces.total, pieces.good, pieces.reject, estimated=estimated, shares=shares, at=moment.at
+        )
         if watch is not None:
-            watch.count(pieces.total, pieces.good, assumed=pieces.assumed, estimated=estimated, at=at)
+            watch.count(
+                pieces.total,
+                pieces.good,
+                assumed=pieces.assumed,
+                estimated=estimated,
+                shares=shares,
+                moment=moment,
+            )
 
     def _count(self, scope: str) -> PieceCount:
         line = scope == LINE_LEVEL

@@ -4,6 +4,8 @@ Told at most once a period on change, at whole multiples of the period, and at o
 changes by the passing of time alone (the rate, and what should be made by now) is told again each minute.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -11,6 +13,7 @@ from msgspec import Struct, field
 from bridge.core.emitter import DoubtfulPieces, Emitter
 from bridge.core.event_data import PlannedHour, Production
 from bridge.core.events import LINE_LEVEL, EventType, Millis, Priority, rfc3339
+from bridge.core.line.shares import Share
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
@@ -71,16 +74,26 @@ class PieceCount:
         self._plan = plan
         self._emitter = emitter
 
-    def count(self, total: int, good: int, reject: int, *, estimated: bool, at: Millis) -> None:
-        """Add pieces; the update waits for the next multiple of the period."""
+    def count(
+        self, total: int, good: int, reject: int, *, estimated: bool, shares: Sequence[Share], at: Millis
+    ) -> None:
+        """Add pieces; the update waits for the next multiple of the period.
+
+        `shares`: when they can have been made, where that is longer ago. Such pieces are none of the current rate.
+        """
         state = self.state
         state.total += total
         state.good += good
         state.reject += reject
         state.estimated = state.estimated or estimated
-        self._hour(at).count += total
-        bucket = at // RATE_BUCKET_MS
-        state.buckets[bucket] = state.buckets.get(bucket, 0) + total
+        bucket, recent = at // RATE_BUCKET_MS, total
+        if shares:
+            recent = sum(share.total for share in shares if share.start > at - RATE_WINDOW_MS)
+            for share in shares:
+                self._hour(share.start).count += share.total
+        else:
+            self._hour(at).count += total
+        state.buckets[bucket] = state.buckets.get(bucket, 0) + recent
         self._forget(at)
         self.touch(at)
 
@@ -176,15 +189,20 @@ class PieceCount:
     def _hour(self, at: Millis) -> Hour:
         start, _ = self._plan.hour_at(at)
         hours = self.state.hours
-        if not hours or hours[-1].start < start:
-            hours.append(Hour(start))
+        index = bisect_left([hour.start for hour in hours], start)
+        if index == len(hours) or hours[index].start != start:
+            hour = Hour(start)
+            hours.insert(index, hour)
             del hours[:-MAX_HOURS]
-        return hours[-1]
+            return hour
+        return hours[index]
 
     def _hourly(self, window: ShiftWindow, at: Millis) -> list[PlannedHour]:
-        counted = {hour.start: hour.count for hour in self.state.hours}
         rows: list[PlannedHour] = []
         start, end = self._plan.hour_at(window.start)
+        counted: dict[Millis, int] = {}
+        for hour in self.state.hours:  # what was made before the shift and is counted in it stands in its first hour
+            counted[max(hour.start, start)] = counted.get(max(hour.start, start), 0) + hour.count
         while start <= min(at, window.end - 1) and len(rows) < MAX_HOURS:
             planned = self._planned(max(start, window.start), min(end, window.end)) if window.scheduled else None
             rows.append(PlannedHour(rfc3339(max(start, window.start)), planned, max(counted.get(start, 0), 0)))

@@ -27,6 +27,7 @@ class Face(Struct, frozen=True, kw_only=True):
     job_id: str | None = None
     stale: bool = False
     estimated: bool = False
+    ineffective: bool = False  # alive, and none of its reports has an effect
 
 
 class Speed(Struct, frozen=True, kw_only=True):
@@ -105,6 +106,7 @@ class Shown:
             equipment=self.equipment,
             subject=LINE_LEVEL,
             priority=Priority.MEDIUM,
-            stale=face.stale,
+            stale=face.stale or face.ineffective,
+            ineffective=face.ineffective,
             estimated=face.estimated,
         )

@@ -63,9 +63,9 @@ class CallFloor:
         actor: Actor | None = None,
         operator: str | None = None,
     ) -> Disposition:
-        return self.calls.apply(
-            body, equipment=equipment, moment=Moment(at=at, received_at=at, actor=actor, operator=operator)
-        )
+        identified = body.seq is not None
+        moment = Moment(at=at, received_at=at, identified=identified, actor=actor, operator=operator)
+        return self.calls.apply(body, equipment=equipment, moment=moment)
 
     def raised(self, *, at: Millis = START) -> str:
         """Raise a call as its machine, and return its id."""

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import pytest
+
 from bridge.core import plant
 from bridge.core.events import EventType
 from bridge.core.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
@@ -24,8 +26,19 @@ OLDER: Final = suppressed("older_than_raise")
 def test_a_clear_from_before_the_raise_is_ignored_however_late_it_comes() -> None:
     shop = shop_with_a_clock()
     assert deed(shop, "raise", happened=100, at=101) == APPLIED
-    assert deed(shop, "resolve", happened=90, at=105) == OLDER
+    assert deed(shop, "resolve", happened=97, at=105) == OLDER
     assert deed(shop, "resolve", happened=104, at=106) == APPLIED
+
+
+@pytest.mark.parametrize("ts", [30_000, T0 - 3_600_000, T0 + 60_000, T0 + 3_600_000])
+def test_a_clear_of_a_clock_that_is_wrong_ends_the_call(ts: int) -> None:
+    """After a restart without a battery a clock says 1970; behind is as wrong as ahead, and neither is older."""
+    shop = shop_with_a_clock()
+    assert deed(shop, "raise", happened=100, at=101) == APPLIED
+    body = AndonReport(action="resolve", andon_type="material", ts=ts)
+    assert shop.say("desk", body, at=120).disposition == APPLIED
+    told = shop.of(EventType.ANDON_EVENT, "desk")[-1]
+    assert told.quality.clock == "skewed"
 
 
 def test_what_moved_the_lines_time_meanwhile_makes_no_clear_older() -> None:

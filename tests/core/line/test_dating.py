@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.line.dating import MAX_AHEAD_MS, OFFSETS, date, read_ts
+from bridge.core.line.dating import OFFSETS, TOLERANCE_MS, ClockRule, ClockState, Span, date, read_ts
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1_767_603_600_000  # 2026-01-05 09:00 UTC
@@ -63,32 +63,118 @@ def test_a_nonexistent_local_time_is_shifted_forward() -> None:
     assert read("2026-03-29T02:30:00", SPRING) == SPRING + 1_800_000  # 03:30, as if the clock had gone on
 
 
-def dated(ts: float | str | None, rule: str, offsets: list[int] | None = None) -> tuple[int, str]:
-    assert rule in ("receive", "device", "corrected")
-    known = [] if offsets is None else offsets
-    return date(ts, rule=rule, zone=BERLIN, received_at=NOW, offsets=known)  # type: ignore[arg-type]
+def dated(
+    ts: float | str | None,
+    rule: ClockRule,
+    state: ClockState | None = None,
+    *,
+    at: int = NOW,
+    late: bool = False,
+    absences: tuple[Span, ...] = (),
+) -> tuple[int, str]:
+    known = ClockState() if state is None else state
+    return date(ts, rule=rule, zone=BERLIN, received_at=at, state=known, late=late, absences=absences)
 
 
 def test_the_receive_rule_ignores_the_device() -> None:
     assert dated(NOW - 60_000, "receive") == (NOW, "receive")
 
 
-def test_the_device_rule_believes_up_to_five_seconds_ahead() -> None:
-    assert dated(NOW - 60_000, "device") == (NOW - 60_000, "device")
-    assert dated(NOW + MAX_AHEAD_MS, "device") == (NOW + MAX_AHEAD_MS, "device")
-    assert dated(NOW + MAX_AHEAD_MS + 1, "device") == (NOW, "skewed")
-    assert dated("nonsense", "device") == (NOW, "skewed")
+def test_a_clock_that_agrees_with_ours_is_believed() -> None:
+    assert dated(NOW - TOLERANCE_MS, "device") == (NOW - TOLERANCE_MS, "device")
+    assert dated(NOW + TOLERANCE_MS, "device") == (NOW + TOLERANCE_MS, "device")
     assert dated(None, "device") == (NOW, "receive")
 
 
-@given(drift=st.integers(-(10**9), 10**9), delays=st.lists(st.integers(0, 30_000), min_size=1, max_size=200))
+@pytest.mark.parametrize("off", [TOLERANCE_MS + 1, 60_000, 3_600_000, 10**11])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clock_that_is_ahead_or_behind_is_skewed(off: int, sign: int) -> None:
+    """At first contact, and for as long as it is, after it was right."""
+    assert dated(NOW + sign * off, "device") == (NOW, "skewed")
+    state = ClockState()
+    dated(NOW, "device", state)
+    for at in (NOW + 1, NOW + 100_000, NOW + 10**10):
+        assert dated(at + sign * (off + TOLERANCE_MS), "device", state, at=at) == (at, "skewed")
+
+
+def test_an_unreadable_time_is_skewed() -> None:
+    assert dated("nonsense", "device") == (NOW, "skewed")
+
+
+def test_what_was_stored_since_the_device_was_last_heard_is_dated_by_its_clock() -> None:
+    """Ten minutes without a network, then all of it within two seconds, then live again."""
+    state = ClockState()
+    dated(NOW, "device", state)
+    back = NOW + 600_000
+    for index in range(60):
+        happened = NOW + 10_000 * index
+        assert dated(happened, "device", state, at=back + 30 * index) == (happened, "device")
+    assert dated(back + 2_000, "device", state, at=back + 2_100) == (back + 2_000, "device")
+
+
+def test_a_clock_that_stays_behind_is_no_backlog() -> None:
+    """It was silent for ten minutes and comes back five minutes behind: what is stored would catch up."""
+    state = ClockState()
+    dated(NOW, "device", state)
+    back = NOW + 600_000
+    used = [dated(at - 300_000, "device", state, at=at)[1] for at in range(back, back + 120_001, 10_000)]
+    assert used == ["device"] * 6 + ["skewed"] * 7
+
+
+def test_once_skewed_only_the_right_time_restores_trust() -> None:
+    state = ClockState()
+    dated(NOW, "device", state)
+    assert dated(30_000, "device", state, at=NOW + 60_000) == (NOW + 60_000, "skewed")
+    assert dated(NOW + 90_000, "device", state, at=NOW + 100_000)[1] == "skewed", "within the gap, and not believed"
+    assert dated(NOW + 109_000, "device", state, at=NOW + 110_000) == (NOW + 109_000, "device")
+
+
+def test_a_report_of_a_known_absence_is_dated_by_the_device() -> None:
+    state = ClockState()
+    dated(NOW, "device", state)
+    dated(NOW + 600_000, "device", state, at=NOW + 600_000)
+    away = (Span(NOW + 60_000, NOW + 500_000),)
+    assert dated(NOW + 100_000, "device", state, at=NOW + 601_000, absences=away) == (NOW + 100_000, "device")
+    assert dated(NOW + 30_000, "device", state, at=NOW + 602_000, absences=away)[1] == "skewed"
+
+
+def test_a_late_report_is_dated_by_a_trusted_clock_and_teaches_nothing() -> None:
+    state = ClockState()
+    dated(NOW, "device", state)
+    assert dated(NOW - 30_000, "device", state, at=NOW + 1_000, late=True) == (NOW - 30_000, "device")
+    assert dated(NOW + 2_000, "device", state, at=NOW + 2_000) == (NOW + 2_000, "device")
+    dated(30_000, "device", state, at=NOW + 3_000)
+    assert dated(NOW - 30_000, "device", state, at=NOW + 4_000, late=True) == (NOW + 4_000, "skewed")
+
+
+@given(drift=st.integers(-(10**9), 10**9), delays=st.lists(st.integers(0, 5_000), min_size=1, max_size=200))
 def test_a_corrected_clock_is_off_by_no_more_than_the_least_delay(drift: int, delays: list[int]) -> None:
     """However wrong the device's clock is: the error is the smallest delay of the window, and never the future."""
-    offsets: list[int] = []
+    state = ClockState()
     for index, delay in enumerate(delays):
         happened = NOW - 10**7 + index
-        at, used = date(happened + drift, rule="corrected", zone=BERLIN, received_at=happened + delay, offsets=offsets)
+        at, used = dated(happened + drift, "corrected", state, at=happened + delay)
         assert used == "corrected"
         assert at - happened == min(delays[max(0, index + 1 - OFFSETS) : index + 1])
         assert at <= happened + delay
-    assert len(offsets) <= OFFSETS
+    assert len(state.offsets) <= OFFSETS
+
+
+@given(before=st.integers(-(10**9), 10**9), step=st.integers(-(10**9), 10**9))
+def test_a_corrected_clock_that_is_set_is_learned_anew(before: int, step: int) -> None:
+    """A step back less than the silence before it may be a backlog; after a minute it is known not to be."""
+    state = ClockState()
+    for at in range(NOW, NOW + 50_000, 10_000):
+        dated(at + before, "corrected", state, at=at)
+    for at in range(NOW + 70_000, NOW + 150_000, 10_000):
+        dated(at + before + step, "corrected", state, at=at)
+    found, used = dated(NOW + 150_000 + before + step, "corrected", state, at=NOW + 150_000)
+    assert used == "corrected"
+    assert abs(found - (NOW + 150_000)) <= TOLERANCE_MS
+
+
+def test_a_new_boot_voids_the_learned_offset() -> None:
+    state = ClockState()
+    dated(NOW - 3_600_000, "corrected", state)
+    state.begin()
+    assert dated(NOW + 10_000 - 60_000, "corrected", state, at=NOW + 10_000) == (NOW + 10_000, "corrected")

@@ -1,5 +1,6 @@
 """Duplicates, gaps and late arrivals by (boot_id, seq)."""
 
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -8,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core import plant
+from bridge.core.event_data import AndonType
 from bridge.core.events import Place
-from bridge.core.line.device import MISSING, OLD_BOOTS, Device, DeviceState, PastBoot
+from bridge.core.line.device import Device
+from bridge.core.line.device_state import OLD_BOOTS, DeviceState, PastBoot
+from bridge.core.line.sequence import HOLES, RING, SUM_BYTES
 from bridge.core.reports import (
     AndonReport,
     BirthReport,
@@ -26,31 +30,56 @@ def device(modulus: int = 2**32) -> Device:
     return Device(DeviceState(), plant.Equipment(id="bagger", seq_modulus=modulus), ZoneInfo("UTC"))
 
 
-def put(target: Device, body: Body, *, retained: bool = False, redelivered: bool = False) -> int | Disposition:
+UNPLACED: Final = "unplaced"
+
+
+def put(target: Device, body: Body, *, redelivered: bool = False, at: float = 0) -> int | str | Disposition:
+    """Return how many reports it shows to be missing, that its place is not known, or why it has no effect."""
     report = Report(
         place=Place("north", "pack", "L1", "bagger"),
         body=body,
-        received_at=0,
+        received_at=round(at * 1000),
         cause="input:1",
-        retained=retained,
         redelivered=redelivered,
     )
-    return target.place_in_sequence(report)
+    placed = target.place(report)
+    if isinstance(placed, Disposition):
+        return placed
+    return placed.gap if placed.sure else UNPLACED
 
 
-def state(seq: int | None, boot: str | int | None = "a") -> StateReport:
-    return StateReport(state="running", seq=seq, boot_id=boot)
+DUPLICATE: Final = suppressed("duplicate")
+LATE: Final = suppressed("out_of_order")
 
 
-def press(seq: int, boot: str = "a") -> AndonReport:
-    return AndonReport(andon_type="safety", action="raise", seq=seq, boot_id=boot)
+def state(seq: int | None, boot: str | int | None = "a", word: str = "running") -> StateReport:
+    return StateReport(state=word, seq=seq, boot_id=boot)
 
 
-def test_the_same_sequence_number_twice_is_a_duplicate() -> None:
+def press(seq: int, boot: str | int = "a", andon_type: AndonType = "safety") -> AndonReport:
+    return AndonReport(andon_type=andon_type, action="raise", seq=seq, boot_id=boot)
+
+
+def test_the_same_report_twice_is_a_duplicate() -> None:
     target = device()
     assert put(target, state(7)) == 0
-    assert put(target, state(7)) == suppressed("duplicate")
-    assert put(target, press(7)) == suppressed("duplicate")
+    assert put(target, state(7)) == DUPLICATE
+
+
+def test_the_same_number_with_another_content_is_news() -> None:
+    """A number alone proves nothing: whatever else the report says, it was not taken before."""
+    target = device()
+    put(target, state(7))
+    assert put(target, state(7, word="fault")) == UNPLACED
+    assert put(target, press(7)) == UNPLACED
+    assert put(target, press(7, andon_type="quality")) == UNPLACED
+    assert put(target, press(7, andon_type="quality")) == DUPLICATE
+
+
+def test_a_device_whose_number_stands_still_is_heard() -> None:
+    target = device()
+    words = ["running", "fault", "running", "stopped", "running"]
+    assert [put(target, state(3, word=word)) for word in words] == [0, *[UNPLACED] * 4]
 
 
 def test_missing_reports_are_counted_once() -> None:
@@ -60,7 +89,7 @@ def test_missing_reports_are_counted_once() -> None:
     assert put(target, state(11)) == 0
 
 
-def test_a_late_state_is_out_of_order_and_a_late_deed_still_happened() -> None:
+def test_a_late_state_is_out_of_order_and_a_late_press_still_happened() -> None:
     target = device()
     put(target, state(7))
     put(target, state(10))
@@ -84,7 +113,6 @@ def test_a_live_birth_is_believed_even_where_boots_are_counted_anew() -> None:
     target = device()
     for boot in (1, 2, 3):
         put(target, state(5, boot))
-    assert put(target, BirthReport(boot_id=1), retained=True) == suppressed("out_of_order")
     assert put(target, BirthReport(boot_id=1)) == 0
     assert put(target, state(0, 1)) == 0
     assert put(target, state(6, 3)) == suppressed("out_of_order")
@@ -110,7 +138,7 @@ def test_without_both_boot_and_seq_nothing_is_a_duplicate(body: Body) -> None:
     again=st.lists(st.integers(0, 11)),
     modulus=st.sampled_from([64, 2**16, 2**32]),
 )
-def test_every_deed_is_applied_exactly_once_however_it_arrives(
+def test_every_press_is_applied_exactly_once_however_it_arrives(
     start: int, shuffle: list[int], again: list[int], modulus: int
 ) -> None:
     """Twelve presses in any order, some sent again, over a wrap of the sequence: each has its effect once."""
@@ -146,7 +174,7 @@ def test_reports_of_an_earlier_boot_are_known_again() -> None:
     window += [press(1, "b")]
     assert [put(target, each) for each in window] == [0, 0, 1, 0, 0]
     assert [put(target, each, redelivered=True) for each in window] == [suppressed("duplicate")] * len(window)
-    assert put(target, press(2, "a")) == 0, "the missing one came late, as a deed of the boot before"
+    assert put(target, press(2, "a")) == 0, "the missing one came late, as a press of the boot before"
     assert put(target, press(2, "a")) == suppressed("duplicate")
     assert put(target, press(2, "b")) == 0
 
@@ -159,30 +187,23 @@ def test_a_resent_report_of_an_earlier_boot_is_a_duplicate_without_the_flag_too(
     assert put(target, press(2, "a")) == 0
 
 
-def test_a_retained_report_does_not_run_ahead_of_what_the_broker_has_queued() -> None:
-    """A broker sends what it retains at every subscription, before the queue of the session."""
-    target = device()
-    put(target, state(7))
-    assert put(target, state(9), retained=True) == 0
-    assert [put(target, press(8)), put(target, press(9))] == [0, 0]
-    assert put(target, state(9), retained=True) == suppressed("duplicate")
-    assert target.state.missed == 0
-
-
 def test_a_wrap_is_no_gap() -> None:
     target = device(modulus=256)
     put(target, state(254))
     assert [put(target, state(seq)) for seq in (255, 0, 1)] == [0, 0, 0]
     assert put(target, state(5)) == 3
-    assert put(target, state(250)) == suppressed("duplicate"), "what is behind is not ahead by a whole turn"
+    assert put(target, state(255)) == DUPLICATE, "what is proven to be behind is not ahead by a whole turn"
+    assert put(target, state(3)) == LATE
 
 
 def test_what_an_earlier_version_noted_of_a_boot_is_read() -> None:
     noted = msgspec.msgpack.encode({"boot_id": "b", "seq": 4, "old_boots": ["a", 7], "missing": [2]})
     target = Device(msgspec.msgpack.decode(noted, type=DeviceState), None, ZoneInfo("UTC"))
-    assert put(target, press(1, "a")) == 0, "its sequence is not known"
-    assert put(target, state(1, 7)) == suppressed("out_of_order")
     assert put(target, press(2, "b")) == 0
+    assert put(target, press(4, "b")) == UNPLACED, "what was taken by an earlier version is not known by its content"
+    assert put(target, press(6, "b")) == 1
+    assert put(target, press(1, "a")) == 0, "its sequence is not known"
+    assert put(target, state(1, 7)) == LATE
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11)), max_size=60))
@@ -205,6 +226,7 @@ def test_what_is_remembered_is_bounded(seqs: list[int], boots: list[int]) -> Non
     target = device()
     for index, seq in enumerate(seqs):
         put(target, state(seq, boots[index % len(boots)]))
-    assert len(target.state.missing) <= MISSING
     assert len(target.state.old_boots) <= OLD_BOOTS
-    assert all(len(each.missing) <= MISSING for each in target.state.old_boots if isinstance(each, PastBoot))
+    past = [each.run for each in target.state.old_boots if isinstance(each, PastBoot)]
+    for run in (target.state.run, *past):
+        assert run is None or (len(run.holes) <= HOLES and len(run.sums) <= RING * SUM_BYTES)

@@ -204,14 +204,6 @@ def test_a_retained_state_is_estimated_and_proves_no_life() -> None:
     assert shown(shop, "bagger") == [("running", None), ("offline", None)]
 
 
-def test_retained_counts_yield_their_delta_where_the_counter_is_known() -> None:
-    shop = Shop()
-    shop.say("bagger", CountsReport(total=100), at=0, retained=True)
-    shop.say("bagger", CountsReport(total=107), at=10, retained=True)
-    shop.wait(20)
-    assert shop.production()[-1].total_count == 7
-
-
 def test_historical_reports_never_become_current() -> None:
     shop = Shop()
     shop.say("bagger", RUNNING, at=0)

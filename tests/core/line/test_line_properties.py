@@ -43,6 +43,7 @@ class Chaos:
         self.total = dict.fromkeys(("feeder", "bagger", "packer"), 0)
         self.seq = 0
         self.boot = 0
+        self.said: list[tuple[str | None, Body]] = []
 
     def reports(self, count: int) -> list[Report]:
         return [self.report(number) for number in range(count)]
@@ -55,12 +56,17 @@ class Chaos:
         actor: Actor | None = None
         if isinstance(body, DowntimeReport | JobReport | QualityReport) and rnd.random() < 0.6:
             actor = LEADER
+        body = msgspec.structs.replace(body, **self.common())
+        if self.said and rnd.random() < 0.15:
+            who, body = rnd.choice(self.said[-30:])
+        self.said.append((who, body))
         return Report(
             place=Place("north", "pack", "L1", who),
-            body=msgspec.structs.replace(body, **self.common()),
+            body=body,
             received_at=self.at,
             cause=f"input:{number}",
             retained=rnd.random() < 0.08,
+            redelivered=rnd.random() < 0.1,
             actor=actor,
         )
 
@@ -69,7 +75,7 @@ class Chaos:
         found: dict[str, object] = {}
         if rnd.random() < 0.3:
             if rnd.random() < 0.1:
-                self.boot += 1
+                self.boot = rnd.choice((self.boot + 1, self.boot + 1, max(self.boot - 1, 0)))
             self.seq += rnd.choice((1, 1, 1, 1, 3, 0, -2, 100))
             found = {"boot_id": f"boot{self.boot}", "seq": max(self.seq, 0)}
         if rnd.random() < 0.4:

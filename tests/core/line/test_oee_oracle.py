@@ -35,13 +35,14 @@ class Run:
         self.running: str | None = None
         self.said_product: str | None = None
         self.product = "crisps"
-        self.total = self.good = 0
+        self.total = self.good = self.counted_at = 0
         self.at = self.random.choice((0.0, 11.9 * 3_600, 19.9 * 3_600)) + self.random.random() * 400
         self.at = round(self.at, 3)
 
     def go(self) -> oracle.History:
         self.say("run")
         self.shop.say("bagger", CountsReport(total=0, good=0), at=self.at)
+        self.counted_at = self.now()
         for job in ("J1", "J2"):
             body = JobReport(
                 action="assign", job_id=job, product="nuts" if job == "J1" else "crisps", target_quantity=9
@@ -81,7 +82,8 @@ class Run:
         self.total += made
         self.good += made - bad
         self.shop.say("bagger", CountsReport(total=self.total, good=self.good), at=self.at)
-        self.pieces.append(oracle.Piece(self.now(), made, made - bad, IDEAL[self.product]))
+        self.pieces.append(oracle.Piece(self.now(), made, made - bad, IDEAL[self.product], self.counted_at))
+        self.counted_at = self.now()
         return None
 
     def job(self) -> None:
@@ -112,7 +114,7 @@ def agrees(told: event_data.Oee, truth: oracle.Result) -> None:
     assert told.actual_production_seconds == truth.busy_ms / 1000
     assert told.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
     assert told.unknown_seconds == truth.unknown_ms / 1000
-    assert (told.total_count, told.good_count) == (truth.total, truth.good)
+    assert (told.total_count, told.good_count, told.unknown_count) == (truth.total, truth.good, truth.apart)
     if truth.total:
         assert told.ideal_cycle_seconds == pytest.approx(truth.ideal_seconds / truth.total, rel=1e-9)
     assert same(told.availability, truth.availability)

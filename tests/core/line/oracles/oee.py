@@ -19,6 +19,7 @@ class Piece:
     total: int
     good: int
     ideal_seconds: float  # per piece, of the product made then
+    since: int = 0  # when its counter was read before: they were made in [since, at), nobody knows when
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Result:
     total: int
     good: int
     ideal_seconds: float
+    apart: int = 0  # pieces made in unknown time
 
     @property
     def availability(self) -> float | None:
@@ -107,12 +109,41 @@ class History:
                 down += lost
                 busy += b - a - lost
             unknown += max(0, min(upper, self.said[0][0]) - lower)
-        made = [piece for piece in self.pieces if any(a <= piece.at < b for a, b in spans)]
+        made = [self.pieces_of(piece, spans) for piece in self.pieces]
         return Result(
             busy_ms=busy,
             down_ms=down,
             unknown_ms=unknown,
-            total=sum(piece.total for piece in made),
-            good=sum(piece.good for piece in made),
-            ideal_seconds=sum(piece.total * piece.ideal_seconds for piece in made),
+            total=sum(total for total, _, _ in made),
+            good=sum(good for _, good, _ in made),
+            ideal_seconds=sum(
+                total * piece.ideal_seconds for (total, _, _), piece in zip(made, self.pieces, strict=True)
+            ),
+            apart=sum(apart for _, _, apart in made),
         )
+
+    def pieces_of(self, piece: Piece, spans: Sequence[Span]) -> tuple[int, int, int]:
+        """What one reading adds to these spans: pieces, good ones, and pieces of unknown time."""
+        since = min(piece.since, piece.at - 1)
+        lost = [(a, b) for a, b, word in self.signals() if word == "lost" and a < piece.at and b > since]
+        if not lost:  # all of that time is known: it counts when it is read
+            inside = any(a <= piece.at < b for a, b in spans)
+            return inside * piece.total, inside * piece.good, 0
+        total = good = apart = 0
+        for lower, upper in ((max(a, since), min(b, piece.at)) for a, b in spans):
+            if lower >= upper:
+                continue
+            unknown = [(max(a, lower), min(b, upper)) for a, b in lost if a < upper and b > lower]
+            unknown_total = sum(made_by(piece, b)[0] - made_by(piece, a)[0] for a, b in unknown)
+            unknown_good = sum(made_by(piece, b)[1] - made_by(piece, a)[1] for a, b in unknown)
+            apart += unknown_total
+            total += made_by(piece, upper)[0] - made_by(piece, lower)[0] - unknown_total
+            good += made_by(piece, upper)[1] - made_by(piece, lower)[1] - unknown_good
+        return total, good, apart
+
+
+def made_by(piece: Piece, at: int) -> tuple[int, int]:
+    """How many of a reading's pieces, and of them good ones, were made by then, had they been made evenly."""
+    since = min(piece.since, piece.at - 1)
+    total = piece.total * (at - since) // (piece.at - since)
+    return total, piece.good * total // piece.total if piece.total else 0

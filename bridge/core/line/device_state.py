@@ -1,0 +1,77 @@
+"""What is known of one device between two of its reports: its boots and their sequences, its clock, its life."""
+
+from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct, field
+
+from bridge.core.events import Millis
+from bridge.core.line import sequence
+from bridge.core.line.dating import ClockState
+from bridge.core.line.futility import Futile
+from bridge.core.line.identity import Stamp
+from bridge.core.line.sequence import Run
+
+OLD_BOOTS: Final = 8  # earlier boots remembered, to know their late reports
+
+BootId = int | str
+
+
+class PastBoot(Struct):
+    """A run that is over: of an earlier boot, or of the same boot id before the sequence began anew."""
+
+    boot_id: BootId
+    run: Run | None = None  # None: noted by an earlier version, or its sequence was never seen
+
+
+class DeviceState(Struct):
+    """Checkpointed; bounded by `OLD_BOOTS` and by the bounds of a run."""
+
+    boot_id: BootId | None = None  # of live reports; neither a death nor a retained report changes it
+    run: Run | None = None
+    spoke_at: Millis | None = None  # the latest live report of this boot
+    old_boots: list[PastBoot | BootId] = field(default_factory=list)  # a bare id: noted by an earlier version
+    clock: ClockState = field(default_factory=ClockState)
+    stamp: Stamp = field(default_factory=Stamp)
+    futile: Futile | None = None  # since when its reports have had no effect
+    live: bool | None = None  # heard live, ever; None: not noted by an earlier version
+    seen_at: Millis | None = None
+    offline: Literal["silence", "death"] | None = None
+    missed: int = 0  # reports that were missing when a later one came, ever
+    filled: int = 0  # those of them that came late after all
+    unplaced: int = 0  # reports that were applied though their place in the sequence is not known, ever
+    untold: int = 0  # missing reports of which no event has told yet
+    seq: int | None = None  # the newest number, as an earlier version noted it
+    missing: list[int] = field(default_factory=list)  # numbers missing before that, as an earlier version noted them
+
+    @property
+    def heard_live(self) -> bool:
+        return self.seen_at is not None if self.live is None else self.live
+
+    def past_boots(self) -> list[PastBoot]:
+        """Return the runs that are over, the latest last."""
+        return [each if isinstance(each, PastBoot) else PastBoot(each) for each in self.old_boots]
+
+    def past(self, boot_id: BootId) -> PastBoot | None:
+        """Return the latest run of a boot that is over."""
+        return next((each for each in reversed(self.past_boots()) if each.boot_id == boot_id), None)
+
+
+class Gaps(NamedTuple):
+    """Reports that were missing when a later one came, those that came late after all, and those of unknown place."""
+
+    missed: int
+    filled: int
+    unplaced: int = 0
+
+
+def is_newer(boot: BootId, other: BootId) -> bool:
+    """Only numbers have an order: the greater is the newer boot."""
+    return isinstance(boot, int) and isinstance(other, int) and boot > other
+
+
+def run_of_earlier_version(seq: int, missing: list[int]) -> Run:
+    run = sequence.start(seq, seq, 0, at=0, begun=False)
+    run.first = min([*missing, seq])
+    run.low = run.first - 1
+    run.holes = [(each, each) for each in sorted(missing) if each < seq]
+    return run

@@ -1,0 +1,46 @@
+"""All devices of one line: each machine and station, and whoever speaks for the line itself."""
+
+from collections.abc import Mapping
+
+from bridge.core.events import LINE_LEVEL, Millis
+from bridge.core.line import futility
+from bridge.core.line.device import Device
+from bridge.core.line.device_state import Gaps
+from bridge.core.reports import Disposition, Report
+
+
+class Devices:
+    """Finds the device of a report, and answers what concerns all of them."""
+
+    def __init__(self, talker: Device, machines: Mapping[str, Device]) -> None:
+        """`talker` speaks for the line itself."""
+        self.talker = talker
+        self._machines = machines
+
+    def find(self, equipment: str | None) -> Device | None:
+        return self.talker if equipment is None else self._machines.get(equipment)
+
+    def gaps(self) -> Gaps:
+        """Return how many reports were missing or of unknown place, ever."""
+        states = [each.state for each in (self.talker, *self._machines.values())]
+        return Gaps(
+            sum(each.missed for each in states),
+            sum(each.filled for each in states),
+            sum(each.unplaced for each in states),
+        )
+
+    def knows_again(self, report: Report) -> bool:
+        """Say whether a report whose content was seen before is proven by its `ts` to be the same one."""
+        device = self.find(report.place.equipment)
+        return device is not None and device.proves_repeat(report)
+
+    def ineffective(self) -> dict[str, str]:
+        """Return the equipment (`_`: the line itself) that is alive and without effect, and the latest reason."""
+        found = {name: each.state.futile for name, each in {LINE_LEVEL: self.talker, **self._machines}.items()}
+        return {name: futile.reason for name, futile in found.items() if futile is not None and futile.shown}
+
+    @staticmethod
+    def note(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
+        """Note a report that had no effect where one was meant; `at`: the line's time."""
+        if futility.is_futile(disposition):
+            device.state.futile = futility.add(device.state.futile, str(disposition.reason), now=now, at=at)

@@ -1,0 +1,53 @@
+"""Whether a device's `ts` tells its reports apart: only a clock that was seen to move on, and near the real time.
+
+A clock without a battery starts again at the same instant, one of whole seconds gives two presses the same `ts`, and a
+broken one stands still. Their equal reports are news.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from bridge.core.events import Millis
+
+TICKS: Final = 2  # successive advances with a fraction of a second: the clock is finer than people press
+STANDING_MS: Final = 60_000  # after so long at one instant the clock may have stopped
+FAR_MS: Final = 26 * 3_600_000  # no wrong time zone explains more: the clock was never set and may repeat itself
+
+
+class Stamp(Struct):
+    """What a device's latest `ts` was, and how it got there. Checkpointed."""
+
+    newest: Millis | None = None
+    lag: Millis = 0  # of receipt behind it
+    checksum: int = 0  # of the report that had it
+    shared: bool = False  # by several reports of different content
+    ticks: int = 0
+
+    def note(self, ts: Millis, checksum: int, *, received_at: Millis) -> None:
+        """Learn from a report that is applied; a `ts` that goes back begins anew."""
+        before = self.newest
+        if ts == before:
+            if checksum != self.checksum:
+                self.shared, self.ticks = True, 0
+        else:
+            self.shared = False
+            if before is None or ts < before:
+                self.ticks = 0
+            elif (ts - before) % 1000:
+                self.ticks += 1
+        self.newest, self.checksum, self.lag = ts, checksum, received_at - ts
+
+    @property
+    def identifies(self) -> bool:
+        """Say whether two events of the device can have no `ts` in common."""
+        return self.ticks >= TICKS and abs(self.lag) <= FAR_MS
+
+    def proves_repeat(self, ts: Millis, *, received_at: Millis) -> bool:
+        """Say whether a report with this `ts`, whose content was seen before, must be that same report."""
+        if self.newest is None or abs(self.lag) > FAR_MS:
+            return False
+        if ts == self.newest:
+            stands = received_at - ts - self.lag > STANDING_MS
+            return self.identifies and not self.shared and not stands
+        return ts < self.newest

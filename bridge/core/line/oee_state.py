@@ -1,0 +1,89 @@
+"""What an OEE watch knows between two steps: its windows, and the stretches of time whose class may yet change."""
+
+from typing import Final
+
+from msgspec import Struct, field
+
+from bridge.core.events import Millis
+from bridge.core.line.oee_window import TimeClass, Window, WindowKind
+from bridge.core.line.stops import StopState
+
+UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart, and to be filled in later; bounds the checkpoint
+APART: Final = 64  # stretches of unknown time whose pieces may come back
+
+
+class Stretch(Struct):
+    """[start, end) of one class, while one job ran or none."""
+
+    start: Millis
+    end: Millis
+    time_class: TimeClass
+    job_id: str | None
+
+
+class Apart(Struct):
+    """Pieces of a stretch of unknown time, inside one window of each kind."""
+
+    start: Millis
+    end: Millis
+    total: int
+    good: int
+    ideal_cycle: float | None
+    assumed: bool
+
+
+class Told(Struct):
+    """What was last told of a window, to see whether it has moved."""
+
+    start: Millis
+    oee: float | None
+    availability: float | None
+    performance: float | None
+    quality: float | None
+    flags: list[str]
+    unknown_ms: int = 0
+
+
+class OeeState(Struct):
+    stops: StopState = field(default_factory=StopState)
+    at: Millis = 0  # time is accumulated up to here
+    shift_id: str | None = None
+    checked_at: Millis = 0
+    ideal_cycle: float | None = None
+    windows: dict[WindowKind, Window] = field(default_factory=dict)
+    closed: dict[WindowKind, list[Window]] = field(default_factory=dict)  # the latest, oldest first
+    jobs: dict[str, Window] = field(default_factory=dict)  # by job id, oldest first
+    recent: list[Stretch] = field(default_factory=list)
+    down: list[Stretch] = field(default_factory=list)  # of the line: which time its downtimes took from which job
+    unknown: list[Stretch] = field(default_factory=list)  # the latest, oldest first
+    apart: list[Apart] = field(default_factory=list)
+    told: dict[WindowKind, Told] = field(default_factory=dict)
+
+    @property
+    def past(self) -> list[Window]:
+        return [*(window for each in self.closed.values() for window in each), *self.jobs.values()]
+
+    @property
+    def all_windows(self) -> list[Window]:
+        return [*self.windows.values(), *self.past]
+
+    def note_unknown(self, start: Millis, end: Millis, job_id: str | None) -> None:
+        unknown = self.unknown
+        if unknown and (unknown[-1].end, unknown[-1].job_id) == (start, job_id):
+            unknown[-1].end = end
+        else:
+            unknown.append(Stretch(start, end, TimeClass.UNKNOWN, job_id))
+            del unknown[:-UNKNOWN_STRETCHES]
+
+    def set_apart(self, pieces: Apart, *, bounds: frozenset[Millis]) -> None:
+        """Keep pieces of unknown time; what follows on and lies in the same windows is one."""
+        if self.apart:
+            last = self.apart[-1]
+            same = (last.ideal_cycle, last.assumed) == (pieces.ideal_cycle, pieces.assumed)
+            if same and last.end >= pieces.start >= last.start and pieces.start not in bounds:
+                last.end = max(last.end, pieces.end)
+                last.total += pieces.total
+                last.good += pieces.good
+                return
+        self.apart.append(pieces)
+        del self.apart[:-APART]

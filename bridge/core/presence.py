@@ -1,0 +1,35 @@
+"""Inputs by which the bridge tells its own floor that it did not watch: absences, and steps of the host's clock.
+
+They are journalled like messages, so a replay sees them where they happened. No message has such a topic.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from bridge.core.events import Millis
+from bridge.core.records import PRESENCE
+
+ABSENCE: Final = f"{PRESENCE}absence"
+"""The topic of an input that says since when nobody watched the floor."""
+
+UNWATCHED_MS: Final = 10_000
+"""A restart below this changes nothing: the broker keeps what is sent meanwhile, and what was known stays known."""
+
+
+class Absence(msgspec.Struct, frozen=True, kw_only=True):
+    """The floor was not watched from `since` to the input's arrival, and from then on until each machine reports.
+
+    `restart`: there was no bridge. `link`: there was no connection to the broker, which had lasted until `since`.
+    """
+
+    since: Millis
+    reason: Literal["restart", "link"]
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "Absence":
+        """Read what `encode` wrote; msgspec.MsgspecError for anything else."""
+        return msgspec.json.decode(payload, type=cls)

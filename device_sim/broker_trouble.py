@@ -1,0 +1,51 @@
+"""Disturbances between the devices and the bridge: the broker, its network, and the bridge itself."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from device_sim.chance import Chance, Millis
+from device_sim.disturbance import ChanceFor, Lasting, Target
+from device_sim.incident import BridgeLinkLost, BridgeStopped, BrokerLost, Incident
+from device_sim.plant_file import Ratio
+
+
+class BrokerCut(Lasting):
+    """The broker loses its power; its clients come back one after the other."""
+
+    kind: Literal["broker-cut"]
+    session_lost_ratio: Ratio = 0.0  # of the cuts, so many lose the bridge's session, its queue and what is retained
+
+    def incidents(self, concerned: Sequence[Target], start: Millis, chance_for: ChanceFor) -> list[Iterator[Incident]]:  # noqa: ARG002
+        return [self._cuts(start, chance_for("broker"))]
+
+    def _cuts(self, start: Millis, chance: Chance) -> Iterator[Incident]:
+        for at, until in self.times(start, chance):
+            kept = not (self.session_lost_ratio and chance.happens(self.session_lost_ratio))
+            yield BrokerLost(at=at, until=until, keeps_session=kept)
+
+
+class BridgeLinkLoss(Lasting):
+    """The network between the broker and the bridge fails; the broker keeps what comes."""
+
+    kind: Literal["bridge-link-loss"]
+
+    def incidents(self, concerned: Sequence[Target], start: Millis, chance_for: ChanceFor) -> list[Iterator[Incident]]:  # noqa: ARG002
+        return [self._losses(start, chance_for("bridge-link"))]
+
+    def _losses(self, start: Millis, chance: Chance) -> Iterator[Incident]:
+        for at, until in self.times(start, chance):
+            yield BridgeLinkLost(at=at, until=until)
+
+
+class BridgeCut(Lasting):
+    """The bridge loses its power (`crash`) or is stopped in order (`stop`)."""
+
+    kind: Literal["bridge-cut"]
+    how: Literal["crash", "stop"] = "crash"
+
+    def incidents(self, concerned: Sequence[Target], start: Millis, chance_for: ChanceFor) -> list[Iterator[Incident]]:  # noqa: ARG002
+        return [self._cuts(start, chance_for("bridge"))]
+
+    def _cuts(self, start: Millis, chance: Chance) -> Iterator[Incident]:
+        for at, until in self.times(start, chance):
+            yield BridgeStopped(at=at, until=until, how=self.how)

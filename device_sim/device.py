@@ -1,0 +1,180 @@
+"""A device as the network knows it: its boots, numbers, clock and readings, and the bytes that come of them."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from device_sim.chance import Chance, Millis
+from device_sim.messages import Message
+from device_sim.plant import Plant
+from device_sim.registers import Registers
+from device_sim.traits import ClockTraits, Traits
+from device_sim.truth import ClockTruth, RegisterTruth, Said, Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One PUBLISH of a device; `topic` is relative to the root. Sent again, it is the same."""
+
+    said: Said | None
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+
+
+class Clock:
+    """What a device takes for the time."""
+
+    def __init__(self, device: str, traits: ClockTraits, chance: Chance, start: Millis, truth: Truth) -> None:
+        self._device = device
+        self._traits = traits
+        self._chance = chance
+        self._start = start
+        self._truth = truth
+        self._powered_at = start
+        self._set_at = start
+        self.power_up(start)
+
+    def power_up(self, at: Millis) -> None:
+        self._powered_at = self._set_at = at
+        if self._traits.unset_seconds is not None:
+            self._set_at = at + self._chance.span(*self._traits.unset_seconds)
+            self._note(at, -at)
+        self._note(self._set_at, self._traits.offset)
+
+    def shows(self, at: Millis) -> Millis:
+        traits = self._traits
+        if traits.stands_at is not None:
+            return traits.stands_at
+        shown = at - self._powered_at  # 1970, and it counts from there
+        if at >= self._set_at:
+            shown = at + traits.offset + round(traits.drift_ppm * (at - self._start) / 1e6)
+        return shown // 1_000 * 1_000 if traits.whole_seconds else shown
+
+    def _note(self, since: Millis, offset: Millis) -> None:
+        traits = self._traits
+        self._truth.clocks.append(
+            ClockTruth(self._device, since, offset, traits.stands_at, traits.whole_seconds, traits.drift_ppm)
+        )
+
+
+class Device:
+    """Turns what a device has to say into packets, and keeps the truth about each."""
+
+    def __init__(
+        self, name: str, traits: Traits, *, chance: Chance, registers: Registers | None, start: Millis, truth: Truth
+    ) -> None:
+        self.name = name
+        self.traits = traits
+        self.registers = registers
+        self.powered = True
+        self.boot_id = 0
+        self.clock = Clock(name, traits.clock, chance, start, truth)
+        self._chance = chance
+        self._truth = truth
+        self._seq = 0
+        self._connects = 0
+        self._shown: dict[str, int] | None = None
+        truth.traits[name] = asdict(traits)
+        if registers is not None and traits.near_wrap is not None:
+            registers.begin_before_wrap(traits.near_wrap)
+
+    def power_up(self, at: Millis) -> None:
+        self.powered = True
+        self._connects = 0
+        self.clock.power_up(at)
+
+    def boot(self, at: Millis) -> None:
+        """Begin to number anew, as at every connect."""
+        self._connects += 1
+        self._seq = 0
+        self.boot_id = self._connects if self.traits.boot_ids == "counter" else max(self.boot_id + 1, at)
+
+    def say(self, message: Message, at: Millis, made: dict[str, int] | None = None, *, standing: bool = False) -> Said:
+        """Note that it has something to say; nothing is numbered yet."""
+        said = Said(len(self._truth.said), at, self.name, message.kind, dict(message.body), standing, made)
+        self._truth.said.append(said)
+        if message.kind == "counts":
+            self._watch_for_wrap(said)
+        return said
+
+    def packet(self, said: Said, topic: str) -> Packet:
+        """Number, date and encode a report: the device's next."""
+        if said.kind == "counts":
+            self._read(said)
+        common: dict[str, object] = {}
+        if self.traits.boot_ids != "none":
+            common["boot_id"] = said.boot_id = self.boot_id
+        if self.traits.seq:
+            common["seq"] = said.seq = self._seq
+            self._seq += 1
+        if self.traits.ts:
+            common["ts"] = said.ts = self.clock.shows(said.at)
+        said.payload = encode({**common, **said.body})
+        return Packet(said, topic, said.payload, 0 if said.kind in self.traits.qos0 else 1, self.traits.retain)
+
+    def will(self) -> bytes:
+        """Return what the broker is to publish when this connection dies."""
+        common: dict[str, object] = {}
+        if self.traits.boot_ids != "none":
+            common["boot_id"] = self.boot_id
+        return encode({**common, "seq": 0} if self.traits.seq else common)
+
+    def _read(self, said: Said) -> None:
+        """Read the registers once: wrapped, glitching, or a little behind."""
+        assert self.registers is not None
+        assert said.made is not None
+        real = _readings(said)
+        traits, chance = self.traits, self._chance
+        if traits.glitch_ratio and chance.happens(traits.glitch_ratio):
+            wild = round(chance.between(0, self.registers.modulus - 1))
+            shown = dict.fromkeys(real, self.registers.word(wild if traits.glitch_to is None else traits.glitch_to))
+            self._note(said, "glitch", shown, real)
+        elif traits.dip_ratio and chance.happens(traits.dip_ratio):
+            by = chance.pick(range(1, traits.dip_pieces + 1))
+            shown = {name: self.registers.word(real[name] - by) for name in real}
+            self._note(said, "dip", shown, real)
+        else:
+            return
+        said.body |= shown
+
+    def _watch_for_wrap(self, said: Said) -> None:
+        assert self.registers is not None
+        shown = _readings(said)
+        half = self.registers.modulus // 2
+        if self._shown is not None and any(self._shown[name] - value > half for name, value in shown.items()):
+            self._note(said, "wrap", shown, shown)
+        self._shown = shown
+
+    def set_registers(self, at: Millis, made: dict[str, int], to: int, what: Any) -> None:
+        """Set the registers to a value, and note it."""
+        assert self.registers is not None
+        before = self.registers.show(made)
+        self.registers.set(made, to)
+        self._shown = None
+        self._truth.registers.append(RegisterTruth(at, self.name, what, self.registers.show(made), before, dict(made)))
+
+    def _note(self, said: Said, what: Any, shown: dict[str, int], real: dict[str, int]) -> None:
+        assert said.made is not None
+        self._truth.registers.append(RegisterTruth(said.at, self.name, what, dict(shown), real, said.made))
+
+
+def build_devices(plant: Plant, traits: dict[str, Traits], truth: Truth) -> dict[str, Device]:
+    """Give every device of the plant its traits; registers that begin near their wrap are set."""
+    devices: dict[str, Device] = {}
+    for name in plant.devices:
+        controller = plant.line_of(name).controllers.get(name)
+        registers = None if controller is None else controller.registers
+        chance = Chance(truth.seed, f"device/{name}")
+        devices[name] = Device(name, traits[name], chance=chance, registers=registers, start=truth.start, truth=truth)
+    return devices
+
+
+def _readings(said: Said) -> dict[str, int]:
+    fields: tuple[str, ...] = ("total", "good", "reject")
+    return {name: said.body[name] for name in fields if name in said.body}
+
+
+def encode(body: dict[str, object]) -> bytes:
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,63 @@
+"""Observation of the plant for the truth: conditions with their culprits, and what was made by when."""
+
+from device_sim.chance import Millis
+from device_sim.line import Line
+from device_sim.machine import Condition, Machine
+from device_sim.truth import Made, Stretch, Truth
+
+WAITING = (Condition.STARVED, Condition.BLOCKED)
+STANDING = (Condition.FAULT, Condition.JAMMED, Condition.OFF)
+
+
+class Observer:
+    """Follows every machine of the plant."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self._open: dict[str, Stretch] = {}
+
+    def look(self, line: Line, index: int, at: Millis) -> None:
+        """Note the condition of a machine of the line, where it has changed, and what it has made."""
+        machine = line.flow.machines[index]
+        self._count(machine, at)
+        name = machine.spec.id
+        open_ = self._open.get(name)
+        faults = tuple(fault.code or f"bit {fault.bit}" for fault in machine.faults)
+        culprit = _culprit(line, index)
+        if open_ is not None and open_.condition == machine.condition.value:
+            if culprit is None or culprit == "material":
+                culprit = open_.culprit or culprit  # the buffers fill up again after the cause is gone
+            if (faults, culprit, machine.product) == (open_.faults, open_.culprit, open_.product):
+                return
+        if open_ is not None:
+            open_.until = at
+        fresh = Stretch(name, machine.condition.value, at, None, faults, culprit, machine.product)
+        self._open[name] = fresh
+        self._truth.stretches.append(fresh)
+
+    def _count(self, machine: Machine, at: Millis) -> None:
+        made = self._truth.made.setdefault(machine.spec.id, Made())
+        if made.total and (made.total[-1], made.good[-1]) == (machine.total, machine.good):
+            return
+        made.at.append(at)
+        made.total.append(machine.total)
+        made.good.append(machine.good)
+
+
+def _culprit(line: Line, index: int) -> str | None:
+    """Return who makes the machine stand: itself, or the first machine towards the cause that does not merely wait."""
+    machines = line.flow.machines
+    condition = machines[index].condition
+    if condition in STANDING:
+        return machines[index].spec.id
+    if condition not in WAITING:
+        return None
+    step = -1 if condition is Condition.STARVED else 1
+    at = index + step
+    while 0 <= at < len(machines) and machines[at].condition is condition:
+        at += step
+    if at < 0:
+        return "material"
+    if at < len(machines) and machines[at].condition in STANDING:
+        return machines[at].spec.id
+    return None

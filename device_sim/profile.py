@@ -1,0 +1,114 @@
+"""Profiles: sets of disturbances with a name, shipped with the simulator or read from a TOML file."""
+
+import heapq
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError
+
+from device_sim import broker_trouble, clock_trouble, device_trouble, register_trouble
+from device_sim.chance import Chance, Millis
+from device_sim.disturbance import ChanceFor, Target, targets
+from device_sim.incident import Incident
+from device_sim.plant_file import Model, PlantSpec
+from device_sim.traits import Traits
+
+AnyDisturbance = Annotated[
+    device_trouble.PowerCut
+    | device_trouble.LinkLoss
+    | device_trouble.Gateway
+    | device_trouble.StoreAndForward
+    | device_trouble.Resend
+    | device_trouble.Reorder
+    | device_trouble.Jitter
+    | device_trouble.QosZero
+    | device_trouble.RetainFlag
+    | device_trouble.Leftovers
+    | device_trouble.LateWill
+    | device_trouble.ForeignWill
+    | device_trouble.Malformed
+    | device_trouble.LongRepairs
+    | device_trouble.BusyPeople
+    | clock_trouble.ClockSkew
+    | clock_trouble.ClockStands
+    | clock_trouble.Clock1970
+    | clock_trouble.ClockSeconds
+    | clock_trouble.NoClock
+    | clock_trouble.NoBootId
+    | clock_trouble.RepeatedBootId
+    | register_trouble.RegisterReset
+    | register_trouble.NearWrap
+    | register_trouble.Glitch
+    | register_trouble.Dip
+    | broker_trouble.BrokerCut
+    | broker_trouble.BridgeLinkLoss
+    | broker_trouble.BridgeCut,
+    Field(discriminator="kind"),
+]
+
+FOLDER: Final = Path(__file__).with_name("profiles")
+NAMES: Final = ("clean", "wifi", "old-plc", "night-off", "gateway", "chaos")
+
+
+class ProfileError(Exception):
+    """The profile cannot be used; every fault is named with its place."""
+
+
+class Profile(Model):
+    """What goes wrong in a run."""
+
+    name: str = "unnamed"
+    about: str = ""
+    queue_limit: int = Field(100_000, ge=1)  # reports that the broker keeps for the bridge while it is away
+    disturbances: tuple[AnyDisturbance, ...] = ()
+
+    def plant(self, spec: PlantSpec) -> PlantSpec:
+        for disturbance in self.disturbances:
+            spec = disturbance.plant(spec)
+        return spec
+
+    def traits(self, spec: PlantSpec, *, seed: int) -> dict[str, Traits]:
+        """Return what each device is like."""
+        everybody = targets(spec)
+        found = {each.name: Traits() for each in everybody}
+        for index, disturbance in enumerate(self.disturbances):
+            chance_for = _chances(seed, index, disturbance.kind)
+            for target in disturbance.concerned(everybody, chance_for):
+                found[target.name] = disturbance.traits(found[target.name], target, chance_for(f"traits/{target.name}"))
+        return found
+
+    def incidents(self, spec: PlantSpec, *, seed: int, start: Millis) -> Iterator[Incident]:
+        """Yield what happens, in order of its beginning, without end."""
+        everybody: list[Target] = targets(spec)
+        streams: list[Iterator[Incident]] = []
+        for index, disturbance in enumerate(self.disturbances):
+            chance_for = _chances(seed, index, disturbance.kind)
+            streams += disturbance.incidents(disturbance.concerned(everybody, chance_for), start, chance_for)
+        return heapq.merge(*streams, key=lambda incident: incident.at)
+
+
+def _chances(seed: int, index: int, kind: str) -> ChanceFor:
+    return lambda name: Chance(seed, f"disturbance/{index}/{kind}/{name}")
+
+
+def load(name_or_path: str) -> Profile:
+    """Return a named profile, or read one from a file; `ProfileError` names every fault with its place."""
+    if name_or_path in NAMES:
+        return _read(FOLDER / f"{name_or_path}.toml")
+    path = Path(name_or_path)
+    if not path.exists():
+        raise ProfileError(f"no profile and no file is called {name_or_path}\n  profiles: {', '.join(NAMES)}")
+    return _read(path)
+
+
+def _read(path: Path) -> Profile:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Profile.model_validate({"name": path.stem, **tree})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ProfileError(f"{path}: {error}") from error
+    except ValidationError as error:
+        faults = [f"{path}: {'.'.join(map(str, each['loc'])) or 'profile'}: {each['msg']}" for each in error.errors()]
+        raise ProfileError("\n".join(faults)) from error

@@ -1,0 +1,161 @@
+"""The truth of a run: what machines, people, devices, the network and the bridge really did, whatever was reported.
+
+Every time is true time in milliseconds since 1970. `Truth.records()` yields it as JSON objects, a line each in a file.
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from device_sim.chance import Millis
+from device_sim.messages import ACTIONS
+
+Fate = Literal[
+    "on the way",  # not arrived when the run ended
+    "arrived",  # at least once
+    "superseded",  # a state or count of a device without a connection, which the contract lets it drop
+    "no power",  # the device was off, or lost what it held in memory with its power
+    "qos 0",  # lost with a connection
+    "no identity",  # QoS 1 without acknowledgement, by a device that must not repeat itself
+    "memory full",  # the device or gateway had to drop it
+    "queue full",  # the broker kept more than it may
+    "session lost",  # the broker forgot the bridge's session
+]
+Why = Literal["power", "shutdown", "link", "broker", "gateway"]
+RegisterEvent = Literal["reset", "preset", "power", "wrap", "glitch", "dip"]
+
+
+@dataclass(slots=True)
+class Said:
+    """One report of a device, or an action that its device could not report."""
+
+    number: int
+    at: Millis
+    device: str
+    kind: str
+    body: dict[str, Any]  # as reported, without boot_id, seq and ts
+    standing: bool = False  # after a birth: nothing happened, it is how things are
+    made: dict[str, int] | None = None  # of counts: what was really made by then
+    boot_id: int | None = None
+    seq: int | None = None
+    ts: Millis | None = None  # what the device's clock said
+    payload: bytes = b""
+    fate: Fate = "on the way"
+    sent: int = 0  # how often it was published
+    arrived: int = 0  # how often it came to the bridge, retained copies not counted
+
+    @property
+    def is_action(self) -> bool:
+        return self.kind in ACTIONS and not self.standing
+
+
+@dataclass(slots=True)
+class Stretch:
+    """A machine in one condition; `until` is None while it lasts.
+
+    `condition` is one of running, jammed, fault, starved, blocked, setup, break, idle, off. The `culprit` of a machine
+    that waits is the machine that stands by itself, or `material`; of one that stands by itself, it is that one.
+    """
+
+    device: str
+    condition: str
+    since: Millis
+    until: Millis | None = None
+    faults: tuple[str, ...] = ()  # codes, or `bit N`
+    culprit: str | None = None
+    product: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTruth:
+    """Something about a register that is not counting; `shown` is what it showed after, `real` what it had to show."""
+
+    at: Millis
+    device: str
+    what: RegisterEvent
+    shown: dict[str, int]
+    real: dict[str, int]
+    made: dict[str, int]
+
+
+@dataclass(slots=True)
+class Absence:
+    """A device without power or connection."""
+
+    device: str
+    since: Millis
+    until: Millis | None
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeAway:
+    """The bridge without a connection to the broker; several reasons that overlap are one absence."""
+
+    since: Millis
+    until: Millis
+    reason: Literal["crash", "stop", "link"]
+    queued: bool  # whether the broker kept its session
+    broker: bool  # whether the broker was away in it
+
+
+@dataclass(slots=True)
+class ClockTruth:
+    """How a device's clock goes from `since` on: as ts = at + offset, unless it stands."""
+
+    device: str
+    since: Millis
+    offset: Millis
+    stands_at: Millis | None
+    whole_seconds: bool
+    drift_ppm: float
+
+
+@dataclass(slots=True)
+class Made:
+    """What a machine had made by when: three columns, a row for each second in which they changed."""
+
+    at: "array[int]" = field(default_factory=lambda: array("q"))
+    total: "array[int]" = field(default_factory=lambda: array("q"))
+    good: "array[int]" = field(default_factory=lambda: array("q"))
+
+
+@dataclass(slots=True)
+class Truth:
+    seed: int
+    profile: str
+    start: Millis
+    until: Millis
+    said: list[Said] = field(default_factory=list)  # `said[n].number` is n
+    stretches: list[Stretch] = field(default_factory=list)  # of all machines, in order of `since`
+    registers: list[RegisterTruth] = field(default_factory=list)
+    absences: list[Absence] = field(default_factory=list)
+    bridge: list[BridgeAway] = field(default_factory=list)
+    clocks: list[ClockTruth] = field(default_factory=list)
+    extras: list[tuple[Millis, str, bytes, str]] = field(default_factory=list)  # (at, topic, payload, what): no reports
+    made: dict[str, Made] = field(default_factory=dict)
+    traits: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each device is like
+
+    @property
+    def actions(self) -> list[Said]:
+        """What people did: presses, orders, changeovers, with what became of each report."""
+        return [each for each in self.said if each.is_action]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield all of it but `made` as JSON objects; `truth` says which list one is from."""
+        head = {"seed": self.seed, "profile": self.profile, "start": self.start, "until": self.until}
+        yield {"truth": "run", **head, "devices": self.traits}
+        for said in self.said:
+            yield {"truth": "said", **asdict(said), "payload": said.payload.decode()}
+        for name in ("stretches", "registers", "absences", "bridge", "clocks"):
+            for record in getattr(self, name):
+                yield {"truth": name, **asdict(record)}
+        for at, topic, payload, what in self.extras:
+            yield {
+                "truth": "extras",
+                "at": at,
+                "topic": topic,
+                "payload": payload.decode(errors="replace"),
+                "what": what,
+            }

@@ -1,0 +1,139 @@
+"""A device that is alive and without effect is shown as such within a minute, whatever the reason."""
+
+import pytest
+
+from bridge.core.events import Event, EventType, Place
+from bridge.core.intake import Intake
+from bridge.core.line.floor import Floor
+from bridge.core.records import KnownResends, Position
+from bridge.core.reports import StateReport, suppressed
+from bridge.core.resends import Resends
+from bridge.ingest.native import decode
+from tests.core.line.shopfloor import T0, Shop, plant_file
+
+
+def flags(shop: Shop, who: str | None = "bagger") -> list[tuple[bool, bool]]:
+    told = shop.of(EventType.LINE_STATUS_UPDATE, who)
+    return [(each.quality.ineffective, each.quality.stale) for each in told]
+
+
+def duplicate(shop: Shop, at: float) -> None:
+    body = StateReport(state="running", boot_id="a", seq=1)
+    assert shop.say("bagger", body, at=at).disposition == suppressed("duplicate")
+
+
+def started() -> Shop:
+    shop = Shop()
+    shop.say("bagger", StateReport(state="running", boot_id="a", seq=1), at=0)
+    return shop
+
+
+def test_duplicates_alone_for_a_minute_make_a_device_ineffective() -> None:
+    shop = started()
+    for at in range(10, 101, 10):
+        duplicate(shop, at)
+    assert flags(shop) == [(False, False), (True, True)]
+    told = shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1]
+    assert told.timestamp == T0 + 70_000
+    assert told.caused_by == ()
+    assert flags(shop, None)[-1] == (True, True), "it decides the line's status"
+    assert shop.line.devices.ineffective() == {"bagger": "duplicate"}
+
+
+def test_the_next_report_with_an_effect_ends_it() -> None:
+    shop = started()
+    for at in range(10, 101, 10):
+        duplicate(shop, at)
+    shop.say("bagger", StateReport(state="running", boot_id="a", seq=2), at=110)
+    assert flags(shop)[-1] == (False, False)
+    assert shop.line.devices.ineffective() == {}
+
+
+def test_a_report_a_minute_is_enough() -> None:
+    shop = started()
+    for at in (60, 125, 190):
+        duplicate(shop, at)
+    shop.wait(200)
+    assert flags(shop)[-1] == (True, True)
+    assert shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1].timestamp == T0 + 125_000
+
+
+@pytest.mark.parametrize("after", [1, 30, 59])
+def test_a_report_with_an_effect_in_between_begins_the_minute_anew(after: float) -> None:
+    shop = started()
+    duplicate(shop, 10)
+    duplicate(shop, 10 + after)
+    shop.say("bagger", StateReport(state="running", boot_id="a", seq=2), at=10 + after)
+    shop.wait(1_000)
+    assert flags(shop) == [(False, False)]
+
+
+def test_a_burst_that_a_broker_sends_again_is_no_device_without_effect() -> None:
+    shop = started()
+    for index in range(20):
+        duplicate(shop, 10 + index * 0.05)
+    shop.wait(1_000)
+    assert flags(shop) == [(False, False)]
+
+
+def test_what_has_deliberately_no_effect_is_understood() -> None:
+    shop = started()
+    for at in range(10, 200, 10):
+        shop.say("bagger", StateReport(state="running", historical=True), at=at)
+        shop.say("bagger", StateReport(state="running"), at=at, retained=True)
+    assert flags(shop) == [(False, False)]
+
+
+class Door:
+    """Messages as bytes, through the intake."""
+
+    def __init__(self) -> None:
+        self.floor = Floor(plant_file())
+        self.intake = Intake(
+            self.floor,
+            decode=decode,
+            position=Position("s", "e", 0),
+            last_input=(0, 0),
+            resends=Resends(KnownResends((), 0), doubt_ms=1_000),
+            suspects=(),
+        )
+
+    def take(self, topic: str, payload: bytes, *, at: float) -> None:
+        self.tick(at)
+        now = T0 + round(at * 1000)
+        decoded = self.intake.read(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+        self.intake.apply(decoded, known=None)
+
+    def tick(self, at: float) -> list[Event]:
+        return [event for _, events in self.floor.tick(T0 + round(at * 1000)) for event in events]
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "reason"),
+    [
+        ("state", b"\xff", "not_utf8"),
+        ("state", b"{", "not_json"),
+        ("state", b'{"state": 7}', "wrong_type:state"),
+        ("state", b'{"state": "dancing"}', "unknown_state"),
+        ("counts", b"{}", "needs_a_counter"),
+        ("bogus", b"{}", "unknown_kind"),
+        ("state", b'{"state": "running", "source_quality": "bad"}', "bad_quality"),
+    ],
+)
+def test_messages_that_are_not_understood_make_their_device_ineffective(kind: str, payload: bytes, reason: str) -> None:
+    """Also where nothing of the line was ever understood."""
+    door = Door()
+    for at in range(0, 50, 10):
+        door.take(f"report/north/pack/L1/feeder/{kind}", payload, at=at)
+    (event,) = [each for each in door.tick(60) if each.place.equipment == "feeder"]
+    assert event.quality.ineffective
+    assert event.timestamp == T0 + 60_000
+    assert door.floor.ineffective() == {Place("north", "pack", "L1", "feeder"): reason}
+
+
+@pytest.mark.parametrize("topic", ["report/north/pack/L9/x/state", "report/north/pack/L1/x/state", "report/x", "x"])
+def test_messages_of_no_known_place_are_nobodys(topic: str) -> None:
+    door = Door()
+    for at in range(0, 200, 10):
+        door.take(topic, b"{", at=at)
+    assert door.floor.ineffective() == {}

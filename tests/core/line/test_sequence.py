@@ -1,0 +1,185 @@
+"""Devices whose sequence jumps, wraps, starts again or is used twice: what is not recognised has its effect."""
+
+import pytest
+
+from bridge.core.events import EventType
+from bridge.core.reports import APPLIED, AndonReport, BirthReport, DeathReport, StateReport, suppressed
+from tests.core.line.shopfloor import Shop, equipment, line_spec, plant_file
+
+OLD, NEW = 1_767_500_000_000, 1_767_600_000_000
+
+
+def shop_of(modulus: int) -> Shop:
+    return Shop(plant_file(line_spec(equipment=equipment(seq_modulus=modulus))))
+
+
+def state(seq: int, word: str = "running", boot: int | str = 1) -> StateReport:
+    return StateReport(state=word, boot_id=boot, seq=seq)
+
+
+def press(seq: int, boot: int | str = 1) -> AndonReport:
+    return AndonReport(andon_type="safety", action="raise", boot_id=boot, seq=seq)
+
+
+def status(shop: Shop) -> str:
+    return shop.statuses("bagger")[-1].status
+
+
+@pytest.mark.parametrize("modulus", [256, 4_096, 65_536, 2**32])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.547, 0.74, 0.95])
+def test_a_jump_of_any_size_is_applied_and_counted(modulus: int, share: float) -> None:
+    """Also over half of the modulus, where the new number is nearer behind than ahead."""
+    shop = shop_of(modulus)
+    to = round(modulus * share)
+    shop.say("bagger", BirthReport(boot_id=1, seq=0), at=0)
+    shop.say("bagger", state(1), at=1)
+    assert shop.say("bagger", state(to, "fault"), at=2).disposition == APPLIED
+    assert status(shop) == "fault"
+    assert shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1].quality.gap == to - 2
+    assert shop.line.devices.gaps().missed == to - 2
+
+
+@pytest.mark.parametrize("modulus", [256, 4_096, 65_536, 2**32])
+def test_a_press_after_a_jump_is_a_call(modulus: int) -> None:
+    shop = shop_of(modulus)
+    shop.say("bagger", BirthReport(boot_id=1, seq=0), at=0)
+    shop.say("bagger", state(1), at=1)
+    shop.say("bagger", press(round(modulus * 0.547)), at=2)
+    assert len(shop.of(EventType.ANDON_EVENT, "bagger")) == 1
+
+
+@pytest.mark.parametrize("before", [3, 1_000])
+@pytest.mark.parametrize("jump", [129, 140, 160, 190])
+def test_all_that_follows_a_jump_over_half_the_modulus_is_applied(before: int, jump: int) -> None:
+    """A broker's queue was full; the device may have been heard for many turns of its sequence before."""
+    shop = shop_of(256)
+    for index in range(before):
+        shop.say("bagger", state(index % 256), at=index)
+    words = ["fault", "stopped"] * 10
+    for index, word in enumerate(words):
+        seq = (before - 1 + jump + index) % 256
+        assert shop.say("bagger", state(seq, word), at=before + 10 + index).disposition == APPLIED, index
+        assert status(shop) == word
+    assert shop.line.devices.gaps().missed == jump - 1
+
+
+def test_repeated_jumps_hide_nothing_either() -> None:
+    """The number that a jump leads to may be one that an earlier jump left out."""
+    shop, seq = shop_of(256), 0
+    for index in range(200):
+        seq += 140 if index % 7 == 0 else 1
+        word = ("running", "fault", "stopped")[index % 3]
+        assert shop.say("bagger", state(seq % 256, word), at=index).disposition == APPLIED, index
+        assert status(shop) == word
+
+
+@pytest.mark.parametrize("boot", [OLD, NEW - 1])
+def test_a_late_death_of_an_older_boot_is_ignored(boot: int) -> None:
+    """Also of a boot that was never seen, or is no longer remembered."""
+    shop = Shop()
+    shop.say("bagger", BirthReport(boot_id=NEW, seq=0), at=0)
+    shop.say("bagger", state(1, boot=NEW), at=1)
+    assert shop.say("bagger", DeathReport(boot_id=boot, seq=0), at=2).disposition == suppressed("out_of_order")
+    assert status(shop) == "running"
+    for index in range(5):
+        assert shop.say("bagger", state(2 + index, "fault", NEW), at=3 + index).disposition == APPLIED
+    assert status(shop) == "fault"
+
+
+def test_a_late_death_of_an_unknown_boot_without_an_order_is_ignored() -> None:
+    shop = Shop()
+    shop.say("bagger", state(1, boot="b7"), at=1)
+    assert shop.say("bagger", DeathReport(boot_id="a9"), at=2).disposition == suppressed("out_of_order")
+    assert shop.say("bagger", state(2, "fault", "b7"), at=3).disposition == APPLIED
+
+
+@pytest.mark.parametrize("boot", [OLD, "x", None, NEW + 1])
+def test_no_death_silences_the_boot_that_goes_on(boot: int | str | None) -> None:
+    """Whether it is believed or not: what the device says live afterwards counts."""
+    shop = Shop()
+    shop.say("bagger", state(1, boot=NEW), at=1)
+    shop.say("bagger", DeathReport(boot_id=boot), at=2)
+    assert shop.say("bagger", state(2, "fault", NEW), at=3).disposition == APPLIED
+    assert status(shop) == "fault"
+
+
+def test_a_death_of_a_newer_boot_is_believed() -> None:
+    """Its birth was lost."""
+    shop = Shop()
+    shop.say("bagger", state(1, boot=NEW), at=1)
+    assert shop.say("bagger", DeathReport(boot_id=NEW + 1), at=2).disposition == APPLIED
+    assert status(shop) == "offline"
+
+
+def test_a_smaller_boot_id_is_news_where_it_was_never_seen() -> None:
+    shop = Shop()
+    shop.say("bagger", state(1, boot=NEW), at=1)
+    assert shop.say("bagger", state(0, "fault", OLD), at=2).disposition == APPLIED
+    assert status(shop) == "fault"
+
+
+@pytest.mark.parametrize("reports_before", [1, 10, 500])
+@pytest.mark.parametrize("died", [True, False])
+def test_a_boot_id_used_again_after_a_restart_is_a_new_run(reports_before: int, *, died: bool) -> None:
+    """A device without a clock or a counter that survives power-off has the same boot id at every start."""
+    shop = Shop()
+    shop.say("bagger", BirthReport(boot_id=1, seq=0), at=0)
+    for index in range(reports_before):
+        shop.say("bagger", state(1 + index), at=1 + index)
+    if died:
+        shop.say("bagger", DeathReport(boot_id=1, seq=0), at=999)
+    elif reports_before < 20:
+        return  # an equal birth among the latest reports is taken for a resend
+    assert shop.say("bagger", BirthReport(boot_id=1, seq=0), at=1_000).disposition == APPLIED
+    for index in range(reports_before + 5):
+        disposition = shop.say("bagger", state(1 + index, "fault"), at=1_001 + index).disposition
+        assert disposition == APPLIED, index
+    assert shop.line.devices.gaps() == (0, 0, 0)
+    assert status(shop) == "fault"
+
+
+@pytest.mark.parametrize("reports_before", [5, 500])
+def test_a_sequence_that_starts_again_without_a_birth_is_applied_and_flagged(reports_before: int) -> None:
+    shop = Shop()
+    for index in range(reports_before):
+        shop.say("bagger", state(index), at=index)
+    words = ["fault", "stopped"] * 10
+    for index, word in enumerate(words):
+        assert shop.say("bagger", state(index, word), at=1_000 + index).disposition == APPLIED, index
+        assert status(shop) == word
+    told = shop.of(EventType.LINE_STATUS_UPDATE, "bagger")
+    assert told[-len(words)].quality.unplaced
+    assert not told[-1].quality.unplaced, "from the third on the sequence is known again"
+    assert shop.line.devices.gaps() == (0, 0, 2)
+
+
+def test_one_stray_number_does_not_hide_what_follows() -> None:
+    shop = Shop()
+    for index in range(300):
+        shop.say("bagger", state(index), at=index)
+    assert shop.say("bagger", state(4, "fault"), at=301).disposition == APPLIED
+    assert shop.say("bagger", state(300, "stopped"), at=302).disposition == APPLIED
+    assert shop.line.devices.gaps() == (0, 0, 1)
+
+
+def test_one_number_far_ahead_hides_what_follows_for_a_minute_at_most() -> None:
+    """5, 90005, 6: what comes then looks late, and is where the sequence is."""
+    shop = Shop()
+    shop.say("bagger", state(5), at=0)
+    shop.say("bagger", state(60_005), at=1)
+    applied = [shop.say("bagger", state(6 + index, "fault"), at=2 + 10 * index).disposition for index in range(12)]
+    assert applied[-1] == APPLIED
+    assert applied.index(APPLIED) <= 7
+    assert applied[applied.index(APPLIED) :] == [APPLIED] * (12 - applied.index(APPLIED))
+    assert status(shop) == "fault"
+
+
+def test_a_boot_thought_to_be_over_is_the_live_one_when_the_other_is_silent() -> None:
+    shop = Shop()
+    shop.say("bagger", state(7, boot="a"), at=0)
+    shop.say("bagger", state(0, boot="b"), at=1)
+    assert shop.say("bagger", state(8, "fault", "a"), at=30).disposition == suppressed("out_of_order")
+    assert shop.say("bagger", state(9, "fault", "a"), at=70).disposition == APPLIED
+    assert shop.say("bagger", state(10, "stopped", "a"), at=71).disposition == APPLIED
+    assert status(shop) == "stopped"
+    assert shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-2].quality.unplaced

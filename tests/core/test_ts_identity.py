@@ -1,0 +1,147 @@
+"""Reports that only their `ts` could tell apart: an equal one is a resend only where that is proven."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.intake import Intake
+from bridge.core.line.floor import Floor
+from bridge.core.line.identity import FAR_MS, Stamp
+from bridge.core.records import Applied, KnownResends, Position
+from bridge.core.resends import Resends
+from bridge.ingest.native import decode
+from tests.core.line.shopfloor import T0, plant_file
+
+STATION = "report/north/pack/L1/desk/andon"
+MACHINE = "report/north/pack/L1/bagger/state"
+
+
+class Taken:
+    """An intake of messages at seconds since T0."""
+
+    def __init__(self) -> None:
+        self.entries: list[Applied] = []
+        self._intake = Intake(
+            Floor(plant_file()),
+            decode=decode,
+            position=Position("s", "e", 0),
+            last_input=(0, 0),
+            resends=Resends(KnownResends((), 0), doubt_ms=1_000),
+            suspects=(),
+        )
+
+    def take(self, topic: str, body: dict[str, object], *, at: float, redelivered: bool = False) -> str | None:
+        """Return why it has no effect."""
+        decoded = self._intake.read(
+            topic,
+            json.dumps(body).encode(),
+            now=T0 + round(at * 1000),
+            retained=False,
+            redelivered=redelivered,
+            generation=2 if redelivered else 1,
+        )
+        entry = self._intake.apply(decoded, known=None)
+        self.entries.append(entry)
+        return entry.disposition.reason
+
+    def take_all(self, topic: str, bodies: Sequence[dict[str, object]], *, pause: float) -> list[str | None]:
+        return [self.take(topic, each, at=index * pause) for index, each in enumerate(bodies)]
+
+
+def deed(action: str, ts: object) -> dict[str, object]:
+    return {"action": action, "andon_type": "safety", "ts": ts}
+
+
+@pytest.mark.parametrize("ts", ["1970-01-01T00:00:00", 0, 30_000, 0.5, "nonsense", T0, T0 + 500])
+@pytest.mark.parametrize("pause", [0.3, 10.0])
+def test_a_clock_that_stands_still_hides_no_call(ts: object, pause: float) -> None:
+    taken = Taken()
+    presses = [deed("raise", ts), deed("resolve", ts)] * 5
+    assert taken.take_all(STATION, presses, pause=pause) == [None] * 10
+
+
+@pytest.mark.parametrize("ts", [T0 // 1000 * 1000, "2026-01-05T09:00:00Z", "2026-01-05T10:00:00", T0 / 1000])
+def test_a_clock_of_whole_seconds_hides_no_change_within_one(ts: object) -> None:
+    taken = Taken()
+    states: list[dict[str, object]] = [{"state": word, "ts": ts} for word in ("running", "stopped", "running")]
+    assert taken.take_all(MACHINE, states, pause=0.2) == [None] * 3
+
+
+def test_presses_of_a_clock_of_whole_seconds_are_debounced() -> None:
+    taken = Taken()
+    press = deed("raise", T0 + 1_000)
+    assert taken.take_all(STATION, [press, press, press], pause=0.3) == [None, "debounced", "debounced"]
+
+
+@pytest.mark.parametrize("redelivered", [True, False])
+def test_a_resend_is_known_once_the_clock_has_moved_on(*, redelivered: bool) -> None:
+    taken = Taken()
+    taken.take(STATION, deed("raise", T0 + 1_000), at=1)
+    taken.take(STATION, deed("acknowledge", T0 + 5_000), at=5)
+    assert taken.take(STATION, deed("raise", T0 + 1_000), at=9, redelivered=redelivered) == "duplicate"
+
+
+def test_a_resend_right_after_is_known_where_the_clock_was_seen_to_tick() -> None:
+    taken = Taken()
+    for index in range(4):
+        taken.take(MACHINE, {"state": "running", "ts": T0 + 1_001 * index}, at=1.001 * index)
+    assert taken.take(MACHINE, {"state": "running", "ts": T0 + 3_003}, at=4) == "duplicate"
+
+
+def test_a_resend_of_a_clock_that_proves_nothing_is_known_by_the_brokers_mark() -> None:
+    taken = Taken()
+    taken.take(STATION, deed("raise", 30_000), at=1)
+    assert taken.take(STATION, deed("raise", 30_000), at=2, redelivered=True) == "duplicate"
+
+
+def test_a_clock_that_starts_at_the_same_instant_after_each_power_off_hides_no_call() -> None:
+    """Without a battery: the second life of the station repeats the times of the first."""
+    taken = Taken()
+    life = [deed("raise", 30_250), deed("resolve", 90_750), deed("raise", 400_001), deed("resolve", 500_003)]
+    assert taken.take_all(STATION, life * 3, pause=60.0) == [None] * 12
+
+
+@given(
+    advances=st.lists(st.sampled_from([0, 0, 1_000, 2_000, -1_000, 13, -5_000]), min_size=1, max_size=40),
+    far=st.booleans(),
+)
+def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest(
+    advances: list[int], *, far: bool
+) -> None:
+    """Its latest `ts` is proof only after two successive steps with a fraction of a second."""
+    stamp, ts, at = Stamp(), T0 - (FAR_MS + 10**6 if far else 0), T0
+    steps: list[int] = []
+    for index, advance in enumerate(advances):
+        ts, at = ts + advance, at + 1_000
+        stamp.note(ts, index + 1, received_at=at)
+        steps.append(advance)
+        if stamp.proves_repeat(ts, received_at=at):
+            assert not far
+            since = max((number for number, each in enumerate(steps) if each <= 0), default=-1)
+            assert len([each for each in steps[max(since, 0) + 1 :] if each % 1000]) >= 2
+
+
+def test_a_device_that_sends_everything_twice_is_understood() -> None:
+    taken = Taken()
+    found = [taken.take(MACHINE, {"state": "running", "ts": T0 + 1_001 * (n // 2)}, at=0.5005 * n) for n in range(12)]
+    assert found == [None] * 5 + [("duplicate", None)[n % 2] for n in range(7)]
+
+
+def test_a_clock_that_stops_after_it_ran_hides_no_later_call() -> None:
+    taken = Taken()
+    for index in range(4):
+        taken.take(STATION, deed("raise", T0 + 10_001 * index), at=10.001 * index)
+    assert taken.take(STATION, deed("raise", T0 + 30_003), at=40) == "duplicate"
+    assert taken.take(STATION, deed("raise", T0 + 30_003), at=100) is None
+
+
+def test_two_contents_with_one_ts_prove_nothing() -> None:
+    stamp = Stamp()
+    for index, ts in enumerate((T0 + 1, T0 + 1_002, T0 + 2_003)):
+        stamp.note(ts, index, received_at=ts)
+    assert stamp.proves_repeat(T0 + 2_003, received_at=T0 + 2_003)
+    stamp.note(T0 + 2_003, 99, received_at=T0 + 2_003)
+    assert not stamp.proves_repeat(T0 + 2_003, received_at=T0 + 2_003)

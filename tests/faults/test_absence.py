@@ -1,0 +1,90 @@
+"""A bridge that is killed or cut off: what it did not see is unknown, and a short while changes nothing."""
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.brokers import RunningBroker, until
+from tests.faults.faked_time import FakedTime
+from tests.running_floor import RunningFloor, running_floor
+
+BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
+
+
+def statuses(floor: RunningFloor, equipment: str = "Bagger-1") -> list[tuple[str, bool]]:
+    """What was told of a machine's status: (status, estimated)."""
+    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+        rows = journal.execute("SELECT body FROM events ORDER BY offset").fetchall()
+    events = [json.loads(body) for (body,) in rows]
+    return [
+        (each["data"]["status"], each["data_quality"].get("estimated", False))
+        for each in events
+        if each["type"] == "line_status_update" and each["equipment_code"] == equipment
+    ]
+
+
+def absences(floor: RunningFloor) -> list[dict[str, object]]:
+    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+        rows = journal.execute("SELECT payload FROM inputs WHERE topic = 'presence/absence'").fetchall()
+    return [json.loads(payload) for (payload,) in rows]
+
+
+async def runs(floor: RunningFloor) -> None:
+    async with floor.device() as device:
+        await device.publish(f"{BAGGER}/state", b'{"state": "running"}')
+    await until(lambda: statuses(floor)[-1:] == [("running", False)], what="the machine runs")
+
+
+@pytest.mark.parametrize(("away", "after"), [("+3", ("running", False)), ("+15", ("offline", True))])
+async def test_a_killed_bridge_knows_nothing_of_what_it_did_not_see(
+    tmp_path: Path, mosquitto: RunningBroker, away: str, after: tuple[str, bool]
+) -> None:
+    faked = FakedTime(tmp_path)
+    async with running_floor(tmp_path, mosquitto, environment=faked.environment) as floor:
+        await runs(floor)
+        assert floor.process is not None
+        floor.process.kill()
+        await floor.process.wait()
+        faked.set(away)
+        await floor.start()
+        await until(lambda: statuses(floor)[-1:] == [after], what="what is known after the restart")
+        assert len(absences(floor)) == (after[0] == "offline")
+        assert await floor.stop() == 0
+        await floor.start()
+        assert "floor.replays_differently" not in floor.log()
+        assert len(absences(floor)) == (after[0] == "offline"), "a short stop is no absence"
+        await runs(floor)
+
+
+async def test_a_bridge_without_anything_to_report_was_there_all_the_same(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    """A quiet plant is not an absent bridge: what counts is until when it watched, not when it last heard something."""
+    environment = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}
+    async with running_floor(tmp_path, mosquitto, environment=environment) as floor:
+        await runs(floor)
+        began = asyncio.get_running_loop().time()
+        await until(lambda: asyncio.get_running_loop().time() - began > 11, seconds=15, what="a quiet while")
+        assert await floor.stop() == 0
+        await floor.start()
+        assert absences(floor) == []
+        assert statuses(floor)[-1] == ("running", False)
+
+
+async def test_a_link_that_is_lost_for_long_leaves_every_machine_unknown_until_it_reports(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with running_floor(tmp_path, mosquitto) as floor:
+        await runs(floor)
+        mosquitto.stop()
+        await until(lambda: statuses(floor)[-1:] == [("offline", True)], seconds=15, what="nobody watches")
+        assert [each["reason"] for each in absences(floor)] == ["link"]
+        mosquitto.start()
+        await floor.ready()
+        await runs(floor)
+        assert len(absences(floor)) == 1, "an outage is told once"

@@ -72,6 +72,5 @@ def is_newer(boot: BootId, other: BootId) -> bool:
 def run_of_earlier_version(seq: int, missing: list[int]) -> Run:
     run = sequence.start(seq, seq, 0, at=0, begun=False)
     run.first = min([*missing, seq])
-    run.low = run.first - 1
     run.holes = [(each, each) for each in sorted(missing) if each < seq]
     return run

@@ -49,7 +49,6 @@ class Run(Struct):
     newest: int
     at: Millis  # when the newest came
     begun: bool = False  # the device counted from `first` on: nothing is before it
-    low: int | None = None  # holes up to here are forgotten: nothing is proven there
     holes: list[tuple[int, int]] = field(default_factory=list)  # missing, first to last, in order
     sums: bytearray = field(default_factory=bytearray)  # of the positions up to the newest, which is last
     stray: int | None = None  # the number after the latest stray one
@@ -58,8 +57,6 @@ class Run(Struct):
     def proves(self, position: int, checksum: int) -> bool:
         """Say whether exactly this report was taken at this position."""
         if not self.first <= position <= self.newest or self.is_missing(position):
-            return False
-        if self.low is not None and position <= self.low:
             return False
         return self._sum_at(position) == checksum
 
@@ -80,10 +77,9 @@ class Run(Struct):
 
     def advance(self, ahead: int, checksum: int, *, at: Millis) -> Placed:
         """Take a report this far after the newest; what lies between is missing."""
-        if ahead - 1 > LIKELY_JUMP:  # nobody keeps so many reports to send them late
-            self.low, self.holes = self.newest + ahead - 1 - LIKELY_JUMP, []
         if ahead > 1:
-            self._miss(max(self.newest, self.low or self.newest) + 1, self.newest + ahead - 1)
+            # further back nobody has kept reports to send them late
+            self._miss(max(self.newest + 1, self.newest + ahead - LIKELY_JUMP), self.newest + ahead - 1)
         self.sums += bytes(SUM_BYTES * min(ahead, RING))
         self.newest += ahead
         self.at, self.stray, self.late = at, None, None
@@ -97,8 +93,7 @@ class Run(Struct):
         self._bound()
 
     def _bound(self) -> None:
-        while len(self.holes) > HOLES:
-            self.low = max(self.holes.pop(0)[1], self.first if self.low is None else self.low)
+        del self.holes[:-HOLES]  # what was missing there is of unknown content, as what was never seen
 
     def fill(self, position: int, checksum: int) -> None:
         """Take a report that was missing."""

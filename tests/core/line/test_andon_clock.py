@@ -41,6 +41,27 @@ def test_a_clear_of_a_clock_that_is_wrong_ends_the_call(ts: int) -> None:
     assert told.quality.clock == "skewed"
 
 
+def test_a_raise_of_a_clock_that_was_wrong_makes_no_clear_older() -> None:
+    shop = shop_with_a_clock()
+    body = AndonReport(action="raise", andon_type="material", ts=30_000)
+    assert shop.say("desk", body, at=101).disposition == APPLIED
+    assert deed(shop, "resolve", happened=98, at=102) == APPLIED  # the clock was set, and is 4 s behind
+
+
+def test_a_new_boot_may_have_set_the_clock() -> None:
+    desk = plant.Equipment(id="desk", kind="station", clock="corrected")
+    shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
+    for boot, behind in ((1, 3_600), (2, 3_604)):
+        for seq in range(3):
+            at = 10 * boot + seq
+            body = AndonReport(
+                action="raise", andon_type="material", ts=T0 + (at - behind) * 1_000, boot_id=boot, seq=seq
+            )
+            shop.say("desk", body, at=at)
+    stamps = [event.timestamp for event in shop.of(EventType.ANDON_EVENT, "desk")]
+    assert stamps == [T0 + at * 1_000 for at in (10, 11, 12, 20, 21, 22)]
+
+
 def test_what_moved_the_lines_time_meanwhile_makes_no_clear_older() -> None:
     shop = shop_with_a_clock()
     shop.say("bagger", StateReport(state="running"), at=110)

@@ -76,6 +76,15 @@ def test_a_burst_that_a_broker_sends_again_is_no_device_without_effect() -> None
     assert flags(shop) == [(False, False)]
 
 
+def test_what_says_nothing_of_now_ends_nothing() -> None:
+    shop = started()
+    for at in range(10, 101, 10):
+        duplicate(shop, at)
+        shop.say("bagger", StateReport(state="fault", historical=True), at=at)
+        shop.say("bagger", StateReport(state="fault"), at=at, retained=True)
+    assert flags(shop)[-1] == (True, True)
+
+
 def test_what_has_deliberately_no_effect_is_understood() -> None:
     shop = started()
     for at in range(10, 200, 10):

@@ -62,8 +62,13 @@ def test_retained_counts_never_count_and_set_no_baseline() -> None:
     ],
 )
 @pytest.mark.parametrize("boots", [True, False])
-def test_a_reconnect_however_often_changes_nothing_that_was_known_live(old: Body, *, boots: bool) -> None:
+@pytest.mark.parametrize("before_all", [True, False])
+def test_a_reconnect_however_often_changes_nothing_that_was_known_live(
+    old: Body, *, boots: bool, before_all: bool
+) -> None:
     shop = Shop()
+    if before_all:
+        shop.say("bagger", old, at=0, retained=True)
     if boots:
         shop.say("bagger", StateReport(state="fault", boot_id=5, seq=7), at=1)
     else:
@@ -111,6 +116,13 @@ def test_a_retained_report_of_a_newer_boot_is_taken() -> None:
     assert shop.say("bagger", newer, at=2, retained=True).disposition == APPLIED
     assert shop.say("bagger", BirthReport(boot_id=6, seq=0), at=3, retained=True).disposition == RETAINED
     assert status(shop) == "fault"
+
+
+def test_a_number_proves_nothing_where_the_boot_was_not_heard_from_its_beginning() -> None:
+    shop = Shop(plant_file(line_spec(equipment=equipment(seq_modulus=256))))
+    shop.say("bagger", StateReport(state="fault", boot_id=5, seq=10), at=0)
+    old = StateReport(state="running", boot_id=5, seq=100)
+    assert shop.say("bagger", old, at=1, retained=True).disposition == RETAINED
 
 
 def test_a_number_that_may_have_wrapped_proves_nothing() -> None:

@@ -1,10 +1,13 @@
 """Devices whose sequence jumps, wraps, starts again or is used twice: what is not recognised has its effect."""
 
+from dataclasses import replace
+
 import pytest
 
-from bridge.core.events import EventType
-from bridge.core.reports import APPLIED, AndonReport, BirthReport, DeathReport, StateReport, suppressed
-from tests.core.line.shopfloor import Shop, equipment, line_spec, plant_file
+from bridge.core.events import EventType, Place
+from bridge.core.line.sequence import HOLES
+from bridge.core.reports import APPLIED, AndonReport, BirthReport, DeathReport, Report, StateReport, suppressed
+from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 
 OLD, NEW = 1_767_500_000_000, 1_767_600_000_000
 
@@ -183,3 +186,55 @@ def test_a_boot_thought_to_be_over_is_the_live_one_when_the_other_is_silent() ->
     assert shop.say("bagger", state(10, "stopped", "a"), at=71).disposition == APPLIED
     assert status(shop) == "stopped"
     assert shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-2].quality.unplaced
+
+
+def test_a_report_that_the_broker_marks_is_known_further_behind_than_one_that_is_only_equal() -> None:
+    """With a small modulus an equal report a third of a turn back may be a new one."""
+    shop = shop_of(64)
+    for index in range(41):
+        shop.say("bagger", press(index), at=10 * index)
+    again = Report(
+        place=Place("north", "pack", "L1", "bagger"), body=press(15), received_at=T0 + 500_000, cause="input:0"
+    )
+    redelivered = replace(again, redelivered=True)
+    assert shop.line.apply(redelivered, redelivered.received_at).disposition == suppressed("duplicate")
+    assert shop.line.apply(again, again.received_at).disposition == APPLIED
+
+
+def test_a_redelivery_from_before_a_boot_id_was_used_again_is_known() -> None:
+    shop = Shop()
+    shop.say("bagger", BirthReport(boot_id=1, seq=0), at=0)
+    for index in range(1, 40):
+        shop.say("bagger", press(index), at=10 * index)
+    shop.say("bagger", BirthReport(boot_id=1, seq=0), at=500)
+    again = Report(
+        place=Place("north", "pack", "L1", "bagger"), body=press(30), received_at=T0 + 501_000, cause="input:0"
+    )
+    redelivered = replace(again, redelivered=True)
+    assert shop.line.apply(redelivered, redelivered.received_at).disposition == suppressed("duplicate")
+    assert shop.line.apply(again, again.received_at).disposition == APPLIED, "the new run has come there"
+
+
+def test_a_number_before_the_first_one_seen_is_no_jump_over_all_numbers() -> None:
+    shop = Shop()
+    shop.say("bagger", state(5_000), at=0)
+    assert shop.say("bagger", state(4_000, "fault"), at=1).disposition == APPLIED
+    assert status(shop) == "fault"
+    assert shop.line.devices.gaps() == (0, 0, 1)
+
+
+def test_what_was_overtaken_before_the_first_one_seen_is_late() -> None:
+    shop = Shop()
+    shop.say("bagger", state(7), at=0)
+    assert shop.say("bagger", state(5, "fault"), at=1).disposition == suppressed("out_of_order")
+    assert shop.say("bagger", press(6), at=2).disposition == APPLIED
+    assert shop.line.devices.gaps() == (1, 1, 0)
+
+
+def test_holes_that_are_forgotten_prove_nothing() -> None:
+    shop = Shop()
+    for index in range(HOLES + 2):
+        shop.say("bagger", state(2 * index), at=index)
+    assert shop.say("bagger", press(1), at=100).disposition == APPLIED
+    assert shop.say("bagger", press(3), at=101).disposition == APPLIED
+    assert shop.line.devices.gaps() == (HOLES + 1, 1, 1)

@@ -1,13 +1,19 @@
-"""The presence of a run on the broker: a second run of the same plant finds the first one there and refuses.
+"""The presence of a run: a second run of the same plant finds the first one and refuses, before it disturbs a device.
 
 A client id belongs to one connection (MQTT 5 3.1.4-3), so a second plant would push the first one's devices out, one
-after the other, and they would push back. Each run therefore holds one more connection, of an id of its own. A run that
-begins takes that id; where another run lives, it takes it back within a moment, and the newcomer knows. No device is
-disturbed by it. With an account for each device there is no such id: the newcomer takes the first device's for a
-moment.
+after the other, and they would push back. On one machine a locked file says that a run is there. From another machine
+only the broker can tell: each run holds one more connection, of an id of its own. A run that begins takes that id;
+where another run lives, it takes it back within a moment, and the newcomer knows. With an account for each device there
+is no such id: the newcomer takes the first device's for a moment.
 """
 
 import asyncio
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import aiomqtt
@@ -15,7 +21,7 @@ import aiomqtt
 from device_sim.wire import Broker, WireError
 
 CLAIM_SECONDS: Final = 0.6  # within which another run takes its id back
-SLOW_CLAIM_SECONDS: Final = 2.0  # nats-server lets a client that was pushed out wait for a second
+BORROWED_SECONDS: Final = 1.5  # within which a device does
 SOON: Final = 0.05
 LONGEST_PAUSE: Final = 30.0
 
@@ -31,22 +37,42 @@ class AlreadyRunning(WireError):
         )
 
 
+@contextlib.contextmanager
+def locked(broker: Broker, site: str) -> Iterator[None]:
+    """Hold this machine's lock on a plant; raises `AlreadyRunning`. It goes with the process, also at kill -9."""
+    name = f"device-sim-{os.getuid()}-{broker.host}-{broker.port}-{broker.client_prefix}{site}.lock"
+    with (Path(tempfile.gettempdir()) / name.replace("/", "+")).open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(broker, site) from error
+        yield
+
+
 class Presence:
+    """A connection that says on the broker that a run is there."""
+
     def __init__(self, broker: Broker, identity: str, site: str) -> None:
         self._broker = broker
         self._identity = identity
         self._site = site
-        self.client_id: str | None = (
-            f"{broker.client_prefix}device-sim-{site.replace('.', '-')}"  # no dots: NATS refuses them
-        )
         self._borrowed = bool(broker.credentials) and broker.username is None
-        if self._borrowed:
-            self.client_id = None  # the device's own
+        plain = site.replace(".", "-")  # NATS refuses dots
+        self.client_id = None if self._borrowed else f"{broker.client_prefix}device-sim-{plain}"
         self._claimed = asyncio.Event()
         self._refused: AlreadyRunning | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def probe_id(self) -> str | None:
+        """A client id that nobody else has, to find out about the broker with; None where the account names it."""
+        return None if self.client_id is None else f"{self.client_id}-{os.getpid()}"
 
     async def claim(self) -> None:
         """Wait until it is sure that no other run is there; raises `AlreadyRunning`."""
+        found, wanted = self._broker.version.found, self._broker.version.wanted
+        if found is aiomqtt.ProtocolVersion.V311 and wanted == "auto":
+            return  # nats-server keeps a client that was pushed out waiting for long: it could not take its id back
         self._task = asyncio.create_task(self._hold(), name="presence")
         waiting = asyncio.create_task(self._claimed.wait(), name="presence claimed")
         await asyncio.wait((self._task, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -55,7 +81,8 @@ class Presence:
             raise self._refused
 
     def release(self) -> None:
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     async def _hold(self) -> None:
         pause = SOON
@@ -82,9 +109,8 @@ class Presence:
         return self._broker.client(self._identity, version, client_id=self.client_id, will=None)
 
     async def _is_pushed_out(self, client: aiomqtt.Client) -> bool:
-        quick = self._broker.version.found is aiomqtt.ProtocolVersion.V5 and not self._borrowed
         try:
-            async with asyncio.timeout(CLAIM_SECONDS if quick else SLOW_CLAIM_SECONDS):
+            async with asyncio.timeout(BORROWED_SECONDS if self._borrowed else CLAIM_SECONDS):
                 await _until_lost(client)
         except TimeoutError:
             return False

@@ -18,14 +18,14 @@ from device_sim.agenda import Agenda
 from device_sim.chance import MINUTE, SECOND, Millis
 from device_sim.device import build_devices
 from device_sim.driver import Driver
-from device_sim.incident import BRIDGE_SIDE, BridgeStopped, BrokerLost, Incident
+from device_sim.incident import BRIDGE_SIDE, BridgeLinkLost, BridgeStopped, BrokerLost, Incident
 from device_sim.link import Audience
 from device_sim.links import Links
 from device_sim.machine import TICK
 from device_sim.narration import PlainLines, Silence
 from device_sim.plant import Plant
 from device_sim.plant_file import PlantSpec
-from device_sim.presence import Presence
+from device_sim.presence import Presence, locked
 from device_sim.profile import Profile
 from device_sim.table import LiveTable
 from device_sim.truth import BridgeAway, Truth
@@ -59,17 +59,18 @@ async def run(options: Run) -> None:
     plant = Plant(spec, seed=options.seed, start=time.time_ns() // 1_000_000 // SECOND * SECOND)
     identity = plant.identity(plant.devices[0])
     presence = Presence(options.broker, identity, spec.site)
-    await options.broker.find_version(identity, client_id=presence.client_id)
-    await presence.claim()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        with _audience(options, plant) as audience:
-            await Stage(options, plant, audience).play(stop)
-    finally:
-        presence.release()
+    with locked(options.broker, spec.site):
+        await options.broker.find_version(identity, client_id=presence.probe_id)
+        await presence.claim()
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            with _audience(options, plant) as audience:
+                await Stage(options, plant, audience).play(stop)
+        finally:
+            presence.release()
 
 
 class Stage:
@@ -143,7 +144,7 @@ class Stage:
 
     def _announce(self, incident: Incident) -> None:
         """Tell who started us that the bridge or the broker is to go; without that, it does not happen."""
-        if self._options.cuts_file is None:
+        if self._options.cuts_file is None or isinstance(incident, BridgeLinkLost):
             return
         reason = incident.how if isinstance(incident, BridgeStopped) else "link"
         kept = not isinstance(incident, BrokerLost) or incident.keeps_session

@@ -1,4 +1,4 @@
-"""Connections keep what people did while they are away, and owe what was not acknowledged; a gateway keeps everything."""
+"""Connections keep what people did while they are away, and owe what was not acknowledged."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ def test_a_gateway_keeps_the_numbers_that_its_devices_gave(truth: Truth) -> None
     assert [packet.topic for packet in packets] == [
         "report/s/a/l/_/birth",
         "report/s/a/l/D/state",
-        "report/s/a/l/D/counts",
+        "report/s/a/l/D/measurement",
     ]
     assert [(said.boot_id, said.seq) for said in truth.said] == [(7, 0), (7, 1)]
 

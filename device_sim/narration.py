@@ -85,7 +85,7 @@ class PlainLines:
     def lamp(self, station: str, andon_type: str, word: str) -> None:
         self._print(f"lamp {station} {andon_type}: {word}")
 
-    def link(self, device: str, *, online: bool, planned: bool) -> None:
+    def link(self, device: str, *, online: bool, planned: bool = False) -> None:
         """Print once that the broker has gone, and once that everybody is back; not once a device."""
         if not online and planned:
             return
@@ -112,6 +112,6 @@ class Silence:
 
     def lamp(self, station: str, andon_type: str, word: str) -> None: ...
 
-    def link(self, device: str, *, online: bool, planned: bool) -> None: ...
+    def link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
 
     def note(self, at: Millis, text: str) -> None: ...

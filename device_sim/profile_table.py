@@ -5,7 +5,7 @@ from itertools import takewhile
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_sim import profile
 from device_sim.chance import MINUTE, Millis
@@ -42,13 +42,15 @@ def show_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Nam
         share = "" if disturbance.share == 1 else f"{disturbance.share:.0%} of "
         table.add_row(
             disturbance.kind,
-            share + ", ".join(disturbance.devices),
+            share + ", ".join(disturbance.devices).replace("*", "all" if disturbance.devices == ("*",) else "*"),
             ", ".join(f"{k} {_plain(v)}" for k, v in said.items()),
         )
     console.print(table)
     end = round(options.hours * 60 * MINUTE)
     title = f"first {options.hours:g} h, seed {options.seed}"
-    happenings = Table("after", "what", "for", title=title, title_justify="left", box=None, pad_edge=False)
+    happenings = Table(
+        "after", "what", Column("for", justify="right"), title=title, title_justify="left", box=None, pad_edge=False
+    )
     incidents = chosen.incidents(spec, seed=options.seed, start=0)
     for incident in takewhile(lambda each: each.at < end, incidents):
         seconds = (incident.until - incident.at) / 1_000

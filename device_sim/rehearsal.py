@@ -31,6 +31,8 @@ from device_sim.session import Arrival, Mqtt, Session
 from device_sim.traits import Traits
 from device_sim.truth import BridgeAway, Truth
 
+__all__ = ["Arrival", "BridgeAway", "Happening", "Rehearsal", "rehearse"]
+
 Happening = Arrival | BridgeAway
 CALM: Final = 10 * MINUTE  # at the end nothing goes wrong any more: all that can arrive has arrived
 SILENCE_SECONDS: Final = (0.0, 2.0)  # of a connection, before it is known to be dead

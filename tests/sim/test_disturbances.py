@@ -405,3 +405,11 @@ def test_overlapping_absences_of_the_bridge_are_one() -> None:
     (away,) = [each for each in rehearsal if isinstance(each, BridgeAway)]
     assert away.reason == "crash"
     assert 180_000 <= away.until - away.since <= 190_000
+
+
+def test_a_broker_that_loses_its_power_forgets_the_wills_it_had_to_publish() -> None:
+    loss = {"kind": "link-loss", "devices": ["Bagger-1"], "first_minutes": 20, "seconds": [60, 60]}
+    cut = {"kind": "broker-cut", "first_minutes": 20.1, "seconds": [10, 10]}
+    _, arrivals = run(loss | {"notice_seconds": [200, 200]}, cut)
+    assert len(of(arrivals, "Bagger-1", "birth")) == 2
+    assert of(arrivals, "Bagger-1", "death") == []

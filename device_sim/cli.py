@@ -10,21 +10,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from device_sim import plant_file
-from device_sim.link import publish_once
+from device_sim import plant_file, profile
+from device_sim.demo_broker import SETTINGS, USUAL, default_broker
+from device_sim.leftovers import leave
 from device_sim.messages import encode, report_topic
 from device_sim.plant_file import ANDON_TYPES, LineSpec, PlantFileError, PlantSpec, StationSpec
+from device_sim.profile import Profile, ProfileError
+from device_sim.profile_table import show_profiles
 from device_sim.run import Run, Show, run
-from device_sim.wire import Broker, Version, WireError, read_credentials, read_password, tls_context
+from device_sim.truth_file import TruthFileError
+from device_sim.wire import Broker, Version, WireError, publish_once, read_credentials, read_password, tls_context
 
 ACTIONS: Final = ("raise", "acknowledge", "arrive", "resolve", "cancel")
 
 ABOUT: Final = "A simulated plant of PLCs and Andon stations that publishes over MQTT; docs/devices.md says what."
 RUN_EXAMPLES: Final = """examples:
-  device-sim run                                   the shipped plant, real time, broker on localhost:1883
+  device-sim run                                   the shipped plant, real time; the demo's broker, else localhost:1883
   device-sim run --scale 60 --seed 7               a minute a second, other luck
   device-sim run --duration 30 --quiet             half a minute, then goodbye
+  device-sim run --disturb wifi --truth truth.jsonl    connections that die, and what really happened
+  device-sim run --disturb my-trouble.toml         disturbances of your own: docs/simulator.md
   device-sim run --broker plc-net:8883 --ca-file ca.crt --credentials secrets/
+"""
+SHOW_EXAMPLES: Final = """examples:
+  device-sim disturbances                          the named profiles
+  device-sim disturbances chaos --hours 2          what happens in the first two hours of one
 """
 PRESS_EXAMPLES: Final = """examples:
   device-sim press Andon-L1 equipment                                    raise a call
@@ -47,15 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; 0, or 1 with one error on stderr that names the way out."""
     options = _parser().parse_args(arguments)
     try:
-        spec = plant_file.load(options.plant)
-        match options.command:
-            case "run":
-                asyncio.run(run(_run_options(options, spec)))
-            case "press":
-                _press(options, spec)
-            case _:
-                _list(spec, tags=options.tags)
-    except (PlantFileError, WireError, UnknownName) as error:
+        _obey(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has enough: `device-sim list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (PlantFileError, ProfileError, TruthFileError, WireError, UnknownName) as error:
         sys.stderr.write(f"device-sim: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -63,15 +69,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _obey(options: argparse.Namespace) -> None:
+    spec = plant_file.load(options.plant)
+    match options.command:
+        case "run":
+            asyncio.run(run(_run_options(options, spec)))
+        case "press":
+            _press(options, spec)
+        case "leave":
+            count = asyncio.run(leave(spec, profile.load(options.disturb), _broker(options), seed=options.seed))
+            _say(f"{count} retained leftovers published")
+        case "disturbances":
+            show_profiles(profile.load(options.profile) if options.profile else None, spec, options)
+        case _:
+            _list(spec, tags=options.tags)
+
+
 def _run_options(options: argparse.Namespace, spec: PlantSpec) -> Run:
     show: Show = "table" if sys.stdout.isatty() else "lines"
     return Run(
         spec=spec,
         broker=_broker(options),
+        profile=profile.load(options.disturb) if options.disturb else Profile(name="undisturbed"),
         seed=options.seed,
         scale=options.scale,
         duration=options.duration,
-        timestamps=options.timestamps,
+        timestamps=options.timestamps or options.disturb is not None,
+        truth_file=options.truth,
+        cuts_file=options.cuts,
         show="nothing" if options.quiet else show,
     )
 
@@ -118,10 +143,11 @@ def _say(text: str) -> None:
 
 
 def _broker(options: argparse.Namespace) -> Broker:
-    host, port = options.broker
+    host, port = options.broker or default_broker(Path.cwd())
     return Broker(
         host=host,
         port=port,
+        found_in="" if options.broker or (host, port) == USUAL else f" (of {SETTINGS})",
         root=options.root,
         username=options.username,
         password=read_password(options.password_file) if options.password_file else None,
@@ -147,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     running.add_argument("--timestamps", action="store_true", help="add ts, the simulated time, to every report")
     running.add_argument("--quiet", action="store_true", help="print nothing of what happens")
+    _add_disturbed(running)
     _add_broker(running)
 
     pressing = commands.add_parser(
@@ -159,10 +186,34 @@ def _parser() -> argparse.ArgumentParser:
     pressing.add_argument("--operator", metavar="NAME", help="who says to have done it")
     _add_broker(pressing)
 
+    leaving = commands.add_parser("leave", help="retain on the broker what a profile says is left there")
+    leaving.add_argument("--disturb", required=True, metavar="NAME|FILE", help="the profile")
+    leaving.add_argument("--seed", type=int, default=1, metavar="N", help="of the run that follows (1)")
+    _add_broker(leaving)
+
+    showing = commands.add_parser(
+        "disturbances", help="list profiles, or show what one does", epilog=SHOW_EXAMPLES, formatter_class=plain
+    )
+    showing.add_argument("profile", nargs="?", metavar="NAME|FILE", help="a profile, or a file of your own")
+    showing.add_argument("--hours", type=_positive, default=1.0, metavar="N", help="how much of it to show (1)")
+    showing.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same trouble (1)")
+    _add_plant(showing)
+
     listing = commands.add_parser("list", help="list lines, machines and stations")
     listing.add_argument("--tags", action="store_true", help="also which tag of a controller feeds which field")
     _add_plant(listing)
     return parser
+
+
+def _add_disturbed(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("disturbances")
+    group.add_argument(
+        "--disturb", metavar="NAME|FILE", help=f"what goes wrong: {', '.join(profile.NAMES)}, or a TOML file; adds ts"
+    )
+    group.add_argument("--truth", type=Path, metavar="FILE", help="write what really happened, a JSON object a line")
+    group.add_argument(
+        "--cuts", type=Path, metavar="FILE", help="announce cuts of broker and bridge there, for who can play them"
+    )
 
 
 def _add_plant(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +224,7 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
     _add_plant(parser)
     group = parser.add_argument_group("broker")
     group.add_argument(
-        "--broker", type=_address, default=("127.0.0.1", 1883), metavar="HOST:PORT", help="(127.0.0.1:1883)"
+        "--broker", type=_address, metavar="HOST:PORT", help="(the demo's, where this folder has one; 127.0.0.1:1883)"
     )
     group.add_argument("--root", type=_root, default="floor/v1", help="first levels of every topic (floor/v1)")
     group.add_argument("--mqtt", choices=("auto", "5", "3.1.1"), default="auto", help="5 where the broker speaks it")

@@ -93,7 +93,7 @@ class Device:
 
     def say(self, message: Message, at: Millis, made: dict[str, int] | None = None, *, standing: bool = False) -> Said:
         """Note that it has something to say; nothing is numbered yet."""
-        said = Said(len(self._truth.said), at, self.name, message.kind, dict(message.body), standing, made)
+        said = Said(next(self._truth.numbers), at, self.name, message.kind, dict(message.body), standing, made)
         self._truth.said.append(said)
         if message.kind == "counts":
             self._watch_for_wrap(said)

@@ -140,7 +140,7 @@ class QosZero(Disturbance):
     kinds: tuple[Kind, ...] = ("state", "counts", "measurement", "inspection")
 
     def traits(self, traits: Traits, target: Target, chance: Chance) -> Traits:  # noqa: ARG002
-        return replace(traits, qos0=frozenset(self.kinds))
+        return replace(traits, qos0=self.kinds)
 
 
 class RetainFlag(Disturbance):

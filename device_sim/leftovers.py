@@ -1,14 +1,46 @@
 """Retained leftovers: what an earlier life of a device left on the broker."""
 
 import json
+import time
+from collections.abc import Iterator, Mapping
 
 from device_sim import packml
 from device_sim.chance import Millis
-from device_sim.disturbance import Target
+from device_sim.disturbance import Target, targets
 from device_sim.machine import Condition
+from device_sim.messages import report_topic
+from device_sim.plant_file import PlantSpec
+from device_sim.profile import Profile
+from device_sim.traits import Traits
+from device_sim.wire import Broker, publish_once
 
 OLD_COUNT = 120
 EARLIER = 40_000_000  # milliseconds before the run
+
+
+def leftovers(spec: PlantSpec, traits: Mapping[str, Traits], start: Millis) -> Iterator[tuple[Target, str, bytes]]:
+    """Yield what the broker has retained of a plant's earlier life: whose, topic and payload."""
+    for target in targets(spec):
+        mine = traits[target.name]
+        payloads = leftover_payloads(target, start, boot_id=mine.leftover_boot_id)
+        for kind in mine.leftovers:
+            if kind in payloads:
+                topic = report_topic(spec.site, target.line.area, target.line.id, target.name, kind)
+                yield target, topic, payloads[kind]
+
+
+async def leave(spec: PlantSpec, profile: Profile, broker: Broker, *, seed: int) -> int:
+    """Retain the leftovers of a profile on the broker; return how many."""
+    count = 0
+    start = time.time_ns() // 1_000_000
+    for target, topic, payload in leftovers(spec, profile.traits(spec, seed=seed), start):
+        identity = spec.identity(target.line, target.name)
+        await publish_once(
+            broker, identity, client_id=f"{broker.client_prefix}{target.name}-leftovers", topic=topic, payload=payload,
+            retain=True,
+        )  # fmt: skip
+        count += 1
+    return count
 
 
 def leftover_payloads(target: Target, start: Millis, *, boot_id: bool) -> dict[str, bytes]:

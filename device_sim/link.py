@@ -1,19 +1,22 @@
-"""One device's connection to the broker: birth, reports in order, a Will, and a way back when the broker is gone."""
+"""A real connection to the broker, of a device or of a gateway: birth, reports in order, a Will, and a way back."""
 
 import asyncio
 import random
 import time
-from collections import deque
 from typing import Final, Protocol
 
 import aiomqtt
 
-from device_sim.chance import Millis
-from device_sim.messages import Message, Stamp, lamp_topic
+from device_sim.agenda import Agenda
+from device_sim.chance import SECOND, Chance, Millis
+from device_sim.device import Device, Packet
+from device_sim.messages import Message, lamp_topic, report_topic
+from device_sim.outbox import Outbox
 from device_sim.plant import Plant
-from device_sim.wire import Broker
+from device_sim.truth import Absence, Said, Truth, Why
+from device_sim.uplink import Gateway, Uplink
+from device_sim.wire import Broker, sever
 
-MAILBOX: Final = 1_000  # reports one device keeps while the broker is slow or away; bounds the simulator's memory
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 LAMP_WORDS: Final = frozenset({"off", "open", "acknowledged"})
@@ -26,137 +29,244 @@ class Audience(Protocol):
 
     def lamp(self, station: str, andon_type: str, word: str) -> None: ...
 
-    def link(self, device: str, *, online: bool) -> None: ...
+    def link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
 
-
-class Mailbox:
-    """What a device has to send: in order, bounded; actions stay while the broker is away, the rest is superseded."""
-
-    def __init__(self) -> None:
-        self.dropped = 0
-        self.closed = False
-        self._waiting: deque[Message] = deque()
-        self._changed = asyncio.Event()
-
-    def post(self, message: Message, *, online: bool) -> None:
-        if not online and not message.is_action:
-            self.dropped += 1
-            return
-        if len(self._waiting) >= MAILBOX:
-            self._waiting.popleft()
-            self.dropped += 1
-        self._waiting.append(message)
-        self._changed.set()
-
-    def close(self) -> None:
-        self.closed = True
-        self._changed.set()
-
-    def keep_actions(self) -> None:
-        """Drop what the next birth says anyway."""
-        kept = [message for message in self._waiting if message.is_action]
-        self.dropped += len(self._waiting) - len(kept)
-        self._waiting = deque(kept)
-
-    async def first(self) -> Message | None:
-        """Wait for a message and return it without taking it; None when closed and empty."""
-        while not self._waiting:
-            if self.closed:
-                return None
-            self._changed.clear()
-            await self._changed.wait()
-        return self._waiting[0]
-
-    def sent(self, message: Message) -> None:
-        """Take a message that the broker has acknowledged."""
-        if self._waiting and self._waiting[0] is message:
-            self._waiting.popleft()
+    def note(self, at: Millis, text: str) -> None: ...
 
 
 class Link:
-    def __init__(self, device: str, plant: Plant, broker: Broker, audience: Audience, *, timestamps: bool) -> None:
-        self.device = device
-        self.mailbox = Mailbox()
+    """Runs an uplink on a connection of its own; what the uplink owes or keeps follows the next birth."""
+
+    def __init__(
+        self, uplink: Uplink, devices: list[Device], plant: Plant, *, broker: Broker, audience: Audience,
+        agenda: Agenda, truth: Truth, scale: float,
+    ) -> None:  # fmt: skip
+        self.uplink = uplink
+        self.devices = devices
         self.online = asyncio.Event()
+        self.outbox = Outbox()
+        self.reasons: set[object] = set()  # why it may not connect
         self._plant = plant
         self._broker = broker
         self._audience = audience
-        self._identity = plant.identity(device)
-        self._timestamps = timestamps
-        self._boot_id: Millis = 0
+        self._agenda = agenda
+        self._truth = truth
+        self._scale = scale
+        self._chance = Chance(truth.seed, f"link/{uplink.name}")
+        self._allowed = asyncio.Event()
+        self._allowed.set()
+        self._closed = False
+        self._client: aiomqtt.Client | None = None
+        self._will: Packet | None = None
+        self._latest_due = 0.0
+        self._absences: dict[str, Absence] = {}
 
-    def post(self, message: Message) -> None:
-        self.mailbox.post(message, online=self.online.is_set())
+    @property
+    def name(self) -> str:
+        return self.uplink.name
+
+    def publish(self, packets: list[Packet]) -> None:
+        """Hand packets to the connection, each a little late, as its device is."""
+        now = asyncio.get_running_loop().time()
+        for packet in packets:
+            traits = self.uplink.traits if packet.said is None else self._device(packet.said.device).traits
+            low, high = traits.latency_ms if traits.latency_ms[1] > 50 else (0.0, 0.0)  # the real network adds its own
+            self._latest_due = max(self._latest_due, now + self._real(self._chance.between(low, high) / SECOND))
+            due = self._latest_due
+            if packet.said is not None and self._chance.happens(traits.reorder.ratio):
+                due += self._real(self._chance.between(*traits.reorder.seconds))
+            self.outbox.post(packet, due)
+            may_resend = packet.said is not None and packet.qos == 1 and traits.has_identity
+            if may_resend and self._chance.happens(traits.resend.ratio):
+                again = due + self._real(self._chance.between(*traits.resend.seconds))
+                self.outbox.post(packet, again, is_copy=True)
+
+    def lose(self, reason: object, why: Why, *, notice: Millis) -> None:
+        """Let the connection fall silent, and end without a DISCONNECT once the broker has noticed."""
+        self.reasons.add(reason)
+        self._allowed.clear()
+        client, will = self._client, self._will
+        self._leave(why)
+        if client is not None:
+            asyncio.get_running_loop().call_later(self._real(notice / SECOND), self._sever, client)
+        late = self.uplink.traits.late_will
+        if will is not None and late.ratio and self._chance.happens(late.ratio):
+            wait = self._real(notice / SECOND + self._chance.between(*late.seconds))
+            asyncio.get_running_loop().call_later(wait, self._publish_late_will, will)
+
+    def leave_in_order(self, reason: object) -> None:
+        """Let the connection send what it has, and end with a DISCONNECT."""
+        self.reasons.add(reason)
+        self._allowed.clear()
+        self.outbox.end()
+        self._forget_online("shutdown")
+
+    def restore(self, reason: object) -> None:
+        """Take away a reason not to be connected; a half-dead connection is given up."""
+        self.reasons.discard(reason)
+        if not self.reasons:
+            if self._client is not None and not self.uplink.online:
+                self._sever(self._client)
+            self._allowed.set()
+
+    def close(self) -> None:
+        """Say goodbye, and end."""
+        self._closed = True
+        if self.uplink.online:
+            for device in self.devices:
+                if device.powered:
+                    message = self._plant.death(device.name)
+                    self.publish(self.uplink.say(device, device.say(message, self._agenda.now), message))
+            if isinstance(self.uplink, Gateway):
+                self.publish([self.uplink.will()])
+        self.outbox.end()
+        self._allowed.set()
 
     async def run(self) -> None:
-        """Stay connected until the mailbox is closed and empty; then say goodbye."""
+        """Stay connected until closed; where that may not be, wait."""
         pause = FIRST_PAUSE
         while True:
+            await self._allowed.wait()
+            if self.reasons:
+                return  # closed meanwhile
+            self.outbox.begin()
             try:
                 await self._connect_and_talk()
             except* (aiomqtt.MqttError, TimeoutError):
                 if self.online.is_set():
                     pause = FIRST_PAUSE
-                self._lost()
-            else:
-                return
-            if self.mailbox.closed:
-                return  # nobody there to say goodbye to: the Will speaks
-            await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - spreads 15 devices, guards nothing
-            pause = min(pause * 2, LONGEST_PAUSE)
+                self._leave("link")
+            finally:
+                self._client = None
+                self.online.clear()
+            if self._closed:
+                return  # where the connection was lost, the Will speaks
+            if not self.reasons:
+                await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - spreads 15 devices, guards nothing
+                pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _connect_and_talk(self) -> None:
-        stamp = Stamp(self._next_boot(), timestamps=self._timestamps)
-        death = self._plant.death(self.device)
-        will = aiomqtt.Will(self._topic(death.topic), Stamp(stamp.boot_id).payload(death), qos=1, retain=False)
+        now = time.time_ns() // 1_000_000  # a boot_id is real time: a later run must be above an earlier, faster one
+        if isinstance(self.uplink, Gateway):
+            self.uplink.boot(now)
+            self._will = self.uplink.will()
+        else:
+            self.devices[0].boot(now)
+            self._will = Packet(None, self._topic(self.devices[0], "death"), self.devices[0].will())
+        will = aiomqtt.Will(self._under_root(self._will.topic), self._will.payload, qos=1, retain=False)
         version = self._broker.version.candidates()[0]
-        async with self._broker.client(self._identity, version, will=will) as client, asyncio.TaskGroup() as tasks:
-            listener = tasks.create_task(self._listen(client), name=f"{self.device} listens")
-            await self._talk(client, stamp)
+        async with self._broker.client(self._identity(), version, will=will) as client, asyncio.TaskGroup() as tasks:
+            listener = tasks.create_task(self._listen(client), name=f"{self.name} listens")
+            self._client = client
+            self.publish(self._greeting())
+            await self._talk(client)
             listener.cancel()
 
-    async def _talk(self, client: aiomqtt.Client, stamp: Stamp) -> None:
-        for message in self._plant.birth(self.device):
-            await self._publish(client, stamp, message)
-        self.online.set()
-        self._audience.link(self.device, online=True)
-        while (waiting := await self.mailbox.first()) is not None:
-            await self._publish(client, stamp, waiting)
-            self.mailbox.sent(waiting)
-        await self._publish(client, stamp, self._plant.death(self.device))
+    def _greeting(self) -> list[Packet]:
+        for device in self.devices:
+            self._return(device)
+        if isinstance(self.uplink, Gateway):
+            return self.uplink.connect_gateway()
+        (device,) = self.devices
+        return self.uplink.connect(device, self.standing(device))
 
-    async def _publish(self, client: aiomqtt.Client, stamp: Stamp, message: Message) -> None:
-        await client.publish(self._topic(message.topic), stamp.payload(message), qos=1)
+    def standing(self, device: Device) -> list[tuple[Said, Message]]:
+        """Return the birth of a device and what follows it."""
+        machine, now = self._plant.machine(device.name), self._agenda.now
+        made = None if machine is None else machine.made
+        return [(device.say(each, now, made, standing=True), each) for each in self._plant.birth(device.name)]
+
+    async def _talk(self, client: aiomqtt.Client) -> None:
+        while (entry := await self.outbox.next()) is not None:
+            packet = entry.packet
+            if packet.said is not None:
+                packet.said.sent += 1
+            await client.publish(self._under_root(packet.topic), packet.payload, qos=packet.qos, retain=packet.retain)
+            if packet.said is not None and packet.said.fate == "on the way":
+                packet.said.fate = "published"
+            if not self.online.is_set() and self.uplink.online:
+                self.online.set()
+                for device in self.devices:
+                    self._audience.link(device.name, online=True, planned=False)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
-        """Read the lamps of a station; for any device, notice that the broker has gone."""
-        line = self._plant.line_of(self.device)
-        if self.device in line.crew.stations:
-            spec = line.spec
-            lamps = self._topic(lamp_topic(self._plant.spec.site, spec.area, spec.id, self.device, "+"))
-            await client.subscribe(lamps, qos=1)
+        """Read the lamps of stations; for any device, notice that the broker has gone."""
+        spec = self._plant.line_of(self.devices[0].name)
+        for device in self.devices:
+            if device.name in spec.crew.stations:
+                lamps = lamp_topic(self._plant.spec.site, spec.spec.area, spec.spec.id, device.name, "+")
+                await client.subscribe(self._under_root(lamps), qos=1)
         async for message in client.messages:
             word = message.payload.decode(errors="replace")
             if word in LAMP_WORDS:
-                self._audience.lamp(self.device, str(message.topic).rpartition("/")[2], word)
+                station, andon_type = str(message.topic).split("/")[-2:]
+                self._audience.lamp(station, andon_type, word)
 
-    def _lost(self) -> None:
-        if self.online.is_set():
-            self.online.clear()
-            self._audience.link(self.device, online=False)
-        self.mailbox.keep_actions()
+    def _leave(self, why: Why) -> None:
+        """Lose the connection: what may be sent again is owed."""
+        if not self.uplink.online:
+            return
+        current, waiting = self.outbox.take_all()
+        owed = [packet for packet in waiting if packet.qos == 1]
+        lost = [packet for packet in waiting if packet.qos == 0]
+        if current is not None:
+            said = current.said
+            identified = said is None or self._device(said.device).traits.has_identity
+            if current.qos == 1 and identified:
+                owed.insert(0, current)
+            elif current.qos == 1 and said is not None:
+                said.fate = "no identity"  # it may have arrived
+            else:
+                lost.append(current)
+        for packet in lost:
+            if packet.said is not None and packet.said.fate == "on the way":
+                packet.said.fate = "qos 0"
+        self.uplink.cut(owed)
+        self._forget_online("gateway" if isinstance(self.uplink, Gateway) and why == "link" else why)
 
-    def _next_boot(self) -> Millis:
-        """Return a boot_id above the last one: a Will that comes late is known by its older one."""
-        self._boot_id = max(self._boot_id + 1, time.time_ns() // 1_000_000)
-        return self._boot_id
+    def _forget_online(self, why: Why) -> None:
+        self.uplink.online = False
+        was_online = self.online.is_set()
+        self.online.clear()
+        for device in self.devices:
+            self.note_absence(device, why)
+            if was_online:
+                self._audience.link(device.name, online=False, planned=bool(self.reasons))
 
-    def _topic(self, relative: str) -> str:
+    def note_absence(self, device: Device, why: Why) -> None:
+        if device.name not in self._absences:
+            absence = self._absences[device.name] = Absence(device.name, self._agenda.now, None, why)
+            self._truth.absences.append(absence)
+
+    def _return(self, device: Device) -> None:
+        absence = self._absences.pop(device.name, None)
+        if absence is not None:
+            absence.until = self._agenda.now
+
+    def _sever(self, client: aiomqtt.Client) -> None:
+        if client is self._client:
+            sever(client)
+
+    def _publish_late_will(self, will: Packet) -> None:
+        if self.uplink.online:
+            self._truth.extras.append((self._agenda.now, will.topic, will.payload, "late will"))
+            self.publish([will])
+
+    def _identity(self) -> str:
+        first = self.devices[0].name
+        if isinstance(self.uplink, Gateway):
+            return self._plant.spec.identity(self._plant.line_of(first).spec, "_")
+        return self._plant.identity(first)
+
+    def _device(self, name: str) -> Device:
+        return next(device for device in self.devices if device.name == name)
+
+    def _topic(self, device: Device, kind: str) -> str:
+        line = self._plant.line_of(device.name).spec
+        return report_topic(self._plant.spec.site, line.area, line.id, device.name, kind)
+
+    def _real(self, simulated_seconds: float) -> float:
+        return simulated_seconds / self._scale
+
+    def _under_root(self, relative: str) -> str:
         return f"{self._broker.root}/{relative}"
-
-
-async def publish_once(broker: Broker, identity: str, *, client_id: str, topic: str, payload: bytes) -> None:
-    """Publish one report under a connection of its own; raises `WireError` where the broker cannot be used."""
-    version = await broker.find_version(identity, client_id=client_id)
-    async with broker.client(identity, version, client_id=client_id, will=None) as client:
-        await client.publish(f"{broker.root}/{topic}", payload, qos=1)

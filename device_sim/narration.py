@@ -85,8 +85,10 @@ class PlainLines:
     def lamp(self, station: str, andon_type: str, word: str) -> None:
         self._print(f"lamp {station} {andon_type}: {word}")
 
-    def link(self, device: str, *, online: bool) -> None:
-        """Tell once that the broker has gone, and once that everybody is back; not once a device."""
+    def link(self, device: str, *, online: bool, planned: bool = False) -> None:
+        """Print once that the broker has gone, and once that everybody is back; not once a device."""
+        if not online and planned:
+            return
         if not online:
             if not self._away:
                 self._print("the broker has gone; trying again until it is back")
@@ -95,6 +97,9 @@ class PlainLines:
             self._away.discard(device)
             if not self._away:
                 self._print("the broker is back; every device is connected again")
+
+    def note(self, at: Millis, text: str) -> None:
+        self._print(f"{clock(at)} ! {text}")
 
     def _print(self, text: str) -> None:
         print(text, file=self._out, flush=True)
@@ -107,4 +112,6 @@ class Silence:
 
     def lamp(self, station: str, andon_type: str, word: str) -> None: ...
 
-    def link(self, device: str, *, online: bool) -> None: ...
+    def link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
+
+    def note(self, at: Millis, text: str) -> None: ...

@@ -27,6 +27,11 @@ ANDON_TYPES: tuple[AndonType, ...] = (
 )
 
 
+SHIPPED = Path(__file__).with_name("plant.toml")
+BRIDGE_TABLES = {"areas", "timezone", "shifts", "rules", "reasons", "ladder", "responders", "call_priority"}
+"""Keys of the bridge's plant file that the simulator's cannot have."""
+
+
 class PlantFileError(Exception):
     """The plant file cannot be used; every fault is named with its place."""
 
@@ -34,6 +39,14 @@ class PlantFileError(Exception):
         super().__init__("\n".join(f"{path}: {fault}" for fault in faults))
         self.path = path
         self.faults = faults
+
+
+class BridgePlantFile(PlantFileError):
+    """The file is the bridge's plant file, not the simulator's."""
+
+    def __init__(self, path: Path) -> None:
+        what = "this is the bridge's plant file (docs/plant.md); the simulator has one of its own (docs/simulator.md)"
+        super().__init__(path, [f"{what}, which says how machines and people behave: {SHIPPED}"])
 
 
 class Model(BaseModel):
@@ -201,15 +214,14 @@ class PlantSpec(Model):
                 yield line, station
 
 
-SHIPPED = Path(__file__).with_name("plant.toml")
-
-
 def load(path: Path) -> PlantSpec:
     """Read a plant file; `PlantFileError` names every fault with its place."""
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PlantFileError(path, [str(error)]) from error
+    if BRIDGE_TABLES & tree.keys():
+        raise BridgePlantFile(path)
     try:
         return PlantSpec.model_validate(tree)
     except ValidationError as error:

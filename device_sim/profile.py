@@ -1,5 +1,6 @@
 """Profiles: sets of disturbances with a name, shipped with the simulator or read from a TOML file."""
 
+import difflib
 import heapq
 import tomllib
 from collections.abc import Iterator
@@ -99,7 +100,9 @@ def load(name_or_path: str) -> Profile:
         return _read(FOLDER / f"{name_or_path}.toml")
     path = Path(name_or_path)
     if not path.exists():
-        raise ProfileError(f"no profile and no file is called {name_or_path}\n  profiles: {', '.join(NAMES)}")
+        near = difflib.get_close_matches(name_or_path, NAMES, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ProfileError(f"no profile and no file is called {name_or_path}{hint}\n  profiles: {', '.join(NAMES)}")
     return _read(path)
 
 

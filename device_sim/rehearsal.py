@@ -19,12 +19,10 @@ from typing import Final, Literal
 from device_sim.agenda import Agenda
 from device_sim.chance import MINUTE, SECOND, Chance, Millis
 from device_sim.device import build_devices
-from device_sim.disturbance import targets
 from device_sim.driver import Driver
 from device_sim.incident import BRIDGE_SIDE, BridgeStopped, BrokerLost, Incident, LinkLost, PowerLost
-from device_sim.leftovers import leftover_payloads
+from device_sim.leftovers import leftovers
 from device_sim.machine import TICK
-from device_sim.messages import report_topic
 from device_sim.network import Network
 from device_sim.plant import Plant
 from device_sim.plant_file import PlantSpec
@@ -32,6 +30,8 @@ from device_sim.profile import Profile
 from device_sim.session import Arrival, Mqtt, Session
 from device_sim.traits import Traits
 from device_sim.truth import BridgeAway, Truth
+
+__all__ = ["Arrival", "BridgeAway", "Happening", "Rehearsal", "rehearse"]
 
 Happening = Arrival | BridgeAway
 CALM: Final = 10 * MINUTE  # at the end nothing goes wrong any more: all that can arrive has arrived
@@ -166,14 +166,9 @@ class Rehearsal:
         return out
 
     def _leave_behind(self, spec: PlantSpec, traits: dict[str, Traits], start: Millis) -> None:
-        for target in targets(spec):
-            mine = traits[target.name]
-            bodies = leftover_payloads(target, start, boot_id=mine.leftover_boot_id)
-            for kind in mine.leftovers:
-                if kind in bodies:
-                    topic = report_topic(spec.site, target.line.area, target.line.id, target.name, kind)
-                    self._session.retain(topic, bodies[kind])
-                    self.truth.extras.append((start, topic, bodies[kind], "leftover"))
+        for _, topic, payload in leftovers(spec, traits, start):
+            self._session.retain(topic, payload)
+            self.truth.extras.append((start, topic, payload, "leftover"))
 
 
 def _merged(first: BridgeAway, second: BridgeAway) -> BridgeAway:

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from device_sim.chance import Millis
 from device_sim.line import Line
 from device_sim.machine import Condition, Machine
 from device_sim.messages import Message
@@ -51,8 +52,11 @@ class LiveTable:
     def lamp(self, station: str, andon_type: str, word: str) -> None:
         self._lamps[station, andon_type] = word
 
-    def link(self, device: str, *, online: bool) -> None:
+    def link(self, device: str, *, online: bool, planned: bool = False) -> None:  # noqa: ARG002
         (self._offline.discard if online else self._offline.add)(device)
+
+    def note(self, at: Millis, text: str) -> None:
+        self._latest.append(f"{clock(at)} ! {text}")
 
     def __rich__(self) -> RenderableType:
         title = f"{self._title}   {clock(self._plant.now)} simulated   {self._messages} reports"
@@ -63,11 +67,12 @@ class LiveTable:
             table.add_column(name, justify="right" if name in ("speed", "total", "good", "reject") else "left")
         for line in self._plant.lines:
             self._add_line(table, line)
-        return Group(table, *(Text(sentence) for sentence in self._latest))
+        return Group(table, *(Text(each, style="magenta" if " ! " in each else "") for each in self._latest))
 
     def _add_line(self, table: Table, line: Line) -> None:
         for index, machine in enumerate(line.flow.machines):
-            notes = (_order(line) if index == 0 else "", _faults(machine))
+            offline = "no connection" if machine.spec.id in self._offline else ""
+            notes = (_order(line) if index == 0 else "", _faults(machine), offline)
             table.add_row(
                 line.spec.id if index == 0 else "",
                 machine.spec.id,

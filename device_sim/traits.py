@@ -34,7 +34,7 @@ class Traits:
     ts: bool = True
     boot_ids: Literal["time", "counter", "none"] = "time"
     seq: bool = True
-    qos0: frozenset[str] = frozenset()  # kinds that are published with QoS 0
+    qos0: tuple[str, ...] = ()  # kinds that are published with QoS 0
     retain: bool = False
     keeps: Literal["actions", "all"] = "actions"  # while it has no connection
     latency_ms: tuple[float, float] = (2.0, 25.0)

@@ -6,7 +6,8 @@ Every time is true time in milliseconds since 1970. `Truth.records()` yields it 
 from array import array
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from itertools import count
+from typing import Any, Final, Literal
 
 from device_sim.chance import Millis
 from device_sim.messages import ACTIONS
@@ -14,6 +15,7 @@ from device_sim.messages import ACTIONS
 Fate = Literal[
     "on the way",  # not arrived when the run ended
     "arrived",  # at least once
+    "published",  # of a real run: the broker has it
     "superseded",  # a state or count of a device without a connection, which the contract lets it drop
     "no power",  # the device was off, or lost what it held in memory with its power
     "qos 0",  # lost with a connection
@@ -128,6 +130,7 @@ class Truth:
     start: Millis
     until: Millis
     said: list[Said] = field(default_factory=list)  # `said[n].number` is n
+    numbers: Iterator[int] = field(default_factory=count)
     stretches: list[Stretch] = field(default_factory=list)  # of all machines, in order of `since`
     registers: list[RegisterTruth] = field(default_factory=list)
     absences: list[Absence] = field(default_factory=list)
@@ -142,20 +145,41 @@ class Truth:
         """What people did: presses, orders, changeovers, with what became of each report."""
         return [each for each in self.said if each.is_action]
 
+    def head(self) -> dict[str, Any]:
+        run = {"seed": self.seed, "profile": self.profile, "start": self.start, "until": self.until}
+        return {"truth": "run", **run, "devices": self.traits}
+
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield all of it but `made` as JSON objects; `truth` says which list one is from."""
-        head = {"seed": self.seed, "profile": self.profile, "start": self.start, "until": self.until}
-        yield {"truth": "run", **head, "devices": self.traits}
-        for said in self.said:
-            yield {"truth": "said", **asdict(said), "payload": said.payload.decode()}
-        for name in ("stretches", "registers", "absences", "bridge", "clocks"):
-            for record in getattr(self, name):
-                yield {"truth": name, **asdict(record)}
-        for at, topic, payload, what in self.extras:
-            yield {
-                "truth": "extras",
-                "at": at,
-                "topic": topic,
-                "payload": payload.decode(errors="replace"),
-                "what": what,
-            }
+        yield self.head()
+        for name in LISTS:
+            yield from (_record(name, each) for each in getattr(self, name))
+
+    def drain(self, *, final: bool) -> Iterator[dict[str, Any]]:
+        """Yield what is settled and remove it; at the end, all of it. `made` keeps its last row."""
+        for name in LISTS:
+            everything: list[Any] = getattr(self, name)
+            setattr(self, name, [] if final else [each for each in everything if not _is_settled(each)])
+            yield from (_record(name, each) for each in everything if final or _is_settled(each))
+        for made in self.made.values():
+            for column in (made.at, made.total, made.good):
+                del column[:-1]
+
+
+LISTS: Final = ("said", "stretches", "registers", "absences", "bridge", "clocks", "extras")
+
+
+def _is_settled(record: Any) -> bool:
+    if isinstance(record, Said):
+        return record.fate != "on the way"
+    return not isinstance(record, (Stretch, Absence)) or record.until is not None
+
+
+def _record(name: str, record: Any) -> dict[str, Any]:
+    if isinstance(record, tuple):
+        at, topic, payload, what = record
+        return {"truth": name, "at": at, "topic": topic, "payload": payload.decode(errors="replace"), "what": what}
+    fields = asdict(record)
+    if isinstance(record, Said):
+        fields["payload"] = record.payload.decode()
+    return {"truth": name, **fields}

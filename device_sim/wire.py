@@ -1,6 +1,8 @@
 """How the simulated devices reach the broker: address, identity, protocol, and the errors a person can act on."""
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ class WireError(Exception):
 class BrokerUnreachable(WireError):
     def __init__(self, broker: "Broker", why: str) -> None:
         super().__init__(
-            f"no broker at {broker.host}:{broker.port}: {why}\n"
+            f"no broker at {broker.host}:{broker.port}{broker.found_in}: {why}\n"
             "  start one (for example `mosquitto -p 1883`, or `make demo` for everything), "
             "or name another with --broker HOST:PORT"
         )
@@ -65,6 +67,7 @@ class Broker:
 
     host: str
     port: int
+    found_in: str = ""  # where the address comes from, for people
     root: str = "floor/v1"
     username: str | None = None  # one account for all; None: each device's own, where there are credentials
     password: str | None = None
@@ -123,6 +126,14 @@ class Broker:
         raise BrokerUnreachable(self, str(failure)) from failure
 
 
+def sever(client: aiomqtt.Client) -> None:
+    """End a connection without a DISCONNECT, as a power cut does: the broker publishes its Will."""
+    connected = client._client.socket()  # noqa: SLF001 - aiomqtt has no way to break off
+    if isinstance(connected, socket.socket):  # TLS is one, too
+        with contextlib.suppress(OSError):  # it has gone already
+            connected.shutdown(socket.SHUT_RDWR)
+
+
 def _refuses_identity(error: aiomqtt.MqttError) -> bool:
     code = getattr(error, "rc", None)
     return getattr(code, "value", code) in REFUSED_IDENTITY
@@ -159,3 +170,12 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=str(ca_file))
     except OSError as error:  # ssl.SSLError is one
         raise CredentialsError(f"{ca_file}: {error}") from error
+
+
+async def publish_once(
+    broker: Broker, identity: str, *, client_id: str, topic: str, payload: bytes, retain: bool = False
+) -> None:
+    """Publish one report under a connection of its own; raises `WireError` where the broker cannot be used."""
+    version = await broker.find_version(identity, client_id=client_id)
+    async with broker.client(identity, version, client_id=client_id, will=None) as client:
+        await client.publish(f"{broker.root}/{topic}", payload, qos=1, retain=retain)

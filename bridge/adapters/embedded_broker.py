@@ -110,6 +110,11 @@ class EmbeddedBroker:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def start(self) -> None:
+        """Start it and wait until it answers; again after `cut`."""
         self._require_free_port()
         self._folder.mkdir(parents=True, exist_ok=True)
         conf = self._folder / f"{self.kind}.conf"
@@ -130,7 +135,22 @@ class EmbeddedBroker:
             await self._stop()
             raise
         log.info("embedded_broker.ready", kind=self.kind, port=self.port, pid=self._process.pid)
-        return self
+
+    async def cut(self, *, forgets: bool) -> None:
+        """Take its power away: what it has saved stays, or is lost with the rest of its memory."""
+        process = self._process
+        assert process is not None, "inside the context"
+        if not forgets:
+            await self._stop()  # a broker that saves all the time
+            return
+        process.kill()
+        await process.wait()
+        for kept in ("mosquitto.db", "nats"):
+            path = self._folder / kept
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

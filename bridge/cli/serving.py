@@ -19,6 +19,15 @@ def demo(
     broker_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the MQTT broker.")] = 11883,
     scale: Annotated[float, typer.Option(min=0.01, max=3_600, help="How many times faster than life.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated plant: same seed, same day.")] = 1,
+    *,
+    disturb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="What goes wrong in the plant: clean, wifi, old-plc, night-off, gateway, chaos or a file "
+            "(docs/simulator.md).",
+        ),
+    ] = None,
 ) -> None:
     """Show it all on this machine: a broker, the bridge, its front and a simulated plant.
 
@@ -26,9 +35,12 @@ def demo(
     """
     from bridge.adapters import logs  # noqa: PLC0415 - what only one command needs is loaded by that command
     from bridge.demo import supervisor  # noqa: PLC0415
+    from bridge.demo.errors import DemoError  # noqa: PLC0415
 
     logs.configure(level="warning", log_format="console")
-    options = supervisor.DemoOptions(folder=folder, port=port, broker_port=broker_port, scale=scale, seed=seed)
+    options = supervisor.DemoOptions(
+        folder=folder, port=port, broker_port=broker_port, scale=scale, seed=seed, disturb=disturb
+    )
     try:
         asyncio.run(
             supervisor.run(
@@ -37,7 +49,7 @@ def demo(
                 issue_token=lambda config: issue(read_settings(config), user="demo", roles=["admin"], hours=12),
             )
         )
-    except* supervisor.DemoError as group:
+    except* DemoError as group:
         fail("\n".join(str(error) for error in group.exceptions))
 
 

@@ -39,6 +39,11 @@ class Child:
         assert self._process is not None
         return await self._process.wait()
 
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
     async def stop(self) -> None:
         if self._process is None or self._process.returncode is not None:
             return

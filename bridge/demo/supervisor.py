@@ -26,14 +26,13 @@ from rich.console import Console
 from bridge.adapters.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from bridge.core.events import EventType
 from bridge.demo.child import Child
+from bridge.demo.cuts import Cuts
+from bridge.demo.errors import DemoError
+from bridge.demo.simulator import Simulator
 from bridge.watch import Frame, Watch
 
 READY_SECONDS: Final = 30.0
 MAX_RESTARTS: Final = 5  # in a row, each ended by itself and soon: a bridge that cannot run is shown, not hidden
-
-
-class DemoError(Exception):
-    """The demo cannot run; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +42,7 @@ class DemoOptions:
     broker_port: int
     scale: float
     seed: int
+    disturb: str | None = None  # a profile of device-sim, or a file
 
 
 def write_config(options: DemoOptions) -> Path:
@@ -141,14 +141,18 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     began = time.monotonic()
+    simulator = Simulator(options.disturb, options.seed, options.folder, options.broker_port)
+    await simulator.require_profile()
     async with EmbeddedBroker(folder=options.folder / "broker", port=options.broker_port) as broker:
+        await simulator.leave_leftovers()
         bridge = Child("bridge", options.folder, sys.executable, "-m", "bridge", "run", "--config", str(config))
         plant = Child(
             "plant",
             options.folder,
             *(sys.executable, "-m", "device_sim", "run", "--broker", f"127.0.0.1:{options.broker_port}"),
-            *("--scale", str(options.scale), "--seed", str(options.seed)),
+            *("--scale", str(options.scale), "--seed", str(options.seed), *simulator.options),
         )
+        cuts = Cuts(simulator.cuts_file, bridge, broker, tell=lambda text: say(console, text))
         try:
             await bridge.start()
             if not await _until_ready(options.port, bridge, stop):
@@ -158,9 +162,10 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
                 _introduce(console, options, broker.kind, bridge, plant, token=issue_token(config))
             async with asyncio.TaskGroup() as tasks:
                 watching = [
-                    tasks.create_task(_keep_running(bridge, options.port, console, stop), name="keep-bridge"),
+                    tasks.create_task(_keep_running(bridge, options.port, console, stop, cuts), name="keep-bridge"),
                     tasks.create_task(_tell_end(plant, stop), name="tell-plant"),
-                    tasks.create_task(_tell_broker_end(broker), name="tell-broker"),
+                    tasks.create_task(_tell_broker_end(broker, cuts), name="tell-broker"),
+                    tasks.create_task(cuts.play(), name="play-cuts"),
                     tasks.create_task(_tally(options, issue_token, config, console), name="tally"),
                 ]
                 if terminal:
@@ -207,6 +212,7 @@ def _introduce(console: Console, options: DemoOptions, broker: str, bridge: Chil
         ("broker", f"{broker} on 127.0.0.1:{options.broker_port}"),
         ("bridge", f"pid {bridge.pid}; kill -9 it if you like: it goes on from its journal; log {bridge.log}"),
         ("plant", f"pid {plant.pid}, simulated, {options.scale:g} times as fast as life; log {plant.log}"),
+        *_trouble(options),
         ("board", f"http://127.0.0.1:{options.port}/#token={token}"),
         ("token", token),
         ("watch", shlex.join((str(floor), "watch", "--config", str(options.folder / "floor.toml")))),
@@ -214,16 +220,29 @@ def _introduce(console: Console, options: DemoOptions, broker: str, bridge: Chil
     )
     say(console, "[bold green]ready[/]")
     for name, text in rows:
-        say(console, f"  [bold]{name:<7}[/]{text}", wrap=False)
+        say(console, f"  [bold]{name:<8}[/]{text}", wrap=False)
 
 
-async def _keep_running(bridge: Child, port: int, console: Console, stop: asyncio.Event) -> None:
+def _trouble(options: DemoOptions) -> list[tuple[str, str]]:
+    if options.disturb is None:
+        return []
+    truth = options.folder / "truth.jsonl"
+    return [("trouble", f"{options.disturb}, with power cuts of bridge and broker; what really happened: {truth}")]
+
+
+async def _keep_running(bridge: Child, port: int, console: Console, stop: asyncio.Event, cuts: Cuts) -> None:
     failures = 0
     started = time.monotonic()
     while True:
         code = await bridge.wait()
         if stop.is_set():
             return
+        if cuts.bridge_is_away:
+            await cuts.until_the_bridge_may_run()
+            await bridge.start()
+            if await _until_ready(port, bridge, stop):
+                say(console, f"the bridge is back: pid {bridge.pid}")
+            continue
         soon = time.monotonic() - started < READY_SECONDS
         failures = failures + 1 if soon and code >= 0 else 0  # below 0: killed from outside, as often as one likes
         if failures > MAX_RESTARTS:
@@ -241,8 +260,12 @@ async def _tell_end(plant: Child, stop: asyncio.Event) -> None:
         raise DemoError(f"the simulated plant ended (exit {code}):\n{plant.last_lines()}")
 
 
-async def _tell_broker_end(broker: EmbeddedBroker) -> None:
-    raise DemoError(str(await broker.died()))
+async def _tell_broker_end(broker: EmbeddedBroker, cuts: Cuts) -> None:
+    while True:
+        died = await broker.died()
+        if not cuts.broker_is_away:
+            raise DemoError(str(died))
+        await cuts.until_the_broker_runs()
 
 
 async def _notice_hangup(stop: asyncio.Event) -> None:

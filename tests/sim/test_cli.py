@@ -1,10 +1,17 @@
 """The command line teaches: examples in its help, known names in its errors, the way out in each."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from device_sim.cli import main
+from device_sim.demo_broker import default_broker
+from device_sim.plant_file import SHIPPED
+from device_sim.profile import NAMES
+from device_sim.truth import Truth
+from device_sim.truth_file import TruthFile, TruthFileError
 from device_sim.wire import CredentialsError, read_credentials
 
 
@@ -75,3 +82,81 @@ def test_credentials_are_read_as_lines_or_from_a_folder(tmp_path: Path) -> None:
     (tmp_path / "password.s+a+L1+Bagger-1").write_text("secret\n")
     (tmp_path / "password.bridge").write_text("not a device\n")
     assert read_credentials(tmp_path) == {"s/a/L1/Bagger-1": "secret"}
+
+
+def test_list_ends_quietly_when_nobody_reads_on() -> None:
+    """`device-sim list --tags | head -1`, also where the pipe is closed before all of it is written."""
+    for command in ("list --tags", "disturbances chaos --hours 24", "disturbances"):
+        ended = subprocess.run(
+            ["bash", "-c", f"{sys.executable} -m device_sim {command} | head -1; echo ${{PIPESTATUS[0]}}"],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.stderr == ""
+        assert len(ended.stdout.splitlines()) == 2
+
+
+def test_the_plant_file_of_the_bridge_gets_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    bridges = Path(__file__).parents[2] / "bridge" / "demo" / "plant.toml"
+    assert main(["list", "--plant", str(bridges)]) == 1
+    said = capsys.readouterr().err
+    assert "this is the bridge's plant file" in said
+    assert str(SHIPPED) in said
+    assert len(said.splitlines()) == 1
+
+
+def test_the_demos_broker_is_found_where_the_demo_runs(tmp_path: Path) -> None:
+    assert default_broker(tmp_path) == ("127.0.0.1", 1883)
+    settings = tmp_path / ".floor" / "demo" / "floor.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[broker]\nport = 11999\n")
+    assert default_broker(tmp_path) == ("127.0.0.1", 11999)
+    settings.write_text("[broker\n")
+    assert default_broker(tmp_path) == ("127.0.0.1", 1883)
+
+
+def test_a_demos_broker_that_is_gone_is_named_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / ".floor" / "demo" / "floor.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[broker]\nport = 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["press", "Andon-L1", "quality"]) == 1
+    assert "no broker at 127.0.0.1:1 (of .floor/demo/floor.toml)" in capsys.readouterr().err
+
+
+def test_disturbances_lists_the_profiles_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["disturbances"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in NAMES)
+    assert main(["disturbances", "chaos", "--hours", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "connection lost" in said
+    assert "bridge: power cut" in said
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "--disturb", "wfi"], ["disturbances", "wfi"], ["leave", "--disturb", "wfi"]]
+)
+def test_an_unknown_profile_gets_the_known_ones(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command) == 1
+    assert "did you mean wifi?\n  profiles: clean, wifi" in capsys.readouterr().err
+
+
+def test_a_faulty_profile_is_named_with_the_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[[disturbances]]\nkind = "link-los"\n\n[[disturbances]]\nkind = "dip"\nratio = 2\n')
+    assert main(["disturbances", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert f"{path}: disturbances.0" in said
+    assert "link-loss" in said
+    assert f"{path}: disturbances.1.dip.ratio" in said
+
+
+def test_a_truth_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TruthFileError, match="nowhere"):
+        TruthFile(tmp_path / "nowhere" / "t.jsonl", Truth(1, "clean", 0, 0))

@@ -1,4 +1,4 @@
-"""What is printed are changes and deeds, once each; a broker that goes away is told once, not once a device."""
+"""What is printed are changes and actions, once each; a broker that goes away is told once, not once a device."""
 
 import io
 
@@ -70,3 +70,12 @@ def test_the_table_shows_lines_machines_counts_and_lamps() -> None:
     assert "● material" not in text
     assert str(plant.lines[0].flow.machines[1].total) in text
     assert "without a broker" not in text
+
+
+def test_a_planned_loss_is_told_as_what_it_is_and_not_as_a_broker_that_is_gone() -> None:
+    out = io.StringIO()
+    lines = PlainLines(out)
+    lines.note(START, "Bagger-1: connection lost")
+    lines.link("Bagger-1", online=False, planned=True)
+    lines.link("Bagger-1", online=True)
+    assert out.getvalue().splitlines() == [f"{clock(START)} ! Bagger-1: connection lost"]

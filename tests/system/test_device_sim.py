@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -62,10 +63,13 @@ async def listening(broker: RunningBroker, root: str = "floor/v1", session: str 
 
 
 @contextlib.asynccontextmanager
-async def device_sim(broker: RunningBroker, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def device_sim(
+    broker: RunningBroker, *arguments: str, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "device_sim", *arguments, "--broker", f"127.0.0.1:{broker.port}"),
         cwd=ROOT,
+        env={**os.environ, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -172,3 +176,39 @@ async def lines_until(process: asyncio.subprocess.Process, wanted: str) -> list[
 
 def stations() -> set[str]:
     return {station.id for _, station in SHIPPED.stations()}
+
+
+async def test_a_second_run_beside_the_first_refuses_and_disturbs_nobody(broker: RunningBroker) -> None:
+    async with listening(broker) as heard, device_sim(broker, "run", "--quiet") as first:
+        await until(lambda: heard.devices("birth") == DEVICES, what="births")
+        for _ in range(3):
+            async with device_sim(broker, "run", "--duration", "5") as second:
+                out, errors = await asyncio.wait_for(second.communicate(), 30)
+            assert (second.returncode, out) == (1, b"")
+            assert b"another device-sim runs plant1 on the broker at 127.0.0.1" in errors
+            assert b"stop it first" in errors
+        assert first.returncode is None
+        assert heard.devices("death") == set()
+        assert all(len(heard.of(device, "birth")) == 1 for device in DEVICES)
+
+
+async def test_a_run_may_follow_one_that_was_killed(broker: RunningBroker) -> None:
+    async with listening(broker) as heard, device_sim(broker, "run", "--quiet") as first:
+        await until(lambda: heard.devices("birth") == DEVICES, what="births")
+        first.kill()
+        await first.wait()
+        async with device_sim(broker, "run", "--quiet", "--duration", "0.5") as second:
+            assert (await asyncio.wait_for(second.communicate(), 30), second.returncode) == ((b"", b""), 0)
+
+
+async def test_a_second_run_on_another_machine_refuses_too(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    """Another machine has another folder for locks: only the broker can tell, and no device is pushed out for it."""
+    async with listening(mosquitto) as heard, device_sim(mosquitto, "run", "--quiet") as first:
+        await until(lambda: heard.devices("birth") == DEVICES, what="births")
+        for _ in range(3):
+            async with device_sim(mosquitto, "run", TMPDIR=str(tmp_path)) as second:
+                out, errors = await asyncio.wait_for(second.communicate(), 30)
+            assert (second.returncode, out) == (1, b"")
+            assert b"another device-sim runs plant1" in errors
+        assert first.returncode is None
+        assert heard.devices("death") == set()

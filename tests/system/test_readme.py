@@ -145,7 +145,7 @@ def test_a_command_that_a_document_shows_is_one(document: Path, words: list[str]
             if len(arguments) > 1:
                 device_sim_cli._parser().parse_args(arguments)
             else:
-                assert arguments[0] in ("run", "press", "list"), document
+                assert arguments[0] in ("run", "press", "list", "disturbances"), document
 
 
 @pytest.mark.parametrize("document", POINTING, ids=lambda path: str(path.relative_to(ROOT)))

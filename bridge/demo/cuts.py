@@ -1,0 +1,96 @@
+"""Power cuts of the bridge and the broker, which the simulated plant announces and the demo plays."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bridge.adapters.embedded_broker import EmbeddedBroker
+from bridge.demo.child import Child
+
+LOOK_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One announcement of `device-sim run --cuts FILE`: a JSON object on a line."""
+
+    part: str  # `bridge` or `broker`
+    how: str  # `crash` or `stop`, of the bridge
+    seconds: float  # real ones
+    forgets: bool  # the broker loses what it keeps
+
+
+class Cuts:
+    """Plays one cut after the other; those who watch over bridge and broker ask whether they may be away."""
+
+    def __init__(self, file: Path, bridge: Child, broker: EmbeddedBroker, *, tell: Callable[[str], None]) -> None:
+        self._file = file
+        self._bridge = bridge
+        self._broker = broker
+        self._tell = tell
+        self._bridge_may_run = asyncio.Event()
+        self._broker_runs = asyncio.Event()
+        self._bridge_may_run.set()
+        self._broker_runs.set()
+
+    @property
+    def bridge_is_away(self) -> bool:
+        return not self._bridge_may_run.is_set()
+
+    @property
+    def broker_is_away(self) -> bool:
+        return not self._broker_runs.is_set()
+
+    async def until_the_bridge_may_run(self) -> None:
+        await self._bridge_may_run.wait()
+
+    async def until_the_broker_runs(self) -> None:
+        await self._broker_runs.wait()
+
+    async def play(self) -> None:
+        """Play what is announced, until cancelled: bridge and broker each by themselves."""
+        async with asyncio.TaskGroup() as tasks:
+            async for cut in self._announced():
+                if cut.part == "bridge" and not self.bridge_is_away:
+                    self._bridge_may_run.clear()
+                    tasks.create_task(self._cut_bridge(cut), name="cut-bridge")
+                elif cut.part == "broker" and not self.broker_is_away:
+                    self._broker_runs.clear()
+                    tasks.create_task(self._cut_broker(cut), name="cut-broker")
+
+    async def _cut_bridge(self, cut: Cut) -> None:
+        how = "power cut" if cut.how == "crash" else "stopped"
+        self._tell(f"[yellow]bridge: {how} for {cut.seconds:.1f} s[/]")
+        if cut.how == "crash":
+            self._bridge.kill()
+        else:
+            await self._bridge.stop()
+        await asyncio.sleep(cut.seconds)
+        self._bridge_may_run.set()
+
+    async def _cut_broker(self, cut: Cut) -> None:
+        memory = ", its memory lost" if cut.forgets else ""
+        self._tell(f"[yellow]broker: power cut for {cut.seconds:.1f} s{memory}[/]")
+        await self._broker.cut(forgets=cut.forgets)
+        await asyncio.sleep(cut.seconds)
+        await self._broker.start()
+        self._broker_runs.set()
+        self._tell("the broker is back")
+
+    async def _announced(self) -> AsyncIterator[Cut]:
+        """Yield each line that is added to the file."""
+        read = 0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            text = await asyncio.to_thread(self._read)
+            lines = text[read : text.rfind("\n") + 1].splitlines()
+            read = max(read, text.rfind("\n") + 1)
+            for line in lines:
+                said = json.loads(line)
+                yield Cut(said["part"], said["how"], said["seconds"], said["forgets"])
+
+    def _read(self) -> str:
+        return self._file.read_text(encoding="utf-8") if self._file.exists() else ""

@@ -1,0 +1,73 @@
+"""The outbox of a connection: packets in order of when they are due, waiting for the broker to take them."""
+
+import asyncio
+import heapq
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from device_sim.device import Packet
+
+MOST: Final = 1_000  # packets waiting while the broker is slow; bounds the simulator's memory
+
+
+@dataclass(order=True, slots=True)
+class Entry:
+    due: float  # of the event loop's clock
+    order: int
+    packet: Packet = field(compare=False)
+    is_copy: bool = field(default=False, compare=False)
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._current: Entry | None = None
+        self._order = count()
+        self._changed = asyncio.Event()
+        self._ended = False
+
+    def post(self, packet: Packet, due: float, *, is_copy: bool = False) -> None:
+        """Add a packet; beyond the bound the one due first is dropped."""
+        if len(self._entries) >= MOST:
+            dropped = heapq.heappop(self._entries).packet.said
+            if dropped is not None and dropped.sent == 0:
+                dropped.fate = "memory full"
+        heapq.heappush(self._entries, Entry(due, next(self._order), packet, is_copy))
+        self._changed.set()
+
+    def end(self) -> None:
+        """Let `next` return None once everything is out."""
+        self._ended = True
+        self._changed.set()
+
+    def begin(self) -> None:
+        self._ended = False
+
+    async def next(self) -> Entry | None:
+        """Wait until a packet is due and return it; it counts as waiting until the next call."""
+        self._current = None
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            if not self._entries:
+                if self._ended:
+                    return None
+                await self._changed.wait()
+                continue
+            wait = self._entries[0].due - loop.time()
+            if wait <= 0 or self._ended:
+                self._current = heapq.heappop(self._entries)
+                return self._current
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    def take_all(self) -> tuple[Packet | None, list[Packet]]:
+        """Empty it: return the packet that is with the broker now, if any, and those that were never sent."""
+        current, self._current = self._current, None
+        waiting = [entry.packet for entry in sorted(self._entries) if not entry.is_copy]
+        self._entries.clear()
+        return (None if current is None or current.is_copy else current.packet), waiting

@@ -1,0 +1,182 @@
+"""`device-sim run --disturb` against a real Mosquitto: what a subscriber hears is what the truth says was published."""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from device_sim import profile
+from tests.brokers import RunningBroker, until
+from tests.system.test_device_sim import DEVICES, device_sim
+
+ROUGH = """
+[[disturbances]]
+kind = "link-loss"
+mean_minutes_between = 3
+seconds = [5, 60]
+
+[[disturbances]]
+kind = "power-cut"
+devices = ["Tester-3", "Andon-L1"]
+mean_minutes_between = 4
+seconds = [10, 60]
+counters_lost_ratio = 1
+
+[[disturbances]]
+kind = "gateway"
+lines = ["L2"]
+mean_minutes_between = 3
+seconds = [10, 60]
+
+[[disturbances]]
+kind = "resend"
+ratio = 0.2
+
+[[disturbances]]
+kind = "reorder"
+ratio = 0.1
+
+[[disturbances]]
+kind = "malformed"
+mean_minutes_between = 3
+
+[[disturbances]]
+kind = "glitch"
+ratio = 0.2
+"""
+
+
+@dataclass(slots=True)
+class Heard:
+    payloads: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+    order: list[tuple[str, bytes]] = field(default_factory=list)
+    retained: set[str] = field(default_factory=set)
+
+    def deaths(self) -> set[str]:
+        return {topic.split("/")[-2] for topic, _ in self.order if topic.endswith("/death")}
+
+
+@contextlib.asynccontextmanager
+async def listening(broker: RunningBroker) -> AsyncIterator[Heard]:
+    heard = Heard()
+    async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+        await client.subscribe("floor/v1/report/#", qos=1)
+
+        async def collect() -> None:
+            async for message in client.messages:
+                topic = str(message.topic).removeprefix("floor/v1/")
+                heard.payloads[topic, bytes(message.payload)] += 1
+                heard.order.append((topic, bytes(message.payload)))
+                if message.retain:
+                    heard.retained.add(topic)
+
+        task = asyncio.create_task(collect(), name="collect")
+        try:
+            yield heard
+        finally:
+            task.cancel()
+
+
+def records(path: Path) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        found.setdefault(record["truth"], []).append(record)
+    return found
+
+
+@pytest.fixture
+async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> tuple[Heard, dict[str, list[dict[str, Any]]], str]:
+    """Run ten simulated minutes under a rough profile; return what was heard, the truth, and what was printed."""
+    rough, truth = tmp_path / "rough.toml", tmp_path / "truth.jsonl"
+    rough.write_text(ROUGH)
+    options = ("--disturb", str(rough), "--truth", str(truth), "--scale", "60", "--duration", "10", "--seed", "5")
+    async with listening(mosquitto) as heard, device_sim(mosquitto, "run", *options) as process:
+        out, errors = await asyncio.wait_for(process.communicate(), 60)
+        assert (process.returncode, errors) == (0, b"")
+        await until(lambda: heard.deaths() >= DEVICES - {"Maker-2", "Packer-2", "Andon-L2"}, what="deaths")
+    return heard, records(truth), out.decode()
+
+
+async def test_the_truth_is_what_a_subscriber_heard(
+    disturbed: tuple[Heard, dict[str, list[dict[str, Any]]], str],
+) -> None:
+    heard, truth, printed = disturbed
+    (run,) = truth["run"]
+    assert set(run["devices"]) == DEVICES
+    known: Counter[tuple[str, bytes]] = Counter()
+    for said in truth["said"]:
+        if said["payload"]:
+            known[said["payload"].encode().decode(), b""] += 1
+    published = [said for said in truth["said"] if said["fate"] == "published"]
+    payloads = {payload for _, payload in heard.payloads}
+    assert published
+    assert [said for said in published if said["payload"].encode() not in payloads] == []
+    # nothing but reports, extras and the Wills of connections was heard
+    mine = {said["payload"].encode() for said in truth["said"]} | {
+        extra["payload"].encode(errors="replace") for extra in truth["extras"]
+    }
+    foreign = [(topic, body) for topic, body in heard.payloads if body not in mine and not topic.endswith("/death")]
+    assert [each for each in foreign if b"\xff" not in each[1] and "/_/" not in each[0]] == []
+    assert not heard.retained
+    # the disturbances were there
+    assert any(count > 1 for count in heard.payloads.values())
+    assert {record["what"] for record in truth["registers"]} >= {"glitch", "power"}
+    assert {record["why"] for record in truth["absences"]} >= {"link", "power", "gateway"}
+    assert "connection lost" in printed
+    assert "power cut" in printed
+
+
+async def test_connections_that_die_leave_their_will(
+    disturbed: tuple[Heard, dict[str, list[dict[str, Any]]], str],
+) -> None:
+    """A death that the device did not say: with the boot_id of the connection, before the next birth."""
+    heard, truth, _ = disturbed
+    said = {each["payload"].encode() for each in truth["said"] if each["kind"] == "death"}
+    wills = [(topic, body) for topic, body in heard.order if topic.endswith("/death") and body not in said]
+    assert wills
+    born: dict[str, int] = {}
+    for topic, body in heard.order:
+        device, kind = topic.split("/")[-2:]
+        if kind == "birth" and body.startswith(b"{"):
+            born[device] = json.loads(body)["boot_id"]
+        elif (topic, body) in wills and device != "_":
+            assert json.loads(body)["boot_id"] == born[device]
+
+
+async def test_leftovers_are_retained_before_the_run(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    left = tmp_path / "left.toml"
+    left.write_text('[[disturbances]]\nkind = "leftovers"\ndevices = ["Bagger-1", "Andon-L1"]\n')
+    async with device_sim(mosquitto, "leave", "--disturb", str(left)) as process:
+        out, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, errors, out) == (0, b"", b"6 retained leftovers published\n")
+    async with listening(mosquitto) as heard:
+        await until(lambda: len(heard.retained) == 6, what="leftovers")
+
+
+async def test_cuts_of_the_bridge_and_the_broker_are_announced(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    rough, cuts = tmp_path / "cuts.toml", tmp_path / "cuts"
+    rough.write_text(
+        '[[disturbances]]\nkind = "bridge-cut"\nfirst_minutes = 1\nevery_minutes = 2\nseconds = [30, 30]\n'
+    )
+    options = ("--disturb", str(rough), "--cuts", str(cuts), "--scale", "60", "--duration", "4")
+    async with device_sim(mosquitto, "run", *options) as process:
+        out, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, errors) == (0, b"")
+    announced = [json.loads(line) for line in cuts.read_text().splitlines()]
+    assert announced[0] == {"part": "bridge", "how": "crash", "seconds": 0.5, "forgets": False}
+    assert b"bridge crash: away for 0.5 s" in out
+
+
+@pytest.mark.parametrize("name", profile.NAMES)
+async def test_every_named_profile_runs(mosquitto: RunningBroker, name: str) -> None:
+    options = ("--disturb", name, "--scale", "600", "--duration", "4", "--quiet")
+    async with device_sim(mosquitto, "run", *options) as process:
+        assert (await asyncio.wait_for(process.communicate(), 60), process.returncode) == ((b"", b""), 0)

@@ -99,9 +99,7 @@ class Calls:
         if station.input == "latching":
             if key in self.open or before:
                 return False
-        elif before is not False:
-            return False
-        elif abs(at - self._pressed.get(key, -DEBOUNCE - 1)) <= DEBOUNCE:
+        elif before is not False or abs(at - self._pressed.get(key, -DEBOUNCE - 1)) <= DEBOUNCE:
             return False
         self._pressed[key] = at
         self._press(device, andon_type, at)

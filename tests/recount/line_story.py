@@ -30,9 +30,7 @@ class LineStory:
         self.watches = {name: Watch(threshold, restart) for name in line.machines}
         self.troubles = Troubles(plant, line.id, self.calls, self.facts.append, threshold)
         self._heard_at: dict[str, int] = {}
-        self._shown: dict[str, tuple[object, ...]] = {
-            name: ("offline", None) for name in (*line.machines, *line.stations, "_")
-        }
+        self._shown: dict[str, tuple[object, ...]] = dict.fromkeys((*line.machines, *line.stations, "_"), ("offline", None))
         self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
 
     # Time

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _obey(options)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has enough: `device-sim list | head`
+    except BrokenPipeError:  # the reader has enough: `device-sim list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (PlantFileError, ProfileError, TruthFileError, WireError, UnknownName) as error:
         sys.stderr.write(f"device-sim: {error}\n")

@@ -2,7 +2,7 @@
 
 A client id belongs to one connection (MQTT 5 3.1.4-3), so a second plant would push the first one's devices out, one
 after the other, and they would push back. On one machine a locked file says that a run is there. From another machine
-only the broker can tell: each run holds one more connection, of an id of its own. A run that begins takes that id;
+only the broker can help: each run holds one more connection, of an id of its own. A run that begins takes that id;
 where another run lives, it takes it back within a moment, and the newcomer knows. With an account for each device there
 is no such id: the newcomer takes the first device's for a moment.
 """

@@ -143,7 +143,7 @@ class Stage:
             self._next = next(self._incidents, None)
 
     def _announce(self, incident: Incident) -> None:
-        """Tell who started us that the bridge or the broker is to go; without that, it does not happen."""
+        """Announce that the bridge or the broker is to lose its power; nobody else can make it so."""
         if self._options.cuts_file is None or isinstance(incident, BridgeLinkLost):
             return
         reason = incident.how if isinstance(incident, BridgeStopped) else "link"

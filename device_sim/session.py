@@ -67,7 +67,7 @@ class Session:
             self._queue.append((topic, payload, said))
 
     def arrived(self, arrival: Arrival) -> bool:
-        """Tell that an arrival's time has come; False when the connection it was sent on has gone."""
+        """Complete a delivery whose time has come; False when the connection it was sent on has gone."""
         if arrival.mid == 0:
             return self.online
         kept = self._in_flight.get(arrival.mid)

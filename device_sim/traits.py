@@ -52,6 +52,6 @@ class Traits:
 
     @property
     def has_identity(self) -> bool:
-        """Whether a repeated report can be told from a second one (docs/devices.md, «What a device can rely on»)."""
+        """Whether a repeated report can be distinguished from a second one: docs/devices.md."""
         numbered = self.boot_ids != "none" and self.seq
         return numbered or (self.ts and self.clock.stands_at is None and not self.clock.whole_seconds)

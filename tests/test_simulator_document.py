@@ -55,18 +55,18 @@ def shown(value: Any) -> str:
 
 
 def test_the_profiles_are_told_with_what_they_do() -> None:
-    told = {name.strip("`"): (about, kinds.split(", ")) for name, about, kinds in rows("profile")}
-    assert list(told) == list(profile.NAMES)
-    for name, (about, kinds) in told.items():
+    documented = {name.strip("`"): (about, kinds.split(", ")) for name, about, kinds in rows("profile")}
+    assert list(documented) == list(profile.NAMES)
+    for name, (about, kinds) in documented.items():
         loaded = profile.load(name)
         assert about == loaded.about
         assert kinds == list(dict.fromkeys(each.kind for each in loaded.disturbances))
 
 
 def test_every_disturbance_is_documented_with_its_fields() -> None:
-    told = {kind.strip("`"): (comes, fields) for kind, comes, fields, _ in rows("`kind`")}
-    assert list(told) == list(KINDS)
-    for kind, (comes, fields) in told.items():
+    documented = {kind.strip("`"): (comes, fields) for kind, comes, fields, _ in rows("`kind`")}
+    assert list(documented) == list(KINDS)
+    for kind, (comes, fields) in documented.items():
         model = KINDS[kind]
         base = next(each for each in COMES if issubclass(model, each))
         assert comes == COMES[base], kind
@@ -96,10 +96,10 @@ def test_every_table_of_the_plant_file_has_its_section() -> None:
 
 @pytest.mark.parametrize("section", MODELS)
 def test_every_field_of_the_plant_file_is_documented_with_its_default(section: str) -> None:
-    told = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", SECTIONS[section], re.MULTILINE)
+    documented = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", SECTIONS[section], re.MULTILINE)
     fields = MODELS[section].model_fields
-    assert [name for name, _, _ in told] == list(fields)
-    for name, default, meaning in told:
+    assert [name for name, _, _ in documented] == list(fields)
+    for name, default, meaning in documented:
         assert meaning.strip()
         assert (default.strip() == "-") == fields[name].is_required(), name
         if default.startswith("`"):

@@ -26,11 +26,11 @@ class Cut:
 class Cuts:
     """Plays one cut after the other; those who watch over bridge and broker ask whether they may be away."""
 
-    def __init__(self, file: Path, bridge: Child, broker: EmbeddedBroker, *, tell: Callable[[str], None]) -> None:
+    def __init__(self, file: Path, bridge: Child, broker: EmbeddedBroker, *, report: Callable[[str], None]) -> None:
         self._file = file
         self._bridge = bridge
         self._broker = broker
-        self._tell = tell
+        self._report = report
         self._bridge_may_run = asyncio.Event()
         self._broker_runs = asyncio.Event()
         self._bridge_may_run.set()
@@ -63,7 +63,7 @@ class Cuts:
 
     async def _cut_bridge(self, cut: Cut) -> None:
         how = "power cut" if cut.how == "crash" else "stopped"
-        self._tell(f"[yellow]bridge: {how} for {cut.seconds:.1f} s[/]")
+        self._report(f"[yellow]bridge: {how} for {cut.seconds:.1f} s[/]")
         if cut.how == "crash":
             self._bridge.kill()
         else:
@@ -73,12 +73,12 @@ class Cuts:
 
     async def _cut_broker(self, cut: Cut) -> None:
         memory = ", its memory lost" if cut.forgets else ""
-        self._tell(f"[yellow]broker: power cut for {cut.seconds:.1f} s{memory}[/]")
+        self._report(f"[yellow]broker: power cut for {cut.seconds:.1f} s{memory}[/]")
         await self._broker.cut(forgets=cut.forgets)
         await asyncio.sleep(cut.seconds)
         await self._broker.start()
         self._broker_runs.set()
-        self._tell("the broker is back")
+        self._report("the broker is back")
 
     async def _announced(self) -> AsyncIterator[Cut]:
         """Yield each line that is added to the file."""

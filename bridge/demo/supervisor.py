@@ -152,7 +152,7 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
             *(sys.executable, "-m", "device_sim", "run", "--broker", f"127.0.0.1:{options.broker_port}"),
             *("--scale", str(options.scale), "--seed", str(options.seed), *simulator.options),
         )
-        cuts = Cuts(simulator.cuts_file, bridge, broker, tell=lambda text: say(console, text))
+        cuts = Cuts(simulator.cuts_file, bridge, broker, report=lambda text: say(console, text))
         try:
             await bridge.start()
             if not await _until_ready(options.port, bridge, stop):

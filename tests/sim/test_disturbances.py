@@ -413,3 +413,14 @@ def test_a_broker_that_loses_its_power_forgets_the_wills_it_had_to_publish() -> 
     _, arrivals = run(loss | {"notice_seconds": [200, 200]}, cut)
     assert len(of(arrivals, "Bagger-1", "birth")) == 2
     assert of(arrivals, "Bagger-1", "death") == []
+
+
+def test_a_press_that_waits_for_the_connection_is_lost_with_the_power() -> None:
+    loss = {"kind": "link-loss", "devices": ["Andon-*"], "first_minutes": 20, "seconds": [900, 900]}
+    cut = {"kind": "power-cut", "devices": ["Andon-*"], "first_minutes": 30, "seconds": [10, 10]}
+    rehearsal, arrivals = run(loss, cut)
+    waiting = [said for said in rehearsal.truth.actions if 21 * MINUTE < said.at - START < 30 * MINUTE]
+    stations = [said for said in waiting if said.device.startswith("Andon-")]
+    assert stations
+    assert {said.fate for said in stations} == {"no power"}
+    assert not {said.number for said in stations} & {each.number for each in arrivals}

@@ -1,4 +1,4 @@
-"""What is printed are changes and actions, once each; a broker that goes away is told once, not once a device."""
+"""What is printed are changes and actions, once each; a broker that goes away is printed once, not once a device."""
 
 import io
 
@@ -72,7 +72,7 @@ def test_the_table_shows_lines_machines_counts_and_lamps() -> None:
     assert "without a broker" not in text
 
 
-def test_a_planned_loss_is_told_as_what_it_is_and_not_as_a_broker_that_is_gone() -> None:
+def test_a_planned_loss_is_printed_as_what_it_is_and_not_as_a_broker_that_is_gone() -> None:
     out = io.StringIO()
     lines = PlainLines(out)
     lines.note(START, "Bagger-1: connection lost")

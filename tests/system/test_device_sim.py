@@ -202,7 +202,7 @@ async def test_a_run_may_follow_one_that_was_killed(broker: RunningBroker) -> No
 
 
 async def test_a_second_run_on_another_machine_refuses_too(mosquitto: RunningBroker, tmp_path: Path) -> None:
-    """Another machine has another folder for locks: only the broker can tell, and no device is pushed out for it."""
+    """Another machine has another folder for locks: only the broker can help, and no device is pushed out for it."""
     async with listening(mosquitto) as heard, device_sim(mosquitto, "run", "--quiet") as first:
         await until(lambda: heard.devices("birth") == DEVICES, what="births")
         for _ in range(3):

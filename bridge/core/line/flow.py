@@ -9,7 +9,7 @@ from bridge.core.event_data import Status
 from bridge.core.events import Millis
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import EquipmentState, Machine
-from bridge.core.line.status import Diagnosis, diagnose
+from bridge.core.line.status import Diagnosis, MachineView, diagnose
 from bridge.core.reports import Moment
 
 
@@ -66,8 +66,8 @@ class Flow:
         said = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
         return next((product for product in said if product is not None), None)
 
-    def status(self, machine: Machine) -> Status:
-        return self._views[machine.spec.id].status
+    def view(self, machine: Machine) -> MachineView:
+        return self._views[machine.spec.id]
 
     def refresh(self, touched: Iterable[Machine]) -> Diagnosis:
         """Look again at machines that may have changed."""

@@ -72,6 +72,7 @@ class MachineView:
     reason_code: str | None
     faults: tuple[FaultNote, ...]
     decides: bool  # the constraint, or one of the critical
+    stands: bool = False  # offline, and known to have stood until then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ class Diagnosis:
     cause_equipment: str | None
     reason_code: str | None
     faults: tuple[FaultNote, ...]
+    stands: bool = False  # offline, and yet it is known not to run
 
 
 UNKNOWN_LINE: Final = Diagnosis(
@@ -130,6 +132,7 @@ def diagnose(flow: Sequence[MachineView]) -> Diagnosis:
         cause_equipment=None if culprit is None else culprit.equipment,
         reason_code=(culprit.reason_code if culprit is not None else None) or worst.reason_code,
         faults=tuple(note for machine in flow for note in machine.faults),
+        stands=worst.status == "offline" and any(machine.stands for machine in deciding),
     )
 
 

@@ -33,7 +33,7 @@ TABLE: dict[EventType, tuple[str, str]] = {
             "window window_start window_end closed oee availability performance quality planned_busy_seconds"
             " actual_production_seconds ideal_cycle_seconds total_count good_count unknown_seconds flags"
         ),
-        "null_reason job_id shift_id",
+        "unknown_count null_reason job_id shift_id",
     ),
     EventType.DOWNTIME_EVENT: (
         "downtime_id status started_at equipment_code cause category loss micro_stop faults",

@@ -37,6 +37,7 @@ class MachineView:
     faults: tuple[FaultNote, ...]
     decides: bool  # the constraint, or one of the critical
     broken: bool = False  # a fault of its own stops it, in whatever mode it is
+    stands: bool = False  # offline, and known to have stood until then
 
     @property
     def attended(self) -> bool:

@@ -48,6 +48,7 @@ class Said(Struct, kw_only=True):
 class EquipmentState(Struct):
     device: DeviceState = member(default_factory=DeviceState)
     said: Said | None = None  # None: nothing is known since it came online
+    stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
     unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
@@ -98,7 +99,7 @@ class Machine:
             estimated=retained or body.source_quality == "uncertain",
         )
         self.state.product = body.product or self.state.product
-        self.state.stale = False
+        self.state.stale = self.state.stood = False
         self.state.unwatched_since = None
         return APPLIED
 
@@ -128,6 +129,7 @@ class Machine:
         if proven and self.status[0] == "offline":  # pieces that may be of the absence prove nothing of now
             self.state.said = Said(status="running", cause=None, estimated=True)
             self.state.unwatched_since = None
+            self.state.stood = False
         self.state.stale = False
         return counted
 
@@ -144,11 +146,14 @@ class Machine:
     def lose_sight(self, *, at: Millis) -> None:
         """Nobody watched from now on: nothing of what was said holds until it is said again."""
         self.state.said = None
+        self.state.stood = False
         self.state.faults.active.clear()
         self.state.unwatched_since = at
 
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
-        """A birth says nothing about the state yet; a death makes all that was said unknown."""
+        """A birth says nothing about the state yet; a death makes all that was said unknown, but that it stands."""
+        if isinstance(body, DeathReport):
+            self._keep_stop()
         self.state.said = None
         self.state.faults.active.clear()
         counting.interrupt(self.state.registers)
@@ -177,6 +182,12 @@ class Machine:
         )
         return judge(signals, self.state.faults)
 
+    def _keep_stop(self) -> None:
+        """Remember whether it stood before it is lost: a repair with the power off is still a stop."""
+        status = self.status[0]
+        if status != "offline":
+            self.state.stood = status != "running" and self.spec.kind == "plc"
+
     def view(self) -> MachineView:
         status, cause = self.status
         return MachineView(
@@ -187,6 +198,7 @@ class Machine:
             faults=() if status == "offline" else tuple(fault.note() for fault in self.state.faults.active),
             decides=self.decides,
             broken=status != "offline" and "internal" in (cause, self.state.faults.cause),
+            stands=status == "offline" and self.state.stood,
         )
 
     def speed(self) -> Speed:
@@ -227,5 +239,6 @@ class Machine:
 
     def fall_silent(self) -> None:
         """Offline for want of reports; what it said last holds again as soon as it says anything."""
+        self._keep_stop()
         self.state.device.offline = "silence"
         counting.interrupt(self.state.registers)

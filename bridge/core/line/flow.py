@@ -9,6 +9,7 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import Millis
+from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import EquipmentState, Machine
 from bridge.core.line.shown import Face, Speed
@@ -99,8 +100,8 @@ class Flow:
         speed = Speed() if self.decider is None else self.decider.speed()
         return replace(speed, equipment=dict(self.statuses))
 
-    def status(self, machine: Machine) -> Status:
-        return self._views[machine.spec.id].status
+    def view(self, machine: Machine) -> MachineView:
+        return self._views[machine.spec.id]
 
     def refresh(self, touched: Iterable[Machine]) -> Diagnosis:
         """Look again at machines that may have changed."""

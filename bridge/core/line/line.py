@@ -23,7 +23,7 @@ from bridge.core.line.output import Output, signal_of
 from bridge.core.line.people import People
 from bridge.core.line.shown import Shown
 from bridge.core.line.status import Diagnosis, without_order
-from bridge.core.line.stops import Change, StopChange
+from bridge.core.line.stops import Change, Signal, StopChange
 from bridge.core.reports import (
     APPLIED,
     BirthReport,
@@ -238,13 +238,15 @@ class Line:
         self._output.rate(self._ideal_cycle())
         for machine in touched:
             machine.show(scheduled=shift.scheduled, moment=moment)
-            self._output.feed(
-                machine.spec.id, signal_of(self._flow.status(machine), scheduled=shift.scheduled), moment=moment
-            )
+            self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
         self._show(seen, moment)
-        signal = signal_of(seen.status, scheduled=shift.scheduled)
+        signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
         self._downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
+
+    def _signal(self, machine: Machine) -> Signal:
+        view = self._flow.view(machine)
+        return signal_of(view.status, scheduled=self._shift.scheduled, stands=view.stands)
 
     def _show(self, seen: Diagnosis, moment: Moment) -> None:
         if not self._flow.known:

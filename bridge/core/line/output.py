@@ -30,12 +30,13 @@ class Pieces:
     assumed: bool
 
 
-def signal_of(status: Status, *, scheduled: bool) -> Signal:
+def signal_of(status: Status, *, scheduled: bool, stands: bool) -> Signal:
+    """Return what a status means for time; `stands`: offline, but lost while it stood, and nothing else is known."""
     if status == "running":
         return Signal.RUN
     if not scheduled:
         return Signal.OFF
-    return Signal.LOST if status == "offline" else Signal.STOP
+    return Signal.LOST if status == "offline" and not stands else Signal.STOP
 
 
 def infer(deltas: Mapping[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:

@@ -58,7 +58,8 @@ class Run:
         return T0 + round(self.at * 1000)
 
     def say(self, word: str) -> None:
-        if word == "lost":
+        self.dead = word == "lost"
+        if self.dead:
             self.shop.say("bagger", DeathReport(), at=self.at)
         else:
             product = self.random.choice(("crisps", "nuts", "crisps"))
@@ -67,6 +68,8 @@ class Run:
             if product != self.said_product and self.running is None:
                 self.product = product
             self.said_product = product
+        if word == "lost" and self.said and self.said[-1][1] == "stop":
+            word = "stop"  # a stop that is known stays one until something else is
         if self.said and self.said[-1][0] == self.now():
             self.said.pop()
         self.said.append((self.now(), word))
@@ -77,7 +80,7 @@ class Run:
     def count(self) -> None:
         made, bad = self.random.randrange(50), self.random.randrange(3)
         bad = min(made, bad)
-        if self.said[-1][1] == "lost" and made:
+        if self.dead and made:
             return self.say("run")  # pieces would prove that it runs: another test's matter
         self.total += made
         self.good += made - bad

@@ -55,6 +55,7 @@ def test_released_pieces_are_told_once_and_estimated(who: str | None) -> None:
 
 def test_refused_pieces_are_told_once() -> None:
     shop = shop_of()
+    shop.say("bagger", RUNNING, at=0)
     feed(shop, "bagger", (100, 0), (50_100, 1), (101, 3), (102, 5))
     shop.wait(7)
     assert doubts(shop)[-2:] == [(None, None, 50_000), (None, None, None)]
@@ -140,6 +141,7 @@ def test_a_device_that_was_away_may_have_been_reset(*, silent: bool) -> None:
 def test_a_device_clock_gives_a_slow_burst_its_time() -> None:
     """A gateway sends what it kept for a minute, a report each two seconds: by receipt they would come too fast."""
     shop = shop_of(bagger={"clock": "device", "counters": {"max_rate_per_minute": 300.0}})
+    shop.say("bagger", RUNNING, at=0)
     for number in range(7):
         at = 0 if number == 0 else 60 + number * 2
         shop.say("bagger", CountsReport(total=number * 50, ts=T0 + number * 10_000), at=at)
@@ -158,6 +160,7 @@ def test_a_report_may_say_its_own_modulus() -> None:
 
 def test_an_uncertain_report_makes_its_pieces_estimated() -> None:
     shop = shop_of()
+    shop.say("bagger", RUNNING, at=0)
     feed(shop, "bagger", (0, 0), (5, 1))
     shop.say("bagger", CountsReport(total=5, source_quality="uncertain"), at=3)
     shop.wait(5)
@@ -170,6 +173,7 @@ def test_an_uncertain_report_makes_its_pieces_estimated() -> None:
 def test_an_outage_of_ten_minutes_loses_nothing() -> None:
     """120/min, a report each 10 s; the broker keeps what comes meanwhile, and it all arrives within a second."""
     shop = shop_of(bagger={"counters": {"max_rate_per_minute": 120.0}})
+    shop.say("bagger", RUNNING, at=0)
     for number in range(151):
         at = number * 10 if number <= 30 or number > 90 else 900 + (number - 30) / 1000
         feed(shop, "bagger", (number * 20, at))

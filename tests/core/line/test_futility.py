@@ -123,7 +123,7 @@ class Door:
         ("state", b"\xff", "not_utf8"),
         ("state", b"{", "not_json"),
         ("state", b'{"state": 7}', "wrong_type:state"),
-        ("state", b'{"state": "dancing"}', "unknown_state"),
+        ("state", b'{"state": "dancing"}', "bad_format:state"),
         ("counts", b"{}", "needs_a_counter"),
         ("bogus", b"{}", "unknown_kind"),
         ("state", b'{"state": "running", "source_quality": "bad"}', "bad_quality"),

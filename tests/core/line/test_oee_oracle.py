@@ -78,7 +78,9 @@ class Run:
         self.say(self.random.choice(("run", "stop", "stop", "run", "lost")))
 
     def count(self) -> None:
-        made, bad = self.random.randrange(50), self.random.randrange(3)
+        # at a rate that a machine keeps: of pieces that come faster, the counter rules believe that they waited
+        seconds = (self.now() - self.counted_at) / 1_000
+        made, bad = int(seconds * self.random.uniform(0.12, 0.2)), self.random.randrange(3)
         bad = min(made, bad)
         if self.dead and made:
             return self.say("run")  # pieces would prove that it runs: another test's matter

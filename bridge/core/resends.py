@@ -1,4 +1,4 @@
-"""Which message is a resend of one already taken (DESIGN, «Duplicates»), for reports without (boot_id, seq).
+"""Resends of messages already taken (DESIGN, «Duplicates»), for reports without (boot_id, seq).
 
 A dated report is the same whenever its bytes are the same and the device's clock is proven to have moved on since. Of
 any other only the broker's own redelivery counts, under the packet identifier it had, and only of a message whose

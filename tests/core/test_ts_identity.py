@@ -51,7 +51,7 @@ class Taken:
         return [self.take(topic, each, at=index * pause) for index, each in enumerate(bodies)]
 
 
-def deed(action: str, ts: object) -> dict[str, object]:
+def act(action: str, ts: object) -> dict[str, object]:
     return {"action": action, "andon_type": "safety", "ts": ts}
 
 
@@ -59,7 +59,7 @@ def deed(action: str, ts: object) -> dict[str, object]:
 @pytest.mark.parametrize("pause", [0.3, 10.0])
 def test_a_clock_that_stands_still_hides_no_call(ts: object, pause: float) -> None:
     taken = Taken()
-    presses = [deed("raise", ts), deed("resolve", ts)] * 5
+    presses = [act("raise", ts), act("resolve", ts)] * 5
     assert taken.take_all(STATION, presses, pause=pause) == [None] * 10
 
 
@@ -72,16 +72,16 @@ def test_a_clock_of_whole_seconds_hides_no_change_within_one(ts: object) -> None
 
 def test_presses_of_a_clock_of_whole_seconds_are_debounced() -> None:
     taken = Taken()
-    press = deed("raise", T0 + 1_000)
+    press = act("raise", T0 + 1_000)
     assert taken.take_all(STATION, [press, press, press], pause=0.3) == [None, "debounced", "debounced"]
 
 
 @pytest.mark.parametrize("redelivered", [True, False])
 def test_a_resend_is_known_once_the_clock_has_moved_on(*, redelivered: bool) -> None:
     taken = Taken()
-    taken.take(STATION, deed("raise", T0 + 1_000), at=1)
-    taken.take(STATION, deed("acknowledge", T0 + 5_000), at=5)
-    assert taken.take(STATION, deed("raise", T0 + 1_000), at=9, redelivered=redelivered) == "duplicate"
+    taken.take(STATION, act("raise", T0 + 1_000), at=1)
+    taken.take(STATION, act("acknowledge", T0 + 5_000), at=5)
+    assert taken.take(STATION, act("raise", T0 + 1_000), at=9, redelivered=redelivered) == "duplicate"
 
 
 def test_a_resend_right_after_is_known_where_the_clock_was_seen_to_tick() -> None:
@@ -93,14 +93,14 @@ def test_a_resend_right_after_is_known_where_the_clock_was_seen_to_tick() -> Non
 
 def test_a_resend_of_a_clock_that_proves_nothing_is_known_by_the_brokers_mark() -> None:
     taken = Taken()
-    taken.take(STATION, deed("raise", 30_000), at=1)
-    assert taken.take(STATION, deed("raise", 30_000), at=2, redelivered=True) == "duplicate"
+    taken.take(STATION, act("raise", 30_000), at=1)
+    assert taken.take(STATION, act("raise", 30_000), at=2, redelivered=True) == "duplicate"
 
 
 def test_a_clock_that_starts_at_the_same_instant_after_each_power_off_hides_no_call() -> None:
     """Without a battery: the second life of the station repeats the times of the first."""
     taken = Taken()
-    life = [deed("raise", 30_250), deed("resolve", 90_750), deed("raise", 400_001), deed("resolve", 500_003)]
+    life = [act("raise", 30_250), act("resolve", 90_750), act("raise", 400_001), act("resolve", 500_003)]
     assert taken.take_all(STATION, life * 3, pause=60.0) == [None] * 12
 
 
@@ -133,9 +133,9 @@ def test_a_device_that_sends_everything_twice_is_understood() -> None:
 def test_a_clock_that_stops_after_it_ran_hides_no_later_call() -> None:
     taken = Taken()
     for index in range(4):
-        taken.take(STATION, deed("raise", T0 + 10_001 * index), at=10.001 * index)
-    assert taken.take(STATION, deed("raise", T0 + 30_003), at=40) == "duplicate"
-    assert taken.take(STATION, deed("raise", T0 + 30_003), at=100) is None
+        taken.take(STATION, act("raise", T0 + 10_001 * index), at=10.001 * index)
+    assert taken.take(STATION, act("raise", T0 + 30_003), at=40) == "duplicate"
+    assert taken.take(STATION, act("raise", T0 + 30_003), at=100) is None
 
 
 def test_two_contents_with_one_ts_prove_nothing() -> None:

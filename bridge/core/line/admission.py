@@ -1,4 +1,4 @@
-"""Whether a decoded report may have an effect at all, before it is looked at: DOMAIN, «Reports».
+"""Admission of decoded reports: which of them may have an effect at all. Source: DOMAIN, «Reports».
 
 In this order: what the broker only retained, repeats and late arrivals, history, bad source quality.
 """

@@ -1,4 +1,4 @@
-"""When a report happened: the forms of `ts`, the clock rules, and clocks that are wrong. Source: DOMAIN, «Time»."""
+"""The dating of reports: forms of `ts`, the clock rules, and clocks that are wrong. Source: DOMAIN, «Time»."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

@@ -44,7 +44,7 @@ SUPERSEDED_WHEN_LATE: Final = (StateReport, CountsReport, MeasurementReport, Bir
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device as the line knows it; `spec` None is whoever speaks for the line itself."""
+    """A device as the line knows it; `spec` None: the source that speaks for the line itself."""
 
     state: DeviceState
     spec: plant.Equipment | None

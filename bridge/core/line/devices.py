@@ -1,4 +1,4 @@
-"""All devices of one line: each machine and station, and whoever speaks for the line itself."""
+"""All devices of one line: each machine and station, and the source that speaks for the line itself."""
 
 from collections.abc import Mapping
 

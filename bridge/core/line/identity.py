@@ -1,4 +1,4 @@
-"""Whether a device's `ts` tells its reports apart: only a clock that was seen to move on, and near the real time.
+"""The `ts` as the identity of a report: that of a clock which was seen to move on, and is near the real time.
 
 A clock without a battery starts again at the same instant, one of whole seconds gives two presses the same `ts`, and a
 broken one stands still. Their equal reports are news.

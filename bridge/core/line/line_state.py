@@ -43,7 +43,7 @@ class LineState(Struct):
     last_now: Millis = 0
     at: Millis = 0  # the latest step; no event of the line is dated before it
     shift: ShiftWindow | None = None  # None: nothing was ever reported, so nothing is watched
-    talker: DeviceState = field(default_factory=DeviceState)  # whoever reports for the line itself
+    talker: DeviceState = field(default_factory=DeviceState)  # the source that reports for the line itself
     equipment: dict[str, EquipmentState] = field(default_factory=dict)
     shown: ShownState = field(default_factory=ShownState)
     subjects: Subjects = field(default_factory=Subjects)

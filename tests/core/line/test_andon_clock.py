@@ -37,8 +37,8 @@ def test_a_clear_of_a_clock_that_is_wrong_ends_the_call(ts: int) -> None:
     assert deed(shop, "raise", happened=100, at=101) == APPLIED
     body = AndonReport(action="resolve", andon_type="material", ts=ts)
     assert shop.say("desk", body, at=120).disposition == APPLIED
-    told = shop.of(EventType.ANDON_EVENT, "desk")[-1]
-    assert told.quality.clock == "skewed"
+    event = shop.of(EventType.ANDON_EVENT, "desk")[-1]
+    assert event.quality.clock == "skewed"
 
 
 def test_a_raise_of_a_clock_that_was_wrong_makes_no_clear_older() -> None:

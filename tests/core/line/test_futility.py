@@ -13,8 +13,8 @@ from tests.core.line.shopfloor import T0, Shop, plant_file
 
 
 def flags(shop: Shop, who: str | None = "bagger") -> list[tuple[bool, bool]]:
-    told = shop.of(EventType.LINE_STATUS_UPDATE, who)
-    return [(each.quality.ineffective, each.quality.stale) for each in told]
+    events = shop.of(EventType.LINE_STATUS_UPDATE, who)
+    return [(each.quality.ineffective, each.quality.stale) for each in events]
 
 
 def duplicate(shop: Shop, at: float) -> None:
@@ -33,9 +33,9 @@ def test_duplicates_alone_for_a_minute_make_a_device_ineffective() -> None:
     for at in range(10, 101, 10):
         duplicate(shop, at)
     assert flags(shop) == [(False, False), (True, True)]
-    told = shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1]
-    assert told.timestamp == T0 + 70_000
-    assert told.caused_by == ()
+    event = shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1]
+    assert event.timestamp == T0 + 70_000
+    assert event.caused_by == ()
     assert flags(shop, None)[-1] == (True, True), "it decides the line's status"
     assert shop.line.devices.ineffective() == {"bagger": "duplicate"}
 

@@ -180,7 +180,7 @@ def test_what_is_retained_of_a_gateway_says_nothing_of_machines_heard_live(old: 
 def test_the_time_of_a_retained_report_is_its_arrival() -> None:
     shop = Shop()
     shop.say("packer", StateReport(state="running", ts="2026-01-01T00:00:00Z"), at=5, retained=True)
-    told = shop.of(EventType.LINE_STATUS_UPDATE, "packer")[-1]
-    assert told.quality.clock == "receive"
+    event = shop.of(EventType.LINE_STATUS_UPDATE, "packer")[-1]
+    assert event.quality.clock == "receive"
     shop.say("packer", StateReport(state="stopped", ts="2026-01-05T09:00:06Z"), at=6.5)
     assert shop.of(EventType.LINE_STATUS_UPDATE, "packer")[-1].quality.clock == "device"

@@ -150,9 +150,9 @@ def test_a_sequence_that_starts_again_without_a_birth_is_applied_and_flagged(rep
     for index, word in enumerate(words):
         assert shop.say("bagger", state(index, word), at=1_000 + index).disposition == APPLIED, index
         assert status(shop) == word
-    told = shop.of(EventType.LINE_STATUS_UPDATE, "bagger")
-    assert told[-len(words)].quality.unplaced
-    assert not told[-1].quality.unplaced, "from the third on the sequence is known again"
+    events = shop.of(EventType.LINE_STATUS_UPDATE, "bagger")
+    assert events[-len(words)].quality.unplaced
+    assert not events[-1].quality.unplaced, "from the third on the sequence is known again"
     assert shop.line.devices.gaps() == (0, 0, 2)
 
 
@@ -236,5 +236,5 @@ def test_holes_that_are_forgotten_prove_nothing() -> None:
     for index in range(HOLES + 2):
         shop.say("bagger", state(2 * index), at=index)
     assert shop.say("bagger", press(1), at=100).disposition == APPLIED
-    assert shop.say("bagger", press(3), at=101).disposition == APPLIED
+    assert shop.say("bagger", press(101), at=101).disposition == APPLIED
     assert shop.line.devices.gaps() == (HOLES + 1, 1, 1)

@@ -1,0 +1,256 @@
+"""Andon calls and their ladders. Source: DOMAIN, «Andon and escalation»; docs/devices.md, «andon»."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.recount.fact import Fact
+from tests.recount.floor_facts import LADDER, MINUTE, PRIORITY, TOP, LineFacts
+
+STANDSTILL: Final = frozenset({"equipment", "maintenance", "stop"})
+ORDER: Final = ("low", "medium", "high", "critical")
+DEBOUNCE: Final = 2_000
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    place: str
+    type: str
+    priority: str
+    raised_at: int
+    automatic: bool = False
+    status: str = "open"
+    level: int = 0
+    repeat: int = 0
+    basis: int = 0  # deadlines count from here
+    acknowledged: bool = False
+    arrived: bool = False
+    answered_at: int = 0  # the last time a person called, acknowledged or arrived
+    paused: bool = False
+    downtime: int | None = None  # number of the downtime it is linked to
+    steps: list[tuple[int, str]] = field(default_factory=list)  # instants still ahead
+
+    @property
+    def key(self) -> str:
+        return f"{self.place}/{self.type}"
+
+    def begin_ladder(self, at: int) -> None:
+        """Lay out every instant at which a deadline or a reminder falls."""
+        self.basis = at
+        acknowledge, resolve, step = (minutes * MINUTE for minutes in LADDER[self.priority])
+        self.steps = [(acknowledge + n * step, "ack_timeout") for n in range(TOP + 1)]
+        self.steps += [(resolve + n * step, "resolve_timeout") for n in range(TOP + 1)]
+        self.steps += [
+            (limit - before * MINUTE, f"before_{kind}")
+            for kind, limit, before in (("ack", acknowledge, 5), ("resolve", resolve, 10))
+            if 2 * (limit - before * MINUTE) >= limit
+        ]
+        self.steps = sorted((at + offset, kind) for offset, kind in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An automatic call that is due for a downtime."""
+
+    place: str
+    type: str
+    priority: str
+    downtime: int
+    since: int
+    stopped: str
+
+
+def same_family(one: str, other: str) -> bool:
+    return one == other or {one, other} <= STANDSTILL
+
+
+class Calls:
+    def __init__(self, line: LineFacts, note: Callable[[Fact], None]) -> None:
+        self._line = line
+        self._note = note
+        self.open: dict[str, Call] = {}
+        self._level: dict[str, bool] = {}
+        self._pressed: dict[str, int] = {}
+        self.presses: list[tuple[int, int, bool]] = []  # (report's number, at, whether it had an effect)
+
+    # People
+
+    def hear(self, device: str, body: dict[str, Any], at: int, *, dated: bool) -> bool:
+        """Apply what somebody did at a station or panel; return whether it has an effect."""
+        action, andon_type = body.get("action"), body["andon_type"]
+        if action is None:
+            return self._input(device, andon_type, level=body["input"], at=at)
+        if action == "raise":
+            if not dated:
+                before = self._pressed.get(f"{device}/{andon_type}")
+                if before is not None and abs(at - before) <= DEBOUNCE:
+                    return False
+                self._pressed[f"{device}/{andon_type}"] = at
+            self._press(device, andon_type, at)
+            return True
+        return self._act(device, action, andon_type, at)
+
+    def _input(self, device: str, andon_type: str, *, level: bool, at: int) -> bool:
+        key = f"{device}/{andon_type}"
+        before, self._level[key] = self._level.get(key), level
+        if not level:
+            return before is not False
+        station = self._line.stations[device]
+        if station.input == "latching":
+            if key in self.open or before:
+                return False
+        elif before is not False:
+            return False
+        elif abs(at - self._pressed.get(key, -DEBOUNCE - 1)) <= DEBOUNCE:
+            return False
+        self._pressed[key] = at
+        self._press(device, andon_type, at)
+        return True
+
+    def _press(self, device: str, andon_type: str, at: int) -> None:
+        call = self.open.get(f"{device}/{andon_type}")
+        if call is not None:
+            call.repeat += 1
+            call.answered_at = max(call.answered_at, call.raised_at)
+            if call.paused:
+                self._call_again(call, at, downtime=call.downtime, answered=False)
+                call.repeat -= 1
+                self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
+                return
+            self._note(Fact("call", self._line.id, call.key, at, ("repeat", call.repeat)))
+            return
+        own = device in self._line.stations
+        automatic = next(
+            (
+                each
+                for each in self.open.values()
+                if each.automatic and not each.paused and same_family(each.type, andon_type)
+                and (own or device == each.place)
+            ),
+            None,
+        )  # fmt: skip
+        call = Call(device, andon_type, PRIORITY[andon_type], at, answered_at=at)
+        self.open[call.key] = call
+        call.begin_ladder(at)
+        if automatic is not None:
+            self._take_over(call, automatic)
+        self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, False)))
+        if automatic is not None:
+            self._end(automatic, "cancelled", at)
+
+    def _take_over(self, call: Call, other: Call) -> None:
+        """The person's call has the automatic one's trouble, its answers, and its place on the ladder."""
+        call.priority = max(call.priority, other.priority, key=ORDER.index)
+        call.begin_ladder(other.basis)
+        call.steps = [step for step in call.steps if step[0] > max(each for each in (call.raised_at,))]
+        call.status, call.level, call.downtime = other.status, other.level, other.downtime
+        call.acknowledged, call.arrived = other.acknowledged, other.arrived
+
+    def _act(self, device: str, action: str, andon_type: str, at: int) -> bool:
+        call = self.open.get(f"{device}/{andon_type}")
+        if call is None and device in self._line.stations:
+            alike = [each for each in self.open.values() if each.type == andon_type]
+            call = alike[0] if len(alike) == 1 else None
+        if call is None:
+            return False
+        if action == "cancel" and call.place != device:
+            return False
+        if action == "acknowledge":
+            if call.status != "open":
+                return False
+            call.status, call.acknowledged, call.answered_at = "acknowledged", True, at
+            self._note(Fact("call", self._line.id, call.key, at, ("acknowledged", call.repeat)))
+        elif action == "arrive":
+            if call.arrived:
+                return False
+            call.arrived, call.answered_at = True, at
+            self._note(Fact("call", self._line.id, call.key, at, ("arrived", call.repeat)))
+        else:
+            self._end(call, {"resolve": "resolved", "cancel": "cancelled"}[action], at)
+        return True
+
+    def _end(self, call: Call, status: str, at: int) -> None:
+        call.status = status
+        del self.open[call.key]
+        self._note(Fact("call", self._line.id, call.key, at, (status, call.repeat)))
+
+    # The line itself
+
+    def call_for(self, wanted: Wanted, at: int) -> None:
+        """One trouble has one call: link the open one, call again where the trouble came back, or raise a new one."""
+        found = sorted(
+            ((rank, -call.raised_at, call) for call in self.open.values() if (rank := self._relation(call, wanted))),
+            key=lambda each: each[:2],
+        )
+        if not found:
+            call = Call(wanted.place, wanted.type, wanted.priority, at, automatic=True, downtime=wanted.downtime)
+            self.open[call.key] = call
+            call.begin_ladder(at)
+            self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, True)))
+            return
+        rank, _, call = found[0]
+        if rank == 2:
+            call.downtime = wanted.downtime
+        elif rank in (3, 4):
+            self._call_again(call, at, downtime=wanted.downtime, answered=rank == 3)
+            self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
+
+    def _relation(self, call: Call, wanted: Wanted) -> int:
+        """Return 1 for linked already, 2 for the same trouble, 3 answered and 4 unanswered since it came again; 0: another."""
+        if not same_family(call.type, wanted.type):
+            return 0
+        if call.downtime == wanted.downtime:
+            return 1
+        near = call.place in self._line.stations or call.place in (wanted.place, wanted.stopped)
+        if call.downtime is None and call.raised_at >= wanted.since and near:
+            return 2
+        if call.place != wanted.place:
+            return 0
+        if call.status == "open" and not call.paused:
+            return 2
+        return 3 if call.answered_at >= wanted.since else 4
+
+    def _call_again(self, call: Call, at: int, *, downtime: int | None, answered: bool) -> None:
+        call.repeat += 1
+        call.level, call.paused, call.downtime = 0, False, downtime
+        call.answered_at = max(call.answered_at, at)
+        if not answered:
+            call.status, call.acknowledged, call.arrived = "open", False, False
+        call.begin_ladder(at)
+
+    def downtime_over(self) -> None:
+        """The line runs again: a call for what stopped it stays open, and climbs no further."""
+        for call in self.open.values():
+            if call.downtime is not None and call.priority != "critical":
+                call.paused = True
+
+    # Ladders
+
+    def due(self) -> int | None:
+        return min((at for call in self.open.values() for at, _ in self._ahead(call)), default=None)
+
+    def fire(self, at: int) -> None:
+        for call in list(self.open.values()):
+            kinds = [kind for due, kind in self._ahead(call) if due == at]
+            call.steps = [step for step in call.steps if step[0] > at]
+            limits = [kind for kind in kinds if kind in ("ack_timeout", "resolve_timeout")]
+            if limits and call.level < TOP:
+                call.level += 1
+                self._note(Fact("ladder", self._line.id, call.key, at, ("level", call.level, limits[0])))
+            elif kinds:
+                self._note(Fact("ladder", self._line.id, call.key, at, ("reminder", call.level)))
+
+    def _ahead(self, call: Call) -> Iterator[tuple[int, str]]:
+        if call.paused:
+            return
+        for at, kind in call.steps:
+            if call.acknowledged and kind in ("ack_timeout", "before_ack"):
+                continue
+            if kind == "ack_timeout" and not self._counts(call, at):
+                continue
+            yield at, kind
+
+    def _counts(self, call: Call, at: int) -> bool:
+        """A missed acknowledgement raises to a level that was reached already by another way: no event."""
+        acknowledge, _, step = (minutes * MINUTE for minutes in LADDER[call.priority])
+        return call.level >= TOP or (at - call.basis - acknowledge) // step >= call.level

@@ -1,0 +1,96 @@
+"""Why a line stands, and which of its machines is to blame, at one instant. Source: DOMAIN, «Downtime».
+
+From the machine that decides the line's status one walks towards the side of the cause, past those that merely wait, to
+the first that stands by itself. A machine that runs ends the walk.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from tests.recount.floor_facts import LineFacts
+from tests.recount.machine_words import Face
+
+CAUSE: Final = {"internal": "internal", "starved": "upstream", "blocked": "downstream", "planned": "planned"}
+
+
+class Rank(IntEnum):
+    """How much a finding explains: internal, waiting with and without a culprit, planned, unknown."""
+
+    UNKNOWN = 0
+    PLANNED = 1
+    WAITS = 2
+    ATTENDED = 3  # the culprit is being set up or maintained
+    CULPRIT = 4
+    INTERNAL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    stopped: str
+    cause: str
+    culprit: str | None
+    reason: str | None
+    rank: Rank
+    broken: frozenset[str]  # machines whose own fault stops them
+
+
+def find(line: LineFacts, faces: dict[str, Face]) -> Finding:
+    flow = list(line.machines)
+    place = flow.index(line.constraint)
+    face = faces[line.constraint]
+    cause, culprit = _blame(flow, place, faces)
+    reason = (faces[culprit].reason if culprit else None) or face.reason
+    attended = culprit is not None and faces[culprit].status in ("setup", "maintenance")
+    broken = frozenset(name for name in flow if faces[name].broken)
+    return Finding(line.constraint, cause, culprit, reason, _rank(cause, culprit, attended=attended), broken)
+
+
+def _rank(cause: str, culprit: str | None, *, attended: bool) -> Rank:
+    if cause == "internal":
+        return Rank.INTERNAL
+    if cause in ("upstream", "downstream"):
+        return Rank.WAITS if culprit is None else Rank.ATTENDED if attended else Rank.CULPRIT
+    return Rank.PLANNED if cause == "planned" else Rank.UNKNOWN
+
+
+def _blame(flow: list[str], place: int, faces: dict[str, Face]) -> tuple[str, str | None]:
+    face = faces[flow[place]]
+    cause = CAUSE.get(face.cause or "", "unknown")
+    if face.status in ("setup", "maintenance") or cause == "planned":
+        return cause, None
+    before, behind = flow[:place][::-1], flow[place + 1 :]
+    if cause == "internal":
+        return cause, flow[place]
+    if cause == "upstream":
+        return cause, _walk(before, faces, "starved")[0] or _self_if_fault(flow[place], face)
+    if cause == "downstream":
+        return cause, _walk(behind, faces, "blocked")[0] or _self_if_fault(flow[place], face)
+    up, up_far = _walk(before, faces, "starved")
+    down, down_far = _walk(behind, faces, "blocked")
+    if up is None and down is None:
+        return "unknown", None
+    return ("upstream", up) if up_far <= down_far else ("downstream", down)
+
+
+def _self_if_fault(name: str, face: Face) -> str | None:
+    """A fault that blames a neighbour which is not to blame is the machine's own."""
+    return name if face.status == "fault" else None
+
+
+def _walk(names: list[str], faces: dict[str, Face], waiting: str) -> tuple[str | None, float]:
+    """Return the first machine that stands by itself, and how far away it is."""
+    accuser: tuple[str | None, float] = (None, float("inf"))
+    for far, name in enumerate(names, start=1):
+        face = faces[name]
+        if face.status == "fault" and face.cause == waiting:
+            accuser = accuser if accuser[0] else (name, far)
+            continue
+        if face.status in ("fault", "maintenance", "setup"):
+            return name, far
+        if face.status in ("stopped", "idle") and face.cause == "internal":
+            return name, far
+        waits = face.status == "offline" or (face.status != "running" and face.cause in (waiting, "unknown"))
+        if not waits:
+            break
+    return accuser

@@ -1,0 +1,153 @@
+"""The bridge's pure core under a rehearsal: read, applied and ticked as the pipeline does it, in virtual time."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bridge.adapters import plant_file
+from bridge.core.intake import Intake
+from bridge.core.line.floor import Floor
+from bridge.core.plant import Plant
+from bridge.core.plant_text import plant_of, text_of
+from bridge.core.records import Applied, KnownResends, Position, Resend
+from bridge.core.resends import Resends
+from bridge.ingest.native import decode
+from device_sim.rehearsal import Arrival, BridgeAway
+
+ROOT: Final = Path(__file__).parents[2]
+DEMO: Final = ROOT / "bridge" / "demo" / "plant.toml"
+LINK_LOST_MS: Final = 5_000  # a link lost for this long means that nobody watches
+UNWATCHED_MS: Final = 10_000  # and so does a restart that took this long
+WATCHED_MS: Final = 5_000  # between two notes in the journal that the floor is watched
+DOUBT_MS: Final = 15_000
+HOUR_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """The bridge's own input that nobody watched from `since` on; entered at `at`."""
+
+    at: int
+    since: int
+
+
+Fed = Arrival | Unwatched
+
+
+@dataclass(slots=True)
+class Driven:
+    """What went into the bridge, in order, and what came out: events and dispositions as JSON would have them."""
+
+    fed: list[Fed] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    outcomes: list[tuple[int, str, str | None]] = field(default_factory=list)  # (index in `fed`, effect, reason)
+
+
+def drive(happenings: Iterable[Arrival | BridgeAway], *, start: int, until: int) -> Driven:
+    """Run the bridge over the happenings and let its time pass until the end."""
+    bridge = _Bridge(plant_file.load(DEMO), start)
+    for happening in happenings:
+        if isinstance(happening, BridgeAway):
+            bridge.leave(happening)
+        else:
+            bridge.take(happening)
+    bridge.pass_time(until)
+    return bridge.driven
+
+
+class _Bridge:
+    def __init__(self, plant: Plant, start: int) -> None:
+        self.driven = Driven()
+        self._plant = plant
+        self._generation = 1
+        self._away: BridgeAway | None = None
+        self._resends: deque[tuple[int, Resend]] = deque()
+        self._settle_at = start
+        self._intake = self._start(Floor(plant), number=0, latest=0, offset=0, settled=0)
+        self._keep(self._intake.configure(text_of(plant), start))
+
+    def _start(self, floor: Floor, *, number: int, latest: int, offset: int, settled: int) -> Intake:
+        known = KnownResends(tuple(self._resends), settled)
+        return Intake(
+            floor,
+            decode=decode,
+            position=Position("recount", "1", offset),
+            last_input=(number, latest),
+            resends=Resends(known, doubt_ms=DOUBT_MS),
+            suspects=(),
+        )
+
+    def take(self, arrival: Arrival) -> None:
+        """Take a message as the pipeline does: what fell due before it is an input of its own."""
+        self.pass_time(arrival.at)
+        self.driven.fed.append(arrival)
+        decoded = self._intake.read(
+            arrival.topic,
+            arrival.payload,
+            now=arrival.at,
+            retained=arrival.retained,
+            redelivered=arrival.redelivered,
+            generation=self._generation,
+            mid=arrival.mid or None,
+        )
+        entry = self._intake.apply(decoded, known=None)
+        disposition = entry.disposition
+        self.driven.outcomes.append((len(self.driven.fed) - 1, disposition.effect.value, disposition.reason))
+        self._keep(entry)
+
+    def leave(self, away: BridgeAway) -> None:
+        """Be without a connection, as a process that runs on or as one that starts again from its journal."""
+        self.pass_time(away.since)
+        if away.reason == "link":
+            if away.until - away.since >= LINK_LOST_MS:
+                self.pass_time(away.since + LINK_LOST_MS)
+                self._unwatch(away.since + LINK_LOST_MS, since=away.since + LINK_LOST_MS)
+        else:
+            self._restart(away)
+        self._generation += 1
+
+    def _restart(self, away: BridgeAway) -> None:
+        intake = self._intake
+        watched = away.since if away.reason == "stop" else away.since // WATCHED_MS * WATCHED_MS
+        latest = max(intake.latest, watched)
+        checkpoints = {line.id: intake.floor.checkpoint(line.id) for line in self._plant.lines}
+        floor = Floor.restore(plant_of(text_of(self._plant)), checkpoints)
+        self._intake = self._start(
+            floor, number=intake.number, latest=latest, offset=intake.offset, settled=intake.resends.settled
+        )
+        if away.until - latest >= UNWATCHED_MS:
+            self._unwatch(away.until, since=latest)
+
+    def _unwatch(self, at: int, *, since: int) -> None:
+        self.driven.fed.append(Unwatched(at, since))
+        try:
+            from bridge.core.presence import Absence
+        except ImportError:
+            return
+        self._keep(self._intake.absence(Absence(since=since, reason="link"), at))
+
+    def pass_time(self, until: int) -> None:
+        """Fire every deadline at its own moment."""
+        while (deadline := self._intake.floor.next_deadline()) is not None and deadline <= until:
+            entry = self._intake.tick(deadline)
+            if entry is not None:
+                self._keep(entry)
+        if until >= self._settle_at:
+            self._settle_at = until + 10_000
+            self._intake.resends.acknowledged(self._intake.number, until)
+            self._intake.resends.settle(until, generation=self._generation)
+
+    def _keep(self, entry: Applied) -> None:
+        self.driven.events += [msgspec.json.decode(event.body) for event in entry.events]
+        if entry.resend is not None:
+            self._resends.append((entry.input.number, entry.resend))
+
+
+def lines_of(happenings: Iterable[Arrival | BridgeAway]) -> Iterator[str]:
+    """Yield the happenings as text, for a report of what led to a difference."""
+    for each in happenings:
+        yield repr(each)

@@ -1,0 +1,18 @@
+"""A fact: something discrete that happened on the floor, as the recount expects it and as an event reports it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """`kind` and `what` say what happened to `subject`, `at` when. Two are the same where only `at` differs a little."""
+
+    kind: str
+    line: str
+    subject: str
+    at: int
+    what: tuple[object, ...] = ()
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.kind, self.line, self.subject, self.what)

@@ -1,0 +1,152 @@
+"""The demo plant as its file and docs/plant.md describe it, read without code of the bridge."""
+
+import csv
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+DEMO: Final = ROOT / "bridge" / "demo"
+MINUTE: Final = 60_000
+
+PRIORITY: Final = {
+    "safety": "critical", "stop": "critical", "quality": "high", "equipment": "high",
+    "maintenance": "medium", "material": "medium", "process": "medium", "changeover": "medium",
+}  # fmt: skip
+LADDER: Final = {"low": (15, 60, 15), "medium": (10, 45, 10), "high": (5, 30, 5), "critical": (2, 15, 2)}
+"""Minutes to acknowledge, to resolve, and of a step."""
+TOP: Final = 2
+PRODUCTION_MODE, MAINTENANCE_MODE, MANUAL_MODE = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    code: str
+    kind: str = "fault"
+    stops: bool = True
+    cause: str = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    id: str
+    rated_speed: float | None
+    modes: dict[int, str]
+    faults: dict[str | int, Fault]  # by code, and by bit
+    heartbeat_ms: int | None
+    ideal_cycle: float | None
+    modulus: int | None
+    max_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    id: str
+    input: str
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    code: str
+    category: str
+    call_ms: int | None
+    andon_type: str
+    priority: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineFacts:
+    id: str
+    area: str
+    machines: dict[str, Machine]  # in the order of the flow
+    stations: dict[str, Station]
+    constraint: str
+    counts_of: str  # whose counters are the line's
+    ideal_cycle: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlantFacts:
+    lines: dict[str, LineFacts]
+    reasons: dict[str, Reason]
+    cycles: dict[str, float]  # by product
+    rules: dict[str, Any] = field(default_factory=dict)
+
+    def line_of(self, device: str) -> LineFacts:
+        return next(line for line in self.lines.values() if device in line.machines or device in line.stations)
+
+    def seconds(self, name: str, default: float) -> int:
+        """Return a rule in milliseconds."""
+        return round(float(self.rules.get(name, default)) * 1000)
+
+
+def load() -> PlantFacts:
+    tree = tomllib.loads((DEMO / "plant.toml").read_text())
+    return PlantFacts(
+        lines={each["id"]: _line(each) for each in tree["lines"]},
+        reasons={each["code"]: _reason(each) for each in tree["reasons"]},
+        cycles={each["id"]: each["ideal_cycle_seconds"] for each in tree["products"] if "ideal_cycle_seconds" in each},
+        rules=tree["rules"],
+    )
+
+
+def _line(tree: dict[str, Any]) -> LineFacts:
+    machines = [each for each in tree["equipment"] if each.get("kind", "plc") == "plc"]
+    stations = [each for each in tree["equipment"] if each.get("kind") == "station"]
+    (counts_of,) = tree["total_from"]
+    assert tree["good_from"] == tree["reject_from"] == [counts_of]
+    return LineFacts(
+        id=tree["id"],
+        area=tree["area"],
+        machines={each["id"]: _machine(each) for each in machines},
+        stations={
+            each["id"]: Station(each["id"], each.get("input", "action"), tuple(each.get("andon_types", ())))
+            for each in stations
+        },
+        constraint=tree["constraint"],
+        counts_of=counts_of,
+        ideal_cycle=tree.get("ideal_cycle_seconds"),
+    )
+
+
+def _machine(tree: dict[str, Any]) -> Machine:
+    modes = {PRODUCTION_MODE: "production", MAINTENANCE_MODE: "maintenance", MANUAL_MODE: "manual"}
+    modes |= {int(number): name for number, name in tree.get("packml_modes", {}).items()}
+    counters = tree.get("counters", {})
+    heartbeat = tree.get("heartbeat_seconds")
+    return Machine(
+        id=tree["id"],
+        rated_speed=tree.get("rated_speed"),
+        modes=modes,
+        faults=_faults(tree),
+        heartbeat_ms=None if heartbeat is None else round(heartbeat * 1000),
+        ideal_cycle=tree.get("ideal_cycle_seconds"),
+        modulus=counters.get("modulus"),
+        max_rate=counters.get("max_rate_per_minute", 6_000.0),
+    )
+
+
+def _faults(tree: dict[str, Any]) -> dict[str | int, Fault]:
+    found: dict[str | int, Fault] = {
+        each["code"]: Fault(each["code"], each.get("kind", "fault"), each.get("stops", True), each.get("cause", "internal"))
+        for each in tree.get("faults", ())
+    }
+    if "faults_file" in tree:
+        rows = (row for row in (DEMO / tree["faults_file"]).read_text().splitlines() if not row.startswith("#"))
+        for row in csv.DictReader(rows):
+            fault = Fault(row["code"], row["kind"], row["stops"] == "yes", row["cause"])
+            found[row["code"]] = found[int(row["bit"])] = fault
+    return found
+
+
+def _reason(tree: dict[str, Any]) -> Reason:
+    minutes = tree.get("call_after_minutes")
+    return Reason(
+        code=tree["code"],
+        category=tree.get("category", "unplanned"),
+        call_ms=None if minutes is None else round(minutes * MINUTE),
+        andon_type=tree.get("andon_type", "equipment"),
+        priority=tree.get("priority", "high"),
+    )

@@ -1,0 +1,214 @@
+"""One line as a perfect listener would tell it: statuses, downtimes, calls, orders, changeovers, pieces, times.
+
+Events come in, deadlines fire in between at their own time; nothing else moves it. Source: docs/spec/DOMAIN.md.
+"""
+
+from tests.recount.calls import Calls
+from tests.recount.culprits import find
+from tests.recount.fact import Fact
+from tests.recount.floor_facts import LineFacts, PlantFacts
+from tests.recount.listening import Heard
+from tests.recount.machine_words import Face, face_of
+from tests.recount.pieces import Counters
+from tests.recount.standstills import LOST, RUN, STOP, Watch
+from tests.recount.troubles import Look, Troubles
+from tests.recount.work import Work
+
+
+class LineStory:
+    def __init__(self, plant: PlantFacts, line: LineFacts) -> None:
+        threshold = plant.seconds("micro_stop_seconds", 60)
+        restart = plant.seconds("restart_seconds", 10)
+        self.line = line
+        self.facts: list[Fact] = []
+        self.actions: dict[int, bool] = {}  # report's number -> whether it had an effect
+        self.faces = {name: Face() for name in line.machines}
+        self.calls = Calls(line, self.facts.append)
+        self.work = Work(line.id, self.facts.append)
+        self.counters = {name: Counters() for name in line.machines}
+        self.watch = Watch(threshold, restart)
+        self.watches = {name: Watch(threshold, restart) for name in line.machines}
+        self.troubles = Troubles(plant, line.id, self.calls, self.facts.append, threshold)
+        self._heard_at: dict[str, int] = {}
+        self._shown: dict[str, tuple[object, ...]] = {
+            name: ("offline", None) for name in (*line.machines, *line.stations, "_")
+        }
+        self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
+
+    # Time
+
+    def pass_time(self, until: int) -> None:
+        while (at := self._due()) is not None and at <= until:
+            self._now(at)
+            self._fire(at)
+
+    def _due(self) -> int | None:
+        found = [self.watch.due(), self.troubles.due(), self.calls.due()]
+        found += [each.due() for each in self.watches.values()]
+        found += [self._silent_at(name) for name in self.line.machines]
+        return min((each for each in found if each is not None), default=None)
+
+    def _silent_at(self, name: str) -> int | None:
+        limit, heard = self.line.machines[name].heartbeat_ms, self._heard_at.get(name)
+        return None if limit is None or heard is None or not self.faces[name].known else heard + limit
+
+    def _now(self, at: int) -> None:
+        self.troubles.now(at)
+
+    def _fire(self, at: int) -> None:
+        for name, watch in self.watches.items():
+            watch.fire(at)
+            if self._silent_at(name) == at:
+                self._lose(name, at)
+        happened = self.watch.fire(at)
+        if happened == "opened":
+            self.troubles.opened(self._look(), at)
+        elif happened == "closed":
+            assert self.watch.downtimes[-1][1] is not None
+            self.troubles.close(self.watch.downtimes[-1][1])
+            self.troubles.over()
+            self.calls.downtime_over()
+        if self.troubles.due() == at:
+            self.troubles.fire(self._look(), at)
+        if self.calls.due() == at:
+            self.calls.fire(at)
+        self._settle(at)
+
+    # What is heard
+
+    def hear(self, heard: Heard) -> None:
+        at = heard.at
+        if heard.kind == "unwatched":
+            self._unwatch(heard.body["since"], at)
+            return
+        self.pass_time(at)
+        self._now(at)
+        if heard.device in self.faces and heard.kind != "offline":
+            self._heard_at[heard.device] = at
+        if heard.device in self.line.stations or heard.device is None:
+            self._hear_station(heard, at)
+        match heard.kind:
+            case "state":
+                self._hear_state(heard, at)
+            case "counts":
+                self._hear_counts(heard, at)
+            case "offline":
+                for name in self.line.machines if heard.device is None else [heard.device]:
+                    if name in self.faces:
+                        self._lose(name, at)
+            case "andon" | "job" | "changeover":
+                self._hear_action(heard, at)
+            case _:
+                pass
+        self._settle(at)
+
+    def _hear_station(self, heard: Heard, at: int) -> None:
+        """A station is there or not; there is nothing else to show of it."""
+        for name in self.line.stations if heard.device is None else [heard.device]:
+            self._show_one(name, ("offline" if heard.kind == "offline" else "idle", None), at)
+
+    def _hear_state(self, heard: Heard, at: int) -> None:
+        name = heard.device
+        assert name is not None
+        self.faces[name] = face_of(heard.body, self.line.machines[name], self.faces[name])
+        self._unwatched.pop(name, None)
+        self._see(name, at)
+
+    def _hear_counts(self, heard: Heard, at: int) -> None:
+        name = heard.device
+        assert name is not None
+        if heard.said is None or heard.said.made is None:
+            return
+        counters = self.counters[name]
+        before = counters.last_at
+        pieces = counters.read(heard.said.made, at)
+        if pieces is None:
+            return
+        total, good = pieces
+        lost_at = self._unwatched.get(name)
+        if total > 0 and not self.faces[name].known and (lost_at is None or (before or 0) >= lost_at):
+            self.faces[name].status, self.faces[name].cause = "running", None  # pieces prove that it runs
+            self._unwatched.pop(name, None)
+            self._see(name, at)
+        if name == self.line.counts_of:
+            self.work.pieces(total, good, at, runs=self._status == "running")
+
+    def _hear_action(self, heard: Heard, at: int) -> None:
+        runs = self._status == "running"
+        assert heard.device is not None
+        if heard.kind == "andon":
+            dated = heard.said is not None and (heard.said.seq is not None or heard.said.ts is not None)
+            effect = self.calls.hear(heard.device, heard.body, at, dated=dated)
+        elif heard.kind == "job":
+            effect = self.work.job(heard.body, at, runs=runs)
+        else:
+            effect = self.work.asked(heard.body, at)
+        if heard.said is not None:
+            self.actions[heard.said.number] = effect
+
+    def _lose(self, name: str, at: int) -> None:
+        """The device is gone: its machine is shown offline. A stop that is known stays one until it is heard again."""
+        face = self.faces[name]
+        self.faces[name] = Face(product=face.product)
+        self._see(name, at, known_stop=True)
+
+    def _unwatch(self, since: int, now: int) -> None:
+        """Nobody watched: what was due before holds, and what machines did since then nobody knows."""
+        self.pass_time(since)
+        self._now(since)
+        for name, face in self.faces.items():
+            self.faces[name] = Face(product=face.product)
+            self._unwatched[name] = since
+            self._see(name, since)
+        self._settle(since)
+        self.pass_time(now)
+
+    # What follows
+
+    @property
+    def _status(self) -> str:
+        return self.faces[self.line.constraint].status
+
+    def _look(self) -> Look | None:
+        face = self.faces[self.line.constraint]
+        if not face.known:
+            return None
+        no_order = face.status == "idle" and face.cause == "unknown" and self.work.without_order
+        found = find(self.line, self.faces)
+        no_order = no_order and found.cause == "unknown"
+        return Look(face.status, no_order, found, self.work.changeover is not None)
+
+    def _see(self, name: str, at: int, *, known_stop: bool = False) -> None:
+        face = self.faces[name]
+        watches = [self.watches[name], *([self.watch] if name == self.line.constraint else [])]
+        for watch in watches:
+            if not face.known:
+                watch.see(STOP if known_stop and watch.signal == STOP else LOST, at)
+            else:
+                watch.see(RUN if face.status == "running" else STOP, at)
+
+    def _settle(self, at: int) -> None:
+        """Let everything else hear what the machines amount to now."""
+        face = self.faces[self.line.constraint]
+        runs = face.status == "running"
+        self.work.seen_setup(at, in_setup=face.status == "setup")
+        self.work.reported(face.product, at, runs=runs)
+        look = self._look()
+        if look is not None and look.status != "running":
+            self.troubles.look(look, at)
+        elif self.watch.down_since is None and (look is not None or self.watch.signal == LOST):
+            self.troubles.over()
+        elif self.troubles.standing is not None and runs:
+            self.troubles.standing.turn_since = self.troubles.standing.turn = None
+        self._show(at, look)
+
+    def _show(self, at: int, look: Look | None) -> None:
+        for name, face in self.faces.items():
+            self._show_one(name, (face.status, face.cause), at)
+        cause = self.faces[self.line.constraint].cause
+        self._show_one("_", (self._status, "no_order" if look is not None and look.no_order else cause), at)
+
+    def _show_one(self, name: str, shown: tuple[object, ...], at: int) -> None:
+        if shown != self._shown[name]:
+            self._shown[name] = shown
+            self.facts.append(Fact("status", self.line.id, name, at, shown))

@@ -1,0 +1,135 @@
+"""The perfect listener: what came to the bridge, each report once, placed by the truth and not by guesses.
+
+A report is known by its number in the truth, so nothing that came twice counts twice, whatever the device calls itself.
+What a bridge cannot know is not asked of it: reports without `boot_id` and `seq` are taken in the order of arrival.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from device_sim.rehearsal import Arrival
+from device_sim.truth import Said, Truth
+from tests.recount.drive import Fed, Unwatched
+from tests.recount.floor_facts import LineFacts, PlantFacts
+
+Position = tuple[int, int]
+"""(which boot of the device, seq in it)."""
+
+LATE_HAS_EFFECT = frozenset({"andon", "job", "changeover", "inspection"})
+"""What people did happened, however late it is known; a late state, count or measurement only says what was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Something a perfect listener has learnt. `kind` is that of the report, or offline, unwatched."""
+
+    at: int
+    line: str
+    device: str | None  # None: every machine of the line
+    kind: str
+    body: dict[str, Any]
+    said: Said | None = None
+    late: bool = False
+    retained: bool = False
+    index: int = -1  # in what was fed
+
+
+class Listener:
+    """Turns what was fed into what can be known from it."""
+
+    def __init__(self, plant: PlantFacts, truth: Truth) -> None:
+        self._plant = plant
+        self._truth = truth
+        self._heard: set[int] = set()
+        self._newest: dict[str, Position] = {}
+        self._boot: dict[str, object] = {}  # the current boot_id by device, and by `_/line` of a gateway
+        self._live: set[str] = set()
+        self._garbage = {(topic, payload) for _, topic, payload, what in truth.extras if what == "malformed"}
+        self._births: dict[str, list[Said]] = {}
+        for said in truth.said:
+            if said.kind == "birth":
+                self._births.setdefault(said.device, []).append(said)
+        self._birth_numbers = {name: [each.number for each in births] for name, births in self._births.items()}
+
+    def listen(self, fed: Iterable[Fed]) -> Iterator[Heard]:
+        for index, each in enumerate(fed):
+            if isinstance(each, Unwatched):
+                self._live.clear()
+                for line in self._plant.lines:
+                    yield Heard(each.at, line, None, "unwatched", {"since": each.since}, index=index)
+            else:
+                yield from self._hear(each, index)
+
+    def _hear(self, arrival: Arrival, index: int) -> Iterator[Heard]:
+        _, _, _, line_id, device, kind = arrival.topic.split("/")
+        line = self._plant.lines[line_id]
+        if (arrival.topic, arrival.payload) in self._garbage:
+            return
+        if arrival.retained:
+            yield from self._hear_retained(arrival, line, device, kind, index)
+        elif arrival.number is not None:
+            yield from self._hear_said(arrival, self._truth.said[arrival.number], line, index)
+        elif kind == "death":
+            yield from self._hear_death(arrival, line, device, index)
+        elif kind == "birth" and device == "_":
+            self._boot[f"_/{line_id}"] = json.loads(arrival.payload).get("boot_id")
+
+    def _hear_retained(
+        self, arrival: Arrival, line: LineFacts, device: str, kind: str, index: int
+    ) -> Iterator[Heard]:
+        """Take what is retained for what is, as an estimate, only where nothing was heard live of the device."""
+        if device in self._live or device == "_" or kind not in ("state", "counts", "birth", "death"):
+            return
+        body = json.loads(arrival.payload)
+        if kind == "death":
+            yield Heard(arrival.at, line.id, device, "offline", {}, retained=True, index=index)
+        elif kind == "state":
+            yield Heard(arrival.at, line.id, device, kind, body, retained=True, index=index)
+
+    def _hear_said(self, arrival: Arrival, said: Said, line: LineFacts, index: int) -> Iterator[Heard]:
+        if said.number in self._heard:
+            return
+        self._heard.add(said.number)
+        self._live.add(said.device)
+        position = self._position(said)
+        late = position is not None and position < self._newest.get(said.device, (-1, -1))
+        if position is not None and not late:
+            self._newest[said.device] = position
+            self._boot[said.device] = said.boot_id
+        if said.kind == "death":
+            if not late:
+                yield Heard(arrival.at, line.id, said.device, "offline", {}, said, index=index)
+            return
+        if late and said.kind not in LATE_HAS_EFFECT:
+            return
+        yield Heard(arrival.at, line.id, said.device, said.kind, said.body, said, late, index=index)
+
+    def _hear_death(self, arrival: Arrival, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
+        """Take a Will for the end of the connection it was left with, and of no other."""
+        boot = json.loads(arrival.payload).get("boot_id")
+        key = f"_/{line.id}" if device == "_" else device
+        current = self._boot.get(key)
+        if boot is not None and boot != current:
+            return
+        if device == "_":
+            yield Heard(arrival.at, line.id, None, "offline", {}, index=index)
+        else:
+            yield Heard(arrival.at, line.id, device, "offline", {}, index=index)
+
+    def _position(self, said: Said) -> Position | None:
+        if said.boot_id is None or said.seq is None:
+            return None
+        births, numbers = self._births[said.device], self._birth_numbers[said.device]
+        before = bisect_right(numbers, said.number) - 1
+        if before >= 0 and births[before].boot_id == said.boot_id:
+            return (before, said.seq)
+        for later in range(before + 1, len(births)):  # it waited for a connection
+            if births[later].boot_id == said.boot_id:
+                return (later, said.seq)
+        for earlier in range(before, -1, -1):
+            if births[earlier].boot_id == said.boot_id:
+                return (earlier, said.seq)
+        raise AssertionError(f"report {said.number} of {said.device} belongs to no boot")

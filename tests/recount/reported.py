@@ -1,0 +1,121 @@
+"""The facts that the bridge's events report, in the terms of the recount."""
+
+from datetime import datetime
+from typing import Any
+
+from tests.recount.fact import Fact
+
+Event = dict[str, Any]
+
+
+def millis(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def facts_of(events: list[Event]) -> list[Fact]:
+    return [
+        *_statuses(events),
+        *_downtimes(events),
+        *_calls(events),
+        *_ladders(events),
+        *_jobs(events),
+        *_changeovers(events),
+    ]
+
+
+def _statuses(events: list[Event]) -> list[Fact]:
+    shown: dict[tuple[str, str], tuple[object, ...]] = {}
+    facts = []
+    for event in _of(events, "line_status_update"):
+        place = (event["line_id"], event["equipment_code"] or "_")
+        now = (event["data"]["status"], event["data"].get("cause"))
+        if now != shown.get(place, ("offline", None)):
+            shown[place] = now
+            facts.append(Fact("status", *place, millis(event["timestamp"]), now))
+    return facts
+
+
+def _downtimes(events: list[Event]) -> list[Fact]:
+    latest = {(event["line_id"], event["subject"]): event for event in _of(events, "downtime_event")}
+    facts = []
+    for (line, _), event in latest.items():
+        data = event["data"]
+        if data["micro_stop"]:
+            continue
+        began = millis(data["started_at"])
+        facts.append(Fact("downtime", line, "begin", began))
+        if data.get("ended_at"):
+            facts.append(Fact("downtime", line, "end", millis(data["ended_at"])))
+        blamed = (data.get("cause_equipment"), data["equipment_code"])
+        facts.append(Fact("cause", line, data["cause"], began, blamed))
+        facts.append(Fact("category", line, data["category"], began, (data.get("reason_code"),)))
+    return facts
+
+
+def _calls(events: list[Event]) -> list[Fact]:
+    before: dict[str, dict[str, Any]] = {}
+    facts = []
+    for event in _of(events, "andon_event"):
+        data, at = event["data"], millis(event["timestamp"])
+        key = f"{event['equipment_code'] or '_'}/{data['andon_type']}"
+        old = before.get(data["call_id"])
+        before[data["call_id"]] = data
+        for what in _changes(old, data):
+            facts.append(Fact("call", event["line_id"], key, at, what))
+    return facts
+
+
+def _changes(old: dict[str, Any] | None, new: dict[str, Any]) -> list[tuple[object, ...]]:
+    if old is None:
+        return [("raised", new["priority"], new["status"], new["auto_generated"])]
+    found: list[tuple[object, ...]] = []
+    if new["repeat"] != old["repeat"]:
+        again = new.get("called_again_at") != old.get("called_again_at")
+        found.append(("called again" if again else "repeat", new["repeat"]))
+    if new.get("arrived_at") and not old.get("arrived_at"):
+        found.append(("arrived", new["repeat"]))
+    if new["status"] != old["status"] and new["status"] != "open":
+        found.append((new["status"], new["repeat"]))
+    return found
+
+
+def _ladders(events: list[Event]) -> list[Fact]:
+    facts = []
+    for event in _of(events, "escalation_update"):
+        data, at = event["data"], millis(event["timestamp"])
+        key = f"{event['equipment_code'] or '_'}/{data['andon_type']}"
+        if data["cause"] == "reminder":
+            facts.append(Fact("ladder", event["line_id"], key, at, ("reminder", data["level"])))
+        elif data["level"] > data["previous_level"]:
+            facts.append(Fact("ladder", event["line_id"], key, at, ("level", data["level"], data["cause"])))
+    return facts
+
+
+def _jobs(events: list[Event]) -> list[Fact]:
+    kinds = ("job_assigned", "job_started", "job_completed", "job_cancelled")
+    before: dict[str, str] = {}
+    facts = []
+    for event in _of(events, *kinds):
+        data = event["data"]
+        if before.get(data["job_id"]) != data["status"]:
+            before[data["job_id"]] = data["status"]
+            what = (data["status"], data["product"])
+            facts.append(Fact("job", event["line_id"], data["job_id"], millis(event["timestamp"]), what))
+    return facts
+
+
+def _changeovers(events: list[Event]) -> list[Fact]:
+    facts = []
+    for event in _of(events, "changeover_started", "changeover_completed"):
+        data, line, at = event["data"], event["line_id"], millis(event["timestamp"])
+        if event["type"] == "changeover_started":
+            times = (millis(data["started_at"]), millis(data["signalled_at"]))
+            facts.append(Fact("changeover", line, data["to_product"], at, ("started", data.get("from_product"), *times)))
+        else:
+            what = (data["outcome"], data.get("from_product"))
+            facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), what))
+    return facts
+
+
+def _of(events: list[Event], *types: str) -> list[Event]:
+    return [event for event in events if event["type"] in types]

@@ -9,12 +9,15 @@ from tests.recount import floor_facts
 from tests.recount.comparison import Comparison, compare
 from tests.recount.drive import Driven, drive
 from tests.recount.fact import Fact
+from tests.recount.ledger import Account, accounts
 from tests.recount.line_story import LineStory
 from tests.recount.listening import Listener
 from tests.recount.reported import facts_of
+from tests.recount.windows import Window, WindowComparison, compare_windows, expected_windows, reported_windows
 
-START = 1_767_600_000_000
 HOUR = 3_600_000
+START = 1_767_600_000_000  # 2026-01-05 08:00 UTC
+FIRST_SHIFT_END = START + 5 * HOUR
 PLANT = floor_facts.load()
 SIMULATED = plant_file.load(plant_file.SHIPPED)
 
@@ -25,6 +28,8 @@ class Recount:
     driven: Driven
     stories: dict[str, LineStory]
     facts: Comparison
+    windows: WindowComparison
+    accounts: list[Account]
 
 
 def recount(name: str, *, seed: int, hours: float) -> Recount:
@@ -32,9 +37,25 @@ def recount(name: str, *, seed: int, hours: float) -> Recount:
     driven = drive(run, start=START, until=START + round(hours * HOUR))
     stories = tell(run.truth, driven)
     expected: list[Fact] = []
+    windows: list[Window] = []
+    pieces: list[Account] = []
     for story in stories.values():
         expected += story.facts
-    return Recount(run.truth, driven, stories, compare(expected, facts_of(driven.events)))
+        windows += expected_windows(story, start=START, until=run.truth.until, shift_ends=_shift_ends(run.truth.until))
+        pieces += accounts(run.truth, story, driven.events)
+    return Recount(
+        truth=run.truth,
+        driven=driven,
+        stories=stories,
+        facts=compare(expected, facts_of(driven.events)),
+        windows=compare_windows(windows, list(reported_windows(driven.events))),
+        accounts=pieces,
+    )
+
+
+def _shift_ends(until: int) -> tuple[int, ...]:
+    """Return when shifts end: at 14:00 in Berlin, and it is winter."""
+    return tuple(end for end in (FIRST_SHIFT_END, FIRST_SHIFT_END + 8 * HOUR) if end <= until)
 
 
 def tell(truth: Truth, driven: Driven) -> dict[str, LineStory]:

@@ -1,0 +1,96 @@
+"""Pieces: what was really made, what no report can tell, what the bridge counted, and what it said of the difference."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from device_sim.truth import RegisterTruth, Truth
+from tests.recount.line_story import LineStory
+from tests.recount.reported import Event
+
+FIELDS: Final = {"total": "total_count", "good": "good_count", "reject": "reject_count"}
+SETS: Final = ("reset", "preset", "power")
+
+
+@dataclass(slots=True)
+class Account:
+    """One counter of one machine over a run."""
+
+    line: str
+    machine: str
+    counter: str
+    made: int  # between the first and the last report that arrived in order
+    lost: int  # of them, what a register forgot before it was read
+    counted: int
+    held: int
+    refused: int
+    estimated: bool
+
+    @property
+    def difference(self) -> int:
+        """Return how many pieces are missing from the count; negative: invented."""
+        return self.made - self.lost - self.counted
+
+    @property
+    def is_told(self) -> bool:
+        return self.difference == 0 or self.estimated or self.held > 0 or self.refused > 0
+
+
+@dataclass(slots=True)
+class _Counted:
+    shifts: dict[str, dict[str, int]] = field(default_factory=dict)
+    held: int = 0
+    refused: int = 0
+    estimated: bool = False
+
+
+def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Account]:
+    counted = _counted(story.line.id, events)
+    found = []
+    for name, counters in story.counters.items():
+        shown = _fields_of(truth, name)
+        mine = counted.get(name, _Counted())
+        for counter in shown:
+            sets = [each for each in truth.registers if each.device == name and each.what in SETS]
+            found.append(
+                Account(
+                    line=story.line.id,
+                    machine=name,
+                    counter=counter,
+                    made=sum(after[counter] - before[counter] for _, before, after in counters.steps),
+                    lost=sum(_lost(before, after, sets, counter) for _, before, after in counters.steps),
+                    counted=sum(shift.get(counter, 0) for shift in mine.shifts.values()),
+                    held=mine.held,
+                    refused=mine.refused,
+                    estimated=mine.estimated,
+                )
+            )
+    return found
+
+
+def _fields_of(truth: Truth, name: str) -> list[str]:
+    first = next((said for said in truth.said if said.device == name and said.kind == "counts"), None)
+    return [] if first is None else [each for each in FIELDS if each in first.body]
+
+
+def _lost(before: dict[str, int], after: dict[str, int], sets: list[RegisterTruth], counter: str) -> int:
+    """Return what was made between two reports and forgotten by the register before the later one."""
+    between = [each for each in sets if before["total"] <= each.made["total"] <= after["total"]]
+    between = [each for each in between if each.at > 0 and (each.made["total"], each.made["good"]) >= (
+        before["total"], before["good"])]  # fmt: skip
+    if not between:
+        return 0
+    return between[-1].made[counter] - before[counter]
+
+
+def _counted(line: str, events: list[Event]) -> dict[str, _Counted]:
+    found: dict[str, _Counted] = {}
+    for event in events:
+        if event["type"] != "production_update" or event["line_id"] != line:
+            continue
+        mine = found.setdefault(event["equipment_code"] or "_", _Counted())
+        data, quality = event["data"], event["data_quality"]
+        mine.shifts[data["window_start"]] = {counter: data[name] for counter, name in FIELDS.items()}
+        mine.held = quality.get("pieces_held") or 0
+        mine.refused += quality.get("pieces_refused") or 0
+        mine.estimated = mine.estimated or bool(quality.get("estimated"))
+    return found

@@ -40,8 +40,8 @@ def _stops(
 ) -> list[Disagreement]:
     """Every true downtime is covered by reported ones from its beginning to its end, and no other is reported."""
     threshold, restart = plant.seconds("micro_stop_seconds", 60), plant.seconds("restart_seconds", 10)
-    least = _downtimes(mine, threshold + ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until)
-    most = _downtimes(mine, threshold - ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
+    least = _downtimes(mine, threshold + ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
+    most = _downtimes(mine, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until)
     seen = [(millis(str(each["started_at"])), _end(each, truth.until)) for each in reported]
     found = [
         Disagreement(line.id, since, f"a stop until {until} that was no downtime")
@@ -51,7 +51,7 @@ def _stops(
     found += [
         Disagreement(line.id, low, f"a downtime until {high} where no stop was")
         for low, high in seen
-        if not any(since - ON_THE_WAY_MS <= low and high <= until + ON_THE_WAY_MS for since, until in _joined(most))
+        if not any(since - ON_THE_WAY_MS <= low and high <= until + ON_THE_WAY_MS for since, until in most)
     ]
     return found
 
@@ -65,17 +65,6 @@ def _downtimes(mine: list[Stretch], threshold: int, restart: int, until: int) ->
     while (due := watch.due()) is not None and due <= until:
         watch.fire(due)
     return [(since, until if end is None else end) for since, end in watch.downtimes]
-
-
-def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Join spans with a short run between them: it may have ended the first, or not."""
-    joined: list[tuple[int, int]] = []
-    for since, until in spans:
-        if joined and since - joined[-1][1] <= 2 * ON_THE_WAY_MS + 12_000:
-            joined[-1] = (joined[-1][0], until)
-        else:
-            joined.append((since, until))
-    return joined
 
 
 def _end(data: dict[str, object], until: int) -> int:

@@ -92,7 +92,7 @@ class LineStory:
                 self._hear_state(heard, at)
             case "counts":
                 self._hear_counts(heard, at)
-            case "offline":
+            case "offline" | "birth":  # a birth says nothing about the state; the next report does
                 for name in self.line.machines if heard.device is None else [heard.device]:
                     if name in self.faces:
                         self._lose(name, at)

@@ -47,6 +47,7 @@ class Listener:
         self._newest: dict[str, Position] = {}
         self._boot: dict[str, object] = {}  # the current boot_id by device, and by `_/line` of a gateway
         self._live: set[str] = set()
+        self._left: set[str] = set()  # devices with a retained death
         self._garbage = {(topic, payload) for _, topic, payload, what in truth.extras if what == "malformed"}
         self._births: dict[str, list[Said]] = {}
         for said in truth.said:
@@ -76,6 +77,7 @@ class Listener:
             yield from self._hear_death(arrival, line, device, index)
         elif kind == "birth" and device == "_":
             self._boot[f"_/{line_id}"] = json.loads(arrival.payload).get("boot_id")
+            yield Heard(arrival.at, line_id, None, "birth", {}, index=index)
 
     def _hear_retained(
         self, arrival: Arrival, line: LineFacts, device: str, kind: str, index: int
@@ -85,8 +87,9 @@ class Listener:
             return
         body = json.loads(arrival.payload)
         if kind == "death":
+            self._left.add(device)
             yield Heard(arrival.at, line.id, device, "offline", {}, retained=True, index=index)
-        elif kind == "state":
+        elif kind == "birth" or (kind == "state" and device not in self._left):
             yield Heard(arrival.at, line.id, device, kind, body, retained=True, index=index)
 
     def _hear_said(self, arrival: Arrival, said: Said, line: LineFacts, index: int) -> Iterator[Heard]:

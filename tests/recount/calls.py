@@ -96,9 +96,9 @@ class Calls:
         if not level:
             return before is not False
         station = self._line.stations[device]
-        if station.input == "latching":
-            if key in self.open or before:
-                return False
+        if station.input == "latching" and key not in self.open:
+            if before:
+                return False  # it has not been put back since its call ended
         elif before is not False:
             return False
         elif abs(at - self._pressed.get(key, -DEBOUNCE - 1)) <= DEBOUNCE:

@@ -109,8 +109,9 @@ def _changeovers(events: list[Event]) -> list[Fact]:
     for event in _of(events, "changeover_started", "changeover_completed"):
         data, line, at = event["data"], event["line_id"], millis(event["timestamp"])
         if event["type"] == "changeover_started":
-            times = (millis(data["started_at"]), millis(data["signalled_at"]))
-            facts.append(Fact("changeover", line, data["to_product"], at, ("started", data.get("from_product"), *times)))
+            started, signalled = millis(data["started_at"]), millis(data["signalled_at"])
+            for when, what in ((at, "reported"), (started, "started"), (signalled, "signalled")):
+                facts.append(Fact("changeover", line, data["to_product"], when, (what, data.get("from_product"))))
         else:
             what = (data["outcome"], data.get("from_product"))
             facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), what))

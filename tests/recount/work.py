@@ -162,7 +162,9 @@ class Work:
         signalled = max(signalled, self._ended)
         started = max([each for each in (last_piece, self._ended or None) if each is not None], default=signalled)
         self.changeover = Changeover(before or "", to, min(started, signalled), signalled)
-        self._note(Fact("changeover", self._line, to, at, ("started", before, self.changeover.started_at, signalled)))
+        self._note(Fact("changeover", self._line, to, at, ("reported", before)))
+        self._note(Fact("changeover", self._line, to, self.changeover.started_at, ("started", before)))
+        self._note(Fact("changeover", self._line, to, signalled, ("signalled", before)))
 
     def _end_changeover(self, outcome: str, at: int) -> None:
         change = self.changeover

@@ -12,7 +12,9 @@ class Fact:
     subject: str
     at: int
     what: tuple[object, ...] = ()
-    slack: int = 0  # milliseconds by which `at` may differ more than usual; for a reason that is written where it is set
+    slack: int = (
+        0  # milliseconds by which `at` may differ more than usual; for a reason that is written where it is set
+    )
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -128,7 +128,7 @@ class LineStory:
         counters = self.counters[name]
         is_fresh = self._counted_fresh.get(name, 0)
         self._counted_fresh[name] = heard.said.at if at - heard.said.at <= FRESH_MS else 0
-        pieces = counters.read(heard.said.made, at)
+        pieces = counters.read(heard.said.made, heard.said.at)
         if pieces is None:
             return
         total, good = pieces

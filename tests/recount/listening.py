@@ -79,9 +79,7 @@ class Listener:
             self._boot[f"_/{line_id}"] = json.loads(arrival.payload).get("boot_id")
             yield Heard(arrival.at, line_id, None, "birth", {}, index=index)
 
-    def _hear_retained(
-        self, arrival: Arrival, line: LineFacts, device: str, kind: str, index: int
-    ) -> Iterator[Heard]:
+    def _hear_retained(self, arrival: Arrival, line: LineFacts, device: str, kind: str, index: int) -> Iterator[Heard]:
         """Take what is retained for what is, as an estimate, only where nothing was heard live of the device."""
         if device in self._live or device == "_" or kind not in ("state", "counts", "birth", "death"):
             return

@@ -283,6 +283,8 @@ class Troubles:
             self.note(Fact("downtime", self.line, "begin", each.started_at))
             if each.ended_at is not None:
                 self.note(Fact("downtime", self.line, "end", each.ended_at))
-            self.note(Fact("cause", self.line, trouble.shown_cause, each.started_at, (trouble.culprit, trouble.stopped)))
+            self.note(
+                Fact("cause", self.line, trouble.shown_cause, each.started_at, (trouble.culprit, trouble.stopped))
+            )
             self.note(Fact("category", self.line, self._category(each), each.started_at, (trouble.reason,)))
             del name

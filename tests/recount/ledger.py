@@ -1,4 +1,4 @@
-"""Pieces: what was really made, what no report can tell, what the bridge counted, and what it said of the difference."""
+"""Accounts of pieces: made, forgotten by registers, counted, and whether a difference is declared in the events."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,7 +32,7 @@ class Account:
         return self.made - self.lost - self.counted
 
     @property
-    def is_told(self) -> bool:
+    def is_declared(self) -> bool:
         return self.difference == 0 or self.estimated or self.held > 0 or self.refused > 0
 
 

@@ -1,4 +1,4 @@
-"""One line as a perfect listener would tell it: statuses, downtimes, calls, orders, changeovers, pieces, times.
+"""One line as a perfect listener knows it: statuses, downtimes, calls, orders, changeovers, pieces, times.
 
 Events come in, deadlines fire in between at their own time; nothing else moves it. Source: docs/spec/DOMAIN.md.
 """
@@ -13,7 +13,6 @@ from tests.recount.pieces import Counters
 from tests.recount.standstills import LOST, RUN, STOP, Watch
 from tests.recount.troubles import Look, Troubles
 from tests.recount.work import Work
-
 
 FRESH_MS = 2_000  # a report that took longer has waited: what it counts may be of an absence
 
@@ -36,9 +35,8 @@ class LineStory:
         self.troubles = Troubles(plant, line.id, self.calls, self.facts.append, threshold)
         self._heard_at: dict[str, int] = {}
         self._counted_fresh: dict[str, int] = {}  # when the last counts were said, where they came at once; else 0
-        self._shown: dict[str, tuple[object, ...]] = {
-            name: ("offline", None) for name in (*line.machines, *line.stations, "_")
-        }
+        places = (*line.machines, *line.stations, "_")
+        self._shown: dict[str, tuple[object, ...]] = dict.fromkeys(places, ("offline", None))
         self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
 
     # Time
@@ -204,6 +202,8 @@ class LineStory:
         look = self._look()
         if look is not None and look.status != "running":
             self.troubles.look(look, at)
+        elif look is None and self.work.changeover is not None and self.watch.down_since is not None:
+            self.troubles.changed_over_unseen(at)
         elif self.watch.down_since is None and (look is not None or self.watch.signal == LOST):
             self.troubles.over()
         elif self.troubles.standing is not None and runs:

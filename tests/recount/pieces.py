@@ -1,4 +1,4 @@
-"""Pieces that were really made, as far as counts reports tell of them."""
+"""Pieces that were really made, from one counts report to the next."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -60,8 +60,7 @@ def _calls(events: list[Event]) -> list[Fact]:
         key = f"{event['equipment_code'] or '_'}/{data['andon_type']}"
         old = before.get(data["call_id"])
         before[data["call_id"]] = data
-        for what in _changes(old, data):
-            facts.append(Fact("call", event["line_id"], key, at, what))
+        facts += [Fact("call", event["line_id"], key, at, what) for what in _changes(old, data)]
     return facts
 
 
@@ -113,8 +112,8 @@ def _changeovers(events: list[Event]) -> list[Fact]:
             for when, what in ((at, "reported"), (started, "started"), (signalled, "signalled")):
                 facts.append(Fact("changeover", line, data["to_product"], when, (what, data.get("from_product"))))
         else:
-            what = (data["outcome"], data.get("from_product"))
-            facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), what))
+            ended = (data["outcome"], data.get("from_product"))
+            facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), ended))
     return facts
 
 

@@ -12,7 +12,7 @@ from tests.recount.recount import START, Recount
 from tests.recount.windows import Window
 
 HEAD: Final = (
-    "profile    facts     precision  recall   windows       pieces made/counted  difference, told  actions  lost"
+    "profile    facts     precision  recall   windows       pieces made/counted  difference declared  actions  lost"
 )
 SHOWN: Final = 40  # differences in a failure
 
@@ -26,10 +26,10 @@ class Row:
     made: int = 0
     forgotten: int = 0  # by registers, before they were read
     counted: int = 0
-    told: int = 0
+    declared: int = 0
     actions: int = 0
     lost: list[str] = field(default_factory=list)
-    untold: list[str] = field(default_factory=list)
+    undeclared: list[str] = field(default_factory=list)
     hindsight: list[Disagreement] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
 
@@ -52,10 +52,10 @@ class Row:
             return
         text = f"seed {seed} pieces    {account}"
         self.found.append(text)
-        if account.is_told:
-            self.told += abs(account.difference)
+        if account.is_declared:
+            self.declared += abs(account.difference)
         else:
-            self.untold.append(text)
+            self.undeclared.append(text)
 
     def _add_actions(self, run: Recount, seed: int) -> None:
         applied = {
@@ -78,19 +78,19 @@ class Row:
             f"{facts.expected:,} facts expected, {facts.reported:,} reported: precision {facts.precision:.5f}, "
             f"recall {facts.recall:.5f}; {self.windows_same:,} of {self.windows:,} OEE windows the same; pieces made "
             f"{self.made:,}, forgotten by registers {self.forgotten:,}, counted {self.counted:,}, "
-            f"difference told {self.told:,}; {self.actions:,} actions of people, lost {len(self.lost)}"
+            f"difference declared {self.declared:,}; {self.actions:,} actions of people, lost {len(self.lost)}"
         )
 
     def line(self) -> str:
         facts, pieces = self.facts, f"{self.made:,}/{self.counted:,}"
         return (
             f"{self.name:10} {facts.expected:9,} {facts.precision:9.5f} {facts.recall:9.5f} "
-            f"{self.windows_same:6,}/{self.windows:<6,} {pieces:>20} {self.told:17,} {self.actions:8,} "
+            f"{self.windows_same:6,}/{self.windows:<6,} {pieces:>20} {self.declared:17,} {self.actions:8,} "
             f"{len(self.lost):5}"
         )
 
     def differences(self) -> str:
-        lines = [*self.lost, *self.untold, *map(str, self.hindsight), *sorted(self.found)]
+        lines = [*self.lost, *self.undeclared, *map(str, self.hindsight), *sorted(self.found)]
         more = [] if len(lines) <= SHOWN else [f"and {len(lines) - SHOWN} more"]
         return "\n".join([*lines[:SHOWN], *more])
 

@@ -63,7 +63,7 @@ class Work:
             if job is not None:
                 return False
             job = self._jobs[body["job_id"]] = Job(body["job_id"], body["product"])
-            self._tell(job, at)
+            self._note_job(job, at)
             return True
         if job is None or job.status in FINAL:
             return False
@@ -88,9 +88,9 @@ class Work:
         elif self.running is job:
             self.running = None
             self.spans[-1] = (job.id, self.spans[-1][1], at)
-        self._tell(job, at)
+        self._note_job(job, at)
 
-    def _tell(self, job: Job, at: int) -> None:
+    def _note_job(self, job: Job, at: int) -> None:
         self._note(Fact("job", self._line, job.id, at, (job.status, job.product)))
 
     # What is made

@@ -34,7 +34,7 @@ faults: .venv/.dev system-packages
 	FAULT_RECORD=faults $(BIN)/python -m pytest -m faults -s
 
 # where there is an oracle: ten times the examples, and the runs of simulated days; and the faults, a thousand kills
-PROVED := tests/core tests/ingest tests/sim tests/front tests/system/test_replay.py tests/system/test_exactly_once.py tests/faults
+PROVED := tests/core tests/ingest tests/sim tests/recount tests/front tests/system/test_replay.py tests/system/test_exactly_once.py tests/faults
 
 proof: .venv/.dev system-packages
 	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)

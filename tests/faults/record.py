@@ -24,6 +24,9 @@ HEAD: Final = """\
 Written by the runs themselves: the last `make faults` and the last `make proof`, each with its date and machine. The
 tests are in `tests/faults`. A ledger compares what devices sent, what the broker acknowledged to them, what the journal
 holds, and what MQTT consumers and dashboards had; «wrong» names what is missing, doubled or invented.
+
+A recount (`tests/recount`) computes from the simulator's truth what the bridge must have produced, with no code of the bridge, and compares: discrete facts
+(statuses, downtimes with their culprits, calls, ladders, orders, changeovers), the time base of OEE, and pieces.
 """
 
 _notes: list[tuple[str, str]] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Final
 
 from tests.recount.fact import Fact
@@ -60,6 +61,16 @@ class Wanted:
     stopped: str
 
 
+class Relation(IntEnum):
+    """How an open call stands to a trouble, the nearest first."""
+
+    OTHER = 0
+    LINKED = 1
+    SAME = 2
+    ANSWERED = 3  # of the same machine before, and people have answered it since the trouble came again
+    RECURRED = 4  # of the same machine before
+
+
 def same_family(one: str, other: str) -> bool:
     return one == other or {one, other} <= STANDSTILL
 
@@ -96,10 +107,11 @@ class Calls:
         if not level:
             return before is not False
         station = self._line.stations[device]
-        if station.input == "latching":
-            if key in self.open or before:
-                return False
-        elif before is not False or abs(at - self._pressed.get(key, -DEBOUNCE - 1)) <= DEBOUNCE:
+        if station.input == "latching" and key not in self.open:
+            is_press = not before  # else it has not been put back since its call ended
+        else:
+            is_press = before is False and abs(at - self._pressed.get(key, -DEBOUNCE - 1)) > DEBOUNCE
+        if not is_press:
             return False
         self._pressed[key] = at
         self._press(device, andon_type, at)
@@ -140,7 +152,7 @@ class Calls:
         """The person's call has the automatic one's trouble, its answers, and its place on the ladder."""
         call.priority = max(call.priority, other.priority, key=ORDER.index)
         call.begin_ladder(other.basis)
-        call.steps = [step for step in call.steps if step[0] > max(each for each in (call.raised_at,))]
+        call.steps = [step for step in call.steps if step[0] > call.raised_at]
         call.status, call.level, call.downtime = other.status, other.level, other.downtime
         call.acknowledged, call.arrived = other.acknowledged, other.arrived
 
@@ -177,7 +189,7 @@ class Calls:
     def call_for(self, wanted: Wanted, at: int) -> None:
         """One trouble has one call: link the open one, call again where the trouble came back, or raise a new one."""
         found = sorted(
-            ((rank, -call.raised_at, call) for call in self.open.values() if (rank := self._relation(call, wanted))),
+            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
             key=lambda each: each[:2],
         )
         if not found:
@@ -186,27 +198,26 @@ class Calls:
             call.begin_ladder(at)
             self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, True)))
             return
-        rank, _, call = found[0]
-        if rank == 2:
+        relation, _, call = found[0]
+        if relation is Relation.SAME:
             call.downtime = wanted.downtime
-        elif rank in (3, 4):
-            self._call_again(call, at, downtime=wanted.downtime, answered=rank == 3)
+        elif relation is not Relation.LINKED:
+            self._call_again(call, at, downtime=wanted.downtime, answered=relation is Relation.ANSWERED)
             self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
 
-    def _relation(self, call: Call, wanted: Wanted) -> int:
-        """Return 1 for linked already, 2 for the same trouble, 3 answered and 4 unanswered since it came again; 0: another."""
+    def _relation(self, call: Call, wanted: Wanted) -> Relation:
         if not same_family(call.type, wanted.type):
-            return 0
+            return Relation.OTHER
         if call.downtime == wanted.downtime:
-            return 1
+            return Relation.LINKED
         near = call.place in self._line.stations or call.place in (wanted.place, wanted.stopped)
         if call.downtime is None and call.raised_at >= wanted.since and near:
-            return 2
+            return Relation.SAME
         if call.place != wanted.place:
-            return 0
+            return Relation.OTHER
         if call.status == "open" and not call.paused:
-            return 2
-        return 3 if call.answered_at >= wanted.since else 4
+            return Relation.SAME
+        return Relation.ANSWERED if call.answered_at >= wanted.since else Relation.RECURRED
 
     def _call_again(self, call: Call, at: int, *, downtime: int | None, answered: bool) -> None:
         call.repeat += 1

@@ -44,7 +44,7 @@ def compare(expected: Iterable[Fact], reported: Iterable[Fact]) -> Comparison:
         found.expected += 1
         candidates = waiting[fact.key]
         best = min(candidates, key=lambda each: abs(each.at - fact.at), default=None)
-        if best is None or abs(best.at - fact.at) > TOLERANCE_MS:
+        if best is None or abs(best.at - fact.at) > TOLERANCE_MS + fact.slack:
             found.missing.append(fact)
         else:
             candidates.remove(best)

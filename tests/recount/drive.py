@@ -1,10 +1,10 @@
 """The bridge's pure core under a rehearsal: read, applied and ticked as the pipeline does it, in virtual time."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -13,10 +13,12 @@ from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.plant_text import plant_of, text_of
+from bridge.core.presence import Absence
 from bridge.core.records import Applied, KnownResends, Position, Resend
 from bridge.core.resends import Resends
 from bridge.ingest.native import decode
-from device_sim.rehearsal import Arrival, BridgeAway
+from device_sim.session import Arrival
+from device_sim.truth import BridgeAway
 
 ROOT: Final = Path(__file__).parents[2]
 DEMO: Final = ROOT / "bridge" / "demo" / "plant.toml"
@@ -24,7 +26,6 @@ LINK_LOST_MS: Final = 5_000  # a link lost for this long means that nobody watch
 UNWATCHED_MS: Final = 10_000  # and so does a restart that took this long
 WATCHED_MS: Final = 5_000  # between two notes in the journal that the floor is watched
 DOUBT_MS: Final = 15_000
-HOUR_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class _Bridge:
         if away.reason == "link":
             if away.until - away.since >= LINK_LOST_MS:
                 self.pass_time(away.since + LINK_LOST_MS)
-                self._unwatch(away.since + LINK_LOST_MS, since=away.since + LINK_LOST_MS)
+                self._unwatch(away.since + LINK_LOST_MS, since=away.since + LINK_LOST_MS, reason="link")
         else:
             self._restart(away)
         self._generation += 1
@@ -120,15 +121,11 @@ class _Bridge:
             floor, number=intake.number, latest=latest, offset=intake.offset, settled=intake.resends.settled
         )
         if away.until - latest >= UNWATCHED_MS:
-            self._unwatch(away.until, since=latest)
+            self._unwatch(away.until, since=latest, reason="restart")
 
-    def _unwatch(self, at: int, *, since: int) -> None:
+    def _unwatch(self, at: int, *, since: int, reason: Literal["restart", "link"]) -> None:
         self.driven.fed.append(Unwatched(at, since))
-        try:
-            from bridge.core.presence import Absence
-        except ImportError:
-            return
-        self._keep(self._intake.absence(Absence(since=since, reason="link"), at))
+        self._keep(self._intake.absence(Absence(since=since, reason=reason), at))
 
     def pass_time(self, until: int) -> None:
         """Fire every deadline at its own moment."""
@@ -145,9 +142,3 @@ class _Bridge:
         self.driven.events += [msgspec.json.decode(event.body) for event in entry.events]
         if entry.resend is not None:
             self._resends.append((entry.input.number, entry.resend))
-
-
-def lines_of(happenings: Iterable[Arrival | BridgeAway]) -> Iterator[str]:
-    """Yield the happenings as text, for a report of what led to a difference."""
-    for each in happenings:
-        yield repr(each)

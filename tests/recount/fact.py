@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`kind` and `what` say what happened to `subject`, `at` when. Two are the same where only `at` differs a little."""
+    """Two facts are the same where only `at` differs, and only a little."""
 
     kind: str
     line: str
     subject: str
     at: int
     what: tuple[object, ...] = ()
+    slack: int = 0  # milliseconds by which `at` may differ more than usual
 
     @property
     def key(self) -> tuple[object, ...]:

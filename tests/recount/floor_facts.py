@@ -130,7 +130,9 @@ def _machine(tree: dict[str, Any]) -> Machine:
 
 def _faults(tree: dict[str, Any]) -> dict[str | int, Fault]:
     found: dict[str | int, Fault] = {
-        each["code"]: Fault(each["code"], each.get("kind", "fault"), each.get("stops", True), each.get("cause", "internal"))
+        each["code"]: Fault(
+            each["code"], each.get("kind", "fault"), each.get("stops", True), each.get("cause", "internal")
+        )
         for each in tree.get("faults", ())
     }
     if "faults_file" in tree:

@@ -41,7 +41,7 @@ def _stops(
     """Every true downtime is covered by reported ones from its beginning to its end, and no other is reported."""
     threshold, restart = plant.seconds("micro_stop_seconds", 60), plant.seconds("restart_seconds", 10)
     least = _downtimes(mine, threshold + ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
-    most = _downtimes(mine, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until)
+    most = _downtimes(mine, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until, shortest_run=ON_THE_WAY_MS)
     seen = [(millis(str(each["started_at"])), _end(each, truth.until)) for each in reported]
     found = [
         Disagreement(line.id, since, f"a stop until {until} that was no downtime")
@@ -56,12 +56,16 @@ def _stops(
     return found
 
 
-def _downtimes(mine: list[Stretch], threshold: int, restart: int, until: int) -> list[tuple[int, int]]:
+def _downtimes(
+    mine: list[Stretch], threshold: int, restart: int, until: int, *, shortest_run: int = 0
+) -> list[tuple[int, int]]:
     watch = Watch(threshold, restart)
     for stretch in mine:
         while (due := watch.due()) is not None and due <= stretch.since:
             watch.fire(due)
-        watch.see(RUN if stretch.condition == "running" else STOP, stretch.since)
+        lasts = (stretch.until or until) - stretch.since
+        runs = stretch.condition == "running" and lasts >= shortest_run
+        watch.see(RUN if runs else STOP, stretch.since)
     while (due := watch.due()) is not None and due <= until:
         watch.fire(due)
     return [(since, until if end is None else end) for since, end in watch.downtimes]
@@ -78,7 +82,8 @@ def _culprit(line: LineFacts, mine: list[Stretch], data: dict[str, object], unti
     during = [each for each in mine if each.since < high and (each.until or until) > low - ON_THE_WAY_MS]
     blamed, cause = data["cause_equipment"], data["cause"]
     if cause == "internal":
-        good = any(each.culprit == blamed == line.constraint for each in during)
+        # A PackML machine is Held in a break, and Held is internal whatever else it says (DOMAIN, «Status»).
+        good = blamed == line.constraint and any(each.culprit == blamed or each.condition == "break" for each in during)
     else:
         flow = list(line.machines)
         side = "upstream" if flow.index(str(blamed)) < flow.index(line.constraint) else "downstream"

@@ -1,10 +1,11 @@
-"""Pieces: what was really made, what no report can tell, what the bridge counted, and what it said of the difference."""
+"""Accounts of pieces: made, forgotten by registers, counted, and whether a difference is declared in the events."""
 
 from dataclasses import dataclass, field
 from typing import Final
 
 from device_sim.truth import RegisterTruth, Truth
 from tests.recount.line_story import LineStory
+from tests.recount.pieces import Step
 from tests.recount.reported import Event
 
 FIELDS: Final = {"total": "total_count", "good": "good_count", "reject": "reject_count"}
@@ -31,7 +32,7 @@ class Account:
         return self.made - self.lost - self.counted
 
     @property
-    def is_told(self) -> bool:
+    def is_declared(self) -> bool:
         return self.difference == 0 or self.estimated or self.held > 0 or self.refused > 0
 
 
@@ -56,8 +57,8 @@ def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Accoun
                     line=story.line.id,
                     machine=name,
                     counter=counter,
-                    made=sum(after[counter] - before[counter] for _, before, after in counters.steps),
-                    lost=sum(_lost(before, after, sets, counter) for _, before, after in counters.steps),
+                    made=sum(step.after[counter] - step.before[counter] for step in counters.steps),
+                    lost=sum(_lost(step, sets, counter) for step in counters.steps),
                     counted=sum(shift.get(counter, 0) for shift in mine.shifts.values()),
                     held=mine.held,
                     refused=mine.refused,
@@ -72,14 +73,10 @@ def _fields_of(truth: Truth, name: str) -> list[str]:
     return [] if first is None else [each for each in FIELDS if each in first.body]
 
 
-def _lost(before: dict[str, int], after: dict[str, int], sets: list[RegisterTruth], counter: str) -> int:
+def _lost(step: Step, sets: list[RegisterTruth], counter: str) -> int:
     """Return what was made between two reports and forgotten by the register before the later one."""
-    between = [each for each in sets if before["total"] <= each.made["total"] <= after["total"]]
-    between = [each for each in between if each.at > 0 and (each.made["total"], each.made["good"]) >= (
-        before["total"], before["good"])]  # fmt: skip
-    if not between:
-        return 0
-    return between[-1].made[counter] - before[counter]
+    between = [each for each in sets if step.since < each.at <= step.until]
+    return between[-1].made[counter] - step.before[counter] if between else 0
 
 
 def _counted(line: str, events: list[Event]) -> dict[str, _Counted]:

@@ -1,4 +1,4 @@
-"""One line as a perfect listener would tell it: statuses, downtimes, calls, orders, changeovers, pieces, times.
+"""One line as a perfect listener knows it: statuses, downtimes, calls, orders, changeovers, pieces, times.
 
 Events come in, deadlines fire in between at their own time; nothing else moves it. Source: docs/spec/DOMAIN.md.
 """
@@ -13,6 +13,10 @@ from tests.recount.pieces import Counters
 from tests.recount.standstills import LOST, RUN, STOP, Watch
 from tests.recount.troubles import Look, Troubles
 from tests.recount.work import Work
+
+FRESH_MS = 2_000  # a report that took longer has waited: what it counts may be of an absence
+
+PROOF_MS = 15_000  # which report of a burst proves that a machine runs again is open: the next one is as good
 
 
 class LineStory:
@@ -30,7 +34,9 @@ class LineStory:
         self.watches = {name: Watch(threshold, restart) for name in line.machines}
         self.troubles = Troubles(plant, line.id, self.calls, self.facts.append, threshold)
         self._heard_at: dict[str, int] = {}
-        self._shown: dict[str, tuple[object, ...]] = dict.fromkeys((*line.machines, *line.stations, "_"), ("offline", None))
+        self._counted_fresh: dict[str, int] = {}  # when the last counts were said, where they came at once; else 0
+        places = (*line.machines, *line.stations, "_")
+        self._shown: dict[str, tuple[object, ...]] = dict.fromkeys(places, ("offline", None))
         self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
 
     # Time
@@ -118,16 +124,18 @@ class LineStory:
         if heard.said is None or heard.said.made is None:
             return
         counters = self.counters[name]
-        before = counters.last_at
-        pieces = counters.read(heard.said.made, at)
+        is_fresh = self._counted_fresh.get(name, 0)
+        self._counted_fresh[name] = heard.said.at if at - heard.said.at <= FRESH_MS else 0
+        pieces = counters.read(heard.said.made, heard.said.at)
         if pieces is None:
             return
         total, good = pieces
         lost_at = self._unwatched.get(name)
-        if total > 0 and not self.faces[name].known and (lost_at is None or (before or 0) >= lost_at):
+        if total > 0 and not self.faces[name].known and (lost_at is None or is_fresh >= lost_at):
             self.faces[name].status, self.faces[name].cause = "running", None  # pieces prove that it runs
             self._unwatched.pop(name, None)
             self._see(name, at)
+            self._show(at, self._look(), slack=PROOF_MS)
         if name == self.line.counts_of:
             self.work.pieces(total, good, at, runs=self._status == "running")
 
@@ -194,19 +202,22 @@ class LineStory:
         look = self._look()
         if look is not None and look.status != "running":
             self.troubles.look(look, at)
+        elif look is None and self.work.changeover is not None and self.watch.down_since is not None:
+            self.troubles.changed_over_unseen(at)
         elif self.watch.down_since is None and (look is not None or self.watch.signal == LOST):
             self.troubles.over()
         elif self.troubles.standing is not None and runs:
             self.troubles.standing.turn_since = self.troubles.standing.turn = None
         self._show(at, look)
 
-    def _show(self, at: int, look: Look | None) -> None:
+    def _show(self, at: int, look: Look | None, *, slack: int = 0) -> None:
         for name, face in self.faces.items():
-            self._show_one(name, (face.status, face.cause), at)
+            self._show_one(name, (face.status, face.cause), at, slack=slack)
         cause = self.faces[self.line.constraint].cause
-        self._show_one("_", (self._status, "no_order" if look is not None and look.no_order else cause), at)
+        shown = (self._status, "no_order" if look is not None and look.no_order else cause)
+        self._show_one("_", shown, at, slack=slack)
 
-    def _show_one(self, name: str, shown: tuple[object, ...], at: int) -> None:
+    def _show_one(self, name: str, shown: tuple[object, ...], at: int, *, slack: int = 0) -> None:
         if shown != self._shown[name]:
             self._shown[name] = shown
-            self.facts.append(Fact("status", self.line.id, name, at, shown))
+            self.facts.append(Fact("status", self.line.id, name, at, shown, slack))

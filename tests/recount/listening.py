@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from device_sim.rehearsal import Arrival
+from device_sim.session import Arrival
 from device_sim.truth import Said, Truth
 from tests.recount.drive import Fed, Unwatched
 from tests.recount.floor_facts import LineFacts, PlantFacts
@@ -46,6 +46,7 @@ class Listener:
         self._heard: set[int] = set()
         self._newest: dict[str, Position] = {}
         self._boot: dict[str, object] = {}  # the current boot_id by device, and by `_/line` of a gateway
+        self._boots: dict[str, set[object]] = {}  # all that were heard
         self._live: set[str] = set()
         self._left: set[str] = set()  # devices with a retained death
         self._garbage = {(topic, payload) for _, topic, payload, what in truth.extras if what == "malformed"}
@@ -79,9 +80,7 @@ class Listener:
             self._boot[f"_/{line_id}"] = json.loads(arrival.payload).get("boot_id")
             yield Heard(arrival.at, line_id, None, "birth", {}, index=index)
 
-    def _hear_retained(
-        self, arrival: Arrival, line: LineFacts, device: str, kind: str, index: int
-    ) -> Iterator[Heard]:
+    def _hear_retained(self, arrival: Arrival, line: LineFacts, device: str, kind: str, index: int) -> Iterator[Heard]:
         """Take what is retained for what is, as an estimate, only where nothing was heard live of the device."""
         if device in self._live or device == "_" or kind not in ("state", "counts", "birth", "death"):
             return
@@ -101,7 +100,9 @@ class Listener:
         late = position is not None and position < self._newest.get(said.device, (-1, -1))
         if position is not None and not late:
             self._newest[said.device] = position
+        if not late:
             self._boot[said.device] = said.boot_id
+            self._boots.setdefault(said.device, set()).add(said.boot_id)
         if said.kind == "death":
             if not late:
                 yield Heard(arrival.at, line.id, said.device, "offline", {}, said, index=index)
@@ -111,16 +112,23 @@ class Listener:
         yield Heard(arrival.at, line.id, said.device, said.kind, said.body, said, late, index=index)
 
     def _hear_death(self, arrival: Arrival, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
-        """Take a Will for the end of the connection it was left with, and of no other."""
+        """Take a Will for the end of the connection it was left with, or of a later one that was never heard of."""
         boot = json.loads(arrival.payload).get("boot_id")
         key = f"_/{line.id}" if device == "_" else device
-        current = self._boot.get(key)
-        if boot is not None and boot != current:
+        if boot is not None and boot != self._boot.get(key) and not self._is_later(boot, key):
             return
-        if device == "_":
-            yield Heard(arrival.at, line.id, None, "offline", {}, index=index)
-        else:
-            yield Heard(arrival.at, line.id, device, "offline", {}, index=index)
+        yield Heard(arrival.at, line.id, None if device == "_" else device, "offline", {}, index=index)
+
+    def _is_later(self, boot: object, key: str) -> bool:
+        if key not in self._boot:
+            return True
+        current = self._boot[key]
+        return (
+            boot not in self._boots.get(key, ())
+            and isinstance(boot, int)
+            and isinstance(current, int)
+            and boot > current
+        )
 
     def _position(self, said: Said) -> Position | None:
         if said.boot_id is None or said.seq is None:

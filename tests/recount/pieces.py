@@ -1,6 +1,16 @@
-"""Pieces that were really made, as far as counts reports tell of them."""
+"""Pieces that were really made, from one counts report to the next."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """From one counts report to the next: when they were said, and what was made by then."""
+
+    since: int
+    until: int
+    before: dict[str, int]
+    after: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -9,16 +19,12 @@ class Counters:
 
     last_made: dict[str, int] | None = None
     last_at: int | None = None
-    steps: list[tuple[int, dict[str, int], dict[str, int]]] = field(default_factory=list)  # (at, made before, after)
+    steps: list[Step] = field(default_factory=list)
 
     def read(self, made: dict[str, int], at: int) -> tuple[int, int] | None:
-        """Return (total, good) made since the report before; None for the first, which tells nothing."""
-        before, self.last_made, self.last_at = self.last_made, made, at
-        if before is None:
+        """Return (total, good) made since the report before, which was said `at`; None for the first report."""
+        before, since, self.last_made, self.last_at = self.last_made, self.last_at, made, at
+        if before is None or since is None:
             return None
-        self.steps.append((at, before, made))
+        self.steps.append(Step(since, at, before, made))
         return made["total"] - before["total"], made["good"] - before["good"]
-
-    def made(self, name: str, since: int, until: int) -> int:
-        """Return how many pieces reports told of in [since, until)."""
-        return sum(after[name] - before[name] for at, before, after in self.steps if since <= at < until)

@@ -8,7 +8,6 @@ from device_sim.truth import Truth
 from tests.recount import floor_facts
 from tests.recount.comparison import Comparison, compare
 from tests.recount.drive import Driven, drive
-from tests.recount.fact import Fact
 from tests.recount.ledger import Account, accounts
 from tests.recount.line_story import LineStory
 from tests.recount.listening import Listener
@@ -35,12 +34,11 @@ class Recount:
 def recount(name: str, *, seed: int, hours: float) -> Recount:
     run = rehearse(SIMULATED, profile.load(name), seed=seed, start=START, duration=round(hours * HOUR))
     driven = drive(run, start=START, until=START + round(hours * HOUR))
-    stories = tell(run.truth, driven)
-    expected: list[Fact] = []
+    stories = build_stories(run.truth, driven)
+    expected = [fact for story in stories.values() for fact in story.facts]
     windows: list[Window] = []
     pieces: list[Account] = []
     for story in stories.values():
-        expected += story.facts
         windows += expected_windows(story, start=START, until=run.truth.until, shift_ends=_shift_ends(run.truth.until))
         pieces += accounts(run.truth, story, driven.events)
     return Recount(
@@ -58,7 +56,7 @@ def _shift_ends(until: int) -> tuple[int, ...]:
     return tuple(end for end in (FIRST_SHIFT_END, FIRST_SHIFT_END + 8 * HOUR) if end <= until)
 
 
-def tell(truth: Truth, driven: Driven) -> dict[str, LineStory]:
+def build_stories(truth: Truth, driven: Driven) -> dict[str, LineStory]:
     stories = {name: LineStory(PLANT, line) for name, line in PLANT.lines.items()}
     for heard in Listener(PLANT, truth).listen(driven.fed):
         stories[heard.line].hear(heard)

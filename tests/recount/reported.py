@@ -60,8 +60,7 @@ def _calls(events: list[Event]) -> list[Fact]:
         key = f"{event['equipment_code'] or '_'}/{data['andon_type']}"
         old = before.get(data["call_id"])
         before[data["call_id"]] = data
-        for what in _changes(old, data):
-            facts.append(Fact("call", event["line_id"], key, at, what))
+        facts += [Fact("call", event["line_id"], key, at, what) for what in _changes(old, data)]
     return facts
 
 
@@ -109,11 +108,12 @@ def _changeovers(events: list[Event]) -> list[Fact]:
     for event in _of(events, "changeover_started", "changeover_completed"):
         data, line, at = event["data"], event["line_id"], millis(event["timestamp"])
         if event["type"] == "changeover_started":
-            times = (millis(data["started_at"]), millis(data["signalled_at"]))
-            facts.append(Fact("changeover", line, data["to_product"], at, ("started", data.get("from_product"), *times)))
+            started, signalled = millis(data["started_at"]), millis(data["signalled_at"])
+            for when, what in ((at, "reported"), (started, "started"), (signalled, "signalled")):
+                facts.append(Fact("changeover", line, data["to_product"], when, (what, data.get("from_product"))))
         else:
-            what = (data["outcome"], data.get("from_product"))
-            facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), what))
+            ended = (data["outcome"], data.get("from_product"))
+            facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), ended))
     return facts
 
 

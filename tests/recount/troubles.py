@@ -100,6 +100,7 @@ class Troubles:
     downtimes: list[Downtime] = field(default_factory=list)
     standing: Standing | None = None
     open: Downtime | None = None
+    _now: int = 0
 
     def look(self, look: Look, at: int) -> None:
         """Learn from a line that stands."""
@@ -161,6 +162,16 @@ class Troubles:
     def _split(self, at: int, trouble: Trouble, *, changeover: bool) -> None:
         self.close(at)
         self._open(at, trouble, changeover=changeover)
+
+    def changed_over_unseen(self, at: int) -> None:
+        """Somebody changes the line over while nobody sees its machines: what was broken is still."""
+        standing, downtime = self.standing, self.open
+        if standing is None or downtime is None or standing.is_changeover or standing.within:
+            return
+        trouble = downtime.trouble
+        broken = frozenset({trouble.culprit} if trouble.culprit else ())
+        found = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
+        self._begin_changeover(standing, Look("offline", no_order=False, found=found, changeover=True), at)
 
     def opened(self, look: Look | None, at: int) -> None:
         """The stop has lasted the threshold."""
@@ -230,9 +241,8 @@ class Troubles:
         wait = self._wait(downtime.trouble, downtime)
         return None if wait is None else max(self._since(downtime) + wait, self._now)
 
-    _now: int = 0
-
     def now(self, at: int) -> None:
+        """Note the time: no call is due before it."""
         self._now = at
 
     @staticmethod
@@ -279,10 +289,10 @@ class Troubles:
         """Note every downtime as it turned out."""
         for each in self.downtimes:
             trouble = each.trouble
-            name = str(each.number + 1)
             self.note(Fact("downtime", self.line, "begin", each.started_at))
             if each.ended_at is not None:
                 self.note(Fact("downtime", self.line, "end", each.ended_at))
-            self.note(Fact("cause", self.line, trouble.shown_cause, each.started_at, (trouble.culprit, trouble.stopped)))
+            self.note(
+                Fact("cause", self.line, trouble.shown_cause, each.started_at, (trouble.culprit, trouble.stopped))
+            )
             self.note(Fact("category", self.line, self._category(each), each.started_at, (trouble.reason,)))
-            del name

@@ -5,7 +5,7 @@ neither base.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.recount.line_story import LineStory
@@ -97,10 +97,7 @@ def _of(line: str, place: str, kind: str, watch: Watch, spans: list[tuple[int, i
 class WindowComparison:
     expected: int = 0
     same: int = 0
-    different: list[tuple[Window, Window | None]] = None  # type: ignore[assignment] # set below
-
-    def __post_init__(self) -> None:
-        self.different = []
+    different: list[tuple[Window, Window | None]] = field(default_factory=list)
 
 
 def compare_windows(expected: list[Window], reported: list[Window]) -> WindowComparison:

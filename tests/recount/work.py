@@ -63,7 +63,7 @@ class Work:
             if job is not None:
                 return False
             job = self._jobs[body["job_id"]] = Job(body["job_id"], body["product"])
-            self._tell(job, at)
+            self._note_job(job, at)
             return True
         if job is None or job.status in FINAL:
             return False
@@ -88,9 +88,9 @@ class Work:
         elif self.running is job:
             self.running = None
             self.spans[-1] = (job.id, self.spans[-1][1], at)
-        self._tell(job, at)
+        self._note_job(job, at)
 
-    def _tell(self, job: Job, at: int) -> None:
+    def _note_job(self, job: Job, at: int) -> None:
         self._note(Fact("job", self._line, job.id, at, (job.status, job.product)))
 
     # What is made
@@ -162,7 +162,9 @@ class Work:
         signalled = max(signalled, self._ended)
         started = max([each for each in (last_piece, self._ended or None) if each is not None], default=signalled)
         self.changeover = Changeover(before or "", to, min(started, signalled), signalled)
-        self._note(Fact("changeover", self._line, to, at, ("started", before, self.changeover.started_at, signalled)))
+        self._note(Fact("changeover", self._line, to, at, ("reported", before)))
+        self._note(Fact("changeover", self._line, to, self.changeover.started_at, ("started", before)))
+        self._note(Fact("changeover", self._line, to, signalled, ("signalled", before)))
 
     def _end_changeover(self, outcome: str, at: int) -> None:
         change = self.changeover

@@ -25,8 +25,9 @@ Written by the runs themselves: the last `make faults` and the last `make proof`
 tests are in `tests/faults`. A ledger compares what devices sent, what the broker acknowledged to them, what the journal
 holds, and what MQTT consumers and dashboards had; «wrong» names what is missing, doubled or invented.
 
-A recount (`tests/recount`) computes from the simulator's truth what the bridge must have produced, with no code of the bridge, and compares: discrete facts
-(statuses, downtimes with their culprits, calls, ladders, orders, changeovers), the time base of OEE, and pieces.
+A recount (`tests/recount`) computes from the simulator's truth what the bridge must have produced, with no code of the
+bridge, and compares: discrete facts (statuses, downtimes with their culprits, calls, ladders, orders, changeovers), the
+time base of OEE, and pieces.
 """
 
 _notes: list[tuple[str, str]] = []

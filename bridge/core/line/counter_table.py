@@ -67,7 +67,8 @@ class Table:
         ceiling = self.rule.ceiling(elapsed, per_minute=self.greatest)
         if up == 0:
             return Step(0, "count")
-        if after.value != 0 and 0 < down <= self._dip and not (cut and after.value <= ceiling):
+        as_well_a_reset = cut and after.value <= min(ceiling, CERTAIN * self._dip)  # so close to 0
+        if after.value != 0 and 0 < down <= self._dip and not as_well_a_reset:
             return Step(0, "dip")
         if after.value > before.value:
             unsure = (cut and after.value <= ceiling) or self._is_unsure(up, elapsed)  # it may have begun anew

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from bridge.core import plant
 from bridge.core.emitter import NO_DOUBT, DoubtfulPieces
 from bridge.core.events import Millis
@@ -92,9 +94,15 @@ def count(registers: Registers, body: CountsReport, *, rule: Rule, moment: Momen
 
 
 def interrupt(registers: Registers) -> None:
-    """Note that the device started anew or was away: its registers may have been reset."""
+    """Note that the device was away: its registers may have been reset, unless its boot id shows that it stayed up."""
     for name, register in registers.items():
         registers[name] = cut(register)
+
+
+def begin_anew(registers: Registers) -> None:
+    """Note that the device started anew: its registers may have been reset, also where it repeats its boot id."""
+    for name, register in registers.items():
+        registers[name] = replace(cut(register), boot_id=None)
 
 
 def fit(registers: Registers, *, max_rate: float, released: int, refused: int) -> CounterFit:

@@ -170,8 +170,10 @@ class Device:
     def _is_death_of_now(self, body: DeathReport) -> bool:
         """A Will may come late, and of any boot: it never ends one that has been heard since."""
         boot, current = body.boot_id, self.state.boot_id
-        if boot is None or current is None or boot == current:
+        if boot is None or boot == current:
             return True
+        if current is None:
+            return not self.state.heard_live  # it is heard without boot ids: this one belongs to something else
         return self.state.past(boot) is None and is_newer(boot, current)
 
     def _is_of_earlier_run(self, report: Report) -> bool:

@@ -50,6 +50,7 @@ class EquipmentState(Struct):
     said: Said | None = None  # None: nothing is known since it came online
     stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
     unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
+    heard_again_at: Millis | None = None  # when it was heard first since then
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
     stale: bool = False
@@ -123,15 +124,26 @@ class Machine:
         doubtful = counted.doubtful_of(counted.doubtful)
         self.state.pieces_released = min(self.state.pieces_released + doubtful.released, LARGEST_SUM)
         self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, LARGEST_SUM)
-        unwatched = self.state.unwatched_since
-        proven = any(delta > 0 for delta in counted.deltas.values())
-        proven = proven and (unwatched is None or counted.since >= unwatched)
-        if proven and self.status[0] == "offline":  # pieces that may be of the absence prove nothing of now
+        if any(delta > 0 for delta in counted.deltas.values()) and self._is_of_now(counted, moment):
             self.state.said = Said(status="running", cause=None, estimated=True)
             self.state.unwatched_since = None
             self.state.stood = False
         self.state.stale = False
         return counted
+
+    def _is_of_now(self, counted: Counted, moment: Moment) -> bool:
+        """Whether pieces prove that an offline machine runs: not where they may have been made in an absence.
+
+        A queue that is emptied after it tells of the absence too, so nothing counts from before it was heard again.
+        """
+        state = self.state
+        if self.status[0] != "offline":
+            return False
+        if state.unwatched_since is None:
+            return True
+        if state.heard_again_at is None or state.heard_again_at < state.unwatched_since:
+            state.heard_again_at = moment.at if moment.received_at is None else moment.received_at
+        return counted.since >= state.heard_again_at
 
     def counter_fit(self) -> CounterFit | None:
         """Return how its counters agree with the plant file; None where nothing about them was ever in doubt."""
@@ -151,14 +163,15 @@ class Machine:
         self.state.unwatched_since = at
 
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
-        """A birth says nothing about the state yet; a death makes all that was said unknown, but that it stands."""
-        if isinstance(body, DeathReport):
-            self._keep_stop()
+        """After a birth or a death nothing of what was said holds, except that the machine stands."""
+        self._keep_stop()
         self.state.said = None
         self.state.faults.active.clear()
-        counting.interrupt(self.state.registers)
         if isinstance(body, DeathReport):
+            counting.interrupt(self.state.registers)
             self.state.device.offline = "death"
+        else:
+            counting.begin_anew(self.state.registers)
         return APPLIED
 
     @property

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
@@ -21,6 +21,7 @@ from bridge.core.messages import Message
 from bridge.core.presence import ABSENCE, Absence
 from bridge.core.records import Applied, Journal, Keep, kind_of
 from bridge.core.resends import Resends, digest
+from bridge.pipeline.arrival import Arrival
 from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
 from bridge.pipeline.counter_watch import CounterWatch
 from bridge.pipeline.deadlines import Deadlines
@@ -45,18 +46,6 @@ class CoreCrashed(Exception):
         super().__init__(f"the core crashed on input {number}, {topic or 'a tick'}")
         self.number = number
         self.topic = topic
-
-
-class Arrival(NamedTuple):
-    """Bytes on a topic relative to the root, by whichever way they came."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    redelivered: bool
-    generation: int
-    mid: int | None
-    replayed: int | None  # the quarantined input that it was before
 
 
 class Pipeline:
@@ -257,17 +246,7 @@ class Pipeline:
         self._pending.add(entry)
 
     async def _take(self, message: Message) -> None:
-        receipt = message.receipt
-        arrival = Arrival(
-            self._topic(message),
-            message.payload,
-            message.retained,
-            message.redelivered,
-            receipt.generation,
-            receipt.mid if receipt.qos else None,
-            None,
-        )
-        entry = await self._apply(arrival)
+        entry = await self._apply(Arrival.of(message, topic=self._topic(message)))
         self._taking.popleft()
         self._pending.add(entry, message)
 
@@ -284,7 +263,7 @@ class Pipeline:
             if not await self._may_go_on():
                 return False
             replaying.add(given.number)
-            entry = await self._apply(Arrival(given.topic, given.payload, given.retained, False, 0, None, given.number))
+            entry = await self._apply(Arrival.again(given))
             log.info("pipeline.replayed", quarantined=given.number, number=entry.input.number)
             self._received.add([given.topic])
             self._pending.add(entry, replayed=given.number)

@@ -12,6 +12,7 @@ from bridge.core.line.device import Device
 from bridge.core.line.equipment import Machine
 from bridge.core.line.sequence import Placed
 from bridge.core.reports import (
+    APPLIED,
     AndonReport,
     BirthReport,
     CountsReport,
@@ -126,3 +127,11 @@ def refuse(report: Report, machine: Machine | None) -> Disposition | None:
             machine.state.stale = True
         return suppressed("bad_quality")
     return None
+
+
+def announce(report: Report, body: BirthReport | DeathReport, concerned: Iterable[Machine]) -> Disposition:
+    """Apply a birth or death to all that it speaks for; a retained one of nothing has no effect."""
+    machines = list(concerned)
+    for machine in machines:
+        machine.apply_presence(body)
+    return APPLIED if machines or not report.retained else suppressed("retained")

@@ -76,6 +76,6 @@ class Area:
             if not self._flood.has_room(at):
                 break
             line = self._lines[line_id]
-            wanted = line.wants_help(held.help.downtime_id)
+            wanted = line.downtimes.wants_help(held.help.downtime_id)
             fired.append((line_id, line.step(at, partial(line.automatic_calls.release, wanted=wanted))))
         return fired

@@ -9,6 +9,7 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import Millis
+from bridge.core.line.counting import CounterFit
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import EquipmentState, Machine
@@ -100,6 +101,11 @@ class Flow:
         speed = Speed() if self.decider is None else self.decider.speed()
         return replace(speed, equipment=dict(self.statuses))
 
+    def counter_fits(self) -> dict[str, CounterFit]:
+        """Return by equipment how its counters agree with the plant file, where that was ever in doubt."""
+        fits = {name: machine.counter_fit() for name, machine in self.machines.items()}
+        return {name: fit for name, fit in fits.items() if fit is not None}
+
     def view(self, machine: Machine) -> MachineView:
         return self._views[machine.spec.id]
 
@@ -120,6 +126,12 @@ class Flow:
         for machine in silent:
             machine.fall_silent()
         return silent
+
+    def lose_sight(self, *, at: Millis) -> list[Machine]:
+        """Take every machine for unknown from now on: nobody watches."""
+        for machine in self._plcs:
+            machine.lose_sight(at=at)
+        return self._plcs
 
     def fire_futility(self, at: Millis) -> list[Machine]:
         """Call ineffective what has been without effect for its minute now."""

@@ -10,7 +10,7 @@ from typing import Final, Self
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import LINE_LEVEL, Event, Millis
-from bridge.core.line.admission import moment_of, note_life, place_in_sequence, refuse, spoken_for
+from bridge.core.line.admission import announce, moment_of, note_life, place_in_sequence, refuse, spoken_for
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.device import Device
 from bridge.core.line.devices import Devices
@@ -37,7 +37,6 @@ from bridge.core.reports import (
     Report,
     StateReport,
     quarantined,
-    suppressed,
 )
 from bridge.core.shifts import ShiftWindow
 
@@ -50,7 +49,6 @@ class Line:
     def __init__(self, plant_file: plant.Plant, spec: plant.Line, state: LineState | None = None) -> None:
         self.spec = spec
         self.place = plant_file.place_of(spec)
-        self._plant = plant_file
         self._rules = plant_file.rules_of(spec)
         self._plan = plant_file.shift_plan
         self._state = state = LineState() if state is None else state
@@ -61,7 +59,7 @@ class Line:
         self._shown = Shown(state.shown, emitter, None)
         self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
         self.automatic_calls = self._people.automatic_calls
-        self._downtimes = Downtimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
+        self.downtimes = Downtimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
         self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
         if state.shift is not None:
             self._output.open(state.shift, at=state.at)
@@ -78,8 +76,7 @@ class Line:
 
     def counter_fits(self) -> dict[str, CounterFit]:
         """Return by equipment how its counters agree with the plant file, where that was ever in doubt."""
-        fits = {name: machine.counter_fit() for name, machine in self._flow.machines.items()}
-        return {name: fit for name, fit in fits.items() if fit is not None}
+        return self._flow.counter_fits()
 
     def next_deadline(self) -> Millis | None:
         """Return when the line next has something to do by itself; None before the first report."""
@@ -135,10 +132,6 @@ class Line:
             self._deadline = self._find_deadline()
         return self._emitter.drain()
 
-    def wants_help(self, downtime_id: str) -> bool:
-        """Return whether an automatic call that is held is still wanted."""
-        return self._downtimes.wants_help(downtime_id)
-
     def step(self, at: Millis, act: Callable[[Moment], object]) -> tuple[Event, ...]:
         """Let its area act on it at an instant; nothing else of the line is due before."""
         self._state.at = max(self._state.at, at)  # a device that is ahead has taken the line along
@@ -158,17 +151,14 @@ class Line:
         at = max(since, state.at)
         self._fire_until(at)
         state.at = at
-        machines = [machine for machine in self._flow.machines.values() if machine.spec.kind == "plc"]
-        for machine in machines:
-            machine.lose_sight(at=at)
-        self._settle(Moment(at=at, received_at=now, caused_by=(cause,)), machines)
+        self._settle(Moment(at=at, received_at=now, caused_by=(cause,)), self._flow.lose_sight(at=at))
         self._deadline = self._find_deadline()
         return self._emitter.drain()
 
     def _open(self, at: Millis) -> None:
         self._state.at = at
         self._state.shift = self._plan.window_at(at)
-        self._output.rate(self._ideal_cycle())
+        self._output.rate(self._people.product)
         self._output.open(self._state.shift, at=at)
         self._deadline = self._find_deadline()
 
@@ -191,7 +181,7 @@ class Line:
         body = report.body
         match body:
             case BirthReport() | DeathReport():
-                return self._announce(report, body, machine)
+                return announce(report, body, spoken_for(report, machine, self._flow.machines.values()))
             case StateReport():
                 assert machine is not None, "refused before"
                 return machine.apply_state(body, moment=moment, retained=report.retained)
@@ -204,12 +194,6 @@ class Line:
             case _:
                 return self._people.apply(body, equipment=report.place.equipment, runs=self._flow.runs, moment=moment)
 
-    def _announce(self, report: Report, body: BirthReport | DeathReport, machine: Machine | None) -> Disposition:
-        concerned = spoken_for(report, machine, self._flow.machines.values())
-        for each in concerned:
-            each.apply_presence(body)
-        return APPLIED if concerned or not report.retained else suppressed("retained")
-
     def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
         counted = machine.apply_counts(body, moment=moment)
         pieces = self._output.count(machine.spec.id, counted, moment=moment)
@@ -217,8 +201,8 @@ class Line:
             self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=self._flow.runs, moment=moment)
 
     def _judge_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
-        disposition = self._downtimes.apply(body, moment=moment)
-        planned = self._downtimes.to_exclude(body.downtime_id) if disposition == APPLIED else None
+        disposition = self.downtimes.apply(body, moment=moment)
+        planned = self.downtimes.to_exclude(body.downtime_id) if disposition == APPLIED else None
         if planned is not None:
             self._output.exclude(*planned, moment=moment)
         return disposition
@@ -235,14 +219,14 @@ class Line:
             seen = without_order(seen)
         order = self._people.order
         self._output.job(order, self._people.take_ended_order(), shift=shift, moment=moment)
-        self._output.rate(self._ideal_cycle())
+        self._output.rate(self._people.product)
         for machine in touched:
             machine.show(scheduled=shift.scheduled, moment=moment)
             self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
         self._show(seen, moment)
         signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
-        self._downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
+        self.downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
 
     def _signal(self, machine: Machine) -> Signal:
         view = self._flow.view(machine)
@@ -259,7 +243,7 @@ class Line:
     def _learn(self, change: StopChange | None, moment: Moment) -> None:
         if change is None:
             return
-        self._downtimes.learn(change, changeover=self._people.changing_over, moment=moment)
+        self.downtimes.learn(change, changeover=self._people.changing_over, moment=moment)
         if change.change is Change.ENDED:
             self.automatic_calls.stop_over(runs=self._flow.runs, moment=moment)
 
@@ -268,16 +252,12 @@ class Line:
         assert self._state.shift is not None, "a line is opened by its first report, before anything settles"
         return self._state.shift
 
-    def _ideal_cycle(self) -> float | None:
-        product = self._plant.product(self._people.product)
-        return (None if product is None else product.ideal_cycle_seconds) or self.spec.ideal_cycle_seconds
-
     # Time
 
     def _find_deadline(self) -> Millis | None:
         if self._state.shift is None:
             return None
-        parts = (self._output, self._downtimes, self._people, self._shown, self._flow)
+        parts = (self._output, self.downtimes, self._people, self._shown, self._flow)
         found = [self._state.shift.end, *(part.next_deadline() for part in parts), self.devices.talker.futile_at()]
         return min(at for at in found if at is not None)
 
@@ -299,7 +279,7 @@ class Line:
         if silent or ineffective:
             self._settle(moment, [*silent, *(each for each in ineffective if each not in silent)])
         self._learn(self._output.fire_stops(moment), moment)
-        help_ = self._downtimes.fire(moment)
+        help_ = self.downtimes.fire(moment)
         if help_ is not None:
             self.automatic_calls.call(help_, moment=moment)
         if self._shift.end == moment.at:

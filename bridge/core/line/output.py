@@ -59,6 +59,7 @@ class Output:
         self, state: OutputState, *, plant_file: plant.Plant, spec: plant.Line, plan: ShiftPlan, emitter: Emitter
     ) -> None:
         self._state = state
+        self._plant = plant_file
         self._spec = spec
         self._rules = plant_file.rules_of(spec)
         self._plan = plan
@@ -76,8 +77,10 @@ class Output:
                 watch.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
                 watch.open(shift, at=at)
 
-    def rate(self, ideal_cycle: float | None) -> None:
-        """Set the line's ideal cycle, from here on."""
+    def rate(self, product_id: str | None) -> None:
+        """Set the line's ideal cycle, from here on: that of its product, else its own."""
+        product = self._plant.product(product_id)
+        ideal_cycle = (None if product is None else product.ideal_cycle_seconds) or self._spec.ideal_cycle_seconds
         self._oee[LINE_LEVEL].state.ideal_cycle = ideal_cycle
 
     def count(self, equipment: str, counted: Counted, *, moment: Moment) -> Pieces | None:

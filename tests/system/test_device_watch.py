@@ -38,7 +38,7 @@ def test_a_device_without_effect_is_logged_when_it_begins_and_when_it_ends() -> 
         watch.look()
     place = "north/pack/L1/bagger"
     assert [(each["event"], each["log_level"], each["place"], each.get("reason")) for each in logs] == [
-        ("pipeline.device_ineffective", "warning", place, "unknown_state"),
+        ("pipeline.device_ineffective", "warning", place, "bad_format:state"),
         ("pipeline.device_effective", "warning", place, None),
     ]
     assert watch.by_line() == {"L1": 0}

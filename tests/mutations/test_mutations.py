@@ -1,0 +1,87 @@
+"""Mutations of the floor's rules: each one, applied alone to a copy of the tree, must turn a test red.
+
+`rules.toml` is the list. An entry replaces one piece of text that occurs exactly once, so the list stays true to the
+code: `make test` checks that, and `make proof` applies every mutation and runs the tests named beside it.
+"""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+COPIED: Final = ("bridge", "device_sim", "docs", "mosquitto", "tests")
+LEAST: Final = 60
+TESTS_FAILED: Final = 1  # pytest's exit code; 2 to 5 say that no test failed, but that none could run
+RUN_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutation:
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: list[str]
+
+
+def mutations() -> list[Mutation]:
+    tree = tomllib.loads((Path(__file__).parent / "rules.toml").read_text(encoding="utf-8"))
+    return [Mutation(**entry) for entry in tree["mutation"]]
+
+
+MUTATIONS: Final = mutations()
+
+
+def test_there_are_enough_mutations_and_every_name_is_its_own() -> None:
+    assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) >= LEAST
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_names_one_piece_of_text_and_tests_that_exist(mutation: Mutation) -> None:
+    assert (ROOT / mutation.file).read_text(encoding="utf-8").count(mutation.before) == 1
+    assert mutation.before != mutation.after
+    assert mutation.tests
+    assert all((ROOT / test.partition("::")[0]).exists() for test in mutation.tests)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("mutated")
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ROOT.glob("*.*"):
+        if file.is_file():
+            shutil.copy(file, folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def run(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *tests]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+
+
+@pytest.mark.proof
+def test_the_copy_passes_unmutated(copy: Path) -> None:
+    finished = run(copy, sorted({test for mutation in MUTATIONS for test in mutation.tests}))
+    assert finished.returncode == 0, finished.stdout[-3_000:]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_turns_a_test_red(mutation: Mutation, copy: Path) -> None:
+    file = copy / mutation.file
+    whole = file.read_text(encoding="utf-8")
+    file.write_text(whole.replace(mutation.before, mutation.after), encoding="utf-8")
+    try:
+        finished = run(copy, mutation.tests)
+    finally:
+        file.write_text(whole, encoding="utf-8")
+    assert finished.returncode == TESTS_FAILED, finished.stdout[-3_000:]

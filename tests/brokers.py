@@ -18,7 +18,7 @@ from bridge.adapters.broker import BrokerLink
 from bridge.core.messages import Message
 from bridge.settings import BrokerSettings
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 
 MOSQUITTO_CONF = """\
 listener {port} 127.0.0.1

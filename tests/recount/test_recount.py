@@ -19,7 +19,8 @@ GOAL = 0.999
 
 @pytest.mark.parametrize("name", profile.NAMES)
 def test_the_bridge_agrees_with_an_independent_recount(name: str) -> None:
-    _check(name, [(1, 2.0), (2, 1.5)])
+    # one shift of two hours has too few facts for one miss in a thousand where registers are old
+    _check(name, [(1, 2.0), (2, 1.5)] if name == "old-plc" else [(1, 2.0)])
 
 
 def test_a_later_seed_of_an_undisturbed_plant_agrees_too() -> None:

@@ -33,8 +33,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if hypothesis.settings.get_current_profile_name() != PROOF:
         return
-    for item in items:
-        test = getattr(item, "obj", None)
+    # a parametrized test is one function and many items: it would be multiplied once for each of them
+    tests = {getattr(item, "obj", None): None for item in items}
+    for test in tests:
         given = getattr(test, "_hypothesis_internal_use_settings", None)  # no public way to ask a collected test
         if isinstance(given, hypothesis.settings):
             more = hypothesis.settings(given, max_examples=MORE_EXAMPLES * given.max_examples)

@@ -6,7 +6,7 @@ A payload is JSON text, since the spelling of a number is part of what a device 
 import copy
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from bridge.contract.model_schemas import Schema
 from bridge.core.strict_json import MAX_INTEGER
 
 Tree = dict[str, Any]
+Words = Mapping[str, Sequence[str]]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 MAX_EXACT: Final = 2**53  # beyond it, validators that read doubles lose digits of other spellings
@@ -37,18 +38,47 @@ HOSTILE: Final[Sequence[Any]] = (
 )  # fmt: skip
 
 
-def payloads(schema: Schema) -> st.SearchStrategy[str]:
+def payloads(schema: Schema, words: Words) -> st.SearchStrategy[str]:
     """JSON texts near the border of what `schema` accepts, on both of its sides."""
-    words = sorted({word for word in _words(schema) if isinstance(word, str)})
+    whole = documents(schema, schema)
+    ruled = {name: schema["properties"][name] for name in sorted(_ruled(schema) | set(schema["required"]))}
+    few = documents({**schema, "properties": ruled}, schema)
 
     @st.composite
     def text(draw: Draw) -> str:
-        tree: Tree = copy.deepcopy(draw(documents(schema, schema)))
+        tree: Tree = copy.deepcopy(draw(st.one_of(few, whole)))
         for _ in range(draw(st.integers(0, 3))):
             _mutate(tree, draw, words)
         return spelled(tree, draw)
 
     return text()
+
+
+def words_of(schemas: Iterable[Schema]) -> Words:
+    """The words that each field has in one of `schemas`: a report's action may be a command's only."""
+    found: dict[str, set[str]] = {}
+    for schema in schemas:
+        for name, field in schema["properties"].items():
+            forms = field.get("anyOf", [field])
+            found.setdefault(name, set()).update(word for form in forms for word in form.get("enum", ()) if word)
+    return {name: sorted(words) for name, words in found.items() if words}
+
+
+def _ruled(schema: Schema) -> set[str]:
+    """The fields that rules over several fields name: all of them are seldom drawn together where all fields are."""
+    waiting: list[Any] = [schema.get(name) for name in ("allOf", "anyOf", "oneOf", "if", "then")]
+    found: set[str] = set()
+    while waiting:
+        match waiting.pop():
+            case {"properties": fields}:
+                found |= fields.keys()
+            case dict(rules):
+                waiting += rules.values()
+            case list(rules):
+                waiting += rules
+            case _:
+                pass
+    return found
 
 
 def documents(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
@@ -80,9 +110,8 @@ def _scalars(schema: Schema) -> st.SearchStrategy[Any]:
             return _texts(schema)
 
 
-def _integers(low: int, high: int) -> st.SearchStrategy[int | float]:
-    near = min(high, 100) if low >= 0 else 100
-    return st.sampled_from([low, low + 1, high - 1, high]) | st.integers(max(low, -100), near)
+def _integers(low: int, high: int) -> st.SearchStrategy[int]:
+    return st.sampled_from([low, low + 1, high - 1, high]) | st.integers(max(low, -2), min(high, 20))
 
 
 def _texts(schema: Schema) -> st.SearchStrategy[str]:
@@ -96,26 +125,18 @@ def _texts(schema: Schema) -> st.SearchStrategy[str]:
     return st.text(alphabet, min_size=low, max_size=min(high, 6)) | st.sampled_from(["\U0001f600" * high, "x" * high])
 
 
-def _words(schema: Any) -> set[Any]:
-    if isinstance(schema, dict):
-        own = {word for word in schema.get("enum", ()) if isinstance(word, str)}
-        return own.union(*(_words(value) for value in schema.values()))
-    return set().union(*map(_words, schema)) if isinstance(schema, list) else set()
-
-
-def _mutate(tree: Tree, draw: Draw, words: Sequence[str]) -> None:
+def _mutate(tree: Tree, draw: Draw, words: Words) -> None:
     target = tree
     inner = [value for value in tree.values() if isinstance(value, dict)]
     if inner and draw(st.booleans()):
         target = draw(st.sampled_from(inner))
     names = sorted(target.keys() - {UNKNOWN})
-    hostile = st.sampled_from(HOSTILE) | st.sampled_from(words or [""])
     match draw(st.sampled_from(["replace", "replace", "vary", "vary", "delete", "swap", "unknown"])):
         case "replace" if names:
-            target[draw(st.sampled_from(names))] = copy.deepcopy(draw(hostile))
+            target[draw(st.sampled_from(names))] = copy.deepcopy(draw(st.sampled_from(HOSTILE)))
         case "vary" if names:
             name = draw(st.sampled_from(names))
-            target[name] = _varied(target[name], draw)
+            target[name] = _varied(target[name], draw, words.get(name, ()))
         case "delete" if names:
             del target[draw(st.sampled_from(names))]
         case "swap" if len(names) > 1:
@@ -125,20 +146,22 @@ def _mutate(tree: Tree, draw: Draw, words: Sequence[str]) -> None:
             target[UNKNOWN] = draw(st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(ONE_LINE))
 
 
-def _varied(value: Any, draw: Draw) -> Any:
+def _varied(value: Any, draw: Draw, words: Sequence[str]) -> Any:
     """A value next to `value`: of the same form or just beyond it."""
     match value:
         case bool():
             return draw(st.sampled_from([int(value), str(value).lower(), None]))
         case int() | float():
             return draw(st.sampled_from([value + 1, value - 1, -value, value + 0.5, str(value), bool(value), [value]]))
+        case str() if value in words and draw(st.booleans()):
+            return draw(st.sampled_from(words))
         case str():
             ends = [f"{value}{end}" for end in (" ", "\n", "\t", "\x00", "x", "\U0001f600")]
             return draw(st.sampled_from([*ends, value.upper(), value.title(), value * 2, value[:-1], [value], ""]))
         case list():
             return draw(st.sampled_from([[*value, None], value * 100, value[:1], value[:1] * 2, [*value, ""]]))
         case _:
-            return draw(st.sampled_from([None, "", 0, {}]))
+            return draw(st.sampled_from([None, True, "", 0, {}]))
 
 
 def spelled(tree: Any, draw: Draw) -> str:

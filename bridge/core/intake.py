@@ -4,17 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from bridge.core.events import LINE_LEVEL, Event, Millis, Place
+from bridge.core.events import Event, Millis
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
 from bridge.core.plant_text import PLANT, plant_of
 from bridge.core.presence import ABSENCE, Absence
 from bridge.core.records import Applied, CommandRecord, Committed, Input, Position, Resend, position_event
-from bridge.core.reports import APPLIED, Disposition, Effect, Outcome, Report, quarantined, suppressed
+from bridge.core.reports import APPLIED, LEVELS, Disposition, Effect, Outcome, Report, place_of, quarantined, suppressed
 from bridge.core.resends import Resends, digest, resend_of
 
 TICK: Final = ""  # the topic of an input that is the passing of time
-LEVELS: Final = 6  # {report|command}/{site}/{area}/{line}/{equipment}/{kind}
 
 _DUPLICATE: Final = suppressed("duplicate")
 _DUPLICATE_COMMAND: Final = suppressed("duplicate_command")
@@ -66,9 +65,7 @@ def overlook(floor: Floor, given: Input, disposition: Disposition) -> None:
     """Let the floor know of a message that was decided before it: the device lives, and had no effect."""
     levels = given.topic.split("/", LEVELS)
     if len(levels) == LEVELS and levels[0] == "report":
-        _, site, area, line, equipment, _ = levels
-        place = Place(site, area, line, None if equipment == LINE_LEVEL else equipment)
-        floor.overlook(place, disposition, given.received_at)
+        floor.overlook(place_of(levels), disposition, given.received_at)
 
 
 def configured(floor: Floor, given: Input) -> tuple[Floor, Outcome]:

@@ -5,7 +5,7 @@ over several fields; fields unknown to a kind are ignored and counted there. Com
 kinds andon, job, changeover, downtime and quality.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from bridge.core.event_data import AndonType, CallPriority, Person
-from bridge.core.events import Event, Millis, Place
+from bridge.core.events import LINE_LEVEL, Event, Millis, Place
 from bridge.core.report_forms import (
     Counter,
     FaultBit,
@@ -173,6 +173,15 @@ class Actor(Struct, frozen=True):
     id: str
     roles: tuple[str, ...]
     name: str | None = None
+
+
+LEVELS: Final = 6  # of a topic: {report|command}/{site}/{area}/{line}/{equipment}/{kind}
+
+
+def place_of(levels: Sequence[str]) -> Place:
+    """Return the place that a topic of `LEVELS` levels names; `_` as equipment is the whole line."""
+    _, site, area, line, equipment, _ = levels
+    return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

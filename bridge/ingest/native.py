@@ -9,13 +9,23 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from bridge.core.events import LINE_LEVEL, Millis, Place
-from bridge.core.reports import BODY_OF, COMMAND_KINDS, Actor, Body, Disposition, Report, StateReport, quarantined
+from bridge.core.events import LINE_LEVEL, Millis
+from bridge.core.reports import (
+    BODY_OF,
+    COMMAND_KINDS,
+    LEVELS,
+    Actor,
+    Body,
+    Disposition,
+    Report,
+    StateReport,
+    place_of,
+    quarantined,
+)
 from bridge.core.strict_json import MAX_BYTES, NotStrictJson, parse
 from bridge.ingest.conversion import Refused, convert
 from bridge.ingest.rules import check_line_breaks, check_rules
 
-LEVELS: Final = 6  # {report|command}/{site}/{area}/{line}/{equipment}/{kind}
 MAX_ROLES: Final = 50  # of one user; what a command may make us keep
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -60,7 +70,7 @@ def decode(
     except (NotStrictJson, Refused) as refusal:
         return quarantined(refusal.reason)
     return Report(
-        place=_place(levels),
+        place=place_of(levels),
         body=body,
         received_at=received_at,
         cause=cause,
@@ -92,11 +102,6 @@ def _object(payload: bytes, max_bytes: int) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise Refused("not_an_object")
     return tree
-
-
-def _place(levels: list[str]) -> Place:
-    _, site, area, line, equipment, _ = levels
-    return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)
 
 
 def _check_claims(tree: Mapping[str, Any], levels: list[str]) -> None:

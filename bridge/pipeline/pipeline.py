@@ -5,8 +5,9 @@ journal before, and is quarantined when it comes again, so that a supervised res
 """
 
 import asyncio
+import contextlib
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -222,11 +223,8 @@ class Pipeline:
                 return
 
     def _tick(self, now: Millis) -> None:
-        try:
+        with self._reporting_crashes(TICK):
             entry = self._intake.tick(now)
-        except Exception as error:
-            self._committer.crashed(Crash())
-            raise CoreCrashed(self._intake.number + 1, "") from error
         if entry is not None:
             self._received.add([TICK])
             self._pending.add(entry)
@@ -236,11 +234,8 @@ class Pipeline:
         if not self._caught_up() or not self._link.is_lost():
             return
         now = self._clock.now()
-        try:
+        with self._reporting_crashes(ABSENCE):
             entry = self._intake.absence(Absence(since=now, reason="link"), now)
-        except Exception as error:
-            self._committer.crashed(Crash())
-            raise CoreCrashed(self._intake.number + 1, ABSENCE) from error
         log.warning("pipeline.unwatched", reason=self._source.status.reason)
         self._received.add([ABSENCE])
         self._pending.add(entry)
@@ -270,7 +265,7 @@ class Pipeline:
         return len(asked) == REPLAYS
 
     async def _apply(self, arrival: Arrival) -> Applied:
-        try:
+        with self._reporting_crashes(arrival.topic, arrival):
             decoded = self._intake.read(
                 arrival.topic,
                 arrival.payload,
@@ -282,18 +277,20 @@ class Pipeline:
                 asked=arrival.replayed is not None,
             )
             known = self._intake.recall(decoded)
-        except Exception as error:
-            raise self._crashed_on(arrival) from error
         if known is None and decoded.command is not None:
             known = await self._lookups.command(*decoded.command)
-        try:
+        with self._reporting_crashes(arrival.topic, arrival):
             entry = self._intake.apply(decoded, known=known)
-        except Exception as error:
-            raise self._crashed_on(arrival) from error
         if entry.disposition == CRASHED:
             log.error("pipeline.crashed_before", topic=arrival.topic, number=entry.input.number)
         return entry
 
-    def _crashed_on(self, arrival: Arrival) -> CoreCrashed:
-        self._committer.crashed(Crash(digest(arrival.topic, arrival.payload), arrival.replayed))
-        return CoreCrashed(self._intake.number + 1, arrival.topic)
+    @contextlib.contextmanager
+    def _reporting_crashes(self, topic: str, arrival: Arrival | None = None) -> Iterator[None]:
+        """Turn an error of the core into `CoreCrashed`, and have the message noted that it crashed at."""
+        try:
+            yield
+        except Exception as error:
+            crash = Crash() if arrival is None else Crash(digest(topic, arrival.payload), arrival.replayed)
+            self._committer.crashed(crash)
+            raise CoreCrashed(self._intake.number + 1, topic) from error

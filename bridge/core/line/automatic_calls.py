@@ -38,13 +38,12 @@ class AutomaticCalls:
 
     def call(self, help_: CallForHelp, *, moment: Moment) -> None:
         """Call for a downtime: by the open call of the same trouble, by a new one, or not yet in a flood."""
-        found = find_call(self._state.open.values(), help_)
-        if found is not None and found[0] is not Relation.BEFORE:
-            self._join_call(*found, help_, moment)
+        joined, before = self._join_open_call(help_, moment)
+        if joined:
             return
-        priority = help_.priority if found is None else found[1].priority
+        priority = help_.priority if before is None else before.priority
         if self._area is None or priority == "critical" or self._area.admit(self._line, at=moment.at):
-            self._raise(help_, None if found is None else found[1], moment)
+            self._raise(help_, before, moment)
         else:
             self.flood.held = HeldCall(help=help_, at=moment.at)
 
@@ -53,13 +52,12 @@ class AutomaticCalls:
         held, self.flood.held = self.flood.held, None
         if held is None or not wanted:
             return
-        found = find_call(self._state.open.values(), held.help)
-        if found is not None and found[0] is not Relation.BEFORE:
-            self._join_call(*found, held.help, moment)
+        joined, before = self._join_open_call(held.help, moment)
+        if joined:
             return
         if self._area is not None:
             self._area.raised(self._line, at=moment.at)
-        self._raise(held.help, None if found is None else found[1], moment)
+        self._raise(held.help, before, moment)
 
     def stop_over(self, *, runs: bool, moment: Moment) -> None:
         """End what the downtime that just closed still owes; pause its calls where the line runs again."""
@@ -88,15 +86,23 @@ class AutomaticCalls:
         if self.summary is not None:
             self._book.withdraw(self.summary, FLOOD_OVER, moment)
 
-    def _join_call(self, relation: Relation, call: Call, help_: CallForHelp, moment: Moment) -> None:
+    def _join_open_call(self, help_: CallForHelp, moment: Moment) -> tuple[bool, Call | None]:
+        """Join the open call of this trouble; return whether there was one, else the call of the time before."""
+        found = find_call(self._state.open.values(), help_)
+        if found is None:
+            return False, None
+        relation, call = found
         match relation:
+            case Relation.BEFORE:
+                return False, call
             case Relation.SAME:
                 call.stopped = help_.stopped
                 self._book.link(call, help_.downtime_id, moment=moment)
             case Relation.ANSWERED:
                 self._book.call_again(call, downtime_id=help_.downtime_id, answered=True, moment=moment)
-            case Relation.KNOWN | Relation.BEFORE:
+            case Relation.KNOWN:
                 pass
+        return True, call
 
     def _raise(self, help_: CallForHelp, before: Call | None, moment: Moment) -> None:
         if before is not None:

@@ -3,7 +3,7 @@
 In this order: what the broker only retained, repeats and late arrivals, history, bad source quality.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from bridge.core.events import Millis
@@ -129,9 +129,8 @@ def refuse(report: Report, machine: Machine | None) -> Disposition | None:
     return None
 
 
-def announce(report: Report, body: BirthReport | DeathReport, concerned: Iterable[Machine]) -> Disposition:
+def announce(report: Report, body: BirthReport | DeathReport, machines: Sequence[Machine]) -> Disposition:
     """Apply a birth or death to all that it speaks for; a retained one of nothing has no effect."""
-    machines = list(concerned)
     for machine in machines:
         machine.apply_presence(body)
     return APPLIED if machines or not report.retained else suppressed("retained")

@@ -47,10 +47,6 @@ class Flow:
         self._diagnosis = self._diagnose()
 
     @property
-    def diagnosis(self) -> Diagnosis:
-        return self._diagnosis
-
-    @property
     def runs(self) -> bool:
         return self._diagnosis.status == "running"
 
@@ -138,9 +134,12 @@ class Flow:
         return [machine for machine in self.machines.values() if machine.device.fire_futility(at)]
 
     def next_deadline(self) -> Millis | None:
-        found = [at for each in self.machines.values() if (at := each.silent_at()) is not None]
-        found += [at for each in self.machines.values() if (at := each.device.futile_at()) is not None]
-        found += [at for each in self.machines.values() if (at := each.shown.next_deadline()) is not None]
+        found = (
+            at
+            for each in self.machines.values()
+            for at in (each.silent_at(), each.device.futile_at(), each.shown.next_deadline())
+            if at is not None
+        )
         return min(found, default=None)
 
     def fire(self, moment: Moment) -> None:

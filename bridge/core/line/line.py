@@ -166,9 +166,9 @@ class Line:
 
     def _admit(self, report: Report, machine: Machine | None, device: Device, moment: Moment) -> Disposition:
         device.learn(report)
-        disposition = refuse(report, machine) or self._dispatch(report, machine, moment)
+        touched = spoken_for(report, machine, self._flow.machines.values())
+        disposition = refuse(report, machine) or self._dispatch(report, machine, touched, moment)
         if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
-            touched = spoken_for(report, machine, self._flow.machines.values())
             for each in (device, *(each.device for each in touched)):
                 note_life(report, each, now=max(self._state.last_now, moment.at))
             if report.actor is None and is_effective(disposition):
@@ -177,11 +177,13 @@ class Line:
         device.tell(self._emitter.count)
         return disposition
 
-    def _dispatch(self, report: Report, machine: Machine | None, moment: Moment) -> Disposition:
+    def _dispatch(
+        self, report: Report, machine: Machine | None, touched: Sequence[Machine], moment: Moment
+    ) -> Disposition:
         body = report.body
         match body:
             case BirthReport() | DeathReport():
-                return announce(report, body, spoken_for(report, machine, self._flow.machines.values()))
+                return announce(report, body, touched)
             case StateReport():
                 assert machine is not None, "refused before"
                 return machine.apply_state(body, moment=moment, retained=report.retained)

@@ -1,4 +1,4 @@
-"""What a start enters before any message: that nobody watched, and a changed plant file with what it retires."""
+"""Inputs that a start enters before any message: an absence, and a changed plant file with what it retires."""
 
 from dataclasses import dataclass
 

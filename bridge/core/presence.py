@@ -1,4 +1,4 @@
-"""Inputs by which the bridge tells its own floor that it did not watch: absences, and steps of the host's clock.
+"""Absences of the bridge: inputs that record since when nobody watched the floor.
 
 They are journalled like messages, so a replay sees them where they happened. No message has such a topic.
 """

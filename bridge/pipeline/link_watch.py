@@ -1,4 +1,4 @@
-"""When a lost link to the broker means that nobody watches the floor."""
+"""Watch over the link to the broker: while an outage lasts, nobody watches the floor."""
 
 import asyncio
 from typing import Final

@@ -7,14 +7,37 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import aiomqtt
+import paho.mqtt.client as paho
 
 Protocol = Literal["auto", "5", "3.1.1"]
 KEEPALIVE_SECONDS: Final = 15
 CONNECT_SECONDS: Final = 10.0
 REFUSED_IDENTITY: Final = frozenset({2, 4, 5, 133, 134, 135, 140})  # CONNACK: client id, credentials, authorization
+
+
+class Connection(aiomqtt.Client):
+    """A connection that may break at any moment.
+
+    aiomqtt has the loop watch a socket by its number, a turn of the loop after the number was read. A socket that is
+    closed in between is then an unknown number, or another connection's.
+    """
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
+        self._loop.call_soon_threadsafe(self._watch_for_write, sock)
+
+    def _watch_for_write(self, sock: socket.socket) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except Exception as error:  # noqa: BLE001 - as for aiomqtt: whatever it is, the connection is lost
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
 
 
 class WireError(Exception):
@@ -83,10 +106,10 @@ class Broker:
         *,
         client_id: str | None = None,
         will: aiomqtt.Will | None,
-    ) -> aiomqtt.Client:
+    ) -> Connection:
         """Describe a connection; the client id is the device's identity where no other is given."""
         username, password = self._account(identity)
-        return aiomqtt.Client(
+        return Connection(
             self.host,
             self.port,
             identifier=client_id or f"{self.client_prefix}{identity}",

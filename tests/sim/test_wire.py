@@ -1,0 +1,22 @@
+"""The simulator's connection to a broker, where it breaks."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import aiomqtt
+
+from device_sim.wire import Broker
+from tests.brokers import RunningBroker
+
+
+async def test_a_socket_closed_before_the_loop_watches_it_is_not_watched(mosquitto: RunningBroker) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    client = Broker(host="127.0.0.1", port=mosquitto.port).client("a", aiomqtt.ProtocolVersion.V5, will=None)
+    with contextlib.suppress(aiomqtt.MqttError):  # the connection is lost, as it should be
+        async with client:
+            client._client.publish("a", b"x")
+            client._client._sock_close()
+            await asyncio.sleep(0)
+    assert complaints == []

@@ -4,6 +4,8 @@ BIN := .venv/bin
 SHELL := /bin/bash
 # most tests wait, so there may be more workers than processors
 WORKERS ?= 4
+# a proof computes
+PROVERS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test check format faults proof bench docs lock clean system-packages
@@ -33,11 +35,12 @@ format: .venv/.dev
 faults: .venv/.dev system-packages
 	FAULT_RECORD=faults $(BIN)/python -m pytest -m faults -s
 
-# where there is an oracle: ten times the examples, and the runs of simulated days; and the faults, a thousand kills
-PROVED := tests/core tests/ingest tests/sim tests/recount tests/front tests/system/test_replay.py tests/system/test_exactly_once.py tests/faults
+# where there is an oracle: ten times the examples, and the runs of simulated days; the mutations; and a thousand kills
+PROVED := tests/recount tests/mutations tests/core tests/ingest tests/sim tests/front tests/system/test_replay.py \
+	tests/system/test_exactly_once.py tests/faults
 
 proof: .venv/.dev system-packages
-	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -m "proof or not (faults or bench)" -s $(PROVED)
+	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -n $(PROVERS) --dist worksteal -m "proof or not (faults or bench)" $(PROVED)
 
 bench: .venv/.dev system-packages
 	$(BIN)/python -m pytest -m bench -s

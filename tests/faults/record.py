@@ -1,15 +1,17 @@
 """The record of a run: titles, figures and ledgers, printed as they come and kept in docs/proof.md by `make`.
 
 Any test may call `note`. Where FAULT_RECORD names the run (`faults` or `proof`), its section of the document is
-written at the end; the other run's stays as it is.
+written at the end; the other run's stays as it is. Where several processes share the tests, the first collects the
+notes of the others.
 """
 
 import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.brokers import find_mosquitto
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "proof.md"
 VARIABLE: Final = "FAULT_RECORD"
+NOTES: Final = "notes"
 NAMES: Final = {"faults": "`make faults`", "proof": "`make proof`"}
 HEAD: Final = """\
 # What the fault runs found
@@ -39,13 +42,23 @@ def note(title: str, text: str) -> None:
     _notes.append((title, text))
 
 
+def collect(worker: Mapping[str, Any]) -> None:
+    """Take the notes of a process that has run its share of the tests; one that crashed has none."""
+    _notes.extend(tuple(each) for each in worker.get(NOTES, ()))
+
+
 def keep(began: float, session: pytest.Session) -> None:
     """Write this run's section of the document, where the run is named and has notes."""
+    if (worker := getattr(session.config, "workeroutput", None)) is not None:  # the word of pytest-xdist
+        worker[NOTES] = _notes
+        return
     run = os.environ.get(VARIABLE)
     if run is None or not _notes:
         return
+    stats = session.config.pluginmanager.getplugin("terminalreporter").stats
+    failed, passed = (sum(len(stats.get(each, ())) for each in words) for words in (("failed", "error"), ("passed",)))
     sections = _sections()
-    sections[NAMES[run]] = _section(began, failed=session.testsfailed, tests=session.testscollected)
+    sections[NAMES[run]] = _section(began, failed=failed, tests=failed + passed)
     text = HEAD + "".join(f"\n## {name}\n\n{sections[name]}" for name in NAMES.values() if name in sections)
     DOCUMENT.write_text(text)
 

@@ -76,6 +76,8 @@ class Output:
                 equipment = self._spec.find(scope)
                 watch.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
                 watch.open(shift, at=at)
+                if scope == LINE_LEVEL:
+                    self._counts[scope].begin(at)
 
     def rate(self, product_id: str | None) -> None:
         """Set the line's ideal cycle, from here on: that of its product, else its own."""

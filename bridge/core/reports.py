@@ -115,7 +115,7 @@ class ChangeoverReport(Common, frozen=True, kw_only=True):
 
 
 class DowntimeReport(Common, frozen=True, kw_only=True):
-    action: Literal["classify", "confirm"]
+    action: Literal["classify", "confirm", "unconfirm"]
     downtime_id: Id
     reason_code: Word | None = None
     notes: Text | None = None

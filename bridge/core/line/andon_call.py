@@ -135,8 +135,12 @@ class Call(Struct, kw_only=True):
 
 
 def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
-    """Return whether a deed happened before the raise: of one device by its own clock, otherwise by the line's."""
-    if moment.actor is None and equipment == call.equipment and call.dated is not None and moment.dated is not None:
+    """Return whether a deed happened before the raise: of one device by its own clock, otherwise by the line's.
+
+    No clock makes the device's latest report older than one that was taken before: it may have been set meanwhile.
+    """
+    own = moment.actor is None and equipment == call.equipment and not moment.latest
+    if own and call.dated is not None and moment.dated is not None:
         return moment.dated < call.dated
     return moment.at < call.raised_at
 

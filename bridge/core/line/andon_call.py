@@ -86,6 +86,7 @@ class Call(Struct, kw_only=True):
     counting_since: Millis | None = None  # None: since the raise
     paused: bool = False
     highest_level: int = 0  # of all since the raise
+    culprit: str | None = None  # of the downtime that it is linked to
     stopped: str | None = None  # of an automatic call: the machine that decides the line's status
     summary: bool = False  # of a flood, instead of many automatic calls
 
@@ -130,6 +131,7 @@ class Call(Struct, kw_only=True):
         self.acknowledged_at, self.acknowledged_by = other.acknowledged_at, other.acknowledged_by
         self.response_ms = other.response_ms
         self.arrived_at, self.downtime_id, self.stopped = other.arrived_at, other.downtime_id, other.stopped
+        self.culprit = other.culprit or other.equipment
         self.counting_since, self.passed = other.counted_from, other.passed
         self.level, self.cause, self.highest_level = other.level, other.cause, other.highest_level
 

@@ -55,12 +55,19 @@ class LineStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class PlannedHour(Struct, frozen=True):
+    """Good pieces; `planned` None: nothing is planned, or nobody watched."""
+
     start: Timestamp
     planned: float | None
     actual: int
 
 
 class Production(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Pieces of the shift. `hourly`, `planned_count_now` and `difference` are of good pieces, from `planned_from` on.
+
+    `planned_from`: the line was first heard later than `window_start`.
+    """
+
     total_count: Count
     good_count: Count
     reject_count: Count
@@ -68,6 +75,7 @@ class Production(Struct, frozen=True, omit_defaults=True, kw_only=True):
     hourly: list[PlannedHour]
     production_day: str
     window_start: Timestamp
+    planned_from: Timestamp | None = None
     target_quantity: int | None = None
     progress: Ratio | None = None
     planned_count_now: float | None = None

@@ -115,7 +115,7 @@ class ChangeoverReport(Common, frozen=True, kw_only=True):
 
 
 class DowntimeReport(Common, frozen=True, kw_only=True):
-    action: Literal["classify", "confirm"]
+    action: Literal["classify", "confirm", "unconfirm"]
     downtime_id: Id
     reason_code: Word | None = None
     notes: Text | None = None
@@ -209,6 +209,7 @@ class Moment:
     caused_by: tuple[str, ...] = ()
     clock: Literal["receive", "device", "corrected", "skewed"] = "receive"
     gap: int | None = None  # reports of this device known to be missing before this one
+    latest: bool = False  # its sequence shows that it is the device's latest report
     unplaced: bool = False  # its position in the device's sequence is not known
     identified: bool = False  # its sequence or a clock that ticks tells a copy of it from an equal report
     actor: Actor | None = None

@@ -26,7 +26,7 @@ TABLE: dict[EventType, tuple[str, str]] = {
     ),
     EventType.PRODUCTION_UPDATE: (
         "total_count good_count reject_count rate_per_minute hourly production_day window_start",
-        "target_quantity progress planned_count_now difference target_rate job_id product shift_id",
+        "target_quantity progress planned_count_now difference planned_from target_rate job_id product shift_id",
     ),
     EventType.OEE_UPDATE: (
         (

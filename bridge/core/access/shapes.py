@@ -18,7 +18,7 @@ ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 ACTIONS: Final = (
     *("andon.raise", "andon.acknowledge", "andon.arrive", "andon.resolve", "andon.cancel", "andon.escalate"),
-    *("downtime.classify", "downtime.confirm"),
+    *("downtime.classify", "downtime.confirm", "downtime.unconfirm"),
     *("job.assign", "job.accept", "job.start", "job.pause", "job.complete", "job.cancel"),
     *("changeover.start", "changeover.complete"),
     "quality.clear",

@@ -31,6 +31,7 @@ FIELDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "andon.escalate": (frozenset({"call_id"}), frozenset()),
     "downtime.classify": (frozenset({"downtime_id", "reason_code"}), frozenset({"notes"})),
     "downtime.confirm": (frozenset({"downtime_id"}), frozenset()),
+    "downtime.unconfirm": (frozenset({"downtime_id"}), frozenset()),
     "job.assign": (frozenset({"job_id", "product", "target_quantity", "assigned_to"}), frozenset()),
     "job.accept": (frozenset({"job_id"}), _REASON),
     "job.start": (frozenset({"job_id"}), _REASON),

@@ -93,11 +93,17 @@ def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dat
         caused_by=(report.cause,),
         clock=clock,
         gap=device.owe(placed.gap),
+        latest=placed.kind == "new" and placed.sure and is_numbered(report),
         unplaced=not placed.sure,
         identified=device.identifies(report),
         actor=report.actor,
         operator=report.body.operator,
     )
+
+
+def is_numbered(report: Report) -> bool:
+    body = report.body
+    return report.actor is None and not report.retained and body.boot_id is not None and body.seq is not None
 
 
 def note_life(report: Report, device: Device, *, now: Millis) -> None:

@@ -86,6 +86,7 @@ class Call(Struct, kw_only=True):
     counting_since: Millis | None = None  # None: since the raise
     paused: bool = False
     highest_level: int = 0  # of all since the raise
+    culprit: str | None = None  # of the downtime that it is linked to
     stopped: str | None = None  # of an automatic call: the machine that decides the line's status
     summary: bool = False  # of a flood, instead of many automatic calls
 
@@ -130,13 +131,18 @@ class Call(Struct, kw_only=True):
         self.acknowledged_at, self.acknowledged_by = other.acknowledged_at, other.acknowledged_by
         self.response_ms = other.response_ms
         self.arrived_at, self.downtime_id, self.stopped = other.arrived_at, other.downtime_id, other.stopped
+        self.culprit = other.culprit or other.equipment
         self.counting_since, self.passed = other.counted_from, other.passed
         self.level, self.cause, self.highest_level = other.level, other.cause, other.highest_level
 
 
 def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
-    """Return whether a deed happened before the raise: of one device by its own clock, otherwise by the line's."""
-    if moment.actor is None and equipment == call.equipment and call.dated is not None and moment.dated is not None:
+    """Return whether a deed happened before the raise: of one device by its own clock, otherwise by the line's.
+
+    No clock makes the device's latest report older than one that was taken before: it may have been set meanwhile.
+    """
+    own = moment.actor is None and equipment == call.equipment and not moment.latest
+    if own and call.dated is not None and moment.dated is not None:
         return moment.dated < call.dated
     return moment.at < call.raised_at
 

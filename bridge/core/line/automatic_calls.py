@@ -88,7 +88,7 @@ class AutomaticCalls:
 
     def _join_open_call(self, help_: CallForHelp, moment: Moment) -> tuple[bool, Call | None]:
         """Join the open call of this trouble; return whether there was one, else the call of the time before."""
-        found = find_call(self._state.open.values(), help_)
+        found = find_call(self._state.open.values(), help_, is_calling=self._book.is_calling)
         if found is None:
             return False, None
         relation, call = found
@@ -97,7 +97,7 @@ class AutomaticCalls:
                 return False, call
             case Relation.SAME:
                 call.stopped = help_.stopped
-                self._book.link(call, help_.downtime_id, moment=moment)
+                self._book.link(call, help_.downtime_id, culprit=help_.equipment, moment=moment)
             case Relation.ANSWERED:
                 self._book.call_again(call, downtime_id=help_.downtime_id, answered=True, moment=moment)
             case Relation.KNOWN:
@@ -113,4 +113,5 @@ class AutomaticCalls:
             return
         call = self._book.open(help_.equipment, help_.andon_type, help_.priority, moment=moment, auto_generated=True)
         call.description, call.downtime_id, call.stopped = help_.description, help_.downtime_id, help_.stopped
+        call.culprit = help_.equipment
         self._book.emit_raised(call, moment)

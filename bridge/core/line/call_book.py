@@ -99,8 +99,12 @@ class CallBook:
         self.emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=before, cause=None)
 
-    def link(self, call: Call, downtime_id: str, *, moment: Moment) -> None:
-        call.downtime_id = downtime_id
+    def is_calling(self, call: Call) -> bool:
+        """Return whether its ladder has anything left to do, as long as nobody ends it."""
+        return self._step(call.key) is not None
+
+    def link(self, call: Call, downtime_id: str, *, culprit: str | None, moment: Moment) -> None:
+        call.downtime_id, call.culprit = downtime_id, culprit
         self.emit_call(call, moment)
 
     def pause(self, call: Call, *, moment: Moment) -> None:

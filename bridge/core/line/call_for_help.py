@@ -1,11 +1,11 @@
 """The call for help of a downtime, and which open Andon call of the line is about the same trouble.
 
 Source: DOMAIN, «Andon and escalation»: one trouble has one call. A call of the family {equipment, maintenance, stop}
-that was raised since the downtime began is about it; a call for the same machine that is still open from before is
-about a trouble that came again.
+that was raised since the downtime began is about it; a call for the same machine, from wherever, that is still open
+from before is about a trouble that came again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Final
 
@@ -44,24 +44,28 @@ def same_family(one: AndonType, other: AndonType) -> bool:
     return one == other or {one, other} <= STANDSTILL
 
 
-def find_call(calls: Iterable[Call], help_: CallForHelp) -> tuple[Relation, Call] | None:
+def find_call(
+    calls: Iterable[Call], help_: CallForHelp, *, is_calling: Callable[[Call], bool]
+) -> tuple[Relation, Call] | None:
     """Return the open call that is about this trouble, the closest relation first; None where it is a new one."""
     found = [
-        (relation, call) for call in calls if not call.summary and (relation := _relation(call, help_)) is not None
+        (relation, call)
+        for call in calls
+        if not call.summary and (relation := _relation(call, help_, is_calling)) is not None
     ]
     return min(found, key=lambda each: (each[0].value, -each[1].number), default=None)
 
 
-def _relation(call: Call, help_: CallForHelp) -> Relation | None:
+def _relation(call: Call, help_: CallForHelp, is_calling: Callable[[Call], bool]) -> Relation | None:
     if not same_family(call.andon_type, help_.andon_type):
         return None
     if call.downtime_id == help_.downtime_id:
         return Relation.KNOWN
     if call.downtime_id is None and call.raised_at >= help_.since and is_near(call, help_.equipment, help_.stopped):
         return Relation.SAME
-    if call.equipment != help_.equipment:
+    if call.equipment != help_.equipment and not (call.culprit is not None and call.culprit == help_.equipment):
         return None
-    if call.status == "open" and not call.paused:
+    if call.status == "open" and is_calling(call):
         return Relation.SAME  # its ladder runs: people are being called already
     return Relation.ANSWERED if call.answered_at >= help_.since else Relation.BEFORE
 

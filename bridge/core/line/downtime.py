@@ -10,7 +10,7 @@ from bridge.core.events import Millis, Priority
 from bridge.core.line.call_for_help import CallForHelp
 from bridge.core.line.downtime_book import DowntimeBook, DowntimesState
 from bridge.core.line.downtime_call import CallRule
-from bridge.core.line.downtime_record import DowntimeRecord, category_of, is_breakdown, reason_of
+from bridge.core.line.downtime_record import DowntimeRecord, PlannedTime, category_of, is_breakdown, reason_of
 from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
 from bridge.core.line.status import Diagnosis
@@ -63,6 +63,8 @@ class Downtimes:
             return rejected("unknown_downtime")
         if body.action == "classify":
             return self._classify(record, body, moment)
+        if body.action == "unconfirm":
+            return self._unconfirm(record, body, moment)
         if record.status == "open":
             return rejected("downtime_open")
         if record.status == "confirmed":
@@ -73,15 +75,17 @@ class Downtimes:
         self._book.amend(record, moment)
         return APPLIED
 
-    def to_exclude(self, downtime_id: str) -> tuple[Millis, Millis] | None:
-        """Return, once, the time of a downtime that a named user has confirmed as planned."""
+    def replanned(self, downtime_id: str) -> PlannedTime | None:
+        """Return, once each, the time of a downtime that a named user has confirmed as planned, or no longer has."""
         record = self._state.closed.get(downtime_id)
-        if record is None or record.excluded or record.ended_at is None or record.confirmed_by is None:
+        if record is None or record.ended_at is None:
             return None
-        if record.confirmed_by.claimed or category_of(record, reason_of(record, self._reasons)) != "planned":
+        named = record.confirmed_by is not None and not record.confirmed_by.claimed
+        excluded = named and category_of(record, reason_of(record, self._reasons)) == "planned"
+        if excluded == record.excluded:
             return None
-        record.excluded = True
-        return record.started_at, record.ended_at
+        record.excluded = excluded
+        return PlannedTime(record.started_at, record.ended_at, excluded)
 
     def next_deadline(self) -> Millis | None:
         record, turn = self._state.open, self._state.turn
@@ -250,6 +254,18 @@ class Downtimes:
             self._revise(moment)
         else:
             self._book.amend(record, moment)
+        return APPLIED
+
+    def _unconfirm(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
+        """Withdraw a confirmation; that of a named user only by a named user."""
+        if record.status != "confirmed":
+            return suppressed("not_confirmed")
+        named = moment.person is not None and not moment.person.claimed
+        if record.confirmed_by is not None and not record.confirmed_by.claimed and not named:
+            return rejected("not_allowed")
+        record.status, record.confirmed_by = "closed", None
+        record.notes = body.notes or record.notes
+        self._book.amend(record, moment)
         return APPLIED
 
     def _revise(self, moment: Moment) -> None:

@@ -1,6 +1,6 @@
 """The record of one downtime, its category and loss, and its event data."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -37,6 +37,14 @@ class DowntimeRecord(Struct, kw_only=True):
     called_for: str | None = None  # the equipment of that call
     owed: OwedCall | None = None  # of the downtime before, which a changeover interrupted
     excluded: bool = False  # already out of the planned busy time
+
+
+class PlannedTime(NamedTuple):
+    """The time of a downtime that leaves the planned busy time (`excluded`), or comes back to it."""
+
+    start: Millis
+    end: Millis
+    excluded: bool
 
 
 def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | None:

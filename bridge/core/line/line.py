@@ -204,9 +204,9 @@ class Line:
 
     def _judge_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
         disposition = self.downtimes.apply(body, moment=moment)
-        planned = self.downtimes.to_exclude(body.downtime_id) if disposition == APPLIED else None
+        planned = self.downtimes.replanned(body.downtime_id) if disposition == APPLIED else None
         if planned is not None:
-            self._output.exclude(*planned, moment=moment)
+            self._output.replan(planned, moment=moment)
         return disposition
 
     # What follows from a change, whatever made it

@@ -18,7 +18,6 @@ from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
 CLOSED: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # kept to be amended: a day and a bit of each
-DOWN_STRETCHES = 200  # what a confirmed stop may be found in; about two for each downtime that may be confirmed
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
 UNKNOWN_STEP_MS = 60_000  # of unknown time: it moves no ratio, and yet a dashboard must see it grow
 RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
@@ -139,6 +138,14 @@ class OeeWatch:
             part = Stretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
             if part.start < part.end:
                 self._shift(TimeClass.DOWN, TimeClass.OFF, part)
+                self.state.note_excluded(part)
+        self._tell_again(moment, since=start, until=end)
+
+    def readmit(self, start: Millis, end: Millis, *, moment: Moment) -> None:
+        """Put back what `exclude` took out: the confirmation was withdrawn."""
+        self._advance(moment.at)
+        for part in self.state.take_excluded(start, end):
+            self._shift(TimeClass.OFF, TimeClass.DOWN, part)
         self._tell_again(moment, since=start, until=end)
 
     def next_deadline(self) -> Millis:
@@ -204,23 +211,13 @@ class OeeWatch:
         if time_class is TimeClass.UNKNOWN:
             state.note_unknown(state.at, at, job_id)
         if time_class is TimeClass.DOWN:
-            self._note_down(Stretch(state.at, at, time_class, job_id))
+            state.note_down(Stretch(state.at, at, time_class, job_id))
         if mark is None:
             state.recent.clear()
         else:  # the stop's or restart's own time may yet change its class
             state.recent = [each for each in state.recent if each.end > mark][-RECENT:]
             state.recent.append(Stretch(max(state.at, mark), at, time_class, job_id))
         state.at = at
-
-    def _note_down(self, stretch: Stretch) -> None:
-        if self._equipment is not None:
-            return  # downtimes are the line's
-        down = self.state.down
-        if down and (down[-1].end, down[-1].job_id) == (stretch.start, stretch.job_id):
-            down[-1].end = stretch.end
-        else:
-            down.append(stretch)
-            del down[:-DOWN_STRETCHES]
 
     def _learn(self, change: StopChange | None, moment: Moment) -> StopChange | None:
         match change:
@@ -237,7 +234,7 @@ class OeeWatch:
             if stretch.time_class is old:
                 self._shift(old, new, stretch)
                 if new is TimeClass.DOWN:
-                    self._note_down(Stretch(stretch.start, stretch.end, new, stretch.job_id))
+                    self.state.note_down(Stretch(stretch.start, stretch.end, new, stretch.job_id))
         if new is TimeClass.BUSY:  # it ran again since the change began
             kept = [each for each in self.state.down if each.start < change.start]
             self.state.down = [Stretch(each.start, min(each.end, change.start), old, each.job_id) for each in kept]

@@ -10,6 +10,7 @@ from bridge.core.line.stops import StopState
 
 UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart, and to be filled in later; bounds the checkpoint
 APART: Final = 64  # stretches of unknown time whose pieces may come back
+DOWN_STRETCHES: Final = 200  # what a confirmed stop may be found in; about two for each downtime that may be confirmed
 
 
 class Stretch(Struct):
@@ -54,7 +55,8 @@ class OeeState(Struct):
     closed: dict[WindowKind, list[Window]] = field(default_factory=dict)  # the latest, oldest first
     jobs: dict[str, Window] = field(default_factory=dict)  # by job id, oldest first
     recent: list[Stretch] = field(default_factory=list)
-    down: list[Stretch] = field(default_factory=list)  # of the line: which time its downtimes took from which job
+    down: list[Stretch] = field(default_factory=list)  # which time downtimes took from which job
+    excluded: list[Stretch] = field(default_factory=list)  # of it, what confirmed downtimes took out of the plan
     unknown: list[Stretch] = field(default_factory=list)  # the latest, oldest first
     apart: list[Apart] = field(default_factory=list)
     told: dict[WindowKind, Told] = field(default_factory=dict)
@@ -74,6 +76,25 @@ class OeeState(Struct):
         else:
             unknown.append(Stretch(start, end, TimeClass.UNKNOWN, job_id))
             del unknown[:-UNKNOWN_STRETCHES]
+
+    def note_down(self, stretch: Stretch) -> None:
+        """Remember which time a downtime took: a confirmed one may leave the planned time."""
+        down = self.down
+        if down and (down[-1].end, down[-1].job_id) == (stretch.start, stretch.job_id):
+            down[-1].end = stretch.end
+        else:
+            down.append(stretch)
+            del down[:-DOWN_STRETCHES]
+
+    def note_excluded(self, stretch: Stretch) -> None:
+        self.excluded.append(stretch)
+        del self.excluded[:-DOWN_STRETCHES]
+
+    def take_excluded(self, start: Millis, end: Millis) -> list[Stretch]:
+        """Return and forget what was excluded of [start, end)."""
+        taken = [each for each in self.excluded if start <= each.start < end]
+        self.excluded = [each for each in self.excluded if each not in taken]
+        return taken
 
     def set_apart(self, pieces: Apart, *, bounds: frozenset[Millis]) -> None:
         """Keep pieces of unknown time; what follows on and lies in the same windows is one."""

@@ -11,6 +11,7 @@ from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
 from bridge.core.line.counting import Counted, CounterName
+from bridge.core.line.downtime_record import PlannedTime
 from bridge.core.line.line_state import OutputState
 from bridge.core.line.oee import OeeWatch
 from bridge.core.line.oee_state import OeeState
@@ -76,6 +77,8 @@ class Output:
                 equipment = self._spec.find(scope)
                 watch.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
                 watch.open(shift, at=at)
+                if scope == LINE_LEVEL:
+                    self._counts[scope].begin(at)
 
     def rate(self, product_id: str | None) -> None:
         """Set the line's ideal cycle, from here on: that of its product, else its own."""
@@ -117,8 +120,11 @@ class Output:
         for watch in self._oee.values():
             watch.job(None if order is None else order.job_id, moment=moment)
 
-    def exclude(self, start: Millis, end: Millis, *, moment: Moment) -> None:
-        self._oee[LINE_LEVEL].exclude(start, end, moment=moment)
+    def replan(self, time: PlannedTime, *, moment: Moment) -> None:
+        """Take a downtime out of the planned busy time, or put it back: of the line and of its machines."""
+        for watch in self._oee.values():
+            change = watch.exclude if time.excluded else watch.readmit
+            change(time.start, time.end, moment=moment)
 
     def turn_shift(self, before: ShiftWindow, after: ShiftWindow, order: Order | None, *, moment: Moment) -> None:
         for scope, counts in self._counts.items():

@@ -26,7 +26,7 @@ MAX_HOURS: Final = (
 
 class Hour(Struct):
     start: Millis
-    count: int = 0
+    count: int = 0  # of good pieces: they are what is planned
 
 
 class ProductionState(Struct):
@@ -38,6 +38,7 @@ class ProductionState(Struct):
     due: Millis | None = None
     estimated: bool = False
     touched: bool = False  # more than time has passed since it was told
+    planned_from: Millis | None = None  # nobody watched before; None: of an earlier version, or no plan to go by
     told_rate: float | None = None  # None: never told, and what never counted has nothing to end
     job_id: str | None = None
     held: dict[str, int] = field(default_factory=dict)  # pieces in doubt, by the equipment whose counters show them
@@ -74,6 +75,10 @@ class PieceCount:
         self._plan = plan
         self._emitter = emitter
 
+    def begin(self, at: Millis) -> None:
+        """Begin to count: what was made of the shift before is not known, so nothing was planned for it either."""
+        self.state.planned_from = at
+
     def count(
         self, total: int, good: int, reject: int, *, estimated: bool, shares: Sequence[Share], at: Millis
     ) -> None:
@@ -90,9 +95,9 @@ class PieceCount:
         if shares:
             recent = sum(share.total for share in shares if share.start > at - RATE_WINDOW_MS)
             for share in shares:
-                self._hour(share.start).count += share.total
+                self._hour(share.start).count += share.good
         else:
-            self._hour(at).count += total
+            self._hour(at).count += good
         state.buckets[bucket] = state.buckets.get(bucket, 0) + recent
         self._forget(at)
         self.touch(at)
@@ -148,7 +153,7 @@ class PieceCount:
         """Emit what is counted so far in the window."""
         state, at = self.state, moment.at
         rate = self._rate(at)
-        planned = self._planned_now(window, at)
+        planned, since = self._planned_now(window, at), self._planned_from(window)
         state.touched, state.told_rate = False, rate
         # A stop must not freeze the rate, nor how far behind the line is.
         state.due = _next_minute(at) if rate > 0 or planned is not None else None
@@ -160,6 +165,7 @@ class PieceCount:
             hourly=self._hourly(window, at),
             production_day=window.production_day,
             window_start=rfc3339(window.start),
+            planned_from=None if planned is None or since == window.start else rfc3339(since),
             target_quantity=None if order is None else order.target_quantity,
             progress=None if order is None else max(order.good, 0) / order.target_quantity,
             planned_count_now=planned,
@@ -200,17 +206,23 @@ class PieceCount:
     def _hourly(self, window: ShiftWindow, at: Millis) -> list[PlannedHour]:
         rows: list[PlannedHour] = []
         start, end = self._plan.hour_at(window.start)
+        since = self._planned_from(window)
         counted: dict[Millis, int] = {}
         for hour in self.state.hours:  # what was made before the shift and is counted in it stands in its first hour
             counted[max(hour.start, start)] = counted.get(max(hour.start, start), 0) + hour.count
         while start <= min(at, window.end - 1) and len(rows) < MAX_HOURS:
-            planned = self._planned(max(start, window.start), min(end, window.end)) if window.scheduled else None
+            planned = None
+            if window.scheduled and end > since:
+                planned = self._planned(max(start, since), min(end, window.end))
             rows.append(PlannedHour(rfc3339(max(start, window.start)), planned, max(counted.get(start, 0), 0)))
             start, end = self._plan.hour_at(end)
         return rows
 
     def _planned_now(self, window: ShiftWindow, at: Millis) -> float | None:
-        return self._planned(window.start, min(at, window.end)) if window.scheduled else None
+        return self._planned(self._planned_from(window), min(at, window.end)) if window.scheduled else None
+
+    def _planned_from(self, window: ShiftWindow) -> Millis:
+        return max(window.start, self.state.planned_from or window.start)
 
     def _planned(self, start: Millis, end: Millis) -> float | None:
         return None if self._target_rate is None else round(self._target_rate * max(end - start, 0) / 60_000, 3)

@@ -117,8 +117,13 @@ def test_two_roles_keep_their_actions_apart() -> None:
         """
     )
     who = viewer(policy=policy, roles=["operator", "engineer"], lines=["L1"])
-    assert commands(who, Place("S1", "A1", "L1", "E1")) == ["andon.raise", "downtime.classify", "downtime.confirm"]
-    assert commands(who, Place("S1", "A1", "L2")) == ["downtime.classify", "downtime.confirm"]
+    assert commands(who, Place("S1", "A1", "L1", "E1")) == [
+        "andon.raise",
+        "downtime.classify",
+        "downtime.confirm",
+        "downtime.unconfirm",
+    ]
+    assert commands(who, Place("S1", "A1", "L2")) == ["downtime.classify", "downtime.confirm", "downtime.unconfirm"]
 
 
 def test_a_place_or_action_that_is_no_id_is_never_commanded() -> None:

@@ -75,3 +75,32 @@ def test_a_user_is_not_measured_by_the_stations_clock() -> None:
     body = AndonReport(action="resolve", call_id="L1.call.1")
     assert shop.say(None, body, at=101, actor=LEADER).disposition == APPLIED
     assert len(shop.of(EventType.ANDON_EVENT, "desk")) == 2
+
+
+@pytest.mark.parametrize("clock", ["device", "corrected"])
+@pytest.mark.parametrize("ahead", [0, 3, 5])
+@pytest.mark.parametrize("behind", [2, 5])
+@pytest.mark.parametrize("boot", [1, 2])
+def test_a_clock_that_was_set_a_little_makes_no_clear_older_that_the_sequence_shows_to_be_later(
+    clock: str, ahead: int, behind: int, boot: int
+) -> None:
+    """It is within what a right clock may be off, before and after, and the press came first all the same."""
+    desk = plant.Equipment.model_validate({"id": "desk", "kind": "station", "clock": clock})
+    shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
+    press = AndonReport(action="raise", andon_type="safety", ts=T0 + ahead * 1_000, boot_id=1, seq=1)
+    assert shop.say("desk", press, at=0).disposition == APPLIED
+    clear = AndonReport(action="resolve", andon_type="safety", ts=T0 + (1 - behind) * 1_000, boot_id=boot, seq=2)
+    assert shop.say("desk", clear, at=1).disposition == APPLIED
+
+
+def test_a_clear_that_the_sequence_shows_to_be_late_is_measured_by_the_clock() -> None:
+    shop = shop_with_a_clock()
+
+    def numbered(action: str, happened: int, seq: int, at: int) -> Disposition:
+        body = AndonReport(action=action, andon_type="material", ts=T0 + happened * 1_000, boot_id=1, seq=seq)  # type: ignore[arg-type]
+        return shop.say("desk", body, at=at).disposition
+
+    assert numbered("acknowledge", 90, 1, 91) != APPLIED, "there is no call yet"
+    assert numbered("raise", 100, 3, 101) == APPLIED
+    assert numbered("resolve", 97, 2, 102) == OLDER
+    assert numbered("resolve", 103, 4, 104) == APPLIED

@@ -7,6 +7,7 @@ import pytest
 from bridge.core import event_data, plant
 from bridge.core.event_data import AndonType
 from bridge.core.events import EventType
+from bridge.core.line.line import Line
 from bridge.core.reports import Actor, AndonReport, DowntimeReport, StateReport
 from tests.core.line.shopfloor import Shop, plant_file, seconds
 
@@ -306,3 +307,67 @@ def test_a_classified_downtime_links_by_the_type_of_its_reason() -> None:
     shop.wait(2_000)
     assert call_ids(shop) == {"L1.call.1"}
     assert "L1.down.1" in {data.downtime_id for _, data in calls(shop)}
+
+
+# A person's call, and its trouble comes again
+
+
+@pytest.mark.parametrize("who", ["desk", None, "bagger"])
+@pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
+@pytest.mark.parametrize("pressed_at", [160, 450])
+@pytest.mark.parametrize("acknowledged", [True, False])
+@pytest.mark.parametrize("restarts", [True, False])
+def test_a_persons_call_is_called_again_when_its_trouble_comes_again(
+    who: str | None, andon_type: AndonType, pressed_at: float, *, acknowledged: bool, restarts: bool
+) -> None:
+    """Pressed before or after the automatic call was due; the machine runs for half an hour, and fails again."""
+    shop = running_shop()
+    shop.say("bagger", FAULT, at=100)
+    press(shop, who, andon_type, at=pressed_at)
+    (_, mine) = next(each for each in calls(shop) if each[0] == pressed_at and each[1].status != "cancelled")
+    if acknowledged:
+        act(shop, "acknowledge", mine.call_id, at=pressed_at + 10)
+    shop.say("bagger", RUNNING, at=600)
+    shop.wait(2_000)
+    if restarts:
+        shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
+    known = call_ids(shop)
+    shop.say("bagger", FAULT, at=2_400)
+    shop.wait(2_700)
+    assert call_ids(shop) == known, "no second call"
+    at, last = calls(shop)[-1]
+    assert (at, last.call_id, last.downtime_id, last.status) == (2_700, mine.call_id, "L1.down.2", "open")
+    assert ladder(shop, after=2_699) == [(2_700, 0, None)], "people are called, from the first level on"
+
+
+@pytest.mark.parametrize("who", ["desk", None])
+def test_a_persons_call_is_not_called_again_by_another_machine(who: str | None) -> None:
+    shop = running_shop()
+    shop.say("bagger", FAULT, at=100)
+    press(shop, who, "equipment", at=160)
+    shop.say("bagger", RUNNING, at=600)
+    shop.wait(2_000)
+    shop.say("feeder", FAULT, at=2_000)
+    shop.say("bagger", StateReport(state="idle", upstream_stop=True), at=2_001)
+    shop.wait(2_400)
+    assert call_ids(shop) == {"L1.call.1", "L1.call.2"}
+    assert calls(shop)[-1][1].downtime_id == "L1.down.2"
+
+
+@pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_call_that_calls_nobody_any_more_is_called_again(andon_type: AndonType, *, linked: bool) -> None:
+    """Nobody answered until its last reminder: who is called by the breakdown hours later must hear of it."""
+    shop = running_shop()
+    if linked:
+        shop.say("bagger", FAULT, at=0)
+    press(shop, "bagger", andon_type, at=10)
+    shop.wait(6_000)
+    shop.say("bagger", RUNNING, at=6_000)
+    shop.wait(7_000)
+    shop.say("bagger", FAULT, at=7_000)
+    shop.wait(7_300)
+    assert call_ids(shop) == {"L1.call.1"}
+    at, last = calls(shop)[-1]
+    assert (at, last.downtime_id, last.status) == (7_300, f"L1.down.{1 + linked}", "open")
+    assert ladder(shop, after=7_299) == [(7_300, 0, None)]

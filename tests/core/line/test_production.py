@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.event_data import PlannedHour
-from bridge.core.events import EventType
+from bridge.core.events import EventType, rfc3339
+from bridge.core.line.line import Line
 from bridge.core.line.output import Pieces, infer
 from bridge.core.reports import CountsReport, JobReport, StateReport
-from tests.core.line.shopfloor import Shop, line_spec, plant_file, seconds
+from tests.core.line.shopfloor import T0, Shop, line_spec, plant_file, seconds
 
 RUNNING = StateReport(state="running")
 
@@ -120,7 +121,7 @@ def test_without_configuration_the_last_machine_counts_for_the_line() -> None:
 
 
 def test_hours_of_the_shift_and_what_was_planned() -> None:
-    """The early shift began at 06:00, four hours before T0."""
+    """The early shift began at 06:00, four hours before T0, when the line was first heard."""
     shop = counting()
     shop.say("bagger", CountsReport(total=30), at=60)
     shop.say("bagger", CountsReport(total=75), at=3_700)
@@ -134,8 +135,43 @@ def test_hours_of_the_shift_and_what_was_planned() -> None:
     assert [row.actual for row in data.hourly] == [0, 0, 0, 0, 30, 45]
     assert data.hourly[4] == PlannedHour("2026-01-05T09:00:00.000Z", 1_200.0, 30)
     assert data.planned_count_now is not None
-    assert data.planned_count_now == pytest.approx(20 * (4 * 60 + 3_701 / 60), abs=0.01)
+    assert data.planned_count_now == pytest.approx(20 * 3_701 / 60, abs=0.01)
     assert data.difference == pytest.approx(75 - data.planned_count_now)
+
+
+@pytest.mark.parametrize("first_heard", [0, 1, 1_799, 3_600, 3_601, 14_300])
+@pytest.mark.parametrize("restarts", [True, False])
+def test_the_plan_counts_from_when_the_line_was_first_heard(first_heard: int, *, restarts: bool) -> None:
+    """Two of ten pieces are rejects: hours and difference are of the other eight."""
+    shop = Shop()
+    shop.say("bagger", RUNNING, at=first_heard)
+    shop.say("bagger", CountsReport(total=0, good=0), at=first_heard)
+    for minute in range(1, 90):
+        if restarts and minute % 40 == 0:
+            shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
+        shop.say("bagger", CountsReport(total=10 * minute, good=8 * minute), at=first_heard + 60 * minute)
+    shop.wait(first_heard + 5_400)
+    in_first_shift = [each for each in shop.production() if each.shift_id == "early"]
+    for data in in_first_shift:
+        assert data.planned_from == rfc3339(T0 + first_heard * 1_000)
+        assert data.planned_count_now is not None
+        assert data.difference == pytest.approx(data.good_count - data.planned_count_now)
+        assert sum(hour.actual for hour in data.hourly) == data.good_count
+        assert all(hour.planned is None for hour in data.hourly if hour.start[:13] < data.planned_from[:13])
+    assert in_first_shift[0].planned_count_now == pytest.approx(20, abs=1), "of the first minute"
+    for data in shop.production():
+        if data.shift_id == "late":
+            assert data.planned_from is None
+
+
+def test_the_plan_of_the_next_shift_counts_from_its_start() -> None:
+    shop = Shop()
+    shop.say("bagger", RUNNING, at=10_000)
+    shop.say("bagger", CountsReport(total=0), at=10_000)
+    shop.say("bagger", CountsReport(total=9), at=14_400 + 600)
+    shop.wait(14_400 + 660)
+    data = shop.production()[-1]
+    assert (data.shift_id, data.planned_from, data.planned_count_now) == ("late", None, 220)
 
 
 def test_a_shift_ends_with_its_last_count_and_the_next_begins_at_nothing() -> None:

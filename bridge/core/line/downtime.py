@@ -211,16 +211,16 @@ class Downtimes:
         self._book.begin(record)
         self._revise(moment)
 
-    def _close(self, ended_at: Millis, moment: Moment) -> None:
+    def _close(self, ended_at: Millis, moment: Moment, *, estimated: bool = False) -> None:
         record = self._state.open
         if record is None:
             return
         self._drop_turn()
         self._state.open = self._state.told = None
         self._state.turn = Turn()
-        self._book.end(record, ended_at, moment)
+        self._book.end(record, ended_at, moment, estimated=estimated)
 
-    def _minor(self, change: StopChange, moment: Moment) -> None:
+    def _minor(self, change: StopChange, moment: Moment, *, estimated: bool = False) -> None:
         found, self._state.pending, self._state.turn = self._state.pending, None, Turn()
         if not self._rules.report_minor_stops:
             return
@@ -233,7 +233,7 @@ class Downtimes:
             micro_stop=True,
             priority=Priority.MEDIUM,
         )
-        self._book.close(record, moment)
+        self._book.close(record, moment, estimated=estimated)
 
     def _classify(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
         if record.status == "confirmed":

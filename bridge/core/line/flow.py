@@ -60,6 +60,11 @@ class Flow:
         return {name: view.status for name, view in self._views.items()}
 
     @property
+    def plc_views(self) -> dict[str, MachineView]:
+        """The machines as they are seen now, in the order of the flow; no stations."""
+        return {machine.spec.id: self._views[machine.spec.id] for machine in self._plcs}
+
+    @property
     def decider(self) -> Machine | None:
         """The machine whose status is the line's."""
         return None if self._diagnosis.equipment is None else self.machines[self._diagnosis.equipment]

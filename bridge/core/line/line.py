@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bridge.core.events import Millis
+from bridge.core.line.absence import is_connected, is_sequenced
 from bridge.core.line.admission import announce, moment_of, note_life, place_in_sequence, refuse, spoken_for
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import Machine
@@ -39,16 +40,18 @@ class Line(LineCourse):
         if state.shift is None:
             self._open(report.received_at)  # nothing is known of before, whatever a device's clock says
         self._fire_until(now)
+        boot_before = device.state.boot_id
         placed = place_in_sequence(report, device, machine)
         if isinstance(placed, Disposition):
             fired, disposition = self._emitter.drain(), placed
         else:
-            dated, clock = device.date(report, placed)
+            dated, clock = device.date(report, placed, absences=self._absences.spans(now))
             self._fire_until(dated)  # a clock that is ahead takes the line along
             fired = self._emitter.drain()
             state.at = max(dated, state.at)  # the line's time never goes back
             moment = moment_of(report, device, placed, at=state.at, dated=dated, clock=clock)
-            disposition = self._admit(report, machine, device, moment)
+            connected = is_connected(report, device, placed, boot_before=boot_before)
+            disposition = self._admit(report, machine, device, moment, connected=connected)
         if report.actor is None:
             self.devices.note(device, disposition, now=now, at=state.at)
         self._deadline = self._find_deadline()
@@ -63,10 +66,18 @@ class Line(LineCourse):
 
     # Reports
 
-    def _admit(self, report: Report, machine: Machine | None, device: Device, moment: Moment) -> Disposition:
+    def _admit(
+        self, report: Report, machine: Machine | None, device: Device, moment: Moment, *, connected: bool
+    ) -> Disposition:
         device.learn(report)
         touched = spoken_for(report, machine, self._flow.machines.values())
-        disposition = refuse(report, machine) or self._dispatch(report, machine, touched, moment)
+        refused = refuse(report, machine)
+        if machine is not None and refused is None and connected and is_sequenced(report):
+            machine.recall()
+        disposition = refused or self._dispatch(report, machine, touched, moment)
+        if machine is not None and disposition == APPLIED:
+            now = max(self._state.last_now, moment.at)
+            self._absences.hear(report, machine, moment, now=now, connected=connected)
         if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
             for each in (device, *(each.device for each in touched)):
                 note_life(report, each, now=max(self._state.last_now, moment.at))
@@ -85,6 +96,8 @@ class Line(LineCourse):
                 return announce(report, body, touched)
             case StateReport():
                 assert machine is not None, "refused before"
+                if self._absences.is_history(machine.spec.id, moment.happened, moment.clock):
+                    return APPLIED  # newer news is known of now
                 return machine.apply_state(body, moment=moment, retained=report.retained)
             case CountsReport():
                 assert machine is not None, "refused before"

@@ -9,11 +9,13 @@ from typing import Final, Self
 
 from bridge.core import plant
 from bridge.core.emitter import Emitter
+from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Event, Millis
+from bridge.core.line.absence import Absences
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.device import Device
 from bridge.core.line.devices import Devices
-from bridge.core.line.downtime import Downtimes
+from bridge.core.line.downtime_rebuild import RebuiltDowntimes
 from bridge.core.line.equipment import Machine
 from bridge.core.line.flow import Flow
 from bridge.core.line.line_state import LineState
@@ -44,7 +46,8 @@ class LineCourse:
         self._shown = Shown(state.shown, emitter, None)
         self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
         self.automatic_calls = self._people.automatic_calls
-        self.downtimes = Downtimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
+        self.downtimes = RebuiltDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
+        self._absences = Absences(state.absences, flow=self._flow, plan=self._plan)
         self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
         if state.shift is not None:
             self._output.open(state.shift, at=state.at)
@@ -102,6 +105,8 @@ class LineCourse:
         at = max(since, state.at)
         self._fire_until(at)
         state.at = at
+        self.downtimes.leave()
+        self._absences.begin(at, self._output.leave(at), open_downtime=self.downtimes.open_id)
         self._settle(Moment(at=at, received_at=now, caused_by=(cause,)), self._flow.lose_sight(at=at))
         self._deadline = self._find_deadline()
         return self._emitter.drain()
@@ -130,13 +135,18 @@ class LineCourse:
             machine.show(scheduled=shift.scheduled, moment=moment)
             self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
         self._show(seen, moment)
-        signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
+        signal = self._time_signal(seen.status, stands=seen.stands)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
         self.downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
 
     def _signal(self, machine: Machine) -> Signal:
         view = self._flow.view(machine)
-        return signal_of(view.status, scheduled=self._shift.scheduled, stands=view.stands)
+        return self._time_signal(view.status, stands=view.stands)
+
+    def _time_signal(self, status: Status, *, stands: bool) -> Signal:
+        """Return what a status means for time: nothing yet, while an absence is not gone through."""
+        seen: Status = "offline" if self._absences.pending else status
+        return signal_of(seen, scheduled=self._shift.scheduled, stands=stands and seen == status)
 
     def _show(self, seen: Diagnosis, moment: Moment) -> None:
         if not self._flow.known:
@@ -163,7 +173,7 @@ class LineCourse:
     def _find_deadline(self) -> Millis | None:
         if self._state.shift is None:
             return None
-        parts = (self._output, self.downtimes, self._people, self._shown, self._flow)
+        parts = (self._output, self.downtimes, self._people, self._shown, self._flow, self._absences)
         found = [self._state.shift.end, *(part.next_deadline() for part in parts), self.devices.talker.futile_at()]
         return min(at for at in found if at is not None)
 
@@ -179,6 +189,8 @@ class LineCourse:
 
     def _fire(self, moment: Moment) -> None:
         """Do all that is due at exactly this instant: what was lost first, what is told of it last."""
+        if self._absences.next_deadline() == moment.at:
+            self._go_through_absence(moment)
         silent = self._flow.silence(moment.at)
         ineffective = self._flow.fire_futility(moment.at)
         self.devices.talker.fire_futility(moment.at)
@@ -194,6 +206,19 @@ class LineCourse:
         self._people.fire(moment)
         self._flow.fire(moment)
         self._shown.fire(moment)
+
+    def _go_through_absence(self, moment: Moment) -> None:
+        people = self._people
+        over = self._absences.go_through(
+            self._output,
+            self.downtimes,
+            changeover=people.changing_over,
+            without_job=people.without_order,
+            moment=moment,
+        )
+        if over is not None:
+            self.automatic_calls.stop_over(runs=over.end > over.start, moment=moment)
+        self._settle(moment, list(self._flow.machines.values()))
 
     def _turn_shift(self, moment: Moment) -> None:
         before, after = self._shift, self._plan.window_at(moment.at)

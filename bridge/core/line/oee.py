@@ -10,15 +10,16 @@ from typing import Final
 
 from bridge.core.emitter import Emitter
 from bridge.core.events import EventType, Millis, Priority, Standing
+from bridge.core.line.oee_rebuild import correct, fill_in, since_mark
 from bridge.core.line.oee_state import Apart, OeeState, Stretch, Told
 from bridge.core.line.oee_window import Ratios, TimeClass, Window, WindowKind, flags, oee_data, ratios
 from bridge.core.line.shares import Share, share_out
-from bridge.core.line.stops import Change, Phase, Signal, StopChange, Stops
+from bridge.core.line.stops import Change, Signal, StopChange, Stops
+from bridge.core.line.timeline import Timeline, class_of
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
 CLOSED: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # kept to be amended: a day and a bit of each
-DOWN_STRETCHES = 200  # what a confirmed stop may be found in; about two for each downtime that may be confirmed
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
 UNKNOWN_STEP_MS = 60_000  # of unknown time: it moves no ratio, and yet a dashboard must see it grow
 RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
@@ -86,7 +87,7 @@ class OeeWatch:
             return
         bounds = self._bounds()
         for share in shares:
-            for window in self._holding(share.start, share.end):
+            for window in self.state.holding(share.start, share.end):
                 window.estimated = True
                 if share.unknown:
                     window.unknown_total += share.total
@@ -104,8 +105,29 @@ class OeeWatch:
     def _bounds(self) -> frozenset[Millis]:
         return frozenset(at for window in self.state.all_windows for at in window.bounds)
 
-    def _holding(self, start: Millis, end: Millis) -> list[Window]:
-        return [window for window in self.state.all_windows if window.holds(start, end)]
+    def leave(self, at: Millis) -> None:
+        """Nobody watches from now on, outside the plan neither."""
+        self._advance(at)
+        self.state.unwatched = True
+
+    def rebuild(self, timeline: Timeline, before: Sequence[Stretch], *, goes_on: bool, moment: Moment) -> None:
+        """Fill in what was unknown; `goes_on`: the watch of stops goes on from the timeline's end."""
+        self._advance(moment.at)
+        state, segments = self.state, timeline.segments
+        moved = fill_in(state, segments, keeps_down=self._is_line)
+        if goes_on:
+            state.unwatched = False
+            corrected = correct(state, before, segments, keeps_down=self._is_line)
+            after = timeline.stops.state
+            state.stops.phase, state.stops.signal, state.stops.mark = after.phase, after.signal, after.mark
+            state.recent = since_mark([*before, *moved], after.mark)[-RECENT:]
+            moved = [*corrected, *moved]
+        if moved:
+            self._tell_again(moment, since=min(each.start for each in moved), until=max(each.end for each in moved))
+
+    @property
+    def _is_line(self) -> bool:
+        return self._equipment is None  # downtimes are the line's
 
     def job(self, job_id: str | None, *, moment: Moment) -> None:
         """Close the job's window when its job ends or pauses; a resumed job goes on with its own."""
@@ -138,7 +160,7 @@ class OeeWatch:
         for each in self.state.down:
             part = Stretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
             if part.start < part.end:
-                self._shift(TimeClass.DOWN, TimeClass.OFF, part)
+                self.state.move(TimeClass.DOWN, TimeClass.OFF, part)
         self._tell_again(moment, since=start, until=end)
 
     def next_deadline(self) -> Millis:
@@ -179,48 +201,28 @@ class OeeWatch:
         del closed[: -CLOSED[following.kind]]
         self.state.windows[following.kind] = following
 
-    def _time_class(self) -> TimeClass:
-        stops = self.state.stops
-        match stops.signal:
-            case Signal.LOST:
-                return TimeClass.UNKNOWN
-            case Signal.OFF:
-                return TimeClass.OFF
-            case Signal.RUN | Signal.STOP:
-                return TimeClass.DOWN if stops.phase in (Phase.DOWN, Phase.RESTARTING) else TimeClass.BUSY
-
     def _advance(self, at: Millis) -> None:
         state = self.state
         spent = at - state.at
         if spent <= 0:
             return
-        time_class = self._time_class()
+        time_class = class_of(state.stops)
         for window in state.windows.values():
             window.spend(time_class, spent)
             window.estimated = window.estimated or time_class is TimeClass.UNKNOWN
             window.unplanned_run = window.unplanned_run or (time_class is TimeClass.BUSY and state.shift_id is None)
         mark, job = state.stops.mark, state.windows.get("job")
         job_id = None if job is None else job.job_id
-        if time_class is TimeClass.UNKNOWN:
-            state.note_unknown(state.at, at, job_id)
-        if time_class is TimeClass.DOWN:
-            self._note_down(Stretch(state.at, at, time_class, job_id))
+        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and state.unwatched):
+            state.note_unknown(Stretch(state.at, at, time_class, job_id))
+        if time_class is TimeClass.DOWN and self._is_line:
+            state.note_down(Stretch(state.at, at, time_class, job_id))
         if mark is None:
             state.recent.clear()
         else:  # the stop's or restart's own time may yet change its class
             state.recent = [each for each in state.recent if each.end > mark][-RECENT:]
             state.recent.append(Stretch(max(state.at, mark), at, time_class, job_id))
         state.at = at
-
-    def _note_down(self, stretch: Stretch) -> None:
-        if self._equipment is not None:
-            return  # downtimes are the line's
-        down = self.state.down
-        if down and (down[-1].end, down[-1].job_id) == (stretch.start, stretch.job_id):
-            down[-1].end = stretch.end
-        else:
-            down.append(stretch)
-            del down[:-DOWN_STRETCHES]
 
     def _learn(self, change: StopChange | None, moment: Moment) -> StopChange | None:
         match change:
@@ -235,26 +237,14 @@ class OeeWatch:
     def _reclass(self, old: TimeClass, new: TimeClass, change: StopChange, moment: Moment) -> None:
         for stretch in self.state.recent:
             if stretch.time_class is old:
-                self._shift(old, new, stretch)
-                if new is TimeClass.DOWN:
-                    self._note_down(Stretch(stretch.start, stretch.end, new, stretch.job_id))
+                self.state.move(old, new, stretch)
+                if new is TimeClass.DOWN and self._is_line:
+                    self.state.note_down(stretch)
         if new is TimeClass.BUSY:  # it ran again since the change began
             kept = [each for each in self.state.down if each.start < change.start]
             self.state.down = [Stretch(each.start, min(each.end, change.start), old, each.job_id) for each in kept]
         self.state.recent.clear()
         self._tell_again(moment, since=change.start, until=change.end)
-
-    def _shift(self, old: TimeClass, new: TimeClass, stretch: Stretch) -> None:
-        for window in self._touched(stretch.start):
-            if window.kind == "job" and window.job_id != stretch.job_id:
-                continue
-            moved = window.overlap(stretch.start, stretch.end)
-            window.spend(old, -moved)
-            window.spend(new, moved)
-
-    def _touched(self, since: Millis) -> list[Window]:
-        state = self.state
-        return [window for window in state.all_windows if window.end is None or window.end > since]
 
     def _tell_past(self, moment: Moment, *, since: Millis, until: Millis) -> None:
         for window in self.state.past:

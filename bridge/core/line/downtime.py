@@ -91,6 +91,15 @@ class Downtimes:
         owed_at = None if record.owed is None else record.owed.due
         return min((at for at in (record.call_at, owed_at, turned_at) if at is not None), default=None)
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: what is due is due as much later."""
+        record, pending = self._state.open, self._state.pending
+        self._state.turn.set_forward(by)
+        if pending is not None:
+            pending.set_forward(by)
+        if record is not None:
+            record.set_forward(by)
+
     def fire(self, moment: Moment) -> CallForHelp | None:
         """Split the downtime where a turn has lasted; return the call that is due now."""
         record, turn = self._state.open, self._state.turn

@@ -111,6 +111,28 @@ class LineCourse:
         self._deadline = self._find_deadline()
         return self._emitter.drain()
 
+    def set_forward(self, by: Millis, now: Millis) -> tuple[Event, ...]:
+        """Take [now - by, now) for no time at all: the host's clock was set forward, and it is `now`.
+
+        The stretch is unknown, and what is pending has the time left that it had.
+        """
+        state = self._state
+        if state.shift is not None:
+            at = max(now - by, state.at)
+            self._fire_until(at)
+            state.at = at
+            self._absences.hurry(at)
+            self._deadline = self._find_deadline()
+            self._fire_until(at)
+            self._output.set_forward(by, at=at)
+            self.downtimes.set_forward(by)
+            self._people.set_forward(by)
+            self._flow.set_forward(by)
+            self.devices.talker.state.set_forward(by)
+            self._deadline = self._find_deadline()
+        state.last_now = max(now, state.last_now)
+        return self._emitter.drain()
+
     def _open(self, at: Millis) -> None:
         self._state.at = at
         self._state.shift = self._plan.window_at(at)

@@ -21,7 +21,7 @@ from bridge.core.shifts import ShiftPlan, ShiftWindow
 
 CLOSED: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # kept to be amended: a day and a bit of each
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
-UNKNOWN_STEP_MS = 60_000  # of unknown time: it moves no ratio, and yet a dashboard must see it grow
+UNKNOWN_STEP_MS = 60_000  # of unknown time, then twice as much: it moves no ratio, and yet a dashboard must see it
 RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
 
 
@@ -109,6 +109,13 @@ class OeeWatch:
         """Nobody watches from now on, outside the plan neither."""
         self._advance(at)
         self.state.unwatched = True
+
+    def set_forward(self, by: Millis, *, at: Millis) -> None:
+        """The clock was set forward: what lies between is unknown, and a stop or restart is as long as it was."""
+        self._advance(at)
+        self.state.unknown_until = max(self.state.unknown_until, at + by)
+        mark = self.state.stops.mark
+        self.state.stops.mark = None if mark is None else mark + by
 
     def rebuild(self, timeline: Timeline, before: Sequence[Stretch], *, goes_on: bool, moment: Moment) -> None:
         """Fill in what was unknown; `goes_on`: the watch of stops goes on from the timeline's end."""
@@ -203,10 +210,12 @@ class OeeWatch:
 
     def _advance(self, at: Millis) -> None:
         state = self.state
+        if state.at < state.unknown_until < at:
+            self._advance(state.unknown_until)
         spent = at - state.at
         if spent <= 0:
             return
-        time_class = class_of(state.stops)
+        time_class = class_of(state.stops) if state.at >= state.unknown_until else TimeClass.UNKNOWN
         for window in state.windows.values():
             window.spend(time_class, spent)
             window.estimated = window.estimated or time_class is TimeClass.UNKNOWN
@@ -217,7 +226,7 @@ class OeeWatch:
             state.note_unknown(Stretch(state.at, at, time_class, job_id))
         if time_class is TimeClass.DOWN and self._is_line:
             state.note_down(Stretch(state.at, at, time_class, job_id))
-        if mark is None:
+        if mark is None or mark > at:
             state.recent.clear()
         else:  # the stop's or restart's own time may yet change its class
             state.recent = [each for each in state.recent if each.end > mark][-RECENT:]
@@ -262,7 +271,8 @@ class OeeWatch:
         if told is None or told.start != window.start:
             return True
         before = Ratios(told.oee, told.availability, told.performance, told.quality, None)
-        if abs(window.unknown_ms - told.unknown_ms) >= UNKNOWN_STEP_MS:
+        grown = window.unknown_ms - told.unknown_ms
+        if grown >= max(UNKNOWN_STEP_MS, told.unknown_ms) and not self.state.unwatched:
             return True
         return found.differ(before, step=self._step) or told.flags != list(flags(window, found))
 

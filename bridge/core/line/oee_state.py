@@ -56,6 +56,7 @@ class OeeState(Struct):
     jobs: dict[str, Window] = field(default_factory=dict)  # by job id, oldest first
     recent: list[Stretch] = field(default_factory=list)
     down: list[Stretch] = field(default_factory=list)  # of the line: which time its downtimes took from which job
+    unknown_until: Millis = 0  # the clock was set forward to here: what lies between did not pass
     unwatched: bool = False  # also what passes outside the plan is not known: it may be run in
     unknown: list[Stretch] = field(default_factory=list)  # the latest, oldest first; `off` where nobody watched
     apart: list[Apart] = field(default_factory=list)

@@ -148,6 +148,11 @@ class Output:
         segments = [Segment(each.start, each.end, each.time_class) for each in before.recent]
         return go_through(stops, segments, signals, start=start, until=until)
 
+    def set_forward(self, by: Millis, *, at: Millis) -> None:
+        """The host's clock was set forward at an instant: what it skipped is unknown."""
+        for watch in self._oee.values():
+            watch.set_forward(by, at=at)
+
     def rebuild(self, scope: str, timeline: Timeline, before: Before, *, goes_on: bool, moment: Moment) -> None:
         """Fill in the unknown time of a scope; `goes_on`: its watch of stops goes on from the timeline's end."""
         self._oee[scope].rebuild(timeline, before.recent, goes_on=goes_on, moment=moment)

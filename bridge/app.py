@@ -173,7 +173,8 @@ class House:
     def __init__(self, settings: Settings, ground: Ground, part: Part) -> None:
         owned = ground.owned
         journal = None if owned is None else owned.journal
-        clock = FloorClock(scale=settings.time.scale) if owned is None else owned.clock
+        # a front apart journals nothing: it follows the host's clock by itself
+        clock = FloorClock(scale=settings.time.scale, follows=True) if owned is None else owned.clock
         self._part = part
         self._pipeline: PipelineSide | None = None
         self._front: FrontSide | None = None

@@ -28,6 +28,7 @@ class FloorClock:
 
     `not_before` is the last journalled time: with a wall behind it (a wrong clock, or a faster simulation before),
     floor time starts there and `held` is set. With a `scale` other than 1 time runs that much faster, and free.
+    `follows`: it is nobody's to journal a step forward here, so it is followed as soon as it shows.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class FloorClock:
         *,
         scale: float = 1.0,
         not_before: Millis = 0,
+        follows: bool = False,
         wall: Callable[[], Millis] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,6 +47,7 @@ class FloorClock:
         self._monotonic = monotonic
         self._now = float(max(start, not_before))
         self._last = monotonic()
+        self._follows = follows
         self._step_reported = False
         if self.held and scale == 1.0:
             log.warning("clock_behind_journal", wall=start, journal=not_before, held_ms=not_before - start)
@@ -88,6 +91,9 @@ class FloorClock:
 
     def _slew(self, elapsed: float) -> float:
         drift = self._wall() - self._now
+        if self._follows and drift > MAX_FOLLOWED_MS:
+            log.warning("clock_followed", by_ms=round(drift))
+            return drift
         if abs(drift) > MAX_FOLLOWED_MS:
             if not self._step_reported:
                 log.warning("clock_stepped", drift_ms=round(drift))

@@ -17,9 +17,13 @@ class World:
     seconds: float = 100.0
     clock: FloorClock = field(init=False)
 
-    def start(self, *, scale: float = 1.0, not_before: int = 0) -> FloorClock:
+    def start(self, *, scale: float = 1.0, not_before: int = 0, follows: bool = False) -> FloorClock:
         self.clock = FloorClock(
-            scale=scale, not_before=not_before, wall=lambda: self.wall_ms, monotonic=lambda: self.seconds
+            scale=scale,
+            not_before=not_before,
+            follows=follows,
+            wall=lambda: self.wall_ms,
+            monotonic=lambda: self.seconds,
         )
         return self.clock
 
@@ -54,6 +58,15 @@ def test_a_step_forward_is_followed_only_when_somebody_asks_for_it() -> None:
     assert clock.ahead() == 36_000_000
     clock.follow(clock.ahead())
     assert (clock.now(), clock.ahead(), clock.offset()) == (START + 36_001_000, 0, 0.0)
+
+
+def test_a_clock_that_journals_nothing_follows_a_step_forward_by_itself_and_never_goes_back() -> None:
+    world = World()
+    clock = world.start(follows=True)
+    world.pass_seconds(1, wall_error_ms=36_000_000)
+    assert clock.now() == START + 36_001_000
+    world.pass_seconds(1, wall_error_ms=-36_000_000)
+    assert clock.now() == START + 36_002_000
 
 
 @pytest.mark.parametrize("error_ms", [-36_000_000, -5_001, 0, 4_999])

@@ -33,7 +33,7 @@ TRUSTED: Final[frozenset[ClockUsed]] = frozenset({"device", "corrected"})
 
 
 class Absences:
-    """Keeps the record of the latest absence, and says when to go through it and how."""
+    """Keeps a record of each of the latest absences, and says when to go through it and how."""
 
     def __init__(self, state: AbsenceState, *, flow: Flow, plan: ShiftPlan) -> None:
         self.state = state
@@ -43,33 +43,31 @@ class Absences:
     @property
     def pending(self) -> bool:
         """Whether the time that passes now is still unknown, whatever machines say meanwhile."""
-        return self.state.record is not None and self.state.record.end is None
+        return self.state.pending is not None
 
     def begin(self, at: Millis, scopes: dict[str, Before], *, open_downtime: str | None) -> None:
         """Note how everything stood when nobody watched any more; before machines are made unknown."""
-        record = self.state.record
-        if record is not None and record.end is None:
-            record.lose_all()
+        pending = self.state.pending
+        if pending is not None:
+            pending.lose_all()
             return
         views = self._flow.plc_views
-        self.state.record = AbsenceRecord(
-            start=at, views=views, scopes=scopes, open_downtime=open_downtime, unheard=sorted(views)
+        self.state.add(
+            AbsenceRecord(start=at, views=views, scopes=scopes, open_downtime=open_downtime, unheard=sorted(views))
         )
 
     def spans(self, now: Millis) -> list[Span]:
         """Return when reports may have waited for us."""
-        record = self.state.record
-        return [] if record is None else [Span(record.start, now if record.end is None else record.end)]
+        return [Span(each.start, now if each.end is None else each.end) for each in self.state.records]
 
     def is_history(self, equipment: str, dated: Millis, clock: ClockUsed) -> bool:
         """Return whether a report is older than what is known of its machine: it says nothing of now."""
-        record = self.state.record
-        return record is not None and clock in TRUSTED and record.is_older(equipment, dated)
+        return clock in TRUSTED and any(each.is_older(equipment, dated) for each in self.state.records)
 
     def hear(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, connected: bool) -> None:
         """Take an applied report into the record. `connected`: none is missing before it."""
         body, known = report.body, machine
-        if self.state.record is None or report.actor is not None or machine.spec.kind != "plc":
+        if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
             return
         if isinstance(body, StateReport) and self.is_history(machine.spec.id, moment.happened, moment.clock):
             known = machine.copied()
@@ -96,12 +94,14 @@ class Absences:
         connected: bool,
     ) -> None:
         """Take a report into the record. `sequenced`: by its number; `connected`: none is missing before it."""
-        record = self.state.record
-        if record is None or view.equipment not in record.views:
-            return
         trusted = clock in TRUSTED
-        if record.end is not None and happened >= record.end:
-            record.heard[view.equipment] = happened
+        for each in self.state.records:
+            if each.end is not None and happened >= each.end and view.equipment in each.views:
+                proven = trusted and sequenced and connected
+                if each.note_after(view.equipment, at=happened, connected=proven):
+                    self._postpone(each, now, is_late=False)
+        record = self.state.holding(happened)
+        if record is None or view.equipment not in record.views or (record.end is not None and happened >= record.end):
             return
         sure = says_state or (sequenced and connected)
         if not trusted:
@@ -128,22 +128,21 @@ class Absences:
 
     def hurry(self, at: Millis) -> None:
         """Let what has not been gone through be due now, with what is known of it."""
-        record = self.state.record
-        if record is not None and (record.end is None or record.due is not None):
-            record.due = at
+        for record in self.state.records:
+            if record.end is None or record.due is not None:
+                record.due = at
 
     def next_deadline(self) -> Millis | None:
-        return None if self.state.record is None else self.state.record.due
+        return min((each.due for each in self.state.records if each.due is not None), default=None)
 
     def go_through(
         self, output: Output, downtimes: RebuiltDowntimes, *, changeover: bool, without_job: bool, moment: Moment
     ) -> StopChange | None:
-        """Make of the latest absence what is known of it now; the watches go on from there.
+        """Make of the absence that is due what is known of it now; the watches go on from the latest.
 
         Returns the end of the downtime that was open until now, if it turned out to be over.
         """
-        record = self.state.record
-        assert record is not None, "what is due is in a record"
+        record = next(each for each in self.state.records if each.due == moment.at)
         goes_on, until = record.end is None, record.end or moment.at
         record.due, record.end = None, until
         for scope, timeline in self._timelines(record, output, until=until, without_job=without_job):

@@ -13,6 +13,7 @@ from bridge.core.line.culprit import MachineView
 from bridge.core.line.oee_state import Stretch
 from bridge.core.line.stops import StopState
 
+ABSENCES: Final = 8  # of one line that late reports may still fill in; bounds the checkpoint
 POINTS: Final = 400  # changes of status in one stretch; bounds the checkpoint, and what is more stays unknown
 UNSEQUENCED_MS: Final = 120_000  # twice the minute after which a machine reports at the latest
 
@@ -77,6 +78,20 @@ class AbsenceRecord(Struct, kw_only=True):
         if name not in self.doubtful and (says_state or view.status != "offline"):
             self._put(at, view)
 
+    def note_after(self, name: str, *, at: Millis, connected: bool) -> bool:
+        """Note a report from after the absence; return whether something of the absence is known by it.
+
+        Where none is missing before it, what was known of its machine held to the end.
+        """
+        before = self.heard.get(name, self.start)
+        self.heard[name] = max(at, before)
+        if name not in self.unheard:
+            return False
+        self.unheard.remove(name)
+        if not connected:
+            self._put(before, unknown_view(self.views[name]))
+        return connected
+
     def timeline(self, until: Millis) -> list[Point]:
         """Return every change of status in order of time, the unknown ones included."""
         lost = [Point(self.heard.get(name, self.start), unknown_view(self.views[name])) for name in self.unheard]
@@ -105,7 +120,21 @@ class AbsenceRecord(Struct, kw_only=True):
 
 
 class AbsenceState(Struct):
-    record: AbsenceRecord | None = None  # the latest
+    records: list[AbsenceRecord] = field(default_factory=list)  # the latest, oldest first
+
+    def add(self, record: AbsenceRecord) -> None:
+        self.records.append(record)
+        del self.records[:-ABSENCES]
+
+    @property
+    def pending(self) -> AbsenceRecord | None:
+        """The one that was not gone through yet: always the latest."""
+        return self.records[-1] if self.records and self.records[-1].end is None else None
+
+    def holding(self, at: Millis) -> AbsenceRecord | None:
+        """Return the absence that a report of this instant is of; the latest, where it is of none."""
+        found = (each for each in self.records if each.start <= at and (each.end is None or at < each.end))
+        return next(found, self.records[-1] if self.records else None)
 
 
 def unknown_view(view: MachineView) -> MachineView:

@@ -71,7 +71,7 @@ def forget_gone(state: LineState, spec: plant.Line) -> None:
     quality.windows = {name: each for name, each in quality.windows.items() if name in there}
     for watched in output.oee.values():
         watched.unwatched = False
-    state.absences.record = None  # of machines as they were: what is not gone through yet stays unknown
+    state.absences.records.clear()  # of machines as they were: what is not gone through yet stays unknown
     if state.downtimes.pending is not None:
         _forget_equipment(state.downtimes.pending, there)
     if state.downtimes.open is not None:

@@ -214,6 +214,52 @@ def test_what_comes_after_the_absence_was_gone_through_is_added_by_revision() ->
     assert closed(shop)[0].unknown_seconds == 601 - 190, "from the first stored report to the last"
 
 
+def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
+    """A store of all that happened is sent after nine absences; of the oldest nothing can be told any more."""
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("running", 0)
+    stored: list[Body] = []
+    for begin in range(300, 300 + 9 * 900, 900):
+        bagger.away = (begin, begin + 300)
+        for at, word in (
+            (begin + 10, "running"),
+            (begin + 50, "fault"),
+            (begin + 150, "running"),
+            (begin + 290, "running"),
+        ):
+            bagger.state(word, at)
+        stored, bagger.waiting = [*stored, *bagger.waiting][-8 * 4 :], []
+        bagger.return_()
+        bagger.state("running", begin + 301)
+    shop.wait(4 * 3_600)
+    assert shop.downtimes() == []
+    for index, body in enumerate(stored):
+        shop.say("bagger", replace_seq(body, bagger.seq + index), at=4 * 3_600 + index * 0.01)
+    shop.wait(4 * 3_600 + 100)
+    expected = [T0 + (begin + 50) * 1000 for begin in range(1_200, 300 + 9 * 900, 900)]
+    assert [millis(each.started_at) for each in shop.downtimes()] == expected
+    assert {(each.status, each.duration_seconds) for each in shop.downtimes()} == {("closed", 100)}
+    hours = {each.window_start: each for each in closed(shop)}
+    assert sum(each.unknown_seconds for each in hours.values()) == 301 + 8 * (301 - 280)
+
+
+@pytest.mark.parametrize(("missing", "unknown"), [(1, 300), (0, 109)])
+def test_a_machine_that_is_heard_only_after_the_absence_was_gone_through(missing: int, unknown: int) -> None:
+    """Where no report of it is missing it was what it was before; else nothing of it becomes known by others."""
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("running", 0)
+    shop.say("packer", StateReport(state="running", ts=T0), at=0)
+    absent(shop, 300, 400)
+    shop.say("packer", StateReport(state="running", ts=T0 + 310_000), at=401)
+    bagger.seq += missing
+    bagger.state("running", 600)
+    shop.say("packer", StateReport(state="running", ts=T0 + 350_000), at=700)
+    shop.wait(3_600)
+    assert closed(shop)[-1].unknown_seconds == pytest.approx(unknown, abs=1), "the wait for it ended at 491"
+
+
 def replace_seq(body: Body, seq: int) -> Body:
     assert isinstance(body, StateReport)
     return StateReport(state=body.state, ts=body.ts, boot_id=body.boot_id, seq=seq + 1)

@@ -17,7 +17,7 @@ from bridge.core.line.downtime_rebuild import RebuiltDowntimes
 from bridge.core.line.equipment import Machine
 from bridge.core.line.flow import Flow
 from bridge.core.line.output import Output, signal_of
-from bridge.core.line.sequence import Placed
+from bridge.core.line.sequence import Placed, Run
 from bridge.core.line.status import diagnose, without_order
 from bridge.core.line.stops import Signal, StopChange
 from bridge.core.line.timeline import Known, Timeline
@@ -193,10 +193,13 @@ def is_sequenced(report: Report) -> bool:
     return report.body.boot_id is not None and report.body.seq is not None
 
 
-def is_connected(report: Report, device: Device, placed: Placed, *, boot_before: int | str | None) -> bool:
-    """Return whether none of the device's reports is missing before this one, as far as its sequence shows."""
+def is_connected(report: Report, device: Device, placed: Placed, *, run_before: Run | None) -> bool:
+    """Return whether none of the device's reports is missing before this one, as far as its sequence shows.
+
+    What it sent before its sequence began anew may be missing, also where it repeats the id of its boot.
+    """
     follows = placed.kind == "new" and placed.gap == 0 and placed.sure and not report.retained
-    return follows and device.state.boot_id == boot_before
+    return follows and device.state.run is run_before
 
 
 def _signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:

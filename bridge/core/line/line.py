@@ -40,7 +40,7 @@ class Line(LineCourse):
         if state.shift is None:
             self._open(report.received_at)  # nothing is known of before, whatever a device's clock says
         self._fire_until(now)
-        boot_before = device.state.boot_id
+        run_before = device.state.run
         placed = place_in_sequence(report, device, machine)
         if isinstance(placed, Disposition):
             fired, disposition = self._emitter.drain(), placed
@@ -50,7 +50,7 @@ class Line(LineCourse):
             fired = self._emitter.drain()
             state.at = max(dated, state.at)  # the line's time never goes back
             moment = moment_of(report, device, placed, at=state.at, dated=dated, clock=clock)
-            connected = is_connected(report, device, placed, boot_before=boot_before)
+            connected = is_connected(report, device, placed, run_before=run_before)
             disposition = self._admit(report, machine, device, moment, connected=connected)
         if report.actor is None:
             self.devices.note(device, disposition, now=now, at=state.at)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.core import event_data, plant
 from bridge.core.events import EventType
 from bridge.core.line.line import Line
-from bridge.core.reports import Body, CountsReport, StateReport
+from bridge.core.reports import BirthReport, Body, CountsReport, StateReport
 from tests.core.line.oracles import oee as oracle
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
@@ -255,9 +255,25 @@ def test_a_machine_that_is_heard_only_after_the_absence_was_gone_through(missing
     shop.say("packer", StateReport(state="running", ts=T0 + 310_000), at=401)
     bagger.seq += missing
     bagger.state("running", 600)
-    shop.say("packer", StateReport(state="running", ts=T0 + 350_000), at=700)
+    if missing:
+        shop.say("packer", StateReport(state="running", ts=T0 + 350_000), at=700)
     shop.wait(3_600)
     assert closed(shop)[-1].unknown_seconds == pytest.approx(unknown, abs=1), "the wait for it ended at 491"
+
+
+@pytest.mark.parametrize("boot", [1, 2])
+def test_what_lies_before_a_new_start_of_the_device_stays_unknown(boot: int) -> None:
+    """Its last reports before the start may be missing, also where it repeats the id of its boot."""
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("running", 0)
+    bagger.away = (300, 400)
+    bagger.boot, bagger.seq = boot, -1
+    bagger.says(BirthReport(), 380)
+    bagger.state("running", 381)
+    bagger.return_()
+    shop.wait(3_600)
+    assert closed(shop)[-1].unknown_seconds == 81
 
 
 def replace_seq(body: Body, seq: int) -> Body:

@@ -60,16 +60,16 @@ class Absences:
         """Return when reports may have waited for us."""
         return [Span(each.start, now if each.end is None else each.end) for each in self.state.records]
 
-    def is_history(self, equipment: str, dated: Millis, clock: ClockUsed) -> bool:
+    def is_history(self, equipment: str, moment: Moment) -> bool:
         """Return whether a report is older than what is known of its machine: it says nothing of now."""
-        return clock in TRUSTED and any(each.is_older(equipment, dated) for each in self.state.records)
+        return any(each.is_older(equipment, moment.happened) for each in self.state.records)
 
     def hear(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, connected: bool) -> None:
         """Take an applied report into the record. `connected`: none is missing before it."""
         body, known = report.body, machine
         if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
             return
-        if isinstance(body, StateReport) and self.is_history(machine.spec.id, moment.happened, moment.clock):
+        if isinstance(body, StateReport) and self.is_history(machine.spec.id, moment):
             known = machine.copied()
             known.apply_state(body, moment=moment, retained=report.retained)
         self._note(

@@ -96,7 +96,7 @@ class Line(LineCourse):
                 return announce(report, body, touched)
             case StateReport():
                 assert machine is not None, "refused before"
-                if self._absences.is_history(machine.spec.id, moment.happened, moment.clock):
+                if self._absences.is_history(machine.spec.id, moment):
                     return APPLIED  # newer news is known of now
                 return machine.apply_state(body, moment=moment, retained=report.retained)
             case CountsReport():

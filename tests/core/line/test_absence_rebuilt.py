@@ -244,10 +244,12 @@ def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
     assert sum(each.unknown_seconds for each in hours.values()) == 301 + 8 * (301 - 280)
 
 
-@pytest.mark.parametrize(("missing", "unknown"), [(1, 300), (0, 109)])
-def test_a_machine_that_is_heard_only_after_the_absence_was_gone_through(missing: int, unknown: int) -> None:
+@pytest.mark.parametrize(("clock", "missing", "unknown"), [("device", 1, 300), ("device", 0, 109), ("receive", 0, 300)])
+def test_a_machine_that_is_heard_only_after_the_absence_was_gone_through(
+    clock: str, missing: int, unknown: int
+) -> None:
     """Where no report of it is missing it was what it was before; else nothing of it becomes known by others."""
-    shop = shop_of()
+    shop = shop_of(clock=clock)
     bagger = Bagger(shop)
     bagger.state("running", 0)
     shop.say("packer", StateReport(state="running", ts=T0), at=0)
@@ -274,6 +276,70 @@ def test_what_lies_before_a_new_start_of_the_device_stays_unknown(boot: int) -> 
     bagger.return_()
     shop.wait(3_600)
     assert closed(shop)[-1].unknown_seconds == 81
+
+
+def store(bagger: Bagger, absence: tuple[float, float], *said: tuple[float, str]) -> list[Body]:
+    """Return what is said in an absence of the bridge, and comes later than what is said after it."""
+    bagger.away = absence
+    for at, word in said:
+        bagger.state(word, at)
+    stored, bagger.waiting = bagger.waiting, []
+    bagger.return_()
+    return stored
+
+
+def send(bagger: Bagger, stored: list[Body], at: float) -> None:
+    for index, body in enumerate(stored):
+        bagger.shop.say("bagger", replace_seq(body, bagger.seq + index), at=at + index * 0.01)
+    bagger.seq += len(stored)
+
+
+def test_a_downtime_that_is_known_is_not_added_again_by_what_comes_still_later() -> None:
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("running", 0)
+    stored = store(bagger, (300, 900), (310, "fault"), (410, "running"), (500, "running"), (600, "running"))
+    bagger.state("running", 901)
+    send(bagger, stored[:3], 1_000)
+    shop.wait(1_100)
+    send(bagger, stored[3:], 1_200)
+    shop.wait(1_300)
+    assert [(each.status, each.duration_seconds) for each in shop.downtimes()] == [("closed", 100)]
+
+
+def test_what_is_learnt_of_an_old_absence_leaves_the_stop_of_now_alone() -> None:
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("running", 0)
+    stored = store(bagger, (300, 900), (310, "fault"), (410, "running"), (500, "running"))
+    bagger.state("running", 901)
+    bagger.state("fault", 1_000)
+    shop.wait(1_100)
+    send(bagger, stored, 1_200)
+    shop.wait(3_600)
+    assert [(each.status, each.duration_seconds) for each in shop.downtimes()] == [("open", None), ("closed", 100)]
+    (hour,) = closed(shop)
+    assert hour.planned_busy_seconds - hour.actual_production_seconds == 2_600 + 100
+
+
+@pytest.mark.parametrize("runs_at", [43_100, 43_193, 43_199, 43_260])
+def test_a_stop_over_the_end_of_the_shift_is_the_one_that_would_have_been_watched(runs_at: int) -> None:
+    """Every stop ends with scheduled time, also one from which the line has just restarted."""
+    found = []
+    for away in (None, (42_000.0, 46_000.0)):
+        shop = shop_of()
+        bagger = Bagger(shop)
+        bagger.state("running", 0)
+        bagger.away = away
+        bagger.state("fault", 43_000)
+        bagger.state("running", runs_at)
+        bagger.state("running", 45_990)
+        if away is not None:
+            bagger.return_()
+        shop.wait(50_000)
+        found.append([(each.started_at, each.ended_at) for each in shop.downtimes() if each.status == "closed"])
+    assert found[0] == found[1]
+    assert len(found[0]) == 1
 
 
 def replace_seq(body: Body, seq: int) -> Body:

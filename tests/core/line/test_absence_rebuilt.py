@@ -193,6 +193,16 @@ def test_a_report_that_lacks_nothing_before_it_proves_what_was_said_before_the_a
         assert closed(shop)[-1].unknown_seconds == pytest.approx(100 if clock == "receive" else 0, abs=0.1)
 
 
+def test_what_was_said_before_two_absences_still_holds_where_nothing_is_missing() -> None:
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("running", 0)
+    absent(shop, 300, 400)
+    absent(shop, 410, 500)
+    bagger.counts(0, 501)
+    assert shop.statuses("bagger")[-1].status == "running"
+
+
 def test_what_comes_after_the_absence_was_gone_through_is_added_by_revision() -> None:
     """A second gateway sends its store an hour later: the hour that has closed is told again, the state stays."""
     shop = shop_of()
@@ -340,6 +350,19 @@ def test_a_stop_over_the_end_of_the_shift_is_the_one_that_would_have_been_watche
         found.append([(each.started_at, each.ended_at) for each in shop.downtimes() if each.status == "closed"])
     assert found[0] == found[1]
     assert len(found[0]) == 1
+
+
+def test_a_downtime_whose_end_is_unknown_ends_with_scheduled_time() -> None:
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("running", 0)
+    bagger.away = (42_000, 46_000)
+    for at, word in ((43_000, "fault"), (43_100, "fault"), (43_150, "fault"), (45_990, "running")):
+        bagger.state(word, at)
+    bagger.lose(2)
+    bagger.return_()
+    shop.wait(50_000)
+    assert [(each.status, each.duration_seconds) for each in shop.downtimes()] == [("closed", 200)]
 
 
 def replace_seq(body: Body, seq: int) -> Body:

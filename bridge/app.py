@@ -23,7 +23,7 @@ from bridge.adapters.web_status import Number
 from bridge.core.access.policy import PolicyError
 from bridge.core.access.revocations import RevocationsError
 from bridge.core.access.viewer import Viewer
-from bridge.core.events import Millis, rfc3339
+from bridge.core.events import rfc3339
 from bridge.core.intake import Decode
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
@@ -119,15 +119,16 @@ def prepared(settings: Settings, part: Part) -> Iterator[Ground]:
 def _owned(settings: Settings, plant: Plant, journal: SqliteJournal) -> Owned:
     decode = partial(native.decode, max_bytes=settings.broker.max_payload_bytes)
     clock = FloorClock(scale=settings.time.scale, not_before=journal.last_input()[1])
-    return Owned(journal, _restored(plant, journal, decode, now=clock.now()), decode, clock)
+    return Owned(journal, _restored(plant, journal, decode, clock), decode, clock)
 
 
-def _restored(plant: Plant, journal: SqliteJournal, decode: Decode, *, now: Millis) -> Floor:
+def _restored(plant: Plant, journal: SqliteJournal, decode: Decode, clock: FloorClock) -> Floor:
+    now = clock.now()
     restored = restore(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
     for difference in restored.first_differences:
         log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
-    since = note_absence(restored, journal, decode=decode, now=now)
+    since = note_absence(restored, journal, decode=decode, now=now, clock_right=not clock.is_behind())
     if since is not None:
         log.info("floor.unwatched", since=rfc3339(since), seconds=(now - since) / 1_000)
     taken = take_plant(plant, restored, journal, decode=decode, now=now)
@@ -172,7 +173,8 @@ class House:
     def __init__(self, settings: Settings, ground: Ground, part: Part) -> None:
         owned = ground.owned
         journal = None if owned is None else owned.journal
-        clock = FloorClock(scale=settings.time.scale) if owned is None else owned.clock
+        # a front apart journals nothing: it follows the host's clock by itself
+        clock = FloorClock(scale=settings.time.scale, follows=True) if owned is None else owned.clock
         self._part = part
         self._pipeline: PipelineSide | None = None
         self._front: FrontSide | None = None
@@ -190,7 +192,9 @@ class House:
 
     def _web_app(self, settings: Settings, authenticate: Callable[[str], Viewer]) -> FastAPI:
         if self._front is not None:
-            return make_app(self._front.front, settings.web, root=settings.root, numbers=self._numbers)
+            return make_app(
+                self._front.front, settings.web, root=settings.root, numbers=self._numbers, ready=self._ready
+            )
         assert self._pipeline is not None, "a process has a side"
         ready = self._pipeline.ready
         return make_pipeline_app(settings.web, authenticate=authenticate, ready=ready, numbers=self._numbers)
@@ -243,6 +247,13 @@ class House:
                 broker_connected=pipeline.connected, stream_live=status.ready, last_seen=status.committed_at
             )
             await asyncio.sleep(LINK_LOOK_SECONDS)
+
+    def _ready(self) -> tuple[bool, str]:
+        """Whether dashboards see a live floor, and in its own time."""
+        assert self._front is not None, "a pipeline apart answers for itself"
+        ready, reason = self._front.front.ready()
+        wrong = None if self._pipeline is None else self._pipeline.wrong_clock()
+        return (ready, reason) if not ready or wrong is None else (False, wrong)
 
     def _numbers(self) -> Iterator[Number]:
         for side in self._sides():

@@ -22,6 +22,7 @@ from bridge.settings import Settings
 
 INTAKE_SECONDS: Final = 3.0  # what a stop waits for the last commit, of 10 in all: the disk may not answer
 DRAIN_SECONDS: Final = 4.0  # and for the publisher
+BEHIND_SECONDS: Final = 60.0  # of the host's clock: the floor's time is then not the plant's
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
 DIGITS: Final = 20  # of a count of 64 bits
 
@@ -106,7 +107,15 @@ class PipelineSide:
         status = self.pipeline.status()
         if not self.connected:
             return False, "no connection to the broker"
+        wrong = self.wrong_clock()
+        if wrong is not None:
+            return False, wrong
         return status.ready, status.reason or "ready"
+
+    def wrong_clock(self) -> str | None:
+        """Say what is wrong with the host's clock, if anything is."""
+        behind = self._clock.offset()
+        return f"the host's clock is {behind:.0f} s behind what is journalled" if behind > BEHIND_SECONDS else None
 
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Listen in this group for another process that publishes the stream; before `start`. Raises `StreamTaken`."""
@@ -160,6 +169,7 @@ class PipelineSide:
         yield Number("reports_waiting", self._intake.waiting)
         yield Number("broker_dropped_messages", self._dropped)
         yield Number("clock_held", float(self._clock.held))
+        yield Number("clock_offset_seconds", self._clock.offset())
         for name, link in self._links():
             yield Number("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})
 

@@ -161,8 +161,8 @@ def _link(frame: Frame) -> str:
 
 
 SHOWN: Final = (
-    "status", "cause", "andon_type", "level", "window", "oee", "good_count", "reject_count", "product", "job_id",
-    "parameter", "value", "to_product", "outcome", "reason_code", "duration_seconds",
+    "status", "cause", "andon_type", "level", "window", "oee", "unknown_seconds", "good_count", "reject_count",
+    "product", "job_id", "parameter", "value", "to_product", "outcome", "reason_code", "duration_seconds",
 )  # fmt: skip
 
 

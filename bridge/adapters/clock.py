@@ -1,7 +1,8 @@
 """The one clock: floor time for the core, real time for tokens, keepalives and freshness.
 
 Floor time is the wall at start plus monotonic elapsed time, so a stepped wall moves no deadline. It follows the wall
-by at most 1 % and does not follow steps over 5 s: those are reported.
+by at most 1 %. A step over 5 s forward is followed by whoever asks for it (`ahead`, `follow`), so that it can be
+journalled; a step back is not, for floor time never goes back, and is reported.
 """
 
 import time
@@ -27,6 +28,7 @@ class FloorClock:
 
     `not_before` is the last journalled time: with a wall behind it (a wrong clock, or a faster simulation before),
     floor time starts there and `held` is set. With a `scale` other than 1 time runs that much faster, and free.
+    `follows`: it is nobody's to journal a step forward here, so it is followed as soon as it shows.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class FloorClock:
         *,
         scale: float = 1.0,
         not_before: Millis = 0,
+        follows: bool = False,
         wall: Callable[[], Millis] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -44,6 +47,7 @@ class FloorClock:
         self._monotonic = monotonic
         self._now = float(max(start, not_before))
         self._last = monotonic()
+        self._follows = follows
         self._step_reported = False
         if self.held and scale == 1.0:
             log.warning("clock_behind_journal", wall=start, journal=not_before, held_ms=not_before - start)
@@ -58,6 +62,25 @@ class FloorClock:
             self._now += self._slew(elapsed)
         return int(self._now)
 
+    def ahead(self) -> Millis:
+        """Return by how much the wall was set forward, where that is more than is slewed; else 0."""
+        drift = self._wall() - self.now()
+        return drift if self.scale == 1.0 and drift > MAX_FOLLOWED_MS else 0
+
+    def follow(self, by: Millis) -> None:
+        """Set floor time forward."""
+        log.warning("clock_followed", by_ms=by)
+        self._now += by
+        self.held = False
+
+    def is_behind(self) -> bool:
+        """Return whether the wall is behind floor time by more than is slewed."""
+        return self.offset() * 1_000 > MAX_FOLLOWED_MS
+
+    def offset(self) -> float:
+        """Return the seconds by which floor time is ahead of the wall; 0 where it runs at a pace of its own."""
+        return (self.now() - self._wall()) / 1_000 if self.scale == 1.0 else 0.0
+
     def real(self) -> Millis:
         """Return the wall's time in ms, for what other machines date: tokens and their expiry."""
         return self._wall()
@@ -68,6 +91,9 @@ class FloorClock:
 
     def _slew(self, elapsed: float) -> float:
         drift = self._wall() - self._now
+        if self._follows and drift > MAX_FOLLOWED_MS:
+            log.warning("clock_followed", by_ms=round(drift))
+            return drift
         if abs(drift) > MAX_FOLLOWED_MS:
             if not self._step_reported:
                 log.warning("clock_stepped", drift_ms=round(drift))

@@ -22,20 +22,29 @@ Ready = Callable[[], tuple[bool, str]]
 
 
 def make_app(
-    front: Front, web: WebSettings, *, root: str, numbers: Callable[[], Iterable[Number]] = lambda: ()
+    front: Front,
+    web: WebSettings,
+    *,
+    root: str,
+    numbers: Callable[[], Iterable[Number]] = lambda: (),
+    ready: Ready | None = None,
 ) -> FastAPI:
-    """The app of one front. `numbers` adds to the metrics what the front does not know: pipeline, journal, broker."""
+    """The app of one front. `numbers` adds to the metrics what the front does not know: pipeline, journal, broker.
+
+    `ready`: whether all of the process is, where that is more than the front.
+    """
+    ready = ready or front.ready
     app = _bare_app(front.authenticate)
     app.include_router(api_routes(front))
     _add_socket(app, front, web)
-    _add_health(app, front.ready)
+    _add_health(app, ready)
     _add_statistics(app, front)
 
     def all_numbers() -> Iterator[Number]:
         yield from front_numbers(front.statistics())
         yield from numbers()
 
-    _add_metrics(app, web, front.ready, all_numbers)
+    _add_metrics(app, web, ready, all_numbers)
     _add_contracts(app, root)
     app.router.routes.extend(board_routes())
     return app

@@ -22,6 +22,7 @@ MEANINGS: Final = {
     "ready": _gauge("1 where /health/ready says 200"),
     "broker_connected": _gauge("1 while this link to the broker is up"),
     "broker_dropped_messages": _gauge("messages the broker dropped since its own start, for whomever; 0 until it says"),
+    "clock_offset_seconds": _gauge("Seconds by which the floor's time is ahead of the host's clock; 0 in a simulation"),
     "clock_held": _gauge("1 while the wall clock is behind the journal, so that the floor's time stands still"),
     "reports_waiting": _gauge("reports that were received and are not yet taken up"),
     "pipeline_ready": _gauge("1 while commits succeed"),

@@ -18,7 +18,8 @@ const SUBSCRIPTION = { id: "board", subscription_type: "line", target_id: "all" 
 const ENDED = new Set(["closed", "confirmed", "resolved", "cancelled", "completed", "cleared"]);
 const PRIORITIES = new Set(["critical", "high", "medium", "low"]);
 const DETAILS = [
-  "status", "cause", "andon_type", "level", "window", "oee", "good_count", "reject_count", "product", "job_id",
+  "status", "cause", "andon_type", "level", "window", "oee", "unknown_seconds", "unknown_count",
+  "good_count", "reject_count", "product", "job_id",
   "parameter", "value", "unit", "to_product", "outcome", "reason_code", "description", "duration_seconds",
 ];
 
@@ -201,6 +202,7 @@ function row(event) {
   line.dataset.id = event.id;
   const where = [event.area, event.line_id, event.equipment_code].filter(Boolean).join(" / ");
   const what = DETAILS.filter((name) => event.data[name] != null).map((name) => `${name} ${shown(event.data[name])}`);
+  if (event.data_quality.estimated) what.push("estimated");
   if (event.subject !== "_") what.unshift(event.subject);
   const time = new Date(event.timestamp).toLocaleTimeString();
   for (const text of [time, where, event.type, event.priority, what.join(" · ")]) {

@@ -8,7 +8,7 @@ from bridge.core.events import Event, Millis
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
 from bridge.core.plant_text import PLANT, plant_of
-from bridge.core.presence import ABSENCE, Absence
+from bridge.core.presence import ABSENCE, CLOCK, Absence, ClockStep
 from bridge.core.records import Applied, CommandRecord, Committed, Input, Position, Resend, position_event
 from bridge.core.reports import APPLIED, LEVELS, Disposition, Effect, Outcome, Report, place_of, quarantined, suppressed
 from bridge.core.resends import Resends, digest, resend_of
@@ -78,6 +78,12 @@ def absent(floor: Floor, given: Input) -> Outcome:
     """Apply the absence that an input is."""
     since = Absence.decode(given.payload).since
     return Outcome(APPLIED, floor.absent(since, given.received_at, cause=cause_of(given.number)))
+
+
+def stepped(floor: Floor, given: Input) -> Outcome:
+    """Apply the step of the host's clock that an input is."""
+    by = ClockStep.decode(given.payload).by
+    return Outcome(APPLIED, floor.set_forward(by, given.received_at))
 
 
 class Intake:
@@ -183,6 +189,12 @@ class Intake:
         self.latest = max(self.latest, now)
         given = Input(number=self.number + 1, topic=ABSENCE, payload=absence.encode(), received_at=self.latest)
         return self._enter(given, absent(self.floor, given))
+
+    def clock_step(self, by: Millis, now: Millis) -> Applied:
+        """Take in that the host's clock was set forward, to `now`."""
+        self.latest = max(self.latest, now)
+        given = Input(number=self.number + 1, topic=CLOCK, payload=ClockStep(by=by).encode(), received_at=self.latest)
+        return self._enter(given, stepped(self.floor, given))
 
     def committed(self, entries: Sequence[Applied]) -> None:
         """Forget the results of commands that the journal knows by now."""

@@ -23,10 +23,15 @@ class Taken:
     retired: int
 
 
-def note_absence(restored: Restored, journal: Journal, *, decode: Decode, now: Millis) -> Millis | None:
-    """Enter since when nobody watched, where that is long enough to matter; returns it. Raises `CommitFailed`."""
+def note_absence(
+    restored: Restored, journal: Journal, *, decode: Decode, now: Millis, clock_right: bool
+) -> Millis | None:
+    """Enter since when nobody watched, where that is long enough to matter; returns it. Raises `CommitFailed`.
+
+    With a clock that is behind the journal (not `clock_right`) nobody knows how long it was.
+    """
     number, since = journal.last_input()
-    if not number or now - since < UNWATCHED_MS:
+    if not number or (clock_right and now - since < UNWATCHED_MS):
         return None
     intake = _intake(restored.floor, journal, decode)
     journal.commit(Batch(entries=[intake.absence(Absence(since=since, reason="restart"), now)]))

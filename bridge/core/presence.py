@@ -13,6 +13,9 @@ from bridge.core.records import PRESENCE
 ABSENCE: Final = f"{PRESENCE}absence"
 """The topic of an input that says since when nobody watched the floor."""
 
+CLOCK: Final = f"{PRESENCE}clock"
+"""The topic of an input that says by how much the host's clock was set forward, up to the input's arrival."""
+
 UNWATCHED_MS: Final = 10_000
 """A restart below this changes nothing: the broker keeps what is sent meanwhile, and what was known stays known."""
 
@@ -31,5 +34,19 @@ class Absence(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def decode(cls, payload: bytes) -> "Absence":
+        """Read what `encode` wrote; msgspec.MsgspecError for anything else."""
+        return msgspec.json.decode(payload, type=cls)
+
+
+class ClockStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The host's clock was set forward by so many ms: they are no time that passed on the floor."""
+
+    by: Millis
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "ClockStep":
         """Read what `encode` wrote; msgspec.MsgspecError for anything else."""
         return msgspec.json.decode(payload, type=cls)

@@ -7,11 +7,11 @@ import msgspec
 from pydantic import ValidationError
 
 from bridge.core.events import Event, encode
-from bridge.core.intake import TICK, Decode, absent, configured, meaning_of, overlook
+from bridge.core.intake import TICK, Decode, absent, configured, meaning_of, overlook, stepped
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.plant_text import PLANT, plant_of
-from bridge.core.presence import ABSENCE
+from bridge.core.presence import ABSENCE, CLOCK
 from bridge.core.records import Applied, Journal
 from bridge.core.reports import Disposition, Outcome
 
@@ -126,6 +126,8 @@ def _apply(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Outcome
         return configured(floor, given)
     if given.topic == ABSENCE:
         return floor, absent(floor, given)
+    if given.topic == CLOCK:
+        return floor, stepped(floor, given)
     meaning = meaning_of(given, decode)
     if isinstance(meaning, Disposition):
         overlook(floor, given, meaning)

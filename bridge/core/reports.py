@@ -216,6 +216,11 @@ class Moment:
     operator: str | None = None
 
     @property
+    def happened(self) -> Millis:
+        """When it happened by the device's clock where that is trusted, else when it was received."""
+        return self.dated if self.dated is not None and self.clock in ("device", "corrected") else self.at
+
+    @property
     def person(self) -> Person | None:
         """The proven user, else the claimed operator."""
         if self.actor is not None:

@@ -7,19 +7,18 @@ journal before, and is quarantined when it comes again, so that a supervised res
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
 
-from bridge.core.events import Millis
 from bridge.core.intake import CRASHED, TICK, Decode, Intake
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.device_state import Gaps
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
-from bridge.core.presence import ABSENCE, Absence
 from bridge.core.records import Applied, Journal, Keep, kind_of
 from bridge.core.resends import Resends, digest
 from bridge.pipeline.arrival import Arrival
@@ -27,11 +26,11 @@ from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
 from bridge.pipeline.counter_watch import CounterWatch
 from bridge.pipeline.deadlines import Deadlines
 from bridge.pipeline.device_watch import DeviceWatch
-from bridge.pipeline.link_watch import LinkWatch
 from bridge.pipeline.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
 from bridge.pipeline.pending import Pending
+from bridge.pipeline.presence import Presence
 from bridge.pipeline.status import PipelineStatus, Received
-from bridge.surroundings import Clock, Inlet
+from bridge.surroundings import Inlet, SteppedClock
 
 FOR_EVER: Final = Keep()
 CHUNK = 100  # messages applied between two looks at the clock: bounds how long the loop is held
@@ -57,7 +56,7 @@ class Pipeline:
         source: Inlet,
         journal: Journal,
         floor: Floor,
-        clock: Clock,
+        clock: SteppedClock,
         *,
         decode: Decode,
         root: str,
@@ -97,7 +96,7 @@ class Pipeline:
         )
         self._deadlines = Deadlines(self._intake, clock)
         self.devices = DeviceWatch(self._intake)
-        self._link = LinkWatch(source)
+        self._presence = Presence(source, clock, self._intake)
         self._lookups = Lookups(journal, stopping=self._stopping, unavailable=self._committer.unavailable)
         self._received = Received(journal.counters(), last_number=self._intake.number)
         self._taking: deque[Message] = deque()  # handed over by the source, and not applied yet
@@ -164,8 +163,9 @@ class Pipeline:
                     self.devices.look()
                     more = await self._take_asked()
                     look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
+                for topic, enter in self._presence.due(caught_up=self._caught_up()):
+                    self._enter(topic, enter)
                 await self._let_time_pass()
-                self._look_at_link()
                 receiving = self._receiving
                 if receiving is None:
                     most = max(1, min(CHUNK, self._pending.space))
@@ -173,7 +173,9 @@ class Pipeline:
                     self._receiving = receiving
                 await asyncio.wait(
                     {receiving, stopping},
-                    timeout=min(look_at - loop.time(), self._deadlines.seconds_to_next(), self._link.seconds_to_next()),
+                    timeout=min(
+                        look_at - loop.time(), self._deadlines.seconds_to_next(), self._presence.seconds_to_next()
+                    ),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if receiving.done() and await self._may_go_on():  # the room may have gone while we waited
@@ -217,28 +219,18 @@ class Pipeline:
 
     async def _let_time_pass(self) -> None:
         for until in self._deadlines.pieces():
-            self._tick(until)
+            self._enter(TICK, partial(self._intake.tick, until))
             await self._deadlines.rest()
             if not await self._may_go_on():
                 return
 
-    def _tick(self, now: Millis) -> None:
-        with self._reporting_crashes(TICK):
-            entry = self._intake.tick(now)
+    def _enter(self, topic: str, enter: Callable[[], Applied | None]) -> None:
+        """Apply an input that no message brings."""
+        with self._reporting_crashes(topic):
+            entry = enter()
         if entry is not None:
-            self._received.add([TICK])
+            self._received.add([topic])
             self._pending.add(entry)
-
-    def _look_at_link(self) -> None:
-        """Enter that nobody watches, where the link has been lost for long and all that came before is applied."""
-        if not self._caught_up() or not self._link.is_lost():
-            return
-        now = self._clock.now()
-        with self._reporting_crashes(ABSENCE):
-            entry = self._intake.absence(Absence(since=now, reason="link"), now)
-        log.warning("pipeline.unwatched", reason=self._source.status.reason)
-        self._received.add([ABSENCE])
-        self._pending.add(entry)
 
     async def _take(self, message: Message) -> None:
         entry = await self._apply(Arrival.of(message, topic=self._topic(message)))

@@ -1,5 +1,6 @@
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +17,13 @@ class World:
     seconds: float = 100.0
     clock: FloorClock = field(init=False)
 
-    def start(self, *, scale: float = 1.0, not_before: int = 0) -> FloorClock:
+    def start(self, *, scale: float = 1.0, not_before: int = 0, follows: bool = False) -> FloorClock:
         self.clock = FloorClock(
-            scale=scale, not_before=not_before, wall=lambda: self.wall_ms, monotonic=lambda: self.seconds
+            scale=scale,
+            not_before=not_before,
+            follows=follows,
+            wall=lambda: self.wall_ms,
+            monotonic=lambda: self.seconds,
         )
         return self.clock
 
@@ -41,6 +46,44 @@ def test_a_step_of_the_wall_is_not_followed() -> None:
     assert clock.now() == START + 1_000
     world.pass_seconds(1)
     assert clock.now() == START + 2_000
+
+
+def test_a_step_forward_is_followed_only_when_somebody_asks_for_it() -> None:
+    """So that it is journalled before anything falls due by it."""
+    world = World()
+    clock = world.start()
+    world.pass_seconds(1, wall_error_ms=36_000_000)
+    assert clock.now() == START + 1_000
+    assert clock.offset() == -36_000.0
+    assert clock.ahead() == 36_000_000
+    clock.follow(clock.ahead())
+    assert (clock.now(), clock.ahead(), clock.offset()) == (START + 36_001_000, 0, 0.0)
+
+
+def test_a_clock_that_journals_nothing_follows_a_step_forward_by_itself_and_never_goes_back() -> None:
+    world = World()
+    clock = world.start(follows=True)
+    world.pass_seconds(1, wall_error_ms=36_000_000)
+    assert clock.now() == START + 36_001_000
+    world.pass_seconds(1, wall_error_ms=-36_000_000)
+    assert clock.now() == START + 36_002_000
+
+
+@pytest.mark.parametrize("error_ms", [-36_000_000, -5_001, 0, 4_999])
+def test_a_step_back_or_a_small_one_is_not_followed(error_ms: int) -> None:
+    world = World()
+    clock = world.start()
+    world.pass_seconds(0, wall_error_ms=error_ms)
+    assert clock.ahead() == 0
+    assert clock.is_behind() == (error_ms < -5_000)
+    assert clock.offset() == -error_ms / 1_000
+
+
+def test_a_simulation_is_never_ahead_and_never_behind() -> None:
+    world = World()
+    clock = world.start(scale=60)
+    world.pass_seconds(100, wall_error_ms=36_000_000)
+    assert (clock.ahead(), clock.offset(), clock.is_behind()) == (0, 0.0, False)
 
 
 def test_a_small_drift_is_slewed_by_one_percent_at_most() -> None:

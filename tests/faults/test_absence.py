@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from playwright.async_api import expect
 
 from tests.brokers import RunningBroker, until
+from tests.browser_page import DEADLINE_MS, browser_page
 from tests.faults.faked_time import FakedTime
 from tests.running_floor import RunningFloor, running_floor
 
@@ -88,3 +90,19 @@ async def test_a_link_that_is_lost_for_long_leaves_every_machine_unknown_until_i
         await floor.ready()
         await runs(floor)
         assert len(absences(floor)) == 1, "an outage is told once"
+
+
+async def test_the_board_shows_unknown_time_as_such(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    faked = FakedTime(tmp_path)
+    async with running_floor(tmp_path, mosquitto, environment=faked.environment) as floor:
+        await runs(floor)
+        assert await floor.stop() == 0
+        faked.set("+15")
+        await floor.start()
+        await until(lambda: statuses(floor)[-1:] == [("offline", True)], what="nobody knows what it does")
+        async with browser_page() as page:
+            await page.goto(f"http://127.0.0.1:{floor.port}/#token={floor.token()}")
+            row = page.locator("#events tr", has_text="Bagger-1").filter(has_text="line_status_update").first
+            await expect(row).to_contain_text("status offline", timeout=DEADLINE_MS)
+            await expect(row).to_contain_text("estimated")
+            await page.screenshot(path=str(tmp_path / "board.png"))

@@ -32,6 +32,7 @@ PRESS: Final = b'{"action": "raise", "andon_type": "equipment"}'
 RESOLVE: Final = b'{"action": "resolve", "andon_type": "equipment"}'
 DUE_SECONDS: Final = 3.0
 MONTH_MS: Final = 30 * DAY_MS
+BEHIND: Final = "behind what is journalled"
 LADDER: Final = """
 [ladder.high]
 acknowledge_minutes = 0.05
@@ -58,8 +59,13 @@ def journalled_times(floor: RunningFloor) -> list[int]:
 
 
 def metrics(floor: RunningFloor) -> str:
-    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=2) as answer:
+    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=20) as answer:
         return str(answer.read().decode())
+
+
+def offset_of(floor: RunningFloor) -> float:
+    (line,) = [each for each in metrics(floor).splitlines() if each.startswith("floor_clock_offset_seconds ")]
+    return float(line.split()[1])
 
 
 def token_at(floor: RunningFloor, shift_ms: int) -> str:
@@ -79,7 +85,8 @@ async def escalates_in_time(floor: RunningFloor, token: str) -> tuple[Frame, Fra
         waited = time.monotonic() - began
         assert second["timestamp"] == first["data"]["deadline"]
         assert millis(second["timestamp"]) - millis(first["timestamp"]) == DUE_SECONDS * 1_000
-        assert 0.5 * DUE_SECONDS < waited < DUE_SECONDS + 5.0, "a deadline that passed is fired within P5"
+        # a press that waits for what became due in a day is seen late, and its deadline counts from when it came
+        assert waited < DUE_SECONDS + 5.0, "a deadline that passed is fired within P5"
         await device.publish(STATION, RESOLVE)
         await board.until("escalation_update", subject=first["subject"], data__status="resolved")
         return first, second
@@ -89,18 +96,24 @@ async def escalates_in_time(floor: RunningFloor, token: str) -> tuple[Frame, Fra
 async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    """Right, 30 days behind, 30 days ahead, and right again."""
+    """Right, 30 days behind, a day ahead, and right again."""
     faked = FakedTime(tmp_path)
     async with running_floor(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
     ) as floor:
         right, _ = await escalates_in_time(floor, token_at(floor, 0))
         assert "floor_clock_held 0.0" in metrics(floor)
-        for shift, shift_ms, held in (("-30d", -MONTH_MS, 1.0), ("+30d", MONTH_MS, 0.0), ("+0", 0, 1.0)):
+        for shift, shift_ms, held in (("-30d", -MONTH_MS, 1.0), ("+1d", DAY_MS, 0.0), ("+0", 0, 1.0)):
             assert await floor.stop() == 0
             faked.set(shift)
-            await floor.start()
+            await floor.launch()
+            if held:
+                await until(lambda: BEHIND in floor.readiness(), seconds=30, what="its time is not the plant's")
+            else:
+                await floor.ready()
             assert f"floor_clock_held {held}" in metrics(floor)
+            behind = {"-30d": MONTH_MS, "+1d": 0, "+0": DAY_MS}[shift]
+            assert offset_of(floor) == pytest.approx(behind / 1_000, abs=120)
             first, _ = await escalates_in_time(floor, token_at(floor, shift_ms))
             assert millis(first["received_at"]) > millis(right["received_at"])
             if shift == "-30d":
@@ -111,9 +124,8 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
         assert all(before <= after for before, after in pairwise(times))
 
 
-async def test_a_wall_that_is_set_while_it_runs_moves_nothing_but_tokens(
-    tmp_path: Path, mosquitto: RunningBroker
-) -> None:
+async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """Set back it is not followed, and the bridge says so; set forward it is, and what is pending has its time."""
     faked = FakedTime(tmp_path)
     async with running_floor(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
@@ -132,18 +144,20 @@ async def test_a_wall_that_is_set_while_it_runs_moves_nothing_but_tokens(
             assert 0 < millis(end["timestamp"]) - millis(first["timestamp"]) < 60_000
             assert end["data_quality"]["clock"] != "skewed"
             assert "clock_stepped" in floor.log()
-            faked.set("+30d")
+            assert BEHIND in floor.readiness()
+            assert offset_of(floor) == pytest.approx(MONTH_MS / 1_000, abs=120)
+            faked.set("+1d")
             code, _ = await closed(board.socket)
             assert code == 4401, "the token has expired: the wall says so"
         async with websockets.connect(f"ws://127.0.0.1:{floor.port}/ws") as socket:
             await socket.send(f'{{"type": "auth", "token": "{floor.token()}"}}')
             assert (await closed(socket))[0] in (1008, 4401)
-        first, _ = await escalates_in_time(floor, token_at(floor, MONTH_MS))
-        assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) < 60_000
+        await until(lambda: "clock_followed" in floor.log(), what="the wall is followed")
+        first, _ = await escalates_in_time(floor, token_at(floor, DAY_MS))
+        assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) - DAY_MS < 60_000
         assert await floor.stop() == 0
         times = journalled_times(floor)
         assert all(before <= after for before, after in pairwise(times))
-        assert times[-1] - times[0] < 120_000
 
 
 @pytest.mark.faults

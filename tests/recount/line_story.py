@@ -38,6 +38,7 @@ class LineStory:
         places = (*line.machines, *line.stations, "_")
         self._shown: dict[str, tuple[object, ...]] = dict.fromkeys(places, ("offline", None))
         self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
+        self._remembered: dict[str, Face] = {}  # what it had said before
 
     # Time
 
@@ -87,8 +88,7 @@ class LineStory:
             return
         self.pass_time(at)
         self._now(at)
-        if heard.device in self.faces and heard.kind != "offline":
-            self._heard_at[heard.device] = at
+        self._hear_from(heard, at)
         if heard.device in self.line.stations or heard.device is None:
             self._hear_station(heard, at)
         match heard.kind:
@@ -106,6 +106,16 @@ class LineStory:
                 pass
         self._settle(at)
 
+    def _hear_from(self, heard: Heard, at: int) -> None:
+        """Take note that a machine lives, and of what its numbers prove."""
+        name = heard.device
+        if name is None or name not in self.faces:
+            return
+        if heard.kind != "offline":
+            self._heard_at[name] = at
+        if heard.connected and name in self._remembered:
+            self._recall(name, at)
+
     def _hear_station(self, heard: Heard, at: int) -> None:
         """A station is there or not; there is nothing else to show of it."""
         for name in self.line.stations if heard.device is None else [heard.device]:
@@ -115,8 +125,19 @@ class LineStory:
         name = heard.device
         assert name is not None
         self.faces[name] = face_of(heard.body, self.line.machines[name], self.faces[name])
-        self._unwatched.pop(name, None)
+        self._watch_again(name)
         self._see(name, at)
+
+    def _recall(self, name: str, at: int) -> None:
+        """Nothing of it is missing since it was watched: what it said then still holds."""
+        if not self.faces[name].known and self._remembered[name].known:
+            self.faces[name] = self._remembered[name]
+            self._watch_again(name)
+            self._see(name, at)
+
+    def _watch_again(self, name: str) -> None:
+        self._unwatched.pop(name, None)
+        self._remembered.pop(name, None)
 
     def _hear_counts(self, heard: Heard, at: int) -> None:
         name = heard.device
@@ -133,7 +154,7 @@ class LineStory:
         lost_at = self._unwatched.get(name)
         if total > 0 and not self.faces[name].known and (lost_at is None or is_fresh >= lost_at):
             self.faces[name].status, self.faces[name].cause = "running", None  # pieces prove that it runs
-            self._unwatched.pop(name, None)
+            self._watch_again(name)
             self._see(name, at)
             self._show(at, self._look(), slack=PROOF_MS)
         if name == self.line.counts_of:
@@ -163,6 +184,8 @@ class LineStory:
         self.pass_time(since)
         self._now(since)
         for name, face in self.faces.items():
+            if name not in self._unwatched:
+                self._remembered[name] = face
             self.faces[name] = Face(product=face.product)
             self._unwatched[name] = since
             self._see(name, since)

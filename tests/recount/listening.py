@@ -34,6 +34,7 @@ class Heard:
     said: Said | None = None
     late: bool = False
     retained: bool = False
+    connected: bool = False  # its numbers show that nothing of the device is missing before it
     index: int = -1  # in what was fed
 
 
@@ -97,7 +98,9 @@ class Listener:
         self._heard.add(said.number)
         self._live.add(said.device)
         position = self._position(said)
-        late = position is not None and position < self._newest.get(said.device, (-1, -1))
+        newest = self._newest.get(said.device, (-1, -1))
+        late = position is not None and position < newest
+        connected = position is not None and position == (newest[0], newest[1] + 1)
         if position is not None and not late:
             self._newest[said.device] = position
         if not late:
@@ -109,7 +112,7 @@ class Listener:
             return
         if late and said.kind not in LATE_HAS_EFFECT:
             return
-        yield Heard(arrival.at, line.id, said.device, said.kind, said.body, said, late, index=index)
+        yield Heard(arrival.at, line.id, said.device, said.kind, said.body, said, late, False, connected, index)
 
     def _hear_death(self, arrival: Arrival, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
         """Take a Will for the end of the connection it was left with, or of a later one that was never heard of."""

@@ -226,7 +226,9 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
     async with running_floor(tmp_path, mosquitto) as floor:
         await floor.stop()
         forge_meta(floor.journal, latest_arrival=AHEAD)
-        await floor.start()
+        await floor.launch()
+        reason = "behind what is journalled"
+        await until(lambda: reason in floor.readiness(), seconds=30, what="it is not ready, and says why")
         assert b"floor_clock_held 1.0" in get(floor, "/metrics")
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="andon")

@@ -125,6 +125,11 @@ class Call(Struct, kw_only=True):
             self.acknowledged_at = self.acknowledged_by = self.response_ms = self.arrived_at = None
         return before
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: every deadline is as much later."""
+        self.counting_since = self.counted_from + by
+        self.passed += by
+
     def inherit(self, other: "Call") -> None:
         """Take over what people did about another call for the same trouble, and how far its ladder is."""
         self.status = other.status

@@ -34,6 +34,10 @@ class Area:
     def next_deadline(self) -> Millis | None:
         return self._flood.next_deadline()
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: every deadline is as much later."""
+        self._flood.set_forward(by)
+
     def fire(self, at: Millis) -> Fired:
         """Do what is due now: list what is held, end the flood, release what it held."""
         fired: Fired = []

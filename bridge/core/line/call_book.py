@@ -50,6 +50,12 @@ class CallBook:
         """Return when `fire` has something to do, of all open calls."""
         return min((step.at for key in self.state.open if (step := self._step(key)) is not None), default=None)
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: every deadline is as much later."""
+        for call in self.state.open.values():
+            call.set_forward(by)
+        self._steps.clear()
+
     def fire(self, moment: Moment) -> None:
         """Do everything that is due at exactly `moment.at`, calls in the order they were raised."""
         for key, call in self.state.open.items():

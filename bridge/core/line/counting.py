@@ -11,7 +11,7 @@ from bridge.core.emitter import NO_DOUBT, DoubtfulPieces
 from bridge.core.events import Millis
 from bridge.core.line.counter_table import Rule
 from bridge.core.line.counters import Reading, read
-from bridge.core.line.registers import Mark, Register, cut
+from bridge.core.line.registers import Mark, Register, cut, set_mark_forward
 from bridge.core.reports import CountsReport, Moment
 
 CounterName = Literal["total", "good", "reject"]
@@ -103,6 +103,12 @@ def begin_anew(registers: Registers) -> None:
     """Note that the device started anew: its registers may have been reset, also where it repeats its boot id."""
     for name, register in registers.items():
         registers[name] = replace(cut(register), boot_id=None)
+
+
+def set_forward(registers: Registers, by: Millis) -> None:
+    """Note that the host's clock was set forward."""
+    for name, register in registers.items():
+        registers[name] = set_mark_forward(register, by)
 
 
 def fit(registers: Registers, *, max_rate: float, released: int, refused: int) -> CounterFit:

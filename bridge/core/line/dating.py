@@ -61,6 +61,12 @@ class ClockState(Struct):
         """A new boot may have set the clock: what was learned of its offset is void."""
         self.offsets.clear()
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: what was measured by it is measured anew."""
+        self.offsets = [offset + by for offset in self.offsets]
+        self.timely_at = None if self.timely_at is None else self.timely_at + by
+        self.behind = None
+
 
 class Span(NamedTuple):
     """An interval of time, both ends included."""

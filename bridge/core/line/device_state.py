@@ -47,6 +47,14 @@ class DeviceState(Struct):
     def heard_live(self) -> bool:
         return self.seen_at is not None if self.live is None else self.live
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: the device was silent no longer for that."""
+        self.seen_at = None if self.seen_at is None else self.seen_at + by
+        self.spoke_at = None if self.spoke_at is None else self.spoke_at + by
+        self.clock.set_forward(by)
+        if self.futile is not None:
+            self.futile.set_forward(by)
+
     def past_boots(self) -> list[PastBoot]:
         """Return the runs that are over, the latest last."""
         return [each if isinstance(each, PastBoot) else PastBoot(each) for each in self.old_boots]

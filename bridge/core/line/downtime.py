@@ -95,6 +95,15 @@ class Downtimes:
         owed_at = None if record.owed is None else record.owed.due
         return min((at for at in (record.call_at, owed_at, turned_at) if at is not None), default=None)
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: what is due is due as much later."""
+        record, pending = self._state.open, self._state.pending
+        self._state.turn.set_forward(by)
+        if pending is not None:
+            pending.set_forward(by)
+        if record is not None:
+            record.set_forward(by)
+
     def fire(self, moment: Moment) -> CallForHelp | None:
         """Split the downtime where a turn has lasted; return the call that is due now."""
         record, turn = self._state.open, self._state.turn
@@ -215,16 +224,16 @@ class Downtimes:
         self._book.begin(record)
         self._revise(moment)
 
-    def _close(self, ended_at: Millis, moment: Moment) -> None:
+    def _close(self, ended_at: Millis, moment: Moment, *, estimated: bool = False) -> None:
         record = self._state.open
         if record is None:
             return
         self._drop_turn()
         self._state.open = self._state.told = None
         self._state.turn = Turn()
-        self._book.end(record, ended_at, moment)
+        self._book.end(record, ended_at, moment, estimated=estimated)
 
-    def _minor(self, change: StopChange, moment: Moment) -> None:
+    def _minor(self, change: StopChange, moment: Moment, *, estimated: bool = False) -> None:
         found, self._state.pending, self._state.turn = self._state.pending, None, Turn()
         if not self._rules.report_minor_stops:
             return
@@ -237,7 +246,7 @@ class Downtimes:
             micro_stop=True,
             priority=Priority.MEDIUM,
         )
-        self._book.close(record, moment)
+        self._book.close(record, moment, estimated=estimated)
 
     def _classify(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
         if record.status == "confirmed":

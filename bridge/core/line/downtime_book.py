@@ -45,8 +45,7 @@ class DowntimeBook:
 
     def begin(self, record: DowntimeRecord) -> None:
         """Make it the open downtime; it is reported by its first revision."""
-        category = category_of(record, reason_of(record, self._reasons))
-        record.priority = Priority.HIGH if category == "unplanned" else Priority.MEDIUM
+        self._prioritize(record)
         self._state.open, self._state.told = record, None
 
     def revise(self, record: DowntimeRecord, moment: Moment) -> None:
@@ -56,24 +55,50 @@ class DowntimeBook:
             self._state.told = data
             self._emit(record, moment, standing=Standing.CURRENT)
 
-    def end(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> None:
+    def end(self, record: DowntimeRecord, ended_at: Millis, moment: Moment, *, estimated: bool = False) -> None:
         record.status, record.ended_at = "closed", ended_at
         record.call_at = record.owed = None
-        self.close(record, moment)
+        self.close(record, moment, estimated=estimated)
 
-    def close(self, record: DowntimeRecord, moment: Moment) -> None:
-        """Keep and report a downtime that has ended."""
+    def close(self, record: DowntimeRecord, moment: Moment, *, estimated: bool = False) -> None:
+        """Keep and report a downtime that has ended; `estimated`: nobody watched it, or its end."""
         closed = self._state.closed
         closed[record.downtime_id] = record
         while len(closed) > CLOSED_DOWNTIMES:
             del closed[next(iter(closed))]
-        self._emit(record, moment, standing=Standing.CLOSED)
+        self._emit(record, moment, standing=Standing.CLOSED, estimated=estimated)
 
-    def amend(self, record: DowntimeRecord, moment: Moment) -> None:
-        """Report a closed downtime that somebody classified or confirmed."""
-        self._emit(record, moment, standing=Standing.HISTORY)
+    def amend(self, record: DowntimeRecord, moment: Moment, *, estimated: bool = False) -> None:
+        """Report a closed downtime that somebody classified or confirmed, or whose end became known afterwards."""
+        self._emit(record, moment, standing=Standing.HISTORY, estimated=estimated)
 
-    def _emit(self, record: DowntimeRecord, moment: Moment, *, standing: Standing) -> None:
+    def add(self, record: DowntimeRecord, moment: Moment) -> None:
+        """Keep and report a downtime that was over before anybody knew of it."""
+        self._prioritize(record)
+        self.close(record, moment, estimated=True)
+
+    def correct_end(self, downtime_id: str, ended_at: Millis, moment: Moment) -> None:
+        """Correct when a downtime ended that nobody saw end, unless a person has confirmed it."""
+        record = self._state.closed.get(downtime_id)
+        if record is not None and record.status == "closed" and record.ended_at != ended_at:
+            record.ended_at = ended_at
+            self.amend(record, moment, estimated=True)
+
+    def knows(self, start: Millis, end: Millis) -> bool:
+        """Return whether a downtime is known of this time, or of a part of it."""
+        opened = self._state.open
+        known = [*self._state.closed.values(), *([] if opened is None else [opened])]
+        return any(
+            each.started_at < end and (each.ended_at is None or each.ended_at > start)
+            for each in known
+            if not each.micro_stop
+        )
+
+    def _prioritize(self, record: DowntimeRecord) -> None:
+        category = category_of(record, reason_of(record, self._reasons))
+        record.priority = Priority.HIGH if category == "unplanned" else Priority.MEDIUM
+
+    def _emit(self, record: DowntimeRecord, moment: Moment, *, standing: Standing, estimated: bool = False) -> None:
         self._emitter.emit(
             EventType.DOWNTIME_EVENT,
             downtime_data(record, self._reasons),
@@ -82,4 +107,5 @@ class DowntimeBook:
             subject=record.downtime_id,
             priority=record.priority,
             standing=standing,
+            estimated=estimated,
         )

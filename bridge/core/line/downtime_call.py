@@ -67,5 +67,4 @@ class CallRule:
     def _after(self, wait_ms: Millis | None, record: DowntimeRecord, now: Millis) -> Millis | None:
         if wait_ms is None:
             return None
-        since = record.started_at if record.found.since is None else max(record.started_at, record.found.since)
-        return max(since + wait_ms, now)
+        return max(record.counted_from + wait_ms, now)

@@ -38,6 +38,19 @@ class DowntimeRecord(Struct, kw_only=True):
     owed: OwedCall | None = None  # of the downtime before, which a changeover interrupted
     excluded: bool = False  # already out of the planned busy time
 
+    @property
+    def counted_from(self) -> Millis:
+        """Return from when on the wait for its call counts."""
+        return self.started_at if self.found.since is None else max(self.started_at, self.found.since)
+
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: its calls are due as much later, and it began when it began."""
+        self.found.since = self.counted_from + by
+        if self.call_at is not None:
+            self.call_at += by
+        if self.owed is not None:
+            self.owed.due += by
+
 
 class PlannedTime(NamedTuple):
     """The time of a downtime that leaves the planned busy time (`excluded`), or comes back to it."""

@@ -45,6 +45,12 @@ class Turn(Struct):
             return broken and not (self.changing and self.carried == seen.cause_equipment)
         return self.within and not broken
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: a turn has lasted no longer for that."""
+        self.since = None if self.since is None else self.since + by
+        if self.found is not None:
+            self.found.set_forward(by)
+
     def take(self) -> tuple[Millis, Findings]:
         """Complete the turn; return since when the stop is what it is now, and what was found from then on."""
         assert self.since is not None, "only a turn that began is completed"

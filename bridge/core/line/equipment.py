@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 from msgspec import field as member
 
 from bridge.core import plant
@@ -45,10 +45,18 @@ class Said(Struct, kw_only=True):
     estimated: bool = False
 
 
+class Remembered(Struct):
+    """What a machine had said: it holds again if no report of it turns out to be missing."""
+
+    said: Said | None
+    faults: Faults
+
+
 class EquipmentState(Struct):
     device: DeviceState = member(default_factory=DeviceState)
     said: Said | None = None  # None: nothing is known since it came online
     stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
+    remembered: Remembered | None = None  # what it had said when nobody watched any more
     unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
     heard_again_at: Millis | None = None  # when it was heard first since then
     product: str | None = None
@@ -85,7 +93,7 @@ class Machine:
         if isinstance(meaning, Disposition):
             return meaning
         try:
-            update(self.state.faults, body, self.spec.faults, at=moment.at)
+            update(self.state.faults, body, self.spec.faults, at=moment.happened)
         except UnreadableFaultBits:
             return quarantined("unreadable_fault_bits")
         self.state.said = Said(
@@ -100,8 +108,8 @@ class Machine:
             estimated=retained or body.source_quality == "uncertain",
         )
         self.state.product = body.product or self.state.product
-        self.state.stale = self.state.stood = False
-        self.state.unwatched_since = None
+        self.state.stale = False
+        self._now_known()
         return APPLIED
 
     def _meaning(self, body: StateReport) -> tuple[Status, StatusCause | None] | Disposition:
@@ -117,6 +125,18 @@ class Machine:
             return quarantined("unknown_packml_state")
         return packml.meaning(state, packml.mode_of(body.packml.mode, self.spec.packml_modes))
 
+    def copied(self) -> "Machine":
+        """Return a machine of equal state, which may be told what is not true of now."""
+        state = msgpack.decode(msgpack.encode(self.state), type=EquipmentState)
+        return Machine(
+            state,
+            spec=self.spec,
+            rules=self._rules,
+            device=self.device,
+            emitter=self.shown.emitter,
+            decides=self.decides,
+        )
+
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> Counted:
         """Read each counter by the counter table; pieces made while its state was not known prove that it runs."""
         rule = counting.rule_of(self.spec, self._rules, modulus=body.modulus)
@@ -126,8 +146,7 @@ class Machine:
         self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, LARGEST_SUM)
         if any(delta > 0 for delta in counted.deltas.values()) and self._is_of_now(counted, moment):
             self.state.said = Said(status="running", cause=None, estimated=True)
-            self.state.unwatched_since = None
-            self.state.stood = False
+            self._now_known()
         self.state.stale = False
         return counted
 
@@ -157,10 +176,24 @@ class Machine:
 
     def lose_sight(self, *, at: Millis) -> None:
         """Nobody watched from now on: nothing of what was said holds until it is said again."""
-        self.state.said = None
+        state = self.state
+        if state.unwatched_since is None:
+            state.remembered = Remembered(state.said, state.faults)
+        state.said, state.faults, state.stood = None, Faults(), False
+        state.unwatched_since = at
+
+    def recall(self) -> None:
+        """None of its reports is missing since it was watched: what it said then still holds."""
+        state, remembered = self.state, self.state.remembered
+        if state.unwatched_since is None or remembered is None or state.said is not None:
+            return
+        state.said, state.faults = remembered.said, remembered.faults
+        if state.said is not None:
+            self._now_known()
+
+    def _now_known(self) -> None:
+        self.state.unwatched_since = self.state.remembered = None
         self.state.stood = False
-        self.state.faults.active.clear()
-        self.state.unwatched_since = at
 
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
         """After a birth or a death nothing of what was said holds, except that the machine stands."""

@@ -46,6 +46,10 @@ class Findings(Struct):
     attended: bool = False  # somebody works on the culprit already
     since: Millis | None = None  # from when on it has been something to call for; None: from the stop on
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: it has been something to call for no longer for that."""
+        self.since = None if self.since is None else self.since + by
+
     @property
     def rank(self) -> Rank:
         return rank_of(self.cause, self.cause_equipment, attended=self.attended)

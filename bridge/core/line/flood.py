@@ -82,6 +82,15 @@ class AreaFlood:
         for state in self._states.values():
             state.flooding = False
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: what it skipped is no time without calls."""
+        for state in self._states.values():
+            state.due, state.called = ([at + by for at in each] for each in (state.due, state.called))
+            if state.held is not None:
+                state.held.at += by
+        self._due, self._called = ([at + by for at in each] for each in (self._due, self._called))
+        self.changed = True
+
     def next_deadline(self) -> Millis | None:
         """Return when a held call is to be listed, the flood ends, or a held call is released."""
         self.changed = False

@@ -183,6 +183,18 @@ class Floor:
             self._note(line_id, line)
         return tuple(events)
 
+    def set_forward(self, by: Millis, now: Millis) -> tuple[Event, ...]:
+        """Take [now - by, now) for no time at all: the host's clock was set forward."""
+        events = [event for _, fired in self.tick(now - by) for event in fired]
+        for line_id, line in self._lines.items():
+            self._changed.add(line_id)
+            events += line.set_forward(by, now)
+            self._note(line_id, line)
+        for area_key, area in self._areas.items():
+            area.set_forward(by)
+            self._note_area(area_key)
+        return tuple(events)
+
     def gaps(self) -> Mapping[str, Gaps]:
         """Return what was missing or not to be placed of each line's reports, of the lines where anything was."""
         found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}

@@ -9,6 +9,7 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import Millis
+from bridge.core.line import counting
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device
@@ -58,6 +59,11 @@ class Flow:
     @property
     def statuses(self) -> Mapping[str, Status]:
         return {name: view.status for name, view in self._views.items()}
+
+    @property
+    def plc_views(self) -> dict[str, MachineView]:
+        """The machines as they are seen now, in the order of the flow; no stations."""
+        return {machine.spec.id: self._views[machine.spec.id] for machine in self._plcs}
 
     @property
     def decider(self) -> Machine | None:
@@ -128,6 +134,12 @@ class Flow:
         for machine in self._plcs:
             machine.lose_sight(at=at)
         return self._plcs
+
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: nobody was silent meanwhile, and nothing was made."""
+        for machine in self.machines.values():
+            machine.device.state.set_forward(by)
+            counting.set_forward(machine.state.registers, by)
 
     def fire_futility(self, at: Millis) -> list[Machine]:
         """Call ineffective what has been without effect for its minute now."""

@@ -29,6 +29,12 @@ class Futile(Struct):
     due: Millis | None = None  # when the device is called ineffective
     shown: bool = False
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: nothing was without effect for longer."""
+        self.since += by
+        self.latest += by
+        self.due = None if self.due is None else self.due + by
+
 
 def is_futile(disposition: Disposition) -> bool:
     """Say whether a report with this disposition had no effect, and not because that was wanted."""

@@ -6,6 +6,7 @@ from msgspec import Struct, field, msgpack
 
 from bridge.core.emitter import Subjects
 from bridge.core.events import Millis
+from bridge.core.line.absence_record import AbsenceState
 from bridge.core.line.call_book import AndonState
 from bridge.core.line.changeover import ChangeoverState
 from bridge.core.line.device_state import DeviceState
@@ -50,6 +51,7 @@ class LineState(Struct):
     people: PeopleState = field(default_factory=PeopleState)
     downtimes: DowntimesState = field(default_factory=DowntimesState)
     output: OutputState = field(default_factory=OutputState)
+    absences: AbsenceState = field(default_factory=AbsenceState)
 
     @classmethod
     def decode(cls, checkpoint: bytes) -> Self:

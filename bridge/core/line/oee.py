@@ -10,16 +10,18 @@ from typing import Final
 
 from bridge.core.emitter import Emitter
 from bridge.core.events import EventType, Millis, Priority, Standing
+from bridge.core.line.oee_rebuild import correct, fill_in, since_mark
 from bridge.core.line.oee_state import Apart, OeeState, Stretch, Told
 from bridge.core.line.oee_window import Ratios, TimeClass, Window, WindowKind, flags, oee_data, ratios
 from bridge.core.line.shares import Share, share_out
-from bridge.core.line.stops import Change, Phase, Signal, StopChange, Stops
+from bridge.core.line.stops import Change, Signal, StopChange, Stops
+from bridge.core.line.timeline import Timeline, class_of
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
 CLOSED: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # kept to be amended: a day and a bit of each
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
-UNKNOWN_STEP_MS = 60_000  # of unknown time: it moves no ratio, and yet a dashboard must see it grow
+UNKNOWN_STEP_MS = 60_000  # of unknown time, then twice as much: it moves no ratio, and yet a dashboard must see it
 RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
 
 
@@ -85,7 +87,7 @@ class OeeWatch:
             return
         bounds = self._bounds()
         for share in shares:
-            for window in self._holding(share.start, share.end):
+            for window in self.state.holding(share.start, share.end):
                 window.estimated = True
                 if share.unknown:
                     window.unknown_total += share.total
@@ -103,8 +105,32 @@ class OeeWatch:
     def _bounds(self) -> frozenset[Millis]:
         return frozenset(at for window in self.state.all_windows for at in window.bounds)
 
-    def _holding(self, start: Millis, end: Millis) -> list[Window]:
-        return [window for window in self.state.all_windows if window.holds(start, end)]
+    def leave(self, at: Millis) -> None:
+        """Nobody watches from now on, outside the plan neither."""
+        self._advance(at)
+        self.state.unwatched = True
+
+    def set_forward(self, by: Millis, *, at: Millis) -> None:
+        """The clock was set forward: what lies between is unknown, and a stop or restart is as long as it was."""
+        self._advance(at)
+        self.state.unknown_until = max(self.state.unknown_until, at + by)
+        mark = self.state.stops.mark
+        self.state.stops.mark = None if mark is None else mark + by
+
+    def rebuild(self, timeline: Timeline, before: Sequence[Stretch], *, goes_on: bool, moment: Moment) -> None:
+        """Fill in what was unknown; `goes_on`: the watch of stops goes on from the timeline's end."""
+        self._advance(moment.at)
+        state, segments = self.state, timeline.segments
+        moved = fill_in(state, segments)
+        if goes_on:
+            state.unwatched = False
+            corrected = correct(state, before, segments)
+            after = timeline.stops.state
+            state.stops.phase, state.stops.signal, state.stops.mark = after.phase, after.signal, after.mark
+            state.recent = since_mark([*before, *moved], after.mark)[-RECENT:]
+            moved = [*corrected, *moved]
+        if moved:
+            self._tell_again(moment, since=min(each.start for each in moved), until=max(each.end for each in moved))
 
     def job(self, job_id: str | None, *, moment: Moment) -> None:
         """Close the job's window when its job ends or pauses; a resumed job goes on with its own."""
@@ -137,7 +163,7 @@ class OeeWatch:
         for each in self.state.down:
             part = Stretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
             if part.start < part.end:
-                self._shift(TimeClass.DOWN, TimeClass.OFF, part)
+                self.state.move(TimeClass.DOWN, TimeClass.OFF, part)
                 self.state.note_excluded(part)
         self._tell_again(moment, since=start, until=end)
 
@@ -145,7 +171,7 @@ class OeeWatch:
         """Put back what `exclude` took out: the confirmation was withdrawn."""
         self._advance(moment.at)
         for part in self.state.take_excluded(start, end):
-            self._shift(TimeClass.OFF, TimeClass.DOWN, part)
+            self.state.move(TimeClass.OFF, TimeClass.DOWN, part)
         self._tell_again(moment, since=start, until=end)
 
     def next_deadline(self) -> Millis:
@@ -186,33 +212,25 @@ class OeeWatch:
         del closed[: -CLOSED[following.kind]]
         self.state.windows[following.kind] = following
 
-    def _time_class(self) -> TimeClass:
-        stops = self.state.stops
-        match stops.signal:
-            case Signal.LOST:
-                return TimeClass.UNKNOWN
-            case Signal.OFF:
-                return TimeClass.OFF
-            case Signal.RUN | Signal.STOP:
-                return TimeClass.DOWN if stops.phase in (Phase.DOWN, Phase.RESTARTING) else TimeClass.BUSY
-
     def _advance(self, at: Millis) -> None:
         state = self.state
+        if state.at < state.unknown_until < at:
+            self._advance(state.unknown_until)
         spent = at - state.at
         if spent <= 0:
             return
-        time_class = self._time_class()
+        time_class = class_of(state.stops) if state.at >= state.unknown_until else TimeClass.UNKNOWN
         for window in state.windows.values():
             window.spend(time_class, spent)
             window.estimated = window.estimated or time_class is TimeClass.UNKNOWN
             window.unplanned_run = window.unplanned_run or (time_class is TimeClass.BUSY and state.shift_id is None)
         mark, job = state.stops.mark, state.windows.get("job")
         job_id = None if job is None else job.job_id
-        if time_class is TimeClass.UNKNOWN:
-            state.note_unknown(state.at, at, job_id)
+        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and state.unwatched):
+            state.note_unknown(Stretch(state.at, at, time_class, job_id))
         if time_class is TimeClass.DOWN:
             state.note_down(Stretch(state.at, at, time_class, job_id))
-        if mark is None:
+        if mark is None or mark > at:
             state.recent.clear()
         else:  # the stop's or restart's own time may yet change its class
             state.recent = [each for each in state.recent if each.end > mark][-RECENT:]
@@ -232,26 +250,14 @@ class OeeWatch:
     def _reclass(self, old: TimeClass, new: TimeClass, change: StopChange, moment: Moment) -> None:
         for stretch in self.state.recent:
             if stretch.time_class is old:
-                self._shift(old, new, stretch)
+                self.state.move(old, new, stretch)
                 if new is TimeClass.DOWN:
-                    self.state.note_down(Stretch(stretch.start, stretch.end, new, stretch.job_id))
+                    self.state.note_down(stretch)
         if new is TimeClass.BUSY:  # it ran again since the change began
             kept = [each for each in self.state.down if each.start < change.start]
             self.state.down = [Stretch(each.start, min(each.end, change.start), old, each.job_id) for each in kept]
         self.state.recent.clear()
         self._tell_again(moment, since=change.start, until=change.end)
-
-    def _shift(self, old: TimeClass, new: TimeClass, stretch: Stretch) -> None:
-        for window in self._touched(stretch.start):
-            if window.kind == "job" and window.job_id != stretch.job_id:
-                continue
-            moved = window.overlap(stretch.start, stretch.end)
-            window.spend(old, -moved)
-            window.spend(new, moved)
-
-    def _touched(self, since: Millis) -> list[Window]:
-        state = self.state
-        return [window for window in state.all_windows if window.end is None or window.end > since]
 
     def _tell_past(self, moment: Moment, *, since: Millis, until: Millis) -> None:
         for window in self.state.past:
@@ -269,7 +275,8 @@ class OeeWatch:
         if told is None or told.start != window.start:
             return True
         before = Ratios(told.oee, told.availability, told.performance, told.quality, None)
-        if abs(window.unknown_ms - told.unknown_ms) >= UNKNOWN_STEP_MS:
+        grown = window.unknown_ms - told.unknown_ms
+        if grown >= max(UNKNOWN_STEP_MS, told.unknown_ms) and not self.state.unwatched:
             return True
         return found.differ(before, step=self._step) or told.flags != list(flags(window, found))
 

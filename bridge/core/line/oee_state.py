@@ -57,7 +57,9 @@ class OeeState(Struct):
     recent: list[Stretch] = field(default_factory=list)
     down: list[Stretch] = field(default_factory=list)  # which time downtimes took from which job
     excluded: list[Stretch] = field(default_factory=list)  # of it, what confirmed downtimes took out of the plan
-    unknown: list[Stretch] = field(default_factory=list)  # the latest, oldest first
+    unknown_until: Millis = 0  # the clock was set forward to here: what lies between did not pass
+    unwatched: bool = False  # also what passes outside the plan is not known: it may be run in
+    unknown: list[Stretch] = field(default_factory=list)  # the latest, oldest first; `off` where nobody watched
     apart: list[Apart] = field(default_factory=list)
     told: dict[WindowKind, Told] = field(default_factory=dict)
 
@@ -69,13 +71,18 @@ class OeeState(Struct):
     def all_windows(self) -> list[Window]:
         return [*self.windows.values(), *self.past]
 
-    def note_unknown(self, start: Millis, end: Millis, job_id: str | None) -> None:
-        unknown = self.unknown
-        if unknown and (unknown[-1].end, unknown[-1].job_id) == (start, job_id):
-            unknown[-1].end = end
-        else:
-            unknown.append(Stretch(start, end, TimeClass.UNKNOWN, job_id))
-            del unknown[:-UNKNOWN_STRETCHES]
+    def holding(self, start: Millis, end: Millis) -> list[Window]:
+        """Return the windows that hold [start, end)."""
+        return [window for window in self.all_windows if window.holds(start, end)]
+
+    def move(self, old: TimeClass, new: TimeClass, stretch: Stretch) -> None:
+        """Give a stretch another class, in every window it lies in."""
+        for window in self.all_windows:
+            if window.kind == "job" and window.job_id != stretch.job_id:
+                continue
+            moved = window.overlap(stretch.start, stretch.end)
+            window.spend(old, -moved)
+            window.spend(new, moved)
 
     def note_down(self, stretch: Stretch) -> None:
         """Remember which time a downtime took: a confirmed one may leave the planned time."""
@@ -83,8 +90,27 @@ class OeeState(Struct):
         if down and (down[-1].end, down[-1].job_id) == (stretch.start, stretch.job_id):
             down[-1].end = stretch.end
         else:
-            down.append(stretch)
+            down.append(Stretch(stretch.start, stretch.end, TimeClass.DOWN, stretch.job_id))
+            down.sort(key=lambda each: each.start)
             del down[:-DOWN_STRETCHES]
+
+    def forget_down(self, start: Millis, end: Millis) -> None:
+        """Take out time that was no downtime after all."""
+        kept: list[Stretch] = []
+        for each in self.down:
+            for left, right in ((each.start, min(each.end, start)), (max(each.start, end), each.end)):
+                if left < right:
+                    kept.append(Stretch(left, right, each.time_class, each.job_id))
+        self.down = kept
+
+    def note_unknown(self, stretch: Stretch) -> None:
+        unknown = self.unknown
+        last = unknown[-1] if unknown else None
+        if last and (last.end, last.job_id, last.time_class) == (stretch.start, stretch.job_id, stretch.time_class):
+            last.end = stretch.end
+        else:
+            unknown.append(stretch)
+            del unknown[:-UNKNOWN_STRETCHES]
 
     def note_excluded(self, stretch: Stretch) -> None:
         self.excluded.append(stretch)

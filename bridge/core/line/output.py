@@ -3,20 +3,24 @@
 Source: DOMAIN, «Counters» and «OEE».
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
+from bridge.core.line.absence_record import Before
 from bridge.core.line.counting import Counted, CounterName
 from bridge.core.line.downtime_record import PlannedTime
 from bridge.core.line.line_state import OutputState
 from bridge.core.line.oee import OeeWatch
 from bridge.core.line.oee_state import OeeState
 from bridge.core.line.production import Order, PieceCount, ProductionState
-from bridge.core.line.stops import Signal, StopChange
+from bridge.core.line.stops import Signal, StopChange, Stops
+from bridge.core.line.timeline import Known, Segment, Timeline, go_through
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
@@ -131,6 +135,33 @@ class Output:
             counts.turn_shift(moment, window=before, order=order if scope == LINE_LEVEL else None)
         for watch in self._oee.values():
             watch.turn_shift(after, moment=moment)
+
+    def leave(self, at: Millis) -> dict[str, Before]:
+        """Return how the watch of stops stands of every scope, as nobody watches from now on."""
+        for watch in self._oee.values():
+            watch.leave(at)
+        return {
+            scope: Before(replace(watch.state.stops), [replace(each) for each in watch.state.recent])
+            for scope, watch in self._oee.items()
+        }
+
+    def go_through(
+        self, scope: str, before: Before, signals: Sequence[Known], start: Millis, until: Millis
+    ) -> Timeline:
+        """Go through a stretch of a scope again, by signals that were not known then."""
+        watch = self._oee[scope]
+        stops = Stops(before.stops, watch.stops.micro_ms, watch.stops.restart_ms)
+        segments = [Segment(each.start, each.end, each.time_class) for each in before.recent]
+        return go_through(stops, segments, signals, start=start, until=until)
+
+    def set_forward(self, by: Millis, *, at: Millis) -> None:
+        """The host's clock was set forward at an instant: what it skipped is unknown."""
+        for watch in self._oee.values():
+            watch.set_forward(by, at=at)
+
+    def rebuild(self, scope: str, timeline: Timeline, before: Before, *, goes_on: bool, moment: Moment) -> None:
+        """Fill in the unknown time of a scope; `goes_on`: its watch of stops goes on from the timeline's end."""
+        self._oee[scope].rebuild(timeline, before.recent, goes_on=goes_on, moment=moment)
 
     def next_deadline(self) -> Millis:
         deadlines = [watch.next_deadline() for watch in self._oee.values()]

@@ -101,6 +101,10 @@ class People:
     def next_deadline(self) -> Millis | None:
         return self._book.next_deadline()
 
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: every deadline of a call is as much later."""
+        self._book.set_forward(by)
+
     def fire(self, moment: Moment) -> None:
         if self._book.next_deadline() == moment.at:
             self._book.fire(moment)

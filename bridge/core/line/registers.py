@@ -101,6 +101,13 @@ def cut(register: Register) -> Register:
     return replace(register, cut=True)
 
 
+def set_mark_forward(register: Register, by: Millis) -> Register:
+    """Note that the host's clock was set forward: no pieces were made in the time that it skipped."""
+    suspect = register.suspect
+    moved = None if suspect is None else replace(suspect, at=suspect.at + by)
+    return replace(register, at=register.at + by, suspect=moved)
+
+
 def differ(before: Mark, after: Mark, *, noted: bool) -> bool:
     """Whether the device may have lost its register between two marks: boots prove it either way."""
     if before.boot_id is not None and after.boot_id is not None:

@@ -1,13 +1,11 @@
 """What a line knows after nobody has watched it: nothing of its machines, everything that people did."""
 
-import itertools
-
 import pytest
 
 from bridge.core import event_data
 from bridge.core.events import EventType
 from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, CountsReport, StateReport
+from bridge.core.reports import AndonReport, CountsReport, DeathReport, StateReport
 from tests.core.line.shopfloor import T0, Shop, plant_file, seconds
 
 RUNNING = StateReport(state="running", speed=90.0)
@@ -34,12 +32,19 @@ def oee(shop: Shop, window: str = "hour") -> event_data.Oee:
 def test_unknown_time_is_shown_as_it_grows() -> None:
     """It moves no ratio; a dashboard would else see an hour of it only at the end of the hour."""
     shop = running_shop()
-    shop.wait(60)
-    absent(shop, 60, 900)
-    shop.wait(900)
-    told = [each.unknown_seconds for each in shop.oee("hour")]
-    assert max(later - before for before, later in itertools.pairwise(told)) <= 70
-    assert told[-1] >= 770
+    shop.say("bagger", DeathReport(), at=60)
+    shop.wait(2_000)
+    assert [each.unknown_seconds for each in shop.oee("hour") if each.unknown_seconds] == [10, 70, 140, 280, 560, 1_120]
+
+
+def test_what_is_made_up_after_an_absence_of_days_is_told_by_the_hour() -> None:
+    shop = running_shop()
+    absent(shop, 60, 72 * 3_600)
+    shop.wait(72 * 3_600)
+    assert len(shop.oee("hour")) < 3 * 72
+    shop.say("bagger", RUNNING, at=72 * 3_600)
+    shop.wait(72 * 3_600 + 20)
+    assert "estimated" in oee(shop, "shift").flags
 
 
 def test_every_machine_is_unknown_from_the_absence_on_and_told_as_estimated() -> None:

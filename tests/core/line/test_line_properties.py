@@ -145,14 +145,28 @@ def new_line(number: int) -> Line:
     return Line(PLANTS[number], PLANTS[number].lines[0])
 
 
-def play(line: Line, reports: list[Report], ticks: list[float]) -> list[Event]:
-    """Apply the reports, ticking at the given shares of the time between them."""
+def tick_at(line: Line, start: Millis, end: Millis, shares: list[float]) -> list[Event]:
+    return [event for share in sorted(shares) for event in line.tick(start + round((end - start) * share))]
+
+
+def play(
+    line: Line, reports: list[Report], ticks: list[float], *, before: Millis | None = None, always_watched: bool = False
+) -> list[Event]:
+    """Apply the reports, ticking at the given shares of the time between them.
+
+    Before some of them nobody watched, and nothing was ticked; before others the link was lost.
+    """
     events: list[Event] = []
-    before: Millis | None = None
     for report in reports:
-        for share in sorted(ticks) if before is not None else ():
-            assert before is not None
-            events += line.tick(before + round((report.received_at - before) * share))
+        number = int(report.cause.removeprefix("input:"))
+        away = 0 if before is None or always_watched else report.received_at - before
+        lost = number % 5 == 0 and away >= 9_000
+        unwatched = lost and number % 10 == 0
+        if before is not None and not unwatched:
+            events += tick_at(line, before, report.received_at, ticks)
+        if lost:
+            since = before if unwatched and before is not None else report.received_at
+            events += line.absent(since, report.received_at, cause=f"away:{number}")
         events += line.apply(report, report.received_at).events
         before = report.received_at
     return events
@@ -175,7 +189,7 @@ def test_a_restored_line_goes_on_as_if_nothing_had_happened(seed: int, which: in
     other = new_line(which)
     found = play(other, reports[:cut], [])
     other = Line.restore(PLANTS[which], PLANTS[which].lines[0], other.checkpoint())
-    found += play(other, reports[cut:], [])
+    found += play(other, reports[cut:], [], before=reports[cut - 1].received_at if cut else None)
     assert found == expected
     assert other.next_deadline() == one.next_deadline()
 
@@ -250,4 +264,5 @@ def test_a_floor_gives_each_line_what_it_would_get_alone() -> None:
             cause=report.cause,
         )
         found += floor.apply(twin, report.received_at).events
-    assert [event for event in found if event.place.line == "L1"] == play(alone, mine, [])
+    alone_told = play(alone, mine, [], always_watched=True)
+    assert [event for event in found if event.place.line == "L1"] == alone_told

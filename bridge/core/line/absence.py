@@ -1,0 +1,209 @@
+"""The absences of a line: what nobody watched is gone through again once enough is known of it. Source: DOMAIN, «Time».
+
+From the absence on, until the machines that decide are heard again and their backlog has come, the time of every scope
+is unknown. Then the stretch is gone through by what trusted clocks say of it, and the watches go on from there.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from bridge.core.event_data import Status
+from bridge.core.events import LINE_LEVEL, Millis
+from bridge.core.line.absence_record import UNSEQUENCED_MS, AbsenceRecord, AbsenceState, Before
+from bridge.core.line.culprit import MachineView
+from bridge.core.line.dating import ClockUsed, Span
+from bridge.core.line.device import Device
+from bridge.core.line.downtime_rebuild import RebuiltDowntimes
+from bridge.core.line.equipment import Machine
+from bridge.core.line.flow import Flow
+from bridge.core.line.output import Output, signal_of
+from bridge.core.line.sequence import Placed, Run
+from bridge.core.line.status import diagnose, without_order
+from bridge.core.line.stops import Signal, StopChange
+from bridge.core.line.timeline import Known, Timeline
+from bridge.core.reports import BirthReport, DeathReport, Moment, Report, StateReport
+from bridge.core.shifts import ShiftPlan
+
+SETTLE_MS: Final = 5_000  # without more of the backlog: then what was heard is all there is
+PATIENCE_MS: Final = 90_000  # for machines that do not report: one that lives does so once a minute
+LONGEST_MS: Final = 600_000  # for a backlog: what still comes then is added to what was gone through
+LATE_MS: Final = 5_000  # a report that arrives this long after it was made is of the backlog
+
+TRUSTED: Final[frozenset[ClockUsed]] = frozenset({"device", "corrected"})
+
+
+class Absences:
+    """Keeps a record of each of the latest absences, and says when to go through it and how."""
+
+    def __init__(self, state: AbsenceState, *, flow: Flow, plan: ShiftPlan) -> None:
+        self.state = state
+        self._flow = flow
+        self._plan = plan
+
+    @property
+    def pending(self) -> bool:
+        """Whether the time that passes now is still unknown, whatever machines say meanwhile."""
+        return self.state.pending is not None
+
+    def begin(self, at: Millis, scopes: dict[str, Before], *, open_downtime: str | None) -> None:
+        """Note how everything stood when nobody watched any more; before machines are made unknown."""
+        pending = self.state.pending
+        if pending is not None:
+            pending.lose_all()
+            return
+        views = self._flow.plc_views
+        self.state.add(
+            AbsenceRecord(start=at, views=views, scopes=scopes, open_downtime=open_downtime, unheard=sorted(views))
+        )
+
+    def spans(self, now: Millis) -> list[Span]:
+        """Return when reports may have waited for us."""
+        return [Span(each.start, now if each.end is None else each.end) for each in self.state.records]
+
+    def is_history(self, equipment: str, moment: Moment) -> bool:
+        """Return whether a report is older than what is known of its machine: it says nothing of now."""
+        return any(each.is_older(equipment, moment.happened) for each in self.state.records)
+
+    def hear(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, connected: bool) -> None:
+        """Take an applied report into the record. `connected`: none is missing before it."""
+        body, known = report.body, machine
+        if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
+            return
+        if isinstance(body, StateReport) and self.is_history(machine.spec.id, moment):
+            known = machine.copied()
+            known.apply_state(body, moment=moment, retained=report.retained)
+        self._note(
+            known.view(),
+            now=now,
+            happened=moment.happened,
+            clock=moment.clock,
+            says_state=isinstance(body, StateReport | BirthReport | DeathReport),
+            sequenced=is_sequenced(report),
+            connected=connected,
+        )
+
+    def _note(
+        self,
+        view: MachineView,
+        *,
+        now: Millis,
+        happened: Millis,
+        clock: ClockUsed,
+        says_state: bool,
+        sequenced: bool,
+        connected: bool,
+    ) -> None:
+        """Take a report into the record. `sequenced`: by its number; `connected`: none is missing before it."""
+        trusted = clock in TRUSTED
+        for each in self.state.records:
+            if each.end is not None and happened >= each.end and view.equipment in each.views:
+                proven = trusted and sequenced and connected
+                if each.note_after(view.equipment, at=happened, connected=proven):
+                    self._postpone(each, now, is_late=False)
+        record = self.state.holding(happened)
+        if record is None or view.equipment not in record.views or (record.end is not None and happened >= record.end):
+            return
+        sure = says_state or (sequenced and connected)
+        if not trusted:
+            connected = view.equipment not in record.unheard  # it is heard as it happens, or nobody knows when
+        elif not sequenced:
+            connected = happened - record.heard.get(view.equipment, record.start) <= UNSEQUENCED_MS
+        record.note(view, at=happened, connected=connected, says_state=says_state, sure=sure or connected)
+        self._postpone(record, now, is_late=trusted and now - happened >= LATE_MS)
+
+    def _postpone(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:
+        """Set when the record is gone through: when the backlog seems to be over, or patience is."""
+        if record.end is not None:
+            record.due = now + SETTLE_MS if record.due is None else record.due
+            return
+        record.back_at = now if record.back_at is None else record.back_at
+        known = not any(view.decides and name in record.unheard for name, view in record.views.items())
+        if record.full:
+            record.due = now
+        elif known and (is_late or record.due is None or record.due > now + SETTLE_MS):
+            record.due = min(now + SETTLE_MS, record.back_at + LONGEST_MS)
+        elif not known:
+            record.due = record.back_at + PATIENCE_MS
+        record.due = max(record.due or now, now)
+
+    def hurry(self, at: Millis) -> None:
+        """Let what has not been gone through be due now, with what is known of it."""
+        for record in self.state.records:
+            if record.end is None or record.due is not None:
+                record.due = at
+
+    def next_deadline(self) -> Millis | None:
+        return min((each.due for each in self.state.records if each.due is not None), default=None)
+
+    def go_through(
+        self, output: Output, downtimes: RebuiltDowntimes, *, changeover: bool, without_job: bool, moment: Moment
+    ) -> StopChange | None:
+        """Make of the absence that is due what is known of it now; the watches go on from the latest.
+
+        Returns the end of the downtime that was open until now, if it turned out to be over.
+        """
+        record = next(each for each in self.state.records if each.due == moment.at)
+        goes_on, until = record.end is None, record.end or moment.at
+        record.due, record.end = None, until
+        for scope, timeline in self._timelines(record, output, until=until, without_job=without_job):
+            output.rebuild(scope, timeline, record.scopes[scope], goes_on=goes_on, moment=moment)
+            if scope == LINE_LEVEL and goes_on:
+                return downtimes.rebuild(
+                    timeline, open_before=record.open_downtime, changeover=changeover, moment=moment
+                )
+            if scope == LINE_LEVEL:
+                downtimes.add(timeline, changeover=changeover, moment=moment)
+        return None
+
+    def _timelines(
+        self, record: AbsenceRecord, output: Output, *, until: Millis, without_job: bool
+    ) -> Iterator[tuple[str, Timeline]]:
+        """Go through the record again, scope by scope, the line last."""
+        signals = self._signals(record, until, without_job=without_job)
+        for scope in sorted(record.scopes, key=lambda scope: scope == LINE_LEVEL):
+            if scope in signals:
+                yield scope, output.go_through(scope, record.scopes[scope], signals[scope], record.start, until)
+
+    def _signals(self, record: AbsenceRecord, until: Millis, *, without_job: bool) -> dict[str, Sequence[Known]]:
+        points = record.timeline(until)
+        turns = list(self._turns(record.start, until))
+        found: dict[str, list[Known]] = {LINE_LEVEL: [], **{name: [] for name in record.views}}
+        views = dict(record.views)
+        for at in sorted({record.start, *turns, *(point.at for point in points)}):
+            views.update({point.view.equipment: point.view for point in points if point.at == at})
+            scheduled = self._plan.window_at(at).scheduled
+            if at in turns and not scheduled:
+                for each in found.values():
+                    each.append(Known(at, Signal.OFF))  # every stop ends with scheduled time
+            for name, view in views.items():
+                found[name].append(Known(at, _signal(view.status, scheduled=scheduled, stands=view.stands)))
+            seen = diagnose(list(views.values()))
+            signal = _signal(seen.status, scheduled=scheduled, stands=seen.stands)
+            found[LINE_LEVEL].append(Known(at, signal, without_order(seen) if without_job else seen))
+        return dict(found)
+
+    def _turns(self, start: Millis, until: Millis) -> Iterator[Millis]:
+        at = self._plan.window_at(start).end
+        while at < until:
+            yield at
+            at = self._plan.window_at(at).end
+
+
+def is_sequenced(report: Report) -> bool:
+    return report.body.boot_id is not None and report.body.seq is not None
+
+
+def is_connected(report: Report, device: Device, placed: Placed, *, run_before: Run | None) -> bool:
+    """Return whether none of the device's reports is missing before this one, as far as its sequence shows.
+
+    What it sent before its sequence began anew may be missing, also where it repeats the id of its boot.
+    """
+    follows = placed.kind == "new" and placed.gap == 0 and placed.sure and not report.retained
+    return follows and device.state.run is run_before
+
+
+def _signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:
+    """Return a signal as when it is watched; but outside the plan, too, what is not known is not known to stand."""
+    if status == "offline" and not stands:
+        return Signal.LOST
+    return signal_of(status, scheduled=scheduled, stands=stands)

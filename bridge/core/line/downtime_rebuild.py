@@ -1,0 +1,112 @@
+"""The downtimes of a stretch that nobody watched, once it is known. Source: DOMAIN, «Time» and «Downtime».
+
+A downtime that is over is reported closed, at its true times, and calls nobody. One that still lasts opens with its
+true beginning; its call is due from then.
+"""
+
+from collections.abc import Sequence
+
+from bridge.core import plant
+from bridge.core.emitter import Emitter
+from bridge.core.events import Millis
+from bridge.core.line.downtime import Downtimes
+from bridge.core.line.downtime_book import DowntimesState
+from bridge.core.line.downtime_record import DowntimeRecord
+from bridge.core.line.downtime_turn import Turn
+from bridge.core.line.findings import Findings
+from bridge.core.line.stops import Change, StopChange
+from bridge.core.line.timeline import Known, Stopped, Timeline
+from bridge.core.reports import Moment
+
+
+class RebuiltDowntimes(Downtimes):
+    """The downtimes of one line, and what stops turned out to be that were not watched."""
+
+    def __init__(self, state: DowntimesState, *, reasons: plant.Plant, spec: plant.Line, emitter: Emitter) -> None:
+        super().__init__(state, reasons=reasons, spec=spec, emitter=emitter)
+        self._spec = spec
+        self._emitter = emitter
+
+    @property
+    def open_id(self) -> str | None:
+        return None if self._state.open is None else self._state.open.downtime_id
+
+    def leave(self) -> None:
+        """Nobody watches from now on: what the stop may be turning into is not known to last."""
+        self._drop_turn()
+
+    def rebuild(
+        self, timeline: Timeline, *, open_before: str | None, changeover: bool, moment: Moment
+    ) -> StopChange | None:
+        """Take what the stops of a stretch turned out to be that leads up to now.
+
+        Returns the end of the downtime that was open until now, if it turned out to be over.
+        """
+        stops, over = timeline.changes, None
+        for index, each in enumerate(stops):
+            match each.change.change:
+                case Change.MINOR:
+                    self._state.pending = self._judge(each.seen, changeover=changeover)[0]
+                    self._minor(each.change, moment, estimated=True)
+                case Change.CROSSED:
+                    self._cross(each, _end_of(stops[index:]), changeover=changeover, moment=moment)
+                case Change.ENDED if not any(before.change.change is Change.CROSSED for before in stops[:index]):
+                    over = each.change if self._end(each.change.start, open_before, moment) else None
+                case Change.ENDED:
+                    pass  # reported with its beginning
+        if self._state.open is None:
+            lasts = timeline.seen
+            self._state.pending, self._state.turn = (
+                self._judge(lasts, changeover=changeover) if lasts else (None, Turn())
+            )
+        return over
+
+    def add(self, timeline: Timeline, *, changeover: bool, moment: Moment) -> None:
+        """Add the downtimes of a stretch that became known afterwards, where none is known yet."""
+        for index, each in enumerate(timeline.changes):
+            ended_at = _end_of(timeline.changes[index:])
+            if each.change.change is not Change.CROSSED or ended_at is None:
+                continue
+            if not self._book.knows(each.change.start, ended_at):
+                self._cross(each, ended_at, changeover=changeover, moment=moment)
+
+    def _cross(self, stop: Stopped, ended_at: Millis | None, *, changeover: bool, moment: Moment) -> None:
+        state, start = self._state, stop.change.start
+        found, turn = self._judge(stop.seen, changeover=changeover)
+        if ended_at is not None:
+            record = DowntimeRecord(
+                downtime_id=self._book.next_id(),
+                started_at=start,
+                found=found,
+                changeover=changeover and turn.changeover,
+                status="closed",
+                ended_at=ended_at,
+            )
+            self._book.add(record, moment)
+        elif state.open is None:
+            state.pending, state.turn = found, turn
+            self._open(start, changeover=changeover, moment=moment)
+            if state.open is not None and turn.since is not None and turn.since + self._micro_ms <= moment.at:
+                self._complete_turn(state.open, turn, moment)
+
+    def _end(self, ended_at: Millis, open_before: str | None, moment: Moment) -> bool:
+        """End the downtime that was open when nobody watched any more; False where the shift ended it meanwhile."""
+        opened = self._state.open
+        if opened is not None:
+            self._close(max(ended_at, opened.started_at), moment, estimated=True)
+        elif open_before is not None:
+            self._book.correct_end(open_before, ended_at, moment)
+        return opened is not None
+
+    def _judge(self, seen: Sequence[Known], *, changeover: bool) -> tuple[Findings, Turn]:
+        """Return what is found of a stop, and what it is, by what was seen of it."""
+        past = RebuiltDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
+        for each in seen:
+            if each.seen is not None and each.seen.status != "offline":
+                past._stand(each.seen, changeover=changeover, moment=Moment(at=each.at))
+        return past._state.pending or Findings(), past._state.turn
+
+
+def _end_of(stops: Sequence[Stopped]) -> Millis | None:
+    """Return when the downtime ended that the first of these opened; None while it lasts."""
+    return next((each.change.start for each in stops if each.change.change is Change.ENDED), None)

@@ -1,0 +1,251 @@
+"""The course of a line: what follows from a change, what falls due, and time that nobody watched.
+
+Deadlines are fixed instants: those not after `now` fire first, in their order, each dated at its own time. So it makes
+no difference when, or whether, `tick` is called in between (promise P7).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Self
+
+from bridge.core import plant
+from bridge.core.emitter import Emitter
+from bridge.core.event_data import Status
+from bridge.core.events import LINE_LEVEL, Event, Millis
+from bridge.core.line.absence import Absences
+from bridge.core.line.counting import CounterFit
+from bridge.core.line.device import Device
+from bridge.core.line.devices import Devices
+from bridge.core.line.downtime_rebuild import RebuiltDowntimes
+from bridge.core.line.equipment import Machine
+from bridge.core.line.flow import Flow
+from bridge.core.line.line_state import LineState
+from bridge.core.line.output import Output, signal_of
+from bridge.core.line.people import People
+from bridge.core.line.shown import Shown
+from bridge.core.line.status import Diagnosis, without_order
+from bridge.core.line.stops import Change, Signal, StopChange
+from bridge.core.reports import Moment
+from bridge.core.shifts import ShiftWindow
+
+MAX_ROUNDS: Final = 100  # of deadlines at one instant, which fire others at it: stops an endless loop
+
+
+class LineCourse:
+    """The parts of one line, and the time that passes over them; reports change them in `Line`."""
+
+    def __init__(self, plant_file: plant.Plant, spec: plant.Line, state: LineState | None = None) -> None:
+        self.spec = spec
+        self.place = plant_file.place_of(spec)
+        self._rules = plant_file.rules_of(spec)
+        self._plan = plant_file.shift_plan
+        self._state = state = LineState() if state is None else state
+        self._emitter = emitter = Emitter(self.place, state.subjects)
+        self._flow = Flow(state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter)
+        talker = Device(state.talker, None, self._plan.zone)
+        self.devices = Devices(talker, {name: each.device for name, each in self._flow.machines.items()})
+        self._shown = Shown(state.shown, emitter, None)
+        self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
+        self.automatic_calls = self._people.automatic_calls
+        self.downtimes = RebuiltDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
+        self._absences = Absences(state.absences, flow=self._flow, plan=self._plan)
+        self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
+        if state.shift is not None:
+            self._output.open(state.shift, at=state.at)
+        self._deadline = self._find_deadline()
+
+    @classmethod
+    def restore(cls, plant_file: plant.Plant, spec: plant.Line, checkpoint: bytes) -> Self:
+        """Continue exactly where `checkpoint` was taken; msgspec.ValidationError for bytes that are none."""
+        return cls(plant_file, spec, LineState.decode(checkpoint))
+
+    def checkpoint(self) -> bytes:
+        """Return the whole state; bounded, whatever was reported."""
+        return self._state.encode()
+
+    def counter_fits(self) -> dict[str, CounterFit]:
+        """Return by equipment how its counters agree with the plant file, where that was ever in doubt."""
+        return self._flow.counter_fits()
+
+    def next_deadline(self) -> Millis | None:
+        """Return when the line next has something to do by itself; None before the first report."""
+        return self._deadline
+
+    def tick(self, now: Millis) -> tuple[Event, ...]:
+        """Fire every deadline not after `now`, in order of time."""
+        self._state.last_now = max(self._state.last_now, now)
+        self._fire_until(self._state.last_now)
+        return self._emitter.drain()
+
+    def settle(self, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Tell what is different under a plant file that has just changed; of a line never heard of, nothing."""
+        state = self._state
+        if state.shift is not None:
+            self._fire_until(max(now, state.at))
+            state.last_now, state.at = max(now, state.last_now), max(now, state.at)
+            self._settle(Moment(at=state.at, caused_by=(cause,)), list(self._flow.machines.values()))
+            self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
+    def step(self, at: Millis, act: Callable[[Moment], object]) -> tuple[Event, ...]:
+        """Let its area act on it at an instant; nothing else of the line is due before."""
+        self._state.at = max(self._state.at, at)  # a device that is ahead has taken the line along
+        act(Moment(at=self._state.at))
+        self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
+    def absent(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Take every machine for unknown from `since` on, and until it reports; it is `now`.
+
+        What was due before `since` is done as if nothing had happened. What people did stays: calls, jobs, shifts.
+        """
+        state = self._state
+        state.last_now = max(now, state.last_now)
+        if state.shift is None:
+            return ()
+        at = max(since, state.at)
+        self._fire_until(at)
+        state.at = at
+        self.downtimes.leave()
+        self._absences.begin(at, self._output.leave(at), open_downtime=self.downtimes.open_id)
+        self._settle(Moment(at=at, received_at=now, caused_by=(cause,)), self._flow.lose_sight(at=at))
+        self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
+    def set_forward(self, by: Millis, now: Millis) -> tuple[Event, ...]:
+        """Take [now - by, now) for no time at all: the host's clock was set forward, and it is `now`.
+
+        The stretch is unknown, and what is pending has the time left that it had.
+        """
+        state = self._state
+        if state.shift is not None:
+            at = max(now - by, state.at)
+            self._fire_until(at)
+            state.at = at
+            self._absences.hurry(at)
+            self._deadline = self._find_deadline()
+            self._fire_until(at)
+            self._output.set_forward(by, at=at)
+            self.downtimes.set_forward(by)
+            self._people.set_forward(by)
+            self._flow.set_forward(by)
+            self.devices.talker.state.set_forward(by)
+            self._deadline = self._find_deadline()
+        state.last_now = max(now, state.last_now)
+        return self._emitter.drain()
+
+    def _open(self, at: Millis) -> None:
+        self._state.at = at
+        self._state.shift = self._plan.window_at(at)
+        self._output.rate(self._people.product)
+        self._output.open(self._state.shift, at=at)
+        self._deadline = self._find_deadline()
+
+    # What follows from a change, whatever made it
+
+    def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
+        shift = self._shift
+        seen = self._flow.refresh(touched)
+        if seen.status != "offline":
+            self._people.hear_setup(in_setup=seen.status == "setup", at=moment.at)
+        self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
+        if self._people.without_order:
+            seen = without_order(seen)
+        order = self._people.order
+        self._output.job(order, self._people.take_ended_order(), shift=shift, moment=moment)
+        self._output.rate(self._people.product)
+        for machine in touched:
+            machine.show(scheduled=shift.scheduled, moment=moment)
+            self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
+        self._show(seen, moment)
+        signal = self._time_signal(seen.status, stands=seen.stands)
+        self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
+        self.downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
+
+    def _signal(self, machine: Machine) -> Signal:
+        view = self._flow.view(machine)
+        return self._time_signal(view.status, stands=view.stands)
+
+    def _time_signal(self, status: Status, *, stands: bool) -> Signal:
+        """Return what a status means for time: nothing yet, while an absence is not gone through."""
+        seen: Status = "offline" if self._absences.pending else status
+        return signal_of(seen, scheduled=self._shift.scheduled, stands=stands and seen == status)
+
+    def _show(self, seen: Diagnosis, moment: Moment) -> None:
+        if not self._flow.known:
+            return
+        order = self._people.order
+        job_id = None if order is None else order.job_id
+        face = self._flow.face(seen, scheduled=self._shift.scheduled, product=self._people.product, job_id=job_id)
+        self._shown.show(face, self._flow.speed(), moment=moment)
+
+    def _learn(self, change: StopChange | None, moment: Moment) -> None:
+        if change is None:
+            return
+        self.downtimes.learn(change, changeover=self._people.changing_over, moment=moment)
+        if change.change is Change.ENDED:
+            self.automatic_calls.stop_over(runs=self._flow.runs, moment=moment)
+
+    @property
+    def _shift(self) -> ShiftWindow:
+        assert self._state.shift is not None, "a line is opened by its first report, before anything settles"
+        return self._state.shift
+
+    # Time
+
+    def _find_deadline(self) -> Millis | None:
+        if self._state.shift is None:
+            return None
+        parts = (self._output, self.downtimes, self._people, self._shown, self._flow, self._absences)
+        found = [self._state.shift.end, *(part.next_deadline() for part in parts), self.devices.talker.futile_at()]
+        return min(at for at in found if at is not None)
+
+    def _fire_until(self, horizon: Millis) -> None:
+        again = 0
+        while self._deadline is not None and self._deadline <= horizon:
+            due = self._deadline
+            self._fire(Moment(at=due))
+            self._state.at = max(self._state.at, due)
+            self._deadline = self._find_deadline()
+            again = again + 1 if self._deadline == due else 0
+            assert again < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
+
+    def _fire(self, moment: Moment) -> None:
+        """Do all that is due at exactly this instant: what was lost first, what is told of it last."""
+        if self._absences.next_deadline() == moment.at:
+            self._go_through_absence(moment)
+        silent = self._flow.silence(moment.at)
+        ineffective = self._flow.fire_futility(moment.at)
+        self.devices.talker.fire_futility(moment.at)
+        if silent or ineffective:
+            self._settle(moment, [*silent, *(each for each in ineffective if each not in silent)])
+        self._learn(self._output.fire_stops(moment), moment)
+        help_ = self.downtimes.fire(moment)
+        if help_ is not None:
+            self.automatic_calls.call(help_, moment=moment)
+        if self._shift.end == moment.at:
+            self._turn_shift(moment)
+        self._output.fire(moment, shift=self._shift, order=self._people.order)
+        self._people.fire(moment)
+        self._flow.fire(moment)
+        self._shown.fire(moment)
+
+    def _go_through_absence(self, moment: Moment) -> None:
+        people = self._people
+        over = self._absences.go_through(
+            self._output,
+            self.downtimes,
+            changeover=people.changing_over,
+            without_job=people.without_order,
+            moment=moment,
+        )
+        if over is not None:
+            self.automatic_calls.stop_over(runs=over.end > over.start, moment=moment)
+        self._settle(moment, list(self._flow.machines.values()))
+
+    def _turn_shift(self, moment: Moment) -> None:
+        before, after = self._shift, self._plan.window_at(moment.at)
+        if not after.scheduled:
+            self._learn(self._output.leave_schedule(moment=moment), moment)
+        self._output.turn_shift(before, after, self._people.order, moment=moment)
+        self._state.shift = after
+        self._settle(moment, list(self._flow.machines.values()))

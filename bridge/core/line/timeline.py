@@ -1,0 +1,115 @@
+"""A stretch of time gone through again by what became known of it later: time classes, and what its stops were.
+
+The rules are those of `stops` and `oee`, applied to signals that are all known beforehand. Pure: nothing is emitted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec.structs import replace
+
+from bridge.core.events import Millis
+from bridge.core.line.oee_window import TimeClass
+from bridge.core.line.status import Diagnosis
+from bridge.core.line.stops import Change, Phase, Signal, StopChange, Stops, StopState
+
+LOST_IN_STOP: Final = frozenset({Phase.DOWN, Phase.RESTARTING})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What holds from an instant on; `seen` is the line's, None for a machine's own timeline."""
+
+    at: Millis
+    signal: Signal
+    seen: Diagnosis | None = None
+
+
+@dataclass(slots=True)
+class Segment:
+    """[start, end) of one class."""
+
+    start: Millis
+    end: Millis
+    time_class: TimeClass
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What a stop turned out to be, with all that was seen of the line while it stood."""
+
+    change: StopChange
+    seen: list[Known]
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Segments in order of time, changes in order of when they show, and how the watch of stops ends."""
+
+    stops: Stops
+    at: Millis
+    segments: list[Segment]
+    changes: list[Stopped] = field(default_factory=list)
+    seen: list[Known] = field(default_factory=list)  # of the stop that lasts
+
+    def advance(self, until: Millis) -> None:
+        """Let time pass, firing what falls due in it."""
+        while (due := self.stops.next_deadline()) is not None and due <= until:
+            self._spend(due)
+            self._learn(self.stops.fire(at=due))
+        self._spend(until)
+
+    def feed(self, known: Known) -> None:
+        self.advance(known.at)
+        if known.signal is Signal.STOP and known.seen is not None:
+            self.seen.append(known)
+        change = self.stops.feed(known.signal, at=known.at)
+        self._learn(change)
+        if known.signal is not Signal.STOP and self.stops.state.phase not in LOST_IN_STOP:
+            self.seen = []
+
+    def _spend(self, until: Millis) -> None:
+        if until > self.at:
+            self.segments.append(Segment(self.at, until, class_of(self.stops.state)))
+            self.at = until
+
+    def _learn(self, change: StopChange | None) -> None:
+        if change is None:
+            return
+        self.changes.append(Stopped(change, self.seen))
+        if change.change is Change.CROSSED:
+            self._reclass(TimeClass.BUSY, TimeClass.DOWN, change)
+        elif change.change is Change.ENDED:
+            self._reclass(TimeClass.DOWN, TimeClass.BUSY, change)
+        if change.change is not Change.CROSSED:
+            self.seen = []
+
+    def _reclass(self, old: TimeClass, new: TimeClass, change: StopChange) -> None:
+        for segment in self.segments:  # a stop and a restart begin at a signal, and so does a segment
+            if segment.time_class is old and change.start <= segment.start and segment.end <= change.end:
+                segment.time_class = new
+
+
+def class_of(state: StopState) -> TimeClass:
+    """Return the class of the time that passes now."""
+    match state.signal:
+        case Signal.LOST:
+            return TimeClass.UNKNOWN
+        case Signal.OFF:
+            return TimeClass.OFF
+        case Signal.RUN | Signal.STOP:
+            return TimeClass.DOWN if state.phase in LOST_IN_STOP else TimeClass.BUSY
+
+
+def go_through(
+    stops: Stops, before: Sequence[Segment], signals: Sequence[Known], *, start: Millis, until: Millis
+) -> Timeline:
+    """Go through [start, until) again. `stops` is as it was at `start`, and stays so; `before` what led up to it."""
+    again = Stops(replace(stops.state), stops.micro_ms, stops.restart_ms)
+    segments = [Segment(each.start, each.end, each.time_class) for each in before]
+    timeline = Timeline(again, start, segments)
+    for known in signals:
+        timeline.feed(known)
+    timeline.advance(until)
+    return timeline

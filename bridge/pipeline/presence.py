@@ -1,0 +1,74 @@
+"""What the pipeline enters by itself: that the link is lost and nobody watches, and steps of the host's clock."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+import structlog
+
+from bridge.core.intake import Intake
+from bridge.core.presence import ABSENCE, CLOCK, Absence
+from bridge.core.records import Applied
+from bridge.surroundings import Source, SteppedClock
+
+LOST_SECONDS: Final = 5.0
+"""Of real time, like every other time that is about the link. Less changes nothing: the broker keeps what is sent."""
+
+
+log = structlog.get_logger(__name__)
+
+
+class LinkWatch:
+    """Says once for each outage when it has lasted. Before the first connection it counts from the start."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._began: float | None = None
+        self._noted = False
+
+    def is_lost(self) -> bool:
+        """Return True once for each outage, as soon as it has lasted."""
+        if self._source.status.connected:
+            self._noted = False
+            return False
+        if self._noted or self._left() > 0:
+            return False
+        self._noted = True
+        return True
+
+    def seconds_to_next(self) -> float:
+        """Return how soon to look again."""
+        if self._source.status.connected or self._noted:
+            return LOST_SECONDS / 5  # the link may get lost meanwhile
+        return max(0.0, self._left())
+
+    def _left(self) -> float:
+        now = asyncio.get_running_loop().time()
+        self._began = now if self._began is None else self._began
+        return max(self._began, self._source.status.since) + LOST_SECONDS - now
+
+
+class Presence:
+    """Says what is to be entered now, by its topic; what is returned with it does so."""
+
+    def __init__(self, source: Source, clock: SteppedClock, intake: Intake) -> None:
+        self._source = source
+        self._clock = clock
+        self._intake = intake
+        self._link = LinkWatch(source)
+
+    def due(self, *, caught_up: bool) -> Iterator[tuple[str, Callable[[], Applied]]]:
+        """Yield a step of the clock before anything falls due by it; a lost link once all that came is applied."""
+        by = self._clock.ahead()
+        if by:
+            self._clock.follow(by)
+            yield CLOCK, partial(self._intake.clock_step, by, self._clock.now())
+        if caught_up and self._link.is_lost():
+            log.warning("pipeline.unwatched", reason=self._source.status.reason)
+            now = self._clock.now()
+            yield ABSENCE, partial(self._intake.absence, Absence(since=now, reason="link"), now)
+
+    def seconds_to_next(self) -> float:
+        """Return how soon to look again."""
+        return self._link.seconds_to_next()

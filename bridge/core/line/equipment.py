@@ -28,6 +28,7 @@ from bridge.core.reports import (
     quarantined,
 )
 
+QUEUE_MS: Final = 2_000  # reports that follow each other within this time may have waited in a queue
 LARGEST_SUM: Final = 2**53  # of pieces in doubt: every reader of JSON reads it exactly, and it fits a checkpoint
 
 
@@ -50,7 +51,7 @@ class EquipmentState(Struct):
     said: Said | None = None  # None: nothing is known since it came online
     stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
     unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
-    heard_again_at: Millis | None = None  # when it was heard first since then
+    heard_again_at: Millis | None = None  # when it was first heard since then by a report that did not wait
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
     stale: bool = False
@@ -120,30 +121,44 @@ class Machine:
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> Counted:
         """Read each counter by the counter table; pieces made while its state was not known prove that it runs."""
         rule = counting.rule_of(self.spec, self._rules, modulus=body.modulus)
+        heard_again_at = self._heard_again(moment)
         counted = counting.count(self.state.registers, body, rule=rule, moment=moment)
         doubtful = counted.doubtful_of(counted.doubtful)
         self.state.pieces_released = min(self.state.pieces_released + doubtful.released, LARGEST_SUM)
         self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, LARGEST_SUM)
-        if any(delta > 0 for delta in counted.deltas.values()) and self._is_of_now(counted, moment):
+        if any(delta > 0 for delta in counted.deltas.values()) and self._is_of_now(counted, heard_again_at):
             self.state.said = Said(status="running", cause=None, estimated=True)
             self.state.unwatched_since = None
             self.state.stood = False
         self.state.stale = False
         return counted
 
-    def _is_of_now(self, counted: Counted, moment: Moment) -> bool:
+    def _is_of_now(self, counted: Counted, heard_again_at: Millis | None) -> bool:
         """Whether pieces prove that an offline machine runs: not where they may have been made in an absence.
 
-        A queue that is emptied after it tells of the absence too, so nothing counts from before it was heard again.
+        A queue that is emptied after it tells of the absence too, and so do the pieces of the first report behind it.
         """
-        state = self.state
         if self.status[0] != "offline":
             return False
-        if state.unwatched_since is None:
+        if self.state.unwatched_since is None:
             return True
-        if state.heard_again_at is None or state.heard_again_at < state.unwatched_since:
-            state.heard_again_at = moment.at if moment.received_at is None else moment.received_at
-        return counted.since >= state.heard_again_at
+        return heard_again_at is not None and counted.since >= heard_again_at
+
+    def _heard_again(self, moment: Moment) -> Millis | None:
+        """Return when a report before this one was surely not of an absence, and take note of this one.
+
+        A queue is emptied at once: a report that comes long enough after the one before it did not wait there.
+        """
+        state, seen_at = self.state, self.state.device.seen_at
+        lost_at, before = state.unwatched_since, state.heard_again_at
+        if lost_at is None or seen_at is None:
+            return None
+        if before is not None and before >= lost_at:
+            return before
+        received = moment.at if moment.received_at is None else moment.received_at
+        if seen_at >= lost_at and received - seen_at >= QUEUE_MS:
+            state.heard_again_at = received
+        return None
 
     def counter_fit(self) -> CounterFit | None:
         """Return how its counters agree with the plant file; None where nothing about them was ever in doubt."""

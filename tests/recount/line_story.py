@@ -66,7 +66,7 @@ class LineStory:
                 self._lose(name, at)
         happened = self.watch.fire(at)
         if happened == "opened":
-            self.troubles.opened(self._look(), at)
+            self.troubles.opened(at, changing=self.work.changeover is not None)
         elif happened == "closed":
             assert self.watch.downtimes[-1][1] is not None
             self.troubles.close(self.watch.downtimes[-1][1])

@@ -73,8 +73,7 @@ class Device:
 
     def learn(self, report: Report) -> None:
         """Learn from a report that is admitted how the device's clock ticks."""
-        at = self._read_ts(report)
-        if at is not None:
+        if (at := self._read_ts(report)) is not None:
             self.state.stamp.note(at, checksum_of(report.body), received_at=report.received_at)
 
     def identifies(self, report: Report) -> bool:
@@ -296,5 +295,6 @@ class Device:
         assert report.body.seq is not None, "asked before"
         if self.state.offline is not None:
             return False
+        reports = sequence.RING if self.proves_repeat(report) else RESENT_BIRTH  # a clock that moves on never repeats
         checksum = checksum_of(report.body)
-        return sequence.is_among_latest(run, report.body.seq, checksum, modulus=self._modulus, reports=RESENT_BIRTH)
+        return sequence.is_among_latest(run, report.body.seq, checksum, modulus=self._modulus, reports=reports)

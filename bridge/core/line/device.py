@@ -292,9 +292,9 @@ class Device:
         return placed
 
     def _is_resent_birth(self, report: Report, run: Run) -> bool:
-        assert report.body.seq is not None, "asked before"
-        if self.state.offline is not None:
+        if report.body.seq is None or self.state.offline is not None:
             return False
-        reports = sequence.RING if self.proves_repeat(report) else RESENT_BIRTH  # a clock that moves on never repeats
-        checksum = checksum_of(report.body)
+        at, checksum = self._read_ts(report), checksum_of(report.body)
+        proven = at is not None and self.state.stamp.proves_same_start(at, received_at=report.received_at)
+        reports = sequence.RING if proven else RESENT_BIRTH
         return sequence.is_among_latest(run, report.body.seq, checksum, modulus=self._modulus, reports=reports)

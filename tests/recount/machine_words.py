@@ -56,6 +56,7 @@ def face_of(body: dict[str, Any], machine: Machine, before: Face) -> Face:
     else:
         face.status = "stopped" if word == "running" else word
         face.cause = _standing_cause(body, word_cause)
+        face.broken = face.broken or face.cause == "internal"
     return face
 
 

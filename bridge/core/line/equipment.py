@@ -138,7 +138,7 @@ class Machine:
 
         A queue that is emptied after it tells of the absence too, and so do the pieces of the first report behind it.
         """
-        if self.status[0] != "offline":
+        if self.status[0] != "offline" or counted.hid_at is not None:  # hidden since before it was lost
             return False
         if self.state.unwatched_since is None:
             return True

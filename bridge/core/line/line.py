@@ -200,7 +200,7 @@ class Line:
         counted = machine.apply_counts(body, moment=moment)
         pieces = self._output.count(machine.spec.id, counted, moment=moment)
         if pieces is not None:
-            self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=self._flow.runs, moment=moment)
+            self._people.pieces(pieces, runs=self._flow.runs, moment=moment)
 
     def _judge_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
         disposition = self.downtimes.apply(body, moment=moment)
@@ -214,8 +214,7 @@ class Line:
     def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
         shift = self._shift
         seen = self._flow.refresh(touched)
-        if seen.status != "offline":
-            self._people.hear_setup(in_setup=seen.status == "setup", at=moment.at)
+        self._people.hear_status(seen.status, stands=seen.stands, at=moment.at)
         self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
         if self._people.without_order:
             seen = without_order(seen)

@@ -24,6 +24,7 @@ from bridge.core.line.registers import (
     differ,
     elapsed_ms,
     hidden_by,
+    is_dated_before,
     lag_after,
     made_between,
     rate_of,
@@ -56,6 +57,8 @@ def read(register: Register | None, sample: Mark, *, rule: Rule) -> Reading:
         return Reading(register=fresh, delta=0, kind="baseline", since=sample.at, until=sample.at)
     register = replace(register, value=rule.normalised(register.value))
     table = Table(rule, register.usual, register.pace)
+    if _is_history(register, sample, table):
+        return Reading(register=register, delta=0, kind="history", since=sample.at, until=sample.at)
     if register.suspect is not None:
         return _decide(register, register.suspect, sample, table)
     cut = differ(register, sample, noted=register.cut)
@@ -65,6 +68,15 @@ def read(register: Register | None, sample: Mark, *, rule: Rule) -> Reading:
     if step.kind == "dip":
         register = replace(register, hid_at=hidden_by(register, sample))
     return _count(register, sample, step, table)
+
+
+def _is_history(register: Register, sample: Mark, table: Table) -> bool:
+    """Whether a sample is older than the latest one: what it shows was counted with that. None can be above it."""
+    latest = register if register.suspect is None else register.suspect
+    if not is_dated_before(sample, latest):
+        return False
+    step = table.explain(latest, sample, cut=False)
+    return step is None or step.pieces == 0
 
 
 def _decide(register: Register, suspect: Suspect, sample: Mark, table: Table) -> Reading:

@@ -19,7 +19,7 @@ KNOWN_SPELLS: Final = 6  # so many sustained rates tell how fast a machine runs
 REPORTED_MS: Final = 15_000  # counts that change are reported within this time
 SHORTEST_MS: Final = 1_000  # a rate over less time than this is no rate at all
 
-Kind = Literal["baseline", "count", "rollover", "dip", "held", "released", "glitch", "reset", "rebase"]
+Kind = Literal["baseline", "count", "rollover", "dip", "held", "released", "glitch", "reset", "rebase", "history"]
 
 
 class Mark(Struct, frozen=True):
@@ -96,6 +96,11 @@ def lag_after(before: Mark, after: Mark, pieces: int, *, per_minute: float) -> i
 
 def rate_of(pieces: int, ms: int) -> float:
     return pieces * 60_000 / max(ms, SHORTEST_MS)
+
+
+def is_dated_before(sample: Mark, latest: Mark) -> bool:
+    """Whether a clock that is trusted for both dates a sample before the latest one: a backlog, or it was set back."""
+    return latest.dated is not None and sample.dated is not None and sample.dated < latest.dated
 
 
 def hidden_by(register: Register, sample: Mark) -> Millis:

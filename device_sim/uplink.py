@@ -36,11 +36,12 @@ class Uplink:
         return []
 
     def connect(self, device: Device, first: list[tuple[Said, Message]]) -> list[Packet]:
-        """Return what a device publishes after a connect: birth and standing, what it still owes, what waited."""
+        """Return what a device publishes after a connect: its birth, what it still owes, what waited, and what is."""
         self.online = True
-        packets = [device.packet(said, message.topic) for said, message in first]
+        packets = [device.packet(said, birth.topic) for said, birth in first[:1]]
         packets += self._take_unacknowledged()
         packets += [each.packet(said, topic) for each, said, topic in self._waiting]
+        packets += [device.packet(said, message.topic) for said, message in first[1:]]
         self._waiting.clear()
         return packets
 

@@ -82,8 +82,7 @@ def _culprit(line: LineFacts, mine: list[Stretch], data: dict[str, object], unti
     during = [each for each in mine if each.since < high and (each.until or until) > low - ON_THE_WAY_MS]
     blamed, cause = data["cause_equipment"], data["cause"]
     if cause == "internal":
-        # A PackML machine is Held in a break, and Held is internal whatever else it says (DOMAIN, «Status»).
-        good = blamed == line.constraint and any(each.culprit == blamed or each.condition == "break" for each in during)
+        good = blamed == line.constraint and any(each.culprit == blamed for each in during)
     else:
         flow = list(line.machines)
         side = "upstream" if flow.index(str(blamed)) < flow.index(line.constraint) else "downstream"

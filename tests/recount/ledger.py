@@ -5,11 +5,10 @@ from typing import Final
 
 from device_sim.truth import RegisterTruth, Truth
 from tests.recount.line_story import LineStory
-from tests.recount.pieces import Step
+from tests.recount.pieces import SETS, Step
 from tests.recount.reported import Event
 
 FIELDS: Final = {"total": "total_count", "good": "good_count", "reject": "reject_count"}
-SETS: Final = ("reset", "preset", "power")
 
 
 @dataclass(slots=True)

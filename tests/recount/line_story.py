@@ -3,24 +3,25 @@
 Events come in, deadlines fire in between at their own time; nothing else moves it. Source: docs/spec/DOMAIN.md.
 """
 
+from device_sim.truth import Truth
 from tests.recount.calls import Calls
 from tests.recount.culprits import find
 from tests.recount.fact import Fact
 from tests.recount.floor_facts import LineFacts, PlantFacts
 from tests.recount.listening import Heard
 from tests.recount.machine_words import Face, face_of
-from tests.recount.pieces import Counters
+from tests.recount.pieces import Counters, Doubts
 from tests.recount.standstills import LOST, RUN, STOP, Watch
 from tests.recount.troubles import Look, Troubles
 from tests.recount.work import Work
 
-FRESH_MS = 2_000  # a report that took longer has waited: what it counts may be of an absence
+QUEUE_MS = 2_000  # reports that follow each other within this time may have waited in a queue
 
 PROOF_MS = 15_000  # which report of a burst proves that a machine runs again is open: the next one is as good
 
 
 class LineStory:
-    def __init__(self, plant: PlantFacts, line: LineFacts) -> None:
+    def __init__(self, plant: PlantFacts, line: LineFacts, truth: Truth) -> None:
         threshold = plant.seconds("micro_stop_seconds", 60)
         restart = plant.seconds("restart_seconds", 10)
         self.line = line
@@ -30,13 +31,15 @@ class LineStory:
         self.calls = Calls(line, self.facts.append)
         self.work = Work(line.id, self.facts.append)
         self.counters = {name: Counters() for name in line.machines}
+        self.doubts = {name: Doubts.of(truth, name) for name in line.machines}
         self.watch = Watch(threshold, restart)
         self.watches = {name: Watch(threshold, restart) for name in line.machines}
         self.troubles = Troubles(plant, line.id, self.calls, self.facts.append, threshold)
         self._heard_at: dict[str, int] = {}
-        self._counted_fresh: dict[str, int] = {}  # when the last counts were said, where they came at once; else 0
+        self._counted_alone: dict[str, int] = {}  # when counts first came, after an absence, by no queue
         places = (*line.machines, *line.stations, "_")
         self._shown: dict[str, tuple[object, ...]] = dict.fromkeys(places, ("offline", None))
+        self._stands_since: int | None = None  # while it is known to stand
         self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
         self._remembered: dict[str, Face] = {}  # what it had said before
 
@@ -67,7 +70,7 @@ class LineStory:
                 self._lose(name, at)
         happened = self.watch.fire(at)
         if happened == "opened":
-            self.troubles.opened(self._look(), at)
+            self.troubles.opened(at, changing=self.work.changeover is not None)
         elif happened == "closed":
             assert self.watch.downtimes[-1][1] is not None
             self.troubles.close(self.watch.downtimes[-1][1])
@@ -88,6 +91,7 @@ class LineStory:
             return
         self.pass_time(at)
         self._now(at)
+        heard_before = None if heard.device is None else self._heard_at.get(heard.device)
         self._hear_from(heard, at)
         if heard.device in self.line.stations or heard.device is None:
             self._hear_station(heard, at)
@@ -95,7 +99,7 @@ class LineStory:
             case "state":
                 self._hear_state(heard, at)
             case "counts":
-                self._hear_counts(heard, at)
+                self._hear_counts(heard, at, heard_before)
             case "offline" | "birth":  # a birth says nothing about the state; the next report does
                 for name in self.line.machines if heard.device is None else [heard.device]:
                     if name in self.faces:
@@ -139,26 +143,37 @@ class LineStory:
         self._unwatched.pop(name, None)
         self._remembered.pop(name, None)
 
-    def _hear_counts(self, heard: Heard, at: int) -> None:
+    def _is_of_now(self, name: str, at: int, *, before: int | None) -> bool:
+        """Whether what is counted since the report before is of now: after an absence, once that came by no queue."""
+        lost_at = self._unwatched.get(name)
+        if lost_at is None:
+            return True
+        if self._counted_alone.get(name, lost_at - 1) >= lost_at:
+            return True
+        if before is not None and before >= lost_at and at - before >= QUEUE_MS:
+            self._counted_alone[name] = at
+        return False
+
+    def _hear_counts(self, heard: Heard, at: int, heard_before: int | None) -> None:
         name = heard.device
         assert name is not None
         if heard.said is None or heard.said.made is None:
             return
         counters = self.counters[name]
-        is_fresh = self._counted_fresh.get(name, 0)
-        self._counted_fresh[name] = heard.said.at if at - heard.said.at <= FRESH_MS else 0
-        pieces = counters.read(heard.said.made, heard.said.at)
-        if pieces is None:
+        is_of_now = self._is_of_now(name, at, before=heard_before)
+        step = counters.read(heard.said.made, heard.said.at)
+        if step is None:
             return
-        total, good = pieces
-        lost_at = self._unwatched.get(name)
-        if total > 0 and not self.faces[name].known and (lost_at is None or is_fresh >= lost_at):
+        made = self.doubts[name].read(step, heard.said, at)
+        total = 0 if made.hid_at is not None else made.total  # what a doubtful report hid is not of now
+        if total > 0 and not self.faces[name].known and is_of_now:
             self.faces[name].status, self.faces[name].cause = "running", None  # pieces prove that it runs
             self._watch_again(name)
             self._see(name, at)
             self._show(at, self._look(), slack=PROOF_MS)
         if name == self.line.counts_of:
-            self.work.pieces(total, good, at, runs=self._status == "running")
+            made = made.as_of(stands_since=self._stands_since, at=at)
+            self.work.pieces(made, at, runs=self._status == "running")
 
     def _hear_action(self, heard: Heard, at: int) -> None:
         runs = self._status == "running"
@@ -220,6 +235,10 @@ class LineStory:
         """Let everything else hear what the machines amount to now."""
         face = self.faces[self.line.constraint]
         runs = face.status == "running"
+        if self.watch.signal != STOP:
+            self._stands_since = None
+        elif self._stands_since is None:
+            self._stands_since = at
         self.work.seen_setup(at, in_setup=face.status == "setup")
         self.work.reported(face.product, at, runs=runs)
         look = self._look()

@@ -56,13 +56,14 @@ def face_of(body: dict[str, Any], machine: Machine, before: Face) -> Face:
     else:
         face.status = "stopped" if word == "running" else word
         face.cause = _standing_cause(body, word_cause)
+        face.broken = face.broken or face.cause == "internal"
     return face
 
 
 def _standing_cause(body: dict[str, Any], word_cause: str | None) -> str:
-    """Return the first that holds: internal, upstream, downstream, planned, unknown."""
+    """Return the first that holds: internal, upstream, downstream, planned, unknown; but Held may be planned."""
     if word_cause == "internal":
-        return "internal"
+        return "planned" if body.get("planned_stop") else "internal"
     if body.get("upstream_stop"):
         return "starved"
     if body.get("downstream_stop"):

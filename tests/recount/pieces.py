@@ -1,7 +1,13 @@
 """Pieces that were really made, from one counts report to the next."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from device_sim.truth import RegisterTruth, Said, Truth
+
+SETS: Final = ("reset", "preset", "power")
+REPORTED_MS: Final = 15_000  # counts that change are reported within this time
+COUNTED_MS: Final = 10_000
 
 
 class Step(NamedTuple):
@@ -21,10 +27,85 @@ class Counters:
     last_at: int | None = None
     steps: list[Step] = field(default_factory=list)
 
-    def read(self, made: dict[str, int], at: int) -> tuple[int, int] | None:
-        """Return (total, good) made since the report before, which was said `at`; None for the first report."""
+    def read(self, made: dict[str, int], at: int) -> Step | None:
+        """Return the step from the report before; `at`: when this one was said. None for the first report."""
         before, since, self.last_made, self.last_at = self.last_made, self.last_at, made, at
         if before is None or since is None:
             return None
         self.steps.append(Step(since, at, before, made))
-        return made["total"] - before["total"], made["good"] - before["good"]
+        return self.steps[-1]
+
+
+class Made(NamedTuple):
+    """Pieces that a report shows, and those of them that an earlier report hid, as it was in doubt."""
+
+    total: int
+    good: int
+    hidden_total: int = 0
+    hidden_good: int = 0
+    hid_at: int | None = None  # when that report came
+
+    def as_of(self, *, stands_since: int | None, at: int) -> "Made":
+        """Return what was made when: nothing since the doubtful report where the line stood before the next was due.
+
+        Source: DOMAIN, «Jobs, changeover, quality».
+        """
+        if self.hid_at is None or stands_since is None:
+            return self
+        due = self.hid_at + COUNTED_MS
+        if stands_since <= due and at > due + COUNTED_MS // 2:
+            return self._replace(hidden_total=self.total, hidden_good=self.good)
+        return self
+
+
+@dataclass(slots=True)
+class Doubts:
+    """What one machine's reports show of its pieces, and which are in doubt: then the next one decides (DOMAIN)."""
+
+    low: dict[int, int | None]  # reports with a reading so many pieces low; None: nonsense
+    sets: list[RegisterTruth]
+    seen: dict[str, int] | None = None  # how many of the pieces made reports have shown
+    sure: tuple[int, int] = (0, 0)  # (total, good) of a register that was set before it was read
+    hid_at: int | None = None  # when the report in doubt came
+
+    @classmethod
+    def of(cls, truth: Truth, machine: str) -> "Doubts":
+        mine = [each for each in truth.registers if each.device == machine]
+        wrong = {each.at: each for each in mine if each.what in ("glitch", "dip")}
+        low: dict[int, int | None] = {}
+        for said in truth.said:
+            each = wrong.get(said.at)
+            if each is not None and said.device == machine and said.kind == "counts":
+                low[said.number] = _missing(each) if each.what == "dip" else None
+        return cls(low, [each for each in mine if each.what in SETS])
+
+    def read(self, step: Step, said: Said, at: int) -> Made:
+        """Return the pieces that count with this report."""
+        between = [each for each in self.sets if step.since < each.at <= step.until]
+        if between or self.seen is None:
+            self.seen = dict(between[-1].made if between else step.before)
+        missing = self.low.get(said.number, 0)
+        if missing is None:
+            self._hide(at)
+            return Made(0, 0)
+        shown = {name: max(step.after[name] - missing, self.seen[name]) for name in self.seen}
+        total, good = (shown[name] - self.seen[name] for name in ("total", "good"))
+        self.seen = shown
+        if between:
+            self._hide(at)
+            self.sure = (self.sure[0] + total, self.sure[1] + good)
+            return Made(0, 0)
+        made = Made(self.sure[0] + total, self.sure[1] + good, *self.sure, self.hid_at)
+        self.sure, self.hid_at = (0, 0), None
+        if missing:
+            self._hide(at)
+        return made
+
+    def _hide(self, at: int) -> None:
+        self.hid_at = at if self.hid_at is None or at - self.hid_at <= REPORTED_MS else self.hid_at
+
+
+def _missing(dip: RegisterTruth) -> int:
+    """Return how many pieces low a reading was, also across a wrap."""
+    (name, *_) = dip.real
+    return min((dip.real[name] - dip.shown[name]) % 2**bits for bits in (16, 32))

@@ -105,15 +105,19 @@ def _jobs(events: list[Event]) -> list[Fact]:
 
 def _changeovers(events: list[Event]) -> list[Fact]:
     facts = []
+    latest = {}  # which piece was the last one of the old run may be known only afterwards
     for event in _of(events, "changeover_started", "changeover_completed"):
         data, line, at = event["data"], event["line_id"], millis(event["timestamp"])
+        latest[data["changeover_id"]] = (line, data)
         if event["type"] == "changeover_started":
-            started, signalled = millis(data["started_at"]), millis(data["signalled_at"])
-            for when, what in ((at, "reported"), (started, "started"), (signalled, "signalled")):
+            for when, what in ((at, "reported"), (millis(data["signalled_at"]), "signalled")):
                 facts.append(Fact("changeover", line, data["to_product"], when, (what, data.get("from_product"))))
         else:
             ended = (data["outcome"], data.get("from_product"))
             facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), ended))
+    for line, data in latest.values():
+        began = ("started", data.get("from_product"))
+        facts.append(Fact("changeover", line, data["to_product"], millis(data["started_at"]), began))
     return facts
 
 

@@ -173,12 +173,11 @@ class Troubles:
         found = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
         self._begin_changeover(standing, Look("offline", no_order=False, found=found, changeover=True), at)
 
-    def opened(self, look: Look | None, at: int) -> None:
-        """The stop has lasted the threshold."""
+    def opened(self, at: int, *, changing: bool) -> None:
+        """The stop has lasted the threshold; a changeover that people run goes on though nobody sees the machines."""
         standing = self.standing
         assert standing is not None
-        changeover = look is not None and look.changeover
-        self._open(standing.since, standing.trouble, changeover=changeover and standing.is_changeover)
+        self._open(standing.since, standing.trouble, changeover=changing and standing.is_changeover)
         assert self.open is not None
         if standing.carried is not None:
             wait = self._wait_for_breakdown(self.open.trouble)

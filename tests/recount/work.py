@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.recount.fact import Fact
+from tests.recount.pieces import Made
 
 NEXT: Final = {
     ("assigned", "accept"): "accepted",
@@ -141,17 +142,28 @@ class Work:
             self._setup, self._setup_done = (at, self._last_piece), None
         self._in_setup = in_setup
 
-    def pieces(self, total: int, good: int, at: int, *, runs: bool) -> None:
+    def pieces(self, made: Made, at: int, *, runs: bool) -> None:
+        if made.hid_at is not None:
+            self._pieces(made.hidden_total, made.hidden_good, made.hid_at, runs=runs, hidden=True)
+            made = made._replace(total=made.total - made.hidden_total, good=made.good - made.hidden_good)
+        self._pieces(made.total, made.good, at, runs=runs)
+
+    def _pieces(self, total: int, good: int, at: int, *, runs: bool, hidden: bool = False) -> None:
         if total <= 0 and good <= 0:
             return
-        self._last_piece = at
+        self._last_piece = max(at, self._last_piece or 0)
         if self.changeover is not None:
-            if good > 0:
+            if hidden and at <= self.changeover.signalled_at:
+                self.changeover.started_at = max(self.changeover.started_at, at)
+            elif good > 0:
                 self._end_changeover("completed", at)
-        elif self._setup is not None and good > 0:
-            if runs:
+        elif self._setup is not None:
+            since, last_piece = self._setup
+            if hidden and at <= since:
+                self._setup = (since, max(at, last_piece or 0))
+            elif runs and good > 0:
                 self._setup = None
-            elif self._setup_done is None:
+            elif good > 0 and self._setup_done is None:
                 self._setup_done = at
 
     def _start_changeover(self, before: str | None, to: str, at: int, *, by_mode: bool) -> None:
@@ -163,15 +175,23 @@ class Work:
         started = max([each for each in (last_piece, self._ended or None) if each is not None], default=signalled)
         self.changeover = Changeover(before or "", to, min(started, signalled), signalled)
         self._note(Fact("changeover", self._line, to, at, ("reported", before)))
-        self._note(Fact("changeover", self._line, to, self.changeover.started_at, ("started", before)))
         self._note(Fact("changeover", self._line, to, signalled, ("signalled", before)))
 
     def _end_changeover(self, outcome: str, at: int) -> None:
         change = self.changeover
         assert change is not None
+        self._note_start(change)
         ended = max(at, change.signalled_at)
         self.changeover, self._ended = None, ended
         if outcome == "completed":
             self._setup = None
         self._set_for = change.to if outcome == "completed" else change.before
         self._note(Fact("changeover", self._line, change.to, at, (outcome, change.before)))
+
+    def facts(self) -> None:
+        """Note when the changeover that runs began, as far as it is known."""
+        if self.changeover is not None:
+            self._note_start(self.changeover)
+
+    def _note_start(self, change: Changeover) -> None:
+        self._note(Fact("changeover", self._line, change.to, change.started_at, ("started", change.before)))

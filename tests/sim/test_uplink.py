@@ -53,6 +53,20 @@ def test_a_device_that_keeps_all_sends_all_after_its_birth_with_the_numbers_of_t
     assert [(said.boot_id, said.seq) for said in (truth.said[1], truth.said[0])] == [(START + 5, 0), (START + 5, 1)]
 
 
+@pytest.mark.parametrize("keeps", ["actions", "all"])
+def test_what_a_device_kept_comes_before_how_things_are(truth: Truth, keeps: Any) -> None:
+    """Then the order of its numbers is the order in which things happened."""
+    who, uplink = device(truth, keeps=keeps), Uplink("D", Traits(keeps=keeps))
+    for kind in ("andon", "measurement", "job"):
+        if kind != "measurement" or keeps == "all":
+            say(uplink, who, message(kind, 1))
+    who.boot(START + 5)
+    first = [(who.say(each, START + 5), each) for each in (message("birth"), message("state"), message("inspection"))]
+    kept = ["andon", "measurement", "job"] if keeps == "all" else ["andon", "job"]
+    assert kinds(uplink.connect(who, first)) == ["birth", *kept, "state", "inspection"]
+    assert [said.seq for said in sorted(truth.said, key=lambda said: said.seq or 0)] == list(range(len(kept) + 3))
+
+
 def test_what_was_not_acknowledged_is_sent_again_with_the_same_bytes(truth: Truth) -> None:
     who, uplink = device(truth), Uplink("D", Traits())
     who.boot(START)

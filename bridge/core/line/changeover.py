@@ -7,7 +7,7 @@ was made meanwhile. Changeovers never overlap: nothing of one is dated before th
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -16,6 +16,16 @@ from bridge.core.event_data import Changeover
 from bridge.core.events import EventType, Millis, Place, Priority, Standing, maybe_rfc3339, rfc3339
 from bridge.core.plant import Line, Plant
 from bridge.core.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
+
+COUNTED_MS: Final = 10_000  # counts are reported so often while they change
+
+
+class Hidden(NamedTuple):
+    """Pieces that an earlier report hid, as it was in doubt: when it came, and those that it surely had."""
+
+    at: Millis
+    good: int
+    reject: int
 
 
 class ChangeoverRecord(Struct, kw_only=True):
@@ -48,6 +58,7 @@ class ChangeoverState(Struct):
     running: ChangeoverRecord | None = None
     setup: SetupSignal | None = None  # the line was set up, and no good piece was made in running since
     in_setup: bool = False  # a mode that lasts is one signal
+    stands_since: Millis | None = None  # None: it runs, or nobody sees what it does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +105,11 @@ class Changeovers:
             state.setup = SetupSignal(since=at, run_ended=state.last_piece_at)
         state.in_setup = in_setup
 
+    def stand_seen(self, *, stands: bool, at: Millis) -> None:
+        """Take note of whether the line is known to stand: no piece was made since then."""
+        state = self._state
+        state.stands_since = (at if state.stands_since is None else state.stands_since) if stands else None
+
     def product_changed(self, *, from_product: str | None, to_product: str, runs: bool, moment: Moment) -> None:
         """Take note of a product change: a changeover, unless expected; from None it is only noted.
 
@@ -116,30 +132,51 @@ class Changeovers:
             state.running.good, state.running.startup_rejects = setup.good, setup.rejects
             self._end(state.running, "completed", moment, at=setup.completed_at)
 
-    def count(self, *, good: int, reject: int, runs: bool, moment: Moment) -> None:
-        """Take note of pieces made; rejects counted with the completing good piece are start-up rejects too."""
+    def count(self, *, good: int, reject: int, runs: bool, moment: Moment, hidden: Hidden | None = None) -> None:
+        """Take note of pieces made; rejects counted with the completing good piece are start-up rejects too.
+
+        What a doubtful report hid was made by then: pieces of before the signal belong to the old run.
+        """
+        if hidden is not None:
+            if self._has_stood_since(hidden.at, now=moment.at):
+                hidden = hidden._replace(good=good, reject=reject)
+            self._count(hidden.good, hidden.reject, runs=runs, moment=moment, hid_at=hidden.at)
+            good, reject = good - hidden.good, reject - hidden.reject
+        self._count(good, reject, runs=runs, moment=moment)
+
+    def _has_stood_since(self, hid_at: Millis, *, now: Millis) -> bool:
+        """Whether nothing was made since a doubtful report: a report would have been due, and the line stands."""
+        due, stands_since = hid_at + COUNTED_MS, self._state.stands_since
+        return stands_since is not None and stands_since <= due < now - COUNTED_MS // 2
+
+    def _count(self, good: int, reject: int, *, runs: bool, moment: Moment, hid_at: Millis | None = None) -> None:
         if good <= 0 and reject <= 0:
             return
-        state = self._state
-        last = state.last_piece_at
-        state.last_piece_at = moment.at if last is None else max(last, moment.at)
+        state, at = self._state, moment.at if hid_at is None else hid_at
+        state.last_piece_at = at if state.last_piece_at is None else max(state.last_piece_at, at)
         running = state.running
         if running is None:
-            self._count_in_setup(good, reject, runs=runs, moment=moment)
+            self._count_in_setup(good, reject, runs=runs, at=at, hidden=hid_at is not None)
+            return
+        if hid_at is not None and at <= running.signalled_at:
+            running.started_at = max(running.started_at, at)
             return
         running.good += max(0, good)
         running.startup_rejects += reject  # below 0 where good pieces come in a report after their total
         if running.good >= self._good_pieces:
-            self._end(running, "completed", moment)
+            self._end(running, "completed", moment, at=at)
 
     def abandon(self, *, moment: Moment) -> None:
         """End the running changeover, if any, without a piece of the new product: its job was cancelled."""
         if self._state.running is not None:
             self._end(self._state.running, "abandoned", moment)
 
-    def _count_in_setup(self, good: int, reject: int, *, runs: bool, moment: Moment) -> None:
+    def _count_in_setup(self, good: int, reject: int, *, runs: bool, at: Millis, hidden: bool) -> None:
         setup = self._state.setup
         if setup is None:
+            return
+        if hidden and at <= setup.since:
+            setup.run_ended = at if setup.run_ended is None else max(setup.run_ended, at)
             return
         if runs and good > 0:
             self._state.setup = None  # it runs on with what it made before: what it was set up for is known
@@ -149,7 +186,7 @@ class Changeovers:
         setup.good += max(0, good)
         setup.rejects += reject
         if setup.good >= self._good_pieces:
-            setup.completed_at = moment.at
+            setup.completed_at = at
 
     def _start_asked(self, body: ChangeoverReport, moment: Moment) -> Disposition:
         if body.to_product is None:

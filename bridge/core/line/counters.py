@@ -23,6 +23,8 @@ from bridge.core.line.registers import (
     Suspect,
     differ,
     elapsed_ms,
+    hidden_by,
+    is_dated_before,
     lag_after,
     made_between,
     rate_of,
@@ -43,6 +45,8 @@ class Reading:
     estimated: bool = False
     released: int = 0
     refused: int = 0
+    hidden: int = 0  # pieces of `delta` that were surely made by the doubtful sample before
+    hid_at: Millis | None = None  # when that came; None: there was none
 
 
 def read(register: Register | None, sample: Mark, *, rule: Rule) -> Reading:
@@ -53,13 +57,26 @@ def read(register: Register | None, sample: Mark, *, rule: Rule) -> Reading:
         return Reading(register=fresh, delta=0, kind="baseline", since=sample.at, until=sample.at)
     register = replace(register, value=rule.normalised(register.value))
     table = Table(rule, register.usual, register.pace)
+    if _is_history(register, sample, table):
+        return Reading(register=register, delta=0, kind="history", since=sample.at, until=sample.at)
     if register.suspect is not None:
         return _decide(register, register.suspect, sample, table)
     cut = differ(register, sample, noted=register.cut)
     step = table.explain(register, sample, cut=cut)
     if step is None:
         return _hold(register, table.suspect(register, sample, cut=cut))
+    if step.kind == "dip":
+        register = replace(register, hid_at=hidden_by(register, sample))
     return _count(register, sample, step, table)
+
+
+def _is_history(register: Register, sample: Mark, table: Table) -> bool:
+    """Whether a sample is older than the latest one: what it shows was counted with that. None can be above it."""
+    latest = register if register.suspect is None else register.suspect
+    if not is_dated_before(sample, latest):
+        return False
+    step = table.explain(latest, sample, cut=False)
+    return step is None or step.pieces == 0
 
 
 def _decide(register: Register, suspect: Suspect, sample: Mark, table: Table) -> Reading:
@@ -105,12 +122,13 @@ def _count(register: Register, sample: Mark, step: Step, table: Table) -> Readin
         since=since,
         until=until,
         estimated=step.estimated,
+        hid_at=register.hid_at,
     )
 
 
 def _hold(register: Register, suspect: Suspect, *, refused: int = 0) -> Reading:
     return Reading(
-        register=replace(register, suspect=suspect, cut=False),
+        register=replace(register, suspect=suspect, cut=False, hid_at=hidden_by(register, suspect)),
         delta=0,
         kind="held",
         since=suspect.at,
@@ -145,6 +163,8 @@ def _confirm(register: Register, suspect: Suspect, sample: Mark, step: Step, tab
         estimated=suspect.estimated or step.estimated,
         released=counted,
         refused=suspect.pieces - counted,
+        hidden=counted,
+        hid_at=register.hid_at,
     )
 
 
@@ -167,7 +187,8 @@ def _hold_instead(register: Register, suspect: Suspect, newest: Suspect) -> Read
 def _advance(register: Register, before: Mark, sample: Mark, step: Step, table: Table) -> Register:
     """Return the register at the sample, which is `step` after the mark `before`; a dip leaves it at its height."""
     if step.kind == "dip":
-        return _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
+        dipped = _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
+        return replace(dipped, hid_at=register.hid_at)
     elapsed = elapsed_ms(before, sample)
     after = _at(
         register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.rule.max_rate_per_minute)
@@ -208,4 +229,5 @@ def _at(register: Register, mark: Mark, *, lag_ms: int) -> Register:
         lag_ms=lag_ms,
         cut=False,
         suspect=None,
+        hid_at=None,
     )

@@ -47,6 +47,8 @@ class Counted:
     since: Millis
     until: Millis
     doubtful: Mapping[CounterName, DoubtfulPieces]
+    hidden: Mapping[CounterName, int]  # of `deltas`, surely made by the doubtful report before
+    hid_at: Millis | None = None  # when that came
 
     def doubtful_of(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
         """Return the pieces in doubt of these counters: each counter may show the same ones."""
@@ -90,6 +92,8 @@ def count(registers: Registers, body: CountsReport, *, rule: Rule, moment: Momen
         since=min((reading.since for reading in made), default=received),
         until=max((reading.until for reading in made), default=received),
         doubtful={name: _doubtful(register, readings.get(name)) for name, register in registers.items()},
+        hidden={name: readings[name].hidden for name in deltas},
+        hid_at=max((each.hid_at for each in readings.values() if each.hid_at is not None), default=None),
     )
 
 

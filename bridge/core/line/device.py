@@ -2,8 +2,8 @@
 
 The broker delivers at least once and a device may resend: (boot_id, seq) and the content prove a resend. What is not
 proven to have been taken before is news; what cannot be placed is applied and flagged. `seq` counts only beside a
-`boot_id`; without one a restarted device could not be told from a late report. What was seen of earlier boots is kept
-too: after a crash of ours the broker sends again what was not acknowledged, over a device's restart.
+`boot_id`; without one a restarted device could not be told from a late report. Earlier boots are kept too: after a
+crash of ours the broker sends again what was not acknowledged, over a device's restart.
 """
 
 from collections.abc import Iterable
@@ -73,14 +73,12 @@ class Device:
 
     def learn(self, report: Report) -> None:
         """Learn from a report that is admitted how the device's clock ticks."""
-        at = self._read_ts(report)
-        if at is not None:
+        if (at := self._read_ts(report)) is not None:
             self.state.stamp.note(at, checksum_of(report.body), received_at=report.received_at)
 
     def identifies(self, report: Report) -> bool:
         """Say whether something tells a second copy of this report from a second, equal one."""
-        body = report.body
-        if body.boot_id is not None and body.seq is not None:
+        if report.body.boot_id is not None and report.body.seq is not None:
             return True
         return self._read_ts(report) is not None and self.state.stamp.identifies
 
@@ -234,9 +232,10 @@ class Device:
         if body.seq is None or body.boot_id is None:
             return Placed("new")
         if isinstance(body, BirthReport) and not report.redelivered and state.run is not None:
-            if self._is_resent_birth(report, state.run):
+            reports, modulus = self._may_follow_birth(report), self._modulus
+            if sequence.is_among_latest(state.run, body.seq, checksum_of(body), modulus=modulus, reports=reports):
                 return suppressed("duplicate")
-            if body.seq == 0 or not sequence.is_ahead_of(state.run, body.seq, modulus=self._modulus):
+            if sequence.is_next_start(state.run, body.seq, modulus=modulus, ahead=reports):
                 self._boot(body.boot_id)  # the id of a boot was used again
         if state.run is None:
             return self._begin(report, body.seq)
@@ -292,9 +291,10 @@ class Device:
         state.filled += placed.filled
         return placed
 
-    def _is_resent_birth(self, report: Report, run: Run) -> bool:
-        assert report.body.seq is not None, "asked before"
+    def _may_follow_birth(self, report: Report) -> int:
+        """Return how many reports of a boot may have come before its birth, or before that came again."""
         if self.state.offline is not None:
-            return False
-        checksum = checksum_of(report.body)
-        return sequence.is_among_latest(run, report.body.seq, checksum, modulus=self._modulus, reports=RESENT_BIRTH)
+            return 0
+        at = self._read_ts(report)
+        same = at is not None and self.state.stamp.proves_same_start(at, received_at=report.received_at)
+        return sequence.RING if same or self.state.boots_grow else RESENT_BIRTH

@@ -59,6 +59,12 @@ class DeviceState(Struct):
         """Return the runs that are over, the latest last."""
         return [each if isinstance(each, PastBoot) else PastBoot(each) for each in self.old_boots]
 
+    @property
+    def boots_grow(self) -> bool:
+        """Say whether this boot's id is newer than each known before it: then the next start has another one."""
+        boot, past = self.boot_id, self.past_boots()
+        return boot is not None and bool(past) and all(is_newer(boot, each.boot_id) for each in past)
+
     def past(self, boot_id: BootId) -> PastBoot | None:
         """Return the latest run of a boot that is over."""
         return next((each for each in reversed(self.past_boots()) if each.boot_id == boot_id), None)

@@ -2,20 +2,19 @@
 
 from typing import Final
 
-from msgspec import Struct, msgpack
-from msgspec import field as member
+from msgspec import msgpack
 
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status, StatusCause
 from bridge.core.events import Millis
 from bridge.core.line import counting, packml
-from bridge.core.line.counting import Counted, CounterFit, Registers
+from bridge.core.line.counting import Counted, CounterFit
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device
-from bridge.core.line.device_state import DeviceState
+from bridge.core.line.equipment_state import EquipmentState, Remembered, Said
 from bridge.core.line.faults import Faults, UnreadableFaultBits, update
-from bridge.core.line.shown import Face, Shown, ShownState, Speed
+from bridge.core.line.shown import Face, Shown, Speed
 from bridge.core.line.status import WORDS, Signals, judge
 from bridge.core.reports import (
     APPLIED,
@@ -28,44 +27,8 @@ from bridge.core.reports import (
     quarantined,
 )
 
+QUEUE_MS: Final = 2_000  # reports that follow each other within this time may have waited in a queue
 LARGEST_SUM: Final = 2**53  # of pieces in doubt: every reader of JSON reads it exactly, and it fits a checkpoint
-
-
-class Said(Struct, kw_only=True):
-    """A machine's last good `state` report, reduced to what its status follows from."""
-
-    status: Status
-    cause: StatusCause | None
-    speed: float | None = None
-    speed_setpoint: float | None = None
-    planned_stop: bool = False
-    upstream_stop: bool = False
-    downstream_stop: bool = False
-    reason_code: str | None = None
-    estimated: bool = False
-
-
-class Remembered(Struct):
-    """What a machine had said: it holds again if no report of it turns out to be missing."""
-
-    said: Said | None
-    faults: Faults
-
-
-class EquipmentState(Struct):
-    device: DeviceState = member(default_factory=DeviceState)
-    said: Said | None = None  # None: nothing is known since it came online
-    stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
-    remembered: Remembered | None = None  # what it had said when nobody watched any more
-    unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
-    heard_again_at: Millis | None = None  # when it was heard first since then
-    product: str | None = None
-    faults: Faults = member(default_factory=Faults)
-    stale: bool = False
-    registers: Registers = member(default_factory=dict)
-    shown: ShownState = member(default_factory=ShownState)
-    pieces_released: int = 0  # that its registers held, ever
-    pieces_refused: int = 0
 
 
 class Machine:
@@ -140,29 +103,43 @@ class Machine:
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> Counted:
         """Read each counter by the counter table; pieces made while its state was not known prove that it runs."""
         rule = counting.rule_of(self.spec, self._rules, modulus=body.modulus)
+        heard_again_at = self._heard_again(moment)
         counted = counting.count(self.state.registers, body, rule=rule, moment=moment)
         doubtful = counted.doubtful_of(counted.doubtful)
         self.state.pieces_released = min(self.state.pieces_released + doubtful.released, LARGEST_SUM)
         self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, LARGEST_SUM)
-        if any(delta > 0 for delta in counted.deltas.values()) and self._is_of_now(counted, moment):
+        if any(delta > 0 for delta in counted.deltas.values()) and self._is_of_now(counted, heard_again_at):
             self.state.said = Said(status="running", cause=None, estimated=True)
             self._now_known()
         self.state.stale = False
         return counted
 
-    def _is_of_now(self, counted: Counted, moment: Moment) -> bool:
+    def _is_of_now(self, counted: Counted, heard_again_at: Millis | None) -> bool:
         """Whether pieces prove that an offline machine runs: not where they may have been made in an absence.
 
-        A queue that is emptied after it tells of the absence too, so nothing counts from before it was heard again.
+        A queue that is emptied after it tells of the absence too, and so do the pieces of the first report behind it.
         """
-        state = self.state
-        if self.status[0] != "offline":
+        if self.status[0] != "offline" or counted.hid_at is not None:  # hidden since before it was lost
             return False
-        if state.unwatched_since is None:
+        if self.state.unwatched_since is None:
             return True
-        if state.heard_again_at is None or state.heard_again_at < state.unwatched_since:
-            state.heard_again_at = moment.at if moment.received_at is None else moment.received_at
-        return counted.since >= state.heard_again_at
+        return heard_again_at is not None and counted.since >= heard_again_at
+
+    def _heard_again(self, moment: Moment) -> Millis | None:
+        """Return when a report before this one was surely not of an absence, and take note of this one.
+
+        A queue is emptied at once: a report that comes long enough after the one before it did not wait there.
+        """
+        state, seen_at = self.state, self.state.device.seen_at
+        lost_at, before = state.unwatched_since, state.heard_again_at
+        if lost_at is None or seen_at is None:
+            return None
+        if before is not None and before >= lost_at:
+            return before
+        received = moment.at if moment.received_at is None else moment.received_at
+        if seen_at >= lost_at and received - seen_at >= QUEUE_MS:
+            state.heard_again_at = received
+        return None
 
     def counter_fit(self) -> CounterFit | None:
         """Return how its counters agree with the plant file; None where nothing about them was ever in doubt."""

@@ -13,7 +13,8 @@ from bridge.core.line import counting
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device
-from bridge.core.line.equipment import EquipmentState, Machine
+from bridge.core.line.equipment import Machine
+from bridge.core.line.equipment_state import EquipmentState
 from bridge.core.line.shown import Face, Speed
 from bridge.core.line.status import Diagnosis, diagnose
 from bridge.core.reports import Moment

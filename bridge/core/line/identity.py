@@ -23,6 +23,7 @@ class Stamp(Struct):
     checksum: int = 0  # of the report that had it
     shared: bool = False  # by several reports of different content
     ticks: int = 0
+    advances: int = 0  # since it last went back, of whatever size
 
     def note(self, ts: Millis, checksum: int, *, received_at: Millis) -> None:
         """Learn from a report that is applied; a `ts` that goes back begins anew."""
@@ -33,9 +34,10 @@ class Stamp(Struct):
         else:
             self.shared = False
             if before is None or ts < before:
-                self.ticks = 0
-            elif (ts - before) % 1000:
-                self.ticks += 1
+                self.ticks = self.advances = 0
+            else:
+                self.ticks += bool((ts - before) % 1000)
+                self.advances += 1
         self.newest, self.checksum, self.lag = ts, checksum, received_at - ts
 
     @property
@@ -48,6 +50,19 @@ class Stamp(Struct):
         if self.newest is None or abs(self.lag) > FAR_MS:
             return False
         if ts == self.newest:
-            stands = received_at - ts - self.lag > STANDING_MS
-            return self.identifies and not self.shared and not stands
+            return self.identifies and not self.shared and not self._stands(received_at)
         return ts < self.newest
+
+    def proves_same_start(self, ts: Millis, *, received_at: Millis) -> bool:
+        """Say whether a device cannot have started again with this `ts`, which a start of it had before.
+
+        It says several things at the instant of a start: that they share a `ts` is no proof that its clock stands.
+        """
+        if self.proves_repeat(ts, received_at=received_at):
+            return True
+        moves = self.advances >= TICKS and abs(self.lag) <= FAR_MS
+        return ts == self.newest and moves and not self._stands(received_at)
+
+    def _stands(self, received_at: Millis) -> bool:
+        assert self.newest is not None, "asked before"
+        return received_at - self.newest - self.lag > STANDING_MS

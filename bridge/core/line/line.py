@@ -112,7 +112,7 @@ class Line(LineCourse):
         counted = machine.apply_counts(body, moment=moment)
         pieces = self._output.count(machine.spec.id, counted, moment=moment)
         if pieces is not None:
-            self._people.pieces(pieces.total, pieces.good, pieces.reject, runs=self._flow.runs, moment=moment)
+            self._people.pieces(pieces, runs=self._flow.runs, moment=moment)
 
     def _judge_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
         disposition = self.downtimes.apply(body, moment=moment)

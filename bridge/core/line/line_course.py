@@ -145,8 +145,7 @@ class LineCourse:
     def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
         shift = self._shift
         seen = self._flow.refresh(touched)
-        if seen.status != "offline":
-            self._people.hear_setup(in_setup=seen.status == "setup", at=moment.at)
+        self._people.hear_status(seen.status, stands=seen.stands, at=moment.at)
         self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
         if self._people.without_order:
             seen = without_order(seen)

@@ -11,7 +11,7 @@ from bridge.core.line.call_book import AndonState
 from bridge.core.line.changeover import ChangeoverState
 from bridge.core.line.device_state import DeviceState
 from bridge.core.line.downtime_book import DowntimesState
-from bridge.core.line.equipment import EquipmentState
+from bridge.core.line.equipment_state import EquipmentState
 from bridge.core.line.jobs import JobsState
 from bridge.core.line.oee_state import OeeState
 from bridge.core.line.production import ProductionState

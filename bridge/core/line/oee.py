@@ -160,18 +160,13 @@ class OeeWatch:
     def exclude(self, start: Millis, end: Millis, *, moment: Moment) -> None:
         """Take a downtime, confirmed as planned by a named user, out of the planned busy time."""
         self._advance(moment.at)
-        for each in self.state.down:
-            part = Stretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
-            if part.start < part.end:
-                self.state.move(TimeClass.DOWN, TimeClass.OFF, part)
-                self.state.note_excluded(part)
+        self.state.exclude(start, end)
         self._tell_again(moment, since=start, until=end)
 
     def readmit(self, start: Millis, end: Millis, *, moment: Moment) -> None:
         """Put back what `exclude` took out: the confirmation was withdrawn."""
         self._advance(moment.at)
-        for part in self.state.take_excluded(start, end):
-            self.state.move(TimeClass.OFF, TimeClass.DOWN, part)
+        self.state.readmit(start, end)
         self._tell_again(moment, since=start, until=end)
 
     def next_deadline(self) -> Millis:
@@ -254,8 +249,7 @@ class OeeWatch:
                 if new is TimeClass.DOWN:
                     self.state.note_down(stretch)
         if new is TimeClass.BUSY:  # it ran again since the change began
-            kept = [each for each in self.state.down if each.start < change.start]
-            self.state.down = [Stretch(each.start, min(each.end, change.start), old, each.job_id) for each in kept]
+            self.state.forget_down(change.start, moment.at)
         self.state.recent.clear()
         self._tell_again(moment, since=change.start, until=change.end)
 

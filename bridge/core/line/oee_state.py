@@ -112,15 +112,21 @@ class OeeState(Struct):
             unknown.append(stretch)
             del unknown[:-UNKNOWN_STRETCHES]
 
-    def note_excluded(self, stretch: Stretch) -> None:
-        self.excluded.append(stretch)
+    def exclude(self, start: Millis, end: Millis) -> None:
+        """Take the down time of [start, end) out of the planned time."""
+        for each in self.down:
+            part = Stretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
+            if part.start < part.end:
+                self.move(TimeClass.DOWN, TimeClass.OFF, part)
+                self.excluded.append(part)
         del self.excluded[:-DOWN_STRETCHES]
 
-    def take_excluded(self, start: Millis, end: Millis) -> list[Stretch]:
-        """Return and forget what was excluded of [start, end)."""
+    def readmit(self, start: Millis, end: Millis) -> None:
+        """Put back what was taken out of [start, end), once."""
         taken = [each for each in self.excluded if start <= each.start < end]
         self.excluded = [each for each in self.excluded if each not in taken]
-        return taken
+        for part in taken:
+            self.move(TimeClass.OFF, TimeClass.DOWN, part)
 
     def set_apart(self, pieces: Apart, *, bounds: frozenset[Millis]) -> None:
         """Keep pieces of unknown time; what follows on and lies in the same windows is one."""

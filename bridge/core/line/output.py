@@ -3,6 +3,7 @@
 Source: DOMAIN, «Counters» and «OEE».
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
 from bridge.core.line.absence_record import Before
+from bridge.core.line.changeover import Hidden
 from bridge.core.line.counting import Counted, CounterName
 from bridge.core.line.downtime_record import PlannedTime
 from bridge.core.line.line_state import OutputState
@@ -33,6 +35,7 @@ class Pieces:
     good: int
     reject: int
     assumed: bool
+    hidden: Hidden | None = None
 
 
 def signal_of(status: Status, *, scheduled: bool, stands: bool) -> Signal:
@@ -100,12 +103,16 @@ class Output:
         self._counts[LINE_LEVEL].doubt(equipment, doubtful, at=moment.at)
         ours = {name: delta for name, delta in counted.deltas.items() if name in names}
         seen = self._state.counters_seen
-        pieces = infer(ours, counters=seen, times=self._spec.pieces_per_count)
+        before = tuple(seen)
+        pieces = infer(ours, counters=before, times=self._spec.pieces_per_count)
         seen += [name for name in sorted(counted.begun) if name not in seen and name in names]
         if not ours:
             return None
         self._add(LINE_LEVEL, pieces, counted, moment)
-        return pieces
+        if counted.hid_at is None:
+            return pieces
+        sure = infer({name: counted.hidden[name] for name in ours}, counters=before, times=self._spec.pieces_per_count)
+        return dataclasses.replace(pieces, hidden=Hidden(counted.hid_at, sure.good, sure.reject))
 
     def feed(self, scope: str, signal: Signal, *, moment: Moment) -> StopChange | None:
         watch = self._oee.get(scope)

@@ -4,6 +4,7 @@ from typing import assert_never
 
 from bridge.core import plant
 from bridge.core.emitter import Emitter
+from bridge.core.event_data import Status
 from bridge.core.events import Millis, Place
 from bridge.core.line.andon import AndonCalls
 from bridge.core.line.automatic_calls import AutomaticCalls
@@ -11,6 +12,7 @@ from bridge.core.line.call_book import CallBook
 from bridge.core.line.changeover import Changeovers
 from bridge.core.line.jobs import Jobs, RunningJob
 from bridge.core.line.line_state import PeopleState
+from bridge.core.line.output import Pieces
 from bridge.core.line.production import Order
 from bridge.core.line.quality import QualityChecks
 from bridge.core.reports import (
@@ -74,12 +76,12 @@ class People:
             case _:
                 assert_never(body)
 
-    def pieces(self, total: int, good: int, reject: int, *, runs: bool, moment: Moment) -> None:
+    def pieces(self, made: Pieces, *, runs: bool, moment: Moment) -> None:
         """Pieces of the line: they end a changeover, and count for the running job."""
-        self._changeovers.count(good=good, reject=reject, runs=runs, moment=moment)
+        self._changeovers.count(good=made.good, reject=made.reject, hidden=made.hidden, runs=runs, moment=moment)
         before = self._jobs.running
-        self._jobs.count(total, good, moment=moment)
-        self._note_end(before, good)
+        self._jobs.count(made.total, made.good, moment=moment)
+        self._note_end(before, made.good)
 
     def hear_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
         """Take note of what the machines say they make; while a job runs, the job says it."""
@@ -89,9 +91,14 @@ class People:
         if self._jobs.running is None:
             self._set_product(product, runs=runs, moment=moment)
 
-    def hear_setup(self, *, in_setup: bool, at: Millis) -> None:
-        """Take note of whether the line is being set up: what it makes next may be something else."""
-        self._changeovers.setup_seen(in_setup=in_setup, at=at)
+    def hear_status(self, status: Status, *, stands: bool, at: Millis) -> None:
+        """Take note of what the line does: where it is being set up, what it makes next may be something else.
+
+        `stands`: it is offline, and yet known to stand.
+        """
+        if status != "offline":
+            self._changeovers.setup_seen(in_setup=status == "setup", at=at)
+        self._changeovers.stand_seen(stands=stands or status not in ("running", "offline"), at=at)
 
     def take_ended_order(self) -> Order | None:
         """Return, once, the job that has just ended or paused, with its final count."""

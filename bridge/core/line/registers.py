@@ -16,9 +16,10 @@ from bridge.core.events import Millis
 DRAIN: Final = 10  # a queue is emptied at least so many times faster than it filled
 SUSTAINED_MS: Final = 10_000  # a rate over less time than this is jitter
 KNOWN_SPELLS: Final = 6  # so many sustained rates tell how fast a machine runs
+REPORTED_MS: Final = 15_000  # counts that change are reported within this time
 SHORTEST_MS: Final = 1_000  # a rate over less time than this is no rate at all
 
-Kind = Literal["baseline", "count", "rollover", "dip", "held", "released", "glitch", "reset", "rebase"]
+Kind = Literal["baseline", "count", "rollover", "dip", "held", "released", "glitch", "reset", "rebase", "history"]
 
 
 class Mark(Struct, frozen=True):
@@ -54,6 +55,7 @@ class Register(Mark, frozen=True, kw_only=True):
     spell_ms: int = 0  # of the one that goes on
     spell_pieces: int = 0
     suspect: Suspect | None = None
+    hid_at: Millis | None = None  # the latest sample since, by which pieces may have been made that it did not show
 
     @property
     def usual(self) -> float:
@@ -94,6 +96,17 @@ def lag_after(before: Mark, after: Mark, pieces: int, *, per_minute: float) -> i
 
 def rate_of(pieces: int, ms: int) -> float:
     return pieces * 60_000 / max(ms, SHORTEST_MS)
+
+
+def is_dated_before(sample: Mark, latest: Mark) -> bool:
+    """Whether a clock that is trusted for both dates a sample before the latest one: a backlog, or it was set back."""
+    return latest.dated is not None and sample.dated is not None and sample.dated < latest.dated
+
+
+def hidden_by(register: Register, sample: Mark) -> Millis:
+    """Return by when the pieces were made that doubtful samples hide: the later ones came while nothing was counted."""
+    hid_at = register.hid_at
+    return sample.at if hid_at is None or sample.at - hid_at <= REPORTED_MS else hid_at
 
 
 def cut(register: Register) -> Register:

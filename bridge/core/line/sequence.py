@@ -198,6 +198,15 @@ def is_ahead_of(run: Run, seq: int, *, modulus: int) -> bool:
     return 0 < (seq - run.newest) % modulus <= modulus // 2
 
 
+def is_next_start(run: Run, seq: int, *, modulus: int, ahead: int) -> bool:
+    """Say whether a birth begins anew; not where it is missing, and so many reports at most may have overtaken it."""
+    behind = (run.newest - seq) % modulus
+    position = run.newest - behind
+    if behind < ahead and (run.is_missing(position) or (position < run.first and not run.begun)):
+        return False
+    return seq == 0 or not is_ahead_of(run, seq, modulus=modulus)
+
+
 def is_among_latest(run: Run, seq: int, checksum: int, *, modulus: int, reports: int) -> bool:
     """Say whether this report was taken, and is one of the latest."""
     return (run.newest - seq) % modulus < reports and is_proven_in(run, seq, checksum, modulus=modulus)

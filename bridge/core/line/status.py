@@ -39,7 +39,10 @@ class Signals:
 
 
 def judge(signals: Signals, faults: Faults) -> tuple[Status, StatusCause | None]:
-    """Return a machine's status and its cause; causes in the order internal, upstream, downstream, planned, unknown."""
+    """Return a machine's status and its cause; causes in the order internal, upstream, downstream, planned, unknown.
+
+    A state that is internal by its family alone, such as PackML's Held, is planned where the machine says that it is.
+    """
     if signals.word in ("maintenance", "setup"):
         return signals.word, signals.word_cause
     first = faults.stopping
@@ -49,7 +52,7 @@ def judge(signals: Signals, faults: Faults) -> tuple[Status, StatusCause | None]
         return "running", None
     status: Status = "stopped" if signals.word == "running" else signals.word
     if signals.word_cause == "internal":
-        return status, "internal"
+        return status, "planned" if signals.planned_stop else "internal"
     if signals.upstream_stop:
         return status, "starved"
     if signals.downstream_stop:

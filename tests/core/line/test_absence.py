@@ -120,8 +120,23 @@ def test_pieces_that_may_be_of_the_absence_do_not_prove_that_it_runs_now() -> No
     shop.say("bagger", CountsReport(total=50), at=90)
     absent(shop, 100, 400)
     shop.say("bagger", CountsReport(total=300), at=400)
+    shop.say("bagger", CountsReport(total=310), at=410)  # since 400, if the one before did not wait until then
     assert shop.statuses("bagger")[-1].status == "offline"
-    shop.say("bagger", CountsReport(total=310), at=410)
+    shop.say("bagger", CountsReport(total=320), at=420)
+    assert shop.statuses("bagger")[-1].status == "running"
+
+
+@pytest.mark.parametrize("queued", [1, 2, 5])
+def test_the_pieces_of_the_first_report_behind_a_queue_may_be_of_the_absence(queued: int) -> None:
+    """The last report of a queue may be as old as the others: what was made since then proves nothing of now."""
+    shop = running_shop()
+    shop.say("bagger", CountsReport(total=50), at=90)
+    absent(shop, 100, 400)
+    for n in range(queued):
+        shop.say("bagger", CountsReport(total=60 + n), at=400 + n / 1000)
+    shop.say("bagger", CountsReport(total=70), at=404.7)
+    assert shop.statuses("bagger")[-1].status == "offline"
+    shop.say("bagger", CountsReport(total=71), at=414.7)
     assert shop.statuses("bagger")[-1].status == "running"
 
 

@@ -39,6 +39,37 @@ def test_a_device_clock_says_in_which_time_pieces_were_made() -> None:
     assert (given_.total, given_.estimated) == (300, False)
 
 
+@pytest.mark.parametrize(
+    ("modulus", "start", "cut"),
+    [
+        (None, 1_000, True),
+        (None, 1_000, False),
+        (65_536, 1_000, True),
+        (65_536, 65_500, False),
+        (65_536, 65_380, False),
+    ],
+)
+def test_a_backlog_behind_the_latest_reading_counts_neither_down_nor_twice(
+    modulus: int | None, start: int, *, cut: bool
+) -> None:
+    """A trusted clock dates it before the latest reading, which had all of it; it goes across a wrap as well."""
+    given_ = reader(modulus, rate=600.0)
+
+    def value(count: int) -> int:
+        return count if modulus is None else count % modulus
+
+    given_.see(value(start), 100, dated=100)
+    if cut:
+        given_.lose_touch()
+    given_.see(value(start + 117), 200, dated=200)
+    for number in range(1, 10):
+        found = given_.see(value(start + 12 * number), 200 + number / 100, dated=100 + 10 * number)
+        assert (found.delta, found.kind) == (0, "history")
+    assert given_.see(value(start + 130), 210, dated=210).delta == 13
+    assert given_.total == 130
+    assert not given_.estimated or cut
+
+
 def test_a_device_clock_that_was_set_back_takes_no_time_away() -> None:
     given_ = reader(rate=300.0)
     given_.see(0, 100, dated=100)

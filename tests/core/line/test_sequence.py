@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_body
 
 from bridge.core.events import EventType, Place
 from bridge.core.line.sequence import HOLES
@@ -139,6 +140,58 @@ def test_a_boot_id_used_again_after_a_restart_is_a_new_run(reports_before: int, 
         assert disposition == APPLIED, index
     assert shop.line.devices.gaps() == (0, 0, 0)
     assert status(shop) == "fault"
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("overtaken_by", [1, 2, 10, 40])
+def test_a_birth_that_was_overtaken_is_late_and_begins_nothing(overtaken_by: int, *, known: bool) -> None:
+    """Of a device that was known before its birth is missing; of one heard first, nothing is."""
+    shop = Shop()
+    if known:
+        shop.say("bagger", state(4, boot=OLD), at=0)
+    elif overtaken_by > 20:
+        return  # it may be the next start of a device that never changes its boot id
+    for index in range(overtaken_by):
+        shop.say("bagger", state(1 + index, "fault", NEW), at=10 + index / 100)
+    assert shop.say("bagger", BirthReport(boot_id=NEW, seq=0), at=12).disposition == suppressed("out_of_order")
+    assert status(shop) == "fault"
+    assert shop.say("bagger", state(overtaken_by + 1, boot=NEW), at=13).disposition == APPLIED
+    gaps = shop.line.devices.gaps()
+    assert (gaps.missed - gaps.filled, gaps.unplaced) == (0, 0)
+
+
+@pytest.mark.parametrize("reports_before", [1, 22, 100])
+@pytest.mark.parametrize("boots", [(OLD, NEW), (NEW, OLD), (NEW, NEW), ("a", "b"), (1, 2, 3)])
+def test_a_resent_birth_is_known_by_boot_ids_that_grow(boots: tuple[int | str, ...], reports_before: int) -> None:
+    """A device that counts its starts, or dates them, has another id at the next one."""
+    shop = Shop()
+    for start, boot in enumerate(boots):
+        shop.say("bagger", BirthReport(boot_id=boot, seq=0), at=start * 1_000)
+        for seq in range(1, reports_before + 1):
+            shop.say("bagger", state(seq, boot=boot), at=start * 1_000 + seq)
+    again = shop.say("bagger", BirthReport(boot_id=boots[-1], seq=0), at=5_000).disposition
+    grow = boots in ((OLD, NEW), (1, 2, 3))
+    assert again == (suppressed("duplicate") if grow or reports_before < 20 else APPLIED)
+
+
+@pytest.mark.parametrize("reports_before", [1, 22, 100])
+@pytest.mark.parametrize("clock", ["moves", "catches up", "stands", "none"])
+def test_a_resent_birth_is_known_by_a_clock_that_has_moved_on(reports_before: int, clock: str) -> None:
+    """A device that empties its memory after a connect says much before it repeats its birth."""
+    shop = Shop()
+
+    def ts(seq: int) -> float | None:
+        kept = T0 - 137 * max(reports_before - seq - 2, 0) if seq else T0  # then three reports of the start itself
+        return {"moves": T0 + 137 * seq, "catches up": kept, "stands": T0, "none": None}[clock]
+
+    birth = BirthReport(boot_id=1, seq=0, ts=ts(0))
+    shop.say("bagger", birth, at=0)
+    for seq in range(1, reports_before + 1):
+        shop.say("bagger", replace_body(state(seq), ts=ts(seq)), at=0.137 * seq)
+    again = shop.say("bagger", birth, at=15).disposition
+    known = clock in ("moves", "catches up") or reports_before < 20
+    assert again == (suppressed("duplicate") if known else APPLIED)
+    assert status(shop) == ("running" if known else "offline")
 
 
 @pytest.mark.parametrize("reports_before", [5, 500])

@@ -101,11 +101,15 @@ WARNS = Faults([ActiveFault("W", "W", 1, stops=False, cause="internal")])
         ({"word": "stopped"}, None, ("stopped", "unknown")),
         ({"word": "idle", "upstream_stop": True}, None, ("idle", "starved")),
         ({"word": "idle", "downstream_stop": True}, None, ("idle", "blocked")),
+        ({"word": "stopped", "word_cause": "internal", "upstream_stop": True}, None, ("stopped", "internal")),
+        # Held is internal by its family; that somebody wanted it is what the machine itself says.
+        ({"word": "stopped", "word_cause": "internal", "planned_stop": True}, None, ("stopped", "planned")),
         (
             {"word": "stopped", "word_cause": "internal", "upstream_stop": True, "planned_stop": True},
             None,
-            ("stopped", "internal"),
+            ("stopped", "planned"),
         ),
+        ({"word": "stopped", "word_cause": "internal", "planned_stop": True}, STOPS, ("fault", "internal")),
         ({"word": "stopped", "upstream_stop": True, "downstream_stop": True}, None, ("stopped", "starved")),
         ({"word": "stopped", "downstream_stop": True, "planned_stop": True}, None, ("stopped", "blocked")),
     ],

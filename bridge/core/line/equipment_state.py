@@ -1,0 +1,48 @@
+"""The state of one machine or station between its reports, which is checkpointed."""
+
+from msgspec import Struct
+from msgspec import field as member
+
+from bridge.core.event_data import Status, StatusCause
+from bridge.core.events import Millis
+from bridge.core.line.counting import Registers
+from bridge.core.line.device_state import DeviceState
+from bridge.core.line.faults import Faults
+from bridge.core.line.shown import ShownState
+
+
+class Said(Struct, kw_only=True):
+    """A machine's last good `state` report, reduced to what its status follows from."""
+
+    status: Status
+    cause: StatusCause | None
+    speed: float | None = None
+    speed_setpoint: float | None = None
+    planned_stop: bool = False
+    upstream_stop: bool = False
+    downstream_stop: bool = False
+    reason_code: str | None = None
+    estimated: bool = False
+
+
+class Remembered(Struct):
+    """What a machine had said: it holds again if no report of it turns out to be missing."""
+
+    said: Said | None
+    faults: Faults
+
+
+class EquipmentState(Struct):
+    device: DeviceState = member(default_factory=DeviceState)
+    said: Said | None = None  # None: nothing is known since it came online
+    stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
+    remembered: Remembered | None = None  # what it had said when nobody watched any more
+    unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
+    heard_again_at: Millis | None = None  # when it was first heard since then by a report that did not wait
+    product: str | None = None
+    faults: Faults = member(default_factory=Faults)
+    stale: bool = False
+    registers: Registers = member(default_factory=dict)
+    shown: ShownState = member(default_factory=ShownState)
+    pieces_released: int = 0  # that its registers held, ever
+    pieces_refused: int = 0

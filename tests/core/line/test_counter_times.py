@@ -54,7 +54,10 @@ def test_a_backlog_behind_the_latest_reading_counts_neither_down_nor_twice(
 ) -> None:
     """A trusted clock dates it before the latest reading, which had all of it; it goes across a wrap as well."""
     given_ = reader(modulus, rate=600.0)
-    value = (lambda count: count) if modulus is None else (lambda count: count % modulus)
+
+    def value(count: int) -> int:
+        return count if modulus is None else count % modulus
+
     given_.see(value(start), 100, dated=100)
     if cut:
         given_.lose_touch()

@@ -83,11 +83,11 @@ def _word(body: dict[str, Any], machine: Machine) -> tuple[str, str | None]:
         return "running", None
     if name in ("Suspending", "Suspended", "Unsuspending"):
         return "idle", None
-    if name in ("Holding", "Held", "Unholding"):
+    if name in ("Holding", "Held"):
         return "stopped", "internal"
     if name in ("Aborting", "Aborted", "Clearing"):
         return "fault", None
-    return ("stopped", None) if name in ("Stopped", "Stopping") else ("idle", None)
+    return ("stopped", None) if name in ("Stopped", "Stopping", "Unholding") else ("idle", None)
 
 
 def _active(body: dict[str, Any], machine: Machine) -> list[Fault]:

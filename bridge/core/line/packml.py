@@ -33,9 +33,10 @@ _FAMILIES: Final[dict[Meaning, tuple[str, ...]]] = {
     ("running", None): ("execute",),
     # Suspended is caused outside the machine; its inputs say on which side.
     ("idle", "unknown"): ("suspending", "suspended", "unsuspending"),
-    ("stopped", "internal"): ("holding", "held", "unholding"),
+    ("stopped", "internal"): ("holding", "held"),
     ("fault", "internal"): ("aborting", "aborted", "clearing"),
-    ("stopped", None): ("stopped", "stopping"),
+    # Unholding is the way back: why it stood was said before.
+    ("stopped", None): ("stopped", "stopping", "unholding"),
     ("idle", None): ("idle", "starting", "resetting", "completing", "complete"),
 }
 MEANING: Final[dict[str, Meaning]] = {state: meaning for meaning, states in _FAMILIES.items() for state in states}

@@ -42,7 +42,8 @@ def test_state_name(dialect: Dialect, state: int | str, name: str | None) -> Non
     [
         ("execute", ("running", None)),
         ("suspending suspended unsuspending", ("idle", "unknown")),
-        ("holding held unholding", ("stopped", "internal")),
+        ("holding held", ("stopped", "internal")),
+        ("unholding", ("stopped", None)),  # on the way back, after a planned stop as after another
         ("aborting aborted clearing", ("fault", "internal")),
         ("stopped stopping", ("stopped", None)),
         ("idle starting resetting completing complete", ("idle", None)),

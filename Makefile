@@ -6,6 +6,8 @@ SHELL := /bin/bash
 WORKERS ?= 4
 # a proof computes
 PROVERS ?= 2
+# tests start hundreds of processes, and each compiled everything again where bytecode is not kept
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test check format faults proof bench docs lock clean system-packages
@@ -36,8 +38,9 @@ faults: .venv/.dev system-packages
 	FAULT_RECORD=faults $(BIN)/python -m pytest -m faults -s
 
 # where there is an oracle: ten times the examples, and the runs of simulated days; the mutations; and a thousand kills
-PROVED := tests/recount tests/mutations tests/core tests/ingest tests/sim tests/front tests/system/test_replay.py \
-	tests/system/test_exactly_once.py tests/faults
+PROVED := tests/recount tests/mutations tests/core tests/ingest tests/contract/test_payload_contract.py \
+	tests/adapters/test_journal_verify.py tests/adapters/test_journal_mark.py tests/sim tests/front \
+	tests/system/test_replay.py tests/system/test_exactly_once.py tests/faults
 
 proof: .venv/.dev system-packages
 	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -n $(PROVERS) --dist worksteal -m "proof or not (faults or bench)" $(PROVED)

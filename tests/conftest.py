@@ -12,10 +12,8 @@ import pytest
 from tests.brokers import RunningBroker, mosquitto_broker, nats_broker, running
 from tests.faults import record
 
-PROOF = "proof"
-MORE_EXAMPLES = 10  # times as many in `make proof`, also where a test asks for a number of its own
-
-SUITE = "suite"
+SUITE, PROOF = "suite", "proof"
+EXAMPLES = {SUITE: 0.3, PROOF: 10}  # times as many as a test asks for: each run of the suite draws others
 
 # No test fails for being slow: machines are shared, and on a fresh checkout the first text costs its tables
 UNTIMED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -37,15 +35,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if hypothesis.settings.get_current_profile_name() != PROOF:
-        return
+    times = EXAMPLES[hypothesis.settings.get_current_profile_name()]
     # a parametrized test is one function and many items: it would be multiplied once for each of them
     tests = {getattr(item, "obj", None): None for item in items}
     for test in tests:
         given = getattr(test, "_hypothesis_internal_use_settings", None)  # no public way to ask a collected test
         if isinstance(given, hypothesis.settings):
-            more = hypothesis.settings(given, max_examples=MORE_EXAMPLES * given.max_examples)
-            test._hypothesis_internal_use_settings = more  # type: ignore[union-attr] # as above
+            asked = hypothesis.settings(given, max_examples=round(times * given.max_examples))
+            test._hypothesis_internal_use_settings = asked  # type: ignore[union-attr] # as above
 
 
 @pytest.fixture

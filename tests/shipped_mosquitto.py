@@ -1,8 +1,11 @@
 """The Mosquitto configuration that ships, moved to a folder and to free ports, and nothing else of it changed."""
 
+import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bridge.settings import BrokerSettings
 from tests.brokers import RunningBroker, find_mosquitto, free_port
@@ -50,11 +53,19 @@ def make_secrets(folder: Path) -> None:
         subprocess.run([SHIPPED / command[0], folder, *command[1:]], check=True, capture_output=True)
 
 
+@cache
+def made_secrets() -> TemporaryDirectory[str]:
+    """Run the scripts once for all that only read what they make."""
+    folder = TemporaryDirectory(prefix="secrets-")
+    make_secrets(Path(folder.name))
+    return folder
+
+
 def shipped_mosquitto(folder: Path) -> ShippedMosquitto:
     ports = {name: free_port() for name in PORTS}
     for name in ("config", "data"):
         (folder / name).mkdir()
-    make_secrets(folder / "secrets")
+    shutil.copytree(made_secrets().name, folder / "secrets")
     for name in ("acl.devices", "acl.services"):
         (folder / "config" / name).write_text((SHIPPED / name).read_text())
     path = folder / "config" / "mosquitto.conf"

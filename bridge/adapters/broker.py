@@ -224,9 +224,6 @@ class BrokerLink:
             await connection.subscribe_all(self._optional)
         except SubscribeRefused as refused:
             self._log.warning("broker.refused", topic=refused.topic, reason=refused.reason, code=refused.reason_code)
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # wait_for in aiomqtt swallows a cancel that meets the answer
-            raise asyncio.CancelledError
         self._up(connection)
         began = self._status.since
         reason = await asyncio.shield(connection.lost)

@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiomqtt
 import paho.mqtt.client as paho
@@ -28,6 +29,8 @@ MIN_PACKET_BYTES = 1024 * 1024  # an oversized report is quarantined, not hidden
 UNSPECIFIED_ERROR = 0x80
 QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 SESSION_TAKEN_OVER = 0x8E
+
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +100,13 @@ class LoopClient(aiomqtt.Client):
             if not self._connected.done() or self._connected.cancelled():
                 self._connected.cancel()
                 self.drop("not connected")
+
+    async def _wait_for(self, fut: Awaitable[Answer], timeout: float | None) -> Answer:  # noqa: ASYNC109 - aiomqtt's signature
+        answer = await super()._wait_for(fut, timeout)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # Python 3.11's wait_for swallows a cancel that meets the answer
+            raise asyncio.CancelledError
+        return answer
 
     async def close(self) -> None:
         """Say goodbye, so that the broker keeps the Will to itself; gives up after `CLOSE_SECONDS`."""

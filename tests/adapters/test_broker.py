@@ -5,11 +5,14 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
 
 from bridge.adapters.broker import BrokerLink
+from bridge.adapters.broker_connection import Connection
+from bridge.adapters.broker_retained import RetainedReader
 from bridge.core.messages import BrokerGone, Publication
 from tests.brokers import (
     RunningBroker,
@@ -195,17 +198,26 @@ async def test_a_connect_that_is_cancelled_leaves_no_connection() -> None:
             await gone.wait()
 
 
-async def test_a_cancel_ends_a_connect_at_every_moment(mosquitto: RunningBroker) -> None:
-    """`asyncio.wait_for` of Python 3.11 swallows a cancel that meets the answer it waits for."""
-    for steps in range(40):
-        link = durable(mosquitto)
-        running = asyncio.create_task(link.run())
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        running.cancel()
-        ended, _ = await asyncio.wait([running], timeout=5)
-        assert ended, f"still running after a cancel at step {steps}"
-        assert not link.status.connected
+@pytest.mark.parametrize("answer", ["_on_connect", "_on_subscribe"])
+@pytest.mark.parametrize("reads_retained", [False, True])
+async def test_a_cancel_that_meets_the_brokers_answer_ends_what_waits_for_it(
+    mosquitto: RunningBroker, monkeypatch: pytest.MonkeyPatch, answer: str, *, reads_retained: bool
+) -> None:
+    """`asyncio.wait_for` of Python 3.11 swallows such a cancel."""
+    answered = getattr(Connection, answer)
+
+    def meet(connection: Connection, *args: Any) -> None:
+        answered(connection, *args)
+        waiting.cancel()
+
+    monkeypatch.setattr(Connection, answer, meet)
+    link = durable(mosquitto)
+    reader = RetainedReader(client_settings(mosquitto), client_id="two", username=None, password=None)
+    waiting = asyncio.create_task(reader.read(["a/#"], lambda _: False, protocol="5") if reads_retained else link.run())
+    ended, _ = await asyncio.wait([waiting], timeout=5)
+    assert ended
+    assert waiting.cancelled()
+    assert not link.status.connected
 
 
 def test_exactly_once_is_not_asked_of_the_broker(tmp_path: Path) -> None:

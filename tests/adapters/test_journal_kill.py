@@ -8,27 +8,29 @@ from pathlib import Path
 
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Standing, StateKey
+from tests.faults.rounds import rounds
 
 ROOT = Path(__file__).parents[2]
-KILLS = 20
 
 
-def test_commits_survive_sigkill_at_any_moment(tmp_path: Path) -> None:
+@rounds(8, faults=40)
+def test_commits_survive_sigkill_at_any_moment(tmp_path: Path, rounds: int) -> None:
     path = tmp_path / "journal.db"
     chance = random.Random(7)
     said = 0
-    for _ in range(KILLS):
+    for _ in range(rounds):
         said = max(said, committed_until_killed(path, lines=chance.randint(0, 25), seconds=chance.uniform(0, 0.01)))
         check(path, at_least=said)
-    assert said > KILLS
+    assert said > rounds
 
 
-def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path) -> None:
+@rounds(5, faults=20)
+def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path, rounds: int) -> None:
     """Retention and new epochs too: what is there follows on what is there, and no loss is suspected."""
     path = tmp_path / "journal.db"
     chance = random.Random(8)
     said = 0
-    for _ in range(KILLS // 2):
+    for _ in range(rounds):
         lines, seconds = chance.randint(1, 12), chance.uniform(0, 0.01)
         said = max(said, committed_until_killed(path, lines=lines, seconds=seconds, way="prune"))
         journal = SqliteJournal.open(path, stream="main")

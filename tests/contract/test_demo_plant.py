@@ -75,16 +75,20 @@ MACHINES = {equipment.id for line in DEMO.lines for equipment in line.equipment 
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
-def test_the_bridge_makes_all_13_events_of_it_and_refuses_nothing(seed: int) -> None:
+def test_the_bridge_makes_all_13_events_of_it_in_order_and_refuses_nothing(seed: int) -> None:
     """But for a machine's panel after a long stop: whether the machine had called by itself is not seen there."""
     lines = {line.id: Line(DEMO, line) for line in DEMO.lines}
     seen: Counter[EventType] = Counter()
+    latest = dict.fromkeys(lines, 0)
     for report in reports(seed, 30):
         outcome = lines[report.place.line].apply(report, report.received_at)
         assert outcome.disposition.effect is not Effect.QUARANTINED, (report, outcome.disposition)
         at_a_panel = report.place.equipment in MACHINES and outcome.disposition.reason == "unknown_call"
         assert at_a_panel or not outcome.disposition.rejected, (report, outcome.disposition)
-        seen.update(event.type for event in outcome.events)
+        for event in outcome.events:
+            seen[event.type] += 1
+            assert event.timestamp >= latest[event.place.line]
+            latest[event.place.line] = event.timestamp
     assert set(seen) == set(EventType)
 
 

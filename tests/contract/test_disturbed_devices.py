@@ -11,7 +11,7 @@ from tests.sim.plants import MINUTE, SHIPPED, START
 
 @pytest.mark.parametrize("name", profile.NAMES)
 def test_what_a_profile_does_is_no_fault_of_the_form(name: str) -> None:
-    rehearsal = rehearse(SHIPPED, profile.load(name), seed=2, start=START, duration=120 * MINUTE)
+    rehearsal = rehearse(SHIPPED, profile.load(name), seed=2, start=START, duration=45 * MINUTE)
     arrivals = [each for each in rehearsal if isinstance(each, Arrival)]
     malformed = {(topic, payload) for _, topic, payload, what in rehearsal.truth.extras if what == "malformed"}
     for number, each in enumerate(arrivals):

@@ -19,7 +19,7 @@ from tests.contract.generated_payloads import payloads, words_of
 from tests.contract.test_devices_document import DOCUMENT, EXAMPLES, SECTIONS
 
 SCHEMAS: Final = schemas.payload_schemas()
-EXAMPLES_EACH: Final = 400  # 6,000 over all payloads; ten times as many in `make proof`
+EXAMPLES_EACH: Final = 400  # 6,000 over all payloads, and see tests/conftest.py
 
 
 @cache

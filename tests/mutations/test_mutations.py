@@ -4,6 +4,7 @@
 code: `make test` checks that, and `make proof` applies every mutation and runs the tests named beside it.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def run(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *tests]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+    env = {**os.environ, "HYPOTHESIS_PROFILE": "suite"}  # what a proof would find is to be found by `make test`
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=RUN_SECONDS, check=False
+    )
 
 
 @pytest.mark.proof

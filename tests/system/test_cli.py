@@ -27,25 +27,26 @@ def test_help_names_every_command_and_what_to_start_with(tmp_path: Path) -> None
     assert "Start with floor demo" in ended.stdout
 
 
+@pytest.mark.parametrize("command", ["run", "check", "token --user a", "watch", "explain-access line"])
+def test_missing_settings_are_named_by_every_command(tmp_path: Path, command: str) -> None:
+    ended = floor(tmp_path, *command.split())
+    assert ended.returncode == 1
+    assert "no settings file: name one with --config, or start the demo" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(
-    "command", [("run",), ("check",), ("token", "--user", "a"), ("watch",), ("explain-access", "line")]
-)
-@pytest.mark.parametrize(
-    ("text", "said"),
+    ("command", "text", "said"),
     [
-        (None, "no settings file: name one with --config, or start the demo"),
-        ("xx [", "floor.toml: Expected '='"),
-        ('[token]\nsecret = "short"', "floor.toml: token: "),
-        ('rooot = "x"\n[token]\nsecret = "a-secret-of-the-tests-that-is-long-enough"', "floor.toml: rooot: "),
+        ("run", "xx [", "floor.toml: Expected '='"),
+        ("check", '[token]\nsecret = "short"', "floor.toml: token: "),
+        ("watch", 'rooot = "x"\n[token]\nsecret = "a-secret-of-the-tests-that-is-long-enough"', "floor.toml: rooot: "),
     ],
-    ids=["none", "no TOML", "short secret", "unknown setting"],
+    ids=["no TOML", "short secret", "unknown setting"],
 )
-def test_wrong_settings_are_named_by_every_command(
-    tmp_path: Path, command: tuple[str, ...], text: str | None, said: str
-) -> None:
-    if text is not None:
-        (tmp_path / "floor.toml").write_text(text)
-    ended = floor(tmp_path, *command)
+def test_wrong_settings_are_named_with_their_place(tmp_path: Path, command: str, text: str, said: str) -> None:
+    (tmp_path / "floor.toml").write_text(text)
+    ended = floor(tmp_path, command)
     assert ended.returncode == 1
     assert said in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr

@@ -61,13 +61,13 @@ def test_what_is_delivered_is_exactly_what_is_asked_and_granted(
     requested: TopicFilter, granted: list[TopicFilter]
 ) -> None:
     decision = decide(requested, grants_of(*granted))
-    common = matched([requested]) & matched(granted)
+    asked, permitted = matched([requested]), matched(granted)
     witness = decision.witness
     if isinstance(decision, Allowed):
-        assert matched(decision.effective) == common
-        assert (witness is None) == (matched([requested]) <= matched(granted))
+        assert matched(decision.effective) == asked & permitted
+        assert (witness is None) == (asked <= permitted)
     else:
-        assert not common
+        assert not asked & permitted
         assert witness is not None
     if witness is not None:
         assert requested.matches(witness)

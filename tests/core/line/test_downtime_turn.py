@@ -143,7 +143,7 @@ def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[Step]) -> None:
     for wait, body in steps:
         at += wait
         timed.append((at, body))
-    shop = shop_of(*timed, until=at + 5_000)
+    shop = shop_of(*timed, until=at + 400)
     found = parts(shop)
     for _, start, end in found[:-1]:
         assert end is not None

@@ -57,7 +57,9 @@ async def run(options: Run) -> None:
     """Simulate until the duration is over or a signal comes; raises `WireError` where the broker cannot be used."""
     spec = options.profile.plant(options.spec)
     plant = Plant(spec, seed=options.seed, start=time.time_ns() // 1_000_000 // SECOND * SECOND)
-    identity = plant.identity(plant.devices[0])
+    traits = options.profile.traits(spec, seed=options.seed)
+    line, first = next(spec.devices())
+    identity = spec.identity(line, first if traits[first].gateway is None else None)
     presence = Presence(options.broker, identity, spec.site)
     with locked(options.broker, spec.site):
         await options.broker.find_version(identity, client_id=presence.probe_id)

@@ -36,11 +36,16 @@ class Uplink:
         return []
 
     def connect(self, device: Device, first: list[tuple[Said, Message]]) -> list[Packet]:
-        """Return what a device publishes after a connect: birth and standing, what it still owes, what waited."""
+        """Return what a device publishes after a connect: birth and standing, what it still owes, what waited.
+
+        One that keeps its states and counts sends them in the order in which it read them, and those of now last.
+        """
         self.online = True
-        packets = [device.packet(said, message.topic) for said, message in first]
+        begin = 1 if self.traits.keeps == "all" else len(first)
+        packets = [device.packet(said, message.topic) for said, message in first[:begin]]
         packets += self._take_unacknowledged()
         packets += [each.packet(said, topic) for each, said, topic in self._waiting]
+        packets += [device.packet(said, message.topic) for said, message in first[begin:]]
         self._waiting.clear()
         return packets
 

@@ -53,6 +53,24 @@ def test_a_device_that_keeps_all_sends_all_after_its_birth_with_the_numbers_of_t
     assert [(said.boot_id, said.seq) for said in (truth.said[1], truth.said[0])] == [(START + 5, 0), (START + 5, 1)]
 
 
+@pytest.mark.parametrize(
+    ("keeps", "order"),
+    [("all", ["birth", "state 1", "state 2", "state 3"]), ("actions", ["birth", "state 3", "andon 4"])],
+)
+def test_how_things_were_is_never_sent_after_how_they_are_now(truth: Truth, keeps: str, order: list[str]) -> None:
+    """Older counts after newer ones would be a register that was set back; a press belongs to no such order."""
+    who, uplink = device(truth, keeps=keeps), Uplink("D", Traits(keeps=keeps))  # type: ignore[arg-type] # a literal
+    waiting = ["state 1", "state 2"] if keeps == "all" else ["state 1", "andon 4"]
+    for each in waiting:
+        kind, number = each.split()
+        say(uplink, who, Message(START, "D", kind, f"report/s/a/l/D/{kind}", {"n": int(number)}))
+    who.boot(START + 5)
+    first = [Message(START, "D", kind, f"report/s/a/l/D/{kind}", {"n": 3}) for kind in ("birth", "state")]
+    uplink.connect(who, [(who.say(each, START + 5, {}), each) for each in first])
+    sent = sorted((said for said in truth.said if said.seq is not None), key=lambda said: said.seq or 0)
+    assert [said.kind if said.kind == "birth" else f"{said.kind} {said.body['n']}" for said in sent] == order
+
+
 def test_what_was_not_acknowledged_is_sent_again_with_the_same_bytes(truth: Truth) -> None:
     who, uplink = device(truth), Uplink("D", Traits())
     who.boot(START)

@@ -49,7 +49,7 @@ class Run:
     duration: float | None = None  # real seconds; None: until it is stopped
     timestamps: bool = False
     truth_file: Path | None = None
-    cuts_file: Path | None = None  # where power cuts of broker and bridge are announced, for who can play them
+    cuts_file: Path | None = None  # where cuts of broker, bridge and their network are announced, for who plays them
     show: Show = "lines"
 
 
@@ -145,19 +145,25 @@ class Stage:
             self._next = next(self._incidents, None)
 
     def _announce(self, incident: Incident) -> None:
-        """Announce that the bridge or the broker is to lose its power; nobody else can make it so."""
-        if self._options.cuts_file is None or isinstance(incident, BridgeLinkLost):
+        """Announce a cut of the bridge, the broker or the network between them; nobody else can make it so."""
+        if self._options.cuts_file is None:
             return
-        reason = incident.how if isinstance(incident, BridgeStopped) else "link"
-        kept = not isinstance(incident, BrokerLost) or incident.keeps_session
-        broker = isinstance(incident, BrokerLost)
-        away = BridgeAway(incident.at, incident.until, reason, queued=kept, broker=broker)
-        what = "broker" if broker else f"bridge {reason}"
-        self._truth.bridge.append(away)
         seconds = (incident.until - incident.at) / SECOND / self._options.scale
+        kept = not isinstance(incident, BrokerLost) or incident.keeps_session
+        match incident:
+            case BrokerLost():
+                part, how, what = "broker", "link", "broker"
+                self._truth.bridge.append(BridgeAway(incident.at, incident.until, "link", queued=kept, broker=True))
+            case BridgeStopped(how=reason):
+                part, how, what = "bridge", str(reason), f"bridge {reason}"
+                self._truth.bridge.append(BridgeAway(incident.at, incident.until, reason, queued=True, broker=False))
+            case BridgeLinkLost(how=end):  # no truth of a run: the demo does not play it
+                part, how, what = "network", str(end), f"network {end}"
+            case _:
+                return
         self._audience.note(incident.at, f"{what}: away for {seconds:.1f} s")
         with self._options.cuts_file.open("a", encoding="utf-8") as out:
-            cut = {"part": "broker" if broker else "bridge", "how": reason, "seconds": seconds, "forgets": not kept}
+            cut = {"part": part, "how": how, "seconds": seconds, "forgets": not kept}
             out.write(json.dumps(cut) + "\n")
 
     async def _first_of(self, stop: asyncio.Event) -> None:

@@ -69,7 +69,7 @@ async def run(options: Run) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
-            with _audience(options, plant) as audience:
+            with _audience(options, plant, stop) as audience:
                 await Stage(options, plant, audience).play(stop)
         finally:
             presence.release()
@@ -178,7 +178,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def _audience(options: Run, plant: Plant) -> Iterator[Audience]:
+def _audience(options: Run, plant: Plant, stop: asyncio.Event) -> Iterator[Audience]:
     match options.show:
         case "table":
             title = f"{options.spec.site} at {options.broker.host}:{options.broker.port}, {options.scale:g} x real time"
@@ -186,6 +186,6 @@ def _audience(options: Run, plant: Plant) -> Iterator[Audience]:
             with Live(table, console=Console(), refresh_per_second=4):
                 yield table
         case "lines":
-            yield PlainLines(sys.stdout)
+            yield PlainLines(sys.stdout, unread=stop.set)
         case "nothing":
             yield Silence()

@@ -25,16 +25,20 @@ class BrokerCut(Lasting):
 
 
 class BridgeLinkLoss(Lasting):
-    """The network between the broker and the bridge fails; the broker keeps what comes."""
+    """The network between the broker and the bridge fails; the broker keeps what comes.
+
+    `silent`: both ends stay connected and hear nothing; `reset`: the connections end. A rehearsal has no such ends.
+    """
 
     kind: Literal["bridge-link-loss"]
+    how: Literal["silent", "reset"] = "silent"
 
     def incidents(self, concerned: Sequence[Target], start: Millis, chance_for: ChanceFor) -> list[Iterator[Incident]]:  # noqa: ARG002
         return [self._losses(start, chance_for("bridge-link"))]
 
     def _losses(self, start: Millis, chance: Chance) -> Iterator[Incident]:
         for at, until in self.times(start, chance):
-            yield BridgeLinkLost(at=at, until=until)
+            yield BridgeLinkLost(at=at, until=until, how=self.how)
 
 
 class BridgeCut(Lasting):

@@ -211,9 +211,7 @@ def _add_disturbed(parser: argparse.ArgumentParser) -> None:
         "--disturb", metavar="NAME|FILE", help=f"what goes wrong: {', '.join(profile.NAMES)}, or a TOML file; adds ts"
     )
     group.add_argument("--truth", type=Path, metavar="FILE", help="write what really happened, a JSON object a line")
-    group.add_argument(
-        "--cuts", type=Path, metavar="FILE", help="announce cuts of broker and bridge there, for who can play them"
-    )
+    group.add_argument("--cuts", type=Path, metavar="FILE", help="announce cuts of bridge, broker and network there")
 
 
 def _add_plant(parser: argparse.ArgumentParser) -> None:

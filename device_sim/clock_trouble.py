@@ -71,6 +71,16 @@ class NoBootId(Disturbance):
         return replace(traits, boot_ids="none", seq=self.seq)
 
 
+class ShortSeq(Disturbance):
+    """The `seq` is a register of 8 or 16 bits: it wraps within a boot. The bridge's plant file has to say so."""
+
+    kind: Literal["short-seq"]
+    bits: Literal[8, 16] = 16
+
+    def traits(self, traits: Traits, target: Target, chance: Chance) -> Traits:  # noqa: ARG002
+        return replace(traits, seq_modulus=2**self.bits)
+
+
 class RepeatedBootId(Disturbance):
     """The `boot_id` counts connects since the power came: it repeats itself after every power cut."""
 

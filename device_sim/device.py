@@ -107,7 +107,8 @@ class Device:
         if self.traits.boot_ids != "none":
             common["boot_id"] = said.boot_id = self.boot_id
         if self.traits.seq:
-            common["seq"] = said.seq = self._seq
+            said.position = self._seq
+            common["seq"] = said.seq = self._seq % (self.traits.seq_modulus or self._seq + 1)
             self._seq += 1
         if self.traits.ts:
             common["ts"] = said.ts = self.clock.shows(said.at)

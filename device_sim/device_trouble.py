@@ -93,7 +93,10 @@ def uplink_of(line: LineSpec) -> str:
 
 
 class StoreAndForward(Disturbance):
-    """Devices keep every report while they have no connection, not only what people did: a burst afterwards."""
+    """Devices keep every report while they have no connection, not only what people did.
+
+    After the birth comes a burst, and then how things are now.
+    """
 
     kind: Literal["store-and-forward"]
 

@@ -70,6 +70,8 @@ class BrokerLost(Incident):
 class BridgeLinkLost(Incident):
     """The network between the broker and the bridge is away."""
 
+    how: Literal["silent", "reset"] = "silent"  # whether the ends of its connections hear of it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeStopped(Incident):

@@ -33,8 +33,9 @@ async def leave(spec: PlantSpec, profile: Profile, broker: Broker, *, seed: int)
     """Retain the leftovers of a profile on the broker; return how many."""
     count = 0
     start = time.time_ns() // 1_000_000
-    for target, topic, payload in leftovers(spec, profile.traits(spec, seed=seed), start):
-        identity = spec.identity(target.line, target.name)
+    traits = profile.traits(spec, seed=seed)
+    for target, topic, payload in leftovers(spec, traits, start):
+        identity = spec.identity(target.line, target.name if traits[target.name].gateway is None else None)
         await publish_once(
             broker, identity, client_id=f"{broker.client_prefix}{target.name}-leftovers", topic=topic, payload=payload,
             retain=True,

@@ -255,7 +255,7 @@ class Link:
     def _identity(self) -> str:
         first = self.devices[0].name
         if isinstance(self.uplink, Gateway):
-            return self._plant.spec.identity(self._plant.line_of(first).spec, "_")
+            return self._plant.spec.identity(self._plant.line_of(first).spec, None)
         return self._plant.identity(first)
 
     def _device(self, name: str) -> Device:

@@ -1,5 +1,6 @@
 """What happens, in plain lines: changes of state and deeds of people, not every count."""
 
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 from device_sim import packml
@@ -70,10 +71,12 @@ def bits(word: str) -> str:
 
 
 class PlainLines:
-    """Prints what happens, a line each."""
+    """Prints what happens, a line each. `unread` is called once nobody reads on: `device-sim run | head`."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, unread: Callable[[], None] = lambda: None) -> None:
         self._out = out
+        self._unread = unread
+        self._is_read = True
         self._narration = Narration()
         self._away: set[str] = set()
 
@@ -102,7 +105,13 @@ class PlainLines:
         self._print(f"{clock(at)} ! {text}")
 
     def _print(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        if not self._is_read:
+            return
+        try:
+            print(text, file=self._out, flush=True)
+        except BrokenPipeError:
+            self._is_read = False
+            self._unread()
 
 
 class Silence:

@@ -204,9 +204,13 @@ class PlantSpec(Model):
             for name in (*(machine.id for machine in line.machines), *(station.id for station in line.stations)):
                 yield line, name
 
-    def identity(self, line: LineSpec, device: str) -> str:
-        """Return who a device is to the broker, its place: `plant1/packing/L1/Bagger-1` (mosquitto/acl.devices)."""
-        return f"{self.site}/{line.area}/{line.id}/{device}"
+    def identity(self, line: LineSpec, device: str | None) -> str:
+        """Return the user name and client id of a device, its place: `plant1/packing/L1/Bagger-1`.
+
+        None: those of the gateway of the line, `plant1/packing/L1` (mosquitto/acl.devices).
+        """
+        place = f"{self.site}/{line.area}/{line.id}"
+        return place if device is None else f"{place}/{device}"
 
     def stations(self) -> Iterator[tuple[LineSpec, StationSpec]]:
         for line in self.lines:

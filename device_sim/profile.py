@@ -39,6 +39,7 @@ AnyDisturbance = Annotated[
     | clock_trouble.NoClock
     | clock_trouble.NoBootId
     | clock_trouble.RepeatedBootId
+    | clock_trouble.ShortSeq
     | register_trouble.RegisterReset
     | register_trouble.NearWrap
     | register_trouble.Glitch

@@ -26,9 +26,15 @@ from device_sim.profile import Profile
 NOT_FIELDS: Final = {"kind", "devices", "share"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command end as it does for every other output; rich would end it with 1."""
+        raise BrokenPipeError
+
+
 def show_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Namespace) -> None:
     """Print the named profiles, or the disturbances of one and what they do in its first hours."""
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     if chosen is None:
         table = Table("profile", "what goes wrong", box=None, pad_edge=False)
         for name in profile.NAMES:

@@ -49,7 +49,7 @@ class Run:
     duration: float | None = None  # real seconds; None: until it is stopped
     timestamps: bool = False
     truth_file: Path | None = None
-    cuts_file: Path | None = None  # where power cuts of broker and bridge are announced, for who can play them
+    cuts_file: Path | None = None  # where cuts of broker, bridge and their network are announced, for who plays them
     show: Show = "lines"
 
 
@@ -57,7 +57,9 @@ async def run(options: Run) -> None:
     """Simulate until the duration is over or a signal comes; raises `WireError` where the broker cannot be used."""
     spec = options.profile.plant(options.spec)
     plant = Plant(spec, seed=options.seed, start=time.time_ns() // 1_000_000 // SECOND * SECOND)
-    identity = plant.identity(plant.devices[0])
+    traits = options.profile.traits(spec, seed=options.seed)
+    line, first = next(spec.devices())
+    identity = spec.identity(line, first if traits[first].gateway is None else None)
     presence = Presence(options.broker, identity, spec.site)
     with locked(options.broker, spec.site):
         await options.broker.find_version(identity, client_id=presence.probe_id)
@@ -67,7 +69,7 @@ async def run(options: Run) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
-            with _audience(options, plant) as audience:
+            with _audience(options, plant, stop) as audience:
                 await Stage(options, plant, audience).play(stop)
         finally:
             presence.release()
@@ -143,19 +145,25 @@ class Stage:
             self._next = next(self._incidents, None)
 
     def _announce(self, incident: Incident) -> None:
-        """Announce that the bridge or the broker is to lose its power; nobody else can make it so."""
-        if self._options.cuts_file is None or isinstance(incident, BridgeLinkLost):
+        """Announce a cut of the bridge, the broker or the network between them; nobody else can make it so."""
+        if self._options.cuts_file is None:
             return
-        reason = incident.how if isinstance(incident, BridgeStopped) else "link"
-        kept = not isinstance(incident, BrokerLost) or incident.keeps_session
-        broker = isinstance(incident, BrokerLost)
-        away = BridgeAway(incident.at, incident.until, reason, queued=kept, broker=broker)
-        what = "broker" if broker else f"bridge {reason}"
-        self._truth.bridge.append(away)
         seconds = (incident.until - incident.at) / SECOND / self._options.scale
+        kept = not isinstance(incident, BrokerLost) or incident.keeps_session
+        match incident:
+            case BrokerLost():
+                part, how, what = "broker", "link", "broker"
+                self._truth.bridge.append(BridgeAway(incident.at, incident.until, "link", queued=kept, broker=True))
+            case BridgeStopped(how=reason):
+                part, how, what = "bridge", str(reason), f"bridge {reason}"
+                self._truth.bridge.append(BridgeAway(incident.at, incident.until, reason, queued=True, broker=False))
+            case BridgeLinkLost(how=end):  # no truth of a run: the demo does not play it
+                part, how, what = "network", str(end), f"network {end}"
+            case _:
+                return
         self._audience.note(incident.at, f"{what}: away for {seconds:.1f} s")
         with self._options.cuts_file.open("a", encoding="utf-8") as out:
-            cut = {"part": "broker" if broker else "bridge", "how": reason, "seconds": seconds, "forgets": not kept}
+            cut = {"part": part, "how": how, "seconds": seconds, "forgets": not kept}
             out.write(json.dumps(cut) + "\n")
 
     async def _first_of(self, stop: asyncio.Event) -> None:
@@ -170,7 +178,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def _audience(options: Run, plant: Plant) -> Iterator[Audience]:
+def _audience(options: Run, plant: Plant, stop: asyncio.Event) -> Iterator[Audience]:
     match options.show:
         case "table":
             title = f"{options.spec.site} at {options.broker.host}:{options.broker.port}, {options.scale:g} x real time"
@@ -178,6 +186,6 @@ def _audience(options: Run, plant: Plant) -> Iterator[Audience]:
             with Live(table, console=Console(), refresh_per_second=4):
                 yield table
         case "lines":
-            yield PlainLines(sys.stdout)
+            yield PlainLines(sys.stdout, unread=stop.set)
         case "nothing":
             yield Silence()

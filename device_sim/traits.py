@@ -34,6 +34,7 @@ class Traits:
     ts: bool = True
     boot_ids: Literal["time", "counter", "none"] = "time"
     seq: bool = True
+    seq_modulus: int | None = None  # where its seq wraps; None: never
     qos0: tuple[str, ...] = ()  # kinds that are published with QoS 0
     retain: bool = False
     keeps: Literal["actions", "all"] = "actions"  # while it has no connection

@@ -41,6 +41,7 @@ class Said:
     made: dict[str, int] | None = None  # of counts: what was really made by then
     boot_id: int | None = None
     seq: int | None = None
+    position: int | None = None  # the number without its wraps
     ts: Millis | None = None  # what the device's clock said
     payload: bytes = b""
     fate: Fate = "on the way"

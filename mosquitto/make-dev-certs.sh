@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make certificates for development: an authority, the broker's, and one for each device named. Existing ones are kept.
 #
-#   mosquitto/make-dev-certs.sh FOLDER [DEVICE...]          a DEVICE is site/area/line/equipment
+#   mosquitto/make-dev-certs.sh FOLDER [DEVICE...]          a DEVICE is site/area/line/equipment, a gateway site/area/line
 #   mosquitto/make-dev-certs.sh FOLDER --revoke DEVICE      then restart the broker
 #
 # FOLDER/ca.crt crl.pem server.crt server.key, and client.DEVICE.crt client.DEVICE.key with + for / in the name.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make the broker's password files, a file with each user's password, and the key that signs tokens. What exists is kept.
 #
-#   mosquitto/make-passwords.sh FOLDER [DEVICE...]      a DEVICE is site/area/line/equipment
+#   mosquitto/make-passwords.sh FOLDER [DEVICE...]      a DEVICE is site/area/line/equipment, a gateway site/area/line
 #
 # FOLDER/passwd.services, FOLDER/passwd.devices   hashes, for Mosquitto
 # FOLDER/password.USER                            the password itself, with + for / in a device's name

@@ -13,6 +13,7 @@ from tests.brokers import RunningBroker, find_mosquitto, free_port
 SHIPPED = Path(__file__).parent.parent / "mosquitto"
 PORTS = {"devices": 8883, "services": 8884, "certificates": 8885, "loopback": 1883}
 DEVICE_A, DEVICE_B, REVOKED = "S1/A1/L1/PLC1", "S1/A1/L1/PLC2", "S1/A1/L1/PLC3"
+GATEWAY = "S1/A1/L1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ def move(text: str, folder: Path, ports: dict[str, int]) -> str:
 def make_secrets(folder: Path) -> None:
     """Run the scripts that ship."""
     for command in (
-        ["make-dev-certs.sh", DEVICE_A, REVOKED],
+        ["make-dev-certs.sh", DEVICE_A, GATEWAY, REVOKED],
         ["make-dev-certs.sh", "--revoke", REVOKED],
-        ["make-passwords.sh", DEVICE_A, DEVICE_B],
+        ["make-passwords.sh", DEVICE_A, DEVICE_B, GATEWAY],
     ):
         subprocess.run([SHIPPED / command[0], folder, *command[1:]], check=True, capture_output=True)
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from bridge.adapters import plant_file
 from bridge.adapters.journal.writing import SqliteJournal
@@ -16,12 +17,22 @@ from bridge.ingest.native import decode
 from tests.brokers import RunningBroker, until
 from tests.faults import retained
 from tests.faults.consumers import Consumer, Dashboard
-from tests.faults.simulated_load import Report, SimulatedLoad
+from tests.faults.simulated_load import Report
 from tests.running_floor import RunningFloor
 
 ALL = 10_000_000
 REPEATS = ("duplicate", "duplicate_command")
 Books = dict[str, list[object]]
+
+
+class Load(Protocol):
+    """What was sent to the broker, and what it acknowledged."""
+
+    @property
+    def sent(self) -> Sequence[Report]: ...
+
+    @property
+    def acknowledged(self) -> Sequence[Report]: ...
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,7 @@ def read_journal(path: Path, plant: Path) -> Journalled:
 
 
 async def close_books(
-    floor: RunningFloor, broker: RunningBroker, load: SimulatedLoad, consumer: Consumer, dashboard: Dashboard
+    floor: RunningFloor, broker: RunningBroker, load: Load, consumer: Consumer, dashboard: Dashboard
 ) -> Ledger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
     await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
@@ -135,7 +146,7 @@ async def close_books(
     return Ledger(counts, {name: wrong for name, wrong in books.items() if wrong}, held)
 
 
-def of_intake(held: Journalled, load: SimulatedLoad) -> Books:
+def of_intake(held: Journalled, load: Load) -> Books:
     """What was sent against what was taken in. What the broker retains comes again at every connect, and may."""
     taken = Counter[Report]()
     known = set[Report]()

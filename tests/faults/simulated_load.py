@@ -1,4 +1,7 @@
-"""A simulated plant whose every report is kept account of: what was sent, and what the broker acknowledged."""
+"""A simulated plant whose every report is kept account of: what was sent, and what the broker acknowledged.
+
+Beside a plant that `device-sim` runs by itself, it is the line whose devices have no sequence, and nothing else.
+"""
 
 import asyncio
 import contextlib
@@ -34,6 +37,7 @@ class SimulatedLoad:
     """
 
     link: BrokerLink
+    has_plant: bool = True
     sent: list[Report] = field(default_factory=list)
     acknowledged: list[Report] = field(default_factory=list)
 
@@ -52,9 +56,10 @@ class SimulatedLoad:
 
     async def run(self) -> None:
         plant = Plant(plant_file.load(ROOT / "device_sim" / "plant.toml"), seed=1, start=0)
-        stamps = {device: Stamp(BOOT) for device in plant.devices}
+        devices = plant.devices if self.has_plant else ()
+        stamps = {device: Stamp(BOOT) for device in devices}
         by_hand = said_by_hand()
-        messages = [message for device in plant.devices for message in plant.birth(device)]
+        messages = [message for device in devices for message in plant.birth(device)]
         began = time.monotonic()
         beat = 0
         while not self._stopped:
@@ -62,10 +67,11 @@ class SimulatedLoad:
             if beat % HAND_BEATS == 0:
                 await self._say_once(next(by_hand))
             await asyncio.sleep(BEAT_SECONDS)
-            messages = plant.step(round((time.monotonic() - began) * SCALE * 1_000))
+            if self.has_plant:
+                messages = plant.step(round((time.monotonic() - began) * SCALE * 1_000))
             beat += 1
         # each device has a last word, so that what was lost before it leaves a gap
-        await self._say(_reports([message for device in plant.devices for message in plant.birth(device)], stamps))
+        await self._say(_reports([message for device in devices for message in plant.birth(device)], stamps))
         self._silent.set()
 
     async def _say(self, reports: Sequence[Publication]) -> None:
@@ -101,9 +107,9 @@ def _content(publication: Publication) -> Report:
 
 
 @contextlib.asynccontextmanager
-async def simulated_load(broker: RunningBroker) -> AsyncIterator[SimulatedLoad]:
+async def simulated_load(broker: RunningBroker, *, has_plant: bool = True) -> AsyncIterator[SimulatedLoad]:
     link = BrokerLink(client_settings(broker), client_id="the-plant", durable=False)
-    load = SimulatedLoad(link)
+    load = SimulatedLoad(link, has_plant)
     linking = asyncio.create_task(link.run(), name="load-link")
     saying = asyncio.create_task(load.run(), name="load")
     try:

@@ -16,7 +16,7 @@ from tests.recount.drive import Fed, Unwatched
 from tests.recount.floor_facts import LineFacts, PlantFacts
 
 Position = tuple[int, int]
-"""(which boot of the device, seq in it)."""
+"""(which boot of the device, position in it)."""
 
 LATE_HAS_EFFECT = frozenset({"andon", "job", "changeover", "inspection"})
 """What people did happened, however late it is known; a late state, count or measurement only says what was."""
@@ -134,16 +134,16 @@ class Listener:
         )
 
     def _position(self, said: Said) -> Position | None:
-        if said.boot_id is None or said.seq is None:
+        if said.boot_id is None or said.position is None:
             return None
         births, numbers = self._births[said.device], self._birth_numbers[said.device]
         before = bisect_right(numbers, said.number) - 1
         if before >= 0 and births[before].boot_id == said.boot_id:
-            return (before, said.seq)
+            return (before, said.position)
         for later in range(before + 1, len(births)):  # it waited for a connection
             if births[later].boot_id == said.boot_id:
-                return (later, said.seq)
+                return (later, said.position)
         for earlier in range(before, -1, -1):
             if births[earlier].boot_id == said.boot_id:
-                return (earlier, said.seq)
+                return (earlier, said.position)
         raise AssertionError(f"report {said.number} of {said.device} belongs to no boot")

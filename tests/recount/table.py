@@ -6,6 +6,7 @@ from typing import Final
 from device_sim.truth import Said
 from tests.recount.comparison import Comparison
 from tests.recount.fact import Fact
+from tests.recount.floor_facts import TOP
 from tests.recount.hindsight import Disagreement
 from tests.recount.ledger import Account
 from tests.recount.recount import START, Recount
@@ -29,6 +30,7 @@ class Row:
     declared: int = 0
     estimated: int = 0  # of them, what neither held, released nor refused pieces explain
     actions: int = 0
+    tops: int = 0  # calls whose ladder has reached its top
     lost: list[str] = field(default_factory=list)
     undeclared: list[str] = field(default_factory=list)
     hindsight: list[Disagreement] = field(default_factory=list)
@@ -44,6 +46,8 @@ class Row:
         for account in run.accounts:
             self._add_account(account, seed)
         self._add_actions(run, seed)
+        facts = [fact for story in run.stories.values() for fact in story.facts if fact.kind == "ladder"]
+        self.tops += sum(fact.what[:2] == ("level", TOP) for fact in facts)
 
     def _add_account(self, account: Account, seed: int) -> None:
         self.made += account.made

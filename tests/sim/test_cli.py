@@ -84,9 +84,9 @@ def test_credentials_are_read_as_lines_or_from_a_folder(tmp_path: Path) -> None:
     assert read_credentials(tmp_path) == {"s/a/L1/Bagger-1": "secret"}
 
 
-def test_list_ends_quietly_when_nobody_reads_on() -> None:
+def test_a_command_ends_quietly_when_nobody_reads_on() -> None:
     """`device-sim list --tags | head -1`, also where the pipe is closed before all of it is written."""
-    for command in ("list --tags", "disturbances chaos --hours 24", "disturbances"):
+    for command in ("list --tags", "disturbances chaos --hours 24", "disturbances", "run --help"):
         ended = subprocess.run(
             ["bash", "-c", f"{sys.executable} -m device_sim {command} | head -1; echo ${{PIPESTATUS[0]}}"],
             cwd=Path(__file__).parents[2],
@@ -97,6 +97,7 @@ def test_list_ends_quietly_when_nobody_reads_on() -> None:
         )
         assert ended.stderr == ""
         assert len(ended.stdout.splitlines()) == 2
+        assert ended.stdout.splitlines()[1] == "0"
 
 
 def test_the_plant_file_of_the_bridge_gets_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,16 @@
 
 import json
 from itertools import pairwise
+from typing import Literal
 
-from tests.sim.disturbed import L1, Disturbed, of, run
-from tests.sim.plants import MINUTE, START
+import pytest
+
+from device_sim.chance import Chance
+from device_sim.device import Device
+from device_sim.messages import Message
+from device_sim.truth import Truth
+from tests.sim.disturbed import L1, Disturbed, of, profile, run
+from tests.sim.plants import MINUTE, SHIPPED, START
 
 
 def test_a_power_cut_stands_the_machine_begins_a_boot_and_may_lose_the_counters() -> None:
@@ -162,6 +169,30 @@ def test_without_boot_id_there_is_no_seq_unless_asked_for() -> None:
     assert all(not {"boot_id", "seq", "ts"} & body.keys() for body in of(arrivals, "Bagger-1"))
     _, arrivals = run({"kind": "no-boot-id", "devices": ["Bagger-1"], "seq": True})
     assert all("seq" in body and "boot_id" not in body for body in of(arrivals, "Bagger-1"))
+
+
+def test_a_short_sequence_wraps_within_a_boot_and_the_truth_knows_how_often() -> None:
+    rehearsal, arrivals = run({"kind": "short-seq", "devices": ["Bagger-1"], "bits": 8}, minutes=100)
+    numbers = [body["seq"] for body in of(arrivals, "Bagger-1")]
+    assert len({body["boot_id"] for body in of(arrivals, "Bagger-1")}) == 1
+    assert len(numbers) > 2 * 256
+    assert numbers == [number % 256 for number in range(len(numbers))]
+    said = [each for each in rehearsal.truth.said if each.device == "Bagger-1"]
+    assert [each.position for each in said] == list(range(len(said)))
+    assert max(body["seq"] for body in of(arrivals, "Basket-Loader-1")) > 256
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_sequence_begins_anew_with_a_boot_and_wraps_at_its_width(bits: Literal[8, 16]) -> None:
+    traits = profile({"kind": "short-seq", "devices": ["Packer-2"], "bits": bits}).traits(SHIPPED, seed=1)["Packer-2"]
+    truth = Truth(1, "test", START, START)
+    device = Device("Packer-2", traits, chance=Chance(1, "D"), registers=None, start=START, truth=truth)
+    for boot in (1, 2):
+        device.boot(START + boot)
+        reports = [device.say(Message(START, "Packer-2", "state", "t", {}), START) for _ in range(2**bits + 2)]
+        for said in reports:
+            device.packet(said, "t")
+        assert [said.seq for said in reports] == [*range(2**bits), 0, 1]
 
 
 def test_boot_ids_repeat_after_a_power_cut() -> None:

@@ -192,6 +192,21 @@ async def test_a_second_run_beside_the_first_refuses_and_disturbs_nobody(broker:
         assert all(len(heard.of(device, "birth")) == 1 for device in DEVICES)
 
 
+async def test_a_run_that_nobody_reads_on_says_goodbye_and_ends(mosquitto: RunningBroker) -> None:
+    """`device-sim run | head -1`."""
+    async with listening(mosquitto) as heard:
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-c", '"$@" | head -1; echo ${PIPESTATUS[0]}', "bash", sys.executable, "-m", "device_sim"),
+            *("run", "--scale", "60", "--broker", f"127.0.0.1:{mosquitto.port}"),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, errors = await asyncio.wait_for(process.communicate(), 30)
+        assert (len(out.splitlines()), out.splitlines()[-1], errors) == (2, b"0", b"")
+        await until(lambda: heard.devices("death") == DEVICES, what="goodbyes")
+
+
 async def test_a_run_may_follow_one_that_was_killed(broker: RunningBroker) -> None:
     async with listening(broker) as heard, device_sim(broker, "run", "--quiet") as first:
         await until(lambda: heard.devices("birth") == DEVICES, what="births")

@@ -19,12 +19,13 @@ from tests.sim.plants import SHIPPED, START
 
 PLANT = Plant(SHIPPED, seed=1, start=START)
 IDENTITIES = {PLANT.identity(device) for device in PLANT.devices}
+GATEWAY = SHIPPED.identity(SHIPPED.lines[0], None)
 
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShippedMosquitto]:
     mosquitto = shipped_mosquitto(tmp_path_factory.mktemp("accounts"))
-    subprocess.run([SCRIPTS / "make-passwords.sh", mosquitto.secrets, *sorted(IDENTITIES)], check=True)
+    subprocess.run([SCRIPTS / "make-passwords.sh", mosquitto.secrets, *sorted(IDENTITIES), GATEWAY], check=True)
     mosquitto.broker.port = mosquitto.ports["loopback"]  # the last door to open: when it is, all are
     with running(mosquitto.broker):
         yield mosquitto
@@ -69,6 +70,21 @@ async def test_each_device_comes_in_with_its_own_account_over_tls(shipped: Shipp
     async with born(shipped) as places:
         assert await run(shipped, "devices", "--credentials", str(shipped.secrets)) == (0, "")
         await until(lambda: places == IDENTITIES, what="births")
+
+
+async def test_a_gateway_comes_in_with_the_account_of_its_line(shipped: ShippedMosquitto, tmp_path: Path) -> None:
+    """It needs no account of a device: the broker's rules let it speak for all machines of its line."""
+    behind = {each for each in IDENTITIES if each.startswith(f"{GATEWAY}/")}
+    passwords = tmp_path / "passwords"
+    passwords.write_text(
+        "".join(f"{each}:{shipped.password(each)}\n" for each in sorted({*IDENTITIES, GATEWAY} - behind))
+    )
+    disturbed = tmp_path / "gateway.toml"
+    disturbed.write_text('[[disturbances]]\nkind = "gateway"\nlines = ["L1"]\nmean_minutes_between = 1000\n')
+    async with born(shipped) as places:
+        arguments = ("--credentials", str(passwords), "--disturb", str(disturbed))
+        assert await run(shipped, "devices", *arguments) == (0, "")
+        await until(lambda: places == {*IDENTITIES, f"{GATEWAY}/_"}, what="births")
 
 
 async def test_all_devices_come_in_as_the_simulator(shipped: ShippedMosquitto) -> None:

@@ -161,18 +161,40 @@ async def test_leftovers_are_retained_before_the_run(mosquitto: RunningBroker, t
         await until(lambda: len(heard.retained) == 6, what="leftovers")
 
 
-async def test_cuts_of_the_bridge_and_the_broker_are_announced(mosquitto: RunningBroker, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("disturbance", "cut", "printed"),
+    [
+        ('kind = "bridge-cut"', ("bridge", "crash"), "bridge crash"),
+        ('kind = "bridge-cut"\nhow = "stop"', ("bridge", "stop"), "bridge stop"),
+        ('kind = "broker-cut"', ("broker", "link"), "broker"),
+        ('kind = "bridge-link-loss"', ("network", "silent"), "network silent"),
+        ('kind = "bridge-link-loss"\nhow = "reset"', ("network", "reset"), "network reset"),
+    ],
+)
+async def test_what_the_simulator_cannot_cut_is_announced(
+    mosquitto: RunningBroker, tmp_path: Path, disturbance: str, cut: tuple[str, str], printed: str
+) -> None:
     rough, cuts = tmp_path / "cuts.toml", tmp_path / "cuts"
-    rough.write_text(
-        '[[disturbances]]\nkind = "bridge-cut"\nfirst_minutes = 1\nevery_minutes = 2\nseconds = [30, 30]\n'
-    )
-    options = ("--disturb", str(rough), "--cuts", str(cuts), "--scale", "60", "--duration", "4")
+    rough.write_text(f"[[disturbances]]\n{disturbance}\nfirst_minutes = 0.5\nevery_minutes = 2\nseconds = [30, 30]\n")
+    options = ("--disturb", str(rough), "--cuts", str(cuts), "--scale", "60", "--duration", "2")
     async with device_sim(mosquitto, "run", *options) as process:
         out, errors = await asyncio.wait_for(process.communicate(), 60)
     assert (process.returncode, errors) == (0, b"")
     announced = [json.loads(line) for line in cuts.read_text().splitlines()]
-    assert announced[0] == {"part": "bridge", "how": "crash", "seconds": 0.5, "forgets": False}
-    assert b"bridge crash: away for 0.5 s" in out
+    assert announced[0] == {"part": cut[0], "how": cut[1], "seconds": 0.5, "forgets": False}
+    assert f"{printed}: away for 0.5 s" in out.decode()
+
+
+async def test_a_short_sequence_wraps_on_a_real_connection(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    short = tmp_path / "short.toml"
+    short.write_text('[[disturbances]]\nkind = "short-seq"\ndevices = ["Bagger-1"]\nbits = 8\n')
+    options = ("--disturb", str(short), "--scale", "900", "--duration", "4", "--quiet")
+    async with listening(mosquitto) as heard, device_sim(mosquitto, "run", *options) as process:
+        assert (await asyncio.wait_for(process.communicate(), 60), process.returncode) == ((b"", b""), 0)
+        await until(lambda: "Bagger-1" in heard.deaths(), what="the last report")
+    numbers = [json.loads(body)["seq"] for topic, body in heard.order if "/Bagger-1/" in topic]
+    assert len(numbers) > 256
+    assert numbers == [number % 256 for number in range(len(numbers))]
 
 
 @pytest.mark.parametrize("name", profile.NAMES)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from bridge.adapters.broker import BrokerLink
 from bridge.core.messages import BrokerGone, Publication, PublishRefused
 from tests.brokers import linked, receive, running, started, until
-from tests.shipped_mosquitto import DEVICE_A, DEVICE_B, REVOKED, SHIPPED, ShippedMosquitto, shipped_mosquitto
+from tests.shipped_mosquitto import DEVICE_A, DEVICE_B, GATEWAY, REVOKED, SHIPPED, ShippedMosquitto, shipped_mosquitto
 
 NOT_AUTHORIZED = 0x87
 
@@ -97,6 +97,47 @@ async def test_a_device_reads_its_lamps_and_nothing_else(shipped: ShippedMosquit
         await bridge.publish(f"floor/v1/station/{DEVICE_B}/stop", b"secret")
         await bridge.publish(f"floor/v1/station/{DEVICE_A}/stop", b"open")
         (message,) = await receive(device, 1)
+        assert message.payload == b"open"
+
+
+@pytest.mark.parametrize("door", ["devices", "certificates"])
+async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMosquitto, door: str) -> None:
+    topics = [f"floor/v1/report/{place}/state" for place in (DEVICE_A, DEVICE_B)]
+    topics.append(f"floor/v1/report/{GATEWAY}/_/birth")
+    will = Publication(f"floor/v1/report/{GATEWAY}/_/death", b"{}")
+    link = user(shipped, GATEWAY, will=will) if door == "devices" else certified(shipped, GATEWAY, will=will)
+    async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge:
+        async with linked(link) as gateway:
+            for topic in topics:
+                await gateway.publish(topic, b"{}")
+            assert gateway._connection is not None
+            gateway._connection.drop("cable cut")
+        assert [each.topic for each in await receive(bridge, 4)] == [*topics, will.topic]
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "floor/v1/report/S1/A1/L2/PLC1/state",
+        "floor/v1/report/S1/A1/L11/PLC1/state",
+        "floor/v1/report/S1/A2/L1/PLC1/state",
+        "floor/v1/report/S2/A1/L1/PLC1/state",
+        "floor/v1/report/S1/A1/_/_/death",
+        f"floor/v1/command/{DEVICE_A}/andon",
+        "floor/v1/event/S1/A1/L1/_/line/line_status_update/medium/_",
+        f"floor/v1/station/{DEVICE_A}/stop",
+    ],
+)
+async def test_a_gateway_writes_for_no_other_line_and_nothing_else(shipped: ShippedMosquitto, topic: str) -> None:
+    async with linked(user(shipped, GATEWAY)) as gateway:
+        await assert_refused(gateway, topic)
+
+
+async def test_a_gateway_reads_the_lamps_of_its_line_alone(shipped: ShippedMosquitto) -> None:
+    async with linked(user(shipped, GATEWAY, "#")) as gateway, linked(user(shipped, "bridge")) as bridge:
+        await bridge.publish("floor/v1/station/S1/A1/L2/PLC1/stop", b"of another line")
+        await bridge.publish(f"floor/v1/station/{DEVICE_B}/stop", b"open")
+        (message,) = await receive(gateway, 1)
         assert message.payload == b"open"
 
 
@@ -201,11 +242,13 @@ async def test_the_broker_must_be_certified_too(shipped: ShippedMosquitto, forei
     await assert_kept_out(BrokerLink(absent, client_id="wary", durable=False), "TLS files")
 
 
-def certified(shipped: ShippedMosquitto, device: str, *, folder: Path | None = None) -> BrokerLink:
+def certified(
+    shipped: ShippedMosquitto, device: str, *, folder: Path | None = None, will: Publication | None = None
+) -> BrokerLink:
     stem = f"client.{device.replace('/', '+')}"
     files = folder or shipped.secrets
     settings = shipped.settings("certificates", cert_file=files / f"{stem}.crt", key_file=files / f"{stem}.key")
-    return BrokerLink(settings, client_id="anything", durable=False)
+    return BrokerLink(settings, client_id="anything", durable=False, will=will)
 
 
 async def assert_never_up(link: BrokerLink) -> None:
@@ -264,6 +307,6 @@ def test_the_scripts_keep_what_exists(tmp_path: Path) -> None:
     subprocess.run([SHIPPED / "make-dev-certs.sh", shipped.secrets, "S1/A1/L2/PLC9"], check=True, capture_output=True)
     assert {path: path.read_bytes() for path in kept} == kept
     users = [line.split(":")[0] for line in (shipped.secrets / "passwd.devices").read_text().splitlines()]
-    assert sorted(users) == sorted(["mqtt_consumer", DEVICE_A, DEVICE_B, "S1/A1/L2/PLC9"])
+    assert sorted(users) == sorted(["mqtt_consumer", GATEWAY, DEVICE_A, DEVICE_B, "S1/A1/L2/PLC9"])
     hashes = (shipped.secrets / "passwd.services").read_text()
     assert all(path.read_text() not in hashes for path in shipped.secrets.glob("password.*"))

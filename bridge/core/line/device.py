@@ -111,7 +111,7 @@ class Device:
 
     def owe(self, gap: int) -> int | None:
         """Return what the next event has to tell: the gap before this report, and those that none has told."""
-        self.state.untold += gap
+        self.state.owe(gap)
         return self.state.untold or None
 
     def tell(self, events: int) -> None:
@@ -153,7 +153,7 @@ class Device:
         body, state = report.body, self.state
         if body.boot_id is None or state.boot_id is None or body.boot_id == state.boot_id:
             run = state.run
-            if body.boot_id is None or body.seq is None or run is None:
+            if body.boot_id is None or body.seq is None or run is None or run.first < 0:
                 return False
             # a wrapped number may be of any time
             return run.newest < body.seq < self._modulus and (run.begun or self._modulus >= 2**31)
@@ -248,7 +248,7 @@ class Device:
             first = seq - placed.gap - 1  # the stray one
             state.run = sequence.start(first, first, 0, at=report.received_at, begun=False)
             state.run.advance(placed.gap + 1, checksum_of(body), at=report.received_at)
-            state.missed += placed.gap
+            state.miss(placed.gap)
         return self._judge_late(placed, report) if placed.kind == "late" else placed
 
     def _judge_late(self, placed: Placed, report: Report) -> Placed | Disposition:
@@ -272,7 +272,7 @@ class Device:
         missed = seq if before is not None and not is_birth and seq <= likely else 0
         begun = is_birth or missed > 0 or seq == 0
         state.run = sequence.start(seq - missed, seq, checksum_of(report.body), at=at, begun=begun)
-        state.missed += missed
+        state.miss(missed)
         return Placed("new", gap=missed)
 
     def _place_in(self, run: Run, report: Report) -> Placed:
@@ -287,7 +287,7 @@ class Device:
             redelivered=report.redelivered,
         )
         if placed.kind != "anew":
-            state.missed += placed.gap
+            state.miss(placed.gap)
         state.filled += placed.filled
         return placed
 

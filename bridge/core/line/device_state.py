@@ -12,6 +12,7 @@ from bridge.core.line.identity import Stamp
 from bridge.core.line.sequence import Run
 
 OLD_BOOTS: Final = 8  # earlier boots remembered, to know their late reports
+MOST_MISSED: Final = 2**53 - 1  # where counting stops: jumps of a wild sequence add up, and JSON readers have doubles
 
 BootId = int | str
 
@@ -54,6 +55,14 @@ class DeviceState(Struct):
         self.clock.set_forward(by)
         if self.futile is not None:
             self.futile.set_forward(by)
+
+    def miss(self, gap: int) -> None:
+        """Count reports that were missing when a later one came."""
+        self.missed = min(self.missed + gap, MOST_MISSED)
+
+    def owe(self, gap: int) -> None:
+        """Count missing reports of which the next event tells."""
+        self.untold = min(self.untold + gap, MOST_MISSED)
 
     def past_boots(self) -> list[PastBoot]:
         """Return the runs that are over, the latest last."""

@@ -23,6 +23,8 @@ LIKELY_RATE: Final = 1  # further missing reports per ms since the newest came
 LARGE_MODULUS: Final = 2**20  # from here on a quarter of the modulus is more than a broker drops at once
 LATE_MS: Final = 60_000  # after so long without a newer one, late reports in a row are where the sequence is now
 SUM_BYTES: Final = 4
+LEAST_POSITION: Final = -(2**63)  # MessagePack's integers: what a checkpoint can hold
+LAST_POSITION: Final = 2**64 - 1
 
 
 class Placed(NamedTuple):
@@ -43,7 +45,10 @@ DUPLICATE: Final = Placed("duplicate")
 
 
 class Run(Struct):
-    """Positions from `first` to `newest`; a position is the number without its wraps. Checkpointed and bounded."""
+    """Positions from `first` to `newest`; a position is the number without its wraps. Checkpointed and bounded.
+
+    A `first` below 0 is of before a wrap.
+    """
 
     first: int
     newest: int
@@ -121,6 +126,16 @@ class Run(Struct):
         self.stray = following
         return Placed("stray")
 
+    def rebase(self, modulus: int) -> None:
+        """Take whole turns off every position where the newest is beyond what a checkpoint holds."""
+        if self.newest <= LAST_POSITION:
+            return
+        turns = self.newest - self.newest % modulus
+        self.newest -= turns
+        self.first = max(self.first - turns, LEAST_POSITION)  # with a modulus of 2**64, still half a turn back
+        holes = [(start - turns, end - turns) for start, end in self.holes]
+        self.holes = [hole for hole in holes if hole[0] >= self.first]
+
     def shorten(self) -> None:
         """Keep less of what was taken: the boot is past."""
         del self.sums[: -SUM_BYTES * RING_OF_PAST]
@@ -162,7 +177,9 @@ def place(run: Run, seq: int, checksum: int, *, modulus: int, at: Millis, redeli
     if position < run.first and not run.begun and behind <= min(REORDER, _surely_late(modulus)):
         return run.extend(position, checksum)
     if _is_jump(run, position, ahead, at):
-        return run.advance(ahead, checksum, at=at)
+        placed = run.advance(ahead, checksum, at=at)
+        run.rebase(modulus)
+        return placed
     return run.suspect(position, (seq + 1) % modulus, checksum)
 
 

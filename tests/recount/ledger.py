@@ -19,7 +19,7 @@ class Account:
     machine: str
     counter: str
     made: int  # between the first and the last report that arrived in order
-    lost: int  # of them, what a register forgot before it was read
+    lost: int  # of them, what a register forgot before it was read, or did not show when it was read last
     counted: int
     held: int
     released: int
@@ -68,7 +68,8 @@ def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Accoun
                     machine=name,
                     counter=counter,
                     made=sum(step.after[counter] - step.before[counter] for step in counters.steps),
-                    lost=sum(_lost(step, sets, counter) for step in counters.steps),
+                    lost=sum(_lost(step, sets, counter) for step in counters.steps)
+                    + _not_shown(truth, name, counters.last_at, counter),
                     counted=sum(shift.get(counter, 0) for shift in mine.shifts.values()),
                     held=mine.held,
                     released=mine.released,
@@ -88,6 +89,12 @@ def _lost(step: Step, sets: list[RegisterTruth], counter: str) -> int:
     """Return what was made between two reports and forgotten by the register before the later one."""
     between = [each for each in sets if step.since < each.at <= step.until]
     return between[-1].made[counter] - step.before[counter] if between else 0
+
+
+def _not_shown(truth: Truth, name: str, last_at: int | None, counter: str) -> int:
+    """Return what the last reading was low by: nothing came after it that could show the rest."""
+    dips = [each for each in truth.registers if (each.device, each.at, each.what) == (name, last_at, "dip")]
+    return dips[-1].real[counter] - dips[-1].shown[counter] if dips else 0
 
 
 def _counted(line: str, events: list[Event]) -> dict[str, _Counted]:

@@ -193,6 +193,17 @@ def test_a_report_that_lacks_nothing_before_it_proves_what_was_said_before_the_a
         assert closed(shop)[-1].unknown_seconds == pytest.approx(100 if clock == "receive" else 0, abs=0.1)
 
 
+def test_a_report_before_which_one_is_missing_proves_nothing_of_what_was_said_before() -> None:
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("running", 0)
+    bagger.counts(0, 1)
+    absent(shop, 300, 400)
+    bagger.seq += 1
+    bagger.counts(0, 401)
+    assert shop.statuses("bagger")[-1].status == "offline"
+
+
 def test_what_was_said_before_two_absences_still_holds_where_nothing_is_missing() -> None:
     shop = shop_of()
     bagger = Bagger(shop)

@@ -22,6 +22,7 @@ class Account:
     lost: int  # of them, what a register forgot before it was read
     counted: int
     held: int
+    released: int
     refused: int
     estimated: bool
 
@@ -34,11 +35,21 @@ class Account:
     def is_declared(self) -> bool:
         return self.difference == 0 or self.estimated or self.held > 0 or self.refused > 0
 
+    @property
+    def is_explained(self) -> bool:
+        """Whether the pieces that were refused, or are held, may be those that are missing; the released, those beyond.
+
+        What is left of a difference is known as an estimate only: a register that was reset unseen, or a reset that
+        looked like a climb.
+        """
+        return -self.released <= self.difference <= self.held + self.refused
+
 
 @dataclass(slots=True)
 class _Counted:
     shifts: dict[str, dict[str, int]] = field(default_factory=dict)
     held: int = 0
+    released: int = 0
     refused: int = 0
     estimated: bool = False
 
@@ -60,6 +71,7 @@ def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Accoun
                     lost=sum(_lost(step, sets, counter) for step in counters.steps),
                     counted=sum(shift.get(counter, 0) for shift in mine.shifts.values()),
                     held=mine.held,
+                    released=mine.released,
                     refused=mine.refused,
                     estimated=mine.estimated,
                 )
@@ -87,6 +99,7 @@ def _counted(line: str, events: list[Event]) -> dict[str, _Counted]:
         data, quality = event["data"], event["data_quality"]
         mine.shifts[data["window_start"]] = {counter: data[name] for counter, name in FIELDS.items()}
         mine.held = quality.get("pieces_held") or 0
+        mine.released += quality.get("pieces_released") or 0
         mine.refused += quality.get("pieces_refused") or 0
         mine.estimated = mine.estimated or bool(quality.get("estimated"))
     return found

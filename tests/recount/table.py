@@ -27,6 +27,7 @@ class Row:
     forgotten: int = 0  # by registers, before they were read
     counted: int = 0
     declared: int = 0
+    estimated: int = 0  # of them, what neither held, released nor refused pieces explain
     actions: int = 0
     lost: list[str] = field(default_factory=list)
     undeclared: list[str] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Row:
         self.found.append(text)
         if account.is_declared:
             self.declared += abs(account.difference)
+            self.estimated += 0 if account.is_explained else abs(account.difference)
         else:
             self.undeclared.append(text)
 
@@ -78,7 +80,8 @@ class Row:
             f"{facts.expected:,} facts expected, {facts.reported:,} reported: precision {facts.precision:.5f}, "
             f"recall {facts.recall:.5f}; {self.windows_same:,} of {self.windows:,} OEE windows the same; pieces made "
             f"{self.made:,}, forgotten by registers {self.forgotten:,}, counted {self.counted:,}, "
-            f"difference declared {self.declared:,}; {self.actions:,} actions of people, lost {len(self.lost)}"
+            f"difference declared {self.declared:,}, of it by an estimate alone {self.estimated:,}; "
+            f"{self.actions:,} actions of people, lost {len(self.lost)}"
         )
 
     def line(self) -> str:

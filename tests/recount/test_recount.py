@@ -15,6 +15,7 @@ from tests.recount.table import HEAD, Row
 SEEDS = 20
 HOURS = 8.0
 GOAL = 0.999
+WRONG_REGISTERS = ("old-plc", "chaos")  # where a reset may look like a climb: known as an estimate only
 
 
 @pytest.mark.parametrize("name", profile.NAMES)
@@ -47,6 +48,7 @@ def _check(name: str, runs: list[tuple[int, float]]) -> None:
     assert row.facts.recall >= goal, report
     assert not row.lost, report
     assert not row.undeclared, report
+    assert name in WRONG_REGISTERS or not row.estimated, report
     assert not row.hindsight, report
     if name == "clean":
         assert row.made == row.counted, report

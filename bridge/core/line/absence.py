@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
-from bridge.core.line.absence_record import UNSEQUENCED_MS, AbsenceRecord, AbsenceState, Before
+from bridge.core.line.absence_record import UNSEQUENCED_MS, AbsenceRecord, AbsenceState, Before, Point
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.dating import ClockUsed, Span
 from bridge.core.line.device import Device
@@ -165,14 +165,17 @@ class Absences:
                 yield scope, output.go_through(scope, record.scopes[scope], signals[scope], record.start, until)
 
     def _signals(self, record: AbsenceRecord, until: Millis, *, without_job: bool) -> dict[str, Sequence[Known]]:
-        points = record.timeline(until)
-        turns = list(self._turns(record.start, until))
+        turns = set(self._turns(record.start, until))
         found: dict[str, list[Known]] = {LINE_LEVEL: [], **{name: [] for name in record.views}}
         views = dict(record.views)
-        for at in sorted({record.start, *turns, *(point.at for point in points)}):
-            views.update({point.view.equipment: point.view for point in points if point.at == at})
+        # as when it is watched, each report is taken by itself, also of those of one instant
+        begun: list[tuple[Millis, Point | None]] = [(at, None) for at in sorted({record.start, *turns})]
+        points = [(point.at, point) for point in record.timeline(until)]
+        for at, point in sorted([*begun, *points], key=lambda each: each[0]):
             scheduled = self._plan.window_at(at).scheduled
-            if at in turns and not scheduled:
+            if point is not None:
+                views[point.view.equipment] = point.view
+            elif at in turns and not scheduled:
                 for each in found.values():
                     each.append(Known(at, Signal.OFF))  # every stop ends with scheduled time
             for name, view in views.items():

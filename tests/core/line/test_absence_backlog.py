@@ -1,0 +1,39 @@
+"""A backlog without a trusted clock: it counts as of when it comes, and one report after the other."""
+
+import pytest
+
+from bridge.core.events import EventType
+from bridge.core.reports import StateReport
+from tests.core.line.shopfloor import T0, Shop
+from tests.core.line.test_absence import absent
+
+
+def test_an_open_downtime_is_revised_by_what_comes_not_when_the_backlog_is_over() -> None:
+    shop = Shop()
+    shop.say("bagger", StateReport(state="idle", upstream_stop=True), at=0)
+    shop.wait(90)
+    absent(shop, 100, 200)
+    before = len(shop.of(EventType.DOWNTIME_EVENT))
+    shop.say("bagger", StateReport(state="fault", fault_codes=("E-STOP",)), at=200)
+    revised = shop.of(EventType.DOWNTIME_EVENT)[before:]
+    assert [(event.timestamp, shop.downtimes()[-1].cause) for event in revised] == [(T0 + 200_000, "internal")]
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["watched", "after an absence"])
+def test_reports_of_one_instant_count_one_after_the_other(*, away: bool) -> None:
+    """The bagger stands because of the feeder, which runs again before the bagger says anything else."""
+    shop = Shop()
+    for machine in ("feeder", "bagger", "packer"):
+        shop.say(machine, StateReport(state="running"), at=0)
+    if away:
+        absent(shop, 100, 200)
+    for machine, body in (
+        ("packer", StateReport(state="running")),
+        ("feeder", StateReport(state="fault")),
+        ("bagger", StateReport(state="idle", upstream_stop=True)),
+        ("feeder", StateReport(state="running")),
+        ("bagger", StateReport(state="stopped")),
+    ):
+        shop.say(machine, body, at=200)
+    shop.wait(300)
+    assert [(each.cause, each.cause_equipment) for each in shop.downtimes()] == [("upstream", "feeder")]

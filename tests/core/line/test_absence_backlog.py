@@ -14,7 +14,7 @@ def test_an_open_downtime_is_revised_by_what_comes_not_when_the_backlog_is_over(
     shop.wait(90)
     absent(shop, 100, 200)
     before = len(shop.of(EventType.DOWNTIME_EVENT))
-    shop.say("bagger", StateReport(state="fault", fault_codes=("E-STOP",)), at=200)
+    shop.say("bagger", StateReport(state="fault", fault_codes=["E-STOP"]), at=200)
     revised = shop.of(EventType.DOWNTIME_EVENT)[before:]
     assert [(event.timestamp, shop.downtimes()[-1].cause) for event in revised] == [(T0 + 200_000, "internal")]
 

@@ -129,3 +129,19 @@ def test_a_panel_does_not_guess_between_two_calls() -> None:
     shop = running_shop()
     two_linked(shop)
     assert press(shop, "bagger", "resolve", "stop", at=2_500) == rejected("unknown_call")
+
+
+def test_a_call_is_about_the_machine_of_its_latest_downtime() -> None:
+    """The bagger's own call was for the feeder's trouble; then the bagger breaks down itself, and calls again."""
+    shop = running_shop()
+    shop.say("feeder", FAULT, at=100)
+    shop.say("bagger", StateReport(state="idle", upstream_stop=True), at=101)
+    press(shop, "bagger", "raise", "equipment", at=160)
+    shop.wait(500)
+    shop.say("feeder", RUNNING, at=600)
+    shop.say("bagger", RUNNING, at=601)
+    shop.say("bagger", FAULT, at=2_000)
+    shop.wait(2_400)
+    assert len(statuses(shop)) == 1
+    assert press(shop, "feeder", "resolve", "equipment", at=2_500) == rejected("unknown_call")
+    assert press(shop, "bagger", "resolve", "equipment", at=2_510) == APPLIED

@@ -29,6 +29,7 @@ class Call:
     answered_at: int = 0  # the last time a person called, acknowledged or arrived
     paused: bool = False
     downtime: int | None = None  # number of the downtime it is linked to
+    culprit: str | None = None  # whose downtime that is
     steps: list[tuple[int, str]] = field(default_factory=list)  # instants still ahead
 
     @property
@@ -67,8 +68,8 @@ class Relation(IntEnum):
     OTHER = 0
     LINKED = 1
     SAME = 2
-    ANSWERED = 3  # of the same machine before, and people have answered it since the trouble came again
-    RECURRED = 4  # of the same machine before
+    ANSWERED = 3  # of the same machine's trouble before, and people have answered it since the trouble came again
+    RECURRED = 4  # of the same machine's trouble before
 
 
 def same_family(one: str, other: str) -> bool:
@@ -153,14 +154,12 @@ class Calls:
         call.priority = max(call.priority, other.priority, key=ORDER.index)
         call.begin_ladder(other.basis)
         call.steps = [step for step in call.steps if step[0] > call.raised_at]
-        call.status, call.level, call.downtime = other.status, other.level, other.downtime
+        call.status, call.level = other.status, other.level
+        call.downtime, call.culprit = other.downtime, other.culprit
         call.acknowledged, call.arrived = other.acknowledged, other.arrived
 
     def _act(self, device: str, action: str, andon_type: str, at: int) -> bool:
-        call = self.open.get(f"{device}/{andon_type}")
-        if call is None and device in self._line.stations:
-            alike = [each for each in self.open.values() if each.type == andon_type]
-            call = alike[0] if len(alike) == 1 else None
+        call = self._meant(device, andon_type)
         if call is None:
             return False
         if action == "cancel" and call.place != device:
@@ -179,6 +178,19 @@ class Calls:
             self._end(call, {"resolve": "resolved", "cancel": "cancelled"}[action], at)
         return True
 
+    def _meant(self, device: str, andon_type: str) -> Call | None:
+        """Find the call that an answer without an id is for; none where two could be meant."""
+        own = self.open.get(f"{device}/{andon_type}")
+        if own is not None:
+            return own
+        alike = [each for each in self.open.values() if same_family(each.type, andon_type)]
+        if device not in self._line.stations:
+            alike = [each for each in alike if each.culprit == device]
+        exact = [each for each in alike if each.type == andon_type]
+        if device in self._line.stations or exact:
+            alike = exact
+        return alike[0] if len(alike) == 1 else None
+
     def _end(self, call: Call, status: str, at: int) -> None:
         call.status = status
         del self.open[call.key]
@@ -194,14 +206,18 @@ class Calls:
         )
         if not found:
             call = Call(wanted.place, wanted.type, wanted.priority, at, automatic=True, downtime=wanted.downtime)
+            call.culprit = wanted.place
             self.open[call.key] = call
             call.begin_ladder(at)
             self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, True)))
             return
         relation, _, call = found[0]
+        if relation is Relation.LINKED:
+            return
+        call.culprit = wanted.place
         if relation is Relation.SAME:
             call.downtime = wanted.downtime
-        elif relation is not Relation.LINKED:
+        else:
             self._call_again(call, at, downtime=wanted.downtime, answered=relation is Relation.ANSWERED)
             self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
 
@@ -213,10 +229,10 @@ class Calls:
         near = call.place in self._line.stations or call.place in (wanted.place, wanted.stopped)
         if call.downtime is None and call.raised_at >= wanted.since and near:
             return Relation.SAME
-        if call.place != wanted.place:
+        if wanted.place not in (call.place, call.culprit):
             return Relation.OTHER
-        if call.status == "open" and not call.paused:
-            return Relation.SAME
+        if call.status == "open" and any(self._ahead(call)):
+            return Relation.SAME  # its ladder still calls people
         return Relation.ANSWERED if call.answered_at >= wanted.since else Relation.RECURRED
 
     def _call_again(self, call: Call, at: int, *, downtime: int | None, answered: bool) -> None:

@@ -11,7 +11,7 @@ from bridge.core.event_data import AndonType, CallStatus
 from bridge.core.line.andon_call import CALL_PRIORITIES, NEXT, REFUSED, Call, Deed, is_older, only_call
 from bridge.core.line.andon_input import WITHOUT_EFFECT, Contact, Reading, read_input
 from bridge.core.line.call_book import CallBook
-from bridge.core.line.call_for_help import find_automatic
+from bridge.core.line.call_for_help import find_automatic, find_linked
 from bridge.core.line.escalation import may_acknowledge
 from bridge.core.plant import Line, Plant
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, rejected, suppressed
@@ -147,8 +147,10 @@ class AndonCalls:
             if body.andon_type is None:
                 return rejected("incomplete")
             own, spec = self._state.open.get(Call.key_of(equipment, body.andon_type)), self._book.equipment(equipment)
-            if own is not None or (spec is not None and spec.kind != "station"):
+            if own is not None:
                 return own
+            if spec is not None and spec.kind != "station":  # the call for its trouble may be a station's
+                return find_linked(self._state.open.values(), machine=spec.id, andon_type=body.andon_type)
             return only_call(self._state.open.values(), body.andon_type)  # a station answers for its line
         call = next((each for each in self._state.open.values() if each.call_id == body.call_id), None)
         if call is not None and body.andon_type not in {None, call.andon_type}:

@@ -99,6 +99,7 @@ class AutomaticCalls:
                 call.stopped = help_.stopped
                 self._book.link(call, help_.downtime_id, culprit=help_.equipment, moment=moment)
             case Relation.ANSWERED:
+                call.culprit = help_.equipment
                 self._book.call_again(call, downtime_id=help_.downtime_id, answered=True, moment=moment)
             case Relation.KNOWN:
                 pass
@@ -108,7 +109,7 @@ class AutomaticCalls:
         if before is not None:
             if before.auto_generated:
                 before.description = help_.description
-            before.stopped = help_.stopped
+            before.stopped, before.culprit = help_.stopped, help_.equipment
             self._book.call_again(before, downtime_id=help_.downtime_id, answered=False, moment=moment)
             return
         call = self._book.open(help_.equipment, help_.andon_type, help_.priority, moment=moment, auto_generated=True)

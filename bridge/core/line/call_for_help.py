@@ -82,6 +82,20 @@ def find_automatic(
     return None
 
 
+def find_linked(calls: Iterable[Call], *, machine: str, andon_type: AndonType) -> Call | None:
+    """Return the one call of the family that is linked to a downtime of this machine, its very type first.
+
+    None where there is none, or where it would be a guess which is meant.
+    """
+    family = [
+        call
+        for call in calls
+        if call.culprit == machine and not call.summary and same_family(call.andon_type, andon_type)
+    ]
+    found = [call for call in family if call.andon_type == andon_type] or family
+    return found[0] if len(found) == 1 else None
+
+
 def is_near(call: Call, *machines: str | None) -> bool:
     """Return whether a person calls from where this trouble is called for: not from another machine of the line."""
     return call.equipment is None or call.station_id is not None or call.equipment in machines

@@ -75,9 +75,10 @@ class Line(LineCourse):
         if machine is not None and refused is None and connected and is_sequenced(report):
             machine.recall()
         disposition = refused or self._dispatch(report, machine, touched, moment)
-        if machine is not None and disposition == APPLIED:
+        if disposition == APPLIED:
             now = max(self._state.last_now, moment.at)
-            self._absences.hear(report, machine, moment, now=now, connected=connected)
+            for spoken in touched:
+                self._absences.hear(report, spoken, moment, now=now, connected=connected)
         if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
             for each in (device, *(each.device for each in touched)):
                 note_life(report, each, now=max(self._state.last_now, moment.at))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bridge.core.events import Millis
-from bridge.core.line.absence import is_connected, is_sequenced
+from bridge.core.line.absence import is_connected, is_cut_off, is_sequenced
 from bridge.core.line.admission import announce, moment_of, note_life, place_in_sequence, refuse, spoken_for
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import Machine
@@ -51,6 +51,8 @@ class Line(LineCourse):
             state.at = max(dated, state.at)  # the line's time never goes back
             moment = moment_of(report, device, placed, at=state.at, dated=dated, clock=clock)
             connected = is_connected(report, device, placed, run_before=run_before)
+            if machine is not None and is_cut_off(device, placed, run_before=run_before):
+                machine.forget()
             disposition = self._admit(report, machine, device, moment, connected=connected)
         if report.actor is None:
             self.devices.note(device, disposition, now=now, at=state.at)

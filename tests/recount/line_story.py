@@ -31,7 +31,7 @@ class LineStory:
         self.calls = Calls(line, self.facts.append)
         self.work = Work(line.id, self.facts.append)
         self.counters = {name: Counters() for name in line.machines}
-        self.doubts = {name: Doubts.of(truth, name) for name in line.machines}
+        self.doubts = {name: Doubts.of(truth, machine) for name, machine in line.machines.items()}
         self.watch = Watch(threshold, restart)
         self.watches = {name: Watch(threshold, restart) for name in line.machines}
         self.troubles = Troubles(plant, line.id, self.calls, self.facts.append, threshold)
@@ -115,9 +115,11 @@ class LineStory:
         name = heard.device
         if name is None or name not in self.faces:
             return
-        if heard.kind != "offline":
+        if heard.kind != "offline" and not (heard.retained and name in self._heard_at):
             self._heard_at[name] = at
-        if heard.connected and name in self._remembered:
+        if heard.cut_off:
+            self._remembered.pop(name, None)
+        elif heard.connected and name in self._remembered:
             self._recall(name, at)
 
     def _hear_station(self, heard: Heard, at: int) -> None:
@@ -128,9 +130,15 @@ class LineStory:
     def _hear_state(self, heard: Heard, at: int) -> None:
         name = heard.device
         assert name is not None
+        if heard.retained and self._is_silent(name, at):
+            return  # it only starts the wait for a sign of life
         self.faces[name] = face_of(heard.body, self.line.machines[name], self.faces[name])
         self._watch_again(name)
         self._see(name, at)
+
+    def _is_silent(self, name: str, at: int) -> bool:
+        limit, heard_at = self.line.machines[name].heartbeat_ms, self._heard_at.get(name)
+        return limit is not None and heard_at is not None and at - heard_at >= limit
 
     def _recall(self, name: str, at: int) -> None:
         """Nothing of it is missing since it was watched: what it said then still holds."""
@@ -191,6 +199,7 @@ class LineStory:
     def _lose(self, name: str, at: int) -> None:
         """The device is gone: its machine is shown offline. A stop that is known stays one until it is heard again."""
         face = self.faces[name]
+        self._remembered.pop(name, None)
         self.faces[name] = Face(product=face.product)
         self._see(name, at, known_stop=True)
 

@@ -18,6 +18,8 @@ from tests.recount.floor_facts import LineFacts, PlantFacts
 Position = tuple[int, int]
 """(which boot of the device, position in it)."""
 
+SILENT_BOOT_MS = 60_000  # after which a boot that was heard before may be the current one again
+
 LATE_HAS_EFFECT = frozenset({"andon", "job", "changeover", "inspection"})
 """What people did happened, however late it is known; a late state, count or measurement only says what was."""
 
@@ -35,6 +37,7 @@ class Heard:
     late: bool = False
     retained: bool = False
     connected: bool = False  # its numbers show that nothing of the device is missing before it
+    cut_off: bool = False  # they show that something is
     index: int = -1  # in what was fed
 
 
@@ -56,11 +59,19 @@ class Listener:
             if said.kind == "birth":
                 self._births.setdefault(said.device, []).append(said)
         self._birth_numbers = {name: [each.number for each in births] for name, births in self._births.items()}
+        self._spoke_at: dict[str, int] = {}  # when the current boot was last heard
+        self._positions: dict[int, Position | None] = {}  # by report
+        self._taken: set[tuple[str, Position]] = set()
+        for said in truth.said:
+            self._positions[said.number] = position = self._position(said)
+            if position is not None:
+                self._taken.add((said.device, position))
 
     def listen(self, fed: Iterable[Fed]) -> Iterator[Heard]:
         for index, each in enumerate(fed):
             if isinstance(each, Unwatched):
                 self._live.clear()
+                self._left.clear()
                 for line in self._plant.lines:
                     yield Heard(each.at, line, None, "unwatched", {"since": each.since}, index=index)
             else:
@@ -85,6 +96,9 @@ class Listener:
         """Take what is retained for what is, as an estimate, only where nothing was heard live of the device."""
         if device in self._live or device == "_" or kind not in ("state", "counts", "birth", "death"):
             return
+        if kind == "counts":
+            yield from self._hear_retained_counts(arrival, line, device, index)
+            return
         body = json.loads(arrival.payload)
         if kind == "death":
             self._left.add(device)
@@ -92,27 +106,46 @@ class Listener:
         elif kind == "birth" or (kind == "state" and device not in self._left):
             yield Heard(arrival.at, line.id, device, kind, body, retained=True, index=index)
 
+    def _hear_retained_counts(self, arrival: Arrival, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
+        """Take retained counts only where their numbers show that they are newer than all that was heard live."""
+        if arrival.number is None or device not in self._newest:
+            return
+        said = self._truth.said[arrival.number]
+        position = self._positions[said.number]
+        if position is not None and position > self._newest[device]:
+            yield Heard(arrival.at, line.id, device, "counts", said.body, said, retained=True, index=index)
+
     def _hear_said(self, arrival: Arrival, said: Said, line: LineFacts, index: int) -> Iterator[Heard]:
         if said.number in self._heard:
             return
         self._heard.add(said.number)
         self._live.add(said.device)
-        position = self._position(said)
+        position = self._positions[said.number]
         newest = self._newest.get(said.device, (-1, -1))
         late = position is not None and position < newest
         connected = position is not None and position == (newest[0], newest[1] + 1)
         if position is not None and not late:
             self._newest[said.device] = position
-        if not late:
-            self._boot[said.device] = said.boot_id
-            self._boots.setdefault(said.device, set()).add(said.boot_id)
+        self._note_boot(said, arrival.at, late=late)
+        cut_off = position is not None and not late and not connected
         if said.kind == "death":
             if not late:
                 yield Heard(arrival.at, line.id, said.device, "offline", {}, said, index=index)
             return
         if late and said.kind not in LATE_HAS_EFFECT:
             return
-        yield Heard(arrival.at, line.id, said.device, said.kind, said.body, said, late, False, connected, index)
+        yield Heard(
+            arrival.at, line.id, said.device, said.kind, said.body, said, late, False, connected, cut_off, index
+        )
+
+    def _note_boot(self, said: Said, at: int, *, late: bool) -> None:
+        """Take a boot that was never heard for the current one, also where it is late; DOMAIN, «Reports»."""
+        name, boots = said.device, self._boots.setdefault(said.device, set())
+        current = said.boot_id == self._boot.get(name)
+        silent = at - self._spoke_at.get(name, at) >= SILENT_BOOT_MS
+        if said.boot_id not in boots or current or (not late and (silent or said.kind == "birth")):
+            self._boot[name], self._spoke_at[name] = said.boot_id, at
+        boots.add(said.boot_id)
 
     def _hear_death(self, arrival: Arrival, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
         """Take a Will for the end of the connection it was left with, or of a later one that was never heard of."""
@@ -138,7 +171,8 @@ class Listener:
             return None
         births, numbers = self._births[said.device], self._birth_numbers[said.device]
         before = bisect_right(numbers, said.number) - 1
-        if before >= 0 and births[before].boot_id == said.boot_id:
+        taken = (said.device, (before, said.position)) in self._taken  # by a boot of the same id
+        if before >= 0 and births[before].boot_id == said.boot_id and not taken:
             return (before, said.position)
         for later in range(before + 1, len(births)):  # it waited for a connection
             if births[later].boot_id == said.boot_id:

@@ -4,10 +4,15 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from device_sim.truth import RegisterTruth, Said, Truth
+from tests.recount.floor_facts import Machine
 
 SETS: Final = ("reset", "preset", "power")
 REPORTED_MS: Final = 15_000  # counts that change are reported within this time
 COUNTED_MS: Final = 10_000
+NAMES: Final = ("total", "good", "reject")
+SLACK: Final = 10
+MAX_DIP: Final = 5
+MOST: Final = 10**9
 
 
 class Step(NamedTuple):
@@ -62,22 +67,27 @@ class Made(NamedTuple):
 class Doubts:
     """What one machine's reports show of its pieces, and which are in doubt: then the next one decides (DOMAIN)."""
 
+    machine: Machine
     low: dict[int, int | None]  # reports with a reading so many pieces low; None: nonsense
     sets: list[RegisterTruth]
     seen: dict[str, int] | None = None  # how many of the pieces made reports have shown
     sure: tuple[int, int] = (0, 0)  # (total, good) of a register that was set before it was read
     hid_at: int | None = None  # when the report in doubt came
+    shown: dict[str, int] | None = None  # what the registers showed in the latest report that is not in doubt
+    shown_at: int = 0
+    shown_boot: int | None = None
+    is_at_zero: bool = False  # it was set to 0: the first piece tells
 
     @classmethod
-    def of(cls, truth: Truth, machine: str) -> "Doubts":
-        mine = [each for each in truth.registers if each.device == machine]
+    def of(cls, truth: Truth, machine: Machine) -> "Doubts":
+        mine = [each for each in truth.registers if each.device == machine.id]
         wrong = {each.at: each for each in mine if each.what in ("glitch", "dip")}
         low: dict[int, int | None] = {}
         for said in truth.said:
             each = wrong.get(said.at)
-            if each is not None and said.device == machine and said.kind == "counts":
+            if each is not None and said.device == machine.id and said.kind == "counts":
                 low[said.number] = _missing(each) if each.what == "dip" else None
-        return cls(low, [each for each in mine if each.what in SETS])
+        return cls(machine, low, [each for each in mine if each.what in SETS])
 
     def read(self, step: Step, said: Said, at: int) -> Made:
         """Return the pieces that count with this report."""
@@ -85,21 +95,51 @@ class Doubts:
         if between or self.seen is None:
             self.seen = dict(between[-1].made if between else step.before)
         missing = self.low.get(said.number, 0)
-        if missing is None:
+        is_zero = not any(self._read(value) for name, value in said.body.items() if name in NAMES)
+        if missing is None or (self.is_at_zero and is_zero and not between):
             self._hide(at)
             return Made(0, 0)
+        self.is_at_zero = is_zero and bool(between)
+        is_lower = any(step.after[name] - missing < self.seen[name] for name in said.body if name in self.seen)
         shown = {name: max(step.after[name] - missing, self.seen[name]) for name in self.seen}
         total, good = (shown[name] - self.seen[name] for name in ("total", "good"))
         self.seen = shown
-        if between:
+        cut = any(each.what == "power" for each in between) or said.boot_id != self.shown_boot
+        if between or (is_lower and cut):
+            if self.shown is not None:
+                total, good = (self._held(said.body.get(name), name, at, cut=cut) for name in ("total", "good"))
+            if not is_zero:
+                self._show(said, at)
             self._hide(at)
-            self.sure = (self.sure[0] + total, self.sure[1] + good)
+            self.sure = (self.sure[0] + max(total, good), self.sure[1] + good)
             return Made(0, 0)
         made = Made(self.sure[0] + total, self.sure[1] + good, *self.sure, self.hid_at)
         self.sure, self.hid_at = (0, 0), None
-        if missing:
+        if is_lower:
             self._hide(at)
+        else:
+            self._show(said, at)
         return made
+
+    def _show(self, said: Said, at: int) -> None:
+        self.shown = {name: self._read(value) for name, value in said.body.items() if name in NAMES}
+        self.shown_at, self.shown_boot = at, said.boot_id
+
+    def _read(self, value: int) -> int:
+        return value if self.machine.modulus is None else value % self.machine.modulus
+
+    def _held(self, value: int | None, name: str, at: int, *, cut: bool) -> int:
+        """Return the pieces that count once a report follows this one, of a register that was set between."""
+        assert self.shown is not None
+        if value is None or name not in self.shown:
+            return 0
+        before, after = self.shown[name], self._read(value)
+        ceiling = self.machine.max_rate * (at - self.shown_at) / 60_000 + SLACK
+        if after > before:
+            most = MOST if self.machine.modulus is None else min(MOST, self.machine.modulus // 2)
+            return after - before if after - before <= most else 0
+        dips = before - after <= MAX_DIP and not (cut and after <= ceiling)
+        return 0 if dips or after > ceiling else after
 
     def _hide(self, at: int) -> None:
         self.hid_at = at if self.hid_at is None or at - self.hid_at <= REPORTED_MS else self.hid_at

@@ -32,6 +32,7 @@ class Changeover:
     to: str
     started_at: int
     signalled_at: int
+    reported_at: int  # when it is said to have begun until it is over
 
 
 class Work:
@@ -173,14 +174,15 @@ class Work:
             signalled, last_piece = self._setup
         signalled = max(signalled, self._ended)
         started = max([each for each in (last_piece, self._ended or None) if each is not None], default=signalled)
-        self.changeover = Changeover(before or "", to, min(started, signalled), signalled)
+        started = min(started, signalled)
+        self.changeover = Changeover(before or "", to, started, signalled, started)
         self._note(Fact("changeover", self._line, to, at, ("reported", before)))
         self._note(Fact("changeover", self._line, to, signalled, ("signalled", before)))
 
     def _end_changeover(self, outcome: str, at: int) -> None:
         change = self.changeover
         assert change is not None
-        self._note_start(change)
+        self._note_start(change, change.started_at)
         ended = max(at, change.signalled_at)
         self.changeover, self._ended = None, ended
         if outcome == "completed":
@@ -189,9 +191,9 @@ class Work:
         self._note(Fact("changeover", self._line, change.to, at, (outcome, change.before)))
 
     def facts(self) -> None:
-        """Note when the changeover that runs began, as far as it is known."""
+        """Note when the changeover that runs is said to have begun: it is corrected when it is over."""
         if self.changeover is not None:
-            self._note_start(self.changeover)
+            self._note_start(self.changeover, self.changeover.reported_at)
 
-    def _note_start(self, change: Changeover) -> None:
-        self._note(Fact("changeover", self._line, change.to, change.started_at, ("started", change.before)))
+    def _note_start(self, change: Changeover, at: int) -> None:
+        self._note(Fact("changeover", self._line, change.to, at, ("started", change.before)))

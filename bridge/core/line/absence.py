@@ -199,10 +199,18 @@ def is_sequenced(report: Report) -> bool:
 def is_connected(report: Report, device: Device, placed: Placed, *, run_before: Run | None) -> bool:
     """Return whether none of the device's reports is missing before this one, as far as its sequence shows.
 
-    What it sent before its sequence began anew may be missing, also where it repeats the id of its boot.
+    What it sent before its sequence began anew may be missing, also where it repeats the id of its boot. A death proves
+    nothing: its number is that of the connect, when the Will was written.
     """
+    if isinstance(report.body, DeathReport):
+        return False
     follows = placed.kind == "new" and placed.gap == 0 and placed.sure and not report.retained
     return follows and device.state.run is run_before
+
+
+def is_cut_off(device: Device, placed: Placed, *, run_before: Run | None) -> bool:
+    """Return whether some of the device's reports are missing before this one, as far as its sequence shows."""
+    return placed.gap > 0 or device.state.run is not run_before
 
 
 def _signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:

@@ -168,6 +168,10 @@ class Machine:
         if state.said is not None:
             self._now_known()
 
+    def forget(self) -> None:
+        """Some of its reports are missing since it was watched: what it said before may be over, whatever follows."""
+        self.state.remembered = None
+
     def _now_known(self) -> None:
         self.state.unwatched_since = self.state.remembered = None
         self.state.stood = False
@@ -175,7 +179,7 @@ class Machine:
     def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
         """After a birth or a death nothing of what was said holds, except that the machine stands."""
         self._keep_stop()
-        self.state.said = None
+        self.state.said = self.state.remembered = None
         self.state.faults.active.clear()
         if isinstance(body, DeathReport):
             counting.interrupt(self.state.registers)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bridge.core.events import Millis
-from bridge.core.line.absence import is_connected, is_sequenced
+from bridge.core.line.absence import is_connected, is_cut_off, is_sequenced
 from bridge.core.line.admission import announce, moment_of, note_life, place_in_sequence, refuse, spoken_for
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import Machine
@@ -51,6 +51,8 @@ class Line(LineCourse):
             state.at = max(dated, state.at)  # the line's time never goes back
             moment = moment_of(report, device, placed, at=state.at, dated=dated, clock=clock)
             connected = is_connected(report, device, placed, run_before=run_before)
+            if machine is not None and is_cut_off(device, placed, run_before=run_before):
+                machine.forget()
             disposition = self._admit(report, machine, device, moment, connected=connected)
         if report.actor is None:
             self.devices.note(device, disposition, now=now, at=state.at)
@@ -75,9 +77,10 @@ class Line(LineCourse):
         if machine is not None and refused is None and connected and is_sequenced(report):
             machine.recall()
         disposition = refused or self._dispatch(report, machine, touched, moment)
-        if machine is not None and disposition == APPLIED:
+        if disposition == APPLIED:
             now = max(self._state.last_now, moment.at)
-            self._absences.hear(report, machine, moment, now=now, connected=connected)
+            for spoken in touched:
+                self._absences.hear(report, spoken, moment, now=now, connected=connected)
         if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
             for each in (device, *(each.device for each in touched)):
                 note_life(report, each, now=max(self._state.last_now, moment.at))

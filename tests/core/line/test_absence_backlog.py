@@ -3,9 +3,10 @@
 import pytest
 
 from bridge.core.events import EventType
-from bridge.core.reports import StateReport
+from bridge.core.reports import DeathReport, StateReport
 from tests.core.line.shopfloor import T0, Shop
 from tests.core.line.test_absence import absent
+from tests.core.line.test_oee_base import closed
 
 
 def test_an_open_downtime_is_revised_by_what_comes_not_when_the_backlog_is_over() -> None:
@@ -37,3 +38,19 @@ def test_reports_of_one_instant_count_one_after_the_other(*, away: bool) -> None
         shop.say(machine, body, at=200)
     shop.wait(300)
     assert [(each.cause, each.cause_equipment) for each in shop.downtimes()] == [("upstream", "feeder")]
+
+
+@pytest.mark.parametrize("who", ["bagger", None], ids=["the machine", "its gateway"])
+def test_what_is_lost_within_the_backlog_is_unknown_from_then_on(who: str | None) -> None:
+    """The death of a gateway is that of all its machines, also while an absence has not been gone through."""
+    shop = Shop()
+    shop.say("bagger", StateReport(state="running"), at=0)
+    shop.say("bagger", StateReport(state="fault"), at=60)
+    absent(shop, 300, 400)
+    shop.say("bagger", StateReport(state="fault"), at=400.01)
+    shop.say("bagger", StateReport(state="running"), at=400.02)
+    shop.say(who, DeathReport(), at=400.03)
+    shop.wait(3_600)
+    (hour,) = closed(shop)
+    down = hour.planned_busy_seconds - hour.actual_production_seconds
+    assert (down, hour.unknown_seconds) == pytest.approx((240.02, 3_299.98), abs=0.001)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.core import event_data, plant
 from bridge.core.events import EventType
 from bridge.core.line.line import Line
-from bridge.core.reports import BirthReport, Body, CountsReport, StateReport
+from bridge.core.reports import BirthReport, Body, CountsReport, DeathReport, StateReport
 from tests.core.line.oracles import oee as oracle
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
@@ -202,6 +202,40 @@ def test_a_report_before_which_one_is_missing_proves_nothing_of_what_was_said_be
     bagger.seq += 1
     bagger.counts(0, 401)
     assert shop.statuses("bagger")[-1].status == "offline"
+
+
+def test_what_was_said_before_a_missing_report_does_not_hold_again_with_the_next_in_order() -> None:
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state("setup", 0)
+    bagger.counts(0, 1)
+    absent(shop, 300, 400)
+    bagger.seq += 1
+    bagger.counts(0, 401)
+    bagger.counts(0, 402)
+    assert shop.statuses("bagger")[-1].status == "offline"
+
+
+@pytest.mark.parametrize("word", ["running", "setup"])
+def test_a_death_proves_nothing_of_what_was_said_before_the_absence(word: str) -> None:
+    """A Will has the number of its connect; pieces of a new start do not show at once that the machine runs."""
+    shop = shop_of()
+    bagger = Bagger(shop)
+    bagger.state(word, 0)
+    bagger.counts(0, 1)
+    absent(shop, 300, 400)
+    shop.say("bagger", DeathReport(boot_id=bagger.boot, seq=0), at=400.1)
+    assert [each.status for each in shop.statuses("bagger")] == [word, "offline"]
+    bagger.counts(0, 400.1)
+    assert shop.statuses("bagger")[-1].status == "offline", "nothing is missing before it, but a death came since"
+    bagger.boot, bagger.seq = 2, -1
+    bagger.says(BirthReport(), 400.1)
+    bagger.seq += 20
+    bagger.counts(50, 401)
+    assert shop.statuses("bagger")[-1].status == "offline"
+    bagger.counts(10, 411)
+    bagger.counts(10, 421)
+    assert shop.statuses("bagger")[-1].status == "running"
 
 
 def test_what_was_said_before_two_absences_still_holds_where_nothing_is_missing() -> None:

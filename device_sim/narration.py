@@ -1,4 +1,4 @@
-"""What happens, in plain lines: changes of state and deeds of people, not every count."""
+"""Plain lines about the plant: changes of state and actions of people, not every count."""
 
 from collections.abc import Callable
 from typing import Any, Final, TextIO

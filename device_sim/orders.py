@@ -1,6 +1,6 @@
 """Orders of a line: assigned, accepted, started, now and then paused, completed or cancelled; then the next one.
 
-Another product means a changeover. Entered at the line's terminal, so every deed is a report of one device.
+Another product means a changeover. Entered at the line's terminal, so every action is a report of one device.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class OrderBook:
         self._good_at_start = 0
 
     def tick(self, now: Millis, good: int) -> list[Report]:
-        """Return the deeds of this second; `good` counts the good pieces that have left the line so far."""
+        """Return the reports of this second; `good` counts the good pieces that have left the line so far."""
         return [*self._plan(now, good), *self._advance(now, good)]
 
     def cancel(self, now: Millis, *, running: bool) -> list[Report]:

@@ -128,7 +128,7 @@ class MachineSpec(Model):
 
 
 class StationSpec(Model):
-    """An Andon station; `form` says whether it reports deeds or the level of its inputs."""
+    """An Andon station; `form` says whether it reports actions or the level of its inputs."""
 
     id: Id
     form: Literal["action", "momentary", "latching"] = "action"

@@ -5,7 +5,7 @@ from device_sim.plant_file import AndonType, StationSpec
 
 
 class Station:
-    """Turns deeds into reports: deeds as such, a button that goes up and down, or a cord that stays pulled."""
+    """Turns what people do into reports: actions, a button that goes up and down, or a cord that stays pulled."""
 
     def __init__(self, spec: StationSpec) -> None:
         self.spec = spec

@@ -1,4 +1,4 @@
-"""Absences of the bridge: inputs that record since when nobody watched the floor.
+"""Inputs that the bridge enters by itself: since when nobody watched the floor, and steps of the host's clock.
 
 They are journalled like messages, so a replay sees them where they happened. No message has such a topic.
 """

@@ -17,7 +17,7 @@ CONFIG: Final = "config/"
 """Where the topics of inputs begin that are configuration: no message's topic does."""
 
 PRESENCE: Final = "presence/"
-"""Where the topics of inputs begin by which the bridge says that it did not watch: no message's topic does."""
+"""Where the topics of absences of the bridge and of steps of the clock begin: no message's topic does."""
 
 EpochReason = Literal["created", "restored", "plant"]
 """Why a journal's epoch began: it was made, put back from a backup, or its plant lost what had current events."""

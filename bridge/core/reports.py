@@ -131,7 +131,7 @@ class BirthReport(Common, frozen=True, kw_only=True):
 
 
 class DeathReport(Common, frozen=True, kw_only=True):
-    """The device's Will, or its own goodbye. One with an older `boot_id` than the last birth is ignored."""
+    """The device's Will, or its own goodbye. Ignored where its boot is past, or neither the current one nor newer."""
 
 
 Body = (
@@ -253,7 +253,7 @@ def suppressed(reason: str) -> Disposition:
 
 
 def rejected(reason: str) -> Disposition:
-    """Refuse a deed that the state of the floor does not allow; counted as suppressed."""
+    """Refuse an action that the state of the floor does not allow; counted as suppressed."""
     return Disposition(Effect.SUPPRESSED, reason, rejected=True)
 
 

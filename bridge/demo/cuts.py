@@ -17,8 +17,8 @@ LOOK_SECONDS: Final = 0.1
 class Cut:
     """One announcement of `device-sim run --cuts FILE`: a JSON object on a line."""
 
-    part: str  # `bridge` or `broker`
-    how: str  # `crash` or `stop`, of the bridge
+    part: str  # `bridge` or `broker`; `network` is announced too, and not played
+    how: str  # `crash` or `stop` of the bridge, `link` of the broker, `silent` or `reset` of the network
     seconds: float  # real ones
     forgets: bool  # the broker loses what it keeps
 

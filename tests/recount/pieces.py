@@ -53,7 +53,7 @@ class Made(NamedTuple):
     def as_of(self, *, stands_since: int | None, at: int) -> "Made":
         """Return what was made when: nothing since the doubtful report where the line stood before the next was due.
 
-        Source: DOMAIN, «Jobs, changeover, quality».
+        Source: DOMAIN, «Changeover».
         """
         if self.hid_at is None or stands_since is None:
             return self

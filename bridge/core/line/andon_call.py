@@ -142,7 +142,7 @@ class Call(Struct, kw_only=True):
 
 
 def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
-    """Return whether a deed happened before the raise: of one device by its own clock, otherwise by the line's.
+    """Return whether an action happened before the raise: of one device by its own clock, otherwise by the line's.
 
     No clock makes the device's latest report older than one that was taken before: it may have been set meanwhile.
     """

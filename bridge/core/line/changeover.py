@@ -17,7 +17,8 @@ from bridge.core.events import EventType, Millis, Place, Priority, Standing, may
 from bridge.core.plant import Line, Plant
 from bridge.core.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
 
-COUNTED_MS: Final = 10_000  # counts are reported so often while they change
+COUNTED_MS: Final = 10_000
+"""When the next counts are due while they change; `registers.REPORTED_MS`, by when they have come, adds half of it."""
 
 
 class Hidden(NamedTuple):

@@ -31,7 +31,7 @@ Deed = AndonReport | JobReport | ChangeoverReport | MeasurementReport | Inspecti
 
 
 class People:
-    """Routes deeds to their part, and keeps the line's product: the running job's, else what machines report."""
+    """Routes reports to their part, and keeps the line's product: the running job's, else what machines report."""
 
     def __init__(
         self, state: PeopleState, *, place: Place, plant_file: plant.Plant, spec: plant.Line, emitter: Emitter

@@ -16,7 +16,7 @@ from bridge.core.events import Millis
 DRAIN: Final = 10  # a queue is emptied at least so many times faster than it filled
 SUSTAINED_MS: Final = 10_000  # a rate over less time than this is jitter
 KNOWN_SPELLS: Final = 6  # so many sustained rates tell how fast a machine runs
-REPORTED_MS: Final = 15_000  # counts that change are reported within this time
+REPORTED_MS: Final = 15_000  # by when counts that change have come: due after `changeover.COUNTED_MS`, and half as late
 SHORTEST_MS: Final = 1_000  # a rate over less time than this is no rate at all
 
 Kind = Literal["baseline", "count", "rollover", "dip", "held", "released", "glitch", "reset", "rebase", "history"]

@@ -25,6 +25,7 @@ from bridge.core.line.device_state import (
 )
 from bridge.core.line.sequence import Placed, Run, checksum_of
 from bridge.core.reports import (
+    AndonReport,
     BirthReport,
     CountsReport,
     DeathReport,
@@ -83,9 +84,15 @@ class Device:
         return self._read_ts(report) is not None and self.state.stamp.identifies
 
     def proves_repeat(self, report: Report) -> bool:
-        """Say whether a report of known content must be the one that was taken before."""
-        at = self._read_ts(report)
-        return at is not None and self.state.stamp.proves_repeat(at, received_at=report.received_at)
+        """Say whether a report of known content must be the one that was taken before.
+
+        Of two equal presses within one second the later one may be overtaken: at a clock of whole seconds, a press is
+        taken once more rather than lost.
+        """
+        at, stamp = self._read_ts(report), self.state.stamp
+        if at is None or (isinstance(report.body, AndonReport) and not stamp.identifies):
+            return False
+        return stamp.proves_repeat(at, received_at=report.received_at)
 
     def _read_ts(self, report: Report) -> Millis | None:
         ts = report.body.ts

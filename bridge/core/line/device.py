@@ -235,17 +235,21 @@ class Device:
         return placed
 
     def _begin(self, report: Report, seq: int) -> Placed:
-        """Begin a run: from 0 where a boot follows one we know; of a device heard first nothing is missing."""
+        """Begin a run: from 0 where a boot follows one we know; of a device heard first nothing is missing.
+
+        A number too far from 0 for the time that has passed shows neither what is missing nor that nothing is.
+        """
         state, at = self.state, report.received_at
         seq %= self._modulus
         before = max((each.run.at for each in state.past_boots() if each.run is not None), default=None)
         is_birth = isinstance(report.body, BirthReport)
-        likely = sequence.LIKELY_JUMP + sequence.LIKELY_RATE * max(0, at - (before or at))
-        missed = seq if before is not None and not is_birth and seq <= likely else 0
+        likely = sequence.LIKELY_JUMP + sequence.LIKELY_RATE * max(0, at - (at if before is None else before))
+        follows = before is not None and not is_birth
+        missed = seq if follows and seq <= likely else 0
         begun = is_birth or missed > 0 or seq == 0
         state.run = sequence.start(seq - missed, seq, checksum_of(report.body), at=at, begun=begun)
         state.miss(missed)
-        return Placed("new", gap=missed)
+        return Placed("new", gap=missed, sure=not follows or seq <= likely)
 
     def _place_in(self, run: Run, report: Report) -> Placed:
         body, state = report.body, self.state

@@ -168,7 +168,7 @@ class PipelineSide:
         yield Number("ghosts_cleared", self.publisher.ghosts)
         yield Number("reports_waiting", self._intake.waiting)
         yield Number("broker_dropped_messages", self._dropped)
-        yield Number("clock_held", float(self._clock.held))
+        yield Number("clock_held", float(self._clock.is_behind()))
         yield Number("clock_offset_seconds", self._clock.offset())
         for name, link in self._links():
             yield Number("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})

@@ -27,8 +27,8 @@ class FloorClock:
     """Floor time in ms since the epoch; never goes back, also across restarts.
 
     `not_before` is the last journalled time: with a wall behind it (a wrong clock, or a faster simulation before),
-    floor time starts there and `held` is set. With a `scale` other than 1 time runs that much faster, and free.
-    `follows`: it is nobody's to journal a step forward here, so it is followed as soon as it shows.
+    floor time starts there, and goes on at the pace of the wall. With a `scale` other than 1 time runs that much
+    faster, and free. `follows`: it is nobody's to journal a step forward here, so it is followed as soon as it shows.
     """
 
     def __init__(
@@ -42,15 +42,14 @@ class FloorClock:
     ) -> None:
         start = wall()
         self.scale = scale
-        self.held = start < not_before
         self._wall = wall
         self._monotonic = monotonic
         self._now = float(max(start, not_before))
         self._last = monotonic()
         self._follows = follows
         self._step_reported = False
-        if self.held and scale == 1.0:
-            log.warning("clock_behind_journal", wall=start, journal=not_before, held_ms=not_before - start)
+        if start < not_before and scale == 1.0:
+            log.warning("clock_behind_journal", wall=start, journal=not_before, behind_ms=not_before - start)
 
     def now(self) -> Millis:
         """Return floor time in ms."""
@@ -71,7 +70,6 @@ class FloorClock:
         """Set floor time forward."""
         log.warning("clock_followed", by_ms=by)
         self._now += by
-        self.held = False
 
     def is_behind(self) -> bool:
         """Return whether the wall is behind floor time by more than is slewed."""

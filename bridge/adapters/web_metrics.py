@@ -23,7 +23,7 @@ MEANINGS: Final = {
     "broker_connected": _gauge("1 while this link to the broker is up"),
     "broker_dropped_messages": _gauge("messages the broker dropped since its own start, for whomever; 0 until it says"),
     "clock_offset_seconds": _gauge("Seconds by which the floor's time is ahead of the host's clock; 0 in a simulation"),
-    "clock_held": _gauge("1 while the wall clock is behind the journal, so that the floor's time stands still"),
+    "clock_held": _gauge("1 while the host's clock is more than 5 s behind the floor's time, which goes on by itself"),
     "reports_waiting": _gauge("reports that were received and are not yet taken up"),
     "pipeline_ready": _gauge("1 while commits succeed"),
     "pipeline_offset": _gauge("offset of the last event in the journal"),

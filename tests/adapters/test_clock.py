@@ -100,10 +100,18 @@ def test_a_small_drift_is_slewed_by_one_percent_at_most() -> None:
 def test_starts_at_the_journal_when_the_wall_is_behind_it() -> None:
     world = World()
     clock = world.start(not_before=START + 3_600_000)
-    assert clock.held
+    assert clock.is_behind()
     assert clock.now() == START + 3_600_000
     world.pass_seconds(2)
     assert clock.now() == START + 3_602_000
+
+
+@pytest.mark.parametrize("left_ms", [0, 4_999, 5_001])
+def test_a_wall_that_is_right_again_is_not_behind_any_more(left_ms: int) -> None:
+    world = World()
+    clock = world.start(not_before=START + 3_600_000)
+    world.pass_seconds(2, wall_error_ms=3_600_000 - left_ms)
+    assert clock.is_behind() == (left_ms > 5_000)
 
 
 def test_scaled_time_is_fast_and_free_of_the_wall() -> None:

@@ -79,9 +79,42 @@ def test_presses_of_a_clock_of_whole_seconds_are_debounced() -> None:
 @pytest.mark.parametrize("redelivered", [True, False])
 def test_a_resend_is_known_once_the_clock_has_moved_on(*, redelivered: bool) -> None:
     taken = Taken()
-    taken.take(STATION, act("raise", T0 + 1_000), at=1)
-    taken.take(STATION, act("acknowledge", T0 + 5_000), at=5)
-    assert taken.take(STATION, act("raise", T0 + 1_000), at=9, redelivered=redelivered) == "duplicate"
+    for second, word in ((1, "running"), (5, "stopped")):
+        taken.take(MACHINE, {"state": word, "ts": T0 + 1_000 * second}, at=second)
+    again = {"state": "running", "ts": T0 + 1_000}
+    assert taken.take(MACHINE, again, at=9, redelivered=redelivered) == "duplicate"
+
+
+@pytest.mark.parametrize("fraction", [0, 0.25])
+def test_a_press_that_others_overtook_is_a_call_where_the_clock_has_whole_seconds(fraction: float) -> None:
+    """Two equal presses within one second, of which the second one is late; with fractions it is the same press."""
+    taken = Taken()
+    for second in (1, 3, 5.5 if fraction else 5):
+        taken.take(STATION, {"input": False, "ts": T0 + round(1_000 * (second + fraction))}, at=second)
+    ts = T0 + round(1_000 * (10 + fraction))
+    assert taken.take(STATION, act("raise", ts), at=10) is None
+    assert taken.take(STATION, act("resolve", ts + round(1_000 * fraction)), at=10.5) is None
+    assert taken.take(STATION, act("acknowledge", ts + 1_000), at=11) == "unknown_call"
+    assert taken.take(STATION, act("raise", ts), at=13) == ("duplicate" if fraction else None)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "body"),
+    [
+        ("_", "job", {"action": "assign", "job_id": "J1", "product": "crisps", "target_quantity": 9}),
+        ("_", "changeover", {"action": "start", "to_product": "nuts"}),
+        ("bagger", "inspection", {"inspected": 3, "defects": 1}),
+    ],
+)
+def test_what_is_no_press_is_known_again_once_the_clock_has_moved_on(
+    source: str, kind: str, body: dict[str, object]
+) -> None:
+    """A resent job would be made twice, and a resent inspection would count its pieces twice."""
+    taken = Taken()
+    place = f"report/north/pack/L1/{source}"
+    assert taken.take(f"{place}/{kind}", {**body, "ts": T0 + 1_000}, at=1) is None
+    taken.take(f"{place}/birth", {"ts": T0 + 5_000}, at=5)
+    assert taken.take(f"{place}/{kind}", {**body, "ts": T0 + 1_000}, at=9) == "duplicate"
 
 
 def test_a_resend_right_after_is_known_where_the_clock_was_seen_to_tick() -> None:

@@ -146,6 +146,7 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
             assert "clock_stepped" in floor.log()
             assert BEHIND in floor.readiness()
             assert offset_of(floor) == pytest.approx(MONTH_MS / 1_000, abs=120)
+            assert "floor_clock_held 1.0" in metrics(floor)
             faked.set("+1d")
             code, _ = await closed(board.socket)
             assert code == 4401, "the token has expired: the wall says so"
@@ -153,6 +154,7 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
             await socket.send(f'{{"type": "auth", "token": "{floor.token()}"}}')
             assert (await closed(socket))[0] in (1008, 4401)
         await until(lambda: "clock_followed" in floor.log(), what="the wall is followed")
+        assert "floor_clock_held 0.0" in metrics(floor)
         first, _ = await escalates_in_time(floor, token_at(floor, DAY_MS))
         assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) - DAY_MS < 60_000
         assert await floor.stop() == 0

@@ -27,7 +27,7 @@ from bridge.core.shifts import ShiftPlan
 SETTLE_MS: Final = 5_000  # without more of the backlog: then what was heard is all there is
 PATIENCE_MS: Final = 90_000  # for machines that do not report: one that lives does so once a minute
 LONGEST_MS: Final = 600_000  # for a backlog: what still comes then is added to what was gone through
-LATE_MS: Final = 5_000  # a report that arrives this long after it was made is of the backlog
+BACKLOG_AGE_MS: Final = 5_000  # a report that arrives this long after it was made is of the backlog
 
 TRUSTED: Final[frozenset[ClockUsed]] = frozenset({"device", "corrected"})
 
@@ -109,7 +109,7 @@ class Absences:
         elif not sequenced:
             connected = happened - record.heard.get(view.equipment, record.start) <= UNSEQUENCED_MS
         record.note(view, at=happened, connected=connected, says_state=says_state, sure=sure or connected)
-        self._postpone(record, now, is_late=trusted and now - happened >= LATE_MS)
+        self._postpone(record, now, is_late=trusted and now - happened >= BACKLOG_AGE_MS)
 
     def _postpone(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:
         """Set when the record is gone through: when the backlog seems to be over, or patience is."""

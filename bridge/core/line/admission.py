@@ -25,7 +25,7 @@ from bridge.core.reports import (
     suppressed,
 )
 
-STATES = (StateReport, CountsReport, BirthReport, DeathReport)
+STANDING_KINDS = (StateReport, CountsReport, BirthReport, DeathReport)
 """Kinds that say what is, not what somebody did: a retained one may still be true."""
 
 UNNUMBERED: Final = Placed("new")
@@ -47,7 +47,7 @@ def place_in_sequence(report: Report, device: Device, machine: Machine | None) -
 def _may_be_true(report: Report, device: Device, machine: Machine | None) -> bool:
     """Whether a retained report can say what is: the device was never heard live, or this is proven to be newer."""
     body = report.body
-    if not isinstance(body, STATES) and not _is_latching_level(report, machine):
+    if not isinstance(body, STANDING_KINDS) and not _is_latching_level(report, machine):
         return False  # a press happened when it was sent, not when somebody subscribes
     if isinstance(body, DeathReport):
         return not device.state.heard_live  # its seq is that of the connect: nothing proves it to be newer
@@ -138,5 +138,5 @@ def refuse(report: Report, machine: Machine | None) -> Disposition | None:
 def announce(report: Report, body: BirthReport | DeathReport, machines: Sequence[Machine]) -> Disposition:
     """Apply a birth or death to all that it speaks for; a retained one of nothing has no effect."""
     for machine in machines:
-        machine.apply_presence(body)
+        machine.apply_birth_or_death(body)
     return APPLIED if machines or not report.retained else suppressed("retained")

@@ -94,9 +94,8 @@ class Changeovers:
             signalled_at=record.signalled_at,
         )
 
-    def apply(self, body: ChangeoverReport, *, equipment: str | None, moment: Moment) -> Disposition:
-        """Start or complete a changeover, or say why not; changeovers are the line's, whoever reports them."""
-        del equipment
+    def apply(self, body: ChangeoverReport, *, moment: Moment) -> Disposition:
+        """Start or complete a changeover, or say why not; one is the line's, from every source."""
         return self._start_asked(body, moment) if body.action == "start" else self._complete_asked(body, moment)
 
     def setup_seen(self, *, in_setup: bool, at: Millis) -> None:

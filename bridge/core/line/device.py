@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from bridge.core import plant
 from bridge.core.events import Millis
-from bridge.core.line import sequence
+from bridge.core.line import boots, sequence
 from bridge.core.line.dating import ClockRule, ClockUsed, Span, date, read_ts
 from bridge.core.line.device_state import (
     OLD_BOOTS,
@@ -25,6 +25,7 @@ from bridge.core.line.device_state import (
 )
 from bridge.core.line.sequence import Placed, Run, checksum_of
 from bridge.core.reports import (
+    AndonReport,
     BirthReport,
     CountsReport,
     DeathReport,
@@ -36,7 +37,6 @@ from bridge.core.reports import (
 )
 
 RESENT_BIRTH: Final = 20  # latest reports among which an equal birth is a resend, not the next start of the device
-SILENT_BOOT_MS: Final = 60_000  # a boot that has said nothing for so long may be over without our knowing the next
 
 SUPERSEDED_WHEN_LATE: Final = (StateReport, CountsReport, MeasurementReport, BirthReport, DeathReport)
 """Kinds whose later report already says more; the others are what somebody did, however late that is heard."""
@@ -83,9 +83,15 @@ class Device:
         return self._read_ts(report) is not None and self.state.stamp.identifies
 
     def proves_repeat(self, report: Report) -> bool:
-        """Say whether a report of known content must be the one that was taken before."""
-        at = self._read_ts(report)
-        return at is not None and self.state.stamp.proves_repeat(at, received_at=report.received_at)
+        """Say whether a report of known content must be the one that was taken before.
+
+        Of two equal presses within one second the later one may be overtaken: at a clock of whole seconds, a press is
+        taken once more rather than lost.
+        """
+        at, stamp = self._read_ts(report), self.state.stamp
+        if at is None or (isinstance(report.body, AndonReport) and not stamp.identifies):
+            return False
+        return stamp.proves_repeat(at, received_at=report.received_at)
 
     def _read_ts(self, report: Report) -> Millis | None:
         ts = report.body.ts
@@ -123,17 +129,17 @@ class Device:
         """Place a live report in the device's sequence, or say why it has no effect."""
         body, state = report.body, self.state
         if isinstance(body, DeathReport):  # its seq is that of the connect, when the Will was written
-            return Placed("new") if self._is_death_of_now(body) else suppressed("out_of_order")
+            return Placed("new") if boots.is_death_of_now(body, state) else suppressed("out_of_order")
         if body.boot_id is None:
             return Placed("new")
-        if report.redelivered and self._is_of_earlier_run(report):
+        if report.redelivered and boots.is_of_earlier_run(report, state, modulus=self._modulus):
             return suppressed("duplicate")
         resumed = False
         if body.boot_id != state.boot_id:
             past = self.state.past(body.boot_id)
-            if past is None or self._is_counted_anew(report, past):
+            if past is None or boots.is_counted_anew(report, past):
                 self._boot(body.boot_id)
-            elif self._is_live_again(report, past):
+            elif boots.is_live_again(report, past, state, modulus=self._modulus):
                 self._boot(body.boot_id)
                 state.run, resumed = past.run, True
                 state.old_boots = [each for each in state.old_boots if each not in (past, past.boot_id)]
@@ -164,40 +170,6 @@ class Device:
         return 2**32 if self.spec is None else self.spec.seq_modulus
 
     # Boots
-
-    def _is_death_of_now(self, body: DeathReport) -> bool:
-        """A Will may come late, and of any boot: it never ends one that has been heard since."""
-        boot, current = body.boot_id, self.state.boot_id
-        if boot is None or boot == current:
-            return True
-        if current is None:
-            return not self.state.heard_live  # it is heard without boot ids: this one belongs to something else
-        return self.state.past(boot) is None and is_newer(boot, current)
-
-    def _is_of_earlier_run(self, report: Report) -> bool:
-        """Say whether a redelivered report was taken in a run of the same boot id that is over."""
-        body = report.body
-        if body.seq is None or body.boot_id != self.state.boot_id:
-            return False
-        checksum = checksum_of(body)
-        return any(
-            sequence.is_proven_in(each.run, body.seq, checksum, modulus=self._modulus)
-            for each in self.state.past_boots()
-            if each.boot_id == body.boot_id and each.run is not None
-        )
-
-    def _is_counted_anew(self, report: Report, past: PastBoot) -> bool:
-        """A live birth is the newest, where boots are counted anew; but the broker may send an old one again."""
-        if not isinstance(report.body, BirthReport):
-            return False
-        return not report.redelivered or report.body.seq is None or past.run is None
-
-    def _is_live_again(self, report: Report, past: PastBoot) -> bool:
-        """A boot thought to be over goes on where it was, and what was thought to be its successor is silent."""
-        seq, spoke_at = report.body.seq, self.state.spoke_at
-        if report.redelivered or (spoke_at is not None and report.received_at - spoke_at < SILENT_BOOT_MS):
-            return False
-        return past.run is None or seq is None or sequence.is_ahead_of(past.run, seq, modulus=self._modulus)
 
     def _place_late(self, report: Report, past: PastBoot) -> Placed | Disposition:
         body = report.body
@@ -263,17 +235,21 @@ class Device:
         return placed
 
     def _begin(self, report: Report, seq: int) -> Placed:
-        """Begin a run: from 0 where a boot follows one we know; of a device heard first nothing is missing."""
+        """Begin a run: from 0 where a boot follows one we know; of a device heard first nothing is missing.
+
+        A number too far from 0 for the time that has passed shows neither what is missing nor that nothing is.
+        """
         state, at = self.state, report.received_at
         seq %= self._modulus
         before = max((each.run.at for each in state.past_boots() if each.run is not None), default=None)
         is_birth = isinstance(report.body, BirthReport)
-        likely = sequence.LIKELY_JUMP + sequence.LIKELY_RATE * max(0, at - (before or at))
-        missed = seq if before is not None and not is_birth and seq <= likely else 0
+        likely = sequence.LIKELY_JUMP + sequence.LIKELY_RATE * max(0, at - (at if before is None else before))
+        follows = before is not None and not is_birth
+        missed = seq if follows and seq <= likely else 0
         begun = is_birth or missed > 0 or seq == 0
         state.run = sequence.start(seq - missed, seq, checksum_of(report.body), at=at, begun=begun)
         state.miss(missed)
-        return Placed("new", gap=missed)
+        return Placed("new", gap=missed, sure=not follows or seq <= likely)
 
     def _place_in(self, run: Run, report: Report) -> Placed:
         body, state = report.body, self.state

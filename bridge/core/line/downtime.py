@@ -190,11 +190,14 @@ class Downtimes:
         record.changeover = record.changeover or changeover
         record.owed = owed
 
-    def _complete_turn(self, record: DowntimeRecord, turn: Turn, moment: Moment) -> DowntimeRecord:
+    def _complete_turn(
+        self, record: DowntimeRecord, turn: Turn, moment: Moment, *, unwatched: bool = False
+    ) -> DowntimeRecord:
         since, found = turn.take()
         changeover = turn.changeover and turn.changing
         if record.started_at < since:
             record = self._split(record, at=since, found=found, changeover=changeover, moment=moment)
+            record.unwatched = unwatched
         else:
             record.found, record.changeover, record.owed = found, changeover, None
         self._revise(moment)
@@ -208,7 +211,7 @@ class Downtimes:
         self._book.begin(after)
         return after
 
-    def _open(self, started_at: Millis, *, changeover: bool, moment: Moment) -> None:
+    def _open(self, started_at: Millis, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
         state = self._state
         found, turn = state.pending or Findings(), state.turn
         record = DowntimeRecord(
@@ -216,6 +219,7 @@ class Downtimes:
             started_at=started_at,
             found=found,
             changeover=changeover and turn.changeover,
+            unwatched=unwatched,
         )
         if turn.carried is not None:
             due = self._calls.due_as_breakdown(record, now=moment.at)

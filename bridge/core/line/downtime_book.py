@@ -107,5 +107,5 @@ class DowntimeBook:
             subject=record.downtime_id,
             priority=record.priority,
             standing=standing,
-            estimated=estimated,
+            estimated=estimated or record.unwatched,
         )

@@ -32,8 +32,10 @@ class RebuiltDowntimes(Downtimes):
         return None if self._state.open is None else self._state.open.downtime_id
 
     def leave(self) -> None:
-        """Nobody watches from now on: what the stop may be turning into is not known to last."""
+        """Nobody watches from now on: what the stop may be turning into is not known to last, nor is the downtime."""
         self._drop_turn()
+        if self._state.open is not None:
+            self._state.open.unwatched = True
 
     def rebuild(
         self, timeline: Timeline, *, open_before: str | None, changeover: bool, moment: Moment
@@ -49,7 +51,8 @@ class RebuiltDowntimes(Downtimes):
                     self._state.pending = self._judge(each.seen, changeover=changeover)[0]
                     self._minor(each.change, moment, estimated=True)
                 case Change.CROSSED:
-                    self._cross(each, _end_of(stops[index:]), changeover=changeover, moment=moment)
+                    known = timeline.is_known_since(each.change.start)
+                    self._cross(each, _end_of(stops[index:]), known=known, changeover=changeover, moment=moment)
                 case Change.ENDED if not any(before.change.change is Change.CROSSED for before in stops[:index]):
                     over = each.change if self._end(each.change.start, open_before, moment) else None
                 case Change.ENDED:
@@ -68,9 +71,10 @@ class RebuiltDowntimes(Downtimes):
             if each.change.change is not Change.CROSSED or ended_at is None:
                 continue
             if not self._book.knows(each.change.start, ended_at):
-                self._cross(each, ended_at, changeover=changeover, moment=moment)
+                self._cross(each, ended_at, known=False, changeover=changeover, moment=moment)
 
-    def _cross(self, stop: Stopped, ended_at: Millis | None, *, changeover: bool, moment: Moment) -> None:
+    def _cross(self, stop: Stopped, ended_at: Millis | None, *, known: bool, changeover: bool, moment: Moment) -> None:
+        """Report a downtime that is over, or open the one that lasts; `known`: all that has happened since it began."""
         state, start = self._state, stop.change.start
         found, turn = self._judge(stop.seen, changeover=changeover)
         if ended_at is not None:
@@ -85,9 +89,9 @@ class RebuiltDowntimes(Downtimes):
             self._book.add(record, moment)
         elif state.open is None:
             state.pending, state.turn = found, turn
-            self._open(start, changeover=changeover, moment=moment)
+            self._open(start, changeover=changeover, moment=moment, unwatched=not known)
             if state.open is not None and turn.since is not None and turn.since + self._micro_ms <= moment.at:
-                self._complete_turn(state.open, turn, moment)
+                self._complete_turn(state.open, turn, moment, unwatched=not known)
 
     def _end(self, ended_at: Millis, open_before: str | None, moment: Moment) -> bool:
         """End the downtime that was open when nobody watched any more; False where the shift ended it meanwhile."""

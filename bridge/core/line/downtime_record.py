@@ -37,6 +37,7 @@ class DowntimeRecord(Struct, kw_only=True):
     called_for: str | None = None  # the equipment of that call
     owed: OwedCall | None = None  # of the downtime before, which a changeover interrupted
     excluded: bool = False  # already out of the planned busy time
+    unwatched: bool = False  # for a part of it nobody knows what the machines did: it is an estimate, to its end
 
     @property
     def counted_from(self) -> Millis:
@@ -45,6 +46,7 @@ class DowntimeRecord(Struct, kw_only=True):
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: its calls are due as much later, and it began when it began."""
+        self.unwatched = True
         self.found.since = self.counted_from + by
         if self.call_at is not None:
             self.call_at += by

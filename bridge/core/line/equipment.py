@@ -176,7 +176,7 @@ class Machine:
         self.state.unwatched_since = self.state.remembered = None
         self.state.stood = False
 
-    def apply_presence(self, body: BirthReport | DeathReport) -> Disposition:
+    def apply_birth_or_death(self, body: BirthReport | DeathReport) -> Disposition:
         """After a birth or a death nothing of what was said holds, except that the machine stands."""
         self._keep_stop()
         self.state.said = self.state.remembered = None

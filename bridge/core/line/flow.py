@@ -78,8 +78,10 @@ class Flow:
         said = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
         return next((product for product in said if product is not None), None)
 
-    def face(self, seen: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None) -> Face:
-        """Return what a dashboard sees of the line's status."""
+    def face(
+        self, seen: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None, ineffective: bool
+    ) -> Face:
+        """Return what a dashboard sees of the line's status; `ineffective`: of the source that speaks for the line."""
         decider = self.decider
         face = Face(
             status=seen.status,
@@ -88,6 +90,7 @@ class Flow:
             reason_code=seen.reason_code,
             product=product,
             job_id=job_id,
+            ineffective=ineffective,
         )
         if decider is None:
             return face
@@ -96,7 +99,7 @@ class Flow:
             face,
             stale=state.stale,
             estimated=(state.said is not None and state.said.estimated) or state.unwatched_since is not None,
-            ineffective=decider.device.is_ineffective,
+            ineffective=ineffective or decider.device.is_ineffective,
         )
 
     def speed(self) -> Speed:

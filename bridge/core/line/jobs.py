@@ -127,9 +127,8 @@ class Jobs:
             good=job.good,
         )
 
-    def apply(self, body: JobReport, *, equipment: str | None, moment: Moment) -> Disposition:
-        """Do what a report or command asks of a job, or say why not; jobs are the line's, whoever reports them."""
-        del equipment
+    def apply(self, body: JobReport, *, moment: Moment) -> Disposition:
+        """Do what a report or command asks of a job, or say why not; a job is the line's, from every source."""
         if body.action == "assign":
             return self._assign(body, moment)
         job = self._state.open.get(body.job_id)

@@ -172,11 +172,18 @@ class LineCourse:
         return signal_of(seen, scheduled=self._shift.scheduled, stands=stands and seen == status)
 
     def _show(self, seen: Diagnosis, moment: Moment) -> None:
-        if not self._flow.known:
+        ineffective = self.devices.talker.is_ineffective
+        if not self._flow.known and not ineffective and self._state.shown.face is None:
             return
         order = self._people.order
         job_id = None if order is None else order.job_id
-        face = self._flow.face(seen, scheduled=self._shift.scheduled, product=self._people.product, job_id=job_id)
+        face = self._flow.face(
+            seen,
+            scheduled=self._shift.scheduled,
+            product=self._people.product,
+            job_id=job_id,
+            ineffective=ineffective,
+        )
         self._shown.show(face, self._flow.speed(), moment=moment)
 
     def _learn(self, change: StopChange | None, moment: Moment) -> None:
@@ -216,8 +223,8 @@ class LineCourse:
             self._go_through_absence(moment)
         silent = self._flow.silence(moment.at)
         ineffective = self._flow.fire_futility(moment.at)
-        self.devices.talker.fire_futility(moment.at)
-        if silent or ineffective:
+        talks_in_vain = self.devices.talker.fire_futility(moment.at)
+        if silent or ineffective or talks_in_vain:
             self._settle(moment, [*silent, *(each for each in ineffective if each not in silent)])
         self._learn(self._output.fire_stops(moment), moment)
         help_ = self.downtimes.fire(moment)

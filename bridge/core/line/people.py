@@ -68,9 +68,9 @@ class People:
             case AndonReport():
                 return self._andon.apply(body, equipment=equipment, moment=moment)
             case JobReport():
-                return self._apply_job(body, equipment=equipment, runs=runs, moment=moment)
+                return self._apply_job(body, runs=runs, moment=moment)
             case ChangeoverReport():
-                return self._changeovers.apply(body, equipment=equipment, moment=moment)
+                return self._changeovers.apply(body, moment=moment)
             case MeasurementReport() | InspectionReport() | QualityReport():
                 return self._quality.apply(body, equipment=equipment, moment=moment)
             case _:
@@ -116,11 +116,11 @@ class People:
         if self._book.next_deadline() == moment.at:
             self._book.fire(moment)
 
-    def _apply_job(self, body: JobReport, *, equipment: str | None, runs: bool, moment: Moment) -> Disposition:
+    def _apply_job(self, body: JobReport, *, runs: bool, moment: Moment) -> Disposition:
         before = self._jobs.running
         known = self._state.jobs.open.get(body.job_id)
         changing = self._changeovers.running
-        disposition = self._jobs.apply(body, equipment=equipment, moment=moment)
+        disposition = self._jobs.apply(body, moment=moment)
         if disposition != APPLIED:
             return disposition
         self._note_end(before, 0)

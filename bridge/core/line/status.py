@@ -21,8 +21,6 @@ WORDS: Final[dict[str, tuple[Status, StatusCause | None]]] = {
 WORST_FIRST: Final[tuple[Status, ...]] = ("fault", "stopped", "maintenance", "setup", "idle", "offline", "running")
 """A known stop weighs more than an unknown state: the line surely does not run. Unknown weighs more than running."""
 
-HALTED: Final[frozenset[Status]] = frozenset({"stopped", "idle"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:

@@ -69,6 +69,10 @@ class Timeline:
         if known.signal is not Signal.STOP and self.stops.state.phase not in LOST_IN_STOP:
             self.seen = []
 
+    def is_known_since(self, start: Millis) -> bool:
+        """Return whether no time from an instant on is unknown."""
+        return not any(each.time_class is TimeClass.UNKNOWN and each.end > start for each in self.segments)
+
     def _spend(self, until: Millis) -> None:
         if until > self.at:
             self.segments.append(Segment(self.at, until, class_of(self.stops.state)))

@@ -42,11 +42,11 @@ class Floor:
 
     def start(self, to: str | None, *, second: float, source: str | None = None) -> Disposition:
         body = ChangeoverReport(action="start", from_product=source, to_product=to)
-        return self.changeovers.apply(body, equipment="BAG1", moment=at(second))
+        return self.changeovers.apply(body, moment=at(second))
 
     def complete(self, *, second: float, to: str | None = None) -> Disposition:
         body = ChangeoverReport(action="complete", to_product=to)
-        return self.changeovers.apply(body, equipment=None, moment=at(second))
+        return self.changeovers.apply(body, moment=at(second))
 
     def count(self, second: float, *, good: int = 0, reject: int = 0, runs: bool = True) -> None:
         self.changeovers.count(good=good, reject=reject, runs=runs, moment=at(second))

@@ -162,6 +162,29 @@ def test_a_boot_that_follows_another_began_at_zero() -> None:
     assert (target.state.missed, target.state.filled) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    ("first", "seconds", "found"),
+    [(65_536, 0, 65_536), (65_537, 0, UNPLACED), (5_000_000, 0, UNPLACED), (70_000, 60, 70_000)],
+)
+def test_a_boot_that_follows_another_far_from_zero_is_of_no_known_place(
+    first: int, seconds: float, found: int | str
+) -> None:
+    """Nobody knows how many are missing, and it is not said that none is; what follows it is placed by it."""
+    target = device()
+    put(target, state(700, 1))
+    assert put(target, press(first, 2), at=seconds) == found
+    assert target.state.unplaced == (found == UNPLACED)
+    assert target.state.missed == (0 if found == UNPLACED else found)
+    assert put(target, press(first, 2), at=seconds) == DUPLICATE
+    assert put(target, press(first + 3, 2), at=seconds) == 2
+
+
+def test_a_birth_far_from_zero_is_where_its_sequence_begins() -> None:
+    target = device()
+    put(target, state(700, 1))
+    assert put(target, BirthReport(boot_id=2, seq=5_000_000)) == 0
+
+
 def test_reports_of_an_earlier_boot_are_known_again() -> None:
     """After a crash of ours the broker sends again what was committed, over the device's restart."""
     target = device()

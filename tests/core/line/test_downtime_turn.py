@@ -157,3 +157,23 @@ def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[Step]) -> None:
         assert len(open_ids) <= 1
         if data.cause == "internal":
             assert data.cause_equipment == data.equipment_code
+
+
+@pytest.mark.parametrize(
+    ("waiting", "culprit"),
+    [
+        (StateReport(state="idle", upstream_stop=True), "feeder"),
+        (StateReport(state="idle", downstream_stop=True), "packer"),
+    ],
+)
+def test_a_changeover_splits_a_breakdown_whose_culprit_is_another_machine(waiting: StateReport, culprit: str) -> None:
+    """The line stands because that machine failed, whichever machine decides its status."""
+    shop = Shop(plant_file())
+    for machine in ("feeder", "bagger", "packer"):
+        shop.say(machine, RUNNING, at=0)
+    shop.say(culprit, FAULT, at=100)
+    shop.say("bagger", waiting, at=101)
+    shop.say(None, START, at=300)
+    shop.wait(310)
+    assert parts(shop) == [("unplanned", 101, 300), ("changeover", 300, None)]
+    assert {data.cause_equipment for data in shop.downtimes() if data.category == "unplanned"} == {culprit}

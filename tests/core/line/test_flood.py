@@ -177,6 +177,26 @@ def test_limits_are_the_plants() -> None:
     ]
 
 
+def test_a_flood_that_lasts_holds_calls_although_the_window_has_room_again() -> None:
+    """Ten minutes after the first two calls two more would fit; the flood is over when nothing was due for as long."""
+    floor = Flooded(plant_of("pack", flood=Flood(calls=2, minutes=10, below=1)))
+    for number, second in enumerate((100, 100, 100, 600, 800), start=1):
+        floor.say(second, f"pack-{number}", FAULT)
+    floor.wait(3_000)
+    called = [(each.at, each.line) for each in floor.raised() if not each.summary]
+    assert called == [(400, "pack-1"), (400, "pack-2"), (1_700, "pack-3"), (1_700, "pack-4"), (2_300, "pack-5")]
+
+
+def test_a_flood_lasts_where_as_many_are_due_as_must_not_be() -> None:
+    """One becomes due at the instant at which it would be over: there are two in ten minutes again, not fewer."""
+    floor = Flooded(plant_of("pack", flood=Flood(calls=2, minutes=10, below=2)))
+    for number, second in enumerate((100, 100, 400, 700), start=1):
+        floor.say(second, f"pack-{number}", FAULT)
+    floor.wait(3_000)
+    called = [(each.at, each.line) for each in floor.raised() if not each.summary]
+    assert called == [(400, "pack-1"), (400, "pack-2"), (1_300, "pack-3"), (1_300, "pack-4")]
+
+
 def test_a_plant_file_without_the_lines_of_a_flood_ends_it() -> None:
     floor = broken(lines=12)
     floor.wait(650)

@@ -6,7 +6,7 @@ from bridge.core.events import Event, EventType, Place
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
 from bridge.core.records import KnownResends, Position
-from bridge.core.reports import StateReport, suppressed
+from bridge.core.reports import JobReport, StateReport, suppressed
 from bridge.core.resends import Resends
 from bridge.ingest.native import decode
 from tests.core.line.shopfloor import T0, Shop, plant_file
@@ -91,6 +91,30 @@ def test_what_has_deliberately_no_effect_is_understood() -> None:
         shop.say("bagger", StateReport(state="running", historical=True), at=at)
         shop.say("bagger", StateReport(state="running"), at=at, retained=True)
     assert flags(shop) == [(False, False)]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_source_that_speaks_for_the_line_in_vain_is_shown_by_the_lines_own_status(*, known: bool) -> None:
+    """Also where no machine of it was ever heard; the machines are not what is not understood."""
+    shop = started() if known else Shop()
+    for at in range(10, 81, 10):
+        shop.say(None, StateReport(state="running"), at=at)
+    assert flags(shop, None)[-1] == (True, True)
+    assert shop.of(EventType.LINE_STATUS_UPDATE)[-1].timestamp == T0 + 70_000
+    assert all(flag == (False, False) for flag in flags(shop))
+    assert shop.line.devices.ineffective() == {"_": "needs_equipment"}
+    shop.say(None, JobReport(action="assign", job_id="J1", product="crisps", target_quantity=9), at=90)
+    assert flags(shop, None)[-1] == (False, False)
+
+
+def test_the_line_stays_ineffective_while_its_machine_is_or_its_own_source_is() -> None:
+    shop = started()
+    for at in range(10, 81, 10):
+        shop.say(None, StateReport(state="running"), at=at)
+        duplicate(shop, at)
+    shop.say("bagger", StateReport(state="running", boot_id="a", seq=2), at=90)
+    assert flags(shop, None)[-1] == (True, True)
+    assert flags(shop)[-1] == (False, False)
 
 
 class Door:

@@ -45,7 +45,7 @@ class Floor:
 
     def apply(self, body: JobReport, *, actor: Actor | None = None) -> Disposition:
         self.now += SECOND
-        return self.jobs.apply(body, equipment="BAG1", moment=Moment(at=self.now, actor=actor))
+        return self.jobs.apply(body, moment=Moment(at=self.now, actor=actor))
 
     def assign(self, job_id: str = "J1", *, target: int = 100) -> Disposition:
         body = JobReport(action="assign", job_id=job_id, product="P1", target_quantity=target, assigned_to="otto")

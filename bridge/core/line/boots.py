@@ -1,0 +1,49 @@
+"""The boots of one device: which of them a death or a report is of, the one that lives or one that is over."""
+
+from typing import Final
+
+from bridge.core.events import Millis
+from bridge.core.line import sequence
+from bridge.core.line.device_state import DeviceState, PastBoot, is_newer
+from bridge.core.line.sequence import checksum_of
+from bridge.core.reports import BirthReport, DeathReport, Report
+
+SILENT_BOOT_MS: Final[Millis] = 60_000  # a boot silent for so long may be over without our knowing the next
+
+
+def is_death_of_now(body: DeathReport, state: DeviceState) -> bool:
+    """Say whether a death ends the boot that lives: a Will may come late, and never ends one heard since."""
+    boot, current = body.boot_id, state.boot_id
+    if boot is None or boot == current:
+        return True
+    if current is None:
+        return not state.heard_live  # it is heard without boot ids: this one belongs to something else
+    return state.past(boot) is None and is_newer(boot, current)
+
+
+def is_of_earlier_run(report: Report, state: DeviceState, *, modulus: int) -> bool:
+    """Say whether a redelivered report was taken in a run of the same boot id that is over."""
+    body = report.body
+    if body.seq is None or body.boot_id != state.boot_id:
+        return False
+    checksum = checksum_of(body)
+    return any(
+        sequence.is_proven_in(each.run, body.seq, checksum, modulus=modulus)
+        for each in state.past_boots()
+        if each.boot_id == body.boot_id and each.run is not None
+    )
+
+
+def is_counted_anew(report: Report, past: PastBoot) -> bool:
+    """Say whether a boot id is used again: by a live birth, unless the broker may have sent an old one again."""
+    if not isinstance(report.body, BirthReport):
+        return False
+    return not report.redelivered or report.body.seq is None or past.run is None
+
+
+def is_live_again(report: Report, past: PastBoot, state: DeviceState, *, modulus: int) -> bool:
+    """Say whether a boot thought to be over goes on where it was, and its supposed successor is silent."""
+    seq, spoke_at = report.body.seq, state.spoke_at
+    if report.redelivered or (spoke_at is not None and report.received_at - spoke_at < SILENT_BOOT_MS):
+        return False
+    return past.run is None or seq is None or sequence.is_ahead_of(past.run, seq, modulus=modulus)

@@ -80,7 +80,12 @@ def _obey(options: argparse.Namespace) -> None:
             )
             _say(f"{count} retained leftovers published")
         case "disturbances":
-            show_profiles(profile.load(options.profile, spec=spec) if options.profile else None, spec, options)
+            chosen = profile.load(options.profile, spec=spec) if options.profile else None
+            if chosen is not None and options.kinds:
+                for kind in dict.fromkeys(each.kind for each in chosen.disturbances):
+                    _say(kind)
+            else:
+                show_profiles(chosen, spec, options)
         case _:
             _list(spec, tags=options.tags)
 
@@ -195,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
         "disturbances", help="list profiles, or show what one does", epilog=SHOW_EXAMPLES, formatter_class=plain
     )
     showing.add_argument("profile", nargs="?", metavar="NAME|FILE", help="a profile, or a file of your own")
+    showing.add_argument("--kinds", action="store_true", help="only the kinds of its disturbances, one a line")
     showing.add_argument("--hours", type=_positive, default=1.0, metavar="N", help="how much of it to show (1)")
     showing.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same trouble (1)")
     _add_plant(showing)

@@ -140,6 +140,11 @@ def test_disturbances_lists_the_profiles_and_shows_one(capsys: pytest.CaptureFix
     assert "bridge: power cut" in said
 
 
+def test_the_kinds_of_a_profile_are_lines_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["disturbances", "night-off", "--kinds"]) == 0
+    assert capsys.readouterr().out.split("\n") == ["long-repairs", "power-cut", "bridge-cut", "broker-cut", ""]
+
+
 @pytest.mark.parametrize(
     "command", [["run", "--disturb", "wfi"], ["disturbances", "wfi"], ["leave", "--disturb", "wfi"]]
 )

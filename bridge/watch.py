@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import websockets
-from rich.console import Console
-from rich.markup import escape
 
 PING_SECONDS: Final = 1.3  # of silence, before we ask whether anybody is there
 SILENT_PINGS: Final = 3  # then it is told, within the 5 s of promise P5: no connection says of itself that it is dead
 CLOSE_SECONDS: Final = 1.0  # for the goodbye of a server that may not be there
 STOP_CODES: Final = {1000, 1008, 1009, 4401, 4403}  # PROTOCOL «Ending»: no use in coming back with the same token
+GOODBYES: Final = {1001: "the server is going away", 1012: "the server is restarting"}
 NOT_SERVED: Final = 403  # what a web server of our make answers where it serves no WebSocket
 REFUSALS: Final = {"FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "INVALID_MESSAGE"}
-STYLES: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 Frame = dict[str, Any]
 
 
@@ -63,14 +61,18 @@ class Watch:
             except (OSError, websockets.InvalidHandshake) as error:  # also a front that is just being stopped
                 if connected:
                     raise
-                self.show({"type": "link_lost", "reason": self._why(error)})
+                self.show({"type": "link_lost", **self._why(error)})
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, 30.0)
 
-    def _why(self, error: Exception) -> str:
-        if isinstance(error, websockets.InvalidStatus) and error.response.status_code == NOT_SERVED:
-            return f"no dashboards are served at {self.url}; where fronts run apart, name one by --url"
-        return str(error)
+    def _why(self, error: Exception) -> dict[str, str]:
+        """Return the `reason`, and an `advice` where something answers that is no front."""
+        if not isinstance(error, websockets.InvalidStatus):
+            return {"reason": str(error)}
+        advice = f"{self.url} answers, but is no front: {error}"
+        if error.response.status_code == NOT_SERVED:
+            advice = f"no dashboards are served at {self.url}; where fronts run apart, name one by --url"
+        return {"reason": str(error), "advice": advice}
 
     def _connect(self) -> websockets.connect:
         protocols = [websockets.Subprotocol("floor.v1")]
@@ -117,56 +119,15 @@ class Watch:
         return self.limit is not None and self.seen >= self.limit
 
     def _judge(self, closed: websockets.ConnectionClosed) -> None:
-        code = closed.rcvd.code if closed.rcvd is not None else None
-        reason = closed.rcvd.reason if closed.rcvd is not None else ""
-        if code in STOP_CODES:
-            raise WatchEnded(f"the server closed the connection: {code} {reason}")
-        self.show({"type": "link_lost", "reason": f"closed {code} {reason}".strip()})
+        if closed.rcvd is None:
+            self.show({"type": "link_lost", "reason": "the server ended it without a goodbye"})
+            return
+        text = f"the server closed the connection: {closed.rcvd.code} {closed.rcvd.reason}".strip()
+        if closed.rcvd.code in STOP_CODES:
+            raise WatchEnded(text)
+        self.show({"type": "link_lost", "reason": GOODBYES.get(closed.rcvd.code, text)})
 
 
 def _frames(text: str | bytes) -> list[Frame]:
     decoded = json.loads(text)
     return decoded if isinstance(decoded, list) else [decoded]
-
-
-def line_printer(console: Console) -> Callable[[Frame], None]:
-    """Return a `show` that prints a line for each event and for each change of the link."""
-
-    def show(frame: Frame) -> None:
-        if "offset" in frame:
-            where = "/".join(filter(None, (frame["area"], frame["line_id"], frame["equipment_code"])))
-            style = STYLES[frame["priority"]]
-            console.print(
-                f"[dim]{frame['timestamp'][11:19]}[/] [{style}]{frame['type']:<20}[/] {escape(where):<34} "
-                f"{escape(_summary(frame))}",
-                highlight=False,
-                soft_wrap=True,
-            )
-        elif frame["type"] == "link":
-            console.print(_link(frame), highlight=False, soft_wrap=True)
-        elif frame["type"] in ("error", "link_lost", "revoked", "expiring", "conflated"):
-            details = {name: value for name, value in frame.items() if name != "type"}
-            console.print(f"[yellow]{frame['type']}[/] {escape(json.dumps(details))}", highlight=False, soft_wrap=True)
-        elif frame["type"] == "subscription_confirmed":
-            console.print(f"[green]subscribed[/] {escape(', '.join(frame['effective']))}", highlight=False)
-
-    return show
-
-
-def _link(frame: Frame) -> str:
-    if not frame["broker"]:
-        return "[red]not live[/] the bridge has lost the broker"
-    stale = [name for name, stream in frame["streams"].items() if not stream["live"]]
-    return f"[red]not live[/] {escape(', '.join(stale))}" if stale else "[green]live[/]"
-
-
-SHOWN: Final = (
-    "status", "cause", "andon_type", "level", "window", "oee", "unknown_seconds", "good_count", "reject_count",
-    "product", "job_id", "parameter", "value", "to_product", "outcome", "reason_code", "duration_seconds",
-)  # fmt: skip
-
-
-def _summary(frame: Frame) -> str:
-    data = frame["data"]
-    words = [f"{name}={data[name]}" for name in SHOWN if data.get(name) is not None]
-    return f"{'' if frame['subject'] == '_' else frame['subject'] + ' '}{' '.join(words)}"

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import difflib
 import os
 import re
 import sys
@@ -18,6 +17,7 @@ from device_sim.plant_file import ANDON_TYPES, LineSpec, PlantFileError, PlantSp
 from device_sim.profile import Profile, ProfileError
 from device_sim.profile_table import show_profiles
 from device_sim.run import Run, Show, run
+from device_sim.suggestion import near
 from device_sim.truth_file import TruthFileError
 from device_sim.wire import Broker, Version, WireError, publish_once, read_credentials, read_password, tls_context
 
@@ -48,9 +48,7 @@ class UnknownName(Exception):
     """A station or a type of call that the plant file does not have; names those it has."""
 
     def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        super().__init__(f"no {what} is called {name}{hint}\n  known: {', '.join(known)}")
+        super().__init__(f"no {what} is called {name}{near(name, known)}\n  known: {', '.join(known)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,10 +75,17 @@ def _obey(options: argparse.Namespace) -> None:
         case "press":
             _press(options, spec)
         case "leave":
-            count = asyncio.run(leave(spec, profile.load(options.disturb), _broker(options), seed=options.seed))
+            count = asyncio.run(
+                leave(spec, profile.load(options.disturb, spec=spec), _broker(options), seed=options.seed)
+            )
             _say(f"{count} retained leftovers published")
         case "disturbances":
-            show_profiles(profile.load(options.profile) if options.profile else None, spec, options)
+            chosen = profile.load(options.profile, spec=spec) if options.profile else None
+            if chosen is not None and options.kinds:
+                for kind in dict.fromkeys(each.kind for each in chosen.disturbances):
+                    _say(kind)
+            else:
+                show_profiles(chosen, spec, options)
         case _:
             _list(spec, tags=options.tags)
 
@@ -90,7 +95,7 @@ def _run_options(options: argparse.Namespace, spec: PlantSpec) -> Run:
     return Run(
         spec=spec,
         broker=_broker(options),
-        profile=profile.load(options.disturb) if options.disturb else Profile(name="undisturbed"),
+        profile=profile.load(options.disturb, spec=spec) if options.disturb else Profile(name="undisturbed"),
         seed=options.seed,
         scale=options.scale,
         duration=options.duration,
@@ -195,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
         "disturbances", help="list profiles, or show what one does", epilog=SHOW_EXAMPLES, formatter_class=plain
     )
     showing.add_argument("profile", nargs="?", metavar="NAME|FILE", help="a profile, or a file of your own")
+    showing.add_argument("--kinds", action="store_true", help="only the kinds of its disturbances, one a line")
     showing.add_argument("--hours", type=_positive, default=1.0, metavar="N", help="how much of it to show (1)")
     showing.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same trouble (1)")
     _add_plant(showing)

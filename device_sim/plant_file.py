@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from device_sim.validation_text import sentence
+
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=86_400)]
@@ -230,7 +232,7 @@ def load(path: Path) -> PlantSpec:
         return PlantSpec.model_validate(tree)
     except ValidationError as error:
         raise PlantFileError(
-            path, [f"{_place(tree, each['loc'])}: {each['msg']}" for each in error.errors()]
+            path, [f"{_place(tree, each['loc'])}: {sentence(each)}" for each in error.errors()]
         ) from error
 
 

@@ -1,9 +1,9 @@
 """Profiles: sets of disturbances with a name, shipped with the simulator or read from a TOML file."""
 
-import difflib
 import heapq
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,7 +14,9 @@ from device_sim.chance import Chance, Millis
 from device_sim.disturbance import ChanceFor, Target, targets
 from device_sim.incident import Incident
 from device_sim.plant_file import Model, PlantSpec
+from device_sim.suggestion import near
 from device_sim.traits import Traits
+from device_sim.validation_text import sentence
 
 AnyDisturbance = Annotated[
     device_trouble.PowerCut
@@ -52,6 +54,8 @@ AnyDisturbance = Annotated[
 
 FOLDER: Final = Path(__file__).with_name("profiles")
 NAMES: Final = ("clean", "wifi", "old-plc", "night-off", "gateway", "chaos")
+
+LISTED: Final = "; `device-sim list` names those there are"
 
 
 class ProfileError(Exception):
@@ -95,16 +99,21 @@ def _chances(seed: int, index: int, kind: str) -> ChanceFor:
     return lambda name: Chance(seed, f"disturbance/{index}/{kind}/{name}")
 
 
-def load(name_or_path: str) -> Profile:
-    """Return a named profile, or read one from a file; `ProfileError` names every fault with its place."""
+def load(name_or_path: str, *, spec: PlantSpec | None = None) -> Profile:
+    """Return a named profile, or read one from a file; `ProfileError` names every fault with its place.
+
+    With a `spec`, whatever a file of one's own names has to be there; a named profile may know more than a plant has.
+    """
     if name_or_path in NAMES:
         return _read(FOLDER / f"{name_or_path}.toml")
     path = Path(name_or_path)
     if not path.exists():
-        near = difflib.get_close_matches(name_or_path, NAMES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = near(name_or_path, NAMES)
         raise ProfileError(f"no profile and no file is called {name_or_path}{hint}\n  profiles: {', '.join(NAMES)}")
-    return _read(path)
+    read = _read(path)
+    if spec is not None and (unknown := list(_unknown(read, spec))):
+        raise ProfileError("\n".join(f"{path}: {each}" for each in unknown))
+    return read
 
 
 def _read(path: Path) -> Profile:
@@ -114,5 +123,21 @@ def _read(path: Path) -> Profile:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProfileError(f"{path}: {error}") from error
     except ValidationError as error:
-        faults = [f"{path}: {'.'.join(map(str, each['loc'])) or 'profile'}: {each['msg']}" for each in error.errors()]
+        faults = [
+            f"{path}: {'.'.join(map(str, each['loc'])) or 'profile'}: {sentence(each)}" for each in error.errors()
+        ]
         raise ProfileError("\n".join(faults)) from error
+
+
+def _unknown(profile: Profile, spec: PlantSpec) -> Iterator[str]:
+    """Yield each name and pattern that concerns nothing of the plant, so that the disturbance would never come."""
+    devices = [name for _, name in spec.devices()]
+    lines = [line.id for line in spec.lines]
+    for index, disturbance in enumerate(profile.disturbances):
+        place = f"disturbances.{index}.{disturbance.kind}"
+        for pattern in disturbance.devices:
+            if not any(fnmatchcase(name, pattern) for name in devices):
+                yield f"{place}.devices: no device is called {pattern}{near(pattern, devices) or LISTED}"
+        for line in disturbance.lines if isinstance(disturbance, device_trouble.Gateway) else ():
+            if line not in lines:
+                yield f"{place}.lines: no line is called {line}{near(line, lines) or LISTED}"

@@ -22,7 +22,7 @@ from bridge.adapters.web_server import listen, serve
 from bridge.adapters.web_status import Number
 from bridge.core.dashboard.commands import directory_of
 from bridge.core.event_data import Andon, LineStatus
-from bridge.core.events import Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.core.events import PLAIN, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.core.plant import Area, Equipment, Line, Plant
 from bridge.core.records import Batch, CommandRecord, Committed
 from bridge.core.reports import Report
@@ -53,13 +53,13 @@ def call(call_id: str = "L1.call.1", *, line: str = "L1", description: str = "fi
     )  # fmt: skip
 
 
-def status(line: str = "L1", *, product: str = "P1", revision: int = 1) -> Event:
+def status(line: str = "L1", *, product: str = "P1", revision: int = 1, quality: DataQuality = PLAIN) -> Event:
     data = LineStatus(
         scope="line", status="running", previous_status=None, since=rfc3339(NOON), scheduled=True, product=product
     )
     return Event(
         type=EventType.LINE_STATUS_UPDATE, place=Place("north", "pack", line), subject="_", priority=Priority.MEDIUM,
-        revision=revision, timestamp=NOON, data=data, standing=Standing.CURRENT,
+        revision=revision, timestamp=NOON, data=data, standing=Standing.CURRENT, quality=quality,
     )  # fmt: skip
 
 

@@ -90,6 +90,21 @@ def test_every_fate_and_every_list_of_the_truth_is_told() -> None:
     assert lists == set(Truth.__dataclass_fields__) - inner
 
 
+def test_the_first_line_of_a_truth_file_is_documented() -> None:
+    head = Truth(1, "clean", 0, 0).head()
+    (paragraph,) = re.findall(r"^The first line is the run itself, (.*?)\n\n", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert f'"truth": "{head.pop("truth")}"' in paragraph
+    assert head.keys() <= set(re.findall(r"`(\w+)`", paragraph))
+
+
+def test_the_files_of_disturbances_that_are_shown_can_be_used(tmp_path: Path) -> None:
+    shown = re.findall(r"^```toml\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 2
+    for text in shown:
+        (tmp_path / "mine.toml").write_text(text)
+        profile.load(str(tmp_path / "mine.toml"), spec=plant_file.load(plant_file.SHIPPED))
+
+
 def test_every_table_of_the_plant_file_has_its_section() -> None:
     assert list(SECTIONS) == list(MODELS)
 

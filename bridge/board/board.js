@@ -202,8 +202,13 @@ function row(event) {
   line.dataset.id = event.id;
   const where = [event.area, event.line_id, event.equipment_code].filter(Boolean).join(" / ");
   const what = DETAILS.filter((name) => event.data[name] != null).map((name) => `${name} ${shown(event.data[name])}`);
-  if (event.data_quality.estimated) what.push("estimated");
+  const quality = event.data_quality;
+  for (const name of ["ineffective", "estimated"]) if (quality[name]) what.push(name);
   if (event.subject !== "_") what.unshift(event.subject);
+  if (quality.stale) {
+    line.classList.add("doubtful"); // P5: nothing stale looks live
+    what.unshift("STALE");
+  }
   const time = new Date(event.timestamp).toLocaleTimeString();
   for (const text of [time, where, event.type, event.priority, what.join(" · ")]) {
     line.insertCell().textContent = text;
@@ -218,8 +223,8 @@ function shown(value) {
 function drawCounts() {
   const counts = new Map([["open calls", 0], ["open downtimes", 0], ["jobs running", 0], ["active alerts", 0]]);
   const add = (name) => counts.set(name, (counts.get(name) ?? 0) + 1);
-  for (const { category, data } of current.values()) {
-    if (category === "line" && data.scope === "line") add(`lines ${data.status}`);
+  for (const { category, data, data_quality: quality } of current.values()) {
+    if (category === "line" && data.scope === "line") add(`lines ${data.status}${quality.stale ? ", stale" : ""}`);
     else if (category === "andon") add("open calls");
     else if (category === "downtime") add("open downtimes");
     else if (category === "quality") add("active alerts");

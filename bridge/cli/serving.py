@@ -16,7 +16,9 @@ def demo(
         ".floor/demo"
     ),
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the dashboards' front.")] = 8080,
-    broker_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the MQTT broker.")] = 11883,
+    broker_port: Annotated[
+        int, typer.Option("--broker-port", "--mqtt-port", min=1, max=65_535, help="Port of the MQTT broker.")
+    ] = 11883,
     scale: Annotated[float, typer.Option(min=0.01, max=3_600, help="How many times faster than life.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated plant: same seed, same day.")] = 1,
     *,

@@ -32,7 +32,8 @@ def watch(
 
     Reconnects and resumes by itself; nothing is missed or told twice.
     """
-    from bridge.watch import Watch, WatchEnded, line_printer  # noqa: PLC0415
+    from bridge.watch import Watch, WatchEnded  # noqa: PLC0415
+    from bridge.watch_lines import line_printer  # noqa: PLC0415
 
     settings = None if url is not None and token is not None else read_settings(config)
 

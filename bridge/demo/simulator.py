@@ -3,8 +3,12 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Final
 
 from bridge.demo.errors import DemoError
+
+CUTS: Final = {"bridge-cut": "the bridge", "broker-cut": "the broker"}
+"""Disturbances that the demo plays itself, and of what."""
 
 
 class Simulator:
@@ -16,6 +20,7 @@ class Simulator:
         self._broker = f"127.0.0.1:{broker_port}"
         self._truth_file = folder / "truth.jsonl"
         self.cuts_file = folder / "cuts.jsonl"
+        self._kinds: frozenset[str] = frozenset()  # of the profile's disturbances
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -29,19 +34,30 @@ class Simulator:
         """Raise `DemoError` where the profile cannot be used."""
         if self._disturb is not None:
             self.cuts_file.write_text("")
-            await self._device_sim("disturbances", self._disturb, "--hours", "0.01")
+            self._kinds = frozenset((await self._device_sim("disturbances", self._disturb, "--kinds")).split())
+
+    def trouble(self) -> str | None:
+        """Return which cuts of the profile the demo plays, and what it does not play; None without a profile."""
+        if self._disturb is None:
+            return None
+        parts = " and ".join(name for kind, name in CUTS.items() if kind in self._kinds)
+        said = [f"{self._disturb}: " + (f"with cuts of {parts}" if parts else "no cuts of bridge or broker in it")]
+        if "bridge-link-loss" in self._kinds:
+            said.append("its losses of the bridge's network are not played here")
+        return "; ".join([*said, f"what really happened: {self._truth_file}"])
 
     async def leave_leftovers(self) -> None:
         """Retain on the broker what the profile says is left there, before the bridge subscribes."""
         if self._disturb is not None:
             await self._device_sim("leave", "--disturb", self._disturb, "--seed", self._seed, "--broker", self._broker)
 
-    async def _device_sim(self, *arguments: str) -> None:
+    async def _device_sim(self, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "device_sim", *arguments),
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, errors = await process.communicate()
+        output, errors = await process.communicate()
         if process.returncode:
             raise DemoError(errors.decode().strip())
+        return output.decode()

@@ -159,7 +159,8 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
                 raise DemoError(f"the bridge did not start (exit {await bridge.wait()}):\n{bridge.last_lines()}")
             await plant.start()
             if not stop.is_set():
-                _introduce(console, options, broker.kind, bridge, plant, token=issue_token(config))
+                token, trouble = issue_token(config), simulator.trouble()
+                _introduce(console, options, broker.kind, bridge, plant, trouble=trouble, token=token)
             async with asyncio.TaskGroup() as tasks:
                 watching = [
                     tasks.create_task(_keep_running(bridge, options.port, console, stop, cuts), name="keep-bridge"),
@@ -206,13 +207,15 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _introduce(console: Console, options: DemoOptions, broker: str, bridge: Child, plant: Child, *, token: str) -> None:
+def _introduce(
+    console: Console, options: DemoOptions, broker: str, bridge: Child, plant: Child, *, trouble: str | None, token: str
+) -> None:
     floor = Path(sys.executable).parent / "floor"
     rows = (
         ("broker", f"{broker} on 127.0.0.1:{options.broker_port}"),
         ("bridge", f"pid {bridge.pid}; kill -9 it if you like: it goes on from its journal; log {bridge.log}"),
         ("plant", f"pid {plant.pid}, simulated, {options.scale:g} times as fast as life; log {plant.log}"),
-        *_trouble(options),
+        *(() if trouble is None else (("trouble", trouble),)),
         ("board", f"http://127.0.0.1:{options.port}/#token={token}"),
         ("token", token),
         ("watch", shlex.join((str(floor), "watch", "--config", str(options.folder / "floor.toml")))),
@@ -221,13 +224,6 @@ def _introduce(console: Console, options: DemoOptions, broker: str, bridge: Chil
     say(console, "[bold green]ready[/]")
     for name, text in rows:
         say(console, f"  [bold]{name:<8}[/]{text}", wrap=False)
-
-
-def _trouble(options: DemoOptions) -> list[tuple[str, str]]:
-    if options.disturb is None:
-        return []
-    truth = options.folder / "truth.jsonl"
-    return [("trouble", f"{options.disturb}, with power cuts of bridge and broker; what really happened: {truth}")]
 
 
 async def _keep_running(bridge: Child, port: int, console: Console, stop: asyncio.Event, cuts: Cuts) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
+from bridge.core.events import DataQuality
 from bridge.settings import WebSettings
 from tests.browser_page import DEADLINE_MS, browser_page
 from tests.journal_samples import NOON
@@ -78,6 +79,22 @@ async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path) -> None:
         await expect(page.locator("body.stale #link")).to_contain_text("not live: main", timeout=DEADLINE_MS)
         served.front.set_link(broker_connected=True, stream_live=True, last_seen=NOON)
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
+
+
+async def test_a_stale_status_does_not_look_live(tmp_path: Path) -> None:
+    """A device that is alive and without effect says so in its last event: there is no other one."""
+    ineffective = DataQuality(clock="receive", estimated=False, stale=True, ineffective=True)
+    async with served_front(tmp_path) as served, browser_page() as page:
+        served.commit(status("L1"), status("L2", quality=ineffective))
+        await open_board(page, served)
+        await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
+        doubtful, live = page.locator("#events tr.doubtful"), page.locator("#events tr:not(.doubtful)")
+        await expect(doubtful).to_contain_text("STALE · status running")
+        await expect(doubtful).to_contain_text("ineffective")
+        await expect(live).to_contain_text("L1")
+        await expect(live).not_to_contain_text("STALE")
+        await expect(page.locator("#counts")).to_contain_text("lines running1")
+        await expect(page.locator("#counts")).to_contain_text("lines running, stale1")
 
 
 async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path: Path) -> None:

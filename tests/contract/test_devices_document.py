@@ -1,17 +1,21 @@
 """docs/devices.md is true: its examples are reports, and its tables have the fields, forms and limits in force."""
 
+import inspect
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from bridge.cli.serving import demo
 from bridge.contract import schemas
 from bridge.core.line.packml import STATES
 from bridge.core.reports import BODY_OF, COMMAND_KINDS, Common, Disposition
 from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import decode
 from bridge.ingest.rules import FREE_TEXT
+from bridge.settings import Settings
 from tests.contract.document_forms import documented, rows, stated
 from tests.contract.test_demo_plant import DEMO
 
@@ -30,6 +34,20 @@ def test_every_example_is_a_report_of_the_demo_plant_without_unknown_fields(topi
     line = next(each for each in DEMO.lines if each.id == report.place.line)
     assert DEMO.place_of(line) == report.place.whole_line()
     assert report.place.equipment is None or line.find(report.place.equipment) is not None
+
+
+def test_the_report_by_hand_is_one_for_the_demos_broker() -> None:
+    (command,) = re.findall(r"^mosquitto_pub (.*)$", DOCUMENT, re.MULTILINE)
+    words = shlex.split(command)
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    assert options.keys() == {"-h", "-p", "-q", "-t", "-m"}
+    assert (options["-q"], int(options["-p"])) == ("1", inspect.signature(demo).parameters["broker_port"].default)
+    topic = options["-t"].removeprefix(f"{Settings.model_fields['root'].default}/")
+    report = decode(topic, options["-m"].encode(), received_at=0, cause="document", retained=False)
+    assert not isinstance(report, Disposition), report
+    line = next(each for each in DEMO.lines if each.id == report.place.line)
+    assert report.place.equipment is not None
+    assert line.find(report.place.equipment) is not None
 
 
 def test_every_kind_has_a_section_and_an_example() -> None:

@@ -140,6 +140,11 @@ def test_disturbances_lists_the_profiles_and_shows_one(capsys: pytest.CaptureFix
     assert "bridge: power cut" in said
 
 
+def test_the_kinds_of_a_profile_are_lines_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["disturbances", "night-off", "--kinds"]) == 0
+    assert capsys.readouterr().out.split("\n") == ["long-repairs", "power-cut", "bridge-cut", "broker-cut", ""]
+
+
 @pytest.mark.parametrize(
     "command", [["run", "--disturb", "wfi"], ["disturbances", "wfi"], ["leave", "--disturb", "wfi"]]
 )
@@ -153,9 +158,51 @@ def test_a_faulty_profile_is_named_with_the_place(tmp_path: Path, capsys: pytest
     path.write_text('[[disturbances]]\nkind = "link-los"\n\n[[disturbances]]\nkind = "dip"\nratio = 2\n')
     assert main(["disturbances", str(path)]) == 1
     said = capsys.readouterr().err
-    assert f"{path}: disturbances.0" in said
-    assert "link-loss" in said
+    assert f"{path}: disturbances.0: no kind is called link-los; did you mean link-loss?\n" in said
     assert f"{path}: disturbances.1.dip.ratio" in said
+    assert "Value error" not in said
+
+
+@pytest.mark.parametrize(
+    ("disturbance", "said"),
+    [
+        (
+            'kind = "bridge-cuts"\nfirst_minutes = 1',
+            "disturbances.0: no kind is called bridge-cuts; did you mean bridge-cut?",
+        ),
+        ('kind = "xyz"', "disturbances.0: no kind is called xyz\n  kinds: power-cut, "),
+        ("first_minutes = 1", "disturbances.0: it has no kind"),
+        ('kind = "bridge-cut"', "disturbances.0.bridge-cut: say mean_minutes_between, or first_minutes"),
+        (
+            'kind = "dip"\ndevices = ["Bager-1"]',
+            "disturbances.0.dip.devices: no device is called Bager-1; did you mean Bagger-1?",
+        ),
+        (
+            'kind = "dip"\ndevices = ["Bagger-*", "x*"]',
+            "disturbances.0.dip.devices: no device is called x*; `device-sim list`",
+        ),
+        (
+            'kind = "gateway"\nlines = ["L11"]\nfirst_minutes = 1',
+            "disturbances.0.gateway.lines: no line is called L11; did you mean L1?",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", [["run", "--disturb"], ["disturbances"], ["leave", "--disturb"]])
+def test_what_concerns_nothing_is_refused_in_a_sentence(
+    command: list[str], disturbance: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[[disturbances]]\n{disturbance}\n")
+    assert main([*command, str(path)]) == 1
+    errors = capsys.readouterr().err
+    assert f"{path}: {said}" in errors
+    assert "Value error" not in errors
+
+
+def test_a_named_profile_may_name_devices_that_a_plant_does_not_have(tmp_path: Path) -> None:
+    plant = tmp_path / "plant.toml"
+    plant.write_text(SHIPPED.read_text().replace("Screwdriver-4", "Driver-4"))
+    assert main(["disturbances", "wifi", "--plant", str(plant)]) == 0
 
 
 def test_a_truth_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

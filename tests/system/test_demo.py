@@ -110,6 +110,16 @@ async def test_a_token_made_in_the_same_folder_is_accepted(undisturbed: Demo) ->
     assert confirmed["narrowed"]
 
 
+def test_the_brokers_port_has_the_name_that_people_try_too(tmp_path: Path) -> None:
+    """As an unknown option it got `--port` as a suggestion: the port of the dashboards."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = floor(tmp_path, "demo", "--port", str(free_port()), "--mqtt-port", str(port))
+    assert ended.returncode == 1
+    assert f"port {port} is taken" in ended.stderr
+    assert f"--broker-port {port + 1}" in ended.stderr
+
+
 @pytest.mark.parametrize("option", ["--port", "--broker-port"])
 def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

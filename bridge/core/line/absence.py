@@ -1,11 +1,15 @@
 """The absences of a line: what nobody watched is gone through again once enough is known of it. Source: DOMAIN, «Time».
 
-From the absence on, until the machines that decide are heard again and their backlog has come, the time of every scope
-is unknown. Then the stretch is gone through by what trusted clocks say of it, and the watches go on from there.
+From the absence on, until the machines that decide are heard again and their backlog has come, the time of its scopes
+is unknown. Then the stretch is gone through by what trusted clocks say of it, and the watches go on from there. The
+absences of devices begin in `device_absence`.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Final
+
+from msgspec.structs import replace
 
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
@@ -40,25 +44,36 @@ class Absences:
         self._flow = flow
         self._plan = plan
 
-    @property
-    def pending(self) -> bool:
-        """Whether the time that passes now is still unknown, whatever machines say meanwhile."""
-        return self.state.pending is not None
+    def is_pending(self, scope: str) -> bool:
+        """Whether a scope's time that passes now is still unknown, whatever machines say meanwhile."""
+        return any(scope in each.scopes for each in self.state.pending)
 
     def begin(self, at: Millis, scopes: dict[str, Before], *, open_downtime: str | None) -> None:
-        """Note how everything stood when nobody watched any more; before machines are made unknown."""
-        pending = self.state.pending
-        if pending is not None:
-            pending.lose_all()
-            return
-        views = self._flow.plc_views
-        self.state.add(
-            AbsenceRecord(start=at, views=views, scopes=scopes, open_downtime=open_downtime, unheard=sorted(views))
-        )
+        """Note how everything stood when nobody watched any more; before machines are made unknown.
 
-    def spans(self, now: Millis) -> list[Span]:
-        """Return when reports may have waited for us."""
-        return [Span(each.start, now if each.end is None else each.end) for each in self.state.records]
+        What is pending already goes on, and the line's, if it is of a device, is from now on of the line.
+        """
+        line, left = self.state.pending_of(LINE_LEVEL), dict(scopes)
+        if line is not None and LINE_LEVEL not in line.scopes:
+            line.scopes[LINE_LEVEL] = replace(scopes[LINE_LEVEL], since=at)
+            line.open_downtime = open_downtime
+        for each in self.state.pending:
+            each.lose_all(self._flow.machines, at=at)
+            left = {scope: before for scope, before in left.items() if scope not in each.scopes}
+        views = self._flow.plc_views
+        if left:
+            self.state.add(
+                AbsenceRecord(start=at, views=views, scopes=left, open_downtime=open_downtime, unheard=sorted(views))
+            )
+
+    def spans(self, equipment: str | None, now: Millis) -> list[Span]:
+        """Return when reports of a device may have waited."""
+        found: list[Span] = []
+        for each in self.state.records:
+            since = each.start if equipment is None else each.since(equipment)
+            if since is not None:
+                found.append(Span(since, now if each.end is None else each.end))
+        return found
 
     def is_history(self, equipment: str, moment: Moment) -> bool:
         """Return whether a report is older than what is known of its machine: it says nothing of now."""
@@ -68,6 +83,9 @@ class Absences:
         """Take an applied report into the record. `connected`: none is missing before it."""
         body, known = report.body, machine
         if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
+            return
+        if machine.spec.clock in TRUSTED and isinstance(body, BirthReport | DeathReport) and not machine.state.stood:
+            self._note_presence(body, machine.spec.id, now=now, connected=connected)
             return
         if isinstance(body, StateReport) and self.is_history(machine.spec.id, moment):
             known = machine.copied()
@@ -94,35 +112,52 @@ class Absences:
         connected: bool,
     ) -> None:
         """Take a report into the record. `sequenced`: by its number; `connected`: none is missing before it."""
-        trusted = clock in TRUSTED
+        name, trusted = view.equipment, clock in TRUSTED
+        proven = trusted and sequenced and connected
         for each in self.state.records:
-            if each.end is not None and happened >= each.end and view.equipment in each.views:
-                proven = trusted and sequenced and connected
-                if each.note_after(view.equipment, at=happened, connected=proven):
-                    self._postpone(each, now, is_late=False)
-        record = self.state.holding(happened)
-        if record is None or view.equipment not in record.views or (record.end is not None and happened >= record.end):
-            return
-        sure = says_state or (sequenced and connected)
-        if not trusted:
-            connected = view.equipment not in record.unheard  # it is heard as it happens, or nobody knows when
-        elif not sequenced:
-            connected = happened - record.heard.get(view.equipment, record.start) <= UNSEQUENCED_MS
-        record.note(view, at=happened, connected=connected, says_state=says_state, sure=sure or connected)
-        self._postpone(record, now, is_late=trusted and now - happened >= BACKLOG_AGE_MS)
+            after = each.end is not None and happened >= each.end and each.follows(name)
+            if after and each.note_after(name, at=happened, connected=proven):
+                self._postpone(each, now, is_late=False)
+        for record in self.state.holding(name, happened):
+            if record.end is not None and happened >= record.end:
+                continue
+            sure = says_state or (sequenced and connected)
+            if not trusted:
+                follows = name not in record.unheard  # it is heard as it happens, or nobody knows when
+            elif not sequenced:
+                follows = happened - record.known_at(name, happened) <= UNSEQUENCED_MS
+            else:
+                follows = connected
+            record.note(view, at=happened, connected=follows, says_state=says_state, sure=sure or follows, joins=proven)
+            self._postpone(record, now, is_late=trusted and now - happened >= BACKLOG_AGE_MS)
+
+    def _note_presence(self, body: BirthReport | DeathReport, name: str, *, now: Millis, connected: bool) -> None:
+        """Note the birth or death of a machine with a trusted clock: it says nothing of what the machine does."""
+        for record in self.state.pending:
+            if record.follows(name):
+                if isinstance(body, BirthReport):
+                    record.start_anew(name, connected=connected)
+                if record.unwatched:
+                    self._postpone(record, now, is_late=False)
 
     def _postpone(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:
-        """Set when the record is gone through: when the backlog seems to be over, or patience is."""
+        """Set when the record is gone through: when the backlog seems to be over, or patience is.
+
+        A device that is away is not waited for: until it is back, nothing is due.
+        """
         if record.end is not None:
             record.due = now + SETTLE_MS if record.due is None else record.due
             return
+        waits = record.waits
+        if waits and not record.unwatched:
+            record.due = now + SETTLE_MS if is_late and record.due is not None else record.due
+            return
         record.back_at = now if record.back_at is None else record.back_at
-        known = not any(view.decides and name in record.unheard for name, view in record.views.items())
         if record.full:
             record.due = now
-        elif known and (is_late or record.due is None or record.due > now + SETTLE_MS):
+        elif not waits and (is_late or record.due is None or record.due > now + SETTLE_MS):
             record.due = min(now + SETTLE_MS, record.back_at + LONGEST_MS)
-        elif not known:
+        elif waits:
             record.due = record.back_at + PATIENCE_MS
         record.due = max(record.due or now, now)
 
@@ -145,6 +180,8 @@ class Absences:
         record = next(each for each in self.state.records if each.due == moment.at)
         goes_on, until = record.end is None, record.end or moment.at
         record.due, record.end = None, until
+        if not record.scopes:
+            self.state.records = [each for each in self.state.records if each is not record]
         for scope, timeline in self._timelines(record, output, until=until, without_job=without_job):
             output.rebuild(scope, timeline, record.scopes[scope], goes_on=goes_on, moment=moment)
             if scope == LINE_LEVEL and goes_on:
@@ -162,7 +199,9 @@ class Absences:
         signals = self._signals(record, until, without_job=without_job)
         for scope in sorted(record.scopes, key=lambda scope: scope == LINE_LEVEL):
             if scope in signals:
-                yield scope, output.go_through(scope, record.scopes[scope], signals[scope], record.start, until)
+                before = record.scopes[scope]
+                since = record.start if before.since is None else before.since
+                yield scope, output.go_through(scope, before, _from(signals[scope], since), since, until)
 
     def _signals(self, record: AbsenceRecord, until: Millis, *, without_job: bool) -> dict[str, Sequence[Known]]:
         turns = set(self._turns(record.start, until))
@@ -211,6 +250,14 @@ def is_connected(report: Report, device: Device, placed: Placed, *, run_before: 
 def is_cut_off(device: Device, placed: Placed, *, run_before: Run | None) -> bool:
     """Return whether some of the device's reports are missing before this one, as far as its sequence shows."""
     return placed.gap > 0 or device.state.run is not run_before
+
+
+def _from(signals: Sequence[Known], since: Millis) -> list[Known]:
+    """Return what holds at an instant, and what comes after."""
+    if since <= signals[0].at:
+        return list(signals)
+    before = [each for each in signals if each.at <= since]
+    return [dataclasses.replace(before[-1], at=since), *(each for each in signals if each.at > since)]
 
 
 def _signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:

@@ -1,20 +1,24 @@
-"""What is known of a stretch that nobody watched: the machines as they were before, and what was heard of it later.
+"""What is known of an absence: the machines as they were before, and what was heard of it later.
+
+It is the bridge's, and of every scope; or a device's, and of its own scope, or of the line's.
 
 A report that a trusted clock dates into the stretch is a point of its history. What lies between two reports of one
 machine is known where none is missing between them: by its sequence, or else because machines report once a minute.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct, field
 
-from bridge.core.events import Millis
+from bridge.core.events import LINE_LEVEL, Millis
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.oee_state import Stretch
 from bridge.core.line.stops import StopState
 
-ABSENCES: Final = 8  # of one line that late reports may still fill in; bounds the checkpoint
+ABSENCES: Final = 8  # of the bridge, and of devices, that late reports may still fill in; bounds the checkpoint
 POINTS: Final = 400  # changes of status in one stretch; bounds the checkpoint, and what is more stays unknown
+WATCHED_POINTS: Final = 200  # from here on machines that were not away are unknown: leaves room for a backlog
 UNSEQUENCED_MS: Final = 120_000  # twice the minute after which a machine reports at the latest
 
 
@@ -26,10 +30,11 @@ class Point(Struct):
 
 
 class Before(Struct):
-    """One scope's watch of stops at the start, and the stretches whose class it may yet change."""
+    """One scope's watch of stops when it was lost, and the stretches whose class it may yet change."""
 
     stops: StopState
     recent: list[Stretch]
+    since: Millis | None = None  # when it was lost; None: at the start
 
 
 class AbsenceRecord(Struct, kw_only=True):
@@ -45,26 +50,90 @@ class AbsenceRecord(Struct, kw_only=True):
     back_at: Millis | None = None  # the first report since
     due: Millis | None = None  # when it is gone through
     end: Millis | None = None  # up to when it was gone through; None: not yet
+    of: str | None = None  # the machine, or the line, that devices were lost of; None: nobody watched
+    away: dict[str, Millis] = field(default_factory=dict)  # the devices that were lost, by when they were heard last
+    unwatched: bool = True  # nobody watched at some time of it
 
     @property
     def full(self) -> bool:
         return len(self.points) >= POINTS
 
-    def lose_all(self) -> None:
-        """Nobody watched again, before it was gone through."""
+    @property
+    def waits(self) -> bool:
+        """Whether a machine is still unheard whose history decides."""
+        own = self.of not in (None, LINE_LEVEL)
+        return any((own or view.decides) and name in self.unheard for name, view in self.views.items())
+
+    def since(self, equipment: str) -> Millis | None:
+        """Return since when reports of a device may have waited; None: it was heard all the time."""
+        return self.start if self.of is None else self.away.get(equipment)
+
+    def follows(self, equipment: str) -> bool:
+        """Return whether this is told by the reports of a machine."""
+        return equipment in self.views and self.since(equipment) is not None
+
+    def lose_all(self, names: Iterable[str], *, at: Millis) -> None:
+        """Nobody watches again, before it was gone through."""
+        if self.of is not None:
+            for name in names:
+                if name not in self.away:
+                    self.away[name] = self.heard[name] = at
+        self.unwatched = True
         self.unheard = sorted(self.views)
         self.back_at = self.due = None
 
+    def lose(self, name: str, *, heard_at: Millis, at: Millis) -> None:
+        """A machine is lost, or lost again, before it was gone through."""
+        if name in self.unheard:
+            return
+        if self.of is not None and name not in self.away:
+            self.away[name], self.heard[name] = heard_at, at
+        self.unheard = sorted([*self.unheard, name])
+        if not self.unwatched:
+            self.back_at = self.due = None
+
+    def watch(self, view: MachineView, *, at: Millis) -> None:
+        """Add what is seen of a machine that is not away."""
+        self._put(at, view if len(self.points) < WATCHED_POINTS else unknown_view(view))
+
+    def last_view(self, name: str) -> MachineView:
+        """Return what is known of a machine until it was heard last."""
+        return next((each.view for each in reversed(self.points) if each.view.equipment == name), self.views[name])
+
+    def holds(self, equipment: str, at: Millis) -> bool:
+        """Return whether an instant is of the time in which this machine was away."""
+        since = self.since(equipment)
+        return since is not None and min(since, self.start) <= at and (self.end is None or at < self.end)
+
     def is_older(self, equipment: str, at: Millis) -> bool:
         """Return whether more recent news of this machine is known."""
-        return self.start <= at < self.heard.get(equipment, self.start) and equipment not in self.unheard
+        since = self.since(equipment)
+        if since is None or equipment in self.unheard:
+            return False
+        return min(since, self.start) <= at < self.heard.get(equipment, self.start)
 
-    def note(self, view: MachineView, *, at: Millis, connected: bool, says_state: bool, sure: bool) -> None:
-        """Add what a report says. `connected`: what held since the last one is known; `sure`: what holds now is."""
+    def start_anew(self, name: str, *, connected: bool) -> None:
+        """Note a birth: it says nothing of the machine, but reports before it may be missing."""
+        if not connected:
+            self._put(self.heard.get(name, self.start), unknown_view(self.views[name]))
+
+    def known_at(self, name: str, at: Millis) -> Millis:
+        """Return the latest instant not after this one that a machine is known at."""
+        heard = self.heard.get(name, self.start)
+        return self.late.get(name, at) if self.is_older(name, at) else heard
+
+    def note(
+        self, view: MachineView, *, at: Millis, connected: bool, says_state: bool, sure: bool, joins: bool
+    ) -> None:
+        """Add what a report says. `connected`: what held since the last one is known; `sure`: what holds now is.
+
+        `joins`: by its number none is missing before it, also of what came late.
+        """
         name, at = view.equipment, max(at, self.start)
         if self.is_older(name, at):
-            self._note_late(view, at=at, connected=connected)
+            self._note_late(view, at=at, connected=connected, says_state=says_state)
             return
+        self._join(name, connected=joins)
         if not connected:
             self._put(self.heard.get(name, self.start), unknown_view(view))
             if not sure:
@@ -86,7 +155,7 @@ class AbsenceRecord(Struct, kw_only=True):
         before = self.heard.get(name, self.start)
         self.heard[name] = max(at, before)
         if name not in self.unheard:
-            return False
+            return at >= before and self._join(name, connected=connected)
         self.unheard.remove(name)
         if not connected:
             self._put(before, unknown_view(self.views[name]))
@@ -97,17 +166,28 @@ class AbsenceRecord(Struct, kw_only=True):
         lost = [Point(self.heard.get(name, self.start), unknown_view(self.views[name])) for name in self.unheard]
         return sorted((each for each in (*self.points, *lost) if each.at < until), key=lambda point: point.at)
 
-    def _note_late(self, view: MachineView, *, at: Millis, connected: bool) -> None:
+    def _note_late(self, view: MachineView, *, at: Millis, connected: bool, says_state: bool) -> None:
         """Add a point that lies before newer ones: it holds until the next that is connected to it."""
         name = view.equipment
-        before = self.late.get(name)
-        if connected and before is not None and before <= at:
-            ends = Point(before, unknown_view(view))
-            if ends in self.points:
-                self.points.remove(ends)
+        follows = self.late.get(name, at) <= at and self._join(name, connected=connected)
         self.late[name] = at
-        self._put(at, view)
-        self._put(at, unknown_view(view))
+        newest = self.last_view(name)
+        if says_state:
+            self._put(at, view)
+        if says_state or follows:
+            self._put(at, unknown_view(view))
+        self._put(self.heard.get(name, self.start), newest)
+
+    def _join(self, name: str, *, connected: bool) -> bool:
+        """Let what came late hold on, where the next report lacks nothing before it; return whether it does."""
+        before = self.late.pop(name, None)
+        if not connected or before is None:
+            return False
+        ends = Point(before, unknown_view(self.views[name]))
+        if ends not in self.points:
+            return False
+        self.points.remove(ends)
+        return True
 
     def _put(self, at: Millis, view: MachineView) -> None:
         """Insert behind what is known of the same instant; a view that changes nothing takes no room."""
@@ -124,17 +204,26 @@ class AbsenceState(Struct):
 
     def add(self, record: AbsenceRecord) -> None:
         self.records.append(record)
-        del self.records[:-ABSENCES]
+        alike = [each for each in self.records if (each.of is None) == (record.of is None)]
+        oldest = [id(each) for each in alike[:-ABSENCES] if each.of is None or each.end is not None]
+        self.records = [each for each in self.records if id(each) not in oldest]
 
     @property
-    def pending(self) -> AbsenceRecord | None:
-        """The one that was not gone through yet: always the latest."""
-        return self.records[-1] if self.records and self.records[-1].end is None else None
+    def pending(self) -> list[AbsenceRecord]:
+        """Those that were not gone through yet: of one scope one at most."""
+        return [each for each in self.records if each.end is None]
 
-    def holding(self, at: Millis) -> AbsenceRecord | None:
-        """Return the absence that a report of this instant is of; the latest, where it is of none."""
-        found = (each for each in self.records if each.start <= at and (each.end is None or at < each.end))
-        return next(found, self.records[-1] if self.records else None)
+    def pending_of(self, scope: str) -> AbsenceRecord | None:
+        """Return the one that this scope is to be gone through with."""
+        return next(
+            (each for each in self.pending if each.of == scope or (each.of is None and scope in each.scopes)), None
+        )
+
+    def holding(self, equipment: str, at: Millis) -> list[AbsenceRecord]:
+        """Return the absences that a machine's report of this instant is of; the latest, where it is of none."""
+        told = [each for each in self.records if each.follows(equipment)]
+        found = [each for each in told if each.holds(equipment, at)]
+        return found or [each for each in told if each.end is None] or told[-1:]
 
 
 def unknown_view(view: MachineView) -> MachineView:

@@ -70,7 +70,7 @@ def forget_gone(state: LineState, spec: plant.Line) -> None:
     quality.active = {key: alert for key, alert in quality.active.items() if _owner(key) in there}
     quality.windows = {name: each for name, each in quality.windows.items() if name in there}
     for watched in output.oee.values():
-        watched.unwatched = False
+        watched.unwatched = watched.away = False
     state.absences.records.clear()  # of machines as they were: what is not gone through yet stays unknown
     if state.downtimes.pending is not None:
         _forget_equipment(state.downtimes.pending, there)

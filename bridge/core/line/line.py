@@ -45,7 +45,7 @@ class Line(LineCourse):
         if isinstance(placed, Disposition):
             fired, disposition = self._emitter.drain(), placed
         else:
-            dated, clock = device.date(report, placed, absences=self._absences.spans(now))
+            dated, clock = device.date(report, placed, absences=self._absences.spans(report.place.equipment, now))
             self._fire_until(dated)  # a clock that is ahead takes the line along
             fired = self._emitter.drain()
             state.at = max(dated, state.at)  # the line's time never goes back
@@ -77,13 +77,12 @@ class Line(LineCourse):
         if machine is not None and refused is None and connected and is_sequenced(report):
             machine.recall()
         disposition = refused or self._dispatch(report, machine, touched, moment)
-        if disposition == APPLIED:
-            now = max(self._state.last_now, moment.at)
-            for spoken in touched:
-                self._absences.hear(report, spoken, moment, now=now, connected=connected)
+        now = max(self._state.last_now, moment.at)
         if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
             for each in (device, *(each.device for each in touched)):
-                note_life(report, each, now=max(self._state.last_now, moment.at))
+                note_life(report, each, now=now)
+            for spoken in touched if disposition == APPLIED else ():
+                self._absences.hear(report, spoken, moment, now=now, connected=connected)
             if report.actor is None and is_effective(disposition):
                 device.state.futile = None
             self._settle(moment, touched)

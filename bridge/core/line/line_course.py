@@ -11,9 +11,9 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Event, Millis
-from bridge.core.line.absence import Absences
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.device import Device
+from bridge.core.line.device_absence import DeviceAbsences
 from bridge.core.line.devices import Devices
 from bridge.core.line.downtime_rebuild import RebuiltDowntimes
 from bridge.core.line.equipment import Machine
@@ -47,7 +47,7 @@ class LineCourse:
         self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
         self.automatic_calls = self._people.automatic_calls
         self.downtimes = RebuiltDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
-        self._absences = Absences(state.absences, flow=self._flow, plan=self._plan)
+        self._absences = DeviceAbsences(state.absences, flow=self._flow, plan=self._plan)
         self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
         if state.shift is not None:
             self._output.open(state.shift, at=state.at)
@@ -125,6 +125,7 @@ class LineCourse:
             self._deadline = self._find_deadline()
             self._fire_until(at)
             self._output.set_forward(by, at=at)
+            self._absences.set_forward(by)
             self.downtimes.set_forward(by)
             self._people.set_forward(by)
             self._flow.set_forward(by)
@@ -144,6 +145,7 @@ class LineCourse:
 
     def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
         shift = self._shift
+        lost = self._absences.lose(touched, at=moment.at)
         seen = self._flow.refresh(touched)
         self._people.hear_status(seen.status, stands=seen.stands, at=moment.at)
         self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
@@ -152,11 +154,14 @@ class LineCourse:
         order = self._people.order
         self._output.job(order, self._people.take_ended_order(), shift=shift, moment=moment)
         self._output.rate(self._people.product)
+        self._absences.follow(
+            lost, touched, seen, output=self._output, open_downtime=self.downtimes.open_id, moment=moment
+        )
         for machine in touched:
             machine.show(scheduled=shift.scheduled, moment=moment)
             self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
         self._show(seen, moment)
-        signal = self._time_signal(seen.status, stands=seen.stands)
+        signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
         # what is seen may turn the open downtime at once, whatever becomes of the time before
         signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
@@ -164,11 +169,11 @@ class LineCourse:
 
     def _signal(self, machine: Machine) -> Signal:
         view = self._flow.view(machine)
-        return self._time_signal(view.status, stands=view.stands)
+        return self._time_signal(machine.spec.id, view.status, stands=view.stands)
 
-    def _time_signal(self, status: Status, *, stands: bool) -> Signal:
-        """Return what a status means for time: nothing yet, while an absence is not gone through."""
-        seen: Status = "offline" if self._absences.pending else status
+    def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
+        """Return what a status means for time: nothing yet, while an absence of this scope is not gone through."""
+        seen: Status = "offline" if self._absences.is_pending(scope) else status
         return signal_of(seen, scheduled=self._shift.scheduled, stands=stands and seen == status)
 
     def _show(self, seen: Diagnosis, moment: Moment) -> None:

@@ -105,10 +105,11 @@ class OeeWatch:
     def _bounds(self) -> frozenset[Millis]:
         return frozenset(at for window in self.state.all_windows for at in window.bounds)
 
-    def leave(self, at: Millis) -> None:
-        """Nobody watches from now on, outside the plan neither."""
+    def leave(self, at: Millis, *, watched: bool = False) -> None:
+        """Nobody watches from now on, outside the plan neither; `watched`: but the machines that decide are away."""
         self._advance(at)
-        self.state.unwatched = True
+        self.state.away = True
+        self.state.unwatched = self.state.unwatched or not watched
 
     def set_forward(self, by: Millis, *, at: Millis) -> None:
         """The clock was set forward: what lies between is unknown, and a stop or restart is as long as it was."""
@@ -123,7 +124,7 @@ class OeeWatch:
         state, segments = self.state, timeline.segments
         moved = fill_in(state, segments)
         if goes_on:
-            state.unwatched = False
+            state.unwatched = state.away = False
             corrected = correct(state, before, segments)
             after = timeline.stops.state
             state.stops.phase, state.stops.signal, state.stops.mark = after.phase, after.signal, after.mark
@@ -221,7 +222,7 @@ class OeeWatch:
             window.unplanned_run = window.unplanned_run or (time_class is TimeClass.BUSY and state.shift_id is None)
         mark, job = state.stops.mark, state.windows.get("job")
         job_id = None if job is None else job.job_id
-        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and state.unwatched):
+        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (state.unwatched or state.away)):
             state.note_unknown(Stretch(state.at, at, time_class, job_id))
         if time_class is TimeClass.DOWN:
             state.note_down(Stretch(state.at, at, time_class, job_id))

@@ -59,6 +59,7 @@ class OeeState(Struct):
     excluded: list[Stretch] = field(default_factory=list)  # of it, what confirmed downtimes took out of the plan
     unknown_until: Millis = 0  # the clock was set forward to here: what lies between did not pass
     unwatched: bool = False  # also what passes outside the plan is not known: it may be run in
+    away: bool = False  # the same, as a device that decides is away; but somebody watches
     unknown: list[Stretch] = field(default_factory=list)  # the latest, oldest first; `off` where nobody watched
     apart: list[Apart] = field(default_factory=list)
     told: dict[WindowKind, Told] = field(default_factory=dict)

@@ -152,6 +152,14 @@ class Output:
             for scope, watch in self._oee.items()
         }
 
+    def lose(self, scope: str, at: Millis) -> Before | None:
+        """Return how the watch of stops stands of a scope whose machines are away from now on; None: it has none."""
+        watch = self._oee.get(scope)
+        if watch is None:
+            return None
+        watch.leave(at, watched=True)
+        return Before(replace(watch.state.stops), [replace(each) for each in watch.state.recent], since=at)
+
     def go_through(
         self, scope: str, before: Before, signals: Sequence[Known], start: Millis, until: Millis
     ) -> Timeline:

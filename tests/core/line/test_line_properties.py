@@ -130,6 +130,7 @@ class Chaos:
 
 
 LIMIT = {"parameter": "weight", "unit": "g", "lower": 95.0, "upper": 105.0, "hysteresis": 1.0}
+TRUSTED = equipment(clock="device", heartbeat_seconds=900.0)
 PLANTS = (
     plant_file(line_spec(limits=[LIMIT])),
     plant_file(
@@ -138,7 +139,47 @@ PLANTS = (
         restart_seconds=0.0,
         complete_at_target=True,
     ),
+    plant_file(line_spec(constraint=None, critical=("bagger", "packer"), equipment=TRUSTED)),
+    plant_file(line_spec(equipment=equipment(clock="corrected", heartbeat_seconds=600.0))),
 )
+
+
+class Keeping(Chaos):
+    """Machines that are lost again and again, and send what they kept; some reports of it go missing."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.numbers = dict.fromkeys(("bagger", "packer", "feeder"), 0)
+        self.away: dict[str, int] = {}
+        self.queue: list[tuple[str, Body]] = []
+
+    def report(self, number: int) -> Report:
+        rnd = self.random
+        if self.queue and rnd.random() < 0.9:
+            self.at += rnd.choice((0, 1, 40))
+            who, body = self.queue.pop(0)
+        else:
+            self.at += rnd.choice((0, 1, 900, 3_000, 9_000, 61_000, 61_000, 900_000))
+            who = rnd.choice(tuple(self.numbers))
+            body = self.turn(who)
+        if not isinstance(body, DeathReport):
+            self.numbers[who] += rnd.choice((1, 1, 1, 1, 1, 1, 1, 2))
+            boot = 2 if rnd.random() < 0.02 else 1
+            body = msgspec.structs.replace(body, boot_id=boot, seq=self.numbers[who], ts=body.ts or self.at)
+        return Report(place=Place("north", "pack", "L1", who), body=body, received_at=self.at, cause=f"input:{number}")
+
+    def turn(self, who: str) -> Body:
+        rnd, since = self.random, self.away.pop(who, None)
+        if since is not None:
+            span = max(self.at - since, 1)
+            dated = sorted(since + rnd.randrange(span) for _ in range(rnd.randrange(6)))
+            kept = [(who, msgspec.structs.replace(self.kind()(who), ts=at)) for at in dated]
+            self.queue += [each for each in kept if isinstance(each[1], StateReport | CountsReport)]
+            return rnd.choice((BirthReport(), self.state(who), self.counts(who)))
+        if rnd.random() < 0.3:
+            self.away[who] = self.at
+            return DeathReport()
+        return rnd.choice((self.state, self.state, self.counts))(who)
 
 
 def new_line(number: int) -> Line:
@@ -192,6 +233,36 @@ def test_a_restored_line_goes_on_as_if_nothing_had_happened(seed: int, which: in
     found += play(other, reports[cut:], [], before=reports[cut - 1].received_at if cut else None)
     assert found == expected
     assert other.next_deadline() == one.next_deadline()
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    which=st.integers(2, 3),
+    ticks=st.lists(st.floats(0, 1), max_size=3),
+    cut=st.integers(0, 80),
+)
+@settings(max_examples=50, deadline=None)
+def test_absences_of_devices_are_the_same_however_often_it_is_ticked_or_restored(
+    seed: int, which: int, ticks: list[float], cut: int
+) -> None:
+    reports = Keeping(seed).reports(80)
+    plain = new_line(which)
+    expected = play(plain, reports, [])
+    line = new_line(which)
+    found = play(line, reports[:cut], ticks)
+    line = Line.restore(PLANTS[which], PLANTS[which].lines[0], line.checkpoint())
+    found += play(line, reports[cut:], ticks, before=reports[cut - 1].received_at if cut else None)
+    assert found == expected
+    assert line.next_deadline() == plain.next_deadline()
+    assert sum(each.end is None for each in line._state.absences.records) <= len(Keeping(0).numbers) + 2
+
+
+def test_the_state_of_a_line_whose_devices_are_lost_again_and_again_is_bounded() -> None:
+    line = new_line(2)
+    play(line, Keeping(5).reports(3_000), [])
+    assert line._state.absences.records
+    assert largest(msgspec.msgpack.decode(line.checkpoint())) <= 500
+    assert len(line.checkpoint()) < 250_000
 
 
 @given(seed=st.integers(0, 2**32), which=st.integers(0, 1))

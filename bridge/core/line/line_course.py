@@ -173,8 +173,9 @@ class LineCourse:
 
     def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
         """Return what a status means for time: nothing yet, while an absence of this scope is not gone through."""
-        seen: Status = "offline" if self._absences.is_pending(scope) else status
-        return signal_of(seen, scheduled=self._shift.scheduled, stands=stands and seen == status)
+        if self._absences.is_pending(scope):
+            return signal_of("offline", scheduled=self._shift.scheduled, stands=False)
+        return signal_of(status, scheduled=self._shift.scheduled, stands=stands)
 
     def _show(self, seen: Diagnosis, moment: Moment) -> None:
         ineffective = self.devices.talker.is_ineffective

@@ -54,3 +54,18 @@ def test_what_is_lost_within_the_backlog_is_unknown_from_then_on(who: str | None
     (hour,) = closed(shop)
     down = hour.planned_busy_seconds - hour.actual_production_seconds
     assert (down, hour.unknown_seconds) == pytest.approx((240.02, 3_299.98), abs=0.001)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_stop_that_begins_in_a_backlog_is_lost_time_from_its_beginning(*, dies: bool) -> None:
+    """Also where the machine dies in it: it stands, before the absence is gone through as after."""
+    shop = Shop()
+    shop.say("bagger", StateReport(state="running"), at=0)
+    absent(shop, 100, 200)
+    shop.say("bagger", StateReport(state="running"), at=200)
+    shop.say("bagger", StateReport(state="fault"), at=201)
+    if dies:
+        shop.say("bagger", DeathReport(), at=202)
+    shop.wait(400)
+    hour = shop.oee("hour")[-1]
+    assert (hour.unknown_seconds, hour.actual_production_seconds) == (100, 101)

@@ -56,4 +56,8 @@ def read_input(
         return Reading.UNCHANGED
     if before is None:
         return Reading.UNOBSERVED_EDGE
-    return Reading.DEBOUNCED if contact.is_bounce(at, debounce_ms) else Reading.PRESSED
+    if contact.is_bounce(at, debounce_ms):
+        if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
+            contact.level = False
+        return Reading.DEBOUNCED
+    return Reading.PRESSED

@@ -130,7 +130,7 @@ def _restored(plant: Plant, journal: SqliteJournal, decode: Decode, clock: Floor
         log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
     since = note_absence(restored, journal, decode=decode, now=now, clock_right=not clock.is_behind())
     if since is not None:
-        log.info("floor.unwatched", since=rfc3339(since), seconds=(now - since) / 1_000)
+        log.warning("floor.unwatched", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
     taken = take_plant(plant, restored, journal, decode=decode, now=now)
     if taken.changed:
         log.info("plant.taken", lines=len(plant.lines), retired=taken.retired)

@@ -178,4 +178,5 @@ def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
 
 
 def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:
-    return f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"
+    text = f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"
+    return f"{text} (a difference of registers, no production: is its register read right?)" if fit.refused else text

@@ -44,6 +44,17 @@ async def test_pieces_in_doubt_are_named(config: Path, tmp_path: Path) -> None:
     assert found.text.endswith("/Bagger-1: 70000 pieces held, 0 released, 0 refused")
 
 
+async def test_refused_pieces_come_with_how_to_read_them(config: Path, tmp_path: Path) -> None:
+    """One nonsense reading of a register of 32 bits makes billions that nobody produced."""
+    journal_with(tmp_path / ".floor" / "journal.db", 0, 4_000_000_000, 10)
+    found = await counters(config)
+    assert found.ok
+    assert found.text.endswith(
+        "/Bagger-1: 0 pieces held, 0 released, 4000000000 refused "
+        "(a difference of registers, no production: is its register read right?)"
+    )
+
+
 async def test_counters_that_fit_are_said_to_fit(config: Path, tmp_path: Path) -> None:
     journal_with(tmp_path / ".floor" / "journal.db", 0, 10, 20)
     assert (await counters(config)).text == "every piece counted at once"

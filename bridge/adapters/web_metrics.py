@@ -38,7 +38,7 @@ MEANINGS: Final = {
     "missing_reports_filled_late": _counter("those of them that came late after all"),
     "pieces_held": _gauge("pieces that a counter shows and the next report confirms or refutes"),
     "pieces_released": _counter("pieces held that were confirmed, and counted"),
-    "pieces_refused": _counter("pieces held that were refuted, and never counted"),
+    "pieces_refused": _counter("pieces held that were refuted, and never counted: a difference of registers"),
     "max_rate_too_low": _gauge("1 where a machine was seen to be faster than its max_rate_per_minute"),
     "unplaced_reports": _counter("reports that were applied though their place in the device's sequence is not known"),
     "devices_ineffective": _gauge("devices whose reports arrive and have had no effect for a minute"),

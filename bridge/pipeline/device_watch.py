@@ -1,12 +1,17 @@
-"""Devices that are alive and without effect, for the log and the metrics."""
+"""Devices for the log and the metrics: those alive and without effect, and those with reports missing or unplaced."""
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 
 from bridge.core.events import Place
 from bridge.core.intake import Intake
+from bridge.core.line.device_state import Gaps
+
+NO_GAPS: Final = Gaps(0, 0)
+MOST_DEVICES: Final = 20  # a look: bounds what a broker that drops for a whole plant writes into the log
 
 log = structlog.get_logger(__name__)
 
@@ -17,20 +22,43 @@ class DeviceWatch:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._logged: Mapping[Place, str] = {}
+        self._gaps = intake.floor.gaps_by_device()
 
     def look(self) -> None:
-        """Log the devices that have become ineffective, and those that have an effect again."""
+        """Log what has changed since the last look."""
+        self._look_at_effects()
+        self._look_at_gaps()
+
+    def _look_at_effects(self) -> None:
         found = self._intake.floor.ineffective()
         for place in found.keys() - self._logged.keys():
             log.warning("pipeline.device_ineffective", place=_name(place), reason=found[place])
         for place in self._logged.keys() - found.keys():
-            log.warning("pipeline.device_effective", place=_name(place))
+            log.info("pipeline.device_effective", place=_name(place))
         self._logged = found
+
+    def _look_at_gaps(self) -> None:
+        before, self._gaps = self._gaps, self._intake.floor.gaps_by_device()
+        rises = {place: _rise(before.get(place, NO_GAPS), gaps) for place, gaps in self._gaps.items()}
+        risen = [(place, rise) for place, rise in rises.items() if any(rise)]
+        for place, (missing, unplaced) in risen[:MOST_DEVICES]:
+            if missing:
+                log.warning("pipeline.reports_missing", place=_name(place), reports=missing)
+            if unplaced:
+                log.warning("pipeline.reports_unplaced", place=_name(place), reports=unplaced)
+        if len(risen) > MOST_DEVICES:
+            log.warning("pipeline.more_devices_with_gaps", devices=len(risen) - MOST_DEVICES)
 
     def by_line(self) -> Mapping[str, int]:
         """Return how many devices of each line are alive and without effect."""
         floor = self._intake.floor
         return {line: 0 for _, _, line in floor.places()} | Counter(place.line for place in floor.ineffective())
+
+
+def _rise(before: Gaps, now: Gaps) -> tuple[int, int]:
+    """Return by how much missing and unplaced reports have risen; what came late after all is not missing."""
+    missing = (now.missed - now.filled) - (before.missed - before.filled)
+    return max(missing, 0), now.unplaced - before.unplaced
 
 
 def _name(place: Place) -> str:

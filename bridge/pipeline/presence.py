@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from bridge.core.events import Millis, rfc3339
 from bridge.core.intake import Intake
 from bridge.core.presence import ABSENCE, CLOCK, Absence
 from bridge.core.records import Applied
@@ -57,6 +58,7 @@ class Presence:
         self._clock = clock
         self._intake = intake
         self._link = LinkWatch(source)
+        self._lost_at: Millis | None = None  # since when nobody watches, for the log
 
     def due(self, *, caught_up: bool) -> Iterator[tuple[str, Callable[[], Applied]]]:
         """Yield a step of the clock before anything falls due by it; a lost link once all that came is applied."""
@@ -64,9 +66,13 @@ class Presence:
         if by:
             self._clock.follow(by)
             yield CLOCK, partial(self._intake.clock_step, by, self._clock.now())
+        if self._lost_at is not None and self._source.status.connected:
+            seconds = (self._clock.now() - self._lost_at) / 1_000
+            log.info("floor.watched", since=rfc3339(self._lost_at), seconds=seconds)
+            self._lost_at = None
         if caught_up and self._link.is_lost():
-            log.warning("pipeline.unwatched", reason=self._source.status.reason)
-            now = self._clock.now()
+            now = self._lost_at = self._clock.now()
+            log.warning("floor.unwatched", reason="link", since=rfc3339(now), link=self._source.status.reason)
             yield ABSENCE, partial(self._intake.absence, Absence(since=now, reason="link"), now)
 
     def seconds_to_next(self) -> float:

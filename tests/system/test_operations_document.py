@@ -15,11 +15,17 @@ from tests.split_floor import split_floor
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 ROW = re.compile(r"^\| `(floor_\w+)` \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
 SAMPLE = re.compile(r"^(floor_\w+)(?:\{([^}]*)\})? ", re.MULTILINE)
+(ALERTS,) = re.findall(r"^## Alerts\n(.*?)^## ", DOCUMENT, re.MULTILINE | re.DOTALL)
 PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
 def full(name: str) -> str:
     return f"floor_{name}_total" if MEANINGS[name].kind == "counter" else f"floor_{name}"
+
+
+def labels_of(name: str) -> set[str]:
+    """Return the labels of a metric as the document has them."""
+    return {label for found, labels, _ in ROW.findall(DOCUMENT) if found == full(name) for label in labels.split(", ")}
 
 
 def scrape(floor: RunningFloor) -> dict[str, set[str]]:
@@ -53,6 +59,34 @@ def test_the_meanings_of_the_document_are_the_help_texts() -> None:
     assert [(name, text) for name, _, text in ROW.findall(DOCUMENT)] == [
         (full(name), meaning.help) for name, meaning in MEANINGS.items()
     ]
+
+
+def test_alerts_see_the_first_of_what_has_never_happened() -> None:
+    """A counter with the labels of a line is not there before its first: `increase()` would not see that one."""
+    alerts = re.findall(r"^\| `(.*floor_.*)` \| [^|]* \| [^|]* \|$", ALERTS, re.MULTILINE)
+    late = {
+        full(name) for name, meaning in MEANINGS.items() if meaning.kind == "counter" and "`line`" in labels_of(name)
+    }
+    late.add("floor_pipeline_quarantined_total")
+    about = {name: [each for each in alerts if name in each] for name in late}
+    assert {name for name, found in about.items() if found} >= {
+        *("floor_missing_reports_total", "floor_unplaced_reports_total", "floor_pieces_refused_total"),
+        "floor_pipeline_quarantined_total",
+    }
+    for name, found in about.items():
+        for alert in found:
+            absent = f"sum({name} offset" in alert and "or vector(0))" in alert
+            assert absent or f"or 0 * {name})" in alert, alert
+
+
+def test_every_event_of_the_log_that_is_named_is_logged_at_that_level() -> None:
+    (table,) = re.findall(r"^## In the log\n(.*?)^## ", DOCUMENT, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \|", table, re.MULTILINE)
+    code = "".join(path.read_text() for path in (ROOT / "bridge").rglob("*.py"))
+    logged = re.findall(r'log\.(\w+)\(\s*"([a-z_.]+)"', code)
+    assert len(rows) == 9
+    for event, level in rows:
+        assert {how for how, what in logged if what == event} == {level}, event
 
 
 def test_alerts_ask_for_metrics_that_there_are() -> None:

@@ -22,12 +22,19 @@ class Devices:
 
     def gaps(self) -> Gaps:
         """Return how many reports were missing or of unknown place, ever."""
-        states = [each.state for each in (self.talker, *self._machines.values())]
+        found = self.gaps_by_device().values()
         return Gaps(
-            sum(each.missed for each in states),
-            sum(each.filled for each in states),
-            sum(each.unplaced for each in states),
+            sum(each.missed for each in found), sum(each.filled for each in found), sum(each.unplaced for each in found)
         )
+
+    def gaps_by_device(self) -> dict[str, Gaps]:
+        """Return the same for each equipment (`_`: the line itself) of which any report was missing or unplaced."""
+        states = {name: each.state for name, each in self._all().items()}
+        return {
+            name: Gaps(state.missed, state.filled, state.unplaced)
+            for name, state in states.items()
+            if state.missed or state.filled or state.unplaced
+        }
 
     def knows_again(self, report: Report) -> bool:
         """Say whether a report whose content was seen before is proven by its `ts` to be the same one."""
@@ -36,8 +43,11 @@ class Devices:
 
     def ineffective(self) -> dict[str, str]:
         """Return the equipment (`_`: the line itself) that is alive and without effect, and the latest reason."""
-        found = {name: each.state.futile for name, each in {LINE_LEVEL: self.talker, **self._machines}.items()}
+        found = {name: each.state.futile for name, each in self._all().items()}
         return {name: futile.reason for name, futile in found.items() if futile is not None and futile.shown}
+
+    def _all(self) -> dict[str, Device]:
+        return {LINE_LEVEL: self.talker, **self._machines}
 
     @staticmethod
     def note(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:

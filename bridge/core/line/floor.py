@@ -89,7 +89,7 @@ class Floor:
     def ineffective(self) -> Mapping[Place, str]:
         """Return the devices that are alive and without effect, and why, as of their latest report."""
         return {
-            line.place if name == LINE_LEVEL else line.place.at(name): reason
+            _place(line, name): reason
             for line in self._lines.values()
             for name, reason in line.devices.ineffective().items()
         }
@@ -200,6 +200,14 @@ class Floor:
         found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
         return {line_id: gaps for line_id, gaps in found.items() if gaps.missed or gaps.unplaced}
 
+    def gaps_by_device(self) -> Mapping[Place, Gaps]:
+        """Return the same by device, of the devices where anything was missing or not to be placed."""
+        return {
+            _place(line, name): gaps
+            for line in self._lines.values()
+            for name, gaps in line.devices.gaps_by_device().items()
+        }
+
     def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
         """Return by line and equipment how counters agree with the plant file, where that was ever in doubt."""
         fits = {line_id: line.counter_fits() for line_id, line in self._lines.items()}
@@ -214,3 +222,8 @@ class Floor:
         state = self._lines[line_id].checkpoint()
         self._changed.discard(line_id)
         return state
+
+
+def _place(line: Line, name: str) -> Place:
+    """Return the place of an equipment, or of the line itself for `_`."""
+    return line.place if name == LINE_LEVEL else line.place.at(name)

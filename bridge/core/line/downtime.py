@@ -50,7 +50,7 @@ class Downtimes:
         """Open, close, or tell a minor stop, as the stop turned out."""
         match change.change:
             case Change.CROSSED:
-                self._open(change.start, changeover=changeover, moment=moment)
+                self._open(change, changeover=changeover, moment=moment)
             case Change.ENDED:
                 self._close(change.start, moment)
             case Change.MINOR:
@@ -208,12 +208,15 @@ class Downtimes:
         self._book.begin(after)
         return after
 
-    def _open(self, started_at: Millis, *, changeover: bool, moment: Moment) -> None:
+    def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment) -> None:
         state = self._state
         found, turn = state.pending or Findings(), state.turn
+        lasts_since = crossed.end - self._micro_ms  # later than it began where the clock was set forward meanwhile
+        if found.since is None and lasts_since > crossed.start:
+            found.since = lasts_since
         record = DowntimeRecord(
             downtime_id=self._book.next_id(),
-            started_at=started_at,
+            started_at=crossed.start,
             found=found,
             changeover=changeover and turn.changeover,
         )

@@ -85,7 +85,7 @@ class RebuiltDowntimes(Downtimes):
             self._book.add(record, moment)
         elif state.open is None:
             state.pending, state.turn = found, turn
-            self._open(start, changeover=changeover, moment=moment)
+            self._open(stop.change, changeover=changeover, moment=moment)
             if state.open is not None and turn.since is not None and turn.since + self._micro_ms <= moment.at:
                 self._complete_turn(state.open, turn, moment)
 

@@ -146,13 +146,13 @@ class Absences:
         goes_on, until = record.end is None, record.end or moment.at
         record.due, record.end = None, until
         for scope, timeline in self._timelines(record, output, until=until, without_job=without_job):
-            output.rebuild(scope, timeline, record.scopes[scope], goes_on=goes_on, moment=moment)
+            moved = output.rebuild(scope, timeline, record.scopes[scope], goes_on=goes_on, moment=moment)
             if scope == LINE_LEVEL and goes_on:
                 return downtimes.rebuild(
                     timeline, open_before=record.open_downtime, changeover=changeover, moment=moment
                 )
             if scope == LINE_LEVEL:
-                downtimes.add(timeline, changeover=changeover, moment=moment)
+                downtimes.add(timeline, moved, changeover=changeover, moment=moment)
         return None
 
     def _timelines(

@@ -14,6 +14,8 @@ from bridge.core.line.downtime_book import DowntimesState
 from bridge.core.line.downtime_record import DowntimeRecord
 from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
+from bridge.core.line.oee_state import Stretch
+from bridge.core.line.oee_window import TimeClass
 from bridge.core.line.stops import Change, StopChange
 from bridge.core.line.timeline import Known, Stopped, Timeline
 from bridge.core.reports import Moment
@@ -61,33 +63,53 @@ class RebuiltDowntimes(Downtimes):
             )
         return over
 
-    def add(self, timeline: Timeline, *, changeover: bool, moment: Moment) -> None:
-        """Add the downtimes of a stretch that became known afterwards, where none is known yet."""
-        for index, each in enumerate(timeline.changes):
-            ended_at = _end_of(timeline.changes[index:])
-            if each.change.change is not Change.CROSSED or ended_at is None:
+    def add(self, timeline: Timeline, moved: Sequence[Stretch], *, changeover: bool, moment: Moment) -> None:
+        """Give the lost time of a stretch that became known afterwards to a downtime, where it is of none yet."""
+        for start, end in self._of_none([each for each in moved if each.time_class is TimeClass.DOWN]):
+            if self._book.extend(start, end, moment):
                 continue
-            if not self._book.knows(each.change.start, ended_at):
-                self._cross(each, ended_at, changeover=changeover, moment=moment)
+            seen = next(
+                (each.seen for each in timeline.changes if each.change.end > start and each.seen), timeline.seen
+            )
+            found, turn = self._judge(seen, changeover=changeover)
+            self._add(start, end, found, changeover=changeover and turn.changeover, moment=moment)
+
+    def _of_none(self, lost: Sequence[Stretch]) -> list[tuple[Millis, Millis]]:
+        """Return the parts that are of no downtime."""
+        parts: list[tuple[Millis, Millis]] = []
+        for each in sorted(lost, key=lambda each: each.start):
+            if parts and parts[-1][1] == each.start:
+                parts[-1] = parts[-1][0], each.end
+            else:
+                parts.append((each.start, each.end))
+        for record in self._book.known():
+            since, until = record.started_at, record.ended_at
+            cut = [(max(start, until), end) for start, end in parts] if until is not None else []
+            parts = [(start, min(end, since)) for start, end in parts] + cut
+            parts = sorted({(start, end) for start, end in parts if start < end})
+        return parts
 
     def _cross(self, stop: Stopped, ended_at: Millis | None, *, changeover: bool, moment: Moment) -> None:
         state, start = self._state, stop.change.start
         found, turn = self._judge(stop.seen, changeover=changeover)
         if ended_at is not None:
-            record = DowntimeRecord(
-                downtime_id=self._book.next_id(),
-                started_at=start,
-                found=found,
-                changeover=changeover and turn.changeover,
-                status="closed",
-                ended_at=ended_at,
-            )
-            self._book.add(record, moment)
+            self._add(start, ended_at, found, changeover=changeover and turn.changeover, moment=moment)
         elif state.open is None:
             state.pending, state.turn = found, turn
             self._open(stop.change, changeover=changeover, moment=moment)
             if state.open is not None and turn.since is not None and turn.since + self._micro_ms <= moment.at:
                 self._complete_turn(state.open, turn, moment)
+
+    def _add(self, start: Millis, end: Millis, found: Findings, *, changeover: bool, moment: Moment) -> None:
+        record = DowntimeRecord(
+            downtime_id=self._book.next_id(),
+            started_at=start,
+            found=found,
+            changeover=changeover,
+            status="closed",
+            ended_at=end,
+        )
+        self._book.add(record, moment)
 
     def _end(self, ended_at: Millis, open_before: str | None, moment: Moment) -> bool:
         """End the downtime that was open when nobody watched any more; False where the shift ended it meanwhile."""

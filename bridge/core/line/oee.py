@@ -115,21 +115,23 @@ class OeeWatch:
         self.state.unknown_until = max(self.state.unknown_until, at + by)
         self.state.stops.set_forward(by)
 
-    def rebuild(self, timeline: Timeline, before: Sequence[Stretch], *, goes_on: bool, moment: Moment) -> None:
-        """Fill in what was unknown; `goes_on`: the watch of stops goes on from the timeline's end."""
+    def rebuild(
+        self, timeline: Timeline, before: Sequence[Stretch], *, goes_on: bool, moment: Moment
+    ) -> Sequence[Stretch]:
+        """Fill in what was unknown; return what moved. `goes_on`: its watch goes on from the timeline's end."""
         self._advance(moment.at)
         state, segments = self.state, timeline.segments
-        moved = fill_in(state, segments)
+        filled = fill_in(state, segments)
+        moved = [*correct(state, before, segments, goes_on=goes_on), *filled]
         if goes_on:
             state.unwatched = False
-            corrected = correct(state, before, segments)
             after = timeline.stops.state
             state.stops.phase, state.stops.signal = after.phase, after.signal
             state.stops.mark, state.stops.skipped = after.mark, after.skipped
-            state.recent = since_mark([*before, *moved], after.mark)[-RECENT:]
-            moved = [*corrected, *moved]
+            state.recent = since_mark([*before, *filled], after.mark)[-RECENT:]
         if moved:
             self._tell_again(moment, since=min(each.start for each in moved), until=max(each.end for each in moved))
+        return moved
 
     def job(self, job_id: str | None, *, moment: Moment) -> None:
         """Close the job's window when its job ends or pauses; a resumed job goes on with its own."""

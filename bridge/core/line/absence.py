@@ -45,6 +45,13 @@ class Absences:
         """Whether the time that passes now is still unknown, whatever machines say meanwhile."""
         return self.state.pending is not None
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether trusted clocks may yet tell that the stop which is seen now is not the one from before."""
+        record, machines = self.state.pending, self._flow.machines
+        deciding = [] if record is None else [name for name, view in record.views.items() if view.decides]
+        return any(name in machines and machines[name].spec.clock != "receive" for name in deciding)
+
     def begin(self, at: Millis, scopes: dict[str, Before], *, open_downtime: str | None) -> None:
         """Note how everything stood when nobody watched any more; before machines are made unknown."""
         pending = self.state.pending

@@ -78,9 +78,15 @@ class DowntimeBook:
         self.close(record, moment, estimated=True)
 
     def correct_end(self, downtime_id: str, ended_at: Millis, moment: Moment) -> None:
-        """Correct when a downtime ended that nobody saw end, unless a person has confirmed it."""
-        record = self._state.closed.get(downtime_id)
-        if record is not None and record.status == "closed" and record.ended_at != ended_at:
+        """Correct when a stop ended that nobody saw end: of what its downtime was split into, the last that had begun.
+
+        What a person has confirmed stays.
+        """
+        first = self._state.closed.get(downtime_id)
+        if first is None:
+            return
+        record = [each for each in self.known() if first.started_at <= each.started_at < ended_at][-1]
+        if record.status == "closed" and record.ended_at != ended_at:
             record.ended_at = ended_at
             self.amend(record, moment, estimated=True)
 

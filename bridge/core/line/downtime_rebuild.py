@@ -53,11 +53,13 @@ class RebuiltDowntimes(Downtimes):
                 case Change.CROSSED:
                     self._cross(each, _end_of(stops[index:]), changeover=changeover, moment=moment)
                 case Change.ENDED if not any(before.change.change is Change.CROSSED for before in stops[:index]):
-                    over = each.change if self._end(each.change.start, open_before, moment) else None
+                    over = each.change if self._end(each, open_before, changeover=changeover, moment=moment) else None
                 case Change.ENDED:
                     pass  # reported with its beginning
+        lasts = timeline.seen
+        if not stops:  # what was open when nobody watched any more lasts
+            self._replay(lasts, until=moment.at, changeover=changeover, moment=moment)
         if self._state.open is None:
-            lasts = timeline.seen
             self._state.pending, self._state.turn = (
                 self._judge(lasts, changeover=changeover) if lasts else (None, Turn())
             )
@@ -97,8 +99,7 @@ class RebuiltDowntimes(Downtimes):
         elif state.open is None:
             state.pending, state.turn = found, turn
             self._open(stop.change, changeover=changeover, moment=moment)
-            if state.open is not None and turn.since is not None and turn.since + self._micro_ms <= moment.at:
-                self._complete_turn(state.open, turn, moment)
+            self._complete_due(moment.at, moment)
 
     def _add(self, start: Millis, end: Millis, found: Findings, *, changeover: bool, moment: Moment) -> None:
         record = DowntimeRecord(
@@ -111,21 +112,39 @@ class RebuiltDowntimes(Downtimes):
         )
         self._book.add(record, moment)
 
-    def _end(self, ended_at: Millis, open_before: str | None, moment: Moment) -> bool:
+    def _end(self, ended: Stopped, open_before: str | None, *, changeover: bool, moment: Moment) -> bool:
         """End the downtime that was open when nobody watched any more; False where the shift ended it meanwhile."""
-        opened = self._state.open
-        if opened is not None:
-            self._close(max(ended_at, opened.started_at), moment, estimated=True)
+        ended_at = ended.change.start
+        is_open = self._state.open is not None
+        self._replay(ended.seen, until=ended_at, changeover=changeover, moment=moment)
+        if self._state.open is not None:
+            self._close(max(ended_at, self._state.open.started_at), moment, estimated=True)
         elif open_before is not None:
             self._book.correct_end(open_before, ended_at, moment)
-        return opened is not None
+        return is_open
+
+    def _replay(self, seen: Sequence[Known], *, until: Millis, changeover: bool, moment: Moment) -> None:
+        """Let the open downtime turn by what was seen of it, each at its instant; `until` there it lasted."""
+        if self._state.open is None:
+            return
+        changeover = changeover and self._state.turn.changing  # since before: else it is of now
+        for each in seen:
+            self._complete_due(min(each.at, until), moment)
+            if each.seen is not None and each.seen.status != "offline" and each.at < until:
+                self._stand(each.seen, changeover=changeover, at=each.at, moment=moment)
+        self._complete_due(until, moment)
+
+    def _complete_due(self, until: Millis, moment: Moment) -> None:
+        record, turn = self._state.open, self._state.turn
+        if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
+            self._complete_turn(record, turn, moment)
 
     def _judge(self, seen: Sequence[Known], *, changeover: bool) -> tuple[Findings, Turn]:
         """Return what is found of a stop, and what it is, by what was seen of it."""
         past = RebuiltDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
         for each in seen:
             if each.seen is not None and each.seen.status != "offline":
-                past._stand(each.seen, changeover=changeover, moment=Moment(at=each.at))
+                past._stand(each.seen, changeover=changeover, at=each.at, moment=Moment(at=each.at))
         return past._state.pending or Findings(), past._state.turn
 
 

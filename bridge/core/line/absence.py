@@ -49,7 +49,9 @@ class Absences:
     def in_doubt(self) -> bool:
         """Whether trusted clocks may yet tell that the stop which is seen now is not the one from before."""
         record, machines = self.state.pending, self._flow.machines
-        deciding = [] if record is None else [name for name, view in record.views.items() if view.decides]
+        if record is None or record.back_at is None:  # nothing is seen
+            return False
+        deciding = [name for name, view in record.views.items() if view.decides]
         return any(name in machines and machines[name].spec.clock != "receive" for name in deciding)
 
     def begin(self, at: Millis, scopes: dict[str, Before], *, open_downtime: str | None) -> None:

@@ -114,14 +114,17 @@ class RebuiltDowntimes(Downtimes):
 
     def _end(self, ended: Stopped, open_before: str | None, *, changeover: bool, moment: Moment) -> bool:
         """End the downtime that was open when nobody watched any more; False where the shift ended it meanwhile."""
-        ended_at = ended.change.start
-        is_open = self._state.open is not None
+        ended_at, opened = ended.change.start, self._state.open
         self._replay(ended.seen, until=ended_at, changeover=changeover, moment=moment)
-        if self._state.open is not None:
-            self._close(max(ended_at, self._state.open.started_at), moment, estimated=True)
-        elif open_before is not None:
+        if self._state.open is not None and self._state.open.started_at < ended_at:
+            self._close(ended_at, moment, estimated=True)
+            return True
+        if self._state.open is not None:  # people began a changeover while nothing was seen, and the line ran then
+            self._state.open.micro_stop = True
+            self._close(self._state.open.started_at, moment, estimated=True)
+        if open_before is not None:
             self._book.correct_end(open_before, ended_at, moment)
-        return is_open
+        return opened is not None
 
     def _replay(self, seen: Sequence[Known], *, until: Millis, changeover: bool, moment: Moment) -> None:
         """Let the open downtime turn by what was seen of it, each at its instant; `until` there it lasted."""

@@ -22,7 +22,8 @@ LATE_SHIFT = 4 * 3_600
 
 def spans(shop: Shop, until: float) -> list[tuple[float, float]]:
     """Return when each downtime began and ended, in seconds, as last reported; an open one lasts until now."""
-    last = {each.downtime_id: each for each in shop.downtimes() if not each.micro_stop}
+    last = {each.downtime_id: each for each in shop.downtimes()}
+    last = {name: each for name, each in last.items() if not each.micro_stop}
     ends = {name: until if each.ended_at is None else second(each.ended_at) for name, each in last.items()}
     return sorted((second(each.started_at), ends[name]) for name, each in last.items())
 

@@ -140,3 +140,19 @@ def test_a_changeover_that_people_start_meanwhile_splits_at_the_latest_when_it_w
     assert before[1] == after[0]
     assert 321 <= before[1] <= 326
     assert len(shop.of(EventType.CHANGEOVER_STARTED)) == 1
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_changeover_that_people_start_while_nothing_is_heard_splits_at_once(*, ran: bool) -> None:
+    """No machine may be heard for hours. Where it turns out that the line ran then, that part was no downtime."""
+    shop = shop_of("device")
+    dated(shop, "fault", 0, 0)
+    absent(shop, 100, 300)
+    shop.say("desk", ChangeoverReport(action="start", to_product="nuts"), at=321)
+    assert spans(shop, 321.5) == [(0, 321), (321, 321.5)]
+    if ran:
+        dated(shop, "running", 400, 200)
+        dated(shop, "running", 400.1, 300)
+    dated(shop, "running", 400.2, 400)
+    shop.wait(600)
+    assert spans(shop, 600) == ([(0, 200)] if ran else [(0, 321), (321, 400)])

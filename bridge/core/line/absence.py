@@ -48,6 +48,15 @@ class Absences:
         """Whether a scope's time that passes now is still unknown, whatever machines say meanwhile."""
         return any(scope in each.scopes for each in self.state.pending)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether trusted clocks may yet tell that the stop which is seen now is not the one from before."""
+        record, machines = self.state.pending_of(LINE_LEVEL), self._flow.machines
+        if record is None or record.back_at is None or LINE_LEVEL not in record.scopes:  # nothing is seen
+            return False
+        deciding = [name for name, view in record.views.items() if view.decides]
+        return any(name in machines and machines[name].spec.clock != "receive" for name in deciding)
+
     def begin(self, at: Millis, scopes: dict[str, Before], *, open_downtime: str | None) -> None:
         """Note how everything stood when nobody watched any more; before machines are made unknown.
 
@@ -183,13 +192,13 @@ class Absences:
         if not record.scopes:
             self.state.records = [each for each in self.state.records if each is not record]
         for scope, timeline in self._timelines(record, output, until=until, without_job=without_job):
-            output.rebuild(scope, timeline, record.scopes[scope], goes_on=goes_on, moment=moment)
+            moved = output.rebuild(scope, timeline, record.scopes[scope], goes_on=goes_on, moment=moment)
             if scope == LINE_LEVEL and goes_on:
                 return downtimes.rebuild(
                     timeline, open_before=record.open_downtime, changeover=changeover, moment=moment
                 )
             if scope == LINE_LEVEL:
-                downtimes.add(timeline, changeover=changeover, moment=moment)
+                downtimes.add(timeline, moved, changeover=changeover, moment=moment)
         return None
 
     def _timelines(

@@ -33,7 +33,7 @@ class Downtimes:
         """Gather findings while the line stands; revise or split the open downtime where they change it."""
         state = self._state
         if signal is Signal.STOP and seen.status != "offline":
-            self._stand(seen, changeover=changeover, moment=moment)
+            self._stand(seen, changeover=changeover, at=moment.at, moment=moment)
         elif state.open is None:
             if signal not in (Signal.RUN, Signal.STOP):
                 state.pending, state.turn = None, Turn()
@@ -42,7 +42,7 @@ class Downtimes:
         elif changeover:  # nobody sees the machines, but somebody changes the line over
             state.turn.changing = True
             if state.turn.begins_changeover:
-                self._begin_changeover(still_broken=True, changeover=True, moment=moment)
+                self._begin_changeover(still_broken=True, changeover=True, at=moment.at, moment=moment)
         if state.open is not None:
             self._revise(moment)
 
@@ -50,7 +50,7 @@ class Downtimes:
         """Open, close, or tell a minor stop, as the stop turned out."""
         match change.change:
             case Change.CROSSED:
-                self._open(change.start, changeover=changeover, moment=moment)
+                self._open(change, changeover=changeover, moment=moment)
             case Change.ENDED:
                 self._close(change.start, moment)
             case Change.MINOR:
@@ -129,7 +129,8 @@ class Downtimes:
 
     # The stop while it lasts
 
-    def _stand(self, seen: Diagnosis, *, changeover: bool, moment: Moment) -> None:
+    def _stand(self, seen: Diagnosis, *, changeover: bool, at: Millis, moment: Moment) -> None:
+        """Take in what is seen of the stop at an instant, and at which `moment` it is known."""
         state = self._state
         changing = changeover or seen.status == "setup"
         record = state.open
@@ -141,25 +142,25 @@ class Downtimes:
             record.owed = None
         if turn.begins_changeover:
             still_broken = self._found.cause_equipment in seen.broken
-            self._begin_changeover(still_broken=still_broken, changeover=changeover, moment=moment)
+            self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
         if not turn.is_turning(seen):
             self._drop_turn()
-            self._gather(self._found, seen, record=state.open, moment=moment)
+            self._gather(self._found, seen, record=state.open, at=at)
             return
         if turn.since is None or turn.found is None:
-            turn.since, turn.found = moment.at, Findings()
-        self._gather(turn.found, seen, record=None, moment=moment)
+            turn.since, turn.found = at, Findings()
+        self._gather(turn.found, seen, record=None, at=at)
 
-    def _gather(self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, moment: Moment) -> None:
+    def _gather(self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, at: Millis) -> None:
         """Add what is seen; what calls nobody until now begins to call from now on."""
-        judged = DowntimeRecord(downtime_id="", started_at=moment.at, found=found) if record is None else record
+        judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
         culprit, called_nobody = found.cause_equipment, found.equipment is not None and self._calls.wait(judged) is None
         found.gather(seen)
         if called_nobody and self._calls.wait(judged) is not None:
-            found.since = moment.at
+            found.since = at
         # Who came to the first machine is not at the second one.
         elif judged.called and found.cause_equipment not in (None, culprit, judged.called_for):
-            judged.called, found.since = False, moment.at
+            judged.called, found.since = False, at
 
     @property
     def _found(self) -> Findings:
@@ -174,7 +175,7 @@ class Downtimes:
             self._found.add_faults(turn.found.faults)
         turn.since, turn.found = None, None
 
-    def _begin_changeover(self, *, still_broken: bool, changeover: bool, moment: Moment) -> None:
+    def _begin_changeover(self, *, still_broken: bool, changeover: bool, at: Millis, moment: Moment) -> None:
         """Make the stop a changeover: whole where no breakdown is known, else from now on."""
         turn, record, found = self._state.turn, self._state.open, self._found
         carried = found.cause_equipment if found.breakdown and still_broken else None
@@ -183,9 +184,9 @@ class Downtimes:
         if record is None:
             return
         owed = None if carried is None or record.call_at is None else self._calls.of(record, due=record.call_at)
-        if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < moment.at:
+        if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < at:
             record = self._split(
-                record, at=moment.at, found=Findings(setup=not changeover), changeover=changeover, moment=moment
+                record, at=at, found=Findings(setup=not changeover), changeover=changeover, moment=moment
             )
         record.changeover = record.changeover or changeover
         record.owed = owed
@@ -211,12 +212,15 @@ class Downtimes:
         self._book.begin(after)
         return after
 
-    def _open(self, started_at: Millis, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
+    def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
         state = self._state
         found, turn = state.pending or Findings(), state.turn
+        lasts_since = crossed.end - self._micro_ms  # later than it began where the clock was set forward meanwhile
+        if found.since is None and lasts_since > crossed.start:
+            found.since = lasts_since
         record = DowntimeRecord(
             downtime_id=self._book.next_id(),
-            started_at=started_at,
+            started_at=crossed.start,
             found=found,
             changeover=changeover and turn.changeover,
             unwatched=unwatched,

@@ -78,21 +78,36 @@ class DowntimeBook:
         self.close(record, moment, estimated=True)
 
     def correct_end(self, downtime_id: str, ended_at: Millis, moment: Moment) -> None:
-        """Correct when a downtime ended that nobody saw end, unless a person has confirmed it."""
-        record = self._state.closed.get(downtime_id)
-        if record is not None and record.status == "closed" and record.ended_at != ended_at:
+        """Correct when a stop ended that nobody saw end: of what its downtime was split into, the last that had begun.
+
+        What a person has confirmed stays.
+        """
+        first = self._state.closed.get(downtime_id)
+        if first is None:
+            return
+        record = [each for each in self.known() if first.started_at <= each.started_at < ended_at][-1]
+        if record.status == "closed" and record.ended_at != ended_at:
             record.ended_at = ended_at
             self.amend(record, moment, estimated=True)
 
-    def knows(self, start: Millis, end: Millis) -> bool:
-        """Return whether a downtime is known of this time, or of a part of it."""
+    def known(self) -> list[DowntimeRecord]:
+        """Return the downtimes that are kept, oldest first; minor stops are none."""
         opened = self._state.open
-        known = [*self._state.closed.values(), *([] if opened is None else [opened])]
-        return any(
-            each.started_at < end and (each.ended_at is None or each.ended_at > start)
-            for each in known
-            if not each.micro_stop
-        )
+        found = [*self._state.closed.values(), *([] if opened is None else [opened])]
+        return sorted((each for each in found if not each.micro_stop), key=lambda each: each.started_at)
+
+    def extend(self, start: Millis, end: Millis, moment: Moment) -> bool:
+        """Let a downtime that ends where this time starts, or starts where it ends, hold it too, unless confirmed."""
+        for record in self.known():
+            if record.status != "confirmed" and start in (record.ended_at, record.started_at - (end - start)):
+                record.started_at = min(record.started_at, start)
+                record.ended_at = None if record.ended_at is None else max(record.ended_at, end)
+                if record is self._state.open:
+                    self.revise(record, moment)
+                else:
+                    self.amend(record, moment, estimated=True)
+                return True
+        return False
 
     def _prioritize(self, record: DowntimeRecord) -> None:
         category = category_of(record, reason_of(record, self._reasons))

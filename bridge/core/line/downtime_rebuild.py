@@ -14,6 +14,8 @@ from bridge.core.line.downtime_book import DowntimesState
 from bridge.core.line.downtime_record import DowntimeRecord
 from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
+from bridge.core.line.oee_state import Stretch
+from bridge.core.line.oee_window import TimeClass
 from bridge.core.line.stops import Change, StopChange
 from bridge.core.line.timeline import Known, Stopped, Timeline
 from bridge.core.reports import Moment
@@ -54,60 +56,102 @@ class RebuiltDowntimes(Downtimes):
                     known = timeline.is_known_since(each.change.start)
                     self._cross(each, _end_of(stops[index:]), known=known, changeover=changeover, moment=moment)
                 case Change.ENDED if not any(before.change.change is Change.CROSSED for before in stops[:index]):
-                    over = each.change if self._end(each.change.start, open_before, moment) else None
+                    over = each.change if self._end(each, open_before, changeover=changeover, moment=moment) else None
                 case Change.ENDED:
                     pass  # reported with its beginning
+        lasts = timeline.seen
+        if not stops:  # what was open when nobody watched any more lasts
+            self._replay(lasts, until=moment.at, changeover=changeover, moment=moment)
         if self._state.open is None:
-            lasts = timeline.seen
             self._state.pending, self._state.turn = (
                 self._judge(lasts, changeover=changeover) if lasts else (None, Turn())
             )
         return over
 
-    def add(self, timeline: Timeline, *, changeover: bool, moment: Moment) -> None:
-        """Add the downtimes of a stretch that became known afterwards, where none is known yet."""
-        for index, each in enumerate(timeline.changes):
-            ended_at = _end_of(timeline.changes[index:])
-            if each.change.change is not Change.CROSSED or ended_at is None:
+    def add(self, timeline: Timeline, moved: Sequence[Stretch], *, changeover: bool, moment: Moment) -> None:
+        """Give the lost time of a stretch that became known afterwards to a downtime, where it is of none yet."""
+        for start, end in self._of_none([each for each in moved if each.time_class is TimeClass.DOWN]):
+            if self._book.extend(start, end, moment):
                 continue
-            if not self._book.knows(each.change.start, ended_at):
-                self._cross(each, ended_at, known=False, changeover=changeover, moment=moment)
+            seen = next(
+                (each.seen for each in timeline.changes if each.change.end > start and each.seen), timeline.seen
+            )
+            found, turn = self._judge(seen, changeover=changeover)
+            self._add(start, end, found, changeover=changeover and turn.changeover, moment=moment)
+
+    def _of_none(self, lost: Sequence[Stretch]) -> list[tuple[Millis, Millis]]:
+        """Return the parts that are of no downtime."""
+        parts: list[tuple[Millis, Millis]] = []
+        for each in sorted(lost, key=lambda each: each.start):
+            if parts and parts[-1][1] == each.start:
+                parts[-1] = parts[-1][0], each.end
+            else:
+                parts.append((each.start, each.end))
+        for record in self._book.known():
+            since, until = record.started_at, record.ended_at
+            cut = [(max(start, until), end) for start, end in parts] if until is not None else []
+            parts = [(start, min(end, since)) for start, end in parts] + cut
+            parts = sorted({(start, end) for start, end in parts if start < end})
+        return parts
 
     def _cross(self, stop: Stopped, ended_at: Millis | None, *, known: bool, changeover: bool, moment: Moment) -> None:
         """Report a downtime that is over, or open the one that lasts; `known`: all that has happened since it began."""
         state, start = self._state, stop.change.start
         found, turn = self._judge(stop.seen, changeover=changeover)
         if ended_at is not None:
-            record = DowntimeRecord(
-                downtime_id=self._book.next_id(),
-                started_at=start,
-                found=found,
-                changeover=changeover and turn.changeover,
-                status="closed",
-                ended_at=ended_at,
-            )
-            self._book.add(record, moment)
+            self._add(start, ended_at, found, changeover=changeover and turn.changeover, moment=moment)
         elif state.open is None:
             state.pending, state.turn = found, turn
-            self._open(start, changeover=changeover, moment=moment, unwatched=not known)
-            if state.open is not None and turn.since is not None and turn.since + self._micro_ms <= moment.at:
-                self._complete_turn(state.open, turn, moment, unwatched=not known)
+            self._open(stop.change, changeover=changeover, moment=moment, unwatched=not known)
+            self._complete_due(moment.at, moment)
 
-    def _end(self, ended_at: Millis, open_before: str | None, moment: Moment) -> bool:
+    def _add(self, start: Millis, end: Millis, found: Findings, *, changeover: bool, moment: Moment) -> None:
+        record = DowntimeRecord(
+            downtime_id=self._book.next_id(),
+            started_at=start,
+            found=found,
+            changeover=changeover,
+            status="closed",
+            ended_at=end,
+        )
+        self._book.add(record, moment)
+
+    def _end(self, ended: Stopped, open_before: str | None, *, changeover: bool, moment: Moment) -> bool:
         """End the downtime that was open when nobody watched any more; False where the shift ended it meanwhile."""
-        opened = self._state.open
-        if opened is not None:
-            self._close(max(ended_at, opened.started_at), moment, estimated=True)
-        elif open_before is not None:
+        ended_at, opened = ended.change.start, self._state.open
+        self._replay(ended.seen, until=ended_at, changeover=changeover, moment=moment)
+        if self._state.open is not None and self._state.open.started_at < ended_at:
+            self._close(ended_at, moment, estimated=True)
+            return True
+        if self._state.open is not None:  # people began a changeover while nothing was seen, and the line ran then
+            self._state.open.micro_stop = True
+            self._close(self._state.open.started_at, moment, estimated=True)
+        if open_before is not None:
             self._book.correct_end(open_before, ended_at, moment)
         return opened is not None
+
+    def _replay(self, seen: Sequence[Known], *, until: Millis, changeover: bool, moment: Moment) -> None:
+        """Let the open downtime turn by what was seen of it, each at its instant; `until` there it lasted."""
+        if self._state.open is None:
+            return
+        changeover = changeover and self._state.turn.changing  # since before: else it is of now
+        for each in seen:
+            self._complete_due(min(each.at, until), moment)
+            if each.seen is not None and each.seen.status != "offline" and each.at < until:
+                self._stand(each.seen, changeover=changeover, at=each.at, moment=moment)
+        self._complete_due(until, moment)
+
+    def _complete_due(self, until: Millis, moment: Moment) -> None:
+        record, turn = self._state.open, self._state.turn
+        if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
+            self._complete_turn(record, turn, moment, unwatched=record.unwatched)
 
     def _judge(self, seen: Sequence[Known], *, changeover: bool) -> tuple[Findings, Turn]:
         """Return what is found of a stop, and what it is, by what was seen of it."""
         past = RebuiltDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
         for each in seen:
             if each.seen is not None and each.seen.status != "offline":
-                past._stand(each.seen, changeover=changeover, moment=Moment(at=each.at))
+                past._stand(each.seen, changeover=changeover, at=each.at, moment=Moment(at=each.at))
         return past._state.pending or Findings(), past._state.turn
 
 

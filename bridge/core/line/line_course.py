@@ -163,6 +163,8 @@ class LineCourse:
         self._show(seen, moment)
         signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
+        if self._absences.in_doubt:
+            return  # what is seen is of another stop, where this one turns out to have ended
         # what is seen may turn the open downtime at once, whatever becomes of the time before
         signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
         self.downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)

@@ -11,7 +11,7 @@ from typing import Final
 from bridge.core.emitter import Emitter
 from bridge.core.events import EventType, Millis, Priority, Standing
 from bridge.core.line.oee_rebuild import correct, fill_in, since_mark
-from bridge.core.line.oee_state import Apart, OeeState, Stretch, Told
+from bridge.core.line.oee_state import RECENT, Apart, OeeState, Stretch, Told
 from bridge.core.line.oee_window import Ratios, TimeClass, Window, WindowKind, flags, oee_data, ratios
 from bridge.core.line.shares import Share, share_out
 from bridge.core.line.stops import Change, Signal, StopChange, Stops
@@ -22,7 +22,6 @@ from bridge.core.shifts import ShiftPlan, ShiftWindow
 CLOSED: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # kept to be amended: a day and a bit of each
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
 UNKNOWN_STEP_MS = 60_000  # of unknown time, then twice as much: it moves no ratio, and yet a dashboard must see it
-RECENT = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
 
 
 class OeeWatch:
@@ -115,23 +114,25 @@ class OeeWatch:
         """The clock was set forward: what lies between is unknown, and a stop or restart is as long as it was."""
         self._advance(at)
         self.state.unknown_until = max(self.state.unknown_until, at + by)
-        mark = self.state.stops.mark
-        self.state.stops.mark = None if mark is None else mark + by
+        self.state.stops.set_forward(by)
 
-    def rebuild(self, timeline: Timeline, before: Sequence[Stretch], *, goes_on: bool, moment: Moment) -> None:
-        """Fill in what was unknown; `goes_on`: the watch of stops goes on from the timeline's end."""
+    def rebuild(
+        self, timeline: Timeline, before: Sequence[Stretch], *, goes_on: bool, moment: Moment
+    ) -> Sequence[Stretch]:
+        """Fill in what was unknown; return what moved. `goes_on`: its watch goes on from the timeline's end."""
         self._advance(moment.at)
         state, segments = self.state, timeline.segments
-        moved = fill_in(state, segments)
+        filled = fill_in(state, segments)
+        moved = [*correct(state, before, segments, goes_on=goes_on), *filled]
         if goes_on:
             state.unwatched = state.away = False
-            corrected = correct(state, before, segments)
             after = timeline.stops.state
-            state.stops.phase, state.stops.signal, state.stops.mark = after.phase, after.signal, after.mark
-            state.recent = since_mark([*before, *moved], after.mark)[-RECENT:]
-            moved = [*corrected, *moved]
+            state.stops.phase, state.stops.signal = after.phase, after.signal
+            state.stops.mark, state.stops.skipped = after.mark, after.skipped
+            state.recent = since_mark([*before, *filled], after.mark)[-RECENT:]
         if moved:
             self._tell_again(moment, since=min(each.start for each in moved), until=max(each.end for each in moved))
+        return moved
 
     def job(self, job_id: str | None, *, moment: Moment) -> None:
         """Close the job's window when its job ends or pauses; a resumed job goes on with its own."""
@@ -226,11 +227,10 @@ class OeeWatch:
             state.note_unknown(Stretch(state.at, at, time_class, job_id))
         if time_class is TimeClass.DOWN:
             state.note_down(Stretch(state.at, at, time_class, job_id))
-        if mark is None or mark > at:
+        if mark is None:
             state.recent.clear()
         else:  # the stop's or restart's own time may yet change its class
-            state.recent = [each for each in state.recent if each.end > mark][-RECENT:]
-            state.recent.append(Stretch(max(state.at, mark), at, time_class, job_id))
+            state.note_recent(Stretch(max(state.at, mark), at, time_class, job_id), mark=mark)
         state.at = at
 
     def _learn(self, change: StopChange | None, moment: Moment) -> StopChange | None:

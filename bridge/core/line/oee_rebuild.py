@@ -35,10 +35,15 @@ def fill_in(state: OeeState, segments: Sequence[Segment]) -> list[Stretch]:
     return moved
 
 
-def correct(state: OeeState, before: Sequence[Stretch], segments: Sequence[Segment]) -> list[Stretch]:
-    """Move time before the absence whose class turned out otherwise: a stop that went on, a restart that held."""
+def correct(state: OeeState, before: Sequence[Stretch], segments: Sequence[Segment], *, goes_on: bool) -> list[Stretch]:
+    """Move time before the absence whose class turned out otherwise, once: a stop that went on, a restart that held.
+
+    Afterwards (not `goes_on`) only the former: a downtime that has ended meanwhile keeps its end.
+    """
     moved: list[Stretch] = []
     for known in before:
+        if not goes_on and known.time_class is not TimeClass.BUSY:
+            continue
         for segment in segments:
             start, end = max(segment.start, known.start), min(segment.end, known.end)
             if start >= end or segment.time_class is known.time_class:
@@ -50,6 +55,8 @@ def correct(state: OeeState, before: Sequence[Stretch], segments: Sequence[Segme
                 state.note_down(part)
             else:
                 state.forget_down(start, end)
+            if (start, end) == (known.start, known.end):
+                known.time_class = segment.time_class
     return moved
 
 

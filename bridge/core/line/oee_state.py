@@ -10,6 +10,7 @@ from bridge.core.line.stops import StopState
 
 UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart, and to be filled in later; bounds the checkpoint
 APART: Final = 64  # stretches of unknown time whose pieces may come back
+RECENT: Final = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
 DOWN_STRETCHES: Final = 200  # what a confirmed stop may be found in; about two for each downtime that may be confirmed
 
 
@@ -105,13 +106,12 @@ class OeeState(Struct):
         self.down = kept
 
     def note_unknown(self, stretch: Stretch) -> None:
-        unknown = self.unknown
-        last = unknown[-1] if unknown else None
-        if last and (last.end, last.job_id, last.time_class) == (stretch.start, stretch.job_id, stretch.time_class):
-            last.end = stretch.end
-        else:
-            unknown.append(stretch)
-            del unknown[:-UNKNOWN_STRETCHES]
+        add_stretch(self.unknown, stretch, most=UNKNOWN_STRETCHES)
+
+    def note_recent(self, stretch: Stretch, *, mark: Millis) -> None:
+        """Keep the time since a stop or restart began: its class may yet change."""
+        self.recent = [each for each in self.recent if each.end > mark]
+        add_stretch(self.recent, stretch, most=RECENT)
 
     def exclude(self, start: Millis, end: Millis) -> None:
         """Take the down time of [start, end) out of the planned time."""
@@ -141,3 +141,13 @@ class OeeState(Struct):
                 return
         self.apart.append(pieces)
         del self.apart[:-APART]
+
+
+def add_stretch(stretches: list[Stretch], stretch: Stretch, *, most: int) -> None:
+    """Append it to the latest ones; what follows on and is of the same class and job is one."""
+    last = stretches[-1] if stretches else None
+    if last and (last.end, last.job_id, last.time_class) == (stretch.start, stretch.job_id, stretch.time_class):
+        last.end = stretch.end
+        return
+    stretches.append(stretch)
+    del stretches[:-most]

@@ -152,9 +152,14 @@ def flags(window: Window, found: Ratios) -> list[OeeFlag]:
         ("estimated", window.estimated),
         ("quality_assumed", window.quality_assumed),
         ("unplanned_run", window.unplanned_run),
-        ("counts_contradict", not 0 <= window.good <= window.total),
+        ("counts_contradict", not 0 <= window.good <= window.total or _made_while_down(window)),
     )
     return [flag for flag, holds in held if holds]
+
+
+def _made_while_down(window: Window) -> bool:
+    """Return whether pieces were counted though the whole window was down: the only other way to an OEE above 1."""
+    return window.total > 0 and window.down_ms > 0 and not window.busy_ms
 
 
 def ideal_cycle_of(window: Window, *, ideal_cycle: float | None) -> float | None:

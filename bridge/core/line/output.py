@@ -19,7 +19,7 @@ from bridge.core.line.counting import Counted, CounterName
 from bridge.core.line.downtime_record import PlannedTime
 from bridge.core.line.line_state import OutputState
 from bridge.core.line.oee import OeeWatch
-from bridge.core.line.oee_state import OeeState
+from bridge.core.line.oee_state import OeeState, Stretch
 from bridge.core.line.production import Order, PieceCount, ProductionState
 from bridge.core.line.stops import Signal, StopChange, Stops
 from bridge.core.line.timeline import Known, Segment, Timeline, go_through
@@ -174,9 +174,11 @@ class Output:
         for watch in self._oee.values():
             watch.set_forward(by, at=at)
 
-    def rebuild(self, scope: str, timeline: Timeline, before: Before, *, goes_on: bool, moment: Moment) -> None:
-        """Fill in the unknown time of a scope; `goes_on`: its watch of stops goes on from the timeline's end."""
-        self._oee[scope].rebuild(timeline, before.recent, goes_on=goes_on, moment=moment)
+    def rebuild(
+        self, scope: str, timeline: Timeline, before: Before, *, goes_on: bool, moment: Moment
+    ) -> Sequence[Stretch]:
+        """Fill in a scope's unknown time; return what moved. `goes_on`: its watch goes on from the timeline's end."""
+        return self._oee[scope].rebuild(timeline, before.recent, goes_on=goes_on, moment=moment)
 
     def next_deadline(self) -> Millis:
         deadlines = [watch.next_deadline() for watch in self._oee.values()]

@@ -70,6 +70,12 @@ class StopState(Struct):
     phase: Phase = Phase.CLEAR
     signal: Signal = Signal.LOST
     mark: Millis | None = None  # of STOPPING the stop, of RESTARTING the restart
+    skipped: Millis = 0  # of the time since the mark: the clock was set forward, and it did not pass
+
+    def set_forward(self, by: Millis) -> None:
+        """The host's clock was set forward: a stop or restart began when it began, and has lasted no longer."""
+        if self.mark is not None:
+            self.skipped += by
 
 
 class Change(StrEnum):
@@ -96,17 +102,16 @@ class Stops:
     def feed(self, signal: Signal, *, at: Millis) -> StopChange | None:
         state = self.state
         phase, step = NEXT[state.phase, signal]
-        mark = state.mark
+        mark, skipped = state.mark, state.skipped
         state.phase, state.signal = phase, signal
-        if step is Step.MARK:
-            state.mark = at
-        elif step is not Step.KEEP:
-            state.mark = None
+        if step is not Step.KEEP:
+            state.mark, state.skipped = (at if step is Step.MARK else None), 0
         match step:
             case Step.KEEP | Step.DROP | Step.MARK:
                 return None
             case Step.MINOR:
-                return None if mark is None else StopChange(Change.MINOR, mark, at)
+                # by its length it is a minor one: that is without what the clock skipped
+                return None if mark is None else StopChange(Change.MINOR, mark + skipped, at)
             case Step.END_NOW:
                 return StopChange(Change.ENDED, at, at)
             case Step.END_AT_RESTART:
@@ -116,13 +121,14 @@ class Stops:
         """Return when the stop becomes a downtime, or when the restart is believed."""
         if self.state.mark is None:
             return None
-        return self.state.mark + (self.micro_ms if self.state.phase is Phase.STOPPING else self.restart_ms)
+        lasts = self.micro_ms if self.state.phase is Phase.STOPPING else self.restart_ms
+        return self.state.mark + self.state.skipped + lasts
 
     def fire(self, *, at: Millis) -> StopChange | None:
         mark = self.state.mark
         if mark is None or at != self.next_deadline():
             return None
-        self.state.mark = None
+        self.state.mark, self.state.skipped = None, 0
         if self.state.phase is Phase.STOPPING:
             self.state.phase = Phase.DOWN
             return StopChange(Change.CROSSED, mark, at)

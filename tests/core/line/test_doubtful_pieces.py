@@ -282,3 +282,27 @@ def test_counters_that_agree_are_not_flagged() -> None:
     shop.wait(120)
     assert "counts_contradict" not in shop.oee("shift")[-1].flags
     assert not qualities(shop)[-1].estimated
+
+
+def test_pieces_of_a_window_that_was_down_throughout_contradict_its_state() -> None:
+    """OEE is more than 0 then, though availability is 0: either the counts are wrong, or the state is."""
+    shop = Shop()
+    shop.say("bagger", CountsReport(total=0, good=0), at=0)
+    shop.say("bagger", StateReport(state="fault"), at=0)
+    for at in range(10, 5_000, 10):
+        shop.say("bagger", CountsReport(total=at, good=at), at=at)
+    shop.wait(7_300)
+    hour = [each for each in shop.oee("hour") if each.closed][-1]
+    assert hour.total_count > 0
+    assert (hour.availability, hour.performance) == (0, None)
+    assert hour.oee is not None
+    assert hour.oee > 0
+    assert "counts_contradict" in hour.flags
+
+
+def test_a_window_that_was_down_without_a_piece_contradicts_nothing() -> None:
+    shop = Shop()
+    shop.say("bagger", CountsReport(total=0, good=0), at=0)
+    shop.say("bagger", StateReport(state="fault"), at=0)
+    shop.wait(3_700)
+    assert all("counts_contradict" not in each.flags for each in shop.oee("hour"))

@@ -111,7 +111,10 @@ class Calls:
         if station.input == "latching" and key not in self.open:
             is_press = not before  # else it has not been put back since its call ended
         else:
-            is_press = before is False and abs(at - self._pressed.get(key, -DEBOUNCE - 1)) > DEBOUNCE
+            is_bounce = key in self.open and abs(at - self._pressed.get(key, -DEBOUNCE - 1)) <= DEBOUNCE
+            is_press = before is False and not is_bounce
+            if before is False and is_bounce and station.input == "momentary":
+                self._level[key] = False  # as if it had not been seen
         if not is_press:
             return False
         self._pressed[key] = at

@@ -56,7 +56,8 @@ def read_input(
         return Reading.UNCHANGED
     if before is None:
         return Reading.UNOBSERVED_EDGE
-    if contact.is_bounce(at, debounce_ms):
+    # once the call is over somebody was there in between: the next press is not that one's bounce
+    if call_open and contact.is_bounce(at, debounce_ms):
         if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
             contact.level = False
         return Reading.DEBOUNCED

@@ -157,6 +157,36 @@ def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest
             assert len([each for each in steps[max(since, 0) + 1 :] if each % 1000]) >= 2
 
 
+BIRTH = "report/north/pack/L1/bagger/birth"
+
+
+@pytest.mark.parametrize("clock", ["near", "never set", "stands"])
+@pytest.mark.parametrize("died", [False, True])
+def test_a_copy_of_a_birth_without_seq_comes_after_what_was_stored_before_it(clock: str, *, died: bool) -> None:
+    """The stored reports, then two of the start itself; the copy is of that start, unless the device died since."""
+    taken, begun = Taken(), {"near": T0, "never set": 200_000, "stands": T0}[clock]
+
+    def said(index: int, **body: object) -> dict[str, object]:
+        return {"boot_id": 5, "ts": begun if clock == "stands" else begun + index * 30_137, **body}
+
+    birth = said(4)
+    reasons = [taken.take(BIRTH, birth, at=130)]
+    for index in (1, 2, 3, 4):
+        reasons.append(taken.take(MACHINE, said(index, state="running", speed=index), at=130.001 + index / 1000))
+    reasons.append(taken.take(MACHINE, said(4, state="running", speed=9), at=130.006))
+    assert reasons == [None] * 6
+    if died:
+        taken.take("report/north/pack/L1/bagger/death", {"boot_id": 5}, at=131)
+    assert taken.take(BIRTH, birth, at=133) == ("duplicate" if clock != "stands" and not died else None)
+
+
+def test_a_clock_that_begins_at_the_same_instant_hides_no_next_start() -> None:
+    """A birth equal to the one before is the next start where nothing shows that the clock came back to it."""
+    taken = Taken()
+    starts = [taken.take(BIRTH, {"boot_id": 1, "ts": 1_500}, at=at) for at in (0, 20, 40)]
+    assert starts == [None, None, None]
+
+
 def test_a_device_that_sends_everything_twice_is_understood() -> None:
     taken = Taken()
     found = [taken.take(MACHINE, {"state": "running", "ts": T0 + 1_001 * (n // 2)}, at=0.5005 * n) for n in range(12)]

@@ -91,6 +91,8 @@ class Device:
         at, stamp = self._read_ts(report), self.state.stamp
         if at is None or (isinstance(report.body, AndonReport) and not stamp.identifies):
             return False
+        if isinstance(report.body, BirthReport) and self.state.offline is None:
+            return stamp.proves_same_start(at, received_at=report.received_at)
         return stamp.proves_repeat(at, received_at=report.received_at)
 
     def _read_ts(self, report: Report) -> Millis | None:

@@ -138,7 +138,9 @@ class Device:
             return suppressed("duplicate")
         resumed = False
         if body.boot_id != state.boot_id:
-            past = self.state.past(body.boot_id)
+            past = state.past(body.boot_id)
+            if past is None and boots.is_overtaken(report, state):
+                return self._note_overtaken(report, body.boot_id)
             if past is None or boots.is_counted_anew(report, past):
                 self._boot(body.boot_id)
             elif boots.is_live_again(report, past, state, modulus=self._modulus):
@@ -187,14 +189,27 @@ class Device:
             return Placed("stray", sure=False)
         return placed._replace(sure=True)
 
+    def _note_overtaken(self, report: Report, boot_id: BootId) -> Placed | Disposition:
+        """Note a boot that was over before anything of it came."""
+        past = PastBoot(boot_id)
+        if (seq := report.body.seq) is not None:
+            seq %= self._modulus
+            begun = seq == 0 or isinstance(report.body, BirthReport)
+            past.run = sequence.start(seq, seq, checksum_of(report.body), at=report.received_at, begun=begun)
+        self._keep_past(past)
+        return suppressed("out_of_order") if isinstance(report.body, SUPERSEDED_WHEN_LATE) else Placed("late")
+
+    def _keep_past(self, past: PastBoot) -> None:
+        self.state.old_boots.append(past)
+        del self.state.old_boots[:-OLD_BOOTS]
+
     def _boot(self, boot_id: BootId) -> None:
         """Begin a boot, or the next run of the same."""
         state = self.state
         if state.boot_id is not None:
             if state.run is not None:
                 state.run.shorten()
-            state.old_boots.append(PastBoot(state.boot_id, state.run))
-            del state.old_boots[:-OLD_BOOTS]
+            self._keep_past(PastBoot(state.boot_id, state.run))
         if boot_id != state.boot_id:
             state.clock.begin()
         state.boot_id, state.run, state.spoke_at = boot_id, None, None

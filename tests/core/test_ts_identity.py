@@ -17,6 +17,7 @@ from tests.core.line.shopfloor import T0, plant_file
 
 STATION = "report/north/pack/L1/desk/andon"
 MACHINE = "report/north/pack/L1/bagger/state"
+INSPECTION = "report/north/pack/L1/bagger/inspection"
 
 
 class Taken:
@@ -155,6 +156,72 @@ def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest
             assert not far
             since = max((number for number, each in enumerate(steps) if each <= 0), default=-1)
             assert len([each for each in steps[max(since, 0) + 1 :] if each % 1000]) >= 2
+
+
+BIRTH = "report/north/pack/L1/bagger/birth"
+
+
+@pytest.mark.parametrize("clock", ["near", "never set", "stands"])
+@pytest.mark.parametrize("died", [False, True])
+def test_a_copy_of_a_birth_without_seq_comes_after_what_was_stored_before_it(clock: str, *, died: bool) -> None:
+    """The stored reports, then two of the start itself; the copy is of that start, unless the device died since."""
+    taken, begun = Taken(), {"near": T0, "never set": 200_000, "stands": T0}[clock]
+
+    def said(index: int, **body: object) -> dict[str, object]:
+        return {"boot_id": 5, "ts": begun if clock == "stands" else begun + index * 30_137, **body}
+
+    birth = said(4)
+    reasons = [taken.take(BIRTH, birth, at=130)]
+    reasons += [taken.take(MACHINE, said(index, state="running"), at=130.001 + index / 1000) for index in (1, 2, 3, 4)]
+    reasons.append(taken.take(MACHINE, said(4, state="running", speed=9), at=130.006))
+    assert reasons == [None] * 6
+    if died:
+        taken.take("report/north/pack/L1/bagger/death", {"boot_id": 5}, at=131)
+    assert taken.take(BIRTH, birth, at=133) == ("duplicate" if clock != "stands" and not died else None)
+
+
+@pytest.mark.parametrize("after", [3, 200])
+@pytest.mark.parametrize("boot", [5, None])
+@pytest.mark.parametrize("died", [False, True])
+def test_a_copy_of_a_state_is_known_where_no_new_start_can_have_come_so_far(
+    after: int, boot: int | None, *, died: bool
+) -> None:
+    """Of a clock that was never set: from its start it needs 90 s to this `ts`, whatever it does meanwhile."""
+    taken = Taken()
+
+    def said(seconds: int, state: str) -> dict[str, object]:
+        return {"boot_id": boot, "ts": 4_500 + seconds * 1_000, "state": state}
+
+    for seconds in (0, 30, 90, 120, 150):
+        assert taken.take(MACHINE, said(seconds, "running" if seconds < 120 else "fault"), at=seconds) is None
+    if died:
+        taken.take("report/north/pack/L1/bagger/death", {"boot_id": boot}, at=151)
+    again = taken.take(MACHINE, said(90, "running"), at=150 + after)
+    assert again == ("duplicate" if after == 3 and boot == 5 and not died else None)
+
+
+@pytest.mark.parametrize(
+    ("topic", "body"),
+    [(STATION, {"action": "raise", "andon_type": "safety"}), (INSPECTION, {"inspected": 10, "defects": 1})],
+)
+def test_what_happened_is_no_copy_where_the_clock_was_never_set(topic: str, body: dict[str, object]) -> None:
+    taken = Taken()
+    for at, seconds in ((0, 0), (30, 30), (90, 90), (120, 120), (150, 150), (153, 90)):
+        assert taken.take(topic, {"boot_id": 5, "ts": 4_500 + seconds * 1_000, **body}, at=at) is None
+
+
+def test_a_state_is_no_copy_where_the_clock_jumps() -> None:
+    taken = Taken()
+    for at, seconds in enumerate((90, 0, 150, 90)):
+        body = {"boot_id": 5, "ts": 4_500 + seconds * 1_000, "state": "running"}
+        assert taken.take(MACHINE, body, at=at) is None
+
+
+def test_a_clock_that_begins_at_the_same_instant_hides_no_next_start() -> None:
+    """A birth equal to the one before is the next start where nothing shows that the clock came back to it."""
+    taken = Taken()
+    starts = [taken.take(BIRTH, {"boot_id": 1, "ts": 1_500}, at=at) for at in (0, 20, 40)]
+    assert starts == [None, None, None]
 
 
 def test_a_device_that_sends_everything_twice_is_understood() -> None:

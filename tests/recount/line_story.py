@@ -213,6 +213,7 @@ class LineStory:
             self.faces[name] = Face(product=face.product)
             self._unwatched[name] = since
             self._see(name, since)
+        self.troubles.unwatched()
         self._settle(since)
         self.pass_time(now)
 

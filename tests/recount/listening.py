@@ -139,13 +139,22 @@ class Listener:
         )
 
     def _note_boot(self, said: Said, at: int, *, late: bool) -> None:
-        """Take a boot that was never heard for the current one, also where it is late; DOMAIN, «Reports»."""
+        """Take a boot that was never heard for the current one, unless its successor overtook it; DOMAIN, «Reports»."""
         name, boots = said.device, self._boots.setdefault(said.device, set())
         current = said.boot_id == self._boot.get(name)
         silent = at - self._spoke_at.get(name, at) >= SILENT_BOOT_MS
-        if said.boot_id not in boots or current or (not late and (silent or said.kind == "birth")):
+        unheard = said.boot_id not in boots and (silent or not self._is_overtaken(said))
+        if unheard or current or (not late and (silent or said.kind == "birth")):
             self._boot[name], self._spoke_at[name] = said.boot_id, at
         boots.add(said.boot_id)
+
+    def _is_overtaken(self, said: Said) -> bool:
+        """Whether ids that have always grown show this boot to be the one before the current one."""
+        known = self._boots[said.device]
+        numbers = sorted(each for each in known if isinstance(each, int))
+        if not isinstance(said.boot_id, int) or len(numbers) < max(len(known), 2):
+            return False
+        return numbers[-1] == self._boot.get(said.device) and numbers[-2] < said.boot_id < numbers[-1]
 
     def _hear_death(self, arrival: Arrival, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
         """Take a Will for the end of the connection it was left with, or of a later one that was never heard of."""

@@ -87,7 +87,8 @@ class Doubts:
             each = wrong.get(said.at)
             if each is not None and said.device == machine.id and said.kind == "counts":
                 low[said.number] = _missing(each) if each.what == "dip" else None
-        return cls(machine, low, [each for each in mine if each.what in SETS])
+        unknown = ("wrap",) if machine.modulus is None else ()  # where it wraps is not known: it goes on elsewhere
+        return cls(machine, low, [each for each in mine if each.what in SETS + unknown])
 
     def read(self, step: Step, said: Said, at: int) -> Made:
         """Return the pieces that count with this report."""
@@ -99,13 +100,14 @@ class Doubts:
         if missing is None or (self.is_at_zero and is_zero and not between):
             self._hide(at)
             return Made(0, 0)
+        follows = self.is_at_zero and not is_zero and not any(any(each.shown.values()) for each in between)
         self.is_at_zero = is_zero and bool(between)
         is_lower = any(step.after[name] - missing < self.seen[name] for name in said.body if name in self.seen)
         shown = {name: max(step.after[name] - missing, self.seen[name]) for name in self.seen}
         total, good = (shown[name] - self.seen[name] for name in ("total", "good"))
         self.seen = shown
         cut = any(each.what == "power" for each in between) or said.boot_id != self.shown_boot
-        if between or (is_lower and cut):
+        if (between and not follows) or (is_lower and cut):  # what follows a held 0 is counted at once
             if self.shown is not None:
                 total, good = (self._held(said.body.get(name), name, at, cut=cut) for name in ("total", "good"))
             if not is_zero:
@@ -139,7 +141,7 @@ class Doubts:
             most = MOST if self.machine.modulus is None else min(MOST, self.machine.modulus // 2)
             return after - before if after - before <= most else 0
         dips = before - after <= MAX_DIP and not (cut and after <= ceiling)
-        return 0 if dips or after > ceiling else after
+        return 0 if dips or not 0 <= after <= ceiling else after
 
     def _hide(self, at: int) -> None:
         self.hid_at = at if self.hid_at is None or at - self.hid_at <= REPORTED_MS else self.hid_at

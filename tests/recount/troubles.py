@@ -173,6 +173,11 @@ class Troubles:
         found = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
         self._begin_changeover(standing, Look("offline", no_order=False, found=found, changeover=True), at)
 
+    def unwatched(self) -> None:
+        """Nobody watches from now on: that a turn lasts is not seen."""
+        if self.standing is not None:
+            self.standing.turn_since, self.standing.turn = None, None
+
     def opened(self, at: int, *, changing: bool) -> None:
         """The stop has lasted the threshold; a changeover that people run goes on though nobody sees the machines."""
         standing = self.standing

@@ -45,7 +45,8 @@ def reported_windows(events: list[Event]) -> Iterator[Window]:
     for event in events:
         if event["type"] == "oee_update" and event["data"]["closed"]:
             data = event["data"]
-            latest[event["line_id"], event["equipment_code"], data["window"], data["window_start"]] = event
+            key = (event["line_id"], event["equipment_code"], data["window"], data["window_start"])
+            latest[*key, data.get("job_id")] = event  # two jobs of one backlog begin at one instant
     for event in latest.values():
         yield _window(event["line_id"], event["equipment_code"] or "_", event["data"])
 

@@ -34,6 +34,15 @@ def is_of_earlier_run(report: Report, state: DeviceState, *, modulus: int) -> bo
     )
 
 
+def is_overtaken(report: Report, state: DeviceState) -> bool:
+    """Say whether a boot never seen was before the current one: ids that have always grown leave its place there."""
+    boot, current, spoke_at = report.body.boot_id, state.boot_id, state.spoke_at
+    if boot is None or current is None or spoke_at is None or report.received_at - spoke_at >= SILENT_BOOT_MS:
+        return False
+    past = [each.boot_id for each in state.past_boots()]
+    return state.boots_grow and is_newer(current, boot) and all(is_newer(boot, each) for each in past)
+
+
 def is_counted_anew(report: Report, past: PastBoot) -> bool:
     """Say whether a boot id is used again: by a live birth, unless the broker may have sent an old one again."""
     if not isinstance(report.body, BirthReport):

@@ -88,10 +88,19 @@ class Device:
         Of two equal presses within one second the later one may be overtaken: at a clock of whole seconds, a press is
         taken once more rather than lost.
         """
-        at, stamp = self._read_ts(report), self.state.stamp
+        at, stamp, now = self._read_ts(report), self.state.stamp, report.received_at
         if at is None or (isinstance(report.body, AndonReport) and not stamp.identifies):
             return False
-        return stamp.proves_repeat(at, received_at=report.received_at)
+        if isinstance(report.body, BirthReport) and self.state.offline is None:
+            return stamp.proves_same_start(at, received_at=now)
+        unreached = self._is_said_again(report) and stamp.proves_unreached(at, received_at=now)
+        return unreached or stamp.proves_repeat(at, received_at=now)
+
+    def _is_said_again(self, report: Report) -> bool:
+        """Whether a report says what was, of the boot that lives: that one is lost does less harm than an old one."""
+        boot, state = report.body.boot_id, self.state
+        current = boot is not None and boot == state.boot_id and state.offline is None
+        return current and isinstance(report.body, StateReport | CountsReport | MeasurementReport)
 
     def _read_ts(self, report: Report) -> Millis | None:
         ts = report.body.ts
@@ -136,7 +145,9 @@ class Device:
             return suppressed("duplicate")
         resumed = False
         if body.boot_id != state.boot_id:
-            past = self.state.past(body.boot_id)
+            past = state.past(body.boot_id)
+            if past is None and boots.is_overtaken(report, state):
+                return self._note_overtaken(report, body.boot_id)
             if past is None or boots.is_counted_anew(report, past):
                 self._boot(body.boot_id)
             elif boots.is_live_again(report, past, state, modulus=self._modulus):
@@ -185,14 +196,27 @@ class Device:
             return Placed("stray", sure=False)
         return placed._replace(sure=True)
 
+    def _note_overtaken(self, report: Report, boot_id: BootId) -> Placed | Disposition:
+        """Note a boot that was over before anything of it came."""
+        past = PastBoot(boot_id)
+        if (seq := report.body.seq) is not None:
+            seq %= self._modulus
+            begun = seq == 0 or isinstance(report.body, BirthReport)
+            past.run = sequence.start(seq, seq, checksum_of(report.body), at=report.received_at, begun=begun)
+        self._keep_past(past)
+        return suppressed("out_of_order") if isinstance(report.body, SUPERSEDED_WHEN_LATE) else Placed("late")
+
+    def _keep_past(self, past: PastBoot) -> None:
+        self.state.old_boots.append(past)
+        del self.state.old_boots[:-OLD_BOOTS]
+
     def _boot(self, boot_id: BootId) -> None:
         """Begin a boot, or the next run of the same."""
         state = self.state
         if state.boot_id is not None:
             if state.run is not None:
                 state.run.shorten()
-            state.old_boots.append(PastBoot(state.boot_id, state.run))
-            del state.old_boots[:-OLD_BOOTS]
+            self._keep_past(PastBoot(state.boot_id, state.run))
         if boot_id != state.boot_id:
             state.clock.begin()
         state.boot_id, state.run, state.spoke_at = boot_id, None, None

@@ -122,6 +122,28 @@ def test_a_smaller_boot_id_is_news_where_it_was_never_seen() -> None:
     assert status(shop) == "fault"
 
 
+@pytest.mark.parametrize("boots", [(5, 9, 7), ("a", "c", "b"), (9, 5, 7), (5, 9, 3), (9, 7)])
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_boot_that_its_successor_overtook_is_over(boots: tuple[int | str, ...], *, silent: bool) -> None:
+    """Stored reports come late, after the birth that was sent in time; what people did in that boot happened."""
+    shop = Shop()
+    *before, current, overtaken = boots
+    for boot in before:
+        shop.say("bagger", BirthReport(boot_id=boot, seq=0), at=0)
+    shop.say("bagger", BirthReport(boot_id=current, seq=0), at=1)
+    shop.say("bagger", state(1, boot=current), at=1)
+    at = 62 if silent else 2
+    over = boots == (5, 9, 7) and not silent
+    assert shop.say("bagger", BirthReport(boot_id=overtaken, seq=0), at=at).disposition == (
+        suppressed("out_of_order") if over else APPLIED
+    )
+    shop.say("bagger", state(1, "stopped", overtaken), at=at)
+    assert shop.say("bagger", press(2, overtaken), at=at).disposition == APPLIED
+    assert shop.say("bagger", press(2, overtaken), at=at).disposition == suppressed("duplicate")
+    shop.say("bagger", state(2, "fault", current), at=at + 1)
+    assert status(shop) == ("fault" if over else "stopped")
+
+
 @pytest.mark.parametrize("reports_before", [1, 10, 500])
 @pytest.mark.parametrize("died", [True, False])
 def test_a_boot_id_used_again_after_a_restart_is_a_new_run(reports_before: int, *, died: bool) -> None:

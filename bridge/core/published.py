@@ -138,8 +138,10 @@ class PublishedState:
         up to that position at least. `lines`: those of our plant. Another stream's topics are left alone.
         """
         right = self._right(current, pending)
-        ghosts = sorted(reading.events - right)
         forgotten = {key: topic for key, topic in self._retained.items() if topic not in right}
+        # what was published while the broker was read is not in the reading; another stream may have its line
+        unread = {topic for topic in forgotten.values() if line_of(topic) not in reading.others}
+        ghosts = sorted((reading.events - right) | unread)
         # a line that left the plant file is still ours to put in order, unless another stream has it now
         ours = {line_of(topic) for topic in (*ghosts, *forgotten.values())} - reading.others
         lamps = {
@@ -152,8 +154,8 @@ class PublishedState:
         off = {topic: lamp for topic, lamp in lamps.items() if topic not in lit}
         clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in ghosts]
         switch = [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in off.items()]
-        # what was not seen may still be there: its topic is remembered until a reading was whole
-        gone = {key: None for key, topic in forgotten.items() if reading.whole or topic in reading.events}
+        # another stream's line: its topic is remembered until a reading was whole
+        gone = {key: None for key, topic in forgotten.items() if reading.whole or topic in ghosts}
         return Plan((*clear, *switch), gone, off)
 
     def _right(self, current: Iterable[Committed], pending: Sequence[Committed]) -> set[str]:

@@ -5,9 +5,12 @@ from bridge.core.events import Event, EventType, Place, Priority, Standing, rfc3
 from bridge.core.messages import Publication
 from bridge.core.published import PublishedState
 from bridge.core.records import Committed, position_event
+from bridge.core.retained import RetainedReading
+from bridge.core.stream_status import Owner
 from tests.journal_samples import NOON, event
 
 C, S = Standing.CURRENT, Standing.CLOSED
+OWNER = Owner("own", 5)
 
 
 def at(offset: int, given: Event) -> Committed:
@@ -70,6 +73,18 @@ def test_current_is_retained_and_closed_clears_after_it() -> None:
     assert broker.retained == {f"r/event/{opened.topic}": opened.body}
     plan = state.plan([closed])
     assert [(each.payload, each.retain) for each in plan.publications] == [(closed.body, False), (b"", True)]
+    broker.take(plan.publications)
+    assert broker.retained == {}
+
+
+def test_what_was_published_while_the_broker_was_read_is_cleared_where_it_is_no_longer_current() -> None:
+    """The line left the plant file: its last events are of before, and came too late for the reading."""
+    state, broker = empty(), Broker()
+    plan = state.plan([at(1, event("a", standing=C))])
+    broker.take(plan.publications)
+    state.carry_out(plan)
+    nothing_read = RetainedReading("r", stream="main", owner=OWNER)
+    plan = state.correct(nothing_read, current=(), pending=(), lines=())
     broker.take(plan.publications)
     assert broker.retained == {}
 

@@ -183,10 +183,12 @@ def test_retired_topic_that_another_stream_has_now_is_forgotten_only() -> None:
     assert (cleared(plan), plan.retained) == ([], {retired.state_key: None})
 
 
-def test_retired_topic_that_was_not_seen_is_remembered_until_a_reading_is_whole() -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_retired_topic_that_was_not_seen_is_cleared_all_the_same(*, whole: bool) -> None:
+    """It may have been published while the broker was read."""
     retired = at(1, event("a"))
-    plan = correct(published(retired), read(whole=False))
-    assert (cleared(plan), plan.retained) == ([], {})
+    plan = correct(published(retired), read(whole=whole))
+    assert (cleared(plan), plan.retained) == ([retired.topic], {retired.state_key: None})
 
 
 def test_lamp_that_nobody_lit_is_switched_off() -> None:

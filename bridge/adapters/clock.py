@@ -1,8 +1,8 @@
 """The one clock: floor time for the core, real time for tokens, keepalives and freshness.
 
 Floor time is the wall at start plus monotonic elapsed time, so a stepped wall moves no deadline. It follows the wall
-by at most 1 %. A step over 5 s forward is followed by whoever asks for it (`ahead`, `follow`), so that it can be
-journalled; a step back is not, for floor time never goes back, and is reported.
+by at most 1 %. A step over 5 s forward is followed on request (`ahead`, `follow`), so that it can be journalled; a
+step back is not, for floor time never goes back, and is reported.
 """
 
 import time

@@ -141,7 +141,7 @@ class PublishedState:
         forgotten = {key: topic for key, topic in self._retained.items() if topic not in right}
         # what was published while the broker was read is not in the reading; another stream may have its line
         unread = {topic for topic in forgotten.values() if line_of(topic) not in reading.others}
-        ghosts = sorted((reading.events - right) | unread)
+        ghosts = (reading.events - right) | unread
         # a line that left the plant file is still ours to put in order, unless another stream has it now
         ours = {line_of(topic) for topic in (*ghosts, *forgotten.values())} - reading.others
         lamps = {
@@ -152,7 +152,7 @@ class PublishedState:
         lit = {lamp[0] for event in current if (lamp := self._lamp(event)) is not None and lamp[1].state != LAMP_OFF}
         lit |= {lamp[0] for event in pending if (lamp := self._lamp(event)) is not None}
         off = {topic: lamp for topic, lamp in lamps.items() if topic not in lit}
-        clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in ghosts]
+        clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in sorted(ghosts)]
         switch = [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in off.items()]
         # another stream's line: its topic is remembered until a reading was whole
         gone = {key: None for key, topic in forgotten.items() if reading.whole or topic in ghosts}

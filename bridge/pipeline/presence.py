@@ -1,4 +1,4 @@
-"""What the pipeline enters by itself: that the link is lost and nobody watches, and steps of the host's clock."""
+"""Inputs that the pipeline enters by itself: a lost link, with which nobody watches, and steps of the host's clock."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -69,7 +69,7 @@ class AbsenceRecord(Struct, kw_only=True):
         return self.start if self.of is None else self.away.get(equipment)
 
     def follows(self, equipment: str) -> bool:
-        """Return whether this is told by the reports of a machine."""
+        """Return whether the reports of a machine are news of this absence."""
         return equipment in self.views and self.since(equipment) is not None
 
     def lose_all(self, names: Iterable[str], *, at: Millis) -> None:
@@ -221,9 +221,9 @@ class AbsenceState(Struct):
 
     def holding(self, equipment: str, at: Millis) -> list[AbsenceRecord]:
         """Return the absences that a machine's report of this instant is of; the latest, where it is of none."""
-        told = [each for each in self.records if each.follows(equipment)]
-        found = [each for each in told if each.holds(equipment, at)]
-        return found or [each for each in told if each.end is None] or told[-1:]
+        followed = [each for each in self.records if each.follows(equipment)]
+        found = [each for each in followed if each.holds(equipment, at)]
+        return found or [each for each in followed if each.end is None] or followed[-1:]
 
 
 def unknown_view(view: MachineView) -> MachineView:

@@ -89,7 +89,7 @@ class Machine:
         return packml.meaning(state, packml.mode_of(body.packml.mode, self.spec.packml_modes))
 
     def copied(self) -> "Machine":
-        """Return a machine of equal state, which may be told what is not true of now."""
+        """Return a machine of equal state, to apply a report to that is not of now."""
         state = msgpack.decode(msgpack.encode(self.state), type=EquipmentState)
         return Machine(
             state,

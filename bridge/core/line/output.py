@@ -147,10 +147,7 @@ class Output:
         """Return how the watch of stops stands of every scope, as nobody watches from now on."""
         for watch in self._oee.values():
             watch.leave(at)
-        return {
-            scope: Before(replace(watch.state.stops), [replace(each) for each in watch.state.recent])
-            for scope, watch in self._oee.items()
-        }
+        return {scope: _before(watch) for scope, watch in self._oee.items()}
 
     def lose(self, scope: str, at: Millis) -> Before | None:
         """Return how the watch of stops stands of a scope whose machines are away from now on; None: it has none."""
@@ -158,7 +155,7 @@ class Output:
         if watch is None:
             return None
         watch.leave(at, watched=True)
-        return Before(replace(watch.state.stops), [replace(each) for each in watch.state.recent], since=at)
+        return _before(watch, since=at)
 
     def go_through(
         self, scope: str, before: Before, signals: Sequence[Known], start: Millis, until: Millis
@@ -250,3 +247,8 @@ def sources_of(spec: plant.Line) -> dict[CounterName, tuple[str, ...]]:
         return {"total": spec.total_from, "good": spec.good_from, "reject": spec.reject_from}
     last = tuple(each.id for each in spec.equipment if each.kind == "plc")[-1:]
     return {"total": last, "good": last, "reject": last}
+
+
+def _before(watch: OeeWatch, *, since: Millis | None = None) -> Before:
+    """Return how a watch of stops stands, apart from what becomes of it; `since`: when its scope was lost."""
+    return Before(replace(watch.state.stops), [replace(each) for each in watch.state.recent], since)

@@ -3,7 +3,7 @@
 They are journalled like messages, so a replay sees them where they happened. No message has such a topic.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -20,7 +20,19 @@ UNWATCHED_MS: Final = 10_000
 """A restart below this changes nothing: the broker keeps what is sent meanwhile, and what was known stays known."""
 
 
-class Absence(msgspec.Struct, frozen=True, kw_only=True):
+class Entered(msgspec.Struct, frozen=True, kw_only=True):
+    """What such an input says, as JSON."""
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """Read what `encode` wrote; msgspec.MsgspecError for anything else."""
+        return msgspec.json.decode(payload, type=cls)
+
+
+class Absence(Entered, frozen=True, kw_only=True):
     """The floor was not watched from `since` to the input's arrival, and from then on until each machine reports.
 
     `restart`: there was no bridge. `link`: there was no connection to the broker, which had lasted until `since`.
@@ -29,24 +41,8 @@ class Absence(msgspec.Struct, frozen=True, kw_only=True):
     since: Millis
     reason: Literal["restart", "link"]
 
-    def encode(self) -> bytes:
-        return msgspec.json.encode(self)
 
-    @classmethod
-    def decode(cls, payload: bytes) -> "Absence":
-        """Read what `encode` wrote; msgspec.MsgspecError for anything else."""
-        return msgspec.json.decode(payload, type=cls)
-
-
-class ClockStep(msgspec.Struct, frozen=True, kw_only=True):
+class ClockStep(Entered, frozen=True, kw_only=True):
     """The host's clock was set forward by so many ms: they are no time that passed on the floor."""
 
     by: Millis
-
-    def encode(self) -> bytes:
-        return msgspec.json.encode(self)
-
-    @classmethod
-    def decode(cls, payload: bytes) -> "ClockStep":
-        """Read what `encode` wrote; msgspec.MsgspecError for anything else."""
-        return msgspec.json.decode(payload, type=cls)

@@ -107,12 +107,11 @@ def class_of(state: StopState) -> TimeClass:
 
 
 def go_through(
-    stops: Stops, before: Sequence[Segment], signals: Sequence[Known], *, start: Millis, until: Millis
+    stops: Stops, before: list[Segment], signals: Sequence[Known], *, start: Millis, until: Millis
 ) -> Timeline:
-    """Go through [start, until) again. `stops` is as it was at `start`, and stays so; `before` what led up to it."""
+    """Go through [start, until) again, behind the segments `before`. `stops` is as it was at `start`, and stays so."""
     again = Stops(replace(stops.state), stops.micro_ms, stops.restart_ms)
-    segments = [Segment(each.start, each.end, each.time_class) for each in before]
-    timeline = Timeline(again, start, segments)
+    timeline = Timeline(again, start, before)
     for known in signals:
         timeline.feed(known)
     timeline.advance(until)

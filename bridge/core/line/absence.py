@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
-from bridge.core.line.absence_record import UNSEQUENCED_MS, AbsenceRecord, AbsenceState, Before, Point
+from bridge.core.line.absence_record import UNSEQUENCED_MS, AbsenceRecord, AbsenceState, Before, Point, unknown_view
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.dating import ClockUsed, Span
 from bridge.core.line.device import Device
@@ -90,17 +90,20 @@ class Absences:
 
     def hear(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, connected: bool) -> None:
         """Take an applied report into the record. `connected`: none is missing before it."""
-        body, known = report.body, machine
+        body, view = report.body, machine.view()
         if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
             return
-        if machine.spec.clock in TRUSTED and isinstance(body, BirthReport | DeathReport) and not machine.state.stood:
+        if machine.spec.clock in TRUSTED and isinstance(body, BirthReport | DeathReport):
             self._note_presence(body, machine.spec.id, now=now, connected=connected)
             return
-        if isinstance(body, StateReport) and self.is_history(machine.spec.id, moment):
-            known = machine.copied()
-            known.apply_state(body, moment=moment, retained=report.retained)
+        if self.is_history(machine.spec.id, moment):
+            view = unknown_view(view)
+            if isinstance(body, StateReport):
+                as_it_was = machine.copied()
+                as_it_was.apply_state(body, moment=moment, retained=report.retained)
+                view = as_it_was.view()
         self._note(
-            known.view(),
+            view,
             now=now,
             happened=moment.happened,
             clock=moment.clock,

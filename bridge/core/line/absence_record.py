@@ -7,6 +7,7 @@ machine is known where none is missing between them: by its sequence, or else be
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from msgspec import Struct, field
@@ -52,6 +53,7 @@ class AbsenceRecord(Struct, kw_only=True):
     end: Millis | None = None  # up to when it was gone through; None: not yet
     of: str | None = None  # the machine, or the line, that devices were lost of; None: nobody watched
     away: dict[str, Millis] = field(default_factory=dict)  # the devices that were lost, by when they were heard last
+    stood: list[str] = field(default_factory=list)  # of the unheard, those known to stand until something else is known
     unwatched: bool = True  # nobody watched at some time of it
 
     @property
@@ -78,7 +80,10 @@ class AbsenceRecord(Struct, kw_only=True):
             for name in names:
                 if name not in self.away:
                     self.away[name] = self.heard[name] = at
-        self.unwatched = True
+        for name in self.stood:
+            self._put(self.heard.get(name, self.start), self._lost_view(name))
+            self.heard[name] = at
+        self.unwatched, self.stood = True, []
         self.unheard = sorted(self.views)
         self.back_at = self.due = None
 
@@ -88,9 +93,16 @@ class AbsenceRecord(Struct, kw_only=True):
             return
         if self.of is not None and name not in self.away:
             self.away[name], self.heard[name] = heard_at, at
-        self.unheard = sorted([*self.unheard, name])
+        self.add_unheard(name)
         if not self.unwatched:
             self.back_at = self.due = None
+
+    def add_unheard(self, name: str) -> None:
+        """Note that a machine is lost; one that stood stands until something else is known of it."""
+        last = self.last_view(name)
+        if last.stands or last.status not in ("running", "offline"):
+            self.stood = sorted([*self.stood, name])
+        self.unheard = sorted([*self.unheard, name])
 
     def watch(self, view: MachineView, *, at: Millis) -> None:
         """Add what is seen of a machine that is not away."""
@@ -115,7 +127,7 @@ class AbsenceRecord(Struct, kw_only=True):
     def start_anew(self, name: str, *, connected: bool) -> None:
         """Note a birth: it says nothing of the machine, but reports before it may be missing."""
         if not connected:
-            self._put(self.heard.get(name, self.start), unknown_view(self.views[name]))
+            self._put(self.heard.get(name, self.start), self._lost_view(name))
 
     def known_at(self, name: str, at: Millis) -> Millis:
         """Return the latest instant not after this one that a machine is known at."""
@@ -129,22 +141,22 @@ class AbsenceRecord(Struct, kw_only=True):
 
         `joins`: by its number none is missing before it, also of what came late.
         """
-        name, at = view.equipment, max(at, self.start)
+        name = view.equipment
         if self.is_older(name, at):
             self._note_late(view, at=at, connected=connected, says_state=says_state)
             return
         self._join(name, connected=joins)
         if not connected:
-            self._put(self.heard.get(name, self.start), unknown_view(view))
+            self._put(self.heard.get(name, self.start), self._lost_view(name))
             if not sure:
                 self.doubtful = sorted({*self.doubtful, name})
-        if name in self.unheard:
-            self.unheard.remove(name)
+        self._take_heard(name)
         self.heard[name] = at
         if says_state and name in self.doubtful:
             self.doubtful.remove(name)
-        # what is connected and says nothing of the state leaves it as it was
-        if name not in self.doubtful and (says_state or view.status != "offline"):
+        # what is connected and says nothing of the state leaves it as it was, where that is known
+        proves = view.status != "offline" and not (connected and self.last_view(name).status != "offline")
+        if name not in self.doubtful and (says_state or proves):
             self._put(at, view)
 
     def note_after(self, name: str, *, at: Millis, connected: bool) -> bool:
@@ -156,15 +168,23 @@ class AbsenceRecord(Struct, kw_only=True):
         self.heard[name] = max(at, before)
         if name not in self.unheard:
             return at >= before and self._join(name, connected=connected)
-        self.unheard.remove(name)
         if not connected:
-            self._put(before, unknown_view(self.views[name]))
+            self._put(before, self._lost_view(name))
+        self._take_heard(name)
         return connected
 
     def timeline(self, until: Millis) -> list[Point]:
         """Return every change of status in order of time, the unknown ones included."""
-        lost = [Point(self.heard.get(name, self.start), unknown_view(self.views[name])) for name in self.unheard]
+        lost = [Point(self.heard.get(name, self.start), self._lost_view(name)) for name in self.unheard]
         return sorted((each for each in (*self.points, *lost) if each.at < until), key=lambda point: point.at)
+
+    def _lost_view(self, name: str) -> MachineView:
+        """Return what is known of a machine after it was heard last, where reports of it may be missing."""
+        return replace(unknown_view(self.views[name]), stands=name in self.stood)
+
+    def _take_heard(self, name: str) -> None:
+        self.unheard = [each for each in self.unheard if each != name]
+        self.stood = [each for each in self.stood if each != name]
 
     def _note_late(self, view: MachineView, *, at: Millis, connected: bool, says_state: bool) -> None:
         """Add a point that lies before newer ones: it holds until the next that is connected to it."""

@@ -60,13 +60,18 @@ class DeviceAbsences(Absences):
         for machine in touched:
             if machine.spec.id in line.views and not line.follows(machine.spec.id):
                 line.watch(self._flow.view(machine), at=moment.at)
-        known = seen.status != "offline" or seen.stands
+        known = seen.status != "offline" or self._stands_otherwise(line)
         if not known and LINE_LEVEL not in line.scopes:
             before = output.lose(LINE_LEVEL, moment.at)
             assert before is not None, "every line has an OEE"
             line.scopes[LINE_LEVEL], line.open_downtime = before, open_downtime
         if LINE_LEVEL in line.scopes:
             self._await(line, known=known, now=now)
+
+    def _stands_otherwise(self, line: AbsenceRecord) -> bool:
+        """Whether the line is known to stand by a machine that is not away."""
+        views = self._flow.plc_views
+        return any(view.stands and view.decides and name not in line.unheard for name, view in views.items())
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: what begins anew begins after what was skipped."""
@@ -83,10 +88,9 @@ class DeviceAbsences(Absences):
             view = known.last_view(name)
         seen_at = machine.device.state.seen_at
         heard_at = (known and known.since(name)) or (at if seen_at is None else min(seen_at, at))
-        record = AbsenceRecord(
-            start=at, views={name: view}, scopes={}, open_downtime=None, unheard=[name], of=name, unwatched=False
-        )
+        record = AbsenceRecord(start=at, views={name: view}, scopes={}, open_downtime=None, of=name, unwatched=False)
         record.away[name] = heard_at
+        record.add_unheard(name)
         before = output.lose(name, at)
         if before is not None:
             record.scopes[name] = before
@@ -106,7 +110,7 @@ class DeviceAbsences(Absences):
         record = AbsenceRecord(start=at, views=views, scopes={}, open_downtime=None, of=LINE_LEVEL, unwatched=False)
         for name, each in away.items():
             record.views[name], record.away[name] = each.last_view(name), each.away[name]
-        record.unheard = sorted(record.away)
+            record.add_unheard(name)
         self.state.add(record)
 
     def _latest(self, name: str) -> AbsenceRecord | None:
@@ -133,6 +137,6 @@ class DeviceAbsences(Absences):
 
 
 def is_away(machine: Machine) -> bool:
-    """Return whether it is lost, and may tell later what it did; what is known to stand is known."""
+    """Return whether it is lost, and may tell later what it did."""
     trusted = machine.spec.kind == "plc" and machine.spec.clock in TRUSTED
-    return trusted and machine.device.state.offline is not None and not machine.state.stood
+    return trusted and machine.device.state.offline is not None

@@ -85,9 +85,20 @@ class DowntimeBook:
         first = self._state.closed.get(downtime_id)
         if first is None:
             return
-        record = [each for each in self.known() if first.started_at <= each.started_at < ended_at][-1]
+        parts = [each for each in self.known() if first.started_at <= each.started_at < ended_at]
+        record = parts[-1] if parts else first
         if record.status == "closed" and record.ended_at != ended_at:
             record.ended_at = ended_at
+            self.amend(record, moment, estimated=True)
+
+    def correct_start(self, record: DowntimeRecord, started_at: Millis, moment: Moment) -> None:
+        """Correct when a stop began that was opened as nobody saw all of it; what a person has confirmed stays."""
+        if record.status == "confirmed" or record.started_at == started_at:
+            return
+        record.started_at = started_at
+        if record is self._state.open:
+            self.revise(record, moment)
+        else:
             self.amend(record, moment, estimated=True)
 
     def known(self) -> list[DowntimeRecord]:

@@ -17,7 +17,7 @@ from bridge.core.line.findings import Findings
 from bridge.core.line.oee_state import Stretch
 from bridge.core.line.oee_window import TimeClass
 from bridge.core.line.stops import Change, StopChange
-from bridge.core.line.timeline import Known, Stopped, Timeline
+from bridge.core.line.timeline import LOST_IN_STOP, Known, Stopped, Timeline
 from bridge.core.reports import Moment
 
 
@@ -50,18 +50,26 @@ class RebuiltDowntimes(Downtimes):
         for index, each in enumerate(stops):
             match each.change.change:
                 case Change.MINOR:
-                    self._state.pending = self._judge(each.seen, changeover=changeover)[0]
-                    self._minor(each.change, moment, estimated=True)
+                    opened = self._opened_within(each.change.start, each.change.end)
+                    if opened is None:
+                        self._state.pending = self._judge(each.seen, changeover=changeover)[0]
+                        self._minor(each.change, moment, estimated=True)
+                    else:
+                        over = self._retract(opened, each.change.end, moment) or over
                 case Change.CROSSED:
                     known = timeline.is_known_since(each.change.start)
-                    self._cross(each, _end_of(stops[index:]), known=known, changeover=changeover, moment=moment)
+                    ended = _end_of(stops[index:])
+                    over = self._cross(each, ended, known=known, changeover=changeover, moment=moment) or over
                 case Change.ENDED if not any(before.change.change is Change.CROSSED for before in stops[:index]):
-                    over = each.change if self._end(each, open_before, changeover=changeover, moment=moment) else None
+                    ends = self._end(each.seen, each.change, open_before, changeover=changeover, moment=moment)
+                    over = each.change if ends else None
                 case Change.ENDED:
                     pass  # reported with its beginning
         lasts = timeline.seen
         if not stops:  # what was open when nobody watched any more lasts
             self._replay(lasts, until=moment.at, changeover=changeover, moment=moment)
+        if self._state.open is not None and timeline.stops.state.phase not in LOST_IN_STOP:
+            over = self._retract(self._state.open, self._state.open.started_at, moment) or over
         if self._state.open is None:
             self._state.pending, self._state.turn = (
                 self._judge(lasts, changeover=changeover) if lasts else (None, Turn())
@@ -94,16 +102,46 @@ class RebuiltDowntimes(Downtimes):
             parts = sorted({(start, end) for start, end in parts if start < end})
         return parts
 
-    def _cross(self, stop: Stopped, ended_at: Millis | None, *, known: bool, changeover: bool, moment: Moment) -> None:
-        """Report a downtime that is over, or open the one that lasts; `known`: all that has happened since it began."""
+    def _cross(
+        self, stop: Stopped, ended: StopChange | None, *, known: bool, changeover: bool, moment: Moment
+    ) -> StopChange | None:
+        """Report a downtime that is over, or open the one that lasts; `known`: all that has happened since it began.
+
+        Returns the end of the one that was opened meanwhile, as the line was taken for standing.
+        """
         state, start = self._state, stop.change.start
+        opened = self._opened_within(start, None if ended is None else ended.start)
+        if opened is not None:
+            self._book.correct_start(opened, start, moment)
+            if ended is None:
+                self._replay(stop.seen, until=moment.at, changeover=changeover, moment=moment)
+                return None
+            over = self._end(stop.seen, ended, opened.downtime_id, changeover=changeover, moment=moment)
+            return ended if over else None
         found, turn = self._judge(stop.seen, changeover=changeover)
-        if ended_at is not None:
-            self._add(start, ended_at, found, changeover=changeover and turn.changeover, moment=moment)
+        if ended is not None:
+            self._add(start, ended.start, found, changeover=changeover and turn.changeover, moment=moment)
         elif state.open is None:
             state.pending, state.turn = found, turn
             self._open(stop.change, changeover=changeover, moment=moment, unwatched=not known)
             self._complete_due(moment.at, moment)
+        return None
+
+    def _opened_within(self, start: Millis, end: Millis | None) -> DowntimeRecord | None:
+        """Return the downtime of a stop that was opened as the line was taken for standing, whatever became of it."""
+        known = [each for each in self._book.known() if start <= each.started_at]
+        return next((each for each in known if end is None or each.started_at < end), None)
+
+    def _retract(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> StopChange | None:
+        """Report a downtime as a minor stop: it was none after all. What a person has confirmed stays."""
+        if record.status == "confirmed":
+            return None
+        record.micro_stop = True
+        if record is self._state.open:
+            self._close(ended_at, moment, estimated=True)
+            return StopChange(Change.ENDED, ended_at, moment.at)
+        self._book.correct_end(record.downtime_id, ended_at, moment)
+        return None
 
     def _add(self, start: Millis, end: Millis, found: Findings, *, changeover: bool, moment: Moment) -> None:
         record = DowntimeRecord(
@@ -116,18 +154,19 @@ class RebuiltDowntimes(Downtimes):
         )
         self._book.add(record, moment)
 
-    def _end(self, ended: Stopped, open_before: str | None, *, changeover: bool, moment: Moment) -> bool:
-        """End the downtime that was open when nobody watched any more; False where the shift ended it meanwhile."""
-        ended_at, opened = ended.change.start, self._state.open
-        self._replay(ended.seen, until=ended_at, changeover=changeover, moment=moment)
+    def _end(
+        self, seen: Sequence[Known], ended: StopChange, downtime_id: str | None, *, changeover: bool, moment: Moment
+    ) -> bool:
+        """End the downtime of a stop, and what it was split into; False where the shift ended it meanwhile."""
+        ended_at, opened = ended.start, self._state.open
+        self._replay(seen, until=ended_at, changeover=changeover, moment=moment)
         if self._state.open is not None and self._state.open.started_at < ended_at:
             self._close(ended_at, moment, estimated=True)
             return True
         if self._state.open is not None:  # people began a changeover while nothing was seen, and the line ran then
-            self._state.open.micro_stop = True
-            self._close(self._state.open.started_at, moment, estimated=True)
-        if open_before is not None:
-            self._book.correct_end(open_before, ended_at, moment)
+            self._retract(self._state.open, self._state.open.started_at, moment)
+        if downtime_id is not None:
+            self._book.correct_end(downtime_id, ended_at, moment)
         return opened is not None
 
     def _replay(self, seen: Sequence[Known], *, until: Millis, changeover: bool, moment: Moment) -> None:
@@ -155,6 +194,6 @@ class RebuiltDowntimes(Downtimes):
         return past._state.pending or Findings(), past._state.turn
 
 
-def _end_of(stops: Sequence[Stopped]) -> Millis | None:
-    """Return when the downtime ended that the first of these opened; None while it lasts."""
-    return next((each.change.start for each in stops if each.change.change is Change.ENDED), None)
+def _end_of(stops: Sequence[Stopped]) -> StopChange | None:
+    """Return the end of the downtime that the first of these opened; None while it lasts."""
+    return next((each.change for each in stops if each.change.change is Change.ENDED), None)

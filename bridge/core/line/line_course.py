@@ -174,9 +174,12 @@ class LineCourse:
         return self._time_signal(machine.spec.id, view.status, stands=view.stands)
 
     def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
-        """Return what a status means for time: nothing yet, while an absence of this scope is not gone through."""
+        """Return what a status means for time: nothing yet, while an absence of this scope is not gone through.
+
+        What stood when it was lost stands until something else is known.
+        """
         if self._absences.is_pending(scope):
-            return signal_of("offline", scheduled=self._shift.scheduled, stands=False)
+            status = "offline"
         return signal_of(status, scheduled=self._shift.scheduled, stands=stands)
 
     def _show(self, seen: Diagnosis, moment: Moment) -> None:

@@ -8,9 +8,11 @@ has closed meanwhile: that one is told again as history. Source: DOMAIN, «OEE»
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from bridge.core.emitter import Emitter
 from bridge.core.events import EventType, Millis, Priority, Standing
-from bridge.core.line.oee_rebuild import correct, fill_in, since_mark
+from bridge.core.line.oee_rebuild import correct, fill_in, replace_provisional, since_mark
 from bridge.core.line.oee_state import RECENT, Apart, OeeState, Stretch, Told
 from bridge.core.line.oee_window import Ratios, TimeClass, Window, WindowKind, flags, oee_data, ratios
 from bridge.core.line.shares import Share, share_out
@@ -107,6 +109,8 @@ class OeeWatch:
     def leave(self, at: Millis, *, watched: bool = False) -> None:
         """Nobody watches from now on, outside the plan neither; `watched`: but the machines that decide are away."""
         self._advance(at)
+        if not self.state.away:
+            self.state.provisional = [replace(each) for each in self.state.recent]
         self.state.away = True
         self.state.unwatched = self.state.unwatched or not watched
 
@@ -123,13 +127,14 @@ class OeeWatch:
         self._advance(moment.at)
         state, segments = self.state, timeline.segments
         filled = fill_in(state, segments)
-        moved = [*correct(state, before, segments, goes_on=goes_on), *filled]
+        corrected = replace_provisional(state, before, segments) if goes_on else correct(state, before, segments)
+        moved = sorted([*corrected, *filled], key=lambda each: each.start)
         if goes_on:
             state.unwatched = state.away = False
             after = timeline.stops.state
             state.stops.phase, state.stops.signal = after.phase, after.signal
             state.stops.mark, state.stops.skipped = after.mark, after.skipped
-            state.recent = since_mark([*before, *filled], after.mark)[-RECENT:]
+            state.recent = since_mark(moved, after.mark)[-RECENT:]
         if moved:
             self._tell_again(moment, since=min(each.start for each in moved), until=max(each.end for each in moved))
         return moved
@@ -221,16 +226,8 @@ class OeeWatch:
             window.spend(time_class, spent)
             window.estimated = window.estimated or time_class is TimeClass.UNKNOWN
             window.unplanned_run = window.unplanned_run or (time_class is TimeClass.BUSY and state.shift_id is None)
-        mark, job = state.stops.mark, state.windows.get("job")
-        job_id = None if job is None else job.job_id
-        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (state.unwatched or state.away)):
-            state.note_unknown(Stretch(state.at, at, time_class, job_id))
-        if time_class is TimeClass.DOWN:
-            state.note_down(Stretch(state.at, at, time_class, job_id))
-        if mark is None:
-            state.recent.clear()
-        else:  # the stop's or restart's own time may yet change its class
-            state.note_recent(Stretch(max(state.at, mark), at, time_class, job_id), mark=mark)
+        job = state.windows.get("job")
+        state.note(Stretch(state.at, at, time_class, None if job is None else job.job_id))
         state.at = at
 
     def _learn(self, change: StopChange | None, moment: Moment) -> StopChange | None:
@@ -251,6 +248,8 @@ class OeeWatch:
                     self.state.note_down(stretch)
         if new is TimeClass.BUSY:  # it ran again since the change began
             self.state.forget_down(change.start, moment.at)
+        else:
+            self.state.cross_provisional(change.start)
         self.state.recent.clear()
         self._tell_again(moment, since=change.start, until=change.end)
 

@@ -35,29 +35,61 @@ def fill_in(state: OeeState, segments: Sequence[Segment]) -> list[Stretch]:
     return moved
 
 
-def correct(state: OeeState, before: Sequence[Stretch], segments: Sequence[Segment], *, goes_on: bool) -> list[Stretch]:
-    """Move time before the absence whose class turned out otherwise, once: a stop that went on, a restart that held.
+def replace_provisional(state: OeeState, before: Sequence[Stretch], segments: Sequence[Segment]) -> list[Stretch]:
+    """Give the time that could yet turn out otherwise its final class; returns it, in order of time.
 
-    Afterwards (not `goes_on`) only the former: a downtime that has ended meanwhile keeps its end.
+    It is that of the stop or restart from `before` the scope was lost, and what it was taken for standing after that.
+    """
+    parts: list[Stretch] = []
+    for known in state.provisional:
+        for part in _parts(known, segments):
+            parts.append(part)
+            _turn(state, known.time_class, part)
+    state.provisional = []
+    for known in before:
+        _note_class(known, _parts(known, segments))
+    return parts
+
+
+def correct(state: OeeState, before: Sequence[Stretch], segments: Sequence[Segment]) -> list[Stretch]:
+    """Move time of the stop from before the absence that turns out afterwards to be of a downtime.
+
+    A downtime that has ended meanwhile keeps its end.
     """
     moved: list[Stretch] = []
     for known in before:
-        if not goes_on and known.time_class is not TimeClass.BUSY:
-            continue
-        for segment in segments:
-            start, end = max(segment.start, known.start), min(segment.end, known.end)
-            if start >= end or segment.time_class is known.time_class:
-                continue
-            part = Stretch(start, end, segment.time_class, known.job_id)
-            state.move(known.time_class, segment.time_class, part)
-            moved.append(part)
-            if part.time_class is TimeClass.DOWN:
-                state.note_down(part)
-            else:
-                state.forget_down(start, end)
-            if (start, end) == (known.start, known.end):
-                known.time_class = segment.time_class
+        if known.time_class is TimeClass.BUSY:
+            parts = [part for part in _parts(known, segments) if part.time_class is not TimeClass.BUSY]
+            for part in parts:
+                _turn(state, TimeClass.BUSY, part)
+            _note_class(known, parts)
+            moved += parts
     return moved
+
+
+def _parts(known: Stretch, segments: Sequence[Segment]) -> list[Stretch]:
+    """Return a stretch as segments divide and class it."""
+    cut = [(max(each.start, known.start), min(each.end, known.end), each.time_class) for each in segments]
+    return [Stretch(start, end, time_class, known.job_id) for start, end, time_class in cut if start < end]
+
+
+def _note_class(known: Stretch, parts: Sequence[Stretch]) -> None:
+    """Take over the class of a stretch that turned out as a whole."""
+    if len(parts) == 1 and (parts[0].start, parts[0].end) == (known.start, known.end):
+        known.time_class = parts[0].time_class
+
+
+def _turn(state: OeeState, old: TimeClass, part: Stretch) -> None:
+    """Move a part to the class it has, in every window, and in what is remembered of down and unknown time."""
+    if part.time_class is old:
+        return
+    state.move(old, part.time_class, part)
+    if old is TimeClass.DOWN:
+        state.forget_down(part.start, part.end)
+    if part.time_class is TimeClass.DOWN:
+        state.note_down(part)
+    elif part.time_class is TimeClass.UNKNOWN:
+        state.add_unknown(part)
 
 
 def since_mark(parts: Sequence[Stretch], mark: Millis | None) -> list[Stretch]:

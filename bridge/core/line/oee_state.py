@@ -3,6 +3,7 @@
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bridge.core.events import Millis
 from bridge.core.line.oee_window import TimeClass, Window, WindowKind
@@ -62,6 +63,7 @@ class OeeState(Struct):
     unwatched: bool = False  # also what passes outside the plan is not known: it may be run in
     away: bool = False  # the same, as a device that decides is away; but somebody watches
     unknown: list[Stretch] = field(default_factory=list)  # the latest, oldest first; `off` where nobody watched
+    provisional: list[Stretch] = field(default_factory=list)  # known time that those who are away may tell otherwise
     apart: list[Apart] = field(default_factory=list)
     told: dict[WindowKind, Told] = field(default_factory=dict)
 
@@ -98,20 +100,32 @@ class OeeState(Struct):
 
     def forget_down(self, start: Millis, end: Millis) -> None:
         """Take out time that was no downtime after all."""
-        kept: list[Stretch] = []
-        for each in self.down:
-            for left, right in ((each.start, min(each.end, start)), (max(each.start, end), each.end)):
-                if left < right:
-                    kept.append(Stretch(left, right, each.time_class, each.job_id))
-        self.down = kept
+        self.down = cut_out(self.down, start, end)
 
-    def note_unknown(self, stretch: Stretch) -> None:
-        add_stretch(self.unknown, stretch, most=UNKNOWN_STRETCHES)
+    def note(self, stretch: Stretch) -> None:
+        """Remember of time that has passed what may yet become of it."""
+        time_class, mark = stretch.time_class, self.stops.mark
+        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (self.unwatched or self.away)):
+            add_stretch(self.unknown, replace(stretch), most=UNKNOWN_STRETCHES)
+        elif self.away and time_class in (TimeClass.BUSY, TimeClass.DOWN):
+            add_stretch(self.provisional, replace(stretch), most=UNKNOWN_STRETCHES)
+        if time_class is TimeClass.DOWN:
+            self.note_down(stretch)
+        if mark is None:
+            self.recent.clear()
+        else:  # the stop's or restart's own time may yet change its class
+            self.recent = [each for each in self.recent if each.end > mark]
+            add_stretch(self.recent, replace(stretch, start=max(stretch.start, mark)), most=RECENT)
 
-    def note_recent(self, stretch: Stretch, *, mark: Millis) -> None:
-        """Keep the time since a stop or restart began: its class may yet change."""
-        self.recent = [each for each in self.recent if each.end > mark]
-        add_stretch(self.recent, stretch, most=RECENT)
+    def add_unknown(self, stretch: Stretch) -> None:
+        """Note unknown time that lies before the latest."""
+        self.unknown = sorted([*self.unknown, stretch], key=lambda each: each.start)[-UNKNOWN_STRETCHES:]
+
+    def cross_provisional(self, start: Millis) -> None:
+        """What stood from an instant on turned out to be a downtime."""
+        for each in self.provisional:
+            if each.start >= start and each.time_class is TimeClass.BUSY:
+                each.time_class = TimeClass.DOWN
 
     def exclude(self, start: Millis, end: Millis) -> None:
         """Take the down time of [start, end) out of the planned time."""
@@ -121,6 +135,7 @@ class OeeState(Struct):
                 self.move(TimeClass.DOWN, TimeClass.OFF, part)
                 self.excluded.append(part)
         del self.excluded[:-DOWN_STRETCHES]
+        self.provisional = cut_out(self.provisional, start, end)
 
     def readmit(self, start: Millis, end: Millis) -> None:
         """Put back what was taken out of [start, end), once."""
@@ -141,6 +156,16 @@ class OeeState(Struct):
                 return
         self.apart.append(pieces)
         del self.apart[:-APART]
+
+
+def cut_out(stretches: list[Stretch], start: Millis, end: Millis) -> list[Stretch]:
+    """Return what of them lies outside [start, end)."""
+    kept: list[Stretch] = []
+    for each in stretches:
+        for left, right in ((each.start, min(each.end, start)), (max(each.start, end), each.end)):
+            if left < right:
+                kept.append(Stretch(left, right, each.time_class, each.job_id))
+    return kept
 
 
 def add_stretch(stretches: list[Stretch], stretch: Stretch, *, most: int) -> None:

@@ -48,9 +48,9 @@ class Driven:
     outcomes: list[tuple[int, str, str | None]] = field(default_factory=list)  # (index in `fed`, effect, reason)
 
 
-def drive(happenings: Iterable[Arrival | BridgeAway], *, start: int, until: int) -> Driven:
-    """Run the bridge over the happenings and let its time pass until the end."""
-    bridge = _Bridge(plant_file.load(DEMO), start)
+def drive(happenings: Iterable[Arrival | BridgeAway], *, start: int, until: int, plant: Plant | None = None) -> Driven:
+    """Run the bridge over the happenings and let its time pass until the end; `plant`: else the demo's."""
+    bridge = _Bridge(plant_file.load(DEMO) if plant is None else plant, start)
     for happening in happenings:
         if isinstance(happening, BridgeAway):
             bridge.leave(happening)

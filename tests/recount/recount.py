@@ -39,7 +39,7 @@ def recount(name: str, *, seed: int, hours: float) -> Recount:
     windows: list[Window] = []
     pieces: list[Account] = []
     for story in stories.values():
-        windows += expected_windows(story, start=START, until=run.truth.until, shift_ends=_shift_ends(run.truth.until))
+        windows += expected_windows(story, start=START, until=run.truth.until, shift_ends=shift_ends(run.truth.until))
         pieces += accounts(run.truth, story, driven.events)
     return Recount(
         truth=run.truth,
@@ -51,7 +51,7 @@ def recount(name: str, *, seed: int, hours: float) -> Recount:
     )
 
 
-def _shift_ends(until: int) -> tuple[int, ...]:
+def shift_ends(until: int) -> tuple[int, ...]:
     """Return when shifts end: at 14:00 in Berlin, and it is winter."""
     return tuple(end for end in (FIRST_SHIFT_END, FIRST_SHIFT_END + 8 * HOUR) if end <= until)
 

@@ -1,0 +1,141 @@
+"""What trusted device clocks tell of absences is the history that one who was there all the time would have.
+
+The reports of a rehearsal are read in the order in which devices made them, as if they came at once and nobody was ever
+away; the bridge got them as they came. Downtimes and closed windows are compared, and pieces. What people did and calls
+are of when they became known, so they are not.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bridge.adapters import plant_file
+from bridge.core.plant import Plant
+from device_sim.profile import Profile
+from device_sim.rehearsal import Arrival, rehearse
+from device_sim.truth import Truth
+from tests.faults import record
+from tests.recount.comparison import Comparison, compare
+from tests.recount.drive import DEMO, Driven, Unwatched, drive
+from tests.recount.ledger import accounts
+from tests.recount.line_story import LineStory
+from tests.recount.listening import Listener
+from tests.recount.recount import HOUR, PLANT, SIMULATED, START, shift_ends
+from tests.recount.reported import facts_of
+from tests.recount.windows import Window, expected_windows, reported_windows
+
+BRIDGE_AWAY = (
+    {"kind": "bridge-cut", "mean_minutes_between": 60, "seconds": (3, 600)},
+    {"kind": "bridge-link-loss", "mean_minutes_between": 60, "seconds": (5, 300)},
+)
+DEVICES_AWAY = (
+    {"kind": "link-loss", "mean_minutes_between": 30, "seconds": (1, 300)},
+    {"kind": "link-loss", "together": "plant", "mean_minutes_between": 120, "seconds": (10, 600)},
+    {"kind": "store-and-forward"},
+    {"kind": "resend", "ratio": 0.03},
+)
+TROUBLE = ({"kind": "long-repairs", "ratio": 0.12}, {"kind": "busy-people"})
+SHORT = [(1, 2.0)]
+LONG = [(seed, 8.0) for seed in range(1, 6)]
+FIRST_REPORT_MS = 100  # between the first report of a line and its arrival
+SPLIT = 0.99  # of the downtimes: a changeover splits one when it is heard of
+SURE = 0.97  # of the downtimes; what a device said into a dead connection is lost, and around it nothing is known
+OTHERWISE = 0.01  # of all time may be busy in one and down in the other, for the same reason
+
+
+@dataclass
+class History:
+    facts: Comparison = field(default_factory=Comparison)
+    windows: int = 0
+    time: int = 0  # ms of them
+    unknown: int = 0  # ms that only the bridge does not know
+    otherwise: int = 0  # ms that are busy in one and down in the other
+    pieces_off: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+
+    def add(self, expected: Window, told: Window | None) -> None:
+        assert told is not None, expected
+        self.windows += 1
+        self.time += expected.until - expected.since
+        unknown = max(told.unknown - expected.unknown, 0)
+        off = max(abs(told.busy - expected.busy), abs(told.down - expected.down))
+        self.unknown += unknown
+        self.otherwise += max(off - unknown, 0)
+        if off > FIRST_REPORT_MS:
+            self.found.append(f"{expected}, reported {told}")
+
+    def text(self) -> str:
+        return (
+            f"{self.facts.expected:,} ends of downtimes: precision {self.facts.precision:.4f}, "
+            f"recall {self.facts.recall:.4f}; {self.windows:,} windows: {self.unknown / self.time:.3%} of the time "
+            f"unknown, {self.otherwise / self.time:.3%} otherwise"
+        )
+
+
+@pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
+def test_an_absence_of_the_bridge_costs_nothing(runs: list[tuple[int, float]]) -> None:
+    found = _compared(runs, (*TROUBLE, *BRIDGE_AWAY), name="the bridge away")
+    assert not found.found, "busy and down time are what they were"
+    assert min(found.facts.precision, found.facts.recall) >= SPLIT, found.facts
+    assert not found.pieces_off
+
+
+@pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
+def test_absences_of_devices_that_keep_their_reports_cost_what_was_lost(runs: list[tuple[int, float]]) -> None:
+    found = _compared(runs, (*TROUBLE, *BRIDGE_AWAY, *DEVICES_AWAY), name="bridge and devices away")
+    assert min(found.facts.precision, found.facts.recall) >= SURE, found.facts
+    assert found.otherwise <= OTHERWISE * found.time, found.found
+    assert not found.pieces_off
+
+
+def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *, name: str) -> History:
+    profile = Profile.model_validate({"name": "outages", "disturbances": disturbances})
+    found = History()
+    for seed, hours in runs:
+        until = START + round(hours * HOUR)
+        run = rehearse(SIMULATED, profile, seed=seed, start=START, duration=until - START)
+        driven = drive(run, start=START, until=until, plant=_trusted(plant_file.load(DEMO)))
+        stories = _as_watched(run.truth, driven)
+        expected = [fact for story in stories for fact in story.facts if fact.kind == "downtime"]
+        found.facts.add(compare(expected, [fact for fact in facts_of(driven.events) if fact.kind == "downtime"]))
+        told = {window.key: window for window in reported_windows(driven.events)}
+        for story in stories:
+            for window in expected_windows(story, start=START, until=until, shift_ends=shift_ends(until)):
+                if window.kind != "job":  # it begins and ends when somebody says so
+                    found.add(window, told.get(window.key))
+            found.pieces_off += [str(each) for each in accounts(run.truth, story, driven.events) if each.difference]
+    record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", found.text())
+    return found
+
+
+def _trusted(plant: Plant) -> Plant:
+    """Return the plant with trusted device clocks."""
+    lines = [
+        line.model_copy(
+            update={"equipment": tuple(each.model_copy(update={"clock": "device"}) for each in line.equipment)}
+        )
+        for line in plant.lines
+    ]
+    return plant.model_copy(update={"lines": tuple(lines)})
+
+
+def _as_watched(truth: Truth, driven: Driven) -> list[LineStory]:
+    """Return the lines as one knows them who hears each report when it is made."""
+    stories = {name: LineStory(PLANT, line, truth) for name, line in PLANT.lines.items()}
+    for heard in Listener(PLANT, truth).listen(_in_order(truth, driven)):
+        stories[heard.line].hear(heard)
+    for story in stories.values():
+        story.pass_time(truth.until)
+        story.troubles.facts()
+    return list(stories.values())
+
+
+def _in_order(truth: Truth, driven: Driven) -> Iterator[Arrival]:
+    """Yield each report that came, once, when it was made; no Will and nothing that nobody watched."""
+    came: dict[int, Arrival] = {}
+    for each in driven.fed:
+        if not isinstance(each, Unwatched) and each.number is not None:
+            came.setdefault(each.number, each)
+    for number in sorted(came, key=lambda number: (truth.said[number].at, number)):
+        yield replace(came[number], at=truth.said[number].at, retained=False)

@@ -106,7 +106,8 @@ def interrupt(registers: Registers) -> None:
 def begin_anew(registers: Registers) -> None:
     """Note that the device started anew: its registers may have been reset, also where it repeats its boot id."""
     for name, register in registers.items():
-        registers[name] = replace(cut(register), boot_id=None)
+        suspect = None if register.suspect is None else replace(register.suspect, boot_id=None)
+        registers[name] = replace(cut(register), boot_id=None, suspect=suspect)
 
 
 def set_forward(registers: Registers, by: Millis) -> None:

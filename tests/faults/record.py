@@ -31,6 +31,8 @@ holds, and what MQTT consumers and dashboards had; «wrong» names what is missi
 A recount (`tests/recount`) computes from the simulator's truth what the bridge must have produced, with no code of the
 bridge, and compares: discrete facts (statuses, downtimes with their culprits, calls, ladders, orders, changeovers), the
 time base of OEE, and pieces.
+
+Each mutation of the rules (`tests/mutations/rules.toml`) is applied alone by `make proof`, and must turn a test red.
 """
 
 _notes: list[tuple[str, str]] = []

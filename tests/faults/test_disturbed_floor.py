@@ -15,13 +15,13 @@ from typing import Any, Final
 import pytest
 
 from bridge.core.presence import ABSENCE, Absence
-from bridge.core.records import Applied
 from device_sim import profile
 from tests.brokers import RunningBroker, until
 from tests.faults import record
 from tests.faults.disturbed_floor import SCALE, Away, DisturbedFloor, disturbed_floor
 from tests.faults.ledger import Books, Journalled
 from tests.faults.played_truth import PlayedTruth
+from tests.faults.presses import report_of, silenced
 from tests.faults.simulated_load import Report
 from tests.faults.test_absence import absences
 from tests.recount.drive import Driven
@@ -35,8 +35,6 @@ PAUSE_SECONDS: Final = (1.5, 3.0)
 AWAY_SECONDS: Final = (0.1, 1.5)
 LOST_SECONDS: Final = 20.0
 NOTICE_SECONDS: Final = 10.0
-NOT_FOR_ITSELF: Final = ("duplicate", "out_of_order", "retained")
-"""Reasons to suppress a press that are about its number or its way, and not about the call it is for."""
 
 
 @pytest.mark.faults
@@ -58,7 +56,7 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     pieces = pieces_of(truth, held)
     actions = [each for each in truth.truth.actions if truth.is_acknowledged(each)]
     presses = [truth.report(each) for each in actions] + this.load.acknowledged
-    lost = silenced(held.entries, presses)
+    lost = silenced(held.entries, presses, truth)
     unwatched = absences_of(held, this.away)
     unknown = sum(each.until - each.since for each in unwatched) / 60_000
     made, forgotten, counted = (sum(getattr(each, key) for each in pieces) for key in ("made", "lost", "counted"))
@@ -110,8 +108,8 @@ async def restart_the_broker(this: DisturbedFloor) -> None:
 
 def explained(wrong: Books, truth: PlayedTruth, held: Journalled) -> Books:
     """Return what is wrong in the books but for what the devices themselves explain."""
-    kept_aside = {of(each) for each in held.entries if each.disposition.effect.value == "quarantined"}
-    old = {of(each) for each in held.entries if each.input.retained}
+    kept_aside = {report_of(each) for each in held.entries if each.disposition.effect.value == "quarantined"}
+    old = {report_of(each) for each in held.entries if each.input.retained}
     left: Mapping[str, list[object]] = {
         **wrong,
         "doubled": [
@@ -137,20 +135,6 @@ def as_report(found: object) -> Report:
     assert isinstance(found, tuple)
     topic, payload = found
     return topic, payload
-
-
-def of(entry: Applied) -> Report:
-    return entry.input.topic, entry.input.payload
-
-
-def silenced(entries: Sequence[Applied], presses: Sequence[Report]) -> list[Report]:
-    """Return presses and commands that are not in the journal, or that no copy of had a chance to have an effect."""
-    heard = {
-        of(each)
-        for each in entries
-        if each.disposition.effect.value == "applied" or each.disposition.reason not in NOT_FOR_ITSELF
-    }
-    return [each for each in presses if each not in heard]
 
 
 def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:

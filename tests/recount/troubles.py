@@ -12,39 +12,9 @@ from tests.recount.calls import Calls, Wanted
 from tests.recount.culprits import Finding, Rank
 from tests.recount.fact import Fact
 from tests.recount.floor_facts import PRIORITY, PlantFacts, Reason
+from tests.recount.stop_cause import Trouble
 
 UNCLASSIFIED_MS: Final = 300_000
-
-
-@dataclass(slots=True)
-class Trouble:
-    """What is known of a stop so far."""
-
-    stopped: str | None = None
-    cause: str = "unknown"
-    culprit: str | None = None
-    reason: str | None = None
-    rank: Rank = Rank.UNKNOWN
-    setup: bool = False
-    maintenance: bool = False
-    no_order: bool = False
-    calls_from: int | None = None  # since when it is something to call for; None: from the stop on
-
-    def learn(self, found: Finding, *, status: str, no_order: bool) -> None:
-        if self.stopped is None or found.rank > self.rank:
-            self.stopped, self.cause, self.culprit = found.stopped, found.cause, found.culprit
-            self.reason, self.rank = found.reason, found.rank
-        elif (found.cause, found.culprit) == (self.cause, self.culprit) or found.rank is Rank.UNKNOWN:
-            self.reason = found.reason or self.reason
-        if found.rank is Rank.INTERNAL:
-            self.maintenance = False
-        self.maintenance = self.maintenance or status == "maintenance"
-        self.setup = self.setup or status == "setup"
-        self.no_order = self.no_order or no_order
-
-    @property
-    def shown_cause(self) -> str:
-        return "planned" if self.no_order and self.cause == "unknown" else self.cause
 
 
 @dataclass(slots=True)
@@ -136,17 +106,17 @@ class Troubles:
 
     def _learn(self, trouble: Trouble, look: Look, at: int) -> None:
         downtime = self.open if self.open is not None and self.open.trouble is trouble else None
-        culprit, silent = trouble.culprit, trouble.stopped is not None and self._wait(trouble, downtime) is None
+        place, silent = trouble.place, trouble.stopped is not None and self._wait(trouble, downtime) is None
         trouble.learn(look.found, status=look.status, no_order=look.no_order)
-        if silent and self._wait(trouble, downtime) is not None:
-            trouble.calls_from = at
-        elif downtime is not None and downtime.called and trouble.culprit not in (None, culprit, downtime.called_for):
+        if downtime is not None and downtime.called and trouble.place not in (None, place, downtime.called_for):
             downtime.called, trouble.calls_from = False, at
+        elif silent and self._wait(trouble, downtime) is not None:
+            trouble.calls_from = at
 
     def _begin_changeover(self, standing: Standing, look: Look, at: int) -> None:
         trouble = self._current
         breakdown = trouble.rank >= Rank.CULPRIT
-        standing.carried = trouble.culprit if breakdown and trouble.culprit in look.found.broken else None
+        standing.carried = trouble.place if breakdown and trouble.place in look.found.broken else None
         standing.turn_since, standing.turn, standing.is_changeover = None, None, True
         if self.open is None:
             return
@@ -169,7 +139,7 @@ class Troubles:
         if standing is None or downtime is None or standing.is_changeover or standing.within:
             return
         trouble = downtime.trouble
-        broken = frozenset({trouble.culprit} if trouble.culprit else ())
+        broken = frozenset({trouble.place} if trouble.place else ())
         found = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
         self._begin_changeover(standing, Look("offline", no_order=False, found=found, changeover=True), at)
 
@@ -255,34 +225,42 @@ class Troubles:
 
     def _wait(self, trouble: Trouble, downtime: Downtime | None) -> int | None:
         """Return how long such a stop lasts before it calls; None where nobody is called for it."""
-        if self._category_of(trouble, changeover=downtime is not None and downtime.changeover) != "unplanned":
+        reason = self._reason_to_call(trouble)
+        changing = trouble.setup or (downtime is not None and downtime.changeover)
+        if self._category_by(reason, trouble, changing=changing) != "unplanned":
             return None
-        if self._reason(trouble) is None and trouble.rank in (Rank.WAITS, Rank.ATTENDED):
+        if reason is None and trouble.rank in (Rank.WAITS, Rank.ATTENDED):
             return None  # starved or blocked: none of their own
         return self._wait_for_breakdown(trouble)
 
     def _wait_for_breakdown(self, trouble: Trouble) -> int | None:
-        reason = self._reason(trouble)
+        reason = self._reason_to_call(trouble)
         return UNCLASSIFIED_MS if reason is None else reason.call_ms
 
     def _reason(self, trouble: Trouble) -> Reason | None:
         return self.plant.reasons.get(trouble.reason or "")
 
+    def _reason_to_call(self, trouble: Trouble) -> Reason | None:
+        if trouble.successor is None:
+            return self._reason(trouble)
+        return self.plant.reasons.get(trouble.successor_reason or "")
+
     def _wanted(self, downtime: Downtime) -> Wanted:
-        trouble, reason = downtime.trouble, self._reason(downtime.trouble)
-        place = trouble.culprit or trouble.stopped
+        trouble, reason = downtime.trouble, self._reason_to_call(downtime.trouble)
+        place = trouble.place or trouble.stopped
         assert place is not None
         andon_type = "equipment" if reason is None else reason.andon_type
         priority = PRIORITY[andon_type] if reason is None else reason.priority
         return Wanted(place, andon_type, priority, downtime.number, downtime.started_at, trouble.stopped or "")
 
     def _category(self, downtime: Downtime) -> str:
-        return self._category_of(downtime.trouble, changeover=downtime.changeover)
+        trouble = downtime.trouble
+        return self._category_by(self._reason(trouble), trouble, changing=downtime.changeover or trouble.setup)
 
-    def _category_of(self, trouble: Trouble, *, changeover: bool) -> str:
-        if changeover or trouble.setup:
+    @staticmethod
+    def _category_by(reason: Reason | None, trouble: Trouble, *, changing: bool) -> str:
+        if changing:
             return "changeover"
-        reason = self._reason(trouble)
         if reason is not None:
             return reason.category
         if trouble.maintenance:

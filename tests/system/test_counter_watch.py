@@ -12,7 +12,7 @@ from tests.system.shop import PLANT, shop
 
 
 def fit(*, over: float) -> CounterFit:
-    return CounterFit(held=0, released=0, refused=0, fastest=over, over=over, max_rate=60.0)
+    return CounterFit(held=0, released=0, refused=0, over=over, max_rate=60.0)
 
 
 def test_a_greatest_rate_that_is_too_low_is_logged_once_and_when_it_is_put_right() -> None:

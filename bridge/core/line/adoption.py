@@ -106,3 +106,5 @@ def _forget_equipment(found: Findings, there: AbstractSet[str]) -> None:
         found.equipment = None
     if found.cause_equipment not in there:
         found.cause_equipment = None
+    if found.further is not None and found.further.equipment not in there:
+        found.further = None

@@ -24,7 +24,6 @@ class CounterFit(NamedTuple):
     held: int
     released: int
     refused: int
-    fastest: float  # sustained so far; 0: not known
     over: float  # the fastest that was proven beyond `max_rate`; 0: none was
     max_rate: float
 
@@ -106,7 +105,8 @@ def interrupt(registers: Registers) -> None:
 def begin_anew(registers: Registers) -> None:
     """Note that the device started anew: its registers may have been reset, also where it repeats its boot id."""
     for name, register in registers.items():
-        registers[name] = replace(cut(register), boot_id=None)
+        suspect = None if register.suspect is None else replace(register.suspect, boot_id=None)
+        registers[name] = replace(cut(register), boot_id=None, suspect=suspect)
 
 
 def set_forward(registers: Registers, by: Millis) -> None:
@@ -122,7 +122,6 @@ def fit(registers: Registers, *, max_rate: float, released: int, refused: int) -
         held=max(held.get("total", 0), held.get("good", 0) + held.get("reject", 0)),
         released=released,
         refused=refused,
-        fastest=max((register.fastest for register in registers.values()), default=0.0),
         over=max((register.over for register in registers.values()), default=0.0),
         max_rate=max_rate,
     )

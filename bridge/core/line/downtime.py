@@ -116,7 +116,7 @@ class Downtimes:
             return self._calls.help(owed, stopped=record.found.equipment, now=moment.at)
         if record.call_at != moment.at:
             return None
-        called_for = record.found.cause_equipment or record.found.equipment
+        called_for = record.found.blamed or record.found.equipment
         record.call_at, record.called, record.called_for = None, True, called_for
         return self._calls.help(self._calls.of(record, due=moment.at), stopped=record.found.equipment, now=moment.at)
 
@@ -141,7 +141,7 @@ class Downtimes:
         if record is not None and turn.carried is None:
             record.owed = None
         if turn.begins_changeover:
-            still_broken = self._found.cause_equipment in seen.broken
+            still_broken = self._found.blamed in seen.broken
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
         if not turn.is_turning(seen):
             self._drop_turn()
@@ -154,13 +154,14 @@ class Downtimes:
     def _gather(self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, at: Millis) -> None:
         """Add what is seen; what calls nobody until now begins to call from now on."""
         judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
-        culprit, called_nobody = found.cause_equipment, found.equipment is not None and self._calls.wait(judged) is None
+        blamed, called_nobody = found.blamed, found.equipment is not None and self._calls.wait(judged) is None
         found.gather(seen)
-        if called_nobody and self._calls.wait(judged) is not None:
-            found.since = at
         # Who came to the first machine is not at the second one.
-        elif judged.called and found.cause_equipment not in (None, culprit, judged.called_for):
-            judged.called, found.since = False, at
+        further = judged.called and found.blamed not in (None, blamed, judged.called_for)
+        if further:
+            judged.called = False
+        if further or (called_nobody and self._calls.wait(judged) is not None):
+            found.since = at
 
     @property
     def _found(self) -> Findings:
@@ -178,7 +179,7 @@ class Downtimes:
     def _begin_changeover(self, *, still_broken: bool, changeover: bool, at: Millis, moment: Moment) -> None:
         """Make the stop a changeover: whole where no breakdown is known, else from now on."""
         turn, record, found = self._state.turn, self._state.open, self._found
-        carried = found.cause_equipment if found.breakdown and still_broken else None
+        carried = found.blamed if found.breakdown and still_broken else None
         self._drop_turn()
         turn.changeover, turn.carried = True, carried
         if record is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bridge.core import plant
 from bridge.core.events import Millis
 from bridge.core.line.call_for_help import CallForHelp
-from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, category_of, reason_of
+from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, category_of, reason_to_call
 from bridge.core.line.findings import Rank
 
 
@@ -28,7 +28,7 @@ class CallRule:
 
     def wait(self, record: DowntimeRecord) -> Millis | None:
         """Return how long a downtime lasts before it calls; None where nobody is called for such a one."""
-        reason = reason_of(record, self.reasons)
+        reason = reason_to_call(record, self.reasons)
         if category_of(record, reason) != "unplanned":
             return None
         if reason is None and record.found.rank in (Rank.WAITS, Rank.ATTENDED):
@@ -40,8 +40,8 @@ class CallRule:
             downtime_id=record.downtime_id,
             since=record.started_at,
             due=due,
-            equipment=record.found.cause_equipment or record.found.equipment,
-            reason_code=record.classified or record.found.reason_code,
+            equipment=record.found.blamed or record.found.equipment,
+            reason_code=record.classified or record.found.reason_now,
         )
 
     def help(self, call: OwedCall, *, stopped: str | None, now: Millis) -> CallForHelp:
@@ -59,7 +59,7 @@ class CallRule:
         )
 
     def _wait_for_breakdown(self, record: DowntimeRecord) -> Millis | None:
-        reason = reason_of(record, self.reasons)
+        reason = reason_to_call(record, self.reasons)
         if reason is None:
             return self.unclassified_ms
         return None if reason.call_after_minutes is None else round(reason.call_after_minutes * 60_000)

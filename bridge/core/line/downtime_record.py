@@ -66,6 +66,11 @@ def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | No
     return reasons.reason(record.classified or record.found.reason_code)
 
 
+def reason_to_call(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | None:
+    """Return the reason by which the downtime calls: that of the machine which keeps the line standing now."""
+    return reasons.reason(record.classified or record.found.reason_now)
+
+
 def is_breakdown(record: DowntimeRecord, reason: plant.Reason | None) -> bool:
     """Return whether a failure is known to be the cause, from the machines or from a person."""
     known = record.classified is not None or record.found.breakdown

@@ -1,6 +1,7 @@
 """The findings on one stop: cause, culprit and reason, as far as they are known. Source: DOMAIN, «Downtime».
 
-A better finding replaces cause, culprit and reason together; a worse one changes nothing. Faults are only added.
+A better finding replaces cause, culprit and reason together; a worse one changes nothing. Faults are only added. Where
+the culprit is repaired and another machine keeps the line standing, cause and culprit stay; that machine is called for.
 """
 
 from enum import IntEnum
@@ -34,6 +35,13 @@ def rank_of(cause: DowntimeCause, culprit: str | None, *, attended: bool) -> Ran
     return {"internal": Rank.INTERNAL, "planned": Rank.PLANNED}.get(cause, Rank.UNKNOWN)
 
 
+class Further(Struct):
+    """A machine that keeps the line standing after the culprit of its downtime is repaired."""
+
+    equipment: str
+    reason_code: str | None
+
+
 class Findings(Struct):
     equipment: str | None = None  # what stopped
     cause: DowntimeCause = "unknown"
@@ -45,6 +53,7 @@ class Findings(Struct):
     faults: list[FaultNote] = field(default_factory=list)
     attended: bool = False  # somebody works on the culprit already
     since: Millis | None = None  # from when on it has been something to call for; None: from the stop on
+    further: Further | None = None
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: it has been something to call for no longer for that."""
@@ -60,6 +69,16 @@ class Findings(Struct):
         return self.rank >= Rank.CULPRIT
 
     @property
+    def blamed(self) -> str | None:
+        """The machine that keeps the line standing now, if one of the line does."""
+        return self.cause_equipment if self.further is None else self.further.equipment
+
+    @property
+    def reason_now(self) -> str | None:
+        """The reason code of the machine that keeps the line standing now."""
+        return self.reason_code if self.further is None else self.further.reason_code
+
+    @property
     def reported_cause(self) -> DowntimeCause:
         """Waiting for an order is planned, unless a machine turned out to be the cause."""
         return "planned" if self.no_order and self.cause == "unknown" else self.cause
@@ -68,11 +87,12 @@ class Findings(Struct):
         rank = rank_of(seen.cause, seen.cause_equipment, attended=seen.attended)
         if self.equipment is None or rank > self.rank:
             self.equipment, self.cause, self.cause_equipment = seen.equipment, seen.cause, seen.cause_equipment
-            self.reason_code, self.attended = seen.reason_code, seen.attended
+            self.reason_code, self.attended, self.further = seen.reason_code, seen.attended, None
         elif self._may_give_reason(seen, rank):
             self.reason_code = seen.reason_code or self.reason_code
-        if rank is Rank.INTERNAL:
-            self.maintenance = False  # it was worked on before it failed: that is not why it stands now
+        if rank >= Rank.CULPRIT:
+            self._blame(seen)
+            self.maintenance = False  # it was worked on before this failed: that is not why it stands now
         self.maintenance = self.maintenance or seen.status == "maintenance"
         self.setup = self.setup or seen.status == "setup"
         self.no_order = self.no_order or seen.status_cause == "no_order"
@@ -82,6 +102,16 @@ class Findings(Struct):
         known = {(note.code, note.since) for note in self.faults}
         self.faults += [note for note in notes if (note.code, note.since) not in known]
         del self.faults[MAX_FAULTS:]
+
+    def _blame(self, seen: Diagnosis) -> None:
+        """Take note of the machine that is the culprit now: another one, where the one before is repaired."""
+        assert seen.cause_equipment is not None, "its rank says that there is one"
+        if seen.cause_equipment == self.cause_equipment:
+            self.further = None
+        elif seen.cause_equipment != self.blamed and self.blamed not in seen.broken:
+            self.further = Further(seen.cause_equipment, seen.reason_code)
+        elif self.further is not None and seen.cause_equipment == self.further.equipment:
+            self.further.reason_code = seen.reason_code or self.further.reason_code
 
     def _may_give_reason(self, seen: Diagnosis, rank: Rank) -> bool:
         """Return whether a reason is for this stop: of the same finding, or of the same machine without a finding."""

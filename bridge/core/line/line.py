@@ -85,6 +85,8 @@ class Line(LineCourse):
                 self._absences.hear(report, spoken, moment, now=now, connected=connected)
             if report.actor is None and is_effective(disposition):
                 device.state.futile = None
+                for spoken in touched if isinstance(report.body, DeathReport) else ():
+                    spoken.device.state.futile = None  # a source's death is that of all its devices
             self._settle(moment, touched)
         device.tell(self._emitter.count)
         return disposition

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bridge.core.line import counting
 from bridge.core.line.counter_table import Rule
 from bridge.core.line.counters import Reading, read
 from bridge.core.line.registers import Mark, Register, cut
@@ -32,6 +33,13 @@ class Reader:
     def lose_touch(self) -> None:
         assert self.register is not None
         self.register = cut(self.register)
+
+    def start_anew(self) -> None:
+        """Note a birth, whatever boot id it has."""
+        assert self.register is not None
+        registers: counting.Registers = {"total": self.register}
+        counting.begin_anew(registers)
+        self.register = registers["total"]
 
 
 def reader(modulus: int | None = None, *, rate: float = 600.0) -> Reader:

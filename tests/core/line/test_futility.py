@@ -6,7 +6,7 @@ from bridge.core.events import Event, EventType, Place
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
 from bridge.core.records import KnownResends, Position
-from bridge.core.reports import JobReport, StateReport, suppressed
+from bridge.core.reports import BirthReport, Body, DeathReport, JobReport, StateReport, suppressed
 from bridge.core.resends import Resends
 from bridge.ingest.native import decode
 from tests.core.line.shopfloor import T0, Shop, plant_file
@@ -91,6 +91,28 @@ def test_what_has_deliberately_no_effect_is_understood() -> None:
         shop.say("bagger", StateReport(state="running", historical=True), at=at)
         shop.say("bagger", StateReport(state="running"), at=at, retained=True)
     assert flags(shop) == [(False, False)]
+
+
+@pytest.mark.parametrize(
+    ("who", "body", "ends"),
+    [
+        ("bagger", DeathReport(boot_id="a"), True),
+        (None, DeathReport(), True),
+        (None, BirthReport(), False),
+        (None, JobReport(action="assign", job_id="J1", product="crisps", target_quantity=9), False),
+        ("packer", DeathReport(), False),
+    ],
+)
+def test_a_death_ends_it_for_all_devices_that_it_speaks_for(who: str | None, body: Body, *, ends: bool) -> None:
+    """A gateway that is gone has its machines no longer send anything; its birth makes nothing understood."""
+    shop = started()
+    for at in range(10, 101, 10):
+        duplicate(shop, at)
+    shop.say(who, body, at=110)
+    assert shop.line.devices.ineffective() == ({} if ends else {"bagger": "duplicate"})
+    assert flags(shop)[-1][0] is not ends
+    shop.wait(1_000)
+    assert flags(shop)[-1][0] is not ends
 
 
 @pytest.mark.parametrize("known", [True, False])

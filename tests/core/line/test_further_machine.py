@@ -1,0 +1,168 @@
+"""A further machine that keeps the line standing in the same downtime: it calls, and the first cause stays."""
+
+from typing import Final
+
+import pytest
+
+from bridge.core import event_data
+from bridge.core.events import EventType
+from bridge.core.line.adoption import adopt
+from bridge.core.line.floor import Floor
+from bridge.core.line.line import Line
+from bridge.core.reports import AndonReport, Body, ChangeoverReport, StateReport
+from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file, seconds
+
+RUNNING: Final = StateReport(state="running")
+FAULT: Final = StateReport(state="fault", fault_codes=["JAM"])
+MAINTENANCE: Final = StateReport(state="maintenance")
+STARVED: Final = StateReport(state="idle", upstream_stop=True)
+BLOCKED: Final = StateReport(state="idle", downstream_stop=True)
+RESOLVE: Final = AndonReport(action="resolve", andon_type="equipment")
+HOUR: Final = 3_600
+
+Step = tuple[float, str, Body]
+
+FEEDER_CALLED: Final[list[Step]] = [(10, "feeder", FAULT), (11, "bagger", STARVED)]
+BAGGER_CALLED: Final[list[Step]] = [(11, "bagger", FAULT)]
+
+
+def play(*steps: Step, until: float, restarts: bool = False) -> Shop:
+    """Let the bagger run, which decides the line's status, and its neighbours with it; then the steps."""
+    shop = Shop(plant_file())
+    for machine in ("feeder", "bagger", "packer"):
+        shop.say(machine, RUNNING, at=0)
+    for at, machine, body in steps:
+        shop.wait(at)
+        shop.say(machine, body, at=at)
+        if restarts:
+            shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
+    shop.wait(until)
+    return shop
+
+
+def raised(shop: Shop) -> list[tuple[float, str | None, str]]:
+    return [
+        (seconds(event.timestamp), event.place.equipment, event.data.andon_type)
+        for event in shop.events
+        if isinstance(event.data, event_data.Andon) and event.revision == 1
+    ]
+
+
+def called(shop: Shop) -> list[tuple[float, str | None]]:
+    return [(at, machine) for at, machine, _ in raised(shop)]
+
+
+def causes(shop: Shop) -> set[tuple[str, str, str | None]]:
+    """Return each downtime with its cause and culprit as they were reported last."""
+    last = {data.downtime_id: data for data in shop.downtimes()}
+    return {(data.downtime_id, data.cause, data.cause_equipment) for data in last.values()}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("resolved_at", [400, 530, 700])
+@pytest.mark.parametrize(
+    ("first", "cause"),
+    [(FEEDER_CALLED, ("upstream", "feeder")), (BAGGER_CALLED, ("internal", "bagger"))],
+    ids=["a neighbour", "its own fault"],
+)
+def test_a_machine_that_fails_after_the_first_was_called_and_repaired_calls(
+    first: list[Step], cause: tuple[str, str], resolved_at: float, *, restarts: bool
+) -> None:
+    """Whichever of the two findings is the better one: the time counts from when the further one stops the line."""
+    steps: list[Step] = [(resolved_at, cause[1], RESOLVE), (520, "packer", FAULT), (525, "feeder", RUNNING)]
+    steps += [(526, "bagger", BLOCKED)]
+    shop = play(*sorted([*first, *steps], key=lambda step: step[0]), until=4 * HOUR, restarts=restarts)
+    assert called(shop) == [(311, cause[1]), (826, "packer")]
+    assert causes(shop) == {("L1.down.1", *cause)}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("cleared_at", [20, 61, 200, 310])
+def test_the_call_goes_to_the_machine_that_stops_the_line_when_it_is_due(cleared_at: float, *, restarts: bool) -> None:
+    """The bagger was repaired before anybody was called: whether the stop was a downtime by then or not."""
+    steps = [*BAGGER_CALLED, (cleared_at - 1, "packer", FAULT), (cleared_at, "bagger", BLOCKED)]
+    shop = play(*steps, until=4 * HOUR, restarts=restarts)
+    assert called(shop) == [(311, "packer")]
+    assert causes(shop) == {("L1.down.1", "internal", "bagger")}
+
+
+@pytest.mark.parametrize("resolved", [False, True])
+@pytest.mark.parametrize("first", [[*FEEDER_CALLED, (101, "bagger", BLOCKED)], BAGGER_CALLED], ids=["feeder", "bagger"])
+def test_of_two_machines_that_are_broken_at_once_the_first_is_called(first: list[Step], *, resolved: bool) -> None:
+    """Whichever of them the bagger says that it waits for."""
+    machine = first[0][1]
+    answer: list[Step] = [(400, machine, RESOLVE)] if resolved else []
+    shop = play((5, "packer", FAULT), *first, *answer, until=4 * HOUR)
+    assert called(shop) == [(311, machine)]
+
+
+def test_a_further_machine_adds_no_call_while_the_call_of_the_downtime_is_open() -> None:
+    steps = [*BAGGER_CALLED, (340, "packer", FAULT), (350, "bagger", BLOCKED)]
+    assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger")]
+
+
+def test_the_reason_of_the_further_machine_says_who_is_called_and_when() -> None:
+    material = StateReport(state="fault", fault_codes=["REEL"], reason_code="MAT_JAM")
+    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", material), (510, "bagger", BLOCKED)]
+    shop = play(*steps, until=4 * HOUR)
+    assert raised(shop) == [(311, "bagger", "equipment"), (510 + 20 * 60, "packer", "material")]
+    assert shop.downtimes()[-1].reason_code is None
+
+
+def test_a_machine_that_was_repaired_under_maintenance_hides_no_further_one() -> None:
+    steps = [*BAGGER_CALLED, (350, "bagger", MAINTENANCE), (400, "bagger", RESOLVE)]
+    shop = play(*steps, (500, "packer", FAULT), (510, "bagger", BLOCKED), until=4 * HOUR)
+    assert called(shop) == [(311, "bagger"), (810, "packer")]
+    assert shop.downtimes()[-1].category == "unplanned"
+
+
+@pytest.mark.parametrize("word", ["maintenance", "setup"])
+def test_a_machine_that_somebody_works_on_is_no_further_one(word: str) -> None:
+    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", StateReport(state=word))]
+    assert called(play(*steps, (510, "bagger", BLOCKED), until=4 * HOUR)) == [(311, "bagger")]
+
+
+def test_a_third_machine_calls_as_well() -> None:
+    steps = [*FEEDER_CALLED, (400, "feeder", RESOLVE), (500, "packer", FAULT), (501, "feeder", RUNNING)]
+    steps += [(502, "bagger", BLOCKED), (900, "packer", RESOLVE), (1_000, "packer", RUNNING), (1_001, "bagger", FAULT)]
+    shop = play(*steps, until=4 * HOUR)
+    assert called(shop) == [(311, "feeder"), (802, "packer"), (1_301, "bagger")]
+
+
+def test_the_first_machine_that_fails_again_is_called_again() -> None:
+    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", FAULT), (501, "bagger", BLOCKED)]
+    steps += [(900, "packer", RESOLVE), (1_000, "packer", RUNNING), (1_001, "bagger", FAULT)]
+    assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger"), (801, "packer"), (1_301, "bagger")]
+
+
+def test_machines_that_fail_in_turn_put_no_call_off() -> None:
+    steps: list[Step] = [(11, "bagger", FAULT)]
+    for at in range(50, HOUR, 100):
+        steps += [(at, "packer", FAULT), (at + 1, "bagger", BLOCKED)]
+        steps += [(at + 50, "bagger", FAULT), (at + 51, "packer", RUNNING)]
+    assert called(play(*steps, until=HOUR)) == [(311, "bagger")]
+
+
+def test_a_changeover_leaves_the_call_of_the_further_machine_due() -> None:
+    steps = [*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED)]
+    steps += [(200, "bagger", StateReport(state="setup"))]
+    assert called(play(*steps, until=HOUR)) == [(311, "packer")]
+    assert called(play(*steps, (250, "packer", RUNNING), until=HOUR)) == []
+
+
+def test_a_changeover_that_somebody_reports_leaves_it_due_too() -> None:
+    steps = [*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED)]
+    steps += [(200, "bagger", ChangeoverReport(action="start", to_product="nuts"))]
+    shop = play(*steps, until=HOUR)
+    assert called(shop) == [(311, "packer")]
+    assert shop.downtimes()[-1].category == "changeover"
+
+
+def test_nobody_is_called_to_a_further_machine_that_left_the_plant() -> None:
+    shop = play(*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED), until=120)
+    without_packer = tuple(each for each in equipment() if each.id != "packer")
+    floor = Floor(shop.plant_file, {"L1": shop.line.checkpoint()})
+    floor, events = adopt(floor, plant_file(line_spec(equipment=without_packer)), T0 + 120_000, cause="input:9")
+    events += tuple(event for _, fired in floor.tick(T0 + 4 * HOUR * 1_000) for event in fired)
+    calls = {event.place.equipment for event in events if event.type is EventType.ANDON_EVENT}
+    assert calls == {"bagger"}, "the first one that is there"

@@ -126,6 +126,14 @@ class WebSettings(Section):
 
 class TimeSettings(Section):
     scale: float = Field(1.0, gt=0, le=3_600)  # above 1: a simulation, and the board says so
+    anchor_floor: int | None = None  # floor time was this when the host's clock was `anchor_wall`; both in ms
+    anchor_wall: int | None = None
+
+    @model_validator(mode="after")
+    def _has_a_whole_anchor(self) -> Self:
+        if (self.anchor_floor is None) != (self.anchor_wall is None):
+            raise ValueError("anchor_floor and anchor_wall belong together: give both, or neither")
+        return self
 
 
 class Settings(Section):

@@ -78,6 +78,7 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
         (f'[token]\nsecret = "{SECRET}"\n[broker]\nprot = 1', "broker.prot"),
         (f'[token]\nsecret = "{SECRET}"\n[web]\nport = 0', "web.port"),
         (f'root = "floor/#"\n[token]\nsecret = "{SECRET}"', "root"),
+        (f'[token]\nsecret = "{SECRET}"\n[time]\nanchor_wall = 1', "belong together"),
         ("[token", "floor.toml"),
     ],
 )

@@ -39,7 +39,8 @@ class FloorClock:
 
     `not_before` is the last journalled time: with a wall behind it (a wrong clock, or a faster simulation before),
     floor time starts there, and goes on at the pace of the wall. With a `scale` other than 1 time runs that much
-    faster, and free: since the `anchor`, where there is one, also while there was no bridge. `follows`: it is nobody's to journal a step forward here, so it is followed as soon as it shows.
+    faster, and free: since the `anchor`, where there is one, also while there was no bridge. `follows`: it is nobody's
+    to journal a step forward here, so it is followed as soon as it shows.
     """
 
     def __init__(

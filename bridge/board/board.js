@@ -1,4 +1,4 @@
-// A plain board: every event one may see, newest first, and how many things are open. PROTOCOL.md is all it knows.
+// A plain board: every event one may see, newest first, and how many things are open. docs/spec/PROTOCOL.md is all it knows.
 // Names come from devices, so text goes through textContent only.
 "use strict";
 
@@ -203,7 +203,8 @@ function row(event) {
   const where = [event.area, event.line_id, event.equipment_code].filter(Boolean).join(" / ");
   const what = DETAILS.filter((name) => event.data[name] != null).map((name) => `${name} ${shown(event.data[name])}`);
   const quality = event.data_quality;
-  for (const name of ["ineffective", "estimated"]) if (quality[name]) what.push(name);
+  for (const name of ["ineffective", "estimated", "unplaced"]) if (quality[name]) what.push(name);
+  for (const name of ["pieces_held", "gap"]) if (quality[name]) what.push(`${name} ${quality[name]}`);
   if (event.subject !== "_") what.unshift(event.subject);
   if (quality.stale) {
     line.classList.add("doubtful"); // P5: nothing stale looks live

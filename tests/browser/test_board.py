@@ -97,6 +97,17 @@ async def test_a_stale_status_does_not_look_live(tmp_path: Path) -> None:
         await expect(page.locator("#counts")).to_contain_text("lines running, stale1")
 
 
+async def test_what_limits_the_trust_in_an_event_stands_in_its_row(tmp_path: Path) -> None:
+    doubtful = DataQuality(clock="receive", estimated=True, unplaced=True, pieces_held=12, gap=3)
+    async with served_front(tmp_path) as served, browser_page() as page:
+        served.commit(status("L1"), status("L2", quality=doubtful))
+        await open_board(page, served)
+        await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
+        row = page.locator("#events tr").first
+        await expect(row).to_contain_text("estimated · unplaced · pieces_held 12 · gap 3")
+        await expect(page.locator("#events tr").last).not_to_contain_text("pieces_held")
+
+
 async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, browser_page() as page:
         served.commit(call())

@@ -3,6 +3,7 @@
 "use strict";
 
 const MAX_ROWS = 200; // what stays in the table; older rows are gone from the page, not from the journal
+const MAX_NAMED = 10; // devices without effect: `floor watch line` has them all
 const PING_MS = 1500; // asked so often, a server that is there says something
 const SILENCE_MS = 4000; // then nothing here is known to be current: told within 5 s, whatever the network hides
 const LOST_MS = 12000; // then another connection is tried: this one may be dead, and nobody would ever say so
@@ -221,6 +222,15 @@ function shown(value) {
   return typeof value === "number" ? String(Math.round(value * 1000) / 1000) : String(value);
 }
 
+function ineffectiveDevices() {
+  const statuses = [...current.values()].filter((event) => event.category === "line" && event.data_quality.ineffective);
+  const machines = statuses.filter((event) => event.equipment_code);
+  const lines = new Set(machines.map((event) => event.line_id));
+  // a line's status has the flag of the machine that decides it: the line is named where no machine of it is
+  const devices = statuses.filter((event) => event.equipment_code || !lines.has(event.line_id));
+  return devices.map((event) => [event.line_id, event.equipment_code].filter(Boolean).join(" / ")).sort();
+}
+
 function drawCounts() {
   const counts = new Map([["open calls", 0], ["open downtimes", 0], ["jobs running", 0], ["active alerts", 0]]);
   const add = (name) => counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -232,15 +242,25 @@ function drawCounts() {
     else if (category === "job" && data.status === "in_progress") add("jobs running");
     else if (category === "changeover") add("changeovers");
   }
-  byId("counts").replaceChildren(
-    ...[...counts].map(([name, count]) => {
-      const box = document.createElement("div");
-      box.append(document.createElement("dt"), document.createElement("dd"));
-      box.children[0].textContent = name;
-      box.children[1].textContent = count;
-      return box;
-    }),
-  );
+  const boxes = [...counts].map(([name, count]) => tile(name, count));
+  const devices = ineffectiveDevices();
+  if (devices.length) boxes.push(tile("devices without effect", devices.length, devices));
+  byId("counts").replaceChildren(...boxes);
+}
+
+function tile(name, count, named = []) {
+  const box = document.createElement("div");
+  for (const [tag, text] of [["dt", name], ["dd", count]]) {
+    box.append(document.createElement(tag));
+    box.lastChild.textContent = text;
+  }
+  if (named.length) {
+    const more = named.length - MAX_NAMED;
+    const names = document.createElement("small");
+    names.textContent = named.slice(0, MAX_NAMED).join(", ") + (more > 0 ? ` and ${more} more` : "");
+    box.children[1].append(names);
+  }
+  return box;
 }
 
 function begin(given) {

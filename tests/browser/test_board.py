@@ -1,10 +1,11 @@
 """The board in a real browser: it shows events, greys out, resumes, and what devices write stays text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from bridge.core.events import DataQuality
+from bridge.core.events import DataQuality, Place
 from bridge.settings import WebSettings
 from tests.browser_page import DEADLINE_MS, browser_page
 from tests.journal_samples import NOON
@@ -95,6 +96,23 @@ async def test_a_stale_status_does_not_look_live(tmp_path: Path) -> None:
         await expect(live).not_to_contain_text("STALE")
         await expect(page.locator("#counts")).to_contain_text("lines running1")
         await expect(page.locator("#counts")).to_contain_text("lines running, stale1")
+
+
+async def test_devices_without_effect_are_counted_and_named(tmp_path: Path) -> None:
+    """A line has the flag of the machine that decides it, so it is named only where no machine of it is."""
+    bad = DataQuality(clock="receive", estimated=False, stale=True, ineffective=True)
+    machine = Place("north", "pack", "L1", "L1-bagger")
+    async with served_front(tmp_path) as served, browser_page() as page:
+        served.commit(replace(status("L1", quality=bad), place=machine), status("L1", quality=bad), status("L2"))
+        await open_board(page, served)
+        tile = page.locator("#counts div", has_text="devices without effect")
+        await expect(tile).to_have_text("devices without effect1L1 / L1-bagger", timeout=DEADLINE_MS)
+        served.commit(status("L2", quality=bad, revision=2))
+        await expect(tile).to_have_text("devices without effect2L1 / L1-bagger, L2", timeout=DEADLINE_MS)
+        served.commit(replace(status("L1", revision=2), place=machine), status("L1", revision=2))
+        await expect(tile).to_have_text("devices without effect1L2", timeout=DEADLINE_MS)
+        served.commit(status("L2", revision=3))
+        await expect(tile).to_have_count(0, timeout=DEADLINE_MS)
 
 
 async def test_what_limits_the_trust_in_an_event_stands_in_its_row(tmp_path: Path) -> None:

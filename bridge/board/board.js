@@ -33,6 +33,7 @@ let token = null;
 let socket = null;
 let pause = 500;
 let retry = null;
+let retryAt = 0; // when that is
 let heard = 0; // when the server last said something
 let pinged = 0;
 let drawing = false;
@@ -51,6 +52,7 @@ function show({ live, text }) {
 
 function connect() {
   clearTimeout(retry);
+  retry = null;
   const url = new URL("ws", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.hash = url.search = "";
@@ -73,7 +75,7 @@ function connect() {
 }
 
 function watchSilence() {
-  if (!socket) return;
+  if (!socket) return retry && countDown();
   const now = performance.now();
   if (now - heard > LOST_MS) {
     socket.close(); // its end may be hours away, and is nobody's any more
@@ -96,8 +98,15 @@ function ended({ code, reason }) {
   }
   const wait = retryAfter(reason) ?? pause * (0.5 + Math.random() / 2);
   pause = Math.min(pause * 2, 30000);
-  showLink(false, `connection lost: trying again in ${Math.ceil(wait / 1000)} s`);
+  retryAt = performance.now() + wait;
+  clearTimeout(retry);
   retry = setTimeout(connect, wait);
+  countDown();
+}
+
+function countDown() {
+  const seconds = Math.max(1, Math.ceil((retryAt - performance.now()) / 1000));
+  showLink(false, `connection lost: trying again in ${seconds} s`);
 }
 
 function retryAfter(reason) {

@@ -155,6 +155,33 @@ async def test_the_board_comes_back_and_shows_what_it_missed_once(tmp_path: Path
             await expect(page.locator("#events tr").first).to_contain_text("andon_event")
 
 
+async def test_the_seconds_to_the_next_connection_count_down(tmp_path: Path) -> None:
+    async with browser_page() as page:
+        async with served_front(tmp_path) as served:
+            await open_board(page, served)
+        await page.evaluate("""ended({ code: 1012, reason: '{"retry_after": 6}' })""")
+        for seconds in (5, 3):
+            await expect(page.locator("#link")).to_have_text(
+                f"connection lost: trying again in {seconds} s", timeout=DEADLINE_MS
+            )
+
+
+async def test_the_name_of_an_event_is_not_broken(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, browser_page() as page:
+        await page.set_viewport_size({"width": 500, "height": 600})
+        served.commit(call(description="film torn, and so on and on " * 20))
+        await open_board(page, served)
+        await expect(page.locator("#events tr")).to_have_count(1, timeout=DEADLINE_MS)
+        pieces = """cell => {
+            const range = document.createRange();
+            range.selectNodeContents(cell);
+            return range.getClientRects().length;
+        }"""
+        cells = page.locator("#events td")
+        assert await cells.nth(2).evaluate(pieces) == 1
+        assert await cells.nth(4).evaluate(pieces) > 1
+
+
 async def test_an_expired_token_is_asked_for_anew(tmp_path: Path) -> None:
     async with served_front(tmp_path, WebSettings()) as served, browser_page() as page:
         await open_board(page, served, served.token(ttl_seconds=3))

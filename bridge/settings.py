@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from bridge.core.records import Keep
+from bridge.model_faults import sentence
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DAY_MS = 86_400_000
@@ -173,8 +175,15 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
         return Settings.model_validate(tree)
     except ValidationError as error:
         source = str(path) if path is not None else "settings"
-        lines = [f"{source}: {'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}" for each in error.errors()]
+        lines = [f"{source}: {'.'.join(map(str, each['loc'])) or 'settings'}: {_what(each)}" for each in error.errors()]
         raise SettingsError("\n".join(lines)) from error
+
+
+def _what(fault: ErrorDetails) -> str:
+    """Return what is wrong with a setting, and what to do about a file without any way to check tokens."""
+    if fault["loc"] == ("token",) and fault["type"] == "missing":
+        return "set token.secret_file, token.secret or token.public_key_file"
+    return sentence(Settings, fault)
 
 
 def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:

@@ -27,14 +27,18 @@ app = typer.Typer(
 )
 
 Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers, as `list` shows them.", show_default=False)]
-Reason = Annotated[str | None, typer.Option("--reason", help="All that wait with this reason, or its kind: `bad_format`.")]
+Reason = Annotated[
+    str | None, typer.Option("--reason", help="All that wait with this reason, or its kind: `bad_format`.")
+]
 All = Annotated[bool, typer.Option("--all", help="All that wait.")]
 
 
 @app.command(name="list")
 def list_(
     *,
-    reason: Annotated[str | None, typer.Option("--reason", help="Only of this reason, or kind: `bad_format`, `bad_format:state`.")] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Only of this reason, or kind: `bad_format`, `bad_format:state`.")
+    ] = None,
     topic: Annotated[str | None, typer.Option("--topic", help="Only on such topics: an MQTT filter.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
     as_json: AsJson = False,

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from bridge import process
 from bridge.adapters import logs, plant_file, policy_file, web_server
-from bridge.adapters.clock import FloorClock
+from bridge.adapters.clock import Anchor, FloorClock
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.last_resort import end_at_latest
 from bridge.adapters.revocation_file import RevocationFile
@@ -118,7 +118,10 @@ def prepared(settings: Settings, part: Part) -> Iterator[Ground]:
 
 def _owned(settings: Settings, plant: Plant, journal: SqliteJournal) -> Owned:
     decode = partial(native.decode, max_bytes=settings.broker.max_payload_bytes)
-    clock = FloorClock(scale=settings.time.scale, not_before=journal.last_input()[1])
+    given, anchor = settings.time, None
+    if given.anchor_floor is not None and given.anchor_wall is not None:
+        anchor = Anchor(given.anchor_floor, given.anchor_wall)
+    clock = FloorClock(scale=given.scale, not_before=journal.last_input()[1], anchor=anchor)
     return Owned(journal, _restored(plant, journal, decode, clock), decode, clock)
 
 

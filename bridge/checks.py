@@ -168,13 +168,14 @@ def _counters(settings: Settings) -> str:
     except msgspec.MsgspecError as error:
         raise CheckError(f"{path}: its checkpoints are of another version of floor-bridge: {error}") from error
     if low := [_too_low(*machine, fit) for machine, fit in fits.items() if fit.max_rate_is_too_low]:
-        raise CheckError("; ".join(low))
+        remedy = f"set one and a half times the rated speed in {settings.plant_file} (docs/plant.md, counters)"
+        raise CheckError(f"{'; '.join(low)}: {remedy}, then restart")
     doubtful = [_doubtful(*machine, fit) for machine, fit in fits.items() if fit.held or fit.released or fit.refused]
     return "; ".join(doubtful) or "every piece counted at once"
 
 
 def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
-    return f"{line}/{equipment}: max_rate_per_minute is {fit.max_rate:g}, seen were {fit.over:.0f}"
+    return f"{line}/{equipment}: makes up to {fit.over:.0f} a minute, max_rate_per_minute is {fit.max_rate:g}"
 
 
 def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:

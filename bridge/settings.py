@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from bridge.core.records import Keep
+from bridge.model_faults import sentence
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DAY_MS = 86_400_000
@@ -126,6 +128,14 @@ class WebSettings(Section):
 
 class TimeSettings(Section):
     scale: float = Field(1.0, gt=0, le=3_600)  # above 1: a simulation, and the board says so
+    anchor_floor: int | None = None  # floor time was this when the host's clock was `anchor_wall`; both in ms
+    anchor_wall: int | None = None
+
+    @model_validator(mode="after")
+    def _has_a_whole_anchor(self) -> Self:
+        if (self.anchor_floor is None) != (self.anchor_wall is None):
+            raise ValueError("anchor_floor and anchor_wall belong together: give both, or neither")
+        return self
 
 
 class Settings(Section):
@@ -165,8 +175,15 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
         return Settings.model_validate(tree)
     except ValidationError as error:
         source = str(path) if path is not None else "settings"
-        lines = [f"{source}: {'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}" for each in error.errors()]
+        lines = [f"{source}: {'.'.join(map(str, each['loc'])) or 'settings'}: {_what(each)}" for each in error.errors()]
         raise SettingsError("\n".join(lines)) from error
+
+
+def _what(fault: ErrorDetails) -> str:
+    """Return what is wrong with a setting, and what to do about a file without any way to check tokens."""
+    if fault["loc"] == ("token",) and fault["type"] == "missing":
+        return "set token.secret_file, token.secret or token.public_key_file"
+    return sentence(Settings, fault)
 
 
 def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:

@@ -41,7 +41,11 @@ class _Lines:
             self._print(_event(frame))
         elif frame["type"] == "link":
             self._print(_link(frame))
-        elif frame["type"] in ("error", "revoked", "expiring", "conflated"):
+        elif frame["type"] == "conflated":
+            self._print(f"[dim]{escape(_left_out(frame['counts']))}[/]")
+        elif frame["type"] == "error":
+            self._print(f"[yellow]error[/] {escape(_error(frame))}")
+        elif frame["type"] in ("revoked", "expiring"):
             details = {name: value for name, value in frame.items() if name != "type"}
             self._print(f"[yellow]{frame['type']}[/] {escape(json.dumps(details))}")
         elif frame["type"] == "subscription_confirmed":
@@ -60,6 +64,17 @@ class _Lines:
 
     def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def _left_out(counts: dict[str, int]) -> str:
+    return f"(left out for later ones: {', '.join(f'{count} {name}' for name, count in counts.items())})"
+
+
+def _error(frame: Frame) -> str:
+    """Return `andon:L1: the message (CODE; what=more)`."""
+    about = "" if frame.get("id") is None else f"{frame['id']}: "
+    more = "".join(f"; {name}={_shown(value)}" for name, value in (frame.get("detail") or {}).items())
+    return f"{about}{frame['message']} ({frame['code']}{more})"
 
 
 def _event(frame: Frame) -> str:

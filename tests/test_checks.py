@@ -34,7 +34,10 @@ async def test_a_greatest_rate_that_is_too_low_is_named_with_the_rate_seen(confi
     journal_with(tmp_path / ".floor" / "journal.db", *range(0, 6_000, 500))
     found = await counters(config)
     assert not found.ok
-    assert found.text.endswith("/Bagger-1: max_rate_per_minute is 120, seen were 3000")
+    assert found.text.endswith(
+        "/Bagger-1: makes up to 3000 a minute, max_rate_per_minute is 120: set one and a half times the rated speed in "
+        f"{DEMO_PLANT} (docs/plant.md, counters), then restart"
+    )
 
 
 async def test_pieces_in_doubt_are_named(config: Path, tmp_path: Path) -> None:

@@ -71,13 +71,15 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "token"),
+        ("", "floor.toml: token: set token.secret_file, token.secret or token.public_key_file"),
         ('[token]\nsecret = "short"', "at least 32 bytes"),
         ('[token]\nalgorithm = "RS256"', "RS256 needs public_key_file"),
         ('[token]\nalgorithm = "none"', "token.algorithm"),
-        (f'[token]\nsecret = "{SECRET}"\n[broker]\nprot = 1', "broker.prot"),
+        (f'[token]\nsecret = "{SECRET}"\n[broker]\nprot = 1', "broker.prot: no such field; did you mean port?"),
+        (f'[token]\nsecret = "{SECRET}"\n[xx]\nprot = 1', "floor.toml: xx: no such field"),
         (f'[token]\nsecret = "{SECRET}"\n[web]\nport = 0', "web.port"),
         (f'root = "floor/#"\n[token]\nsecret = "{SECRET}"', "root"),
+        (f'[token]\nsecret = "{SECRET}"\n[time]\nanchor_wall = 1', "belong together"),
         ("[token", "floor.toml"),
     ],
 )

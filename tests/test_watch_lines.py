@@ -74,6 +74,23 @@ def test_what_to_do_about_an_outage_is_said_once_when_it_is_known() -> None:
     assert printed(advised, refused, advised) == ["no connection; trying again (name a front by --url)"]
 
 
+def test_what_was_left_out_for_later_events_is_a_sentence() -> None:
+    conflated = {"type": "conflated", "counts": {"line_status_update": 15, "production_update": 17}}
+    assert printed(conflated) == ["(left out for later ones: 15 line_status_update, 17 production_update)"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "error no such [x] (INVALID_MESSAGE)"),
+        ({"id": "andon:L1", "detail": None}, "error andon:L1: no such [x] (INVALID_MESSAGE)"),
+        ({"id": None, "detail": {"limit": 100}}, "error no such [x] (INVALID_MESSAGE; limit=100)"),
+    ],
+)
+def test_an_error_is_a_sentence(more: dict[str, Any], said: str) -> None:
+    assert printed({"type": "error", "code": "INVALID_MESSAGE", "message": "no such [x]", **more}) == [said]
+
+
 def test_names_of_devices_are_no_markup() -> None:
     (line,) = printed(event({**RECEIVED, "[red]x": 1}, product="[bold]P[/]"))
     assert "product=[bold]P[/]" in line

@@ -3,10 +3,13 @@
 Floor time is the wall at start plus monotonic elapsed time, so a stepped wall moves no deadline. It follows the wall
 by at most 1 %. A step over 5 s forward is followed on request (`ahead`, `follow`), so that it can be journalled; a
 step back is not, for floor time never goes back, and is reported.
+
+At a scale other than 1 floor time is no wall's. An anchor says how it goes on across a restart.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -23,12 +26,21 @@ def wall_ms() -> Millis:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A floor time, and the wall's time at that instant; both in ms."""
+
+    floor: Millis
+    wall: Millis
+
+
 class FloorClock:
     """Floor time in ms since the epoch; never goes back, also across restarts.
 
     `not_before` is the last journalled time: with a wall behind it (a wrong clock, or a faster simulation before),
     floor time starts there, and goes on at the pace of the wall. With a `scale` other than 1 time runs that much
-    faster, and free. `follows`: it is nobody's to journal a step forward here, so it is followed as soon as it shows.
+    faster, and free: since the `anchor`, where there is one, also while there was no bridge. `follows`: it is nobody's
+    to journal a step forward here, so it is followed as soon as it shows.
     """
 
     def __init__(
@@ -36,6 +48,7 @@ class FloorClock:
         *,
         scale: float = 1.0,
         not_before: Millis = 0,
+        anchor: Anchor | None = None,
         follows: bool = False,
         wall: Callable[[], Millis] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
@@ -44,6 +57,8 @@ class FloorClock:
         self.scale = scale
         self._wall = wall
         self._monotonic = monotonic
+        if anchor is not None and scale != 1.0:
+            start = anchor.floor + int((start - anchor.wall) * scale)
         self._now = float(max(start, not_before))
         self._last = monotonic()
         self._follows = follows
@@ -74,6 +89,10 @@ class FloorClock:
     def is_behind(self) -> bool:
         """Return whether the wall is behind floor time by more than is slewed."""
         return self.offset() * 1_000 > MAX_FOLLOWED_MS
+
+    def anchor(self) -> Anchor:
+        """Return what another process continues this clock from."""
+        return Anchor(self.now(), self._wall())
 
     def offset(self) -> float:
         """Return the seconds by which floor time is ahead of the wall; 0 where it runs at a pace of its own."""

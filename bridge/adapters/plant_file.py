@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge.core.plant import Plant
+from bridge.model_faults import sentence
 from bridge.settings import why
 
 
@@ -31,7 +32,7 @@ def load(path: Path) -> Plant:
     try:
         return Plant.model_validate(tree)
     except ValidationError as error:
-        faults = [(fault["loc"], fault["msg"]) for fault in error.errors()]
+        faults = [(fault["loc"], sentence(Plant, fault)) for fault in error.errors()]
         # an item that is not valid makes its list seem too short; only the item's own fault helps
         inner = [
             (loc, text)

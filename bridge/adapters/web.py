@@ -35,7 +35,7 @@ def make_app(
     """
     ready = ready or front.ready
     app = _bare_app(front.authenticate)
-    app.include_router(api_routes(front))
+    app.include_router(api_routes(front, root=root))
     _add_socket(app, front, web)
     _add_health(app, ready)
     _add_statistics(app, front)

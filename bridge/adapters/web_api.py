@@ -49,9 +49,16 @@ def _millis(name: str, given: datetime | None) -> Millis | None:
     return (elapsed.days * 86_400 + elapsed.seconds) * 1_000 + elapsed.microseconds // 1_000
 
 
-def api_routes(front: Front) -> APIRouter:
+def api_routes(front: Front, *, root: str) -> APIRouter:
     """What `/api` answers, for one front."""
     router = APIRouter(prefix="/api")
+
+    def relative(filter_text: str | None) -> str | None:
+        """Refuse a filter of whole topics, which would match nothing."""
+        prefix = f"{root}/event/"
+        if filter_text is not None and filter_text.startswith(prefix):
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")
+        return filter_text
 
     @router.get("/events", summary="Events from the journal, oldest first, as far as granted")
     async def events(
@@ -64,13 +71,18 @@ def api_routes(front: Front) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     ) -> Response:
         page = await front.history(
-            asker, filter_text, since=_millis("from", since), until=_millis("to", until), cursor=cursor, limit=limit
+            asker,
+            relative(filter_text),
+            since=_millis("from", since),
+            until=_millis("to", until),
+            cursor=cursor,
+            limit=limit,
         )
         return Response(page.encode(), media_type="application/json")
 
     @router.get("/snapshot", summary="The current events, as far as granted")
     async def snapshot(asker: Asker, *, filter_text: Filter = None) -> Response:
-        state = await front.snapshot_for(asker, filter_text)
+        state = await front.snapshot_for(asker, relative(filter_text))
         return Response(state.encode(), media_type="application/json")
 
     @router.get("/explain", summary="What a subscription would give, by which grant, or the topic that refuses it")
@@ -88,7 +100,7 @@ def api_routes(front: Front) -> APIRouter:
         body: dict[str, Any] = {
             "subscription_type": subscription_type,
             "target_id": target_id[0] if target_id and len(target_id) == 1 else target_id,
-            "mqtt_filter": mqtt_filter,
+            "mqtt_filter": relative(mqtt_filter),
             "filters": {name: value for name, value in masks.items() if value} or None,
             "strict": strict or None,
         }

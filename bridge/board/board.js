@@ -1,8 +1,9 @@
-// A plain board: every event one may see, newest first, and how many things are open. PROTOCOL.md is all it knows.
+// A plain board: every event one may see, newest first, and how many things are open. docs/spec/PROTOCOL.md is all it knows.
 // Names come from devices, so text goes through textContent only.
 "use strict";
 
 const MAX_ROWS = 200; // what stays in the table; older rows are gone from the page, not from the journal
+const MAX_NAMED = 10; // devices without effect: `floor watch line` has them all
 const PING_MS = 1500; // asked so often, a server that is there says something
 const SILENCE_MS = 4000; // then nothing here is known to be current: told within 5 s, whatever the network hides
 const LOST_MS = 12000; // then another connection is tried: this one may be dead, and nobody would ever say so
@@ -32,6 +33,7 @@ let token = null;
 let socket = null;
 let pause = 500;
 let retry = null;
+let retryAt = 0; // when that is
 let heard = 0; // when the server last said something
 let pinged = 0;
 let drawing = false;
@@ -50,6 +52,7 @@ function show({ live, text }) {
 
 function connect() {
   clearTimeout(retry);
+  retry = null;
   const url = new URL("ws", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.hash = url.search = "";
@@ -72,7 +75,7 @@ function connect() {
 }
 
 function watchSilence() {
-  if (!socket) return;
+  if (!socket) return retry && countDown();
   const now = performance.now();
   if (now - heard > LOST_MS) {
     socket.close(); // its end may be hours away, and is nobody's any more
@@ -95,8 +98,15 @@ function ended({ code, reason }) {
   }
   const wait = retryAfter(reason) ?? pause * (0.5 + Math.random() / 2);
   pause = Math.min(pause * 2, 30000);
-  showLink(false, `connection lost: trying again in ${Math.ceil(wait / 1000)} s`);
+  retryAt = performance.now() + wait;
+  clearTimeout(retry);
   retry = setTimeout(connect, wait);
+  countDown();
+}
+
+function countDown() {
+  const seconds = Math.max(1, Math.ceil((retryAt - performance.now()) / 1000));
+  showLink(false, `connection lost: trying again in ${seconds} s`);
 }
 
 function retryAfter(reason) {
@@ -203,7 +213,8 @@ function row(event) {
   const where = [event.area, event.line_id, event.equipment_code].filter(Boolean).join(" / ");
   const what = DETAILS.filter((name) => event.data[name] != null).map((name) => `${name} ${shown(event.data[name])}`);
   const quality = event.data_quality;
-  for (const name of ["ineffective", "estimated"]) if (quality[name]) what.push(name);
+  for (const name of ["ineffective", "estimated", "unplaced"]) if (quality[name]) what.push(name);
+  for (const name of ["pieces_held", "gap"]) if (quality[name]) what.push(`${name} ${quality[name]}`);
   if (event.subject !== "_") what.unshift(event.subject);
   if (quality.stale) {
     line.classList.add("doubtful"); // P5: nothing stale looks live
@@ -220,6 +231,15 @@ function shown(value) {
   return typeof value === "number" ? String(Math.round(value * 1000) / 1000) : String(value);
 }
 
+function ineffectiveDevices() {
+  const statuses = [...current.values()].filter((event) => event.category === "line" && event.data_quality.ineffective);
+  const machines = statuses.filter((event) => event.equipment_code);
+  const lines = new Set(machines.map((event) => event.line_id));
+  // a line's status has the flag of the machine that decides it: the line is named where no machine of it is
+  const devices = statuses.filter((event) => event.equipment_code || !lines.has(event.line_id));
+  return devices.map((event) => [event.line_id, event.equipment_code].filter(Boolean).join(" / ")).sort();
+}
+
 function drawCounts() {
   const counts = new Map([["open calls", 0], ["open downtimes", 0], ["jobs running", 0], ["active alerts", 0]]);
   const add = (name) => counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -231,15 +251,25 @@ function drawCounts() {
     else if (category === "job" && data.status === "in_progress") add("jobs running");
     else if (category === "changeover") add("changeovers");
   }
-  byId("counts").replaceChildren(
-    ...[...counts].map(([name, count]) => {
-      const box = document.createElement("div");
-      box.append(document.createElement("dt"), document.createElement("dd"));
-      box.children[0].textContent = name;
-      box.children[1].textContent = count;
-      return box;
-    }),
-  );
+  const boxes = [...counts].map(([name, count]) => tile(name, count));
+  const devices = ineffectiveDevices();
+  if (devices.length) boxes.push(tile("devices without effect", devices.length, devices));
+  byId("counts").replaceChildren(...boxes);
+}
+
+function tile(name, count, named = []) {
+  const box = document.createElement("div");
+  for (const [tag, text] of [["dt", name], ["dd", count]]) {
+    box.append(document.createElement(tag));
+    box.lastChild.textContent = text;
+  }
+  if (named.length) {
+    const more = named.length - MAX_NAMED;
+    const names = document.createElement("small");
+    names.textContent = named.slice(0, MAX_NAMED).join(", ") + (more > 0 ? ` and ${more} more` : "");
+    box.children[1].append(names);
+  }
+  return box;
 }
 
 function begin(given) {

@@ -27,14 +27,18 @@ app = typer.Typer(
 )
 
 Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers, as `list` shows them.", show_default=False)]
-Reason = Annotated[str | None, typer.Option("--reason", help="All that wait with this reason.")]
+Reason = Annotated[
+    str | None, typer.Option("--reason", help="All that wait with this reason, or its kind: `bad_format`.")
+]
 All = Annotated[bool, typer.Option("--all", help="All that wait.")]
 
 
 @app.command(name="list")
 def list_(
     *,
-    reason: Annotated[str | None, typer.Option("--reason", help="Only of this reason.")] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Only of this reason, or kind: `bad_format`, `bad_format:state`.")
+    ] = None,
     topic: Annotated[str | None, typer.Option("--topic", help="Only on such topics: an MQTT filter.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
     as_json: AsJson = False,
@@ -43,7 +47,7 @@ def list_(
 ) -> None:
     """List what was quarantined, the newest first: number, when, state, reason, bytes, topic.
 
-    `floor quarantine list --reason syntax --topic 'report/+/+/L1/#'`
+    `floor quarantine list --reason unknown_place --topic 'report/+/+/L1/#'`
     """
     try:
         wanted = None if topic is None else TopicFilter.parse(topic)

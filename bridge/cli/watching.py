@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.options import Config, console, fail, read_settings
+from bridge.cli.options import Config, console, errors, fail, read_settings
 from bridge.cli.whom import Roles, User, issue, subscription
+from bridge.settings import Settings
+
+LINE_AT: Final = 2  # the level of an event's topic that names the line
+MOST_LINES: Final = 20  # of a plant, that a notice names
 
 
 def watch(
@@ -43,8 +48,11 @@ def watch(
         assert settings is not None
         return issue(settings, user=user, roles=role or ["admin"], hours=12)
 
+    subscriptions = [subscription(text) for text in subscribe or ["line"]]
     if url is None:
         assert settings is not None
+        for notice in _unknown_lines(settings, subscriptions):
+            errors.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
         scheme = "wss" if settings.web.tls_cert_file else "ws"
         host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104
         url = f"{scheme}://{host}:{settings.web.port}{settings.web.root_path}/ws"
@@ -52,7 +60,7 @@ def watch(
     watching = Watch(
         url=url,
         token=current_token,
-        subscriptions=[subscription(text) for text in subscribe or ["line"]],
+        subscriptions=subscriptions,
         show=show,
         limit=count,
     )
@@ -62,6 +70,30 @@ def watch(
         fail(str(ended))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _unknown_lines(settings: Settings, subscriptions: Sequence[dict[str, str]]) -> Iterator[str]:
+    """Yield what is to be said of lines that the plant file does not have; nothing where it cannot be read.
+
+    It is no refusal: a running bridge may have another plant file.
+    """
+    from bridge.adapters import plant_file  # noqa: PLC0415
+    from bridge.core.access.subscriptions import parse_subscription  # noqa: PLC0415
+    from bridge.core.access.targets import SubscriptionError  # noqa: PLC0415
+
+    try:
+        lines = [line.id for line in plant_file.load(settings.plant_file).lines]
+    except plant_file.PlantFileError:
+        return
+    for body in subscriptions:
+        try:
+            filters = parse_subscription(body).filters
+        except SubscriptionError:
+            continue  # the server says why
+        for levels in (str(each).split("/") for each in filters):
+            if len(levels) > LINE_AT and levels[LINE_AT] not in ("+", "#", *lines):
+                more = f" and {len(lines) - MOST_LINES} more" if len(lines) > MOST_LINES else ""
+                yield f"the plant has no line {levels[LINE_AT]}: {', '.join(lines[:MOST_LINES])}{more}"
 
 
 def schema(

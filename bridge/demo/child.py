@@ -1,6 +1,8 @@
 """One process of the demo, tied to the demo's own life."""
 
 import asyncio
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +12,15 @@ STOP_SECONDS: Final = 12.0  # the bridge drains within 10
 
 
 class Child:
-    """One process of the demo; its output goes to a log file."""
+    """One process of the demo; its output goes to a log file. `environment` is asked at each start for more of it."""
 
-    def __init__(self, name: str, folder: Path, *command: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, *command: str, environment: Callable[[], dict[str, str]] = dict
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self._command = command
+        self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
         self._log_begin = 0
 
@@ -32,6 +37,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self._environment()},
                 start_new_session=True,  # Ctrl-C is ours to pass on, in order
             )
 

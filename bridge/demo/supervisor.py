@@ -28,9 +28,11 @@ from bridge.core.events import EventType
 from bridge.demo.child import Child
 from bridge.demo.cuts import Cuts
 from bridge.demo.errors import DemoError
+from bridge.demo.floor_time import FloorTime, pace
 from bridge.demo.simulator import Simulator
 from bridge.watch import Frame, Watch
 
+JOURNAL: Final = "journal.db"  # in the demo's folder
 READY_SECONDS: Final = 30.0
 MAX_RESTARTS: Final = 5  # in a row, each ended by itself and soon: a bridge that cannot run is shown, not hidden
 
@@ -63,7 +65,7 @@ plant_file = "{plant}"
 port = {options.broker_port}
 
 [journal]
-path = "journal.db"
+path = "{JOURNAL}"
 
 [token]
 secret_file = "secret"
@@ -145,7 +147,9 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
     await simulator.require_profile()
     async with EmbeddedBroker(folder=options.folder / "broker", port=options.broker_port) as broker:
         await simulator.leave_leftovers()
-        bridge = Child("bridge", options.folder, sys.executable, "-m", "bridge", "run", "--config", str(config))
+        floor_time = FloorTime(options.scale, options.folder / JOURNAL)
+        command = (sys.executable, "-m", "bridge", "run", "--config", str(config))
+        bridge = Child("bridge", options.folder, *command, environment=floor_time.settings)
         plant = Child(
             "plant",
             options.folder,
@@ -214,7 +218,7 @@ def _introduce(
     rows = (
         ("broker", f"{broker} on 127.0.0.1:{options.broker_port}"),
         ("bridge", f"pid {bridge.pid}; kill -9 it if you like: it goes on from its journal; log {bridge.log}"),
-        ("plant", f"pid {plant.pid}, simulated, {options.scale:g} times as fast as life; log {plant.log}"),
+        ("plant", f"pid {plant.pid}, simulated, {pace(options.scale)}; log {plant.log}"),
         *(() if trouble is None else (("trouble", trouble),)),
         ("board", f"http://127.0.0.1:{options.port}/#token={token}"),
         ("token", token),

@@ -1,4 +1,4 @@
-"""Warnings in the log about machines whose counters do not fit the plant file; once each, and once when it is over."""
+"""Warnings in the log about machines whose counters do not fit the plant file: each once a start."""
 
 from collections.abc import Mapping
 
@@ -30,6 +30,4 @@ class CounterWatch:
                 seen_per_minute=round(fit.over, 1),
                 max_rate_per_minute=fit.max_rate,
             )
-        for line, equipment in sorted(self._too_low - too_low):
-            log.info("counters.max_rate_fits", line=line, equipment=equipment)
-        self._too_low = too_low
+        self._too_low |= too_low  # the plant file does not change while we run

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.adapters.clock import MAX_FOLLOWED_MS, MAX_SLEW, FloorClock
+from bridge.adapters.clock import MAX_FOLLOWED_MS, MAX_SLEW, Anchor, FloorClock
 
 START = 1_700_000_000_000
 
@@ -17,10 +17,13 @@ class World:
     seconds: float = 100.0
     clock: FloorClock = field(init=False)
 
-    def start(self, *, scale: float = 1.0, not_before: int = 0, follows: bool = False) -> FloorClock:
+    def start(
+        self, *, scale: float = 1.0, not_before: int = 0, anchor: Anchor | None = None, follows: bool = False
+    ) -> FloorClock:
         self.clock = FloorClock(
             scale=scale,
             not_before=not_before,
+            anchor=anchor,
             follows=follows,
             wall=lambda: self.wall_ms,
             monotonic=lambda: self.seconds,
@@ -121,6 +124,30 @@ def test_scaled_time_is_fast_and_free_of_the_wall() -> None:
     assert clock.now() == START + 60_000
     assert clock.seconds_until(START + 120_000) == 1.0
     assert clock.seconds_until(START) == 0.0
+
+
+def test_scaled_time_goes_on_from_its_anchor_while_nothing_runs() -> None:
+    world = World()
+    before = world.start(scale=60, not_before=START + 3_600_000)
+    world.pass_seconds(1)
+    anchor = before.anchor()
+    world.pass_seconds(2)
+    after = world.start(scale=60, not_before=START + 3_661_000, anchor=anchor)
+    assert after.now() == before.now() == START + 3_780_000
+    world.pass_seconds(1)
+    assert after.now() == START + 3_840_000
+
+
+def test_an_anchor_never_takes_scaled_time_behind_the_journal() -> None:
+    """The wall was set back meanwhile."""
+    world = World()
+    anchor = world.start(scale=60).anchor()
+    world.pass_seconds(1, wall_error_ms=-30_000)
+    assert world.start(scale=60, not_before=START + 60_000, anchor=anchor).now() == START + 60_000
+
+
+def test_an_anchor_means_nothing_to_a_clock_that_runs_with_the_wall() -> None:
+    assert World().start(anchor=Anchor(START + 3_600_000, START)).now() == START
 
 
 def test_real_time_is_the_wall_whatever_the_scale() -> None:

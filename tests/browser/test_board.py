@@ -1,10 +1,11 @@
 """The board in a real browser: it shows events, greys out, resumes, and what devices write stays text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from bridge.core.events import DataQuality
+from bridge.core.events import DataQuality, Place
 from bridge.settings import WebSettings
 from tests.browser_page import DEADLINE_MS, browser_page
 from tests.journal_samples import NOON
@@ -97,6 +98,34 @@ async def test_a_stale_status_does_not_look_live(tmp_path: Path) -> None:
         await expect(page.locator("#counts")).to_contain_text("lines running, stale1")
 
 
+async def test_devices_without_effect_are_counted_and_named(tmp_path: Path) -> None:
+    """A line has the flag of the machine that decides it, so it is named only where no machine of it is."""
+    bad = DataQuality(clock="receive", estimated=False, stale=True, ineffective=True)
+    machine = Place("north", "pack", "L1", "L1-bagger")
+    async with served_front(tmp_path) as served, browser_page() as page:
+        served.commit(replace(status("L1", quality=bad), place=machine), status("L1", quality=bad), status("L2"))
+        await open_board(page, served)
+        tile = page.locator("#counts div", has_text="devices without effect")
+        await expect(tile).to_have_text("devices without effect1L1 / L1-bagger", timeout=DEADLINE_MS)
+        served.commit(status("L2", quality=bad, revision=2))
+        await expect(tile).to_have_text("devices without effect2L1 / L1-bagger, L2", timeout=DEADLINE_MS)
+        served.commit(replace(status("L1", revision=2), place=machine), status("L1", revision=2))
+        await expect(tile).to_have_text("devices without effect1L2", timeout=DEADLINE_MS)
+        served.commit(status("L2", revision=3))
+        await expect(tile).to_have_count(0, timeout=DEADLINE_MS)
+
+
+async def test_what_limits_the_trust_in_an_event_stands_in_its_row(tmp_path: Path) -> None:
+    doubtful = DataQuality(clock="receive", estimated=True, unplaced=True, pieces_held=12, gap=3)
+    async with served_front(tmp_path) as served, browser_page() as page:
+        served.commit(status("L1"), status("L2", quality=doubtful))
+        await open_board(page, served)
+        await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
+        row = page.locator("#events tr").first
+        await expect(row).to_contain_text("estimated · unplaced · pieces_held 12 · gap 3")
+        await expect(page.locator("#events tr").last).not_to_contain_text("pieces_held")
+
+
 async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, browser_page() as page:
         served.commit(call())
@@ -124,6 +153,33 @@ async def test_the_board_comes_back_and_shows_what_it_missed_once(tmp_path: Path
             await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
             await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
             await expect(page.locator("#events tr").first).to_contain_text("andon_event")
+
+
+async def test_the_seconds_to_the_next_connection_count_down(tmp_path: Path) -> None:
+    async with browser_page() as page:
+        async with served_front(tmp_path) as served:
+            await open_board(page, served)
+        await page.evaluate("""ended({ code: 1012, reason: '{"retry_after": 6}' })""")
+        for seconds in (5, 3):
+            await expect(page.locator("#link")).to_have_text(
+                f"connection lost: trying again in {seconds} s", timeout=DEADLINE_MS
+            )
+
+
+async def test_the_name_of_an_event_is_not_broken(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, browser_page() as page:
+        await page.set_viewport_size({"width": 500, "height": 600})
+        served.commit(call(description="film torn, and so on and on " * 20))
+        await open_board(page, served)
+        await expect(page.locator("#events tr")).to_have_count(1, timeout=DEADLINE_MS)
+        pieces = """cell => {
+            const range = document.createRange();
+            range.selectNodeContents(cell);
+            return range.getClientRects().length;
+        }"""
+        cells = page.locator("#events td")
+        assert await cells.nth(2).evaluate(pieces) == 1
+        assert await cells.nth(4).evaluate(pieces) > 1
 
 
 async def test_an_expired_token_is_asked_for_anew(tmp_path: Path) -> None:

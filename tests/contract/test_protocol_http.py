@@ -94,6 +94,14 @@ async def test_a_snapshot_over_http_is_that_of_a_subscription(busy_floor: Runnin
         assert answer["effective"] == ["+/+/L1/+/andon/#"]
 
 
+@pytest.mark.parametrize("path", ["/api/snapshot?filter=", "/api/events?filter=", "/api/explain?mqtt_filter="])
+async def test_a_filter_of_whole_topics_is_refused_with_what_to_leave_out(busy_floor: RunningFloor, path: str) -> None:
+    answer = await http(busy_floor.port, f"{path}floor/v1/event/%2B/%2B/L1/%23", token())
+    assert (answer.status, answer.data["code"]) == (400, "INVALID_MESSAGE")
+    assert answer.data["message"] == "leave floor/v1/event/ out: a filter is relative to it"
+    assert (await http(busy_floor.port, f"{path}%2B/%2B/L1/%23", token())).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

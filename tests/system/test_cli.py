@@ -238,6 +238,34 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
         assert "1008" in stranger.stderr
 
 
+@pytest.mark.parametrize(
+    ("subscriptions", "said"),
+    [
+        (("downtime:L9",), "the plant has no line L9: L1, L2, L3, L4\n"),
+        (("line:site/area/L8", "oee:L1"), "the plant has no line L8: L1, L2, L3, L4\n"),
+        (("downtime:L1", "job:me", "equipment:Bagger-1", "banana", "line"), ""),
+    ],
+)
+async def test_watch_says_which_lines_there_are_where_one_is_not(
+    subscriptions: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    write_config(tmp_path, web_port=free_port())
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "watch", *subscriptions),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        assert b"no connection" in await asyncio.wait_for(process.stdout.readline(), 30)
+    finally:
+        process.kill()
+    _, stderr = await process.communicate()
+    assert stderr.decode() == said
+
+
 @pytest.mark.parametrize("options", [("--json",), ()], ids=["json", "lines"])
 async def test_watch_ends_with_the_reader_of_its_output(
     tmp_path: Path, mosquitto: RunningBroker, options: tuple[str, ...]

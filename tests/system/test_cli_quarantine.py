@@ -60,6 +60,22 @@ def test_the_list_is_newest_first_and_safe_to_look_at(folder: Path) -> None:
     assert (refused.returncode, refused.stdout) == (2, "")
 
 
+def test_a_reason_without_its_field_is_that_of_every_field(tmp_path: Path) -> None:
+    write_config(tmp_path, more='[journal]\npath = "journal.db"')
+    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    reasons = ("bad_format:state", "bad_format:ts", "bad_formats", "missing_field:state", "bad_format")
+    of = enumerate(map(quarantined, reasons), start=1)
+    entries = [applied(number, topic=TOPIC, disposition=each, reached_core=False) for number, each in of]
+    journal.commit(Batch(entries=entries))
+    journal.close()
+    assert list(listed(tmp_path, "--reason", "bad_format")) == [5, 2, 1]
+    assert list(listed(tmp_path, "--reason", "bad_format:state")) == [1]
+    assert list(listed(tmp_path, "--reason", "bad_format:")) == []
+    assert floor(tmp_path, "quarantine", "drop", "--reason", "bad_format").returncode == 0
+    assert listed(tmp_path)[4] == "waiting"
+    assert listed(tmp_path)[2] == "dropped"
+
+
 def test_bytes_are_shown_with_nothing_a_terminal_would_obey(folder: Path) -> None:
     ended = floor(folder, "quarantine", "show", "1")
     assert ended.returncode == 0

@@ -173,6 +173,32 @@ async def test_the_bridge_may_be_killed_again_and_again_also_while_it_starts(tmp
         assert await running.stop() == 0
 
 
+async def test_a_killed_bridge_takes_the_absence_for_as_long_as_it_was_on_the_floor(tmp_path: Path) -> None:
+    """What queued in the broker is judged over it: with time that stood still, no machine could have made it."""
+    of_maker = 0
+
+    def counted(frame: Frame) -> bool:
+        nonlocal of_maker
+        of_maker += frame.get("equipment_code") == "Maker-2" and frame["type"] == "production_update"
+        return of_maker >= 10
+
+    async with demo(tmp_path, "--scale", "30") as running:
+        await running.until(r"stop\s+Ctrl-C")
+        for times in range(1, 4):
+            of_maker = 0
+            await watch(running.port, running.token, counted, seconds=60)
+            os.kill(running.bridge_pid, signal.SIGKILL)
+            await running.until(rf"(the bridge is back.*){{{times}}}")
+        of_maker = 0
+        await watch(running.port, running.token, counted, seconds=60)
+        assert await running.stop() == 0
+    folder = tmp_path / ".floor" / "demo"
+    assert (folder / "bridge.log").read_text().count("floor.unwatched") == 3
+    config = str(folder / "floor.toml")
+    checked = await asyncio.to_thread(floor, tmp_path, "check", "--offline", "--config", config)
+    assert checked.returncode == 0, checked.stdout
+
+
 async def test_a_broker_that_ends_is_named_and_ends_the_demo(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
         await running.until(r"stop\s+Ctrl-C")

@@ -6,6 +6,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from bridge.adapters.web_metrics import MEANINGS
+from bridge.core.line.andon_input import WITHOUT_EFFECT
+from bridge.core.line.futility import FUTILE, NEUTRAL
 from bridge.core.messages import Publication
 from tests.brokers import RunningBroker, until
 from tests.command_line import ROOT
@@ -84,9 +86,27 @@ def test_every_event_of_the_log_that_is_named_is_logged_at_that_level() -> None:
     rows = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \|", table, re.MULTILINE)
     code = "".join(path.read_text() for path in (ROOT / "bridge").rglob("*.py"))
     logged = re.findall(r'log\.(\w+)\(\s*"([a-z_.]+)"', code)
-    assert len(rows) == 9
+    assert len(rows) == 8
     for event, level in rows:
         assert {how for how, what in logged if what == event} == {level}, event
+
+
+def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
+    (table,) = re.findall(r"^## Suppressed reports\n(.*)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    named = [
+        name for row in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    code = "".join(path.read_text() for path in (ROOT / "bridge" / "core").rglob("*.py"))
+    given = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {each.value for each in WITHOUT_EFFECT}
+    assert len(named) == len(set(named))
+    assert set(named) == given
+
+
+def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> None:
+    (said,) = re.findall(r"^A device that has nothing but (.*?) and quarantined", DOCUMENT, re.MULTILINE)
+    (neutral,) = re.findall(r"^(`retained`.*) say nothing about it", DOCUMENT, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", said)) == FUTILE
+    assert set(re.findall(r"`(\w+)`", neutral)) == NEUTRAL
 
 
 def test_alerts_ask_for_metrics_that_there_are() -> None:

@@ -65,8 +65,12 @@ class Quarantine:
     def newest(
         self, *, reason: str | None = None, topic: TopicFilter | None = None, state: State | None = None
     ) -> Iterator[Aside]:
-        """Yield what is quarantined, the newest first: of this reason, on such topics, in this state."""
-        for row in self._rows(f"{ASIDE} AND (?2 IS NULL OR reason = ?2) ORDER BY number DESC", reason):
+        """Yield what is quarantined, the newest first: of this reason, on such topics, in this state.
+
+        A reason without its field, such as `bad_format`, is that of every field.
+        """
+        of_reason = "(?2 IS NULL OR reason = ?2 OR substr(reason, 1, length(?2) + 1) = ?2 || ':')"
+        for row in self._rows(f"{ASIDE} AND {of_reason} ORDER BY number DESC", reason):
             aside = _aside(row)
             if state in (None, aside.state) and (topic is None or _matches(topic, aside.topic)):
                 yield aside

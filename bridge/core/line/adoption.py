@@ -5,11 +5,14 @@ what is current of them is retired with the epoch. What is the line's own stays.
 site is another line: where it was it is gone, where it is it starts anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+
+from msgspec.structs import replace
 
 from bridge.core import plant
 from bridge.core.events import LINE_LEVEL, Category, Event, Millis, StateKey
+from bridge.core.line.counting import CounterFit
 from bridge.core.line.findings import Findings
 from bridge.core.line.floor import Floor
 from bridge.core.line.line_state import LineState
@@ -25,6 +28,7 @@ def adopt(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: str) -> 
         if line is not None and line.place == plant_file.place_of(spec):
             state = LineState.decode(line.checkpoint())
             forget_gone(state, spec)
+            forget_rates(state, spec, line.counter_fits())
             kept[spec.id] = state.encode()
     adopted = Floor(plant_file, kept)
     events += adopted.settle(now, cause=cause)
@@ -83,6 +87,17 @@ def forget_gone(state: LineState, spec: plant.Line) -> None:
         _forget_equipment(state.downtimes.turn.found, there)
     subjects = state.subjects
     subjects.current = {key: each for key, each in subjects.current.items() if owners.has(*key.split("/")[:2])}
+
+
+def forget_rates(state: LineState, spec: plant.Line, fits: Mapping[str, CounterFit]) -> None:
+    """Judge a machine's rate anew where its `max_rate_per_minute` was changed: what was seen may have been wrong."""
+    for machine in spec.equipment:
+        fit = fits.get(machine.id)
+        if fit is None or machine.id not in state.equipment or fit.max_rate == machine.counters.max_rate_per_minute:
+            continue
+        registers = state.equipment[machine.id].registers
+        for name, register in registers.items():
+            registers[name] = replace(register, over=0.0, fastest=0.0, spells=0, spell_ms=0, spell_pieces=0)
 
 
 class _Owners:

@@ -60,6 +60,45 @@ def owners(events: list[Event]) -> set[str | None]:
     return {event.place.equipment for event in events}
 
 
+def with_bagger_at(per_minute: float) -> plant.Plant:
+    rule = plant.CounterRule(max_rate_per_minute=per_minute)
+    return plant_file(line_spec(limits=(LIMIT,), equipment=equipment(counters=rule)))
+
+
+def fast_bagger() -> Plant:
+    """A shop whose bagger is proven to make 600 a minute, which is more than its plant file allows."""
+    shop = Plant()
+    shop.adopt(with_bagger_at(60), 0)
+    for index in range(10):
+        shop.say("bagger", CountsReport(total=index * 100), index * 10_000)
+    assert shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+    return shop
+
+
+def test_a_rate_that_was_seen_is_forgotten_when_the_greatest_rate_is_changed() -> None:
+    shop = fast_bagger()
+    shop.adopt(with_bagger_at(61), 2 * MINUTE)
+    assert not shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+    for index in range(10):
+        shop.say("bagger", CountsReport(total=900 + index * 5), 2 * MINUTE + index * 10_000)
+    assert not shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+
+
+def test_a_machine_that_is_faster_than_the_changed_rate_is_seen_again() -> None:
+    shop = fast_bagger()
+    shop.adopt(with_bagger_at(61), 2 * MINUTE)
+    for index in range(10):
+        shop.say("bagger", CountsReport(total=900 + index * 100), 2 * MINUTE + index * 10_000)
+    assert shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+
+
+def test_a_rate_that_was_seen_outlives_other_changes_of_the_plant_file() -> None:
+    shop = fast_bagger()
+    changed = with_bagger_at(60)
+    shop.adopt(plant_file(changed.lines[0].model_copy(update={"target_rate_per_minute": 25.0})), 2 * MINUTE)
+    assert shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+
+
 def test_a_call_of_equipment_that_is_gone_never_escalates() -> None:
     shop = Plant()
     shop.say("desk", CALL, 0)

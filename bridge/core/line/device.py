@@ -112,7 +112,7 @@ class Device:
     def fire_futility(self, at: Millis) -> bool:
         """Call it ineffective where that is due now."""
         futile = self.state.futile
-        if futile is None or futile.due != at:
+        if futile is None or futile.due is None or futile.due > at:
             return False
         futile.due, futile.shown = None, True
         return True

@@ -17,7 +17,6 @@ from tests.core.line.shopfloor import T0, plant_file
 
 STATION = "report/north/pack/L1/desk/andon"
 MACHINE = "report/north/pack/L1/bagger/state"
-INSPECTION = "report/north/pack/L1/bagger/inspection"
 
 
 class Taken:
@@ -180,41 +179,40 @@ def test_a_copy_of_a_birth_without_seq_comes_after_what_was_stored_before_it(clo
     assert taken.take(BIRTH, birth, at=133) == ("duplicate" if clock != "stands" and not died else None)
 
 
-@pytest.mark.parametrize("after", [3, 200])
-@pytest.mark.parametrize("boot", [5, None])
-@pytest.mark.parametrize("died", [False, True])
-def test_a_copy_of_a_state_is_known_where_no_new_start_can_have_come_so_far(
-    after: int, boot: int | None, *, died: bool
-) -> None:
-    """Of a clock that was never set: from its start it needs 90 s to this `ts`, whatever it does meanwhile."""
-    taken = Taken()
-
-    def said(seconds: int, state: str) -> dict[str, object]:
-        return {"boot_id": boot, "ts": 4_500 + seconds * 1_000, "state": state}
-
-    for seconds in (0, 30, 90, 120, 150):
-        assert taken.take(MACHINE, said(seconds, "running" if seconds < 120 else "fault"), at=seconds) is None
-    if died:
-        taken.take("report/north/pack/L1/bagger/death", {"boot_id": boot}, at=151)
-    again = taken.take(MACHINE, said(90, "running"), at=150 + after)
-    assert again == ("duplicate" if after == 3 and boot == 5 and not died else None)
-
-
+@pytest.mark.parametrize("earlier", [(), (-31_536_000,), (-31_536_000, -15_000_000)])
 @pytest.mark.parametrize(
-    ("topic", "body"),
-    [(STATION, {"action": "raise", "andon_type": "safety"}), (INSPECTION, {"inspected": 10, "defects": 1})],
+    ("topic", "bodies"),
+    [
+        (MACHINE, [{"state": "idle"}, {"state": "running"}, {"state": "fault"}]),
+        (STATION, [{"action": "raise", "andon_type": "safety"}, {"action": "resolve", "andon_type": "safety"}] * 2),
+    ],
 )
-def test_what_happened_is_no_copy_where_the_clock_was_never_set(topic: str, body: dict[str, object]) -> None:
-    taken = Taken()
-    for at, seconds in ((0, 0), (30, 30), (90, 90), (120, 120), (150, 150), (153, 90)):
-        assert taken.take(topic, {"boot_id": 5, "ts": 4_500 + seconds * 1_000, **body}, at=at) is None
+def test_a_start_from_the_same_date_is_applied_whatever_the_clock_said_before(
+    topic: str, bodies: list[dict[str, object]], earlier: tuple[int, ...]
+) -> None:
+    """Without a battery the clock starts at its firmware's date, of which there may have been older ones."""
+    taken, begun = Taken(), T0 - 10**11
+    for index, seconds in enumerate(earlier):
+        body = {"boot_id": "b", "ts": begun + 1_000 * seconds, **bodies[0]}
+        assert taken.take(topic, body, at=10 * index) is None
+    life = [{"boot_id": "b", "ts": begun + 5_000 + 30_137 * index, **body} for index, body in enumerate(bodies)]
+    for start in (600, 800):
+        assert [taken.take(topic, body, at=start + 31 * index) for index, body in enumerate(life)] == [None] * len(life)
 
 
-def test_a_state_is_no_copy_where_the_clock_jumps() -> None:
+@pytest.mark.parametrize("waited", [70, 150, 3_000])
+@pytest.mark.parametrize("again", [1, 2, 3])
+def test_a_start_while_reports_waited_in_the_broker_is_applied(waited: int, again: int) -> None:
+    """They come at once: how long ago the latest one was sent, nobody knows."""
     taken = Taken()
-    for at, seconds in enumerate((90, 0, 150, 90)):
-        body = {"boot_id": 5, "ts": 4_500 + seconds * 1_000, "state": "running"}
-        assert taken.take(MACHINE, body, at=at) is None
+
+    def said(index: int) -> dict[str, object]:
+        return {"boot_id": "b", "ts": 10_000 + 60_137 * index, "state": ("running", "idle")[index % 2]}
+
+    assert [taken.take(MACHINE, said(index), at=60.137 * index) for index in range(5)] == [None] * 5
+    arrival = 241 + waited
+    assert taken.take(MACHINE, said(5), at=arrival) is None
+    assert taken.take(MACHINE, said(again), at=arrival + 0.01) is None
 
 
 def test_a_clock_that_begins_at_the_same_instant_hides_no_next_start() -> None:

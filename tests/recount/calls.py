@@ -31,6 +31,7 @@ class Call:
     downtime: int | None = None  # number of the downtime it is linked to
     culprit: str | None = None  # whose downtime that is
     steps: list[tuple[int, str]] = field(default_factory=list)  # instants still ahead
+    passed: int = 0  # the last of those that are not
 
     @property
     def key(self) -> str:
@@ -151,15 +152,29 @@ class Calls:
         self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, False)))
         if automatic is not None:
             self._end(automatic, "cancelled", at)
+            self._catch_up(call, at)
 
     def _take_over(self, call: Call, other: Call) -> None:
         """The person's call has the automatic one's trouble, its answers, and its place on the ladder."""
         call.priority = max(call.priority, other.priority, key=ORDER.index)
         call.begin_ladder(other.basis)
-        call.steps = [step for step in call.steps if step[0] > call.raised_at]
+        climbs = other.level < TOP
+        call.steps = [(at, kind) for at, kind in call.steps if at > other.passed or (climbs and kind == "ack_timeout")]
         call.status, call.level = other.status, other.level
         call.downtime, call.culprit = other.downtime, other.culprit
         call.acknowledged, call.arrived = other.acknowledged, other.arrived
+
+    def _catch_up(self, call: Call, at: int) -> None:
+        """Take at the raise what is overdue by then: each level that nobody acknowledged for, else one step."""
+        overdue = [kind for due, kind in self._ahead(call) if due <= at]
+        call.steps, call.passed = [step for step in call.steps if step[0] > at], at
+        cause = "ack_timeout" if "ack_timeout" in overdue else "resolve_timeout"
+        rises = min(overdue.count(cause), TOP - call.level, TOP if cause == "ack_timeout" else 1)
+        for _ in range(rises):
+            call.level += 1
+            self._note(Fact("ladder", self._line.id, call.key, at, ("level", call.level, cause)))
+        if overdue and not rises:
+            self._note(Fact("ladder", self._line.id, call.key, at, ("reminder", call.level)))
 
     def _act(self, device: str, action: str, andon_type: str, at: int) -> bool:
         call = self._meant(device, andon_type)
@@ -261,6 +276,7 @@ class Calls:
         for call in list(self.open.values()):
             kinds = [kind for due, kind in self._ahead(call) if due == at]
             call.steps = [step for step in call.steps if step[0] > at]
+            call.passed = max(call.passed, at) if kinds else call.passed
             limits = [kind for kind in kinds if kind in ("ack_timeout", "resolve_timeout")]
             if limits and call.level < TOP:
                 call.level += 1

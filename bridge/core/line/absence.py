@@ -189,7 +189,7 @@ class Absences:
 
         Returns the end of the downtime that was open until now, if it turned out to be over.
         """
-        record = next(each for each in self.state.records if each.due == moment.at)
+        record = next(each for each in self.state.records if each.due is not None and each.due <= moment.at)
         goes_on, until = record.end is None, record.end or moment.at
         record.due, record.end = None, until
         if not record.scopes:

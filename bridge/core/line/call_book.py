@@ -57,12 +57,13 @@ class CallBook:
         self._steps.clear()
 
     def fire(self, moment: Moment) -> None:
-        """Do everything that is due at exactly `moment.at`, calls in the order they were raised."""
+        """Do what is due by `moment.at`, calls in the order they were raised: one step of each."""
         for key, call in self.state.open.items():
-            step = self._step(key)
-            if step is None or step.at != moment.at:
+            due = self._step(key)
+            if due is None or due.at > moment.at:
                 continue
-            call.passed = max(call.passed, step.at)
+            step = next_step(call, self.ladders[call.priority], now=moment.at) or due
+            call.passed = max(call.passed, moment.at)
             self._steps.pop(key, None)
             if rises(step.cause):
                 self.rise(call, step.cause, moment)

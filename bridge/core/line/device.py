@@ -88,19 +88,12 @@ class Device:
         Of two equal presses within one second the later one may be overtaken: at a clock of whole seconds, a press is
         taken once more rather than lost.
         """
-        at, stamp, now = self._read_ts(report), self.state.stamp, report.received_at
+        at, stamp = self._read_ts(report), self.state.stamp
         if at is None or (isinstance(report.body, AndonReport) and not stamp.identifies):
             return False
         if isinstance(report.body, BirthReport) and self.state.offline is None:
-            return stamp.proves_same_start(at, received_at=now)
-        unreached = self._is_said_again(report) and stamp.proves_unreached(at, received_at=now)
-        return unreached or stamp.proves_repeat(at, received_at=now)
-
-    def _is_said_again(self, report: Report) -> bool:
-        """Whether a report says what was, of the boot that lives: that one is lost does less harm than an old one."""
-        boot, state = report.body.boot_id, self.state
-        current = boot is not None and boot == state.boot_id and state.offline is None
-        return current and isinstance(report.body, StateReport | CountsReport | MeasurementReport)
+            return stamp.proves_same_start(at, received_at=report.received_at)
+        return stamp.proves_repeat(at, received_at=report.received_at)
 
     def _read_ts(self, report: Report) -> Millis | None:
         ts = report.body.ts
@@ -119,7 +112,7 @@ class Device:
     def fire_futility(self, at: Millis) -> bool:
         """Call it ineffective where that is due now."""
         futile = self.state.futile
-        if futile is None or futile.due != at:
+        if futile is None or futile.due is None or futile.due > at:
             return False
         futile.due, futile.shown = None, True
         return True

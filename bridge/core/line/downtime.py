@@ -109,12 +109,12 @@ class Downtimes:
         record, turn = self._state.open, self._state.turn
         if record is None:
             return None
-        if turn.since is not None and turn.since + self._micro_ms == moment.at:
+        if turn.since is not None and turn.since + self._micro_ms <= moment.at:
             record = self._complete_turn(record, turn, moment)
-        if record.owed is not None and record.owed.due == moment.at:
+        if record.owed is not None and record.owed.due <= moment.at:
             owed, record.owed = record.owed, None
             return self._calls.help(owed, stopped=record.found.equipment, now=moment.at)
-        if record.call_at != moment.at:
+        if record.call_at is None or record.call_at > moment.at:
             return None
         called_for = record.found.blamed or record.found.equipment
         record.call_at, record.called, record.called_for = None, True, called_for
@@ -216,7 +216,7 @@ class Downtimes:
     def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
         state = self._state
         found, turn = state.pending or Findings(), state.turn
-        lasts_since = crossed.end - self._micro_ms  # later than it began where the clock was set forward meanwhile
+        lasts_since = crossed.start + crossed.skipped
         if found.since is None and lasts_since > crossed.start:
             found.since = lasts_since
         record = DowntimeRecord(

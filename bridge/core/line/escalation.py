@@ -8,7 +8,8 @@ scheduled time unless the call is critical. While a call is paused it has none.
   (`resolve_timeout`).
 - At the top level a missed deadline is a reminder: there is nobody left to add, and yet it is never silent. `top` + 1
   of them follow the acknowledge deadline at most, and as many the resolve deadline.
-- A level is entered once until the trouble comes again; at one instant a call rises by one level at most.
+- A level is entered once until the trouble comes again; at one instant a call rises by one level at most. What a
+  takeover or another plant file makes overdue is due at once: each level whose acknowledge deadline has passed.
 - Acknowledging stops the deadlines of the acknowledgement and their reminders, nothing else.
 - Level 0 has an update too, when the call is raised; it has no cause. Roles that were recipients once stay recipients,
   or a responder would see the call vanish from `me` as soon as it rises.
@@ -95,11 +96,11 @@ def deadline(call: Call, within_ms: int, ladder: Ladder) -> Millis:
     return ladder.plan.scheduled_after(call.counted_from, within_ms)
 
 
-def next_step(call: Call, ladder: Ladder) -> Step | None:
-    """Return what is due next; at one instant a rise makes a reminder needless."""
+def next_step(call: Call, ladder: Ladder, *, now: Millis = 0) -> Step | None:
+    """Return what is due next; of what is due at one instant, or overdue `now`, a rise makes a reminder needless."""
     if call.paused:
         return None
-    return min(_steps(call, ladder), key=lambda step: step.at, default=None)
+    return min(_steps(call, ladder), key=lambda step: max(step.at, now), default=None)
 
 
 def rises(cause: EscalationCause) -> bool:

@@ -128,7 +128,7 @@ class Flow:
 
     def silence(self, at: Millis) -> list[Machine]:
         """Take for offline all that has been silent for its limit now."""
-        silent = [machine for machine in self.machines.values() if machine.silent_at() == at]
+        silent = [each for each in self.machines.values() if (due := each.silent_at()) is not None and due <= at]
         for machine in silent:
             machine.fall_silent()
         return silent

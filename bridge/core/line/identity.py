@@ -13,15 +13,12 @@ from bridge.core.events import Millis
 TICKS: Final = 2  # successive advances with a fraction of a second: the clock is finer than people press
 STANDING_MS: Final = 60_000  # after so long at one instant the clock may have stopped
 FAR_MS: Final = 26 * 3_600_000  # no wrong time zone explains more: the clock was never set and may repeat itself
-QUEUED_MS: Final = 60_000  # how long the latest report may have waited, so that its device started again meanwhile
-RATE: Final = 1_000  # a small ts is read as seconds: a clock that counts ms from its start seems to run so fast
 
 
 class Stamp(Struct):
     """What a device's latest `ts` was, and how it got there. Checkpointed."""
 
     newest: Millis | None = None
-    lowest: Millis | None = None  # ever: a clock that starts at one instant starts there, or before
     lag: Millis = 0  # of receipt behind it
     checksum: int = 0  # of the report that had it
     shared: bool = False  # by several reports of different content
@@ -41,7 +38,6 @@ class Stamp(Struct):
             else:
                 self.ticks += bool((ts - before) % 1000)
                 self.advances += 1
-        self.lowest = ts if self.lowest is None else min(self.lowest, ts)
         self.newest, self.checksum, self.lag = ts, checksum, received_at - ts
 
     @property
@@ -66,16 +62,6 @@ class Stamp(Struct):
         if self.proves_repeat(ts, received_at=received_at):
             return True
         return ts == self.newest and self.advances >= TICKS and not self._stands(received_at)
-
-    def proves_unreached(self, ts: Millis, *, received_at: Millis) -> bool:
-        """Say whether a clock that has started again since the latest report cannot be at this `ts` yet.
-
-        Of a clock that was never set, too: it runs no faster than `RATE`.
-        """
-        if self.newest is None or self.lowest is None or ts >= self.newest or self.advances < TICKS:
-            return False
-        passed = max(0, received_at - self.newest - self.lag)
-        return ts - self.lowest > RATE * (passed + QUEUED_MS)
 
     def _stands(self, received_at: Millis) -> bool:
         assert self.newest is not None, "asked before"

@@ -1,7 +1,8 @@
 """The course of a line: what follows from a change, what falls due, and time that nobody watched.
 
 Deadlines are fixed instants: those not after `now` fire first, in their order, each dated at its own time. So it makes
-no difference when, or whether, `tick` is called in between (promise P7).
+no difference when, or whether, `tick` is called in between (promise P7). What is overdue when it becomes known, since
+another plant file shortened it or a call took over another's deadlines, fires at the line's time: none goes back.
 """
 
 from collections.abc import Callable, Sequence
@@ -80,8 +81,8 @@ class LineCourse:
         """Tell what is different under a plant file that has just changed; of a line never heard of, nothing."""
         state = self._state
         if state.shift is not None:
-            self._fire_until(max(now, state.at))
             state.last_now, state.at = max(now, state.last_now), max(now, state.at)
+            self._fire_until(state.at)
             self._settle(Moment(at=state.at, caused_by=(cause,)), list(self._flow.machines.values()))
             self._deadline = self._find_deadline()
         return self._emitter.drain()
@@ -221,16 +222,15 @@ class LineCourse:
     def _fire_until(self, horizon: Millis) -> None:
         again = 0
         while self._deadline is not None and self._deadline <= horizon:
-            due = self._deadline
-            self._fire(Moment(at=due))
-            self._state.at = max(self._state.at, due)
+            at = self._state.at = max(self._deadline, self._state.at)
+            self._fire(Moment(at=at))
             self._deadline = self._find_deadline()
-            again = again + 1 if self._deadline == due else 0
+            again = again + 1 if self._deadline is not None and self._deadline <= at else 0
             assert again < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
 
     def _fire(self, moment: Moment) -> None:
-        """Do all that is due at exactly this instant: what was lost first, what is told of it last."""
-        if self._absences.next_deadline() == moment.at:
+        """Do all that is due by this instant: what was lost first, what is told of it last."""
+        if (due := self._absences.next_deadline()) is not None and due <= moment.at:
             self._go_through_absence(moment)
         silent = self._flow.silence(moment.at)
         ineffective = self._flow.fire_futility(moment.at)
@@ -241,7 +241,7 @@ class LineCourse:
         help_ = self.downtimes.fire(moment)
         if help_ is not None:
             self.automatic_calls.call(help_, moment=moment)
-        if self._shift.end == moment.at:
+        if self._shift.end <= moment.at:
             self._turn_shift(moment)
         self._output.fire(moment, shift=self._shift, order=self._people.order)
         self._people.fire(moment)

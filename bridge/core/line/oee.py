@@ -183,13 +183,13 @@ class OeeWatch:
 
     def fire_stop(self, moment: Moment) -> StopChange | None:
         """Judge the stop or restart whose deadline this is."""
-        if self.stops.next_deadline() != moment.at:
+        if (due := self.stops.next_deadline()) is None or due > moment.at:
             return None
         self._advance(moment.at)
         return self._learn(self.stops.fire(at=moment.at), moment)
 
     def fire(self, moment: Moment) -> None:
-        """Close the hour that ends now; at a multiple of the period tell the windows that moved."""
+        """Close the hour that ends now; at a multiple of the period, or after it, tell the windows that moved."""
         at = moment.at
         if self.next_deadline() > at:
             return
@@ -198,7 +198,7 @@ class OeeWatch:
         if hour.end is not None and hour.end <= at:
             _, end = self._plan.hour_at(at)
             self._turn(Window(kind="hour", start=hour.end, end=end, shift_id=self.state.shift_id), moment)
-        if at % self._period_ms == 0:
+        if at // self._period_ms > self.state.checked_at // self._period_ms:
             self.state.checked_at = at
             for window in self.state.windows.values():
                 if self._moved(window):

@@ -113,8 +113,7 @@ class People:
         self._book.set_forward(by)
 
     def fire(self, moment: Moment) -> None:
-        if self._book.next_deadline() == moment.at:
-            self._book.fire(moment)
+        self._book.fire(moment)
 
     def _apply_job(self, body: JobReport, *, runs: bool, moment: Moment) -> Disposition:
         before = self._jobs.running

@@ -131,7 +131,7 @@ class PieceCount:
 
     def fire(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
         state, at = self.state, moment.at
-        if state.due != at:
+        if state.due is None or state.due > at:
             return
         rate = self._rate(at)
         if state.touched or rate != state.told_rate or self._planned_now(window, at) is not None:

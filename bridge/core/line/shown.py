@@ -79,8 +79,10 @@ class Shown:
 
     def fire(self, moment: Moment) -> None:
         """Show the speed that has waited."""
-        if self.state.speed_due == moment.at and self.state.face is not None and self.state.speed is not None:
-            self._emit(self.state.face, self.state.speed, moment)
+        state = self.state
+        waited = state.speed_due is not None and state.speed_due <= moment.at
+        if waited and state.face is not None and state.speed is not None:
+            self._emit(state.face, state.speed, moment)
 
     def _emit(self, face: Face, speed: Speed, moment: Moment) -> None:
         self.state.speed_due = None

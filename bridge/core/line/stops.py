@@ -89,6 +89,7 @@ class StopChange:
     change: Change
     start: Millis
     end: Millis
+    skipped: Millis = 0  # of it by the host's clock, at its beginning: it has lasted no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,13 @@ class Stops:
         return self.state.mark + self.state.skipped + lasts
 
     def fire(self, *, at: Millis) -> StopChange | None:
-        mark = self.state.mark
-        if mark is None or at != self.next_deadline():
+        """Judge the stop or restart whose deadline has come; one that another plant file shortened ends only now."""
+        mark, skipped, due = self.state.mark, self.state.skipped, self.next_deadline()
+        if mark is None or due is None or at < due:
             return None
         self.state.mark, self.state.skipped = None, 0
         if self.state.phase is Phase.STOPPING:
             self.state.phase = Phase.DOWN
-            return StopChange(Change.CROSSED, mark, at)
+            return StopChange(Change.CROSSED, mark, at, skipped)
         self.state.phase = Phase.RUNNING
         return StopChange(Change.ENDED, mark, at)

@@ -56,8 +56,9 @@ class Timeline:
     def advance(self, until: Millis) -> None:
         """Let time pass, firing what falls due in it."""
         while (due := self.stops.next_deadline()) is not None and due <= until:
-            self._spend(due)
-            self._learn(self.stops.fire(at=due))
+            at = max(due, self.at)  # another plant file may have shortened it just before
+            self._spend(at)
+            self._learn(self.stops.fire(at=at))
         self._spend(until)
 
     def feed(self, known: Known) -> None:

@@ -17,8 +17,8 @@ MIA: Final = Actor("mia", ("maintenance",), "Mia")
 HOUR: Final = 3_600
 
 
-def running_shop() -> Shop:
-    shop = Shop(plant_file())
+def running_shop(**rules: object) -> Shop:
+    shop = Shop(plant_file(None, **rules))
     for machine in ("feeder", "bagger", "packer"):
         shop.say(machine, RUNNING, at=0)
     return shop
@@ -267,6 +267,45 @@ def test_a_call_that_is_taken_over_keeps_its_level_and_its_deadlines() -> None:
     mine = [entry for entry in ladder(shop, after=899) if entry[0] != 900]
     assert mine == [(1_000, 2, "ack_timeout")]
     assert [data.escalation_level for at, data in calls(shop) if (at, data.call_id) == (900, "L1.call.2")] == [1]
+
+
+@pytest.mark.parametrize(
+    ("pressed_at", "deeds", "steps"),
+    [
+        (530, (), [(530, 0, None), (530, 1, "ack_timeout"), (640, 2, "ack_timeout")]),
+        (645, (), [(645, 0, None), (645, 1, "ack_timeout"), (645, 2, "ack_timeout"), (760, 2, "reminder")]),
+        (900, (), [(900, 1, "ack_timeout"), (900, 2, "ack_timeout"), (1_300, 2, "reminder")]),
+        (1_500, ("acknowledge",), [(1_500, 0, None), (1_500, 1, "resolve_timeout"), (1_540, 2, "resolve_timeout")]),
+    ],
+)
+def test_what_is_overdue_by_a_higher_priority_falls_due_at_the_takeover(
+    pressed_at: float, deeds: tuple[str, ...], steps: list[tuple[float, int, str | None]]
+) -> None:
+    """Called automatically at 400 as high; the person's call is critical, and nothing of it is before its raise."""
+    shop = running_shop()
+    shop.say("bagger", FAULT, at=100)
+    for deed in deeds:
+        act(shop, deed, "L1.call.1", at=410)
+    press(shop, "desk", "stop", at=pressed_at)
+    shop.wait(2_000)
+    mine = [
+        (seconds(event.timestamp), event.data.level, event.data.cause)
+        for event in shop.events
+        if isinstance(event.data, event_data.Escalation) and event.data.call_id == "L1.call.2"
+    ]
+    assert mine[: len(steps)] == steps
+    moments = [event.timestamp for event in shop.events]
+    assert moments == sorted(moments)
+
+
+def test_a_reminder_that_is_overdue_at_the_takeover_comes_then() -> None:
+    shop = running_shop(reminder_before_resolve_seconds=60)
+    shop.say("bagger", FAULT, at=100)
+    act(shop, "acknowledge", "L1.call.1", at=410)
+    press(shop, "desk", "stop", at=1_270)
+    shop.wait(1_301)
+    mine = [(at, level, cause) for at, level, cause in ladder(shop, after=1_269) if cause]
+    assert mine == [(1_270, 0, "reminder"), (1_300, 1, "resolve_timeout")]
 
 
 def test_a_call_from_before_the_breakdown_is_called_again_by_it() -> None:

@@ -1,4 +1,4 @@
-"""The base of OEE, window by window: planned busy and actual production time, unknown time, and the pieces.
+"""The base of OEE, window by window: planned busy and actual production time, and unknown time.
 
 Source: DOMAIN, «OEE» and «Downtime»: a downtime leaves the production time from its beginning, unknown time is in
 neither base.

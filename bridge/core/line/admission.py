@@ -132,7 +132,7 @@ def refuse(report: Report, machine: Machine | None) -> Disposition | None:
         if machine is not None:
             machine.state.stale = True
         return suppressed("bad_quality")
-    return None
+    return machine.misread(body) if machine is not None and isinstance(body, StateReport) else None
 
 
 def announce(report: Report, body: BirthReport | DeathReport, machines: Sequence[Machine]) -> Disposition:

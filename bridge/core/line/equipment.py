@@ -13,7 +13,7 @@ from bridge.core.line.counting import Counted, CounterFit
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device
 from bridge.core.line.equipment_state import EquipmentState, Remembered, Said
-from bridge.core.line.faults import Faults, UnreadableFaultBits, update
+from bridge.core.line.faults import Faults, UnreadableFaultBits, bits_of, update
 from bridge.core.line.shown import Face, Shown, Speed
 from bridge.core.line.status import WORDS, Signals, judge
 from bridge.core.reports import (
@@ -51,14 +51,21 @@ class Machine:
         self.decides = decides
         self._rules = rules
 
-    def apply_state(self, body: StateReport, *, moment: Moment, retained: bool) -> Disposition:
+    def misread(self, body: StateReport) -> Disposition | None:
+        """Return why a state cannot be understood; None: it can, and may be applied."""
         meaning = self._meaning(body)
         if isinstance(meaning, Disposition):
             return meaning
         try:
-            update(self.state.faults, body, self.spec.faults, at=moment.happened)
+            bits_of(body.fault_bits)
         except UnreadableFaultBits:
             return quarantined("unreadable_fault_bits")
+        return None
+
+    def apply_state(self, body: StateReport, *, moment: Moment, retained: bool) -> None:
+        meaning = self._meaning(body)
+        assert not isinstance(meaning, Disposition), "refused before"
+        update(self.state.faults, body, self.spec.faults, at=moment.happened)
         self.state.said = Said(
             status=meaning[0],
             cause=meaning[1],
@@ -73,7 +80,6 @@ class Machine:
         self.state.product = body.product or self.state.product
         self.state.stale = False
         self._now_known()
-        return APPLIED
 
     def _meaning(self, body: StateReport) -> tuple[Status, StatusCause | None] | Disposition:
         if body.packml is None:

@@ -76,6 +76,8 @@ class Line(LineCourse):
         refused = refuse(report, machine)
         if machine is not None and refused is None and connected and is_sequenced(report):
             machine.recall()
+        if machine is not None and refused is not None and refused.effect is Effect.QUARANTINED:
+            machine.forget()  # it may have said that it is something else now
         disposition = refused or self._dispatch(report, machine, touched, moment)
         now = max(self._state.last_now, moment.at)
         if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
@@ -102,7 +104,8 @@ class Line(LineCourse):
                 assert machine is not None, "refused before"
                 if self._absences.is_history(machine.spec.id, moment):
                     return APPLIED  # newer news is known of now
-                return machine.apply_state(body, moment=moment, retained=report.retained)
+                machine.apply_state(body, moment=moment, retained=report.retained)
+                return APPLIED
             case CountsReport():
                 assert machine is not None, "refused before"
                 self._count(body, machine, moment)

@@ -5,7 +5,7 @@ import pytest
 from bridge.core import event_data
 from bridge.core.events import EventType
 from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, CountsReport, DeathReport, StateReport
+from bridge.core.reports import AndonReport, CountsReport, DeathReport, Effect, StateReport
 from tests.core.line.shopfloor import T0, Shop, plant_file, seconds
 
 RUNNING = StateReport(state="running", speed=90.0)
@@ -138,6 +138,19 @@ def test_the_pieces_of_the_first_report_behind_a_queue_may_be_of_the_absence(que
     assert shop.statuses("bagger")[-1].status == "offline"
     shop.say("bagger", CountsReport(total=71), at=414.7)
     assert shop.statuses("bagger")[-1].status == "running"
+
+
+@pytest.mark.parametrize("misread", [{"state": "dancing"}, {"state": "fault", "fault_bits": "no bits"}])
+def test_a_state_that_is_not_understood_calls_nothing_back(misread: dict[str, str]) -> None:
+    """None is missing before it, but it may have said that the machine stands."""
+    shop = Shop()
+    shop.say("bagger", StateReport(state="running", boot_id=1, seq=0), at=0)
+    shop.say("bagger", CountsReport(total=0, boot_id=1, seq=1), at=1)
+    absent(shop, 100, 400)
+    outcome = shop.say("bagger", StateReport(**misread, boot_id=1, seq=2), at=401)  # type: ignore[arg-type]
+    assert outcome.disposition.effect is Effect.QUARANTINED
+    shop.say("bagger", CountsReport(total=0, boot_id=1, seq=3), at=402)
+    assert shop.statuses("bagger")[-1].status == shop.statuses()[-1].status == "offline"
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])

@@ -125,7 +125,9 @@ class DisturbedFloor:
     async def books(self) -> tuple[Ledger, PlayedTruth]:
         """Wait for the end of the plant's run, let everything else fall silent, and close the books."""
         _, errors = await asyncio.wait_for(self.plant.communicate(), END_SECONDS)
-        assert (self.plant.returncode, errors.decode()[-3_000:]) == (0, "")
+        ended = f"the simulator ended with {self.plant.returncode}: {errors.decode()[-3_000:]}"
+        assert self.plant.returncode == 0, ended
+        assert not errors, ended
         await self.load.more(1)
         await self.load.stop()
         truth = read_truth(self.truth_file)

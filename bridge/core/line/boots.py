@@ -43,11 +43,18 @@ def is_overtaken(report: Report, state: DeviceState) -> bool:
     return state.boots_grow and is_newer(current, boot) and all(is_newer(boot, each) for each in past)
 
 
-def is_counted_anew(report: Report, past: PastBoot) -> bool:
-    """Say whether a boot id is used again: by a live birth, unless the broker may have sent an old one again."""
+def is_counted_anew(report: Report, past: PastBoot, *, is_repeat: bool, modulus: int) -> bool:
+    """Say whether a boot id is used again: by a live birth, unless broker or device may have sent an old one again.
+
+    `is_repeat`: the clock proves it, where the content is that of the birth before.
+    """
+    seq = report.body.seq
     if not isinstance(report.body, BirthReport):
         return False
-    return not report.redelivered or report.body.seq is None or past.run is None
+    if seq is None or past.run is None:
+        return True
+    taken = is_repeat and sequence.is_proven_in(past.run, seq, checksum_of(report.body), modulus=modulus)
+    return not (report.redelivered or taken)
 
 
 def is_live_again(report: Report, past: PastBoot, state: DeviceState, *, modulus: int) -> bool:

@@ -141,7 +141,8 @@ class Device:
             past = state.past(body.boot_id)
             if past is None and boots.is_overtaken(report, state):
                 return self._note_overtaken(report, body.boot_id)
-            if past is None or boots.is_counted_anew(report, past):
+            again, modulus = self._is_repeated_start(report), self._modulus
+            if past is None or boots.is_counted_anew(report, past, is_repeat=again, modulus=modulus):
                 self._boot(body.boot_id)
             elif boots.is_live_again(report, past, state, modulus=self._modulus):
                 self._boot(body.boot_id)
@@ -288,6 +289,8 @@ class Device:
         """Return how many reports of a boot may have come before its birth, or before that came again."""
         if self.state.offline is not None:
             return 0
+        return sequence.RING if self._is_repeated_start(report) or self.state.boots_grow else RESENT_BIRTH
+
+    def _is_repeated_start(self, report: Report) -> bool:
         at = self._read_ts(report)
-        same = at is not None and self.state.stamp.proves_same_start(at, received_at=report.received_at)
-        return sequence.RING if same or self.state.boots_grow else RESENT_BIRTH
+        return at is not None and self.state.stamp.proves_same_start(at, received_at=report.received_at)

@@ -86,6 +86,8 @@ def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
 
 def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dated: Millis, clock: ClockUsed) -> Moment:
     """Return when and why the step happens that a report makes."""
+    in_order = placed.kind == "new" and placed.sure and is_numbered(report)
+    ts = device.read_ts(report)
     return Moment(
         at=at,
         received_at=report.received_at,
@@ -93,8 +95,10 @@ def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dat
         caused_by=(report.cause,),
         clock=clock,
         gap=device.owe(placed.gap),
-        latest=placed.kind == "new" and placed.sure and is_numbered(report),
+        latest=in_order,
         unplaced=not placed.sure,
+        stamped=ts,
+        dated_back=not in_order and ts is not None and ts < (device.state.stamp.newest or ts),
         identified=device.identifies(report),
         actor=report.actor,
         operator=report.body.operator,

@@ -52,12 +52,14 @@ class AndonCalls:
             kind="momentary" if spec is None else spec.input,
             call_open=key in self._state.open,
             at=moment.at,
+            stamped=moment.stamped,
+            dated_back=moment.dated_back,
             debounce_ms=self._debounce_ms,
         )
         if reading in WITHOUT_EFFECT:
             return suppressed(reading.value)
         if reading is Reading.PRESSED:
-            contact.pressed_at = moment.at
+            contact.press(at=moment.at, stamped=moment.stamped)
             self._raise(body, andon_type, equipment=equipment, moment=moment)
         return APPLIED
 
@@ -67,9 +69,9 @@ class AndonCalls:
             key = Call.key_of(equipment, andon_type)
             contact = self._state.contacts.setdefault(key, Contact())
             # once the call is over somebody was there in between: the next press is not that one's bounce
-            if key in self._state.open and contact.is_bounce(moment.at, self._debounce_ms):
+            if key in self._state.open and contact.is_bounce(self._debounce_ms, at=moment.at, stamped=moment.stamped):
                 return suppressed(Reading.DEBOUNCED.value)
-            contact.pressed_at = moment.at
+            contact.press(at=moment.at, stamped=moment.stamped)
         self._raise(body, andon_type, equipment=equipment, moment=moment)
         return APPLIED
 

@@ -30,11 +30,21 @@ class Contact(Struct):
     """What is remembered of one input: its last observed level, and its last press that counted."""
 
     level: bool | None = None
+    released: bool = False  # it is TRUE, and may have been FALSE since
     pressed_at: Millis | None = None
+    pressed_stamp: Millis | None = None  # the same by the device's own clock
 
-    def is_bounce(self, at: Millis, debounce_ms: int) -> bool:
-        """Tell whether a press now belongs to the last one; of the distance, so that a stepped clock cannot mute it."""
-        return self.pressed_at is not None and abs(at - self.pressed_at) <= debounce_ms
+    def press(self, *, at: Millis, stamped: Millis | None) -> None:
+        self.pressed_at, self.pressed_stamp = at, stamped
+
+    def is_bounce(self, debounce_ms: int, *, at: Millis, stamped: Millis | None) -> bool:
+        """Tell whether a press now belongs to the last one, by its arrival and by its device's clock if it has one.
+
+        Two presses that waited for a connection arrive at once. Of the distance: a clock that is set mutes no press.
+        """
+        if self.pressed_at is None or abs(at - self.pressed_at) > debounce_ms:
+            return False
+        return stamped is None or self.pressed_stamp is None or abs(stamped - self.pressed_stamp) <= debounce_ms
 
 
 def read_input(
@@ -44,20 +54,26 @@ def read_input(
     kind: Literal["momentary", "latching"],
     call_open: bool,
     at: Millis,
+    stamped: Millis | None = None,
+    dated_back: bool = False,
     debounce_ms: int,
 ) -> Reading:
-    """Observe a level and say what it means; a press is not yet marked on the contact."""
+    """Observe a level and say what it means; a press is not yet marked on the contact.
+
+    A press `dated_back` may have been released before it came: the next one is a press too.
+    """
     before, contact.level = contact.level, level
+    released, contact.released = contact.released, level and dated_back
     if not level:
         return Reading.UNCHANGED if before is False else Reading.RELEASED
     if kind == "latching" and not call_open:
         return Reading.NOT_RELEASED if before else Reading.PRESSED
-    if before:
+    if before and not released:
         return Reading.UNCHANGED
     if before is None:
         return Reading.UNOBSERVED_EDGE
     # once the call is over somebody was there in between: the next press is not that one's bounce
-    if call_open and contact.is_bounce(at, debounce_ms):
+    if call_open and contact.is_bounce(debounce_ms, at=at, stamped=stamped):
         if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
             contact.level = False
         return Reading.DEBOUNCED

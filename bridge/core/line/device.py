@@ -73,14 +73,14 @@ class Device:
 
     def learn(self, report: Report) -> None:
         """Learn from a report that is admitted how the device's clock ticks."""
-        if (at := self._read_ts(report)) is not None:
+        if (at := self.read_ts(report)) is not None:
             self.state.stamp.note(at, checksum_of(report.body), received_at=report.received_at)
 
     def identifies(self, report: Report) -> bool:
         """Say whether something tells a second copy of this report from a second, equal one."""
         if report.body.boot_id is not None and report.body.seq is not None:
             return True
-        return self._read_ts(report) is not None and self.state.stamp.identifies
+        return self.read_ts(report) is not None and self.state.stamp.identifies
 
     def proves_repeat(self, report: Report) -> bool:
         """Say whether a report of known content must be the one that was taken before.
@@ -88,14 +88,15 @@ class Device:
         Of two equal presses within one second the later one may be overtaken: at a clock of whole seconds, a press is
         taken once more rather than lost.
         """
-        at, stamp = self._read_ts(report), self.state.stamp
+        at, stamp = self.read_ts(report), self.state.stamp
         if at is None or (isinstance(report.body, AndonReport) and not stamp.identifies):
             return False
         if isinstance(report.body, BirthReport) and self.state.offline is None:
             return stamp.proves_same_start(at, received_at=report.received_at)
         return stamp.proves_repeat(at, received_at=report.received_at)
 
-    def _read_ts(self, report: Report) -> Millis | None:
+    def read_ts(self, report: Report) -> Millis | None:
+        """Return the time that a live report has by the device's own clock, trusted or not."""
         ts = report.body.ts
         if ts is None or report.retained or report.actor is not None or isinstance(report.body, DeathReport):
             return None
@@ -173,8 +174,6 @@ class Device:
     @property
     def _modulus(self) -> int:
         return 2**32 if self.spec is None else self.spec.seq_modulus
-
-    # Boots
 
     def _place_late(self, report: Report, past: PastBoot) -> Placed | Disposition:
         body = report.body
@@ -292,5 +291,5 @@ class Device:
         return sequence.RING if self._is_repeated_start(report) or self.state.boots_grow else RESENT_BIRTH
 
     def _is_repeated_start(self, report: Report) -> bool:
-        at = self._read_ts(report)
+        at = self.read_ts(report)
         return at is not None and self.state.stamp.proves_same_start(at, received_at=report.received_at)

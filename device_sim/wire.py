@@ -22,8 +22,13 @@ class Connection(aiomqtt.Client):
     """A connection that may break at any moment.
 
     aiomqtt has the loop watch a socket by its number, a turn of the loop after the number was read. A socket that is
-    closed in between is then an unknown number, or another connection's.
+    closed in between is then an unknown number, or another connection's. And a connection that breaks while nobody uses
+    it leaves an error that nobody asks for, which would be printed for one.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._disconnected.add_done_callback(_ask_for_its_error)
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
         self._loop.call_soon_threadsafe(self._watch_for_write, sock)
@@ -38,6 +43,11 @@ class Connection(aiomqtt.Client):
         except Exception as error:  # noqa: BLE001 - as for aiomqtt: whatever it is, the connection is lost
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
+
+
+def _ask_for_its_error(ended: asyncio.Future[None]) -> None:
+    if not ended.cancelled():
+        ended.exception()
 
 
 class WireError(Exception):

@@ -222,10 +222,13 @@ class Absences:
         # as when it is watched, each report is taken by itself, also of those of one instant
         begun: list[tuple[Millis, Point | None]] = [(at, None) for at in sorted({record.start, *turns})]
         points = [(point.at, point) for point in record.timeline(until)]
-        for at, point in sorted([*begun, *points], key=lambda each: each[0]):
+        course = sorted([*begun, *points], key=lambda each: each[0])
+        for (at, point), following in zip(course, [*course[1:], None], strict=True):
             scheduled = self._plan.window_at(at).scheduled
             if point is not None:
                 views[point.view.equipment] = point.view
+                if following is not None and following[0] == at and _is_loss(point) and _is_loss(following[1]):
+                    continue  # what is lost at one instant is lost at once
             elif at in turns and not scheduled:
                 for each in found.values():
                     each.append(Known(at, Signal.OFF))  # every stop ends with scheduled time
@@ -262,6 +265,10 @@ def is_connected(report: Report, device: Device, placed: Placed, *, run_before: 
 def is_cut_off(device: Device, placed: Placed, *, run_before: Run | None) -> bool:
     """Return whether some of the device's reports are missing before this one, as far as its sequence shows."""
     return placed.gap > 0 or device.state.run is not run_before
+
+
+def _is_loss(point: Point | None) -> bool:
+    return point is not None and point.view.status == "offline"
 
 
 def _from(signals: Sequence[Known], since: Millis) -> list[Known]:

@@ -176,8 +176,12 @@ class RebuiltDowntimes(Downtimes):
         changeover = changeover and self._state.turn.changing  # since before: else it is of now
         for each in seen:
             self._complete_due(min(each.at, until), moment)
-            if each.seen is not None and each.seen.status != "offline" and each.at < until:
+            if each.seen is None or each.at >= until:
+                continue
+            if each.seen.status != "offline":
                 self._stand(each.seen, changeover=changeover, at=each.at, moment=moment)
+            elif not each.seen.stands:
+                self._drop_turn()  # what it may be turning into is not known to last
         self._complete_due(until, moment)
 
     def _complete_due(self, until: Millis, moment: Moment) -> None:

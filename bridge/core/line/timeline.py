@@ -63,7 +63,7 @@ class Timeline:
 
     def feed(self, known: Known) -> None:
         self.advance(known.at)
-        if known.signal is Signal.STOP and known.seen is not None:
+        if known.signal in (Signal.STOP, Signal.LOST) and known.seen is not None:
             self.seen.append(known)
         change = self.stops.feed(known.signal, at=known.at)
         self._learn(change)

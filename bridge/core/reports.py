@@ -212,7 +212,6 @@ class Moment:
     latest: bool = False  # its sequence shows that it is the device's latest report
     unplaced: bool = False  # its position in the device's sequence is not known
     stamped: Millis | None = None  # by the device's own clock, trusted or not
-    dated_back: bool = False  # that is before the report before, and no sequence says otherwise: overtaken, or a copy
     identified: bool = False  # its sequence or a clock that ticks tells a copy of it from an equal report
     actor: Actor | None = None
     operator: str | None = None

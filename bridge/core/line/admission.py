@@ -86,8 +86,6 @@ def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
 
 def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dated: Millis, clock: ClockUsed) -> Moment:
     """Return when and why the step happens that a report makes."""
-    in_order = placed.kind == "new" and placed.sure and is_numbered(report)
-    ts = device.read_ts(report)
     return Moment(
         at=at,
         received_at=report.received_at,
@@ -95,10 +93,9 @@ def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dat
         caused_by=(report.cause,),
         clock=clock,
         gap=device.owe(placed.gap),
-        latest=in_order,
+        latest=placed.kind == "new" and placed.sure and is_numbered(report),
         unplaced=not placed.sure,
-        stamped=ts,
-        dated_back=not in_order and ts is not None and ts < (device.state.stamp.newest or ts),
+        stamped=device.read_ts(report),
         identified=device.identifies(report),
         actor=report.actor,
         operator=report.body.operator,

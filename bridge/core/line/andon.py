@@ -53,7 +53,7 @@ class AndonCalls:
             call_open=key in self._state.open,
             at=moment.at,
             stamped=moment.stamped,
-            dated_back=moment.dated_back,
+            latest=moment.latest,
             debounce_ms=self._debounce_ms,
         )
         if reading in WITHOUT_EFFECT:

@@ -30,6 +30,7 @@ class Contact(Struct):
     """What is remembered of one input: its last observed level, and its last press that counted."""
 
     level: bool | None = None
+    stamp: Millis | None = None  # when that was, by the device's own clock
     released: bool = False  # it is TRUE, and may have been FALSE since
     pressed_at: Millis | None = None
     pressed_stamp: Millis | None = None  # the same by the device's own clock
@@ -55,15 +56,18 @@ def read_input(
     call_open: bool,
     at: Millis,
     stamped: Millis | None = None,
-    dated_back: bool = False,
+    latest: bool = False,
     debounce_ms: int,
 ) -> Reading:
     """Observe a level and say what it means; a press is not yet marked on the contact.
 
-    A press `dated_back` may have been released before it came: the next one is a press too.
+    A press with a `stamped` before that of a level seen already may have been released since: the next one is a press.
+    Not where the sequence shows that it is the `latest`.
     """
     before, contact.level = contact.level, level
-    released, contact.released = contact.released, level and dated_back
+    overtaken = not latest and stamped is not None and contact.stamp is not None and stamped < contact.stamp
+    released, contact.released = contact.released, level and overtaken
+    contact.stamp = contact.stamp if overtaken or stamped is None else stamped
     if not level:
         return Reading.UNCHANGED if before is False else Reading.RELEASED
     if kind == "latching" and not call_open:

@@ -90,12 +90,13 @@ class Absences:
 
     def hear(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, connected: bool) -> None:
         """Take an applied report into the record. `connected`: none is missing before it."""
-        body, view = report.body, machine.view()
         if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
             return
+        body = report.body
         if machine.spec.clock in TRUSTED and isinstance(body, BirthReport | DeathReport):
             self._note_presence(body, machine.spec.id, now=now, connected=connected)
             return
+        view = machine.view()
         if self.is_history(machine.spec.id, moment):
             view = unknown_view(view)
             if isinstance(body, StateReport):

@@ -95,7 +95,7 @@ def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dat
         gap=device.owe(placed.gap),
         latest=placed.kind == "new" and placed.sure and is_numbered(report),
         unplaced=not placed.sure,
-        stamped=device.read_ts(report),
+        stamped=device.read_ts(report) if isinstance(report.body, AndonReport) else None,
         identified=device.identifies(report),
         actor=report.actor,
         operator=report.body.operator,

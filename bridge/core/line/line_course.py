@@ -229,7 +229,7 @@ class LineCourse:
             assert again < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
 
     def _fire(self, moment: Moment) -> None:
-        """Do all that is due by this instant: what was lost first, what is told of it last."""
+        """Do all that is due by this instant: losses first, reports of production, OEE and speed last."""
         if (due := self._absences.next_deadline()) is not None and due <= moment.at:
             self._go_through_absence(moment)
         silent = self._flow.silence(moment.at)

@@ -11,6 +11,7 @@ from tests.core.line.shopfloor import LEADER, T0, Shop, equipment, line_spec, pl
 from tests.core.line.test_absence import absent
 from tests.core.line.test_device_absence import Machine, each_loss, each_order, found, lives, running
 from tests.core.line.test_oee_base import closed
+from tests.core.line.test_oee_exclusion import confirm
 
 Lose = Callable[[Machine, float], None]
 
@@ -26,6 +27,12 @@ def standing(lose: Lose, *, since: float = 240) -> tuple[Shop, Machine]:
 def lost(shop: Shop) -> float:
     """Return the seconds of the line's closed hours that downtimes took."""
     return sum(each.planned_busy_seconds - each.actual_production_seconds for each in closed(shop))
+
+
+def confirm_as_cleaning(shop: Shop, downtime_id: str, *, at: float) -> None:
+    classify = DowntimeReport(action="classify", downtime_id=downtime_id, reason_code="CLEAN")
+    shop.say(None, classify, at=at, actor=LEADER)
+    confirm(shop, downtime_id, at=at + 1)
 
 
 def downtimes(shop: Shop) -> list[event_data.Downtime]:
@@ -140,13 +147,7 @@ def test_a_downtime_confirmed_before_its_end_was_known_leaves_no_time_twice() ->
     absent(shop, begun + 1_195, begun + 1_195)
     shop.wait(begun + 1_205)
     downtime = downtimes(shop)[-1].downtime_id
-    for at, body in enumerate(
-        (
-            DowntimeReport(action="classify", downtime_id=downtime, reason_code="CLEAN"),
-            DowntimeReport(action="confirm", downtime_id=downtime),
-        )
-    ):
-        shop.say(None, body, at=begun + 1_206 + at, actor=LEADER)
+    confirm_as_cleaning(shop, downtime, at=begun + 1_206)
     bagger.state("running", begun + 1_220)
     shop.wait(begun + 1_300)
     last = [each for each in shop.oee("shift") if each.closed][-1]
@@ -226,13 +227,7 @@ def test_a_confirmed_downtime_takes_its_time_out_once() -> None:
     lives(bagger, 1_050, 1_200)
     second = downtimes(shop)[-1]
     assert second.duration_seconds == 100
-    for at, body in enumerate(
-        (
-            DowntimeReport(action="classify", downtime_id=second.downtime_id, reason_code="CLEAN"),
-            DowntimeReport(action="confirm", downtime_id=second.downtime_id),
-        )
-    ):
-        shop.say(None, body, at=1_210 + at, actor=LEADER)
+    confirm_as_cleaning(shop, second.downtime_id, at=1_210)
     lives(bagger, 1_250, 3_660)
     hour = closed(shop)[-1]
     assert (hour.planned_busy_seconds, hour.actual_production_seconds) == (3_500, 3_400)

@@ -53,7 +53,13 @@ def find_call(
         for call in calls
         if not call.summary and (relation := _relation(call, help_, is_calling)) is not None
     ]
-    return min(found, key=lambda each: (each[0].value, -each[1].number), default=None)
+    return min(found, key=_closeness, default=None)
+
+
+def _closeness(found: tuple[Relation, Call]) -> tuple[int, int]:
+    """Order by relation; of several calls about this trouble the first was for what stopped first, else the latest."""
+    relation, call = found
+    return relation.value, call.number if relation is Relation.SAME else -call.number
 
 
 def _relation(call: Call, help_: CallForHelp, is_calling: Callable[[Call], bool]) -> Relation | None:

@@ -244,7 +244,8 @@ class Device:
         body, run = report.body, self.state.run
         if not isinstance(body, SUPERSEDED_WHEN_LATE):
             return placed._replace(sure=True)
-        if placed.sure:
+        ts = self.read_ts(report)
+        if placed.sure or (ts is not None and self.state.stamp.is_older(ts)):
             return suppressed("out_of_order")
         assert run is not None, "it was placed there"
         assert body.seq is not None, "it was placed by it"

@@ -45,13 +45,15 @@ class Stamp(Struct):
         """Say whether two events of the device can have no `ts` in common."""
         return self.ticks >= TICKS and abs(self.lag) <= FAR_MS
 
+    def is_older(self, ts: Millis) -> bool:
+        """Say whether a report with this `ts` is from before the latest one."""
+        return self.newest is not None and ts < self.newest and abs(self.lag) <= FAR_MS
+
     def proves_repeat(self, ts: Millis, *, received_at: Millis) -> bool:
         """Say whether a report with this `ts`, whose content was seen before, must be that same report."""
-        if self.newest is None or abs(self.lag) > FAR_MS:
-            return False
-        if ts == self.newest:
+        if ts == self.newest and abs(self.lag) <= FAR_MS:
             return self.identifies and not self.shared and not self._stands(received_at)
-        return ts < self.newest
+        return self.is_older(ts)
 
     def proves_same_start(self, ts: Millis, *, received_at: Millis) -> bool:
         """Say whether a device cannot have started again with this `ts`, which a start of it had before.

@@ -5,9 +5,20 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as replace_body
 
+from bridge.core.event_data import Production
 from bridge.core.events import EventType, Place
 from bridge.core.line.sequence import HOLES
-from bridge.core.reports import APPLIED, AndonReport, BirthReport, DeathReport, Report, StateReport, suppressed
+from bridge.core.reports import (
+    APPLIED,
+    AndonReport,
+    BirthReport,
+    CountsReport,
+    DeathReport,
+    Disposition,
+    Report,
+    StateReport,
+    suppressed,
+)
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 
 OLD, NEW = 1_767_500_000_000, 1_767_600_000_000
@@ -50,6 +61,41 @@ def test_a_press_after_a_jump_is_a_call(modulus: int) -> None:
     shop.say("bagger", state(1), at=1)
     shop.say("bagger", press(round(modulus * 0.547)), at=2)
     assert len(shop.of(EventType.ANDON_EVENT, "bagger")) == 1
+
+
+def counted_late(shop: Shop, *, clock: int | None) -> list[Disposition]:
+    """Pass 48 counts of an 8-bit sequence on at once, and two of them after the rest; return what became of the two.
+
+    `clock`: the device's at number 0; it counts every 10 s.
+    """
+
+    def say(seq: int, at: float) -> Disposition:
+        ts = None if clock is None else clock + 10_000 * seq
+        body = CountsReport(boot_id=1, seq=seq % 256, ts=ts, good=4 * seq)
+        return shop.say("bagger", body, at=at).disposition
+
+    shop.say("bagger", StateReport(state="running", boot_id=1, seq=239), at=0)
+    for number, seq in enumerate(each for each in range(240, 290) if each not in (258, 260)):
+        say(seq, 1 + number / 1000)
+    late = [say(seq, 2) for seq in (258, 260)]
+    for seq in (290, 291):
+        say(seq, 10 * (seq - 289))
+    shop.wait(60)
+    return late
+
+
+def test_a_clock_proves_late_what_a_short_sequence_leaves_open() -> None:
+    """The register did not go back: the same number may only have been overtaken by 30 others."""
+    shop = shop_of(256)
+    assert counted_late(shop, clock=T0 - 700_000) == [suppressed("out_of_order")] * 2
+    counted = shop.of(EventType.PRODUCTION_UPDATE, "bagger")[-1].data
+    assert isinstance(counted, Production)
+    assert counted.good_count == 4 * (291 - 240)
+
+
+@pytest.mark.parametrize("clock", [None, 0])
+def test_without_a_clock_or_with_one_never_set_it_is_applied(clock: int | None) -> None:
+    assert counted_late(shop_of(256), clock=clock) == [APPLIED] * 2
 
 
 @pytest.mark.parametrize("before", [3, 1_000])

@@ -56,10 +56,10 @@ def find_call(
     return min(found, key=_closeness, default=None)
 
 
-def _closeness(found: tuple[Relation, Call]) -> tuple[int, int]:
-    """Order by relation; of several calls about this trouble the first was for what stopped first, else the latest."""
+def _closeness(found: tuple[Relation, Call]) -> tuple[int, Millis, int]:
+    """Order by relation, then the latest first; of calls of one instant, the first."""
     relation, call = found
-    return relation.value, call.number if relation is Relation.SAME else -call.number
+    return relation.value, -call.raised_at, call.number
 
 
 def _relation(call: Call, help_: CallForHelp, is_calling: Callable[[Call], bool]) -> Relation | None:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.core.strict_json import MAX_BYTES, MAX_DEPTH, NotStrictJson, parse, strings
@@ -128,11 +128,13 @@ def test_a_number_is_what_it_amounts_to_however_it_is_spelled(text: str, expecte
 
 
 @given(st.integers(-(2**63), 2**64 - 1), st.integers(0, 30), st.sampled_from("eE"))
+@example(0, 3, "e")
 def test_each_spelling_of_an_integer_is_that_integer(value: int, shift: int, sign: str) -> None:
     digits = f"{abs(value)}".rjust(shift + 1, "0")
     point = len(digits) - shift
     moved = f"{'-' if value < 0 else ''}{digits[:point]}.{digits[point:] or '0'}{sign}+{shift}"
-    for text in (f"{value}", f"{value}.0", f"{value}.000e0", f"{value}{'0' * shift}{sign}-{shift}", moved):
+    longer = f"{value}{'0' * shift if value else ''}{sign}-{shift}"  # RFC 8259 6: no number begins with two zeros
+    for text in (f"{value}", f"{value}.0", f"{value}.000e0", longer, moved):
         assert is_same(parse(text.encode()), value), text
 
 

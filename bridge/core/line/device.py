@@ -71,8 +71,11 @@ class Device:
             absences=absences,
         )
 
-    def learn(self, report: Report) -> None:
-        """Learn from a report that is admitted how the device's clock ticks."""
+    def learn(self, report: Report, placed: Placed) -> None:
+        """Learn from a report that is admitted how the device's clock ticks; not from one that others overtook."""
+        is_late = placed.kind == "late" and placed.sure
+        if is_late or report.body.boot_id not in (None, self.state.boot_id):
+            return
         if (at := self.read_ts(report)) is not None:
             self.state.stamp.note(at, checksum_of(report.body), received_at=report.received_at)
 

@@ -1,0 +1,50 @@
+"""The device's clock as learned from its reports: what was overtaken does not take it back."""
+
+import pytest
+
+from bridge.core.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
+from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
+
+LATE = suppressed("out_of_order")
+
+
+class Bagger:
+    """A machine with an 8-bit sequence: what is 17 numbers behind may have been reached by a jump."""
+
+    def __init__(self) -> None:
+        self.shop = Shop(plant_file(line_spec(equipment=equipment(seq_modulus=256))))
+
+    def state(self, seq: int, word: str, *, at: float, made: float, boot: int = 2) -> Disposition:
+        body = StateReport(state=word, boot_id=boot, seq=seq, ts=T0 + round(made * 1_000))
+        return self.shop.say("bagger", body, at=at).disposition
+
+    def presses(self, seq: int, *, at: float, made: float, boot: int = 2) -> Disposition:
+        body = AndonReport(action="raise", andon_type="equipment", boot_id=boot, seq=seq, ts=T0 + round(made * 1_000))
+        return self.shop.say("bagger", body, at=at).disposition
+
+    def status(self) -> str:
+        return self.shop.statuses("bagger")[-1].status
+
+
+@pytest.mark.parametrize("presses", [0, 1, 2])
+def test_a_late_press_makes_no_older_state_the_latest(presses: int) -> None:
+    bagger = Bagger()
+    for seq in (1, *range(5, 21)):
+        bagger.state(seq, "running", at=seq, made=seq)
+    for seq in range(2, 2 + presses):
+        assert bagger.presses(seq, at=21, made=seq) == APPLIED
+    assert bagger.state(4, "stopped", at=22, made=4) == LATE
+    assert bagger.status() == "running"
+
+
+@pytest.mark.parametrize("number", [2, 200])
+def test_a_press_of_an_earlier_boot_makes_no_older_state_the_latest(number: int) -> None:
+    """Whether its number is known to be missing there or not."""
+    bagger = Bagger()
+    for seq in (1, 3, 4):
+        bagger.state(seq, "running", at=seq - 4, made=seq - 4, boot=1)
+    for seq in (0, *range(5, 21)):
+        bagger.state(seq, "running", at=seq + 1, made=seq + 1)
+    assert bagger.presses(number, at=22, made=-2, boot=1) == APPLIED
+    assert bagger.state(4, "stopped", at=23, made=4) == LATE
+    assert bagger.status() == "running"

@@ -1,7 +1,9 @@
 """The device's clock as learned from its reports: what was overtaken does not take it back."""
 
 import pytest
+from msgspec.structs import replace
 
+from bridge.core.events import EventType
 from bridge.core.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 
@@ -48,3 +50,25 @@ def test_a_press_of_an_earlier_boot_makes_no_older_state_the_latest(number: int)
     assert bagger.presses(number, at=22, made=-2, boot=1) == APPLIED
     assert bagger.state(4, "stopped", at=23, made=4) == LATE
     assert bagger.status() == "running"
+
+
+def test_history_takes_no_clock_back() -> None:
+    """It is numbered in order, and dated when it happened."""
+    bagger = Bagger()
+    for seq in (1, *range(5, 21)):
+        bagger.state(seq, "running", at=seq, made=seq)
+    past = StateReport(state="stopped", boot_id=2, seq=21, ts=T0 - 3_600_000, historical=True)
+    bagger.shop.say("bagger", past, at=21)
+    assert bagger.state(4, "stopped", at=22, made=4) == LATE
+    assert bagger.status() == "running"
+
+
+def test_history_makes_no_clock_wrong() -> None:
+    """What waited for us before it is dated by the same clock as what waited behind it."""
+    shop = Shop()
+    clocks = []
+    for seq, made, at in ((0, 0, 0), (1, -3_600, 20), (2, 3, 20)):
+        body = AndonReport(action="raise", andon_type="equipment", boot_id=1, seq=seq, ts=T0 + made * 1_000)
+        outcome = shop.say("packer", replace(body, historical=seq == 1), at=at)
+        clocks += [each.quality.clock for each in outcome.events if each.type is EventType.ANDON_EVENT]
+    assert clocks == ["device", "device"]

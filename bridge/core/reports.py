@@ -222,6 +222,11 @@ class Moment:
         return self.dated if self.dated is not None and self.clock in ("device", "corrected") else self.at
 
     @property
+    def received(self) -> Millis:
+        """When its report came; of a deadline, when it passed."""
+        return self.at if self.received_at is None else self.received_at
+
+    @property
     def person(self) -> Person | None:
         """The proven user, else the claimed operator."""
         if self.actor is not None:

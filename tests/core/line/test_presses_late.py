@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from bridge.core.event_data import Andon
 from bridge.core.events import EventType
-from bridge.core.reports import AndonReport
+from bridge.core.reports import AndonReport, StateReport
 from tests.core.line.shopfloor import T0, Shop
 
 
@@ -61,3 +61,15 @@ def test_a_press_that_was_stored_and_is_in_order_is_held_until_it_is_released() 
         desk.level(level, at, made=made)
     assert desk.level(True, 50.2, made=50) == "unchanged"
     assert desk.repeats() == [0]
+
+
+@pytest.mark.parametrize("ahead", [0, 5])
+def test_presses_apart_by_arrival_are_no_bounce_whatever_moved_the_lines_time(ahead: int) -> None:
+    """The clock of a machine beside it is ahead, and takes the line's time along."""
+    desk = Station()
+    desk.shop.say("packer", StateReport(state="running", ts=T0 + ahead * 1_000), at=0)
+    for at, level in ((0.1, False), (0.2, True), (1.5, False), (4.9, True)):
+        desk.shop.say("desk", AndonReport(input=level, andon_type="equipment"), at=at)
+    for at in (10, 13.4):
+        desk.shop.say("desk", AndonReport(action="raise", andon_type="equipment"), at=at)
+    assert desk.repeats() == [0, 1, 2, 3]

@@ -51,7 +51,7 @@ class AndonCalls:
             level=level,
             kind="momentary" if spec is None else spec.input,
             call_open=key in self._state.open,
-            at=moment.received,
+            received_at=moment.received,
             stamped=moment.stamped,
             latest=moment.latest,
             debounce_ms=self._debounce_ms,
@@ -59,7 +59,7 @@ class AndonCalls:
         if reading in WITHOUT_EFFECT:
             return suppressed(reading.value)
         if reading is Reading.PRESSED:
-            contact.press(at=moment.received, stamped=moment.stamped)
+            contact.press(received_at=moment.received, stamped=moment.stamped)
             self._raise(body, andon_type, equipment=equipment, moment=moment)
         return APPLIED
 
@@ -70,10 +70,10 @@ class AndonCalls:
             contact = self._state.contacts.setdefault(key, Contact())
             # once the call is over somebody was there in between: the next press is not that one's bounce
             if key in self._state.open and contact.is_bounce(
-                self._debounce_ms, at=moment.received, stamped=moment.stamped
+                self._debounce_ms, received_at=moment.received, stamped=moment.stamped
             ):
                 return suppressed(Reading.DEBOUNCED.value)
-            contact.press(at=moment.received, stamped=moment.stamped)
+            contact.press(received_at=moment.received, stamped=moment.stamped)
         self._raise(body, andon_type, equipment=equipment, moment=moment)
         return APPLIED
 

@@ -54,6 +54,7 @@ class AndonCalls:
             received_at=moment.received,
             stamped=moment.stamped,
             latest=moment.latest,
+            late=moment.late,
             debounce_ms=self._debounce_ms,
         )
         if reading in WITHOUT_EFFECT:

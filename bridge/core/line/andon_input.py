@@ -72,11 +72,12 @@ class Contact(Struct):
             return False
         return stamped is None or self.pressed_stamp is None or abs(stamped - self.pressed_stamp) <= debounce_ms
 
-    def observe(self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool) -> "Step":
+    def observe(self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool) -> "Step":
         """Take a level, and return the step that it shows."""
         previous, self.overtaken = self.overtaken, None
         if stamped is None:
-            before, self.level = self.level, level
+            before = self.level
+            self.level = level and not (late and before is False)  # the FALSE may be what overtook it
             return Step(before=before, level=level, stamped=None)
         if latest or self.stamp is None or stamped >= self.stamp:
             is_released = previous is not None and self._is_after_release(previous, lag=received_at - stamped)
@@ -133,13 +134,15 @@ def read_input(
     received_at: Millis,
     stamped: Millis | None = None,
     latest: bool = False,
+    late: bool = False,
     debounce_ms: int,
 ) -> Reading:
     """Observe a level and say what it means; a press is not yet marked on the contact.
 
     `stamped`: when it was made, by the device's clock; of no use where the sequence shows that it is the `latest`.
+    `late`: the sequence shows that other reports overtook it, which may be levels of other contacts.
     """
-    step = contact.observe(level=level, stamped=stamped, received_at=received_at, latest=latest)
+    step = contact.observe(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late)
     if not step.level:
         return Reading.UNCHANGED if step.before is False else Reading.RELEASED
     if kind == "latching" and not call_open:

@@ -13,10 +13,10 @@ from tests.core.line.shopfloor import LEADER, T0, Shop, equipment, line_spec, pl
 class Station:
     """A desk with a clock that is in step with ours, to the whole second; `sequenced`: it numbers its reports, too."""
 
-    def __init__(self, kind: str = "momentary", *, sequenced: bool = False) -> None:
+    def __init__(self, kind: str = "momentary", *, sequenced: bool = False, clock: bool = True) -> None:
         desk = plant.Equipment.model_validate({"id": "desk", "kind": "station", "input": kind})
         self.shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
-        self.sequenced = sequenced
+        self.sequenced, self.clock = sequenced, clock
         self.seq = -1
 
     def level(self, level: bool, at: float, *, made: float | None = None, seq: int | None = None) -> str | None:  # noqa: FBT001
@@ -44,7 +44,8 @@ class Station:
 
     def _say(self, body: AndonReport, at: float, made: float | None) -> str | None:
         self.seq += 1
-        body = replace(body, ts=T0 + round((at if made is None else made) * 1_000))
+        if self.clock:
+            body = replace(body, ts=T0 + round((at if made is None else made) * 1_000))
         if self.sequenced:
             body = replace(body, boot_id=1, seq=self.seq)
         return self.shop.say("desk", body, at=at).disposition.reason
@@ -87,6 +88,27 @@ def test_a_press_behind_its_release_hides_no_press_after_its_call(kind: str, *, 
     desk.resolve(100)
     assert desk.level(True, 600, seq=4) is None
     assert desk.calls() == ["1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["momentary", "latching"])
+@pytest.mark.parametrize("resolved", [False, True])
+def test_without_a_clock_the_sequence_shows_that_a_press_was_overtaken(kind: str, *, resolved: bool) -> None:
+    desk = Station(kind, sequenced=True, clock=False)
+    for level, seq in ((False, 1), (False, 3), (True, 2)):
+        desk.level(level, 10 * seq, seq=seq)
+    if resolved:
+        desk.resolve(100)
+    assert desk.level(True, 200, seq=4) is None
+    assert desk.calls() == ["1", "2" if resolved else "1"]
+
+
+def test_what_overtook_a_switch_and_is_no_level_of_it_does_not_put_it_back() -> None:
+    desk = Station("latching", sequenced=True, clock=False)
+    for seq in (0, 2):
+        other = AndonReport(input=False, andon_type="quality", boot_id=1, seq=seq)
+        desk.shop.say("desk", other, at=10 * seq)
+    assert desk.level(True, 30, seq=1) is None
+    assert desk.level(True, 40, seq=3) == "unchanged"
 
 
 @pytest.mark.parametrize("kind", ["momentary", "latching"])

@@ -210,6 +210,7 @@ class Moment:
     clock: Literal["receive", "device", "corrected", "skewed"] = "receive"
     gap: int | None = None  # reports of this device known to be missing before this one
     latest: bool = False  # its sequence shows that it is the device's latest report
+    late: bool = False  # its sequence shows that later reports of the device came before it
     unplaced: bool = False  # its position in the device's sequence is not known
     stamped: Millis | None = None  # of what is done to a call, by the device's own clock, trusted or not
     identified: bool = False  # its sequence or a clock that ticks tells a copy of it from an equal report
@@ -220,6 +221,11 @@ class Moment:
     def happened(self) -> Millis:
         """When it happened by the device's clock where that is trusted, else when it was received."""
         return self.dated if self.dated is not None and self.clock in ("device", "corrected") else self.at
+
+    @property
+    def received(self) -> Millis:
+        """When its report came; of a deadline, when it passed."""
+        return self.at if self.received_at is None else self.received_at
 
     @property
     def person(self) -> Person | None:

@@ -94,6 +94,7 @@ def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dat
         clock=clock,
         gap=device.owe(placed.gap),
         latest=placed.kind == "new" and placed.sure and is_numbered(report),
+        late=placed.kind == "late",
         unplaced=not placed.sure,
         stamped=device.read_ts(report) if isinstance(report.body, AndonReport) else None,
         identified=device.identifies(report),

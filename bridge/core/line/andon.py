@@ -51,15 +51,16 @@ class AndonCalls:
             level=level,
             kind="momentary" if spec is None else spec.input,
             call_open=key in self._state.open,
-            at=moment.at,
+            received_at=moment.received,
             stamped=moment.stamped,
             latest=moment.latest,
+            late=moment.late,
             debounce_ms=self._debounce_ms,
         )
         if reading in WITHOUT_EFFECT:
             return suppressed(reading.value)
         if reading is Reading.PRESSED:
-            contact.press(at=moment.at, stamped=moment.stamped)
+            contact.press(received_at=moment.received, stamped=moment.stamped)
             self._raise(body, andon_type, equipment=equipment, moment=moment)
         return APPLIED
 
@@ -69,9 +70,11 @@ class AndonCalls:
             key = Call.key_of(equipment, andon_type)
             contact = self._state.contacts.setdefault(key, Contact())
             # once the call is over somebody was there in between: the next press is not that one's bounce
-            if key in self._state.open and contact.is_bounce(self._debounce_ms, at=moment.at, stamped=moment.stamped):
+            if key in self._state.open and contact.is_bounce(
+                self._debounce_ms, received_at=moment.received, stamped=moment.stamped
+            ):
                 return suppressed(Reading.DEBOUNCED.value)
-            contact.press(at=moment.at, stamped=moment.stamped)
+            contact.press(received_at=moment.received, stamped=moment.stamped)
         self._raise(body, andon_type, equipment=equipment, moment=moment)
         return APPLIED
 

@@ -2,14 +2,20 @@
 
 momentary: a press is an observed FALSE -> TRUE. latching: TRUE asks for a call as long as none is open, but after a
 call ended the switch must be seen FALSE first. Releasing never ends a call: a broken wire must not clear an alarm.
+
+A level is overtaken where its stamp is before that of one seen already. It is late, or the clock was set back. One
+such level cannot tell: a press is taken once more rather than lost. A second one can, by the lag that stays.
 """
 
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
 from bridge.core.events import Millis
+
+PACE_MS: Final = 2_000  # by which the lag of one report differs from that of the next, unless one waited for long
+CLOCK_SET_MS: Final = 60_000  # after so long at one pace they are not late: the clock was set back
 
 
 class Reading(StrEnum):
@@ -26,26 +32,97 @@ class Reading(StrEnum):
 WITHOUT_EFFECT: Final = frozenset({Reading.UNCHANGED, Reading.UNOBSERVED_EDGE, Reading.NOT_RELEASED, Reading.DEBOUNCED})
 
 
+class Overtaken(Struct):
+    """A level that was overtaken, where nothing of its contact came since."""
+
+    level: bool
+    stamp: Millis
+    received_at: Millis
+    since: Millis  # arrival of the first overtaken one in a row that keep pace
+
+    @property
+    def lag(self) -> Millis:
+        return self.received_at - self.stamp
+
+    def keeps_pace(self, *, stamped: Millis, received_at: Millis) -> bool:
+        """Tell whether a level came as long after this one as it was made: what was late comes faster than that."""
+        waited = received_at - self.received_at
+        return stamped > self.stamp and abs(stamped - self.stamp - waited) <= min(PACE_MS, waited // 2)
+
+
 class Contact(Struct):
-    """What is remembered of one input: its last observed level, and its last press that counted."""
+    """What is remembered of one input: its level, and its last press that counted. Checkpointed."""
 
-    level: bool | None = None
-    stamp: Millis | None = None  # when that was, by the device's own clock
-    released: bool = False  # it is TRUE, and may have been FALSE since
-    pressed_at: Millis | None = None
-    pressed_stamp: Millis | None = None  # the same by the device's own clock
+    level: bool | None = None  # the last by the device's clock; FALSE where an overtaken FALSE may be the last
+    stamp: Millis | None = None  # the latest that a level had, until the clock is known to have been set back
+    lag: Millis = 0  # of the arrival of that level behind it
+    overtaken: Overtaken | None = None  # the level that came last, if it was
+    pressed_at: Millis | None = None  # when it came
+    pressed_stamp: Millis | None = None  # when it was made, by the device's own clock
 
-    def press(self, *, at: Millis, stamped: Millis | None) -> None:
-        self.pressed_at, self.pressed_stamp = at, stamped
+    def press(self, *, received_at: Millis, stamped: Millis | None) -> None:
+        self.pressed_at, self.pressed_stamp = received_at, stamped
 
-    def is_bounce(self, debounce_ms: int, *, at: Millis, stamped: Millis | None) -> bool:
+    def is_bounce(self, debounce_ms: int, *, received_at: Millis, stamped: Millis | None) -> bool:
         """Tell whether a press now belongs to the last one, by its arrival and by its device's clock if it has one.
 
         Two presses that waited for a connection arrive at once. Of the distance: a clock that is set mutes no press.
         """
-        if self.pressed_at is None or abs(at - self.pressed_at) > debounce_ms:
+        if self.pressed_at is None or abs(received_at - self.pressed_at) > debounce_ms:
             return False
         return stamped is None or self.pressed_stamp is None or abs(stamped - self.pressed_stamp) <= debounce_ms
+
+    def observe(self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool) -> "Step":
+        """Take a level, and return the step that it shows."""
+        previous, self.overtaken = self.overtaken, None
+        if stamped is None:
+            before = self.level
+            self.level = level and not (late and before is False)  # the FALSE may be what overtook it
+            return Step(before=before, level=level, stamped=None)
+        if latest or self.stamp is None or stamped >= self.stamp:
+            is_released = previous is not None and self._is_after_release(previous, lag=received_at - stamped)
+            before = False if is_released else self.level
+            self.level, self.stamp, self.lag = level, stamped, received_at - stamped
+            return Step(before=before, level=level, stamped=stamped)
+        paced = previous is not None and previous.keeps_pace(stamped=stamped, received_at=received_at)
+        if previous is None or not paced:
+            self.overtaken = Overtaken(level=level, stamp=stamped, received_at=received_at, since=received_at)
+            return self._overtake(level=level, stamped=stamped, previous=previous)
+        if received_at - previous.since >= CLOCK_SET_MS:
+            self.level, self.stamp, self.lag = level, stamped, received_at - stamped
+            return Step(before=previous.level, level=level, stamped=stamped)
+        self.overtaken = Overtaken(level=level, stamp=stamped, received_at=received_at, since=previous.since)
+        self.level = self.level and level
+        return Step(before=previous.level, level=level, stamped=stamped)
+
+    def release(self) -> None:
+        """Take the TRUE that was observed for FALSE: nothing may release it."""
+        self.level = False
+        if self.overtaken is not None:
+            self.overtaken.level = False
+
+    def _is_after_release(self, previous: Overtaken, *, lag: Millis) -> bool:
+        """Tell whether a level follows an overtaken FALSE of one clock: it is rather as late as that than as before."""
+        return not previous.level and abs(lag - previous.lag) <= abs(lag - self.lag)
+
+    def _overtake(self, *, level: bool, stamped: Millis, previous: Overtaken | None) -> "Step":
+        """Return the step to a level that was overtaken, or from it to the TRUE that overtook it."""
+        if level or not self.level:
+            return Step(before=self.level, level=level, stamped=stamped)
+        if previous is not None and not previous.level:
+            return Step(before=False, level=False, stamped=stamped)  # the step from that to TRUE is known already
+        if self.stamp is not None and self.pressed_stamp is not None and stamped <= self.pressed_stamp <= self.stamp:
+            self.level = False  # the step to TRUE is known; where the clock was set back, this is the latest level
+            return Step(before=True, level=False, stamped=stamped)
+        return Step(before=False, level=True, stamped=self.stamp)
+
+
+class Step(NamedTuple):
+    """Two levels, one after the other; `stamped`: the second."""
+
+    before: bool | None
+    level: bool
+    stamped: Millis | None
 
 
 def read_input(
@@ -54,31 +131,29 @@ def read_input(
     level: bool,
     kind: Literal["momentary", "latching"],
     call_open: bool,
-    at: Millis,
+    received_at: Millis,
     stamped: Millis | None = None,
     latest: bool = False,
+    late: bool = False,
     debounce_ms: int,
 ) -> Reading:
     """Observe a level and say what it means; a press is not yet marked on the contact.
 
-    A press with a `stamped` before that of a level seen already may have been released since: the next one is a press.
-    Not where the sequence shows that it is the `latest`.
+    `stamped`: when it was made, by the device's clock; of no use where the sequence shows that it is the `latest`.
+    `late`: the sequence shows that other reports overtook it, which may be levels of other contacts.
     """
-    before, contact.level = contact.level, level
-    overtaken = not latest and stamped is not None and contact.stamp is not None and stamped < contact.stamp
-    released, contact.released = contact.released, level and overtaken
-    contact.stamp = contact.stamp if overtaken or stamped is None else stamped
-    if not level:
-        return Reading.UNCHANGED if before is False else Reading.RELEASED
+    step = contact.observe(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late)
+    if not step.level:
+        return Reading.UNCHANGED if step.before is False else Reading.RELEASED
     if kind == "latching" and not call_open:
-        return Reading.NOT_RELEASED if before else Reading.PRESSED
-    if before and not released:
+        return Reading.NOT_RELEASED if step.before else Reading.PRESSED
+    if step.before:
         return Reading.UNCHANGED
-    if before is None:
+    if step.before is None:
         return Reading.UNOBSERVED_EDGE
     # once the call is over somebody was there in between: the next press is not that one's bounce
-    if call_open and contact.is_bounce(debounce_ms, at=at, stamped=stamped):
+    if call_open and contact.is_bounce(debounce_ms, received_at=received_at, stamped=step.stamped):
         if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
-            contact.level = False
+            contact.release()
         return Reading.DEBOUNCED
     return Reading.PRESSED

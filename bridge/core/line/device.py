@@ -58,7 +58,7 @@ class Device:
 
     def date(self, report: Report, placed: Placed, *, absences: Iterable[Span] = ()) -> tuple[Millis, ClockUsed]:
         """Date a report by this device's clock rule; `absences`: when reports may have waited for us."""
-        if report.retained or report.actor is not None:  # retained: it happened at some time before
+        if report.retained or report.actor is not None or report.body.historical:  # it happened at some time before
             return report.received_at, "receive"
         rule: ClockRule = "receive" if self.spec is None else self.spec.clock
         return date(
@@ -71,8 +71,11 @@ class Device:
             absences=absences,
         )
 
-    def learn(self, report: Report) -> None:
-        """Learn from a report that is admitted how the device's clock ticks."""
+    def learn(self, report: Report, placed: Placed) -> None:
+        """Learn from a report that is admitted how the device's clock ticks; not from one that others overtook."""
+        is_late = placed.kind == "late" and placed.sure
+        if is_late or report.body.boot_id not in (None, self.state.boot_id):
+            return
         if (at := self.read_ts(report)) is not None:
             self.state.stamp.note(at, checksum_of(report.body), received_at=report.received_at)
 
@@ -97,10 +100,11 @@ class Device:
 
     def read_ts(self, report: Report) -> Millis | None:
         """Return the time that a live report has by the device's own clock, trusted or not."""
-        ts = report.body.ts
-        if ts is None or report.retained or report.actor is not None or isinstance(report.body, DeathReport):
+        body = report.body
+        live = not (report.retained or body.historical or report.actor is not None or isinstance(body, DeathReport))
+        if body.ts is None or not live:
             return None
-        return read_ts(ts, zone=self.zone, received_at=report.received_at)
+        return read_ts(body.ts, zone=self.zone, received_at=report.received_at)
 
     @property
     def is_ineffective(self) -> bool:

@@ -53,6 +53,7 @@ class Line(LineCourse):
             connected = is_connected(report, device, placed, run_before=run_before)
             if machine is not None and is_cut_off(device, placed, run_before=run_before):
                 machine.forget()
+            device.learn(report, placed)
             disposition = self._admit(report, machine, device, moment, connected=connected)
         if report.actor is None:
             self.devices.note(device, disposition, now=now, at=state.at)
@@ -71,7 +72,6 @@ class Line(LineCourse):
     def _admit(
         self, report: Report, machine: Machine | None, device: Device, moment: Moment, *, connected: bool
     ) -> Disposition:
-        device.learn(report)
         touched = spoken_for(report, machine, self._flow.machines.values())
         refused = refuse(report, machine)
         if machine is not None and refused is None and connected and is_sequenced(report):

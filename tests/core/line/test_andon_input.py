@@ -1,6 +1,6 @@
 """Station inputs: momentary contacts press on an observed edge, latching ones ask as long as no call is open."""
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import pytest
@@ -163,7 +163,7 @@ def test_a_button_agrees_with_a_reading_of_its_whole_history(history: list[tuple
     expected, observed = 0, list[bool]()
     for level, wait in history:
         at += wait
-        reading = read_input(contact, level=level, kind="momentary", call_open=True, at=at, debounce_ms=2_000)
+        reading = read_input(contact, level=level, kind="momentary", call_open=True, received_at=at, debounce_ms=2_000)
         if reading is Reading.PRESSED:
             contact.pressed_at = at
             presses += 1
@@ -175,6 +175,48 @@ def test_a_button_agrees_with_a_reading_of_its_whole_history(history: list[tuple
         if edge and not bounces:
             expected, last = expected + 1, at
         assert presses == expected
+
+
+@given(
+    kind=st.sampled_from(["momentary", "latching"]),
+    history=st.lists(
+        st.tuples(st.booleans(), st.integers(0, 100_000), st.none() | st.integers(0, 900_000)), max_size=12
+    ),
+    call_open=st.booleans(),
+    behind=st.integers(0, 1_000_000),
+)
+def test_a_press_is_read_whatever_came_before_its_release(
+    kind: Literal["momentary", "latching"],
+    history: list[tuple[bool, int, int | None]],
+    *,
+    call_open: bool,
+    behind: int,
+) -> None:
+    """Late copies and a clock that is set may be taken for a press too many, and never hide one."""
+    contact, at = Contact(), START
+
+    def read(*, level: bool, stamped: int | None) -> Reading:
+        reading = read_input(
+            contact,
+            level=level,
+            kind=kind,
+            call_open=call_open,
+            received_at=at,
+            stamped=stamped,
+            debounce_ms=2_000,
+        )
+        if reading is Reading.PRESSED:
+            contact.press(received_at=at, stamped=stamped)
+        return reading
+
+    for level, wait, late in history:
+        at += wait
+        read(level=level, stamped=None if late is None else at - late)
+        contact = msgspec.msgpack.decode(msgspec.msgpack.encode(contact), type=Contact)
+    at += 5 * SECOND
+    read(level=False, stamped=at - behind)
+    at += 5 * SECOND
+    assert read(level=True, stamped=at - behind) is Reading.PRESSED
 
 
 @pytest.mark.parametrize("reading", list(Reading))

@@ -40,7 +40,7 @@ class RebuiltDowntimes(Downtimes):
             self._state.open.unwatched = True
 
     def rebuild(
-        self, timeline: Timeline, *, open_before: str | None, changeover: bool, moment: Moment
+        self, timeline: Timeline, *, open_before: str | None, changing_since: Millis | None, moment: Moment
     ) -> StopChange | None:
         """Take what the stops of a stretch turned out to be that leads up to now.
 
@@ -52,31 +52,33 @@ class RebuiltDowntimes(Downtimes):
                 case Change.MINOR:
                     opened = self._opened_within(each.change.start, each.change.end)
                     if opened is None:
-                        self._state.pending = self._judge(each.seen, changeover=changeover)[0]
+                        self._state.pending = self._judge(each.seen, changing_since=changing_since)[0]
                         self._minor(each.change, moment, estimated=True)
                     else:
                         over = self._retract(opened, each.change.end, moment) or over
                 case Change.CROSSED:
                     known = timeline.is_known_since(each.change.start)
                     ended = _end_of(stops[index:])
-                    over = self._cross(each, ended, known=known, changeover=changeover, moment=moment) or over
+                    over = self._cross(each, ended, known=known, changing_since=changing_since, moment=moment) or over
                 case Change.ENDED if not any(before.change.change is Change.CROSSED for before in stops[:index]):
-                    ends = self._end(each.seen, each.change, open_before, changeover=changeover, moment=moment)
+                    ends = self._end(each.seen, each.change, open_before, changing_since=changing_since, moment=moment)
                     over = each.change if ends else None
                 case Change.ENDED:
                     pass  # reported with its beginning
         lasts = timeline.seen
         if not stops:  # what was open when nobody watched any more lasts
-            self._replay(lasts, until=moment.at, changeover=changeover, moment=moment)
+            self._replay(lasts, until=moment.at, changing_since=changing_since, moment=moment)
         if self._state.open is not None and timeline.stops.state.phase not in LOST_IN_STOP:
             over = self._retract(self._state.open, self._state.open.started_at, moment) or over
         if self._state.open is None:
             self._state.pending, self._state.turn = (
-                self._judge(lasts, changeover=changeover) if lasts else (None, Turn())
+                self._judge(lasts, changing_since=changing_since) if lasts else (None, Turn())
             )
         return over
 
-    def add(self, timeline: Timeline, moved: Sequence[Stretch], *, changeover: bool, moment: Moment) -> None:
+    def add(
+        self, timeline: Timeline, moved: Sequence[Stretch], *, changing_since: Millis | None, moment: Moment
+    ) -> None:
         """Give the lost time of a stretch that became known afterwards to a downtime, where it is of none yet."""
         for start, end in self._of_none([each for each in moved if each.time_class is TimeClass.DOWN]):
             if self._book.extend(start, end, moment):
@@ -84,8 +86,8 @@ class RebuiltDowntimes(Downtimes):
             seen = next(
                 (each.seen for each in timeline.changes if each.change.end > start and each.seen), timeline.seen
             )
-            found, turn = self._judge(seen, changeover=changeover)
-            self._add(start, end, found, changeover=changeover and turn.changeover, moment=moment)
+            found, turn = self._judge(seen, changing_since=changing_since)
+            self._add(start, end, found, changeover=changing_since is not None and turn.changeover, moment=moment)
 
     def _of_none(self, lost: Sequence[Stretch]) -> list[tuple[Millis, Millis]]:
         """Return the parts that are of no downtime."""
@@ -103,7 +105,7 @@ class RebuiltDowntimes(Downtimes):
         return parts
 
     def _cross(
-        self, stop: Stopped, ended: StopChange | None, *, known: bool, changeover: bool, moment: Moment
+        self, stop: Stopped, ended: StopChange | None, *, known: bool, changing_since: Millis | None, moment: Moment
     ) -> StopChange | None:
         """Report a downtime that is over, or open the one that lasts; `known`: all that has happened since it began.
 
@@ -114,16 +116,18 @@ class RebuiltDowntimes(Downtimes):
         if opened is not None:
             self._book.correct_start(opened, start, moment)
             if ended is None:
-                self._replay(stop.seen, until=moment.at, changeover=changeover, moment=moment)
+                self._replay(stop.seen, until=moment.at, changing_since=changing_since, moment=moment)
                 return None
-            over = self._end(stop.seen, ended, opened.downtime_id, changeover=changeover, moment=moment)
+            over = self._end(stop.seen, ended, opened.downtime_id, changing_since=changing_since, moment=moment)
             return ended if over else None
-        found, turn = self._judge(stop.seen, changeover=changeover)
+        found, turn = self._judge(stop.seen, changing_since=changing_since)
         if ended is not None:
-            self._add(start, ended.start, found, changeover=changeover and turn.changeover, moment=moment)
+            self._add(
+                start, ended.start, found, changeover=changing_since is not None and turn.changeover, moment=moment
+            )
         elif state.open is None:
             state.pending, state.turn = found, turn
-            self._open(stop.change, changeover=changeover, moment=moment, unwatched=not known)
+            self._open(stop.change, changeover=changing_since is not None, moment=moment, unwatched=not known)
             self._complete_due(moment.at, moment)
         return None
 
@@ -155,11 +159,17 @@ class RebuiltDowntimes(Downtimes):
         self._book.add(record, moment)
 
     def _end(
-        self, seen: Sequence[Known], ended: StopChange, downtime_id: str | None, *, changeover: bool, moment: Moment
+        self,
+        seen: Sequence[Known],
+        ended: StopChange,
+        downtime_id: str | None,
+        *,
+        changing_since: Millis | None,
+        moment: Moment,
     ) -> bool:
         """End the downtime of a stop, and what it was split into; False where the shift ended it meanwhile."""
         ended_at, opened = ended.start, self._state.open
-        self._replay(seen, until=ended_at, changeover=changeover, moment=moment)
+        self._replay(seen, until=ended_at, changing_since=changing_since, moment=moment)
         if self._state.open is not None and self._state.open.started_at < ended_at:
             self._close(ended_at, moment, estimated=True)
             return True
@@ -169,13 +179,16 @@ class RebuiltDowntimes(Downtimes):
             self._book.correct_end(downtime_id, ended_at, moment)
         return opened is not None
 
-    def _replay(self, seen: Sequence[Known], *, until: Millis, changeover: bool, moment: Moment) -> None:
+    def _replay(self, seen: Sequence[Known], *, until: Millis, changing_since: Millis | None, moment: Moment) -> None:
         """Let the open downtime turn by what was seen of it, each at its instant; `until` there it lasted."""
         if self._state.open is None:
             return
-        changeover = changeover and self._state.turn.changing  # since before: else it is of now
-        for each in seen:
+        changeover = changing_since is not None and self._state.turn.changing  # since before: else it is of now
+        began = self._state.open.started_at
+        for index, each in enumerate(seen):
             self._complete_due(min(each.at, until), moment)
+            if any(following.at < began for following in seen[index + 1 : index + 2]):
+                continue  # it was seen of the part before, which a changeover ended at once
             if each.seen is None or each.at >= until:
                 continue
             if each.seen.status != "offline":
@@ -189,11 +202,14 @@ class RebuiltDowntimes(Downtimes):
         if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
             self._complete_turn(record, turn, moment, unwatched=record.unwatched)
 
-    def _judge(self, seen: Sequence[Known], *, changeover: bool) -> tuple[Findings, Turn]:
+    def _judge(self, seen: Sequence[Known], *, changing_since: Millis | None) -> tuple[Findings, Turn]:
         """Return what is found of a stop, and what it is, by what was seen of it."""
         past = RebuiltDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
+        changeover = False
         for each in seen:
             if each.seen is not None and each.seen.status != "offline":
+                if changing_since is not None:
+                    changeover = changeover or each.at > changing_since or each.seen.status == "setup"
                 past._stand(each.seen, changeover=changeover, at=each.at, moment=Moment(at=each.at))
         return past._state.pending or Findings(), past._state.turn
 

@@ -256,7 +256,7 @@ class LineCourse:
         over = self._absences.go_through(
             self._output,
             self.downtimes,
-            changeover=people.changing_over,
+            changing_since=people.changing_since,
             without_job=people.without_order,
             moment=moment,
         )

@@ -146,11 +146,11 @@ class Absences:
 
     def _note_presence(self, body: BirthReport | DeathReport, name: str, *, now: Millis, connected: bool) -> None:
         """Note the birth or death of a machine with a trusted clock: it says nothing of what the machine does."""
-        for record in self.state.pending:
+        for record in self.state.records:
             if record.follows(name):
-                if isinstance(body, BirthReport):
+                if isinstance(body, BirthReport) and (record.end is None or name in record.unheard):
                     record.start_anew(name, connected=connected)
-                if record.unwatched:
+                if record.end is None and record.unwatched:
                     self._postpone(record, now, is_late=False)
 
     def _postpone(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:

@@ -4,6 +4,7 @@ A downtime that is over is reported closed, at its true times, and calls nobody.
 true beginning; its call is due from then.
 """
 
+import math
 from collections.abc import Sequence
 
 from bridge.core import plant
@@ -50,12 +51,10 @@ class RebuiltDowntimes(Downtimes):
         for index, each in enumerate(stops):
             match each.change.change:
                 case Change.MINOR:
-                    opened = self._opened_within(each.change.start, each.change.end)
-                    if opened is None:
+                    if not self._opened_within(each.change.start, each.change.end):
                         self._state.pending = self._judge(each.seen, changing_since=changing_since)[0]
                         self._minor(each.change, moment, estimated=True)
-                    else:
-                        over = self._retract(opened, each.change.end, moment) or over
+                    over = self._take_back(each.change, before=_next_downtime(stops[index:]), moment=moment) or over
                 case Change.CROSSED:
                     known = timeline.is_known_since(each.change.start)
                     ended = _end_of(stops[index:])
@@ -68,6 +67,7 @@ class RebuiltDowntimes(Downtimes):
         lasts = timeline.seen
         if not stops:  # what was open when nobody watched any more lasts
             self._replay(lasts, until=moment.at, changing_since=changing_since, moment=moment)
+        over = self._take_back_others(timeline, moment) or over
         if self._state.open is not None and timeline.stops.state.phase not in LOST_IN_STOP:
             over = self._retract(self._state.open, self._state.open.started_at, moment) or over
         if self._state.open is None:
@@ -112,8 +112,9 @@ class RebuiltDowntimes(Downtimes):
         Returns the end of the one that was opened meanwhile, as the line was taken for standing.
         """
         state, start = self._state, stop.change.start
-        opened = self._opened_within(start, None if ended is None else ended.start)
-        if opened is not None:
+        parts = self._opened_within(start, None if ended is None else ended.start)
+        if parts:
+            opened = parts[0]
             self._book.correct_start(opened, start, moment)
             if ended is None:
                 self._replay(stop.seen, until=moment.at, changing_since=changing_since, moment=moment)
@@ -131,10 +132,30 @@ class RebuiltDowntimes(Downtimes):
             self._complete_due(moment.at, moment)
         return None
 
-    def _opened_within(self, start: Millis, end: Millis | None) -> DowntimeRecord | None:
-        """Return the downtime of a stop that was opened as the line was taken for standing, whatever became of it."""
-        known = [each for each in self._book.known() if start <= each.started_at]
-        return next((each for each in known if end is None or each.started_at < end), None)
+    def _opened_within(self, start: Millis, end: Millis | None) -> list[DowntimeRecord]:
+        """Return the downtimes that were opened as the line was taken for standing, whatever became of them."""
+        return [
+            each for each in self._book.known() if start <= each.started_at and (end is None or each.started_at < end)
+        ]
+
+    def _take_back(self, minor: StopChange, *, before: Millis | None, moment: Moment) -> StopChange | None:
+        """Report every part of a downtime that was none as a minor stop, up to where the next downtime begins.
+
+        What began when the line ran again already has no length.
+        """
+        over, parts = None, self._opened_within(minor.start, before)
+        ends = [*(min(each.started_at, minor.end) for each in parts[1:]), minor.end]
+        for part, ended_at in zip(parts, ends, strict=False):
+            over = self._retract(part, max(part.started_at, ended_at), moment) or over
+        return over
+
+    def _take_back_others(self, timeline: Timeline, moment: Moment) -> StopChange | None:
+        """Report what began in the stretch while, as is known now, there was no downtime: it has no length."""
+        over, spans = None, _downtimes_of(timeline)
+        for record in self._opened_within(timeline.since, None):
+            if not any(start <= record.started_at < end for start, end in spans):
+                over = self._retract(record, record.started_at, moment) or over
+        return over
 
     def _retract(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> StopChange | None:
         """Report a downtime as a minor stop: it was none after all. What a person has confirmed stays."""
@@ -144,7 +165,8 @@ class RebuiltDowntimes(Downtimes):
         if record is self._state.open:
             self._close(ended_at, moment, estimated=True)
             return StopChange(Change.ENDED, ended_at, moment.at)
-        self._book.correct_end(record.downtime_id, ended_at, moment)
+        record.ended_at = ended_at
+        self._book.amend(record, moment, estimated=True)
         return None
 
     def _add(self, start: Millis, end: Millis, found: Findings, *, changeover: bool, moment: Moment) -> None:
@@ -217,3 +239,22 @@ class RebuiltDowntimes(Downtimes):
 def _end_of(stops: Sequence[Stopped]) -> StopChange | None:
     """Return the end of the downtime that the first of these opened; None while it lasts."""
     return next((each.change for each in stops if each.change.change is Change.ENDED), None)
+
+
+def _next_downtime(stops: Sequence[Stopped]) -> Millis | None:
+    """Return when the first downtime of these began."""
+    return next((each.change.start for each in stops if each.change.change is Change.CROSSED), None)
+
+
+def _downtimes_of(timeline: Timeline) -> list[tuple[Millis, float]]:
+    """Return from when to when there was a downtime; that of before is there from the beginning."""
+    began: Millis | None = timeline.since
+    spans: list[tuple[Millis, float]] = []
+    for change in (each.change for each in timeline.changes):
+        if change.change is Change.CROSSED:
+            began = change.start
+        elif change.change is Change.ENDED and began is not None:
+            spans.append((began, change.start))
+            began = None
+    lasts = timeline.stops.state.phase in LOST_IN_STOP
+    return [*spans, (began, math.inf)] if lasts and began is not None else spans

@@ -57,7 +57,8 @@ class Look:
 
     @property
     def broken(self) -> bool:
-        return self.found.cause == "internal"
+        """One of its machines failed, be it a neighbour, and nobody works on that one."""
+        return self.found.rank >= Rank.CULPRIT
 
 
 @dataclass(slots=True)

@@ -146,11 +146,11 @@ class Absences:
 
     def _note_presence(self, body: BirthReport | DeathReport, name: str, *, now: Millis, connected: bool) -> None:
         """Note the birth or death of a machine with a trusted clock: it says nothing of what the machine does."""
-        for record in self.state.pending:
+        for record in self.state.records:
             if record.follows(name):
-                if isinstance(body, BirthReport):
+                if isinstance(body, BirthReport) and (record.end is None or name in record.unheard):
                     record.start_anew(name, connected=connected)
-                if record.unwatched:
+                if record.end is None and record.unwatched:
                     self._postpone(record, now, is_late=False)
 
     def _postpone(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:
@@ -184,7 +184,13 @@ class Absences:
         return min((each.due for each in self.state.records if each.due is not None), default=None)
 
     def go_through(
-        self, output: Output, downtimes: RebuiltDowntimes, *, changeover: bool, without_job: bool, moment: Moment
+        self,
+        output: Output,
+        downtimes: RebuiltDowntimes,
+        *,
+        changing_since: Millis | None,
+        without_job: bool,
+        moment: Moment,
     ) -> StopChange | None:
         """Make of the absence that is due what is known of it now; the watches go on from the latest.
 
@@ -199,10 +205,10 @@ class Absences:
             moved = output.rebuild(scope, timeline, record.scopes[scope], goes_on=goes_on, moment=moment)
             if scope == LINE_LEVEL and goes_on:
                 return downtimes.rebuild(
-                    timeline, open_before=record.open_downtime, changeover=changeover, moment=moment
+                    timeline, open_before=record.open_downtime, changing_since=changing_since, moment=moment
                 )
             if scope == LINE_LEVEL:
-                downtimes.add(timeline, moved, changeover=changeover, moment=moment)
+                downtimes.add(timeline, moved, changing_since=changing_since, moment=moment)
         return None
 
     def _timelines(

@@ -87,20 +87,19 @@ class AbsenceRecord(Struct, kw_only=True):
         self.unheard = sorted(self.views)
         self.back_at = self.due = None
 
-    def lose(self, name: str, *, heard_at: Millis, at: Millis) -> None:
+    def lose(self, name: str, *, stands: bool, heard_at: Millis, at: Millis) -> None:
         """A machine is lost, or lost again, before it was gone through."""
         if name in self.unheard:
             return
         if self.of is not None and name not in self.away:
             self.away[name], self.heard[name] = heard_at, at
-        self.add_unheard(name)
+        self.add_unheard(name, stands=stands)
         if not self.unwatched:
             self.back_at = self.due = None
 
-    def add_unheard(self, name: str) -> None:
-        """Note that a machine is lost; one that stood stands until something else is known of it."""
-        last = self.last_view(name)
-        if last.stands or last.status not in ("running", "offline"):
+    def add_unheard(self, name: str, *, stands: bool) -> None:
+        """Note that a machine is lost; one that `stands` by what is known now does so until something else is known."""
+        if stands:
             self.stood = sorted([*self.stood, name])
         self.unheard = sorted([*self.unheard, name])
 

@@ -31,7 +31,7 @@ class DeviceAbsences(Absences):
                 continue
             pending = [each for each in self.state.pending if each.follows(name)]
             for each in pending:
-                each.lose(name, heard_at=at, at=at)
+                each.lose(name, stands=machine.view().stands, heard_at=at, at=at)
             if not any(each.of in (None, name) for each in pending):
                 found[name] = self._flow.view(machine)
         return found
@@ -90,14 +90,14 @@ class DeviceAbsences(Absences):
         heard_at = (known and known.since(name)) or (at if seen_at is None else min(seen_at, at))
         record = AbsenceRecord(start=at, views={name: view}, scopes={}, open_downtime=None, of=name, unwatched=False)
         record.away[name] = heard_at
-        record.add_unheard(name)
+        record.add_unheard(name, stands=machine.view().stands)
         before = output.lose(name, at)
         if before is not None:
             record.scopes[name] = before
         self.state.add(record)
         line = self.state.pending_of(LINE_LEVEL)
         if line is not None and line.of is not None:
-            line.lose(name, heard_at=heard_at, at=at)
+            line.lose(name, stands=machine.view().stands, heard_at=heard_at, at=at)
 
     def _begin_line(self, *, at: Millis) -> None:
         """Begin an absence for the line where a machine that decides is away."""
@@ -110,7 +110,7 @@ class DeviceAbsences(Absences):
         record = AbsenceRecord(start=at, views=views, scopes={}, open_downtime=None, of=LINE_LEVEL, unwatched=False)
         for name, each in away.items():
             record.views[name], record.away[name] = each.last_view(name), each.away[name]
-            record.add_unheard(name)
+            record.add_unheard(name, stands=self._flow.machines[name].view().stands)
         self.state.add(record)
 
     def _latest(self, name: str) -> AbsenceRecord | None:

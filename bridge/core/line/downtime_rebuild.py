@@ -4,6 +4,7 @@ A downtime that is over is reported closed, at its true times, and calls nobody.
 true beginning; its call is due from then.
 """
 
+import math
 from collections.abc import Sequence
 
 from bridge.core import plant
@@ -40,7 +41,7 @@ class RebuiltDowntimes(Downtimes):
             self._state.open.unwatched = True
 
     def rebuild(
-        self, timeline: Timeline, *, open_before: str | None, changeover: bool, moment: Moment
+        self, timeline: Timeline, *, open_before: str | None, changing_since: Millis | None, moment: Moment
     ) -> StopChange | None:
         """Take what the stops of a stretch turned out to be that leads up to now.
 
@@ -50,33 +51,34 @@ class RebuiltDowntimes(Downtimes):
         for index, each in enumerate(stops):
             match each.change.change:
                 case Change.MINOR:
-                    opened = self._opened_within(each.change.start, each.change.end)
-                    if opened is None:
-                        self._state.pending = self._judge(each.seen, changeover=changeover)[0]
+                    if not self._opened_within(each.change.start, each.change.end):
+                        self._state.pending = self._judge(each.seen, changing_since=changing_since)[0]
                         self._minor(each.change, moment, estimated=True)
-                    else:
-                        over = self._retract(opened, each.change.end, moment) or over
+                    over = self._take_back(each.change, before=_next_downtime(stops[index:]), moment=moment) or over
                 case Change.CROSSED:
                     known = timeline.is_known_since(each.change.start)
                     ended = _end_of(stops[index:])
-                    over = self._cross(each, ended, known=known, changeover=changeover, moment=moment) or over
+                    over = self._cross(each, ended, known=known, changing_since=changing_since, moment=moment) or over
                 case Change.ENDED if not any(before.change.change is Change.CROSSED for before in stops[:index]):
-                    ends = self._end(each.seen, each.change, open_before, changeover=changeover, moment=moment)
+                    ends = self._end(each.seen, each.change, open_before, changing_since=changing_since, moment=moment)
                     over = each.change if ends else None
                 case Change.ENDED:
                     pass  # reported with its beginning
         lasts = timeline.seen
         if not stops:  # what was open when nobody watched any more lasts
-            self._replay(lasts, until=moment.at, changeover=changeover, moment=moment)
+            self._replay(lasts, until=moment.at, changing_since=changing_since, moment=moment)
+        over = self._take_back_others(timeline, moment) or over
         if self._state.open is not None and timeline.stops.state.phase not in LOST_IN_STOP:
             over = self._retract(self._state.open, self._state.open.started_at, moment) or over
         if self._state.open is None:
             self._state.pending, self._state.turn = (
-                self._judge(lasts, changeover=changeover) if lasts else (None, Turn())
+                self._judge(lasts, changing_since=changing_since) if lasts else (None, Turn())
             )
         return over
 
-    def add(self, timeline: Timeline, moved: Sequence[Stretch], *, changeover: bool, moment: Moment) -> None:
+    def add(
+        self, timeline: Timeline, moved: Sequence[Stretch], *, changing_since: Millis | None, moment: Moment
+    ) -> None:
         """Give the lost time of a stretch that became known afterwards to a downtime, where it is of none yet."""
         for start, end in self._of_none([each for each in moved if each.time_class is TimeClass.DOWN]):
             if self._book.extend(start, end, moment):
@@ -84,8 +86,8 @@ class RebuiltDowntimes(Downtimes):
             seen = next(
                 (each.seen for each in timeline.changes if each.change.end > start and each.seen), timeline.seen
             )
-            found, turn = self._judge(seen, changeover=changeover)
-            self._add(start, end, found, changeover=changeover and turn.changeover, moment=moment)
+            found, turn = self._judge(seen, changing_since=changing_since)
+            self._add(start, end, found, changeover=changing_since is not None and turn.changeover, moment=moment)
 
     def _of_none(self, lost: Sequence[Stretch]) -> list[tuple[Millis, Millis]]:
         """Return the parts that are of no downtime."""
@@ -103,34 +105,57 @@ class RebuiltDowntimes(Downtimes):
         return parts
 
     def _cross(
-        self, stop: Stopped, ended: StopChange | None, *, known: bool, changeover: bool, moment: Moment
+        self, stop: Stopped, ended: StopChange | None, *, known: bool, changing_since: Millis | None, moment: Moment
     ) -> StopChange | None:
         """Report a downtime that is over, or open the one that lasts; `known`: all that has happened since it began.
 
         Returns the end of the one that was opened meanwhile, as the line was taken for standing.
         """
         state, start = self._state, stop.change.start
-        opened = self._opened_within(start, None if ended is None else ended.start)
-        if opened is not None:
+        parts = self._opened_within(start, None if ended is None else ended.start)
+        if parts:
+            opened = parts[0]
             self._book.correct_start(opened, start, moment)
             if ended is None:
-                self._replay(stop.seen, until=moment.at, changeover=changeover, moment=moment)
+                self._replay(stop.seen, until=moment.at, changing_since=changing_since, moment=moment)
                 return None
-            over = self._end(stop.seen, ended, opened.downtime_id, changeover=changeover, moment=moment)
+            over = self._end(stop.seen, ended, opened.downtime_id, changing_since=changing_since, moment=moment)
             return ended if over else None
-        found, turn = self._judge(stop.seen, changeover=changeover)
+        found, turn = self._judge(stop.seen, changing_since=changing_since)
         if ended is not None:
-            self._add(start, ended.start, found, changeover=changeover and turn.changeover, moment=moment)
+            self._add(
+                start, ended.start, found, changeover=changing_since is not None and turn.changeover, moment=moment
+            )
         elif state.open is None:
             state.pending, state.turn = found, turn
-            self._open(stop.change, changeover=changeover, moment=moment, unwatched=not known)
+            self._open(stop.change, changeover=changing_since is not None, moment=moment, unwatched=not known)
             self._complete_due(moment.at, moment)
         return None
 
-    def _opened_within(self, start: Millis, end: Millis | None) -> DowntimeRecord | None:
-        """Return the downtime of a stop that was opened as the line was taken for standing, whatever became of it."""
-        known = [each for each in self._book.known() if start <= each.started_at]
-        return next((each for each in known if end is None or each.started_at < end), None)
+    def _opened_within(self, start: Millis, end: Millis | None) -> list[DowntimeRecord]:
+        """Return the downtimes that were opened as the line was taken for standing, whatever became of them."""
+        return [
+            each for each in self._book.known() if start <= each.started_at and (end is None or each.started_at < end)
+        ]
+
+    def _take_back(self, minor: StopChange, *, before: Millis | None, moment: Moment) -> StopChange | None:
+        """Report every part of a downtime that was none as a minor stop, up to where the next downtime begins.
+
+        What began when the line ran again already has no length.
+        """
+        over, parts = None, self._opened_within(minor.start, before)
+        ends = [*(min(each.started_at, minor.end) for each in parts[1:]), minor.end]
+        for part, ended_at in zip(parts, ends, strict=False):
+            over = self._retract(part, max(part.started_at, ended_at), moment) or over
+        return over
+
+    def _take_back_others(self, timeline: Timeline, moment: Moment) -> StopChange | None:
+        """Report what began in the stretch while, as is known now, there was no downtime: it has no length."""
+        over, spans = None, _downtimes_of(timeline)
+        for record in self._opened_within(timeline.since, None):
+            if not any(start <= record.started_at < end for start, end in spans):
+                over = self._retract(record, record.started_at, moment) or over
+        return over
 
     def _retract(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> StopChange | None:
         """Report a downtime as a minor stop: it was none after all. What a person has confirmed stays."""
@@ -140,7 +165,8 @@ class RebuiltDowntimes(Downtimes):
         if record is self._state.open:
             self._close(ended_at, moment, estimated=True)
             return StopChange(Change.ENDED, ended_at, moment.at)
-        self._book.correct_end(record.downtime_id, ended_at, moment)
+        record.ended_at = ended_at
+        self._book.amend(record, moment, estimated=True)
         return None
 
     def _add(self, start: Millis, end: Millis, found: Findings, *, changeover: bool, moment: Moment) -> None:
@@ -155,11 +181,17 @@ class RebuiltDowntimes(Downtimes):
         self._book.add(record, moment)
 
     def _end(
-        self, seen: Sequence[Known], ended: StopChange, downtime_id: str | None, *, changeover: bool, moment: Moment
+        self,
+        seen: Sequence[Known],
+        ended: StopChange,
+        downtime_id: str | None,
+        *,
+        changing_since: Millis | None,
+        moment: Moment,
     ) -> bool:
         """End the downtime of a stop, and what it was split into; False where the shift ended it meanwhile."""
         ended_at, opened = ended.start, self._state.open
-        self._replay(seen, until=ended_at, changeover=changeover, moment=moment)
+        self._replay(seen, until=ended_at, changing_since=changing_since, moment=moment)
         if self._state.open is not None and self._state.open.started_at < ended_at:
             self._close(ended_at, moment, estimated=True)
             return True
@@ -169,13 +201,16 @@ class RebuiltDowntimes(Downtimes):
             self._book.correct_end(downtime_id, ended_at, moment)
         return opened is not None
 
-    def _replay(self, seen: Sequence[Known], *, until: Millis, changeover: bool, moment: Moment) -> None:
+    def _replay(self, seen: Sequence[Known], *, until: Millis, changing_since: Millis | None, moment: Moment) -> None:
         """Let the open downtime turn by what was seen of it, each at its instant; `until` there it lasted."""
         if self._state.open is None:
             return
-        changeover = changeover and self._state.turn.changing  # since before: else it is of now
-        for each in seen:
+        changeover = changing_since is not None and self._state.turn.changing  # since before: else it is of now
+        began = self._state.open.started_at
+        for index, each in enumerate(seen):
             self._complete_due(min(each.at, until), moment)
+            if any(following.at < began for following in seen[index + 1 : index + 2]):
+                continue  # it was seen of the part before, which a changeover ended at once
             if each.seen is None or each.at >= until:
                 continue
             if each.seen.status != "offline":
@@ -189,11 +224,14 @@ class RebuiltDowntimes(Downtimes):
         if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
             self._complete_turn(record, turn, moment, unwatched=record.unwatched)
 
-    def _judge(self, seen: Sequence[Known], *, changeover: bool) -> tuple[Findings, Turn]:
+    def _judge(self, seen: Sequence[Known], *, changing_since: Millis | None) -> tuple[Findings, Turn]:
         """Return what is found of a stop, and what it is, by what was seen of it."""
         past = RebuiltDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
+        changeover = False
         for each in seen:
             if each.seen is not None and each.seen.status != "offline":
+                if changing_since is not None:
+                    changeover = changeover or each.at > changing_since or each.seen.status == "setup"
                 past._stand(each.seen, changeover=changeover, at=each.at, moment=Moment(at=each.at))
         return past._state.pending or Findings(), past._state.turn
 
@@ -201,3 +239,22 @@ class RebuiltDowntimes(Downtimes):
 def _end_of(stops: Sequence[Stopped]) -> StopChange | None:
     """Return the end of the downtime that the first of these opened; None while it lasts."""
     return next((each.change for each in stops if each.change.change is Change.ENDED), None)
+
+
+def _next_downtime(stops: Sequence[Stopped]) -> Millis | None:
+    """Return when the first downtime of these began."""
+    return next((each.change.start for each in stops if each.change.change is Change.CROSSED), None)
+
+
+def _downtimes_of(timeline: Timeline) -> list[tuple[Millis, float]]:
+    """Return from when to when there was a downtime; that of before is there from the beginning."""
+    began: Millis | None = timeline.since
+    spans: list[tuple[Millis, float]] = []
+    for change in (each.change for each in timeline.changes):
+        if change.change is Change.CROSSED:
+            began = change.start
+        elif change.change is Change.ENDED and began is not None:
+            spans.append((began, change.start))
+            began = None
+    lasts = timeline.stops.state.phase in LOST_IN_STOP
+    return [*spans, (began, math.inf)] if lasts and began is not None else spans

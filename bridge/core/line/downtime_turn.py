@@ -1,14 +1,15 @@
 """The turns of one stop between breakdown and changeover: where its downtime is split. Source: DOMAIN, «Downtime».
 
-A changeover that starts during a known breakdown splits at once. A fault during a changeover splits where it has lasted
-the micro-stop threshold, and so does the changeover that goes on after such a fault; either is dated at its beginning.
-A fault that stood when the changeover began is carried into it: it does not split while both last.
+A changeover that starts during a known breakdown splits at once. A breakdown during a changeover splits where it has
+lasted the micro-stop threshold, and so does the changeover that goes on after it; either is dated at its beginning. A
+fault that stood when the changeover began is carried into it: it does not split while both last. Whether the machine
+that failed is the one that decides or a neighbour for which it waits makes no difference.
 """
 
 from msgspec import Struct
 
 from bridge.core.events import Millis
-from bridge.core.line.findings import Findings
+from bridge.core.line.findings import Findings, Rank, rank_of
 from bridge.core.line.status import Diagnosis
 
 
@@ -25,7 +26,7 @@ class Turn(Struct):
     @classmethod
     def begin(cls, seen: Diagnosis, *, changing: bool) -> "Turn":
         """Return what a stop is at its first instant."""
-        broken = seen.cause == "internal"
+        broken = _is_broken(seen)
         return cls(changeover=changing and not broken, within=changing and broken, changing=changing)
 
     def note(self, seen: Diagnosis, *, changing: bool) -> None:
@@ -40,7 +41,7 @@ class Turn(Struct):
         return self.changing and not self.changeover and not self.within
 
     def is_turning(self, seen: Diagnosis) -> bool:
-        broken = seen.cause == "internal"
+        broken = _is_broken(seen)
         if self.changeover:
             return broken and not (self.changing and self.carried == seen.cause_equipment)
         return self.within and not broken
@@ -59,3 +60,8 @@ class Turn(Struct):
         self.within = self.changing and not self.changeover
         self.carried = None
         return since, found
+
+
+def _is_broken(seen: Diagnosis) -> bool:
+    """Return whether the line stands as one of its machines failed, and nobody works on that one."""
+    return rank_of(seen.cause, seen.cause_equipment, attended=seen.attended) >= Rank.CULPRIT

@@ -164,10 +164,12 @@ class LineCourse:
         self._show(seen, moment)
         signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
-        if self._absences.in_doubt:
-            return  # what is seen is of another stop, where this one turns out to have ended
         # what is seen may turn the open downtime at once, whatever becomes of the time before
         signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
+        if self._absences.in_doubt:
+            if self.downtimes.open_id is not None:
+                return  # what is seen is of another stop, where this one turns out to have ended
+            signal = Signal.LOST if signal is Signal.RUN else signal  # what stood before is of another stop
         self.downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
 
     def _signal(self, machine: Machine) -> Signal:
@@ -177,9 +179,10 @@ class LineCourse:
     def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
         """Return what a status means for time: nothing yet, while an absence of this scope is not gone through.
 
-        What stood when it was lost stands until something else is known.
+        What stood when it was lost stands until something else is known, also where it is heard again and still stands.
         """
         if self._absences.is_pending(scope):
+            stands = stands or (status not in ("running", "offline") and self._output.stands(scope))
             status = "offline"
         return signal_of(status, scheduled=self._shift.scheduled, stands=stands)
 
@@ -253,7 +256,7 @@ class LineCourse:
         over = self._absences.go_through(
             self._output,
             self.downtimes,
-            changeover=people.changing_over,
+            changing_since=people.changing_since,
             without_job=people.without_order,
             moment=moment,
         )

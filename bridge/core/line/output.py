@@ -118,6 +118,11 @@ class Output:
         watch = self._oee.get(scope)
         return None if watch is None else watch.feed(signal, moment=moment)
 
+    def stands(self, scope: str) -> bool:
+        """Return whether a scope is taken for standing, in scheduled time."""
+        watch = self._oee.get(scope)
+        return watch is not None and watch.state.stops.signal is Signal.STOP
+
     def leave_schedule(self, *, moment: Moment) -> StopChange | None:
         """End every stop at the end of scheduled time; returns what that says of the line's."""
         changes = {scope: watch.feed(Signal.OFF, moment=moment) for scope, watch in self._oee.items()}

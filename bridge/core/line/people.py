@@ -59,6 +59,12 @@ class People:
         return self._changeovers.running is not None
 
     @property
+    def changing_since(self) -> Millis | None:
+        """Return when the running changeover was signalled."""
+        running = self._changeovers.running
+        return None if running is None else running.signalled_at
+
+    @property
     def without_order(self) -> bool:
         """No job runs, on a line that is known to work by jobs."""
         return self._state.had_job and self._jobs.running is None

@@ -53,6 +53,11 @@ class Timeline:
     changes: list[Stopped] = field(default_factory=list)
     seen: list[Known] = field(default_factory=list)  # of the stop that lasts
 
+    @property
+    def since(self) -> Millis:
+        """Return when it begins: with the stop or restart in which the scope was lost."""
+        return self.segments[0].start if self.segments else self.at
+
     def advance(self, until: Millis) -> None:
         """Let time pass, firing what falls due in it."""
         while (due := self.stops.next_deadline()) is not None and due <= until:

@@ -1,0 +1,65 @@
+"""A neighbour that fails during a changeover: the same breakdown, and the same call, as of the machine that decides."""
+
+from typing import Final
+
+import pytest
+
+from bridge.core.reports import StateReport
+from tests.core.line.shopfloor import Shop
+from tests.core.line.test_downtime_turn import COMPLETE, SETUP, START, STOPPED, parts
+from tests.core.line.test_further_machine import BLOCKED, FAULT, HOUR, MAINTENANCE, RUNNING, STARVED, Step, called, play
+
+IS_OVER: Final[list[Step]] = [(11, "bagger", SETUP), (600, "bagger", STOPPED)]
+IS_REPORTED: Final[list[Step]] = [(11, "bagger", STOPPED), (20, "bagger", START)]
+each_changeover = pytest.mark.parametrize("changeover", [IS_OVER, IS_REPORTED], ids=["set up before", "reported"])
+
+WAITS_FOR: Final = {"feeder": STARVED, "packer": BLOCKED, "bagger": FAULT}
+each_machine = pytest.mark.parametrize("machine", list(WAITS_FOR))
+
+
+def fails(machine: str, at: float, *, with_what: StateReport = FAULT) -> list[Step]:
+    """The bagger, which decides, waits for it a second later."""
+    return [(at, machine, with_what), (at + 1, "bagger", with_what if machine == "bagger" else WAITS_FOR[machine])]
+
+
+def culprits(shop: Shop) -> list[str | None]:
+    return [each.cause_equipment for each in {each.downtime_id: each for each in shop.downtimes()}.values()]
+
+
+@each_changeover
+@each_machine
+def test_a_machine_that_fails_during_it_splits_its_downtime_and_calls(machine: str, changeover: list[Step]) -> None:
+    shop = play(*changeover, *fails(machine, 700), until=4 * HOUR)
+    assert parts(shop) == [("changeover", 11, 700), ("unplanned", 700, None)]
+    assert culprits(shop) == [None, machine]
+    assert called(shop) == [(1_000, machine)]
+
+
+@each_machine
+def test_the_changeover_that_goes_on_after_the_repair_is_one_again(machine: str) -> None:
+    repaired: list[Step] = [(1_500, machine, RUNNING), (1_500, "bagger", STOPPED)]
+    shop = play(*IS_REPORTED, *fails(machine, 700), *repaired, until=4 * HOUR)
+    assert parts(shop) == [("changeover", 11, 700), ("unplanned", 700, 1_500), ("changeover", 1_500, None)]
+
+
+@each_machine
+def test_a_failure_that_stops_the_line_in_a_changeover_is_a_breakdown_from_its_beginning(machine: str) -> None:
+    shop = play((50, "bagger", START), *fails(machine, 100), until=4 * HOUR)
+    begins = 100 if machine == "bagger" else 101
+    assert parts(shop) == [("unplanned", begins, None)]
+    assert called(shop) == [(begins + 300, machine)]
+
+
+@pytest.mark.parametrize("machine", ["feeder", "packer"])
+@pytest.mark.parametrize("work", [SETUP, MAINTENANCE], ids=["set up", "maintained"])
+def test_a_neighbour_on_which_somebody_works_splits_nothing(machine: str, work: StateReport) -> None:
+    shop = play(*IS_REPORTED, *fails(machine, 700, with_what=work), until=4 * HOUR)
+    assert [category for category, _, _ in parts(shop)] == ["changeover"]
+    assert called(shop) == []
+
+
+@each_machine
+def test_a_failure_that_stood_when_it_began_splits_it_when_it_outlasts_it(machine: str) -> None:
+    shop = play(*fails(machine, 100), (300, "bagger", START), (2_000, "bagger", COMPLETE), until=3_000)
+    begins = 100 if machine == "bagger" else 101
+    assert parts(shop) == [("unplanned", begins, 300), ("changeover", 300, 2_000), ("unplanned", 2_000, None)]

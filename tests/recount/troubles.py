@@ -106,8 +106,9 @@ class Troubles:
 
     def _learn(self, trouble: Trouble, look: Look, at: int) -> None:
         downtime = self.open if self.open is not None and self.open.trouble is trouble else None
-        place, silent = trouble.place, trouble.stopped is not None and self._wait(trouble, downtime) is None
-        trouble.learn(look.found, status=look.status, no_order=look.no_order)
+        known = trouble.stopped is not None or trouble.changeover
+        place, silent = trouble.place, known and self._wait(trouble, downtime) is None
+        trouble.learn(look.found, status=look.status, no_order=look.no_order, changeover=look.changeover)
         if downtime is not None and downtime.called and trouble.place not in (None, place, downtime.called_for):
             downtime.called, trouble.calls_from = False, at
         elif silent and self._wait(trouble, downtime) is not None:
@@ -127,6 +128,7 @@ class Troubles:
         if breakdown and self._category(self.open) in ("unplanned", "maintenance") and self.open.started_at < at:
             self._split(at, Trouble(setup=not look.changeover), changeover=look.changeover)
         self.open.changeover = self.open.changeover or look.changeover
+        self.open.trouble.changeover = look.changeover
         self.open.owed = owed
 
     def _split(self, at: int, trouble: Trouble, *, changeover: bool) -> None:
@@ -152,6 +154,7 @@ class Troubles:
         """The stop has lasted the threshold; a changeover that people run goes on though nobody sees the machines."""
         standing = self.standing
         assert standing is not None
+        standing.trouble.changeover = changing
         self._open(standing.since, standing.trouble, changeover=changing and standing.is_changeover)
         assert self.open is not None
         if standing.carried is not None:
@@ -224,14 +227,14 @@ class Troubles:
         return max(downtime.started_at, downtime.trouble.calls_from or 0)
 
     def _wait(self, trouble: Trouble, downtime: Downtime | None) -> int | None:
-        """Return how long such a stop lasts before it calls; None where nobody is called for it."""
+        """Return how long such a stop lasts before it calls; None while nobody is called for it."""
         reason = self._reason_to_call(trouble)
-        changing = trouble.setup or (downtime is not None and downtime.changeover)
-        if self._category_by(reason, trouble, changing=changing) != "unplanned":
+        changing = trouble.changeover and downtime is not None and downtime.changeover
+        if trouble.manned or changing:
             return None
-        if reason is None and trouble.rank in (Rank.WAITS, Rank.ATTENDED):
-            return None  # starved or blocked: none of their own
-        return self._wait_for_breakdown(trouble)
+        if reason is not None:
+            return reason.call_ms if reason.category == "unplanned" else None
+        return None if trouble.awaited and trouble.rank < Rank.CULPRIT else UNCLASSIFIED_MS
 
     def _wait_for_breakdown(self, trouble: Trouble) -> int | None:
         reason = self._reason_to_call(trouble)

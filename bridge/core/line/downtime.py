@@ -116,8 +116,7 @@ class Downtimes:
             return self._calls.help(owed, stopped=record.found.equipment, now=moment.at)
         if record.call_at is None or record.call_at > moment.at:
             return None
-        called_for = record.found.blamed or record.found.equipment
-        record.call_at, record.called, record.called_for = None, True, called_for
+        record.call_at, record.called, record.called_for = None, True, record.found.to_call_for
         return self._calls.help(self._calls.of(record, due=moment.at), stopped=record.found.equipment, now=moment.at)
 
     def wants_help(self, downtime_id: str) -> bool:
@@ -145,17 +144,20 @@ class Downtimes:
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
         if not turn.is_turning(seen):
             self._drop_turn()
-            self._gather(self._found, seen, record=state.open, at=at)
+            self._gather(self._found, seen, record=state.open, changing=changeover, at=at)
             return
         if turn.since is None or turn.found is None:
             turn.since, turn.found = at, Findings()
-        self._gather(turn.found, seen, record=None, at=at)
+        self._gather(turn.found, seen, record=None, changing=changeover, at=at)
 
-    def _gather(self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, at: Millis) -> None:
+    def _gather(
+        self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, changing: bool, at: Millis
+    ) -> None:
         """Add what is seen; what calls nobody until now begins to call from now on."""
         judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
-        blamed, called_nobody = found.blamed, found.equipment is not None and self._calls.wait(judged) is None
-        found.gather(seen)
+        known = found.equipment is not None or found.changing
+        blamed, called_nobody = found.blamed, known and self._calls.wait(judged) is None
+        found.gather(seen, changing=changing)
         # Who came to the first machine is not at the second one.
         further = judged.called and found.blamed not in (None, blamed, judged.called_for)
         if further:
@@ -190,6 +192,7 @@ class Downtimes:
                 record, at=at, found=Findings(setup=not changeover), changeover=changeover, moment=moment
             )
         record.changeover = record.changeover or changeover
+        record.found.changing = changeover
         record.owed = owed
 
     def _complete_turn(
@@ -216,6 +219,7 @@ class Downtimes:
     def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
         state = self._state
         found, turn = state.pending or Findings(), state.turn
+        found.changing = changeover
         lasts_since = crossed.start + crossed.skipped
         if found.since is None and lasts_since > crossed.start:
             found.since = lasts_since

@@ -1,7 +1,7 @@
 """The automatic Andon call of a downtime: when it is due, and what it says. Source: DOMAIN, «Downtime».
 
 An unclassified downtime calls after `auto_call_unclassified_seconds`, a classified one after the minutes of its reason.
-The time counts from the stop, or from when a cause became known that is something to call for.
+The time counts from the stop, or from when it became something to call for.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from bridge.core import plant
 from bridge.core.events import Millis
 from bridge.core.line.call_for_help import CallForHelp
-from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, category_of, reason_to_call
-from bridge.core.line.findings import Rank
+from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, reason_to_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,14 @@ class CallRule:
 
     def wait(self, record: DowntimeRecord) -> Millis | None:
         """Return how long a downtime lasts before it calls; None where nobody is called for such a one."""
-        reason = reason_to_call(record, self.reasons)
-        if category_of(record, reason) != "unplanned":
+        found, reason = record.found, reason_to_call(record, self.reasons)
+        if reason is not None and reason.category != "unplanned":
             return None
-        if reason is None and record.found.rank in (Rank.WAITS, Rank.ATTENDED):
-            return None  # starved or blocked from outside the line, or by a machine that somebody works on
+        if record.classified is None or reason is None:  # what a person said goes before what is seen
+            if found.worked_on or (record.changeover and found.changing):
+                return None
+            if reason is None and found.expected and not found.breakdown:
+                return None
         return self._wait_for_breakdown(record)
 
     def of(self, record: DowntimeRecord, *, due: Millis) -> OwedCall:
@@ -40,7 +42,7 @@ class CallRule:
             downtime_id=record.downtime_id,
             since=record.started_at,
             due=due,
-            equipment=record.found.blamed or record.found.equipment,
+            equipment=record.found.to_call_for,
             reason_code=record.classified or record.found.reason_now,
         )
 

@@ -70,7 +70,8 @@ class Relation(IntEnum):
     LINKED = 1
     SAME = 2
     ANSWERED = 3  # of the same machine's trouble before, and people have answered it since the trouble came again
-    RECURRED = 4  # of the same machine's trouble before
+    ELSEWHERE = 4  # of the same downtime, where people were called to another machine: first that one has to be over
+    RECURRED = 5  # of the same machine's trouble before
 
 
 def same_family(one: str, other: str) -> bool:
@@ -218,18 +219,14 @@ class Calls:
 
     def call_for(self, wanted: Wanted, at: int) -> None:
         """One trouble has one call: link the open one, call again where the trouble came back, or raise a new one."""
-        found = sorted(
-            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
-            key=lambda each: each[:2],
-        )
-        if not found:
+        relation, call = self._closest(wanted)
+        if call is None:
             call = Call(wanted.place, wanted.type, wanted.priority, at, automatic=True, downtime=wanted.downtime)
             call.culprit = wanted.place
             self.open[call.key] = call
             call.begin_ladder(at)
             self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, True)))
             return
-        relation, _, call = found[0]
         if relation is Relation.LINKED:
             return
         call.culprit = wanted.place
@@ -239,11 +236,22 @@ class Calls:
             self._call_again(call, at, downtime=wanted.downtime, answered=relation is Relation.ANSWERED)
             self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
 
+    def must_wait(self, wanted: Wanted) -> bool:
+        """Return whether people are still called to another machine of the same downtime."""
+        return self._closest(wanted)[0] is Relation.ELSEWHERE
+
+    def _closest(self, wanted: Wanted) -> tuple[Relation, Call | None]:
+        found = sorted(
+            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
+            key=lambda each: each[:2],
+        )
+        return (found[0][0], found[0][2]) if found else (Relation.OTHER, None)
+
     def _relation(self, call: Call, wanted: Wanted) -> Relation:
         if not same_family(call.type, wanted.type):
             return Relation.OTHER
         if call.downtime == wanted.downtime:
-            return Relation.LINKED
+            return Relation.LINKED if call.culprit == wanted.place else Relation.ELSEWHERE
         near = call.place in self._line.stations or call.place in (wanted.place, wanted.stopped)
         if call.downtime is None and call.raised_at >= wanted.since and near:
             return Relation.SAME

@@ -180,8 +180,7 @@ class Troubles:
         if self.open is None or self.standing is None:
             return None
         turn = None if self.standing.turn_since is None else self.standing.turn_since + self.threshold
-        owed = None if self.open.owed is None else self.open.owed[1]
-        return min((each for each in (turn, owed, self.call_due()) if each is not None), default=None)
+        return min((each for each in (turn, self._owed_due(), self._may_call_at()) if each is not None), default=None)
 
     def fire(self, look: Look | None, at: int) -> None:
         assert self.open is not None
@@ -189,10 +188,10 @@ class Troubles:
         assert standing is not None
         if standing.turn_since is not None and standing.turn_since + self.threshold == at:
             self._turn(standing, look)
-        if self.open.owed is not None and self.open.owed[1] == at:
+        if self.open.owed is not None and self._owed_due() == at:
             wanted, self.open.owed = self.open.owed[0], None
             self.calls.call_for(wanted, at)
-        elif self.call_due() == at:
+        elif self._may_call_at() == at:
             wanted = self._wanted(self.open)
             self.open.called, self.open.called_for = True, wanted.place
             self.calls.call_for(wanted, at)
@@ -210,6 +209,16 @@ class Troubles:
             self._split(since, trouble, changeover=changeover)
         else:
             self.open.trouble, self.open.changeover, self.open.owed = trouble, changeover, None
+
+    def _owed_due(self) -> int | None:
+        owed = None if self.open is None else self.open.owed
+        return None if owed is None or self.calls.must_wait(owed[0]) else max(owed[1], self._now)
+
+    def _may_call_at(self) -> int | None:
+        """Return when it calls; None as long as an earlier call of the downtime has to end first."""
+        due = self.call_due()
+        assert due is None or self.open is not None
+        return None if due is None or self.open is None or self.calls.must_wait(self._wanted(self.open)) else due
 
     def call_due(self) -> int | None:
         downtime = self.open

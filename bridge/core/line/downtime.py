@@ -4,6 +4,8 @@
 calls that become due.
 """
 
+from collections.abc import Callable
+
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import Millis, Priority
@@ -92,8 +94,7 @@ class Downtimes:
         if record is None:
             return None
         turned_at = None if turn.since is None else turn.since + self._micro_ms
-        owed_at = None if record.owed is None else record.owed.due
-        return min((at for at in (record.call_at, owed_at, turned_at) if at is not None), default=None)
+        return min((at for at in (self._calls.next_deadline(record), turned_at) if at is not None), default=None)
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: what is due is due as much later."""
@@ -104,20 +105,14 @@ class Downtimes:
         if record is not None:
             record.set_forward(by)
 
-    def fire(self, moment: Moment) -> CallForHelp | None:
-        """Split the downtime where a turn has lasted; return the call that is due now."""
+    def fire(self, moment: Moment, call: Callable[[CallForHelp], bool]) -> None:
+        """Split the downtime where a turn has lasted; make the call that is due now."""
         record, turn = self._state.open, self._state.turn
         if record is None:
-            return None
+            return
         if turn.since is not None and turn.since + self._micro_ms <= moment.at:
             record = self._complete_turn(record, turn, moment)
-        if record.owed is not None and record.owed.due <= moment.at:
-            owed, record.owed = record.owed, None
-            return self._calls.help(owed, stopped=record.found.equipment, now=moment.at)
-        if record.call_at is None or record.call_at > moment.at:
-            return None
-        record.call_at, record.called, record.called_for = None, True, record.found.to_call_for
-        return self._calls.help(self._calls.of(record, due=moment.at), stopped=record.found.equipment, now=moment.at)
+        self._calls.fire(record, call, now=moment.at)
 
     def wants_help(self, downtime_id: str) -> bool:
         """Return whether a call that became due for a downtime of this stop is still wanted."""
@@ -125,6 +120,11 @@ class Downtimes:
         if record is None:
             return False
         return record.downtime_id != downtime_id or self._calls.wait(record) is not None
+
+    def forgo_call(self) -> None:
+        """A call that was due is not made, as nobody is to be called now: when people are again, it is due anew."""
+        if self._state.open is not None:
+            self._state.open.called, self._state.open.called_for = False, None
 
     # The stop while it lasts
 
@@ -294,4 +294,5 @@ class Downtimes:
         record = self._state.open
         assert record is not None, "only an open downtime is revised"
         record.call_at = None if record.called else self._calls.due(record, now=moment.at)
+        record.put_off = False  # what it waited for may have ended
         self._book.revise(record, moment)

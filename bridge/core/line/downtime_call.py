@@ -4,6 +4,7 @@ An unclassified downtime calls after `auto_call_unclassified_seconds`, a classif
 The time counts from the stop, or from when it became something to call for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.core import plant
@@ -36,6 +37,28 @@ class CallRule:
             if reason is None and found.expected and not found.breakdown:
                 return None
         return self._wait_for_breakdown(record)
+
+    def next_deadline(self, record: DowntimeRecord) -> Millis | None:
+        """Return when `fire` has something to do."""
+        if record.put_off:
+            return None
+        owed_at = None if record.owed is None else record.owed.due
+        return min((at for at in (record.call_at, owed_at) if at is not None), default=None)
+
+    def fire(self, record: DowntimeRecord, call: Callable[[CallForHelp], bool], *, now: Millis) -> None:
+        """Make the call that is due; put it off where another one has to end first."""
+        due, owed = self.next_deadline(record), record.owed
+        if due is None or due > now:
+            return
+        is_owed = owed is not None and owed.due <= now
+        wanted = owed if owed is not None and is_owed else self.of(record, due=now)
+        record.put_off = not call(self.help(wanted, stopped=record.found.equipment, now=now))
+        if record.put_off:
+            return
+        if is_owed:
+            record.owed = None
+        else:
+            record.call_at, record.called, record.called_for = None, True, record.found.to_call_for
 
     def of(self, record: DowntimeRecord, *, due: Millis) -> OwedCall:
         return OwedCall(

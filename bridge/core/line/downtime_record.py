@@ -35,6 +35,7 @@ class DowntimeRecord(Struct, kw_only=True):
     call_at: Millis | None = None  # when it calls for help by itself
     called: bool = False
     called_for: str | None = None  # the equipment of that call
+    put_off: bool = False  # a call for another machine of it is open: until anything changes, nothing is due
     owed: OwedCall | None = None  # of the downtime before, which a changeover interrupted
     excluded: bool = False  # already out of the planned busy time
     unwatched: bool = False  # for a part of it nobody knows what the machines did: it is an estimate, to its end

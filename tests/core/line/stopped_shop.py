@@ -13,6 +13,8 @@ MAINTENANCE: Final = StateReport(state="maintenance")
 STARVED: Final = StateReport(state="idle", upstream_stop=True)
 BLOCKED: Final = StateReport(state="idle", downstream_stop=True)
 STOPPED: Final = StateReport(state="stopped")
+PRESS: Final = AndonReport(action="raise", andon_type="equipment")
+CANCEL: Final = AndonReport(action="cancel", andon_type="equipment")
 RESOLVE: Final = AndonReport(action="resolve", andon_type="equipment")
 HOUR: Final = 3_600
 
@@ -22,12 +24,16 @@ FEEDER_CALLED: Final[list[Step]] = [(10, "feeder", FAULT), (11, "bagger", STARVE
 BAGGER_CALLED: Final[list[Step]] = [(11, "bagger", FAULT)]
 
 
-def play(*steps: Step, until: float, restarts: bool = False) -> Shop:
+def play(*steps: Step, until: float, restarts: bool = False, tick_every: int | None = None) -> Shop:
     """Let the bagger run, which decides the line's status, and its neighbours with it; then the steps."""
     shop = Shop(plant_file())
     for machine in ("feeder", "bagger", "packer"):
         shop.say(machine, RUNNING, at=0)
+    begun = 0.0
     for at, who, body in steps:
+        for tick_at in range(round(begun), round(at), tick_every or round(at) + 1):
+            shop.wait(tick_at)
+        begun = at
         shop.wait(at)
         shop.say(who, body, at=at)
         if restarts:

@@ -1,7 +1,10 @@
 """A further machine that keeps the line standing in the same downtime: it calls, and the first cause stays."""
 
+from typing import Final
+
 import pytest
 
+from bridge.core.event_data import Andon
 from bridge.core.events import EventType
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
@@ -10,10 +13,12 @@ from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file
 from tests.core.line.stopped_shop import (
     BAGGER_CALLED,
     BLOCKED,
+    CANCEL,
     FAULT,
     FEEDER_CALLED,
     HOUR,
     MAINTENANCE,
+    PRESS,
     RESOLVE,
     RUNNING,
     Step,
@@ -22,6 +27,8 @@ from tests.core.line.stopped_shop import (
     play,
     raised,
 )
+
+BAGGER_THEN_PACKER: Final[list[Step]] = [*BAGGER_CALLED, (340, "packer", FAULT), (350, "bagger", BLOCKED)]
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -63,8 +70,53 @@ def test_of_two_machines_that_are_broken_at_once_the_first_is_called(first: list
 
 
 def test_a_further_machine_adds_no_call_while_the_call_of_the_downtime_is_open() -> None:
-    steps = [*BAGGER_CALLED, (340, "packer", FAULT), (350, "bagger", BLOCKED)]
+    assert called(play(*BAGGER_THEN_PACKER, until=4 * HOUR)) == [(311, "bagger")]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("over_at", [400, 640, 650, 660, 700, 3_000])
+def test_a_further_machine_calls_once_the_call_of_the_downtime_is_over(over_at: float, *, restarts: bool) -> None:
+    """By its own time; where that has passed, at once."""
+    for answer in (RESOLVE, CANCEL):
+        steps: list[Step] = [*BAGGER_THEN_PACKER, (over_at, "bagger", answer)]
+        shop = play(*steps, until=4 * HOUR, restarts=restarts)
+        assert called(shop) == [(311, "bagger"), (max(over_at, 650), "packer")]
+
+
+def test_a_further_machine_waits_for_a_person_who_took_the_call_over() -> None:
+    steps: list[Step] = [*BAGGER_THEN_PACKER, (400, "desk", PRESS)]
+    assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger"), (400, "desk")]
+    steps += [(700, "desk", RESOLVE)]
+    assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger"), (400, "desk"), (700, "packer")]
+
+
+def test_a_call_at_the_further_machine_itself_is_its_call_though_another_is_open() -> None:
+    for pressed_at in (500, 900):
+        shop = play(*BAGGER_THEN_PACKER, (pressed_at, "packer", PRESS), (1_000, "bagger", RESOLVE), until=4 * HOUR)
+        assert called(shop) == [(311, "bagger"), (pressed_at, "packer")]
+        last = [event.data for event in shop.of(EventType.ANDON_EVENT, "packer")][-1]
+        assert isinstance(last, Andon)
+        assert last.downtime_id == "L1.down.1"
+
+
+def test_nobody_is_called_late_to_a_further_machine_that_no_longer_needs_it() -> None:
+    attended: list[Step] = [*BAGGER_THEN_PACKER, (655, "packer", MAINTENANCE), (700, "bagger", RESOLVE)]
+    assert called(play(*attended, until=4 * HOUR)) == [(311, "bagger")]
+    assert called(play(*attended, (800, "packer", FAULT), until=4 * HOUR)) == [(311, "bagger"), (1_100, "packer")]
+    again: list[Step] = [(655, "packer", RUNNING), (656, "bagger", FAULT), (700, "bagger", RESOLVE)]
+    assert called(play(*BAGGER_THEN_PACKER, *again, until=4 * HOUR)) == [(311, "bagger")], "its own call was open"
+
+
+def test_a_changeover_leaves_a_call_that_was_put_off_due() -> None:
+    steps: list[Step] = [*BAGGER_THEN_PACKER, (400, "bagger", StateReport(state="setup"))]
     assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger")]
+    assert called(play(*steps, (700, "bagger", RESOLVE), until=4 * HOUR)) == [(311, "bagger"), (700, "packer")]
+
+
+def test_how_often_a_call_that_was_put_off_is_looked_at_changes_nothing() -> None:
+    steps: list[Step] = [*BAGGER_THEN_PACKER, (700, "feeder", RUNNING), (900, "bagger", RESOLVE)]
+    ticked = play(*steps, until=1_200, tick_every=7)
+    assert ticked.events == play(*steps, until=1_200).events
 
 
 def test_the_reason_of_the_further_machine_says_who_is_called_and_when() -> None:

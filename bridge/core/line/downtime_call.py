@@ -31,7 +31,7 @@ class CallRule:
         found, reason = record.found, reason_to_call(record, self.reasons)
         if reason is not None and reason.category != "unplanned":
             return None
-        if record.classified is None or reason is None:  # what a person said goes before what is seen
+        if record.classified_now is None or reason is None:  # what a person said goes before what is seen
             if found.worked_on or (record.changeover and found.changing):
                 return None
             if reason is None and found.expected and not found.breakdown:
@@ -66,7 +66,7 @@ class CallRule:
             since=record.started_at,
             due=due,
             equipment=record.found.to_call_for,
-            reason_code=record.classified or record.found.reason_now,
+            reason_code=record.code_to_call,
         )
 
     def help(self, call: OwedCall, *, stopped: str | None, now: Millis) -> CallForHelp:

@@ -8,7 +8,7 @@ from bridge.core.event_data import Andon
 from bridge.core.events import EventType
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
-from bridge.core.reports import ChangeoverReport, StateReport
+from bridge.core.reports import ChangeoverReport, DowntimeReport, StateReport
 from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file
 from tests.core.line.stopped_shop import (
     BAGGER_CALLED,
@@ -125,6 +125,24 @@ def test_the_reason_of_the_further_machine_says_who_is_called_and_when() -> None
     shop = play(*steps, until=4 * HOUR)
     assert raised(shop) == [(311, "bagger", "equipment"), (510 + 20 * 60, "packer", "material")]
     assert shop.downtimes()[-1].reason_code is None
+
+
+@pytest.mark.parametrize("code", ["MAT_JAM", "CLEAN"])
+@pytest.mark.parametrize("classified_at", [100, 350])
+def test_what_a_person_said_of_the_first_machine_says_nothing_of_the_further_one(
+    code: str, classified_at: float
+) -> None:
+    """Neither whether people are called to it, nor when, nor whom."""
+    said = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code=code)
+    steps: list[Step] = [*BAGGER_CALLED, (classified_at, None, said), (400, "bagger", RESOLVE)]
+    steps += [(520, "packer", FAULT), (526, "bagger", BLOCKED)]
+    shop = play(*steps, until=4 * HOUR)
+    first = [(311, "bagger", "equipment")] if classified_at > 311 else []
+    kept = code == "MAT_JAM" and not first  # a call that was not made yet keeps its time
+    assert raised(shop) == [*first, (526 if kept else 826, "packer", "equipment")]
+    assert shop.downtimes()[-1].reason_code == code
+    if not kept:
+        assert raised(play(*steps, (600, "packer", MAINTENANCE), until=4 * HOUR)) == first
 
 
 def test_a_machine_that_was_repaired_under_maintenance_hides_no_further_one() -> None:

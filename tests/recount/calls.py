@@ -28,6 +28,7 @@ class Call:
     arrived: bool = False
     answered_at: int = 0  # the last time a person called, acknowledged or arrived
     paused: bool = False
+    past: bool = False  # what it was for is over: the line ran again
     downtime: int | None = None  # number of the downtime it is linked to
     culprit: str | None = None  # whose downtime that is
     steps: list[tuple[int, str]] = field(default_factory=list)  # instants still ahead
@@ -140,7 +141,7 @@ class Calls:
             (
                 each
                 for each in self.open.values()
-                if each.automatic and not each.paused and same_family(each.type, andon_type)
+                if each.automatic and not each.past and same_family(each.type, andon_type)
                 and (own or device == each.place)
             ),
             None,
@@ -231,7 +232,7 @@ class Calls:
             return
         call.culprit = wanted.place
         if relation is Relation.SAME:
-            call.downtime = wanted.downtime
+            call.downtime, call.past = wanted.downtime, False
         else:
             self._call_again(call, at, downtime=wanted.downtime, answered=relation is Relation.ANSWERED)
             self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
@@ -263,6 +264,7 @@ class Calls:
 
     def _call_again(self, call: Call, at: int, *, downtime: int | None, answered: bool) -> None:
         call.repeat += 1
+        call.past = call.past and call.downtime == downtime
         call.level, call.paused, call.downtime = 0, False, downtime
         call.answered_at = max(call.answered_at, at)
         if not answered:
@@ -272,8 +274,9 @@ class Calls:
     def downtime_over(self) -> None:
         """The line runs again: a call for what stopped it stays open, and climbs no further."""
         for call in self.open.values():
-            if call.downtime is not None and call.priority != "critical":
-                call.paused = True
+            if call.downtime is not None:
+                call.past = True
+                call.paused = call.paused or call.priority != "critical"
 
     # Ladders
 

@@ -72,7 +72,10 @@ class AutomaticCalls:
         if not runs:
             return  # the shift is over, and the trouble is not
         for call in self._state.open.values():
-            if call.downtime_id is not None and call.priority != "critical" and not call.paused:
+            if call.downtime_id is None:
+                continue
+            call.over = True
+            if call.priority != "critical" and not call.paused:
                 self._book.pause(call, moment=moment)
 
     def summarize(self, description: str, *, moment: Moment) -> None:

@@ -82,7 +82,7 @@ def find_automatic(
 ) -> Call | None:
     """Return the automatic call that a person's call takes over: of the same family, for the downtime that lasts."""
     for call in calls:
-        automatic = call.auto_generated and not call.paused and not call.summary
+        automatic = call.auto_generated and not call.over and not call.summary
         near = station or equipment in (None, call.equipment, call.stopped)
         if automatic and near and same_family(call.andon_type, andon_type):
             return call

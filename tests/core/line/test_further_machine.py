@@ -9,7 +9,7 @@ from bridge.core.events import EventType
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
 from bridge.core.reports import ChangeoverReport, DowntimeReport, StateReport
-from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file
+from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file, seconds
 from tests.core.line.stopped_shop import (
     BAGGER_CALLED,
     BLOCKED,
@@ -28,6 +28,7 @@ from tests.core.line.stopped_shop import (
     raised,
 )
 
+JAMMED: Final = StateReport(state="fault", fault_codes=["REEL"], reason_code="MAT_JAM")
 BAGGER_THEN_PACKER: Final[list[Step]] = [*BAGGER_CALLED, (340, "packer", FAULT), (350, "bagger", BLOCKED)]
 
 
@@ -94,9 +95,12 @@ def test_a_call_at_the_further_machine_itself_is_its_call_though_another_is_open
     for pressed_at in (500, 900):
         shop = play(*BAGGER_THEN_PACKER, (pressed_at, "packer", PRESS), (1_000, "bagger", RESOLVE), until=4 * HOUR)
         assert called(shop) == [(311, "bagger"), (pressed_at, "packer")]
-        last = [event.data for event in shop.of(EventType.ANDON_EVENT, "packer")][-1]
-        assert isinstance(last, Andon)
-        assert last.downtime_id == "L1.down.1"
+        linked = [
+            (seconds(event.timestamp), event.data.downtime_id)
+            for event in shop.of(EventType.ANDON_EVENT, "packer")
+            if isinstance(event.data, Andon) and event.data.downtime_id
+        ]
+        assert linked[0] == (max(pressed_at, 650), "L1.down.1")
 
 
 def test_nobody_is_called_late_to_a_further_machine_that_no_longer_needs_it() -> None:
@@ -120,8 +124,7 @@ def test_how_often_a_call_that_was_put_off_is_looked_at_changes_nothing() -> Non
 
 
 def test_the_reason_of_the_further_machine_says_who_is_called_and_when() -> None:
-    material = StateReport(state="fault", fault_codes=["REEL"], reason_code="MAT_JAM")
-    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", material), (510, "bagger", BLOCKED)]
+    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", JAMMED), (510, "bagger", BLOCKED)]
     shop = play(*steps, until=4 * HOUR)
     assert raised(shop) == [(311, "bagger", "equipment"), (510 + 20 * 60, "packer", "material")]
     assert shop.downtimes()[-1].reason_code is None
@@ -143,6 +146,8 @@ def test_what_a_person_said_of_the_first_machine_says_nothing_of_the_further_one
     assert shop.downtimes()[-1].reason_code == code
     if not kept:
         assert raised(play(*steps, (600, "packer", MAINTENANCE), until=4 * HOUR)) == first
+        jam = StateReport(state="maintenance", reason_code="MAT_JAM")
+        assert raised(play(*steps, (530, "packer", JAMMED), (600, "packer", jam), until=4 * HOUR)) == first
 
 
 def test_a_machine_that_was_repaired_under_maintenance_hides_no_further_one() -> None:

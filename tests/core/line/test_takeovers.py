@@ -7,8 +7,8 @@ import pytest
 from bridge.core import plant
 from bridge.core.line.line import Line
 from bridge.core.reports import StateReport
-from tests.core.line.shopfloor import Shop, plant_file
-from tests.core.line.test_automatic_calls import FAULT, RUNNING, calls, press, running_shop
+from tests.core.line.shopfloor import Shop, line_spec, plant_file
+from tests.core.line.test_automatic_calls import FAULT, RUNNING, act, calls, press, running_shop
 
 FIRE: Final = StateReport(state="fault", fault_codes=["X"], reason_code="FIRE")
 
@@ -90,3 +90,25 @@ def test_a_person_takes_over_the_call_of_a_breakdown_within_which_the_line_is_ch
     shop.say("bagger", StateReport(state=word, fault_codes=["FILM"]), at=450)
     press(shop, "desk", "maintenance", at=500)
     assert {data.call_id: data.status for _, data in calls(shop)} == {"L1.call.1": "cancelled", "L1.call.2": "open"}
+
+
+def test_a_call_that_people_have_answered_is_taken_over_from_the_machine_that_stopped_this_time() -> None:
+    """Two machines decide the line's status; the feeder starves one, and an hour later both: the worse counts."""
+    shop = Shop(plant_file(line_spec(constraint=None, critical=("bagger", "packer"))))
+    starved = StateReport(state="idle", upstream_stop=True)
+    for machine in ("feeder", "bagger", "packer"):
+        shop.say(machine, RUNNING, at=0)
+    shop.say("feeder", FAULT, at=99)
+    shop.say("bagger", starved, at=100)
+    shop.wait(401)
+    for machine in ("feeder", "bagger"):
+        shop.say(machine, RUNNING, at=500)
+    shop.say("feeder", FAULT, at=3_990)
+    shop.say("packer", StateReport(state="stopped", upstream_stop=True), at=4_000)
+    shop.say("bagger", starved, at=4_000)
+    shop.wait(4_100)
+    act(shop, "acknowledge", "L1.call.1", at=4_100)
+    shop.wait(4_301)
+    press(shop, "packer", "maintenance", at=4_400)
+    last = {data.call_id: (data.status, data.downtime_id) for _, data in calls(shop)}
+    assert last == {"L1.call.1": ("cancelled", "L1.down.2"), "L1.call.2": ("acknowledged", "L1.down.2")}

@@ -113,6 +113,8 @@ class Troubles:
             downtime.called, trouble.calls_from = False, at
         elif silent and self._wait(trouble, downtime) is not None:
             trouble.calls_from = at
+            if downtime is not None:
+                downtime.called = False  # whoever was called is not there any more, or the call is open
 
     def _begin_changeover(self, standing: Standing, look: Look, at: int) -> None:
         trouble = self._current

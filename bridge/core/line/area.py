@@ -81,7 +81,5 @@ class Area:
                 break
             line = self._lines[line_id]
             wanted = line.downtimes.wants_help(held.help.downtime_id)
-            if not wanted:
-                line.downtimes.forgo_call()
             fired.append((line_id, line.step(at, partial(line.automatic_calls.release, wanted=wanted))))
         return fired

@@ -121,11 +121,6 @@ class Downtimes:
             return False
         return record.downtime_id != downtime_id or self._calls.wait(record) is not None
 
-    def forgo_call(self) -> None:
-        """A call that was due is not made, as nobody is to be called now: when people are again, it is due anew."""
-        if self._state.open is not None:
-            self._state.open.called, self._state.open.called_for = False, None
-
     # The stop while it lasts
 
     def _stand(self, seen: Diagnosis, *, changeover: bool, at: Millis, moment: Moment) -> None:
@@ -158,12 +153,10 @@ class Downtimes:
         known = found.equipment is not None or found.changing
         blamed, called_nobody = found.blamed, known and self._calls.wait(judged) is None
         found.gather(seen, changing=changing)
-        # Who came to the first machine is not at the second one.
+        # Who came to the first machine is not at the second one, and who worked here is gone.
         further = judged.called and found.blamed not in (None, blamed, judged.called_for)
-        if further:
-            judged.called = False
         if further or (called_nobody and self._calls.wait(judged) is not None):
-            found.since = at
+            judged.called, found.since = False, at
 
     @property
     def _found(self) -> Findings:

@@ -125,6 +125,19 @@ def test_people_are_called_to_the_machine_that_is_left_standing_not_to_the_one_t
     assert called(play(*steps[:2], *solved, until=4 * HOUR)) == [(311, "feeder"), (810, "bagger")]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(("resolved_at", "again"), [(400, [(900, "bagger")]), (1_000, [])])
+@pytest.mark.parametrize("left", [STOPPED, FAULT])
+def test_a_machine_that_is_left_standing_by_those_who_were_called_is_called_for_again(
+    left: StateReport, resolved_at: float, again: list[tuple[float, str]], *, restarts: bool
+) -> None:
+    """By the call that is open still, or else by another one."""
+    steps: list[Step] = [(11, "bagger", FAULT), (350, "bagger", MAINTENANCE), (600, "bagger", left)]
+    assert called(play(*steps, until=4 * HOUR, restarts=restarts)) == [(311, "bagger")]
+    steps = sorted([*steps, (resolved_at, "bagger", RESOLVE)], key=lambda step: step[0])
+    assert called(play(*steps, until=4 * HOUR, restarts=restarts)) == [(311, "bagger"), *again]
+
+
 def test_what_a_person_said_of_a_stop_goes_before_what_is_seen() -> None:
     steps: list[Step] = [(11, "bagger", FAULT), (60, "bagger", MAINTENANCE)]
     steps += [(100, None, DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code="ELEC"))]

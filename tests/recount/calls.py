@@ -28,6 +28,7 @@ class Call:
     arrived: bool = False
     answered_at: int = 0  # the last time a person called, acknowledged or arrived
     paused: bool = False
+    past: bool = False  # what it was for is over: the line ran again
     downtime: int | None = None  # number of the downtime it is linked to
     culprit: str | None = None  # whose downtime that is
     steps: list[tuple[int, str]] = field(default_factory=list)  # instants still ahead
@@ -70,7 +71,8 @@ class Relation(IntEnum):
     LINKED = 1
     SAME = 2
     ANSWERED = 3  # of the same machine's trouble before, and people have answered it since the trouble came again
-    RECURRED = 4  # of the same machine's trouble before
+    ELSEWHERE = 4  # of the same downtime, where people were called to another machine: first that one has to be over
+    RECURRED = 5  # of the same machine's trouble before
 
 
 def same_family(one: str, other: str) -> bool:
@@ -139,7 +141,7 @@ class Calls:
             (
                 each
                 for each in self.open.values()
-                if each.automatic and not each.paused and same_family(each.type, andon_type)
+                if each.automatic and not each.past and same_family(each.type, andon_type)
                 and (own or device == each.place)
             ),
             None,
@@ -218,32 +220,39 @@ class Calls:
 
     def call_for(self, wanted: Wanted, at: int) -> None:
         """One trouble has one call: link the open one, call again where the trouble came back, or raise a new one."""
-        found = sorted(
-            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
-            key=lambda each: each[:2],
-        )
-        if not found:
+        relation, call = self._closest(wanted)
+        if call is None:
             call = Call(wanted.place, wanted.type, wanted.priority, at, automatic=True, downtime=wanted.downtime)
             call.culprit = wanted.place
             self.open[call.key] = call
             call.begin_ladder(at)
             self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, True)))
             return
-        relation, _, call = found[0]
         if relation is Relation.LINKED:
             return
         call.culprit = wanted.place
         if relation is Relation.SAME:
-            call.downtime = wanted.downtime
+            call.downtime, call.past = wanted.downtime, False
         else:
             self._call_again(call, at, downtime=wanted.downtime, answered=relation is Relation.ANSWERED)
             self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
+
+    def must_wait(self, wanted: Wanted) -> bool:
+        """Return whether people are still called to another machine of the same downtime."""
+        return self._closest(wanted)[0] is Relation.ELSEWHERE
+
+    def _closest(self, wanted: Wanted) -> tuple[Relation, Call | None]:
+        found = sorted(
+            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
+            key=lambda each: each[:2],
+        )
+        return (found[0][0], found[0][2]) if found else (Relation.OTHER, None)
 
     def _relation(self, call: Call, wanted: Wanted) -> Relation:
         if not same_family(call.type, wanted.type):
             return Relation.OTHER
         if call.downtime == wanted.downtime:
-            return Relation.LINKED
+            return Relation.LINKED if call.culprit == wanted.place else Relation.ELSEWHERE
         near = call.place in self._line.stations or call.place in (wanted.place, wanted.stopped)
         if call.downtime is None and call.raised_at >= wanted.since and near:
             return Relation.SAME
@@ -255,6 +264,7 @@ class Calls:
 
     def _call_again(self, call: Call, at: int, *, downtime: int | None, answered: bool) -> None:
         call.repeat += 1
+        call.past = call.past and call.downtime == downtime
         call.level, call.paused, call.downtime = 0, False, downtime
         call.answered_at = max(call.answered_at, at)
         if not answered:
@@ -264,8 +274,9 @@ class Calls:
     def downtime_over(self) -> None:
         """The line runs again: a call for what stopped it stays open, and climbs no further."""
         for call in self.open.values():
-            if call.downtime is not None and call.priority != "critical":
-                call.paused = True
+            if call.downtime is not None:
+                call.past = True
+                call.paused = call.paused or call.priority != "critical"
 
     # Ladders
 

@@ -33,6 +33,7 @@ class Finding:
     reason: str | None
     rank: Rank
     broken: frozenset[str]  # machines whose own fault stops them
+    manned: frozenset[str] = frozenset()  # machines that somebody maintains or sets up
 
 
 def find(line: LineFacts, faces: dict[str, Face]) -> Finding:
@@ -43,7 +44,8 @@ def find(line: LineFacts, faces: dict[str, Face]) -> Finding:
     reason = (faces[culprit].reason if culprit else None) or face.reason
     attended = culprit is not None and faces[culprit].status in ("setup", "maintenance")
     broken = frozenset(name for name in flow if faces[name].broken)
-    return Finding(line.constraint, cause, culprit, reason, _rank(cause, culprit, attended=attended), broken)
+    manned = frozenset(name for name in flow if faces[name].status in ("setup", "maintenance"))
+    return Finding(line.constraint, cause, culprit, reason, _rank(cause, culprit, attended=attended), broken, manned)
 
 
 def _rank(cause: str, culprit: str | None, *, attended: bool) -> Rank:

@@ -1,7 +1,7 @@
 """What is known of why a line stands, as it is learned while the stop lasts. Source: DOMAIN, «Downtime».
 
-A better finding replaces a worse one. A machine that fails after the culprit was repaired is not the cause; people are
-called to it.
+A better finding replaces a worse one. A machine that fails after the culprit was repaired, or is left standing, is not
+the cause; people are called to it. Nobody is called while somebody is there, or while it is clear what is waited for.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,16 @@ class Trouble:
     calls_from: int | None = None  # since when it is something to call for; None: from the stop on
     successor: str | None = None  # it keeps the line standing since the culprit was repaired
     successor_reason: str | None = None
+    manned: bool = False  # somebody is there, at this moment
+    awaited: bool = False  # at this moment it is starved, blocked, planned or without an order, and no machine's fault
+    changeover: bool = False  # people change the line over, at this moment
 
     @property
     def place(self) -> str | None:
         """The machine of the line that people have to see to."""
         return self.successor or self.culprit
 
-    def learn(self, found: Finding, *, status: str, no_order: bool) -> None:
+    def learn(self, found: Finding, *, status: str, no_order: bool, changeover: bool) -> None:
         if self.stopped is None or found.rank > self.rank:
             self.stopped, self.cause, self.culprit = found.stopped, found.cause, found.culprit
             self.reason, self.rank = found.reason, found.rank
@@ -39,20 +42,32 @@ class Trouble:
             self.reason = found.reason or self.reason
         if found.rank in (Rank.CULPRIT, Rank.INTERNAL):
             self.maintenance = False
-            self._succeed(found)
+            self._succeed(found.culprit, found)
         self.maintenance = self.maintenance or status == "maintenance"
         self.setup = self.setup or status == "setup"
         self.no_order = self.no_order or no_order
+        self._look_around(found, status=status, no_order=no_order)
+        self.changeover = changeover
 
-    def _succeed(self, found: Finding) -> None:
+    def _look_around(self, found: Finding, *, status: str, no_order: bool) -> None:
+        """Take in what holds at this moment only."""
+        people_there = found.rank is Rank.ATTENDED or status in ("setup", "maintenance")
+        self.awaited = no_order or found.rank in (Rank.WAITS, Rank.PLANNED)
+        unexplained = found.rank is Rank.UNKNOWN and not people_there and not no_order
+        if unexplained and self.place is not None and self.place not in found.broken:
+            self._succeed(found.stopped, found)
+        place = self.place or self.stopped
+        self.manned = place in found.manned or (people_there and place not in found.broken)
+
+    def _succeed(self, machine: str | None, found: Finding) -> None:
         """Another machine is why the line stands now, once nothing is wrong with the one before."""
-        if found.culprit == self.culprit:
+        if machine == self.culprit:
             self.successor = self.successor_reason = None
             return
-        if found.culprit == self.place:
+        if machine == self.place:
             self.successor_reason = found.reason or self.successor_reason
         elif self.place not in found.broken:
-            self.successor, self.successor_reason = found.culprit, found.reason
+            self.successor, self.successor_reason = machine, found.reason
 
     @property
     def shown_cause(self) -> str:

@@ -107,12 +107,15 @@ class Troubles:
 
     def _learn(self, trouble: Trouble, look: Look, at: int) -> None:
         downtime = self.open if self.open is not None and self.open.trouble is trouble else None
-        place, silent = trouble.place, trouble.stopped is not None and self._wait(trouble, downtime) is None
-        trouble.learn(look.found, status=look.status, no_order=look.no_order)
+        known = trouble.stopped is not None or trouble.changeover
+        place, silent = trouble.place, known and self._wait(trouble, downtime) is None
+        trouble.learn(look.found, status=look.status, no_order=look.no_order, changeover=look.changeover)
         if downtime is not None and downtime.called and trouble.place not in (None, place, downtime.called_for):
             downtime.called, trouble.calls_from = False, at
         elif silent and self._wait(trouble, downtime) is not None:
             trouble.calls_from = at
+            if downtime is not None:
+                downtime.called = False  # whoever was called is not there any more, or the call is open
 
     def _begin_changeover(self, standing: Standing, look: Look, at: int) -> None:
         trouble = self._current
@@ -128,6 +131,7 @@ class Troubles:
         if breakdown and self._category(self.open) in ("unplanned", "maintenance") and self.open.started_at < at:
             self._split(at, Trouble(setup=not look.changeover), changeover=look.changeover)
         self.open.changeover = self.open.changeover or look.changeover
+        self.open.trouble.changeover = look.changeover
         self.open.owed = owed
 
     def _split(self, at: int, trouble: Trouble, *, changeover: bool) -> None:
@@ -153,6 +157,7 @@ class Troubles:
         """The stop has lasted the threshold; a changeover that people run goes on though nobody sees the machines."""
         standing = self.standing
         assert standing is not None
+        standing.trouble.changeover = changing
         self._open(standing.since, standing.trouble, changeover=changing and standing.is_changeover)
         assert self.open is not None
         if standing.carried is not None:
@@ -178,8 +183,7 @@ class Troubles:
         if self.open is None or self.standing is None:
             return None
         turn = None if self.standing.turn_since is None else self.standing.turn_since + self.threshold
-        owed = None if self.open.owed is None else self.open.owed[1]
-        return min((each for each in (turn, owed, self.call_due()) if each is not None), default=None)
+        return min((each for each in (turn, self._owed_due(), self._may_call_at()) if each is not None), default=None)
 
     def fire(self, look: Look | None, at: int) -> None:
         assert self.open is not None
@@ -187,10 +191,10 @@ class Troubles:
         assert standing is not None
         if standing.turn_since is not None and standing.turn_since + self.threshold == at:
             self._turn(standing, look)
-        if self.open.owed is not None and self.open.owed[1] == at:
+        if self.open.owed is not None and self._owed_due() == at:
             wanted, self.open.owed = self.open.owed[0], None
             self.calls.call_for(wanted, at)
-        elif self.call_due() == at:
+        elif self._may_call_at() == at:
             wanted = self._wanted(self.open)
             self.open.called, self.open.called_for = True, wanted.place
             self.calls.call_for(wanted, at)
@@ -209,6 +213,16 @@ class Troubles:
         else:
             self.open.trouble, self.open.changeover, self.open.owed = trouble, changeover, None
 
+    def _owed_due(self) -> int | None:
+        owed = None if self.open is None else self.open.owed
+        return None if owed is None or self.calls.must_wait(owed[0]) else max(owed[1], self._now)
+
+    def _may_call_at(self) -> int | None:
+        """Return when it calls; None as long as an earlier call of the downtime has to end first."""
+        due = self.call_due()
+        assert due is None or self.open is not None
+        return None if due is None or self.open is None or self.calls.must_wait(self._wanted(self.open)) else due
+
     def call_due(self) -> int | None:
         downtime = self.open
         if downtime is None or downtime.called:
@@ -225,14 +239,14 @@ class Troubles:
         return max(downtime.started_at, downtime.trouble.calls_from or 0)
 
     def _wait(self, trouble: Trouble, downtime: Downtime | None) -> int | None:
-        """Return how long such a stop lasts before it calls; None where nobody is called for it."""
+        """Return how long such a stop lasts before it calls; None while nobody is called for it."""
         reason = self._reason_to_call(trouble)
-        changing = trouble.setup or (downtime is not None and downtime.changeover)
-        if self._category_by(reason, trouble, changing=changing) != "unplanned":
+        changing = trouble.changeover and downtime is not None and downtime.changeover
+        if trouble.manned or changing:
             return None
-        if reason is None and trouble.rank in (Rank.WAITS, Rank.ATTENDED):
-            return None  # starved or blocked: none of their own
-        return self._wait_for_breakdown(trouble)
+        if reason is not None:
+            return reason.call_ms if reason.category == "unplanned" else None
+        return None if trouble.awaited and trouble.rank < Rank.CULPRIT else UNCLASSIFIED_MS
 
     def _wait_for_breakdown(self, trouble: Trouble) -> int | None:
         reason = self._reason_to_call(trouble)

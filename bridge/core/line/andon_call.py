@@ -85,6 +85,7 @@ class Call(Struct, kw_only=True):
     called_again_at: Millis | None = None
     counting_since: Millis | None = None  # None: since the raise
     paused: bool = False
+    over: bool = False  # the downtime that it is linked to: the line has run since
     highest_level: int = 0  # of all since the raise
     culprit: str | None = None  # of the downtime that it is linked to
     stopped: str | None = None  # of an automatic call: the machine that decides the line's status
@@ -117,6 +118,7 @@ class Call(Struct, kw_only=True):
         """Begin the ladder anew, and unless people have answered already, the call; return the level before."""
         before = self.level
         self.repeat += 1
+        self.over = self.over and downtime_id == self.downtime_id
         self.downtime_id = downtime_id
         self.called_again_at = self.counting_since = self.passed = at
         self.level, self.cause, self.paused = 0, None, False

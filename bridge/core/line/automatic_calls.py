@@ -36,28 +36,34 @@ class AutomaticCalls:
     def join(self, area: AreaFlood) -> None:
         self._area = area
 
-    def call(self, help_: CallForHelp, *, moment: Moment) -> None:
-        """Call for a downtime: by the open call of the same trouble, by a new one, or not yet in a flood."""
-        joined, before = self._join_open_call(help_, moment)
-        if joined:
-            return
+    def call(self, help_: CallForHelp, *, moment: Moment) -> bool:
+        """Call for a downtime: by the open call of the same trouble, by a new one, or not yet in a flood.
+
+        False where nothing is done, as a call for another machine of the downtime is open still.
+        """
+        found = find_call(self._state.open.values(), help_, is_calling=self._book.is_calling)
+        if found is not None and found[0] is not Relation.BEFORE:
+            return self._join(*found, help_, moment)
+        before = None if found is None else found[1]
         priority = help_.priority if before is None else before.priority
         if self._area is None or priority == "critical" or self._area.admit(self._line, at=moment.at):
             self._raise(help_, before, moment)
         else:
             self.flood.held = HeldCall(help=help_, at=moment.at)
+        return True
 
     def release(self, moment: Moment, *, wanted: bool) -> None:
         """Raise the call that was held, if its trouble still wants one."""
         held, self.flood.held = self.flood.held, None
         if held is None or not wanted:
             return
-        joined, before = self._join_open_call(held.help, moment)
-        if joined:
+        found = find_call(self._state.open.values(), held.help, is_calling=self._book.is_calling)
+        if found is not None and found[0] is not Relation.BEFORE:
+            self._join(*found, held.help, moment)
             return
         if self._area is not None:
             self._area.raised(self._line, at=moment.at)
-        self._raise(held.help, before, moment)
+        self._raise(held.help, None if found is None else found[1], moment)
 
     def stop_over(self, *, runs: bool, moment: Moment) -> None:
         """End what the downtime that just closed still owes; pause its calls where the line runs again."""
@@ -66,7 +72,10 @@ class AutomaticCalls:
         if not runs:
             return  # the shift is over, and the trouble is not
         for call in self._state.open.values():
-            if call.downtime_id is not None and call.priority != "critical" and not call.paused:
+            if call.downtime_id is None:
+                continue
+            call.over = True
+            if call.priority != "critical" and not call.paused:
                 self._book.pause(call, moment=moment)
 
     def summarize(self, description: str, *, moment: Moment) -> None:
@@ -86,24 +95,18 @@ class AutomaticCalls:
         if self.summary is not None:
             self._book.withdraw(self.summary, FLOOD_OVER, moment)
 
-    def _join_open_call(self, help_: CallForHelp, moment: Moment) -> tuple[bool, Call | None]:
-        """Join the open call of this trouble; return whether there was one, else the call of the time before."""
-        found = find_call(self._state.open.values(), help_, is_calling=self._book.is_calling)
-        if found is None:
-            return False, None
-        relation, call = found
+    def _join(self, relation: Relation, call: Call, help_: CallForHelp, moment: Moment) -> bool:
+        """Let an open call be that of this trouble; return whether it is."""
         match relation:
-            case Relation.BEFORE:
-                return False, call
             case Relation.SAME:
                 call.stopped = help_.stopped
                 self._book.link(call, help_.downtime_id, culprit=help_.equipment, moment=moment)
             case Relation.ANSWERED:
-                call.culprit = help_.equipment
+                call.stopped, call.culprit = help_.stopped, help_.equipment
                 self._book.call_again(call, downtime_id=help_.downtime_id, answered=True, moment=moment)
-            case Relation.KNOWN:
+            case Relation.KNOWN | Relation.OTHER | Relation.BEFORE:
                 pass
-        return True, call
+        return relation is not Relation.OTHER
 
     def _raise(self, help_: CallForHelp, before: Call | None, moment: Moment) -> None:
         if before is not None:

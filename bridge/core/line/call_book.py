@@ -112,6 +112,7 @@ class CallBook:
 
     def link(self, call: Call, downtime_id: str, *, culprit: str | None, moment: Moment) -> None:
         call.downtime_id, call.culprit = downtime_id, culprit
+        call.over = False
         self.emit_call(call, moment)
 
     def pause(self, call: Call, *, moment: Moment) -> None:

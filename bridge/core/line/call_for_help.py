@@ -37,6 +37,7 @@ class Relation(Enum):
     KNOWN = auto()  # linked to it already
     SAME = auto()  # about it, not linked yet
     ANSWERED = auto()  # of the same machine before; people have answered it since this downtime began
+    OTHER = auto()  # of this downtime, but for another machine of it
     BEFORE = auto()  # of the same machine before, and nobody came since
 
 
@@ -66,7 +67,7 @@ def _relation(call: Call, help_: CallForHelp, is_calling: Callable[[Call], bool]
     if not same_family(call.andon_type, help_.andon_type):
         return None
     if call.downtime_id == help_.downtime_id:
-        return Relation.KNOWN
+        return Relation.KNOWN if call.culprit in (None, help_.equipment) else Relation.OTHER
     if call.downtime_id is None and call.raised_at >= help_.since and is_near(call, help_.equipment, help_.stopped):
         return Relation.SAME
     if call.equipment != help_.equipment and not (call.culprit is not None and call.culprit == help_.equipment):
@@ -81,7 +82,7 @@ def find_automatic(
 ) -> Call | None:
     """Return the automatic call that a person's call takes over: of the same family, for the downtime that lasts."""
     for call in calls:
-        automatic = call.auto_generated and not call.paused and not call.summary
+        automatic = call.auto_generated and not call.over and not call.summary
         near = station or equipment in (None, call.equipment, call.stopped)
         if automatic and near and same_family(call.andon_type, andon_type):
             return call

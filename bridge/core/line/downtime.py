@@ -4,6 +4,8 @@
 calls that become due.
 """
 
+from collections.abc import Callable
+
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import Millis, Priority
@@ -92,8 +94,7 @@ class Downtimes:
         if record is None:
             return None
         turned_at = None if turn.since is None else turn.since + self._micro_ms
-        owed_at = None if record.owed is None else record.owed.due
-        return min((at for at in (record.call_at, owed_at, turned_at) if at is not None), default=None)
+        return min((at for at in (self._calls.next_deadline(record), turned_at) if at is not None), default=None)
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: what is due is due as much later."""
@@ -104,21 +105,14 @@ class Downtimes:
         if record is not None:
             record.set_forward(by)
 
-    def fire(self, moment: Moment) -> CallForHelp | None:
-        """Split the downtime where a turn has lasted; return the call that is due now."""
+    def fire(self, moment: Moment, call: Callable[[CallForHelp], bool]) -> None:
+        """Split the downtime where a turn has lasted; make the call that is due now."""
         record, turn = self._state.open, self._state.turn
         if record is None:
-            return None
+            return
         if turn.since is not None and turn.since + self._micro_ms <= moment.at:
             record = self._complete_turn(record, turn, moment)
-        if record.owed is not None and record.owed.due <= moment.at:
-            owed, record.owed = record.owed, None
-            return self._calls.help(owed, stopped=record.found.equipment, now=moment.at)
-        if record.call_at is None or record.call_at > moment.at:
-            return None
-        called_for = record.found.blamed or record.found.equipment
-        record.call_at, record.called, record.called_for = None, True, called_for
-        return self._calls.help(self._calls.of(record, due=moment.at), stopped=record.found.equipment, now=moment.at)
+        self._calls.fire(record, call, now=moment.at)
 
     def wants_help(self, downtime_id: str) -> bool:
         """Return whether a call that became due for a downtime of this stop is still wanted."""
@@ -145,23 +139,24 @@ class Downtimes:
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
         if not turn.is_turning(seen):
             self._drop_turn()
-            self._gather(self._found, seen, record=state.open, at=at)
+            self._gather(self._found, seen, record=state.open, changing=changeover, at=at)
             return
         if turn.since is None or turn.found is None:
             turn.since, turn.found = at, Findings()
-        self._gather(turn.found, seen, record=None, at=at)
+        self._gather(turn.found, seen, record=None, changing=changeover, at=at)
 
-    def _gather(self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, at: Millis) -> None:
+    def _gather(
+        self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, changing: bool, at: Millis
+    ) -> None:
         """Add what is seen; what calls nobody until now begins to call from now on."""
         judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
-        blamed, called_nobody = found.blamed, found.equipment is not None and self._calls.wait(judged) is None
-        found.gather(seen)
-        # Who came to the first machine is not at the second one.
+        known = found.equipment is not None or found.changing
+        blamed, called_nobody = found.blamed, known and self._calls.wait(judged) is None
+        found.gather(seen, changing=changing)
+        # Who came to the first machine is not at the second one, and who worked here is gone.
         further = judged.called and found.blamed not in (None, blamed, judged.called_for)
-        if further:
-            judged.called = False
         if further or (called_nobody and self._calls.wait(judged) is not None):
-            found.since = at
+            judged.called, found.since = False, at
 
     @property
     def _found(self) -> Findings:
@@ -190,6 +185,7 @@ class Downtimes:
                 record, at=at, found=Findings(setup=not changeover), changeover=changeover, moment=moment
             )
         record.changeover = record.changeover or changeover
+        record.found.changing = changeover
         record.owed = owed
 
     def _complete_turn(
@@ -216,6 +212,7 @@ class Downtimes:
     def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
         state = self._state
         found, turn = state.pending or Findings(), state.turn
+        found.changing = changeover
         lasts_since = crossed.start + crossed.skipped
         if found.since is None and lasts_since > crossed.start:
             found.since = lasts_since
@@ -290,4 +287,5 @@ class Downtimes:
         record = self._state.open
         assert record is not None, "only an open downtime is revised"
         record.call_at = None if record.called else self._calls.due(record, now=moment.at)
+        record.put_off = False  # what it waited for may have ended
         self._book.revise(record, moment)

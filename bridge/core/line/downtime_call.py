@@ -1,16 +1,16 @@
 """The automatic Andon call of a downtime: when it is due, and what it says. Source: DOMAIN, «Downtime».
 
 An unclassified downtime calls after `auto_call_unclassified_seconds`, a classified one after the minutes of its reason.
-The time counts from the stop, or from when a cause became known that is something to call for.
+The time counts from the stop, or from when it became something to call for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.core import plant
 from bridge.core.events import Millis
 from bridge.core.line.call_for_help import CallForHelp
-from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, category_of, reason_to_call
-from bridge.core.line.findings import Rank
+from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, reason_to_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,45 @@ class CallRule:
 
     def wait(self, record: DowntimeRecord) -> Millis | None:
         """Return how long a downtime lasts before it calls; None where nobody is called for such a one."""
-        reason = reason_to_call(record, self.reasons)
-        if category_of(record, reason) != "unplanned":
+        found, reason = record.found, reason_to_call(record, self.reasons)
+        if reason is not None and reason.category != "unplanned":
             return None
-        if reason is None and record.found.rank in (Rank.WAITS, Rank.ATTENDED):
-            return None  # starved or blocked from outside the line, or by a machine that somebody works on
+        if record.classified_now is None or reason is None:  # what a person said goes before what is seen
+            if found.worked_on or (record.changeover and found.changing):
+                return None
+            if reason is None and found.expected and not found.breakdown:
+                return None
         return self._wait_for_breakdown(record)
+
+    def next_deadline(self, record: DowntimeRecord) -> Millis | None:
+        """Return when `fire` has something to do."""
+        if record.put_off:
+            return None
+        owed_at = None if record.owed is None else record.owed.due
+        return min((at for at in (record.call_at, owed_at) if at is not None), default=None)
+
+    def fire(self, record: DowntimeRecord, call: Callable[[CallForHelp], bool], *, now: Millis) -> None:
+        """Make the call that is due; put it off where another one has to end first."""
+        due, owed = self.next_deadline(record), record.owed
+        if due is None or due > now:
+            return
+        is_owed = owed is not None and owed.due <= now
+        wanted = owed if owed is not None and is_owed else self.of(record, due=now)
+        record.put_off = not call(self.help(wanted, stopped=record.found.equipment, now=now))
+        if record.put_off:
+            return
+        if is_owed:
+            record.owed = None
+        else:
+            record.call_at, record.called, record.called_for = None, True, record.found.to_call_for
 
     def of(self, record: DowntimeRecord, *, due: Millis) -> OwedCall:
         return OwedCall(
             downtime_id=record.downtime_id,
             since=record.started_at,
             due=due,
-            equipment=record.found.blamed or record.found.equipment,
-            reason_code=record.classified or record.found.reason_now,
+            equipment=record.found.to_call_for,
+            reason_code=record.code_to_call,
         )
 
     def help(self, call: OwedCall, *, stopped: str | None, now: Millis) -> CallForHelp:

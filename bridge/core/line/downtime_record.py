@@ -35,6 +35,7 @@ class DowntimeRecord(Struct, kw_only=True):
     call_at: Millis | None = None  # when it calls for help by itself
     called: bool = False
     called_for: str | None = None  # the equipment of that call
+    put_off: bool = False  # a call for another machine of it is open: until anything changes, nothing is due
     owed: OwedCall | None = None  # of the downtime before, which a changeover interrupted
     excluded: bool = False  # already out of the planned busy time
     unwatched: bool = False  # for a part of it nobody knows what the machines did: it is an estimate, to its end
@@ -43,6 +44,16 @@ class DowntimeRecord(Struct, kw_only=True):
     def counted_from(self) -> Millis:
         """Return from when on the wait for its call counts."""
         return self.started_at if self.found.since is None else max(self.started_at, self.found.since)
+
+    @property
+    def classified_now(self) -> str | None:
+        """The code a person gave, where it is about the machine that keeps the line standing now."""
+        return self.classified if self.found.further is None else None
+
+    @property
+    def code_to_call(self) -> str | None:
+        """The reason code of what keeps the line standing now."""
+        return self.classified_now or self.found.reason_now
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: its calls are due as much later, and it began when it began."""
@@ -68,7 +79,7 @@ def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | No
 
 def reason_to_call(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | None:
     """Return the reason by which the downtime calls: that of the machine which keeps the line standing now."""
-    return reasons.reason(record.classified or record.found.reason_now)
+    return reasons.reason(record.code_to_call)
 
 
 def is_breakdown(record: DowntimeRecord, reason: plant.Reason | None) -> bool:

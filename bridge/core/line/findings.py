@@ -2,6 +2,7 @@
 
 A better finding replaces cause, culprit and reason together; a worse one changes nothing. Faults are only added. Where
 the culprit is repaired and another machine keeps the line standing, cause and culprit stay; that machine is called for.
+What keeps people from being called holds only while it lasts: `worked_on`, `expected` and `changing` are of now.
 """
 
 from enum import IntEnum
@@ -51,7 +52,10 @@ class Findings(Struct):
     setup: bool = False
     no_order: bool = False  # for a while there was nothing to make
     faults: list[FaultNote] = field(default_factory=list)
-    attended: bool = False  # somebody works on the culprit already
+    attended: bool = False  # somebody worked on the culprit already when it was found
+    worked_on: bool = False  # now: somebody works on what a call would be for, or on what keeps the line standing
+    expected: bool = False  # now: starved or blocked from outside the line, planned, or without an order
+    changing: bool = False  # now: people change the line over
     since: Millis | None = None  # from when on it has been something to call for; None: from the stop on
     further: Further | None = None
 
@@ -74,6 +78,11 @@ class Findings(Struct):
         return self.cause_equipment if self.further is None else self.further.equipment
 
     @property
+    def to_call_for(self) -> str | None:
+        """The machine that people would be called to: the one to blame, else the one that stopped."""
+        return self.blamed or self.equipment
+
+    @property
     def reason_now(self) -> str | None:
         """The reason code of the machine that keeps the line standing now."""
         return self.reason_code if self.further is None else self.further.reason_code
@@ -83,34 +92,45 @@ class Findings(Struct):
         """Waiting for an order is planned, unless a machine turned out to be the cause."""
         return "planned" if self.no_order and self.cause == "unknown" else self.cause
 
-    def gather(self, seen: Diagnosis) -> None:
+    def gather(self, seen: Diagnosis, *, changing: bool) -> None:
         rank = rank_of(seen.cause, seen.cause_equipment, attended=seen.attended)
         if self.equipment is None or rank > self.rank:
             self.equipment, self.cause, self.cause_equipment = seen.equipment, seen.cause, seen.cause_equipment
             self.reason_code, self.attended, self.further = seen.reason_code, seen.attended, None
         elif self._may_give_reason(seen, rank):
             self.reason_code = seen.reason_code or self.reason_code
+        attended = seen.attended or seen.equipment in seen.worked_on
+        self.expected = rank in (Rank.WAITS, Rank.PLANNED) or seen.status_cause == "no_order"
         if rank >= Rank.CULPRIT:
-            self._blame(seen)
+            self._blame(seen.cause_equipment, seen)
             self.maintenance = False  # it was worked on before this failed: that is not why it stands now
+        elif rank is Rank.UNKNOWN and not (attended or self.expected) and self._is_settled(seen):
+            self._blame(seen.equipment, seen)  # left standing
         self.maintenance = self.maintenance or seen.status == "maintenance"
         self.setup = self.setup or seen.status == "setup"
         self.no_order = self.no_order or seen.status_cause == "no_order"
         self.add_faults(seen.faults)
+        place = self.to_call_for
+        self.worked_on = place in seen.worked_on or (attended and place not in seen.broken)
+        self.changing = changing
 
     def add_faults(self, notes: tuple[FaultNote, ...] | list[FaultNote]) -> None:
         known = {(note.code, note.since) for note in self.faults}
         self.faults += [note for note in notes if (note.code, note.since) not in known]
         del self.faults[MAX_FAULTS:]
 
-    def _blame(self, seen: Diagnosis) -> None:
-        """Take note of the machine that is the culprit now: another one, where the one before is repaired."""
-        assert seen.cause_equipment is not None, "its rank says that there is one"
-        if seen.cause_equipment == self.cause_equipment:
+    def _is_settled(self, seen: Diagnosis) -> bool:
+        """Return whether a machine was to blame, and is repaired."""
+        return self.blamed is not None and self.blamed not in seen.broken
+
+    def _blame(self, machine: str | None, seen: Diagnosis) -> None:
+        """Take note of the machine that keeps the line standing now: another one, where the one before is repaired."""
+        assert machine is not None, "its rank says that there is one, and a line that stands has one that stopped"
+        if machine == self.cause_equipment:
             self.further = None
-        elif seen.cause_equipment != self.blamed and self.blamed not in seen.broken:
-            self.further = Further(seen.cause_equipment, seen.reason_code)
-        elif self.further is not None and seen.cause_equipment == self.further.equipment:
+        elif machine != self.blamed and self.blamed not in seen.broken:
+            self.further = Further(machine, seen.reason_code)
+        elif self.further is not None and machine == self.further.equipment:
             self.further.reason_code = seen.reason_code or self.further.reason_code
 
     def _may_give_reason(self, seen: Diagnosis, rank: Rank) -> bool:

@@ -6,6 +6,7 @@ another plant file shortened it or a call took over another's deadlines, fires a
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Self
 
 from bridge.core import plant
@@ -241,9 +242,7 @@ class LineCourse:
         if silent or ineffective or talks_in_vain:
             self._settle(moment, [*silent, *(each for each in ineffective if each not in silent)])
         self._learn(self._output.fire_stops(moment), moment)
-        help_ = self.downtimes.fire(moment)
-        if help_ is not None:
-            self.automatic_calls.call(help_, moment=moment)
+        self.downtimes.fire(moment, partial(self.automatic_calls.call, moment=moment))
         if self._shift.end <= moment.at:
             self._turn_shift(moment)
         self._output.fire(moment, shift=self._shift, order=self._people.order)

@@ -77,6 +77,7 @@ class Diagnosis:
     faults: tuple[FaultNote, ...]
     attended: bool = False  # somebody works on the culprit already
     broken: frozenset[str] = frozenset()  # the machines that a fault of their own stops
+    worked_on: frozenset[str] = frozenset()  # the machines under maintenance or in setup
     stands: bool = False  # offline, and yet it is known not to run
 
 
@@ -112,6 +113,7 @@ def diagnose(flow: Sequence[MachineView]) -> Diagnosis:
         faults=tuple(note for machine in flow for note in machine.faults),
         attended=culprit is not None and culprit.attended,
         broken=frozenset(machine.equipment for machine in flow if machine.broken),
+        worked_on=frozenset(machine.equipment for machine in flow if machine.attended),
         stands=worst.status == "offline" and any(machine.stands for machine in deciding),
     )
 

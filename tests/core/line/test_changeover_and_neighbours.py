@@ -6,8 +6,8 @@ import pytest
 
 from bridge.core.reports import StateReport
 from tests.core.line.shopfloor import Shop
+from tests.core.line.stopped_shop import BLOCKED, FAULT, HOUR, MAINTENANCE, RUNNING, STARVED, Step, called, play
 from tests.core.line.test_downtime_turn import COMPLETE, SETUP, START, STOPPED, parts
-from tests.core.line.test_further_machine import BLOCKED, FAULT, HOUR, MAINTENANCE, RUNNING, STARVED, Step, called, play
 
 IS_OVER: Final[list[Step]] = [(11, "bagger", SETUP), (600, "bagger", STOPPED)]
 IS_REPORTED: Final[list[Step]] = [(11, "bagger", STOPPED), (20, "bagger", START)]

@@ -11,7 +11,7 @@ from bridge.core import plant
 from bridge.core.call_rules import Flood
 from bridge.core.event_data import Escalation
 from bridge.core.line.adoption import adopt
-from bridge.core.reports import AndonReport, DowntimeReport
+from bridge.core.reports import AndonReport, DowntimeReport, StateReport
 from tests.core.line.flooded_floor import AREAS, FAULT, MIA, ON_FIRE, RUNNING, Flooded, plant_of
 from tests.core.line.shopfloor import T0
 
@@ -134,6 +134,19 @@ def test_a_held_trouble_that_turned_out_to_be_planned_calls_nobody() -> None:
     floor.say(700, "pack-12", body, actor=MIA)
     floor.wait(1_300)
     assert not [data for _, data in floor.calls() if data.call_id.startswith("pack-12")]
+
+
+@pytest.mark.parametrize("left_at", [900, 2_000])
+def test_a_held_trouble_on_which_somebody_works_calls_once_it_is_left_standing(left_at: float) -> None:
+    """Whether that is before the flood ends or after it."""
+    floor = broken(lines=12)
+    floor.wait(650)
+    floor.say(700, "pack-12", StateReport(state="maintenance"))
+    floor.wait(left_at)
+    assert "pack-12" not in [each.line for each in floor.raised() if not each.summary]
+    floor.say(left_at, "pack-12", StateReport(state="stopped"))
+    floor.wait(left_at + 3_600)
+    assert [each.line for each in floor.raised() if not each.summary].count("pack-12") == 1
 
 
 def test_what_is_held_after_the_summary_was_resolved_has_a_new_one() -> None:

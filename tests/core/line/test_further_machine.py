@@ -4,58 +4,32 @@ from typing import Final
 
 import pytest
 
-from bridge.core import event_data
+from bridge.core.event_data import Andon
 from bridge.core.events import EventType
 from bridge.core.line.adoption import adopt
 from bridge.core.line.floor import Floor
-from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, Body, ChangeoverReport, StateReport
-from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file, seconds
+from bridge.core.reports import ChangeoverReport, DowntimeReport, StateReport
+from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file, seconds
+from tests.core.line.stopped_shop import (
+    BAGGER_CALLED,
+    BLOCKED,
+    CANCEL,
+    FAULT,
+    FEEDER_CALLED,
+    HOUR,
+    MAINTENANCE,
+    PRESS,
+    RESOLVE,
+    RUNNING,
+    Step,
+    called,
+    causes,
+    play,
+    raised,
+)
 
-RUNNING: Final = StateReport(state="running")
-FAULT: Final = StateReport(state="fault", fault_codes=["JAM"])
-MAINTENANCE: Final = StateReport(state="maintenance")
-STARVED: Final = StateReport(state="idle", upstream_stop=True)
-BLOCKED: Final = StateReport(state="idle", downstream_stop=True)
-RESOLVE: Final = AndonReport(action="resolve", andon_type="equipment")
-HOUR: Final = 3_600
-
-Step = tuple[float, str, Body]
-
-FEEDER_CALLED: Final[list[Step]] = [(10, "feeder", FAULT), (11, "bagger", STARVED)]
-BAGGER_CALLED: Final[list[Step]] = [(11, "bagger", FAULT)]
-
-
-def play(*steps: Step, until: float, restarts: bool = False) -> Shop:
-    """Let the bagger run, which decides the line's status, and its neighbours with it; then the steps."""
-    shop = Shop(plant_file())
-    for machine in ("feeder", "bagger", "packer"):
-        shop.say(machine, RUNNING, at=0)
-    for at, machine, body in steps:
-        shop.wait(at)
-        shop.say(machine, body, at=at)
-        if restarts:
-            shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
-    shop.wait(until)
-    return shop
-
-
-def raised(shop: Shop) -> list[tuple[float, str | None, str]]:
-    return [
-        (seconds(event.timestamp), event.place.equipment, event.data.andon_type)
-        for event in shop.events
-        if isinstance(event.data, event_data.Andon) and event.revision == 1
-    ]
-
-
-def called(shop: Shop) -> list[tuple[float, str | None]]:
-    return [(at, machine) for at, machine, _ in raised(shop)]
-
-
-def causes(shop: Shop) -> set[tuple[str, str, str | None]]:
-    """Return each downtime with its cause and culprit as they were reported last."""
-    last = {data.downtime_id: data for data in shop.downtimes()}
-    return {(data.downtime_id, data.cause, data.cause_equipment) for data in last.values()}
+JAMMED: Final = StateReport(state="fault", fault_codes=["REEL"], reason_code="MAT_JAM")
+BAGGER_THEN_PACKER: Final[list[Step]] = [*BAGGER_CALLED, (340, "packer", FAULT), (350, "bagger", BLOCKED)]
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -97,16 +71,83 @@ def test_of_two_machines_that_are_broken_at_once_the_first_is_called(first: list
 
 
 def test_a_further_machine_adds_no_call_while_the_call_of_the_downtime_is_open() -> None:
-    steps = [*BAGGER_CALLED, (340, "packer", FAULT), (350, "bagger", BLOCKED)]
+    assert called(play(*BAGGER_THEN_PACKER, until=4 * HOUR)) == [(311, "bagger")]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("over_at", [400, 640, 650, 660, 700, 3_000])
+def test_a_further_machine_calls_once_the_call_of_the_downtime_is_over(over_at: float, *, restarts: bool) -> None:
+    """By its own time; where that has passed, at once."""
+    for answer in (RESOLVE, CANCEL):
+        steps: list[Step] = [*BAGGER_THEN_PACKER, (over_at, "bagger", answer)]
+        shop = play(*steps, until=4 * HOUR, restarts=restarts)
+        assert called(shop) == [(311, "bagger"), (max(over_at, 650), "packer")]
+
+
+def test_a_further_machine_waits_for_a_person_who_took_the_call_over() -> None:
+    steps: list[Step] = [*BAGGER_THEN_PACKER, (400, "desk", PRESS)]
+    assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger"), (400, "desk")]
+    steps += [(700, "desk", RESOLVE)]
+    assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger"), (400, "desk"), (700, "packer")]
+
+
+def test_a_call_at_the_further_machine_itself_is_its_call_though_another_is_open() -> None:
+    for pressed_at in (500, 900):
+        shop = play(*BAGGER_THEN_PACKER, (pressed_at, "packer", PRESS), (1_000, "bagger", RESOLVE), until=4 * HOUR)
+        assert called(shop) == [(311, "bagger"), (pressed_at, "packer")]
+        linked = [
+            (seconds(event.timestamp), event.data.downtime_id)
+            for event in shop.of(EventType.ANDON_EVENT, "packer")
+            if isinstance(event.data, Andon) and event.data.downtime_id
+        ]
+        assert linked[0] == (max(pressed_at, 650), "L1.down.1")
+
+
+def test_nobody_is_called_late_to_a_further_machine_that_no_longer_needs_it() -> None:
+    attended: list[Step] = [*BAGGER_THEN_PACKER, (655, "packer", MAINTENANCE), (700, "bagger", RESOLVE)]
+    assert called(play(*attended, until=4 * HOUR)) == [(311, "bagger")]
+    assert called(play(*attended, (800, "packer", FAULT), until=4 * HOUR)) == [(311, "bagger"), (1_100, "packer")]
+    again: list[Step] = [(655, "packer", RUNNING), (656, "bagger", FAULT), (700, "bagger", RESOLVE)]
+    assert called(play(*BAGGER_THEN_PACKER, *again, until=4 * HOUR)) == [(311, "bagger")], "its own call was open"
+
+
+def test_a_changeover_leaves_a_call_that_was_put_off_due() -> None:
+    steps: list[Step] = [*BAGGER_THEN_PACKER, (400, "bagger", StateReport(state="setup"))]
     assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger")]
+    assert called(play(*steps, (700, "bagger", RESOLVE), until=4 * HOUR)) == [(311, "bagger"), (700, "packer")]
+
+
+def test_how_often_a_call_that_was_put_off_is_looked_at_changes_nothing() -> None:
+    steps: list[Step] = [*BAGGER_THEN_PACKER, (700, "feeder", RUNNING), (900, "bagger", RESOLVE)]
+    ticked = play(*steps, until=1_200, tick_every=7)
+    assert ticked.events == play(*steps, until=1_200).events
 
 
 def test_the_reason_of_the_further_machine_says_who_is_called_and_when() -> None:
-    material = StateReport(state="fault", fault_codes=["REEL"], reason_code="MAT_JAM")
-    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", material), (510, "bagger", BLOCKED)]
+    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", JAMMED), (510, "bagger", BLOCKED)]
     shop = play(*steps, until=4 * HOUR)
     assert raised(shop) == [(311, "bagger", "equipment"), (510 + 20 * 60, "packer", "material")]
     assert shop.downtimes()[-1].reason_code is None
+
+
+@pytest.mark.parametrize("code", ["MAT_JAM", "CLEAN"])
+@pytest.mark.parametrize("classified_at", [100, 350])
+def test_what_a_person_said_of_the_first_machine_says_nothing_of_the_further_one(
+    code: str, classified_at: float
+) -> None:
+    """Neither whether people are called to it, nor when, nor whom."""
+    said = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code=code)
+    steps: list[Step] = [*BAGGER_CALLED, (classified_at, None, said), (400, "bagger", RESOLVE)]
+    steps += [(520, "packer", FAULT), (526, "bagger", BLOCKED)]
+    shop = play(*steps, until=4 * HOUR)
+    first = [(311, "bagger", "equipment")] if classified_at > 311 else []
+    kept = code == "MAT_JAM" and not first  # a call that was not made yet keeps its time
+    assert raised(shop) == [*first, (526 if kept else 826, "packer", "equipment")]
+    assert shop.downtimes()[-1].reason_code == code
+    if not kept:
+        assert raised(play(*steps, (600, "packer", MAINTENANCE), until=4 * HOUR)) == first
+        jam = StateReport(state="maintenance", reason_code="MAT_JAM")
+        assert raised(play(*steps, (530, "packer", JAMMED), (600, "packer", jam), until=4 * HOUR)) == first
 
 
 def test_a_machine_that_was_repaired_under_maintenance_hides_no_further_one() -> None:

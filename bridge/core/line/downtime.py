@@ -137,7 +137,7 @@ class Downtimes:
         if turn.begins_changeover:
             still_broken = self._found.blamed in seen.broken
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
-        if not turn.is_turning(seen):
+        if not turn.is_turning(seen, blamed=self._found.blamed):
             self._drop_turn()
             self._gather(self._found, seen, record=state.open, changing=changeover, at=at)
             return

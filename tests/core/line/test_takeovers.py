@@ -172,3 +172,27 @@ def test_a_call_left_over_from_the_shift_before_is_taken_over_where_the_line_has
     press(shop, "desk", "equipment", at=NEXT_SHIFT + 10)
     last = {data.call_id: data.status for _, data in calls(shop)}
     assert last == {"L1.call.1": "cancelled", "L1.call.2": "open"}
+
+
+@pytest.mark.parametrize(
+    ("first", "presser", "taken"),
+    [
+        ("packer", "bagger", "L1.call.2"),
+        ("packer", "desk", "L1.call.2"),
+        ("packer", "packer", "L1.call.1"),
+        ("bagger", "bagger", "L1.call.1"),
+        ("bagger", "desk", "L1.call.2"),
+        ("bagger", "packer", "L1.call.2"),
+    ],
+)
+def test_of_several_calls_a_panel_takes_over_that_of_its_machine_and_a_station_the_latest(
+    first: str, presser: str, taken: str
+) -> None:
+    """The line stands from one shift to another, by the packer first or by the bagger, which decides its status."""
+    shop = running_shop()
+    for at, culprit in ((SHIFT_ENDS - 1_000, first), (SHIFT_ENDS + 600, "bagger" if first == "packer" else "packer")):
+        shop.say("packer", FAULT if culprit == "packer" else RUNNING, at=at)
+        shop.say("bagger", FAULT if culprit == "bagger" else BLOCKED, at=at)
+    shop.wait(NEXT_SHIFT + 400)
+    press(shop, presser, "maintenance", at=NEXT_SHIFT + 400)
+    assert {data.call_id for _, data in calls(shop) if data.status == "cancelled"} == {taken}

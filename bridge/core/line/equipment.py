@@ -224,15 +224,16 @@ class Machine:
             self.state.failed = self.view().broken
 
     def view(self) -> MachineView:
-        status, cause = self.status
+        (status, cause), faults = self.status, self.state.faults
+        fails = status == "fault" or cause == "internal" or faults.stopping is not None
         return MachineView(
             equipment=self.spec.id,
             status=status,
             cause=cause,
             reason_code=None if self.state.said is None else self.state.said.reason_code,
-            faults=() if status == "offline" else tuple(fault.note() for fault in self.state.faults.active),
+            faults=() if status == "offline" else tuple(fault.note() for fault in faults.active),
             decides=self.decides,
-            broken=self.state.failed if status == "offline" else "internal" in (cause, self.state.faults.cause),
+            broken=self.state.failed if status == "offline" else fails,
             stands=status == "offline" and self.state.stood,
         )
 

@@ -41,11 +41,6 @@ class Faults(Struct):
         """The first-out: the first fault that stopped the machine; None while none does."""
         return next((fault for fault in self.active if fault.first_out), None)
 
-    @property
-    def cause(self) -> StatusCause | None:
-        """The side that the first-out blames; None while no fault stops the machine."""
-        return None if self.stopping is None else self.stopping.cause
-
 
 def bits_of(given: str | list[int] | None) -> list[int]:
     """Read fault bits: a list of numbers, or a hexadecimal word whose lowest bit is 0."""

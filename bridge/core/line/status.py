@@ -76,7 +76,7 @@ class Diagnosis:
     reason_code: str | None
     faults: tuple[FaultNote, ...]
     attended: bool = False  # somebody works on the culprit already
-    broken: frozenset[str] = frozenset()  # the machines that a fault of their own stops, also those lost since
+    broken: frozenset[str] = frozenset()  # the machines that a fault stops, or they themselves, also those lost since
     lost: frozenset[str] = frozenset()  # those of them that are offline: nobody knows whether they are repaired
     worked_on: frozenset[str] = frozenset()  # the machines under maintenance or in setup
     stands: bool = False  # offline, and yet it is known not to run

@@ -92,3 +92,9 @@ def test_a_failure_carried_into_a_changeover_is_carried_while_its_machine_is_los
     lost: list[Step] = [(500, machine, DeathReport()), (900, machine, BirthReport()), (901, machine, FAULT)]
     shop = play(*fails(machine, 100), (300, "bagger", START), *lost, until=4 * HOUR)
     assert parts(shop) == [("unplanned", 101, 300), ("changeover", 300, None)]
+
+
+def test_a_fault_that_blames_a_machine_that_runs_is_carried_into_it_too() -> None:
+    no_product = StateReport(state="fault", fault_codes=["INFEED"])
+    shop = play((100, "bagger", no_product), (300, "bagger", START), (2_000, "bagger", COMPLETE), until=3_000)
+    assert parts(shop) == [("unplanned", 100, 300), ("changeover", 300, 2_000), ("unplanned", 2_000, None)]

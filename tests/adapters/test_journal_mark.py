@@ -1,7 +1,9 @@
 """Committed rows never become fewer without a word: what the owner's mark and the seals find at the next start."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -180,6 +182,22 @@ def test_lost_commits_are_refused(path: Path, lose: Callable[[Path], None]) -> N
     for opening in (SqliteReader.open, SqliteJournal.open):
         with pytest.raises(JournalDamaged, match=r"its \.lock knows of"):
             opening(path, stream="main")
+    assert path.read_bytes() == before
+
+
+def test_damaged_schema_is_refused_and_the_wal_beside_it_left(path: Path) -> None:
+    """The writer reads the schema before anything else; a close there would fold the -wal into the damaged file."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for number in range(100):  # until it has a page of its own, which no frame of the -wal stands in for
+            connection.execute(f"CREATE TABLE more_{number} (more INTEGER NOT NULL) STRICT")
+    journal = SqliteJournal.open(path, stream="main")
+    journal.commit(follow(journal, [event("later")]))
+    kept = {name: path.with_name(name).read_bytes() for name in FILES}
+    journal.close()
+    put(Left(kept | {FILES[0]: kept[FILES[0]].replace(b"(more INTEGER", b"(more INTEGES")}), path.parent)
+    before = path.read_bytes()
+    with pytest.raises(JournalDamaged, match="malformed database schema"):
+        SqliteJournal.open(path, stream="main")
     assert path.read_bytes() == before
 
 

@@ -49,17 +49,25 @@ def filled(folder: Path, *, written_back: bool) -> Left:
     command = CommandRecord(user="ann", command_id="x", outcome="applied", reason=None, event_ids=("e:1",), at=NOON)
     garbage = applied(last + 2, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
     unknown = applied(last + 3, payload=b"unknown", disposition=quarantined("unknown_place"))
+    replayed = applied(last + 4, payload=b"replayed", disposition=quarantined("unknown_place"))
     journal.commit(
         Batch(
-            entries=[applied(last + 1, command=command, resend=Resend(b"digest", dated=True)), garbage, unknown],
+            entries=[
+                applied(last + 1, command=command, resend=Resend(b"digest", dated=True)),
+                garbage,
+                unknown,
+                replayed,
+            ],
             checkpoints={"bagger-1": b"state"},
             settled=4,
             suspect=b"suspect",
         )
     )
     desk = SqliteQuarantine.open(journal.path, stream="main")
-    assert desk.ask_replay([garbage.input.number])
+    assert desk.ask_replay([garbage.input.number, replayed.input.number])
+    assert desk.drop_quarantined([unknown.input.number])
     desk.close()
+    journal.commit(Batch(entries=[applied(last + 5, payload=b"replayed")], replayed=[replayed.input.number]))
     (first,) = journal.events_after(0, limit=1)
     journal.mark_published(1, retained=[(first.state_key, first.topic)])
     if written_back:
@@ -96,6 +104,8 @@ def survey(path: Path) -> Survey:
                 journal.counters(),
                 journal.replays_asked(10),
                 journal._all("SELECT * FROM epochs"),
+                journal._all("SELECT * FROM handled"),
+                journal._all("SELECT * FROM suspects"),
                 journal._all("SELECT * FROM ages"),
             ]
         )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bridge.adapters.journal.mark import Mark, Ownership
 from bridge.adapters.journal.meta import read_meta, write_meta
 from bridge.adapters.journal.schema import seal_row
 from bridge.adapters.journal.writing import SqliteJournal
@@ -28,7 +29,9 @@ from bridge.core.records import (
 )
 from bridge.core.reports import APPLIED, CountsReport, Disposition, Report
 
-SCHEMA_1 = Path(__file__).parent / "journals" / "schema_1.sql"
+JOURNALS = Path(__file__).parent / "journals"
+SCHEMA_1 = JOURNALS / "schema_1.sql"
+SCHEMA_2 = JOURNALS / "schema_2.sql"
 NOON = 1_767_700_800_000
 
 
@@ -119,10 +122,21 @@ def forge_payload(path: Path, number: int, payload: bytes) -> None:
 
 def make_schema_1(path: Path) -> None:
     """Put a journal there as version 0.1.0 left it."""
+    _make_older(path, SCHEMA_1)
+
+
+def make_schema_2(path: Path) -> None:
+    """Put a journal of schema 2 there, with the mark that its owner left beside it."""
+    _make_older(path, SCHEMA_2)
+    with closing(Ownership.take(path)) as ownership:
+        ownership.expect(Mark("fedcba9876543210", 5))
+
+
+def _make_older(path: Path, sample: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(SCHEMA_1.read_text())
+        connection.executescript(sample.read_text())
 
 
 def commit_until_killed(path: Path) -> None:

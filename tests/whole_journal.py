@@ -61,7 +61,7 @@ def whole_journal(path: Path, *, rounds: int = 10) -> None:
 
 HELD = {
     "meta": "SELECT * FROM meta",
-    "epochs": "SELECT epoch, first_offset FROM epochs",
+    "epochs": "SELECT * FROM epochs",
     "events": "SELECT * FROM events",
     "inputs": "SELECT * FROM inputs",
     "quarantine": "SELECT number, payload FROM quarantine",
@@ -72,8 +72,11 @@ HELD = {
     "resends": "SELECT number, digest, dated, mid FROM resends",
     "config": "SELECT * FROM config",
     "retained": "SELECT key, topic FROM retained",
+    "handled": "SELECT * FROM handled",
+    "suspects": "SELECT * FROM suspects",
+    "ages": "SELECT * FROM ages",
 }
-"""All that a bridge goes by; not the notes without a seal, such as when an operator decided."""
+"""All that a bridge goes by; not the seals that rows of schema 1 do not have."""
 
 
 def held(path: Path) -> Mapping[str, list[tuple[Any, ...]] | str]:

@@ -14,11 +14,12 @@ import pytest
 from bridge.adapters.journal import backup as journal_backup
 from bridge.adapters.journal.backup import BackupRefused, NotWhole, backup
 from bridge.adapters.journal.facts import NoJournal
+from bridge.adapters.journal.mark import lock_path
 from bridge.adapters.journal.restore import RestoreRefused, restore
 from bridge.adapters.journal.verify import verify
 from bridge.adapters.journal.writing import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
 from bridge.core.resends import digest
-from tests.journal_samples import event, follow
+from tests.journal_samples import event, follow, make_schema_2
 from tests.whole_journal import fill, held, whole_journal
 
 ROOT = Path(__file__).parents[2]
@@ -243,6 +244,21 @@ def test_a_copy_of_an_older_version_is_restored_as_one_of_this(tmp_path: Path) -
     assert [each.reason for each in restored.facts.epochs] == ["created", "restored"]
     assert verify(path).whole
     SqliteJournal.open(path, stream="main").close()
+
+
+def test_a_copy_of_schema_2_is_restored_in_one_new_epoch(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    make_schema_2(copy)
+    lock_path(copy).unlink()
+    before = copy.read_bytes()
+    path = tmp_path / "journal.db"
+    restored = restore(copy, path)
+    assert copy.read_bytes() == before
+    assert [each.reason for each in restored.facts.epochs] == ["created", "plant", "restored"]
+    assert verify(path).whole
+    journal = SqliteJournal.open(path, stream="main")
+    assert journal.epoch == restored.facts.epochs[-1].epoch
+    journal.close()
 
 
 def test_a_lost_journal_is_restored_over_what_is_left_of_it(path: Path, sample: Path) -> None:

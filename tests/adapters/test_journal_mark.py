@@ -1,7 +1,9 @@
 """Committed rows never become fewer without a word: what the owner's mark and the seals find at the next start."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,17 +49,25 @@ def filled(folder: Path, *, written_back: bool) -> Left:
     command = CommandRecord(user="ann", command_id="x", outcome="applied", reason=None, event_ids=("e:1",), at=NOON)
     garbage = applied(last + 2, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
     unknown = applied(last + 3, payload=b"unknown", disposition=quarantined("unknown_place"))
+    replayed = applied(last + 4, payload=b"replayed", disposition=quarantined("unknown_place"))
     journal.commit(
         Batch(
-            entries=[applied(last + 1, command=command, resend=Resend(b"digest", dated=True)), garbage, unknown],
+            entries=[
+                applied(last + 1, command=command, resend=Resend(b"digest", dated=True)),
+                garbage,
+                unknown,
+                replayed,
+            ],
             checkpoints={"bagger-1": b"state"},
             settled=4,
             suspect=b"suspect",
         )
     )
     desk = SqliteQuarantine.open(journal.path, stream="main")
-    assert desk.ask_replay([garbage.input.number])
+    assert desk.ask_replay([garbage.input.number, replayed.input.number])
+    assert desk.drop_quarantined([unknown.input.number])
     desk.close()
+    journal.commit(Batch(entries=[applied(last + 5, payload=b"replayed")], replayed=[replayed.input.number]))
     (first,) = journal.events_after(0, limit=1)
     journal.mark_published(1, retained=[(first.state_key, first.topic)])
     if written_back:
@@ -94,6 +104,8 @@ def survey(path: Path) -> Survey:
                 journal.counters(),
                 journal.replays_asked(10),
                 journal._all("SELECT * FROM epochs"),
+                journal._all("SELECT * FROM handled"),
+                journal._all("SELECT * FROM suspects"),
                 journal._all("SELECT * FROM ages"),
             ]
         )
@@ -180,6 +192,22 @@ def test_lost_commits_are_refused(path: Path, lose: Callable[[Path], None]) -> N
     for opening in (SqliteReader.open, SqliteJournal.open):
         with pytest.raises(JournalDamaged, match=r"its \.lock knows of"):
             opening(path, stream="main")
+    assert path.read_bytes() == before
+
+
+def test_damaged_schema_is_refused_and_the_wal_beside_it_left(path: Path) -> None:
+    """The writer reads the schema before anything else; a close there would fold the -wal into the damaged file."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for number in range(100):  # until it has a page of its own, which no frame of the -wal stands in for
+            connection.execute(f"CREATE TABLE more_{number} (more INTEGER NOT NULL) STRICT")
+    journal = SqliteJournal.open(path, stream="main")
+    journal.commit(follow(journal, [event("later")]))
+    kept = {name: path.with_name(name).read_bytes() for name in FILES}
+    journal.close()
+    put(Left(kept | {FILES[0]: kept[FILES[0]].replace(b"(more INTEGER", b"(more INTEGES")}), path.parent)
+    before = path.read_bytes()
+    with pytest.raises(JournalDamaged, match="malformed database schema"):
+        SqliteJournal.open(path, stream="main")
     assert path.read_bytes() == before
 
 

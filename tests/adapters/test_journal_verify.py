@@ -178,9 +178,28 @@ WRONG = {
         "is noted as retained for a/b/c/d/e/f",
     ),
     "a decision about an applied input": (
-        (f"INSERT INTO handled VALUES (1, 'dropped', {NOON})",), "decisions: input 1 was decided about",
+        (f"INSERT INTO handled VALUES (1, 'dropped', {NOON}, seal_row(1, 'dropped', {NOON}))",),
+        "decisions: input 1 was decided about",
     ),
-    "an epoch that is not the last": (("UPDATE epochs SET first_offset = 99 WHERE reason = 'created'",), "identity: "),
+    "a decision of another time": (
+        ("UPDATE handled SET at = at + 1 WHERE number = 6",),
+        "decisions: the decision about input 6 does not match its seal",
+    ),
+    "an epoch of another time": (
+        ("UPDATE epochs SET began = began + 1 WHERE reason = 'plant'",),
+        "does not match its seal",
+    ),
+    "a crashing message that is another": (
+        ("INSERT INTO suspects VALUES (1, zeroblob(16), 0)",),
+        "suspects: crashing message 1 does not match its seal",
+    ),
+    "an epoch that is not the last": (
+        (
+            "UPDATE epochs SET first_offset = 99 WHERE reason = 'created'",
+            "UPDATE epochs SET seal = seal_row(epoch, first_offset, began, reason)",
+        ),
+        "is not the last of its epochs",
+    ),
 }  # fmt: skip
 
 

@@ -121,7 +121,7 @@ def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None
     before = path.read_bytes()
     ended = floor(tmp_path, "check", "--offline")
     assert ended.returncode == 0
-    assert "journal.db: schema 1, brought to 2 by the next start" in ended.stdout
+    assert "journal.db: schema 1, brought to 3 by the next start" in ended.stdout
     assert path.read_bytes() == before
 
 

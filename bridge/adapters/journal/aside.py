@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from bridge.adapters.journal.decisions import DECISION_COLUMNS, check_decisions, read_decision
 from bridge.adapters.journal.facts import read_facts, reading, reading_told
 from bridge.adapters.journal.rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
 from bridge.adapters.journal.scan import Row
@@ -15,13 +16,13 @@ from bridge.core.topics import TopicError, TopicFilter, TopicName
 
 State = Literal["waiting", "asked", "replayed", "dropped", "crowded out"]
 
-ASIDE: Final = """
+ASIDE: Final = f"""
 SELECT inputs.number, received_at, topic, reason, coalesce(length(quarantine.payload), length(inputs.payload)),
     coalesce(action, CASE WHEN reached_core OR quarantine.number IS NOT NULL THEN 'waiting' ELSE 'crowded out' END)
         AS state,
-    NOT reached_core AND length(quarantine.payload) >= ?
+    NOT reached_core AND length(quarantine.payload) >= ?, {DECISION_COLUMNS}
 FROM inputs LEFT JOIN quarantine USING (number) LEFT JOIN handled USING (number) WHERE effect = 'quarantined'
-"""
+"""  # noqa: S608 - our own constant
 
 
 class NotQuarantined(JournalError):
@@ -61,6 +62,8 @@ class Quarantine:
         self.path = path
         with closing(reading(path)) as connection:
             self.meta = read_facts(connection, path).meta
+            with reading_told(path):
+                check_decisions(connection, path)
 
     def newest(
         self, *, reason: str | None = None, topic: TopicFilter | None = None, state: State | None = None
@@ -70,15 +73,15 @@ class Quarantine:
         A reason without its field, such as `bad_format`, is that of every field.
         """
         of_reason = "(?2 IS NULL OR reason = ?2 OR substr(reason, 1, length(?2) + 1) = ?2 || ':')"
-        for row in self._rows(f"{ASIDE} AND {of_reason} ORDER BY number DESC", reason):
-            aside = _aside(row)
+        for row in self._rows(f"{ASIDE} AND {of_reason} ORDER BY inputs.number DESC", reason):
+            aside = _aside(row, self.path)
             if state in (None, aside.state) and (topic is None or _matches(topic, aside.topic)):
                 yield aside
 
     def aside(self, number: int) -> Aside:
         """Return one quarantined input; raises `NotQuarantined`."""
         for row in self._rows(f"{ASIDE} AND inputs.number = ?2", number):
-            return _aside(row)
+            return _aside(row, self.path)
         raise NotQuarantined(self.path, number)
 
     def payload(self, number: int) -> bytes:
@@ -113,8 +116,9 @@ class Quarantine:
             yield from connection.execute(query, (QUARANTINE_BYTES, *values))
 
 
-def _aside(row: Row) -> Aside:
-    number, received_at, topic, reason, size, state, cut = row
+def _aside(row: Row, path: Path) -> Aside:
+    number, received_at, topic, reason, size, state, cut = row[:7]
+    read_decision(row[7:], path)
     return Aside(number, received_at, topic, reason, size, state, bool(cut))
 
 

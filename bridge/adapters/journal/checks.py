@@ -1,17 +1,27 @@
 """What is looked at before a journal is used: bounded, so a start takes as long with ten million events as with few.
 
 Structures and indices are checked whole in a small file. In a large one those of the small tables are, the rows at both
-ends, and what is current; the rest is found by its seals when it is read, and by `floor journal verify` at any time.
+ends, and what is current. Epochs, decisions about quarantined inputs and messages that crashed the core are few: all of
+them are held against their seals. The rest is found by its seals when it is read, and by `floor journal verify`.
 """
 
 import sqlite3
 from pathlib import Path
 from typing import Final
 
+from bridge.adapters.journal.decisions import check_decisions
+from bridge.adapters.journal.epochs import read_epochs
 from bridge.adapters.journal.errors import JournalDamaged, StreamMismatch
 from bridge.adapters.journal.mark import Mark
 from bridge.adapters.journal.meta import Meta, read_meta
-from bridge.adapters.journal.rows import EVENT_COLUMNS, INPUT_COLUMNS, read_current, read_event, read_input
+from bridge.adapters.journal.rows import (
+    EVENT_COLUMNS,
+    INPUT_COLUMNS,
+    read_current,
+    read_event,
+    read_input,
+    read_suspect,
+)
 
 WHOLE_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB would take a minute, on a cold disk more
 END_ROWS: Final = 1_000  # of events and inputs, at either end
@@ -39,10 +49,8 @@ def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark:
     meta = read_meta(connection, path)
     if meta.stream != stream:
         raise StreamMismatch(path, expected=stream, found=meta.stream)
-    (known,) = connection.execute(
-        "SELECT count(*) FROM epochs WHERE epoch IN (?, ?)", (meta.epoch, mark.epoch if mark else meta.epoch)
-    ).fetchone()
-    if mark is not None and (mark.commits > meta.commits or known != len({meta.epoch, mark.epoch})):
+    known = {each.epoch for each in read_epochs(connection, path)}
+    if mark is not None and (mark.commits > meta.commits or not {meta.epoch, mark.epoch} <= known):
         raise JournalDamaged(
             path,
             f"it holds {meta.commits} commits of epoch {meta.epoch}, and its .lock knows of {mark.commits} of "
@@ -68,8 +76,11 @@ def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark:
 
 
 def _check_rows(connection: sqlite3.Connection, path: Path, meta: Meta) -> None:
-    """Hold the rows at both ends against their seals, and what is current."""
+    """Hold the rows at both ends against their seals, what is current, decisions and crashing messages."""
     read_current(connection, path)
+    check_decisions(connection, path)
+    for row in connection.execute("SELECT number, digest, seal FROM suspects"):
+        read_suspect(row, path)
     for order in ("", "DESC"):
         events = connection.execute(
             f"SELECT {EVENT_COLUMNS} FROM events WHERE offset >= ? ORDER BY offset {order} LIMIT ?",  # noqa: S608 - ours

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.adapters.journal.errors import JournalDamaged
-from bridge.adapters.journal.facts import UNREADABLE, read_facts, reading
+from bridge.adapters.journal.facts import UNREADABLE, read_current_meta, reading
 from bridge.adapters.journal.rows import INPUT_COLUMNS, read_event, read_input
 from bridge.adapters.journal.scan import EVENTS, INPUTS, Row, Source, Unreadable, scan
 from bridge.core.events import Millis, rfc3339
@@ -77,7 +77,7 @@ class _Ends:
 def _export(path: Path, source: Source, noun: str, span: Span) -> Iterator[bytes | LeftOut]:
     with closing(reading(path)) as connection:
         try:
-            meta = read_facts(connection, path).meta
+            meta = read_current_meta(connection, path)
             ends = _Ends(*(
                 (meta.oldest_offset, meta.last_offset)
                 if source is EVENTS

@@ -3,16 +3,16 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bridge.adapters.journal.epochs import Epoch, read_epochs
 from bridge.adapters.journal.errors import JournalDamaged, JournalTooNew, JournalTooOld
 from bridge.adapters.journal.file import BUSY_SECONDS
 from bridge.adapters.journal.mark import lock_path
 from bridge.adapters.journal.meta import Meta, read_meta
 from bridge.adapters.journal.schema import APPLICATION_ID, SCHEMA
-from bridge.core.events import Millis
 from bridge.core.records import JournalError
 
 UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
@@ -26,16 +26,6 @@ class NoJournal(JournalError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """Events from `first_offset` on carry this epoch in their id."""
-
-    epoch: str
-    first_offset: int
-    began: Millis
-    reason: str  # created, restored, plant
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +79,25 @@ def reading_told(path: Path) -> Iterator[None]:
 
 def read_facts(connection: sqlite3.Connection, path: Path) -> Facts:
     """Return what the journal says of itself; raises `NoJournal`, or the `JournalError` that tells what is wrong."""
+    meta = read_current_meta(connection, path)
+    try:
+        return Facts(SCHEMA, meta, read_epochs(connection, path))
+    except UNREADABLE as error:
+        raise JournalDamaged(path, str(error)) from error
+
+
+def read_current_meta(connection: sqlite3.Connection, path: Path) -> Meta:
+    """Return where a journal of this version's schema begins and ends; raises as `read_facts`."""
     with reading_told(path):
         connection.execute("PRAGMA schema_version").fetchone()
     try:
-        schema = _check_schema(connection, path)
-        meta = read_meta(connection, path)
-        rows = connection.execute("SELECT epoch, first_offset, began, reason FROM epochs ORDER BY first_offset, began")
-        epochs = [Epoch(*row) for row in rows]
+        _check_schema(connection, path)
+        return read_meta(connection, path)
     except UNREADABLE as error:
         raise JournalDamaged(path, str(error)) from error
-    if any([type(each) for each in astuple(epoch)] != [str, int, int, str] for epoch in epochs):
-        raise JournalDamaged(path, "its epochs cannot be read")
-    return Facts(schema, meta, epochs)
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path) -> int:
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise JournalDamaged(path, "not a journal")
     schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -113,4 +107,3 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> int:
         raise JournalDamaged(path, "no schema number")
     if schema < SCHEMA:
         raise JournalTooOld(path, found=schema, known=SCHEMA)
-    return schema

@@ -53,9 +53,9 @@ def connect(path: Path, *, writer: bool) -> sqlite3.Connection:
     try:
         if writer:
             connection.execute("PRAGMA synchronous=FULL")  # in WAL mode a commit returns after fsync: P1 stands on it
-    except BaseException:
-        connection.close()
-        raise
+    except BaseException:  # the schema is read here: where it is damaged
+        with left_alone(path), closing(connection):
+            raise
     return connection
 
 

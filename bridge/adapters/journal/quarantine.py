@@ -3,7 +3,9 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import Final
 
+from bridge.adapters.journal.decisions import decision_about, write_decision
 from bridge.adapters.journal.errors import JournalDamaged
 from bridge.adapters.journal.file import connect, may_pass
 from bridge.adapters.journal.reading import SqliteReader
@@ -11,15 +13,11 @@ from bridge.adapters.journal.rows import QUARANTINE_BYTES
 from bridge.adapters.journal.schema import wall_ms
 from bridge.core.records import CommitFailed
 
-# whole payloads that nobody has decided about; a cut one would be another message
-MAY_BE_ASKED = """
-INSERT OR IGNORE INTO handled
-SELECT number, 'asked', ? FROM inputs LEFT JOIN quarantine USING (number)
+QUARANTINED: Final = "SELECT 1 FROM inputs WHERE number = ? AND effect = 'quarantined'"
+# whole payloads; a cut one would be another message
+HELD_WHOLE: Final = """
+SELECT 1 FROM inputs LEFT JOIN quarantine USING (number)
 WHERE number = ? AND effect = 'quarantined' AND (reached_core OR length(quarantine.payload) < ?)
-"""
-MAY_BE_DROPPED = """
-INSERT INTO handled SELECT number, 'dropped', ? FROM inputs WHERE number = ? AND effect = 'quarantined'
-ON CONFLICT (number) DO UPDATE SET action = 'dropped', at = excluded.at WHERE action = 'asked'
 """
 
 
@@ -36,12 +34,14 @@ class SqliteQuarantine(SqliteReader):
         and more was cut, and the oldest payloads go when newer ones crowd them out. Raises `CommitFailed`.
         """
         at = wall_ms()
+        asked = []
         with self._deciding() as writer:
-            return [
-                number
-                for number in numbers
-                if writer.execute(MAY_BE_ASKED, (at, number, QUARANTINE_BYTES)).rowcount == 1
-            ]
+            for number in numbers:
+                whole = writer.execute(HELD_WHOLE, (number, QUARANTINE_BYTES)).fetchone() is not None
+                if whole and decision_about(writer, self.path, number) is None:
+                    write_decision(writer, number, "asked", at)
+                    asked.append(number)
+        return asked
 
     def drop_quarantined(self, numbers: Iterable[int]) -> Sequence[int]:
         """Let go of these inputs' payloads, and of a replay that was asked; returns those that were quarantined.
@@ -49,10 +49,15 @@ class SqliteQuarantine(SqliteReader):
         What was replayed stays so. An input that reached the core keeps its payload: the replay at start needs it.
         """
         at = wall_ms()
+        dropped = []
         with self._deciding() as writer:
-            dropped = [n for n in numbers if writer.execute(MAY_BE_DROPPED, (at, n)).rowcount == 1]
+            for number in numbers:
+                quarantined = writer.execute(QUARANTINED, (number,)).fetchone() is not None
+                if quarantined and decision_about(writer, self.path, number) in (None, "asked"):
+                    write_decision(writer, number, "dropped", at)
+                    dropped.append(number)
             writer.executemany("DELETE FROM quarantine WHERE number = ?", [(number,) for number in dropped])
-            return dropped
+        return dropped
 
     @contextmanager
     def _deciding(self) -> Iterator[sqlite3.Connection]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bridge.adapters.journal.checks import check_ends, check_structure
+from bridge.adapters.journal.decisions import DECISION_COLUMNS, read_decision
 from bridge.adapters.journal.errors import JournalDamaged, JournalTooOld
 from bridge.adapters.journal.file import connect, faults_told, opening, schema_of
 from bridge.adapters.journal.mark import read_mark
@@ -25,6 +26,7 @@ from bridge.adapters.journal.rows import (
     read_input,
     read_key,
     read_resend,
+    read_suspect,
     require,
 )
 from bridge.adapters.journal.schema import SCHEMA, seal
@@ -138,11 +140,14 @@ class SqliteReader:
         with self._reading() as reader:
             whole_after = read_meta(reader, self.path).whole_after
             rows = reader.execute(
-                f"SELECT {INPUT_COLUMNS} FROM handled JOIN inputs USING (number) LEFT JOIN quarantine USING (number) "  # noqa: S608 - our own constant
+                f"SELECT {DECISION_COLUMNS}, {INPUT_COLUMNS} "  # noqa: S608 - our own constants
+                "FROM handled JOIN inputs USING (number) LEFT JOIN quarantine USING (number) "
                 "WHERE action = 'asked' ORDER BY handled.number LIMIT ?",
                 (limit,),
             ).fetchall()
-        return [read_input(row, self.path, whole_after=whole_after) for row in rows]
+        for row in rows:
+            read_decision(row[:4], self.path)
+        return [read_input(row[4:], self.path, whole_after=whole_after) for row in rows]
 
     def known_resends(self) -> KnownResends:
         rows = self._all("SELECT number, digest, dated, mid, seal FROM resends ORDER BY number")
@@ -153,7 +158,8 @@ class SqliteReader:
         return read_config(rows[0], self.path) if rows else None
 
     def suspects(self) -> frozenset[bytes]:
-        return frozenset(row[0] for row in self._all("SELECT digest FROM suspects"))
+        rows = self._all("SELECT number, digest, seal FROM suspects")
+        return frozenset(read_suspect(row, self.path) for row in rows)
 
     def command(self, user: str, command_id: str) -> CommandRecord | None:
         rows = self._all(

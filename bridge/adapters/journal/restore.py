@@ -9,7 +9,6 @@ import fcntl
 import itertools
 import os
 import shutil
-import sqlite3
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -19,10 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.adapters.journal.backup import NotWhole, copy, draft, nothing_shown, put
+from bridge.adapters.journal.checks import check_ends, check_structure
 from bridge.adapters.journal.errors import JournalTooOld, StreamMismatch
 from bridge.adapters.journal.facts import Facts, read_facts, reading, side_file
-from bridge.adapters.journal.file import SHARED_FIRST, SHARED_SIZE, sync_folder
+from bridge.adapters.journal.file import SHARED_FIRST, SHARED_SIZE, opening, schema_of, sync_folder
 from bridge.adapters.journal.mark import Mark, Ownership, lock_path, read_mark
+from bridge.adapters.journal.schema import migrate
 from bridge.adapters.journal.verify import Progress, Verdict, verify
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import JournalError
@@ -122,9 +123,7 @@ def _require_whole(backup: Path, partial: Path, *, stream: str | None, progress:
     try:
         verdict = verify(partial, progress=progress)
     except JournalTooOld:  # made by an older version: brought up to date first, which says of itself what is wrong
-        with closing(sqlite3.connect(partial)) as connection:
-            (found,) = connection.execute("SELECT stream FROM meta").fetchone()
-        SqliteJournal.open(partial, stream=found).close()
+        _migrate(partial)
         _clear(partial)
         verdict = verify(partial, progress=progress)
     if not verdict.whole:
@@ -133,6 +132,19 @@ def _require_whole(backup: Path, partial: Path, *, stream: str | None, progress:
     found = verdict.facts.meta.stream
     if stream is not None and found != stream:
         raise StreamMismatch(backup, expected=stream, found=found)
+
+
+def _migrate(partial: Path) -> None:
+    """Bring a copy to this version's schema, still in its epoch: the restored journal begins one, and not two."""
+    with opening(partial, writer=True) as writer:
+        (stream,) = writer.execute("SELECT stream FROM meta").fetchone()
+        schema = schema_of(writer, partial)
+        check_structure(writer, partial)
+        writer.execute("BEGIN IMMEDIATE")
+        migrate(writer, schema)
+        check_ends(writer, partial, stream=stream, mark=None)
+        writer.execute("COMMIT")
+        writer.close()
 
 
 def _begin_epoch(partial: Path) -> Facts:

@@ -112,7 +112,9 @@ def write_resends(writer: sqlite3.Connection, batch: Batch, last_number: int) ->
         writer.executemany("INSERT INTO resends VALUES (?, ?, ?, ?, ?)", [(*row, seal_row(*row)) for row in rows])
         writer.execute("DELETE FROM resends WHERE number <= ?", (last_number - RESEND_INPUTS,))
     if batch.suspect is not None:
-        writer.execute("INSERT OR IGNORE INTO suspects (digest) VALUES (?)", (batch.suspect,))
+        (number,) = writer.execute("SELECT coalesce(max(number), 0) + 1 FROM suspects").fetchone()
+        row = (number, batch.suspect)
+        writer.execute("INSERT OR IGNORE INTO suspects VALUES (?, ?, ?)", (*row, seal_row(*row)))
         writer.execute("DELETE FROM suspects WHERE number <= (SELECT max(number) FROM suspects) - ?", (SUSPECTS,))
 
 
@@ -205,6 +207,13 @@ def read_resend(row: tuple[Any, ...], path: Path) -> tuple[int, Resend]:
     return number, Resend(digest, bool(dated), mid)
 
 
+def read_suspect(row: tuple[Any, ...], path: Path) -> bytes:
+    """Return the digest of a message that crashed the core."""
+    number, found, sealed = row
+    require_seal(path, f"crashing message {number}", (number, found), sealed)
+    return bytes(found)
+
+
 def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:
     user, command_id, outcome, reason, event_ids, at, sealed = row
     require(path, f"command {command_id}", row[:6], sealed)
@@ -220,7 +229,13 @@ def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:
 
 def require(path: Path, what: str, fields: tuple[Any, ...], sealed: int | None) -> None:
     """Hold a row against its seal; one of schema 1 has none."""
-    if sealed is not None and seal_row(*fields) != sealed:
+    if sealed is not None:
+        require_seal(path, what, fields, sealed)
+
+
+def require_seal(path: Path, what: str, fields: tuple[Any, ...], sealed: int) -> None:
+    """Hold a row of a table that has no rows without a seal against its own."""
+    if seal_row(*fields) != sealed:
         raise JournalDamaged(path, f"{what} does not match its seal")
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
+MARKED_SINCE: Final = 2  # from this schema on a journal without its owner's mark was copied here
 APPLICATION_ID: Final = 0x464C4F52  # "FLOR" in the file's header: another program's database is not a damaged journal
 
 FIRST_TABLES: Final = """
@@ -112,6 +113,13 @@ INSERT INTO epochs SELECT epoch, 1, created, 'created' FROM meta;
 UPDATE meta SET whole_after = last_number;
 """
 
+# of the rows that schema 2 had no seals for; never NULL, so that no flip passes for a row of an older version
+THIRD_TABLES: Final = """
+ALTER TABLE epochs ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE handled ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE suspects ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+"""
+
 
 def _to_second(connection: sqlite3.Connection) -> None:
     """Add what retention, epochs and the quarantine's tools need.
@@ -125,7 +133,20 @@ def _to_second(connection: sqlite3.Connection) -> None:
     seal_meta(connection)
 
 
-MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType({1: _to_second})
+def _to_third(connection: sqlite3.Connection) -> None:
+    """Seal what only few rows are of: epochs, decisions about quarantined inputs, messages that crashed the core."""
+    for statement in THIRD_TABLES.split(";"):
+        connection.execute(statement)
+    for query, update in (
+        ("SELECT epoch, first_offset, began, reason FROM epochs", "UPDATE epochs SET seal = ? WHERE epoch = ?"),
+        ("SELECT number, action, at FROM handled", "UPDATE handled SET seal = ? WHERE number = ?"),
+        ("SELECT number, digest FROM suspects", "UPDATE suspects SET seal = ? WHERE number = ?"),
+    ):
+        rows = connection.execute(query).fetchall()
+        connection.executemany(update, [(seal_row(*row), row[0]) for row in rows])
+
+
+MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType({1: _to_second, 2: _to_third})
 """Schema number -> the step to the next one, inside a transaction; forward only."""
 
 

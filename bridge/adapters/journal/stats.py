@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.adapters.journal.aside import ASIDE, State
+from bridge.adapters.journal.decisions import check_decisions
 from bridge.adapters.journal.facts import Facts, read_facts, reading, reading_told, side_file
 from bridge.adapters.journal.retention import Reach, reach, used_bytes
 from bridge.adapters.journal.rows import QUARANTINE_BYTES, read_counter
@@ -125,7 +126,7 @@ def _stats(connection: sqlite3.Connection, path: Path, facts: Facts, keep: Keep 
         checkpoint=newest,
         checkpoint_arrival=_one(connection, ARRIVAL, newest),
         books=_books(connection, path),
-        quarantine=_quarantine(connection),
+        quarantine=_quarantine(connection, path),
         quarantine_bytes=_one(connection, "SELECT sum(length(payload)) FROM quarantine WHERE number > ?", 0) or 0,
         due=None if keep is None else reach(connection, path, meta, keep=keep, now=meta.latest_arrival),
     )
@@ -162,6 +163,7 @@ def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, Books]:
     }
 
 
-def _quarantine(connection: sqlite3.Connection) -> Mapping[State, int]:
+def _quarantine(connection: sqlite3.Connection, path: Path) -> Mapping[State, int]:
+    check_decisions(connection, path)
     rows = connection.execute(f"SELECT state, count(*) FROM ({ASIDE}) GROUP BY state", (QUARANTINE_BYTES,)).fetchall()  # noqa: S608 - our own constant
     return dict(rows)

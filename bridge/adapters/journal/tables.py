@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.adapters.journal.decisions import DECISION_COLUMNS, read_decision
 from bridge.adapters.journal.errors import JournalDamaged
 from bridge.adapters.journal.facts import UNREADABLE, Facts
-from bridge.adapters.journal.rows import read_command, read_config, read_counter, read_resend, require
+from bridge.adapters.journal.rows import read_command, read_config, read_counter, read_resend, read_suspect, require
 from bridge.adapters.journal.scan import Row
 from bridge.adapters.journal.schema import seal
 from bridge.adapters.journal.walks import EventWalk, InputWalk, Part
@@ -116,8 +117,9 @@ def _quarantined(part: Part, row: Row, facts: Facts, path: Path) -> None:
         part.fault(f"a quarantined payload is held of input {number}, which is not quarantined")
 
 
-def _handled(part: Part, row: Row, facts: Facts, _path: Path) -> None:
-    number, effect = row
+def _handled(part: Part, row: Row, facts: Facts, path: Path) -> None:
+    number, effect = row[0], row[4]
+    read_decision(row[:4], path)
     if effect != "quarantined" and facts.meta.oldest_number <= number <= facts.meta.last_number:
         part.fault(f"input {number} was decided about, and is not quarantined")
 
@@ -133,8 +135,8 @@ def _resend(part: Part, row: Row, _facts: Facts, path: Path) -> None:
         part.fault(f"the digest of input {number} is not that of its content")
 
 
-def _suspect(part: Part, row: Row, _facts: Facts, _path: Path) -> None:
-    if len(row[0]) != DIGEST_BYTES:
+def _suspect(part: Part, row: Row, _facts: Facts, path: Path) -> None:
+    if len(read_suspect(row, path)) != DIGEST_BYTES:
         part.fault("the digest of a message that crashed the core is none")
 
 
@@ -165,14 +167,18 @@ SMALL: Final = (
         "SELECT number, quarantine.payload, quarantine.seal, effect FROM quarantine LEFT JOIN inputs USING (number)",
         _quarantined,
     ),
-    Small("decisions", "SELECT number, effect FROM handled LEFT JOIN inputs USING (number)", _handled),
+    Small(
+        "decisions",
+        f"SELECT {DECISION_COLUMNS}, effect FROM handled LEFT JOIN inputs USING (number)",  # noqa: S608 - our own constant
+        _handled,
+    ),
     Small("commands", "SELECT user, command_id, outcome, reason, event_ids, at, seal FROM commands", _command),
     Small(
         "resends",
         "SELECT number, digest, dated, mid, resends.seal, topic, payload FROM resends LEFT JOIN inputs USING (number)",
         _resend,
     ),
-    Small("suspects", "SELECT digest FROM suspects", _suspect),
+    Small("suspects", "SELECT number, digest, seal FROM suspects", _suspect),
     Small("retained", "SELECT key, topic, seal FROM retained", _retained),
     Small(
         "configuration",

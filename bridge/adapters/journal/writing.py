@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from bridge.adapters.journal.checks import check_ends, check_structure
+from bridge.adapters.journal.decisions import decision_about, write_decision
+from bridge.adapters.journal.epochs import Epoch, write_epoch
 from bridge.adapters.journal.errors import (
     JournalDamaged,
     JournalInUse,
@@ -29,7 +31,7 @@ from bridge.adapters.journal.rows import (
     write_inputs,
     write_resends,
 )
-from bridge.adapters.journal.schema import SCHEMA, migrate, seal, seal_row, wall_ms
+from bridge.adapters.journal.schema import MARKED_SINCE, migrate, seal, seal_row, wall_ms
 from bridge.adapters.journal.wal import Wal
 from bridge.core.events import Millis, StateKey
 from bridge.core.records import Applied, Batch, CommitFailed, EpochReason, JournalError, Keep
@@ -81,7 +83,7 @@ class SqliteJournal(SqliteReader):
                 migrate(writer, schema)
                 check_ends(writer, path, stream=stream, mark=mark)
                 meta = read_meta(writer, path)
-                if mark is None and schema == SCHEMA and not made:  # in schema 1 nobody marked
+                if mark is None and schema >= MARKED_SINCE and not made:
                     meta = _begin_epoch(writer, meta, reason="restored")
                     write_meta(writer, meta)
                 writer.execute("COMMIT")
@@ -111,10 +113,9 @@ class SqliteJournal(SqliteReader):
             if latest >= ended and meta.last_number:
                 age = (ended, meta.last_number, meta.last_offset)  # all that is here arrived before
                 writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, seal_row(*age)))
-            writer.executemany(  # first: what was replayed may be crowded out by what now comes
-                "UPDATE handled SET action = 'replayed', at = ? WHERE number = ? AND action = 'asked'",
-                [(wall_ms(), number) for number in batch.replayed],
-            )
+            for number in batch.replayed:  # first: what was replayed may be crowded out by what now comes
+                if decision_about(writer, self.path, number) == "asked":
+                    write_decision(writer, number, "replayed", wall_ms())
             write_inputs(writer, batch.entries)
             write_config(writer, batch.entries)
             write_counters(writer, batch.entries, self.path)
@@ -221,5 +222,5 @@ class SqliteJournal(SqliteReader):
 def _begin_epoch(writer: sqlite3.Connection, meta: Meta, *, reason: EpochReason) -> Meta:
     """Note a new epoch, inside the caller's transaction; returns the meta that is true then."""
     meta = replace(meta, epoch=new_epoch())
-    writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (meta.epoch, meta.last_offset + 1, wall_ms(), reason))
+    write_epoch(writer, Epoch(meta.epoch, meta.last_offset + 1, wall_ms(), reason))
     return meta

@@ -1,0 +1,35 @@
+"""The epochs of a journal: rows of their table, sealed and held against their seals."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from bridge.adapters.journal.rows import require_seal
+from bridge.adapters.journal.schema import seal_row
+from bridge.core.events import Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Events from `first_offset` on carry this epoch in their id."""
+
+    epoch: str
+    first_offset: int
+    began: Millis
+    reason: str  # created, restored, plant
+
+
+def read_epochs(connection: sqlite3.Connection, path: Path) -> Sequence[Epoch]:
+    """Return every epoch, oldest first; raises `JournalDamaged` where one does not match its seal."""
+    rows = connection.execute(
+        "SELECT epoch, first_offset, began, reason, seal FROM epochs ORDER BY first_offset, began"
+    ).fetchall()
+    for *fields, sealed in rows:
+        require_seal(path, f"epoch {fields[0]}", tuple(fields), sealed)
+    return [Epoch(*fields) for *fields, _ in rows]
+
+
+def write_epoch(writer: sqlite3.Connection, epoch: Epoch) -> None:
+    fields = astuple(epoch)
+    writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?, ?)", (*fields, seal_row(*fields)))

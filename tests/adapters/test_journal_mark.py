@@ -211,6 +211,20 @@ def test_damaged_schema_is_refused_and_the_wal_beside_it_left(path: Path) -> Non
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [("ages", "number", "numbes"), ("retained", "topic", "topib"), ("resends", "mid", "mie"), ("meta", "T 0", "T 1")],
+)
+def test_changed_column_is_refused_by_the_opening(path: Path, table: str, old: str, new: str) -> None:
+    """Not at its first use: a journal that was opened writes its -wal back when it is closed."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = ?", (old, new, table))
+    for opening in (SqliteReader.open, SqliteJournal.open):
+        with pytest.raises(JournalDamaged, match=f"{table}: not the columns of schema"):
+            opening(path, stream="main")
+
+
 def test_lost_file_is_not_begun_anew(path: Path) -> None:
     path.unlink()
     path.with_name("journal.db-wal").unlink()

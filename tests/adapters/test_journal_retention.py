@@ -194,7 +194,7 @@ def test_pages_are_used_again(journal: SqliteJournal) -> None:
         settle(journal)
         sizes.append(journal._all("PRAGMA page_count")[0][0])
         prune(journal, keep, now=NOON + (week + 1) * 7 * DAY)
-    assert sizes[2] <= sizes[1]
+    assert sizes[2] <= sizes[1] + 1  # a seal takes up to six bytes, by chance: a page may be full a row earlier
 
 
 def test_pruned_journal_opens_and_goes_on(journal: SqliteJournal) -> None:

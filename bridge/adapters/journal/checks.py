@@ -6,8 +6,10 @@ them are held against their seals. The rest is found by its seals when it is rea
 """
 
 import sqlite3
+from contextlib import closing
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bridge.adapters.journal.decisions import check_decisions
 from bridge.adapters.journal.epochs import read_epochs
@@ -22,6 +24,7 @@ from bridge.adapters.journal.rows import (
     read_input,
     read_suspect,
 )
+from bridge.adapters.journal.schema import SCHEMA, make_tables
 
 WHOLE_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB would take a minute, on a cold disk more
 END_ROWS: Final = 1_000  # of events and inputs, at either end
@@ -29,6 +32,11 @@ SMALL_TABLES: Final = (
     "meta", "epochs", "ages", "handled", "current", "checkpoints", "commands", "counters", "resends", "suspects",
     "retained",
 )  # fmt: skip
+
+ALL_COLUMNS: Final = """
+SELECT tables.name, columns.* FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+WHERE tables.type = 'table'
+"""
 
 
 def check_structure(connection: sqlite3.Connection, path: Path) -> None:
@@ -46,6 +54,7 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
 
 def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark: Mark | None) -> None:
     """Raise what is wrong with a journal of this schema where it begins, where it ends, and whose it is."""
+    _check_columns(connection, path)
     meta = read_meta(connection, path)
     if meta.stream != stream:
         raise StreamMismatch(path, expected=stream, found=meta.stream)
@@ -73,6 +82,23 @@ def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark:
     if counted != meta.last_number or not meta.oldest_number - 1 <= restorable <= meta.last_number:
         raise JournalDamaged(path, "its counters and checkpoints do not agree with its inputs")
     _check_rows(connection, path, meta)
+
+
+def _check_columns(connection: sqlite3.Connection, path: Path) -> None:
+    """Hold the columns of every table against those of a new journal: a flip in a name would be found at first use.
+
+    By what this SQLite reads in both, not by the text, which another version may have written in another way.
+    """
+    found = set(connection.execute(ALL_COLUMNS))
+    if different := sorted({name for name, *_ in _columns() - found}):
+        raise JournalDamaged(path, f"{', '.join(different)}: not the columns of schema {SCHEMA}")
+
+
+@cache
+def _columns() -> frozenset[tuple[Any, ...]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        make_tables(connection, epoch="", stream="")
+        return frozenset(connection.execute(ALL_COLUMNS))
 
 
 def _check_rows(connection: sqlite3.Connection, path: Path, meta: Meta) -> None:

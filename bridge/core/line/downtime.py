@@ -13,11 +13,12 @@ from bridge.core.line.call_for_help import CallForHelp
 from bridge.core.line.downtime_book import DowntimeBook, DowntimesState
 from bridge.core.line.downtime_call import CallRule
 from bridge.core.line.downtime_record import DowntimeRecord, PlannedTime, category_of, is_breakdown, reason_of
+from bridge.core.line.downtime_review import DowntimeReview
 from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
 from bridge.core.line.status import Diagnosis
 from bridge.core.line.stops import Change, Signal, StopChange
-from bridge.core.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
+from bridge.core.reports import Disposition, DowntimeReport, Moment
 
 
 class Downtimes:
@@ -30,6 +31,7 @@ class Downtimes:
         self._micro_ms = round(self._rules.micro_stop_seconds * 1000)
         self._calls = CallRule(reasons, round(self._rules.auto_call_unclassified_seconds * 1000))
         self._book = DowntimeBook(state, reasons=reasons, line_id=spec.id, emitter=emitter)
+        self._review = DowntimeReview(self._book, reasons=reasons, revise=self._revise)
 
     def observe(self, signal: Signal, seen: Diagnosis, *, changeover: bool, moment: Moment) -> None:
         """Gather findings while the line stands; revise or split the open downtime where they change it."""
@@ -60,22 +62,7 @@ class Downtimes:
 
     def apply(self, body: DowntimeReport, *, moment: Moment) -> Disposition:
         """Classify or confirm, by command or report."""
-        record = self._book.find(body.downtime_id)
-        if record is None:
-            return rejected("unknown_downtime")
-        if body.action == "classify":
-            return self._classify(record, body, moment)
-        if body.action == "unconfirm":
-            return self._unconfirm(record, body, moment)
-        if record.status == "open":
-            return rejected("downtime_open")
-        if record.status == "confirmed":
-            return suppressed("already_confirmed")
-        record.status = "confirmed"
-        record.confirmed_by = moment.person
-        record.notes = body.notes or record.notes
-        self._book.amend(record, moment)
-        return APPLIED
+        return self._review.apply(body, moment=moment)
 
     def replanned(self, downtime_id: str) -> PlannedTime | None:
         """Return, once each, the time of a downtime that a named user has confirmed as planned, or no longer has."""
@@ -253,35 +240,6 @@ class Downtimes:
             priority=Priority.MEDIUM,
         )
         self._book.close(record, moment, estimated=estimated)
-
-    def _classify(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
-        if record.status == "confirmed":
-            return rejected("already_confirmed")
-        if body.reason_code is None:
-            return rejected("incomplete")
-        if self._reasons.reason(body.reason_code) is None:
-            return rejected("unknown_reason")
-        if record.classified == body.reason_code and body.notes in (None, record.notes):
-            return suppressed("already_classified")
-        record.classified = body.reason_code
-        record.notes = body.notes or record.notes
-        if record.status == "open":
-            self._revise(moment)
-        else:
-            self._book.amend(record, moment)
-        return APPLIED
-
-    def _unconfirm(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
-        """Withdraw a confirmation; that of a named user only by a named user."""
-        if record.status != "confirmed":
-            return suppressed("not_confirmed")
-        named = moment.person is not None and not moment.person.claimed
-        if record.confirmed_by is not None and not record.confirmed_by.claimed and not named:
-            return rejected("not_allowed")
-        record.status, record.confirmed_by = "closed", None
-        record.notes = body.notes or record.notes
-        self._book.amend(record, moment)
-        return APPLIED
 
     def _revise(self, moment: Moment) -> None:
         record = self._state.open

@@ -47,8 +47,25 @@ class Downtimes:
             state.turn.changing = True
             if state.turn.begins_changeover:
                 self._begin_changeover(still_broken=True, changeover=True, at=moment.at, moment=moment)
+        else:
+            self.end_changeover(stands=seen.stands, at=moment.at)
         if state.open is not None:
             self._revise(moment)
+
+    def end_changeover(self, *, stands: bool, at: Millis) -> None:
+        """End the changeover of a stop that nobody sees; a fault carried into it is a breakdown from then on."""
+        record, turn = self._state.open, self._state.turn
+        if record is None or not record.found.changing:
+            return
+        called_nobody = self._calls.wait(record) is None
+        turn.changing = turn.within = record.found.changing = False
+        if called_nobody and self._calls.wait(record) is not None:
+            record.called, record.found.since = False, at
+            record.call_at = self._calls.due(record, now=at)
+        if not turn.changeover:
+            self._drop_turn()
+        elif turn.carried is not None and stands and turn.since is None:
+            turn.since, turn.found = at, self._found_before(record, turn.carried)
 
     def learn(self, change: StopChange, *, changeover: bool, moment: Moment) -> None:
         """Open, close, or tell a minor stop, as the stop turned out."""
@@ -137,7 +154,7 @@ class Downtimes:
     ) -> None:
         """Add what is seen; what calls nobody until now begins to call from now on."""
         judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
-        known = found.equipment is not None or found.changing
+        known = found.equipment is not None
         blamed, called_nobody = found.blamed, known and self._calls.wait(judged) is None
         found.gather(seen, changing=changing)
         # Who came to the first machine is not at the second one, and who worked here is gone.
@@ -174,6 +191,13 @@ class Downtimes:
         record.changeover = record.changeover or changeover
         record.found.changing = changeover
         record.owed = owed
+
+    def _found_before(self, record: DowntimeRecord, machine: str) -> Findings:
+        """Return what is known of a fault that stood when the changeover of this downtime began."""
+        for found in (record.found, self._book.found_until(record.started_at)):
+            if found is not None and found.cause_equipment == machine and found.further is None:
+                return found.carried()
+        return Findings()
 
     def _complete_turn(
         self, record: DowntimeRecord, turn: Turn, moment: Moment, *, unwatched: bool = False

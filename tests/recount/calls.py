@@ -137,14 +137,15 @@ class Calls:
             self._note(Fact("call", self._line.id, call.key, at, ("repeat", call.repeat)))
             return
         own = device in self._line.stations
-        automatic = next(
+        automatic = max(
             (
                 each
                 for each in self.open.values()
                 if each.automatic and not each.past and same_family(each.type, andon_type)
                 and (own or device == each.place)
             ),
-            None,
+            key=lambda each: each.raised_at,
+            default=None,
         )  # fmt: skip
         call = Call(device, andon_type, PRIORITY[andon_type], at, answered_at=at)
         self.open[call.key] = call

@@ -34,6 +34,7 @@ class Finding:
     rank: Rank
     broken: frozenset[str]  # machines whose own fault stops them
     manned: frozenset[str] = frozenset()  # machines that somebody maintains or sets up
+    unseen: frozenset[str] = frozenset()  # broken ones that nobody sees any more
 
 
 def find(line: LineFacts, faces: dict[str, Face]) -> Finding:
@@ -45,7 +46,9 @@ def find(line: LineFacts, faces: dict[str, Face]) -> Finding:
     attended = culprit is not None and faces[culprit].status in ("setup", "maintenance")
     broken = frozenset(name for name in flow if faces[name].broken)
     manned = frozenset(name for name in flow if faces[name].status in ("setup", "maintenance"))
-    return Finding(line.constraint, cause, culprit, reason, _rank(cause, culprit, attended=attended), broken, manned)
+    unseen = frozenset(name for name in broken if not faces[name].known)
+    rank = _rank(cause, culprit, attended=attended)
+    return Finding(line.constraint, cause, culprit, reason, rank, broken, manned, unseen)
 
 
 def _rank(cause: str, culprit: str | None, *, attended: bool) -> Rank:

@@ -175,7 +175,8 @@ class LineStory:
         made = self.doubts[name].read(step, heard.said, at)
         total = 0 if made.hid_at is not None else made.total  # what a doubtful report hid is not of now
         if total > 0 and not self.faces[name].known and is_of_now:
-            self.faces[name].status, self.faces[name].cause = "running", None  # pieces prove that it runs
+            # pieces prove that it runs
+            self.faces[name].status, self.faces[name].cause, self.faces[name].broken = "running", None, False
             self._watch_again(name)
             self._see(name, at)
             self._show(at, self._look(), slack=PROOF_MS)
@@ -200,7 +201,7 @@ class LineStory:
         """The device is gone: its machine is shown offline. A stop that is known stays one until it is heard again."""
         face = self.faces[name]
         self._remembered.pop(name, None)
-        self.faces[name] = Face(product=face.product)
+        self.faces[name] = Face(product=face.product, broken=face.broken)
         self._see(name, at, known_stop=True)
 
     def _unwatch(self, since: int, now: int) -> None:
@@ -210,7 +211,7 @@ class LineStory:
         for name, face in self.faces.items():
             if name not in self._unwatched:
                 self._remembered[name] = face
-            self.faces[name] = Face(product=face.product)
+            self.faces[name] = Face(product=face.product, broken=face.broken)
             self._unwatched[name] = since
             self._see(name, since)
         self.troubles.unwatched()

@@ -26,7 +26,7 @@ class Face:
     reason: str | None = None
     product: str | None = None
     first_out: str | None = None  # the fault that stopped it first
-    broken: bool = False  # a fault of its own stops it, in whatever mode it is
+    broken: bool = False  # a fault of its own stops it, in whatever mode it is, or did when it was seen last
     counts_prove: bool = False  # it is taken for running because it makes pieces
 
     @property

@@ -90,7 +90,7 @@ class Troubles:
         turns = (
             look.broken and not (look.changing and standing.carried == look.found.culprit)
             if standing.is_changeover
-            else standing.within and not look.broken
+            else standing.within and not look.broken and self._current.place not in look.found.unseen
         )
         if not turns:
             standing.turn_since, standing.turn = None, None

@@ -179,7 +179,8 @@ class AbsenceRecord(Struct, kw_only=True):
 
     def _lost_view(self, name: str) -> MachineView:
         """Return what is known of a machine after it was heard last, where reports of it may be missing."""
-        return replace(unknown_view(self.views[name]), stands=name in self.stood)
+        last = self.last_view(name)
+        return replace(unknown_view(last), stands=name in self.stood, broken=last.broken)
 
     def _take_heard(self, name: str) -> None:
         self.unheard = [each for each in self.unheard if each != name]

@@ -55,6 +55,7 @@ class AndonCalls:
             stamped=moment.stamped,
             latest=moment.latest,
             late=moment.late,
+            gap=moment.gap is not None,
             debounce_ms=self._debounce_ms,
         )
         if reading in WITHOUT_EFFECT:

@@ -59,9 +59,12 @@ class Contact(Struct):
     overtaken: Overtaken | None = None  # the level that came last, if it was
     pressed_at: Millis | None = None  # when it came
     pressed_stamp: Millis | None = None  # when it was made, by the device's own clock
+    held: Millis | None = None  # when the last TRUE was made that may be another press: no FALSE was seen before it
+    gap: bool = False  # there was such a TRUE without a stamp, and reports of its device were missing before it
 
     def press(self, *, received_at: Millis, stamped: Millis | None) -> None:
         self.pressed_at, self.pressed_stamp = received_at, stamped
+        self.held, self.gap = None, False
 
     def is_bounce(self, debounce_ms: int, *, received_at: Millis, stamped: Millis | None) -> bool:
         """Tell whether a press now belongs to the last one, by its arrival and by its device's clock if it has one.
@@ -72,13 +75,21 @@ class Contact(Struct):
             return False
         return stamped is None or self.pressed_stamp is None or abs(stamped - self.pressed_stamp) <= debounce_ms
 
-    def observe(self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool) -> "Step":
+    def observe(
+        self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool, gap: bool
+    ) -> "Step":
         """Take a level, and return the step that it shows."""
+        step = self._take(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late)
+        if step.level and step.before is not False:
+            self.held, self.gap = (self.held, self.gap or gap) if stamped is None else (self.stamp, self.gap)
+        return step
+
+    def _take(self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool) -> "Step":
         previous, self.overtaken = self.overtaken, None
         if stamped is None:
-            before = self.level
+            before, fills_gap = self.level, late and not level and self.gap
             self.level = level and not (late and before is False)  # the FALSE may be what overtook it
-            return Step(before=before, level=level, stamped=None)
+            return Step(before=False if fills_gap else before, level=level or fills_gap, stamped=None)
         if latest or self.stamp is None or stamped >= self.stamp:
             is_released = previous is not None and self._is_after_release(previous, lag=received_at - stamped)
             before = False if is_released else self.level
@@ -97,7 +108,7 @@ class Contact(Struct):
 
     def release(self) -> None:
         """Take the TRUE that was observed for FALSE: nothing may release it."""
-        self.level = False
+        self.level, self.held, self.gap = False, None, False
         if self.overtaken is not None:
             self.overtaken.level = False
 
@@ -106,15 +117,21 @@ class Contact(Struct):
         return not previous.level and abs(lag - previous.lag) <= abs(lag - self.lag)
 
     def _overtake(self, *, level: bool, stamped: Millis, previous: Overtaken | None) -> "Step":
-        """Return the step to a level that was overtaken, or from it to the TRUE that overtook it."""
-        if level or not self.level:
-            return Step(before=self.level, level=level, stamped=stamped)
+        """Return the step to a level that was overtaken, or from it to a TRUE that overtook it."""
+        if level:
+            return Step(before=self.level, level=True, stamped=stamped)
+        if self._shows_press(stamped):
+            return Step(before=False, level=True, stamped=self.held)
         if previous is not None and not previous.level:
             return Step(before=False, level=False, stamped=stamped)  # the step from that to TRUE is known already
-        if self.stamp is not None and self.pressed_stamp is not None and stamped <= self.pressed_stamp <= self.stamp:
-            self.level = False  # the step to TRUE is known; where the clock was set back, this is the latest level
-            return Step(before=True, level=False, stamped=stamped)
-        return Step(before=False, level=True, stamped=self.stamp)
+        before, self.level = self.level, False  # where the clock was set back, this is the latest level
+        return Step(before=before, level=False, stamped=stamped)
+
+    def _shows_press(self, released: Millis) -> bool:
+        """Tell whether a FALSE was made before the TRUE that nobody saw released, and not before the last press."""
+        if self.held is None or released > self.held:
+            return False
+        return self.pressed_stamp is None or not released <= self.pressed_stamp <= self.held
 
 
 class Step(NamedTuple):
@@ -135,14 +152,16 @@ def read_input(
     stamped: Millis | None = None,
     latest: bool = False,
     late: bool = False,
+    gap: bool = False,
     debounce_ms: int,
 ) -> Reading:
     """Observe a level and say what it means; a press is not yet marked on the contact.
 
     `stamped`: when it was made, by the device's clock; of no use where the sequence shows that it is the `latest`.
-    `late`: the sequence shows that other reports overtook it, which may be levels of other contacts.
+    `late`: the sequence shows that other reports overtook it, which may be levels of other contacts; `gap`: that some
+    before it are missing.
     """
-    step = contact.observe(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late)
+    step = contact.observe(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late, gap=gap)
     if not step.level:
         return Reading.UNCHANGED if step.before is False else Reading.RELEASED
     if kind == "latching" and not call_open:

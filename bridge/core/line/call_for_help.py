@@ -80,13 +80,20 @@ def _relation(call: Call, help_: CallForHelp, is_calling: Callable[[Call], bool]
 def find_automatic(
     calls: Iterable[Call], *, equipment: str | None, station: bool, andon_type: AndonType
 ) -> Call | None:
-    """Return the automatic call that a person's call takes over: of the same family, for the downtime that lasts."""
-    for call in calls:
-        automatic = call.auto_generated and not call.over and not call.summary
-        near = station or equipment in (None, call.equipment, call.stopped)
-        if automatic and near and same_family(call.andon_type, andon_type):
-            return call
-    return None
+    """Return the automatic call that a person's call takes over: of the same family, for the downtime that lasts.
+
+    Of several that of the machine itself, else the latest.
+    """
+    found = [
+        call
+        for call in calls
+        if call.auto_generated
+        and not call.over
+        and not call.summary
+        and (station or equipment in (None, call.equipment, call.stopped))
+        and same_family(call.andon_type, andon_type)
+    ]
+    return max(found, key=lambda call: (call.equipment == equipment, call.number), default=None)
 
 
 def find_linked(calls: Iterable[Call], *, machine: str, andon_type: AndonType) -> Call | None:

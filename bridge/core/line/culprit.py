@@ -36,7 +36,7 @@ class MachineView:
     reason_code: str | None
     faults: tuple[FaultNote, ...]
     decides: bool  # the constraint, or one of the critical
-    broken: bool = False  # a fault of its own stops it, in whatever mode it is
+    broken: bool = False  # a fault of its own stops it, in whatever mode it is; of one offline: did when it was seen
     stands: bool = False  # offline, and known to have stood until then
 
     @property

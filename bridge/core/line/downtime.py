@@ -46,13 +46,15 @@ class Downtimes:
         elif changeover:  # nobody sees the machines, but somebody changes the line over
             state.turn.changing = True
             if state.turn.begins_changeover:
-                self._begin_changeover(still_broken=True, changeover=True, at=moment.at, moment=moment)
+                stopped, still_broken = self._found.equipment, self._found.blamed in seen.broken
+                self._begin_changeover(still_broken=still_broken, changeover=True, at=moment.at, moment=moment)
+                self._found.equipment = stopped
         else:
-            self.end_changeover(stands=seen.stands, at=moment.at)
+            self.end_changeover(seen, stands=seen.stands, at=moment.at)
         if state.open is not None:
             self._revise(moment)
 
-    def end_changeover(self, *, stands: bool, at: Millis) -> None:
+    def end_changeover(self, seen: Diagnosis, *, stands: bool, at: Millis) -> None:
         """End the changeover of a stop that nobody sees; a fault carried into it is a breakdown from then on."""
         record, turn = self._state.open, self._state.turn
         if record is None or not record.found.changing:
@@ -64,8 +66,8 @@ class Downtimes:
             record.call_at = self._calls.due(record, now=at)
         if not turn.changeover:
             self._drop_turn()
-        elif turn.carried is not None and stands and turn.since is None:
-            turn.since, turn.found = at, self._found_before(record, turn.carried)
+        elif turn.carried in seen.broken and stands and turn.since is None:
+            turn.since, turn.found = at, self._found_before(record)
 
     def learn(self, change: StopChange, *, changeover: bool, moment: Moment) -> None:
         """Open, close, or tell a minor stop, as the stop turned out."""
@@ -141,7 +143,7 @@ class Downtimes:
         if turn.begins_changeover:
             still_broken = self._found.blamed in seen.broken
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
-        if not turn.is_turning(seen):
+        if not turn.is_turning(seen, blamed=self._found.blamed):
             self._drop_turn()
             self._gather(self._found, seen, record=state.open, changing=changeover, at=at)
             return
@@ -192,10 +194,10 @@ class Downtimes:
         record.found.changing = changeover
         record.owed = owed
 
-    def _found_before(self, record: DowntimeRecord, machine: str) -> Findings:
+    def _found_before(self, record: DowntimeRecord) -> Findings:
         """Return what is known of a fault that stood when the changeover of this downtime began."""
         for found in (record.found, self._book.found_until(record.started_at)):
-            if found is not None and found.cause_equipment == machine and found.further is None:
+            if found is not None and found.cause_equipment == self._state.turn.carried and found.further is None:
                 return found.carried()
         return Findings()
 

@@ -40,11 +40,12 @@ class Turn(Struct):
     def begins_changeover(self) -> bool:
         return self.changing and not self.changeover and not self.within
 
-    def is_turning(self, seen: Diagnosis) -> bool:
+    def is_turning(self, seen: Diagnosis, *, blamed: str | None) -> bool:
+        """Return whether the stop becomes the other; not while the machine to blame for a breakdown is not seen."""
         broken = _is_broken(seen)
         if self.changeover:
             return broken and not (self.changing and self.carried == seen.cause_equipment)
-        return self.within and not broken
+        return self.within and not broken and blamed not in seen.lost
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: a turn has lasted no longer for that."""

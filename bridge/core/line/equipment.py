@@ -162,6 +162,7 @@ class Machine:
         state = self.state
         if state.unwatched_since is None:
             state.remembered = Remembered(state.said, state.faults)
+        state.failed = self.view().broken
         state.said, state.faults, state.stood = None, Faults(), False
         state.unwatched_since = at
 
@@ -220,6 +221,7 @@ class Machine:
         status = self.status[0]
         if status != "offline":
             self.state.stood = status != "running" and self.spec.kind == "plc"
+            self.state.failed = self.view().broken
 
     def view(self) -> MachineView:
         status, cause = self.status
@@ -230,7 +232,7 @@ class Machine:
             reason_code=None if self.state.said is None else self.state.said.reason_code,
             faults=() if status == "offline" else tuple(fault.note() for fault in self.state.faults.active),
             decides=self.decides,
-            broken=status != "offline" and "internal" in (cause, self.state.faults.cause),
+            broken=self.state.failed if status == "offline" else "internal" in (cause, self.state.faults.cause),
             stands=status == "offline" and self.state.stood,
         )
 

@@ -36,6 +36,7 @@ class EquipmentState(Struct):
     device: DeviceState = member(default_factory=DeviceState)
     said: Said | None = None  # None: nothing is known since it came online
     stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
+    failed: bool = False  # a fault of its own stopped it when it was seen last before it was lost
     remembered: Remembered | None = None  # what it had said when nobody watched any more
     unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
     heard_again_at: Millis | None = None  # when it was first heard since then by a report that did not wait

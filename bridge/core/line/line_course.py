@@ -165,12 +165,13 @@ class LineCourse:
         self._show(seen, moment)
         signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
+        self.automatic_calls.watch(runs=signal is Signal.RUN and self.downtimes.open_id is None, at=moment.at)
         # what is seen may turn the open downtime at once, whatever becomes of the time before
         signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
         if self._absences.in_doubt:
             if self.downtimes.open_id is not None:  # what is seen is of another stop, where this one has ended
                 if not self._people.changing_over:
-                    self.downtimes.end_changeover(stands=signal is Signal.STOP, at=moment.at)
+                    self.downtimes.end_changeover(seen, stands=signal is Signal.STOP, at=moment.at)
                 return
             signal = Signal.LOST if signal is Signal.RUN else signal  # what stood before is of another stop
         self.downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)

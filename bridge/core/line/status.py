@@ -76,7 +76,8 @@ class Diagnosis:
     reason_code: str | None
     faults: tuple[FaultNote, ...]
     attended: bool = False  # somebody works on the culprit already
-    broken: frozenset[str] = frozenset()  # the machines that a fault of their own stops
+    broken: frozenset[str] = frozenset()  # the machines that a fault of their own stops, also those lost since
+    lost: frozenset[str] = frozenset()  # those of them that are offline: nobody knows whether they are repaired
     worked_on: frozenset[str] = frozenset()  # the machines under maintenance or in setup
     stands: bool = False  # offline, and yet it is known not to run
 
@@ -113,6 +114,7 @@ def diagnose(flow: Sequence[MachineView]) -> Diagnosis:
         faults=tuple(note for machine in flow for note in machine.faults),
         attended=culprit is not None and culprit.attended,
         broken=frozenset(machine.equipment for machine in flow if machine.broken),
+        lost=frozenset(machine.equipment for machine in flow if machine.broken and machine.status == "offline"),
         worked_on=frozenset(machine.equipment for machine in flow if machine.attended),
         stands=worst.status == "offline" and any(machine.stands for machine in deciding),
     )

@@ -4,9 +4,10 @@ from typing import Final
 
 import pytest
 
-from bridge.core.reports import StateReport
+from bridge.core.reports import BirthReport, DeathReport, StateReport
 from tests.core.line.shopfloor import Shop
 from tests.core.line.stopped_shop import BLOCKED, FAULT, HOUR, MAINTENANCE, RUNNING, STARVED, Step, called, play
+from tests.core.line.test_absence import absent
 from tests.core.line.test_downtime_turn import COMPLETE, SETUP, START, STOPPED, parts
 
 IS_OVER: Final[list[Step]] = [(11, "bagger", SETUP), (600, "bagger", STOPPED)]
@@ -63,3 +64,31 @@ def test_a_failure_that_stood_when_it_began_splits_it_when_it_outlasts_it(machin
     shop = play(*fails(machine, 100), (300, "bagger", START), (2_000, "bagger", COMPLETE), until=3_000)
     begins = 100 if machine == "bagger" else 101
     assert parts(shop) == [("unplanned", begins, 300), ("changeover", 300, 2_000), ("unplanned", 2_000, None)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("machine", ["feeder", "packer"])
+def test_a_machine_that_is_lost_after_it_failed_is_not_taken_for_repaired(machine: str, *, restarts: bool) -> None:
+    lost: list[Step] = [(900, machine, DeathReport()), (1_500, machine, BirthReport())]
+    repaired: list[Step] = [(2_000, machine, RUNNING), (2_000, "bagger", STOPPED)]
+    shop = play(*IS_REPORTED, *fails(machine, 700), *lost, *repaired, until=4 * HOUR, restarts=restarts)
+    assert parts(shop) == [("changeover", 11, 700), ("unplanned", 700, 2_000), ("changeover", 2_000, None)]
+    assert called(shop) == [(1_000, machine)]
+
+
+@pytest.mark.parametrize("machine", ["feeder", "packer"])
+def test_a_failed_machine_that_nobody_watched_is_not_taken_for_repaired(machine: str) -> None:
+    """The bagger, which waits for it, is heard after the absence; the machine itself is silent."""
+    shop = play(*IS_REPORTED, *fails(machine, 700), until=1_100)
+    absent(shop, 1_100, 1_130)
+    shop.say("bagger", WAITS_FOR[machine], at=1_130)
+    shop.wait(4 * HOUR)
+    assert [category for category, _, _ in parts(shop)] == ["changeover", "unplanned"]
+    assert called(shop) == [(1_000, machine)]
+
+
+@pytest.mark.parametrize("machine", ["feeder", "packer"])
+def test_a_failure_carried_into_a_changeover_is_carried_while_its_machine_is_lost(machine: str) -> None:
+    lost: list[Step] = [(500, machine, DeathReport()), (900, machine, BirthReport()), (901, machine, FAULT)]
+    shop = play(*fails(machine, 100), (300, "bagger", START), *lost, until=4 * HOUR)
+    assert parts(shop) == [("unplanned", 101, 300), ("changeover", 300, None)]

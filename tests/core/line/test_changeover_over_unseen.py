@@ -8,7 +8,7 @@ import pytest
 from bridge.core.line.line import Line
 from bridge.core.reports import ChangeoverReport, DeathReport, StateReport
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
-from tests.core.line.stopped_shop import FAULT, HOUR, RESOLVE, RUNNING, STOPPED, Step, called
+from tests.core.line.stopped_shop import FAULT, HOUR, RESOLVE, RUNNING, STARVED, STOPPED, Step, called
 from tests.core.line.test_absence import absent
 from tests.core.line.test_changeover_and_neighbours import culprits
 from tests.core.line.test_downtime_turn import COMPLETE, START, parts
@@ -26,8 +26,10 @@ def shop_of(clock: str, *steps: Step, until: float, restarts: bool = False) -> S
     for at, who, body in steps:
         if isinstance(body, StateReport):
             number += 1
-            body = msgspec.structs.replace(body, ts=T0 + round(at * 1_000), boot_id=1, seq=number)
-        shop.say(who, body, at=at)
+            dated = msgspec.structs.replace(body, ts=T0 + round(at * 1_000), boot_id=1, seq=number)
+            shop.say(who, dated, at=at)
+        else:
+            shop.say(who, body, at=at)
         if restarts:
             shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
     shop.wait(until)
@@ -37,7 +39,9 @@ def shop_of(clock: str, *steps: Step, until: float, restarts: bool = False) -> S
 @each_clock
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("began", [5, 110])
-@pytest.mark.parametrize("back", [None, 598, 700, 1_100], ids=["stays away", "back just before", "back later", "back after the call"])
+@pytest.mark.parametrize(
+    "back", [None, 598, 700, 1_100], ids=["stays away", "back just before", "back later", "back after the call"]
+)
 def test_a_line_that_is_left_standing_is_called_for_as_if_it_were_seen(
     back: float | None, began: float, clock: str, *, restarts: bool
 ) -> None:
@@ -53,7 +57,9 @@ def test_a_line_that_is_left_standing_is_called_for_as_if_it_were_seen(
 @each_clock
 @pytest.mark.parametrize("dies", [150, 300])
 @pytest.mark.parametrize("began", [50, 210], ids=["in the first minute", "later"])
-@pytest.mark.parametrize("back", [None, 898, 930, 1_000], ids=["stays away", "back just before", "back at once", "back later"])
+@pytest.mark.parametrize(
+    "back", [None, 898, 930, 1_000], ids=["stays away", "back just before", "back at once", "back later"]
+)
 def test_a_fault_that_was_carried_into_it_is_a_breakdown_from_its_end(
     back: float | None, began: float, dies: float, clock: str
 ) -> None:
@@ -107,3 +113,23 @@ def test_a_further_changeover_that_nobody_sees_splits_the_breakdown_within_the_f
     further = ChangeoverReport(action="start", to_product="crisps")
     shop = shop_of(clock, *first, (700, None, further), until=2 * HOUR)
     assert parts(shop) == [("unplanned", 10, 700), ("changeover", 700, None)]
+
+
+@each_clock
+def test_a_machine_that_is_repaired_before_it_begins_is_not_called_for(clock: str) -> None:
+    """The feeder is seen to run; the bagger, which waited for it, is not seen, and is left standing afterwards."""
+    steps: list[Step] = [(10, "feeder", FAULT), (11, "bagger", STARVED), (100, "bagger", DIES)]
+    steps += [(150, "feeder", RUNNING), (200, None, START)]
+    assert called(shop_of(clock, *steps, until=HOUR)) == []
+    shop = shop_of(clock, *steps, (900, None, COMPLETE), until=2 * HOUR)
+    assert called(shop) == [(1_200, "bagger")]
+    assert parts(shop) == [("unplanned", 11, 200), ("changeover", 200, None)]
+
+
+@each_clock
+def test_a_machine_that_is_repaired_within_it_is_no_breakdown_from_its_end(clock: str) -> None:
+    steps: list[Step] = [(10, "feeder", FAULT), (11, "bagger", STARVED), (100, "bagger", DIES)]
+    steps += [(200, None, START), (400, "feeder", RESOLVE), (500, "feeder", RUNNING)]
+    shop = shop_of(clock, *steps, (900, None, COMPLETE), until=2 * HOUR)
+    assert parts(shop) == [("unplanned", 11, 200), ("changeover", 200, None)]
+    assert called(shop) == [(311, "feeder"), (1_200, "bagger")]

@@ -128,6 +128,65 @@ def test_a_release_behind_the_press_that_follows_it_shows_that_press(kind: str, 
     assert desk.calls() == ["1", "2", "2"]
 
 
+@pytest.mark.parametrize("kind", ["momentary", "latching"])
+@pytest.mark.parametrize(("sequenced", "clock"), [(False, True), (True, True), (True, False)])
+@pytest.mark.parametrize("release_first", [False, True])
+@pytest.mark.parametrize("resolved", [False, True])
+def test_a_release_behind_that_of_the_press_that_follows_it_shows_that_press(
+    kind: str, *, sequenced: bool, clock: bool, release_first: bool, resolved: bool
+) -> None:
+    """The last release is known already: the level stays FALSE, and the next TRUE is a press of its own."""
+    desk = Station(kind, sequenced=sequenced, clock=clock)
+    desk.level(False, 1, seq=1)
+    desk.level(True, 10, seq=2)
+    if resolved:
+        desk.resolve(12)
+    assert desk.level(True, 15.5, seq=4) in ("unchanged", "not_released")
+    if release_first:
+        assert desk.level(False, 16.5, seq=5) is None
+    assert desk.level(False, 20, made=13, seq=3) is None
+    assert desk.calls() == ["1", "2" if resolved else "1"]
+    desk.level(False, 20.5, made=16.5 if release_first else 20.5, seq=6)
+    assert desk.level(True, 30, seq=7) is None
+    assert desk.calls() == (["1", "2", "2"] if resolved else ["1", "1", "1"])
+
+
+def test_a_release_shows_a_press_whatever_release_of_before_the_last_press_came_first() -> None:
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 200)):
+        desk.level(level, at)
+    for made in (15, 60):
+        desk.level(False, 201, made=made)
+    assert desk.repeats() == [0, 1]
+
+
+def test_a_release_from_before_a_press_or_after_the_last_true_shows_none() -> None:
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 30), (False, 40)):
+        desk.level(level, at)
+    for made in (15, 35):
+        assert desk.level(False, 41, made=made) == "unchanged"
+    assert desk.level(True, 50) is None
+    for made in (15, 25, 35, 45):
+        desk.level(False, 51, made=made)
+    assert desk.repeats() == [0, 1], "the press that was seen explains them all"
+
+
+def test_without_a_clock_a_late_release_shows_no_press_where_none_was_missing_before_the_last_true() -> None:
+    """The first release fills no gap between the press and the TRUE that follows it."""
+    desk = Station("momentary", sequenced=True, clock=False)
+    for level, seq in ((False, 1), (True, 3), (True, 4), (False, 2)):
+        desk.level(level, 10 * seq if seq > 2 else 50, seq=seq)
+    assert desk.repeats() == [0]
+
+
+def test_without_a_clock_what_a_release_has_shown_to_be_a_press_is_not_shown_again() -> None:
+    desk = Station("momentary", sequenced=True, clock=False)
+    for at, level, seq in ((10, False, 1), (20, True, 2), (60, True, 6), (70, False, 3), (80, False, 4)):
+        desk.level(level, at, seq=seq)
+    assert desk.repeats() == [0, 1]
+
+
 def test_several_late_levels_of_one_release_show_one_press() -> None:
     desk = Station()
     for level, at in ((False, 10), (True, 20), (True, 200)):

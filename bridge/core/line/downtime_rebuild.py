@@ -52,7 +52,9 @@ class RebuiltDowntimes(Downtimes):
             match each.change.change:
                 case Change.MINOR:
                     if not self._opened_within(each.change.start, each.change.end):
-                        self._state.pending = self._judge(each.seen, changing_since=changing_since)[0]
+                        self._state.pending = self._judge(
+                            each.seen, began=each.change.start, changing_since=changing_since
+                        )[0]
                         self._minor(each.change, moment, estimated=True)
                     over = self._take_back(each.change, before=_next_downtime(stops[index:]), moment=moment) or over
                 case Change.CROSSED:
@@ -72,7 +74,9 @@ class RebuiltDowntimes(Downtimes):
             over = self._retract(self._state.open, self._state.open.started_at, moment) or over
         if self._state.open is None:
             self._state.pending, self._state.turn = (
-                self._judge(lasts, changing_since=changing_since) if lasts else (None, Turn())
+                self._judge(lasts, began=timeline.stops.state.mark, changing_since=changing_since)
+                if lasts
+                else (None, Turn())
             )
         return over
 
@@ -86,7 +90,7 @@ class RebuiltDowntimes(Downtimes):
             seen = next(
                 (each.seen for each in timeline.changes if each.change.end > start and each.seen), timeline.seen
             )
-            found, turn = self._judge(seen, changing_since=changing_since)
+            found, turn = self._judge(seen, began=start, changing_since=changing_since)
             self._add(start, end, found, changeover=changing_since is not None and turn.changeover, moment=moment)
 
     def _of_none(self, lost: Sequence[Stretch]) -> list[tuple[Millis, Millis]]:
@@ -121,7 +125,7 @@ class RebuiltDowntimes(Downtimes):
                 return None
             over = self._end(stop.seen, ended, opened.downtime_id, changing_since=changing_since, moment=moment)
             return ended if over else None
-        found, turn = self._judge(stop.seen, changing_since=changing_since)
+        found, turn = self._judge(stop.seen, began=start, changing_since=changing_since)
         if ended is not None:
             self._add(
                 start, ended.start, found, changeover=changing_since is not None and turn.changeover, moment=moment
@@ -224,15 +228,21 @@ class RebuiltDowntimes(Downtimes):
         if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
             self._complete_turn(record, turn, moment, unwatched=record.unwatched)
 
-    def _judge(self, seen: Sequence[Known], *, changing_since: Millis | None) -> tuple[Findings, Turn]:
-        """Return what is found of a stop, and what it is, by what was seen of it."""
+    def _judge(
+        self, seen: Sequence[Known], *, began: Millis | None, changing_since: Millis | None
+    ) -> tuple[Findings, Turn]:
+        """Return what is found of a stop, and what it is, by what was seen of it.
+
+        What is seen first holds since the stop began, also where that is before nobody watched any more.
+        """
         past = RebuiltDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
         changeover = False
-        for each in seen:
+        for index, each in enumerate(seen):
             if each.seen is not None and each.seen.status != "offline":
+                at = each.at if index or began is None else min(each.at, began)
                 if changing_since is not None:
-                    changeover = changeover or each.at > changing_since or each.seen.status == "setup"
-                past._stand(each.seen, changeover=changeover, at=each.at, moment=Moment(at=each.at))
+                    changeover = changeover or at > changing_since or each.seen.status == "setup"
+                past._stand(each.seen, changeover=changeover, at=at, moment=Moment(at=at))
         return past._state.pending or Findings(), past._state.turn
 
 

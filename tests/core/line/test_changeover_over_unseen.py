@@ -46,10 +46,9 @@ def test_a_line_that_is_left_standing_is_called_for_as_if_it_were_seen(
     back: float | None, began: float, clock: str, *, restarts: bool
 ) -> None:
     """The bagger was switched off for the changeover."""
-    begun = sorted([(began, None, START), (10, "bagger", STOPPED)], key=lambda step: step[0])
     returns: list[Step] = [] if back is None else [(back, "bagger", STOPPED)]
-    steps: list[Step] = [*begun, (200, "bagger", DIES), (600, None, COMPLETE), *returns]
-    shop = shop_of(clock, *sorted(steps, key=lambda step: step[0]), until=4 * HOUR, restarts=restarts)
+    steps: list[Step] = [(began, None, START), (10, "bagger", STOPPED), (200, "bagger", DIES), (600, None, COMPLETE)]
+    shop = shop_of(clock, *sorted([*steps, *returns], key=lambda step: step[0]), until=4 * HOUR, restarts=restarts)
     assert called(shop) == [(900, "bagger")]
     assert [category for category, _, _ in parts(shop)] == ["changeover"]
 

@@ -196,7 +196,8 @@ class Downtimes:
 
     def _found_before(self, record: DowntimeRecord) -> Findings:
         """Return what is known of a fault that stood when the changeover of this downtime began."""
-        for found in (record.found, self._book.found_until(record.started_at)):
+        for each in (record, self._book.ended_at(record.started_at)):
+            found = None if each is None else each.found
             if found is not None and found.cause_equipment == self._state.turn.carried and found.further is None:
                 return found.carried()
         return Findings()

@@ -43,10 +43,10 @@ class DowntimeBook:
             return opened
         return self._state.closed.get(downtime_id)
 
-    def found_until(self, at: Millis) -> Findings | None:
-        """Return what was found of the downtime that ended at an instant, if one did."""
-        ended = (each for each in reversed(self._state.closed.values()) if each.ended_at == at and not each.micro_stop)
-        return next((each.found for each in ended), None)
+    def ended_at(self, at: Millis) -> DowntimeRecord | None:
+        """Return the downtime that ended at an instant, if one did."""
+        closed = reversed(self._state.closed.values())
+        return next((each for each in closed if each.ended_at == at and not each.micro_stop), None)
 
     def begin(self, record: DowntimeRecord) -> None:
         """Make it the open downtime; it is reported by its first revision."""

@@ -7,6 +7,8 @@ true beginning; its call is due from then.
 import math
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import Millis
@@ -17,6 +19,7 @@ from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
 from bridge.core.line.oee_state import Stretch
 from bridge.core.line.oee_window import TimeClass
+from bridge.core.line.status import Diagnosis
 from bridge.core.line.stops import Change, StopChange
 from bridge.core.line.timeline import LOST_IN_STOP, Known, Stopped, Timeline
 from bridge.core.reports import Moment
@@ -218,10 +221,26 @@ class RebuiltDowntimes(Downtimes):
             if each.seen is None or each.at >= until:
                 continue
             if each.seen.status != "offline":
+                if each.at < began:
+                    self._carry(each.seen, moment)
                 self._stand(each.seen, changeover=changeover, at=each.at, moment=moment)
             elif not each.seen.stands:
                 self._drop_turn()  # what it may be turning into is not known to last
         self._complete_due(until, moment)
+
+    def _carry(self, seen: Diagnosis, moment: Moment) -> None:
+        """Carry into the changeover what turned out to be broken when it began; its call is the one that is due."""
+        record, turn = self._state.open, self._state.turn
+        if record is None or not (turn.changeover and turn.changing) or seen.cause_equipment == turn.carried:
+            return
+        turn.carried = seen.cause_equipment if seen.cause_equipment in seen.broken else None
+        before = self._book.ended_at(record.started_at)
+        if before is None or before.called or turn.carried is None:
+            return
+        due = self._calls.due_as_breakdown(before, now=moment.at)
+        if due is not None:
+            owed = self._calls.of(before, due=due)
+            record.owed = replace(owed, equipment=turn.carried, reason_code=seen.reason_code)
 
     def _complete_due(self, until: Millis, moment: Moment) -> None:
         record, turn = self._state.open, self._state.turn

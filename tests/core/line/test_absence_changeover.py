@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from bridge.core.reports import StateReport
+from bridge.core.reports import DeathReport, StateReport
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.stopped_shop import BLOCKED, FAULT, RUNNING, STARVED, called
 from tests.core.line.test_absence import absent
@@ -65,3 +65,30 @@ def test_a_fault_that_stood_before_it_is_carried_into_it(culprit: str, waits: St
     assert unwatched == watched
     assert [category for category, _, _ in watched[0]] == ["changeover"]
     assert [machine for _, machine in watched[2]] == [culprit]
+
+
+@pytest.mark.parametrize("heard", [340, 440], ids=["before its call is due", "after it"])
+def test_a_fault_that_stood_before_it_unseen_is_carried_into_it(heard: int) -> None:
+    """The packer was repaired and the feeder failed before it began; what the bagger waits for is known afterwards."""
+
+    def story(*, away: bool) -> Dated:
+        floor = Dated()
+        floor.say("packer", FAULT, at=100)
+        floor.say("bagger", BLOCKED, at=101)
+        if away:
+            floor.shop.say("bagger", DeathReport(), at=200)
+        floor.say("feeder", FAULT, at=240)
+        floor.say("packer", RUNNING, at=241)
+        if not away:
+            floor.say("bagger", STARVED, at=242)
+        floor.shop.say(None, START, at=300)
+        if away:
+            floor.say("bagger", STARVED, at=heard, ts=242)
+        floor.go_on(heard + 1, 1_500, feeder=FAULT, packer=RUNNING, bagger=STARVED)
+        return floor
+
+    (unwatched, culprits_of_it, calls), (watched, culprits_seen, calls_seen) = both(story)
+    assert unwatched == watched == [("unplanned", 101, 300), ("changeover", 300, None)]
+    assert culprits_of_it[-1] == culprits_seen[-1] == "feeder"
+    assert [machine for _, machine in calls] == [machine for _, machine in calls_seen] == ["feeder"]
+    assert heard > 400 or calls == calls_seen, "it is due when it would have been"

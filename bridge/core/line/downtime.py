@@ -13,12 +13,11 @@ from bridge.core.line.call_for_help import CallForHelp
 from bridge.core.line.downtime_book import DowntimeBook, DowntimesState
 from bridge.core.line.downtime_call import CallRule
 from bridge.core.line.downtime_record import DowntimeRecord, PlannedTime, category_of, is_breakdown, reason_of
-from bridge.core.line.downtime_review import DowntimeReview
 from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
 from bridge.core.line.status import Diagnosis
 from bridge.core.line.stops import Change, Signal, StopChange
-from bridge.core.reports import Disposition, DowntimeReport, Moment
+from bridge.core.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
 
 
 class Downtimes:
@@ -31,7 +30,6 @@ class Downtimes:
         self._micro_ms = round(self._rules.micro_stop_seconds * 1000)
         self._calls = CallRule(reasons, round(self._rules.auto_call_unclassified_seconds * 1000))
         self._book = DowntimeBook(state, reasons=reasons, line_id=spec.id, emitter=emitter)
-        self._review = DowntimeReview(self._book, reasons=reasons, revise=self._revise)
 
     def observe(self, signal: Signal, seen: Diagnosis, *, changeover: bool, moment: Moment) -> None:
         """Gather findings while the line stands; revise or split the open downtime where they change it."""
@@ -46,28 +44,9 @@ class Downtimes:
         elif changeover:  # nobody sees the machines, but somebody changes the line over
             state.turn.changing = True
             if state.turn.begins_changeover:
-                stopped, still_broken = self._found.equipment, self._found.blamed in seen.broken
-                self._begin_changeover(still_broken=still_broken, changeover=True, at=moment.at, moment=moment)
-                self._found.equipment = stopped
-        else:
-            self.end_changeover(seen, stands=seen.stands, at=moment.at)
+                self._begin_changeover(still_broken=True, changeover=True, at=moment.at, moment=moment)
         if state.open is not None:
             self._revise(moment)
-
-    def end_changeover(self, seen: Diagnosis, *, stands: bool, at: Millis) -> None:
-        """End the changeover of a stop that nobody sees; a fault carried into it is a breakdown from then on."""
-        record, turn = self._state.open, self._state.turn
-        if record is None or not record.found.changing:
-            return
-        called_nobody = self._calls.wait(record) is None
-        turn.changing = turn.within = record.found.changing = False
-        if called_nobody and self._calls.wait(record) is not None:
-            record.called, record.found.since = False, at
-            record.call_at = self._calls.due(record, now=at)
-        if not turn.changeover:
-            self._drop_turn()
-        elif turn.carried in seen.broken and stands and turn.since is None:
-            turn.since, turn.found = at, self._found_before(record)
 
     def learn(self, change: StopChange, *, changeover: bool, moment: Moment) -> None:
         """Open, close, or tell a minor stop, as the stop turned out."""
@@ -81,7 +60,22 @@ class Downtimes:
 
     def apply(self, body: DowntimeReport, *, moment: Moment) -> Disposition:
         """Classify or confirm, by command or report."""
-        return self._review.apply(body, moment=moment)
+        record = self._book.find(body.downtime_id)
+        if record is None:
+            return rejected("unknown_downtime")
+        if body.action == "classify":
+            return self._classify(record, body, moment)
+        if body.action == "unconfirm":
+            return self._unconfirm(record, body, moment)
+        if record.status == "open":
+            return rejected("downtime_open")
+        if record.status == "confirmed":
+            return suppressed("already_confirmed")
+        record.status = "confirmed"
+        record.confirmed_by = moment.person
+        record.notes = body.notes or record.notes
+        self._book.amend(record, moment)
+        return APPLIED
 
     def replanned(self, downtime_id: str) -> PlannedTime | None:
         """Return, once each, the time of a downtime that a named user has confirmed as planned, or no longer has."""
@@ -156,7 +150,7 @@ class Downtimes:
     ) -> None:
         """Add what is seen; what calls nobody until now begins to call from now on."""
         judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
-        known = found.equipment is not None
+        known = found.equipment is not None or found.changing
         blamed, called_nobody = found.blamed, known and self._calls.wait(judged) is None
         found.gather(seen, changing=changing)
         # Who came to the first machine is not at the second one, and who worked here is gone.
@@ -193,14 +187,6 @@ class Downtimes:
         record.changeover = record.changeover or changeover
         record.found.changing = changeover
         record.owed = owed
-
-    def _found_before(self, record: DowntimeRecord) -> Findings:
-        """Return what is known of a fault that stood when the changeover of this downtime began."""
-        for each in (record, self._book.ended_at(record.started_at)):
-            found = None if each is None else each.found
-            if found is not None and found.cause_equipment == self._state.turn.carried and found.further is None:
-                return found.carried()
-        return Findings()
 
     def _complete_turn(
         self, record: DowntimeRecord, turn: Turn, moment: Moment, *, unwatched: bool = False
@@ -267,6 +253,35 @@ class Downtimes:
             priority=Priority.MEDIUM,
         )
         self._book.close(record, moment, estimated=estimated)
+
+    def _classify(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
+        if record.status == "confirmed":
+            return rejected("already_confirmed")
+        if body.reason_code is None:
+            return rejected("incomplete")
+        if self._reasons.reason(body.reason_code) is None:
+            return rejected("unknown_reason")
+        if record.classified == body.reason_code and body.notes in (None, record.notes):
+            return suppressed("already_classified")
+        record.classified = body.reason_code
+        record.notes = body.notes or record.notes
+        if record.status == "open":
+            self._revise(moment)
+        else:
+            self._book.amend(record, moment)
+        return APPLIED
+
+    def _unconfirm(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
+        """Withdraw a confirmation; that of a named user only by a named user."""
+        if record.status != "confirmed":
+            return suppressed("not_confirmed")
+        named = moment.person is not None and not moment.person.claimed
+        if record.confirmed_by is not None and not record.confirmed_by.claimed and not named:
+            return rejected("not_allowed")
+        record.status, record.confirmed_by = "closed", None
+        record.notes = body.notes or record.notes
+        self._book.amend(record, moment)
+        return APPLIED
 
     def _revise(self, moment: Moment) -> None:
         record = self._state.open

@@ -43,11 +43,6 @@ class DowntimeBook:
             return opened
         return self._state.closed.get(downtime_id)
 
-    def ended_at(self, at: Millis) -> DowntimeRecord | None:
-        """Return the downtime that ended at an instant, if one did."""
-        closed = reversed(self._state.closed.values())
-        return next((each for each in closed if each.ended_at == at and not each.micro_stop), None)
-
     def begin(self, record: DowntimeRecord) -> None:
         """Make it the open downtime; it is reported by its first revision."""
         self._prioritize(record)

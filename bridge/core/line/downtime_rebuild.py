@@ -7,8 +7,6 @@ true beginning; its call is due from then.
 import math
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import Millis
@@ -19,7 +17,6 @@ from bridge.core.line.downtime_turn import Turn
 from bridge.core.line.findings import Findings
 from bridge.core.line.oee_state import Stretch
 from bridge.core.line.oee_window import TimeClass
-from bridge.core.line.status import Diagnosis
 from bridge.core.line.stops import Change, StopChange
 from bridge.core.line.timeline import LOST_IN_STOP, Known, Stopped, Timeline
 from bridge.core.reports import Moment
@@ -55,9 +52,7 @@ class RebuiltDowntimes(Downtimes):
             match each.change.change:
                 case Change.MINOR:
                     if not self._opened_within(each.change.start, each.change.end):
-                        self._state.pending = self._judge(
-                            each.seen, began=each.change.start, changing_since=changing_since
-                        )[0]
+                        self._state.pending = self._judge(each.seen, changing_since=changing_since)[0]
                         self._minor(each.change, moment, estimated=True)
                     over = self._take_back(each.change, before=_next_downtime(stops[index:]), moment=moment) or over
                 case Change.CROSSED:
@@ -77,9 +72,7 @@ class RebuiltDowntimes(Downtimes):
             over = self._retract(self._state.open, self._state.open.started_at, moment) or over
         if self._state.open is None:
             self._state.pending, self._state.turn = (
-                self._judge(lasts, began=timeline.stops.state.mark, changing_since=changing_since)
-                if lasts
-                else (None, Turn())
+                self._judge(lasts, changing_since=changing_since) if lasts else (None, Turn())
             )
         return over
 
@@ -93,7 +86,7 @@ class RebuiltDowntimes(Downtimes):
             seen = next(
                 (each.seen for each in timeline.changes if each.change.end > start and each.seen), timeline.seen
             )
-            found, turn = self._judge(seen, began=start, changing_since=changing_since)
+            found, turn = self._judge(seen, changing_since=changing_since)
             self._add(start, end, found, changeover=changing_since is not None and turn.changeover, moment=moment)
 
     def _of_none(self, lost: Sequence[Stretch]) -> list[tuple[Millis, Millis]]:
@@ -128,7 +121,7 @@ class RebuiltDowntimes(Downtimes):
                 return None
             over = self._end(stop.seen, ended, opened.downtime_id, changing_since=changing_since, moment=moment)
             return ended if over else None
-        found, turn = self._judge(stop.seen, began=start, changing_since=changing_since)
+        found, turn = self._judge(stop.seen, changing_since=changing_since)
         if ended is not None:
             self._add(
                 start, ended.start, found, changeover=changing_since is not None and turn.changeover, moment=moment
@@ -221,47 +214,25 @@ class RebuiltDowntimes(Downtimes):
             if each.seen is None or each.at >= until:
                 continue
             if each.seen.status != "offline":
-                if each.at < began:
-                    self._carry(each.seen, moment)
                 self._stand(each.seen, changeover=changeover, at=each.at, moment=moment)
             elif not each.seen.stands:
                 self._drop_turn()  # what it may be turning into is not known to last
         self._complete_due(until, moment)
-
-    def _carry(self, seen: Diagnosis, moment: Moment) -> None:
-        """Carry into the changeover what turned out to be broken when it began; its call is the one that is due."""
-        record, turn = self._state.open, self._state.turn
-        if record is None or not (turn.changeover and turn.changing) or seen.cause_equipment == turn.carried:
-            return
-        turn.carried = seen.cause_equipment if seen.cause_equipment in seen.broken else None
-        before = self._book.ended_at(record.started_at)
-        if before is None or before.called or turn.carried is None:
-            return
-        due = self._calls.due_as_breakdown(before, now=moment.at)
-        if due is not None:
-            owed = self._calls.of(before, due=due)
-            record.owed = replace(owed, equipment=turn.carried, reason_code=seen.reason_code)
 
     def _complete_due(self, until: Millis, moment: Moment) -> None:
         record, turn = self._state.open, self._state.turn
         if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
             self._complete_turn(record, turn, moment, unwatched=record.unwatched)
 
-    def _judge(
-        self, seen: Sequence[Known], *, began: Millis | None, changing_since: Millis | None
-    ) -> tuple[Findings, Turn]:
-        """Return what is found of a stop, and what it is, by what was seen of it.
-
-        What is seen first holds since the stop began, also where that is before nobody watched any more.
-        """
+    def _judge(self, seen: Sequence[Known], *, changing_since: Millis | None) -> tuple[Findings, Turn]:
+        """Return what is found of a stop, and what it is, by what was seen of it."""
         past = RebuiltDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
         changeover = False
-        for index, each in enumerate(seen):
+        for each in seen:
             if each.seen is not None and each.seen.status != "offline":
-                at = each.at if index or began is None else min(each.at, began)
                 if changing_since is not None:
-                    changeover = changeover or at > changing_since or each.seen.status == "setup"
-                past._stand(each.seen, changeover=changeover, at=at, moment=Moment(at=at))
+                    changeover = changeover or each.at > changing_since or each.seen.status == "setup"
+                past._stand(each.seen, changeover=changeover, at=each.at, moment=Moment(at=each.at))
         return past._state.pending or Findings(), past._state.turn
 
 

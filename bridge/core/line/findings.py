@@ -92,17 +92,6 @@ class Findings(Struct):
         """Waiting for an order is planned, unless a machine turned out to be the cause."""
         return "planned" if self.no_order and self.cause == "unknown" else self.cause
 
-    def carried(self) -> "Findings":
-        """Return what holds of the culprit in a further downtime of the same stop, for as long as nothing is seen."""
-        return Findings(
-            equipment=self.equipment,
-            cause=self.cause,
-            cause_equipment=self.cause_equipment,
-            reason_code=self.reason_code,
-            faults=[*self.faults],
-            worked_on=self.worked_on,
-        )
-
     def gather(self, seen: Diagnosis, *, changing: bool) -> None:
         rank = rank_of(seen.cause, seen.cause_equipment, attended=seen.attended)
         if self.equipment is None or rank > self.rank:

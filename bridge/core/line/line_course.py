@@ -169,10 +169,8 @@ class LineCourse:
         # what is seen may turn the open downtime at once, whatever becomes of the time before
         signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
         if self._absences.in_doubt:
-            if self.downtimes.open_id is not None:  # what is seen is of another stop, where this one has ended
-                if not self._people.changing_over:
-                    self.downtimes.end_changeover(seen, stands=signal is Signal.STOP, at=moment.at)
-                return
+            if self.downtimes.open_id is not None:
+                return  # what is seen is of another stop, where this one turns out to have ended
             signal = Signal.LOST if signal is Signal.RUN else signal  # what stood before is of another stop
         self.downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
 

@@ -145,12 +145,12 @@ def test_what_a_person_said_of_a_stop_goes_before_what_is_seen() -> None:
 
 
 def test_nobody_is_called_while_people_change_a_line_over_that_nobody_sees() -> None:
-    """It broke, and its machine was switched off: after the changeover people have five minutes to start the line."""
+    """It broke, and its machine was switched off; who finds it standing after the changeover has five minutes."""
     steps: list[Step] = [(11, "bagger", FAULT), (100, "bagger", DeathReport())]
     steps += [(200, None, ChangeoverReport(action="start", to_product="nuts"))]
     assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger")], "the fault is not known to be over"
     solved: list[Step] = [(400, None, RESOLVE), *CHANGED_OVER, (700, "bagger", STOPPED)]
-    assert called(play(*steps, *solved, until=4 * HOUR)) == [(311, "bagger"), (900, "bagger")]
+    assert called(play(*steps, *solved, until=4 * HOUR)) == [(311, "bagger"), (1_000, "bagger")]
     steps += [(250, "bagger", STOPPED)]
     assert called(play(*steps, until=4 * HOUR)) == []
     assert called(play(*steps, *CHANGED_OVER, until=4 * HOUR)) == [(900, "bagger")]

@@ -4,10 +4,8 @@ Source: DOMAIN, «Andon and escalation». One trouble has one call: where one is
 again where the trouble came back.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
-from bridge.core.events import Millis
 from bridge.core.line.andon_call import SUMMARY_KEY, Call
 from bridge.core.line.call_book import CallBook
 from bridge.core.line.call_for_help import CallForHelp, Relation, find_call
@@ -20,11 +18,10 @@ FLOOD_OVER: Final = "the flood is over: what still stands calls for itself"
 class AutomaticCalls:
     """Works on the line's calls; the area's flood control, where the line has joined one, may hold a call back."""
 
-    def __init__(self, book: CallBook, *, line_id: str, restart_ms: int) -> None:
+    def __init__(self, book: CallBook, *, line_id: str) -> None:
         self._book = book
         self._state = book.state
         self._line = line_id
-        self._restart_ms = restart_ms
         self._area: AreaFlood | None = None
 
     @property
@@ -72,30 +69,14 @@ class AutomaticCalls:
         """End what the downtime that just closed still owes; pause its calls where the line runs again."""
         if self.flood.held is not None and self._area is not None:
             self.flood.held, self._area.changed = None, True
-        if runs:  # else the shift is over, and the trouble is not
-            self._restarted(moment)
-
-    def watch(self, *, runs: bool, at: Millis) -> None:
-        """Note whether the line runs, with no downtime open: what a shift's end left over is over after a restart."""
         if not runs:
-            self._state.runs_since = None
-        elif self._state.runs_since is None:
-            self._state.runs_since = at
-
-    def next_deadline(self) -> Millis | None:
-        """Return when the line has restarted that stood when its shift ended, if that has left a call."""
-        since = self._state.runs_since
-        return None if since is None or not any(self._left_over()) else since + self._restart_ms
-
-    def fire(self, moment: Moment) -> None:
-        due = self.next_deadline()
-        if due is not None and due <= moment.at:
-            self._restarted(moment)
-
-    def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: the line has run for no longer."""
-        if self._state.runs_since is not None:
-            self._state.runs_since += by
+            return  # the shift is over, and the trouble is not
+        for call in self._state.open.values():
+            if call.downtime_id is None:
+                continue
+            call.over = True
+            if call.priority != "critical" and not call.paused:
+                self._book.pause(call, moment=moment)
 
     def summarize(self, description: str, *, moment: Moment) -> None:
         """Raise the summary call of the area's flood, or revise what it lists."""
@@ -113,15 +94,6 @@ class AutomaticCalls:
     def end_flood(self, *, moment: Moment) -> None:
         if self.summary is not None:
             self._book.withdraw(self.summary, FLOOD_OVER, moment)
-
-    def _left_over(self) -> Iterator[Call]:
-        return (call for call in self._state.open.values() if call.downtime_id is not None and not call.over)
-
-    def _restarted(self, moment: Moment) -> None:
-        for call in self._left_over():
-            call.over = True
-            if call.priority != "critical" and not call.paused:
-                self._book.pause(call, moment=moment)
 
     def _join(self, relation: Relation, call: Call, help_: CallForHelp, moment: Moment) -> bool:
         """Let an open call be that of this trouble; return whether it is."""

@@ -29,7 +29,6 @@ class AndonState(Struct):
     contacts: dict[str, Contact] = field(default_factory=dict)
     final: dict[str, CallStatus] = field(default_factory=dict)
     flood: FloodState = field(default_factory=FloodState)
-    runs_since: Millis | None = None  # of the line, with no downtime open
 
 
 class CallBook:

@@ -165,7 +165,6 @@ class LineCourse:
         self._show(seen, moment)
         signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
         self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
-        self.automatic_calls.watch(runs=signal is Signal.RUN and self.downtimes.open_id is None, at=moment.at)
         # what is seen may turn the open downtime at once, whatever becomes of the time before
         signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
         if self._absences.in_doubt:

@@ -39,9 +39,7 @@ class People:
         self._state = state
         self._book = CallBook(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._andon = AndonCalls(self._book, plant=plant_file, spec=spec)
-        self.automatic_calls = AutomaticCalls(
-            self._book, line_id=spec.id, restart_ms=round(plant_file.rules_of(spec).restart_seconds * 1000)
-        )
+        self.automatic_calls = AutomaticCalls(self._book, line_id=spec.id)
         self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._quality = QualityChecks(state.quality, place=place, plant=plant_file, spec=spec, emitter=emitter)
@@ -114,16 +112,13 @@ class People:
         return ended
 
     def next_deadline(self) -> Millis | None:
-        deadlines = (self._book.next_deadline(), self.automatic_calls.next_deadline())
-        return min((at for at in deadlines if at is not None), default=None)
+        return self._book.next_deadline()
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: every deadline of a call is as much later."""
         self._book.set_forward(by)
-        self.automatic_calls.set_forward(by)
 
     def fire(self, moment: Moment) -> None:
-        self.automatic_calls.fire(moment)
         self._book.fire(moment)
 
     def _apply_job(self, body: JobReport, *, runs: bool, moment: Moment) -> Disposition:

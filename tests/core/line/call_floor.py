@@ -52,7 +52,7 @@ class CallFloor:
         self.emitter = Emitter(place, self.subjects)
         self.book = CallBook(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
         self.calls = AndonCalls(self.book, plant=self.plant, spec=line)
-        self.automatic = AutomaticCalls(self.book, line_id=line.id, restart_ms=10_000)
+        self.automatic = AutomaticCalls(self.book, line_id=line.id)
 
     def apply(
         self,

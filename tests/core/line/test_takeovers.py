@@ -7,8 +7,8 @@ import pytest
 from bridge.core import plant
 from bridge.core.line.line import Line
 from bridge.core.reports import StateReport
-from tests.core.line.shopfloor import T0, Shop, line_spec, plant_file
-from tests.core.line.test_automatic_calls import FAULT, RUNNING, act, calls, ladder, press, running_shop
+from tests.core.line.shopfloor import Shop, line_spec, plant_file
+from tests.core.line.test_automatic_calls import FAULT, RUNNING, act, calls, press, running_shop
 
 SHIFT_ENDS: Final = 43_200
 NEXT_SHIFT: Final = 72_000
@@ -38,7 +38,7 @@ def test_a_call_for_a_trouble_that_is_over_is_not_taken_over_by_a_call_for_the_n
     shop = burning_shop()
     for at, machine, body in (
         (3_000, "packer", FAULT),
-        (3_001, "bagger", BLOCKED),
+        (3_001, "bagger", StateReport(state="idle", downstream_stop=True)),
     ):
         if at < pressed_at:
             shop.say(machine, body, at=at)
@@ -62,10 +62,8 @@ def test_a_call_that_was_pressed_for_again_while_the_line_runs_is_not_for_the_ne
     shop.say("bagger", FAULT, at=100)
     shop.say("bagger", RUNNING, at=500)
     press(shop, "bagger", "equipment", at=2_000)
-    shop.wait(2_300)
-    assert ladder(shop, after=2_000) == [(2_300, 1, "ack_timeout")], "it is not paused once more"
     shop.say("packer", FAULT, at=3_000)
-    shop.say("bagger", BLOCKED, at=3_001)
+    shop.say("bagger", StateReport(state="idle", downstream_stop=True), at=3_001)
     press(shop, "desk", "maintenance", at=3_100)
     shop.wait(3_400)
     last = {data.call_id: (data.status, data.downtime_id) for _, data in calls(shop)}
@@ -117,61 +115,6 @@ def test_a_call_that_people_have_answered_is_taken_over_from_the_machine_that_st
     press(shop, "packer", "maintenance", at=4_400)
     last = {data.call_id: (data.status, data.downtime_id) for _, data in calls(shop)}
     assert last == {"L1.call.1": ("cancelled", "L1.down.2"), "L1.call.2": ("acknowledged", "L1.down.2")}
-
-
-def left_over_shop(fault_at: float = SHIFT_ENDS - 3_600) -> Shop:
-    """The bagger's fault calls, and lasts beyond the end of the shift."""
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=fault_at)
-    shop.wait(SHIFT_ENDS)
-    return shop
-
-
-@pytest.mark.parametrize("runs_at", [SHIFT_ENDS + 600, NEXT_SHIFT - 600, NEXT_SHIFT + 30])
-@pytest.mark.parametrize("restarts", [False, True])
-def test_a_call_left_over_from_the_shift_before_is_not_for_the_next_trouble_once_the_line_has_run(
-    runs_at: float, *, restarts: bool
-) -> None:
-    """It runs before the next shift begins, or so soon after that its stop is a minor one: no downtime ends then."""
-    shop = left_over_shop()
-    shop.say("bagger", RUNNING, at=runs_at)
-    for at, machine, body in ((NEXT_SHIFT + 7_200, "packer", FAULT), (NEXT_SHIFT + 7_201, "bagger", BLOCKED)):
-        if restarts:
-            shop.wait(runs_at + 5)
-            shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
-        shop.say(machine, body, at=at)
-    press(shop, "desk", "equipment", at=NEXT_SHIFT + 7_300)
-    shop.wait(NEXT_SHIFT + 7_550)
-    mine = [(at, data.escalation_level, data.downtime_id) for at, data in calls(shop) if data.call_id == "L1.call.2"]
-    assert mine == [(NEXT_SHIFT + 7_300, 0, None), (NEXT_SHIFT + 7_501, 0, "L1.down.2")]
-    last = {data.call_id: data.status for _, data in calls(shop)}
-    assert last == {"L1.call.1": "open", "L1.call.2": "open"}
-
-
-@pytest.mark.parametrize("skips", [False, True])
-def test_a_call_left_over_from_the_shift_before_climbs_no_further_once_the_line_has_run(*, skips: bool) -> None:
-    """Also outside scheduled time; where the clock of the host is set forward, the line has run for no longer."""
-    shop = left_over_shop(SHIFT_ENDS - 400)
-    shop.say("bagger", RUNNING, at=NEXT_SHIFT - 600)
-    if skips:
-        shop.events += shop.line.set_forward(60_000, T0 + (NEXT_SHIFT - 600 + 63) * 1_000)
-        shop.wait(NEXT_SHIFT - 600 + 69)
-        assert ladder(shop, after=SHIFT_ENDS) == []
-    shop.wait(NEXT_SHIFT + 7_200)
-    assert ladder(shop, after=SHIFT_ENDS) == [(NEXT_SHIFT - 590 + 60 * skips, 0, None)]
-
-
-@pytest.mark.parametrize("again_at", [NEXT_SHIFT - 595, None])
-def test_a_call_left_over_from_the_shift_before_is_taken_over_where_the_line_has_not_restarted(
-    again_at: float | None,
-) -> None:
-    shop = left_over_shop()
-    if again_at is not None:
-        shop.say("bagger", RUNNING, at=again_at - 5)
-        shop.say("bagger", FAULT, at=again_at)
-    press(shop, "desk", "equipment", at=NEXT_SHIFT + 10)
-    last = {data.call_id: data.status for _, data in calls(shop)}
-    assert last == {"L1.call.1": "cancelled", "L1.call.2": "open"}
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ class Troubles:
         elif silent and self._wait(trouble, downtime) is not None:
             trouble.calls_from = at
             if downtime is not None:
-                downtime.called = False  # whoever was called is not there any more, or the call is open
+                downtime.called = False  # the person called has left, or the call is open
 
     def _begin_changeover(self, standing: Standing, look: Look, at: int) -> None:
         trouble = self._current

@@ -71,7 +71,7 @@ def rule_of(spec: plant.Equipment, rules: plant.Rules, *, modulus: int | None) -
 def count(registers: Registers, body: CountsReport, *, rule: Rule, moment: Moment) -> Counted:
     """Read every counter of a report; the registers are as it left them then."""
     samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
-    received = moment.at if moment.received_at is None else moment.received_at
+    received = moment.received
     dated = moment.dated if moment.clock in ("device", "corrected") else None
     known = frozenset(registers)
     readings: dict[CounterName, Reading] = {}

@@ -52,7 +52,7 @@ class DeviceAbsences(Absences):
         for name, view in lost.items():
             self._begin_of(self._flow.machines[name], view, output=output, at=moment.at)
         self._begin_line(at=moment.at)
-        now = moment.at if moment.received_at is None else max(moment.at, moment.received_at)
+        now = max(moment.at, moment.received)
         self._see_again(touched, at=moment.at, now=now)
         line = self.state.pending_of(LINE_LEVEL)
         if line is None or line.of is None:

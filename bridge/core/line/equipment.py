@@ -142,7 +142,7 @@ class Machine:
             return None
         if before is not None and before >= lost_at:
             return before
-        received = moment.at if moment.received_at is None else moment.received_at
+        received = moment.received
         if seen_at >= lost_at and received - seen_at >= QUEUE_MS:
             state.heard_again_at = received
         return None

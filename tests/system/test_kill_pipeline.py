@@ -39,7 +39,8 @@ async def test_sigkill_loses_nothing_and_doubles_nothing(mosquitto: RunningBroke
         listening.cancel()
     reports = [each for each in entries if each.input.topic]
     applied = Counter(each.input.payload for each in reports if each.disposition == APPLIED)
-    assert {each.disposition.reason for each in reports} == {None, "duplicate"}
+    # whether a kill falls between a commit and its acknowledgement is chance: test_pipeline.py redelivers for certain
+    assert {each.disposition.reason for each in reports} <= {None, "duplicate"}
     assert len(applied) == 3 * sent, "none is missing"
     assert set(applied.values()) == {1}, "none is taken twice"
     assert [each.input.number for each in entries] == list(range(1, len(entries) + 1))

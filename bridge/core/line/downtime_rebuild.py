@@ -119,18 +119,21 @@ class RebuiltDowntimes(Downtimes):
             if ended is None:
                 self._replay(stop.seen, until=moment.at, changing_since=changing_since, moment=moment)
                 return None
-            over = self._end(stop.seen, ended, opened.downtime_id, changing_since=changing_since, moment=moment)
-            return ended if over else None
+            ends = self._end(stop.seen, ended, opened.downtime_id, changing_since=changing_since, moment=moment)
+            return ended if ends else None
         found, turn = self._judge(stop.seen, changing_since=changing_since)
         if ended is not None:
             self._add(
                 start, ended.start, found, changeover=changing_since is not None and turn.changeover, moment=moment
             )
-        elif state.open is None:
+            return None
+        none = state.open  # begun before this stop: since then the line has run
+        over = None if none is None else self._retract(none, none.started_at, moment)
+        if state.open is None:
             state.pending, state.turn = found, turn
             self._open(stop.change, changeover=changing_since is not None, moment=moment, unwatched=not known)
             self._complete_due(moment.at, moment)
-        return None
+        return over
 
     def _opened_within(self, start: Millis, end: Millis | None) -> list[DowntimeRecord]:
         """Return the downtimes that were opened as the line was taken for standing, whatever became of them."""

@@ -110,6 +110,11 @@ def found(shop: Shop) -> list[tuple[str, int | float | None]]:
     return [(each.status, each.duration_seconds) for each in last.values()]
 
 
+def last_of(shop: Shop) -> list[event_data.Downtime]:
+    """Return each downtime as last reported."""
+    return list({each.downtime_id: each for each in shop.downtimes()}.values())
+
+
 @each_order
 @each_loss
 def test_a_stop_that_the_device_kept_is_the_downtime_it_was(lose: Callable[[Machine, float], None], order: str) -> None:
@@ -383,6 +388,28 @@ def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
     assert [(each.cause, each.cause_equipment, each.duration_seconds) for each in shop.downtimes()] == [
         ("upstream", "feeder", 90)
     ]
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["it stands", "it runs again for less than 10 s"])
+def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restarts: bool) -> None:
+    """Lost while it stood, so a downtime opens as the shift begins; it ran by then, and stands again since."""
+    shop = shop_of()
+    bagger = Machine(shop)
+    shift = 20 * 3_600
+    bagger.state("running", shift - 400)
+    bagger.state("stopped", shift - 130)
+    bagger.dies(shift - 100)
+    bagger.state("running", shift - 99)
+    bagger.state("fault", shift + 160)
+    bagger.returns(shift + 280)
+    if restarts:
+        bagger.state("running", shift + 283)
+        bagger.state("fault", shift + 291)
+    shop.wait(shift + 3_600)
+    assert [(each.status, each.micro_stop) for each in last_of(shop)] == [("closed", True), ("open", False)]
+    assert millis(last_of(shop)[-1].started_at) == T0 + (shift + 160) * 1_000
+    calls = [each.data for each in shop.of(EventType.ANDON_EVENT, "bagger")]
+    assert {call.downtime_id for call in calls if isinstance(call, event_data.Andon)} == {"L1.down.2"}
 
 
 # With an absence of the bridge

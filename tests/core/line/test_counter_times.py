@@ -23,6 +23,16 @@ def test_a_slow_drain_of_the_queue_counts_whole() -> None:
     assert (given_.total, given_.estimated) == (3_100, False)
 
 
+def test_a_burst_of_a_register_that_was_reset_in_the_outage_counts_whole() -> None:
+    """What confirms the reset was made before it arrived, and so was what follows."""
+    given_ = reader(rate=300.0)
+    given_.see(1_000, 0)
+    given_.lose_touch()
+    for number in range(1, 4):
+        given_.see(200 * number, 600 + number / 100)
+    assert given_.total == 600
+
+
 def test_the_time_that_an_outage_left_passes() -> None:
     """A minute after an outage of ten, a jump of nine minutes' pieces is not believed any more."""
     given_ = reader(rate=300.0)

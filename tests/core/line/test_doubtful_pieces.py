@@ -63,6 +63,14 @@ def test_refused_pieces_are_told_once() -> None:
     assert not qualities(shop)[-1].estimated
 
 
+def test_refused_pieces_are_told_though_as_many_are_held_anew() -> None:
+    shop = shop_of()
+    for at, total, good in ((0, 0, 0), (1, 50_000, 0), (3, 0, 50_000)):
+        shop.say("bagger", CountsReport(total=total, good=good), at=at)
+    shop.wait(5)
+    assert doubts(shop, "bagger")[-2:] == [(50_000, None, None), (50_000, None, 50_000)]
+
+
 def test_what_is_held_stays_told_until_it_is_decided() -> None:
     shop = shop_of()
     feed(shop, "bagger", (0, 0), (50_000, 1))

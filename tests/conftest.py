@@ -12,13 +12,15 @@ import pytest
 from tests.brokers import RunningBroker, mosquitto_broker, nats_broker, running
 from tests.faults import record
 
-SUITE, PROOF = "suite", "proof"
-EXAMPLES = {SUITE: 0.3, PROOF: 10}  # times as many as a test asks for: each run of the suite draws others
+SUITE, PROOF, MUTATIONS = "suite", "proof", "mutations"
+EXAMPLES = {SUITE: 0.3, PROOF: 10, MUTATIONS: 1}  # times as many as a test asks for: each run of the suite draws others
 
 # No test fails for being slow: machines are shared, and on a fresh checkout the first text costs its tables
 UNTIMED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 for profile in (SUITE, PROOF):
     hypothesis.settings.register_profile(profile, UNTIMED)
+# the same examples each time: whether a mutation is found is no matter of luck
+hypothesis.settings.register_profile(MUTATIONS, UNTIMED, derandomize=True, database=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", SUITE))
 
 

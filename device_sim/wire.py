@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Mapping
@@ -17,6 +18,10 @@ KEEPALIVE_SECONDS: Final = 15
 CONNECT_SECONDS: Final = 10.0
 REFUSED_IDENTITY: Final = frozenset({2, 4, 5, 133, 134, 135, 140})  # CONNACK: client id, credentials, authorization
 
+# A run shows by itself which device lost its connection; the library's lines name none, and would go to stderr.
+UNREAD_LOG: Final = logging.getLogger("device_sim.mqtt")
+UNREAD_LOG.disabled = True
+
 
 class Connection(aiomqtt.Client):
     """A connection that may break at any moment.
@@ -27,7 +32,7 @@ class Connection(aiomqtt.Client):
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, logger=UNREAD_LOG, **options)
         self._disconnected.add_done_callback(_ask_for_its_error)
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature

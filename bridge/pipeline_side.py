@@ -75,7 +75,7 @@ class PipelineSide:
             journal,
             clock,
             root=root,
-            lines=floor.places(),
+            lines=floor.line_places(),
             simulated=simulated,
             owner=owner,
             ready=lambda: self.ready()[0],

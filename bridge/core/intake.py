@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bridge.core.events import Event, Millis
-from bridge.core.line.adoption import adopt
+from bridge.core.line.adoption import migrate_floor
 from bridge.core.line.floor import Floor
 from bridge.core.plant_text import PLANT, plant_of
 from bridge.core.presence import ABSENCE, CLOCK, Absence, ClockStep
@@ -70,7 +70,7 @@ def overlook(floor: Floor, given: Input, disposition: Disposition) -> None:
 
 def configured(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
     """Return the floor under the plant file that an input is, and what that did."""
-    floor, events = adopt(floor, plant_of(given.payload), given.received_at, cause=cause_of(given.number))
+    floor, events = migrate_floor(floor, plant_of(given.payload), given.received_at, cause=cause_of(given.number))
     return floor, Outcome(APPLIED, events)
 
 
@@ -158,7 +158,7 @@ class Intake:
             resend,
             redelivered=given.redelivered,
             generation=decoded.generation,
-            clock_proves=resend.dated and self.floor.knows_again(report),
+            clock_proves=resend.dated and self.floor.is_proven_repeat(report),
         )
         if known_content and not decoded.asked:  # of what was quarantined before, the content may well be known
             return self._overlook(given, _DUPLICATE, resend=resend)

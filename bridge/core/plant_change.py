@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bridge.core.events import Millis, Standing, StateKey
 from bridge.core.intake import Decode, Intake
-from bridge.core.line.adoption import gone
+from bridge.core.line.adoption import orphaned_keys
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
 from bridge.core.plant_text import text_of
@@ -50,7 +50,7 @@ def take_plant(plant: Plant, restored: Restored, journal: Journal, *, decode: De
         return Taken(restored.floor, changed=False, retired=0)
     intake = _intake(restored.floor, journal, decode)
     entry = intake.configure(text, now)
-    retired = gone(_current_after(entry, journal), plant)
+    retired = orphaned_keys(_current_after(entry, journal), plant)
     checkpoints = {line.id: intake.floor.checkpoint(line.id) for line in plant.lines}
     journal.commit(Batch(entries=[entry], checkpoints=checkpoints, retired=retired or None))
     return Taken(intake.floor, changed=True, retired=len(retired))

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from bridge.core.line.packml import MEANING
+from bridge.core.line.packml import STATE_MEANING
 
 STATE_WORDS: Final = ("running", "stopped", "fault", "maintenance", "setup", "idle")
 
@@ -23,7 +23,7 @@ Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Text = Annotated[str, Meta(max_length=500)]  # a description or note: bounds what one press can store
 Word = Annotated[str, Meta(min_length=1, max_length=64)]  # a name, reason or fault code
 StateWord = Annotated[str, Meta(pattern=_any_case(STATE_WORDS), max_length=64)]
-PackmlName = Annotated[str, Meta(pattern=_any_case(MEANING), max_length=64)]
+PackmlName = Annotated[str, Meta(pattern=_any_case(STATE_MEANING), max_length=64)]
 FaultWord = Annotated[str, Meta(pattern=r"^(?:0[xX])?[0-9A-Fa-f]{1,64}\Z")]  # 256 bits
 FaultBit = Annotated[int, Meta(ge=0, le=255)]
 Number = float

@@ -128,7 +128,7 @@ class Committer:
         if checkpoint:
             settled = self._settle()
             if self._crash is None:
-                checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed()}
+                checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed_lines()}
         suspect = None
         if self._crash is not None and not self._crash_told:
             self._crash_told = True

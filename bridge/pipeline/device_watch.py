@@ -8,9 +8,9 @@ import structlog
 
 from bridge.core.events import Place
 from bridge.core.intake import Intake
-from bridge.core.line.device_state import Gaps
+from bridge.core.line.device_state import SequenceGaps
 
-NO_GAPS: Final = Gaps(0, 0)
+NO_GAPS: Final = SequenceGaps(0, 0)
 MOST_DEVICES: Final = 20  # a look: bounds what a broker that drops for a whole plant writes into the log
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ class DeviceWatch:
         self._look_at_gaps()
 
     def _look_at_effects(self) -> None:
-        found = self._intake.floor.ineffective()
+        found = self._intake.floor.ineffective_devices()
         for place in found.keys() - self._logged.keys():
             log.warning("pipeline.device_ineffective", place=_name(place), reason=found[place])
         for place in self._logged.keys() - found.keys():
@@ -52,10 +52,12 @@ class DeviceWatch:
     def by_line(self) -> Mapping[str, int]:
         """Return how many devices of each line are alive and without effect."""
         floor = self._intake.floor
-        return {line: 0 for _, _, line in floor.places()} | Counter(place.line for place in floor.ineffective())
+        return {line: 0 for _, _, line in floor.line_places()} | Counter(
+            place.line for place in floor.ineffective_devices()
+        )
 
 
-def _rise(before: Gaps, now: Gaps) -> tuple[int, int]:
+def _rise(before: SequenceGaps, now: SequenceGaps) -> tuple[int, int]:
     """Return by how much missing and unplaced reports have risen; what came late after all is not missing."""
     missing = (now.missed - now.filled) - (before.missed - before.filled)
     return max(missing, 0), now.unplaced - before.unplaced

@@ -16,7 +16,7 @@ import structlog
 
 from bridge.core.intake import CRASHED, TICK, Decode, Intake
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.device_state import Gaps
+from bridge.core.line.device_state import SequenceGaps
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
 from bridge.core.records import Applied, Journal, Keep, kind_of
@@ -123,9 +123,9 @@ class Pipeline:
         )
         return self._deadlines.seen(status.seen(real_ms()))
 
-    def gaps(self) -> Mapping[str, Gaps]:
+    def gaps(self) -> Mapping[str, SequenceGaps]:
         """Return by line how many reports were missing, ever; it looks at every line, so ask seldom."""
-        return self._intake.floor.gaps()
+        return self._intake.floor.gaps_by_line()
 
     def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
         """Return by line and machine how counters agree with the plant file; it looks at every machine too."""

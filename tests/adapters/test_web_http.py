@@ -7,7 +7,7 @@ import pytest
 
 from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, ineffective_numbers, pipeline_numbers
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.device_state import Gaps
+from bridge.core.line.device_state import SequenceGaps
 from bridge.pipeline.status import PipelineStatus
 from bridge.settings import WebSettings
 from tests.journal_samples import NOON
@@ -48,7 +48,11 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         received={"state": 5, "other": 1}, in_flight={"state": 2},
         counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
     )  # fmt: skip
-    numbers = [*pipeline_numbers(pipeline), *gap_numbers({"L1": Gaps(4, 3, 2)}), *ineffective_numbers({"L1": 1})]
+    numbers = [
+        *pipeline_numbers(pipeline),
+        *gap_numbers({"L1": SequenceGaps(4, 3, 2)}),
+        *ineffective_numbers({"L1": 1}),
+    ]
     numbers += [Number("clock_held", 1.0)]
     fit = CounterFit(held=5, released=6, refused=7, over=90.0, max_rate=60.0)
     numbers += counter_numbers({("L1", "bagger"): fit})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
-from bridge.core.line.identity import FAR_MS, Stamp
+from bridge.core.line.identity import FAR_MS, TimestampTrail
 from bridge.core.records import Applied, KnownResends, Position
 from bridge.core.resends import Resends
 from bridge.ingest.native import decode
@@ -145,13 +145,13 @@ def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest
     advances: list[int], *, far: bool
 ) -> None:
     """Its latest `ts` is proof only after two successive steps with a fraction of a second."""
-    stamp, ts, at = Stamp(), T0 - (FAR_MS + 10**6 if far else 0), T0
+    stamp, ts, at = TimestampTrail(), T0 - (FAR_MS + 10**6 if far else 0), T0
     steps: list[int] = []
     for index, advance in enumerate(advances):
         ts, at = ts + advance, at + 1_000
-        stamp.note(ts, index + 1, received_at=at)
+        stamp.record(ts, index + 1, received_at=at)
         steps.append(advance)
-        if stamp.proves_repeat(ts, received_at=at):
+        if stamp.is_proven_repeat(ts, received_at=at):
             assert not far
             since = max((number for number, each in enumerate(steps) if each <= 0), default=-1)
             assert len([each for each in steps[max(since, 0) + 1 :] if each % 1000]) >= 2
@@ -237,9 +237,9 @@ def test_a_clock_that_stops_after_it_ran_hides_no_later_call() -> None:
 
 
 def test_two_contents_with_one_ts_prove_nothing() -> None:
-    stamp = Stamp()
+    stamp = TimestampTrail()
     for index, ts in enumerate((T0 + 1, T0 + 1_002, T0 + 2_003)):
-        stamp.note(ts, index, received_at=ts)
-    assert stamp.proves_repeat(T0 + 2_003, received_at=T0 + 2_003)
-    stamp.note(T0 + 2_003, 99, received_at=T0 + 2_003)
-    assert not stamp.proves_repeat(T0 + 2_003, received_at=T0 + 2_003)
+        stamp.record(ts, index, received_at=ts)
+    assert stamp.is_proven_repeat(T0 + 2_003, received_at=T0 + 2_003)
+    stamp.record(T0 + 2_003, 99, received_at=T0 + 2_003)
+    assert not stamp.is_proven_repeat(T0 + 2_003, received_at=T0 + 2_003)

@@ -105,7 +105,7 @@ def read_journal(path: Path, plant: Path) -> Journalled:
         replayed = restore(plant_file.load(plant), journal, decode=decode)
     finally:
         journal.close()
-    gaps = sum(each.missed - each.filled for each in replayed.floor.gaps().values())
+    gaps = sum(each.missed - each.filled for each in replayed.floor.gaps_by_line().values())
     return Journalled(entries, events, current, counters, replayed.first_differences, gaps)
 
 

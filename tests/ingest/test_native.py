@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.core.events import Place
-from bridge.core.line.packml import MEANING
-from bridge.core.line.status import WORDS
+from bridge.core.line.packml import STATE_MEANING
+from bridge.core.line.status import STATUS_OF_WORD
 from bridge.core.report_forms import STATE_WORDS
 from bridge.core.reports import (
     BODY_OF,
@@ -279,8 +279,8 @@ def test_a_state_word_is_known_in_any_case_and_padded(state: str) -> None:
 
 
 def test_the_state_words_and_packml_names_are_those_of_the_core() -> None:
-    assert set(STATE_WORDS) == WORDS.keys()
-    for name in MEANING:
+    assert set(STATE_WORDS) == STATUS_OF_WORD.keys()
+    for name in STATE_MEANING:
         assert isinstance(report("state", {"packml": {"dialect": "tmc", "state": name.upper()}}).body, StateReport)
 
 

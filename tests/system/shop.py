@@ -123,7 +123,7 @@ async def shop(
         journal,
         clock,
         root=ROOT,
-        lines=restored.floor.places(),
+        lines=restored.floor.line_places(),
         simulated=False,
         owner=Owner("shop", 0),
         ready=lambda: pipeline.status().ready,

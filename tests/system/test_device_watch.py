@@ -80,7 +80,7 @@ def test_a_report_that_came_late_before_the_look_was_not_missing() -> None:
         for at, seq in enumerate((0, 2, 1, 3)):
             take(intake, report(seq), at=at)
         watch.look()
-    assert intake.floor.gaps()["L1"].filled == 1
+    assert intake.floor.gaps_by_line()["L1"].filled == 1
     assert logs == []
 
 
@@ -92,7 +92,7 @@ def test_unplaced_reports_are_logged_with_their_device() -> None:
         for at, seq in enumerate((*range(300, 310), 3)):
             take(intake, report(seq), at=at)
         watch.look()
-    unplaced = intake.floor.gaps()["L1"].unplaced
+    unplaced = intake.floor.gaps_by_line()["L1"].unplaced
     assert unplaced
     assert ("pipeline.reports_unplaced", "warning", PLACE, unplaced) in gaps_logged(logs)
 

@@ -21,7 +21,7 @@ from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core import plant, records, resends
 from bridge.core.events import Millis
 from bridge.core.intake import Intake
-from bridge.core.line.device_state import OLD_BOOTS
+from bridge.core.line.device_state import MAX_PAST_BOOTS
 from bridge.core.records import Applied, Batch, Resend
 from bridge.core.replay import restore
 from bridge.core.reports import APPLIED
@@ -140,7 +140,7 @@ class World:
         self.journal.commit(
             Batch(
                 entries=[entry for entry, _, _ in self.pending],
-                checkpoints={line: floor.checkpoint(line) for line in floor.changed()} if checkpoint else {},
+                checkpoints={line: floor.checkpoint(line) for line in floor.changed_lines()} if checkpoint else {},
                 settled=settled,
             )
         )
@@ -222,7 +222,7 @@ class World:
             self.publish([Sent(way, earlier.payload, earlier.deed)])
 
     def restart_device(self) -> None:
-        if self.boot <= OLD_BOOTS:  # reports of more boots than that are not told apart
+        if self.boot <= MAX_PAST_BOOTS:  # reports of more boots than that are not told apart
             self.boot, self.seq = self.boot + 1, 0
 
     def wait(self, ms: int) -> None:
@@ -253,7 +253,7 @@ class World:
         assert [entry.input.number for entry, message in self.durable if message.way == "press" and applied(entry)] == [
             entry.input.number for entry in first_presses(self.durable)
         ]
-        assert self.intake.floor.gaps() == {}, "nothing was lost, so nothing is missing"
+        assert self.intake.floor.gaps_by_line() == {}, "nothing was lost, so nothing is missing"
 
 
 def applied(entry: Applied) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from bridge.adapters.web_metrics import MEANINGS
-from bridge.core.line.andon_input import WITHOUT_EFFECT
-from bridge.core.line.futility import FUTILE, NEUTRAL
+from bridge.core.line.andon_input import IGNORED_READINGS
+from bridge.core.line.futility import INEFFECTIVE_REASONS, NEUTRAL_REASONS
 from bridge.core.messages import Publication
 from tests.brokers import RunningBroker, until
 from tests.command_line import ROOT
@@ -97,7 +97,7 @@ def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
         name for row in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     ]
     code = "".join(path.read_text() for path in (ROOT / "bridge" / "core").rglob("*.py"))
-    given = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {each.value for each in WITHOUT_EFFECT}
+    given = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {each.value for each in IGNORED_READINGS}
     assert len(named) == len(set(named))
     assert set(named) == given
 
@@ -105,8 +105,8 @@ def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
 def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> None:
     (said,) = re.findall(r"^A device that has nothing but (.*?) and quarantined", DOCUMENT, re.MULTILINE)
     (neutral,) = re.findall(r"^(`retained`.*) say nothing about it", DOCUMENT, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", said)) == FUTILE
-    assert set(re.findall(r"`(\w+)`", neutral)) == NEUTRAL
+    assert set(re.findall(r"`(\w+)`", said)) == INEFFECTIVE_REASONS
+    assert set(re.findall(r"`(\w+)`", neutral)) == NEUTRAL_REASONS
 
 
 def test_alerts_ask_for_metrics_that_there_are() -> None:

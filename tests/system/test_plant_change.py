@@ -12,7 +12,7 @@ import pytest
 from bridge.adapters import plant_file
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.intake import Intake
-from bridge.core.line.adoption import gone
+from bridge.core.line.adoption import orphaned_keys
 from bridge.core.plant import Plant
 from bridge.core.plant_change import Taken, take_plant
 from bridge.core.plant_text import PLANT, text_of
@@ -137,7 +137,7 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
         journal._writer.execute("DROP TRIGGER killed")
         taken = start(after, journal)
         assert (taken.changed, taken.retired > 0) == (True, True)
-        assert gone((event.state_key for event in journal.snapshot().events), after) == []
+        assert orphaned_keys((event.state_key for event in journal.snapshot().events), after) == []
         assert journal.epoch == journal.position().epoch != position.epoch
         again = start(after, journal)
         assert (again.changed, again.retired) == (False, 0), "and it is done once"

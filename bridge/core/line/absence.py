@@ -13,33 +13,38 @@ from msgspec.structs import replace
 
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
-from bridge.core.line.absence_record import UNSEQUENCED_MS, AbsenceRecord, AbsenceState, Before, Point, unknown_view
+from bridge.core.line.absence_record import (
+    MAX_UNSEQUENCED_GAP_MS,
+    AbsenceRecord,
+    AbsenceState,
+    StateBeforeLoss,
+    StatusPoint,
+    unknown_view,
+)
 from bridge.core.line.culprit import MachineView
-from bridge.core.line.dating import ClockUsed, Span
-from bridge.core.line.device import Device
-from bridge.core.line.downtime_rebuild import RebuiltDowntimes
+from bridge.core.line.dating import ClockUsed, TimeSpan
+from bridge.core.line.downtime_rebuild import RebuildableDowntimes
 from bridge.core.line.equipment import Machine
-from bridge.core.line.flow import Flow
+from bridge.core.line.flow import EquipmentGroup
 from bridge.core.line.output import Output, signal_of
-from bridge.core.line.sequence import Placed, Run
-from bridge.core.line.status import diagnose, without_order
+from bridge.core.line.status import diagnose, with_no_order_cause
 from bridge.core.line.stops import Signal, StopChange
-from bridge.core.line.timeline import Known, Timeline
+from bridge.core.line.timeline import Observation, Timeline
 from bridge.core.reports import BirthReport, DeathReport, Moment, Report, StateReport
 from bridge.core.shifts import ShiftPlan
 
-SETTLE_MS: Final = 5_000  # without more of the backlog: then what was heard is all there is
-PATIENCE_MS: Final = 90_000  # for machines that do not report: one that lives does so once a minute
-LONGEST_MS: Final = 600_000  # for a backlog: what still comes then is added to what was gone through
+BACKLOG_SETTLE_MS: Final = 5_000  # without more of the backlog: then what was heard is all there is
+SILENT_MACHINE_WAIT_MS: Final = 90_000  # for machines that do not report: one that lives does so once a minute
+MAX_BACKLOG_MS: Final = 600_000  # for a backlog: what still comes then is added to what was gone through
 BACKLOG_AGE_MS: Final = 5_000  # a report that arrives this long after it was made is of the backlog
 
-TRUSTED: Final[frozenset[ClockUsed]] = frozenset({"device", "corrected"})
+TRUSTED_CLOCKS: Final[frozenset[ClockUsed]] = frozenset({"device", "corrected"})
 
 
 class Absences:
     """Keeps a record of each of the latest absences, and says when to go through it and how."""
 
-    def __init__(self, state: AbsenceState, *, flow: Flow, plan: ShiftPlan) -> None:
+    def __init__(self, state: AbsenceState, *, flow: EquipmentGroup, plan: ShiftPlan) -> None:
         self.state = state
         self._flow = flow
         self._plan = plan
@@ -49,7 +54,7 @@ class Absences:
         return any(scope in each.scopes for each in self.state.pending)
 
     @property
-    def in_doubt(self) -> bool:
+    def may_revise_stop(self) -> bool:
         """Whether trusted clocks may yet tell that the stop which is seen now is not the one from before."""
         record, machines = self.state.pending_of(LINE_LEVEL), self._flow.machines
         if record is None or record.back_at is None or LINE_LEVEL not in record.scopes:  # nothing is seen
@@ -57,7 +62,7 @@ class Absences:
         deciding = [name for name, view in record.views.items() if view.decides]
         return any(name in machines and machines[name].spec.clock != "receive" for name in deciding)
 
-    def begin(self, at: Millis, scopes: dict[str, Before], *, open_downtime: str | None) -> None:
+    def begin(self, at: Millis, scopes: dict[str, StateBeforeLoss], *, open_downtime: str | None) -> None:
         """Note how everything stood when nobody watched any more; before machines are made unknown.
 
         What is pending already goes on, and the line's, if it is of a device, is from now on of the line.
@@ -67,7 +72,7 @@ class Absences:
             line.scopes[LINE_LEVEL] = replace(scopes[LINE_LEVEL], since=at)
             line.open_downtime = open_downtime
         for each in self.state.pending:
-            each.lose_all(self._flow.machines, at=at)
+            each.mark_unwatched(self._flow.machines, at=at)
             left = {scope: before for scope, before in left.items() if scope not in each.scopes}
         views = self._flow.plc_views
         if left:
@@ -75,45 +80,45 @@ class Absences:
                 AbsenceRecord(start=at, views=views, scopes=left, open_downtime=open_downtime, unheard=sorted(views))
             )
 
-    def spans(self, equipment: str | None, now: Millis) -> list[Span]:
+    def backlog_spans(self, equipment: str | None, now: Millis) -> list[TimeSpan]:
         """Return when reports of a device may have waited."""
-        found: list[Span] = []
+        found: list[TimeSpan] = []
         for each in self.state.records:
-            since = each.start if equipment is None else each.since(equipment)
+            since = each.start if equipment is None else each.absent_since(equipment)
             if since is not None:
-                found.append(Span(since, now if each.end is None else each.end))
+                found.append(TimeSpan(since, now if each.end is None else each.end))
         return found
 
-    def is_history(self, equipment: str, moment: Moment) -> bool:
+    def is_superseded(self, equipment: str, moment: Moment) -> bool:
         """Return whether a report is older than what is known of its machine: it says nothing of now."""
-        return any(each.is_older(equipment, moment.happened) for each in self.state.records)
+        return any(each.is_superseded(equipment, moment.happened) for each in self.state.records)
 
-    def hear(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, connected: bool) -> None:
+    def add_report(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, gapless: bool) -> None:
         """Take an applied report into the record. `connected`: none is missing before it."""
         if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
             return
         body = report.body
-        if machine.spec.clock in TRUSTED and isinstance(body, BirthReport | DeathReport):
-            self._note_presence(body, machine.spec.id, now=now, connected=connected)
+        if machine.spec.clock in TRUSTED_CLOCKS and isinstance(body, BirthReport | DeathReport):
+            self._add_birth_or_death(body, machine.spec.id, now=now, gapless=gapless)
             return
         view = machine.view()
-        if self.is_history(machine.spec.id, moment):
+        if self.is_superseded(machine.spec.id, moment):
             view = unknown_view(view)
             if isinstance(body, StateReport):
-                as_it_was = machine.copied()
+                as_it_was = machine.copy()
                 as_it_was.apply_state(body, moment=moment, retained=report.retained)
                 view = as_it_was.view()
-        self._note(
+        self._add_view(
             view,
             now=now,
             happened=moment.happened,
             clock=moment.clock,
             says_state=isinstance(body, StateReport | BirthReport | DeathReport),
             sequenced=is_sequenced(report),
-            connected=connected,
+            gapless=gapless,
         )
 
-    def _note(
+    def _add_view(
         self,
         view: MachineView,
         *,
@@ -122,59 +127,66 @@ class Absences:
         clock: ClockUsed,
         says_state: bool,
         sequenced: bool,
-        connected: bool,
+        gapless: bool,
     ) -> None:
         """Take a report into the record. `sequenced`: by its number; `connected`: none is missing before it."""
-        name, trusted = view.equipment, clock in TRUSTED
-        proven = trusted and sequenced and connected
+        name, trusted = view.equipment, clock in TRUSTED_CLOCKS
+        proven = trusted and sequenced and gapless
         for each in self.state.records:
-            after = each.end is not None and happened >= each.end and each.follows(name)
-            if after and each.note_after(name, at=happened, connected=proven):
-                self._postpone(each, now, is_late=False)
-        for record in self.state.holding(name, happened):
+            after = each.end is not None and happened >= each.end and each.concerns(name)
+            if after and each.add_later_report(name, at=happened, gapless=proven):
+                self._schedule(each, now, is_late=False)
+        for record in self.state.records_at(name, happened):
             if record.end is not None and happened >= record.end:
                 continue
-            sure = says_state or (sequenced and connected)
+            sure = says_state or (sequenced and gapless)
             if not trusted:
                 follows = name not in record.unheard  # it is heard as it happens, or nobody knows when
             elif not sequenced:
-                follows = happened - record.known_at(name, happened) <= UNSEQUENCED_MS
+                follows = happened - record.last_known_at(name, happened) <= MAX_UNSEQUENCED_GAP_MS
             else:
-                follows = connected
-            record.note(view, at=happened, connected=follows, says_state=says_state, sure=sure or follows, joins=proven)
-            self._postpone(record, now, is_late=trusted and now - happened >= BACKLOG_AGE_MS)
+                follows = gapless
+            record.add_report(
+                view,
+                at=happened,
+                gapless=follows,
+                says_state=says_state,
+                current_known=sure or follows,
+                joins_late=proven,
+            )
+            self._schedule(record, now, is_late=trusted and now - happened >= BACKLOG_AGE_MS)
 
-    def _note_presence(self, body: BirthReport | DeathReport, name: str, *, now: Millis, connected: bool) -> None:
+    def _add_birth_or_death(self, body: BirthReport | DeathReport, name: str, *, now: Millis, gapless: bool) -> None:
         """Note the birth or death of a machine with a trusted clock: it says nothing of what the machine does."""
         for record in self.state.records:
-            if record.follows(name):
+            if record.concerns(name):
                 if isinstance(body, BirthReport) and (record.end is None or name in record.unheard):
-                    record.start_anew(name, connected=connected)
+                    record.note_birth(name, gapless=gapless)
                 if record.end is None and record.unwatched:
-                    self._postpone(record, now, is_late=False)
+                    self._schedule(record, now, is_late=False)
 
-    def _postpone(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:
+    def _schedule(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:
         """Set when the record is gone through: when the backlog seems to be over, or patience is.
 
         A device that is away is not waited for: until it is back, nothing is due.
         """
         if record.end is not None:
-            record.due = now + SETTLE_MS if record.due is None else record.due
+            record.due = now + BACKLOG_SETTLE_MS if record.due is None else record.due
             return
-        waits = record.waits
+        waits = record.is_waiting
         if waits and not record.unwatched:
-            record.due = now + SETTLE_MS if is_late and record.due is not None else record.due
+            record.due = now + BACKLOG_SETTLE_MS if is_late and record.due is not None else record.due
             return
         record.back_at = now if record.back_at is None else record.back_at
-        if record.full:
+        if record.is_full:
             record.due = now
-        elif not waits and (is_late or record.due is None or record.due > now + SETTLE_MS):
-            record.due = min(now + SETTLE_MS, record.back_at + LONGEST_MS)
+        elif not waits and (is_late or record.due is None or record.due > now + BACKLOG_SETTLE_MS):
+            record.due = min(now + BACKLOG_SETTLE_MS, record.back_at + MAX_BACKLOG_MS)
         elif waits:
-            record.due = record.back_at + PATIENCE_MS
+            record.due = record.back_at + SILENT_MACHINE_WAIT_MS
         record.due = max(record.due or now, now)
 
-    def hurry(self, at: Millis) -> None:
+    def make_due(self, at: Millis) -> None:
         """Let what has not been gone through be due now, with what is known of it."""
         for record in self.state.records:
             if record.end is None or record.due is not None:
@@ -183,12 +195,12 @@ class Absences:
     def next_deadline(self) -> Millis | None:
         return min((each.due for each in self.state.records if each.due is not None), default=None)
 
-    def go_through(
+    def rebuild_due(
         self,
         output: Output,
-        downtimes: RebuiltDowntimes,
+        downtimes: RebuildableDowntimes,
         *,
-        changing_since: Millis | None,
+        changeover_since: Millis | None,
         without_job: bool,
         moment: Moment,
     ) -> StopChange | None:
@@ -201,52 +213,56 @@ class Absences:
         record.due, record.end = None, until
         if not record.scopes:
             self.state.records = [each for each in self.state.records if each is not record]
-        for scope, timeline in self._timelines(record, output, until=until, without_job=without_job):
-            moved = output.rebuild(scope, timeline, record.scopes[scope], goes_on=goes_on, moment=moment)
+        for scope, timeline in self._build_timelines(record, output, until=until, without_job=without_job):
+            moved = output.rebuild(scope, timeline, record.scopes[scope], continues=goes_on, moment=moment)
             if scope == LINE_LEVEL and goes_on:
                 return downtimes.rebuild(
-                    timeline, open_before=record.open_downtime, changing_since=changing_since, moment=moment
+                    timeline, open_before=record.open_downtime, changeover_since=changeover_since, moment=moment
                 )
             if scope == LINE_LEVEL:
-                downtimes.add(timeline, moved, changing_since=changing_since, moment=moment)
+                downtimes.add_lost_time(timeline, moved, changeover_since=changeover_since, moment=moment)
         return None
 
-    def _timelines(
+    def _build_timelines(
         self, record: AbsenceRecord, output: Output, *, until: Millis, without_job: bool
     ) -> Iterator[tuple[str, Timeline]]:
         """Go through the record again, scope by scope, the line last."""
-        signals = self._signals(record, until, without_job=without_job)
+        signals = self._build_signals(record, until, without_job=without_job)
         for scope in sorted(record.scopes, key=lambda scope: scope == LINE_LEVEL):
             if scope in signals:
                 before = record.scopes[scope]
                 since = record.start if before.since is None else before.since
-                yield scope, output.go_through(scope, before, _from(signals[scope], since), since, until)
+                yield scope, output.build_timeline(scope, before, _signals_since(signals[scope], since), since, until)
 
-    def _signals(self, record: AbsenceRecord, until: Millis, *, without_job: bool) -> dict[str, Sequence[Known]]:
-        turns = set(self._turns(record.start, until))
-        found: dict[str, list[Known]] = {LINE_LEVEL: [], **{name: [] for name in record.views}}
+    def _build_signals(
+        self, record: AbsenceRecord, until: Millis, *, without_job: bool
+    ) -> dict[str, Sequence[Observation]]:
+        turns = set(self._shift_boundaries(record.start, until))
+        found: dict[str, list[Observation]] = {LINE_LEVEL: [], **{name: [] for name in record.views}}
         views = dict(record.views)
         # as when it is watched, each report is taken by itself, also of those of one instant
-        begun: list[tuple[Millis, Point | None]] = [(at, None) for at in sorted({record.start, *turns})]
-        points = [(point.at, point) for point in record.timeline(until)]
+        begun: list[tuple[Millis, StatusPoint | None]] = [(at, None) for at in sorted({record.start, *turns})]
+        points = [(point.at, point) for point in record.sorted_points(until)]
         course = sorted([*begun, *points], key=lambda each: each[0])
         for (at, point), following in zip(course, [*course[1:], None], strict=True):
             scheduled = self._plan.window_at(at).scheduled
             if point is not None:
                 views[point.view.equipment] = point.view
-                if following is not None and following[0] == at and _is_loss(point) and _is_loss(following[1]):
+                if following is not None and following[0] == at and _is_offline(point) and _is_offline(following[1]):
                     continue  # what is lost at one instant is lost at once
             elif at in turns and not scheduled:
                 for each in found.values():
-                    each.append(Known(at, Signal.OFF))  # every stop ends with scheduled time
+                    each.append(Observation(at, Signal.OFF))  # every stop ends with scheduled time
             for name, view in views.items():
-                found[name].append(Known(at, _signal(view.status, scheduled=scheduled, stands=view.stands)))
+                found[name].append(
+                    Observation(at, _unwatched_signal(view.status, scheduled=scheduled, stands=view.stands))
+                )
             seen = diagnose(list(views.values()))
-            signal = _signal(seen.status, scheduled=scheduled, stands=seen.stands)
-            found[LINE_LEVEL].append(Known(at, signal, without_order(seen) if without_job else seen))
+            signal = _unwatched_signal(seen.status, scheduled=scheduled, stands=seen.stands)
+            found[LINE_LEVEL].append(Observation(at, signal, with_no_order_cause(seen) if without_job else seen))
         return dict(found)
 
-    def _turns(self, start: Millis, until: Millis) -> Iterator[Millis]:
+    def _shift_boundaries(self, start: Millis, until: Millis) -> Iterator[Millis]:
         at = self._plan.window_at(start).end
         while at < until:
             yield at
@@ -257,28 +273,11 @@ def is_sequenced(report: Report) -> bool:
     return report.body.boot_id is not None and report.body.seq is not None
 
 
-def is_connected(report: Report, device: Device, placed: Placed, *, run_before: Run | None) -> bool:
-    """Return whether none of the device's reports is missing before this one, as far as its sequence shows.
-
-    What it sent before its sequence began anew may be missing, also where it repeats the id of its boot. A death proves
-    nothing: its number is that of the connect, when the Will was written.
-    """
-    if isinstance(report.body, DeathReport):
-        return False
-    follows = placed.kind == "new" and placed.gap == 0 and placed.sure and not report.retained
-    return follows and device.state.run is run_before
-
-
-def is_cut_off(device: Device, placed: Placed, *, run_before: Run | None) -> bool:
-    """Return whether some of the device's reports are missing before this one, as far as its sequence shows."""
-    return placed.gap > 0 or device.state.run is not run_before
-
-
-def _is_loss(point: Point | None) -> bool:
+def _is_offline(point: StatusPoint | None) -> bool:
     return point is not None and point.view.status == "offline"
 
 
-def _from(signals: Sequence[Known], since: Millis) -> list[Known]:
+def _signals_since(signals: Sequence[Observation], since: Millis) -> list[Observation]:
     """Return what holds at an instant, and what comes after."""
     if since <= signals[0].at:
         return list(signals)
@@ -286,7 +285,7 @@ def _from(signals: Sequence[Known], since: Millis) -> list[Known]:
     return [dataclasses.replace(before[-1], at=since), *(each for each in signals if each.at > since)]
 
 
-def _signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:
+def _unwatched_signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:
     """Return a signal as when it is watched; but outside the plan, too, what is not known is not known to stand."""
     if status == "offline" and not stands:
         return Signal.LOST

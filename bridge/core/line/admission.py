@@ -10,7 +10,7 @@ from bridge.core.events import Millis
 from bridge.core.line.dating import ClockUsed
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import Machine
-from bridge.core.line.sequence import Placed
+from bridge.core.line.sequence import Placement
 from bridge.core.reports import (
     APPLIED,
     AndonReport,
@@ -25,13 +25,13 @@ from bridge.core.reports import (
     suppressed,
 )
 
-STANDING_KINDS = (StateReport, CountsReport, BirthReport, DeathReport)
+RETAINABLE_KINDS = (StateReport, CountsReport, BirthReport, DeathReport)
 """Kinds that say what is, not what somebody did: a retained one may still be true."""
 
-UNNUMBERED: Final = Placed("new")
+UNNUMBERED: Final = Placement("new")
 
 
-def place_in_sequence(report: Report, device: Device, machine: Machine | None) -> Placed | Disposition:
+def place_in_sequence(report: Report, device: Device, machine: Machine | None) -> Placement | Disposition:
     """Return where the report belongs in its device's sequence, or why it has no effect.
 
     Commands are no device's reports: the pipeline knows their repeats. A retained report leaves no trace in the
@@ -40,23 +40,23 @@ def place_in_sequence(report: Report, device: Device, machine: Machine | None) -
     if report.actor is not None:
         return UNNUMBERED
     if report.retained:
-        return UNNUMBERED if _may_be_true(report, device, machine) else suppressed("retained")
-    return device.place(report)
+        return UNNUMBERED if _may_be_current(report, device, machine) else suppressed("retained")
+    return device.place_in_sequence(report)
 
 
-def _may_be_true(report: Report, device: Device, machine: Machine | None) -> bool:
+def _may_be_current(report: Report, device: Device, machine: Machine | None) -> bool:
     """Whether a retained report can say what is: the device was never heard live, or this is proven to be newer."""
     body = report.body
-    if not isinstance(body, STANDING_KINDS) and not _is_latching_level(report, machine):
+    if not isinstance(body, RETAINABLE_KINDS) and not _is_latching_level(report, machine):
         return False  # a press happened when it was sent, not when somebody subscribes
     if isinstance(body, DeathReport):
-        return not device.state.heard_live  # its seq is that of the connect: nothing proves it to be newer
+        return not device.state.was_heard_live  # its seq is that of the connect: nothing proves it to be newer
     newer = device.is_newer_than_known(report)
     if isinstance(body, CountsReport):
         return newer
     if isinstance(body, BirthReport) and machine is not None and machine.state.said is not None:
         return newer and not machine.state.said.estimated  # a retained state may have come first
-    return newer or not device.state.heard_live
+    return newer or not device.state.was_heard_live
 
 
 def _is_latching_level(report: Report, machine: Machine | None) -> bool:
@@ -65,7 +65,7 @@ def _is_latching_level(report: Report, machine: Machine | None) -> bool:
     return level and machine is not None and machine.spec.input == "latching"
 
 
-def spoken_for(report: Report, machine: Machine | None, machines: Iterable[Machine]) -> list[Machine]:
+def affected_machines(report: Report, machine: Machine | None, machines: Iterable[Machine]) -> list[Machine]:
     """Return the machines that a report speaks for.
 
     A birth or death of the line itself is that of all its equipment: one source may speak for many. A retained one says
@@ -79,12 +79,14 @@ def spoken_for(report: Report, machine: Machine | None, machines: Iterable[Machi
 
 
 def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
-    if machine.device.state.heard_live:
+    if machine.device.state.was_heard_live:
         return False
     return isinstance(body, DeathReport) or machine.state.said is None
 
 
-def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dated: Millis, clock: ClockUsed) -> Moment:
+def moment_of(
+    report: Report, device: Device, placed: Placement, *, at: Millis, dated: Millis, clock: ClockUsed
+) -> Moment:
     """Return when and why the step happens that a report makes."""
     return Moment(
         at=at,
@@ -92,23 +94,23 @@ def moment_of(report: Report, device: Device, placed: Placed, *, at: Millis, dat
         dated=dated if clock in ("device", "corrected") else None,
         caused_by=(report.cause,),
         clock=clock,
-        gap=device.owe(placed.gap),
-        latest=placed.kind == "new" and placed.sure and is_numbered(report),
+        gap=device.add_unreported(placed.gap),
+        latest=placed.kind == "new" and placed.is_certain and is_live_and_sequenced(report),
         late=placed.kind == "late",
-        unplaced=not placed.sure,
-        stamped=device.read_ts(report) if isinstance(report.body, AndonReport) else None,
-        identified=device.identifies(report),
+        unplaced=not placed.is_certain,
+        stamped=device.read_clock(report) if isinstance(report.body, AndonReport) else None,
+        identified=device.has_identity(report),
         actor=report.actor,
         operator=report.body.operator,
     )
 
 
-def is_numbered(report: Report) -> bool:
+def is_live_and_sequenced(report: Report) -> bool:
     body = report.body
     return report.actor is None and not report.retained and body.boot_id is not None and body.seq is not None
 
 
-def note_life(report: Report, device: Device, *, now: Millis) -> None:
+def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:
     """A live report shows that the device is there; a retained one only starts the wait for a sign of life.
 
     After a death the device is back, but its state stays unknown until it says it.
@@ -117,13 +119,13 @@ def note_life(report: Report, device: Device, *, now: Millis) -> None:
     if report.actor is not None or isinstance(report.body, DeathReport):
         return
     if report.retained:
-        state.live = state.heard_live
+        state.live = state.was_heard_live
         state.seen_at = now if state.seen_at is None else state.seen_at
         return
     state.seen_at, state.live, state.offline = now, True, None
 
 
-def refuse(report: Report, machine: Machine | None) -> Disposition | None:
+def find_refusal(report: Report, machine: Machine | None) -> Disposition | None:
     """Return why a report that is new has no effect; None: it may have one."""
     body = report.body
     if machine is None and isinstance(body, StateReport | CountsReport):
@@ -134,10 +136,10 @@ def refuse(report: Report, machine: Machine | None) -> Disposition | None:
         if machine is not None:
             machine.state.stale = True
         return suppressed("bad_quality")
-    return machine.misread(body) if machine is not None and isinstance(body, StateReport) else None
+    return machine.validate_state(body) if machine is not None and isinstance(body, StateReport) else None
 
 
-def announce(report: Report, body: BirthReport | DeathReport, machines: Sequence[Machine]) -> Disposition:
+def apply_birth_or_death(report: Report, body: BirthReport | DeathReport, machines: Sequence[Machine]) -> Disposition:
     """Apply a birth or death to all that it speaks for; a retained one of nothing has no effect."""
     for machine in machines:
         machine.apply_birth_or_death(body)

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from bridge.core import plant
 from bridge.core.events import LINE_LEVEL, Category, Event, Millis, StateKey
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.findings import Findings
+from bridge.core.line.findings import DowntimeFindings
 from bridge.core.line.floor import Floor
 from bridge.core.line.line_state import LineState
-from bridge.core.line.output import sources_of, watched_of
+from bridge.core.line.output import counter_sources, tracked_machines
 
 
-def adopt(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: str) -> tuple[Floor, tuple[Event, ...]]:
+def migrate_floor(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: str) -> tuple[Floor, tuple[Event, ...]]:
     """Return the floor under another plant file, and the events; what fell due before is done by the old rules."""
     events = [event for _, fired in floor.tick(now) for event in fired]
     kept: dict[str, bytes] = {}
@@ -27,29 +27,29 @@ def adopt(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: str) -> 
         line = floor.line(spec.id)
         if line is not None and line.place == plant_file.place_of(spec):
             state = LineState.decode(line.checkpoint())
-            forget_gone(state, spec)
-            forget_rates(state, spec, line.counter_fits())
+            remove_orphans(state, spec)
+            reset_changed_rates(state, spec, line.counter_fits())
             kept[spec.id] = state.encode()
     adopted = Floor(plant_file, kept)
-    events += adopted.settle(now, cause=cause)
+    events += adopted.emit_plant_changes(now, cause=cause)
     return adopted, tuple(events)
 
 
-def gone(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[StateKey]:
+def orphaned_keys(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[StateKey]:
     """Return the state keys of what the plant file does not have: they would be current for ever."""
-    places = {plant_file.place_of(spec).levels()[:3]: _Owners(spec) for spec in plant_file.lines}
+    places = {plant_file.place_of(spec).levels()[:3]: _StateOwners(spec) for spec in plant_file.lines}
     left = []
     for key in keys:
         site, area, line, equipment, category, _ = key
         owners = places.get((site, area, line))
-        if owners is None or not owners.has(equipment, category):
+        if owners is None or not owners.is_owner(equipment, category):
             left.append(key)
     return left
 
 
-def forget_gone(state: LineState, spec: plant.Line) -> None:
+def remove_orphans(state: LineState, spec: plant.Line) -> None:
     """Take out of a line's state what the plant file no longer has, and set the ideal cycles it now has."""
-    owners = _Owners(spec)
+    owners = _StateOwners(spec)
     there = owners.there
     people, output, quality = state.people, state.output, state.people.quality
     state.equipment = {name: each for name, each in state.equipment.items() if name in there}
@@ -62,7 +62,7 @@ def forget_gone(state: LineState, spec: plant.Line) -> None:
             output.oee[machine.id].ideal_cycle = machine.ideal_cycle_seconds
     counted = {
         name
-        for name, sources in sources_of(spec).items()
+        for name, sources in counter_sources(spec).items()
         if any(name in state.equipment[each].registers for each in sources if each in state.equipment)
     }
     output.counters_seen = [name for name in output.counters_seen if name in counted]
@@ -86,10 +86,10 @@ def forget_gone(state: LineState, spec: plant.Line) -> None:
     if state.downtimes.turn.found is not None:
         _forget_equipment(state.downtimes.turn.found, there)
     subjects = state.subjects
-    subjects.current = {key: each for key, each in subjects.current.items() if owners.has(*key.split("/")[:2])}
+    subjects.current = {key: each for key, each in subjects.current.items() if owners.is_owner(*key.split("/")[:2])}
 
 
-def forget_rates(state: LineState, spec: plant.Line, fits: Mapping[str, CounterFit]) -> None:
+def reset_changed_rates(state: LineState, spec: plant.Line, fits: Mapping[str, CounterFit]) -> None:
     """Judge a machine's rate anew where its `max_rate_per_minute` was changed: what was seen may have been wrong."""
     for machine in spec.equipment:
         fit = fits.get(machine.id)
@@ -100,14 +100,14 @@ def forget_rates(state: LineState, spec: plant.Line, fits: Mapping[str, CounterF
             registers[name] = replace(register, over=0.0, fastest=0.0, spells=0, spell_ms=0, spell_pieces=0)
 
 
-class _Owners:
+class _StateOwners:
     """Who on a line may have current events: the line itself, its equipment, and what of it has an OEE."""
 
     def __init__(self, spec: plant.Line) -> None:
         self.there = frozenset({LINE_LEVEL, *(each.id for each in spec.equipment)})
-        self.watched = frozenset({LINE_LEVEL, *watched_of(spec)})
+        self.watched = frozenset({LINE_LEVEL, *tracked_machines(spec)})
 
-    def has(self, equipment: str, category: str) -> bool:
+    def is_owner(self, equipment: str, category: str) -> bool:
         return equipment in (self.watched if category == Category.OEE else self.there)
 
 
@@ -115,7 +115,7 @@ def _owner(key: str) -> str:
     return key.split("/", 1)[0]
 
 
-def _forget_equipment(found: Findings, there: AbstractSet[str]) -> None:
+def _forget_equipment(found: DowntimeFindings, there: AbstractSet[str]) -> None:
     """A downtime stays the line's; what it would call for help is not there any more."""
     if found.equipment not in there:
         found.equipment = None

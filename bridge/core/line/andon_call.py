@@ -13,10 +13,10 @@ from bridge.core.event_data import Andon, AndonType, CallPriority, CallStatus, E
 from bridge.core.events import LINE_LEVEL, Millis, Standing, maybe_rfc3339, rfc3339
 from bridge.core.reports import Disposition, Moment, rejected, suppressed
 
-Deed = Literal["acknowledge", "arrive", "resolve", "cancel", "escalate"]
+CallAction = Literal["acknowledge", "arrive", "resolve", "cancel", "escalate"]
 """What can be done to a call that was raised."""
 
-NEXT: Final[dict[tuple[CallStatus, Deed], CallStatus]] = {
+NEXT: Final[dict[tuple[CallStatus, CallAction], CallStatus]] = {
     ("open", "acknowledge"): "acknowledged",
     ("open", "arrive"): "open",
     ("open", "resolve"): "resolved",
@@ -28,7 +28,7 @@ NEXT: Final[dict[tuple[CallStatus, Deed], CallStatus]] = {
     ("acknowledged", "escalate"): "acknowledged",
 }
 
-REFUSED: Final[dict[tuple[CallStatus, Deed], Disposition]] = {
+REFUSALS: Final[dict[tuple[CallStatus, CallAction], Disposition]] = {
     ("acknowledged", "acknowledge"): suppressed("already_acknowledged"),
     ("resolved", "acknowledge"): rejected("already_final"),
     ("resolved", "arrive"): rejected("already_final"),
@@ -47,10 +47,10 @@ CALL_PRIORITIES: Final[tuple[CallPriority, ...]] = get_args(CallPriority)
 
 SUMMARY_KEY: Final = f"{LINE_LEVEL}/summary"
 
-FINAL: Final[frozenset[CallStatus]] = frozenset({"resolved", "cancelled"})
+FINAL_STATUSES: Final[frozenset[CallStatus]] = frozenset({"resolved", "cancelled"})
 
 
-class Call(Struct, kw_only=True):
+class AndonCall(Struct, kw_only=True):
     """A call that is not final. `passed`: every deadline up to this instant has been dealt with.
 
     Deadlines count from `counted_from`: the raise, until the trouble comes again. While the call is paused they stand
@@ -132,7 +132,7 @@ class Call(Struct, kw_only=True):
         self.counting_since = self.counted_from + by
         self.passed += by
 
-    def inherit(self, other: "Call") -> None:
+    def take_over(self, other: "AndonCall") -> None:
         """Take over what people did about another call for the same trouble, and how far its ladder is."""
         self.status = other.status
         self.acknowledged_at, self.acknowledged_by = other.acknowledged_at, other.acknowledged_by
@@ -143,7 +143,7 @@ class Call(Struct, kw_only=True):
         self.level, self.cause, self.highest_level = other.level, other.cause, other.highest_level
 
 
-def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
+def is_before_raise(call: AndonCall, moment: Moment, *, equipment: str | None) -> bool:
     """Return whether an action happened before the raise: of one device by its own clock, otherwise by the line's.
 
     No clock makes the device's latest report older than one that was taken before: it may have been set meanwhile.
@@ -154,11 +154,11 @@ def is_older(call: Call, moment: Moment, *, equipment: str | None) -> bool:
     return moment.at < call.raised_at
 
 
-def standing_of(call: Call) -> Standing:
-    return Standing.CLOSED if call.status in FINAL else Standing.CURRENT
+def standing_of(call: AndonCall) -> Standing:
+    return Standing.CLOSED if call.status in FINAL_STATUSES else Standing.CURRENT
 
 
-def andon_data(call: Call) -> Andon:
+def andon_data(call: AndonCall) -> Andon:
     """Return the data of the call's andon_event."""
     response_ms = call.response_ms
     if response_ms is None and call.acknowledged_at is not None:  # acknowledged before responses were kept
@@ -188,7 +188,7 @@ def andon_data(call: Call) -> Andon:
     )
 
 
-def only_call(calls: Iterable[Call], andon_type: AndonType) -> Call | None:
+def find_only_call(calls: Iterable[AndonCall], andon_type: AndonType) -> AndonCall | None:
     """Return the one call of this type; None where there is none, or where it would be a guess which is meant."""
     found = [call for call in calls if call.andon_type == andon_type and not call.summary]
     return found[0] if len(found) == 1 else None

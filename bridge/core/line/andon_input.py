@@ -18,7 +18,7 @@ PACE_MS: Final = 2_000  # by which the lag of one report differs from that of th
 CLOCK_SET_MS: Final = 60_000  # after so long at one pace they are not late: the clock was set back
 
 
-class Reading(StrEnum):
+class LevelReading(StrEnum):
     """What one observed level means; all but PRESSED leave the calls alone."""
 
     PRESSED = "pressed"
@@ -29,10 +29,12 @@ class Reading(StrEnum):
     DEBOUNCED = "debounced"
 
 
-WITHOUT_EFFECT: Final = frozenset({Reading.UNCHANGED, Reading.UNOBSERVED_EDGE, Reading.NOT_RELEASED, Reading.DEBOUNCED})
+IGNORED_READINGS: Final = frozenset(
+    {LevelReading.UNCHANGED, LevelReading.UNOBSERVED_EDGE, LevelReading.NOT_RELEASED, LevelReading.DEBOUNCED}
+)
 
 
-class Overtaken(Struct):
+class OvertakenLevel(Struct):
     """A level that was overtaken, where nothing of its contact came since."""
 
     level: bool
@@ -44,7 +46,7 @@ class Overtaken(Struct):
     def lag(self) -> Millis:
         return self.received_at - self.stamp
 
-    def keeps_pace(self, *, stamped: Millis, received_at: Millis) -> bool:
+    def is_same_pace(self, *, stamped: Millis, received_at: Millis) -> bool:
         """Tell whether a level came as long after this one as it was made: what was late comes faster than that."""
         waited = received_at - self.received_at
         return stamped > self.stamp and abs(stamped - self.stamp - waited) <= min(PACE_MS, waited // 2)
@@ -56,13 +58,13 @@ class Contact(Struct):
     level: bool | None = None  # the last by the device's clock; FALSE where an overtaken FALSE may be the last
     stamp: Millis | None = None  # the latest that a level had, until the clock is known to have been set back
     lag: Millis = 0  # of the arrival of that level behind it
-    overtaken: Overtaken | None = None  # the level that came last, if it was
+    overtaken: OvertakenLevel | None = None  # the level that came last, if it was
     pressed_at: Millis | None = None  # when it came
     pressed_stamp: Millis | None = None  # when it was made, by the device's own clock
     held: Millis | None = None  # when the last TRUE was made that may be another press: no FALSE was seen before it
     gap: bool = False  # there was such a TRUE without a stamp, and reports of its device were missing before it
 
-    def press(self, *, received_at: Millis, stamped: Millis | None) -> None:
+    def record_press(self, *, received_at: Millis, stamped: Millis | None) -> None:
         self.pressed_at, self.pressed_stamp = received_at, stamped
         self.held, self.gap = None, False
 
@@ -77,55 +79,59 @@ class Contact(Struct):
 
     def observe(
         self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool, gap: bool
-    ) -> "Step":
+    ) -> "LevelChange":
         """Take a level, and return the step that it shows."""
         step = self._take(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late)
         if step.level and step.before is not False:
             self.held, self.gap = (self.held, self.gap or gap) if stamped is None else (self.stamp, self.gap)
         return step
 
-    def _take(self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool) -> "Step":
+    def _take(
+        self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool
+    ) -> "LevelChange":
         previous, self.overtaken = self.overtaken, None
         if stamped is None:
             before, fills_gap = self.level, late and not level and self.gap
             self.level = level and not (late and before is False)  # the FALSE may be what overtook it
-            return Step(before=False if fills_gap else before, level=level or fills_gap, stamped=None)
+            return LevelChange(before=False if fills_gap else before, level=level or fills_gap, stamped=None)
         if latest or self.stamp is None or stamped >= self.stamp:
             is_released = previous is not None and self._is_after_release(previous, lag=received_at - stamped)
             before = False if is_released else self.level
             self.level, self.stamp, self.lag = level, stamped, received_at - stamped
-            return Step(before=before, level=level, stamped=stamped)
-        paced = previous is not None and previous.keeps_pace(stamped=stamped, received_at=received_at)
+            return LevelChange(before=before, level=level, stamped=stamped)
+        paced = previous is not None and previous.is_same_pace(stamped=stamped, received_at=received_at)
         if previous is None or not paced:
-            self.overtaken = Overtaken(level=level, stamp=stamped, received_at=received_at, since=received_at)
+            self.overtaken = OvertakenLevel(level=level, stamp=stamped, received_at=received_at, since=received_at)
             return self._overtake(level=level, stamped=stamped, previous=previous)
         if received_at - previous.since >= CLOCK_SET_MS:
             self.level, self.stamp, self.lag = level, stamped, received_at - stamped
-            return Step(before=previous.level, level=level, stamped=stamped)
-        self.overtaken = Overtaken(level=level, stamp=stamped, received_at=received_at, since=previous.since)
+            return LevelChange(before=previous.level, level=level, stamped=stamped)
+        self.overtaken = OvertakenLevel(level=level, stamp=stamped, received_at=received_at, since=previous.since)
         self.level = self.level and level
-        return Step(before=previous.level, level=level, stamped=stamped)
+        return LevelChange(before=previous.level, level=level, stamped=stamped)
 
-    def release(self) -> None:
+    def assume_released(self) -> None:
         """Take the TRUE that was observed for FALSE: nothing may release it."""
         self.level, self.held, self.gap = False, None, False
         if self.overtaken is not None:
             self.overtaken.level = False
 
-    def _is_after_release(self, previous: Overtaken, *, lag: Millis) -> bool:
+    def _is_after_release(self, previous: OvertakenLevel, *, lag: Millis) -> bool:
         """Tell whether a level follows an overtaken FALSE of one clock: it is rather as late as that than as before."""
         return not previous.level and abs(lag - previous.lag) <= abs(lag - self.lag)
 
-    def _overtake(self, *, level: bool, stamped: Millis, previous: Overtaken | None) -> "Step":
+    def _overtake(self, *, level: bool, stamped: Millis, previous: OvertakenLevel | None) -> "LevelChange":
         """Return the step to a level that was overtaken, or from it to a TRUE that overtook it."""
         if level:
-            return Step(before=self.level, level=True, stamped=stamped)
+            return LevelChange(before=self.level, level=True, stamped=stamped)
         if self._shows_press(stamped):
-            return Step(before=False, level=True, stamped=self.held)
+            return LevelChange(before=False, level=True, stamped=self.held)
         if previous is not None and not previous.level:
-            return Step(before=False, level=False, stamped=stamped)  # the step from that to TRUE is known already
+            return LevelChange(
+                before=False, level=False, stamped=stamped
+            )  # the step from that to TRUE is known already
         before, self.level = self.level, False  # where the clock was set back, this is the latest level
-        return Step(before=before, level=False, stamped=stamped)
+        return LevelChange(before=before, level=False, stamped=stamped)
 
     def _shows_press(self, released: Millis) -> bool:
         """Tell whether a FALSE was made before the TRUE that nobody saw released, and not before the last press."""
@@ -134,7 +140,7 @@ class Contact(Struct):
         return self.pressed_stamp is None or not released <= self.pressed_stamp <= self.held
 
 
-class Step(NamedTuple):
+class LevelChange(NamedTuple):
     """Two levels, one after the other; `stamped`: the second."""
 
     before: bool | None
@@ -142,7 +148,7 @@ class Step(NamedTuple):
     stamped: Millis | None
 
 
-def read_input(
+def read_level(
     contact: Contact,
     *,
     level: bool,
@@ -154,7 +160,7 @@ def read_input(
     late: bool = False,
     gap: bool = False,
     debounce_ms: int,
-) -> Reading:
+) -> LevelReading:
     """Observe a level and say what it means; a press is not yet marked on the contact.
 
     `stamped`: when it was made, by the device's clock; of no use where the sequence shows that it is the `latest`.
@@ -163,16 +169,16 @@ def read_input(
     """
     step = contact.observe(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late, gap=gap)
     if not step.level:
-        return Reading.UNCHANGED if step.before is False else Reading.RELEASED
+        return LevelReading.UNCHANGED if step.before is False else LevelReading.RELEASED
     if kind == "latching" and not call_open:
-        return Reading.NOT_RELEASED if step.before else Reading.PRESSED
+        return LevelReading.NOT_RELEASED if step.before else LevelReading.PRESSED
     if step.before:
-        return Reading.UNCHANGED
+        return LevelReading.UNCHANGED
     if step.before is None:
-        return Reading.UNOBSERVED_EDGE
+        return LevelReading.UNOBSERVED_EDGE
     # once the call is over somebody was there in between: the next press is not that one's bounce
     if call_open and contact.is_bounce(debounce_ms, received_at=received_at, stamped=step.stamped):
         if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
-            contact.release()
-        return Reading.DEBOUNCED
-    return Reading.PRESSED
+            contact.assume_released()
+        return LevelReading.DEBOUNCED
+    return LevelReading.PRESSED

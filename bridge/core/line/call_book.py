@@ -11,39 +11,41 @@ from msgspec import Struct, field
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import AndonType, CallPriority, CallStatus, EscalationCause
 from bridge.core.events import EventType, Millis, Place, Priority
-from bridge.core.line.andon_call import FINAL, Call, andon_data, standing_of
+from bridge.core.line.andon_call import FINAL_STATUSES, AndonCall, andon_data, standing_of
 from bridge.core.line.andon_input import Contact
-from bridge.core.line.escalation import Step, escalation_data, ladders_of, next_step, rises
+from bridge.core.line.escalation import EscalationStep, build_ladders, escalation_data, is_level_rise, next_step
 from bridge.core.line.flood import FloodState
 from bridge.core.plant import Equipment, Line, Plant
 from bridge.core.reports import Moment
 
-FINAL_CALLS: Final = 200  # ids still answered with `already_final`; bounds the checkpoint of a line that is years old
+MAX_FINAL_CALLS: Final = (
+    200  # ids still answered with `already_final`; bounds the checkpoint of a line that is years old
+)
 
 
 class AndonState(Struct):
     """Checkpointed. `open` and `contacts` go by `{equipment}/{type}`: at most 8 each per equipment of the plant."""
 
     next_number: int = 1
-    open: dict[str, Call] = field(default_factory=dict)
+    open: dict[str, AndonCall] = field(default_factory=dict)
     contacts: dict[str, Contact] = field(default_factory=dict)
     final: dict[str, CallStatus] = field(default_factory=dict)
     flood: FloodState = field(default_factory=FloodState)
 
 
-class CallBook:
+class CallRegistry:
     """One open call per equipment and type, and its ladder."""
 
     def __init__(self, state: AndonState, *, place: Place, plant: Plant, spec: Line, emitter: Emitter) -> None:
         self.state = state
         self.responders = plant.responders
-        self.ladders = ladders_of(plant, plant.rules_of(spec))
+        self.ladders = build_ladders(plant, plant.rules_of(spec))
         self._line = place.line
         self._spec = spec
         self._emitter = emitter
-        self._steps: dict[str, Step | None] = {}  # by key of an open call: what is due next, kept while true
+        self._steps: dict[str, EscalationStep | None] = {}  # by key of an open call: what is due next, kept while true
 
-    def equipment(self, equipment: str | None) -> Equipment | None:
+    def find_equipment(self, equipment: str | None) -> Equipment | None:
         return None if equipment is None else self._spec.find(equipment)
 
     def next_deadline(self) -> Millis | None:
@@ -65,8 +67,8 @@ class CallBook:
             step = next_step(call, self.ladders[call.priority], now=moment.at) or due
             call.passed = max(call.passed, moment.at)
             self._steps.pop(key, None)
-            if rises(step.cause):
-                self.rise(call, step.cause, moment)
+            if is_level_rise(step.cause):
+                self.escalate(call, step.cause, moment)
             else:
                 self._emit_escalation(call, moment, previous_level=call.level, cause=step.cause)
 
@@ -79,11 +81,11 @@ class CallBook:
         moment: Moment,
         auto_generated: bool,
         summary: bool = False,
-    ) -> Call:
+    ) -> AndonCall:
         number = self.state.next_number
         self.state.next_number += 1
-        spec = self.equipment(equipment)
-        call = Call(
+        spec = self.find_equipment(equipment)
+        call = AndonCall(
             number=number,
             call_id=f"{self._line}.call.{number}",
             equipment=equipment,
@@ -99,57 +101,57 @@ class CallBook:
         self.state.open[call.key] = call
         return call
 
-    def call_again(self, call: Call, *, downtime_id: str | None, answered: bool, moment: Moment) -> None:
+    def call_again(self, call: AndonCall, *, downtime_id: str | None, answered: bool, moment: Moment) -> None:
         """Begin a call's ladder anew: its trouble has come again."""
         before = call.call_again(downtime_id, at=moment.at, answered=answered)
         self._steps.pop(call.key, None)
         self.emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=before, cause=None)
 
-    def is_calling(self, call: Call) -> bool:
+    def is_escalating(self, call: AndonCall) -> bool:
         """Return whether its ladder has anything left to do, as long as nobody ends it."""
         return self._step(call.key) is not None
 
-    def link(self, call: Call, downtime_id: str, *, culprit: str | None, moment: Moment) -> None:
+    def link(self, call: AndonCall, downtime_id: str, *, culprit: str | None, moment: Moment) -> None:
         call.downtime_id, call.culprit = downtime_id, culprit
         call.over = False
         self.emit_call(call, moment)
 
-    def pause(self, call: Call, *, moment: Moment) -> None:
+    def pause(self, call: AndonCall, *, moment: Moment) -> None:
         """Stop a call's ladder; it stays open until somebody ends it, or its trouble comes again."""
         call.paused = True
         self._steps.pop(call.key, None)
         self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
 
-    def withdraw(self, call: Call, note: str, moment: Moment) -> None:
+    def withdraw(self, call: AndonCall, note: str, moment: Moment) -> None:
         """Cancel a call without a person; the note says why."""
         call.status, call.resolution_notes = "cancelled", note
-        self.finish(call, moment)
+        self.emit_status_change(call, moment)
 
-    def describe(self, call: Call, description: str, *, moment: Moment) -> None:
+    def describe(self, call: AndonCall, description: str, *, moment: Moment) -> None:
         call.description = description
         self.emit_call(call, moment)
 
-    def emit_raised(self, call: Call, moment: Moment) -> None:
+    def emit_raised(self, call: AndonCall, moment: Moment) -> None:
         self.emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
 
-    def finish(self, call: Call, moment: Moment) -> None:
+    def emit_status_change(self, call: AndonCall, moment: Moment) -> None:
         """Report a call whose status has changed; one that is final is closed."""
-        if call.status in FINAL:
+        if call.status in FINAL_STATUSES:
             self._close(call)
         self._steps.pop(call.key, None)
         self.emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
 
-    def _close(self, call: Call) -> None:
+    def _close(self, call: AndonCall) -> None:
         del self.state.open[call.key]
         final = self.state.final
         final[call.call_id] = call.status
-        while len(final) > FINAL_CALLS:
+        while len(final) > MAX_FINAL_CALLS:
             del final[next(iter(final))]
 
-    def rise(self, call: Call, cause: EscalationCause, moment: Moment) -> None:
+    def escalate(self, call: AndonCall, cause: EscalationCause, moment: Moment) -> None:
         call.level += 1
         call.cause = cause
         call.passed = max(call.passed, moment.at)  # what lies before it was due at the level before
@@ -157,13 +159,13 @@ class CallBook:
         self.emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=call.level - 1, cause=cause)
 
-    def _step(self, key: str) -> Step | None:
+    def _step(self, key: str) -> EscalationStep | None:
         if key not in self._steps:
             call = self.state.open[key]
             self._steps[key] = next_step(call, self.ladders[call.priority])
         return self._steps[key]
 
-    def emit_call(self, call: Call, moment: Moment) -> None:
+    def emit_call(self, call: AndonCall, moment: Moment) -> None:
         self._emitter.emit(
             EventType.ANDON_EVENT,
             andon_data(call),
@@ -175,7 +177,7 @@ class CallBook:
         )
 
     def _emit_escalation(
-        self, call: Call, moment: Moment, *, previous_level: int, cause: EscalationCause | None
+        self, call: AndonCall, moment: Moment, *, previous_level: int, cause: EscalationCause | None
     ) -> None:
         call.highest_level = max(call.highest_level, call.level)
         escalation_id = f"{self._line}.esc.{call.number}"

@@ -17,11 +17,11 @@ from bridge.core.events import EventType, Millis, Place, Priority, Standing, may
 from bridge.core.plant import Line, Plant
 from bridge.core.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
 
-COUNTED_MS: Final = 10_000
+COUNTS_INTERVAL_MS: Final = 10_000
 """When the next counts are due while they change; `registers.REPORTED_MS`, by when they have come, adds half of it."""
 
 
-class Hidden(NamedTuple):
+class HiddenPieces(NamedTuple):
     """Pieces that an earlier report hid, as it was in doubt: when it came, and those that it surely had."""
 
     at: Millis
@@ -96,21 +96,21 @@ class Changeovers:
 
     def apply(self, body: ChangeoverReport, *, moment: Moment) -> Disposition:
         """Start or complete a changeover, or say why not; one is the line's, from every source."""
-        return self._start_asked(body, moment) if body.action == "start" else self._complete_asked(body, moment)
+        return self._apply_start(body, moment) if body.action == "start" else self._apply_complete(body, moment)
 
-    def setup_seen(self, *, in_setup: bool, at: Millis) -> None:
+    def observe_setup(self, *, in_setup: bool, at: Millis) -> None:
         """Take note of whether the line is being set up; entering that mode is the signal."""
         state = self._state
         if in_setup and not state.in_setup and state.setup is None:
             state.setup = SetupSignal(since=at, run_ended=state.last_piece_at)
         state.in_setup = in_setup
 
-    def stand_seen(self, *, stands: bool, at: Millis) -> None:
+    def observe_standstill(self, *, stands: bool, at: Millis) -> None:
         """Take note of whether the line is known to stand: no piece was made since then."""
         state = self._state
         state.stands_since = (at if state.stands_since is None else state.stands_since) if stands else None
 
-    def product_changed(self, *, from_product: str | None, to_product: str, runs: bool, moment: Moment) -> None:
+    def observe_product_change(self, *, from_product: str | None, to_product: str, runs: bool, moment: Moment) -> None:
         """Take note of a product change: a changeover, unless expected; from None it is only noted.
 
         A change while the line runs signals nothing, unless a mode did before.
@@ -132,7 +132,7 @@ class Changeovers:
             state.running.good, state.running.startup_rejects = setup.good, setup.rejects
             self._end(state.running, "completed", moment, at=setup.completed_at)
 
-    def count(self, *, good: int, reject: int, runs: bool, moment: Moment, hidden: Hidden | None = None) -> None:
+    def count(self, *, good: int, reject: int, runs: bool, moment: Moment, hidden: HiddenPieces | None = None) -> None:
         """Take note of pieces made; rejects counted with the completing good piece are start-up rejects too.
 
         What a doubtful report hid was made by then: pieces of before the signal belong to the old run.
@@ -146,8 +146,8 @@ class Changeovers:
 
     def _has_stood_since(self, hid_at: Millis, *, now: Millis) -> bool:
         """Whether nothing was made since a doubtful report: a report would have been due, and the line stands."""
-        due, stands_since = hid_at + COUNTED_MS, self._state.stands_since
-        return stands_since is not None and stands_since <= due < now - COUNTED_MS // 2
+        due, stands_since = hid_at + COUNTS_INTERVAL_MS, self._state.stands_since
+        return stands_since is not None and stands_since <= due < now - COUNTS_INTERVAL_MS // 2
 
     def _count(self, good: int, reject: int, *, runs: bool, moment: Moment, hid_at: Millis | None = None) -> None:
         if good <= 0 and reject <= 0:
@@ -188,7 +188,7 @@ class Changeovers:
         if setup.good >= self._good_pieces:
             setup.completed_at = at
 
-    def _start_asked(self, body: ChangeoverReport, moment: Moment) -> Disposition:
+    def _apply_start(self, body: ChangeoverReport, moment: Moment) -> Disposition:
         if body.to_product is None:
             return rejected("incomplete")
         running = self._state.running
@@ -201,7 +201,7 @@ class Changeovers:
         self._start(before, body.to_product, moment, setup=None)
         return APPLIED
 
-    def _complete_asked(self, body: ChangeoverReport, moment: Moment) -> Disposition:
+    def _apply_complete(self, body: ChangeoverReport, moment: Moment) -> Disposition:
         running = self._state.running
         if running is None:
             return rejected("no_changeover_running")

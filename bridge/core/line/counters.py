@@ -12,34 +12,34 @@ from typing import Final
 from msgspec.structs import replace
 
 from bridge.core.events import Millis
-from bridge.core.line.counter_table import Rule, Step, Table
+from bridge.core.line.counter_table import CounterTable, RegisterChange, RegisterLimits
 from bridge.core.line.registers import (
-    KNOWN_SPELLS,
+    MIN_SPELLS,
     SHORTEST_MS,
     SUSTAINED_MS,
-    Kind,
-    Mark,
+    ChangeKind,
     Register,
-    Suspect,
-    differ,
+    RegisterSample,
+    SuspectSample,
     elapsed_ms,
-    hidden_by,
+    hidden_until,
     is_dated_before,
     lag_after,
-    made_between,
+    may_have_reset,
+    production_interval,
     rate_of,
 )
 
-TRIES: Final = 3  # samples in a row, none of which bears out another
+MAX_UNCONFIRMED_SAMPLES: Final = 3  # samples in a row, none of which bears out another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class CounterDelta:
     """What one sample adds: `delta` pieces made in [since, until], and what became of the pieces held before it."""
 
     register: Register
     delta: int
-    kind: Kind
+    kind: ChangeKind
     since: Millis
     until: Millis
     estimated: bool = False
@@ -49,73 +49,77 @@ class Reading:
     hid_at: Millis | None = None  # when that came; None: there was none
 
 
-def read(register: Register | None, sample: Mark, *, rule: Rule) -> Reading:
+def judge_sample(register: Register | None, sample: RegisterSample, *, limits: RegisterLimits) -> CounterDelta:
     """Judge a sample against the register before it; the register given is not changed."""
-    sample = replace(sample, value=rule.normalised(sample.value))
+    sample = replace(sample, value=limits.normalize(sample.value))
     if register is None:
         fresh = Register(sample.value, sample.at, sample.dated, sample.boot_id)
-        return Reading(register=fresh, delta=0, kind="baseline", since=sample.at, until=sample.at)
-    register = replace(register, value=rule.normalised(register.value))
-    table = Table(rule, register.usual, register.pace)
-    if _is_history(register, sample, table):
-        return Reading(register=register, delta=0, kind="history", since=sample.at, until=sample.at)
+        return CounterDelta(register=fresh, delta=0, kind="baseline", since=sample.at, until=sample.at)
+    register = replace(register, value=limits.normalize(register.value))
+    table = CounterTable(limits, register.usual_rate, register.pace)
+    if _is_superseded(register, sample, table):
+        return CounterDelta(register=register, delta=0, kind="history", since=sample.at, until=sample.at)
     if register.suspect is not None:
-        return _decide(register, register.suspect, sample, table)
-    cut = differ(register, sample, noted=register.cut)
-    step = table.explain(register, sample, cut=cut)
+        return _resolve_suspect(register, register.suspect, sample, table)
+    cut = may_have_reset(register, sample, interrupted=register.cut)
+    step = table.explain(register, sample, may_be_reset=cut)
     if step is None:
-        return _hold(register, table.suspect(register, sample, cut=cut))
+        return _hold(register, table.make_suspect(register, sample, may_be_reset=cut))
     if step.kind == "dip":
-        register = replace(register, hid_at=hidden_by(register, sample))
+        register = replace(register, hid_at=hidden_until(register, sample))
     return _count(register, sample, step, table)
 
 
-def _is_history(register: Register, sample: Mark, table: Table) -> bool:
+def _is_superseded(register: Register, sample: RegisterSample, table: CounterTable) -> bool:
     """Whether a sample is older than the latest one: what it shows was counted with that. None can be above it."""
     latest = register if register.suspect is None else register.suspect
     if not is_dated_before(sample, latest):
         return False
-    step = table.explain(latest, sample, cut=False)
+    step = table.explain(latest, sample, may_be_reset=False)
     return step is None or step.pieces == 0
 
 
-def _decide(register: Register, suspect: Suspect, sample: Mark, table: Table) -> Reading:
-    cut = differ(register, sample, noted=suspect.cut or register.cut)
+def _resolve_suspect(
+    register: Register, suspect: SuspectSample, sample: RegisterSample, table: CounterTable
+) -> CounterDelta:
+    cut = may_have_reset(register, sample, interrupted=suspect.cut or register.cut)
     if sample.value == suspect.value and suspect.verdict == "reset" and not suspect.pieces:
-        return _hold(register, _still_at_zero(suspect, sample, cut=cut, table=table))
-    from_old = table.explain(register, sample, cut=cut)
-    from_new = table.explain(suspect, sample, cut=differ(suspect, sample, noted=register.cut))
+        return _hold(register, _extend_zero_suspect(suspect, sample, may_be_reset=cut, table=table))
+    from_old = table.explain(register, sample, may_be_reset=cut)
+    from_new = table.explain(suspect, sample, may_be_reset=may_have_reset(suspect, sample, interrupted=register.cut))
     if from_old is not None and (from_new is None or _is_back(suspect, from_old)):
         return _refute(_count(register, sample, from_old, table), suspect, also_new=from_new is not None)
-    from_new = from_new or table.keeps_pace(suspect, sample)
+    from_new = from_new or table.step_at_same_rate(suspect, sample)
     if from_new is not None:
         return _confirm(register, suspect, sample, from_new, table)
-    return _hold_instead(register, suspect, table.suspect(register, sample, cut=cut, last=suspect))
+    return _hold_instead(register, suspect, table.make_suspect(register, sample, may_be_reset=cut, last=suspect))
 
 
-def _still_at_zero(suspect: Suspect, sample: Mark, *, cut: bool, table: Table) -> Suspect:
+def _extend_zero_suspect(
+    suspect: SuspectSample, sample: RegisterSample, *, may_be_reset: bool, table: CounterTable
+) -> SuspectSample:
     """A register that was not read may show 0 for long, as may one that was reset: the first piece tells."""
-    lag_ms = lag_after(suspect, sample, 0, per_minute=table.rule.max_rate_per_minute)
+    lag_ms = lag_after(suspect, sample, 0, per_minute=table.limits.max_rate_per_minute)
     return replace(
         suspect,
         at=sample.at,
         dated=sample.dated,
         boot_id=sample.boot_id,
         lag_ms=lag_ms,
-        cut=cut,
-        estimated=suspect.estimated or cut,
+        cut=may_be_reset,
+        estimated=suspect.estimated or may_be_reset,
         seen=suspect.seen + 1,
     )
 
 
-def _is_back(suspect: Suspect, from_old: Step) -> bool:
+def _is_back(suspect: SuspectSample, from_old: RegisterChange) -> bool:
     """Where both levels explain a sample, the old one does; but not by a dip, nor where a reset is likely."""
     return from_old.kind != "dip" and not (suspect.verdict == "reset" and (suspect.cut or suspect.seen > 1))
 
 
-def _count(register: Register, sample: Mark, step: Step, table: Table) -> Reading:
-    since, until = made_between(register, sample, step.pieces, per_minute=table.likely)
-    return Reading(
+def _count(register: Register, sample: RegisterSample, step: RegisterChange, table: CounterTable) -> CounterDelta:
+    since, until = production_interval(register, sample, step.pieces, per_minute=table.likely_rate)
+    return CounterDelta(
         register=_advance(register, register, sample, step, table),
         delta=step.pieces,
         kind=step.kind,
@@ -126,9 +130,9 @@ def _count(register: Register, sample: Mark, step: Step, table: Table) -> Readin
     )
 
 
-def _hold(register: Register, suspect: Suspect, *, refused: int = 0) -> Reading:
-    return Reading(
-        register=replace(register, suspect=suspect, cut=False, hid_at=hidden_by(register, suspect)),
+def _hold(register: Register, suspect: SuspectSample, *, refused: int = 0) -> CounterDelta:
+    return CounterDelta(
+        register=replace(register, suspect=suspect, cut=False, hid_at=hidden_until(register, suspect)),
         delta=0,
         kind="held",
         since=suspect.at,
@@ -138,7 +142,7 @@ def _hold(register: Register, suspect: Suspect, *, refused: int = 0) -> Reading:
     )
 
 
-def _refute(back: Reading, suspect: Suspect, *, also_new: bool) -> Reading:
+def _refute(back: CounterDelta, suspect: SuspectSample, *, also_new: bool) -> CounterDelta:
     """The register is where it would be without the suspect, unless the way to it led through the suspect."""
     if also_new and suspect.verdict in ("released", "rollover"):
         return change(back, kind=suspect.verdict, released=suspect.pieces)
@@ -146,15 +150,17 @@ def _refute(back: Reading, suspect: Suspect, *, also_new: bool) -> Reading:
     return change(back, kind="glitch", refused=suspect.pieces, estimated=back.estimated or unsure)
 
 
-def _confirm(register: Register, suspect: Suspect, sample: Mark, step: Step, table: Table) -> Reading:
+def _confirm(
+    register: Register, suspect: SuspectSample, sample: RegisterSample, step: RegisterChange, table: CounterTable
+) -> CounterDelta:
     counted = 0 if suspect.verdict == "rebase" else suspect.pieces
     start = register if counted else suspect
-    since, until = made_between(start, sample, counted + step.pieces, per_minute=table.likely)
+    since, until = production_interval(start, sample, counted + step.pieces, per_minute=table.likely_rate)
     after = _advance(register, suspect, sample, step, table)
     if step.kind == "released":  # twice as fast in a row
         proven = min(suspect.rate, after.pace)
         after = replace(after, over=max(after.over, proven), fastest=max(after.fastest, proven))
-    return Reading(
+    return CounterDelta(
         register=after,
         delta=counted + step.pieces,
         kind=suspect.verdict,
@@ -168,12 +174,12 @@ def _confirm(register: Register, suspect: Suspect, sample: Mark, step: Step, tab
     )
 
 
-def _hold_instead(register: Register, suspect: Suspect, newest: Suspect) -> Reading:
+def _hold_instead(register: Register, suspect: SuspectSample, newest: SuspectSample) -> CounterDelta:
     """Neither level explains the newest sample: it is held instead; the third in a row is where the register is."""
-    if suspect.tries + 1 < TRIES:
+    if suspect.tries + 1 < MAX_UNCONFIRMED_SAMPLES:
         newest = replace(newest, tries=suspect.tries + 1)
         return _hold(register, newest, refused=max(suspect.pieces - newest.pieces, 0))
-    return Reading(
+    return CounterDelta(
         register=_at(register, newest, lag_ms=0),
         delta=0,
         kind="rebase",
@@ -184,16 +190,18 @@ def _hold_instead(register: Register, suspect: Suspect, newest: Suspect) -> Read
     )
 
 
-def _advance(register: Register, before: Mark, sample: Mark, step: Step, table: Table) -> Register:
+def _advance(
+    register: Register, before: RegisterSample, sample: RegisterSample, step: RegisterChange, table: CounterTable
+) -> Register:
     """Return the register at the sample, which is `step` after the mark `before`; a dip leaves it at its height."""
     if step.kind == "dip":
         dipped = _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
         return replace(dipped, hid_at=register.hid_at)
     elapsed = elapsed_ms(before, sample)
     after = _at(
-        register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.rule.max_rate_per_minute)
+        register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.limits.max_rate_per_minute)
     )
-    is_over = table.is_over(step.pieces, elapsed) and elapsed >= SHORTEST_MS
+    is_over = table.is_above_max_rate(step.pieces, elapsed) and elapsed >= SHORTEST_MS
     pace = rate_of(step.pieces, elapsed) if is_over else 0.0
     found = replace(after, pace=pace)
     if pace and step.kind != "released":
@@ -201,9 +209,11 @@ def _advance(register: Register, before: Mark, sample: Mark, step: Step, table: 
     return _measure(found, before, sample, step.pieces, table)
 
 
-def _measure(register: Register, before: Mark, sample: Mark, pieces: int, table: Table) -> Register:
+def _measure(
+    register: Register, before: RegisterSample, sample: RegisterSample, pieces: int, table: CounterTable
+) -> Register:
     """Measure the fastest rate, over steps with pieces of which it is known how long they took."""
-    since, until = made_between(before, sample, pieces, per_minute=table.likely)
+    since, until = production_interval(before, sample, pieces, per_minute=table.likely_rate)
     waited = sample.dated is None and until - since > sample.at - before.at
     spell_ms, spell_pieces = register.spell_ms + until - since, register.spell_pieces + pieces
     if waited or not pieces:
@@ -213,13 +223,13 @@ def _measure(register: Register, before: Mark, sample: Mark, pieces: int, table:
     return replace(
         register,
         fastest=max(register.fastest, rate_of(spell_pieces, spell_ms)),
-        spells=min(register.spells + 1, KNOWN_SPELLS),
+        spells=min(register.spells + 1, MIN_SPELLS),
         spell_ms=0,
         spell_pieces=0,
     )
 
 
-def _at(register: Register, mark: Mark, *, lag_ms: int) -> Register:
+def _at(register: Register, mark: RegisterSample, *, lag_ms: int) -> Register:
     return replace(
         register,
         value=mark.value,

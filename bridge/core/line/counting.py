@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from bridge.core import plant
 from bridge.core.emitter import NO_DOUBT, DoubtfulPieces
 from bridge.core.events import Millis
-from bridge.core.line.counter_table import Rule
-from bridge.core.line.counters import Reading, read
-from bridge.core.line.registers import Mark, Register, cut, set_mark_forward
+from bridge.core.line.counter_table import RegisterLimits
+from bridge.core.line.counters import CounterDelta, judge_sample
+from bridge.core.line.registers import Register, RegisterSample, mark_interrupted, set_register_forward
 from bridge.core.reports import CountsReport, Moment
 
 CounterName = Literal["total", "good", "reject"]
@@ -33,15 +33,15 @@ class CounterFit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class CountedPieces:
     """Pieces one report added, by counter; `counters` counted before it, `begun` count from it on.
 
     They were made in [since, until]; `doubtful` is what each counter holds now, and has released and refused.
     """
 
     deltas: Mapping[CounterName, int]
-    counters: frozenset[CounterName]
-    begun: frozenset[CounterName]
+    known_counters: frozenset[CounterName]
+    new_counters: frozenset[CounterName]
     estimated: bool
     since: Millis
     until: Millis
@@ -49,7 +49,7 @@ class Counted:
     hidden: Mapping[CounterName, int]  # of `deltas`, surely made by the doubtful report before
     hid_at: Millis | None = None  # when that came
 
-    def doubtful_of(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
+    def doubtful_pieces(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
         """Return the pieces in doubt of these counters: each counter may show the same ones."""
         of = {name: self.doubtful.get(name, NO_DOUBT) for name in names}
         total, good, reject = (of.get(name, NO_DOUBT) for name in ("total", "good", "reject"))
@@ -58,9 +58,9 @@ class Counted:
         )
 
 
-def rule_of(spec: plant.Equipment, rules: plant.Rules, *, modulus: int | None) -> Rule:
+def limits_of(spec: plant.Equipment, rules: plant.Rules, *, modulus: int | None) -> RegisterLimits:
     """Return how this machine's registers behave; a report's own modulus goes before the plant file's."""
-    return Rule(
+    return RegisterLimits(
         modulus=modulus or spec.counters.modulus,
         max_rate_per_minute=spec.counters.max_rate_per_minute,
         slack=rules.counter_slack,
@@ -68,25 +68,25 @@ def rule_of(spec: plant.Equipment, rules: plant.Rules, *, modulus: int | None) -
     )
 
 
-def count(registers: Registers, body: CountsReport, *, rule: Rule, moment: Moment) -> Counted:
+def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLimits, moment: Moment) -> CountedPieces:
     """Read every counter of a report; the registers are as it left them then."""
     samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
     received = moment.received
     dated = moment.dated if moment.clock in ("device", "corrected") else None
     known = frozenset(registers)
-    readings: dict[CounterName, Reading] = {}
+    readings: dict[CounterName, CounterDelta] = {}
     for name, sample in samples.items():
         if sample is not None:
-            mark = Mark(sample, received, dated, body.boot_id)
-            readings[name] = read(registers.get(name), mark, rule=rule)
+            mark = RegisterSample(sample, received, dated, body.boot_id)
+            readings[name] = judge_sample(registers.get(name), mark, limits=limits)
             registers[name] = readings[name].register
     deltas = {name: reading.delta for name, reading in readings.items() if name in known}
     uncertain = body.source_quality == "uncertain" and any(deltas.values())
     made = [reading for reading in readings.values() if reading.delta] or list(readings.values())
-    return Counted(
+    return CountedPieces(
         deltas=deltas,
-        counters=known,
-        begun=frozenset(readings) - known,  # what these would have added to this report is not known
+        known_counters=known,
+        new_counters=frozenset(readings) - known,  # what these would have added to this report is not known
         estimated=uncertain or any(reading.estimated for reading in readings.values()),
         since=min((reading.since for reading in made), default=received),
         until=max((reading.until for reading in made), default=received),
@@ -96,28 +96,28 @@ def count(registers: Registers, body: CountsReport, *, rule: Rule, moment: Momen
     )
 
 
-def interrupt(registers: Registers) -> None:
+def mark_registers_interrupted(registers: Registers) -> None:
     """Note that the device was away: its registers may have been reset, unless its boot id shows that it stayed up."""
     for name, register in registers.items():
-        registers[name] = cut(register)
+        registers[name] = mark_interrupted(register)
 
 
-def begin_anew(registers: Registers) -> None:
+def mark_registers_restarted(registers: Registers) -> None:
     """Note that the device started anew: its registers may have been reset, also where it repeats its boot id."""
     for name, register in registers.items():
         suspect = None if register.suspect is None else replace(register.suspect, boot_id=None)
-        registers[name] = replace(cut(register), boot_id=None, suspect=suspect)
+        registers[name] = replace(mark_interrupted(register), boot_id=None, suspect=suspect)
 
 
 def set_forward(registers: Registers, by: Millis) -> None:
     """Note that the host's clock was set forward."""
     for name, register in registers.items():
-        registers[name] = set_mark_forward(register, by)
+        registers[name] = set_register_forward(register, by)
 
 
-def fit(registers: Registers, *, max_rate: float, released: int, refused: int) -> CounterFit:
+def measure_fit(registers: Registers, *, max_rate: float, released: int, refused: int) -> CounterFit:
     """Return how the registers agree with the plant file, and the pieces that are in doubt."""
-    held = {name: register.held for name, register in registers.items()}
+    held = {name: register.held_pieces for name, register in registers.items()}
     return CounterFit(
         held=max(held.get("total", 0), held.get("good", 0) + held.get("reject", 0)),
         released=released,
@@ -127,7 +127,7 @@ def fit(registers: Registers, *, max_rate: float, released: int, refused: int) -
     )
 
 
-def _doubtful(register: Register, reading: Reading | None) -> DoubtfulPieces:
+def _doubtful(register: Register, reading: CounterDelta | None) -> DoubtfulPieces:
     if reading is None:
-        return DoubtfulPieces(register.held)
-    return DoubtfulPieces(register.held, reading.released, reading.refused)
+        return DoubtfulPieces(register.held_pieces)
+    return DoubtfulPieces(register.held_pieces, reading.released, reading.refused)

@@ -46,14 +46,14 @@ class MachineView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class StopCause:
     """The cause of a stop, and the machine that is to blame for it, if one of the line is."""
 
     cause: DowntimeCause
     machine: MachineView | None = None
 
 
-class _Meets(Enum):
+class _Encounter(Enum):
     """What a machine on the way means for the walk."""
 
     CULPRIT = auto()
@@ -62,56 +62,57 @@ class _Meets(Enum):
     ENDS = auto()  # runs, stands by plan, or waits for the other side: what lies beyond it is not why
 
 
-def find_culprit(flow: Sequence[MachineView], stopped: MachineView) -> Verdict:
+def find_culprit(flow: Sequence[MachineView], stopped: MachineView) -> StopCause:
     """Return why `stopped`, a machine of the flow that decides the line's status, does not run."""
     cause = DOWNTIME_CAUSE[stopped.cause]
     if stopped.attended or cause == "planned":
-        return Verdict(cause=cause)  # somebody works on it or meant it: another machine's fault is not why
+        return StopCause(cause=cause)  # somebody works on it or meant it: another machine's fault is not why
     place = flow.index(stopped)
     sides: dict[Side, Sequence[MachineView]] = {"upstream": flow[:place][::-1], "downstream": flow[place + 1 :]}
     match cause:
         case "internal":
-            return Verdict(cause=cause, machine=stopped)
+            return StopCause(cause=cause, machine=stopped)
         case "upstream" | "downstream":
             # A fault that blames a neighbour stands until somebody clears it: without a culprit there it is its own.
             own = stopped if stopped.status == "fault" else None
-            return Verdict(cause=cause, machine=_walk(sides[cause], cause)[0] or own)
+            return StopCause(cause=cause, machine=_walk(sides[cause], cause)[0] or own)
         case _:
             return _nearest(sides)
 
 
-def _nearest(sides: dict[Side, Sequence[MachineView]]) -> Verdict:
+def _nearest(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
     """Blame the nearer of what stands by itself on either side; of two as near, the one upstream."""
     found = {side: _walk(machines, side) for side, machines in sides.items()}
     near = min(found, key=lambda side: found[side][1])  # the first of equals is upstream
     culprit = found[near][0]
-    return Verdict(cause="unknown") if culprit is None else Verdict(cause=near, machine=culprit)
+    return StopCause(cause="unknown") if culprit is None else StopCause(cause=near, machine=culprit)
 
 
 def _walk(machines: Iterable[MachineView], side: Side) -> tuple[MachineView | None, float]:
     """Return the culprit on a side and how many machines away it is; (None, infinity) where there is none."""
     accuser: tuple[MachineView | None, float] = (None, float("inf"))
     for distance, machine in enumerate(machines, start=1):
-        match _meet(machine, side):
-            case _Meets.CULPRIT:
+        match _encounter_of(machine, side):
+            case _Encounter.CULPRIT:
                 return machine, distance
-            case _Meets.ACCUSES:
+            case _Encounter.ACCUSES:
                 accuser = accuser if accuser[0] is not None else (machine, distance)
-            case _Meets.WAITS:
+            case _Encounter.WAITS:
                 continue
-            case _Meets.ENDS:
+            case _Encounter.ENDS:
                 break
     return accuser
 
 
-def _meet(machine: MachineView, side: Side) -> _Meets:
+def _encounter_of(machine: MachineView, side: Side) -> _Encounter:
     cause = DOWNTIME_CAUSE[machine.cause]
     if machine.attended:
-        return _Meets.CULPRIT
+        return _Encounter.CULPRIT
     if machine.status == "fault":
-        return _Meets.ACCUSES if cause == side else _Meets.CULPRIT
+        return _Encounter.ACCUSES if cause == side else _Encounter.CULPRIT
     if machine.status in ("stopped", "idle"):
         if cause == "internal":
-            return _Meets.CULPRIT
-        return _Meets.WAITS if cause in (side, "unknown") else _Meets.ENDS
-    return _Meets.WAITS if machine.status == "offline" else _Meets.ENDS  # nothing is known of one that is offline
+            return _Encounter.CULPRIT
+        return _Encounter.WAITS if cause in (side, "unknown") else _Encounter.ENDS
+    # nothing is known of one that is offline
+    return _Encounter.WAITS if machine.status == "offline" else _Encounter.ENDS

@@ -12,27 +12,27 @@ from bridge.core.events import EPOCH, Millis
 ClockRule = Literal["receive", "device", "corrected"]
 ClockUsed = Literal["receive", "device", "corrected", "skewed"]
 
-TOLERANCE_MS: Final = 5_000  # between a clock that is right and the arrival of what it dates
-BACKLOG_MS: Final = 60_000  # after which a lag must have become less
-LAST_INSTANT: Final = 253_402_300_799_999  # the end of year 9999: no calendar goes further
-SECONDS_BELOW: Final = 100_000_000_000  # as ms in March 1973, as seconds in the year 5138
-OFFSETS: Final = 64  # samples of the learned offset; old ones leave, so a clock that is set is learned anew
+CLOCK_TOLERANCE_MS: Final = 5_000  # between a clock that is right and the arrival of what it dates
+LAG_CHECK_MS: Final = 60_000  # after which a lag must have become less
+MAX_INSTANT: Final = 253_402_300_799_999  # the end of year 9999: no calendar goes further
+MAX_SECONDS: Final = 100_000_000_000  # as ms in March 1973, as seconds in the year 5138
+MAX_OFFSETS: Final = 64  # samples of the learned offset; old ones leave, so a clock that is set is learned anew
 
 
-def read_ts(ts: float | str, *, zone: ZoneInfo, received_at: Millis) -> Millis | None:
+def parse_ts(ts: float | str, *, zone: ZoneInfo, received_at: Millis) -> Millis | None:
     """Read a device's time: a number is seconds or ms by its size, text ISO 8601; naive text is local time in `zone`.
 
     An ambiguous local time is the fold nearest receipt, a nonexistent one is shifted forward; None: unreadable.
     """
     at = _instant(ts, zone, received_at)
-    return at if at is not None and 0 <= at <= LAST_INSTANT else None
+    return at if at is not None and 0 <= at <= MAX_INSTANT else None
 
 
 def _instant(ts: float | str, zone: ZoneInfo, received_at: Millis) -> Millis | None:
     if isinstance(ts, int | float):
-        if not abs(ts) <= LAST_INSTANT:  # also no NaN, no infinity
+        if not abs(ts) <= MAX_INSTANT:  # also no NaN, no infinity
             return None
-        return round(ts * 1000 if abs(ts) < SECONDS_BELOW else ts)
+        return round(ts * 1000 if abs(ts) < MAX_SECONDS else ts)
     try:
         read = datetime.fromisoformat(ts.strip())
         if read.tzinfo is not None:
@@ -57,7 +57,7 @@ class ClockState(Struct):
     timely_at: Millis | None = None  # when a report last arrived as soon as it was dated
     behind: tuple[Millis, Millis] | None = None  # the lag of the first report since that was late, and its arrival
 
-    def begin(self) -> None:
+    def reset_offsets(self) -> None:
         """A new boot may have set the clock: what was learned of its offset is void."""
         self.offsets.clear()
 
@@ -68,14 +68,14 @@ class ClockState(Struct):
         self.behind = None
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """An interval of time, both ends included."""
 
     since: Millis
     until: Millis
 
 
-def date(
+def date_report(
     ts: float | str | None,
     *,
     rule: ClockRule,
@@ -83,7 +83,7 @@ def date(
     received_at: Millis,
     state: ClockState,
     late: bool = False,
-    absences: Iterable[Span] = (),
+    backlog_spans: Iterable[TimeSpan] = (),
 ) -> tuple[Millis, ClockUsed]:
     """Date a report by its source's clock rule; `state` learns from it.
 
@@ -93,45 +93,45 @@ def date(
     """
     if rule == "receive" or ts is None:
         return received_at, "receive"
-    at = read_ts(ts, zone=zone, received_at=received_at)
+    at = parse_ts(ts, zone=zone, received_at=received_at)
     if late:
-        return _date_late(at, rule, received_at, state)
+        return _date_late_report(at, rule, received_at, state)
     if at is not None and rule == "corrected":
         state.offsets.append(received_at - at)
-        del state.offsets[:-OFFSETS]
+        del state.offsets[:-MAX_OFFSETS]
         at += min(state.offsets)  # the least delayed report shows the clocks' difference best
-    if at is None or not _is_plausible(at, received_at, state, absences):
+    if at is None or not _is_plausible(at, received_at, state, backlog_spans):
         state.skewed, state.behind = True, None
         del state.offsets[:-1]  # the clock was set: the others are of before
         return received_at, "skewed"
     return at, rule
 
 
-def _date_late(
+def _date_late_report(
     at: Millis | None, rule: Literal["device", "corrected"], received_at: Millis, state: ClockState
 ) -> tuple[Millis, ClockUsed]:
     if at is not None and rule == "corrected":
         at = at + min(state.offsets) if state.offsets else None
-    if at is None or state.skewed or at > received_at + TOLERANCE_MS:
+    if at is None or state.skewed or at > received_at + CLOCK_TOLERANCE_MS:
         return received_at, "skewed"
     return at, rule
 
 
-def _is_plausible(at: Millis, received_at: Millis, state: ClockState, absences: Iterable[Span]) -> bool:
+def _is_plausible(at: Millis, received_at: Millis, state: ClockState, absences: Iterable[TimeSpan]) -> bool:
     """Whether a report can have happened then: just now, or in a time from which reports may come late."""
     lag = received_at - at
-    if abs(lag) <= TOLERANCE_MS:
+    if abs(lag) <= CLOCK_TOLERANCE_MS:
         state.skewed, state.timely_at, state.behind = False, received_at, None
         return True
     if lag < 0 or state.skewed:  # once it was wrong, only the right time restores trust
         return False
-    if any(each.since - TOLERANCE_MS <= at <= each.until for each in absences):
+    if any(each.since - CLOCK_TOLERANCE_MS <= at <= each.until for each in absences):
         return True
-    if state.timely_at is None or at < state.timely_at - TOLERANCE_MS:
+    if state.timely_at is None or at < state.timely_at - CLOCK_TOLERANCE_MS:
         return False
     if state.behind is None:
         state.behind = (lag, received_at)
     first_lag, first_at = state.behind
     waited = received_at - first_at
     # what was stored arrives faster than it happened: a lag that stays is a clock that is behind
-    return waited < BACKLOG_MS or lag <= first_lag - waited // 2
+    return waited < LAG_CHECK_MS or lag <= first_lag - waited // 2

@@ -7,7 +7,7 @@ once it has; the line's, once all machines that decide have, or when the line is
 from collections.abc import Sequence
 
 from bridge.core.events import LINE_LEVEL, Millis
-from bridge.core.line.absence import SETTLE_MS, TRUSTED, Absences
+from bridge.core.line.absence import BACKLOG_SETTLE_MS, TRUSTED_CLOCKS, Absences
 from bridge.core.line.absence_record import AbsenceRecord
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.equipment import Machine
@@ -19,28 +19,28 @@ from bridge.core.reports import Moment
 class DeviceAbsences(Absences):
     """The absences of the bridge and of its devices."""
 
-    def lose(self, touched: Sequence[Machine], *, at: Millis) -> dict[str, MachineView]:
+    def mark_lost(self, machines: Sequence[Machine], *, at: Millis) -> dict[str, MachineView]:
         """Note which of these machines are away; before their views are refreshed.
 
         Returns those of which no absence is noted yet, as they were before.
         """
         found: dict[str, MachineView] = {}
-        for machine in touched:
+        for machine in machines:
             name = machine.spec.id
             if not is_away(machine):
                 continue
-            pending = [each for each in self.state.pending if each.follows(name)]
+            pending = [each for each in self.state.pending if each.concerns(name)]
             for each in pending:
-                each.lose(name, stands=machine.view().stands, heard_at=at, at=at)
+                each.mark_lost(name, stands=machine.view().stands, heard_at=at, at=at)
             if not any(each.of in (None, name) for each in pending):
                 found[name] = self._flow.view(machine)
         return found
 
-    def follow(
+    def update(
         self,
         lost: dict[str, MachineView],
-        touched: Sequence[Machine],
-        seen: Diagnosis,
+        machines: Sequence[Machine],
+        diagnosis: Diagnosis,
         *,
         output: Output,
         open_downtime: str | None,
@@ -53,16 +53,16 @@ class DeviceAbsences(Absences):
             self._begin_of(self._flow.machines[name], view, output=output, at=moment.at)
         self._begin_line(at=moment.at)
         now = max(moment.at, moment.received)
-        self._see_again(touched, at=moment.at, now=now)
+        self._note_seen_again(machines, at=moment.at, now=now)
         line = self.state.pending_of(LINE_LEVEL)
         if line is None or line.of is None:
             return
-        for machine in touched:
-            if machine.spec.id in line.views and not line.follows(machine.spec.id):
-                line.watch(self._flow.view(machine), at=moment.at)
-        known = seen.status != "offline" or self._stands_otherwise(line)
+        for machine in machines:
+            if machine.spec.id in line.views and not line.concerns(machine.spec.id):
+                line.add_watched_view(self._flow.view(machine), at=moment.at)
+        known = diagnosis.status != "offline" or self._stands_otherwise(line)
         if not known and LINE_LEVEL not in line.scopes:
-            before = output.lose(LINE_LEVEL, moment.at)
+            before = output.mark_lost(LINE_LEVEL, moment.at)
             assert before is not None, "every line has an OEE"
             line.scopes[LINE_LEVEL], line.open_downtime = before, open_downtime
         if LINE_LEVEL in line.scopes:
@@ -83,21 +83,21 @@ class DeviceAbsences(Absences):
                 before.since = None if before.since is None else before.since + by
 
     def _begin_of(self, machine: Machine, view: MachineView, *, output: Output, at: Millis) -> None:
-        name, known = machine.spec.id, self._latest(machine.spec.id)
+        name, known = machine.spec.id, self._find_unheard(machine.spec.id)
         if known is not None:
             view = known.last_view(name)
         seen_at = machine.device.state.seen_at
-        heard_at = (known and known.since(name)) or (at if seen_at is None else min(seen_at, at))
+        heard_at = (known and known.absent_since(name)) or (at if seen_at is None else min(seen_at, at))
         record = AbsenceRecord(start=at, views={name: view}, scopes={}, open_downtime=None, of=name, unwatched=False)
         record.away[name] = heard_at
         record.add_unheard(name, stands=machine.view().stands)
-        before = output.lose(name, at)
+        before = output.mark_lost(name, at)
         if before is not None:
             record.scopes[name] = before
         self.state.add(record)
         line = self.state.pending_of(LINE_LEVEL)
         if line is not None and line.of is not None:
-            line.lose(name, stands=machine.view().stands, heard_at=heard_at, at=at)
+            line.mark_lost(name, stands=machine.view().stands, heard_at=heard_at, at=at)
 
     def _begin_line(self, *, at: Millis) -> None:
         """Begin an absence for the line where a machine that decides is away."""
@@ -113,30 +113,30 @@ class DeviceAbsences(Absences):
             record.add_unheard(name, stands=self._flow.machines[name].view().stands)
         self.state.add(record)
 
-    def _latest(self, name: str) -> AbsenceRecord | None:
+    def _find_unheard(self, name: str) -> AbsenceRecord | None:
         """Return the latest absence of a machine that has not been heard since."""
         return next((each for each in reversed(self.state.records) if name in each.unheard), None)
 
-    def _see_again(self, touched: Sequence[Machine], *, at: Millis, now: Millis) -> None:
+    def _note_seen_again(self, machines: Sequence[Machine], *, at: Millis, now: Millis) -> None:
         """Note machines that are known again by a report that was not used, of bad quality for one."""
-        for machine in touched:
+        for machine in machines:
             view = self._flow.view(machine)
             for each in self.state.pending:
                 if each.of is not None and view.status != "offline" and view.equipment in each.unheard:
-                    each.note(view, at=at, connected=False, says_state=True, sure=True, joins=False)
-                    self._postpone(each, now, is_late=False)
+                    each.add_report(view, at=at, gapless=False, says_state=True, current_known=True, joins_late=False)
+                    self._schedule(each, now, is_late=False)
 
     def _await(self, line: AbsenceRecord, *, known: bool, now: Millis) -> None:
         """Let the line's be due where it is known without what those that are away may report."""
-        if line.unwatched or not line.waits:
+        if line.unwatched or not line.is_waiting:
             return
         if not known:
             line.due = None
         elif line.due is None:
-            line.due = now + SETTLE_MS
+            line.due = now + BACKLOG_SETTLE_MS
 
 
 def is_away(machine: Machine) -> bool:
     """Return whether it is lost, and may tell later what it did."""
-    trusted = machine.spec.kind == "plc" and machine.spec.clock in TRUSTED
+    trusted = machine.spec.kind == "plc" and machine.spec.clock in TRUSTED_CLOCKS
     return trusted and machine.device.state.offline is not None

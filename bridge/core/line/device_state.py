@@ -7,12 +7,12 @@ from msgspec import Struct, field
 from bridge.core.events import Millis
 from bridge.core.line import sequence
 from bridge.core.line.dating import ClockState
-from bridge.core.line.futility import Futile
-from bridge.core.line.identity import Stamp
-from bridge.core.line.sequence import Run
+from bridge.core.line.futility import IneffectiveRun
+from bridge.core.line.identity import TimestampTrail
+from bridge.core.line.sequence import SequenceRun
 
-OLD_BOOTS: Final = 8  # earlier boots remembered, to know their late reports
-MOST_MISSED: Final = 2**53 - 1  # where counting stops: jumps of a wild sequence add up, and JSON readers have doubles
+MAX_PAST_BOOTS: Final = 8  # earlier boots remembered, to know their late reports
+MAX_MISSED: Final = 2**53 - 1  # where counting stops: jumps of a wild sequence add up, and JSON readers have doubles
 
 BootId = int | str
 
@@ -21,19 +21,19 @@ class PastBoot(Struct):
     """A run that is over: of an earlier boot, or of the same boot id before the sequence began anew."""
 
     boot_id: BootId
-    run: Run | None = None  # None: noted by an earlier version, or its sequence was never seen
+    run: SequenceRun | None = None  # None: noted by an earlier version, or its sequence was never seen
 
 
 class DeviceState(Struct):
     """Checkpointed; bounded by `OLD_BOOTS` and by the bounds of a run."""
 
     boot_id: BootId | None = None  # of live reports; neither a death nor a retained report changes it
-    run: Run | None = None
+    run: SequenceRun | None = None
     spoke_at: Millis | None = None  # the latest live report of this boot
     old_boots: list[PastBoot | BootId] = field(default_factory=list)  # a bare id: noted by an earlier version
     clock: ClockState = field(default_factory=ClockState)
-    stamp: Stamp = field(default_factory=Stamp)
-    futile: Futile | None = None  # since when its reports have had no effect
+    stamp: TimestampTrail = field(default_factory=TimestampTrail)
+    futile: IneffectiveRun | None = None  # since when its reports have had no effect
     live: bool | None = None  # heard live, ever; None: not noted by an earlier version
     seen_at: Millis | None = None
     offline: Literal["silence", "death"] | None = None
@@ -45,7 +45,7 @@ class DeviceState(Struct):
     missing: list[int] = field(default_factory=list)  # numbers missing before that, as an earlier version noted them
 
     @property
-    def heard_live(self) -> bool:
+    def was_heard_live(self) -> bool:
         return self.seen_at is not None if self.live is None else self.live
 
     def set_forward(self, by: Millis) -> None:
@@ -56,30 +56,30 @@ class DeviceState(Struct):
         if self.futile is not None:
             self.futile.set_forward(by)
 
-    def miss(self, gap: int) -> None:
+    def add_missed(self, gap: int) -> None:
         """Count reports that were missing when a later one came."""
-        self.missed = min(self.missed + gap, MOST_MISSED)
+        self.missed = min(self.missed + gap, MAX_MISSED)
 
-    def owe(self, gap: int) -> None:
+    def add_unreported(self, gap: int) -> None:
         """Count missing reports of which the next event tells."""
-        self.untold = min(self.untold + gap, MOST_MISSED)
+        self.untold = min(self.untold + gap, MAX_MISSED)
 
     def past_boots(self) -> list[PastBoot]:
         """Return the runs that are over, the latest last."""
         return [each if isinstance(each, PastBoot) else PastBoot(each) for each in self.old_boots]
 
     @property
-    def boots_grow(self) -> bool:
+    def has_growing_boot_ids(self) -> bool:
         """Say whether this boot's id is newer than each known before it: then the next start has another one."""
         boot, past = self.boot_id, self.past_boots()
-        return boot is not None and bool(past) and all(is_newer(boot, each.boot_id) for each in past)
+        return boot is not None and bool(past) and all(is_newer_boot(boot, each.boot_id) for each in past)
 
-    def past(self, boot_id: BootId) -> PastBoot | None:
+    def find_past_boot(self, boot_id: BootId) -> PastBoot | None:
         """Return the latest run of a boot that is over."""
         return next((each for each in reversed(self.past_boots()) if each.boot_id == boot_id), None)
 
 
-class Gaps(NamedTuple):
+class SequenceGaps(NamedTuple):
     """Reports that were missing when a later one came, those that came late after all, and those of unknown place."""
 
     missed: int
@@ -87,13 +87,13 @@ class Gaps(NamedTuple):
     unplaced: int = 0
 
 
-def is_newer(boot: BootId, other: BootId) -> bool:
+def is_newer_boot(boot: BootId, other: BootId) -> bool:
     """Only numbers have an order: the greater is the newer boot."""
     return isinstance(boot, int) and isinstance(other, int) and boot > other
 
 
-def run_of_earlier_version(seq: int, missing: list[int]) -> Run:
-    run = sequence.start(seq, seq, 0, at=0, begun=False)
+def migrate_run(seq: int, missing: list[int]) -> SequenceRun:
+    run = sequence.start_run(seq, seq, 0, at=0, begun=False)
     run.first = min([*missing, seq])
     run.holes = [(each, each) for each in sorted(missing) if each < seq]
     return run

@@ -5,52 +5,52 @@ from collections.abc import Mapping
 from bridge.core.events import LINE_LEVEL, Millis
 from bridge.core.line import futility
 from bridge.core.line.device import Device
-from bridge.core.line.device_state import Gaps
+from bridge.core.line.device_state import SequenceGaps
 from bridge.core.reports import Disposition, Report
 
 
 class Devices:
     """Finds the device of a report, and answers what concerns all of them."""
 
-    def __init__(self, talker: Device, machines: Mapping[str, Device]) -> None:
+    def __init__(self, line_source: Device, machines: Mapping[str, Device]) -> None:
         """`talker` speaks for the line itself."""
-        self.talker = talker
+        self.line_source = line_source
         self._machines = machines
 
     def find(self, equipment: str | None) -> Device | None:
-        return self.talker if equipment is None else self._machines.get(equipment)
+        return self.line_source if equipment is None else self._machines.get(equipment)
 
-    def gaps(self) -> Gaps:
+    def gaps(self) -> SequenceGaps:
         """Return how many reports were missing or of unknown place, ever."""
         found = self.gaps_by_device().values()
-        return Gaps(
+        return SequenceGaps(
             sum(each.missed for each in found), sum(each.filled for each in found), sum(each.unplaced for each in found)
         )
 
-    def gaps_by_device(self) -> dict[str, Gaps]:
+    def gaps_by_device(self) -> dict[str, SequenceGaps]:
         """Return the same for each equipment (`_`: the line itself) of which any report was missing or unplaced."""
         states = {name: each.state for name, each in self._all().items()}
         return {
-            name: Gaps(state.missed, state.filled, state.unplaced)
+            name: SequenceGaps(state.missed, state.filled, state.unplaced)
             for name, state in states.items()
             if state.missed or state.filled or state.unplaced
         }
 
-    def knows_again(self, report: Report) -> bool:
+    def is_proven_repeat(self, report: Report) -> bool:
         """Say whether a report whose content was seen before is proven by its `ts` to be the same one."""
         device = self.find(report.place.equipment)
-        return device is not None and device.proves_repeat(report)
+        return device is not None and device.is_proven_repeat(report)
 
-    def ineffective(self) -> dict[str, str]:
+    def ineffective_devices(self) -> dict[str, str]:
         """Return the equipment (`_`: the line itself) that is alive and without effect, and the latest reason."""
         found = {name: each.state.futile for name, each in self._all().items()}
         return {name: futile.reason for name, futile in found.items() if futile is not None and futile.shown}
 
     def _all(self) -> dict[str, Device]:
-        return {LINE_LEVEL: self.talker, **self._machines}
+        return {LINE_LEVEL: self.line_source, **self._machines}
 
     @staticmethod
-    def note(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
+    def note_disposition(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
         """Note a report that had no effect where one was meant; `at`: the line's time."""
-        if futility.is_futile(disposition):
-            device.state.futile = futility.add(device.state.futile, str(disposition.reason), now=now, at=at)
+        if futility.has_no_effect(disposition):
+            device.state.futile = futility.extend_run(device.state.futile, str(disposition.reason), now=now, at=at)

@@ -1,7 +1,6 @@
 """The downtimes of one line: opened, revised, split, closed, classified, confirmed. Source: DOMAIN, «Downtime».
 
-`stops` decides when a stop is a downtime, `downtime_turn` where it is split; here are the events, and the automatic
-calls that become due.
+`stops` decides when a stop is a downtime, `downtime_turn` where it is split.
 """
 
 from collections.abc import Callable
@@ -9,14 +8,14 @@ from collections.abc import Callable
 from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import Millis, Priority
-from bridge.core.line.call_for_help import CallForHelp
-from bridge.core.line.downtime_book import DowntimeBook, DowntimesState
-from bridge.core.line.downtime_call import CallRule
-from bridge.core.line.downtime_record import DowntimeRecord, PlannedTime, category_of, is_breakdown, reason_of
-from bridge.core.line.downtime_turn import Turn
-from bridge.core.line.findings import Findings
+from bridge.core.line.call_for_help import CallRequest
+from bridge.core.line.downtime_book import DowntimeRegistry, DowntimesState
+from bridge.core.line.downtime_call import AutoCallRule
+from bridge.core.line.downtime_record import DowntimeRecord, PlannedTimeChange, category_of, is_breakdown, reason_of
+from bridge.core.line.downtime_turn import SplitState
+from bridge.core.line.findings import DowntimeFindings
 from bridge.core.line.status import Diagnosis
-from bridge.core.line.stops import Change, Signal, StopChange
+from bridge.core.line.stops import Signal, StopChange, StopChangeKind
 from bridge.core.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
 
 
@@ -28,39 +27,39 @@ class Downtimes:
         self._reasons = reasons
         self._rules = reasons.rules_of(spec)
         self._micro_ms = round(self._rules.micro_stop_seconds * 1000)
-        self._calls = CallRule(reasons, round(self._rules.auto_call_unclassified_seconds * 1000))
-        self._book = DowntimeBook(state, reasons=reasons, line_id=spec.id, emitter=emitter)
+        self._call_rule = AutoCallRule(reasons, round(self._rules.auto_call_unclassified_seconds * 1000))
+        self._registry = DowntimeRegistry(state, reasons=reasons, line_id=spec.id, emitter=emitter)
 
-    def observe(self, signal: Signal, seen: Diagnosis, *, changeover: bool, moment: Moment) -> None:
+    def observe(self, signal: Signal, diagnosis: Diagnosis, *, changeover: bool, moment: Moment) -> None:
         """Gather findings while the line stands; revise or split the open downtime where they change it."""
         state = self._state
-        if signal is Signal.STOP and seen.status != "offline":
-            self._stand(seen, changeover=changeover, at=moment.at, moment=moment)
+        if signal is Signal.STOP and diagnosis.status != "offline":
+            self._observe_stop(diagnosis, changeover=changeover, at=moment.at, moment=moment)
         elif state.open is None:
             if signal not in (Signal.RUN, Signal.STOP):
-                state.pending, state.turn = None, Turn()
+                state.pending, state.turn = None, SplitState()
         elif signal is Signal.RUN:
-            self._drop_turn()
+            self._drop_split()
         elif changeover:  # nobody sees the machines, but somebody changes the line over
             state.turn.changing = True
-            if state.turn.begins_changeover:
+            if state.turn.is_changeover_start:
                 self._begin_changeover(still_broken=True, changeover=True, at=moment.at, moment=moment)
         if state.open is not None:
             self._revise(moment)
 
-    def learn(self, change: StopChange, *, changeover: bool, moment: Moment) -> None:
+    def apply_stop_change(self, change: StopChange, *, changeover: bool, moment: Moment) -> None:
         """Open, close, or tell a minor stop, as the stop turned out."""
-        match change.change:
-            case Change.CROSSED:
+        match change.kind:
+            case StopChangeKind.CROSSED:
                 self._open(change, changeover=changeover, moment=moment)
-            case Change.ENDED:
+            case StopChangeKind.ENDED:
                 self._close(change.start, moment)
-            case Change.MINOR:
-                self._minor(change, moment)
+            case StopChangeKind.MINOR:
+                self._add_minor_stop(change, moment)
 
     def apply(self, body: DowntimeReport, *, moment: Moment) -> Disposition:
         """Classify or confirm, by command or report."""
-        record = self._book.find(body.downtime_id)
+        record = self._registry.find(body.downtime_id)
         if record is None:
             return rejected("unknown_downtime")
         if body.action == "classify":
@@ -74,10 +73,10 @@ class Downtimes:
         record.status = "confirmed"
         record.confirmed_by = moment.person
         record.notes = body.notes or record.notes
-        self._book.amend(record, moment)
+        self._registry.amend(record, moment)
         return APPLIED
 
-    def replanned(self, downtime_id: str) -> PlannedTime | None:
+    def take_planned_time_change(self, downtime_id: str) -> PlannedTimeChange | None:
         """Return, once each, the time of a downtime that a named user has confirmed as planned, or no longer has."""
         record = self._state.closed.get(downtime_id)
         if record is None or record.ended_at is None:
@@ -87,14 +86,14 @@ class Downtimes:
         if excluded == record.excluded:
             return None
         record.excluded = excluded
-        return PlannedTime(record.started_at, record.ended_at, excluded)
+        return PlannedTimeChange(record.started_at, record.ended_at, excluded)
 
     def next_deadline(self) -> Millis | None:
         record, turn = self._state.open, self._state.turn
         if record is None:
             return None
         turned_at = None if turn.since is None else turn.since + self._micro_ms
-        return min((at for at in (self._calls.next_deadline(record), turned_at) if at is not None), default=None)
+        return min((at for at in (self._call_rule.next_deadline(record), turned_at) if at is not None), default=None)
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: what is due is due as much later."""
@@ -105,93 +104,103 @@ class Downtimes:
         if record is not None:
             record.set_forward(by)
 
-    def fire(self, moment: Moment, call: Callable[[CallForHelp], bool]) -> None:
+    def fire(self, moment: Moment, call: Callable[[CallRequest], bool]) -> None:
         """Split the downtime where a turn has lasted; make the call that is due now."""
         record, turn = self._state.open, self._state.turn
         if record is None:
             return
         if turn.since is not None and turn.since + self._micro_ms <= moment.at:
-            record = self._complete_turn(record, turn, moment)
-        self._calls.fire(record, call, now=moment.at)
+            record = self._complete_split(record, turn, moment)
+        self._call_rule.fire(record, call, now=moment.at)
 
-    def wants_help(self, downtime_id: str) -> bool:
+    def is_call_wanted(self, downtime_id: str) -> bool:
         """Return whether a call that became due for a downtime of this stop is still wanted."""
         record = self._state.open
         if record is None:
             return False
-        return record.downtime_id != downtime_id or self._calls.wait(record) is not None
+        return record.downtime_id != downtime_id or self._call_rule.wait_ms(record) is not None
 
     # The stop while it lasts
 
-    def _stand(self, seen: Diagnosis, *, changeover: bool, at: Millis, moment: Moment) -> None:
+    def _observe_stop(self, diagnosis: Diagnosis, *, changeover: bool, at: Millis, moment: Moment) -> None:
         """Take in what is seen of the stop at an instant, and at which `moment` it is known."""
         state = self._state
-        changing = changeover or seen.status == "setup"
+        changing = changeover or diagnosis.status == "setup"
         record = state.open
         if record is None and state.pending is None:
-            state.pending, state.turn = Findings(), Turn.begin(seen, changing=changing)
+            state.pending, state.turn = DowntimeFindings(), SplitState.begin(diagnosis, changing=changing)
         turn = state.turn
-        turn.note(seen, changing=changing)
+        turn.observe(diagnosis, changing=changing)
         if record is not None and turn.carried is None:
             record.owed = None
-        if turn.begins_changeover:
-            still_broken = self._found.blamed in seen.broken
+        if turn.is_changeover_start:
+            still_broken = self._findings.current_culprit in diagnosis.broken
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
-        if not turn.is_turning(seen, blamed=self._found.blamed):
-            self._drop_turn()
-            self._gather(self._found, seen, record=state.open, changing=changeover, at=at)
+        if not turn.is_splitting(diagnosis, current_culprit=self._findings.current_culprit):
+            self._drop_split()
+            self._add_findings(self._findings, diagnosis, record=state.open, changing=changeover, at=at)
             return
         if turn.since is None or turn.found is None:
-            turn.since, turn.found = at, Findings()
-        self._gather(turn.found, seen, record=None, changing=changeover, at=at)
+            turn.since, turn.found = at, DowntimeFindings()
+        self._add_findings(turn.found, diagnosis, record=None, changing=changeover, at=at)
 
-    def _gather(
-        self, found: Findings, seen: Diagnosis, *, record: DowntimeRecord | None, changing: bool, at: Millis
+    def _add_findings(
+        self,
+        found: DowntimeFindings,
+        diagnosis: Diagnosis,
+        *,
+        record: DowntimeRecord | None,
+        changing: bool,
+        at: Millis,
     ) -> None:
         """Add what is seen; what calls nobody until now begins to call from now on."""
         judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
         known = found.equipment is not None or found.changing
-        blamed, called_nobody = found.blamed, known and self._calls.wait(judged) is None
-        found.gather(seen, changing=changing)
+        blamed, called_nobody = found.current_culprit, known and self._call_rule.wait_ms(judged) is None
+        found.add_diagnosis(diagnosis, changing=changing)
         # Who came to the first machine is not at the second one, and who worked here is gone.
-        further = judged.called and found.blamed not in (None, blamed, judged.called_for)
-        if further or (called_nobody and self._calls.wait(judged) is not None):
+        further = judged.called and found.current_culprit not in (None, blamed, judged.called_for)
+        if further or (called_nobody and self._call_rule.wait_ms(judged) is not None):
             judged.called, found.since = False, at
 
     @property
-    def _found(self) -> Findings:
+    def _findings(self) -> DowntimeFindings:
         found = self._state.pending if self._state.open is None else self._state.open.found
         assert found is not None, "a stop has findings from its first instant on"
         return found
 
-    def _drop_turn(self) -> None:
+    def _drop_split(self) -> None:
         """Forget a turn that did not last; its faults happened."""
         turn = self._state.turn
         if turn.found is not None:
-            self._found.add_faults(turn.found.faults)
+            self._findings.add_faults(turn.found.faults)
         turn.since, turn.found = None, None
 
     def _begin_changeover(self, *, still_broken: bool, changeover: bool, at: Millis, moment: Moment) -> None:
         """Make the stop a changeover: whole where no breakdown is known, else from now on."""
-        turn, record, found = self._state.turn, self._state.open, self._found
-        carried = found.blamed if found.breakdown and still_broken else None
-        self._drop_turn()
+        turn, record, found = self._state.turn, self._state.open, self._findings
+        carried = found.current_culprit if found.is_breakdown and still_broken else None
+        self._drop_split()
         turn.changeover, turn.carried = True, carried
         if record is None:
             return
-        owed = None if carried is None or record.call_at is None else self._calls.of(record, due=record.call_at)
+        owed = (
+            None
+            if carried is None or record.call_at is None
+            else self._call_rule.scheduled_call(record, due=record.call_at)
+        )
         if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < at:
             record = self._split(
-                record, at=at, found=Findings(setup=not changeover), changeover=changeover, moment=moment
+                record, at=at, found=DowntimeFindings(setup=not changeover), changeover=changeover, moment=moment
             )
         record.changeover = record.changeover or changeover
         record.found.changing = changeover
         record.owed = owed
 
-    def _complete_turn(
-        self, record: DowntimeRecord, turn: Turn, moment: Moment, *, unwatched: bool = False
+    def _complete_split(
+        self, record: DowntimeRecord, turn: SplitState, moment: Moment, *, unwatched: bool = False
     ) -> DowntimeRecord:
-        since, found = turn.take()
+        since, found = turn.complete()
         changeover = turn.changeover and turn.changing
         if record.started_at < since:
             record = self._split(record, at=since, found=found, changeover=changeover, moment=moment)
@@ -202,57 +211,57 @@ class Downtimes:
         return record
 
     def _split(
-        self, record: DowntimeRecord, *, at: Millis, found: Findings, changeover: bool, moment: Moment
+        self, record: DowntimeRecord, *, at: Millis, found: DowntimeFindings, changeover: bool, moment: Moment
     ) -> DowntimeRecord:
-        self._book.end(record, at, moment)
-        after = DowntimeRecord(downtime_id=self._book.next_id(), started_at=at, found=found, changeover=changeover)
-        self._book.begin(after)
+        self._registry.end(record, at, moment)
+        after = DowntimeRecord(downtime_id=self._registry.next_id(), started_at=at, found=found, changeover=changeover)
+        self._registry.begin(after)
         return after
 
     def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
         state = self._state
-        found, turn = state.pending or Findings(), state.turn
+        found, turn = state.pending or DowntimeFindings(), state.turn
         found.changing = changeover
         lasts_since = crossed.start + crossed.skipped
         if found.since is None and lasts_since > crossed.start:
             found.since = lasts_since
         record = DowntimeRecord(
-            downtime_id=self._book.next_id(),
+            downtime_id=self._registry.next_id(),
             started_at=crossed.start,
             found=found,
             changeover=changeover and turn.changeover,
             unwatched=unwatched,
         )
         if turn.carried is not None:
-            due = self._calls.due_as_breakdown(record, now=moment.at)
-            record.owed = None if due is None else self._calls.of(record, due=due)
+            due = self._call_rule.breakdown_due_at(record, now=moment.at)
+            record.owed = None if due is None else self._call_rule.scheduled_call(record, due=due)
         state.pending = None
-        self._book.begin(record)
+        self._registry.begin(record)
         self._revise(moment)
 
     def _close(self, ended_at: Millis, moment: Moment, *, estimated: bool = False) -> None:
         record = self._state.open
         if record is None:
             return
-        self._drop_turn()
+        self._drop_split()
         self._state.open = self._state.told = None
-        self._state.turn = Turn()
-        self._book.end(record, ended_at, moment, estimated=estimated)
+        self._state.turn = SplitState()
+        self._registry.end(record, ended_at, moment, estimated=estimated)
 
-    def _minor(self, change: StopChange, moment: Moment, *, estimated: bool = False) -> None:
-        found, self._state.pending, self._state.turn = self._state.pending, None, Turn()
+    def _add_minor_stop(self, change: StopChange, moment: Moment, *, estimated: bool = False) -> None:
+        found, self._state.pending, self._state.turn = self._state.pending, None, SplitState()
         if not self._rules.report_minor_stops:
             return
         record = DowntimeRecord(
-            downtime_id=self._book.next_id(),
+            downtime_id=self._registry.next_id(),
             started_at=change.start,
-            found=found or Findings(),
+            found=found or DowntimeFindings(),
             status="closed",
             ended_at=change.end,
             micro_stop=True,
             priority=Priority.MEDIUM,
         )
-        self._book.close(record, moment, estimated=estimated)
+        self._registry.close(record, moment, estimated=estimated)
 
     def _classify(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
         if record.status == "confirmed":
@@ -268,7 +277,7 @@ class Downtimes:
         if record.status == "open":
             self._revise(moment)
         else:
-            self._book.amend(record, moment)
+            self._registry.amend(record, moment)
         return APPLIED
 
     def _unconfirm(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
@@ -280,12 +289,12 @@ class Downtimes:
             return rejected("not_allowed")
         record.status, record.confirmed_by = "closed", None
         record.notes = body.notes or record.notes
-        self._book.amend(record, moment)
+        self._registry.amend(record, moment)
         return APPLIED
 
     def _revise(self, moment: Moment) -> None:
         record = self._state.open
         assert record is not None, "only an open downtime is revised"
-        record.call_at = None if record.called else self._calls.due(record, now=moment.at)
+        record.call_at = None if record.called else self._call_rule.due_at(record, now=moment.at)
         record.put_off = False  # what it waited for may have ended
-        self._book.revise(record, moment)
+        self._registry.revise(record, moment)

@@ -7,23 +7,23 @@ from bridge.core.emitter import Emitter
 from bridge.core.event_data import Downtime
 from bridge.core.events import EventType, Millis, Priority, Standing
 from bridge.core.line.downtime_record import DowntimeRecord, category_of, downtime_data, reason_of
-from bridge.core.line.downtime_turn import Turn
-from bridge.core.line.findings import Findings
+from bridge.core.line.downtime_turn import SplitState
+from bridge.core.line.findings import DowntimeFindings
 from bridge.core.reports import Moment
 
-CLOSED_DOWNTIMES = 100  # the latest that may still be classified and confirmed; bounds the checkpoint
+MAX_CLOSED_DOWNTIMES = 100  # the latest that may still be classified and confirmed; bounds the checkpoint
 
 
 class DowntimesState(Struct):
     next_number: int = 1
-    pending: Findings | None = None  # of a stop that is no downtime yet
+    pending: DowntimeFindings | None = None  # of a stop that is no downtime yet
     open: DowntimeRecord | None = None
     told: Downtime | None = None  # of the open one: a change of it is a revision
     closed: dict[str, DowntimeRecord] = field(default_factory=dict)
-    turn: Turn = field(default_factory=Turn)
+    turn: SplitState = field(default_factory=SplitState)
 
 
-class DowntimeBook:
+class DowntimeRegistry:
     """One open downtime at most."""
 
     def __init__(self, state: DowntimesState, *, reasons: plant.Plant, line_id: str, emitter: Emitter) -> None:
@@ -64,7 +64,7 @@ class DowntimeBook:
         """Keep and report a downtime that has ended; `estimated`: nobody watched it, or its end."""
         closed = self._state.closed
         closed[record.downtime_id] = record
-        while len(closed) > CLOSED_DOWNTIMES:
+        while len(closed) > MAX_CLOSED_DOWNTIMES:
             del closed[next(iter(closed))]
         self._emit(record, moment, standing=Standing.CLOSED, estimated=estimated)
 
@@ -85,7 +85,7 @@ class DowntimeBook:
         first = self._state.closed.get(downtime_id)
         if first is None:
             return
-        parts = [each for each in self.known() if first.started_at <= each.started_at < ended_at]
+        parts = [each for each in self.kept_downtimes() if first.started_at <= each.started_at < ended_at]
         record = parts[-1] if parts else first
         if record.status == "closed" and record.ended_at != ended_at:
             record.ended_at = ended_at
@@ -101,7 +101,7 @@ class DowntimeBook:
         else:
             self.amend(record, moment, estimated=True)
 
-    def known(self) -> list[DowntimeRecord]:
+    def kept_downtimes(self) -> list[DowntimeRecord]:
         """Return the downtimes that are kept, oldest first; minor stops are none."""
         opened = self._state.open
         found = [*self._state.closed.values(), *([] if opened is None else [opened])]
@@ -109,7 +109,7 @@ class DowntimeBook:
 
     def extend(self, start: Millis, end: Millis, moment: Moment) -> bool:
         """Let a downtime that ends where this time starts, or starts where it ends, hold it too, unless confirmed."""
-        for record in self.known():
+        for record in self.kept_downtimes():
             if record.status != "confirmed" and start in (record.ended_at, record.started_at - (end - start)):
                 record.started_at = min(record.started_at, start)
                 record.ended_at = None if record.ended_at is None else max(record.ended_at, end)

@@ -9,32 +9,32 @@ from dataclasses import dataclass
 
 from bridge.core import plant
 from bridge.core.events import Millis
-from bridge.core.line.call_for_help import CallForHelp
-from bridge.core.line.downtime_record import DowntimeRecord, OwedCall, reason_to_call
+from bridge.core.line.call_for_help import CallRequest
+from bridge.core.line.downtime_record import DowntimeRecord, ScheduledCall, call_reason_of
 
 
 @dataclass(frozen=True, slots=True)
-class CallRule:
+class AutoCallRule:
     reasons: plant.Plant
     unclassified_ms: Millis
 
-    def due(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
+    def due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
         """Return when the downtime calls; None where nobody is called for such a one."""
-        return self._after(self.wait(record), record, now)
+        return self._after(self.wait_ms(record), record, now)
 
-    def due_as_breakdown(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
+    def breakdown_due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
         """Return when the downtime's fault calls, whatever else the downtime is."""
         return self._after(self._wait_for_breakdown(record), record, now)
 
-    def wait(self, record: DowntimeRecord) -> Millis | None:
+    def wait_ms(self, record: DowntimeRecord) -> Millis | None:
         """Return how long a downtime lasts before it calls; None where nobody is called for such a one."""
-        found, reason = record.found, reason_to_call(record, self.reasons)
+        found, reason = record.found, call_reason_of(record, self.reasons)
         if reason is not None and reason.category != "unplanned":
             return None
-        if record.classified_now is None or reason is None:  # what a person said goes before what is seen
+        if record.current_classification is None or reason is None:  # what a person said goes before what is seen
             if found.worked_on or (record.changeover and found.changing):
                 return None
-            if reason is None and found.expected and not found.breakdown:
+            if reason is None and found.expected and not found.is_breakdown:
                 return None
         return self._wait_for_breakdown(record)
 
@@ -45,35 +45,35 @@ class CallRule:
         owed_at = None if record.owed is None else record.owed.due
         return min((at for at in (record.call_at, owed_at) if at is not None), default=None)
 
-    def fire(self, record: DowntimeRecord, call: Callable[[CallForHelp], bool], *, now: Millis) -> None:
+    def fire(self, record: DowntimeRecord, call: Callable[[CallRequest], bool], *, now: Millis) -> None:
         """Make the call that is due; put it off where another one has to end first."""
         due, owed = self.next_deadline(record), record.owed
         if due is None or due > now:
             return
         is_owed = owed is not None and owed.due <= now
-        wanted = owed if owed is not None and is_owed else self.of(record, due=now)
-        record.put_off = not call(self.help(wanted, stopped=record.found.equipment, now=now))
+        wanted = owed if owed is not None and is_owed else self.scheduled_call(record, due=now)
+        record.put_off = not call(self.make_request(wanted, stopped=record.found.equipment, now=now))
         if record.put_off:
             return
         if is_owed:
             record.owed = None
         else:
-            record.call_at, record.called, record.called_for = None, True, record.found.to_call_for
+            record.call_at, record.called, record.called_for = None, True, record.found.call_target
 
-    def of(self, record: DowntimeRecord, *, due: Millis) -> OwedCall:
-        return OwedCall(
+    def scheduled_call(self, record: DowntimeRecord, *, due: Millis) -> ScheduledCall:
+        return ScheduledCall(
             downtime_id=record.downtime_id,
             since=record.started_at,
             due=due,
-            equipment=record.found.to_call_for,
-            reason_code=record.code_to_call,
+            equipment=record.found.call_target,
+            reason_code=record.call_reason_code,
         )
 
-    def help(self, call: OwedCall, *, stopped: str | None, now: Millis) -> CallForHelp:
+    def make_request(self, call: ScheduledCall, *, stopped: str | None, now: Millis) -> CallRequest:
         reason = self.reasons.reason(call.reason_code)
         andon_type = "equipment" if reason is None else reason.andon_type
         minutes = (now - call.since) // 60_000
-        return CallForHelp(
+        return CallRequest(
             equipment=call.equipment,
             stopped=stopped,
             andon_type=andon_type,
@@ -84,7 +84,7 @@ class CallRule:
         )
 
     def _wait_for_breakdown(self, record: DowntimeRecord) -> Millis | None:
-        reason = reason_to_call(record, self.reasons)
+        reason = call_reason_of(record, self.reasons)
         if reason is None:
             return self.unclassified_ms
         return None if reason.call_after_minutes is None else round(reason.call_after_minutes * 60_000)

@@ -13,16 +13,16 @@ from bridge.core.events import Millis
 from bridge.core.line.downtime import Downtimes
 from bridge.core.line.downtime_book import DowntimesState
 from bridge.core.line.downtime_record import DowntimeRecord
-from bridge.core.line.downtime_turn import Turn
-from bridge.core.line.findings import Findings
-from bridge.core.line.oee_state import Stretch
+from bridge.core.line.downtime_turn import SplitState
+from bridge.core.line.findings import DowntimeFindings
+from bridge.core.line.oee_state import TimeStretch
 from bridge.core.line.oee_window import TimeClass
-from bridge.core.line.stops import Change, StopChange
-from bridge.core.line.timeline import LOST_IN_STOP, Known, Stopped, Timeline
+from bridge.core.line.stops import StopChange, StopChangeKind
+from bridge.core.line.timeline import DOWN_PHASES, Observation, ReplayedStop, Timeline
 from bridge.core.reports import Moment
 
 
-class RebuiltDowntimes(Downtimes):
+class RebuildableDowntimes(Downtimes):
     """The downtimes of one line, and what stops turned out to be that were not watched."""
 
     def __init__(self, state: DowntimesState, *, reasons: plant.Plant, spec: plant.Line, emitter: Emitter) -> None:
@@ -34,14 +34,14 @@ class RebuiltDowntimes(Downtimes):
     def open_id(self) -> str | None:
         return None if self._state.open is None else self._state.open.downtime_id
 
-    def leave(self) -> None:
+    def mark_unwatched(self) -> None:
         """Nobody watches from now on: what the stop may be turning into is not known to last, nor is the downtime."""
-        self._drop_turn()
+        self._drop_split()
         if self._state.open is not None:
             self._state.open.unwatched = True
 
     def rebuild(
-        self, timeline: Timeline, *, open_before: str | None, changing_since: Millis | None, moment: Moment
+        self, timeline: Timeline, *, open_before: str | None, changeover_since: Millis | None, moment: Moment
     ) -> StopChange | None:
         """Take what the stops of a stretch turned out to be that leads up to now.
 
@@ -49,47 +49,55 @@ class RebuiltDowntimes(Downtimes):
         """
         stops, over = timeline.changes, None
         for index, each in enumerate(stops):
-            match each.change.change:
-                case Change.MINOR:
+            match each.change.kind:
+                case StopChangeKind.MINOR:
                     if not self._opened_within(each.change.start, each.change.end):
-                        self._state.pending = self._judge(each.seen, changing_since=changing_since)[0]
-                        self._minor(each.change, moment, estimated=True)
-                    over = self._take_back(each.change, before=_next_downtime(stops[index:]), moment=moment) or over
-                case Change.CROSSED:
+                        self._state.pending = self._judge_stop(each.observations, changeover_since=changeover_since)[0]
+                        self._add_minor_stop(each.change, moment, estimated=True)
+                    over = self._retract_parts(each.change, before=_next_downtime(stops[index:]), moment=moment) or over
+                case StopChangeKind.CROSSED:
                     known = timeline.is_known_since(each.change.start)
                     ended = _end_of(stops[index:])
-                    over = self._cross(each, ended, known=known, changing_since=changing_since, moment=moment) or over
-                case Change.ENDED if not any(before.change.change is Change.CROSSED for before in stops[:index]):
-                    ends = self._end(each.seen, each.change, open_before, changing_since=changing_since, moment=moment)
+                    over = (
+                        self._apply_crossed(each, ended, known=known, changeover_since=changeover_since, moment=moment)
+                        or over
+                    )
+                case StopChangeKind.ENDED if not any(
+                    before.change.kind is StopChangeKind.CROSSED for before in stops[:index]
+                ):
+                    ends = self._end_downtime(
+                        each.observations, each.change, open_before, changeover_since=changeover_since, moment=moment
+                    )
                     over = each.change if ends else None
-                case Change.ENDED:
+                case StopChangeKind.ENDED:
                     pass  # reported with its beginning
-        lasts = timeline.seen
+        lasts = timeline.observations
         if not stops:  # what was open when nobody watched any more lasts
-            self._replay(lasts, until=moment.at, changing_since=changing_since, moment=moment)
-        over = self._take_back_others(timeline, moment) or over
-        if self._state.open is not None and timeline.stops.state.phase not in LOST_IN_STOP:
+            self._replay_findings(lasts, until=moment.at, changeover_since=changeover_since, moment=moment)
+        over = self._retract_unfounded(timeline, moment) or over
+        if self._state.open is not None and timeline.stops.state.phase not in DOWN_PHASES:
             over = self._retract(self._state.open, self._state.open.started_at, moment) or over
         if self._state.open is None:
             self._state.pending, self._state.turn = (
-                self._judge(lasts, changing_since=changing_since) if lasts else (None, Turn())
+                self._judge_stop(lasts, changeover_since=changeover_since) if lasts else (None, SplitState())
             )
         return over
 
-    def add(
-        self, timeline: Timeline, moved: Sequence[Stretch], *, changing_since: Millis | None, moment: Moment
+    def add_lost_time(
+        self, timeline: Timeline, moved: Sequence[TimeStretch], *, changeover_since: Millis | None, moment: Moment
     ) -> None:
         """Give the lost time of a stretch that became known afterwards to a downtime, where it is of none yet."""
-        for start, end in self._of_none([each for each in moved if each.time_class is TimeClass.DOWN]):
-            if self._book.extend(start, end, moment):
+        for start, end in self._uncovered_spans([each for each in moved if each.time_class is TimeClass.DOWN]):
+            if self._registry.extend(start, end, moment):
                 continue
             seen = next(
-                (each.seen for each in timeline.changes if each.change.end > start and each.seen), timeline.seen
+                (each.observations for each in timeline.changes if each.change.end > start and each.observations),
+                timeline.observations,
             )
-            found, turn = self._judge(seen, changing_since=changing_since)
-            self._add(start, end, found, changeover=changing_since is not None and turn.changeover, moment=moment)
+            found, turn = self._judge_stop(seen, changeover_since=changeover_since)
+            self._add(start, end, found, changeover=changeover_since is not None and turn.changeover, moment=moment)
 
-    def _of_none(self, lost: Sequence[Stretch]) -> list[tuple[Millis, Millis]]:
+    def _uncovered_spans(self, lost: Sequence[TimeStretch]) -> list[tuple[Millis, Millis]]:
         """Return the parts that are of no downtime."""
         parts: list[tuple[Millis, Millis]] = []
         for each in sorted(lost, key=lambda each: each.start):
@@ -97,15 +105,21 @@ class RebuiltDowntimes(Downtimes):
                 parts[-1] = parts[-1][0], each.end
             else:
                 parts.append((each.start, each.end))
-        for record in self._book.known():
+        for record in self._registry.kept_downtimes():
             since, until = record.started_at, record.ended_at
             cut = [(max(start, until), end) for start, end in parts] if until is not None else []
             parts = [(start, min(end, since)) for start, end in parts] + cut
             parts = sorted({(start, end) for start, end in parts if start < end})
         return parts
 
-    def _cross(
-        self, stop: Stopped, ended: StopChange | None, *, known: bool, changing_since: Millis | None, moment: Moment
+    def _apply_crossed(
+        self,
+        stop: ReplayedStop,
+        ended: StopChange | None,
+        *,
+        known: bool,
+        changeover_since: Millis | None,
+        moment: Moment,
     ) -> StopChange | None:
         """Report a downtime that is over, or open the one that lasts; `known`: all that has happened since it began.
 
@@ -115,30 +129,36 @@ class RebuiltDowntimes(Downtimes):
         parts = self._opened_within(start, None if ended is None else ended.start)
         if parts:
             opened = parts[0]
-            self._book.correct_start(opened, start, moment)
+            self._registry.correct_start(opened, start, moment)
             if ended is None:
-                self._replay(stop.seen, until=moment.at, changing_since=changing_since, moment=moment)
+                self._replay_findings(
+                    stop.observations, until=moment.at, changeover_since=changeover_since, moment=moment
+                )
                 return None
-            over = self._end(stop.seen, ended, opened.downtime_id, changing_since=changing_since, moment=moment)
+            over = self._end_downtime(
+                stop.observations, ended, opened.downtime_id, changeover_since=changeover_since, moment=moment
+            )
             return ended if over else None
-        found, turn = self._judge(stop.seen, changing_since=changing_since)
+        found, turn = self._judge_stop(stop.observations, changeover_since=changeover_since)
         if ended is not None:
             self._add(
-                start, ended.start, found, changeover=changing_since is not None and turn.changeover, moment=moment
+                start, ended.start, found, changeover=changeover_since is not None and turn.changeover, moment=moment
             )
         elif state.open is None:
             state.pending, state.turn = found, turn
-            self._open(stop.change, changeover=changing_since is not None, moment=moment, unwatched=not known)
+            self._open(stop.change, changeover=changeover_since is not None, moment=moment, unwatched=not known)
             self._complete_due(moment.at, moment)
         return None
 
     def _opened_within(self, start: Millis, end: Millis | None) -> list[DowntimeRecord]:
         """Return the downtimes that were opened as the line was taken for standing, whatever became of them."""
         return [
-            each for each in self._book.known() if start <= each.started_at and (end is None or each.started_at < end)
+            each
+            for each in self._registry.kept_downtimes()
+            if start <= each.started_at and (end is None or each.started_at < end)
         ]
 
-    def _take_back(self, minor: StopChange, *, before: Millis | None, moment: Moment) -> StopChange | None:
+    def _retract_parts(self, minor: StopChange, *, before: Millis | None, moment: Moment) -> StopChange | None:
         """Report every part of a downtime that was none as a minor stop, up to where the next downtime begins.
 
         What began when the line ran again already has no length.
@@ -149,9 +169,9 @@ class RebuiltDowntimes(Downtimes):
             over = self._retract(part, max(part.started_at, ended_at), moment) or over
         return over
 
-    def _take_back_others(self, timeline: Timeline, moment: Moment) -> StopChange | None:
+    def _retract_unfounded(self, timeline: Timeline, moment: Moment) -> StopChange | None:
         """Report what began in the stretch while, as is known now, there was no downtime: it has no length."""
-        over, spans = None, _downtimes_of(timeline)
+        over, spans = None, _downtime_spans(timeline)
         for record in self._opened_within(timeline.since, None):
             if not any(start <= record.started_at < end for start, end in spans):
                 over = self._retract(record, record.started_at, moment) or over
@@ -164,97 +184,101 @@ class RebuiltDowntimes(Downtimes):
         record.micro_stop = True
         if record is self._state.open:
             self._close(ended_at, moment, estimated=True)
-            return StopChange(Change.ENDED, ended_at, moment.at)
+            return StopChange(StopChangeKind.ENDED, ended_at, moment.at)
         record.ended_at = ended_at
-        self._book.amend(record, moment, estimated=True)
+        self._registry.amend(record, moment, estimated=True)
         return None
 
-    def _add(self, start: Millis, end: Millis, found: Findings, *, changeover: bool, moment: Moment) -> None:
+    def _add(self, start: Millis, end: Millis, found: DowntimeFindings, *, changeover: bool, moment: Moment) -> None:
         record = DowntimeRecord(
-            downtime_id=self._book.next_id(),
+            downtime_id=self._registry.next_id(),
             started_at=start,
             found=found,
             changeover=changeover,
             status="closed",
             ended_at=end,
         )
-        self._book.add(record, moment)
+        self._registry.add(record, moment)
 
-    def _end(
+    def _end_downtime(
         self,
-        seen: Sequence[Known],
+        observations: Sequence[Observation],
         ended: StopChange,
         downtime_id: str | None,
         *,
-        changing_since: Millis | None,
+        changeover_since: Millis | None,
         moment: Moment,
     ) -> bool:
         """End the downtime of a stop, and what it was split into; False where the shift ended it meanwhile."""
         ended_at, opened = ended.start, self._state.open
-        self._replay(seen, until=ended_at, changing_since=changing_since, moment=moment)
+        self._replay_findings(observations, until=ended_at, changeover_since=changeover_since, moment=moment)
         if self._state.open is not None and self._state.open.started_at < ended_at:
             self._close(ended_at, moment, estimated=True)
             return True
         if self._state.open is not None:  # people began a changeover while nothing was seen, and the line ran then
             self._retract(self._state.open, self._state.open.started_at, moment)
         if downtime_id is not None:
-            self._book.correct_end(downtime_id, ended_at, moment)
+            self._registry.correct_end(downtime_id, ended_at, moment)
         return opened is not None
 
-    def _replay(self, seen: Sequence[Known], *, until: Millis, changing_since: Millis | None, moment: Moment) -> None:
+    def _replay_findings(
+        self, observations: Sequence[Observation], *, until: Millis, changeover_since: Millis | None, moment: Moment
+    ) -> None:
         """Let the open downtime turn by what was seen of it, each at its instant; `until` there it lasted."""
         if self._state.open is None:
             return
-        changeover = changing_since is not None and self._state.turn.changing  # since before: else it is of now
+        changeover = changeover_since is not None and self._state.turn.changing  # since before: else it is of now
         began = self._state.open.started_at
-        for index, each in enumerate(seen):
+        for index, each in enumerate(observations):
             self._complete_due(min(each.at, until), moment)
-            if any(following.at < began for following in seen[index + 1 : index + 2]):
+            if any(following.at < began for following in observations[index + 1 : index + 2]):
                 continue  # it was seen of the part before, which a changeover ended at once
-            if each.seen is None or each.at >= until:
+            if each.diagnosis is None or each.at >= until:
                 continue
-            if each.seen.status != "offline":
-                self._stand(each.seen, changeover=changeover, at=each.at, moment=moment)
-            elif not each.seen.stands:
-                self._drop_turn()  # what it may be turning into is not known to last
+            if each.diagnosis.status != "offline":
+                self._observe_stop(each.diagnosis, changeover=changeover, at=each.at, moment=moment)
+            elif not each.diagnosis.stands:
+                self._drop_split()  # what it may be turning into is not known to last
         self._complete_due(until, moment)
 
     def _complete_due(self, until: Millis, moment: Moment) -> None:
         record, turn = self._state.open, self._state.turn
         if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
-            self._complete_turn(record, turn, moment, unwatched=record.unwatched)
+            self._complete_split(record, turn, moment, unwatched=record.unwatched)
 
-    def _judge(self, seen: Sequence[Known], *, changing_since: Millis | None) -> tuple[Findings, Turn]:
+    def _judge_stop(
+        self, observations: Sequence[Observation], *, changeover_since: Millis | None
+    ) -> tuple[DowntimeFindings, SplitState]:
         """Return what is found of a stop, and what it is, by what was seen of it."""
-        past = RebuiltDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
+        past = RebuildableDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
         changeover = False
-        for each in seen:
-            if each.seen is not None and each.seen.status != "offline":
-                if changing_since is not None:
-                    changeover = changeover or each.at > changing_since or each.seen.status == "setup"
-                past._stand(each.seen, changeover=changeover, at=each.at, moment=Moment(at=each.at))
-        return past._state.pending or Findings(), past._state.turn
+        for each in observations:
+            if each.diagnosis is not None and each.diagnosis.status != "offline":
+                if changeover_since is not None:
+                    changeover = changeover or each.at > changeover_since or each.diagnosis.status == "setup"
+                past._observe_stop(each.diagnosis, changeover=changeover, at=each.at, moment=Moment(at=each.at))
+        return past._state.pending or DowntimeFindings(), past._state.turn
 
 
-def _end_of(stops: Sequence[Stopped]) -> StopChange | None:
+def _end_of(stops: Sequence[ReplayedStop]) -> StopChange | None:
     """Return the end of the downtime that the first of these opened; None while it lasts."""
-    return next((each.change for each in stops if each.change.change is Change.ENDED), None)
+    return next((each.change for each in stops if each.change.kind is StopChangeKind.ENDED), None)
 
 
-def _next_downtime(stops: Sequence[Stopped]) -> Millis | None:
+def _next_downtime(stops: Sequence[ReplayedStop]) -> Millis | None:
     """Return when the first downtime of these began."""
-    return next((each.change.start for each in stops if each.change.change is Change.CROSSED), None)
+    return next((each.change.start for each in stops if each.change.kind is StopChangeKind.CROSSED), None)
 
 
-def _downtimes_of(timeline: Timeline) -> list[tuple[Millis, float]]:
+def _downtime_spans(timeline: Timeline) -> list[tuple[Millis, float]]:
     """Return from when to when there was a downtime; that of before is there from the beginning."""
     began: Millis | None = timeline.since
     spans: list[tuple[Millis, float]] = []
     for change in (each.change for each in timeline.changes):
-        if change.change is Change.CROSSED:
+        if change.kind is StopChangeKind.CROSSED:
             began = change.start
-        elif change.change is Change.ENDED and began is not None:
+        elif change.kind is StopChangeKind.ENDED and began is not None:
             spans.append((began, change.start))
             began = None
-    lasts = timeline.stops.state.phase in LOST_IN_STOP
+    lasts = timeline.stops.state.phase in DOWN_PHASES
     return [*spans, (began, math.inf)] if lasts and began is not None else spans

@@ -7,10 +7,10 @@ from msgspec import Struct
 from bridge.core import plant
 from bridge.core.event_data import Downtime, DowntimeCategory, Loss, Person
 from bridge.core.events import Millis, Priority, maybe_rfc3339, rfc3339
-from bridge.core.line.findings import Findings
+from bridge.core.line.findings import DowntimeFindings
 
 
-class OwedCall(Struct, kw_only=True):
+class ScheduledCall(Struct, kw_only=True):
     """The automatic call of a breakdown that a changeover interrupted; due while its fault lasts."""
 
     downtime_id: str
@@ -23,7 +23,7 @@ class OwedCall(Struct, kw_only=True):
 class DowntimeRecord(Struct, kw_only=True):
     downtime_id: str
     started_at: Millis
-    found: Findings
+    found: DowntimeFindings
     status: Literal["open", "closed", "confirmed"] = "open"
     ended_at: Millis | None = None
     micro_stop: bool = False
@@ -36,7 +36,7 @@ class DowntimeRecord(Struct, kw_only=True):
     called: bool = False
     called_for: str | None = None  # the equipment of that call
     put_off: bool = False  # a call for another machine of it is open: until anything changes, nothing is due
-    owed: OwedCall | None = None  # of the downtime before, which a changeover interrupted
+    owed: ScheduledCall | None = None  # of the downtime before, which a changeover interrupted
     excluded: bool = False  # already out of the planned busy time
     unwatched: bool = False  # for a part of it nobody knows what the machines did: it is an estimate, to its end
 
@@ -46,14 +46,14 @@ class DowntimeRecord(Struct, kw_only=True):
         return self.started_at if self.found.since is None else max(self.started_at, self.found.since)
 
     @property
-    def classified_now(self) -> str | None:
+    def current_classification(self) -> str | None:
         """The code a person gave, where it is about the machine that keeps the line standing now."""
         return self.classified if self.found.further is None else None
 
     @property
-    def code_to_call(self) -> str | None:
+    def call_reason_code(self) -> str | None:
         """The reason code of what keeps the line standing now."""
-        return self.classified_now or self.found.reason_now
+        return self.current_classification or self.found.current_reason_code
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: its calls are due as much later, and it began when it began."""
@@ -65,7 +65,7 @@ class DowntimeRecord(Struct, kw_only=True):
             self.owed.due += by
 
 
-class PlannedTime(NamedTuple):
+class PlannedTimeChange(NamedTuple):
     """The time of a downtime that leaves the planned busy time (`excluded`), or comes back to it."""
 
     start: Millis
@@ -77,14 +77,14 @@ def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | No
     return reasons.reason(record.classified or record.found.reason_code)
 
 
-def reason_to_call(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | None:
+def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | None:
     """Return the reason by which the downtime calls: that of the machine which keeps the line standing now."""
-    return reasons.reason(record.code_to_call)
+    return reasons.reason(record.call_reason_code)
 
 
 def is_breakdown(record: DowntimeRecord, reason: plant.Reason | None) -> bool:
     """Return whether a failure is known to be the cause, from the machines or from a person."""
-    known = record.classified is not None or record.found.breakdown
+    known = record.classified is not None or record.found.is_breakdown
     return known and category_of(record, reason) in ("unplanned", "maintenance")
 
 

@@ -9,13 +9,13 @@ from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status, StatusCause
 from bridge.core.events import Millis
 from bridge.core.line import counting, packml
-from bridge.core.line.counting import Counted, CounterFit
+from bridge.core.line.counting import CountedPieces, CounterFit
 from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device
-from bridge.core.line.equipment_state import EquipmentState, Remembered, Said
-from bridge.core.line.faults import Faults, UnreadableFaultBits, bits_of, update
-from bridge.core.line.shown import Face, Shown, Speed
-from bridge.core.line.status import WORDS, Signals, judge
+from bridge.core.line.equipment_state import EquipmentState, RememberedState, ReportedState
+from bridge.core.line.faults import Faults, UnreadableFaultBits, parse_fault_bits, update_faults
+from bridge.core.line.shown import Speed, StatusEmitter, StatusKey
+from bridge.core.line.status import STATUS_OF_WORD, MachineSignals, derive_status
 from bridge.core.reports import (
     APPLIED,
     BirthReport,
@@ -27,8 +27,10 @@ from bridge.core.reports import (
     quarantined,
 )
 
-QUEUE_MS: Final = 2_000  # reports that follow each other within this time may have waited in a queue
-LARGEST_SUM: Final = 2**53  # of pieces in doubt: every reader of JSON reads it exactly, and it fits a checkpoint
+MIN_UNQUEUED_GAP_MS: Final = 2_000  # reports that follow each other within this time may have waited in a queue
+MAX_DOUBTFUL_PIECES: Final = (
+    2**53
+)  # of pieces in doubt: every reader of JSON reads it exactly, and it fits a checkpoint
 
 
 class Machine:
@@ -47,26 +49,26 @@ class Machine:
         self.state = state
         self.spec = spec
         self.device = device
-        self.shown = Shown(state.shown, emitter, spec.id)
+        self.status_emitter = StatusEmitter(state.shown, emitter, spec.id)
         self.decides = decides
         self._rules = rules
 
-    def misread(self, body: StateReport) -> Disposition | None:
+    def validate_state(self, body: StateReport) -> Disposition | None:
         """Return why a state cannot be understood; None: it can, and may be applied."""
-        meaning = self._meaning(body)
+        meaning = self._interpret_state(body)
         if isinstance(meaning, Disposition):
             return meaning
         try:
-            bits_of(body.fault_bits)
+            parse_fault_bits(body.fault_bits)
         except UnreadableFaultBits:
             return quarantined("unreadable_fault_bits")
         return None
 
     def apply_state(self, body: StateReport, *, moment: Moment, retained: bool) -> None:
-        meaning = self._meaning(body)
+        meaning = self._interpret_state(body)
         assert not isinstance(meaning, Disposition), "refused before"
-        update(self.state.faults, body, self.spec.faults, at=moment.happened)
-        self.state.said = Said(
+        update_faults(self.state.faults, body, self.spec.faults, at=moment.happened)
+        self.state.said = ReportedState(
             status=meaning[0],
             cause=meaning[1],
             speed=body.speed,
@@ -79,22 +81,22 @@ class Machine:
         )
         self.state.product = body.product or self.state.product
         self.state.stale = False
-        self._now_known()
+        self._mark_known()
 
-    def _meaning(self, body: StateReport) -> tuple[Status, StatusCause | None] | Disposition:
+    def _interpret_state(self, body: StateReport) -> tuple[Status, StatusCause | None] | Disposition:
         if body.packml is None:
             if body.state is None:
                 return quarantined("no_state")
-            return WORDS.get(body.state.strip().lower()) or quarantined("unknown_state")
+            return STATUS_OF_WORD.get(body.state.strip().lower()) or quarantined("unknown_state")
         dialect = body.packml.dialect
         if self.spec.packml_dialect not in (None, dialect):
             return quarantined("other_packml_dialect")
         state = packml.state_name(dialect, body.packml.state)
         if state is None:
             return quarantined("unknown_packml_state")
-        return packml.meaning(state, packml.mode_of(body.packml.mode, self.spec.packml_modes))
+        return packml.status_meaning(state, packml.mode_of(body.packml.mode, self.spec.packml_modes))
 
-    def copied(self) -> "Machine":
+    def copy(self) -> "Machine":
         """Return a machine of equal state, to apply a report to that is not of now."""
         state = msgpack.decode(msgpack.encode(self.state), type=EquipmentState)
         return Machine(
@@ -102,25 +104,25 @@ class Machine:
             spec=self.spec,
             rules=self._rules,
             device=self.device,
-            emitter=self.shown.emitter,
+            emitter=self.status_emitter.emitter,
             decides=self.decides,
         )
 
-    def apply_counts(self, body: CountsReport, *, moment: Moment) -> Counted:
+    def apply_counts(self, body: CountsReport, *, moment: Moment) -> CountedPieces:
         """Read each counter by the counter table; pieces made while its state was not known prove that it runs."""
-        rule = counting.rule_of(self.spec, self._rules, modulus=body.modulus)
+        rule = counting.limits_of(self.spec, self._rules, modulus=body.modulus)
         heard_again_at = self._heard_again(moment)
-        counted = counting.count(self.state.registers, body, rule=rule, moment=moment)
-        doubtful = counted.doubtful_of(counted.doubtful)
-        self.state.pieces_released = min(self.state.pieces_released + doubtful.released, LARGEST_SUM)
-        self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, LARGEST_SUM)
-        if any(delta > 0 for delta in counted.deltas.values()) and self._is_of_now(counted, heard_again_at):
-            self.state.said = Said(status="running", cause=None, estimated=True)
-            self._now_known()
+        counted = counting.apply_counts(self.state.registers, body, limits=rule, moment=moment)
+        doubtful = counted.doubtful_pieces(counted.doubtful)
+        self.state.pieces_released = min(self.state.pieces_released + doubtful.released, MAX_DOUBTFUL_PIECES)
+        self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, MAX_DOUBTFUL_PIECES)
+        if any(delta > 0 for delta in counted.deltas.values()) and self._is_proof_of_running(counted, heard_again_at):
+            self.state.said = ReportedState(status="running", cause=None, estimated=True)
+            self._mark_known()
         self.state.stale = False
         return counted
 
-    def _is_of_now(self, counted: Counted, heard_again_at: Millis | None) -> bool:
+    def _is_proof_of_running(self, counted: CountedPieces, heard_again_at: Millis | None) -> bool:
         """Whether pieces prove that an offline machine runs: not where they may have been made in an absence.
 
         A queue that is emptied after it tells of the absence too, and so do the pieces of the first report behind it.
@@ -143,7 +145,7 @@ class Machine:
         if before is not None and before >= lost_at:
             return before
         received = moment.received
-        if seen_at >= lost_at and received - seen_at >= QUEUE_MS:
+        if seen_at >= lost_at and received - seen_at >= MIN_UNQUEUED_GAP_MS:
             state.heard_again_at = received
         return None
 
@@ -155,44 +157,44 @@ class Machine:
         if not (released or refused or any(register.suspect or register.over for register in registers)):
             return None
         rate = self.spec.counters.max_rate_per_minute
-        return counting.fit(state.registers, max_rate=rate, released=released, refused=refused)
+        return counting.measure_fit(state.registers, max_rate=rate, released=released, refused=refused)
 
-    def lose_sight(self, *, at: Millis) -> None:
+    def mark_unknown(self, *, at: Millis) -> None:
         """Nobody watched from now on: nothing of what was said holds until it is said again."""
         state = self.state
         if state.unwatched_since is None:
-            state.remembered = Remembered(state.said, state.faults)
+            state.remembered = RememberedState(state.said, state.faults)
         state.failed = self.view().broken
         state.said, state.faults, state.stood = None, Faults(), False
         state.unwatched_since = at
 
-    def recall(self) -> None:
+    def restore_remembered(self) -> None:
         """None of its reports is missing since it was watched: what it said then still holds."""
         state, remembered = self.state, self.state.remembered
         if state.unwatched_since is None or remembered is None or state.said is not None:
             return
         state.said, state.faults = remembered.said, remembered.faults
         if state.said is not None:
-            self._now_known()
+            self._mark_known()
 
-    def forget(self) -> None:
+    def forget_remembered(self) -> None:
         """Some of its reports are missing since it was watched: what it said before may be over, whatever follows."""
         self.state.remembered = None
 
-    def _now_known(self) -> None:
+    def _mark_known(self) -> None:
         self.state.unwatched_since = self.state.remembered = None
         self.state.stood = False
 
     def apply_birth_or_death(self, body: BirthReport | DeathReport) -> Disposition:
         """After a birth or a death nothing of what was said holds, except that the machine stands."""
-        self._keep_stop()
+        self._remember_stop()
         self.state.said = self.state.remembered = None
         self.state.faults.active.clear()
         if isinstance(body, DeathReport):
-            counting.interrupt(self.state.registers)
+            counting.mark_registers_interrupted(self.state.registers)
             self.state.device.offline = "death"
         else:
-            counting.begin_anew(self.state.registers)
+            counting.mark_registers_restarted(self.state.registers)
         return APPLIED
 
     @property
@@ -204,7 +206,7 @@ class Machine:
             return ("offline" if device.seen_at is None else "idle"), None  # a station has no state but being there
         if said is None:
             return "offline", None
-        signals = Signals(
+        signals = MachineSignals(
             word=said.status,
             word_cause=said.cause,
             speed=said.speed,
@@ -214,9 +216,9 @@ class Machine:
             upstream_stop=said.upstream_stop,
             downstream_stop=said.downstream_stop,
         )
-        return judge(signals, self.state.faults)
+        return derive_status(signals, self.state.faults)
 
-    def _keep_stop(self) -> None:
+    def _remember_stop(self) -> None:
         """Remember whether it stood before it is lost: a repair with the power off is still a stop."""
         status = self.status[0]
         if status != "offline":
@@ -225,13 +227,13 @@ class Machine:
 
     def view(self) -> MachineView:
         (status, cause), faults = self.status, self.state.faults
-        fails = status == "fault" or cause == "internal" or faults.stopping is not None
+        fails = status == "fault" or cause == "internal" or faults.first_out_fault is not None
         return MachineView(
             equipment=self.spec.id,
             status=status,
             cause=cause,
             reason_code=None if self.state.said is None else self.state.said.reason_code,
-            faults=() if status == "offline" else tuple(fault.note() for fault in faults.active),
+            faults=() if status == "offline" else tuple(fault.to_fault_note() for fault in faults.active),
             decides=self.decides,
             broken=self.state.failed if status == "offline" else fails,
             stands=status == "offline" and self.state.stood,
@@ -247,14 +249,14 @@ class Machine:
             unit=self.spec.speed_unit,
         )
 
-    def show(self, *, scheduled: bool, moment: Moment) -> None:
+    def emit_status(self, *, scheduled: bool, moment: Moment) -> None:
         """Emit this machine's status if it is news; a machine that never said anything has none."""
         silent = self.state.device.seen_at is None and self.state.said is None and not self.device.is_ineffective
         if silent and self.state.shown.face is None:
             return
         status, cause = self.status
         said = self.state.said
-        face = Face(
+        face = StatusKey(
             status=status,
             scheduled=scheduled,
             cause=cause,
@@ -264,17 +266,17 @@ class Machine:
             estimated=self.state.unwatched_since is not None or (said is not None and said.estimated),
             ineffective=self.device.is_ineffective,
         )
-        self.shown.show(face, self.speed(), moment=moment)
+        self.status_emitter.update(face, self.speed(), moment=moment)
 
-    def silent_at(self) -> Millis | None:
+    def silence_deadline(self) -> Millis | None:
         """Return when silence will mean offline; None where no limit is set, or it is offline already."""
         device, limit = self.state.device, self.spec.heartbeat_seconds
         if limit is None or device.seen_at is None or device.offline is not None:
             return None
         return device.seen_at + round(limit * 1000)
 
-    def fall_silent(self) -> None:
+    def mark_offline(self) -> None:
         """Offline for want of reports; what it said last holds again as soon as it says anything."""
-        self._keep_stop()
+        self._remember_stop()
         self.state.device.offline = "silence"
-        counting.interrupt(self.state.registers)
+        counting.mark_registers_interrupted(self.state.registers)

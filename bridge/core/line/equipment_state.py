@@ -8,10 +8,10 @@ from bridge.core.events import Millis
 from bridge.core.line.counting import Registers
 from bridge.core.line.device_state import DeviceState
 from bridge.core.line.faults import Faults
-from bridge.core.line.shown import ShownState
+from bridge.core.line.shown import StatusEmitterState
 
 
-class Said(Struct, kw_only=True):
+class ReportedState(Struct, kw_only=True):
     """A machine's last good `state` report, reduced to what its status follows from."""
 
     status: Status
@@ -25,25 +25,25 @@ class Said(Struct, kw_only=True):
     estimated: bool = False
 
 
-class Remembered(Struct):
+class RememberedState(Struct):
     """What a machine had said: it holds again if no report of it turns out to be missing."""
 
-    said: Said | None
+    said: ReportedState | None
     faults: Faults
 
 
 class EquipmentState(Struct):
     device: DeviceState = member(default_factory=DeviceState)
-    said: Said | None = None  # None: nothing is known since it came online
+    said: ReportedState | None = None  # None: nothing is known since it came online
     stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
     failed: bool = False  # it was broken when it was seen last before it was lost
-    remembered: Remembered | None = None  # what it had said when nobody watched any more
+    remembered: RememberedState | None = None  # what it had said when nobody watched any more
     unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
     heard_again_at: Millis | None = None  # when it was first heard since then by a report that did not wait
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
     stale: bool = False
     registers: Registers = member(default_factory=dict)
-    shown: ShownState = member(default_factory=ShownState)
+    shown: StatusEmitterState = member(default_factory=StatusEmitterState)
     pieces_released: int = 0  # that its registers held, ever
     pieces_refused: int = 0

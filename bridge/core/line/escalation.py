@@ -22,7 +22,7 @@ from typing import Final
 from bridge.core.call_rules import Rung
 from bridge.core.event_data import AndonType, CallPriority, CallStatus, Escalation, EscalationCause, EscalationStatus
 from bridge.core.events import Millis, maybe_rfc3339
-from bridge.core.line.andon_call import Call
+from bridge.core.line.andon_call import AndonCall
 from bridge.core.plant import Plant, Rules
 from bridge.core.shifts import ShiftPlan
 
@@ -39,7 +39,7 @@ STATUS_OF: Final[Mapping[CallStatus, EscalationStatus]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ladder:
+class EscalationLadder:
     """One priority's deadlines in ms after the raise; a reminder is None where it would come before half of them.
 
     `plan` says which time counts; None: all of it.
@@ -54,16 +54,16 @@ class Ladder:
     plan: ShiftPlan | None = None
 
     @classmethod
-    def of(cls, rung: Rung, rules: Rules, *, plan: ShiftPlan | None) -> "Ladder":
-        acknowledge = round(rung.acknowledge_minutes * MINUTE_MS)
-        resolve = round(rung.resolve_minutes * MINUTE_MS)
+    def from_policy(cls, policy: Rung, rules: Rules, *, plan: ShiftPlan | None) -> "EscalationLadder":
+        acknowledge = round(policy.acknowledge_minutes * MINUTE_MS)
+        resolve = round(policy.resolve_minutes * MINUTE_MS)
         return cls(
             acknowledge_ms=acknowledge,
             resolve_ms=resolve,
-            step_ms=max(1, round(rung.step_minutes * MINUTE_MS)),
+            step_ms=max(1, round(policy.step_minutes * MINUTE_MS)),
             acknowledge_reminder_ms=_reminder(acknowledge, rules.reminder_before_acknowledge_seconds),
             resolve_reminder_ms=_reminder(resolve, rules.reminder_before_resolve_seconds),
-            levels=rung.recipients,
+            levels=policy.recipients,
             plan=plan,
         )
 
@@ -72,44 +72,44 @@ class Ladder:
         return len(self.levels) - 1
 
 
-def ladders_of(plant: Plant, rules: Rules) -> dict[CallPriority, Ladder]:
+def build_ladders(plant: Plant, rules: Rules) -> dict[CallPriority, EscalationLadder]:
     """Return the ladder of each priority; a critical call waits for no shift to begin."""
     plan = plant.shift_plan
     return {
-        priority: Ladder.of(rung, rules, plan=None if priority == "critical" else plan)
+        priority: EscalationLadder.from_policy(rung, rules, plan=None if priority == "critical" else plan)
         for priority, rung in plant.ladder.items()
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class EscalationStep:
     """What becomes due, and when: the level rises by one, or (a reminder) stays."""
 
     at: Millis
     cause: EscalationCause
 
 
-def deadline(call: Call, within_ms: int, ladder: Ladder) -> Millis:
+def deadline(call: AndonCall, within_ms: int, ladder: EscalationLadder) -> Millis:
     """Return the instant that lies `within_ms` after the ladder's start; the one place that knows which time counts."""
     if ladder.plan is None:
         return call.counted_from + within_ms
     return ladder.plan.scheduled_after(call.counted_from, within_ms)
 
 
-def next_step(call: Call, ladder: Ladder, *, now: Millis = 0) -> Step | None:
+def next_step(call: AndonCall, ladder: EscalationLadder, *, now: Millis = 0) -> EscalationStep | None:
     """Return what is due next; of what is due at one instant, or overdue `now`, a rise makes a reminder needless."""
     if call.paused:
         return None
     return min(_steps(call, ladder), key=lambda step: max(step.at, now), default=None)
 
 
-def rises(cause: EscalationCause) -> bool:
+def is_level_rise(cause: EscalationCause) -> bool:
     return cause != "reminder"
 
 
 def escalation_data(
-    call: Call,
-    ladder: Ladder,
+    call: AndonCall,
+    ladder: EscalationLadder,
     responders: Mapping[AndonType, tuple[str, ...]],
     *,
     escalation_id: str,
@@ -119,7 +119,7 @@ def escalation_data(
 ) -> Escalation:
     """Return the data of the call's escalation_update at an instant."""
     ended = call.paused or STATUS_OF[call.status] in {"resolved", "cancelled"}
-    due = None if ended else next_limit(call, ladder, at=at)
+    due = None if ended else next_call_deadline(call, ladder, at=at)
     return Escalation(
         escalation_id=escalation_id,
         call_id=call.call_id,
@@ -135,22 +135,26 @@ def escalation_data(
     )
 
 
-def next_limit(call: Call, ladder: Ladder, *, at: Millis) -> Millis | None:
+def next_call_deadline(call: AndonCall, ladder: EscalationLadder, *, at: Millis) -> Millis | None:
     """Return the first deadline after an instant that the call can still miss; None when none is left."""
-    limits = [step.at for step in _missed(call, ladder)]
+    limits = [step.at for step in _upcoming_deadlines(call, ladder)]
     limits.append(deadline(call, ladder.resolve_ms, ladder))
     if call.acknowledged_at is None:
         limits.append(deadline(call, ladder.acknowledge_ms, ladder))
     return min((limit for limit in limits if limit > at), default=None)
 
 
-def recipients(call: Call, ladder: Ladder, responders: Mapping[AndonType, tuple[str, ...]]) -> tuple[str, ...]:
+def recipients(
+    call: AndonCall, ladder: EscalationLadder, responders: Mapping[AndonType, tuple[str, ...]]
+) -> tuple[str, ...]:
     """Return the roles of the call's level first, then of the levels below, then of those it had before."""
     below, before = ladder.levels[: call.level + 1], ladder.levels[call.level + 1 : call.highest_level + 1]
     return _roles(call.andon_type, (*reversed(below), *before), responders)
 
 
-def may_acknowledge(call: Call, ladder: Ladder, responders: Mapping[AndonType, tuple[str, ...]]) -> frozenset[str]:
+def acknowledging_roles(
+    call: AndonCall, ladder: EscalationLadder, responders: Mapping[AndonType, tuple[str, ...]]
+) -> frozenset[str]:
     """Return the roles that a call is for: its responders, the roles of every level, and admin."""
     return frozenset((*_roles(call.andon_type, ((RESPONDERS,), *ladder.levels), responders), "admin"))
 
@@ -160,31 +164,33 @@ def _reminder(limit_ms: int, before_seconds: float) -> int | None:
     return at if 2 * at >= limit_ms else None
 
 
-def _steps(call: Call, ladder: Ladder) -> Iterator[Step]:
+def _steps(call: AndonCall, ladder: EscalationLadder) -> Iterator[EscalationStep]:
     """Yield what is ahead; where two fall on one instant, the one to take comes first."""
-    yield from _missed(call, ladder)
+    yield from _upcoming_deadlines(call, ladder)
     reminders = [ladder.resolve_reminder_ms]
     if call.acknowledged_at is None:
         reminders.append(ladder.acknowledge_reminder_ms)
     for within_ms in reminders:
         if within_ms is not None and (at := deadline(call, within_ms, ladder)) > call.passed:
-            yield Step(at, "reminder")
+            yield EscalationStep(at, "reminder")
 
 
-def _missed(call: Call, ladder: Ladder) -> Iterator[Step]:
+def _upcoming_deadlines(call: AndonCall, ladder: EscalationLadder) -> Iterator[EscalationStep]:
     """Yield the next deadline of each kind that the call can miss."""
     top = call.level >= ladder.top
     if call.acknowledged_at is None:
         if not top:
-            yield Step(deadline(call, ladder.acknowledge_ms + call.level * ladder.step_ms, ladder), "ack_timeout")
-        elif (at := _next_step(call, ladder.acknowledge_ms, ladder)) is not None:
-            yield Step(at, "reminder")
+            yield EscalationStep(
+                deadline(call, ladder.acknowledge_ms + call.level * ladder.step_ms, ladder), "ack_timeout"
+            )
+        elif (at := _first_open_deadline(call, ladder.acknowledge_ms, ladder)) is not None:
+            yield EscalationStep(at, "reminder")
     # Below the top fewer than `top` of these have passed, for each that passed raised the level.
-    if (at := _next_step(call, ladder.resolve_ms, ladder)) is not None:
-        yield Step(at, "reminder" if top else "resolve_timeout")
+    if (at := _first_open_deadline(call, ladder.resolve_ms, ladder)) is not None:
+        yield EscalationStep(at, "reminder" if top else "resolve_timeout")
 
 
-def _next_step(call: Call, within_ms: int, ladder: Ladder) -> Millis | None:
+def _first_open_deadline(call: AndonCall, within_ms: int, ladder: EscalationLadder) -> Millis | None:
     """Return the first of a deadline and the steps after it that has not passed; None after as many as levels."""
     steps = (deadline(call, within_ms + step * ladder.step_ms, ladder) for step in range(ladder.top + 1))
     return next((at for at in steps if at > call.passed), None)

@@ -12,7 +12,11 @@ from bridge.core.reports import StateReport
 
 MAX_ACTIVE: Final = 64  # bounds what a device that reports every bit can put into an event
 
-CAUSE_OF: Final[dict[str, StatusCause]] = {"internal": "internal", "upstream": "starved", "downstream": "blocked"}
+STATUS_CAUSE_OF: Final[dict[str, StatusCause]] = {
+    "internal": "internal",
+    "upstream": "starved",
+    "downstream": "blocked",
+}
 
 
 class UnreadableFaultBits(Exception):
@@ -27,7 +31,7 @@ class ActiveFault(Struct):
     cause: StatusCause
     first_out: bool = False
 
-    def note(self) -> FaultNote:
+    def to_fault_note(self) -> FaultNote:
         return FaultNote(self.code, self.text, rfc3339(self.since), self.first_out)
 
 
@@ -37,12 +41,12 @@ class Faults(Struct):
     active: list[ActiveFault] = field(default_factory=list)
 
     @property
-    def stopping(self) -> ActiveFault | None:
+    def first_out_fault(self) -> ActiveFault | None:
         """The first-out: the first fault that stopped the machine; None while none does."""
         return next((fault for fault in self.active if fault.first_out), None)
 
 
-def bits_of(given: str | list[int] | None) -> list[int]:
+def parse_fault_bits(given: str | list[int] | None) -> list[int]:
     """Read fault bits: a list of numbers, or a hexadecimal word whose lowest bit is 0."""
     if given is None or isinstance(given, list):
         return sorted(set(given or ()))
@@ -56,7 +60,7 @@ def bits_of(given: str | list[int] | None) -> list[int]:
     return [bit for bit in range(word.bit_length()) if word >> bit & 1]
 
 
-def update(faults: Faults, body: StateReport, catalogue: Iterable[plant.Fault], *, at: Millis) -> None:
+def update_faults(faults: Faults, body: StateReport, catalogue: Iterable[plant.Fault], *, at: Millis) -> None:
     """Take over what a state report says is active; a fault that stays keeps its time and its being first.
 
     Instructions and information are never faults. What the catalogue does not know is a fault that stops.
@@ -64,7 +68,8 @@ def update(faults: Faults, body: StateReport, catalogue: Iterable[plant.Fault], 
     by_bit = {fault.bit: fault for fault in catalogue if fault.bit is not None}
     by_code = {fault.code: fault for fault in catalogue}
     said = [
-        by_bit.get(bit) or plant.Fault(code=f"bit{bit}", text=f"Fault bit {bit}") for bit in bits_of(body.fault_bits)
+        by_bit.get(bit) or plant.Fault(code=f"bit{bit}", text=f"Fault bit {bit}")
+        for bit in parse_fault_bits(body.fault_bits)
     ]
     said += [by_code.get(code) or plant.Fault(code=code, text=code) for code in body.fault_codes or ()]
     real = {fault.code: fault for fault in said if fault.kind == "fault"}
@@ -72,11 +77,11 @@ def update(faults: Faults, body: StateReport, catalogue: Iterable[plant.Fault], 
     known = {fault.code for fault in kept}
     came = [_activate(fault, at) for code, fault in real.items() if code not in known]
     faults.active = [*kept, *came][:MAX_ACTIVE]
-    if faults.stopping is None:
+    if faults.first_out_fault is None:
         first = next((fault for fault in faults.active if fault.stops), None)
         if first is not None:
             first.first_out = True
 
 
 def _activate(fault: plant.Fault, at: Millis) -> ActiveFault:
-    return ActiveFault(fault.code, fault.text, at, fault.stops, CAUSE_OF[fault.cause])
+    return ActiveFault(fault.code, fault.text, at, fault.stops, STATUS_CAUSE_OF[fault.cause])

@@ -17,33 +17,33 @@ from bridge.core.line.status import Diagnosis
 MAX_FAULTS: Final = 32  # fault notes of one downtime: bounds what a chattering machine can put into one event
 
 
-class Rank(IntEnum):
+class FindingRank(IntEnum):
     """How much a finding says of why the line stands; the greater is the better one."""
 
     UNKNOWN = 0
     PLANNED = 1
-    WAITS = 2  # starved or blocked, and no machine of the line is to blame
+    WAITING = 2  # starved or blocked, and no machine of the line is to blame
     ATTENDED = 3  # the culprit is under maintenance or being set up
     CULPRIT = 4
     INTERNAL = 5
 
 
-def rank_of(cause: DowntimeCause, culprit: str | None, *, attended: bool) -> Rank:
+def rank_of(cause: DowntimeCause, culprit: str | None, *, attended: bool) -> FindingRank:
     if cause in ("upstream", "downstream"):
         if culprit is None:
-            return Rank.WAITS
-        return Rank.ATTENDED if attended else Rank.CULPRIT
-    return {"internal": Rank.INTERNAL, "planned": Rank.PLANNED}.get(cause, Rank.UNKNOWN)
+            return FindingRank.WAITING
+        return FindingRank.ATTENDED if attended else FindingRank.CULPRIT
+    return {"internal": FindingRank.INTERNAL, "planned": FindingRank.PLANNED}.get(cause, FindingRank.UNKNOWN)
 
 
-class Further(Struct):
+class FurtherCulprit(Struct):
     """A machine that keeps the line standing after the culprit of its downtime is repaired."""
 
     equipment: str
     reason_code: str | None
 
 
-class Findings(Struct):
+class DowntimeFindings(Struct):
     equipment: str | None = None  # what stopped
     cause: DowntimeCause = "unknown"
     cause_equipment: str | None = None
@@ -57,33 +57,33 @@ class Findings(Struct):
     expected: bool = False  # now: starved or blocked from outside the line, planned, or without an order
     changing: bool = False  # now: people change the line over
     since: Millis | None = None  # from when on it has been something to call for; None: from the stop on
-    further: Further | None = None
+    further: FurtherCulprit | None = None
 
     def set_forward(self, by: Millis) -> None:
         """The host's clock was set forward: it has been something to call for no longer for that."""
         self.since = None if self.since is None else self.since + by
 
     @property
-    def rank(self) -> Rank:
+    def rank(self) -> FindingRank:
         return rank_of(self.cause, self.cause_equipment, attended=self.attended)
 
     @property
-    def breakdown(self) -> bool:
+    def is_breakdown(self) -> bool:
         """A machine of the line failed, and that is why it stands."""
-        return self.rank >= Rank.CULPRIT
+        return self.rank >= FindingRank.CULPRIT
 
     @property
-    def blamed(self) -> str | None:
+    def current_culprit(self) -> str | None:
         """The machine that keeps the line standing now, if one of the line does."""
         return self.cause_equipment if self.further is None else self.further.equipment
 
     @property
-    def to_call_for(self) -> str | None:
+    def call_target(self) -> str | None:
         """The machine that people would be called to: the one to blame, else the one that stopped."""
-        return self.blamed or self.equipment
+        return self.current_culprit or self.equipment
 
     @property
-    def reason_now(self) -> str | None:
+    def current_reason_code(self) -> str | None:
         """The reason code of the machine that keeps the line standing now."""
         return self.reason_code if self.further is None else self.further.reason_code
 
@@ -92,26 +92,30 @@ class Findings(Struct):
         """Waiting for an order is planned, unless a machine turned out to be the cause."""
         return "planned" if self.no_order and self.cause == "unknown" else self.cause
 
-    def gather(self, seen: Diagnosis, *, changing: bool) -> None:
-        rank = rank_of(seen.cause, seen.cause_equipment, attended=seen.attended)
+    def add_diagnosis(self, diagnosis: Diagnosis, *, changing: bool) -> None:
+        rank = rank_of(diagnosis.cause, diagnosis.cause_equipment, attended=diagnosis.attended)
         if self.equipment is None or rank > self.rank:
-            self.equipment, self.cause, self.cause_equipment = seen.equipment, seen.cause, seen.cause_equipment
-            self.reason_code, self.attended, self.further = seen.reason_code, seen.attended, None
-        elif self._may_give_reason(seen, rank):
-            self.reason_code = seen.reason_code or self.reason_code
-        attended = seen.attended or seen.equipment in seen.worked_on
-        self.expected = rank in (Rank.WAITS, Rank.PLANNED) or seen.status_cause == "no_order"
-        if rank >= Rank.CULPRIT:
-            self._blame(seen.cause_equipment, seen)
+            self.equipment, self.cause, self.cause_equipment = (
+                diagnosis.equipment,
+                diagnosis.cause,
+                diagnosis.cause_equipment,
+            )
+            self.reason_code, self.attended, self.further = diagnosis.reason_code, diagnosis.attended, None
+        elif self._may_give_reason(diagnosis, rank):
+            self.reason_code = diagnosis.reason_code or self.reason_code
+        attended = diagnosis.attended or diagnosis.equipment in diagnosis.worked_on
+        self.expected = rank in (FindingRank.WAITING, FindingRank.PLANNED) or diagnosis.status_cause == "no_order"
+        if rank >= FindingRank.CULPRIT:
+            self._set_culprit(diagnosis.cause_equipment, diagnosis)
             self.maintenance = False  # it was worked on before this failed: that is not why it stands now
-        elif rank is Rank.UNKNOWN and not (attended or self.expected) and self._is_settled(seen):
-            self._blame(seen.equipment, seen)  # left standing
-        self.maintenance = self.maintenance or seen.status == "maintenance"
-        self.setup = self.setup or seen.status == "setup"
-        self.no_order = self.no_order or seen.status_cause == "no_order"
-        self.add_faults(seen.faults)
-        place = self.to_call_for
-        self.worked_on = place in seen.worked_on or (attended and place not in seen.broken)
+        elif rank is FindingRank.UNKNOWN and not (attended or self.expected) and self._is_settled(diagnosis):
+            self._set_culprit(diagnosis.equipment, diagnosis)  # left standing
+        self.maintenance = self.maintenance or diagnosis.status == "maintenance"
+        self.setup = self.setup or diagnosis.status == "setup"
+        self.no_order = self.no_order or diagnosis.status_cause == "no_order"
+        self.add_faults(diagnosis.faults)
+        place = self.call_target
+        self.worked_on = place in diagnosis.worked_on or (attended and place not in diagnosis.broken)
         self.changing = changing
 
     def add_faults(self, notes: tuple[FaultNote, ...] | list[FaultNote]) -> None:
@@ -119,21 +123,21 @@ class Findings(Struct):
         self.faults += [note for note in notes if (note.code, note.since) not in known]
         del self.faults[MAX_FAULTS:]
 
-    def _is_settled(self, seen: Diagnosis) -> bool:
+    def _is_settled(self, diagnosis: Diagnosis) -> bool:
         """Return whether a machine was to blame, and is repaired."""
-        return self.blamed is not None and self.blamed not in seen.broken
+        return self.current_culprit is not None and self.current_culprit not in diagnosis.broken
 
-    def _blame(self, machine: str | None, seen: Diagnosis) -> None:
+    def _set_culprit(self, machine: str | None, diagnosis: Diagnosis) -> None:
         """Take note of the machine that keeps the line standing now: another one, where the one before is repaired."""
         assert machine is not None, "its rank says that there is one, and a line that stands has one that stopped"
         if machine == self.cause_equipment:
             self.further = None
-        elif machine != self.blamed and self.blamed not in seen.broken:
-            self.further = Further(machine, seen.reason_code)
+        elif machine != self.current_culprit and self.current_culprit not in diagnosis.broken:
+            self.further = FurtherCulprit(machine, diagnosis.reason_code)
         elif self.further is not None and machine == self.further.equipment:
-            self.further.reason_code = seen.reason_code or self.further.reason_code
+            self.further.reason_code = diagnosis.reason_code or self.further.reason_code
 
-    def _may_give_reason(self, seen: Diagnosis, rank: Rank) -> bool:
+    def _may_give_reason(self, diagnosis: Diagnosis, rank: FindingRank) -> bool:
         """Return whether a reason is for this stop: of the same finding, or of the same machine without a finding."""
-        same = (seen.cause, seen.cause_equipment) == (self.cause, self.cause_equipment)
-        return same or (rank is Rank.UNKNOWN and seen.equipment == self.equipment)
+        same = (diagnosis.cause, diagnosis.cause_equipment) == (self.cause, self.cause_equipment)
+        return same or (rank is FindingRank.UNKNOWN and diagnosis.equipment == self.equipment)

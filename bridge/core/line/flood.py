@@ -15,13 +15,13 @@ from msgspec import Struct, field
 
 from bridge.core.call_rules import MOST_CALLS, Flood
 from bridge.core.events import Millis
-from bridge.core.line.call_for_help import CallForHelp
+from bridge.core.line.call_for_help import CallRequest
 
-KEPT: Final = MOST_CALLS  # instants of one line: no decision looks further back
+MAX_INSTANTS: Final = MOST_CALLS  # instants of one line: no decision looks further back
 
 
 class HeldCall(Struct, kw_only=True):
-    help: CallForHelp
+    help: CallRequest
     at: Millis
     listed: bool = False  # in the summary call
 
@@ -35,7 +35,7 @@ class FloodState(Struct):
     flooding: bool = False  # the flood that lasts began here
 
 
-class AreaFlood:
+class FloodTracker:
     """The instants of all lines of an area, in order. Lines are in the order of the plant file."""
 
     def __init__(self, rule: Flood, states: Mapping[str, FloodState]) -> None:
@@ -54,14 +54,14 @@ class AreaFlood:
         self._due = self._recent(self._due, at)
         insort(self._due, at)
         if not self.active and self.has_room(at):
-            self.raised(line_id, at=at)
+            self.record_raised(line_id, at=at)
             return True
         if not self.active:
             self.active = state.flooding = True
         self.changed = True
         return False
 
-    def raised(self, line_id: str, *, at: Millis) -> None:
+    def record_raised(self, line_id: str, *, at: Millis) -> None:
         _note(self._states[line_id].called, at)
         self._called = self._recent(self._called, at)
         insort(self._called, at)
@@ -69,7 +69,7 @@ class AreaFlood:
     def has_room(self, at: Millis) -> bool:
         return self._count(self._called, at) < self._rule.calls
 
-    def held(self) -> list[tuple[str, HeldCall]]:
+    def held_calls(self) -> list[tuple[str, HeldCall]]:
         """Return what is held, by line, the oldest first."""
         found = [(line_id, state.held) for line_id, state in self._states.items() if state.held is not None]
         return sorted(found, key=lambda each: each[1].at)
@@ -94,7 +94,7 @@ class AreaFlood:
     def next_deadline(self) -> Millis | None:
         """Return when a held call is to be listed, the flood ends, or a held call is released."""
         self.changed = False
-        held = self.held()
+        held = self.held_calls()
         unlisted = [each.at for _, each in held if not each.listed]
         if self.active:
             return min([*unlisted, self._ends_at()])
@@ -120,4 +120,4 @@ class AreaFlood:
 
 def _note(instants: list[Millis], at: Millis) -> None:
     instants.append(at)
-    del instants[:-KEPT]
+    del instants[:-MAX_INSTANTS]

@@ -6,13 +6,13 @@ from typing import Final, Self
 
 from bridge.core import plant
 from bridge.core.events import LINE_LEVEL, Event, Millis, Place
-from bridge.core.line.area import Area, Fired
+from bridge.core.line.area import AreaFloodControl, LineEvents
 from bridge.core.line.counting import CounterFit
-from bridge.core.line.device_state import Gaps
+from bridge.core.line.device_state import SequenceGaps
 from bridge.core.line.line import Line
 from bridge.core.reports import Disposition, Outcome, Report, quarantined
 
-STALE: Final = 8  # entries a line of the heap: bounds what deadlines that keep moving leave in it
+HEAP_ENTRIES_PER_LINE: Final = 8  # entries a line of the heap: bounds what deadlines that keep moving leave in it
 
 
 class Floor:
@@ -33,7 +33,7 @@ class Floor:
             for spec in plant_file.lines
         }
         self._areas = {
-            (spec.site, spec.id): Area(spec.id, plant_file.flood, self._lines_in(spec.site, spec.id))
+            (spec.site, spec.id): AreaFloodControl(spec.id, plant_file.flood, self._lines_in(spec.site, spec.id))
             for spec in plant_file.areas
         }
         self._flooded: dict[tuple[str, str], Millis] = {}
@@ -50,7 +50,7 @@ class Floor:
         """Continue from checkpoints; a line without one starts new, one the plant file no longer has is left out."""
         return cls(plant_file, checkpoints)
 
-    def places(self) -> frozenset[tuple[str, str, str]]:
+    def line_places(self) -> frozenset[tuple[str, str, str]]:
         """Return (site, area, line) of every line."""
         return frozenset((line.place.site, line.place.area, line.place.line) for line in self._lines.values())
 
@@ -72,10 +72,10 @@ class Floor:
         self._note(line_id, line)
         return Outcome(outcome.disposition, fired + outcome.events, len(fired) + outcome.of_deadlines)
 
-    def knows_again(self, report: Report) -> bool:
+    def is_proven_repeat(self, report: Report) -> bool:
         """Say whether a report whose content was seen before is proven by its `ts` to be the same one."""
         line = self._at(report.place)
-        return line is not None and line.devices.knows_again(report)
+        return line is not None and line.devices.is_proven_repeat(report)
 
     def overlook(self, place: Place, disposition: Disposition, now: Millis) -> None:
         """Note a message from this place that was decided before it could reach its line: it had no effect."""
@@ -86,12 +86,12 @@ class Floor:
             line.overlook(device, disposition, now)
             self._note(place.line, line)
 
-    def ineffective(self) -> Mapping[Place, str]:
+    def ineffective_devices(self) -> Mapping[Place, str]:
         """Return the devices that are alive and without effect, and why, as of their latest report."""
         return {
             _place(line, name): reason
             for line in self._lines.values()
-            for name, reason in line.devices.ineffective().items()
+            for name, reason in line.devices.ineffective_devices().items()
         }
 
     def _at(self, place: Place) -> Line | None:
@@ -126,7 +126,7 @@ class Floor:
             heappop(heap)
         return heap[0][0] if heap else None
 
-    def _fire_area(self, at: Millis) -> Fired:
+    def _fire_area(self, at: Millis) -> LineEvents:
         area_key = next(each for each in self._areas if self._flooded.get(each) == at)
         fired = self._areas[area_key].fire(at)
         for line_id, _ in fired:
@@ -158,19 +158,19 @@ class Floor:
         self._deadlines[line_id] = at
         if at is not None:
             heappush(self._heap, (at, self._order[line_id], line_id))
-        if len(self._heap) > STALE * len(self._lines):
+        if len(self._heap) > HEAP_ENTRIES_PER_LINE * len(self._lines):
             self._build_heap()
 
     def _build_heap(self) -> None:
         self._heap = [(at, self._order[each], each) for each, at in self._deadlines.items() if at is not None]
         heapify(self._heap)
 
-    def settle(self, now: Millis, *, cause: str) -> list[Event]:
+    def emit_plant_changes(self, now: Millis, *, cause: str) -> list[Event]:
         """Let every line tell what is different under a plant file that has just changed."""
         events: list[Event] = []
         for line_id, line in self._lines.items():
             self._changed.add(line_id)
-            events += line.settle(now, cause=cause)
+            events += line.emit_plant_changes(now, cause=cause)
             self._note(line_id, line)
         return events
 
@@ -195,12 +195,12 @@ class Floor:
             self._note_area(area_key)
         return tuple(events)
 
-    def gaps(self) -> Mapping[str, Gaps]:
+    def gaps_by_line(self) -> Mapping[str, SequenceGaps]:
         """Return what was missing or not to be placed of each line's reports, of the lines where anything was."""
         found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
         return {line_id: gaps for line_id, gaps in found.items() if gaps.missed or gaps.unplaced}
 
-    def gaps_by_device(self) -> Mapping[Place, Gaps]:
+    def gaps_by_device(self) -> Mapping[Place, SequenceGaps]:
         """Return the same by device, of the devices where anything was missing or not to be placed."""
         return {
             _place(line, name): gaps
@@ -213,7 +213,7 @@ class Floor:
         fits = {line_id: line.counter_fits() for line_id, line in self._lines.items()}
         return {(line_id, name): fit for line_id, machines in fits.items() for name, fit in machines.items()}
 
-    def changed(self) -> frozenset[str]:
+    def changed_lines(self) -> frozenset[str]:
         """Return the lines whose state may differ from their last checkpoint."""
         return frozenset(self._changed)
 

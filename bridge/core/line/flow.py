@@ -15,12 +15,12 @@ from bridge.core.line.culprit import MachineView
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import Machine
 from bridge.core.line.equipment_state import EquipmentState
-from bridge.core.line.shown import Face, Speed
+from bridge.core.line.shown import Speed, StatusKey
 from bridge.core.line.status import Diagnosis, diagnose
 from bridge.core.reports import Moment
 
 
-class Flow:
+class EquipmentGroup:
     """Machines and stations by id. Views and diagnosis are kept until `refresh` is told what may have changed."""
 
     def __init__(
@@ -49,11 +49,11 @@ class Flow:
         self._diagnosis = self._diagnose()
 
     @property
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         return self._diagnosis.status == "running"
 
     @property
-    def known(self) -> bool:
+    def has_known_status(self) -> bool:
         """Say whether any machine ever had a status to tell."""
         return any(machine.state.shown.face is not None for machine in self._plcs)
 
@@ -67,7 +67,7 @@ class Flow:
         return {machine.spec.id: self._views[machine.spec.id] for machine in self._plcs}
 
     @property
-    def decider(self) -> Machine | None:
+    def deciding_machine(self) -> Machine | None:
         """The machine whose status is the line's."""
         return None if self._diagnosis.equipment is None else self.machines[self._diagnosis.equipment]
 
@@ -78,16 +78,16 @@ class Flow:
         said = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
         return next((product for product in said if product is not None), None)
 
-    def face(
-        self, seen: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None, ineffective: bool
-    ) -> Face:
+    def status_key(
+        self, diagnosis: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None, ineffective: bool
+    ) -> StatusKey:
         """Return what a dashboard sees of the line's status; `ineffective`: of the source that speaks for the line."""
-        decider = self.decider
-        face = Face(
-            status=seen.status,
+        decider = self.deciding_machine
+        face = StatusKey(
+            status=diagnosis.status,
             scheduled=scheduled,
-            cause=seen.status_cause,
-            reason_code=seen.reason_code,
+            cause=diagnosis.status_cause,
+            reason_code=diagnosis.reason_code,
             product=product,
             job_id=job_id,
             ineffective=ineffective,
@@ -104,7 +104,7 @@ class Flow:
 
     def speed(self) -> Speed:
         """Return the line's speed, that of its decider, and the status of each machine."""
-        speed = Speed() if self.decider is None else self.decider.speed()
+        speed = Speed() if self.deciding_machine is None else self.deciding_machine.speed()
         return replace(speed, equipment=dict(self.statuses))
 
     def counter_fits(self) -> dict[str, CounterFit]:
@@ -115,10 +115,10 @@ class Flow:
     def view(self, machine: Machine) -> MachineView:
         return self._views[machine.spec.id]
 
-    def refresh(self, touched: Iterable[Machine]) -> Diagnosis:
+    def refresh(self, machines: Iterable[Machine]) -> Diagnosis:
         """Look again at machines that may have changed."""
         changed = False
-        for machine in touched:
+        for machine in machines:
             view = machine.view()
             changed = changed or view != self._views[machine.spec.id]
             self._views[machine.spec.id] = view
@@ -126,17 +126,17 @@ class Flow:
             self._diagnosis = self._diagnose()
         return self._diagnosis
 
-    def silence(self, at: Millis) -> list[Machine]:
+    def mark_offline(self, at: Millis) -> list[Machine]:
         """Take for offline all that has been silent for its limit now."""
-        silent = [each for each in self.machines.values() if (due := each.silent_at()) is not None and due <= at]
+        silent = [each for each in self.machines.values() if (due := each.silence_deadline()) is not None and due <= at]
         for machine in silent:
-            machine.fall_silent()
+            machine.mark_offline()
         return silent
 
-    def lose_sight(self, *, at: Millis) -> list[Machine]:
+    def mark_unknown(self, *, at: Millis) -> list[Machine]:
         """Take every machine for unknown from now on: nobody watches."""
         for machine in self._plcs:
-            machine.lose_sight(at=at)
+            machine.mark_unknown(at=at)
         return self._plcs
 
     def set_forward(self, by: Millis) -> None:
@@ -145,15 +145,15 @@ class Flow:
             machine.device.state.set_forward(by)
             counting.set_forward(machine.state.registers, by)
 
-    def fire_futility(self, at: Millis) -> list[Machine]:
+    def mark_ineffective(self, at: Millis) -> list[Machine]:
         """Call ineffective what has been without effect for its minute now."""
-        return [machine for machine in self.machines.values() if machine.device.fire_futility(at)]
+        return [machine for machine in self.machines.values() if machine.device.mark_ineffective(at)]
 
     def next_deadline(self) -> Millis | None:
         found = (
             at
             for each in self.machines.values()
-            for at in (each.silent_at(), each.device.futile_at(), each.shown.next_deadline())
+            for at in (each.silence_deadline(), each.device.ineffective_at(), each.status_emitter.next_deadline())
             if at is not None
         )
         return min(found, default=None)
@@ -161,7 +161,7 @@ class Flow:
     def fire(self, moment: Moment) -> None:
         """Show the speeds that have waited."""
         for machine in self.machines.values():
-            machine.shown.fire(moment)
+            machine.status_emitter.fire(moment)
 
     def _diagnose(self) -> Diagnosis:
         return diagnose([self._views[machine.spec.id] for machine in self._plcs])

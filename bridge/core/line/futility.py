@@ -10,17 +10,17 @@ from msgspec import Struct
 from bridge.core.events import Millis
 from bridge.core.reports import Disposition, Effect
 
-FUTILE_MS: Final = 60_000
+INEFFECTIVE_MS: Final = 60_000
 SPREAD_MS: Final = 5_000  # what arrives within less is one burst: a broker that sends again after a reconnect
 PAUSE_MS: Final = 600_000  # after so long without a report the count begins anew
 
-FUTILE: Final = frozenset({"duplicate", "out_of_order", "bad_quality"})
+INEFFECTIVE_REASONS: Final = frozenset({"duplicate", "out_of_order", "bad_quality"})
 """Suppressions that make a device futile where nothing else comes of it; so does every quarantine."""
-NEUTRAL: Final = frozenset({"retained", "historical", "duplicate_command"})
+NEUTRAL_REASONS: Final = frozenset({"retained", "historical", "duplicate_command"})
 """Suppressions that say nothing about the device's state now."""
 
 
-class Futile(Struct):
+class IneffectiveRun(Struct):
     """A run of reports without effect. Checkpointed."""
 
     since: Millis
@@ -36,25 +36,25 @@ class Futile(Struct):
         self.due = None if self.due is None else self.due + by
 
 
-def is_futile(disposition: Disposition) -> bool:
+def has_no_effect(disposition: Disposition) -> bool:
     """Say whether a report with this disposition had no effect, and not because that was wanted."""
     if disposition.effect is Effect.QUARANTINED:
         return True
-    return disposition.effect is Effect.SUPPRESSED and disposition.reason in FUTILE
+    return disposition.effect is Effect.SUPPRESSED and disposition.reason in INEFFECTIVE_REASONS
 
 
 def is_effective(disposition: Disposition) -> bool:
     """Say whether the device is understood: its report was applied, or wanted nothing new."""
     if disposition.effect is Effect.SUPPRESSED:
-        return disposition.reason not in FUTILE | NEUTRAL
+        return disposition.reason not in INEFFECTIVE_REASONS | NEUTRAL_REASONS
     return disposition.effect is Effect.APPLIED
 
 
-def add(before: Futile | None, reason: str, *, now: Millis, at: Millis) -> Futile:
+def extend_run(run: IneffectiveRun | None, reason: str, *, now: Millis, at: Millis) -> IneffectiveRun:
     """Return the run with one report more; `at`: the line's time, before which nothing can be due."""
-    if before is None or (now - before.latest > PAUSE_MS and not before.shown):
-        return Futile(since=now, latest=now, reason=reason)
-    before.latest, before.reason = now, reason
-    if before.due is None and not before.shown and now - before.since >= SPREAD_MS:
-        before.due = max(before.since + FUTILE_MS, now, at)
-    return before
+    if run is None or (now - run.latest > PAUSE_MS and not run.shown):
+        return IneffectiveRun(since=now, latest=now, reason=reason)
+    run.latest, run.reason = now, reason
+    if run.due is None and not run.shown and now - run.since >= SPREAD_MS:
+        run.due = max(run.since + INEFFECTIVE_MS, now, at)
+    return run

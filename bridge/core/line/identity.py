@@ -15,7 +15,7 @@ STANDING_MS: Final = 60_000  # after so long at one instant the clock may have s
 FAR_MS: Final = 26 * 3_600_000  # no wrong time zone explains more: the clock was never set and may repeat itself
 
 
-class Stamp(Struct):
+class TimestampTrail(Struct):
     """What a device's latest `ts` was, and how it got there. Checkpointed."""
 
     newest: Millis | None = None
@@ -25,7 +25,7 @@ class Stamp(Struct):
     ticks: int = 0
     advances: int = 0  # since it last went back, of whatever size
 
-    def note(self, ts: Millis, checksum: int, *, received_at: Millis) -> None:
+    def record(self, ts: Millis, checksum: int, *, received_at: Millis) -> None:
         """Learn from a report that is applied; a `ts` that goes back begins anew."""
         before = self.newest
         if ts == before:
@@ -41,7 +41,7 @@ class Stamp(Struct):
         self.newest, self.checksum, self.lag = ts, checksum, received_at - ts
 
     @property
-    def identifies(self) -> bool:
+    def has_unique_timestamps(self) -> bool:
         """Say whether two events of the device can have no `ts` in common."""
         return self.ticks >= TICKS and abs(self.lag) <= FAR_MS
 
@@ -49,19 +49,19 @@ class Stamp(Struct):
         """Say whether a report with this `ts` is from before the latest one."""
         return self.newest is not None and ts < self.newest and abs(self.lag) <= FAR_MS
 
-    def proves_repeat(self, ts: Millis, *, received_at: Millis) -> bool:
+    def is_proven_repeat(self, ts: Millis, *, received_at: Millis) -> bool:
         """Say whether a report with this `ts`, whose content was seen before, must be that same report."""
         if ts == self.newest and abs(self.lag) <= FAR_MS:
-            return self.identifies and not self.shared and not self._stands(received_at)
+            return self.has_unique_timestamps and not self.shared and not self._stands(received_at)
         return self.is_older(ts)
 
-    def proves_same_start(self, ts: Millis, *, received_at: Millis) -> bool:
+    def is_proven_same_start(self, ts: Millis, *, received_at: Millis) -> bool:
         """Say whether a device cannot have started again with this `ts`, which a start of it had before.
 
         It says several things at the instant of a start: that they share a `ts` is no proof that its clock stands.
         Nor need the clock be near the real time: one that repeats itself does not begin where it has just come to.
         """
-        if self.proves_repeat(ts, received_at=received_at):
+        if self.is_proven_repeat(ts, received_at=received_at):
             return True
         return ts == self.newest and self.advances >= TICKS and not self._stands(received_at)
 

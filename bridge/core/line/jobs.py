@@ -18,10 +18,10 @@ from bridge.core.reports import APPLIED, Disposition, JobReport, Moment, rejecte
 OPEN_JOBS: Final = 500  # a planner that never completes anything must not grow the checkpoint without end
 FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of a line that is years old
 
-Action = Literal["accept", "start", "pause", "complete", "cancel"]
+JobAction = Literal["accept", "start", "pause", "complete", "cancel"]
 """What can be done to a job that was assigned."""
 
-NEXT: Final[dict[tuple[JobStatus, Action], JobStatus]] = {
+NEXT: Final[dict[tuple[JobStatus, JobAction], JobStatus]] = {
     ("assigned", "accept"): "accepted",
     ("assigned", "start"): "in_progress",
     ("assigned", "cancel"): "cancelled",
@@ -35,7 +35,7 @@ NEXT: Final[dict[tuple[JobStatus, Action], JobStatus]] = {
     ("paused", "cancel"): "cancelled",
 }
 
-REFUSED: Final[dict[tuple[JobStatus, Action], Disposition]] = {
+JOB_REFUSALS: Final[dict[tuple[JobStatus, JobAction], Disposition]] = {
     ("assigned", "pause"): rejected("not_started"),
     ("assigned", "complete"): rejected("not_started"),
     ("accepted", "accept"): suppressed("already_accepted"),
@@ -57,7 +57,7 @@ REFUSED: Final[dict[tuple[JobStatus, Action], Disposition]] = {
     ("cancelled", "cancel"): suppressed("already_cancelled"),
 }
 
-EVENT_OF: Final[dict[JobStatus, EventType]] = {
+EVENT_TYPE_OF: Final[dict[JobStatus, EventType]] = {
     "assigned": EventType.JOB_ASSIGNED,
     "accepted": EventType.JOB_ASSIGNED,  # a revision of it
     "in_progress": EventType.JOB_STARTED,
@@ -66,7 +66,7 @@ EVENT_OF: Final[dict[JobStatus, EventType]] = {
     "cancelled": EventType.JOB_CANCELLED,
 }
 
-FINAL: Final[frozenset[JobStatus]] = frozenset({"completed", "cancelled"})
+FINAL_JOB_STATUSES: Final[frozenset[JobStatus]] = frozenset({"completed", "cancelled"})
 
 
 class JobRecord(Struct, kw_only=True):
@@ -134,13 +134,13 @@ class Jobs:
         job = self._state.open.get(body.job_id)
         if job is None:
             status = self._state.final.get(body.job_id)
-            return rejected("unknown_job") if status is None else REFUSED[status, body.action]
+            return rejected("unknown_job") if status is None else JOB_REFUSALS[status, body.action]
         after = NEXT.get((job.status, body.action))
         if after is None:
-            return REFUSED[job.status, body.action]
-        if after == "in_progress" and not self._make_way(moment):
+            return JOB_REFUSALS[job.status, body.action]
+        if after == "in_progress" and not self._free_line(moment):
             return rejected("another_job_running")
-        self._enter(job, after, moment, reason=body.reason)
+        self._set_status(job, after, moment, reason=body.reason)
         return APPLIED
 
     def count(self, total: int, good: int, *, moment: Moment) -> None:
@@ -152,7 +152,7 @@ class Jobs:
         job.total = max(0, job.total + total)  # a correction never makes a quantity negative
         job.good = max(0, job.good + good)
         if self._rules.complete_at_target and before < job.target_quantity <= job.good:
-            self._enter(job, "completed", moment)
+            self._set_status(job, "completed", moment)
 
     def _assign(self, body: JobReport, moment: Moment) -> Disposition:
         if body.product is None or body.target_quantity is None:
@@ -184,17 +184,17 @@ class Jobs:
     def _running(self) -> JobRecord | None:
         return None if self._state.running is None else self._state.open[self._state.running]
 
-    def _make_way(self, moment: Moment) -> bool:
+    def _free_line(self, moment: Moment) -> bool:
         """Complete the running job where the plant says that a second start does; tell whether the line is free."""
         running = self._running()
         if running is None:
             return True
         if self._rules.auto_complete_jobs:
-            self._enter(running, "completed", moment)
+            self._set_status(running, "completed", moment)
             return True
         return False
 
-    def _enter(self, job: JobRecord, status: JobStatus, moment: Moment, *, reason: str | None = None) -> None:
+    def _set_status(self, job: JobRecord, status: JobStatus, moment: Moment, *, reason: str | None = None) -> None:
         job.status = status
         if status == "accepted":
             job.accepted_at = moment.at
@@ -203,7 +203,7 @@ class Jobs:
             self._state.running = job.job_id
         elif self._state.running == job.job_id:
             self._state.running = None
-        if status in FINAL:
+        if status in FINAL_JOB_STATUSES:
             del self._state.open[job.job_id]
             self._state.final[job.job_id] = status
             while len(self._state.final) > FINAL_JOBS:
@@ -228,11 +228,11 @@ class Jobs:
             cancellation_reason=reason if job.status == "cancelled" else None,
         )
         self._emitter.emit(
-            EVENT_OF[job.status],
+            EVENT_TYPE_OF[job.status],
             data,
             moment=moment,
             equipment=None,
             subject=job.job_id,
             priority=Priority.MEDIUM,
-            standing=Standing.CLOSED if job.status in FINAL else Standing.CURRENT,
+            standing=Standing.CLOSED if job.status in FINAL_JOB_STATUSES else Standing.CURRENT,
         )

@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 
 from bridge.core.events import Millis
-from bridge.core.line.absence import is_connected, is_cut_off, is_sequenced
-from bridge.core.line.admission import announce, moment_of, note_life, place_in_sequence, refuse, spoken_for
+from bridge.core.line.absence import is_sequenced
+from bridge.core.line.admission import (
+    affected_machines,
+    apply_birth_or_death,
+    find_refusal,
+    moment_of,
+    place_in_sequence,
+    record_sign_of_life,
+)
 from bridge.core.line.device import Device
 from bridge.core.line.equipment import Machine
 from bridge.core.line.futility import is_effective
-from bridge.core.line.line_course import LineCourse
+from bridge.core.line.line_course import TimedLine
+from bridge.core.line.report_gaps import has_gap, is_gapless
 from bridge.core.reports import (
     APPLIED,
     BirthReport,
@@ -25,72 +33,74 @@ from bridge.core.reports import (
 )
 
 
-class Line(LineCourse):
+class Line(TimedLine):
     """Applies reports in the order of their arrival; `now` never goes back."""
 
     def apply(self, report: Report, now: Millis) -> Outcome:
         """Fire every deadline not after `now`, then apply the report; the outcome says what became of it."""
         state = self._state
         now = state.last_now = max(state.last_now, now)
-        machine = None if report.place.equipment is None else self._flow.machines.get(report.place.equipment)
+        machine = None if report.place.equipment is None else self._equipment.machines.get(report.place.equipment)
         if machine is None and report.place.equipment is not None:
             fired = self.tick(now)
             return Outcome(quarantined("unknown_equipment"), fired, len(fired))
-        device = self.devices.talker if machine is None else machine.device
+        device = self.devices.line_source if machine is None else machine.device
         if state.shift is None:
-            self._open(report.received_at)  # nothing is known of before, whatever a device's clock says
+            self._start(report.received_at)  # nothing is known of before, whatever a device's clock says
         self._fire_until(now)
         run_before = device.state.run
         placed = place_in_sequence(report, device, machine)
         if isinstance(placed, Disposition):
             fired, disposition = self._emitter.drain(), placed
         else:
-            dated, clock = device.date(report, placed, absences=self._absences.spans(report.place.equipment, now))
+            dated, clock = device.date_report(
+                report, placed, backlog_spans=self._absences.backlog_spans(report.place.equipment, now)
+            )
             self._fire_until(dated)  # a clock that is ahead takes the line along
             fired = self._emitter.drain()
             state.at = max(dated, state.at)  # the line's time never goes back
             moment = moment_of(report, device, placed, at=state.at, dated=dated, clock=clock)
-            connected = is_connected(report, device, placed, run_before=run_before)
-            if machine is not None and is_cut_off(device, placed, run_before=run_before):
-                machine.forget()
-            device.learn(report, placed)
-            disposition = self._admit(report, machine, device, moment, connected=connected)
+            connected = is_gapless(report, device, placed, run_before=run_before)
+            if machine is not None and has_gap(device, placed, run_before=run_before):
+                machine.forget_remembered()
+            device.learn_clock(report, placed)
+            disposition = self._process_report(report, machine, device, moment, gapless=connected)
         if report.actor is None:
-            self.devices.note(device, disposition, now=now, at=state.at)
+            self.devices.note_disposition(device, disposition, now=now, at=state.at)
         self._deadline = self._find_deadline()
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
 
     def overlook(self, device: Device, disposition: Disposition, now: Millis) -> None:
         """Note a message of a device that was decided before it could reach the line."""
         if self._state.shift is None:
-            self._open(now)  # something on the line is alive
-        self.devices.note(device, disposition, now=now, at=self._state.at)
+            self._start(now)  # something on the line is alive
+        self.devices.note_disposition(device, disposition, now=now, at=self._state.at)
         self._deadline = self._find_deadline()
 
     # Reports
 
-    def _admit(
-        self, report: Report, machine: Machine | None, device: Device, moment: Moment, *, connected: bool
+    def _process_report(
+        self, report: Report, machine: Machine | None, device: Device, moment: Moment, *, gapless: bool
     ) -> Disposition:
-        touched = spoken_for(report, machine, self._flow.machines.values())
-        refused = refuse(report, machine)
-        if machine is not None and refused is None and connected and is_sequenced(report):
-            machine.recall()
+        touched = affected_machines(report, machine, self._equipment.machines.values())
+        refused = find_refusal(report, machine)
+        if machine is not None and refused is None and gapless and is_sequenced(report):
+            machine.restore_remembered()
         if machine is not None and refused is not None and refused.effect is Effect.QUARANTINED:
-            machine.forget()  # it may have said that it is something else now
+            machine.forget_remembered()  # it may have said that it is something else now
         disposition = refused or self._dispatch(report, machine, touched, moment)
         now = max(self._state.last_now, moment.at)
         if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
             for each in (device, *(each.device for each in touched)):
-                note_life(report, each, now=now)
+                record_sign_of_life(report, each, now=now)
             for spoken in touched if disposition == APPLIED else ():
-                self._absences.hear(report, spoken, moment, now=now, connected=connected)
+                self._absences.add_report(report, spoken, moment, now=now, gapless=gapless)
             if report.actor is None and is_effective(disposition):
                 device.state.futile = None
                 for spoken in touched if isinstance(report.body, DeathReport) else ():
                     spoken.device.state.futile = None  # a source's death is that of all its devices
-            self._settle(moment, touched)
-        device.tell(self._emitter.count)
+            self._propagate_change(moment, touched)
+        device.note_emitted(self._emitter.count)
         return disposition
 
     def _dispatch(
@@ -99,10 +109,10 @@ class Line(LineCourse):
         body = report.body
         match body:
             case BirthReport() | DeathReport():
-                return announce(report, body, touched)
+                return apply_birth_or_death(report, body, touched)
             case StateReport():
                 assert machine is not None, "refused before"
-                if self._absences.is_history(machine.spec.id, moment):
+                if self._absences.is_superseded(machine.spec.id, moment):
                     return APPLIED  # newer news is known of now
                 machine.apply_state(body, moment=moment, retained=report.retained)
                 return APPLIED
@@ -111,19 +121,21 @@ class Line(LineCourse):
                 self._count(body, machine, moment)
                 return APPLIED
             case DowntimeReport():
-                return self._judge_downtime(body, moment)
+                return self._apply_downtime(body, moment)
             case _:
-                return self._people.apply(body, equipment=report.place.equipment, runs=self._flow.runs, moment=moment)
+                return self._operations.apply(
+                    body, equipment=report.place.equipment, runs=self._equipment.is_running, moment=moment
+                )
 
     def _count(self, body: CountsReport, machine: Machine, moment: Moment) -> None:
         counted = machine.apply_counts(body, moment=moment)
         pieces = self._output.count(machine.spec.id, counted, moment=moment)
         if pieces is not None:
-            self._people.pieces(pieces, runs=self._flow.runs, moment=moment)
+            self._operations.count_pieces(pieces, runs=self._equipment.is_running, moment=moment)
 
-    def _judge_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
+    def _apply_downtime(self, body: DowntimeReport, moment: Moment) -> Disposition:
         disposition = self.downtimes.apply(body, moment=moment)
-        planned = self.downtimes.replanned(body.downtime_id) if disposition == APPLIED else None
+        planned = self.downtimes.take_planned_time_change(body.downtime_id) if disposition == APPLIED else None
         if planned is not None:
-            self._output.replan(planned, moment=moment)
+            self._output.apply_planned_time_change(planned, moment=moment)
         return disposition

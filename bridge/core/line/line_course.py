@@ -17,22 +17,22 @@ from bridge.core.line.counting import CounterFit
 from bridge.core.line.device import Device
 from bridge.core.line.device_absence import DeviceAbsences
 from bridge.core.line.devices import Devices
-from bridge.core.line.downtime_rebuild import RebuiltDowntimes
+from bridge.core.line.downtime_rebuild import RebuildableDowntimes
 from bridge.core.line.equipment import Machine
-from bridge.core.line.flow import Flow
+from bridge.core.line.flow import EquipmentGroup
 from bridge.core.line.line_state import LineState
 from bridge.core.line.output import Output, signal_of
-from bridge.core.line.people import People
-from bridge.core.line.shown import Shown
-from bridge.core.line.status import Diagnosis, without_order
-from bridge.core.line.stops import Change, Signal, StopChange
+from bridge.core.line.people import Operations
+from bridge.core.line.shown import StatusEmitter
+from bridge.core.line.status import Diagnosis, with_no_order_cause
+from bridge.core.line.stops import Signal, StopChange, StopChangeKind
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftWindow
 
 MAX_ROUNDS: Final = 100  # of deadlines at one instant, which fire others at it: stops an endless loop
 
 
-class LineCourse:
+class TimedLine:
     """The parts of one line, and the time that passes over them; reports change them in `Line`."""
 
     def __init__(self, plant_file: plant.Plant, spec: plant.Line, state: LineState | None = None) -> None:
@@ -42,17 +42,19 @@ class LineCourse:
         self._plan = plant_file.shift_plan
         self._state = state = LineState() if state is None else state
         self._emitter = emitter = Emitter(self.place, state.subjects)
-        self._flow = Flow(state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter)
+        self._equipment = EquipmentGroup(
+            state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter
+        )
         talker = Device(state.talker, None, self._plan.zone)
-        self.devices = Devices(talker, {name: each.device for name, each in self._flow.machines.items()})
-        self._shown = Shown(state.shown, emitter, None)
-        self._people = People(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
-        self.automatic_calls = self._people.automatic_calls
-        self.downtimes = RebuiltDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
-        self._absences = DeviceAbsences(state.absences, flow=self._flow, plan=self._plan)
+        self.devices = Devices(talker, {name: each.device for name, each in self._equipment.machines.items()})
+        self._status_emitter = StatusEmitter(state.shown, emitter, None)
+        self._operations = Operations(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
+        self.automatic_calls = self._operations.automatic_calls
+        self.downtimes = RebuildableDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
+        self._absences = DeviceAbsences(state.absences, flow=self._equipment, plan=self._plan)
         self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
         if state.shift is not None:
-            self._output.open(state.shift, at=state.at)
+            self._output.start(state.shift, at=state.at)
         self._deadline = self._find_deadline()
 
     @classmethod
@@ -66,7 +68,7 @@ class LineCourse:
 
     def counter_fits(self) -> dict[str, CounterFit]:
         """Return by equipment how its counters agree with the plant file, where that was ever in doubt."""
-        return self._flow.counter_fits()
+        return self._equipment.counter_fits()
 
     def next_deadline(self) -> Millis | None:
         """Return when the line next has something to do by itself; None before the first report."""
@@ -78,20 +80,20 @@ class LineCourse:
         self._fire_until(self._state.last_now)
         return self._emitter.drain()
 
-    def settle(self, now: Millis, *, cause: str) -> tuple[Event, ...]:
+    def emit_plant_changes(self, now: Millis, *, cause: str) -> tuple[Event, ...]:
         """Tell what is different under a plant file that has just changed; of a line never heard of, nothing."""
         state = self._state
         if state.shift is not None:
             state.last_now, state.at = max(now, state.last_now), max(now, state.at)
             self._fire_until(state.at)
-            self._settle(Moment(at=state.at, caused_by=(cause,)), list(self._flow.machines.values()))
+            self._propagate_change(Moment(at=state.at, caused_by=(cause,)), list(self._equipment.machines.values()))
             self._deadline = self._find_deadline()
         return self._emitter.drain()
 
-    def step(self, at: Millis, act: Callable[[Moment], object]) -> tuple[Event, ...]:
+    def apply_action(self, at: Millis, action: Callable[[Moment], object]) -> tuple[Event, ...]:
         """Let its area act on it at an instant; nothing else of the line is due before."""
         self._state.at = max(self._state.at, at)  # a device that is ahead has taken the line along
-        act(Moment(at=self._state.at))
+        action(Moment(at=self._state.at))
         self._deadline = self._find_deadline()
         return self._emitter.drain()
 
@@ -107,9 +109,9 @@ class LineCourse:
         at = max(since, state.at)
         self._fire_until(at)
         state.at = at
-        self.downtimes.leave()
-        self._absences.begin(at, self._output.leave(at), open_downtime=self.downtimes.open_id)
-        self._settle(Moment(at=at, received_at=now, caused_by=(cause,)), self._flow.lose_sight(at=at))
+        self.downtimes.mark_unwatched()
+        self._absences.begin(at, self._output.mark_unwatched(at), open_downtime=self.downtimes.open_id)
+        self._propagate_change(Moment(at=at, received_at=now, caused_by=(cause,)), self._equipment.mark_unknown(at=at))
         self._deadline = self._find_deadline()
         return self._emitter.drain()
 
@@ -123,58 +125,58 @@ class LineCourse:
             at = max(now - by, state.at)
             self._fire_until(at)
             state.at = at
-            self._absences.hurry(at)
+            self._absences.make_due(at)
             self._deadline = self._find_deadline()
             self._fire_until(at)
             self._output.set_forward(by, at=at)
             self._absences.set_forward(by)
             self.downtimes.set_forward(by)
-            self._people.set_forward(by)
-            self._flow.set_forward(by)
-            self.devices.talker.state.set_forward(by)
+            self._operations.set_forward(by)
+            self._equipment.set_forward(by)
+            self.devices.line_source.state.set_forward(by)
             self._deadline = self._find_deadline()
         state.last_now = max(now, state.last_now)
         return self._emitter.drain()
 
-    def _open(self, at: Millis) -> None:
+    def _start(self, at: Millis) -> None:
         self._state.at = at
         self._state.shift = self._plan.window_at(at)
-        self._output.rate(self._people.product)
-        self._output.open(self._state.shift, at=at)
+        self._output.set_ideal_cycle(self._operations.product)
+        self._output.start(self._state.shift, at=at)
         self._deadline = self._find_deadline()
 
     # What follows from a change, whatever made it
 
-    def _settle(self, moment: Moment, touched: Sequence[Machine]) -> None:
+    def _propagate_change(self, moment: Moment, touched: Sequence[Machine]) -> None:
         shift = self._shift
-        lost = self._absences.lose(touched, at=moment.at)
-        seen = self._flow.refresh(touched)
-        self._people.hear_status(seen.status, stands=seen.stands, at=moment.at)
-        self._people.hear_product(self._flow.product, runs=seen.status == "running", moment=moment)
-        if self._people.without_order:
-            seen = without_order(seen)
-        order = self._people.order
-        self._output.job(order, self._people.take_ended_order(), shift=shift, moment=moment)
-        self._output.rate(self._people.product)
-        self._absences.follow(
+        lost = self._absences.mark_lost(touched, at=moment.at)
+        seen = self._equipment.refresh(touched)
+        self._operations.observe_status(seen.status, stands=seen.stands, at=moment.at)
+        self._operations.observe_product(self._equipment.product, runs=seen.status == "running", moment=moment)
+        if self._operations.has_no_order:
+            seen = with_no_order_cause(seen)
+        order = self._operations.running_order
+        self._output.set_job(order, self._operations.take_ended_order(), shift=shift, moment=moment)
+        self._output.set_ideal_cycle(self._operations.product)
+        self._absences.update(
             lost, touched, seen, output=self._output, open_downtime=self.downtimes.open_id, moment=moment
         )
         for machine in touched:
-            machine.show(scheduled=shift.scheduled, moment=moment)
+            machine.emit_status(scheduled=shift.scheduled, moment=moment)
             self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
-        self._show(seen, moment)
+        self._emit_status(seen, moment)
         signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
-        self._learn(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
+        self._apply_stop_change(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
         # what is seen may turn the open downtime at once, whatever becomes of the time before
         signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
-        if self._absences.in_doubt:
+        if self._absences.may_revise_stop:
             if self.downtimes.open_id is not None:
                 return  # what is seen is of another stop, where this one turns out to have ended
             signal = Signal.LOST if signal is Signal.RUN else signal  # what stood before is of another stop
-        self.downtimes.observe(signal, seen, changeover=self._people.changing_over, moment=moment)
+        self.downtimes.observe(signal, seen, changeover=self._operations.is_changing_over, moment=moment)
 
     def _signal(self, machine: Machine) -> Signal:
-        view = self._flow.view(machine)
+        view = self._equipment.view(machine)
         return self._time_signal(machine.spec.id, view.status, stands=view.stands)
 
     def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
@@ -183,31 +185,31 @@ class LineCourse:
         What stood when it was lost stands until something else is known, also where it is heard again and still stands.
         """
         if self._absences.is_pending(scope):
-            stands = stands or (status not in ("running", "offline") and self._output.stands(scope))
+            stands = stands or (status not in ("running", "offline") and self._output.is_standing(scope))
             status = "offline"
         return signal_of(status, scheduled=self._shift.scheduled, stands=stands)
 
-    def _show(self, seen: Diagnosis, moment: Moment) -> None:
-        ineffective = self.devices.talker.is_ineffective
-        if not self._flow.known and not ineffective and self._state.shown.face is None:
+    def _emit_status(self, diagnosis: Diagnosis, moment: Moment) -> None:
+        ineffective = self.devices.line_source.is_ineffective
+        if not self._equipment.has_known_status and not ineffective and self._state.shown.face is None:
             return
-        order = self._people.order
+        order = self._operations.running_order
         job_id = None if order is None else order.job_id
-        face = self._flow.face(
-            seen,
+        face = self._equipment.status_key(
+            diagnosis,
             scheduled=self._shift.scheduled,
-            product=self._people.product,
+            product=self._operations.product,
             job_id=job_id,
             ineffective=ineffective,
         )
-        self._shown.show(face, self._flow.speed(), moment=moment)
+        self._status_emitter.update(face, self._equipment.speed(), moment=moment)
 
-    def _learn(self, change: StopChange | None, moment: Moment) -> None:
+    def _apply_stop_change(self, change: StopChange | None, moment: Moment) -> None:
         if change is None:
             return
-        self.downtimes.learn(change, changeover=self._people.changing_over, moment=moment)
-        if change.change is Change.ENDED:
-            self.automatic_calls.stop_over(runs=self._flow.runs, moment=moment)
+        self.downtimes.apply_stop_change(change, changeover=self._operations.is_changing_over, moment=moment)
+        if change.kind is StopChangeKind.ENDED:
+            self.automatic_calls.finish_downtime(line_runs=self._equipment.is_running, moment=moment)
 
     @property
     def _shift(self) -> ShiftWindow:
@@ -219,8 +221,12 @@ class LineCourse:
     def _find_deadline(self) -> Millis | None:
         if self._state.shift is None:
             return None
-        parts = (self._output, self.downtimes, self._people, self._shown, self._flow, self._absences)
-        found = [self._state.shift.end, *(part.next_deadline() for part in parts), self.devices.talker.futile_at()]
+        parts = (self._output, self.downtimes, self._operations, self._status_emitter, self._equipment, self._absences)
+        found = [
+            self._state.shift.end,
+            *(part.next_deadline() for part in parts),
+            self.devices.line_source.ineffective_at(),
+        ]
         return min(at for at in found if at is not None)
 
     def _fire_until(self, horizon: Millis) -> None:
@@ -235,38 +241,38 @@ class LineCourse:
     def _fire(self, moment: Moment) -> None:
         """Do all that is due by this instant: losses first, reports of production, OEE and speed last."""
         if (due := self._absences.next_deadline()) is not None and due <= moment.at:
-            self._go_through_absence(moment)
-        silent = self._flow.silence(moment.at)
-        ineffective = self._flow.fire_futility(moment.at)
-        talks_in_vain = self.devices.talker.fire_futility(moment.at)
+            self._rebuild_after_absence(moment)
+        silent = self._equipment.mark_offline(moment.at)
+        ineffective = self._equipment.mark_ineffective(moment.at)
+        talks_in_vain = self.devices.line_source.mark_ineffective(moment.at)
         if silent or ineffective or talks_in_vain:
-            self._settle(moment, [*silent, *(each for each in ineffective if each not in silent)])
-        self._learn(self._output.fire_stops(moment), moment)
-        self.downtimes.fire(moment, partial(self.automatic_calls.call, moment=moment))
+            self._propagate_change(moment, [*silent, *(each for each in ineffective if each not in silent)])
+        self._apply_stop_change(self._output.fire_stops(moment), moment)
+        self.downtimes.fire(moment, partial(self.automatic_calls.request_call, moment=moment))
         if self._shift.end <= moment.at:
-            self._turn_shift(moment)
-        self._output.fire(moment, shift=self._shift, order=self._people.order)
-        self._people.fire(moment)
-        self._flow.fire(moment)
-        self._shown.fire(moment)
+            self._change_shift(moment)
+        self._output.fire(moment, shift=self._shift, order=self._operations.running_order)
+        self._operations.fire(moment)
+        self._equipment.fire(moment)
+        self._status_emitter.fire(moment)
 
-    def _go_through_absence(self, moment: Moment) -> None:
-        people = self._people
-        over = self._absences.go_through(
+    def _rebuild_after_absence(self, moment: Moment) -> None:
+        people = self._operations
+        over = self._absences.rebuild_due(
             self._output,
             self.downtimes,
-            changing_since=people.changing_since,
-            without_job=people.without_order,
+            changeover_since=people.changeover_since,
+            without_job=people.has_no_order,
             moment=moment,
         )
         if over is not None:
-            self.automatic_calls.stop_over(runs=over.end > over.start, moment=moment)
-        self._settle(moment, list(self._flow.machines.values()))
+            self.automatic_calls.finish_downtime(line_runs=over.end > over.start, moment=moment)
+        self._propagate_change(moment, list(self._equipment.machines.values()))
 
-    def _turn_shift(self, moment: Moment) -> None:
+    def _change_shift(self, moment: Moment) -> None:
         before, after = self._shift, self._plan.window_at(moment.at)
         if not after.scheduled:
-            self._learn(self._output.leave_schedule(moment=moment), moment)
-        self._output.turn_shift(before, after, self._people.order, moment=moment)
+            self._apply_stop_change(self._output.end_scheduled_time(moment=moment), moment)
+        self._output.change_shift(before, after, self._operations.running_order, moment=moment)
         self._state.shift = after
-        self._settle(moment, list(self._flow.machines.values()))
+        self._propagate_change(moment, list(self._equipment.machines.values()))

@@ -16,11 +16,11 @@ from bridge.core.line.jobs import JobsState
 from bridge.core.line.oee_state import OeeState
 from bridge.core.line.production import ProductionState
 from bridge.core.line.quality import QualityState
-from bridge.core.line.shown import ShownState
+from bridge.core.line.shown import StatusEmitterState
 from bridge.core.shifts import ShiftWindow
 
 
-class PeopleState(Struct):
+class OperationsState(Struct):
     andon: AndonState = field(default_factory=AndonState)
     jobs: JobsState = field(default_factory=JobsState)
     changeover: ChangeoverState = field(default_factory=ChangeoverState)
@@ -46,9 +46,9 @@ class LineState(Struct):
     shift: ShiftWindow | None = None  # None: nothing was ever reported, so nothing is watched
     talker: DeviceState = field(default_factory=DeviceState)  # the source that reports for the line itself
     equipment: dict[str, EquipmentState] = field(default_factory=dict)
-    shown: ShownState = field(default_factory=ShownState)
+    shown: StatusEmitterState = field(default_factory=StatusEmitterState)
     subjects: Subjects = field(default_factory=Subjects)
-    people: PeopleState = field(default_factory=PeopleState)
+    people: OperationsState = field(default_factory=OperationsState)
     downtimes: DowntimesState = field(default_factory=DowntimesState)
     output: OutputState = field(default_factory=OutputState)
     absences: AbsenceState = field(default_factory=AbsenceState)

@@ -26,7 +26,7 @@ class TimeClass(StrEnum):
     UNKNOWN = "unknown"  # offline, or before the bridge looked
 
 
-class Window(Struct, kw_only=True):
+class OeeWindow(Struct, kw_only=True):
     """Accumulated facts of [start, end); the four times add up to what has passed of it while it was current."""
 
     kind: WindowKind
@@ -49,7 +49,7 @@ class Window(Struct, kw_only=True):
     quality_assumed: bool = False
     unplanned_run: bool = False
 
-    def spend(self, time_class: TimeClass, ms: int) -> None:
+    def add_time(self, time_class: TimeClass, ms: int) -> None:
         match time_class:
             case TimeClass.BUSY:
                 self.busy_ms += ms
@@ -60,7 +60,7 @@ class Window(Struct, kw_only=True):
             case TimeClass.UNKNOWN:
                 self.unknown_ms += ms
 
-    def add(self, total: int, good: int, *, ideal_cycle: float | None, assumed: bool) -> None:
+    def add_pieces(self, total: int, good: int, *, ideal_cycle: float | None, assumed: bool) -> None:
         self.total += total
         self.good += good
         self.ideal_seconds += 0.0 if ideal_cycle is None else ideal_cycle * total
@@ -84,7 +84,7 @@ class Window(Struct, kw_only=True):
             self.pauses = [*self.pauses, (self.end, at)][-PAUSES:]
             self.end = None
 
-    def overlap(self, start: Millis, end: Millis) -> int:
+    def overlap_ms(self, start: Millis, end: Millis) -> int:
         until = end if self.end is None else min(end, self.end)
         return max(0, until - max(start, self.start))
 
@@ -99,7 +99,7 @@ class Ratios:
     quality: float | None
     null_reason: NullReason | None
 
-    def differ(self, other: "Ratios", *, step: float) -> bool:
+    def differs_from(self, other: "Ratios", *, step: float) -> bool:
         """Say whether any component moved by at least the step, or came or went."""
         return any(
             (mine is None) != (theirs is None)
@@ -113,7 +113,7 @@ class Ratios:
         )
 
 
-def ratios(window: Window, *, rated: bool) -> Ratios:
+def compute_ratios(window: OeeWindow, *, rated: bool) -> Ratios:
     """Compute the ratios; `rated`: an ideal cycle is known for what runs now, so that no pieces means no output.
 
     A whole window down has OEE 0 (PRI * GQ / PBT), though E and Q have no value.
@@ -135,7 +135,7 @@ def ratios(window: Window, *, rated: bool) -> Ratios:
     )
 
 
-def _null_reason(window: Window, *, known: bool, total: int) -> NullReason | None:
+def _null_reason(window: OeeWindow, *, known: bool, total: int) -> NullReason | None:
     if not window.busy_ms + window.down_ms:
         return "no_production_time" if window.unknown_ms else "not_scheduled"
     if not known:
@@ -145,10 +145,10 @@ def _null_reason(window: Window, *, known: bool, total: int) -> NullReason | Non
     return None if total else "no_pieces"
 
 
-def flags(window: Window, found: Ratios) -> list[OeeFlag]:
+def oee_flags(window: OeeWindow, ratios: Ratios) -> list[OeeFlag]:
     held: tuple[tuple[OeeFlag, bool], ...] = (
-        ("ideal_cycle_suspect", found.performance is not None and found.performance > 1),
-        ("not_scheduled", found.null_reason == "not_scheduled"),
+        ("ideal_cycle_suspect", ratios.performance is not None and ratios.performance > 1),
+        ("not_scheduled", ratios.null_reason == "not_scheduled"),
         ("estimated", window.estimated),
         ("quality_assumed", window.quality_assumed),
         ("unplanned_run", window.unplanned_run),
@@ -157,12 +157,12 @@ def flags(window: Window, found: Ratios) -> list[OeeFlag]:
     return [flag for flag, holds in held if holds]
 
 
-def _made_while_down(window: Window) -> bool:
+def _made_while_down(window: OeeWindow) -> bool:
     """Return whether pieces were counted though the whole window was down: the only other way to an OEE above 1."""
     return window.total > 0 and window.down_ms > 0 and not window.busy_ms
 
 
-def ideal_cycle_of(window: Window, *, ideal_cycle: float | None) -> float | None:
+def ideal_cycle_of(window: OeeWindow, *, ideal_cycle: float | None) -> float | None:
     """Return PRI: of one piece, the mean over the pieces made; without any, that of what runs now.
 
     So OEE = PRI * GQ / PBT and E = PRI * PQ / APT hold of the event's own numbers, whatever the mix of products.
@@ -172,16 +172,16 @@ def ideal_cycle_of(window: Window, *, ideal_cycle: float | None) -> float | None
     return window.ideal_seconds / window.total if window.total > 0 else ideal_cycle
 
 
-def oee_data(window: Window, found: Ratios, *, ideal_cycle: float | None, closed: bool) -> Oee:
+def oee_data(window: OeeWindow, ratios: Ratios, *, ideal_cycle: float | None, closed: bool) -> Oee:
     return Oee(
         window=window.kind,
         window_start=rfc3339(window.start),
         window_end=maybe_rfc3339(window.end),
         closed=closed,
-        oee=found.oee,
-        availability=found.availability,
-        performance=found.performance,
-        quality=found.quality,
+        oee=ratios.oee,
+        availability=ratios.availability,
+        performance=ratios.performance,
+        quality=ratios.quality,
         planned_busy_seconds=(window.busy_ms + window.down_ms) / 1000,
         actual_production_seconds=window.busy_ms / 1000,
         ideal_cycle_seconds=ideal_cycle_of(window, ideal_cycle=ideal_cycle),
@@ -189,8 +189,8 @@ def oee_data(window: Window, found: Ratios, *, ideal_cycle: float | None, closed
         good_count=max(window.good, 0),
         unknown_seconds=window.unknown_ms / 1000,
         unknown_count=window.unknown_total,
-        flags=flags(window, found),
-        null_reason=found.null_reason,
+        flags=oee_flags(window, ratios),
+        null_reason=ratios.null_reason,
         job_id=window.job_id,
         shift_id=window.shift_id,
     )

@@ -13,16 +13,16 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import LINE_LEVEL, Millis
-from bridge.core.line.absence_record import Before
-from bridge.core.line.changeover import Hidden
-from bridge.core.line.counting import Counted, CounterName
-from bridge.core.line.downtime_record import PlannedTime
+from bridge.core.line.absence_record import StateBeforeLoss
+from bridge.core.line.changeover import HiddenPieces
+from bridge.core.line.counting import CountedPieces, CounterName
+from bridge.core.line.downtime_record import PlannedTimeChange
 from bridge.core.line.line_state import OutputState
-from bridge.core.line.oee import OeeWatch
-from bridge.core.line.oee_state import OeeState, Stretch
-from bridge.core.line.production import Order, PieceCount, ProductionState
-from bridge.core.line.stops import Signal, StopChange, Stops
-from bridge.core.line.timeline import Known, Segment, Timeline, go_through
+from bridge.core.line.oee import OeeTracker
+from bridge.core.line.oee_state import OeeState, TimeStretch
+from bridge.core.line.production import PieceCounter, ProductionState, RunningOrder
+from bridge.core.line.stops import Signal, StopChange, StopTracker
+from bridge.core.line.timeline import Observation, Segment, Timeline, build_timeline
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
@@ -35,7 +35,7 @@ class Pieces:
     good: int
     reject: int
     assumed: bool
-    hidden: Hidden | None = None
+    hidden: HiddenPieces | None = None
 
 
 def signal_of(status: Status, *, scheduled: bool, stands: bool) -> Signal:
@@ -47,7 +47,7 @@ def signal_of(status: Status, *, scheduled: bool, stands: bool) -> Signal:
     return Signal.LOST if status == "offline" and not stands else Signal.STOP
 
 
-def infer(deltas: Mapping[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
+def infer_pieces(deltas: Mapping[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
     """Complete what the counters say from those that are known to be there at all."""
     there = frozenset(counters)
     total, good, reject = (deltas.get(name, 0) * times for name in ("total", "good", "reject"))
@@ -72,104 +72,110 @@ class Output:
         self._rules = plant_file.rules_of(spec)
         self._plan = plan
         self._emitter = emitter
-        self._sources = sources_of(spec)
-        self._oee = {scope: self._watch(scope) for scope in (LINE_LEVEL, *watched_of(spec))}
+        self._sources = counter_sources(spec)
+        self._oee = {scope: self._watch(scope) for scope in (LINE_LEVEL, *tracked_machines(spec))}
         counting = [each.id for each in spec.equipment]
         self._counts = {scope: self._count(scope) for scope in (LINE_LEVEL, *counting)}
 
-    def open(self, shift: ShiftWindow, *, at: Millis) -> None:
+    def start(self, shift: ShiftWindow, *, at: Millis) -> None:
         """Begin to watch every scope that is not watched yet."""
         for scope, watch in self._oee.items():
             if not watch.state.windows:
                 equipment = self._spec.find(scope)
                 watch.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
-                watch.open(shift, at=at)
+                watch.start(shift, at=at)
                 if scope == LINE_LEVEL:
                     self._counts[scope].begin(at)
 
-    def rate(self, product_id: str | None) -> None:
+    def set_ideal_cycle(self, product_id: str | None) -> None:
         """Set the line's ideal cycle, from here on: that of its product, else its own."""
         product = self._plant.product(product_id)
         ideal_cycle = (None if product is None else product.ideal_cycle_seconds) or self._spec.ideal_cycle_seconds
         self._oee[LINE_LEVEL].state.ideal_cycle = ideal_cycle
 
-    def count(self, equipment: str, counted: Counted, *, moment: Moment) -> Pieces | None:
+    def count(self, equipment: str, counted: CountedPieces, *, moment: Moment) -> Pieces | None:
         """Add a machine's pieces to its own counts; returns what of them is the line's."""
-        own = infer(counted.deltas, counters=counted.counters)
+        own = infer_pieces(counted.deltas, counters=counted.known_counters)
         self._add(equipment, own, counted, moment)
-        self._counts[equipment].doubt(equipment, counted.doubtful_of(counted.doubtful), at=moment.at)
+        self._counts[equipment].set_doubtful(equipment, counted.doubtful_pieces(counted.doubtful), at=moment.at)
         names = [name for name in self._sources if equipment in self._sources[name]]
-        doubtful = counted.doubtful_of(names, times=self._spec.pieces_per_count)
-        self._counts[LINE_LEVEL].doubt(equipment, doubtful, at=moment.at)
+        doubtful = counted.doubtful_pieces(names, times=self._spec.pieces_per_count)
+        self._counts[LINE_LEVEL].set_doubtful(equipment, doubtful, at=moment.at)
         ours = {name: delta for name, delta in counted.deltas.items() if name in names}
         seen = self._state.counters_seen
         before = tuple(seen)
-        pieces = infer(ours, counters=before, times=self._spec.pieces_per_count)
-        seen += [name for name in sorted(counted.begun) if name not in seen and name in names]
+        pieces = infer_pieces(ours, counters=before, times=self._spec.pieces_per_count)
+        seen += [name for name in sorted(counted.new_counters) if name not in seen and name in names]
         if not ours:
             return None
         self._add(LINE_LEVEL, pieces, counted, moment)
         if counted.hid_at is None:
             return pieces
-        sure = infer({name: counted.hidden[name] for name in ours}, counters=before, times=self._spec.pieces_per_count)
-        return dataclasses.replace(pieces, hidden=Hidden(counted.hid_at, sure.good, sure.reject))
+        sure = infer_pieces(
+            {name: counted.hidden[name] for name in ours}, counters=before, times=self._spec.pieces_per_count
+        )
+        return dataclasses.replace(pieces, hidden=HiddenPieces(counted.hid_at, sure.good, sure.reject))
 
     def feed(self, scope: str, signal: Signal, *, moment: Moment) -> StopChange | None:
         watch = self._oee.get(scope)
         return None if watch is None else watch.feed(signal, moment=moment)
 
-    def stands(self, scope: str) -> bool:
+    def is_standing(self, scope: str) -> bool:
         """Return whether a scope is taken for standing, in scheduled time."""
         watch = self._oee.get(scope)
         return watch is not None and watch.state.stops.signal is Signal.STOP
 
-    def leave_schedule(self, *, moment: Moment) -> StopChange | None:
+    def end_scheduled_time(self, *, moment: Moment) -> StopChange | None:
         """End every stop at the end of scheduled time; returns what that says of the line's."""
         changes = {scope: watch.feed(Signal.OFF, moment=moment) for scope, watch in self._oee.items()}
         return changes[LINE_LEVEL]
 
-    def job(self, order: Order | None, ended: Order | None, *, shift: ShiftWindow, moment: Moment) -> None:
+    def set_job(
+        self, order: RunningOrder | None, ended: RunningOrder | None, *, shift: ShiftWindow, moment: Moment
+    ) -> None:
         """The running job as it now is, and the one that has just ended, whose last counts are told at once."""
         if ended is not None:
-            self._counts[LINE_LEVEL].tell(moment, window=shift, order=ended)
-        self._counts[LINE_LEVEL].order(order, at=moment.at)
+            self._counts[LINE_LEVEL].emit(moment, window=shift, order=ended)
+        self._counts[LINE_LEVEL].set_order(order, at=moment.at)
         for watch in self._oee.values():
-            watch.job(None if order is None else order.job_id, moment=moment)
+            watch.set_job(None if order is None else order.job_id, moment=moment)
 
-    def replan(self, time: PlannedTime, *, moment: Moment) -> None:
+    def apply_planned_time_change(self, time: PlannedTimeChange, *, moment: Moment) -> None:
         """Take a downtime out of the planned busy time, or put it back: of the line and of its machines."""
         for watch in self._oee.values():
-            change = watch.exclude if time.excluded else watch.readmit
+            change = watch.exclude if time.excluded else watch.include
             change(time.start, time.end, moment=moment)
 
-    def turn_shift(self, before: ShiftWindow, after: ShiftWindow, order: Order | None, *, moment: Moment) -> None:
+    def change_shift(
+        self, before: ShiftWindow, after: ShiftWindow, order: RunningOrder | None, *, moment: Moment
+    ) -> None:
         for scope, counts in self._counts.items():
-            counts.turn_shift(moment, window=before, order=order if scope == LINE_LEVEL else None)
+            counts.change_shift(moment, window=before, order=order if scope == LINE_LEVEL else None)
         for watch in self._oee.values():
-            watch.turn_shift(after, moment=moment)
+            watch.change_shift(after, moment=moment)
 
-    def leave(self, at: Millis) -> dict[str, Before]:
+    def mark_unwatched(self, at: Millis) -> dict[str, StateBeforeLoss]:
         """Return how the watch of stops stands of every scope, as nobody watches from now on."""
         for watch in self._oee.values():
-            watch.leave(at)
+            watch.suspend(at)
         return {scope: _before(watch) for scope, watch in self._oee.items()}
 
-    def lose(self, scope: str, at: Millis) -> Before | None:
+    def mark_lost(self, scope: str, at: Millis) -> StateBeforeLoss | None:
         """Return how the watch of stops stands of a scope whose machines are away from now on; None: it has none."""
         watch = self._oee.get(scope)
         if watch is None:
             return None
-        watch.leave(at, watched=True)
+        watch.suspend(at, watched=True)
         return _before(watch, since=at)
 
-    def go_through(
-        self, scope: str, before: Before, signals: Sequence[Known], start: Millis, until: Millis
+    def build_timeline(
+        self, scope: str, before: StateBeforeLoss, signals: Sequence[Observation], start: Millis, until: Millis
     ) -> Timeline:
         """Go through a stretch of a scope again, by signals that were not known then."""
         watch = self._oee[scope]
-        stops = Stops(before.stops, watch.stops.micro_ms, watch.stops.restart_ms)
+        stops = StopTracker(before.stops, watch.stops.micro_ms, watch.stops.restart_ms)
         segments = [Segment(each.start, each.end, each.time_class) for each in before.recent]
-        return go_through(stops, segments, signals, start=start, until=until)
+        return build_timeline(stops, segments, signals, start=start, until=until)
 
     def set_forward(self, by: Millis, *, at: Millis) -> None:
         """The host's clock was set forward at an instant: what it skipped is unknown."""
@@ -177,10 +183,10 @@ class Output:
             watch.set_forward(by, at=at)
 
     def rebuild(
-        self, scope: str, timeline: Timeline, before: Before, *, goes_on: bool, moment: Moment
-    ) -> Sequence[Stretch]:
+        self, scope: str, timeline: Timeline, before: StateBeforeLoss, *, continues: bool, moment: Moment
+    ) -> Sequence[TimeStretch]:
         """Fill in a scope's unknown time; return what moved. `goes_on`: its watch goes on from the timeline's end."""
-        return self._oee[scope].rebuild(timeline, before.recent, goes_on=goes_on, moment=moment)
+        return self._oee[scope].rebuild(timeline, before.recent, continues=continues, moment=moment)
 
     def next_deadline(self) -> Millis:
         deadlines = [watch.next_deadline() for watch in self._oee.values()]
@@ -193,23 +199,25 @@ class Output:
         changes = {scope: watch.fire_stop(moment) for scope, watch in self._oee.items()}
         return changes[LINE_LEVEL]
 
-    def fire(self, moment: Moment, *, shift: ShiftWindow, order: Order | None) -> None:
+    def fire(self, moment: Moment, *, shift: ShiftWindow, order: RunningOrder | None) -> None:
         for scope, counts in self._counts.items():
             counts.fire(moment, window=shift, order=order if scope == LINE_LEVEL else None)
         for watch in self._oee.values():
             watch.fire(moment)
 
-    def _add(self, scope: str, pieces: Pieces, counted: Counted, moment: Moment) -> None:
+    def _add(self, scope: str, pieces: Pieces, counted: CountedPieces, moment: Moment) -> None:
         if not (pieces.total or pieces.good or pieces.reject or counted.estimated):
             return
         watch = self._oee.get(scope)
-        shares = (watch or self._oee[LINE_LEVEL]).shares(pieces.total, pieces.good, made=(counted.since, counted.until))
+        shares = (watch or self._oee[LINE_LEVEL]).split_pieces(
+            pieces.total, pieces.good, made=(counted.since, counted.until)
+        )
         estimated = counted.estimated or any(share.unknown for share in shares)
         self._counts[scope].count(
             pieces.total, pieces.good, pieces.reject, estimated=estimated, shares=shares, at=moment.at
         )
         if watch is not None:
-            watch.count(
+            watch.add_pieces(
                 pieces.total,
                 pieces.good,
                 assumed=pieces.assumed,
@@ -218,9 +226,9 @@ class Output:
                 moment=moment,
             )
 
-    def _count(self, scope: str) -> PieceCount:
+    def _count(self, scope: str) -> PieceCounter:
         line = scope == LINE_LEVEL
-        return PieceCount(
+        return PieceCounter(
             self._state.counts.setdefault(scope, ProductionState()),
             equipment=None if line else scope,
             target_rate=self._spec.target_rate_per_minute if line else None,
@@ -229,8 +237,8 @@ class Output:
             emitter=self._emitter,
         )
 
-    def _watch(self, scope: str) -> OeeWatch:
-        return OeeWatch(
+    def _watch(self, scope: str) -> OeeTracker:
+        return OeeTracker(
             self._state.oee.setdefault(scope, OeeState()),
             equipment=None if scope == LINE_LEVEL else scope,
             stops=(round(self._rules.micro_stop_seconds * 1000), round(self._rules.restart_seconds * 1000)),
@@ -241,12 +249,12 @@ class Output:
         )
 
 
-def watched_of(spec: plant.Line) -> list[str]:
+def tracked_machines(spec: plant.Line) -> list[str]:
     """Return the machines that have an OEE of their own."""
     return [each.id for each in spec.equipment if each.ideal_cycle_seconds is not None and each.kind == "plc"]
 
 
-def sources_of(spec: plant.Line) -> dict[CounterName, tuple[str, ...]]:
+def counter_sources(spec: plant.Line) -> dict[CounterName, tuple[str, ...]]:
     """Whose counters are the line's; where the plant file does not say, the last machine's."""
     if spec.total_from or spec.good_from or spec.reject_from:
         return {"total": spec.total_from, "good": spec.good_from, "reject": spec.reject_from}
@@ -254,6 +262,6 @@ def sources_of(spec: plant.Line) -> dict[CounterName, tuple[str, ...]]:
     return {"total": last, "good": last, "reject": last}
 
 
-def _before(watch: OeeWatch, *, since: Millis | None = None) -> Before:
+def _before(watch: OeeTracker, *, since: Millis | None = None) -> StateBeforeLoss:
     """Return how a watch of stops stands, apart from what becomes of it; `since`: when its scope was lost."""
-    return Before(replace(watch.state.stops), [replace(each) for each in watch.state.recent], since)
+    return StateBeforeLoss(replace(watch.state.stops), [replace(each) for each in watch.state.recent], since)

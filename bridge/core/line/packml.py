@@ -27,9 +27,9 @@ STATES: Final[dict[Dialect, dict[int, str]]] = {
 }
 # fmt: on
 
-Meaning = tuple[Status, StatusCause | None]
+StatusMeaning = tuple[Status, StatusCause | None]
 
-_FAMILIES: Final[dict[Meaning, tuple[str, ...]]] = {
+_STATES_OF: Final[dict[StatusMeaning, tuple[str, ...]]] = {
     ("running", None): ("execute",),
     # Suspended is caused outside the machine; its inputs say on which side.
     ("idle", "unknown"): ("suspending", "suspended", "unsuspending"),
@@ -39,11 +39,13 @@ _FAMILIES: Final[dict[Meaning, tuple[str, ...]]] = {
     ("stopped", None): ("stopped", "stopping", "unholding"),
     ("idle", None): ("idle", "starting", "resetting", "completing", "complete"),
 }
-MEANING: Final[dict[str, Meaning]] = {state: meaning for meaning, states in _FAMILIES.items() for state in states}
+STATE_MEANING: Final[dict[str, StatusMeaning]] = {
+    state: meaning for meaning, states in _STATES_OF.items() for state in states
+}
 
 MODES: Final[dict[int, Mode]] = {1: "production", 2: "maintenance", 3: "manual"}
 
-MODE_MEANING: Final[dict[Mode, Meaning | None]] = {
+MODE_MEANING: Final[dict[Mode, StatusMeaning | None]] = {
     "production": None,  # the state decides
     "maintenance": ("maintenance", None),
     "setup": ("setup", None),
@@ -56,14 +58,14 @@ def state_name(dialect: Dialect, state: int | str) -> str | None:
     if isinstance(state, int):
         return STATES[dialect].get(state)
     name = state.strip().lower()
-    return name if name in MEANING else None
+    return name if name in STATE_MEANING else None
 
 
-def mode_of(number: int | None, own: Mapping[int, Mode]) -> Mode:
+def mode_of(number: int | None, custom_modes: Mapping[int, Mode]) -> Mode:
     """Return a mode by its number, the machine's own before the standard's; one that nobody named decides nothing."""
-    return "production" if number is None else own.get(number) or MODES.get(number, "production")
+    return "production" if number is None else custom_modes.get(number) or MODES.get(number, "production")
 
 
-def meaning(state: str, mode: Mode) -> Meaning:
+def status_meaning(state: str, mode: Mode) -> StatusMeaning:
     """Return status and cause of a named state; the mode goes first."""
-    return MODE_MEANING[mode] or MEANING[state]
+    return MODE_MEANING[mode] or STATE_MEANING[state]

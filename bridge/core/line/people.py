@@ -6,14 +6,14 @@ from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Status
 from bridge.core.events import Millis, Place
-from bridge.core.line.andon import AndonCalls
+from bridge.core.line.andon import AndonActions
 from bridge.core.line.automatic_calls import AutomaticCalls
-from bridge.core.line.call_book import CallBook
+from bridge.core.line.call_book import CallRegistry
 from bridge.core.line.changeover import Changeovers
 from bridge.core.line.jobs import Jobs, RunningJob
-from bridge.core.line.line_state import PeopleState
+from bridge.core.line.line_state import OperationsState
 from bridge.core.line.output import Pieces
-from bridge.core.line.production import Order
+from bridge.core.line.production import RunningOrder
 from bridge.core.line.quality import QualityChecks
 from bridge.core.reports import (
     APPLIED,
@@ -27,49 +27,49 @@ from bridge.core.reports import (
     QualityReport,
 )
 
-Deed = AndonReport | JobReport | ChangeoverReport | MeasurementReport | InspectionReport | QualityReport
+OperationsReport = AndonReport | JobReport | ChangeoverReport | MeasurementReport | InspectionReport | QualityReport
 
 
-class People:
+class Operations:
     """Routes reports to their part, and keeps the line's product: the running job's, else what machines report."""
 
     def __init__(
-        self, state: PeopleState, *, place: Place, plant_file: plant.Plant, spec: plant.Line, emitter: Emitter
+        self, state: OperationsState, *, place: Place, plant_file: plant.Plant, spec: plant.Line, emitter: Emitter
     ) -> None:
         self._state = state
-        self._book = CallBook(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._andon = AndonCalls(self._book, plant=plant_file, spec=spec)
+        self._book = CallRegistry(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._andon = AndonActions(self._book, plant=plant_file, spec=spec)
         self.automatic_calls = AutomaticCalls(self._book, line_id=spec.id)
         self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._quality = QualityChecks(state.quality, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._ended: Order | None = None
+        self._ended: RunningOrder | None = None
 
     @property
     def product(self) -> str | None:
         return self._state.product
 
     @property
-    def order(self) -> Order | None:
+    def running_order(self) -> RunningOrder | None:
         """The running job."""
         return _order(self._jobs.running)
 
     @property
-    def changing_over(self) -> bool:
+    def is_changing_over(self) -> bool:
         return self._changeovers.running is not None
 
     @property
-    def changing_since(self) -> Millis | None:
+    def changeover_since(self) -> Millis | None:
         """Return when the running changeover was signalled."""
         running = self._changeovers.running
         return None if running is None else running.signalled_at
 
     @property
-    def without_order(self) -> bool:
+    def has_no_order(self) -> bool:
         """No job runs, on a line that is known to work by jobs."""
         return self._state.had_job and self._jobs.running is None
 
-    def apply(self, body: Deed, *, equipment: str | None, runs: bool, moment: Moment) -> Disposition:
+    def apply(self, body: OperationsReport, *, equipment: str | None, runs: bool, moment: Moment) -> Disposition:
         match body:
             case AndonReport():
                 return self._andon.apply(body, equipment=equipment, moment=moment)
@@ -82,14 +82,14 @@ class People:
             case _:
                 assert_never(body)
 
-    def pieces(self, made: Pieces, *, runs: bool, moment: Moment) -> None:
+    def count_pieces(self, made: Pieces, *, runs: bool, moment: Moment) -> None:
         """Pieces of the line: they end a changeover, and count for the running job."""
         self._changeovers.count(good=made.good, reject=made.reject, hidden=made.hidden, runs=runs, moment=moment)
         before = self._jobs.running
         self._jobs.count(made.total, made.good, moment=moment)
-        self._note_end(before, made.good)
+        self._record_ended_order(before, made.good)
 
-    def hear_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
+    def observe_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
         """Take note of what the machines say they make; while a job runs, the job says it."""
         if product is None or product == self._state.reported_product:
             return
@@ -97,16 +97,16 @@ class People:
         if self._jobs.running is None:
             self._set_product(product, runs=runs, moment=moment)
 
-    def hear_status(self, status: Status, *, stands: bool, at: Millis) -> None:
+    def observe_status(self, status: Status, *, stands: bool, at: Millis) -> None:
         """Take note of what the line does: where it is being set up, what it makes next may be something else.
 
         `stands`: it is offline, and yet known to stand.
         """
         if status != "offline":
-            self._changeovers.setup_seen(in_setup=status == "setup", at=at)
-        self._changeovers.stand_seen(stands=stands or status not in ("running", "offline"), at=at)
+            self._changeovers.observe_setup(in_setup=status == "setup", at=at)
+        self._changeovers.observe_standstill(stands=stands or status not in ("running", "offline"), at=at)
 
-    def take_ended_order(self) -> Order | None:
+    def take_ended_order(self) -> RunningOrder | None:
         """Return, once, the job that has just ended or paused, with its final count."""
         ended, self._ended = self._ended, None
         return ended
@@ -128,7 +128,7 @@ class People:
         disposition = self._jobs.apply(body, moment=moment)
         if disposition != APPLIED:
             return disposition
-        self._note_end(before, 0)
+        self._record_ended_order(before, 0)
         if body.action == "cancel" and known is not None and changing and changing.to_product == known.product:
             self._changeovers.abandon(moment=moment)
         running = self._jobs.running
@@ -137,19 +137,19 @@ class People:
             self._set_product(running.product, runs=runs, moment=moment)
         return disposition
 
-    def _note_end(self, before: RunningJob | None, added: int) -> None:
+    def _record_ended_order(self, before: RunningJob | None, added: int) -> None:
         after = self._jobs.running
         if before is not None and (after is None or after.job_id != before.job_id):
-            self._ended = Order(before.job_id, before.product, before.target_quantity, before.good + added)
+            self._ended = RunningOrder(before.job_id, before.product, before.target_quantity, before.good + added)
 
     def _set_product(self, product: str, *, runs: bool, moment: Moment) -> None:
         before = self._state.product
         if product == before:
             return
         self._state.product = product
-        self._quality.product_changed(moment=moment)
-        self._changeovers.product_changed(from_product=before, to_product=product, runs=runs, moment=moment)
+        self._quality.reset_windows(moment=moment)
+        self._changeovers.observe_product_change(from_product=before, to_product=product, runs=runs, moment=moment)
 
 
-def _order(job: RunningJob | None) -> Order | None:
-    return None if job is None else Order(job.job_id, job.product, job.target_quantity, job.good)
+def _order(job: RunningJob | None) -> RunningOrder | None:
+    return None if job is None else RunningOrder(job.job_id, job.product, job.target_quantity, job.good)

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from bridge.core.emitter import DoubtfulPieces, Emitter
 from bridge.core.event_data import PlannedHour, Production
 from bridge.core.events import LINE_LEVEL, EventType, Millis, Priority, rfc3339
-from bridge.core.line.shares import Share
+from bridge.core.line.shares import PieceShare
 from bridge.core.reports import Moment
 from bridge.core.shifts import ShiftPlan, ShiftWindow
 
@@ -24,7 +24,7 @@ MAX_HOURS: Final = (
 )
 
 
-class Hour(Struct):
+class HourCount(Struct):
     start: Millis
     count: int = 0  # of good pieces: they are what is planned
 
@@ -33,7 +33,7 @@ class ProductionState(Struct):
     total: int = 0
     good: int = 0
     reject: int = 0
-    hours: list[Hour] = field(default_factory=list)
+    hours: list[HourCount] = field(default_factory=list)
     buckets: dict[int, int] = field(default_factory=dict)
     due: Millis | None = None
     estimated: bool = False
@@ -46,7 +46,7 @@ class ProductionState(Struct):
     refused: int = 0
 
 
-class Order(Struct, frozen=True):
+class RunningOrder(Struct, frozen=True):
     """The running job, as far as production tells of it."""
 
     job_id: str
@@ -55,7 +55,7 @@ class Order(Struct, frozen=True):
     good: int
 
 
-class PieceCount:
+class PieceCounter:
     """Counts for one scope; `equipment` None is the line."""
 
     def __init__(
@@ -80,7 +80,7 @@ class PieceCount:
         self.state.planned_from = at
 
     def count(
-        self, total: int, good: int, reject: int, *, estimated: bool, shares: Sequence[Share], at: Millis
+        self, total: int, good: int, reject: int, *, estimated: bool, shares: Sequence[PieceShare], at: Millis
     ) -> None:
         """Add pieces; the update waits for the next multiple of the period.
 
@@ -100,9 +100,9 @@ class PieceCount:
             self._hour(at).count += good
         state.buckets[bucket] = state.buckets.get(bucket, 0) + recent
         self._forget(at)
-        self.touch(at)
+        self.mark_changed(at)
 
-    def doubt(self, source: str, doubtful: DoubtfulPieces, *, at: Millis) -> None:
+    def set_doubtful(self, source: str, doubtful: DoubtfulPieces, *, at: Millis) -> None:
         """Note the pieces that a machine's counters hold now, and those that they have released and refused."""
         state = self.state
         held = state.held.pop(source, 0)
@@ -111,45 +111,45 @@ class PieceCount:
         state.released += doubtful.released
         state.refused += doubtful.refused
         if doubtful.held != held or doubtful.released or doubtful.refused:
-            self.touch(at)
+            self.mark_changed(at)
 
-    def touch(self, at: Millis) -> None:
+    def mark_changed(self, at: Millis) -> None:
         """Something that production tells of has changed."""
         self.state.touched = True
         due = at // self._period_ms * self._period_ms + self._period_ms
         self.state.due = due if self.state.due is None else min(due, self.state.due)
 
-    def order(self, order: Order | None, *, at: Millis) -> None:
+    def set_order(self, order: RunningOrder | None, *, at: Millis) -> None:
         """Another job runs from now on, or none."""
         job_id = None if order is None else order.job_id
         if job_id != self.state.job_id:
             self.state.job_id = job_id
-            self.touch(at)
+            self.mark_changed(at)
 
     def next_deadline(self) -> Millis | None:
         return self.state.due
 
-    def fire(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
+    def fire(self, moment: Moment, *, window: ShiftWindow, order: RunningOrder | None) -> None:
         state, at = self.state, moment.at
         if state.due is None or state.due > at:
             return
         rate = self._rate(at)
         if state.touched or rate != state.told_rate or self._planned_now(window, at) is not None:
-            self.tell(moment, window=window, order=order)
+            self.emit(moment, window=window, order=order)
         else:
             state.due = _next_minute(at) if rate > 0 else None
 
-    def turn_shift(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
+    def change_shift(self, moment: Moment, *, window: ShiftWindow, order: RunningOrder | None) -> None:
         """Tell the last of the shift that ends, and begin anew."""
         if self.state.told_rate is not None or self.state.due is not None:
-            self.tell(moment, window=window, order=order)
-            self.touch(moment.at)
+            self.emit(moment, window=window, order=order)
+            self.mark_changed(moment.at)
         state = self.state
         state.total = state.good = state.reject = 0
         state.estimated = False
         state.hours.clear()
 
-    def tell(self, moment: Moment, *, window: ShiftWindow, order: Order | None) -> None:
+    def emit(self, moment: Moment, *, window: ShiftWindow, order: RunningOrder | None) -> None:
         """Emit what is counted so far in the window."""
         state, at = self.state, moment.at
         rate = self._rate(at)
@@ -182,22 +182,22 @@ class PieceCount:
             equipment=self._equipment,
             subject=LINE_LEVEL,
             priority=Priority.LOW,
-            estimated=state.estimated or self._contradicts,
+            estimated=state.estimated or self._is_contradictory,
             doubtful=DoubtfulPieces(sum(state.held.values()), state.released, state.refused),
         )
         state.released = state.refused = 0
 
     @property
-    def _contradicts(self) -> bool:
+    def _is_contradictory(self) -> bool:
         """More good pieces than pieces: the counters of two machines do not count the same ones."""
         return not 0 <= self.state.good <= self.state.total
 
-    def _hour(self, at: Millis) -> Hour:
+    def _hour(self, at: Millis) -> HourCount:
         start, _ = self._plan.hour_at(at)
         hours = self.state.hours
         index = bisect_left([hour.start for hour in hours], start)
         if index == len(hours) or hours[index].start != start:
-            hour = Hour(start)
+            hour = HourCount(start)
             hours.insert(index, hour)
             del hours[:-MAX_HOURS]
             return hour

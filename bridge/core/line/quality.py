@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import CallPriority, Person, Quality, Rule
 from bridge.core.events import LINE_LEVEL, EventType, Place, Priority, Standing
-from bridge.core.line.quality_rules import Side, Verdict, Window, judge_limit, judge_window
+from bridge.core.line.quality_rules import InspectionWindow, RuleVerdict, Side, judge_limit, judge_window
 from bridge.core.plant import Limit, Line, Plant
 from bridge.core.reports import (
     APPLIED,
@@ -27,12 +27,12 @@ from bridge.core.reports import (
 
 PARAMETERS: Final = 20  # of one equipment with a window each: stops a device that invents parameter names
 CLEARED_ALERTS: Final = 200  # ids still answered with `already_cleared`; bounds the checkpoint of a line years old
-DEFECTS: Final = "defects"
+DEFECTS_PARAMETER: Final = "defects"
 """The parameter of an inspection that names none."""
 DEFECT_SEVERITY: Final[CallPriority] = "high"
 
 
-class Alert(Struct, kw_only=True):
+class ActiveAlert(Struct, kw_only=True):
     """An active alert, with the value that was last judged."""
 
     alert_id: str
@@ -52,8 +52,8 @@ class QualityState(Struct):
     """Checkpointed. `active` by `{equipment}/{parameter}/{rule}/{side}`, `windows` by equipment, then parameter."""
 
     next_number: int = 1
-    active: dict[str, Alert] = field(default_factory=dict)
-    windows: dict[str, dict[str, Window]] = field(default_factory=dict)
+    active: dict[str, ActiveAlert] = field(default_factory=dict)
+    windows: dict[str, dict[str, InspectionWindow]] = field(default_factory=dict)
     cleared: dict[str, None] = field(default_factory=dict)
 
 
@@ -79,7 +79,7 @@ class QualityChecks:
             case QualityReport():
                 return self._clear_asked(body.alert_id, moment)
 
-    def product_changed(self, *, moment: Moment) -> None:
+    def reset_windows(self, *, moment: Moment) -> None:
         """Start all windows anew; alerts stay until what follows clears them."""
         del moment
         self._state.windows.clear()
@@ -91,8 +91,10 @@ class QualityChecks:
         if limit.unit != body.unit:
             return suppressed("unit_mismatch")
         verdicts = {side: judge_limit(body.value, limit, side) for side in Side}
-        for side, verdict in sorted(verdicts.items(), key=lambda each: each[1] is Verdict.BROKEN):  # clear, then raise
-            found = Alert(
+        for side, verdict in sorted(
+            verdicts.items(), key=lambda each: each[1] is RuleVerdict.VIOLATED
+        ):  # clear, then raise
+            found = ActiveAlert(
                 alert_id="",
                 equipment=equipment,
                 parameter=body.parameter,
@@ -103,7 +105,7 @@ class QualityChecks:
                 lower=limit.lower,
                 upper=limit.upper,
             )
-            self._settle(found, side, verdict, moment)
+            self._apply_verdict(found, side, verdict, moment)
         return APPLIED
 
     def _inspect(self, body: InspectionReport, equipment: str | None, moment: Moment) -> Disposition:
@@ -111,16 +113,16 @@ class QualityChecks:
             return quarantined("more_defects_than_inspected")
         if body.inspected == 0:
             return suppressed("nothing_inspected")
-        parameter = body.parameter or DEFECTS
+        parameter = body.parameter or DEFECTS_PARAMETER
         windows = self._state.windows.setdefault(equipment or LINE_LEVEL, {})
         if parameter not in windows and len(windows) >= PARAMETERS:
             return suppressed("too_many_parameters")
-        window = windows.setdefault(parameter, Window())
+        window = windows.setdefault(parameter, InspectionWindow())
         window.add(inspected=body.inspected, defects=body.defects)
         verdict = judge_window(
             window, rate_limit=self._spec.defect_rate_limit, count_limit=self._spec.defect_count_limit
         )
-        found = Alert(
+        found = ActiveAlert(
             alert_id="",
             equipment=equipment,
             parameter=parameter,
@@ -132,7 +134,7 @@ class QualityChecks:
             defect_count=window.defects,
             inspected_count=window.inspected,
         )
-        self._settle(found, Side.UPPER, verdict, moment)
+        self._apply_verdict(found, Side.UPPER, verdict, moment)
         return APPLIED
 
     def _clear_asked(self, alert_id: str, moment: Moment) -> Disposition:
@@ -152,21 +154,21 @@ class QualityChecks:
         own = (limit for limit in limits if limit.equipment is not None and limit.equipment == equipment)
         return next(own, next((limit for limit in limits if limit.equipment is None), None))
 
-    def _settle(self, found: Alert, side: Side, verdict: Verdict, moment: Moment) -> None:
+    def _apply_verdict(self, found: ActiveAlert, side: Side, verdict: RuleVerdict, moment: Moment) -> None:
         """Raise what broke and is not active, clear what was active and is kept again; in between, change nothing."""
         key = f"{found.equipment or LINE_LEVEL}/{found.parameter}/{found.rule}/{side}"
         active = self._state.active.get(key)
-        if verdict is Verdict.BROKEN and active is None:
+        if verdict is RuleVerdict.VIOLATED and active is None:
             found.alert_id = f"{self._line}.alert.{self._state.next_number}"
             self._state.next_number += 1
             self._state.active[key] = found
             self._emit(found, moment, standing=Standing.CURRENT)
-        elif verdict is Verdict.KEPT and active is not None:
+        elif verdict is RuleVerdict.SATISFIED and active is not None:
             active.value = found.value
             active.defect_count, active.inspected_count = found.defect_count, found.inspected_count
             self._clear(key, active, moment)
 
-    def _clear(self, key: str, alert: Alert, moment: Moment, *, by: Person | None = None) -> None:
+    def _clear(self, key: str, alert: ActiveAlert, moment: Moment, *, by: Person | None = None) -> None:
         del self._state.active[key]
         cleared = self._state.cleared
         cleared[alert.alert_id] = None
@@ -174,7 +176,7 @@ class QualityChecks:
             del cleared[next(iter(cleared))]
         self._emit(alert, moment, standing=Standing.CLOSED, by=by)
 
-    def _emit(self, alert: Alert, moment: Moment, *, standing: Standing, by: Person | None = None) -> None:
+    def _emit(self, alert: ActiveAlert, moment: Moment, *, standing: Standing, by: Person | None = None) -> None:
         data = Quality(
             alert_id=alert.alert_id,
             parameter=alert.parameter,

@@ -18,13 +18,13 @@ class Side(StrEnum):
     UPPER = "upper"
 
 
-class Verdict(StrEnum):
-    BROKEN = "broken"
-    BETWEEN = "between"  # inside the hysteresis: what is active stays, what is not does not begin
-    KEPT = "kept"
+class RuleVerdict(StrEnum):
+    VIOLATED = "broken"
+    IN_HYSTERESIS = "between"  # inside the hysteresis: what is active stays, what is not does not begin
+    SATISFIED = "kept"
 
 
-class Window(Struct):
+class InspectionWindow(Struct):
     """The last pieces inspected: one bit each, newest lowest, 1 for a defect."""
 
     inspected: int = 0
@@ -42,23 +42,23 @@ class Window(Struct):
         self.inspected = min(WINDOW, self.inspected + inspected)
 
 
-def judge_limit(value: float, limit: Limit, side: Side) -> Verdict:
+def judge_limit(value: float, limit: Limit, side: Side) -> RuleVerdict:
     """Judge a value against one side of a fixed limit; a side without a limit is kept."""
     if side is Side.UPPER:
         bound, beyond = limit.upper, value
     else:
         bound, beyond = (None if limit.lower is None else -limit.lower), -value
     if bound is None:
-        return Verdict.KEPT
+        return RuleVerdict.SATISFIED
     if beyond > bound:
-        return Verdict.BROKEN
-    return Verdict.KEPT if beyond <= bound - limit.hysteresis else Verdict.BETWEEN
+        return RuleVerdict.VIOLATED
+    return RuleVerdict.SATISFIED if beyond <= bound - limit.hysteresis else RuleVerdict.IN_HYSTERESIS
 
 
-def judge_window(window: Window, *, rate_limit: float, count_limit: int) -> Verdict:
+def judge_window(window: InspectionWindow, *, rate_limit: float, count_limit: int) -> RuleVerdict:
     """Judge the last inspected: the count at any time, the rate once the window is full."""
     full = window.inspected == WINDOW
     rate = window.defects / WINDOW
     if window.defects >= count_limit or (full and rate >= rate_limit):
-        return Verdict.BROKEN
-    return Verdict.KEPT if full and rate <= rate_limit * CLEAR_SHARE else Verdict.BETWEEN
+        return RuleVerdict.VIOLATED
+    return RuleVerdict.SATISFIED if full and rate <= rate_limit * CLEAR_SHARE else RuleVerdict.IN_HYSTERESIS

@@ -15,14 +15,16 @@ from bridge.core.events import Millis
 
 DRAIN: Final = 10  # a queue is emptied at least so many times faster than it filled
 SUSTAINED_MS: Final = 10_000  # a rate over less time than this is jitter
-KNOWN_SPELLS: Final = 6  # so many sustained rates tell how fast a machine runs
-REPORTED_MS: Final = 15_000  # by when counts that change have come: due after `changeover.COUNTED_MS`, and half as late
+MIN_SPELLS: Final = 6  # so many sustained rates tell how fast a machine runs
+MAX_REPORT_DELAY_MS: Final = (
+    15_000  # by when counts that change have come: due after `changeover.COUNTED_MS`, and half as late
+)
 SHORTEST_MS: Final = 1_000  # a rate over less time than this is no rate at all
 
-Kind = Literal["baseline", "count", "rollover", "dip", "held", "released", "glitch", "reset", "rebase", "history"]
+ChangeKind = Literal["baseline", "count", "rollover", "dip", "held", "released", "glitch", "reset", "rebase", "history"]
 
 
-class Mark(Struct, frozen=True):
+class RegisterSample(Struct, frozen=True):
     """What a register showed in one report, and when."""
 
     value: int
@@ -32,11 +34,11 @@ class Mark(Struct, frozen=True):
     lag_ms: int = 0  # it was read at most this long before it was received
 
 
-class Suspect(Mark, frozen=True, kw_only=True):
+class SuspectSample(RegisterSample, frozen=True, kw_only=True):
     """A sample that the table does not explain; the next one confirms or refutes it."""
 
     pieces: int  # held: counted if it is confirmed, unless the verdict is `rebase`
-    verdict: Kind  # what it is if it is confirmed
+    verdict: ChangeKind  # what it is if it is confirmed
     estimated: bool
     rate: float  # pieces a minute of the step that led to it
     cut: bool  # the device started anew, or was away, between the believed value and this one
@@ -44,7 +46,7 @@ class Suspect(Mark, frozen=True, kw_only=True):
     seen: int = 1  # samples in a row that showed it
 
 
-class Register(Mark, frozen=True, kw_only=True):
+class Register(RegisterSample, frozen=True, kw_only=True):
     """The last believed mark of one counter, and what is known of the counter's ways."""
 
     cut: bool = False  # the device started anew, or was away, since the last sample
@@ -54,20 +56,20 @@ class Register(Mark, frozen=True, kw_only=True):
     spells: int = 0  # stretches of production over which a rate was measured
     spell_ms: int = 0  # of the one that goes on
     spell_pieces: int = 0
-    suspect: Suspect | None = None
+    suspect: SuspectSample | None = None
     hid_at: Millis | None = None  # the latest sample since, by which pieces may have been made that it did not show
 
     @property
-    def usual(self) -> float:
+    def usual_rate(self) -> float:
         """The fastest rate, once enough is known to say what is usual; else 0."""
-        return self.fastest if self.spells >= KNOWN_SPELLS else 0.0
+        return self.fastest if self.spells >= MIN_SPELLS else 0.0
 
     @property
-    def held(self) -> int:
+    def held_pieces(self) -> int:
         return 0 if self.suspect is None else self.suspect.pieces
 
 
-def elapsed_ms(before: Mark, after: Mark) -> int:
+def elapsed_ms(before: RegisterSample, after: RegisterSample) -> int:
     """Return the longest time in which the pieces between two marks can have been made."""
     received = max(after.at - before.at, 0)
     if before.dated is not None and after.dated is not None:
@@ -75,7 +77,9 @@ def elapsed_ms(before: Mark, after: Mark) -> int:
     return received + before.lag_ms
 
 
-def made_between(before: Mark, after: Mark, pieces: int, *, per_minute: float) -> tuple[Millis, Millis]:
+def production_interval(
+    before: RegisterSample, after: RegisterSample, pieces: int, *, per_minute: float
+) -> tuple[Millis, Millis]:
     """Return the interval in which the pieces can have been made: by the device's clock, else by receipt.
 
     The lag of the report before counts only where the time between the two receipts is too short for the pieces.
@@ -87,7 +91,7 @@ def made_between(before: Mark, after: Mark, pieces: int, *, per_minute: float) -
     return after.at - (received if enough else elapsed_ms(before, after)), after.at
 
 
-def lag_after(before: Mark, after: Mark, pieces: int, *, per_minute: float) -> int:
+def lag_after(before: RegisterSample, after: RegisterSample, pieces: int, *, per_minute: float) -> int:
     """Return how long the later report may have waited, since `pieces` took their time to be made before it."""
     received = max(after.at - before.at, 0)
     unused = elapsed_ms(before, after) - pieces * 60_000 / per_minute
@@ -98,31 +102,31 @@ def rate_of(pieces: int, ms: int) -> float:
     return pieces * 60_000 / max(ms, SHORTEST_MS)
 
 
-def is_dated_before(sample: Mark, latest: Mark) -> bool:
+def is_dated_before(sample: RegisterSample, latest: RegisterSample) -> bool:
     """Whether a clock that is trusted for both dates a sample before the latest one: a backlog, or it was set back."""
     return latest.dated is not None and sample.dated is not None and sample.dated < latest.dated
 
 
-def hidden_by(register: Register, sample: Mark) -> Millis:
+def hidden_until(register: Register, sample: RegisterSample) -> Millis:
     """Return by when the pieces were made that doubtful samples hide: the later ones came while nothing was counted."""
     hid_at = register.hid_at
-    return sample.at if hid_at is None or sample.at - hid_at <= REPORTED_MS else hid_at
+    return sample.at if hid_at is None or sample.at - hid_at <= MAX_REPORT_DELAY_MS else hid_at
 
 
-def cut(register: Register) -> Register:
+def mark_interrupted(register: Register) -> Register:
     """Note that the device started anew or was away: its register may have been reset meanwhile."""
     return replace(register, cut=True)
 
 
-def set_mark_forward(register: Register, by: Millis) -> Register:
+def set_register_forward(register: Register, by: Millis) -> Register:
     """Note that the host's clock was set forward: no pieces were made in the time that it skipped."""
     suspect = register.suspect
     moved = None if suspect is None else replace(suspect, at=suspect.at + by)
     return replace(register, at=register.at + by, suspect=moved)
 
 
-def differ(before: Mark, after: Mark, *, noted: bool) -> bool:
+def may_have_reset(before: RegisterSample, after: RegisterSample, *, interrupted: bool) -> bool:
     """Whether the device may have lost its register between two marks: boots prove it either way."""
     if before.boot_id is not None and after.boot_id is not None:
         return before.boot_id != after.boot_id
-    return noted
+    return interrupted

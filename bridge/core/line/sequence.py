@@ -27,24 +27,24 @@ LEAST_POSITION: Final = -(2**63)  # MessagePack's integers: what a checkpoint ca
 LAST_POSITION: Final = 2**64 - 1
 
 
-class Placed(NamedTuple):
+class Placement(NamedTuple):
     """Where a report belongs.
 
     `new`: after everything seen. `late`: it fills a hole, or is of before the first seen. `duplicate`: proven to have
     been taken. `stray`: none of these. `anew`: it confirms that the sequence began anew shortly before.
-    `gap`: reports found missing by it. `sure`: a late one that cannot be a jump of the sequence instead.
+    `gap`: reports found missing by it. `is_certain`: a late one that cannot be a jump of the sequence instead.
     """
 
     kind: Literal["new", "late", "duplicate", "stray", "anew"]
     gap: int = 0
-    filled: bool = False
-    sure: bool = True
+    fills_hole: bool = False
+    is_certain: bool = True
 
 
-DUPLICATE: Final = Placed("duplicate")
+DUPLICATE: Final = Placement("duplicate")
 
 
-class Run(Struct):
+class SequenceRun(Struct):
     """Positions from `first` to `newest`; a position is the number without its wraps. Checkpointed and bounded.
 
     A `first` below 0 is of before a wrap.
@@ -59,16 +59,16 @@ class Run(Struct):
     stray: int | None = None  # the number after the latest stray one
     late: int | None = None  # the number after the latest late one
 
-    def proves(self, position: int, checksum: int) -> bool:
+    def has_taken(self, position: int, checksum: int) -> bool:
         """Say whether exactly this report was taken at this position."""
         if not self.first <= position <= self.newest or self.is_missing(position):
             return False
-        return self._sum_at(position) == checksum
+        return self._checksum_at(position) == checksum
 
     def is_missing(self, position: int) -> bool:
         return any(start <= position <= end for start, end in self.holes)
 
-    def _sum_at(self, position: int) -> int | None:
+    def _checksum_at(self, position: int) -> int | None:
         start = len(self.sums) - SUM_BYTES * (self.newest - position + 1)
         return None if start < 0 else int.from_bytes(self.sums[start : start + SUM_BYTES])
 
@@ -80,7 +80,7 @@ class Run(Struct):
         start = len(self.sums) - SUM_BYTES * back
         self.sums[start : start + SUM_BYTES] = checksum.to_bytes(SUM_BYTES)
 
-    def advance(self, ahead: int, checksum: int, *, at: Millis) -> Placed:
+    def advance(self, ahead: int, checksum: int, *, at: Millis) -> Placement:
         """Take a report this far after the newest; what lies between is missing."""
         if ahead > 1:
             # further back nobody has kept reports to send them late
@@ -90,7 +90,7 @@ class Run(Struct):
         self.at, self.stray, self.late = at, None, None
         del self.sums[: -SUM_BYTES * RING]
         self._note(self.newest, checksum)
-        return Placed("new", gap=ahead - 1)
+        return Placement("new", gap=ahead - 1)
 
     def _miss(self, start: int, end: int) -> None:
         self.holes.append((start, end))
@@ -110,21 +110,21 @@ class Run(Struct):
         self._bound()
         self._note(position, checksum)
 
-    def extend(self, position: int, checksum: int) -> Placed:
+    def extend(self, position: int, checksum: int) -> Placement:
         """Take a report from before the first one seen; what lies between is missing."""
         gap = self.first - position - 1
         if gap:
             self._miss(position + 1, self.first - 1)
         self.first = position
         self._note(position, checksum)
-        return Placed("late", gap=gap)
+        return Placement("late", gap=gap)
 
-    def suspect(self, position: int, following: int, checksum: int) -> Placed:
+    def record_stray(self, position: int, following: int, checksum: int) -> Placement:
         """Take a report that cannot be placed; where its number was used before, this is now its content."""
         if self.first <= position <= self.newest and not self.is_missing(position):
             self._note(position, checksum)
         self.stray = following
-        return Placed("stray")
+        return Placement("stray")
 
     def rebase(self, modulus: int) -> None:
         """Take whole turns off every position where the newest is beyond what a checkpoint holds."""
@@ -136,7 +136,7 @@ class Run(Struct):
         holes = [(start - turns, end - turns) for start, end in self.holes]
         self.holes = [hole for hole in holes if hole[0] >= self.first]
 
-    def shorten(self) -> None:
+    def trim(self) -> None:
         """Keep less of what was taken: the boot is past."""
         del self.sums[: -SUM_BYTES * RING_OF_PAST]
         self.stray = self.late = None
@@ -148,39 +148,41 @@ def checksum_of(body: Body) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=SUM_BYTES).digest()) or 1
 
 
-def start(first: int, seq: int, checksum: int, *, at: Millis, begun: bool) -> Run:
+def start_run(first: int, seq: int, checksum: int, *, at: Millis, begun: bool) -> SequenceRun:
     """Begin a run whose first number is `first` with this report; `begun`: the device counted from there."""
-    run = Run(first=first, newest=first - 1, at=at, begun=begun)
+    run = SequenceRun(first=first, newest=first - 1, at=at, begun=begun)
     run.advance(seq - first + 1, checksum, at=at)
     return run
 
 
-def place(run: Run, seq: int, checksum: int, *, modulus: int, at: Millis, redelivered: bool) -> Placed:
+def place_report(
+    run: SequenceRun, seq: int, checksum: int, *, modulus: int, at: Millis, redelivered: bool
+) -> Placement:
     """Place a report in its run, and note it there; `anew` is not noted: the caller starts another run."""
     seq %= modulus
     ahead, behind = (seq - run.newest) % modulus, (run.newest - seq) % modulus
     position = run.newest - behind
     near = behind <= modulus // 4  # more likely behind than ahead
-    proven = run.proves(position, checksum)
+    proven = run.has_taken(position, checksum)
     if proven and redelivered and (near or behind < ahead):
         return DUPLICATE
     if not redelivered and not 0 < ahead <= STRAY_REACH and _follows(run.stray, seq, modulus):
-        return Placed("anew", gap=_after(run.stray, seq, modulus))
+        return Placement("anew", gap=_after(run.stray, seq, modulus))
     if proven and near:
         return DUPLICATE
     if near and run.is_missing(position):
         if not redelivered and at - run.at >= LATE_MS and _follows(run.late, seq, modulus):
-            return Placed("anew", gap=_after(run.late, seq, modulus))
+            return Placement("anew", gap=_after(run.late, seq, modulus))
         run.fill(position, checksum)
         run.late = (seq + 1) % modulus
-        return Placed("late", filled=True, sure=behind <= _surely_late(modulus))
+        return Placement("late", fills_hole=True, is_certain=behind <= _surely_late(modulus))
     if position < run.first and not run.begun and behind <= min(REORDER, _surely_late(modulus)):
         return run.extend(position, checksum)
     if _is_jump(run, position, ahead, at):
         placed = run.advance(ahead, checksum, at=at)
         run.rebase(modulus)
         return placed
-    return run.suspect(position, (seq + 1) % modulus, checksum)
+    return run.record_stray(position, (seq + 1) % modulus, checksum)
 
 
 def _follows(expected: int | None, seq: int, modulus: int) -> bool:
@@ -191,7 +193,7 @@ def _after(expected: int | None, seq: int, modulus: int) -> int:
     return (seq - (expected or 0)) % modulus
 
 
-def _is_jump(run: Run, position: int, ahead: int, at: Millis) -> bool:
+def _is_jump(run: SequenceRun, position: int, ahead: int, at: Millis) -> bool:
     """Whether numbers were skipped: what was never seen can only be ahead, unless it may lie before the first seen."""
     if not ahead:
         return False
@@ -205,17 +207,17 @@ def _surely_late(modulus: int) -> int:
     return modulus // 4 if modulus >= LARGE_MODULUS else modulus // 32
 
 
-def is_proven_in(run: Run, seq: int, checksum: int, *, modulus: int) -> bool:
+def was_taken_in(run: SequenceRun, seq: int, checksum: int, *, modulus: int) -> bool:
     """Say whether this report was taken in a run that is over."""
-    return run.proves(run.newest - (run.newest - seq) % modulus, checksum)
+    return run.has_taken(run.newest - (run.newest - seq) % modulus, checksum)
 
 
-def is_ahead_of(run: Run, seq: int, *, modulus: int) -> bool:
+def is_ahead_of(run: SequenceRun, seq: int, *, modulus: int) -> bool:
     """Say whether a number is nearer after the newest than before it."""
     return 0 < (seq - run.newest) % modulus <= modulus // 2
 
 
-def is_next_start(run: Run, seq: int, *, modulus: int, ahead: int) -> bool:
+def is_next_start(run: SequenceRun, seq: int, *, modulus: int, ahead: int) -> bool:
     """Say whether a birth begins anew; not where it is missing, and so many reports at most may have overtaken it."""
     behind = (run.newest - seq) % modulus
     position = run.newest - behind
@@ -224,6 +226,6 @@ def is_next_start(run: Run, seq: int, *, modulus: int, ahead: int) -> bool:
     return seq == 0 or not is_ahead_of(run, seq, modulus=modulus)
 
 
-def is_among_latest(run: Run, seq: int, checksum: int, *, modulus: int, reports: int) -> bool:
+def is_among_latest(run: SequenceRun, seq: int, checksum: int, *, modulus: int, reports: int) -> bool:
     """Say whether this report was taken, and is one of the latest."""
-    return (run.newest - seq) % modulus < reports and is_proven_in(run, seq, checksum, modulus=modulus)
+    return (run.newest - seq) % modulus < reports and was_taken_in(run, seq, checksum, modulus=modulus)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bridge.core.events import Millis
-from bridge.core.line.oee_state import Stretch
+from bridge.core.line.oee_state import TimeStretch
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class PieceShare:
     """The pieces of [start, end), of which the class is known or not."""
 
     start: Millis
@@ -23,19 +23,19 @@ class Share:
     unknown: bool
 
 
-def share_out(
-    total: int, good: int, *, start: Millis, end: Millis, unknown: Sequence[Stretch], bounds: Iterable[Millis]
-) -> list[Share]:
+def distribute_pieces(
+    total: int, good: int, *, start: Millis, end: Millis, unknown: Sequence[TimeStretch], bounds: Iterable[Millis]
+) -> list[PieceShare]:
     """Cut [start, end) where unknown time begins or ends, and at `bounds`; the shares add up to all pieces."""
     edges = {start, end, *bounds, *(each.start for each in unknown), *(each.end for each in unknown)}
     cuts = sorted(at for at in edges if start <= at <= end)
-    shares: list[Share] = []
+    shares: list[PieceShare] = []
     shared = shared_good = 0
     for left, right in pairwise(cuts):
         upto = total * (right - start) // (end - start)
         # of the first pieces made as many are good as of all: no share has more good ones than pieces
         good_upto = good * upto // total if total else good * (right - start) // (end - start)
         lost = any(each.start <= left and right <= each.end for each in unknown)
-        shares.append(Share(left, right, upto - shared, good_upto - shared_good, lost))
+        shares.append(PieceShare(left, right, upto - shared, good_upto - shared_good, lost))
         shared, shared_good = upto, good_upto
     return shares

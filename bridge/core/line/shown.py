@@ -16,7 +16,7 @@ from bridge.core.reports import Moment
 SPEED_PERIOD_MS: Final = 1_000
 
 
-class Face(Struct, frozen=True, kw_only=True):
+class StatusKey(Struct, frozen=True, kw_only=True):
     """What a dashboard sees of a status. A change of any of these is shown at once."""
 
     status: Status
@@ -39,8 +39,8 @@ class Speed(Struct, frozen=True, kw_only=True):
     equipment: dict[str, Status] | None = None  # of a line: its machines; they have events of their own
 
 
-class ShownState(Struct):
-    face: Face | None = None
+class StatusEmitterState(Struct):
+    face: StatusKey | None = None
     speed: Speed | None = None
     since: Millis = 0
     previous: Status | None = None
@@ -53,26 +53,26 @@ def _members(speed: Speed | None) -> frozenset[str] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class StatusEmitter:
     """Decides for one line (equipment None) or machine whether what it is now is news."""
 
-    state: ShownState
+    state: StatusEmitterState
     emitter: Emitter
     equipment: str | None
 
-    def show(self, face: Face, speed: Speed, *, moment: Moment) -> None:
+    def update(self, key: StatusKey, speed: Speed, *, moment: Moment) -> None:
         """Emit now when the face changed; let a change of speed alone wait for the next whole second."""
         state = self.state
-        if face == state.face and _members(speed) == _members(state.speed):
+        if key == state.face and _members(speed) == _members(state.speed):
             if speed != state.speed:
                 state.speed = speed
                 state.speed_due = state.speed_due or moment.at // SPEED_PERIOD_MS * SPEED_PERIOD_MS + SPEED_PERIOD_MS
             return
-        if state.face is None or face.status != state.face.status:
+        if state.face is None or key.status != state.face.status:
             state.previous = None if state.face is None else state.face.status
             state.since = moment.at
-        state.face, state.speed = face, speed
-        self._emit(face, speed, moment)
+        state.face, state.speed = key, speed
+        self._emit(key, speed, moment)
 
     def next_deadline(self) -> Millis | None:
         return self.state.speed_due
@@ -84,21 +84,21 @@ class Shown:
         if waited and state.face is not None and state.speed is not None:
             self._emit(state.face, state.speed, moment)
 
-    def _emit(self, face: Face, speed: Speed, moment: Moment) -> None:
+    def _emit(self, key: StatusKey, speed: Speed, moment: Moment) -> None:
         self.state.speed_due = None
         data = LineStatus(
             scope="line" if self.equipment is None else "equipment",
-            status=face.status,
+            status=key.status,
             previous_status=self.state.previous,
             since=rfc3339(self.state.since),
-            scheduled=face.scheduled,
-            cause=face.cause,
+            scheduled=key.scheduled,
+            cause=key.cause,
             speed=speed.speed,
             target_speed=speed.target_speed,
             speed_unit=speed.unit,
-            reason_code=face.reason_code,
-            product=face.product,
-            job_id=face.job_id,
+            reason_code=key.reason_code,
+            product=key.product,
+            job_id=key.job_id,
             equipment=speed.equipment,
         )
         self.emitter.emit(
@@ -108,7 +108,7 @@ class Shown:
             equipment=self.equipment,
             subject=LINE_LEVEL,
             priority=Priority.MEDIUM,
-            stale=face.stale or face.ineffective,
-            ineffective=face.ineffective,
-            estimated=face.estimated,
+            stale=key.stale or key.ineffective,
+            ineffective=key.ineffective,
+            estimated=key.estimated,
         )

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.core.event_data import DowntimeCause, FaultNote, Status, StatusCause
-from bridge.core.line.culprit import DOWNTIME_CAUSE, MachineView, Verdict, find_culprit
+from bridge.core.line.culprit import DOWNTIME_CAUSE, MachineView, StopCause, find_culprit
 from bridge.core.line.faults import Faults
 
-WORDS: Final[dict[str, tuple[Status, StatusCause | None]]] = {
+STATUS_OF_WORD: Final[dict[str, tuple[Status, StatusCause | None]]] = {
     "running": ("running", None),
     "stopped": ("stopped", None),
     "fault": ("fault", "internal"),
@@ -23,7 +23,7 @@ WORST_FIRST: Final[tuple[Status, ...]] = ("fault", "stopped", "maintenance", "se
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signals:
+class MachineSignals:
     """What a machine said last: status and cause of its word or PackML state, and the signals beside it."""
 
     word: Status
@@ -36,14 +36,14 @@ class Signals:
     downstream_stop: bool = False
 
 
-def judge(signals: Signals, faults: Faults) -> tuple[Status, StatusCause | None]:
+def derive_status(signals: MachineSignals, faults: Faults) -> tuple[Status, StatusCause | None]:
     """Return a machine's status and its cause; causes in the order internal, upstream, downstream, planned, unknown.
 
     A state that is internal by its family alone, such as PackML's Held, is planned where the machine says that it is.
     """
     if signals.word in ("maintenance", "setup"):
         return signals.word, signals.word_cause
-    first = faults.stopping
+    first = faults.first_out_fault
     if first is not None or signals.word == "fault":
         return "fault", "internal" if first is None else first.cause
     if signals.word == "running" and not signals.planned_stop and _turns(signals):
@@ -58,7 +58,7 @@ def judge(signals: Signals, faults: Faults) -> tuple[Status, StatusCause | None]
     return status, "planned" if signals.planned_stop else "unknown"
 
 
-def _turns(signals: Signals) -> bool:
+def _turns(signals: MachineSignals) -> bool:
     if signals.speed is None or signals.rated_speed is None:
         return True  # where speed is not known, the word alone says it
     return signals.speed > signals.rated_speed * signals.running_speed_ratio
@@ -93,16 +93,16 @@ UNKNOWN_LINE: Final = Diagnosis(
 )
 
 
-def diagnose(flow: Sequence[MachineView]) -> Diagnosis:
+def diagnose(machines: Sequence[MachineView]) -> Diagnosis:
     """Return the status of the worst deciding machine, the first of equals in the flow, and the culprit of a stop."""
-    deciding = [machine for machine in flow if machine.decides]
+    deciding = [machine for machine in machines if machine.decides]
     if not deciding:
         return UNKNOWN_LINE
     worst = min(deciding, key=lambda machine: WORST_FIRST.index(machine.status))
     if worst.status in ("running", "offline"):
-        verdict = Verdict(cause=DOWNTIME_CAUSE[worst.cause])
+        verdict = StopCause(cause=DOWNTIME_CAUSE[worst.cause])
     else:
-        verdict = find_culprit(flow, worst)
+        verdict = find_culprit(machines, worst)
     culprit = verdict.machine
     return Diagnosis(
         status=worst.status,
@@ -111,17 +111,17 @@ def diagnose(flow: Sequence[MachineView]) -> Diagnosis:
         cause=verdict.cause,
         cause_equipment=None if culprit is None else culprit.equipment,
         reason_code=(culprit.reason_code if culprit is not None else None) or worst.reason_code,
-        faults=tuple(note for machine in flow for note in machine.faults),
+        faults=tuple(note for machine in machines for note in machine.faults),
         attended=culprit is not None and culprit.attended,
-        broken=frozenset(machine.equipment for machine in flow if machine.broken),
-        lost=frozenset(machine.equipment for machine in flow if machine.broken and machine.status == "offline"),
-        worked_on=frozenset(machine.equipment for machine in flow if machine.attended),
+        broken=frozenset(machine.equipment for machine in machines if machine.broken),
+        lost=frozenset(machine.equipment for machine in machines if machine.broken and machine.status == "offline"),
+        worked_on=frozenset(machine.equipment for machine in machines if machine.attended),
         stands=worst.status == "offline" and any(machine.stands for machine in deciding),
     )
 
 
-def without_order(seen: Diagnosis) -> Diagnosis:
+def with_no_order_cause(diagnosis: Diagnosis) -> Diagnosis:
     """Return why a line without a job stands: it idles for want of an order, unless something else is known."""
-    if seen.status != "idle" or seen.status_cause != "unknown" or seen.cause != "unknown":
-        return seen
-    return replace(seen, status_cause="no_order")
+    if diagnosis.status != "idle" or diagnosis.status_cause != "unknown" or diagnosis.cause != "unknown":
+        return diagnosis
+    return replace(diagnosis, status_cause="no_order")

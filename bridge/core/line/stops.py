@@ -21,7 +21,7 @@ class Signal(StrEnum):
     LOST = "lost"  # offline: nobody knows
 
 
-class Phase(StrEnum):
+class StopPhase(StrEnum):
     CLEAR = "clear"  # nothing to watch
     RUNNING = "running"
     STOPPING = "stopping"  # stopped, not yet for the threshold
@@ -29,7 +29,7 @@ class Phase(StrEnum):
     RESTARTING = "restarting"  # runs again, not yet long enough
 
 
-class Step(StrEnum):
+class StopAction(StrEnum):
     """What a transition does to the watched instant, and what it reports."""
 
     KEEP = "keep"
@@ -41,33 +41,33 @@ class Step(StrEnum):
 
 
 # fmt: off
-NEXT: Final[dict[tuple[Phase, Signal], tuple[Phase, Step]]] = {
-    (Phase.CLEAR, Signal.RUN): (Phase.RUNNING, Step.KEEP),
-    (Phase.CLEAR, Signal.STOP): (Phase.STOPPING, Step.MARK),
-    (Phase.CLEAR, Signal.OFF): (Phase.CLEAR, Step.KEEP),
-    (Phase.CLEAR, Signal.LOST): (Phase.CLEAR, Step.KEEP),
-    (Phase.RUNNING, Signal.RUN): (Phase.RUNNING, Step.KEEP),
-    (Phase.RUNNING, Signal.STOP): (Phase.STOPPING, Step.MARK),
-    (Phase.RUNNING, Signal.OFF): (Phase.CLEAR, Step.KEEP),
-    (Phase.RUNNING, Signal.LOST): (Phase.CLEAR, Step.KEEP),
-    (Phase.STOPPING, Signal.RUN): (Phase.RUNNING, Step.MINOR),
-    (Phase.STOPPING, Signal.STOP): (Phase.STOPPING, Step.KEEP),
-    (Phase.STOPPING, Signal.OFF): (Phase.CLEAR, Step.DROP),
-    (Phase.STOPPING, Signal.LOST): (Phase.CLEAR, Step.DROP),
-    (Phase.DOWN, Signal.RUN): (Phase.RESTARTING, Step.MARK),
-    (Phase.DOWN, Signal.STOP): (Phase.DOWN, Step.KEEP),
-    (Phase.DOWN, Signal.OFF): (Phase.CLEAR, Step.END_NOW),
-    (Phase.DOWN, Signal.LOST): (Phase.DOWN, Step.KEEP),
-    (Phase.RESTARTING, Signal.RUN): (Phase.RESTARTING, Step.KEEP),
-    (Phase.RESTARTING, Signal.STOP): (Phase.DOWN, Step.DROP),
-    (Phase.RESTARTING, Signal.OFF): (Phase.CLEAR, Step.END_AT_RESTART),
-    (Phase.RESTARTING, Signal.LOST): (Phase.DOWN, Step.DROP),
+NEXT: Final[dict[tuple[StopPhase, Signal], tuple[StopPhase, StopAction]]] = {
+    (StopPhase.CLEAR, Signal.RUN): (StopPhase.RUNNING, StopAction.KEEP),
+    (StopPhase.CLEAR, Signal.STOP): (StopPhase.STOPPING, StopAction.MARK),
+    (StopPhase.CLEAR, Signal.OFF): (StopPhase.CLEAR, StopAction.KEEP),
+    (StopPhase.CLEAR, Signal.LOST): (StopPhase.CLEAR, StopAction.KEEP),
+    (StopPhase.RUNNING, Signal.RUN): (StopPhase.RUNNING, StopAction.KEEP),
+    (StopPhase.RUNNING, Signal.STOP): (StopPhase.STOPPING, StopAction.MARK),
+    (StopPhase.RUNNING, Signal.OFF): (StopPhase.CLEAR, StopAction.KEEP),
+    (StopPhase.RUNNING, Signal.LOST): (StopPhase.CLEAR, StopAction.KEEP),
+    (StopPhase.STOPPING, Signal.RUN): (StopPhase.RUNNING, StopAction.MINOR),
+    (StopPhase.STOPPING, Signal.STOP): (StopPhase.STOPPING, StopAction.KEEP),
+    (StopPhase.STOPPING, Signal.OFF): (StopPhase.CLEAR, StopAction.DROP),
+    (StopPhase.STOPPING, Signal.LOST): (StopPhase.CLEAR, StopAction.DROP),
+    (StopPhase.DOWN, Signal.RUN): (StopPhase.RESTARTING, StopAction.MARK),
+    (StopPhase.DOWN, Signal.STOP): (StopPhase.DOWN, StopAction.KEEP),
+    (StopPhase.DOWN, Signal.OFF): (StopPhase.CLEAR, StopAction.END_NOW),
+    (StopPhase.DOWN, Signal.LOST): (StopPhase.DOWN, StopAction.KEEP),
+    (StopPhase.RESTARTING, Signal.RUN): (StopPhase.RESTARTING, StopAction.KEEP),
+    (StopPhase.RESTARTING, Signal.STOP): (StopPhase.DOWN, StopAction.DROP),
+    (StopPhase.RESTARTING, Signal.OFF): (StopPhase.CLEAR, StopAction.END_AT_RESTART),
+    (StopPhase.RESTARTING, Signal.LOST): (StopPhase.DOWN, StopAction.DROP),
 }
 # fmt: on
 
 
 class StopState(Struct):
-    phase: Phase = Phase.CLEAR
+    phase: StopPhase = StopPhase.CLEAR
     signal: Signal = Signal.LOST
     mark: Millis | None = None  # of STOPPING the stop, of RESTARTING the restart
     skipped: Millis = 0  # of the time since the mark: the clock was set forward, and it did not pass
@@ -78,7 +78,7 @@ class StopState(Struct):
             self.skipped += by
 
 
-class Change(StrEnum):
+class StopChangeKind(StrEnum):
     CROSSED = "crossed"  # stopped for the threshold: [start, end) is downtime so far
     MINOR = "minor"  # [start, end) was a minor stop
     ENDED = "ended"  # the downtime ended at `start`; [start, end) was running already
@@ -86,14 +86,14 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopChange:
-    change: Change
+    kind: StopChangeKind
     start: Millis
     end: Millis
     skipped: Millis = 0  # of it by the host's clock, at its beginning: it has lasted no longer
 
 
 @dataclass(frozen=True, slots=True)
-class Stops:
+class StopTracker:
     """Watches one line or machine. Feed it every signal in order; fire it at its deadline."""
 
     state: StopState
@@ -105,24 +105,24 @@ class Stops:
         phase, step = NEXT[state.phase, signal]
         mark, skipped = state.mark, state.skipped
         state.phase, state.signal = phase, signal
-        if step is not Step.KEEP:
-            state.mark, state.skipped = (at if step is Step.MARK else None), 0
+        if step is not StopAction.KEEP:
+            state.mark, state.skipped = (at if step is StopAction.MARK else None), 0
         match step:
-            case Step.KEEP | Step.DROP | Step.MARK:
+            case StopAction.KEEP | StopAction.DROP | StopAction.MARK:
                 return None
-            case Step.MINOR:
+            case StopAction.MINOR:
                 # by its length it is a minor one: that is without what the clock skipped
-                return None if mark is None else StopChange(Change.MINOR, mark + skipped, at)
-            case Step.END_NOW:
-                return StopChange(Change.ENDED, at, at)
-            case Step.END_AT_RESTART:
-                return StopChange(Change.ENDED, at if mark is None else mark, at)
+                return None if mark is None else StopChange(StopChangeKind.MINOR, mark + skipped, at)
+            case StopAction.END_NOW:
+                return StopChange(StopChangeKind.ENDED, at, at)
+            case StopAction.END_AT_RESTART:
+                return StopChange(StopChangeKind.ENDED, at if mark is None else mark, at)
 
     def next_deadline(self) -> Millis | None:
         """Return when the stop becomes a downtime, or when the restart is believed."""
         if self.state.mark is None:
             return None
-        lasts = self.micro_ms if self.state.phase is Phase.STOPPING else self.restart_ms
+        lasts = self.micro_ms if self.state.phase is StopPhase.STOPPING else self.restart_ms
         return self.state.mark + self.state.skipped + lasts
 
     def fire(self, *, at: Millis) -> StopChange | None:
@@ -131,8 +131,8 @@ class Stops:
         if mark is None or due is None or at < due:
             return None
         self.state.mark, self.state.skipped = None, 0
-        if self.state.phase is Phase.STOPPING:
-            self.state.phase = Phase.DOWN
-            return StopChange(Change.CROSSED, mark, at, skipped)
-        self.state.phase = Phase.RUNNING
-        return StopChange(Change.ENDED, mark, at)
+        if self.state.phase is StopPhase.STOPPING:
+            self.state.phase = StopPhase.DOWN
+            return StopChange(StopChangeKind.CROSSED, mark, at, skipped)
+        self.state.phase = StopPhase.RUNNING
+        return StopChange(StopChangeKind.ENDED, mark, at)

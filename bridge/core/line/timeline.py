@@ -12,18 +12,18 @@ from msgspec.structs import replace
 from bridge.core.events import Millis
 from bridge.core.line.oee_window import TimeClass
 from bridge.core.line.status import Diagnosis
-from bridge.core.line.stops import Change, Phase, Signal, StopChange, Stops, StopState
+from bridge.core.line.stops import Signal, StopChange, StopChangeKind, StopPhase, StopState, StopTracker
 
-LOST_IN_STOP: Final = frozenset({Phase.DOWN, Phase.RESTARTING})
+DOWN_PHASES: Final = frozenset({StopPhase.DOWN, StopPhase.RESTARTING})
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Observation:
     """What holds from an instant on; `seen` is the line's, None for a machine's own timeline."""
 
     at: Millis
     signal: Signal
-    seen: Diagnosis | None = None
+    diagnosis: Diagnosis | None = None
 
 
 @dataclass(slots=True)
@@ -36,22 +36,22 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class ReplayedStop:
     """What a stop turned out to be, with all that was seen of the line while it stood."""
 
     change: StopChange
-    seen: list[Known]
+    observations: list[Observation]
 
 
 @dataclass(slots=True)
 class Timeline:
     """Segments in order of time, changes in order of when they show, and how the watch of stops ends."""
 
-    stops: Stops
+    stops: StopTracker
     at: Millis
     segments: list[Segment]
-    changes: list[Stopped] = field(default_factory=list)
-    seen: list[Known] = field(default_factory=list)  # of the stop that lasts
+    changes: list[ReplayedStop] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)  # of the stop that lasts
 
     @property
     def since(self) -> Millis:
@@ -63,17 +63,17 @@ class Timeline:
         while (due := self.stops.next_deadline()) is not None and due <= until:
             at = max(due, self.at)  # another plant file may have shortened it just before
             self._spend(at)
-            self._learn(self.stops.fire(at=at))
+            self._apply_stop_change(self.stops.fire(at=at))
         self._spend(until)
 
-    def feed(self, known: Known) -> None:
-        self.advance(known.at)
-        if known.signal in (Signal.STOP, Signal.LOST) and known.seen is not None:
-            self.seen.append(known)
-        change = self.stops.feed(known.signal, at=known.at)
-        self._learn(change)
-        if known.signal is not Signal.STOP and self.stops.state.phase not in LOST_IN_STOP:
-            self.seen = []
+    def feed(self, observation: Observation) -> None:
+        self.advance(observation.at)
+        if observation.signal in (Signal.STOP, Signal.LOST) and observation.diagnosis is not None:
+            self.observations.append(observation)
+        change = self.stops.feed(observation.signal, at=observation.at)
+        self._apply_stop_change(change)
+        if observation.signal is not Signal.STOP and self.stops.state.phase not in DOWN_PHASES:
+            self.observations = []
 
     def is_known_since(self, start: Millis) -> bool:
         """Return whether no time from an instant on is unknown."""
@@ -81,19 +81,19 @@ class Timeline:
 
     def _spend(self, until: Millis) -> None:
         if until > self.at:
-            self.segments.append(Segment(self.at, until, class_of(self.stops.state)))
+            self.segments.append(Segment(self.at, until, time_class_of(self.stops.state)))
             self.at = until
 
-    def _learn(self, change: StopChange | None) -> None:
+    def _apply_stop_change(self, change: StopChange | None) -> None:
         if change is None:
             return
-        self.changes.append(Stopped(change, self.seen))
-        if change.change is Change.CROSSED:
+        self.changes.append(ReplayedStop(change, self.observations))
+        if change.kind is StopChangeKind.CROSSED:
             self._reclass(TimeClass.BUSY, TimeClass.DOWN, change)
-        elif change.change is Change.ENDED:
+        elif change.kind is StopChangeKind.ENDED:
             self._reclass(TimeClass.DOWN, TimeClass.BUSY, change)
-        if change.change is not Change.CROSSED:
-            self.seen = []
+        if change.kind is not StopChangeKind.CROSSED:
+            self.observations = []
 
     def _reclass(self, old: TimeClass, new: TimeClass, change: StopChange) -> None:
         for segment in self.segments:  # a stop and a restart begin at a signal, and so does a segment
@@ -101,7 +101,7 @@ class Timeline:
                 segment.time_class = new
 
 
-def class_of(state: StopState) -> TimeClass:
+def time_class_of(state: StopState) -> TimeClass:
     """Return the class of the time that passes now."""
     match state.signal:
         case Signal.LOST:
@@ -109,14 +109,14 @@ def class_of(state: StopState) -> TimeClass:
         case Signal.OFF:
             return TimeClass.OFF
         case Signal.RUN | Signal.STOP:
-            return TimeClass.DOWN if state.phase in LOST_IN_STOP else TimeClass.BUSY
+            return TimeClass.DOWN if state.phase in DOWN_PHASES else TimeClass.BUSY
 
 
-def go_through(
-    stops: Stops, before: list[Segment], signals: Sequence[Known], *, start: Millis, until: Millis
+def build_timeline(
+    stops: StopTracker, before: list[Segment], signals: Sequence[Observation], *, start: Millis, until: Millis
 ) -> Timeline:
     """Go through [start, until) again, behind the segments `before`. `stops` is as it was at `start`, and stays so."""
-    again = Stops(replace(stops.state), stops.micro_ms, stops.restart_ms)
+    again = StopTracker(replace(stops.state), stops.micro_ms, stops.restart_ms)
     timeline = Timeline(again, start, before)
     for known in signals:
         timeline.feed(known)

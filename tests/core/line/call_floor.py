@@ -7,9 +7,9 @@ import msgspec
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon
 from bridge.core.events import Event, Millis
-from bridge.core.line.andon import AndonCalls
+from bridge.core.line.andon import AndonActions
 from bridge.core.line.automatic_calls import AutomaticCalls
-from bridge.core.line.call_book import AndonState, CallBook
+from bridge.core.line.call_book import AndonState, CallRegistry
 from bridge.core.plant import Plant
 from bridge.core.reports import APPLIED, Actor, AndonReport, Disposition, Moment
 
@@ -50,8 +50,8 @@ class CallFloor:
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)
-        self.book = CallBook(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
-        self.calls = AndonCalls(self.book, plant=self.plant, spec=line)
+        self.book = CallRegistry(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
+        self.calls = AndonActions(self.book, plant=self.plant, spec=line)
         self.automatic = AutomaticCalls(self.book, line_id=line.id)
 
     def apply(

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from bridge.core.line import counting
-from bridge.core.line.counter_table import Rule
-from bridge.core.line.counters import Reading, read
-from bridge.core.line.registers import Mark, Register, cut
+from bridge.core.line.counter_table import RegisterLimits
+from bridge.core.line.counters import CounterDelta, judge_sample
+from bridge.core.line.registers import Register, RegisterSample, mark_interrupted
 
 WORD = 65_536
 
@@ -14,33 +14,33 @@ WORD = 65_536
 class Reader:
     """Reads samples, given with their second of receipt and perhaps of the device's clock."""
 
-    rule: Rule
+    rule: RegisterLimits
     register: Register | None = None
     total: int = 0
     estimated: bool = False
 
-    def see(self, value: int, at: float, *, dated: float | None = None, boot: int | None = None) -> Reading:
-        mark = Mark(value, round(at * 1000), None if dated is None else round(dated * 1000), boot)
-        found = read(self.register, mark, rule=self.rule)
+    def see(self, value: int, at: float, *, dated: float | None = None, boot: int | None = None) -> CounterDelta:
+        mark = RegisterSample(value, round(at * 1000), None if dated is None else round(dated * 1000), boot)
+        found = judge_sample(self.register, mark, limits=self.rule)
         self.register = found.register
         self.total += found.delta
         self.estimated = self.estimated or found.estimated
         return found
 
-    def see_all(self, *samples: tuple[int, float]) -> Reading:
+    def see_all(self, *samples: tuple[int, float]) -> CounterDelta:
         return [self.see(value, at) for value, at in samples][-1]
 
     def lose_touch(self) -> None:
         assert self.register is not None
-        self.register = cut(self.register)
+        self.register = mark_interrupted(self.register)
 
     def start_anew(self) -> None:
         """Note a birth, whatever boot id it has."""
         assert self.register is not None
         registers: counting.Registers = {"total": self.register}
-        counting.begin_anew(registers)
+        counting.mark_registers_restarted(registers)
         self.register = registers["total"]
 
 
 def reader(modulus: int | None = None, *, rate: float = 600.0) -> Reader:
-    return Reader(Rule(modulus=modulus, max_rate_per_minute=rate, slack=10, max_dip=5))
+    return Reader(RegisterLimits(modulus=modulus, max_rate_per_minute=rate, slack=10, max_dip=5))

@@ -10,7 +10,7 @@ from bridge.core import plant
 from bridge.core.call_rules import Rung
 from bridge.core.event_data import LineStatus
 from bridge.core.events import Event, EventType, Place, StateKey
-from bridge.core.line.adoption import adopt, gone
+from bridge.core.line.adoption import migrate_floor, orphaned_keys
 from bridge.core.line.floor import Floor
 from bridge.core.plant_text import plant_of, text_of
 from bridge.core.reports import AndonReport, Body, CountsReport, MeasurementReport, Report, StateReport, quarantined
@@ -46,7 +46,7 @@ class Plant:
         return outcome.disposition
 
     def adopt(self, file: plant.Plant, at: int) -> tuple[Event, ...]:
-        self.floor, events = adopt(self.floor, file, T0 + at, cause="input:9")
+        self.floor, events = migrate_floor(self.floor, file, T0 + at, cause="input:9")
         self.events += events
         return events
 
@@ -195,7 +195,7 @@ def test_what_does_not_concern_a_line_tells_nothing() -> None:
     ],
 )
 def test_gone_is_what_the_plant_does_not_have(key: StateKey, is_gone: bool) -> None:  # noqa: FBT001 - a parameter
-    assert gone([key], WITHOUT_BAGGER) == ([key] if is_gone else [])
+    assert orphaned_keys([key], WITHOUT_BAGGER) == ([key] if is_gone else [])
 
 
 SHORT = BEFORE.model_copy(

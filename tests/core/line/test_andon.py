@@ -7,8 +7,8 @@ import pytest
 
 from bridge.core.event_data import Andon, AndonType, CallPriority, Escalation
 from bridge.core.events import EventType, Millis, Priority
-from bridge.core.line.call_book import FINAL_CALLS
-from bridge.core.line.call_for_help import CallForHelp
+from bridge.core.line.call_book import MAX_FINAL_CALLS
+from bridge.core.line.call_for_help import CallRequest
 from bridge.core.reports import APPLIED, Actor, AndonReport, Disposition, Moment, rejected, suppressed
 from tests.core.line.call_floor import MAINTAINER, PLANT, SECOND, START, CallFloor
 
@@ -163,17 +163,17 @@ def test_a_station_calls_only_what_it_has_buttons_for() -> None:
 
 def test_the_latest_final_calls_are_known_and_no_more_are_kept() -> None:
     floor = CallFloor()
-    for number in range(FINAL_CALLS + 1):
+    for number in range(MAX_FINAL_CALLS + 1):
         floor.apply(AndonReport(action="raise", andon_type="equipment", seq=number))
         floor.apply(AndonReport(action="resolve", andon_type="equipment"))
-    assert len(floor.state.final) == FINAL_CALLS
+    assert len(floor.state.final) == MAX_FINAL_CALLS
     first, second = (AndonReport(action="acknowledge", call_id=f"L1.call.{number}") for number in (1, 2))
     assert floor.apply(first) == rejected("unknown_call")
     assert floor.apply(second) == rejected("already_final")
 
 
 def automatic(floor: CallFloor, *, downtime_id: str = "L1.down.1", at: Millis = START) -> None:
-    help_ = CallForHelp(
+    help_ = CallRequest(
         equipment="BAG1",
         stopped="BAG1",
         andon_type="equipment",
@@ -182,7 +182,7 @@ def automatic(floor: CallFloor, *, downtime_id: str = "L1.down.1", at: Millis = 
         downtime_id=downtime_id,
         since=START,
     )
-    floor.automatic.call(help_, moment=Moment(at=at))
+    floor.automatic.request_call(help_, moment=Moment(at=at))
 
 
 def test_an_automatic_call_names_its_downtime_and_nobody() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon
-from bridge.core.line.andon import AndonCalls
-from bridge.core.line.andon_input import Contact, Reading, read_input
-from bridge.core.line.call_book import AndonState, CallBook
+from bridge.core.line.andon import AndonActions
+from bridge.core.line.andon_input import Contact, LevelReading, read_level
+from bridge.core.line.call_book import AndonState, CallRegistry
 from bridge.core.plant import Plant
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
 
@@ -42,8 +42,8 @@ class Floor:
         line = PLANT.lines[0]
         place = PLANT.place_of(line)
         self.emitter = Emitter(place, Subjects())
-        book = CallBook(self.state, place=place, plant=PLANT, spec=line, emitter=self.emitter)
-        self.calls = AndonCalls(book, plant=PLANT, spec=line)
+        book = CallRegistry(self.state, place=place, plant=PLANT, spec=line, emitter=self.emitter)
+        self.calls = AndonActions(book, plant=PLANT, spec=line)
 
     def observe(self, equipment: str, *, level: bool, after: float = 10) -> Disposition:
         self.now += round(after * SECOND)
@@ -163,8 +163,8 @@ def test_a_button_agrees_with_a_reading_of_its_whole_history(history: list[tuple
     expected, observed = 0, list[bool]()
     for level, wait in history:
         at += wait
-        reading = read_input(contact, level=level, kind="momentary", call_open=True, received_at=at, debounce_ms=2_000)
-        if reading is Reading.PRESSED:
+        reading = read_level(contact, level=level, kind="momentary", call_open=True, received_at=at, debounce_ms=2_000)
+        if reading is LevelReading.PRESSED:
             contact.pressed_at = at
             presses += 1
         contact = msgspec.msgpack.decode(msgspec.msgpack.encode(contact), type=Contact)
@@ -195,8 +195,8 @@ def test_a_press_is_read_whatever_came_before_its_release(
     """Late copies and a clock that is set may be taken for a press too many, and never hide one."""
     contact, at = Contact(), START
 
-    def read(*, level: bool, stamped: int | None) -> Reading:
-        reading = read_input(
+    def read(*, level: bool, stamped: int | None) -> LevelReading:
+        reading = read_level(
             contact,
             level=level,
             kind=kind,
@@ -205,8 +205,8 @@ def test_a_press_is_read_whatever_came_before_its_release(
             stamped=stamped,
             debounce_ms=2_000,
         )
-        if reading is Reading.PRESSED:
-            contact.press(received_at=at, stamped=stamped)
+        if reading is LevelReading.PRESSED:
+            contact.record_press(received_at=at, stamped=stamped)
         return reading
 
     for level, wait, late in history:
@@ -216,9 +216,9 @@ def test_a_press_is_read_whatever_came_before_its_release(
     at += 5 * SECOND
     read(level=False, stamped=at - behind)
     at += 5 * SECOND
-    assert read(level=True, stamped=at - behind) is Reading.PRESSED
+    assert read(level=True, stamped=at - behind) is LevelReading.PRESSED
 
 
-@pytest.mark.parametrize("reading", list(Reading))
-def test_reasons_are_fixed_lower_case_phrases(reading: Reading) -> None:
+@pytest.mark.parametrize("reading", list(LevelReading))
+def test_reasons_are_fixed_lower_case_phrases(reading: LevelReading) -> None:
     assert reading.value == reading.name.lower()

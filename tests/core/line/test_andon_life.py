@@ -6,12 +6,12 @@ import pytest
 
 from bridge.core.event_data import Andon, CallStatus, Person
 from bridge.core.events import EventType, Standing
-from bridge.core.line.andon_call import NEXT, REFUSED, Deed
+from bridge.core.line.andon_call import NEXT, REFUSALS, CallAction
 from bridge.core.reports import APPLIED, Actor, AndonReport, Disposition, Effect, rejected, suppressed
 from tests.core.line.call_floor import MAINTAINER, SECOND, START, VISITOR, CallFloor
 
 # What each deed does to a call in each status: the status after it, or the answer.
-LIFE: Final[dict[CallStatus, dict[Deed, CallStatus | Disposition]]] = {
+LIFE: Final[dict[CallStatus, dict[CallAction, CallStatus | Disposition]]] = {
     "open": {
         "acknowledge": "acknowledged",
         "arrive": "open",
@@ -41,7 +41,7 @@ LIFE: Final[dict[CallStatus, dict[Deed, CallStatus | Disposition]]] = {
         "escalate": rejected("already_final"),
     },
 }
-WAY_TO: Final[dict[CallStatus, Deed | None]] = {
+WAY_TO: Final[dict[CallStatus, CallAction | None]] = {
     "open": None,
     "acknowledged": "acknowledge",
     "resolved": "resolve",
@@ -52,13 +52,15 @@ WAY_TO: Final[dict[CallStatus, Deed | None]] = {
 def test_the_tables_answer_every_deed_in_every_status_once() -> None:
     every = {(status, deed) for status, row in LIFE.items() for deed in row}
     assert len(every) == 4 * 5
-    assert NEXT.keys() | REFUSED.keys() == every
-    assert not NEXT.keys() & REFUSED.keys()
+    assert NEXT.keys() | REFUSALS.keys() == every
+    assert not NEXT.keys() & REFUSALS.keys()
 
 
 @pytest.mark.parametrize("restored", [False, True])
 @pytest.mark.parametrize(("status", "deed"), [(status, deed) for status, row in LIFE.items() for deed in row])
-def test_every_deed_in_every_status_does_what_the_table_says(status: CallStatus, deed: Deed, *, restored: bool) -> None:
+def test_every_deed_in_every_status_does_what_the_table_says(
+    status: CallStatus, deed: CallAction, *, restored: bool
+) -> None:
     floor = CallFloor()
     call_id = floor.raised()
     way = WAY_TO[status]
@@ -81,7 +83,7 @@ def test_every_deed_in_every_status_does_what_the_table_says(status: CallStatus,
 
 
 @pytest.mark.parametrize("deed", ["acknowledge", "arrive", "resolve", "cancel"])
-def test_a_clear_older_than_the_raise_is_ignored(deed: Deed) -> None:
+def test_a_clear_older_than_the_raise_is_ignored(deed: CallAction) -> None:
     floor = CallFloor()
     floor.raised()
     body = AndonReport(action=deed, andon_type="equipment")
@@ -159,4 +161,4 @@ def test_a_claimed_operator_is_no_raiser() -> None:
 
 
 def test_every_answer_is_counted_as_applied_or_suppressed() -> None:
-    assert {answer.effect for answer in REFUSED.values()} == {Effect.SUPPRESSED}
+    assert {answer.effect for answer in REFUSALS.values()} == {Effect.SUPPRESSED}

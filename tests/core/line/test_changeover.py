@@ -52,10 +52,10 @@ class Floor:
         self.changeovers.count(good=good, reject=reject, runs=runs, moment=at(second))
 
     def changed(self, source: str | None, to: str, *, second: float, runs: bool = False) -> None:
-        self.changeovers.product_changed(from_product=source, to_product=to, runs=runs, moment=at(second))
+        self.changeovers.observe_product_change(from_product=source, to_product=to, runs=runs, moment=at(second))
 
     def set_up(self, *, second: float, in_setup: bool = True) -> None:
-        self.changeovers.setup_seen(in_setup=in_setup, at=at(second).at)
+        self.changeovers.observe_setup(in_setup=in_setup, at=at(second).at)
 
     def events(self) -> tuple[Event, ...]:
         return self.emitter.drain()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bridge.core.line.registers import Kind, Register
+from bridge.core.line.registers import ChangeKind, Register
 from tests.core.line.counter_reader import WORD, reader
 
 
@@ -13,7 +13,7 @@ class Fate:
     """What the last sample added, and what became of the pieces held before it."""
 
     delta: int
-    kind: Kind
+    kind: ChangeKind
     released: int
     refused: int
     estimated: bool
@@ -47,7 +47,7 @@ def test_the_first_sample_is_a_baseline() -> None:
         (9, 7, 10, 0, "held"),  # of a small modulus a dip is at most an eighth
     ],
 )
-def test_row(before: int, after: int, modulus: int | None, delta: int, kind: Kind) -> None:
+def test_row(before: int, after: int, modulus: int | None, delta: int, kind: ChangeKind) -> None:
     given_ = reader(modulus)
     given_.see(before, 0)
     found = given_.see(after, 1)
@@ -99,5 +99,5 @@ def test_the_next_sample_decides(samples: tuple[int, ...], modulus: int | None, 
 
 def test_what_is_held_is_shown_until_it_is_decided() -> None:
     given_ = reader()
-    assert given_.see_all((1_000, 0), (5_000, 1)).register.held == 4_000
-    assert given_.see(5_001, 2).register.held == 0
+    assert given_.see_all((1_000, 0), (5_000, 1)).register.held_pieces == 4_000
+    assert given_.see(5_001, 2).register.held_pieces == 0

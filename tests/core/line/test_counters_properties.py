@@ -3,7 +3,7 @@
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bridge.core.line.counter_table import Rule
+from bridge.core.line.counter_table import RegisterLimits
 from tests.core.line.counter_reader import WORD, Reader, reader
 from tests.core.line.oracles import counters as oracle
 
@@ -38,7 +38,7 @@ def test_a_true_count_is_recovered_from_what_its_register_shows(
     """
     ledger = oracle.Machine(first, schedule, modulus=modulus, signed=signed and modulus is not None).ledger
     assume(boots != "none" or not (ledger.power_cuts and ledger.wraps))
-    given_ = Reader(Rule(modulus=modulus, max_rate_per_minute=oracle.MAX_RATE))
+    given_ = Reader(RegisterLimits(modulus=modulus, max_rate_per_minute=oracle.MAX_RATE))
     boot = 1
     for sample in ledger.samples:
         if boots == "none" and sample.boot != boot:
@@ -53,7 +53,7 @@ def test_a_true_count_is_recovered_from_what_its_register_shows(
             boot={"new ids": sample.boot, "births": 1, "none": None}[boots],
         )
     assert given_.register is not None
-    assert given_.register.held == 0
+    assert given_.register.held_pieces == 0
     if given_.estimated and ledger.power_cuts and ledger.wraps:
         return  # a register that wraps over a power cut that it survived: told to be estimated
     assert given_.total == ledger.made - ledger.unseen
@@ -78,12 +78,12 @@ def test_nothing_is_counted_twice_or_dropped_in_silence(values: list[tuple[int, 
         found = given_.see(value, at / 1000)
         allowed += 600 * elapsed / 60_000 + 10
         assert found.delta >= 0
-        assert min(found.released, found.refused, found.register.held) >= 0
+        assert min(found.released, found.refused, found.register.held_pieces) >= 0
         unflagged += 0 if found.estimated else found.delta
         assert unflagged <= allowed
         assert found.since <= found.until <= at
         if held and found.kind != "held":
             assert found.released + found.refused >= held
         if held and found.kind == "held":
-            assert found.refused + found.register.held >= held
-        held = found.register.held
+            assert found.refused + found.register.held_pieces >= held
+        held = found.register.held_pieces

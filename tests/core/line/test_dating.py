@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.line.dating import OFFSETS, TOLERANCE_MS, ClockRule, ClockState, Span, date, read_ts
+from bridge.core.line.dating import (
+    CLOCK_TOLERANCE_MS,
+    MAX_OFFSETS,
+    ClockRule,
+    ClockState,
+    TimeSpan,
+    date_report,
+    parse_ts,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1_767_603_600_000  # 2026-01-05 09:00 UTC
@@ -15,7 +23,7 @@ AUTUMN = 1_792_890_000_000  # 2026-10-25 01:00 UTC: Berlin goes from 03:00 back 
 
 
 def read(ts: float | str, received_at: int = NOW) -> int | None:
-    return read_ts(ts, zone=BERLIN, received_at=received_at)
+    return parse_ts(ts, zone=BERLIN, received_at=received_at)
 
 
 @pytest.mark.parametrize(
@@ -70,10 +78,10 @@ def dated(
     *,
     at: int = NOW,
     late: bool = False,
-    absences: tuple[Span, ...] = (),
+    absences: tuple[TimeSpan, ...] = (),
 ) -> tuple[int, str]:
     known = ClockState() if state is None else state
-    return date(ts, rule=rule, zone=BERLIN, received_at=at, state=known, late=late, absences=absences)
+    return date_report(ts, rule=rule, zone=BERLIN, received_at=at, state=known, late=late, backlog_spans=absences)
 
 
 def test_the_receive_rule_ignores_the_device() -> None:
@@ -81,12 +89,12 @@ def test_the_receive_rule_ignores_the_device() -> None:
 
 
 def test_a_clock_that_agrees_with_ours_is_believed() -> None:
-    assert dated(NOW - TOLERANCE_MS, "device") == (NOW - TOLERANCE_MS, "device")
-    assert dated(NOW + TOLERANCE_MS, "device") == (NOW + TOLERANCE_MS, "device")
+    assert dated(NOW - CLOCK_TOLERANCE_MS, "device") == (NOW - CLOCK_TOLERANCE_MS, "device")
+    assert dated(NOW + CLOCK_TOLERANCE_MS, "device") == (NOW + CLOCK_TOLERANCE_MS, "device")
     assert dated(None, "device") == (NOW, "receive")
 
 
-@pytest.mark.parametrize("off", [TOLERANCE_MS + 1, 60_000, 3_600_000, 10**11])
+@pytest.mark.parametrize("off", [CLOCK_TOLERANCE_MS + 1, 60_000, 3_600_000, 10**11])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_clock_that_is_ahead_or_behind_is_skewed(off: int, sign: int) -> None:
     """At first contact, and for as long as it is, after it was right."""
@@ -94,7 +102,7 @@ def test_a_clock_that_is_ahead_or_behind_is_skewed(off: int, sign: int) -> None:
     state = ClockState()
     dated(NOW, "device", state)
     for at in (NOW + 1, NOW + 100_000, NOW + 10**10):
-        assert dated(at + sign * (off + TOLERANCE_MS), "device", state, at=at) == (at, "skewed")
+        assert dated(at + sign * (off + CLOCK_TOLERANCE_MS), "device", state, at=at) == (at, "skewed")
 
 
 def test_an_unreadable_time_is_skewed() -> None:
@@ -133,7 +141,7 @@ def test_a_report_of_a_known_absence_is_dated_by_the_device() -> None:
     state = ClockState()
     dated(NOW, "device", state)
     dated(NOW + 600_000, "device", state, at=NOW + 600_000)
-    away = (Span(NOW + 60_000, NOW + 500_000),)
+    away = (TimeSpan(NOW + 60_000, NOW + 500_000),)
     assert dated(NOW + 100_000, "device", state, at=NOW + 601_000, absences=away) == (NOW + 100_000, "device")
     assert dated(NOW + 30_000, "device", state, at=NOW + 602_000, absences=away)[1] == "skewed"
 
@@ -155,9 +163,9 @@ def test_a_corrected_clock_is_off_by_no_more_than_the_least_delay(drift: int, de
         happened = NOW - 10**7 + index
         at, used = dated(happened + drift, "corrected", state, at=happened + delay)
         assert used == "corrected"
-        assert at - happened == min(delays[max(0, index + 1 - OFFSETS) : index + 1])
+        assert at - happened == min(delays[max(0, index + 1 - MAX_OFFSETS) : index + 1])
         assert at <= happened + delay
-    assert len(state.offsets) <= OFFSETS
+    assert len(state.offsets) <= MAX_OFFSETS
 
 
 @given(before=st.integers(-(10**9), 10**9), step=st.integers(-(10**9), 10**9))
@@ -170,11 +178,11 @@ def test_a_corrected_clock_that_is_set_is_learned_anew(before: int, step: int) -
         dated(at + before + step, "corrected", state, at=at)
     found, used = dated(NOW + 150_000 + before + step, "corrected", state, at=NOW + 150_000)
     assert used == "corrected"
-    assert abs(found - (NOW + 150_000)) <= TOLERANCE_MS
+    assert abs(found - (NOW + 150_000)) <= CLOCK_TOLERANCE_MS
 
 
 def test_a_new_boot_voids_the_learned_offset() -> None:
     state = ClockState()
     dated(NOW - 3_600_000, "corrected", state)
-    state.begin()
+    state.reset_offsets()
     assert dated(NOW + 10_000 - 60_000, "corrected", state, at=NOW + 10_000) == (NOW + 10_000, "corrected")

@@ -12,7 +12,7 @@ from bridge.core import plant
 from bridge.core.event_data import AndonType
 from bridge.core.events import Place
 from bridge.core.line.device import Device
-from bridge.core.line.device_state import OLD_BOOTS, DeviceState, PastBoot
+from bridge.core.line.device_state import MAX_PAST_BOOTS, DeviceState, PastBoot
 from bridge.core.line.sequence import HOLES, RING, SUM_BYTES
 from bridge.core.reports import (
     AndonReport,
@@ -42,10 +42,10 @@ def put(target: Device, body: Body, *, redelivered: bool = False, at: float = 0)
         cause="input:1",
         redelivered=redelivered,
     )
-    placed = target.place(report)
+    placed = target.place_in_sequence(report)
     if isinstance(placed, Disposition):
         return placed
-    return placed.gap if placed.sure else UNPLACED
+    return placed.gap if placed.is_certain else UNPLACED
 
 
 DUPLICATE: Final = suppressed("duplicate")
@@ -249,7 +249,7 @@ def test_what_is_remembered_is_bounded(seqs: list[int], boots: list[int]) -> Non
     target = device()
     for index, seq in enumerate(seqs):
         put(target, state(seq, boots[index % len(boots)]))
-    assert len(target.state.old_boots) <= OLD_BOOTS
+    assert len(target.state.old_boots) <= MAX_PAST_BOOTS
     past = [each.run for each in target.state.old_boots if isinstance(each, PastBoot)]
     for run in (target.state.run, *past):
         assert run is None or (len(run.holes) <= HOLES and len(run.sums) <= RING * SUM_BYTES)

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core import event_data, plant
 from bridge.core.events import Event, EventType, Priority, Standing
-from bridge.core.line.stops import NEXT, Phase, Signal
+from bridge.core.line.stops import NEXT, Signal, StopPhase
 from bridge.core.reports import (
     ChangeoverReport,
     DeathReport,
@@ -39,7 +39,7 @@ def stopped_shop(body: StateReport = FAULT, **rules: Any) -> Shop:
 
 
 def test_the_table_of_stops_is_complete() -> None:
-    assert set(NEXT) == {(phase, signal) for phase in Phase for signal in Signal}
+    assert set(NEXT) == {(phase, signal) for phase in StopPhase for signal in Signal}
 
 
 def test_a_downtime_opens_at_the_threshold_dated_at_the_stop_and_ends_at_the_restart() -> None:

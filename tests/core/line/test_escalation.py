@@ -12,8 +12,8 @@ from bridge.core.call_rules import Rung
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon, CallPriority, Escalation
 from bridge.core.events import Event, Millis, Standing
-from bridge.core.line.andon import AndonCalls
-from bridge.core.line.call_book import AndonState, CallBook
+from bridge.core.line.andon import AndonActions
+from bridge.core.line.call_book import AndonState, CallRegistry
 from bridge.core.plant import Plant
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
 
@@ -68,8 +68,8 @@ class Floor:
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)
-        self.book = CallBook(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
-        self.calls = AndonCalls(self.book, plant=self.plant, spec=line)
+        self.book = CallRegistry(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
+        self.calls = AndonActions(self.book, plant=self.plant, spec=line)
 
     def act(
         self,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bridge.core import plant
 from bridge.core.call_rules import Flood
 from bridge.core.event_data import Escalation
-from bridge.core.line.adoption import adopt
+from bridge.core.line.adoption import migrate_floor
 from bridge.core.reports import AndonReport, DowntimeReport, StateReport
 from tests.core.line.flooded_floor import AREAS, FAULT, MIA, ON_FIRE, RUNNING, Flooded, plant_of
 from tests.core.line.shopfloor import T0
@@ -214,7 +214,7 @@ def test_a_plant_file_without_the_lines_of_a_flood_ends_it() -> None:
     floor = broken(lines=12)
     floor.wait(650)
     fewer = ONE.model_copy(update={"lines": ONE.lines[9:]})
-    adopted, _ = adopt(floor.floor, fewer, T0 + 660_000, cause="input:9")
+    adopted, _ = migrate_floor(floor.floor, fewer, T0 + 660_000, cause="input:9")
     floor.floor = adopted
     floor.wait(2_000)
     assert {"pack-11.call.2", "pack-12.call.1"} <= {data.call_id for _, data in floor.calls()}
@@ -289,7 +289,7 @@ def test_an_area_never_calls_more_than_its_limit_and_forgets_nothing_it_held(ste
         line = floor.floor.line(spec.id)
         assert line is not None
         calls, standing = line.automatic_calls, line._state.downtimes.open
-        assert (calls.flood.held, calls.flood.flooding, calls.summary) == (None, False, None)
+        assert (calls.flood.held, calls.flood.flooding, calls.summary_call) == (None, False, None)
         assert standing is None or standing.downtime_id in linked
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bridge.core import plant
 from bridge.core.events import Place
-from bridge.core.line.floor import STALE, Floor
+from bridge.core.line.floor import HEAP_ENTRIES_PER_LINE, Floor
 from bridge.core.reports import Report, StateReport, quarantined
 from tests.core.line.shopfloor import T0, line_spec, plant_file
 
@@ -103,22 +103,22 @@ def test_the_next_deadline_is_the_least_of_all_lines(steps: list[tuple[int, Plac
         least = min((each for each in deadlines if each is not None), default=None)
         assert floor.next_deadline() == least
         assert place is not None or least is None or least > T0 + at
-        assert len(floor._heap) <= STALE * 2
+        assert len(floor._heap) <= HEAP_ENTRIES_PER_LINE * 2
 
 
 def test_only_changed_lines_need_a_checkpoint_and_a_floor_restores_from_them() -> None:
     floor = Floor(TWO)
-    assert floor.changed() == frozenset()
+    assert floor.changed_lines() == frozenset()
     floor.apply(report(FIRST), T0)
-    assert floor.changed() == {"L1"}
+    assert floor.changed_lines() == {"L1"}
     held = {"L1": floor.checkpoint("L1")}
-    assert floor.changed() == frozenset()
+    assert floor.changed_lines() == frozenset()
     floor.tick(T0 + 5_000)
-    assert floor.changed() == frozenset()  # nothing was due
+    assert floor.changed_lines() == frozenset()  # nothing was due
     twin = Floor.restore(TWO, {**held, "gone": b""})
     assert twin.next_deadline() == floor.next_deadline()
     assert twin.tick(T0 + 90_000) == floor.tick(T0 + 90_000)
-    assert floor.changed() == {"L1"}
+    assert floor.changed_lines() == {"L1"}
 
 
 def test_an_unknown_line_is_none() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.event_data import Andon
 from bridge.core.events import EventType
-from bridge.core.line.adoption import adopt
+from bridge.core.line.adoption import migrate_floor
 from bridge.core.line.floor import Floor
 from bridge.core.reports import ChangeoverReport, DowntimeReport, StateReport
 from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file, seconds
@@ -203,7 +203,7 @@ def test_nobody_is_called_to_a_further_machine_that_left_the_plant() -> None:
     shop = play(*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED), until=120)
     without_packer = tuple(each for each in equipment() if each.id != "packer")
     floor = Floor(shop.plant_file, {"L1": shop.line.checkpoint()})
-    floor, events = adopt(floor, plant_file(line_spec(equipment=without_packer)), T0 + 120_000, cause="input:9")
+    floor, events = migrate_floor(floor, plant_file(line_spec(equipment=without_packer)), T0 + 120_000, cause="input:9")
     events += tuple(event for _, fired in floor.tick(T0 + 4 * HOUR * 1_000) for event in fired)
     calls = {event.place.equipment for event in events if event.type is EventType.ANDON_EVENT}
     assert calls == {"bagger"}, "the first one that is there"

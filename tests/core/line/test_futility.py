@@ -37,7 +37,7 @@ def test_duplicates_alone_for_a_minute_make_a_device_ineffective() -> None:
     assert event.timestamp == T0 + 70_000
     assert event.caused_by == ()
     assert flags(shop, None)[-1] == (True, True), "it decides the line's status"
-    assert shop.line.devices.ineffective() == {"bagger": "duplicate"}
+    assert shop.line.devices.ineffective_devices() == {"bagger": "duplicate"}
 
 
 def test_the_next_report_with_an_effect_ends_it() -> None:
@@ -46,7 +46,7 @@ def test_the_next_report_with_an_effect_ends_it() -> None:
         duplicate(shop, at)
     shop.say("bagger", StateReport(state="running", boot_id="a", seq=2), at=110)
     assert flags(shop)[-1] == (False, False)
-    assert shop.line.devices.ineffective() == {}
+    assert shop.line.devices.ineffective_devices() == {}
 
 
 def test_a_report_a_minute_is_enough() -> None:
@@ -109,7 +109,7 @@ def test_a_death_ends_it_for_all_devices_that_it_speaks_for(who: str | None, bod
     for at in range(10, 101, 10):
         duplicate(shop, at)
     shop.say(who, body, at=110)
-    assert shop.line.devices.ineffective() == ({} if ends else {"bagger": "duplicate"})
+    assert shop.line.devices.ineffective_devices() == ({} if ends else {"bagger": "duplicate"})
     assert flags(shop)[-1][0] is not ends
     shop.wait(1_000)
     assert flags(shop)[-1][0] is not ends
@@ -124,7 +124,7 @@ def test_a_source_that_speaks_for_the_line_in_vain_is_shown_by_the_lines_own_sta
     assert flags(shop, None)[-1] == (True, True)
     assert shop.of(EventType.LINE_STATUS_UPDATE)[-1].timestamp == T0 + 70_000
     assert all(flag == (False, False) for flag in flags(shop))
-    assert shop.line.devices.ineffective() == {"_": "needs_equipment"}
+    assert shop.line.devices.ineffective_devices() == {"_": "needs_equipment"}
     shop.say(None, JobReport(action="assign", job_id="J1", product="crisps", target_quantity=9), at=90)
     assert flags(shop, None)[-1] == (False, False)
 
@@ -183,7 +183,7 @@ def test_messages_that_are_not_understood_make_their_device_ineffective(kind: st
     (event,) = [each for each in door.tick(60) if each.place.equipment == "feeder"]
     assert event.quality.ineffective
     assert event.timestamp == T0 + 60_000
-    assert door.floor.ineffective() == {Place("north", "pack", "L1", "feeder"): reason}
+    assert door.floor.ineffective_devices() == {Place("north", "pack", "L1", "feeder"): reason}
 
 
 @pytest.mark.parametrize("topic", ["report/north/pack/L9/x/state", "report/north/pack/L1/x/state", "report/x", "x"])
@@ -191,4 +191,4 @@ def test_messages_of_no_known_place_are_nobodys(topic: str) -> None:
     door = Door()
     for at in range(0, 200, 10):
         door.take(topic, b"{", at=at)
-    assert door.floor.ineffective() == {}
+    assert door.floor.ineffective_devices() == {}

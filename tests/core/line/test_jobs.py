@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Job, JobStatus, Person
 from bridge.core.events import Event, EventType, Millis, Priority, Standing
-from bridge.core.line.jobs import FINAL_JOBS, NEXT, OPEN_JOBS, REFUSED, Jobs, JobsState
+from bridge.core.line.jobs import FINAL_JOBS, JOB_REFUSALS, NEXT, OPEN_JOBS, Jobs, JobsState
 from bridge.core.plant import Plant
 from bridge.core.reports import APPLIED, Actor, Disposition, JobReport, Moment, rejected, suppressed
 
@@ -134,8 +134,8 @@ EVENTS: Final[dict[JobStatus, EventType]] = {
 def test_the_tables_answer_every_action_in_every_status_once() -> None:
     every = {(status, action) for status, row in LIFE.items() for action in row}
     assert len(every) == 6 * 5
-    assert NEXT.keys() | REFUSED.keys() == every
-    assert not NEXT.keys() & REFUSED.keys()
+    assert NEXT.keys() | JOB_REFUSALS.keys() == every
+    assert not NEXT.keys() & JOB_REFUSALS.keys()
 
 
 @pytest.mark.parametrize("restored", [False, True])

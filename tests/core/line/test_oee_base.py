@@ -4,9 +4,9 @@ import pytest
 
 from bridge.core import event_data
 from bridge.core.events import EventType
-from bridge.core.line.oee_state import Stretch
+from bridge.core.line.oee_state import TimeStretch
 from bridge.core.line.oee_window import TimeClass
-from bridge.core.line.shares import share_out
+from bridge.core.line.shares import distribute_pieces
 from bridge.core.reports import BirthReport, CountsReport, DeathReport, StateReport
 from tests.core.line.shopfloor import T0, Shop
 from tests.core.line.test_absence import absent
@@ -81,10 +81,12 @@ def test_production_counts_all_pieces_in_the_hours_they_were_made_in_and_says_th
 def test_shares_add_up_and_no_share_has_more_good_pieces_than_pieces(total: int, good: float) -> None:
     made_good = round(total * good)
     unknown = [
-        Stretch(T0 + 300, T0 + 701, TimeClass.UNKNOWN, None),
-        Stretch(T0 + 900, T0 + 2_000, TimeClass.UNKNOWN, None),
+        TimeStretch(T0 + 300, T0 + 701, TimeClass.UNKNOWN, None),
+        TimeStretch(T0 + 900, T0 + 2_000, TimeClass.UNKNOWN, None),
     ]
-    shares = share_out(total, made_good, start=T0, end=T0 + 1_000, unknown=unknown, bounds=[T0 - 5, T0 + 333, T0 + 999])
+    shares = distribute_pieces(
+        total, made_good, start=T0, end=T0 + 1_000, unknown=unknown, bounds=[T0 - 5, T0 + 333, T0 + 999]
+    )
     assert sum(share.total for share in shares) == total
     assert sum(share.good for share in shares) == made_good
     assert all(0 <= share.good <= share.total for share in shares)

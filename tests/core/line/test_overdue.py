@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.core import event_data, plant
 from bridge.core.call_rules import Rung
 from bridge.core.events import Event, EventType, Place
-from bridge.core.line.adoption import adopt
+from bridge.core.line.adoption import migrate_floor
 from bridge.core.line.floor import Floor
 from bridge.core.reports import Actor, AndonReport, Body, ChangeoverReport, CountsReport, Outcome, Report, StateReport
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file, seconds
@@ -50,7 +50,7 @@ class ChangedShop(Shop):
 
     def adopt(self, file: plant.Plant, *, at: float) -> list[Event]:
         """Take another plant file in; return the events, and those that are due at the same instant."""
-        self.floor, events = adopt(self.floor, file, T0 + round(at * 1000), cause="input:9")
+        self.floor, events = migrate_floor(self.floor, file, T0 + round(at * 1000), cause="input:9")
         self.events += events
         return [*events, *self.wait(at)]
 

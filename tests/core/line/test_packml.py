@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.core.line.packml import MEANING, STATES, Dialect, meaning, mode_of, state_name
+from bridge.core.line.packml import STATE_MEANING, STATES, Dialect, mode_of, state_name, status_meaning
 
 TR88 = (
     "clearing stopped starting idle suspended execute stopping aborting aborted holding held unholding suspending "
@@ -17,7 +17,7 @@ TMC = (
 def test_the_two_dialects_number_the_same_17_states() -> None:
     assert [STATES["tr88"][number] for number in range(1, 18)] == TR88.split()
     assert [STATES["tmc"][number] for number in range(17)] == TMC.split()
-    assert set(STATES["tr88"].values()) == set(STATES["tmc"].values()) == set(MEANING)
+    assert set(STATES["tr88"].values()) == set(STATES["tmc"].values()) == set(STATE_MEANING)
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_state_name(dialect: Dialect, state: int | str, name: str | None) -> Non
     ],
 )
 def test_meaning_by_family(states: str, expected: tuple[str, str | None]) -> None:
-    assert {meaning(state, "production") for state in states.split()} == {expected}
+    assert {status_meaning(state, "production") for state in states.split()} == {expected}
 
 
 def test_the_mode_goes_before_the_state() -> None:
-    assert meaning("execute", "maintenance") == ("maintenance", None)
-    assert meaning("execute", "setup") == ("setup", None)
-    assert meaning("execute", "manual") == ("stopped", "internal")
+    assert status_meaning("execute", "maintenance") == ("maintenance", None)
+    assert status_meaning("execute", "setup") == ("setup", None)
+    assert status_meaning("execute", "manual") == ("stopped", "internal")
 
 
 @pytest.mark.parametrize(

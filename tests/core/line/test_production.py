@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bridge.core.event_data import PlannedHour
 from bridge.core.events import EventType, rfc3339
 from bridge.core.line.line import Line
-from bridge.core.line.output import Pieces, infer
+from bridge.core.line.output import Pieces, infer_pieces
 from bridge.core.reports import CountsReport, JobReport, StateReport
 from tests.core.line.shopfloor import T0, Shop, line_spec, plant_file, seconds
 
@@ -85,14 +85,14 @@ def test_a_standing_line_falls_behind_before_everybodys_eyes() -> None:
     ],
 )
 def test_infer(deltas: dict[Any, int], counters: set[str], expected: tuple[int, int, int, bool]) -> None:
-    assert infer(deltas, counters=counters) == Pieces(
+    assert infer_pieces(deltas, counters=counters) == Pieces(
         total=expected[0], good=expected[1], reject=expected[2], assumed=expected[3]
     )
 
 
 @given(made=st.lists(st.tuples(st.sampled_from(["total", "reject"]), st.integers(0, 50)), max_size=30))
 def test_total_less_reject_is_good_in_whatever_reports_they_come(made: list[tuple[Any, int]]) -> None:
-    found = [infer({name: delta}, counters={"total", "reject"}) for name, delta in made]
+    found = [infer_pieces({name: delta}, counters={"total", "reject"}) for name, delta in made]
     total = sum(delta for name, delta in made if name == "total")
     reject = sum(delta for name, delta in made if name == "reject")
     assert sum(each.total for each in found) == total

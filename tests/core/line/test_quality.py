@@ -11,7 +11,7 @@ from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Person, Quality
 from bridge.core.events import Event, Millis, Priority, Standing
 from bridge.core.line.quality import CLEARED_ALERTS, PARAMETERS, QualityChecks, QualityState
-from bridge.core.line.quality_rules import Side, Verdict, Window, judge_limit
+from bridge.core.line.quality_rules import InspectionWindow, RuleVerdict, Side, judge_limit
 from bridge.core.plant import Limit, Plant
 from bridge.core.reports import (
     APPLIED,
@@ -150,17 +150,17 @@ def test_alerts_agree_with_a_reading_of_the_whole_history(values: list[int]) -> 
 @pytest.mark.parametrize(
     ("value", "lower", "upper"),
     [
-        (490.0, Verdict.BETWEEN, Verdict.KEPT),
-        (489.9, Verdict.BROKEN, Verdict.KEPT),
-        (492.0, Verdict.KEPT, Verdict.KEPT),
-        (508.0, Verdict.KEPT, Verdict.KEPT),
-        (508.1, Verdict.KEPT, Verdict.BETWEEN),
-        (510.0, Verdict.KEPT, Verdict.BETWEEN),
-        (510.1, Verdict.KEPT, Verdict.BROKEN),
+        (490.0, RuleVerdict.IN_HYSTERESIS, RuleVerdict.SATISFIED),
+        (489.9, RuleVerdict.VIOLATED, RuleVerdict.SATISFIED),
+        (492.0, RuleVerdict.SATISFIED, RuleVerdict.SATISFIED),
+        (508.0, RuleVerdict.SATISFIED, RuleVerdict.SATISFIED),
+        (508.1, RuleVerdict.SATISFIED, RuleVerdict.IN_HYSTERESIS),
+        (510.0, RuleVerdict.SATISFIED, RuleVerdict.IN_HYSTERESIS),
+        (510.1, RuleVerdict.SATISFIED, RuleVerdict.VIOLATED),
     ],
 )
 def test_a_limit_is_broken_beyond_it_and_kept_inside_its_hysteresis(
-    value: float, lower: Verdict, upper: Verdict
+    value: float, lower: RuleVerdict, upper: RuleVerdict
 ) -> None:
     limit = PLANT.lines[0].limits[0]
     assert judge_limit(value, limit, Side.LOWER) is lower
@@ -169,8 +169,8 @@ def test_a_limit_is_broken_beyond_it_and_kept_inside_its_hysteresis(
 
 def test_without_hysteresis_the_limit_itself_is_kept() -> None:
     limit = Limit(parameter="weight", unit="g", upper=510)
-    assert judge_limit(510, limit, Side.UPPER) is Verdict.KEPT
-    assert judge_limit(-1e300, limit, Side.LOWER) is Verdict.KEPT
+    assert judge_limit(510, limit, Side.UPPER) is RuleVerdict.SATISFIED
+    assert judge_limit(-1e300, limit, Side.LOWER) is RuleVerdict.SATISFIED
 
 
 def test_a_limit_of_the_equipment_goes_before_the_lines() -> None:
@@ -240,14 +240,14 @@ def test_a_good_large_batch_does_not_alert_by_its_size() -> None:
 @given(st.lists(st.integers(0, 120).flatmap(lambda count: st.tuples(st.just(count), st.integers(0, count)))))
 def test_the_window_is_the_last_50_pieces(batches: list[tuple[int, int]]) -> None:
     """The oracle keeps every piece ever inspected, a batch's defects evenly spread."""
-    window, pieces = Window(), list[int]()
+    window, pieces = InspectionWindow(), list[int]()
     for inspected, defects in batches:
         window.add(inspected=inspected, defects=defects)
         batch = [(number * defects) // inspected for number in range(inspected + 1)] if inspected else [0]
         pieces += [batch[number + 1] - batch[number] for number in range(inspected)]
         last = pieces[-50:]
         assert (window.inspected, window.defects) == (len(last), sum(last))
-        window = msgspec.msgpack.decode(msgspec.msgpack.encode(window), type=Window)
+        window = msgspec.msgpack.decode(msgspec.msgpack.encode(window), type=InspectionWindow)
     assert sum(pieces) == sum(defects for _, defects in batches)
 
 
@@ -262,7 +262,7 @@ def test_a_new_product_starts_windows_anew_and_leaves_alerts_standing() -> None:
     floor = Floor()
     floor.inspect(5, 5)
     floor.told()
-    floor.checks.product_changed(moment=Moment(at=START))
+    floor.checks.reset_windows(moment=Moment(at=START))
     floor.inspect(49, 0)
     assert floor.told() == []
     floor.inspect(1, 0)

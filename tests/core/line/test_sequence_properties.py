@@ -26,7 +26,7 @@ def device(modulus: int) -> Device:
 def offer(target: Device, body: Body, at: int, *, redelivered: bool) -> object:
     place = Place("north", "pack", "L1", "bagger")
     report = Report(place=place, body=body, received_at=at, cause="input:1", redelivered=redelivered)
-    found = target.place(report)
+    found = target.place_in_sequence(report)
     return found if isinstance(found, Disposition) else None
 
 

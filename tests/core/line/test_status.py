@@ -6,8 +6,15 @@ from hypothesis import strategies as st
 
 from bridge.core.event_data import Status, StatusCause
 from bridge.core.line.culprit import MachineView
-from bridge.core.line.faults import MAX_ACTIVE, ActiveFault, Faults, UnreadableFaultBits, bits_of, update
-from bridge.core.line.status import WORST_FIRST, Signals, diagnose, judge
+from bridge.core.line.faults import (
+    MAX_ACTIVE,
+    ActiveFault,
+    Faults,
+    UnreadableFaultBits,
+    parse_fault_bits,
+    update_faults,
+)
+from bridge.core.line.status import WORST_FIRST, MachineSignals, derive_status, diagnose
 from bridge.core.reports import StateReport
 from tests.core.line.shopfloor import BAGGER_FAULTS
 
@@ -25,26 +32,26 @@ from tests.core.line.shopfloor import BAGGER_FAULTS
     ],
 )
 def test_bits_of(given: str | list[int] | None, bits: list[int]) -> None:
-    assert bits_of(given) == bits
+    assert parse_fault_bits(given) == bits
 
 
 @pytest.mark.parametrize("given", ["xyz", "-1", "0x", "1.5"])
 def test_bits_that_are_not_hexadecimal_are_refused(given: str) -> None:
     if given == "0x":
-        assert bits_of(given) == []
+        assert parse_fault_bits(given) == []
         return
     with pytest.raises(UnreadableFaultBits):
-        bits_of(given)
+        parse_fault_bits(given)
 
 
 @given(st.sets(st.integers(0, 255)))
 def test_a_word_and_its_bits_say_the_same(bits: set[int]) -> None:
-    assert bits_of(f"{sum(1 << bit for bit in bits):x}") == bits_of(list(bits)) == sorted(bits)
+    assert parse_fault_bits(f"{sum(1 << bit for bit in bits):x}") == parse_fault_bits(list(bits)) == sorted(bits)
 
 
 def active(faults: Faults, *reports: tuple[int, StateReport]) -> list[tuple[str, int, bool]]:
     for at, body in reports:
-        update(faults, body, BAGGER_FAULTS, at=at)
+        update_faults(faults, body, BAGGER_FAULTS, at=at)
     return [(fault.code, fault.since, fault.first_out) for fault in faults.active]
 
 
@@ -115,8 +122,8 @@ WARNS = Faults([ActiveFault("W", "W", 1, stops=False, cause="internal")])
     ],
 )
 def test_judge(signals: dict[str, object], faults: Faults | None, expected: tuple[Status, StatusCause | None]) -> None:
-    said = Signals(**{"word_cause": None, **signals})  # type: ignore[arg-type]
-    assert judge(said, faults or Faults()) == expected
+    said = MachineSignals(**{"word_cause": None, **signals})  # type: ignore[arg-type]
+    assert derive_status(said, faults or Faults()) == expected
 
 
 def view(name: str, status: Status, cause: StatusCause | None = None, *, decides: bool = True) -> MachineView:

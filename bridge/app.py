@@ -24,12 +24,12 @@ from bridge.core.access.policy import PolicyError
 from bridge.core.access.revocations import RevocationsError
 from bridge.core.access.viewer import Viewer
 from bridge.core.events import rfc3339
-from bridge.core.intake import Decode
+from bridge.core.intake import Decoder
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
-from bridge.core.plant_change import note_absence, take_plant
+from bridge.core.plant_change import journal_absence, journal_plant
 from bridge.core.records import JournalError
-from bridge.core.replay import CheckpointUnreadable, ReplayFailed, restore
+from bridge.core.replay import CheckpointUnreadable, ReplayFailed, restore_floor
 from bridge.front_side import FrontSide
 from bridge.gate import Gate
 from bridge.ingest import native
@@ -76,7 +76,7 @@ class Owned:
 
     journal: SqliteJournal
     floor: Floor
-    decode: Decode
+    decode: Decoder
     clock: FloorClock
 
 
@@ -125,16 +125,16 @@ def _owned(settings: Settings, plant: Plant, journal: SqliteJournal) -> Owned:
     return Owned(journal, _restored(plant, journal, decode, clock), decode, clock)
 
 
-def _restored(plant: Plant, journal: SqliteJournal, decode: Decode, clock: FloorClock) -> Floor:
+def _restored(plant: Plant, journal: SqliteJournal, decode: Decoder, clock: FloorClock) -> Floor:
     now = clock.now()
-    restored = restore(plant, journal, decode=decode)
+    restored = restore_floor(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
     for difference in restored.first_differences:
         log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
-    since = note_absence(restored, journal, decode=decode, now=now, clock_right=not clock.is_behind())
+    since = journal_absence(restored, journal, decode=decode, now=now, clock_trusted=not clock.is_behind())
     if since is not None:
         log.warning("floor.unwatched", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
-    taken = take_plant(plant, restored, journal, decode=decode, now=now)
+    taken = journal_plant(plant, restored, journal, decode=decode, now=now)
     if taken.changed:
         log.info("plant.taken", lines=len(plant.lines), retired=taken.retired)
     return taken.floor

@@ -12,9 +12,9 @@ from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, ineffective_numbers, pipeline_numbers
-from bridge.core.intake import Decode
+from bridge.core.intake import Decoder
 from bridge.core.line.floor import Floor
-from bridge.core.stream_status import Owner, will_of
+from bridge.core.stream_status import StreamOwner, will_publication
 from bridge.pipeline.pipeline import Pipeline
 from bridge.publisher.ownership import Ownership, heard_topics
 from bridge.publisher.publisher import Publisher
@@ -33,11 +33,11 @@ class PipelineSide:
     """Intake, pipeline and publisher of one stream, wired. It owns the journal."""
 
     def __init__(
-        self, settings: Settings, *, journal: SqliteJournal, floor: Floor, decode: Decode, clock: FloorClock
+        self, settings: Settings, *, journal: SqliteJournal, floor: Floor, decode: Decoder, clock: FloorClock
     ) -> None:
         simulated = settings.time.scale != 1
         broker, root, stream = settings.broker, settings.root, settings.stream
-        owner = Owner(secrets.token_hex(8), wall_ms())
+        owner = StreamOwner(secrets.token_hex(8), wall_ms())
         self._clock = clock
         self._intake = BrokerLink(
             broker,
@@ -54,7 +54,7 @@ class PipelineSide:
             username=broker.username,
             password=broker.password,
             optional=[(DROPPED_TOPIC, 0)],  # not every broker shows its $SYS, and events go out all the same
-            will=will_of(journal.position(), root=root, simulated=simulated, owner=owner),
+            will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
             goodbye=lambda: None if self._ownership.taken else self.publisher.status(online=False),
         )
         self._dropped = 0  # Mosquitto retains it for a minute only, and says it again when it changes

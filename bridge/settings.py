@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from bridge.core.records import Keep
+from bridge.core.records import RetentionLimits
 from bridge.model_faults import sentence
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -73,9 +73,9 @@ class JournalSettings(Section):
     max_bytes: int = Field(20 * 1024**3, ge=0)
 
     @property
-    def keep(self) -> Keep:
+    def keep(self) -> RetentionLimits:
         """How long what is held stays."""
-        return Keep(
+        return RetentionLimits(
             events_ms=round(self.keep_events_days * DAY_MS) or None,
             inputs_ms=round(self.keep_inputs_days * DAY_MS) or None,
             max_bytes=self.max_bytes or None,

@@ -17,14 +17,14 @@ from bridge.core.events import Event, EventType, Millis, Place, Priority, Standi
 from bridge.core.line.line import Line
 from bridge.core.plant import Plant
 from bridge.core.records import (
-    Applied,
     Batch,
     CommandRecord,
-    Committed,
+    CommittedEvent,
     Input,
     Journal,
-    Keep,
-    Resend,
+    JournalEntry,
+    MessageDigest,
+    RetentionLimits,
     position_event,
 )
 from bridge.core.reports import APPLIED, CountsReport, Disposition, Report
@@ -58,21 +58,21 @@ def event(
 
 def applied(
     number: int,
-    events: Sequence[Committed] = (),
+    events: Sequence[CommittedEvent] = (),
     *,
     topic: str = "report/plant/packing/bagger-1/plc/changeover",
     payload: bytes = b"{}",
     disposition: Disposition = APPLIED,
     command: CommandRecord | None = None,
-    resend: Resend | None = None,
+    resend: MessageDigest | None = None,
     reached_core: bool = True,
-) -> Applied:
-    return Applied(
+) -> JournalEntry:
+    return JournalEntry(
         input=Input(number=number, topic=topic, payload=payload, received_at=NOON + number),
         disposition=disposition,
         events=tuple(events),
         command=command,
-        resend=resend,
+        message_digest=resend,
         reached_core=reached_core,
     )
 
@@ -94,11 +94,11 @@ def follow(journal: Journal, *inputs: Sequence[Event]) -> Batch:
 
 def journal_of_counts(path: Path, plant_file: Plant, equipment: str, totals: Sequence[int]) -> None:
     """Make a journal that ends with the checkpoint of a line whose machine showed these totals, 10 s apart."""
-    spec = next(each for each in plant_file.lines if each.find(equipment))
+    spec = next(each for each in plant_file.lines if each.find_equipment(equipment))
     line = Line(plant_file, spec)
     for index, total in enumerate(totals):
         at = NOON + index * 10_000
-        place = plant_file.place_of(spec).at(equipment)
+        place = plant_file.place_of(spec).with_equipment(equipment)
         report = Report(place=place, body=CountsReport(total=total), received_at=at, cause=f"input:{index}")
         line.apply(report, at)
     journal = SqliteJournal.open(path, stream="main")
@@ -157,9 +157,9 @@ def prune_until_killed(path: Path) -> None:
         journal.commit(replace(batch, checkpoints={"bagger-1": b"state"}))
         offset = batch.entries[-1].events[-1].offset
         journal.mark_published(offset, retained=[])
-        journal.prune(NOON, Keep(max_bytes=1))
+        journal.prune(NOON, RetentionLimits(max_bytes=1))
         if offset % 4 == 0:
-            journal.commit(Batch(entries=[], retired=[each.state_key for each in journal.snapshot().events]))
+            journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in journal.snapshot().events]))
         sys.stdout.write(f"{offset}\n")
         sys.stdout.flush()
 

@@ -22,9 +22,9 @@ from bridge.adapters.web_server import listen, serve
 from bridge.adapters.web_status import Number
 from bridge.core.dashboard.commands import directory_of
 from bridge.core.event_data import Andon, LineStatus
-from bridge.core.events import PLAIN, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
-from bridge.core.plant import Area, Equipment, Line, Plant
-from bridge.core.records import Batch, CommandRecord, Committed
+from bridge.core.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
+from bridge.core.records import Batch, CommandRecord, CommittedEvent
 from bridge.core.reports import Report
 from bridge.front.front import Front
 from bridge.ingest.native import decode
@@ -36,8 +36,10 @@ Frame = dict[str, Any]
 TOKENS = TokenSettings(secret=SecretStr("0123456789abcdef0123456789abcdef"))
 PLANT = Plant(
     name="test",
-    areas=(Area(id="pack", site="north"),),
-    lines=tuple(Line(id=name, area="pack", equipment=(Equipment(id=f"{name}-bagger"),)) for name in ("L1", "L2")),
+    areas=(AreaConfig(id="pack", site="north"),),
+    lines=tuple(
+        LineConfig(id=name, area="pack", equipment=(EquipmentConfig(id=f"{name}-bagger"),)) for name in ("L1", "L2")
+    ),
 )
 
 
@@ -53,7 +55,9 @@ def call(call_id: str = "L1.call.1", *, line: str = "L1", description: str = "fi
     )  # fmt: skip
 
 
-def status(line: str = "L1", *, product: str = "P1", revision: int = 1, quality: DataQuality = PLAIN) -> Event:
+def status(
+    line: str = "L1", *, product: str = "P1", revision: int = 1, quality: DataQuality = DEFAULT_QUALITY
+) -> Event:
     data = LineStatus(
         scope="line", status="running", previous_status=None, since=rfc3339(NOON), scheduled=True, product=product
     )
@@ -88,7 +92,7 @@ class Served:
     def bearer(self, *roles: str, **claims: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(*roles, **claims)}"}
 
-    def commit(self, *events: Event) -> tuple[Committed, ...]:
+    def commit(self, *events: Event) -> tuple[CommittedEvent, ...]:
         batch = follow(self.journal, events)
         self.journal.commit(batch)
         self.front.offer(batch.entries)

@@ -70,7 +70,7 @@ async def test_without_a_journal_nothing_was_counted(config: Path) -> None:
 async def test_checkpoints_of_another_version_are_a_finding(config: Path, tmp_path: Path) -> None:
     path = tmp_path / ".floor" / "journal.db"
     journal_with(path, 0)
-    spec = next(each for each in plant_file.load(DEMO_PLANT).lines if each.find("Bagger-1"))
+    spec = next(each for each in plant_file.load(DEMO_PLANT).lines if each.find_equipment("Bagger-1"))
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(Batch(entries=[], checkpoints={spec.id: b"\x01"}))
     journal.close()

@@ -10,17 +10,17 @@ DOCUMENT = (Path(__file__).parent.parent / "docs" / "plant.md").read_text()
 SECTIONS = dict(re.findall(r"^## `(\w+)`.*?\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
 MODELS: dict[str, type[BaseModel]] = {
     "plant": plant.Plant,
-    "area": plant.Area,
-    "line": plant.Line,
-    "equipment": plant.Equipment,
+    "area": plant.AreaConfig,
+    "line": plant.LineConfig,
+    "equipment": plant.EquipmentConfig,
     "counters": plant.CounterRule,
-    "fault": plant.Fault,
-    "limit": plant.Limit,
+    "fault": plant.FaultDefinition,
+    "limit": plant.MeasurementLimit,
     "product": plant.Product,
-    "shift": shifts.Shift,
-    "reason": plant.Reason,
-    "ladder": call_rules.Rung,
-    "flood": call_rules.Flood,
+    "shift": shifts.ShiftConfig,
+    "reason": plant.DowntimeReason,
+    "ladder": call_rules.EscalationPolicy,
+    "flood": call_rules.FloodRule,
     "rules": plant.Rules,
 }
 
@@ -54,7 +54,7 @@ def test_the_default_ladders_are_told() -> None:
             *(name, f"{rung.acknowledge_minutes:g}", f"{rung.resolve_minutes:g}", f"{rung.step_minutes:g}"),
             " / ".join(", ".join(level) for level in rung.recipients),
         ]
-        for name, rung in call_rules.DEFAULT_LADDER.items()
+        for name, rung in call_rules.DEFAULT_POLICIES.items()
     ]
 
 

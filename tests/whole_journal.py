@@ -9,9 +9,17 @@ from typing import Any
 from bridge.adapters.journal.quarantine import SqliteQuarantine
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Standing
-from bridge.core.records import CONFIG, Applied, Batch, CommandRecord, Journal, Resend, position_event
+from bridge.core.records import (
+    CONFIG_PREFIX,
+    Batch,
+    CommandRecord,
+    Journal,
+    JournalEntry,
+    MessageDigest,
+    position_event,
+)
 from bridge.core.reports import APPLIED, quarantined, suppressed
-from bridge.core.resends import digest
+from bridge.core.resends import digest_message
 from tests.journal_samples import NOON, applied, event, follow
 
 TOPIC = "report/plant/packing/bagger-1/plc/counts"
@@ -28,7 +36,7 @@ def fill(journal: Journal, *, rounds: int = 10) -> None:
     journal.mark_published(journal.position().offset - 2, retained=[(key, event("s2").topic)])
 
 
-def _entries(journal: Journal, index: int, number: int) -> Sequence[Applied]:
+def _entries(journal: Journal, index: int, number: int) -> Sequence[JournalEntry]:
     offset = journal.position().offset + 1
     told = position_event(event("cmd"), stream=journal.stream, epoch=journal.epoch, offset=offset)
     command = CommandRecord(
@@ -37,11 +45,16 @@ def _entries(journal: Journal, index: int, number: int) -> Sequence[Applied]:
     dated = b'{"ts": %d}' % index
     return [
         applied(number + 1, [told], topic="command/plant/packing/bagger-1/_/andon", command=command),
-        applied(number + 2, topic=TOPIC, payload=dated, resend=Resend(digest(TOPIC, dated), dated=True)),
+        applied(
+            number + 2,
+            topic=TOPIC,
+            payload=dated,
+            resend=MessageDigest(digest_message(TOPIC, dated), has_timestamp=True),
+        ),
         applied(number + 3, disposition=suppressed("duplicate"), payload=dated, reached_core=False),
         applied(number + 4, disposition=quarantined("syntax"), payload=b"{\x00\x1b[31m", reached_core=False),
         applied(number + 5, disposition=quarantined("unknown_place"), payload=b'{"state": "running"}'),
-        applied(number + 6, topic=f"{CONFIG}plant", payload=b"name = '%d'" % index),
+        applied(number + 6, topic=f"{CONFIG_PREFIX}plant", payload=b"name = '%d'" % index),
         applied(number + 7, topic="", payload=b"", disposition=APPLIED),
     ]
 
@@ -50,7 +63,7 @@ def whole_journal(path: Path, *, rounds: int = 10) -> None:
     """Make a closed journal with something in every table, and two epochs."""
     journal = SqliteJournal.open(path, stream="main")
     fill(journal, rounds=rounds)
-    journal.commit(Batch(entries=[], retired=[event("s3").state_key]))
+    journal.commit(Batch(entries=[], retired_keys=[event("s3").state_key]))
     fill(journal, rounds=1)
     reader = SqliteQuarantine.open(path, stream="main")
     reader.ask_replay([6])

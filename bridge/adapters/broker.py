@@ -12,15 +12,15 @@ from bridge.adapters.broker_connection import Connection
 from bridge.adapters.broker_inbox import Inbox
 from bridge.adapters.broker_socket import CLOSE_SECONDS, Identity
 from bridge.core.messages import (
-    BrokerGone,
+    BrokerUnavailable,
     ConnectRefused,
     LinkStatus,
     Message,
     Protocol,
     Publication,
     PublishRefused,
-    Refused,
     SubscribeRefused,
+    TopicRefused,
     Will,
 )
 from bridge.settings import BrokerSettings
@@ -128,7 +128,7 @@ class BrokerLink:
         """
         if self._connection is None:
             return 0
-        return self._connection.acknowledge([message.receipt for message in messages])
+        return self._connection.acknowledge([message.pending_ack for message in messages])
 
     # -- publishing -------------------------------------------------------------------------------------------------
 
@@ -147,11 +147,11 @@ class BrokerLink:
         """
         connection = self._live()
         confirmations: list[asyncio.Future[None]] = []
-        gone: BrokerGone | None = None
+        gone: BrokerUnavailable | None = None
         try:
             for publication in publications:
                 confirmations.append(await connection.submit(publication))  # noqa: PERF401 - kept when one raises
-        except BrokerGone as error:
+        except BrokerUnavailable as error:
             gone = error
         except asyncio.CancelledError:
             for each in confirmations:
@@ -169,7 +169,7 @@ class BrokerLink:
 
     def _live(self) -> Connection:
         if self._connection is None or not self._status.connected:
-            raise BrokerGone(self._status.reason or "not connected")
+            raise BrokerUnavailable(self._status.reason or "not connected")
         return self._connection
 
     # -- the connection ---------------------------------------------------------------------------------------------
@@ -209,9 +209,9 @@ class BrokerLink:
             raise
         except ConnectRefused as refused:
             return _Ending(refused.reason, at_once=self._turn_protocol(refused))
-        except BrokerGone as gone:
+        except BrokerUnavailable as gone:
             return _Ending(gone.reason)
-        except Refused as refused:
+        except TopicRefused as refused:
             self._log.error("broker.refused", topic=refused.topic, reason=refused.reason, code=refused.reason_code)
             return _Ending(f"refused: {refused}")
         finally:
@@ -248,7 +248,7 @@ class BrokerLink:
             if farewell is not None:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await (await connection.submit(farewell))
-        except (TimeoutError, BrokerGone, PublishRefused) as error:
+        except (TimeoutError, BrokerUnavailable, PublishRefused) as error:
             self._log.warning("broker.goodbye_failed", reason=str(error))
             connection.drop("goodbye failed")  # without a DISCONNECT, so that the Will speaks for us
         self._down(STOPPED)

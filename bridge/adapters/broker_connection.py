@@ -13,12 +13,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.adapters.broker_socket import ANSWER_SECONDS, PUBLISH_WINDOW, Identity, LoopClient
 from bridge.core.messages import (
-    BrokerGone,
+    BrokerUnavailable,
     Message,
+    PendingAck,
     Protocol,
     Publication,
     PublishRefused,
-    Receipt,
     SubscribeRefused,
     Will,
 )
@@ -75,7 +75,7 @@ class Connection(LoopClient):
         super()._end(reason)
         for each in self._unconfirmed.values():
             if not each.confirmation.done():
-                each.confirmation.set_exception(BrokerGone(reason))
+                each.confirmation.set_exception(BrokerUnavailable(reason))
         self._unconfirmed.clear()
 
     # -- receiving --------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ class Connection(LoopClient):
             topic = message.topic
         except UnicodeDecodeError:
             topic = bytes(message._topic).decode("utf-8", "replace")  # noqa: SLF001 - the property only raises
-        receipt = Receipt(self.generation, self._serial, message.mid, message.qos)
+        receipt = PendingAck(self.generation, self._serial, message.mid, message.qos)
         payload = bytes(message.payload)
         self._deliver(Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt), self)
 
@@ -108,7 +108,7 @@ class Connection(LoopClient):
         self._owed[self._serial] = (mid, False)
         self._serial_of[mid] = self._serial
 
-    def acknowledge(self, receipts: list[Receipt]) -> int:
+    def acknowledge(self, receipts: list[PendingAck]) -> int:
         """Acknowledge what is settled up to the oldest message still open; returns how many went out."""
         for receipt in receipts:
             if receipt.generation == self.generation and receipt.serial in self._owed:
@@ -139,7 +139,7 @@ class Connection(LoopClient):
         try:
             codes: Iterable[ReasonCode | int] = await self.subscribe(wanted)
         except aiomqtt.MqttError as error:
-            raise BrokerGone(str(error)) from None
+            raise BrokerUnavailable(str(error)) from None
         for (topic, _), code in zip(subscriptions, codes, strict=True):
             value = code.value if isinstance(code, ReasonCode) else code
             if value >= 0x80:
@@ -157,10 +157,10 @@ class Connection(LoopClient):
         await window.acquire()
         try:
             if self.lost.done():
-                raise BrokerGone(self.lost.result())  # noqa: TRY301 - every way out gives the place back
+                raise BrokerUnavailable(self.lost.result())  # noqa: TRY301 - every way out gives the place back
             info = self._client.publish(publication.topic, publication.payload, publication.qos, publication.retain)
             if info.rc != paho.MQTT_ERR_SUCCESS:
-                raise BrokerGone(paho.error_string(info.rc))  # noqa: TRY301 - as above
+                raise BrokerUnavailable(paho.error_string(info.rc))  # noqa: TRY301 - as above
         except BaseException:
             window.release()
             raise

@@ -36,9 +36,9 @@ class Inbox:
         """Add a message; `source` is paused when that fills the queue (at most a publish window may still follow)."""
         if source is not self._source:
             self._source = source
-            self._earlier = {each.message.receipt.mid: each for each in self._queue if each.message.qos}
+            self._earlier = {each.message.pending_ack.mid: each for each in self._queue if each.message.qos}
         if self._is_copy(message):
-            self._earlier.pop(message.receipt.mid).message = message
+            self._earlier.pop(message.pending_ack.mid).message = message
             return
         self._queue.append(_Place(message))
         self._arrived.set()
@@ -47,7 +47,7 @@ class Inbox:
 
     def _is_copy(self, message: Message) -> bool:
         """Whether this is what waits already: MQTT 5 4.4, sent again with DUP and the packet identifier it had."""
-        earlier = self._earlier.get(message.receipt.mid)
+        earlier = self._earlier.get(message.pending_ack.mid)
         if earlier is None or not message.redelivered:
             return False
         return (earlier.message.topic, earlier.message.payload) == (message.topic, message.payload)
@@ -59,8 +59,8 @@ class Inbox:
             await self._arrived.wait()
         taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
         for each in taken:
-            if self._earlier.get(each.message.receipt.mid) is each:
-                del self._earlier[each.message.receipt.mid]
+            if self._earlier.get(each.message.pending_ack.mid) is each:
+                del self._earlier[each.message.pending_ack.mid]
         if self._source is not None and len(self._queue) <= self._bound // 2:
             self._source.resume()
         return [each.message for each in taken]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import BrokerGone, Refused
+from bridge.core.messages import BrokerUnavailable, TopicRefused
 from bridge.settings import BrokerSettings
 
 CONNECT_SECONDS = 5.0
@@ -97,7 +97,7 @@ async def _delivers(writer: BrokerLink, reader: BrokerLink, topic: str, claim: s
             await _until_arrived(reader, topic)
     except TimeoutError:
         return Finding("deliver", ok=False, text=f"not so: {claim} ({topic} was accepted and never delivered)")
-    except (BrokerGone, Refused) as error:
+    except (BrokerUnavailable, TopicRefused) as error:
         return Finding("deliver", ok=False, text=f"not so: {claim} ({error})")
     return Finding("deliver", ok=True, text=claim)
 
@@ -109,13 +109,13 @@ async def _withholds(bridge: BrokerLink, topic: str, marker: str, claim: str) ->
         async with asyncio.timeout(DELIVERY_SECONDS):
             try:
                 await bridge.publish(topic, b"")
-            except Refused:
+            except TopicRefused:
                 refused = True
             await bridge.publish(marker, b"")
             arrived = await _until_arrived(bridge, marker)
     except TimeoutError:
         return Finding("rules", ok=False, text=f"could not be asked: {claim} (no answer in time)")
-    except (BrokerGone, Refused) as error:
+    except (BrokerUnavailable, TopicRefused) as error:
         return Finding("rules", ok=False, text=f"could not be asked: {claim} ({error})")
     if topic in arrived:
         return Finding("rules", ok=False, text=f"not so: {claim} ({topic} came through)")

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from bridge.adapters.broker_connection import Connection
 from bridge.adapters.broker_socket import Identity
-from bridge.core.messages import BrokerGone, Message, Protocol
+from bridge.core.messages import BrokerUnavailable, Message, Protocol
 from bridge.settings import BrokerSettings
 
 
@@ -38,20 +38,20 @@ class RetainedReader:
                 return
             if take(message):
                 done.set_result(None)
-            connection.acknowledge([message.receipt])
+            connection.acknowledge([message.pending_ack])
 
         try:
             connection = Connection(
                 self._settings, self._identity, protocol=protocol, will=None, generation=1, deliver=deliver
             )
         except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
-            raise BrokerGone(f"TLS files: {error}") from None
+            raise BrokerUnavailable(f"TLS files: {error}") from None
         try:
             await connection.open()
             await connection.subscribe_all([(each, 1) for each in filters])
             await asyncio.wait({done, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
-                raise BrokerGone(connection.lost.result())
+                raise BrokerUnavailable(connection.lost.result())
             await connection.close()
         finally:
             connection.drop("read")

@@ -18,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bridge.core.messages import BrokerGone, ConnectRefused, Protocol, Will
+from bridge.core.messages import BrokerUnavailable, ConnectRefused, Protocol, Will
 from bridge.settings import BrokerSettings
 
 ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or a PUBACK: a broker that pings but never answers is as good as gone
@@ -94,7 +94,7 @@ class LoopClient(aiomqtt.Client):
             reason = str(error.rc) if isinstance(error.rc, ReasonCode) else str(error)
             raise ConnectRefused(reason, code=code) from None
         except aiomqtt.MqttError as error:
-            raise BrokerGone(str(error)) from None
+            raise BrokerUnavailable(str(error)) from None
         finally:
             # on failure aiomqtt puts a new future in the place of the failed one; on cancellation it leaves it open
             if not self._connected.done() or self._connected.cancelled():
@@ -130,7 +130,7 @@ class LoopClient(aiomqtt.Client):
             self._connected.set_exception(ConnectRefused(reason, code=None))
         for answer in self._pending_subscribes.values():
             if not answer.done():
-                answer.set_exception(BrokerGone(reason))
+                answer.set_exception(BrokerUnavailable(reason))
 
     def _on_connect(
         self,

@@ -16,7 +16,7 @@ from bridge.core.access.claims import TokenError
 from bridge.core.access.viewer import AdmissionError
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.records import JournalError
-from bridge.core.strict_json import NotStrictJson, parse
+from bridge.core.strict_json import NotStrictJson, parse_json
 
 MAX_BODY_BYTES: Final = 65_536  # as of a frame over WebSocket: stops a body from filling memory
 BODY_SECONDS: Final = 10.0  # for a body to arrive: stops one sent byte by byte
@@ -67,7 +67,7 @@ async def read_body(request: Request) -> dict[str, Any]:
     except TimeoutError:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the body did not arrive in time") from None
     try:
-        tree = parse(bytes(received), max_bytes=MAX_BODY_BYTES)
+        tree = parse_json(bytes(received), max_bytes=MAX_BODY_BYTES)
     except NotStrictJson as error:
         raise InvalidFrame(ErrorCode.INVALID_JSON, f"not acceptable JSON: {error.reason}") from None
     if not isinstance(tree, dict):

@@ -11,7 +11,7 @@ from bridge.adapters.web_socket import bearer
 from bridge.core.access.policy import Role
 from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
-from bridge.core.events import EPOCH, Millis
+from bridge.core.events import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 
 MAX_FILTER: Final = 1_024  # characters; event topics have 8 levels of at most 64
@@ -45,7 +45,7 @@ def _millis(name: str, given: datetime | None) -> Millis | None:
         return None
     if given.tzinfo is None:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"{name} needs a zone: Z or an offset")
-    elapsed = given - EPOCH
+    elapsed = given - UNIX_EPOCH
     return (elapsed.days * 86_400 + elapsed.seconds) * 1_000 + elapsed.microseconds // 1_000
 
 

@@ -7,7 +7,7 @@ import typer
 
 from bridge.cli.options import Config, fail, read_settings
 from bridge.cli.telling import NOT_DONE, NOT_WHOLE, AsJson, PathOption, print_json, say, told
-from bridge.core.events import Millis, maybe_rfc3339, rfc3339
+from bridge.core.events import Millis, rfc3339, rfc3339_or_none
 
 if TYPE_CHECKING:
     from bridge.adapters.journal.stats import Held, Stats
@@ -90,7 +90,7 @@ def _document(found: "Stats") -> dict[str, Any]:
     meta = found.facts.meta
 
     def held(each: "Held") -> dict[str, Any]:
-        since, until = maybe_rfc3339(each.since), maybe_rfc3339(each.until)
+        since, until = rfc3339_or_none(each.since), rfc3339_or_none(each.until)
         return {"first": each.first, "last": each.last, "count": each.count, "since": since, "until": until}
 
     return {
@@ -112,7 +112,7 @@ def _document(found: "Stats") -> dict[str, Any]:
         "checkpoints": {
             "lines": found.checkpoints,
             "input": found.checkpoint,
-            "arrived": maybe_rfc3339(found.checkpoint_arrival),
+            "arrived": rfc3339_or_none(found.checkpoint_arrival),
             "to_replay": meta.last_number - found.checkpoint,
         },
         "received": {

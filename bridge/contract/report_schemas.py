@@ -12,8 +12,8 @@ from bridge.contract.model_schemas import Schema, named
 from bridge.core.line.packml import STATES
 from bridge.core.reports import BODY_OF, COMMAND_KINDS
 from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
-from bridge.ingest.native import Command
-from bridge.ingest.rules import FREE_TEXT
+from bridge.ingest.native import CommandPayload
+from bridge.ingest.rules import MULTILINE_FIELDS
 
 REPORT_KINDS: Final = tuple(kind for kind in BODY_OF if kind != "quality")  # accepted as a command only
 
@@ -33,7 +33,7 @@ def command_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:
 
 
 def _command_shape(kind: str) -> type[msgspec.Struct]:
-    fields = [*msgspec.structs.fields(Command), *msgspec.structs.fields(BODY_OF[kind])]
+    fields = [*msgspec.structs.fields(CommandPayload), *msgspec.structs.fields(BODY_OF[kind])]
     optional = [(each.name, each.type, each.default) for each in fields if not each.required]
     required = [(each.name, each.type) for each in fields if each.required]
     return msgspec.defstruct(f"{kind.capitalize()}Command", [*required, *optional])
@@ -53,7 +53,7 @@ def _completed(schema: Schema) -> Schema:
     """Say of an object's fields what the decoder holds of all: absent ones, ranges, and characters."""
     required = schema["required"]
     fields = {
-        name: _field(field, free=name in FREE_TEXT, optional=name not in required)
+        name: _field(field, free=name in MULTILINE_FIELDS, optional=name not in required)
         for name, field in schema["properties"].items()
     }
     return {**schema, "properties": fields}

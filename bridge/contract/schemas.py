@@ -13,7 +13,7 @@ from bridge.contract.frame_schemas import SUBSCRIPTION_TYPES, client_frames, ser
 from bridge.contract.model_schemas import Schema, named, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
 from bridge.core.event_data import AndonType
-from bridge.core.events import CATEGORY_OF, DATA_OF, LATEST_WINS, Envelope, EventType, Priority
+from bridge.core.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
 from bridge.core.reports import COMMAND_KINDS
 
 REFERENCE: Final = "#/components/schemas/{name}"
@@ -48,7 +48,7 @@ def catalogue() -> dict[str, Any]:
             {
                 "type": event_type.value,
                 "category": CATEGORY_OF[event_type].value,
-                "lossless": event_type not in LATEST_WINS,
+                "lossless": event_type not in CONFLATED_TYPES,
                 "schema": schemas[event_type.value],
             }
             for event_type in EventType

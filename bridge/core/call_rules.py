@@ -11,7 +11,7 @@ Minutes = Annotated[float, Field(gt=0, le=7 * 1_440)]  # bounds how many shifts 
 MOST_CALLS: Final = 50  # of an area in a flood window; bounds what a line remembers of its calls
 
 
-class Flood(BaseModel):
+class FloodRule(BaseModel):
     """Flood control of automatic calls, by area."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,7 +27,7 @@ class Flood(BaseModel):
         return self
 
 
-class Rung(BaseModel):
+class EscalationPolicy(BaseModel):
     """One priority's deadlines in minutes, and the recipients of each level."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,26 +38,26 @@ class Rung(BaseModel):
     recipients: tuple[tuple[str, ...], ...] = Field(min_length=2, max_length=10)  # `responders` stands for the type's
 
 
-DEFAULT_LADDER: dict[CallPriority, Rung] = {
-    "low": Rung(
+DEFAULT_POLICIES: dict[CallPriority, EscalationPolicy] = {
+    "low": EscalationPolicy(
         acknowledge_minutes=15,
         resolve_minutes=60,
         step_minutes=15,
         recipients=(("responders",), ("team_leader",), ("shift_manager",)),
     ),
-    "medium": Rung(
+    "medium": EscalationPolicy(
         acknowledge_minutes=10,
         resolve_minutes=45,
         step_minutes=10,
         recipients=(("responders",), ("team_leader", "shift_manager"), ("production_manager",)),
     ),
-    "high": Rung(
+    "high": EscalationPolicy(
         acknowledge_minutes=5,
         resolve_minutes=30,
         step_minutes=5,
         recipients=(("responders",), ("shift_manager", "engineer"), ("production_manager",)),
     ),
-    "critical": Rung(
+    "critical": EscalationPolicy(
         acknowledge_minutes=2,
         resolve_minutes=15,
         step_minutes=2,

@@ -22,10 +22,10 @@ class DoubtfulPieces(NamedTuple):
     refused: int = 0  # refuted since the previous event
 
 
-NO_DOUBT: Final = DoubtfulPieces()
+NO_DOUBTFUL_PIECES: Final = DoubtfulPieces()
 
 
-class Subject(Struct):
+class SubjectRevision(Struct):
     revision: int
     priority: Priority
 
@@ -33,8 +33,8 @@ class Subject(Struct):
 class Subjects(Struct):
     """Open subjects, and the latest closed ones, by `{equipment}/{category}/{subject}`."""
 
-    current: dict[str, Subject] = field(default_factory=dict)
-    closed: dict[str, Subject] = field(default_factory=dict)
+    current: dict[str, SubjectRevision] = field(default_factory=dict)
+    closed: dict[str, SubjectRevision] = field(default_factory=dict)
 
 
 class Emitter:
@@ -58,10 +58,10 @@ class Emitter:
         estimated: bool = False,
         stale: bool = False,
         ineffective: bool = False,
-        doubtful: DoubtfulPieces = NO_DOUBT,
+        doubtful: DoubtfulPieces = NO_DOUBTFUL_PIECES,
     ) -> None:
         """Add an event dated `moment.at`; the first priority of a subject stays its priority."""
-        place = self.place.at(equipment)
+        place = self.place.with_equipment(equipment)
         key = f"{place.levels()[3]}/{CATEGORY_OF[event_type]}/{subject}"
         entry = self._next(key, priority, standing)
         self._events.append(
@@ -91,11 +91,11 @@ class Emitter:
             )
         )
 
-    def _next(self, key: str, priority: Priority, standing: Standing) -> Subject:
+    def _next(self, key: str, priority: Priority, standing: Standing) -> SubjectRevision:
         current, closed = self._subjects.current, self._subjects.closed
         is_current = key in current
         known = current.pop(key, None) or closed.pop(key, None)
-        entry = Subject(1, priority) if known is None else Subject(known.revision + 1, known.priority)
+        entry = SubjectRevision(1, priority) if known is None else SubjectRevision(known.revision + 1, known.priority)
         if standing is Standing.CURRENT or (standing is Standing.HISTORY and is_current):
             current[key] = entry
         else:
@@ -105,7 +105,7 @@ class Emitter:
         return entry
 
     @property
-    def count(self) -> int:
+    def event_count(self) -> int:
         """How many events are collected."""
         return len(self._events)
 

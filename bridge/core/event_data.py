@@ -16,14 +16,16 @@ Status = Literal["running", "stopped", "fault", "maintenance", "setup", "idle", 
 StatusCause = Literal["internal", "starved", "blocked", "no_order", "break", "planned", "unknown"]
 DowntimeCause = Literal["internal", "upstream", "downstream", "planned", "unknown"]
 DowntimeCategory = Literal["planned", "unplanned", "changeover", "maintenance"]
-Loss = Literal["breakdown", "setup", "minor_stop", "reduced_speed", "defects", "startup"]
+LossKind = Literal["breakdown", "setup", "minor_stop", "reduced_speed", "defects", "startup"]
 AndonType = Literal["safety", "stop", "quality", "equipment", "maintenance", "material", "process", "changeover"]
 CallPriority = Literal["low", "medium", "high", "critical"]
 CallStatus = Literal["open", "acknowledged", "resolved", "cancelled"]
 EscalationStatus = Literal["active", "acknowledged", "resolved", "cancelled"]
 EscalationCause = Literal["ack_timeout", "resolve_timeout", "manual", "reminder"]
 JobStatus = Literal["assigned", "accepted", "in_progress", "paused", "completed", "cancelled"]
-Rule = Literal["limit", "beyond_3_sigma", "2_of_3_beyond_2_sigma", "4_of_5_beyond_1_sigma", "run_of_8", "defect_rate"]
+QualityRule = Literal[
+    "limit", "beyond_3_sigma", "2_of_3_beyond_2_sigma", "4_of_5_beyond_1_sigma", "run_of_8", "defect_rate"
+]
 OeeFlag = Literal[
     "ideal_cycle_suspect", "not_scheduled", "estimated", "quality_assumed", "unplanned_run", "counts_contradict"
 ]
@@ -127,7 +129,7 @@ class Downtime(Struct, frozen=True, omit_defaults=True, kw_only=True):
     equipment_code: str | None
     cause: DowntimeCause
     category: DowntimeCategory
-    loss: Loss
+    loss: LossKind
     micro_stop: bool
     faults: list[FaultNote]
     ended_at: Timestamp | None = None
@@ -196,7 +198,7 @@ class Job(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Quality(Struct, frozen=True, omit_defaults=True, kw_only=True):
     alert_id: str
     parameter: str
-    rule: Rule
+    rule: QualityRule
     value: float
     unit: str
     severity: CallPriority

@@ -17,7 +17,7 @@ from bridge.core import event_data as data
 Millis = int
 """Milliseconds since the Unix epoch, UTC."""
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SCHEMA_VERSION: Final = 1
 LINE_LEVEL: Final = "_"
 """The equipment level and the subject of whatever belongs to the whole line."""
@@ -95,7 +95,7 @@ def category_of(event_type: EventType) -> Category:
 
 CATEGORY_OF: Final = {event_type: category_of(event_type) for event_type in EventType}
 
-LATEST_WINS: Final = frozenset({EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE, EventType.OEE_UPDATE})
+CONFLATED_TYPES: Final = frozenset({EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE, EventType.OEE_UPDATE})
 """Conflated to the latest per state key when a dashboard is slow; every other type is lossless (promise P3)."""
 
 DATA_OF: Final[dict[EventType, type[data.EventData]]] = {
@@ -127,7 +127,7 @@ class Place:
     def whole_line(self) -> "Place":
         return Place(self.site, self.area, self.line)
 
-    def at(self, equipment: str | None) -> "Place":
+    def with_equipment(self, equipment: str | None) -> "Place":
         return Place(self.site, self.area, self.line, equipment)
 
     def levels(self) -> tuple[str, str, str, str]:
@@ -156,7 +156,7 @@ class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
     pieces_refused: int | None = None  # refuted since the previous event, and never included in the counts
 
 
-PLAIN: Final = DataQuality(clock="receive", estimated=False)
+DEFAULT_QUALITY: Final = DataQuality(clock="receive", estimated=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ class Event:
     standing: Standing = Standing.CURRENT
     received_at: Millis | None = None
     caused_by: tuple[str, ...] = ()
-    quality: DataQuality = PLAIN
+    quality: DataQuality = DEFAULT_QUALITY
 
     @property
     def category(self) -> Category:
@@ -233,14 +233,14 @@ _ENCODER = msgspec.json.Encoder()
 
 def rfc3339(at: Millis) -> Timestamp:
     """Render an instant as RFC 3339 UTC with milliseconds: `2026-01-05T06:00:00.000Z`."""
-    return (EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+    return (UNIX_EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
 
 
-def maybe_rfc3339(at: Millis | None) -> Timestamp | None:
+def rfc3339_or_none(at: Millis | None) -> Timestamp | None:
     return None if at is None else rfc3339(at)
 
 
-def encode(event: Event, *, stream: str, epoch: str, offset: int) -> bytes:
+def encode_event(event: Event, *, stream: str, epoch: str, offset: int) -> bytes:
     """Encode an event's envelope at its position; same input, same bytes."""
     return _ENCODER.encode(
         Envelope(
@@ -259,7 +259,7 @@ def encode(event: Event, *, stream: str, epoch: str, offset: int) -> bytes:
             priority=event.priority,
             revision=event.revision,
             timestamp=rfc3339(event.timestamp),
-            received_at=maybe_rfc3339(event.received_at),
+            received_at=rfc3339_or_none(event.received_at),
             caused_by=list(event.caused_by),
             data_quality=event.quality,
             data=event.data,

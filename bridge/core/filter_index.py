@@ -87,7 +87,7 @@ class FilterIndex(Generic[T]):
                 yield "/".join(levels), subscriber
             waiting.extend(((*levels, level), child) for level, child in node.children.items())
 
-    def nodes(self) -> int:
+    def node_count(self) -> int:
         """How many nodes the tree holds beside its root: what it costs in memory."""
         count, waiting = 0, [self._root]
         while waiting:

@@ -6,7 +6,7 @@ from typing import Literal
 Protocol = Literal["5", "3.1.1"]
 
 
-class BrokerGone(Exception):
+class BrokerUnavailable(Exception):
     """There is no connection, or it ended before the broker answered; what was asked may or may not have happened."""
 
     def __init__(self, reason: str) -> None:
@@ -14,7 +14,7 @@ class BrokerGone(Exception):
         self.reason = reason
 
 
-class ConnectRefused(BrokerGone):
+class ConnectRefused(BrokerUnavailable):
     """The broker answered the CONNECT with a reason code, or (`code` None) closed the connection instead."""
 
     def __init__(self, reason: str, *, code: int | None) -> None:
@@ -22,7 +22,7 @@ class ConnectRefused(BrokerGone):
         self.code = code
 
 
-class Refused(Exception):
+class TopicRefused(Exception):
     """The broker's rules do not allow this topic: a configuration error, which repeating does not cure."""
 
     def __init__(self, topic: str, reason_code: int, reason: str) -> None:
@@ -32,16 +32,16 @@ class Refused(Exception):
         self.reason = reason
 
 
-class PublishRefused(Refused):
+class PublishRefused(TopicRefused):
     """The broker did not take the publication; only MQTT 5 can say so."""
 
 
-class SubscribeRefused(Refused):
+class SubscribeRefused(TopicRefused):
     """The broker did not grant the subscription. It may also grant it and deliver nothing: only a probe can tell."""
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class PendingAck:
     """What the broker is owed for a message; worthless once its connection has ended."""
 
     generation: int
@@ -59,7 +59,7 @@ class Message:
     qos: int
     retained: bool
     redelivered: bool  # the DUP flag
-    receipt: Receipt
+    pending_ack: PendingAck
 
 
 @dataclass(frozen=True, slots=True)

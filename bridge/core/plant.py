@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from bridge.core.call_rules import DEFAULT_LADDER, DEFAULT_PRIORITY, DEFAULT_RESPONDERS, Flood, Rung
-from bridge.core.event_data import AndonType, CallPriority, DowntimeCategory, Loss
+from bridge.core.call_rules import DEFAULT_POLICIES, DEFAULT_PRIORITY, DEFAULT_RESPONDERS, EscalationPolicy, FloodRule
+from bridge.core.event_data import AndonType, CallPriority, DowntimeCategory, LossKind
 from bridge.core.events import Place
-from bridge.core.shifts import Shift, ShiftPlan
+from bridge.core.shifts import ShiftConfig, ShiftPlan
 
 # The regular expressions are Rust's: there `$` is the end of the text and nothing else.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -18,11 +18,11 @@ LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]  # 
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 
-class Model(BaseModel):
+class PlantModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Rules(Model):
+class Rules(PlantModel):
     """Numbers of DOMAIN.md; a line may override the plant's. All durations in seconds."""
 
     micro_stop_seconds: float = Field(60.0, ge=30, le=600)
@@ -43,7 +43,7 @@ class Rules(Model):
     complete_at_target: bool = False  # a job completes when its good pieces reach the target
 
 
-class Fault(Model):
+class FaultDefinition(PlantModel):
     """One entry of a fault catalogue. Only kind `fault` is ever a fault; `stops` says that it stops the machine."""
 
     bit: int | None = Field(None, ge=0, le=255)
@@ -54,14 +54,14 @@ class Fault(Model):
     cause: Literal["internal", "upstream", "downstream"] = "internal"
 
 
-class CounterRule(Model):
+class CounterRule(PlantModel):
     """How a device's counters wrap and how fast they can run."""
 
     modulus: int | None = Field(None, ge=2, le=2**64)
     max_rate_per_minute: float = Field(6_000.0, gt=0)
 
 
-class Limit(Model):
+class MeasurementLimit(PlantModel):
     """A fixed limit on a measured parameter; it clears inside the limit by `hysteresis`."""
 
     parameter: Id
@@ -81,7 +81,7 @@ class Limit(Model):
         return self
 
 
-class Equipment(Model):
+class EquipmentConfig(PlantModel):
     """A machine (`plc`) or an Andon station."""
 
     id: Id
@@ -91,7 +91,7 @@ class Equipment(Model):
     speed_unit: str | None = None
     ideal_cycle_seconds: float | None = Field(None, gt=0)
     counters: CounterRule = CounterRule()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[FaultDefinition, ...] = ()
     packml_dialect: Literal["tr88", "tmc"] | None = None
     packml_modes: dict[int, Literal["production", "maintenance", "manual", "setup"]] = {}  # beside the standard's three
     heartbeat_seconds: Seconds | None = None  # silence longer than this means offline
@@ -101,19 +101,19 @@ class Equipment(Model):
     andon_types: tuple[AndonType, ...] = ()  # of a station: what it can call; empty: anything
 
 
-class Product(Model):
+class Product(PlantModel):
     id: Id
     ideal_cycle_seconds: float | None = Field(None, gt=0)
     changeover_seconds: float | None = Field(None, gt=0)
 
 
-class Line(Model):
+class LineConfig(PlantModel):
     """A line, its machines in the order of the flow, and whose counters are its own."""
 
     id: LineId
     area: Id
     name: str = ""
-    equipment: tuple[Equipment, ...] = Field(min_length=1, max_length=200)
+    equipment: tuple[EquipmentConfig, ...] = Field(min_length=1, max_length=200)
     constraint: Id | None = None  # whose status is the line's; else the worst of `critical`
     critical: tuple[Id, ...] = ()  # empty: every plc
     total_from: tuple[Id, ...] = ()
@@ -122,7 +122,7 @@ class Line(Model):
     pieces_per_count: int = Field(1, ge=1)
     ideal_cycle_seconds: float | None = Field(None, gt=0)  # a product's own goes first
     target_rate_per_minute: float | None = Field(None, gt=0)
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[MeasurementLimit, ...] = ()
     defect_rate_limit: float = Field(0.05, gt=0, le=1)  # attribute alert, of the last 50 inspected
     defect_count_limit: int = Field(5, ge=1)
     rules: Rules | None = None  # what it leaves out is the plant's
@@ -142,57 +142,59 @@ class Line(Model):
             raise ValueError(f"line {self.id}: names equipment it does not have: {', '.join(unknown)}")
         return self
 
-    def find(self, equipment: str) -> Equipment | None:
+    def find_equipment(self, equipment: str) -> EquipmentConfig | None:
         return next((each for each in self.equipment if each.id == equipment), None)
 
 
-class Area(Model):
+class AreaConfig(PlantModel):
     id: Id
     site: Id
     name: str = ""
 
 
-class Reason(Model):
+class DowntimeReason(PlantModel):
     """A leaf of the downtime reason tree."""
 
     code: Annotated[str, Field(min_length=1, max_length=64)]
     text: str
     category: DowntimeCategory = "unplanned"
-    loss: Loss = "breakdown"
+    loss: LossKind = "breakdown"
     call_after_minutes: float | None = Field(None, gt=0)  # None: no automatic Andon call
     andon_type: AndonType = "equipment"
     priority: CallPriority = "high"
 
 
 DEFAULT_REASONS = (
-    Reason(code="MECH", text="Mechanical breakdown", call_after_minutes=15),
-    Reason(code="ELEC", text="Electrical breakdown", call_after_minutes=10),
-    Reason(code="PLC", text="Control system", call_after_minutes=5),
-    Reason(code="MAT_JAM", text="Material jam", loss="minor_stop", call_after_minutes=20, andon_type="material"),
-    Reason(code="MAT_SHORTAGE", text="Material missing", call_after_minutes=30, andon_type="material"),
+    DowntimeReason(code="MECH", text="Mechanical breakdown", call_after_minutes=15),
+    DowntimeReason(code="ELEC", text="Electrical breakdown", call_after_minutes=10),
+    DowntimeReason(code="PLC", text="Control system", call_after_minutes=5),
+    DowntimeReason(
+        code="MAT_JAM", text="Material jam", loss="minor_stop", call_after_minutes=20, andon_type="material"
+    ),
+    DowntimeReason(code="MAT_SHORTAGE", text="Material missing", call_after_minutes=30, andon_type="material"),
 )
 
 
-class Plant(Model):
+class Plant(PlantModel):
     """The whole plant file. Line ids are unique in the plant; every line's area exists."""
 
     name: str
     timezone: str = "UTC"
-    shifts: tuple[Shift, ...] = ()  # none: one shift a day, from midnight
+    shifts: tuple[ShiftConfig, ...] = ()  # none: one shift a day, from midnight
     rules: Rules = Rules()
-    areas: tuple[Area, ...] = Field(min_length=1)
-    lines: tuple[Line, ...] = Field(min_length=1, max_length=5_000)
+    areas: tuple[AreaConfig, ...] = Field(min_length=1)
+    lines: tuple[LineConfig, ...] = Field(min_length=1, max_length=5_000)
     products: tuple[Product, ...] = ()
-    reasons: tuple[Reason, ...] = DEFAULT_REASONS
-    ladder: dict[CallPriority, Rung] = Field(default=DEFAULT_LADDER)
+    reasons: tuple[DowntimeReason, ...] = DEFAULT_REASONS
+    ladder: dict[CallPriority, EscalationPolicy] = Field(default=DEFAULT_POLICIES)
     responders: dict[AndonType, tuple[str, ...]] = Field(default=DEFAULT_RESPONDERS)
     call_priority: dict[AndonType, CallPriority] = Field(default=DEFAULT_PRIORITY)
-    flood: Flood = Flood()
+    flood: FloodRule = FloodRule()
 
     @field_validator("ladder", mode="after")
     @classmethod
-    def _complete_ladder(cls, ladder: dict[CallPriority, Rung]) -> dict[CallPriority, Rung]:
-        return {**DEFAULT_LADDER, **ladder}
+    def _complete_ladder(cls, ladder: dict[CallPriority, EscalationPolicy]) -> dict[CallPriority, EscalationPolicy]:
+        return {**DEFAULT_POLICIES, **ladder}
 
     @field_validator("responders", mode="after")
     @classmethod
@@ -224,18 +226,18 @@ class Plant(Model):
 
     @property
     def shift_plan(self) -> ShiftPlan:
-        return ShiftPlan.of(self.timezone, self.shifts)
+        return ShiftPlan.create(self.timezone, self.shifts)
 
-    def place_of(self, line: Line) -> Place:
+    def place_of(self, line: LineConfig) -> Place:
         area = next(each for each in self.areas if each.id == line.area)
         return Place(area.site, area.id, line.id)
 
-    def rules_of(self, line: Line) -> Rules:
+    def rules_of(self, line: LineConfig) -> Rules:
         own = {} if line.rules is None else line.rules.model_dump(exclude_unset=True)
         return self.rules.model_copy(update=own)
 
-    def product(self, product_id: str | None) -> Product | None:
+    def find_product(self, product_id: str | None) -> Product | None:
         return next((each for each in self.products if each.id == product_id), None)
 
-    def reason(self, code: str | None) -> Reason | None:
+    def find_reason(self, code: str | None) -> DowntimeReason | None:
         return next((each for each in self.reasons if each.code == code), None)

@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 
 from bridge.core.events import Millis, Standing, StateKey
-from bridge.core.intake import Decode, Intake
+from bridge.core.intake import Decoder, Intake
 from bridge.core.line.adoption import orphaned_keys
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
-from bridge.core.plant_text import text_of
-from bridge.core.presence import UNWATCHED_MS, Absence
-from bridge.core.records import Applied, Batch, Journal, KnownResends
-from bridge.core.replay import Restored
-from bridge.core.resends import Resends
+from bridge.core.plant_text import plant_to_json
+from bridge.core.presence import UNWATCHED_MS, BridgeAbsence
+from bridge.core.records import Batch, DedupWindow, Journal, JournalEntry
+from bridge.core.replay import RestoredFloor
+from bridge.core.resends import Deduplicator
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class PlantChange:
     """The floor under a plant file; whether that is another than before, and how many current events it retired."""
 
     floor: Floor
@@ -23,51 +23,53 @@ class Taken:
     retired: int
 
 
-def note_absence(
-    restored: Restored, journal: Journal, *, decode: Decode, now: Millis, clock_right: bool
+def journal_absence(
+    restored: RestoredFloor, journal: Journal, *, decode: Decoder, now: Millis, clock_trusted: bool
 ) -> Millis | None:
     """Enter since when nobody watched, where that is long enough to matter; returns it. Raises `CommitFailed`.
 
     With a clock that is behind the journal (not `clock_right`) nobody knows how long it was.
     """
     number, since = journal.last_input()
-    if not number or (clock_right and now - since < UNWATCHED_MS):
+    if not number or (clock_trusted and now - since < UNWATCHED_MS):
         return None
     intake = _intake(restored.floor, journal, decode)
-    journal.commit(Batch(entries=[intake.absence(Absence(since=since, reason="restart"), now)]))
+    journal.commit(Batch(entries=[intake.enter_absence(BridgeAbsence(since=since, reason="restart"), now)]))
     return since
 
 
-def take_plant(plant: Plant, restored: Restored, journal: Journal, *, decode: Decode, now: Millis) -> Taken:
+def journal_plant(
+    plant: Plant, restored: RestoredFloor, journal: Journal, *, decode: Decoder, now: Millis
+) -> PlantChange:
     """Return the floor under this plant file, when the journal knows that it is. Raises `CommitFailed`.
 
     A file that differs from the one last journalled is an input like any other, and its commit carries a checkpoint of
     every line: no replay at a start crosses it. By the same commit a new epoch begins where something current is not in
     the plant any more: were it left current, a file put back would find it so, with nothing of the floor behind it.
     """
-    text = text_of(plant)
+    text = plant_to_json(plant)
     if text == restored.plant:
-        return Taken(restored.floor, changed=False, retired=0)
+        return PlantChange(restored.floor, changed=False, retired=0)
     intake = _intake(restored.floor, journal, decode)
-    entry = intake.configure(text, now)
+    entry = intake.enter_plant(text, now)
     retired = orphaned_keys(_current_after(entry, journal), plant)
     checkpoints = {line.id: intake.floor.checkpoint(line.id) for line in plant.lines}
-    journal.commit(Batch(entries=[entry], checkpoints=checkpoints, retired=retired or None))
-    return Taken(intake.floor, changed=True, retired=len(retired))
+    journal.commit(Batch(entries=[entry], checkpoints=checkpoints, retired_keys=retired or None))
+    return PlantChange(intake.floor, changed=True, retired=len(retired))
 
 
-def _intake(floor: Floor, journal: Journal, decode: Decode) -> Intake:
+def _intake(floor: Floor, journal: Journal, decode: Decoder) -> Intake:
     return Intake(
         floor,
         decode=decode,
         position=journal.position(),
         last_input=journal.last_input(),
-        resends=Resends(KnownResends((), 0), doubt_ms=0),  # no message is taken here
+        dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),  # no message is taken here
         suspects=(),
     )
 
 
-def _current_after(entry: Applied, journal: Journal) -> frozenset[StateKey]:
+def _current_after(entry: JournalEntry, journal: Journal) -> frozenset[StateKey]:
     keys = {event.state_key for event in journal.snapshot().events}
     for event in entry.events:
         if event.standing is Standing.CURRENT:

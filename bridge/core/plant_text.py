@@ -3,13 +3,13 @@
 from typing import Final
 
 from bridge.core.plant import Plant
-from bridge.core.records import CONFIG
+from bridge.core.records import CONFIG_PREFIX
 
-PLANT: Final = f"{CONFIG}plant"
+PLANT_TOPIC: Final = f"{CONFIG_PREFIX}plant"
 """The topic of an input that is a plant file."""
 
 
-def text_of(plant_file: Plant) -> bytes:
+def plant_to_json(plant_file: Plant) -> bytes:
     """Return the plant as JSON, its fault catalogues included; what the file leaves out is left out.
 
     A comment in the file, or another order of its fields, is no change.
@@ -17,6 +17,6 @@ def text_of(plant_file: Plant) -> bytes:
     return plant_file.model_dump_json(exclude_unset=True).encode()
 
 
-def plant_of(text: bytes) -> Plant:
+def plant_from_json(text: bytes) -> Plant:
     """Read what `text_of` wrote; pydantic.ValidationError for a text of another version that this one cannot read."""
     return Plant.model_validate_json(text)

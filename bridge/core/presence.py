@@ -8,19 +8,19 @@ from typing import Final, Literal, Self
 import msgspec
 
 from bridge.core.events import Millis
-from bridge.core.records import PRESENCE
+from bridge.core.records import PRESENCE_PREFIX
 
-ABSENCE: Final = f"{PRESENCE}absence"
+ABSENCE_TOPIC: Final = f"{PRESENCE_PREFIX}absence"
 """The topic of an input that says since when nobody watched the floor."""
 
-CLOCK: Final = f"{PRESENCE}clock"
+CLOCK_TOPIC: Final = f"{PRESENCE_PREFIX}clock"
 """The topic of an input that says by how much the host's clock was set forward, up to the input's arrival."""
 
 UNWATCHED_MS: Final = 10_000
 """A restart below this changes nothing: the broker keeps what is sent meanwhile, and what was known stays known."""
 
 
-class Entered(msgspec.Struct, frozen=True, kw_only=True):
+class InternalInput(msgspec.Struct, frozen=True, kw_only=True):
     """What such an input says, as JSON."""
 
     def encode(self) -> bytes:
@@ -32,7 +32,7 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(payload, type=cls)
 
 
-class Absence(Entered, frozen=True, kw_only=True):
+class BridgeAbsence(InternalInput, frozen=True, kw_only=True):
     """The floor was not watched from `since` to the input's arrival, and from then on until each machine reports.
 
     `restart`: there was no bridge. `link`: there was no connection to the broker, which had lasted until `since`.
@@ -42,7 +42,7 @@ class Absence(Entered, frozen=True, kw_only=True):
     reason: Literal["restart", "link"]
 
 
-class ClockStep(Entered, frozen=True, kw_only=True):
+class ClockStep(InternalInput, frozen=True, kw_only=True):
     """The host's clock was set forward by so many ms: they are no time that passed on the floor."""
 
     by: Millis

@@ -8,8 +8,8 @@ import msgspec
 
 from bridge.core.events import EventType, Standing, StateKey
 from bridge.core.messages import Publication
-from bridge.core.records import Committed, Snapshot
-from bridge.core.retained import LinePlace, RetainedReading, line_of
+from bridge.core.records import CommittedEvent, Snapshot
+from bridge.core.retained import LinePlace, RetainedScan, line_place_of
 
 LAMP_OFF: Final = "off"
 LAMP_STATES: Final[Mapping[str, str]] = {
@@ -45,7 +45,7 @@ class Lamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PublicationPlan:
     """Publications in their order, and what they will have made of the retained topics and the lamps."""
 
     publications: tuple[Publication, ...]
@@ -53,7 +53,7 @@ class Plan:
     lamps: Mapping[str, Lamp]
 
 
-def up_to_date(snapshot: Snapshot, pending: Sequence[Committed]) -> bool:
+def is_up_to_date(snapshot: Snapshot, pending: Sequence[CommittedEvent]) -> bool:
     """Whether the events still to be published are known, and none of them is current no more.
 
     A retired event is one such: published late, it will be retained, and no later event clears it.
@@ -71,7 +71,7 @@ def up_to_date(snapshot: Snapshot, pending: Sequence[Committed]) -> bool:
 class PublishedState:
     """The retained topics by state key and the lamps by topic, as the broker has them once a plan is carried out."""
 
-    def __init__(self, root: str, *, retained: Mapping[StateKey, str], current: Iterable[Committed]) -> None:
+    def __init__(self, root: str, *, retained: Mapping[StateKey, str], current: Iterable[CommittedEvent]) -> None:
         """`current`: the current events that are published already; they say which lamps are lit."""
         self._root = root
         self._retained = dict(retained)
@@ -81,7 +81,7 @@ class PublishedState:
             if lamp is not None:
                 self._lamps[lamp[0]] = lamp[1]
 
-    def plan(self, events: Sequence[Committed]) -> Plan:
+    def plan(self, events: Sequence[CommittedEvent]) -> PublicationPlan:
         """Say what is to be published for these events, next in their stream; nothing changes until `carry_out`."""
         publications: list[Publication] = []
         retained: dict[StateKey, str | None] = {}
@@ -96,10 +96,10 @@ class PublishedState:
                 if before is not None and before != retained[key]:
                     # after the new one, so that a subscriber is never without the state in between
                     publications.append(Publication(f"{self._root}/event/{before}", b"", retain=True))
-                publications.extend(self._light(event, lamps))
-        return Plan(tuple(publications), retained, lamps)
+                publications.extend(self._lamp_changes(event, lamps))
+        return PublicationPlan(tuple(publications), retained, lamps)
 
-    def carry_out(self, plan: Plan) -> None:
+    def confirm(self, plan: PublicationPlan) -> None:
         """Note that the broker has taken the whole plan."""
         for key, topic in plan.retained.items():
             if topic is None:
@@ -108,7 +108,7 @@ class PublishedState:
                 self._retained[key] = topic
         self._lamps.update(plan.lamps)
 
-    def restore(self, current: Iterable[Committed]) -> list[Publication]:
+    def restore_publications(self, current: Iterable[CommittedEvent]) -> list[Publication]:
         """Say what to publish to a broker that lost its memory: current events already published, and the lamps."""
         events = [
             Publication(self._topic(event), event.body, retain=True)
@@ -117,37 +117,37 @@ class PublishedState:
         ]
         return events + [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in self._lamps.items()]
 
-    def missing(self, restored: Iterable[Publication], reading: RetainedReading) -> list[str]:
+    def find_missing(self, restored: Iterable[Publication], reading: RetainedScan) -> list[str]:
         """Return what was restored before a reading, should still be there, and was not seen by it."""
         events = {f"{self._root}/event/{topic}" for topic in set(self._retained.values()) - reading.events}
         lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
-        lit -= {f"{self._root}/station/{topic}" for topic in reading.lit}
+        lit -= {f"{self._root}/station/{topic}" for topic in reading.lit_lamps}
         return [each.topic for each in restored if each.topic in events or each.topic in lit]
 
-    def correct(
+    def plan_corrections(
         self,
-        reading: RetainedReading,
+        reading: RetainedScan,
         *,
-        current: Sequence[Committed],
-        pending: Sequence[Committed],
+        current: Sequence[CommittedEvent],
+        pending: Sequence[CommittedEvent],
         lines: Container[LinePlace],
-    ) -> Plan:
+    ) -> PublicationPlan:
         """Say what to clear and which lamps to switch off, for nothing in the journal says so any more.
 
         `current`: the journal's current events at some position; `pending`: all events after the last one carried out,
         up to that position at least. `lines`: those of our plant. Another stream's topics are left alone.
         """
-        right = self._right(current, pending)
+        right = self._expected_topics(current, pending)
         forgotten = {key: topic for key, topic in self._retained.items() if topic not in right}
         # what was published while the broker was read is not in the reading; another stream may have its line
-        unread = {topic for topic in forgotten.values() if line_of(topic) not in reading.others}
+        unread = {topic for topic in forgotten.values() if line_place_of(topic) not in reading.foreign_lines}
         ghosts = (reading.events - right) | unread
         # a line that left the plant file is still ours to put in order, unless another stream has it now
-        ours = {line_of(topic) for topic in (*ghosts, *forgotten.values())} - reading.others
+        ours = {line_place_of(topic) for topic in (*ghosts, *forgotten.values())} - reading.foreign_lines
         lamps = {
             f"{self._root}/station/{topic}": Lamp("", LAMP_OFF)
-            for topic in sorted(reading.lit)
-            if line_of(topic) in lines or line_of(topic) in ours
+            for topic in sorted(reading.lit_lamps)
+            if line_place_of(topic) in lines or line_place_of(topic) in ours
         }
         lit = {lamp[0] for event in current if (lamp := self._lamp(event)) is not None and lamp[1].state != LAMP_OFF}
         lit |= {lamp[0] for event in pending if (lamp := self._lamp(event)) is not None}
@@ -155,19 +155,19 @@ class PublishedState:
         clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in sorted(ghosts)]
         switch = [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in off.items()]
         # another stream's line: its topic is remembered until a reading was whole
-        gone = {key: None for key, topic in forgotten.items() if reading.whole or topic in ghosts}
-        return Plan((*clear, *switch), gone, off)
+        gone = {key: None for key, topic in forgotten.items() if reading.is_complete or topic in ghosts}
+        return PublicationPlan((*clear, *switch), gone, off)
 
-    def _right(self, current: Iterable[Committed], pending: Sequence[Committed]) -> set[str]:
+    def _expected_topics(self, current: Iterable[CommittedEvent], pending: Sequence[CommittedEvent]) -> set[str]:
         """Return the topics that are retained by right, or will be, or that the plan of a pending event will clear."""
         right = {event.topic for event in current}
         right |= {event.topic for event in pending if event.standing is Standing.CURRENT}
         return right | {self._retained[event.state_key] for event in pending if event.state_key in self._retained}
 
-    def _topic(self, event: Committed) -> str:
+    def _topic(self, event: CommittedEvent) -> str:
         return f"{self._root}/event/{event.topic}"
 
-    def _light(self, event: Committed, lamps: dict[str, Lamp]) -> Iterable[Publication]:
+    def _lamp_changes(self, event: CommittedEvent, lamps: dict[str, Lamp]) -> Iterable[Publication]:
         found = self._lamp(event)
         if found is None:
             return
@@ -179,7 +179,7 @@ class PublishedState:
             lamps[topic] = lamp
             yield Publication(topic, lamp.state.encode(), retain=True)
 
-    def _lamp(self, event: Committed) -> tuple[str, Lamp] | None:
+    def _lamp(self, event: CommittedEvent) -> tuple[str, Lamp] | None:
         if event.type is not EventType.ANDON_EVENT:
             return None
         call = _CALL.decode(event.body).data

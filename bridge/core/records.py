@@ -7,16 +7,26 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from bridge.core.events import LATEST_WINS, Event, EventType, Millis, Priority, Standing, StateKey, encode, event_id
+from bridge.core.events import (
+    CONFLATED_TYPES,
+    Event,
+    EventType,
+    Millis,
+    Priority,
+    Standing,
+    StateKey,
+    encode_event,
+    event_id,
+)
 from bridge.core.reports import BODY_OF, Disposition
 
-RESEND_INPUTS: Final = 100_000
+DEDUP_INPUTS: Final = 100_000
 """Inputs back to which a resend is known by its content: bounds memory, and the look back at start."""
 
-CONFIG: Final = "config/"
+CONFIG_PREFIX: Final = "config/"
 """Where the topics of inputs begin that are configuration: no message's topic does."""
 
-PRESENCE: Final = "presence/"
+PRESENCE_PREFIX: Final = "presence/"
 """Where the topics of absences of the bridge and of steps of the clock begin: no message's topic does."""
 
 EpochReason = Literal["created", "restored", "plant"]
@@ -45,7 +55,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
+class CommittedEvent:
     """An event at its position, encoded once: `body` is what is journalled, published and delivered."""
 
     offset: int
@@ -60,13 +70,13 @@ class Committed:
     body: bytes
 
     @property
-    def lossless(self) -> bool:
-        return self.type not in LATEST_WINS
+    def is_lossless(self) -> bool:
+        return self.type not in CONFLATED_TYPES
 
 
-def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> Committed:
+def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:
     """Give an event its position and its bytes."""
-    return Committed(
+    return CommittedEvent(
         offset=offset,
         id=event_id(stream, epoch, offset),
         type=event.type,
@@ -76,7 +86,7 @@ def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> Com
         standing=event.standing,
         timestamp=event.timestamp,
         audience=event.audience,
-        body=encode(event, stream=stream, epoch=epoch, offset=offset),
+        body=encode_event(event, stream=stream, epoch=epoch, offset=offset),
     )
 
 
@@ -93,42 +103,42 @@ class CommandRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Resend:
+class MessageDigest:
     """By what a resend of the same content is known (DESIGN, Duplicates): a digest of topic and payload."""
 
     digest: bytes
-    dated: bool  # the payload has a ts, so the same bytes are the same report; else only a redelivery can be
+    has_timestamp: bool  # the payload has a ts, so the same bytes are the same report; else only a redelivery can be
     mid: int | None = None  # the packet identifier it came with, if known: MQTT 5 4.4: a redelivery has the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class JournalEntry:
     """One input and all that it did; the unit the pipeline commits."""
 
     input: Input
     disposition: Disposition
-    events: tuple[Committed, ...] = ()
+    events: tuple[CommittedEvent, ...] = ()
     command: CommandRecord | None = None
-    resend: Resend | None = None
+    message_digest: MessageDigest | None = None
     reached_core: bool = True  # False: decided before the core, which a replay therefore leaves alone
 
 
-def kind_of(topic: str) -> str:
+def input_kind(topic: str) -> str:
     """Return the kind an input is counted by, of its topic: the kinds are ours, never the sender's text."""
     if not topic:
         return "tick"
-    if topic.startswith(CONFIG):
+    if topic.startswith(CONFIG_PREFIX):
         return "config"
-    if topic.startswith(PRESENCE):
-        return topic.removeprefix(PRESENCE)
+    if topic.startswith(PRESENCE_PREFIX):
+        return topic.removeprefix(PRESENCE_PREFIX)
     levels = topic.split("/")
     kind = levels[-1] if levels[-1] in BODY_OF else "other"
     return f"command/{kind}" if levels[0] == "command" else kind
 
 
-def count_key(entry: Applied) -> tuple[str, str, str]:
+def count_key(entry: JournalEntry) -> tuple[str, str, str]:
     """Return the (kind, effect, reason) an input is counted by."""
-    return (kind_of(entry.input.topic), entry.disposition.effect.value, entry.disposition.reason or "")
+    return (input_kind(entry.input.topic), entry.disposition.effect.value, entry.disposition.reason or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +152,13 @@ class Batch:
     `watched`: floor time until which the floor was watched, whether or not anything was reported (None: as before).
     """
 
-    entries: Sequence[Applied]
+    entries: Sequence[JournalEntry]
     checkpoints: Mapping[str, bytes] = field(default_factory=dict)
-    settled: int | None = None
-    suspect: bytes | None = None
-    replayed: Sequence[int] = ()
-    retired: Collection[StateKey] | None = None
-    watched: Millis | None = None
+    acked_up_to: int | None = None
+    crash_digest: bytes | None = None
+    quarantined_numbers: Sequence[int] = ()
+    retired_keys: Collection[StateKey] | None = None
+    watched_until: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +175,19 @@ class Snapshot:
     """The current events, oldest first, and the position they are true at: read in one transaction."""
 
     position: Position
-    events: tuple[Committed, ...]
+    events: tuple[CommittedEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class KnownResends:
+class DedupWindow:
     """What of the past tells a resend from news: the window's digests by input number, oldest first."""
 
-    resends: tuple[tuple[int, Resend], ...]
-    settled: int
+    digests: tuple[tuple[int, MessageDigest], ...]
+    acked_up_to: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class RetentionLimits:
     """How long a journal holds events and inputs, and how large it may be; None: for ever, and without bound."""
 
     events_ms: Millis | None = None
@@ -213,7 +223,7 @@ class Journal(Protocol):
         Where it begins a new epoch `epoch` is that one; offsets go on.
         """
 
-    def prune(self, now: Millis, keep: Keep) -> int:
+    def prune(self, now: Millis, keep: RetentionLimits) -> int:
         """Let go of a bounded number of old events and inputs; returns how many, 0 when no more may go now.
 
         What is current or unpublished, what a restart replays and what the quarantine holds stays. Over the size the
@@ -229,13 +239,13 @@ class Journal(Protocol):
     def snapshot(self) -> Snapshot:
         """Return all current events at one position."""
 
-    def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
+    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
         """Return events with greater offsets, in order, at most `limit`, without a hole between them.
 
         Where the first is not `offset` + 1, retention has removed what lay between.
         """
 
-    def event(self, offset: int) -> Committed | None:
+    def event(self, offset: int) -> CommittedEvent | None:
         """Return the event at an offset, None when it isn't held; a current one is, however old."""
 
     def oldest_offset(self) -> int:
@@ -244,7 +254,7 @@ class Journal(Protocol):
     def checkpoints(self) -> Sequence[Checkpoint]:
         """Return the newest checkpoint of every line."""
 
-    def inputs_after(self, number: int, *, limit: int) -> Sequence[Applied]:
+    def inputs_after(self, number: int, *, limit: int) -> Sequence[JournalEntry]:
         """Return inputs with greater numbers and what they did (`command` and `resend` left out), in order.
 
         A quarantined input's payload is empty once newer ones have crowded it out of the quarantine. Events that
@@ -257,7 +267,7 @@ class Journal(Protocol):
     def config(self, topic: str) -> Input | None:
         """Return the configuration input that holds on a topic, however old; None where none ever came."""
 
-    def known_resends(self) -> KnownResends:
+    def known_resends(self) -> DedupWindow:
         """Return the digests by which resent messages are known, of a bounded window of inputs."""
 
     def suspects(self) -> frozenset[bytes]:

@@ -6,13 +6,21 @@ from typing import Final
 import msgspec
 from pydantic import ValidationError
 
-from bridge.core.events import Event, encode
-from bridge.core.intake import TICK, Decode, absent, configured, meaning_of, overlook, stepped
+from bridge.core.events import Event, encode_event
+from bridge.core.intake import (
+    TICK_TOPIC,
+    Decoder,
+    apply_absence,
+    apply_clock_step,
+    apply_plant,
+    decode_input,
+    record_unapplied,
+)
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
-from bridge.core.plant_text import PLANT, plant_of
-from bridge.core.presence import ABSENCE, CLOCK
-from bridge.core.records import Applied, Journal
+from bridge.core.plant_text import PLANT_TOPIC, plant_from_json
+from bridge.core.presence import ABSENCE_TOPIC, CLOCK_TOPIC
+from bridge.core.records import Journal, JournalEntry
 from bridge.core.reports import Disposition, Outcome
 
 PAGE: Final = 1_000  # inputs read at a time: bounds the memory of a long replay
@@ -20,7 +28,7 @@ DIFFERENCES_KEPT: Final = 20  # a changed rule differs everywhere; a few show wh
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ReplayDifference:
     """An input that does something else now than it did. The journal stays as it is: it was told to people."""
 
     number: int
@@ -32,12 +40,12 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoredFloor:
     floor: Floor
     plant: bytes | None  # the plant file it stands under, as last journalled; None: none ever was
     replayed: int
     differences: int
-    first_differences: tuple[Difference, ...]
+    first_differences: tuple[ReplayDifference, ...]
 
 
 class ReplayFailed(Exception):
@@ -58,7 +66,7 @@ class CheckpointUnreadable(Exception):
         )
 
 
-def restore(plant: Plant, journal: Journal, *, decode: Decode) -> Restored:
+def restore_floor(plant: Plant, journal: Journal, *, decode: Decoder) -> RestoredFloor:
     """Bring the floor to where the journal ends, under the plant files that held then.
 
     `plant` stands in for a journal that never took one in. A checkpoint round takes every changed line, and a new plant
@@ -68,38 +76,38 @@ def restore(plant: Plant, journal: Journal, *, decode: Decode) -> Restored:
     number = max((each.number for each in checkpoints), default=0)
     text = _plant_at(number, journal)
     try:
-        under = plant if text is None else plant_of(text)
+        under = plant if text is None else plant_from_json(text)
         floor = Floor.restore(under, {each.line: each.state for each in checkpoints})
     except (msgspec.MsgspecError, ValidationError) as error:
         raise CheckpointUnreadable(str(error)) from error
     replayed = differences = 0
-    first: list[Difference] = []
+    first: list[ReplayDifference] = []
     while page := journal.inputs_after(number, limit=PAGE):
         for entry in page:
             if not entry.reached_core:
-                overlook(floor, entry.input, entry.disposition)
+                record_unapplied(floor, entry.input, entry.disposition)
                 continue
             replayed += 1
             floor, difference = _replay(floor, entry, decode)
-            if entry.input.topic == PLANT:
+            if entry.input.topic == PLANT_TOPIC:
                 text = entry.input.payload
             if difference is not None:
                 differences += 1
                 first = [*first, difference][:DIFFERENCES_KEPT]
         number = page[-1].input.number
-    return Restored(floor, text, replayed, differences, tuple(first))
+    return RestoredFloor(floor, text, replayed, differences, tuple(first))
 
 
 def _plant_at(number: int, journal: Journal) -> bytes | None:
     """Return the plant file that held after this input."""
-    newest = journal.config(PLANT)
+    newest = journal.config(PLANT_TOPIC)
     if newest is None or newest.number <= number:
         return None if newest is None else newest.payload
     following = journal.inputs_after(number, limit=1)  # a journal begins with its plant file
-    return following[0].input.payload if following and following[0].input.topic == PLANT else None
+    return following[0].input.payload if following and following[0].input.topic == PLANT_TOPIC else None
 
 
-def _replay(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Difference | None]:
+def _replay(floor: Floor, entry: JournalEntry, decode: Decoder) -> tuple[Floor, ReplayDifference | None]:
     given = entry.input
     try:
         floor, outcome = _apply(floor, entry, decode)
@@ -107,7 +115,7 @@ def _replay(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Differ
         raise ReplayFailed(given.number, given.topic) from error
     if outcome.disposition == entry.disposition and _same(outcome.events, entry):
         return floor, None
-    return floor, Difference(
+    return floor, ReplayDifference(
         number=given.number,
         topic=given.topic,
         was=entry.disposition,
@@ -117,29 +125,29 @@ def _replay(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Differ
     )
 
 
-def _apply(floor: Floor, entry: Applied, decode: Decode) -> tuple[Floor, Outcome]:
+def _apply(floor: Floor, entry: JournalEntry, decode: Decoder) -> tuple[Floor, Outcome]:
     given = entry.input
-    if given.topic == TICK:
+    if given.topic == TICK_TOPIC:
         events = tuple(event for _, events in floor.tick(given.received_at) for event in events)
         return floor, Outcome(entry.disposition, events)
-    if given.topic == PLANT:
-        return configured(floor, given)
-    if given.topic == ABSENCE:
-        return floor, absent(floor, given)
-    if given.topic == CLOCK:
-        return floor, stepped(floor, given)
-    meaning = meaning_of(given, decode)
+    if given.topic == PLANT_TOPIC:
+        return apply_plant(floor, given)
+    if given.topic == ABSENCE_TOPIC:
+        return floor, apply_absence(floor, given)
+    if given.topic == CLOCK_TOPIC:
+        return floor, apply_clock_step(floor, given)
+    meaning = decode_input(given, decode)
     if isinstance(meaning, Disposition):
-        overlook(floor, given, meaning)
+        record_unapplied(floor, given, meaning)
         return floor, Outcome(meaning)
     return floor, floor.apply(meaning, given.received_at)
 
 
-def _same(events: tuple[Event, ...], entry: Applied) -> bool:
+def _same(events: tuple[Event, ...], entry: JournalEntry) -> bool:
     if len(events) != len(entry.events):
         return False
     for event, journalled in zip(events, entry.events, strict=True):
         stream, epoch, _ = journalled.id.split(":")  # the epoch it was written in: a restored backup has a new one
-        if encode(event, stream=stream, epoch=epoch, offset=journalled.offset) != journalled.body:
+        if encode_event(event, stream=stream, epoch=epoch, offset=journalled.offset) != journalled.body:
             return False
     return True

@@ -30,7 +30,7 @@ from bridge.core.report_forms import (
 )
 
 
-class Common(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CommonFields(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Fields every kind may carry. `seq` counts a device's reports over all kinds, from its `boot_id` on."""
 
     ts: int | float | Annotated[str, Meta(max_length=40)] | None = None
@@ -49,7 +49,7 @@ class PackmlState(Struct, frozen=True):
     mode: int | None = None
 
 
-class StateReport(Common, frozen=True, kw_only=True):
+class StateReport(CommonFields, frozen=True, kw_only=True):
     """A machine's state: the word `state`, or `packml` in its place."""
 
     state: StateWord | None = None
@@ -65,7 +65,7 @@ class StateReport(Common, frozen=True, kw_only=True):
     product: Id | None = None
 
 
-class CountsReport(Common, frozen=True, kw_only=True):
+class CountsReport(CommonFields, frozen=True, kw_only=True):
     """Running totals of the device's own counters; at least one is present."""
 
     total: Counter | None = None
@@ -74,19 +74,19 @@ class CountsReport(Common, frozen=True, kw_only=True):
     modulus: Annotated[int, Meta(ge=2)] | None = None
 
 
-class MeasurementReport(Common, frozen=True, kw_only=True):
+class MeasurementReport(CommonFields, frozen=True, kw_only=True):
     parameter: Id
     value: Number
     unit: Annotated[str, Meta(max_length=16)]
 
 
-class InspectionReport(Common, frozen=True, kw_only=True):
+class InspectionReport(CommonFields, frozen=True, kw_only=True):
     inspected: Sample
     defects: Sample
     parameter: Id | None = None
 
 
-class AndonReport(Common, frozen=True, kw_only=True):
+class AndonReport(CommonFields, frozen=True, kw_only=True):
     """A press at a station: an `action`, or the level of an `input` (a button or a latching switch)."""
 
     andon_type: AndonType | None = None  # left out only where call_id names the call
@@ -99,7 +99,7 @@ class AndonReport(Common, frozen=True, kw_only=True):
     resolution_code: Word | None = None
 
 
-class JobReport(Common, frozen=True, kw_only=True):
+class JobReport(CommonFields, frozen=True, kw_only=True):
     action: Literal["assign", "accept", "start", "pause", "complete", "cancel"]
     job_id: Id
     product: Id | None = None
@@ -108,33 +108,33 @@ class JobReport(Common, frozen=True, kw_only=True):
     reason: Text | None = None
 
 
-class ChangeoverReport(Common, frozen=True, kw_only=True):
+class ChangeoverReport(CommonFields, frozen=True, kw_only=True):
     action: Literal["start", "complete"]
     from_product: Id | None = None
     to_product: Id | None = None
 
 
-class DowntimeReport(Common, frozen=True, kw_only=True):
+class DowntimeReport(CommonFields, frozen=True, kw_only=True):
     action: Literal["classify", "confirm", "unconfirm"]
     downtime_id: Id
     reason_code: Word | None = None
     notes: Text | None = None
 
 
-class QualityReport(Common, frozen=True, kw_only=True):
+class QualityReport(CommonFields, frozen=True, kw_only=True):
     action: Literal["clear"]
     alert_id: Id
 
 
-class BirthReport(Common, frozen=True, kw_only=True):
+class BirthReport(CommonFields, frozen=True, kw_only=True):
     """The device is online; a new `boot_id` starts a new sequence."""
 
 
-class DeathReport(Common, frozen=True, kw_only=True):
+class DeathReport(CommonFields, frozen=True, kw_only=True):
     """The device's Will, or its own goodbye. Ignored where its boot is past, or neither the current one nor newer."""
 
 
-Body = (
+ReportBody = (
     StateReport
     | CountsReport
     | MeasurementReport
@@ -148,7 +148,7 @@ Body = (
     | DeathReport
 )
 
-BODY_OF: Final[Mapping[str, type[Body]]] = {
+BODY_OF: Final[Mapping[str, type[ReportBody]]] = {
     "state": StateReport,
     "counts": CountsReport,
     "measurement": MeasurementReport,
@@ -175,10 +175,10 @@ class Actor(Struct, frozen=True):
     name: str | None = None
 
 
-LEVELS: Final = 6  # of a topic: {report|command}/{site}/{area}/{line}/{equipment}/{kind}
+TOPIC_LEVELS: Final = 6  # of a topic: {report|command}/{site}/{area}/{line}/{equipment}/{kind}
 
 
-def place_of(levels: Sequence[str]) -> Place:
+def place_of_levels(levels: Sequence[str]) -> Place:
     """Return the place that a topic of `LEVELS` levels names; `_` as equipment is the whole line."""
     _, site, area, line, equipment, _ = levels
     return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)
@@ -189,7 +189,7 @@ class Report:
     """A decoded message; a command of a dashboard user has its `actor` and `command_id`."""
 
     place: Place
-    body: Body
+    body: ReportBody
     received_at: Millis
     cause: str  # what events name in `caused_by`: `input:{number}`
     retained: bool = False
@@ -212,13 +212,13 @@ class Moment:
     latest: bool = False  # its sequence shows that it is the device's latest report
     late: bool = False  # its sequence shows that later reports of the device came before it
     unplaced: bool = False  # its position in the device's sequence is not known
-    stamped: Millis | None = None  # of what is done to a call, by the device's own clock, trusted or not
+    device_time: Millis | None = None  # of what is done to a call, by the device's own clock, trusted or not
     identified: bool = False  # its sequence or a clock that ticks tells a copy of it from an equal report
     actor: Actor | None = None
     operator: str | None = None
 
     @property
-    def happened(self) -> Millis:
+    def happened_at(self) -> Millis:
         """When it happened by the device's clock where that is trusted, else when it was received."""
         return self.dated if self.dated is not None and self.clock in ("device", "corrected") else self.at
 
@@ -277,4 +277,4 @@ class Outcome:
 
     disposition: Disposition
     events: tuple[Event, ...] = field(default=())
-    of_deadlines: int = 0
+    deadline_events: int = 0

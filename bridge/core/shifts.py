@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.core.events import EPOCH, Millis
+from bridge.core.events import UNIX_EPOCH, Millis
 
 DAY_MINUTES = 24 * 60
 
 
-class Shift(BaseModel):
+class ShiftConfig(BaseModel):
     """A daily shift in local wall time; an `end` not after `start` lies on the next day."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,24 +37,26 @@ class ShiftWindow:
     end: Millis
 
     @property
-    def scheduled(self) -> bool:
+    def is_scheduled(self) -> bool:
         return self.shift_id is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftPlan:
     zone: ZoneInfo
-    shifts: tuple[Shift, ...]
+    shifts: tuple[ShiftConfig, ...]
 
     @classmethod
     @lru_cache(maxsize=64)  # bounds what a plant of many zones would hold
-    def of(cls, timezone: str, shifts: tuple[Shift, ...]) -> Self:
+    def create(cls, timezone: str, shifts: tuple[ShiftConfig, ...]) -> Self:
         """Build a plan; ValueError for an unknown zone or overlapping shifts."""
         try:
             zone = ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"timezone {timezone!r} is not an IANA zone") from error
-        ordered = tuple(sorted(shifts or (Shift(id="day", start=time(0), end=time(0)),), key=lambda shift: shift.start))
+        ordered = tuple(
+            sorted(shifts or (ShiftConfig(id="day", start=time(0), end=time(0)),), key=lambda shift: shift.start)
+        )
         for earlier, later in zip(ordered, (*ordered[1:], ordered[0]), strict=True):
             if earlier is not later and _minutes_until(earlier.start, earlier.end) > _minutes_until(
                 earlier.start, later.start
@@ -79,7 +81,7 @@ class ShiftPlan:
         """Return when so much scheduled time has passed since the instant; what lies between shifts does not count."""
         while True:
             window = self.window_at(at)
-            if window.scheduled:
+            if window.is_scheduled:
                 if scheduled_ms <= window.end - at:
                     return at + scheduled_ms
                 scheduled_ms -= window.end - at
@@ -103,7 +105,7 @@ class ShiftPlan:
         ]
 
     def _instant(self, day: date, at: time) -> Millis:
-        return (datetime.combine(day, at, self.zone) - EPOCH) // timedelta(milliseconds=1)
+        return (datetime.combine(day, at, self.zone) - UNIX_EPOCH) // timedelta(milliseconds=1)
 
 
 def _minutes_until(start: time, end: time) -> int:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bridge.core.events import Millis, maybe_rfc3339, rfc3339
+from bridge.core.events import Millis, rfc3339, rfc3339_or_none
 from bridge.core.messages import Publication
 from bridge.core.records import Position
 
@@ -14,7 +14,7 @@ STATUS_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class StreamOwner:
     """One process that publishes a stream: a random id, and the wall time of its start."""
 
     id: str
@@ -33,10 +33,10 @@ class StreamStatus(msgspec.Struct, frozen=True):
     owner: str = ""
     since: str = ""  # RFC 3339 in milliseconds, so that it sorts as text
 
-    def is_of(self, owner: Owner) -> bool:
+    def is_owned_by(self, owner: StreamOwner) -> bool:
         return self.owner == owner.id
 
-    def precedes(self, owner: Owner) -> bool:
+    def precedes(self, owner: StreamOwner) -> bool:
         """Whether this status is of a process that has the stream by right: it started before `owner` did."""
         return (self.since, self.owner) < (rfc3339(owner.since), owner.id)
 
@@ -48,7 +48,7 @@ def status_topic(root: str, stream: str) -> str:
     return f"{root}/bridge/{stream}"
 
 
-def status_of(
+def status_publication(
     position: Position,
     *,
     root: str,
@@ -56,14 +56,14 @@ def status_of(
     ready: bool,
     time: Millis | None,
     simulated: bool,
-    owner: Owner,
+    owner: StreamOwner,
 ) -> Publication:
     """Return the retained status of a stream: `offset` is the last one published."""
     status = StreamStatus(
         online=online,
         epoch=position.epoch,
         offset=position.offset,
-        time=maybe_rfc3339(time),
+        time=rfc3339_or_none(time),
         simulated=simulated,
         ready=ready,
         owner=owner.id,
@@ -72,7 +72,7 @@ def status_of(
     return _publication(position, status, root)
 
 
-def will_of(position: Position, *, root: str, simulated: bool, owner: Owner) -> Publication:
+def will_publication(position: Position, *, root: str, simulated: bool, owner: StreamOwner) -> Publication:
     """Return the Will: not online, since we cannot say when; the offset is unknown by then, and null."""
     status = StreamStatus(
         online=False, epoch=position.epoch, simulated=simulated, owner=owner.id, since=rfc3339(owner.since)

@@ -18,7 +18,7 @@ MAX_DIGITS: Final = (
 )
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
-EXACT: Final = 2**53  # below it, a double is the one integer that was written
+MAX_EXACT_DOUBLE: Final = 2**53  # below it, a double is the one integer that was written
 
 # Possessive, so that a long unterminated string costs one pass and not one per quote in it.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -34,7 +34,7 @@ class NotStrictJson(Exception):
     reason: str
 
 
-def parse(payload: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+def parse_json(payload: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """Return the value that `payload` spells, of dict, list, str, int, float, bool and None; raises NotStrictJson only.
 
     A number is what it amounts to, however it is spelled: an int where that is an integer of 64 bits (signed or
@@ -58,12 +58,12 @@ def parse(payload: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DE
     except json.JSONDecodeError:
         raise NotStrictJson("not_json") from None
     if _MAY_HIDE_CHARACTERS.search(text):
-        for string in strings(tree):
+        for string in iter_strings(tree):
             _refuse_characters(string)
     return tree
 
 
-def strings(tree: Any) -> Iterator[str]:
+def iter_strings(tree: Any) -> Iterator[str]:
     """Every string in a parsed tree, keys included, in no particular order."""
     waiting = [tree]
     while waiting:
@@ -123,7 +123,7 @@ def _float(text: str) -> int | float:
         raise NotStrictJson("number_out_of_range")
     if not value.is_integer():
         return value
-    return int(value) if abs(value) < EXACT else _exactly(text, value)
+    return int(value) if abs(value) < MAX_EXACT_DOUBLE else _exactly(text, value)
 
 
 def _exactly(text: str, value: float) -> int | float:

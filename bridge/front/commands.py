@@ -14,8 +14,8 @@ from bridge.core.dashboard.commands import CommandRequest, Directory, acknowledg
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.dashboard.server_frames import CommandResult
 from bridge.core.events import LINE_LEVEL, Place
-from bridge.core.messages import BrokerGone, Refused
-from bridge.core.records import CommandRecord, Committed
+from bridge.core.messages import BrokerUnavailable, TopicRefused
+from bridge.core.records import CommandRecord, CommittedEvent
 from bridge.core.topics import TopicName
 from bridge.front.journal import FrontJournal
 
@@ -74,12 +74,12 @@ class CommandDesk:
                 record = await self._journal.command(*key)
                 if record is None:
                     # Lost on its way, the broker may have it or not: only the journal can tell, or its silence.
-                    with contextlib.suppress(BrokerGone):
+                    with contextlib.suppress(BrokerUnavailable):
                         await self._publish(message.topic, message.payload)
                     record = await waiter
         except TimeoutError:
             return CommandResult(id=request.id, outcome="unknown", event_ids=[], reason="no answer in time")
-        except Refused:
+        except TopicRefused:
             raise InvalidFrame(ErrorCode.UNAVAILABLE, "the broker does not take commands", id=request.id) from None
         finally:
             self._forget(key, waiter)
@@ -106,6 +106,6 @@ class CommandDesk:
             del self._waiting[key]
 
 
-def _place(event: Committed) -> Place:
+def _place(event: CommittedEvent) -> Place:
     site, area, line, equipment, _, _ = event.state_key
     return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)

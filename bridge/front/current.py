@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.core.access.subscriptions import Admitted
-from bridge.core.records import Committed, Position, Snapshot
+from bridge.core.records import CommittedEvent, Position, Snapshot
 from bridge.front.recent import name_of
 
 STEP: Final = 256  # events matched before the loop is everybody else's again
@@ -29,7 +29,7 @@ class Current:
     """All current events at one position by offset, oldest first. `built`: the snapshots made, by what they show."""
 
     position: Position
-    events: Mapping[int, Committed]
+    events: Mapping[int, CommittedEvent]
     built: dict[Hashable, Built] = field(default_factory=dict)
 
     @classmethod

@@ -23,7 +23,7 @@ from bridge.core.dashboard.server_frames import (
     encode_frame,
 )
 from bridge.core.events import Millis
-from bridge.core.records import Committed, Position
+from bridge.core.records import CommittedEvent, Position
 from bridge.front.journal import FrontJournal
 from bridge.front.recent import name_of
 from bridge.front.snapshot import write_snapshot
@@ -56,7 +56,7 @@ class Delivery:
     def catching_up(self) -> bool:
         return self._cursor is not None
 
-    def offer(self, event: Committed) -> None:
+    def offer(self, event: CommittedEvent) -> None:
         """Take an event that is wanted here; over the bound all is left to the journal."""
         if self._cursor is not None or event.offset <= self._read_to:
             return
@@ -64,7 +64,7 @@ class Delivery:
         if self.outbox.over:
             self._cursor = self.outbox.pull()
             self.wake()
-        elif event.lossless or not self._batch_ms:
+        elif event.is_lossless or not self._batch_ms:
             self.wake()
         elif self._timer is None:
             self._timer = self._loop.call_later(self._batch_ms / 1_000, self.wake)
@@ -215,7 +215,7 @@ class Delivery:
                 return event.offset
         return last
 
-    def _wanted(self, event: Committed) -> bool:
+    def _wanted(self, event: CommittedEvent) -> bool:
         return self.interests.want(event, name_of(event.topic))
 
     async def _send_snapshot(self, following: Following) -> None:

@@ -14,9 +14,9 @@ from typing import Final, Protocol
 import structlog
 
 from bridge.core.events import Millis
-from bridge.core.hints import SILENT_MS, Heard, read_event
+from bridge.core.hints import SILENT_MS, StreamLiveness, read_hint
 from bridge.core.messages import Message
-from bridge.core.records import CommandRecord, Committed, JournalError, Position
+from bridge.core.records import CommandRecord, CommittedEvent, JournalError, Position
 from bridge.core.stream_status import read_status, status_topic
 from bridge.front.front import Front
 from bridge.front.journal import ReadableJournal
@@ -45,7 +45,7 @@ class Reading:
     """What one look at the journal found: where it stands, what comes next, and results of waiting commands."""
 
     position: Position
-    events: Sequence[Committed]
+    events: Sequence[CommittedEvent]
     records: Sequence[CommandRecord]
 
 
@@ -63,7 +63,7 @@ class Follower:
         self._events_prefix = f"{root}/event/"
         self._status_topic = status_topic(root, stream)
         self._journal: FollowedJournal | None = None
-        self._heard = Heard()
+        self._heard = StreamLiveness()
         self._hinted = 0  # there may be something up to here
         self._hint = asyncio.Event()
         self._reading_since: float | None = None  # loop time
@@ -96,12 +96,12 @@ class Follower:
             status = read_status(message.payload)
             if status is None:
                 return
-            self._heard = self._heard.after(
-                status, retained=message.retained, now=self._now(), read=self._front.position.offset
+            self._heard = self._heard.with_status(
+                status, retained=message.retained, now=self._now(), read_offset=self._front.position.offset
             )
             epoch, offset = status.epoch, status.offset or 0
         elif message.topic.startswith(self._events_prefix) and not message.retained:  # retained ones are no news
-            hint = read_event(message.payload, stream=self._stream)
+            hint = read_hint(message.payload, stream=self._stream)
             if hint is None:
                 return
             epoch, offset = hint.epoch, hint.offset
@@ -201,7 +201,7 @@ class Follower:
             self._front.set_link(
                 broker_connected=self._source.status.connected,
                 stream_live=silence is None,
-                last_seen=self._heard.said_at,
+                last_seen=self._heard.status_time,
                 reason=silence,
             )
             await asyncio.sleep(LINK_LOOK_SECONDS)
@@ -214,7 +214,7 @@ class Follower:
         if self._trouble is not None:
             return self._trouble
         here = self._front.position
-        return self._heard.silence(epoch=here.epoch, now=self._now(), read=here.offset)
+        return self._heard.silence(epoch=here.epoch, now=self._now(), read_offset=here.offset)
 
     def _now(self) -> Millis:
         return int(asyncio.get_running_loop().time() * 1_000)

@@ -23,7 +23,7 @@ from bridge.core.dashboard.outbox import Ledger
 from bridge.core.dashboard.server_frames import Close, explained
 from bridge.core.dashboard.session import select
 from bridge.core.events import Millis
-from bridge.core.records import Applied, CommandRecord, Committed, Position
+from bridge.core.records import CommandRecord, CommittedEvent, JournalEntry, Position
 from bridge.front.commands import CommandDesk, Publish
 from bridge.front.connection import Connection, Socket
 from bridge.front.history import Page, State, current_state, history
@@ -89,14 +89,14 @@ class Front:
 
     # Fed by the composition root.
 
-    def offer(self, entries: Sequence[Applied]) -> None:
+    def offer(self, entries: Sequence[JournalEntry]) -> None:
         """Hand over what was committed, in order: each event once to every dashboard that wants and may have it."""
         for entry in entries:
             self.deliver(entry.events)
             if entry.command is not None:
                 self.settle([entry.command])
 
-    def deliver(self, events: Sequence[Committed]) -> None:
+    def deliver(self, events: Sequence[CommittedEvent]) -> None:
         """Hand over the events that come next in the journal."""
         shared = self._shared
         for event in events:

@@ -11,7 +11,7 @@ from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.dashboard.session import admit
 from bridge.core.events import Millis
-from bridge.core.records import Committed, Position
+from bridge.core.records import CommittedEvent, Position
 from bridge.front.journal import FrontJournal
 from bridge.front.recent import name_of
 
@@ -25,7 +25,7 @@ MAX_CURSOR: Final = 256
 class Page:
     """Events in order, and where the next page begins; `cursor` None: there is no more for now."""
 
-    events: tuple[Committed, ...]
+    events: tuple[CommittedEvent, ...]
     cursor: str | None
     effective: tuple[str, ...]
 
@@ -38,7 +38,7 @@ class Page:
 class State:
     """What is current at a position."""
 
-    events: tuple[Committed, ...]
+    events: tuple[CommittedEvent, ...]
     position: Position
     effective: tuple[str, ...]
 
@@ -76,7 +76,7 @@ async def history(
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"limit lies between 1 and {MAX_PAGE}")
     epoch = journal.position.epoch
     after = 0 if cursor is None else _after(cursor, epoch)
-    found: list[Committed] = []
+    found: list[CommittedEvent] = []
     looked = 0
     while looked < SCAN_EVENTS:
         events = await journal.events_after(after, limit=READ_EVENTS)
@@ -94,7 +94,7 @@ async def history(
     return Page(tuple(found), f"{epoch}:{after}", _texts(admitted))
 
 
-def _within(event: Committed, since: Millis | None, until: Millis | None) -> bool:
+def _within(event: CommittedEvent, since: Millis | None, until: Millis | None) -> bool:
     return (since is None or event.timestamp >= since) and (until is None or event.timestamp < until)
 
 
@@ -113,7 +113,7 @@ def _texts(admitted: Admitted) -> tuple[str, ...]:
     return tuple(str(each) for each in admitted.effective)
 
 
-def _join(events: Iterable[Committed], tail: dict[str, Any]) -> bytes:
+def _join(events: Iterable[CommittedEvent], tail: dict[str, Any]) -> bytes:
     """The bodies as journalled, joined: encoded once for everybody."""
     bodies = b",".join(event.body for event in events)
     return b'{"events":[' + bodies + b"]," + msgspec.json.encode(tail)[1:]

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from bridge.core.access.subscriptions import Admitted
 from bridge.core.events import StateKey
-from bridge.core.records import CommandRecord, Committed, JournalError, Position, Snapshot
+from bridge.core.records import CommandRecord, CommittedEvent, JournalError, Position, Snapshot
 from bridge.front.current import Built, Current
 from bridge.front.recent import Page, Pages
 
@@ -21,8 +21,8 @@ class ReadableJournal(Protocol):
 
     def position(self) -> Position: ...
     def snapshot(self) -> Snapshot: ...
-    def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]: ...
-    def event(self, offset: int) -> Committed | None: ...
+    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]: ...
+    def event(self, offset: int) -> CommittedEvent | None: ...
     def oldest_offset(self) -> int: ...
     def command(self, user: str, command_id: str) -> CommandRecord | None: ...
 
@@ -53,7 +53,7 @@ class FrontJournal:
         self._awaited = dict[asyncio.Future[None], int]()  # who waits for which offset; one a connection
         self._latest = dict[StateKey, int]()  # of latest-wins types; as many as the plant has state keys
 
-    def advance(self, event: Committed) -> None:
+    def advance(self, event: CommittedEvent) -> None:
         self.position = Position(self.position.stream, self.position.epoch, event.offset)
         self._pages.add(event)
         self._mark(event)
@@ -79,9 +79,9 @@ class FrontJournal:
         finally:
             self._awaited.pop(waiter, None)
 
-    def superseded(self, event: Committed) -> bool:
+    def superseded(self, event: CommittedEvent) -> bool:
         """Whether a later event of its state key is committed already: nobody who reads on needs this one."""
-        return not event.lossless and self._latest.get(event.state_key, 0) > event.offset
+        return not event.is_lossless and self._latest.get(event.state_key, 0) > event.offset
 
     async def current(self, *, at_least: int) -> Current:
         """A snapshot at this offset or later, where it was committed before; one read serves all who ask meanwhile."""
@@ -104,13 +104,13 @@ class FrontJournal:
                 built = current.built[admitted.sight] = await current.build(admitted)
             return built
 
-    def held(self, offsets: Sequence[int]) -> Sequence[Committed] | None:
+    def held(self, offsets: Sequence[int]) -> Sequence[CommittedEvent] | None:
         """These events, where all of them are current still."""
         known = self._current.events if self._current is not None else {}
         found = [known[each] for each in offsets if each in known]
         return found if len(found) == len(offsets) else None
 
-    async def read_again(self, offsets: Sequence[int]) -> Sequence[Committed]:
+    async def read_again(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         """These events, some of which are not current any more; without those that retention took meanwhile."""
         async with self._paging:
             return await asyncio.to_thread(self._read_events, offsets)
@@ -129,7 +129,7 @@ class FrontJournal:
                 self._pages.put(page)
             return page if page.follows(offset) else None
 
-    async def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
+    async def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
         return await asyncio.to_thread(self._readable().events_after, offset, limit=limit)
 
     async def oldest_offset(self) -> int:
@@ -138,7 +138,7 @@ class FrontJournal:
     async def command(self, user: str, command_id: str) -> CommandRecord | None:
         return await asyncio.to_thread(self._readable().command, user, command_id)
 
-    async def find(self, event_id: str) -> Committed | None:
+    async def find(self, event_id: str) -> CommittedEvent | None:
         """The event with this id, None when this journal doesn't hold it."""
         digits = event_id.rpartition(":")[2]
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # SQLite's integers have 63 bits
@@ -151,11 +151,11 @@ class FrontJournal:
             raise JournalAway
         return self._journal
 
-    def _mark(self, event: Committed) -> None:
-        if not event.lossless:
+    def _mark(self, event: CommittedEvent) -> None:
+        if not event.is_lossless:
             self._latest[event.state_key] = max(self._latest.get(event.state_key, 0), event.offset)
 
-    def _read_events(self, offsets: Sequence[int]) -> Sequence[Committed]:
+    def _read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         here, journal = self.position, self._readable()
         found = [each for each in map(journal.event, offsets) if each is not None]
         if any(each.id != f"{here.stream}:{here.epoch}:{each.offset}" for each in found):

@@ -10,7 +10,7 @@ from typing import Final
 from bridge.core.access.subscriptions import Admitted
 from bridge.core.dashboard.outbox import EVENT_BESIDE
 from bridge.core.events import EventType
-from bridge.core.records import Committed
+from bridge.core.records import CommittedEvent
 from bridge.core.topics import TopicName
 
 MAX_TOPICS: Final = 20_000  # parsed topics remembered; subjects come and go, so a plant's topics have no end
@@ -29,13 +29,13 @@ class Page:
 
     __slots__ = ("_seen", "events")
 
-    def __init__(self, events: Sequence[Committed]) -> None:
+    def __init__(self, events: Sequence[CommittedEvent]) -> None:
         """Below the journal's oldest offset single events may still be held: the page begins behind the last hole."""
         first = max(len(events) - 1, 0)
         while first > 0 and events[first - 1].offset + 1 == events[first].offset:
             first -= 1
         self.events = list(events[first:])
-        self._seen: dict[Hashable, tuple[int, list[Committed]]] = {}  # how many were looked at, and those wanted
+        self._seen: dict[Hashable, tuple[int, list[CommittedEvent]]] = {}  # how many were looked at, and those wanted
 
     @property
     def last(self) -> int:
@@ -45,13 +45,13 @@ class Page:
         """Whether the event that follows this offset is here."""
         return bool(self.events) and self.events[0].offset <= offset + 1 <= self.last
 
-    def wanted(self, by: Iterable[Admitted]) -> Iterable[Committed]:
+    def wanted(self, by: Iterable[Admitted]) -> Iterable[CommittedEvent]:
         """What any of these subscriptions, or an assignee, may want; ascending, each once."""
         found = [self._of(each.sight, each) for each in by]
         found.append(self._of(EventType.JOB_ASSIGNED, None))
         return found[0] if not found[-1] and len(found) == 2 else _each_once(found)
 
-    def _of(self, sight: Hashable, admitted: Admitted | None) -> list[Committed]:
+    def _of(self, sight: Hashable, admitted: Admitted | None) -> list[CommittedEvent]:
         looked, seen = self._seen.get(sight, (0, []))
         if looked < len(self.events):
             for event in self.events[looked:]:
@@ -97,7 +97,7 @@ class Pages:
         if page.events:
             self._put((page.last - 1) // self._size, page)
 
-    def add(self, event: Committed) -> None:
+    def add(self, event: CommittedEvent) -> None:
         """Keep an event as it is committed."""
         number = (event.offset - 1) // self._size
         page = self._pages.get(number)
@@ -120,7 +120,7 @@ class Pages:
             self._bytes -= _size(*oldest.events)
 
 
-def _each_once(found: Iterable[Sequence[Committed]]) -> Iterable[Committed]:
+def _each_once(found: Iterable[Sequence[CommittedEvent]]) -> Iterable[CommittedEvent]:
     last = 0
     for event in merge(*found, key=_BY_OFFSET):
         if event.offset > last:
@@ -128,5 +128,5 @@ def _each_once(found: Iterable[Sequence[Committed]]) -> Iterable[Committed]:
             yield event
 
 
-def _size(*events: Committed) -> int:
+def _size(*events: CommittedEvent) -> int:
     return sum(EVENT_BESIDE + len(each.body) for each in events)

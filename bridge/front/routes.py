@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from bridge.core.dashboard.following import Assignments, Following
 from bridge.core.events import EventType
 from bridge.core.filter_index import FilterIndex
-from bridge.core.records import Committed
+from bridge.core.records import CommittedEvent
 from bridge.core.topics import TopicName
 from bridge.front.recent import name_of
 
@@ -17,7 +17,7 @@ MAX_ROUTES: Final = 20_000  # topics remembered; subjects come and go, so a plan
 class Recipient(Protocol):
     """One dashboard's place of delivery."""
 
-    def offer(self, event: Committed) -> None:
+    def offer(self, event: CommittedEvent) -> None:
         """Take an event that is wanted; never waits."""
 
 
@@ -70,7 +70,7 @@ class Routes:
         if not recipients:
             self._assignees.pop(user_id, None)
 
-    def recipients(self, event: Committed) -> Iterable[Recipient]:
+    def recipients(self, event: CommittedEvent) -> Iterable[Recipient]:
         """Everybody who wants the event, each once."""
         route = self._route(event)
         found = {entry.recipient: None for entry in route.entries if event.offset > entry.following.after}
@@ -81,7 +81,7 @@ class Routes:
                         found[recipient] = None
         return found
 
-    def _route(self, event: Committed) -> Route:
+    def _route(self, event: CommittedEvent) -> Route:
         key = (event.topic, event.audience)
         route = self._routes.get(key)
         if route is None:

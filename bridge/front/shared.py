@@ -12,8 +12,8 @@ from bridge.core.access.viewer import Viewer, admit
 from bridge.core.dashboard.dashboard import Facts, Limits
 from bridge.core.dashboard.frames import CloseCode, NotJson
 from bridge.core.dashboard.server_frames import Close, Link, StreamLink, stream_at
-from bridge.core.events import Millis, maybe_rfc3339
-from bridge.core.strict_json import NotStrictJson, parse
+from bridge.core.events import Millis, rfc3339_or_none
+from bridge.core.strict_json import NotStrictJson, parse_json
 from bridge.front.commands import CommandDesk
 from bridge.front.journal import FrontJournal
 from bridge.front.routes import Routes
@@ -80,7 +80,7 @@ class Shared:
     def parse_json(self, text: str) -> object:
         """Strictly; raises NotJson. A frame may be as long as the settings say: that was checked before."""
         try:
-            return parse(text.encode(errors="surrogatepass"), max_bytes=self.settings.max_frame_bytes)
+            return parse_json(text.encode(errors="surrogatepass"), max_bytes=self.settings.max_frame_bytes)
         except NotStrictJson as error:
             raise NotJson(error.reason) from None
 
@@ -101,7 +101,7 @@ class Shared:
 
     def link(self) -> Link:
         here, state = self.journal.position, self.link_state
-        seen = maybe_rfc3339(state.last_seen)
+        seen = rfc3339_or_none(state.last_seen)
         live = state.broker and state.live
         return Link(broker=state.broker, streams={here.stream: StreamLink(live, seen, here.offset)})
 

@@ -14,7 +14,7 @@ from msgspec import Struct, inspect
 T = TypeVar("T", bound=Struct)
 
 
-class Refused(Exception):
+class PayloadRejected(Exception):
     """A payload that is not what its topic may carry: the sender's fault. `reason` is one of a bounded set."""
 
     def __init__(self, reason: str) -> None:
@@ -25,12 +25,12 @@ class Refused(Exception):
 def convert(tree: dict[str, Any], shape: type[T]) -> T:
     """Return the struct that `tree` describes, absent fields left out; raises Refused."""
     try:
-        return msgspec.convert(present(tree, shape), shape)
+        return msgspec.convert(drop_absent(tree, shape), shape)
     except msgspec.ValidationError as error:
-        raise Refused(_reason(str(error))) from None
+        raise PayloadRejected(_reason(str(error))) from None
 
 
-def present(tree: dict[str, Any], shape: type[Struct]) -> dict[str, Any]:
+def drop_absent(tree: dict[str, Any], shape: type[Struct]) -> dict[str, Any]:
     """Return `tree` without the fields that count as absent, in the structs inside it too."""
     may_be_empty, inner = _fields_of(shape)
     found = {
@@ -38,7 +38,7 @@ def present(tree: dict[str, Any], shape: type[Struct]) -> dict[str, Any]:
     }
     for name, each in inner.items():
         if isinstance(value := found.get(name), dict):
-            found[name] = present(value, each)
+            found[name] = drop_absent(value, each)
     return found
 
 

@@ -9,31 +9,31 @@ from msgspec import Struct
 from bridge.core.line.packml import STATES
 from bridge.core.reports import (
     AndonReport,
-    Body,
     ChangeoverReport,
     CountsReport,
     DowntimeReport,
     JobReport,
     PackmlState,
+    ReportBody,
     StateReport,
 )
-from bridge.core.strict_json import strings
-from bridge.ingest.conversion import Refused
+from bridge.core.strict_json import iter_strings
+from bridge.ingest.conversion import PayloadRejected
 
-FREE_TEXT: Final = frozenset({"description", "notes", "reason"})  # what people write may have lines
+MULTILINE_FIELDS: Final = frozenset({"description", "notes", "reason"})  # what people write may have lines
 _LINE_BREAK = re.compile(r"[\t\n\r]")
 
 
-def check_rules(body: Body, *, is_command: bool) -> None:
+def check_rules(body: ReportBody, *, is_command: bool) -> None:
     """Raise Refused where fields contradict each other, or one needs another: docs/devices.md."""
     match body:
         case StateReport(state=state, packml=packml):
             if (state is None) == (packml is None):
-                raise Refused("needs_state_or_packml")
+                raise PayloadRejected("needs_state_or_packml")
             if packml is not None:
                 _check_packml(packml)
         case CountsReport(total=None, good=None, reject=None):
-            raise Refused("needs_a_counter")
+            raise PayloadRejected("needs_a_counter")
         case AndonReport():
             _check_andon(body, is_command=is_command)
         case JobReport(action="assign"):
@@ -46,33 +46,33 @@ def check_rules(body: Body, *, is_command: bool) -> None:
             pass
 
 
-def _need(body: Body, *names: str) -> None:
+def _need(body: ReportBody, *names: str) -> None:
     for name in names:
         if getattr(body, name) is None:
-            raise Refused(f"missing_field:{name}")
+            raise PayloadRejected(f"missing_field:{name}")
 
 
 def _check_packml(packml: PackmlState) -> None:
     if isinstance(packml.state, int) and packml.state not in STATES[packml.dialect]:
-        raise Refused("out_of_range:packml.state")
+        raise PayloadRejected("out_of_range:packml.state")
 
 
 def _check_andon(body: AndonReport, *, is_command: bool) -> None:
     if (body.action is None) == (body.input is None):
-        raise Refused("needs_action_or_input")
+        raise PayloadRejected("needs_action_or_input")
     if is_command and body.input is not None:
-        raise Refused("report_only:input")  # a level is what a wire has; a user does something
+        raise PayloadRejected("report_only:input")  # a level is what a wire has; a user does something
     if not is_command and body.action == "escalate":
-        raise Refused("command_only:action")
+        raise PayloadRejected("command_only:action")
     if body.andon_type is None and (body.call_id is None or body.action in ("raise", None)):
-        raise Refused("missing_field:andon_type")
+        raise PayloadRejected("missing_field:andon_type")
 
 
 def check_line_breaks(*structs: Struct | None) -> None:
     """Raise Refused for a tab or line break in a text that is no prose: names are logged, and shown in one line."""
     for struct in structs:
         if struct is not None and any(map(_LINE_BREAK.search, _one_line_texts(struct))):
-            raise Refused("control_character")
+            raise PayloadRejected("control_character")
 
 
 def _one_line_texts(struct: Struct) -> Iterator[str]:
@@ -80,5 +80,5 @@ def _one_line_texts(struct: Struct) -> Iterator[str]:
         value: Any = getattr(struct, name)
         if isinstance(value, Struct):
             yield from _one_line_texts(value)
-        elif name not in FREE_TEXT:
-            yield from strings(value)
+        elif name not in MULTILINE_FIELDS:
+            yield from iter_strings(value)

@@ -20,7 +20,7 @@ class Arrival(NamedTuple):
     @classmethod
     def of(cls, message: Message, *, topic: str) -> Self:
         """Return what the broker delivered; `topic` is relative to the root."""
-        receipt = message.receipt
+        receipt = message.pending_ack
         mid = receipt.mid if receipt.qos else None
         return cls(topic, message.payload, message.retained, message.redelivered, receipt.generation, mid)
 

@@ -14,7 +14,7 @@ import structlog
 from bridge.core.events import Millis
 from bridge.core.intake import Intake
 from bridge.core.messages import Message
-from bridge.core.records import Applied, Batch, CommitFailed, Journal, Keep
+from bridge.core.records import Batch, CommitFailed, Journal, JournalEntry, RetentionLimits
 from bridge.pipeline.pending import Pending, Waiting, set_before
 from bridge.pipeline.status import PipelineStatus
 from bridge.pipeline.writer import Writer
@@ -30,7 +30,7 @@ SILENT_DISK = "the disk does not answer"
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Listener = Callable[[Sequence[Applied]], None]
+Listener = Callable[[Sequence[JournalEntry]], None]
 
 
 class Crash(NamedTuple):
@@ -55,7 +55,7 @@ class Committer:
         caught_up: Callable[[], bool],
         company_seconds: float,
         checkpoint_seconds: float,
-        keep: Keep,
+        keep: RetentionLimits,
         listeners: Iterable[Listener],
     ) -> None:
         self.failure: CommitFailed | None = None
@@ -74,8 +74,8 @@ class Committer:
         self._last_arrival = journal.last_input()[1] or self._began
         self.replaying: set[int] = set()  # quarantined inputs that are taken in again, and not yet durable
         self.status = PipelineStatus(offset=intake.offset, counters=dict(journal.counters()))
-        self.committing: Sequence[Applied] = ()
-        self._settled = intake.resends.settled
+        self.committing: Sequence[JournalEntry] = ()
+        self._settled = intake.dedup.acked_up_to
         self._crash: Crash | None = None
         self._crash_told = False
         self._stop_at: float | None = None  # on the loop's clock: when a stop gives up what the disk does not take
@@ -139,17 +139,17 @@ class Committer:
         batch = Batch(
             entries=entries,
             checkpoints=checkpoints,
-            settled=settled,
-            suspect=suspect,
-            replayed=replayed,
-            watched=self._clock.now(),
+            acked_up_to=settled,
+            crash_digest=suspect,
+            quarantined_numbers=replayed,
+            watched_until=self._clock.now(),
         )
         return batch, waiting
 
     def _settle(self) -> int | None:
         status = self._source.status
         generation = status.generation if status.connected else None
-        settled = self._intake.resends.settle(real_ms(), generation=generation, caught_up=self._caught_up())
+        settled = self._intake.dedup.advance_acked(real_ms(), generation=generation, caught_up=self._caught_up())
         if settled == self._settled:
             return None
         self._settled = settled
@@ -178,7 +178,7 @@ class Committer:
             delay = min(2 * delay, MAX_RETRY_SECONDS)
         if delay > FIRST_RETRY_SECONDS:
             log.info("pipeline.commits_again", inputs=len(batch.entries))
-        self.replaying.difference_update(batch.replayed)
+        self.replaying.difference_update(batch.quarantined_numbers)
         self._note(batch.entries, waiting)
         return True
 
@@ -221,7 +221,7 @@ class Committer:
         """
         return self._last_arrival + self._clock.now() - self._began
 
-    def _note(self, entries: Sequence[Applied], waiting: list[Waiting]) -> None:
+    def _note(self, entries: Sequence[JournalEntry], waiting: list[Waiting]) -> None:
         """Tell everybody who waits for it that a batch is durable; the broker first."""
         self._source.acknowledge([each.message for each in waiting if each.message is not None])
         owed = [each.entry.input.number for each in waiting if each.message is not None and self._is_void(each.message)]
@@ -230,8 +230,8 @@ class Committer:
         self.status = self.status.but_ready()
         if not entries:
             return
-        self._intake.resends.acknowledged(entries[-1].input.number, real_ms(), but=owed)
-        self._intake.committed(entries)
+        self._intake.dedup.record_acks(entries[-1].input.number, real_ms(), except_for=owed)
+        self._intake.forget_committed(entries)
         self.status = self.status.after(entries, at=self._clock.now())
         for listener in self.listeners:
             listener(entries)
@@ -239,7 +239,7 @@ class Committer:
     def _is_void(self, message: Message) -> bool:
         """Whether no acknowledgement could go out, since the connection had ended that the message came by."""
         link = self._source.status
-        return message.qos > 0 and not (link.connected and message.receipt.generation == link.generation)
+        return message.qos > 0 and not (link.connected and message.pending_ack.generation == link.generation)
 
 
 def real_ms() -> Millis:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, NamedTuple
 
 from bridge.core.messages import Message
-from bridge.core.records import Applied
+from bridge.core.records import JournalEntry
 
 MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory where long-due deadlines make thousands an input
 
@@ -12,7 +12,7 @@ MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory where long-due de
 class Waiting(NamedTuple):
     """An input that is applied, and the message it came by: that is acknowledged once the input is durable."""
 
-    entry: Applied
+    entry: JournalEntry
     message: Message | None  # None: it came by no message
     replayed: int | None  # the quarantined input that it takes in again
 
@@ -42,7 +42,7 @@ class Pending:
     def _is_full(self) -> bool:
         return self.space <= 0 or self._events >= MOST_EVENTS
 
-    def add(self, entry: Applied, message: Message | None = None, *, replayed: int | None = None) -> None:
+    def add(self, entry: JournalEntry, message: Message | None = None, *, replayed: int | None = None) -> None:
         self._waiting.append(Waiting(entry, message, replayed))
         self._events += len(entry.events)
         self._work.set()

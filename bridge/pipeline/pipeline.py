@@ -14,13 +14,13 @@ from typing import Final
 
 import structlog
 
-from bridge.core.intake import CRASHED, TICK, Decode, Intake
+from bridge.core.intake import CRASHED, TICK_TOPIC, Decoder, Intake
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.device_state import SequenceGaps
 from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
-from bridge.core.records import Applied, Journal, Keep, kind_of
-from bridge.core.resends import Resends, digest
+from bridge.core.records import Journal, JournalEntry, RetentionLimits, input_kind
+from bridge.core.resends import Deduplicator, digest_message
 from bridge.pipeline.arrival import Arrival
 from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
 from bridge.pipeline.counter_watch import CounterWatch
@@ -32,7 +32,7 @@ from bridge.pipeline.presence import Presence
 from bridge.pipeline.status import PipelineStatus, Received
 from bridge.surroundings import Inlet, SteppedClock
 
-FOR_EVER: Final = Keep()
+FOR_EVER: Final = RetentionLimits()
 CHUNK = 100  # messages applied between two looks at the clock: bounds how long the loop is held
 ACK_DOUBT_SECONDS = 15.0
 
@@ -58,12 +58,12 @@ class Pipeline:
         floor: Floor,
         clock: SteppedClock,
         *,
-        decode: Decode,
+        decode: Decoder,
         root: str,
         commit_max_inputs: int,
         commit_max_ms: int,
         checkpoint_seconds: float,
-        keep: Keep = FOR_EVER,
+        keep: RetentionLimits = FOR_EVER,
         ack_doubt_seconds: float = ACK_DOUBT_SECONDS,
         listeners: Iterable[Listener] = (),
     ) -> None:
@@ -76,7 +76,7 @@ class Pipeline:
             decode=decode,
             position=journal.position(),
             last_input=journal.last_input(),
-            resends=Resends(journal.known_resends(), doubt_ms=int(ack_doubt_seconds * 1_000)),
+            dedup=Deduplicator(journal.known_resends(), doubt_ms=int(ack_doubt_seconds * 1_000)),
             suspects=journal.suspects(),
         )
         self._stopping = asyncio.Event()
@@ -119,7 +119,7 @@ class Pipeline:
             self._committer.status,
             unknown_fields=self._intake.unknown_fields,
             received=dict(self._received.by_kind),
-            in_flight=Counter(map(kind_of, held)),
+            in_flight=Counter(map(input_kind, held)),
         )
         return self._deadlines.seen(status.seen(real_ms()))
 
@@ -219,12 +219,12 @@ class Pipeline:
 
     async def _let_time_pass(self) -> None:
         for until in self._deadlines.pieces():
-            self._enter(TICK, partial(self._intake.tick, until))
+            self._enter(TICK_TOPIC, partial(self._intake.tick, until))
             await self._deadlines.rest()
             if not await self._may_go_on():
                 return
 
-    def _enter(self, topic: str, enter: Callable[[], Applied | None]) -> None:
+    def _enter(self, topic: str, enter: Callable[[], JournalEntry | None]) -> None:
         """Apply an input that no message brings."""
         with self._reporting_crashes(topic):
             entry = enter()
@@ -256,9 +256,9 @@ class Pipeline:
             self._pending.add(entry, replayed=given.number)
         return len(asked) == REPLAYS
 
-    async def _apply(self, arrival: Arrival) -> Applied:
+    async def _apply(self, arrival: Arrival) -> JournalEntry:
         with self._reporting_crashes(arrival.topic, arrival):
-            decoded = self._intake.read(
+            decoded = self._intake.receive(
                 arrival.topic,
                 arrival.payload,
                 now=self._clock.now(),
@@ -266,9 +266,9 @@ class Pipeline:
                 redelivered=arrival.redelivered,
                 generation=arrival.generation,
                 mid=arrival.mid,
-                asked=arrival.replayed is not None,
+                replay_requested=arrival.replayed is not None,
             )
-            known = self._intake.recall(decoded)
+            known = self._intake.pending_result(decoded)
         if known is None and decoded.command is not None:
             known = await self._lookups.command(*decoded.command)
         with self._reporting_crashes(arrival.topic, arrival):
@@ -283,6 +283,6 @@ class Pipeline:
         try:
             yield
         except Exception as error:
-            crash = Crash() if arrival is None else Crash(digest(topic, arrival.payload), arrival.replayed)
+            crash = Crash() if arrival is None else Crash(digest_message(topic, arrival.payload), arrival.replayed)
             self._committer.crashed(crash)
             raise CoreCrashed(self._intake.number + 1, topic) from error

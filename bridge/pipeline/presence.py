@@ -9,8 +9,8 @@ import structlog
 
 from bridge.core.events import Millis, rfc3339
 from bridge.core.intake import Intake
-from bridge.core.presence import ABSENCE, CLOCK, Absence
-from bridge.core.records import Applied
+from bridge.core.presence import ABSENCE_TOPIC, CLOCK_TOPIC, BridgeAbsence
+from bridge.core.records import JournalEntry
 from bridge.surroundings import Source, SteppedClock
 
 LOST_SECONDS: Final = 5.0
@@ -60,12 +60,12 @@ class Presence:
         self._link = LinkWatch(source)
         self._lost_at: Millis | None = None  # since when nobody watches, for the log
 
-    def due(self, *, caught_up: bool) -> Iterator[tuple[str, Callable[[], Applied]]]:
+    def due(self, *, caught_up: bool) -> Iterator[tuple[str, Callable[[], JournalEntry]]]:
         """Yield a step of the clock before anything falls due by it; a lost link once all that came is applied."""
         by = self._clock.ahead()
         if by:
             self._clock.follow(by)
-            yield CLOCK, partial(self._intake.clock_step, by, self._clock.now())
+            yield CLOCK_TOPIC, partial(self._intake.enter_clock_step, by, self._clock.now())
         if self._lost_at is not None and self._source.status.connected:
             seconds = (self._clock.now() - self._lost_at) / 1_000
             log.info("floor.watched", since=rfc3339(self._lost_at), seconds=seconds)
@@ -73,7 +73,7 @@ class Presence:
         if caught_up and self._link.is_lost():
             now = self._lost_at = self._clock.now()
             log.warning("floor.unwatched", reason="link", since=rfc3339(now), link=self._source.status.reason)
-            yield ABSENCE, partial(self._intake.absence, Absence(since=now, reason="link"), now)
+            yield ABSENCE_TOPIC, partial(self._intake.enter_absence, BridgeAbsence(since=now, reason="link"), now)
 
     def seconds_to_next(self) -> float:
         """Return how soon to look again."""

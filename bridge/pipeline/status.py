@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from bridge.core.events import Millis
-from bridge.core.records import Applied, count_key, kind_of
+from bridge.core.records import JournalEntry, count_key, input_kind
 
 SILENT_MS: Final = 3_000  # of a commit under way: promise P5 gives 5 s until every dashboard is told
 UNKNOWN: Final = "unknown"  # the kind of inputs that were numbered and not counted
@@ -29,7 +29,7 @@ class Received:
             self.by_kind[UNKNOWN] += last_number - self.by_kind.total()
 
     def add(self, topics: Iterable[str]) -> None:
-        self.by_kind.update(map(kind_of, topics))
+        self.by_kind.update(map(input_kind, topics))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class PipelineStatus:
             return self
         return self.but_not_ready("the journal does not answer")
 
-    def after(self, entries: Sequence[Applied], *, at: Millis) -> Self:
+    def after(self, entries: Sequence[JournalEntry], *, at: Millis) -> Self:
         """Return the status after these entries were committed."""
         counters = dict(self.counters)
         for entry in entries:

@@ -8,8 +8,8 @@ import asyncio
 
 import structlog
 
-from bridge.core.messages import BrokerGone, Message, Refused
-from bridge.core.stream_status import STATUS_SECONDS, Owner, StreamStatus, read_status, status_topic
+from bridge.core.messages import BrokerUnavailable, Message, TopicRefused
+from bridge.core.stream_status import STATUS_SECONDS, StreamOwner, StreamStatus, read_status, status_topic
 from bridge.surroundings import Ear
 
 REACH_SECONDS = 2.0  # a broker that has not answered by then does not hold up the start
@@ -18,12 +18,12 @@ LIFE_SECONDS = 3 * STATUS_SECONDS  # whoever lives has told so by then
 log = structlog.get_logger(__name__)
 
 
-def heard_topics(root: str, stream: str, owner: Owner) -> list[tuple[str, int]]:
+def heard_topics(root: str, stream: str, owner: StreamOwner) -> list[tuple[str, int]]:
     """What the ear subscribes to, with QoS 0: what is missed is told again a second later."""
     return [(status_topic(root, stream), 0), (echo_topic(root, stream, owner), 0)]
 
 
-def echo_topic(root: str, stream: str, owner: Owner) -> str:
+def echo_topic(root: str, stream: str, owner: StreamOwner) -> str:
     return f"{status_topic(root, stream)}/echo/{owner.id}"
 
 
@@ -42,7 +42,7 @@ class StreamTaken(Exception):
 class Ownership:
     """Listens by a connection of its own, whose client id nobody shares: so it hears who takes the others' place."""
 
-    def __init__(self, ear: Ear, *, root: str, stream: str, owner: Owner) -> None:
+    def __init__(self, ear: Ear, *, root: str, stream: str, owner: StreamOwner) -> None:
         """`ear` is subscribed to `heard_topics`."""
         self._ear = ear
         self._topic = status_topic(root, stream)
@@ -65,7 +65,7 @@ class Ownership:
                     await self._ear.wait_status_change(self._ear.status)
                 await self._ear.publish(self._echo, b"")
                 known = await self._known()
-        except (TimeoutError, BrokerGone, Refused) as error:
+        except (TimeoutError, BrokerUnavailable, TopicRefused) as error:
             reason = self._ear.status.reason or str(error) or "what we publish is not delivered to us"
             log.warning("stream.unclaimed", stream=self._stream, reason=reason)
             return
@@ -120,4 +120,4 @@ class Ownership:
 
     def _foreign(self, message: Message) -> StreamStatus | None:
         status = read_status(message.payload) if message.topic == self._topic else None
-        return None if status is None or status.is_of(self._owner) else status
+        return None if status is None or status.is_owned_by(self._owner) else status

@@ -10,11 +10,11 @@ from collections.abc import Callable, Container, Sequence
 import structlog
 
 from bridge.core.events import StateKey
-from bridge.core.messages import BrokerGone, Publication, PublishRefused
-from bridge.core.published import Plan, PublishedState, up_to_date
-from bridge.core.records import Applied, CommitFailed, Committed, Journal, JournalUnavailable, Position
+from bridge.core.messages import BrokerUnavailable, Publication, PublishRefused
+from bridge.core.published import PublicationPlan, PublishedState, is_up_to_date
+from bridge.core.records import CommitFailed, CommittedEvent, Journal, JournalEntry, JournalUnavailable, Position
 from bridge.core.retained import LinePlace
-from bridge.core.stream_status import STATUS_SECONDS, Owner, status_of
+from bridge.core.stream_status import STATUS_SECONDS, StreamOwner, status_publication
 from bridge.publisher.retained_look import RetainedLook, Seen
 from bridge.surroundings import Clock, Reader, Target
 
@@ -39,7 +39,7 @@ class Publisher:
         root: str,
         lines: Container[LinePlace],
         simulated: bool,
-        owner: Owner,
+        owner: StreamOwner,
         ready: Callable[[], bool],
     ) -> None:
         """`lines`: whose lamps are ours. `ready`: whether the floor is journalled now; told in the status."""
@@ -72,7 +72,7 @@ class Publisher:
         """The offset up to which the broker has confirmed everything."""
         return self._published
 
-    def on_committed(self, entries: Sequence[Applied]) -> None:
+    def on_committed(self, entries: Sequence[JournalEntry]) -> None:
         """Listen to the pipeline."""
         if any(entry.events for entry in entries):
             self._woken.set()
@@ -84,7 +84,7 @@ class Publisher:
 
     def status(self, *, online: bool) -> Publication:
         """Return the stream's status as it is to be retained; with `online` False it is the goodbye."""
-        return status_of(
+        return status_publication(
             Position(self._journal.stream, self._journal.epoch, self._published),
             root=self._root,
             online=online,
@@ -148,7 +148,7 @@ class Publisher:
                 return 0
             plan = state.plan(events)
             await self._send(plan.publications)
-        except BrokerGone as gone:
+        except BrokerUnavailable as gone:
             log.info("publisher.waits", reason=gone.reason, published=self._published)
             return 0
         except JournalUnavailable as unavailable:
@@ -160,8 +160,8 @@ class Publisher:
         self._published = events[-1].offset
         return len(events)
 
-    def _carried_out(self, state: PublishedState, plan: Plan) -> None:
-        state.carry_out(plan)
+    def _carried_out(self, state: PublishedState, plan: PublicationPlan) -> None:
+        state.confirm(plan)
         self._unmarked.update(plan.retained)
 
     async def _known_state(self) -> PublishedState:
@@ -170,7 +170,7 @@ class Publisher:
             self._state = PublishedState(self._root, retained=retained, current=await self._current())
         return self._state
 
-    async def _current(self) -> list[Committed]:
+    async def _current(self) -> list[CommittedEvent]:
         """Return the current events that are published; the later ones come in their order."""
         snapshot = await asyncio.to_thread(self._journal.snapshot)
         return [event for event in snapshot.events if event.offset <= self._published]
@@ -181,7 +181,7 @@ class Publisher:
         `session_present` alone does not tell: a killed Mosquitto comes back with the session and the retained messages
         of its last autosave, up to a minute old.
         """
-        publications = await asyncio.to_thread(state.restore, await self._current())
+        publications = await asyncio.to_thread(state.restore_publications, await self._current())
         for start in range(0, len(publications), WINDOW):
             await self._send(publications[start : start + WINDOW])
         await self._send([self.status(online=True)])
@@ -198,22 +198,22 @@ class Publisher:
         """
         snapshot = await asyncio.to_thread(self._journal.snapshot)
         pending = await asyncio.to_thread(self._journal.events_after, self._published, limit=WINDOW)
-        if not up_to_date(snapshot, pending):
+        if not is_up_to_date(snapshot, pending):
             self._look.stale = True
             return  # the next window first
         if self._look.stale and self._look.again():
             return  # what was published since the reading is not in it
         plan = await asyncio.to_thread(  # of 20,000 topics it takes the loop's time for a tenth of a second
-            state.correct, seen.reading, current=snapshot.events, pending=pending, lines=self._lines
+            state.plan_corrections, seen.reading, current=snapshot.events, pending=pending, lines=self._lines
         )
         for start in range(0, len(plan.publications), WINDOW):
             await self._send(plan.publications[start : start + WINDOW])
         self._carried_out(state, plan)
         self.ghosts += len(plan.publications)
         log.info("publisher.looked", retained=seen.reading.messages, ghosts=len(plan.publications))
-        if plan.publications and not seen.reading.whole and self._look.again():
+        if plan.publications and not seen.reading.is_complete and self._look.again():
             return  # what was cleared makes room for what was left out
-        self._look.tell(seen, state.missing(seen.restored, seen.reading))
+        self._look.tell(seen, state.find_missing(seen.restored, seen.reading))
         self._look.seen = None
         self.looks += 1
 
@@ -256,7 +256,7 @@ class Publisher:
             seen, status = self._target.status, self.status(online=True)
             try:
                 await self._target.publish(status.topic, status.payload, retain=True)
-            except BrokerGone:
+            except BrokerUnavailable:
                 await self._target.wait_status_change(seen)
                 continue
             except PublishRefused as refusal:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from bridge.core.messages import BrokerGone, Protocol, Publication, SubscribeRefused
-from bridge.core.retained import RetainedReading
-from bridge.core.stream_status import Owner
+from bridge.core.messages import BrokerUnavailable, Protocol, Publication, SubscribeRefused
+from bridge.core.retained import RetainedScan
+from bridge.core.stream_status import StreamOwner
 from bridge.surroundings import Reader
 
 READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that tells us no status, would make endless
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 class Seen:
     """A reading, and what had been restored before it began. `reason`: why it ended early, None if it did not."""
 
-    reading: RetainedReading
+    reading: RetainedScan
     restored: Sequence[Publication]
     reason: str | None
 
@@ -33,7 +33,7 @@ class Seen:
 class RetainedLook:
     """At most one reading at a time; what it has seen waits in `seen` until somebody has used it."""
 
-    def __init__(self, reader: Reader, *, root: str, stream: str, owner: Owner) -> None:
+    def __init__(self, reader: Reader, *, root: str, stream: str, owner: StreamOwner) -> None:
         self._reader = reader
         self._root = root
         self._stream = stream
@@ -73,7 +73,7 @@ class RetainedLook:
     def tell(self, seen: Seen, missing: Sequence[str]) -> None:
         """Say what may have stayed unseen, once for each reason. `missing`: topics that must have been there."""
         reason = seen.reason
-        if reason is None and not seen.reading.whole:
+        if reason is None and not seen.reading.is_complete:
             reason = QUEUE_TOO_SHORT
         if reason is None and missing:
             reason = NOT_READABLE
@@ -90,11 +90,11 @@ class RetainedLook:
     async def _look(self, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]) -> None:
         delay = FIRST_RETRY_SECONDS
         while True:
-            reading = RetainedReading(self._root, stream=self._stream, owner=self._owner)
+            reading = RetainedScan(self._root, stream=self._stream, owner=self._owner)
             try:
                 async with asyncio.timeout(READ_SECONDS):
-                    await self._reader.read(reading.filters, reading.take, protocol=protocol)
-            except BrokerGone as gone:
+                    await self._reader.read(reading.filters, reading.add, protocol=protocol)
+            except BrokerUnavailable as gone:
                 # the publisher's own connection may well be there: what is lost with that begins anew
                 log.info("publisher.look_failed", reason=gone.reason, retry_seconds=delay)
                 await asyncio.sleep(delay)
@@ -105,6 +105,6 @@ class RetainedLook:
             except SubscribeRefused as refused:
                 reason = f"the broker does not let us read: {refused}"
             else:
-                reason = reading.cut_short
+                reason = reading.stop_reason
             self.seen = Seen(reading, restored, reason)
             return done()

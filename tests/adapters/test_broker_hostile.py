@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import BrokerGone, Publication
+from bridge.core.messages import BrokerUnavailable, Publication
 from tests.brokers import RunningBroker, client_settings, linked, receive, started, until
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 12, 14
@@ -234,4 +234,4 @@ async def test_a_broker_that_hangs_up_with_publications_unanswered_is_told_to_al
     async with scripted(hang_up) as link, linked(link):
         publishing = [asyncio.create_task(link.publish("a/b", b"")) for _ in range(300)]
         outcomes = await asyncio.gather(*publishing, return_exceptions=True)
-        assert {type(each) for each in outcomes} == {BrokerGone}
+        assert {type(each) for each in outcomes} == {BrokerUnavailable}

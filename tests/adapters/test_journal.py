@@ -10,7 +10,7 @@ import pytest
 from bridge.adapters.journal import rows
 from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal
 from bridge.core.events import EventType, Standing
-from bridge.core.records import Batch, Checkpoint, CommandRecord, CommitFailed, JournalError, Position, Resend
+from bridge.core.records import Batch, Checkpoint, CommandRecord, CommitFailed, JournalError, MessageDigest, Position
 from bridge.core.reports import quarantined, rejected, suppressed
 from tests.journal_samples import NOON, applied, event, follow
 
@@ -217,20 +217,23 @@ def test_configuration_that_does_not_match_its_seal_is_damage(journal: SqliteJou
 
 
 def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "RESEND_INPUTS", 2)
+    monkeypatch.setattr(rows, "DEDUP_INPUTS", 2)
     for number in range(1, 5):
-        resend = Resend(b"%d" % number, dated=number % 2 == 0)
-        journal.commit(Batch(entries=[applied(number, resend=resend)], settled=number - 1))
+        resend = MessageDigest(b"%d" % number, has_timestamp=number % 2 == 0)
+        journal.commit(Batch(entries=[applied(number, resend=resend)], acked_up_to=number - 1))
     journal.commit(Batch(entries=[]))
     known = journal.known_resends()
-    assert known.resends == ((3, Resend(b"3", dated=False)), (4, Resend(b"4", dated=True)))
-    assert known.settled == 3
+    assert known.digests == (
+        (3, MessageDigest(b"3", has_timestamp=False)),
+        (4, MessageDigest(b"4", has_timestamp=True)),
+    )
+    assert known.acked_up_to == 3
 
 
 def test_suspects_are_known_again(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "SUSPECTS", 2)
     for digest in (b"a", b"b", b"b", b"c"):
-        journal.commit(Batch(entries=[], suspect=digest))
+        journal.commit(Batch(entries=[], crash_digest=digest))
     assert journal.suspects() == {b"b", b"c"}
 
 

@@ -18,7 +18,7 @@ from bridge.adapters.journal.mark import lock_path
 from bridge.adapters.journal.restore import RestoreRefused, restore
 from bridge.adapters.journal.verify import verify
 from bridge.adapters.journal.writing import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
-from bridge.core.resends import digest
+from bridge.core.resends import digest_message
 from tests.journal_samples import event, follow, make_schema_2
 from tests.whole_journal import fill, held, whole_journal
 
@@ -232,7 +232,7 @@ def test_a_copy_of_an_older_version_is_restored_as_one_of_this(tmp_path: Path) -
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(SCHEMA_1.read_text())
         (topic, payload) = connection.execute("SELECT topic, payload FROM inputs WHERE number = 5").fetchone()
-        connection.execute("UPDATE resends SET digest = ?", (digest(topic, payload),))
+        connection.execute("UPDATE resends SET digest = ?", (digest_message(topic, payload),))
         connection.execute("DELETE FROM suspects")
         connection.commit()
     before = copy.read_bytes()

@@ -22,7 +22,7 @@ def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
 def test_offsets_go_on_in_a_new_epoch_and_retired_keys_are_no_longer_current(journal: SqliteJournal) -> None:
     first = journal.epoch
     a, b, _ = journal.snapshot().events
-    journal.commit(Batch(entries=[], retired=[a.state_key, b.state_key]))
+    journal.commit(Batch(entries=[], retired_keys=[a.state_key, b.state_key]))
     assert journal.epoch != first
     assert journal.position().epoch == journal.snapshot().position.epoch == journal.epoch
     journal.commit(follow(journal, [event("d")]))
@@ -40,7 +40,7 @@ def test_offsets_go_on_in_a_new_epoch_and_retired_keys_are_no_longer_current(jou
 
 def test_every_epoch_is_noted_with_where_it_began_and_why(journal: SqliteJournal) -> None:
     first = journal.epoch
-    journal.commit(Batch(entries=[], retired=()))
+    journal.commit(Batch(entries=[], retired_keys=()))
     assert journal._all("SELECT epoch, first_offset, reason FROM epochs ORDER BY first_offset") == [
         (first, 1, "created"),
         (journal.epoch, 4, "plant"),
@@ -52,13 +52,13 @@ def test_new_epoch_begins_whole_or_not_at_all(journal: SqliteJournal) -> None:
     keys = [each.state_key for each in journal.snapshot().events]
     journal._writer.execute("CREATE TRIGGER full BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'full'); END")
     with pytest.raises(Exception, match="full"):
-        journal.commit(Batch(entries=[], retired=keys))
+        journal.commit(Batch(entries=[], retired_keys=keys))
     assert journal.epoch == journal.position().epoch == before
     assert len(journal.snapshot().events) == 3
 
 
 def test_retired_key_may_become_current_again(journal: SqliteJournal) -> None:
-    journal.commit(Batch(entries=[], retired=[each.state_key for each in journal.snapshot().events]))
+    journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in journal.snapshot().events]))
     assert journal.snapshot().events == ()
     journal.commit(follow(journal, [event("a", revision=2)], [event("a", standing=Standing.HISTORY)]))
     assert [each.offset for each in journal.snapshot().events] == [4]
@@ -67,7 +67,7 @@ def test_retired_key_may_become_current_again(journal: SqliteJournal) -> None:
 def test_reader_of_another_process_hears_of_the_new_epoch(journal: SqliteJournal) -> None:
     reader = SqliteReader.open(journal.path, stream="main")
     before = reader.position().epoch
-    journal.commit(Batch(entries=[], retired=()))
+    journal.commit(Batch(entries=[], retired_keys=()))
     assert reader.position().epoch == journal.epoch != before
     assert reader.snapshot().position.epoch == journal.epoch
     reader.close()
@@ -76,4 +76,4 @@ def test_reader_of_another_process_hears_of_the_new_epoch(journal: SqliteJournal
 def test_new_epoch_on_a_full_disk_fails_as_a_commit_does(journal: SqliteJournal) -> None:
     journal._writer.execute("PRAGMA query_only=ON")
     with pytest.raises(CommitFailed):
-        journal.commit(Batch(entries=[], retired=()))
+        journal.commit(Batch(entries=[], retired_keys=()))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bridge.adapters.journal.mark import MARK_BYTES, Mark, Ownership, read_mark
 from bridge.adapters.journal.quarantine import SqliteQuarantine
 from bridge.adapters.journal.writing import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
-from bridge.core.records import Batch, CommandRecord, Resend
+from bridge.core.records import Batch, CommandRecord, MessageDigest
 from bridge.core.reports import quarantined
 from tests.journal_samples import NOON, applied, event, follow
 
@@ -53,21 +53,21 @@ def filled(folder: Path, *, written_back: bool) -> Left:
     journal.commit(
         Batch(
             entries=[
-                applied(last + 1, command=command, resend=Resend(b"digest", dated=True)),
+                applied(last + 1, command=command, resend=MessageDigest(b"digest", has_timestamp=True)),
                 garbage,
                 unknown,
                 replayed,
             ],
             checkpoints={"bagger-1": b"state"},
-            settled=4,
-            suspect=b"suspect",
+            acked_up_to=4,
+            crash_digest=b"suspect",
         )
     )
     desk = SqliteQuarantine.open(journal.path, stream="main")
     assert desk.ask_replay([garbage.input.number, replayed.input.number])
     assert desk.drop_quarantined([unknown.input.number])
     desk.close()
-    journal.commit(Batch(entries=[applied(last + 5, payload=b"replayed")], replayed=[replayed.input.number]))
+    journal.commit(Batch(entries=[applied(last + 5, payload=b"replayed")], quarantined_numbers=[replayed.input.number]))
     (first,) = journal.events_after(0, limit=1)
     journal.mark_published(1, retained=[(first.state_key, first.topic)])
     if written_back:
@@ -256,7 +256,7 @@ def test_without_its_mark_a_journal_is_whole_and_begins_a_new_epoch(path: Path) 
 def test_older_mark_is_no_alarm(path: Path) -> None:
     older = path.with_name("journal.db.lock").read_bytes()
     journal = SqliteJournal.open(path, stream="main")
-    journal.commit(Batch(entries=[], retired=()))
+    journal.commit(Batch(entries=[], retired_keys=()))
     journal.commit(follow(journal, [event("later")]))
     journal.close()
     path.with_name("journal.db.lock").write_bytes(older)
@@ -269,7 +269,7 @@ def test_every_commit_of_the_owner_is_marked(path: Path) -> None:
     assert before is not None
     journal.commit(follow(journal, [event()]))
     journal.mark_published(1, retained=[])
-    journal.commit(Batch(entries=[], retired=()))
+    journal.commit(Batch(entries=[], retired_keys=()))
     assert read_mark(path) == Mark(journal.epoch, before.commits + 3)
     with pytest.raises(ValueError, match="does not follow"):
         journal.commit(Batch(entries=[applied(1_000)]))

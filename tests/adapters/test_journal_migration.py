@@ -17,7 +17,7 @@ from bridge.adapters.journal.stats import stats
 from bridge.adapters.journal.verify import verify
 from bridge.adapters.journal.writing import JournalDamaged, JournalTooOld, SqliteJournal, SqliteReader
 from bridge.core.events import Standing
-from bridge.core.records import Batch, Checkpoint, CommandRecord, Resend
+from bridge.core.records import Batch, Checkpoint, CommandRecord, MessageDigest
 from bridge.core.reports import quarantined
 from tests.journal_samples import NOON, applied, event, follow, make_schema_1, make_schema_2
 
@@ -74,8 +74,8 @@ def test_journal_of_schema_1_holds_what_it_held(path: Path) -> None:
         at=NOON,
     )
     assert journal.counters()["changeover", "applied", ""] == 6
-    assert journal.known_resends().resends == ((5, Resend(b"digest", dated=True)),)
-    assert journal.known_resends().settled == 4
+    assert journal.known_resends().digests == ((5, MessageDigest(b"digest", has_timestamp=True)),)
+    assert journal.known_resends().acked_up_to == 4
     assert journal.suspects() == {b"suspect"}
     assert journal.published() == 3
     assert len(journal.retained()) == 1
@@ -115,7 +115,7 @@ def test_journal_of_schema_2_holds_what_it_held(second: Path) -> None:
     assert [each.offset for each in journal.snapshot().events] == [5]
     assert [each.input.number for each in journal.inputs_after(0, limit=99)] == list(range(1, 12))
     assert [each.payload for each in journal.replays_asked(9)] == [b"not json"]
-    (resend,) = journal.known_resends().resends
+    (resend,) = journal.known_resends().digests
     assert (resend[0], resend[1].mid) == (4, 7)
     assert len(journal.suspects()) == 1
     assert journal._all("SELECT epoch, first_offset, began, reason FROM epochs ORDER BY first_offset") == EPOCHS
@@ -138,10 +138,12 @@ def test_rows_of_schema_2_are_sealed_from_then_on(second: Path) -> None:
 
 def test_journal_of_schema_2_goes_on(second: Path) -> None:
     journal = SqliteJournal.open(second, stream="main")
-    journal.commit(Batch(entries=[applied(12, payload=b"not json")], replayed=[5], suspect=b"0123456789abcdef"))
+    journal.commit(
+        Batch(entries=[applied(12, payload=b"not json")], quarantined_numbers=[5], crash_digest=b"0123456789abcdef")
+    )
     assert journal.replays_asked(9) == []
     journal.commit(follow(journal, [event("d")]))
-    journal.commit(Batch(entries=[], retired=[event("d").state_key]))
+    journal.commit(Batch(entries=[], retired_keys=[event("d").state_key]))
     last = journal.epoch
     journal.close()
     again = SqliteJournal.open(second, stream="main")

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Event, Standing, StateKey
-from bridge.core.records import Batch, Committed, Keep
+from bridge.core.records import Batch, CommittedEvent, RetentionLimits
 from tests.journal_samples import NOON, event, follow
 
 SUBJECTS = st.sampled_from(["a", "b", "c"])
@@ -23,8 +23,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "journal.db"
         self.journal = SqliteJournal.open(self.path, stream="main")
-        self.events: list[Committed] = []
-        self.current: dict[StateKey, Committed] = {}
+        self.events: list[CommittedEvent] = []
+        self.current: dict[StateKey, CommittedEvent] = {}
         self.checkpoints: dict[str, tuple[int, bytes]] = {}
         self.inputs = 0
         self.published = 0
@@ -57,7 +57,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def prune(self) -> None:
         """Let go of all that may go: what is published, not current, and before the newest checkpoint."""
-        while self.journal.prune(NOON, Keep(max_bytes=1)):
+        while self.journal.prune(NOON, RetentionLimits(max_bytes=1)):
             pass
         self.oldest = self.journal.oldest_offset()
         assert self.oldest <= self.published + 1

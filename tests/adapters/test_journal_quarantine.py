@@ -52,9 +52,9 @@ def test_replay_is_settled_by_the_commit_that_holds_it(journal: SqliteJournal, d
     desk.ask_replay([2, 3])
     wrong = applied(9)
     with pytest.raises(ValueError, match="does not follow"):
-        journal.commit(Batch(entries=[wrong], replayed=[2]))
+        journal.commit(Batch(entries=[wrong], quarantined_numbers=[2]))
     assert len(asked(journal)) == 2
-    journal.commit(Batch(entries=[applied(4, payload=b"garbage")], replayed=[2]))
+    journal.commit(Batch(entries=[applied(4, payload=b"garbage")], quarantined_numbers=[2]))
     assert asked(journal) == [(3, b"no place")]
     assert desk.ask_replay([2]) == []
 
@@ -72,7 +72,7 @@ def test_dropped_payload_is_gone_and_its_account_stays(journal: SqliteJournal, d
 
 def test_replayed_input_is_not_dropped_any_more(journal: SqliteJournal, desk: SqliteQuarantine) -> None:
     desk.ask_replay([2])
-    journal.commit(Batch(entries=[applied(4)], replayed=[2]))
+    journal.commit(Batch(entries=[applied(4)], quarantined_numbers=[2]))
     assert desk.drop_quarantined([2]) == []
 
 
@@ -87,7 +87,7 @@ def test_asked_payload_is_not_crowded_out(
         journal.commit(Batch(entries=[entry]))
     assert asked(journal) == [(2, b"garbage")]
     again = applied(6, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
-    journal.commit(Batch(entries=[again], replayed=[2]))
+    journal.commit(Batch(entries=[again], quarantined_numbers=[2]))
     assert journal._all("SELECT number FROM quarantine") == [(6,)], "once replayed it makes room"
 
 

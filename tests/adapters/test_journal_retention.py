@@ -11,7 +11,7 @@ from bridge.adapters.journal.quarantine import SqliteQuarantine
 from bridge.adapters.journal.retention import used_bytes
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Event, Standing
-from bridge.core.records import Batch, Keep
+from bridge.core.records import Batch, RetentionLimits
 from bridge.core.reports import quarantined
 from tests.journal_samples import NOON, applied, event, follow
 
@@ -47,7 +47,7 @@ def a_week(journal: SqliteJournal, *, day: int = 10) -> None:
     settle(journal)
 
 
-def prune(journal: SqliteJournal, keep: Keep, *, now: int = NOON + 7 * DAY) -> None:
+def prune(journal: SqliteJournal, keep: RetentionLimits, *, now: int = NOON + 7 * DAY) -> None:
     while journal.prune(now, keep):
         pass
 
@@ -62,7 +62,7 @@ def numbers(journal: SqliteJournal) -> list[int]:
 
 def test_events_and_inputs_go_by_their_own_age(journal: SqliteJournal) -> None:
     a_week(journal)
-    prune(journal, Keep(events_ms=3 * DAY, inputs_ms=DAY))
+    prune(journal, RetentionLimits(events_ms=3 * DAY, inputs_ms=DAY))
     assert offsets(journal) == list(range(97, 169)), "three days of 24 hours"
     assert numbers(journal) == list(range(145, 169))
     assert journal.oldest_offset() == 97
@@ -71,7 +71,7 @@ def test_events_and_inputs_go_by_their_own_age(journal: SqliteJournal) -> None:
 
 def test_nothing_goes_without_a_bound(journal: SqliteJournal) -> None:
     a_week(journal)
-    assert journal.prune(NOON + 1_000 * DAY, Keep()) == 0
+    assert journal.prune(NOON + 1_000 * DAY, RetentionLimits()) == 0
     assert len(offsets(journal)) == len(numbers(journal)) == 168
 
 
@@ -79,7 +79,7 @@ def test_what_is_gone_shows_as_a_gap_and_never_as_nothing(journal: SqliteJournal
     """Also where single events before it are still held because they are current."""
     arrive(journal, NOON, [event("open")])
     a_week(journal)
-    prune(journal, Keep(events_ms=DAY, inputs_ms=DAY))
+    prune(journal, RetentionLimits(events_ms=DAY, inputs_ms=DAY))
     assert journal.event(1) is not None
     assert journal.events_after(0, limit=1)[0].offset == journal.oldest_offset() > 100
     assert journal.inputs_after(0, limit=1)[0].input.number > 100
@@ -88,7 +88,7 @@ def test_what_is_gone_shows_as_a_gap_and_never_as_nothing(journal: SqliteJournal
 def test_current_event_stays_however_old_and_goes_when_it_is_no_longer(journal: SqliteJournal) -> None:
     arrive(journal, NOON, [event("open"), event("revised"), event("closed")])
     a_week(journal)
-    keep = Keep(events_ms=DAY)
+    keep = RetentionLimits(events_ms=DAY)
     prune(journal, keep)
     assert [each.offset for each in journal.snapshot().events] == [1, 2, 3]
     later = NOON + 9 * DAY
@@ -103,7 +103,7 @@ def test_current_event_stays_however_old_and_goes_when_it_is_no_longer(journal: 
 def test_unpublished_event_stays(journal: SqliteJournal) -> None:
     a_week(journal)
     journal.mark_published(10, retained=[])
-    prune(journal, Keep(events_ms=HOUR), now=NOON + 1_000 * DAY)
+    prune(journal, RetentionLimits(events_ms=HOUR), now=NOON + 1_000 * DAY)
     assert journal.oldest_offset() == 11
 
 
@@ -114,7 +114,7 @@ def test_what_a_restart_replays_stays_with_its_events(journal: SqliteJournal) ->
             line = {2: "idle", 5: "bagger-1"}[hour]
             journal.commit(Batch(entries=[], checkpoints={line: b"state"}))
     journal.mark_published(20, retained=[])
-    prune(journal, Keep(events_ms=HOUR, inputs_ms=HOUR), now=NOON + DAY)
+    prune(journal, RetentionLimits(events_ms=HOUR, inputs_ms=HOUR), now=NOON + DAY)
     assert numbers(journal) == [7, 8, 9, 10], "the newest round counts: an idle line would hold them for ever"
     assert offsets(journal) == list(range(13, 21))
     assert all(len(each.events) == 2 for each in journal.inputs_after(6, limit=ALL))
@@ -124,7 +124,7 @@ def test_nothing_goes_before_the_first_checkpoint(journal: SqliteJournal) -> Non
     for hour in range(10):
         arrive(journal, NOON + hour * HOUR, [event(standing=HISTORY)])
     journal.mark_published(10, retained=[])
-    assert journal.prune(NOON + DAY, Keep(events_ms=HOUR, inputs_ms=HOUR)) == 0
+    assert journal.prune(NOON + DAY, RetentionLimits(events_ms=HOUR, inputs_ms=HOUR)) == 0
 
 
 def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,12 +138,12 @@ def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypat
     desk = SqliteQuarantine.open(journal.path, stream="main")
     assert desk.ask_replay([3]) == [3]
     a_week(journal)
-    keep = Keep(inputs_ms=DAY)
+    keep = RetentionLimits(inputs_ms=DAY)
     prune(journal, keep)
     assert journal._all("SELECT number FROM inputs WHERE number < 100") == [(2,), (3,)]
     assert [each.payload for each in journal.replays_asked(9)] == [b"unknown"]
     assert desk.ask_replay([2]) == [2], "its payload is held, and so is what it was"
-    journal.commit(Batch(entries=[garbage[172]], replayed=[2, 3]))
+    journal.commit(Batch(entries=[garbage[172]], quarantined_numbers=[2, 3]))
     arrive(journal, NOON + 9 * DAY, [])
     settle(journal)
     prune(journal, keep, now=NOON + 9 * DAY)
@@ -154,13 +154,13 @@ def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypat
 
 def test_over_its_size_the_oldest_of_both_goes_first(journal: SqliteJournal) -> None:
     a_week(journal)
-    prune(journal, Keep(inputs_ms=2 * DAY))
+    prune(journal, RetentionLimits(inputs_ms=2 * DAY))
     bound = used_bytes(journal._writer) - 40_000
-    prune(journal, Keep(max_bytes=bound))
+    prune(journal, RetentionLimits(max_bytes=bound))
     assert used_bytes(journal._writer) <= bound
     assert 1 < journal.oldest_offset() < 120, "five days of events are older than every input"
     assert len(numbers(journal)) == 48
-    prune(journal, Keep(max_bytes=1))
+    prune(journal, RetentionLimits(max_bytes=1))
     assert (offsets(journal), numbers(journal)) == ([], [])
     assert journal.oldest_offset() == 169
 
@@ -169,7 +169,7 @@ def test_what_cannot_go_does_not_keep_the_other_over_the_size(journal: SqliteJou
     """A broker that is away holds the events; the inputs still go."""
     a_week(journal)
     journal.mark_published(0, retained=[])
-    prune(journal, Keep(max_bytes=1))
+    prune(journal, RetentionLimits(max_bytes=1))
     assert len(offsets(journal)) == 168
     assert numbers(journal) == []
 
@@ -177,7 +177,7 @@ def test_what_cannot_go_does_not_keep_the_other_over_the_size(journal: SqliteJou
 def test_a_piece_is_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "CHUNK", 10)
     a_week(journal)
-    keep = Keep(events_ms=DAY, inputs_ms=DAY)
+    keep = RetentionLimits(events_ms=DAY, inputs_ms=DAY)
     assert journal.prune(NOON + 7 * DAY, keep) == 20
     assert (offsets(journal)[0], numbers(journal)[0]) == (11, 11)
     prune(journal, keep)
@@ -186,7 +186,7 @@ def test_a_piece_is_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPa
 
 def test_pages_are_used_again(journal: SqliteJournal) -> None:
     """A journal at its bound stays as large as it is."""
-    keep = Keep(events_ms=DAY, inputs_ms=DAY)
+    keep = RetentionLimits(events_ms=DAY, inputs_ms=DAY)
     sizes = []
     for week in range(3):
         for hour in range(7 * 24):
@@ -200,7 +200,7 @@ def test_pages_are_used_again(journal: SqliteJournal) -> None:
 def test_pruned_journal_opens_and_goes_on(journal: SqliteJournal) -> None:
     arrive(journal, NOON, [event("open")])
     a_week(journal)
-    prune(journal, Keep(events_ms=0, inputs_ms=0), now=NOON + 100 * DAY)
+    prune(journal, RetentionLimits(events_ms=0, inputs_ms=0), now=NOON + 100 * DAY)
     journal.close()
     again = SqliteJournal.open(journal.path, stream="main")
     assert (again.position().offset, again.last_input()[0]) == (169, 169)

@@ -17,7 +17,7 @@ from bridge.adapters.journal.stats import stats
 from bridge.adapters.journal.verify import verify
 from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal, SqliteReader
 from bridge.core.records import Batch
-from bridge.core.resends import digest
+from bridge.core.resends import digest_message
 from tests.journal_samples import applied
 from tests.whole_journal import whole_journal
 
@@ -41,7 +41,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     last, _ = journal.last_input()
     for number, crash in enumerate((b"crash", b"another"), start=last + 1):
         again = [applied(number)]
-        journal.commit(Batch(entries=again, replayed=[7], suspect=digest("report", crash)))
+        journal.commit(Batch(entries=again, quarantined_numbers=[7], crash_digest=digest_message("report", crash)))
     journal.close()
     assert verify(path).whole
     return path
@@ -180,7 +180,7 @@ def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) 
     number, _ = running.last_input()
     refused: list[Callable[[], object]] = [
         lambda: running.replays_asked(9),
-        lambda: running.commit(Batch(entries=[applied(number + 1)], replayed=[6])),
+        lambda: running.commit(Batch(entries=[applied(number + 1)], quarantined_numbers=[6])),
         lambda: desk.ask_replay([6]),
         lambda: desk.drop_quarantined([6]),
         lambda: list(aside.newest()),
@@ -202,7 +202,7 @@ def test_crashing_message_that_changes_meanwhile_is_not_gone_by(running: SqliteJ
 
 def test_crashing_message_is_noted_once(running: SqliteJournal) -> None:
     before = running.suspects()
-    running.commit(Batch(entries=[], suspect=digest("report", b"crash")))
+    running.commit(Batch(entries=[], crash_digest=digest_message("report", b"crash")))
     assert running.suspects() == before
 
 

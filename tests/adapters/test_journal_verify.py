@@ -19,7 +19,7 @@ from bridge.adapters.journal.schema import seal, seal_row
 from bridge.adapters.journal.verify import Verdict, verify
 from bridge.adapters.journal.walks import FAULTS_TOLD
 from bridge.adapters.journal.writing import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
-from bridge.core.records import Batch, Keep
+from bridge.core.records import Batch, RetentionLimits
 from tests.journal_samples import NOON, applied, event, follow, forge_meta
 from tests.whole_journal import fill, held, whole_journal
 
@@ -243,7 +243,7 @@ def test_retention_may_go_on_meanwhile(tmp_path: Path, monkeypatch: pytest.Monke
         nonlocal told
         told += 1
         if told == (5 if page == 7 else 1):
-            while journal.prune(NOON + 10 * HOUR_MS, Keep(events_ms=HOUR_MS, inputs_ms=HOUR_MS)):
+            while journal.prune(NOON + 10 * HOUR_MS, RetentionLimits(events_ms=HOUR_MS, inputs_ms=HOUR_MS)):
                 pass
 
     verdict = verify(path, progress=progress)

@@ -17,9 +17,9 @@ from bridge.adapters.journal.schema import seal, seal_row
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
-from bridge.core.plant import Area, Equipment, Limit, Line, Plant
-from bridge.core.records import RESEND_INPUTS, Applied, Batch
-from bridge.core.resends import Resends
+from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
+from bridge.core.records import DEDUP_INPUTS, Batch, JournalEntry
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from tests.journal_samples import NOON, forge_meta
 
@@ -46,14 +46,14 @@ PRAGMA wal_checkpoint(TRUNCATE);
 
 
 def plant(lines: int = LINES) -> Plant:
-    machine = Equipment(id="M1", ideal_cycle_seconds=1.0)
-    station = Equipment(id="desk", kind="station")
-    limit = Limit(parameter="weight", unit="g", upper=100.0)
+    machine = EquipmentConfig(id="M1", ideal_cycle_seconds=1.0)
+    station = EquipmentConfig(id="desk", kind="station")
+    limit = MeasurementLimit(parameter="weight", unit="g", upper=100.0)
     return Plant(
         name="large",
-        areas=(Area(id="A1", site="S1"),),
+        areas=(AreaConfig(id="A1", site="S1"),),
         lines=tuple(
-            Line(
+            LineConfig(
                 id=f"L{number}",
                 area="A1",
                 equipment=(machine, station),
@@ -70,7 +70,7 @@ def make(path: Path, *, events: int, lines: int = LINES) -> None:
     """Make a journal with so many events in its past, and close it."""
     SqliteJournal.open(path, stream="main").close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript(PAST.format(events=events, noon=NOON, resends=RESEND_INPUTS))
+        connection.executescript(PAST.format(events=events, noon=NOON, resends=DEDUP_INPUTS))
         _seal_ends(connection, events)
     forge_meta(path, last_offset=events, last_number=events, latest_arrival=NOON + events, published=events)
     _live(path, lines=lines)
@@ -100,7 +100,7 @@ def _live(path: Path, *, lines: int) -> None:
         decode=DECODE,
         position=journal.position(),
         last_input=journal.last_input(),
-        resends=Resends(journal.known_resends(), doubt_ms=15_000),
+        dedup=Deduplicator(journal.known_resends(), doubt_ms=15_000),
         suspects=(),
     )
     said = _said(lines)
@@ -125,14 +125,14 @@ def _said(lines: int) -> Iterator[tuple[str, bytes]]:
         seq += 2
 
 
-def _entries(intake: Intake, said: Iterator[tuple[str, bytes]], *, count: int) -> list[Applied]:
+def _entries(intake: Intake, said: Iterator[tuple[str, bytes]], *, count: int) -> list[JournalEntry]:
     entries = []
     for topic, payload in islice(said, count):
-        now = intake.latest + STEP_MS
+        now = intake.latest_time + STEP_MS
         due = intake.floor.next_deadline()
         ticked = intake.tick(now) if due is not None and due <= now else None
         if ticked is not None:
             entries.append(ticked)
-        decoded = intake.read(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+        decoded = intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
         entries.append(intake.apply(decoded, known=None))
     return entries

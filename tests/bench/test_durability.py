@@ -12,7 +12,7 @@ from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import Batch
-from bridge.core.replay import restore
+from bridge.core.replay import restore_floor
 from bridge.ingest.native import decode
 from bridge.pipeline.pipeline import Pipeline
 from bridge.settings import BrokerSettings, JournalSettings
@@ -65,7 +65,7 @@ async def drain(broker: RunningBroker, path: Path, disk: Disk, *, reports: int) 
     pipeline = Pipeline(
         link,
         journal,
-        restore(PLANT, journal, decode=decode).floor,
+        restore_floor(PLANT, journal, decode=decode).floor,
         FloorClock(not_before=journal.last_input()[1]),
         decode=decode,
         root=ROOT,

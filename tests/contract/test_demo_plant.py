@@ -59,7 +59,7 @@ def test_the_plant_has_the_size_the_demo_promises() -> None:
 
 def test_the_shifts_cover_the_day() -> None:
     windows = [DEMO.shift_plan.window_at(START + hour * 60 * MINUTE) for hour in range(48)]
-    assert all(window.scheduled for window in windows)
+    assert all(window.is_scheduled for window in windows)
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
@@ -97,7 +97,7 @@ def test_what_the_files_say_twice_they_say_alike() -> None:
         line = next(each for each in DEMO.lines if each.id == simulated.id)
         assert set(simulated.products) <= {product.id for product in DEMO.products}
         for machine in simulated.machines:
-            known = line.find(machine.id)
+            known = line.find_equipment(machine.id)
             assert known is not None
             assert known.packml_dialect == machine.packml
             assert known.rated_speed == pytest.approx(60 / machine.cycle_seconds, abs=0.1)
@@ -109,7 +109,7 @@ def test_what_the_files_say_twice_they_say_alike() -> None:
                     (middle.center - middle.tolerance, middle.center + middle.tolerance)
                 )
         for station in simulated.stations:
-            known = line.find(station.id)
+            known = line.find_equipment(station.id)
             assert known is not None
             assert known.input == ("latching" if station.form == "latching" else "momentary")
             assert set(station.andon_types) <= set(known.andon_types or station.andon_types)
@@ -126,7 +126,7 @@ def test_counters_name_the_registers_they_read() -> None:
 
 
 def test_the_catalogue_of_bagger_1_has_64_bits_and_its_information_is_no_fault() -> None:
-    bagger = DEMO.lines[0].find("Bagger-1")
+    bagger = DEMO.lines[0].find_equipment("Bagger-1")
     assert bagger is not None
     assert [fault.bit for fault in bagger.faults] == list(range(64))
     assert {fault.bit for fault in bagger.faults if fault.kind == "information"} == BAGGER_INFORMATION

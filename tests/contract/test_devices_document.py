@@ -11,10 +11,10 @@ import pytest
 from bridge.cli.serving import demo
 from bridge.contract import schemas
 from bridge.core.line.packml import STATES
-from bridge.core.reports import BODY_OF, COMMAND_KINDS, Common, Disposition
+from bridge.core.reports import BODY_OF, COMMAND_KINDS, CommonFields, Disposition
 from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import decode
-from bridge.ingest.rules import FREE_TEXT
+from bridge.ingest.rules import MULTILINE_FIELDS
 from bridge.settings import Settings
 from tests.contract.document_forms import documented, rows, stated
 from tests.contract.test_demo_plant import DEMO
@@ -33,7 +33,7 @@ def test_every_example_is_a_report_of_the_demo_plant_without_unknown_fields(topi
     assert report.unknown_fields == 0
     line = next(each for each in DEMO.lines if each.id == report.place.line)
     assert DEMO.place_of(line) == report.place.whole_line()
-    assert report.place.equipment is None or line.find(report.place.equipment) is not None
+    assert report.place.equipment is None or line.find_equipment(report.place.equipment) is not None
 
 
 def test_the_report_by_hand_is_one_for_the_demos_broker() -> None:
@@ -47,7 +47,7 @@ def test_the_report_by_hand_is_one_for_the_demos_broker() -> None:
     assert not isinstance(report, Disposition), report
     line = next(each for each in DEMO.lines if each.id == report.place.line)
     assert report.place.equipment is not None
-    assert line.find(report.place.equipment) is not None
+    assert line.find_equipment(report.place.equipment) is not None
 
 
 def test_every_kind_has_a_section_and_an_example() -> None:
@@ -58,14 +58,14 @@ def test_every_kind_has_a_section_and_an_example() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_section_names_exactly_the_fields_of_its_kind(kind: str) -> None:
-    own = [name for name in BODY_OF[kind].__struct_fields__ if name not in Common.__struct_fields__]
+    own = [name for name in BODY_OF[kind].__struct_fields__ if name not in CommonFields.__struct_fields__]
     documented = re.findall(r"^\| `(\w+)` \|", SECTIONS[kind], re.MULTILINE)
     assert sorted(documented) == sorted(own)
 
 
 def test_the_common_fields_are_named() -> None:
     documented = re.findall(r"^\| `(\w+)` \|", SECTIONS["Fields of every report"], re.MULTILINE)
-    assert sorted(documented) == sorted(Common.__struct_fields__)
+    assert sorted(documented) == sorted(CommonFields.__struct_fields__)
 
 
 COMMON = "Fields of every report"
@@ -98,7 +98,7 @@ def test_the_required_fields_of_a_section_are_those_of_the_schema(kind: str) -> 
 
 def test_the_ranges_that_hold_for_all_values_are_named() -> None:
     assert f"between {MIN_INTEGER} and {MAX_INTEGER}" in SECTIONS["Values"]
-    assert set(re.findall(r"`(\w+)`", re.findall("only (.*) may have tabs", SECTIONS["Values"])[0])) == FREE_TEXT
+    assert set(re.findall(r"`(\w+)`", re.findall("only (.*) may have tabs", SECTIONS["Values"])[0])) == MULTILINE_FIELDS
     numbers = {dialect: (int(low), int(high)) for dialect, low, high in re.findall(r"`(\w+)` (\d+) to (\d+)", DOCUMENT)}
     assert numbers == {dialect: (min(states), max(states)) for dialect, states in STATES.items()}
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import pytest
 from msgspec.structs import fields
 
-from bridge.core.events import DATA_OF, Event, EventType, Place, Priority, encode
+from bridge.core.events import DATA_OF, Event, EventType, Place, Priority, encode_event
 from tests.contract.test_schemas import DATA
 
 DOMAIN: Final = Path(__file__).parents[2] / "docs" / "spec" / "DOMAIN.md"
@@ -74,5 +74,5 @@ def test_the_quality_of_data_always_names_the_clock_and_whether_it_is_an_estimat
         timestamp=1,
         data=DATA[EventType.JOB_ASSIGNED],
     )
-    envelope = json.loads(encode(event, stream="main", epoch="e1", offset=1))
+    envelope = json.loads(encode_event(event, stream="main", epoch="e1", offset=1))
     assert envelope["data_quality"] == {"clock": "receive", "estimated": False}

@@ -28,10 +28,10 @@ from bridge.core.dashboard.server_frames import (
     StreamLink,
     encode_frame,
 )
-from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode
+from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode_event
 from bridge.core.records import Position
 from bridge.core.reports import BODY_OF, COMMAND_KINDS
-from bridge.core.stream_status import Owner, status_of, will_of
+from bridge.core.stream_status import StreamOwner, status_publication, will_publication
 from bridge.core.topics import TopicFilter
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -83,7 +83,7 @@ def sample(event_type: EventType) -> dict[str, Any]:
         revision=1, timestamp=1_767_592_800_000, data=DATA[event_type], received_at=1_767_592_800_000,
         caused_by=("input:7",), quality=DataQuality(clock="receive", estimated=True),
     )  # fmt: skip
-    tree = json.loads(encode(event, stream="main", epoch="e1", offset=3))
+    tree = json.loads(encode_event(event, stream="main", epoch="e1", offset=3))
     assert isinstance(tree, dict)
     return tree
 
@@ -262,10 +262,16 @@ def test_the_streams_status_and_its_will_are_valid_by_their_message() -> None:
     schema = {"$ref": "#/components/schemas/status", **document}
     at = Position("main", "e1", 3)
     for published in (
-        status_of(
-            at, root="floor/v1", online=True, ready=True, time=1_767_592_800_000, simulated=False, owner=Owner("a", 0)
+        status_publication(
+            at,
+            root="floor/v1",
+            online=True,
+            ready=True,
+            time=1_767_592_800_000,
+            simulated=False,
+            owner=StreamOwner("a", 0),
         ),
-        will_of(at, root="floor/v1", simulated=True, owner=Owner("a", 0)),
+        will_publication(at, root="floor/v1", simulated=True, owner=StreamOwner("a", 0)),
     ):
         tree = json.loads(published.payload)
         assert is_valid(tree, schema)

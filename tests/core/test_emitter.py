@@ -58,7 +58,7 @@ def test_an_event_says_when_where_and_why() -> None:
     (event,) = emitter.drain()
     assert event == Event(
         type=EventType.QUALITY_ALERT,
-        place=LINE.at("BAG1"),
+        place=LINE.with_equipment("BAG1"),
         subject="S1",
         priority=Priority.HIGH,
         revision=1,

@@ -41,7 +41,7 @@ def test_discarding_everything_leaves_no_node_behind(steps: list[tuple[bool, Top
         index.add(topic_filter, subscriber)
     for _, topic_filter, subscriber in steps:
         index.discard(topic_filter, subscriber)
-    assert (len(index), index.nodes()) == (0, 0)
+    assert (len(index), index.node_count()) == (0, 0)
 
 
 def test_discarding_keeps_what_others_share() -> None:
@@ -53,7 +53,7 @@ def test_discarding_keeps_what_others_share() -> None:
     index.discard(TopicFilter.parse("never/added"), "two")
     assert index.match(TopicName.parse("a/b/c")) == {"two", "three"}
     index.discard(TopicFilter.parse("a/b/c"), "two")
-    assert index.nodes() == 2
+    assert index.node_count() == 2
 
 
 def test_a_subscriber_with_many_matching_filters_is_found_once() -> None:

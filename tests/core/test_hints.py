@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bridge.core.hints import SILENT_MS, Heard, Hint, read_event
+from bridge.core.hints import SILENT_MS, OffsetHint, StreamLiveness, read_hint
 from bridge.core.stream_status import StreamStatus, read_status
 
 LIVE = StreamStatus(online=True, ready=True, epoch="e", time="2026-01-06T12:00:00.000Z")
@@ -13,8 +13,8 @@ DEEP = b"[" * 200_000
 
 def test_an_event_of_the_stream_hints_at_its_position() -> None:
     body = {"type": "andon_event", "stream": "main", "epoch": "e", "offset": 7, "data": {}}
-    assert read_event(json.dumps(body).encode(), stream="main") == Hint("e", 7)
-    assert read_event(json.dumps(body).encode(), stream="other") is None
+    assert read_hint(json.dumps(body).encode(), stream="main") == OffsetHint("e", 7)
+    assert read_hint(json.dumps(body).encode(), stream="other") is None
 
 
 @pytest.mark.parametrize(
@@ -23,15 +23,15 @@ def test_an_event_of_the_stream_hints_at_its_position() -> None:
      b'{"stream":"main","epoch":1,"offset":7}', b'{"data":' + DEEP + b"}", b'{"stream":"\xff","epoch":"e","offset":1}'],
 )  # fmt: skip
 def test_what_is_no_event_hints_at_nothing(payload: bytes) -> None:
-    assert read_event(payload, stream="main") is None
+    assert read_hint(payload, stream="main") is None
     assert read_status(payload) is None
 
 
 def test_a_stream_lives_while_its_status_says_so_again_and_again() -> None:
-    heard = Heard().after(LIVE, retained=False, now=1_000, read=0)
-    assert heard.silence(epoch="e", now=1_000 + SILENT_MS - 1, read=0) is None
-    assert heard.silence(epoch="e", now=1_000 + SILENT_MS, read=0) == "the pipeline is silent"
-    assert Heard().silence(epoch="e", now=0, read=0) == "the pipeline is silent"
+    heard = StreamLiveness().with_status(LIVE, retained=False, now=1_000, read_offset=0)
+    assert heard.silence(epoch="e", now=1_000 + SILENT_MS - 1, read_offset=0) is None
+    assert heard.silence(epoch="e", now=1_000 + SILENT_MS, read_offset=0) == "the pipeline is silent"
+    assert StreamLiveness().silence(epoch="e", now=0, read_offset=0) == "the pipeline is silent"
 
 
 def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() -> None:
@@ -40,35 +40,43 @@ def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() ->
         (StreamStatus(online=True, epoch="e", ready=False), "the pipeline is not ready"),
         (StreamStatus(online=True, epoch="f", ready=True), "the pipeline writes another journal than this front reads"),
     ):
-        assert Heard().after(status, retained=False, now=5, read=0).silence(epoch="e", now=5, read=0) == told
+        assert (
+            StreamLiveness()
+            .with_status(status, retained=False, now=5, read_offset=0)
+            .silence(epoch="e", now=5, read_offset=0)
+            == told
+        )
 
 
 def test_a_retained_status_never_makes_a_stream_live_and_may_end_it() -> None:
-    assert Heard().after(LIVE, retained=True, now=5, read=0).silence(epoch="e", now=5, read=0) is not None
-    live = Heard().after(LIVE, retained=False, now=5, read=0)
-    gone = live.after(StreamStatus(online=False, epoch="e"), retained=True, now=6, read=0)
-    assert gone.silence(epoch="e", now=6, read=0) is not None
+    assert (
+        StreamLiveness().with_status(LIVE, retained=True, now=5, read_offset=0).silence(epoch="e", now=5, read_offset=0)
+        is not None
+    )
+    live = StreamLiveness().with_status(LIVE, retained=False, now=5, read_offset=0)
+    gone = live.with_status(StreamStatus(online=False, epoch="e"), retained=True, now=6, read_offset=0)
+    assert gone.silence(epoch="e", now=6, read_offset=0) is not None
 
 
 def test_a_stream_is_not_live_where_what_it_publishes_cannot_be_read() -> None:
-    def says(heard: Heard, offset: int, *, now: int, read: int) -> Heard:
+    def says(heard: StreamLiveness, offset: int, *, now: int, read: int) -> StreamLiveness:
         status = StreamStatus(online=True, ready=True, epoch="e", offset=offset)
-        return heard.after(status, retained=False, now=now, read=read)
+        return heard.with_status(status, retained=False, now=now, read_offset=read)
 
-    behind = Heard()
+    behind = StreamLiveness()
     for second in range(1, 5):
         behind = says(behind, 10 + second, now=second * 1_000, read=10)
-    assert behind.silence(epoch="e", now=1_000 + SILENT_MS - 1, read=10) is None
-    told = behind.silence(epoch="e", now=1_000 + SILENT_MS, read=10)
+    assert behind.silence(epoch="e", now=1_000 + SILENT_MS - 1, read_offset=10) is None
+    told = behind.silence(epoch="e", now=1_000 + SILENT_MS, read_offset=10)
     assert told == "what the pipeline publishes is not in the journal that this front reads"
-    assert behind.silence(epoch="e", now=1_000 + SILENT_MS, read=11) is None
+    assert behind.silence(epoch="e", now=1_000 + SILENT_MS, read_offset=11) is None
     later = says(behind, 15, now=5_000, read=11)  # behind by a second all the time, and no more
-    assert later.silence(epoch="e", now=5_000 + SILENT_MS - 1, read=11) is None
-    assert later.silence(epoch="e", now=5_000 + SILENT_MS - 1, read=15) is None
+    assert later.silence(epoch="e", now=5_000 + SILENT_MS - 1, read_offset=11) is None
+    assert later.silence(epoch="e", now=5_000 + SILENT_MS - 1, read_offset=15) is None
 
 
 @pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-06T12:00:00", "9" * 400])
 def test_a_time_that_is_none_is_none(time: str | None) -> None:
     status = StreamStatus(online=True, epoch="e", time=time)
-    assert Heard(status).said_at is None
-    assert Heard(LIVE).said_at == 1_767_700_800_000
+    assert StreamLiveness(status).status_time is None
+    assert StreamLiveness(LIVE).status_time == 1_767_700_800_000

@@ -26,7 +26,7 @@ def test_the_example_is_a_plant() -> None:
 
 @pytest.mark.parametrize("bad", ["", "a/b", "+", "#", "$SYS", "-a", "a b", "ü", "a\n", "x" * 65])
 def test_an_id_can_never_become_a_wildcard_or_a_level(bad: str) -> None:
-    assert "pattern" in refused(plant.Area, id=bad, site="north")
+    assert "pattern" in refused(plant.AreaConfig, id=bad, site="north")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,9 @@ def test_an_id_can_never_become_a_wildcard_or_a_level(bad: str) -> None:
     ],
 )
 def test_a_line_names_what_is_wrong(changes: dict[str, Any], named: str) -> None:
-    assert named in refused(plant.Line, **{"id": "L1", "area": "pack", "equipment": [{"id": "bagger"}], **changes})
+    assert named in refused(
+        plant.LineConfig, **{"id": "L1", "area": "pack", "equipment": [{"id": "bagger"}], **changes}
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_a_plant_names_what_is_wrong(changes: dict[str, Any], named: str) -> Non
 
 def test_what_a_plant_does_not_say_is_the_default() -> None:
     given = plant.Plant.model_validate(whole(ladder={}, responders={"quality": ["viewer"]}, call_priority={}))
-    assert given.ladder == call_rules.DEFAULT_LADDER
+    assert given.ladder == call_rules.DEFAULT_POLICIES
     assert given.responders == {**call_rules.DEFAULT_RESPONDERS, "quality": ("viewer",)}
     assert given.call_priority == call_rules.DEFAULT_PRIORITY
 
@@ -84,11 +86,16 @@ def test_a_line_may_have_rules_of_its_own() -> None:
 
 def test_look_ups() -> None:
     given = plant_file()
-    nuts, mech = given.product("nuts"), given.reason("MECH")
+    nuts, mech = given.find_product("nuts"), given.find_reason("MECH")
     assert nuts is not None
     assert nuts.ideal_cycle_seconds == 4
     assert mech is not None
     assert mech.call_after_minutes == 15
-    assert (given.product(None), given.product("x"), given.reason(None), given.reason("x")) == (None, None, None, None)
-    assert line_spec().find("bagger") is not None
-    assert line_spec().find("robot") is None
+    assert (given.find_product(None), given.find_product("x"), given.find_reason(None), given.find_reason("x")) == (
+        None,
+        None,
+        None,
+        None,
+    )
+    assert line_spec().find_equipment("bagger") is not None
+    assert line_spec().find_equipment("robot") is None

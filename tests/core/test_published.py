@@ -4,16 +4,16 @@ from bridge.core import event_data
 from bridge.core.events import Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.core.messages import Publication
 from bridge.core.published import PublishedState
-from bridge.core.records import Committed, position_event
-from bridge.core.retained import RetainedReading
-from bridge.core.stream_status import Owner
+from bridge.core.records import CommittedEvent, position_event
+from bridge.core.retained import RetainedScan
+from bridge.core.stream_status import StreamOwner
 from tests.journal_samples import NOON, event
 
 C, S = Standing.CURRENT, Standing.CLOSED
-OWNER = Owner("own", 5)
+OWNER = StreamOwner("own", 5)
 
 
-def at(offset: int, given: Event) -> Committed:
+def at(offset: int, given: Event) -> CommittedEvent:
     return position_event(given, stream="main", epoch="e", offset=offset)
 
 
@@ -69,7 +69,7 @@ def test_current_is_retained_and_closed_clears_after_it() -> None:
     opened, closed = at(1, event("a", standing=C)), at(2, event("a", standing=S))
     plan = state.plan([opened])
     broker.take(plan.publications)
-    state.carry_out(plan)
+    state.confirm(plan)
     assert broker.retained == {f"r/event/{opened.topic}": opened.body}
     plan = state.plan([closed])
     assert [(each.payload, each.retain) for each in plan.publications] == [(closed.body, False), (b"", True)]
@@ -82,9 +82,9 @@ def test_what_was_published_while_the_broker_was_read_is_cleared_where_it_is_no_
     state, broker = empty(), Broker()
     plan = state.plan([at(1, event("a", standing=C))])
     broker.take(plan.publications)
-    state.carry_out(plan)
-    nothing_read = RetainedReading("r", stream="main", owner=OWNER)
-    plan = state.correct(nothing_read, current=(), pending=(), lines=())
+    state.confirm(plan)
+    nothing_read = RetainedScan("r", stream="main", owner=OWNER)
+    plan = state.plan_corrections(nothing_read, current=(), pending=(), lines=())
     broker.take(plan.publications)
     assert broker.retained == {}
 
@@ -93,7 +93,7 @@ def test_topic_that_changes_is_cleared_after_the_new_one() -> None:
     state = empty()
     started = at(1, event("a"))
     completed = at(2, event("a", event_type=EventType.CHANGEOVER_COMPLETED))
-    state.carry_out(state.plan([started]))
+    state.confirm(state.plan([started]))
     assert [(each.topic, each.payload) for each in state.plan([completed]).publications] == [
         (f"r/event/{completed.topic}", completed.body),
         (f"r/event/{started.topic}", b""),
@@ -102,7 +102,7 @@ def test_topic_that_changes_is_cleared_after_the_new_one() -> None:
 
 def test_history_changes_nothing_retained() -> None:
     state = empty()
-    state.carry_out(state.plan([at(1, event("a"))]))
+    state.confirm(state.plan([at(1, event("a"))]))
     plan = state.plan([at(2, event("a", standing=Standing.HISTORY))])
     assert [each.retain for each in plan.publications] == [False]
     assert plan.retained == {}
@@ -156,9 +156,9 @@ def test_revision_of_an_ended_call_leaves_the_next_one_lit() -> None:
 def test_restore_publishes_what_is_published_and_current_and_clears_nothing() -> None:
     state = empty()
     a, b, lit = at(1, event("a")), at(2, event("b")), at(3, call("c1", "open"))
-    state.carry_out(state.plan([a, b, lit]))
+    state.confirm(state.plan([a, b, lit]))
     broker = Broker()
-    broker.take(state.restore([a, lit, at(4, event("not yet published"))]))
+    broker.take(state.restore_publications([a, lit, at(4, event("not yet published"))]))
     assert broker.retained == {
         f"r/event/{a.topic}": a.body,
         f"r/event/{lit.topic}": lit.body,
@@ -170,5 +170,5 @@ def test_lamps_are_known_again_from_the_current_calls() -> None:
     lit = at(1, call("c1", "acknowledged"))
     again = PublishedState("r", retained={lit.state_key: lit.topic}, current=[lit])
     broker = Broker()
-    broker.take(again.restore([lit]))
+    broker.take(again.restore_publications([lit]))
     assert broker.retained["r/station/north/pack/L1/desk/material"] == b"acknowledged"

@@ -7,15 +7,15 @@ import pytest
 
 from bridge.core import retained as retained_module
 from bridge.core.events import Standing
-from bridge.core.messages import Message, Receipt
-from bridge.core.published import Plan, PublishedState, up_to_date
-from bridge.core.records import Committed, Position, Snapshot
-from bridge.core.retained import LinePlace, RetainedReading, line_of
-from bridge.core.stream_status import Owner, status_of
+from bridge.core.messages import Message, PendingAck
+from bridge.core.published import PublicationPlan, PublishedState, is_up_to_date
+from bridge.core.records import CommittedEvent, Position, Snapshot
+from bridge.core.retained import LinePlace, RetainedScan, line_place_of
+from bridge.core.stream_status import StreamOwner, status_publication
 from tests.core.test_published import at, call
 from tests.journal_samples import event
 
-OWNER = Owner("own", 5)
+OWNER = StreamOwner("own", 5)
 LINE = ("plant", "packing", "bagger-1")
 ANDON_LINE = ("north", "pack", "L1")
 LAMP = "north/pack/L1/desk/material"
@@ -23,26 +23,28 @@ TOPIC = "plant/packing/bagger-1/_/changeover/changeover_started/medium/c1"
 
 
 def message(topic: str, payload: bytes, *, retained: bool = True) -> Message:
-    return Message(f"r/{topic}", payload, 1, retained, False, Receipt(1, 1, 1, 1))
+    return Message(f"r/{topic}", payload, 1, retained, False, PendingAck(1, 1, 1, 1))
 
 
-def status(owner: Owner = OWNER, *, retained: bool) -> Message:
-    told = status_of(Position("main", "e", 1), root="r", online=True, ready=True, time=5, simulated=False, owner=owner)
-    return Message(told.topic, told.payload, 1, retained, False, Receipt(1, 1, 1, 1))
+def status(owner: StreamOwner = OWNER, *, retained: bool) -> Message:
+    told = status_publication(
+        Position("main", "e", 1), root="r", online=True, ready=True, time=5, simulated=False, owner=owner
+    )
+    return Message(told.topic, told.payload, 1, retained, False, PendingAck(1, 1, 1, 1))
 
 
 def of(stream: str, **more: object) -> bytes:
     return json.dumps({"stream": stream, **more}).encode()
 
 
-def read(*messages: Message, whole: bool = True) -> RetainedReading:
-    reading = RetainedReading("r", stream="main", owner=OWNER)
+def read(*messages: Message, whole: bool = True) -> RetainedScan:
+    reading = RetainedScan("r", stream="main", owner=OWNER)
     for each in (*messages, *([status(retained=True)] if whole else [])):
-        assert not reading.take(each)
+        assert not reading.add(each)
     return reading
 
 
-def holding(events: Iterable[Committed], lamps: Iterable[str] = ()) -> RetainedReading:
+def holding(events: Iterable[CommittedEvent], lamps: Iterable[str] = ()) -> RetainedScan:
     """Return a whole reading of a broker that retains these."""
     return read(
         *(message(f"event/{each.topic}", each.body) for each in events),
@@ -50,45 +52,45 @@ def holding(events: Iterable[Committed], lamps: Iterable[str] = ()) -> RetainedR
     )
 
 
-def published(*events: Committed) -> PublishedState:
+def published(*events: CommittedEvent) -> PublishedState:
     state = PublishedState("r", retained={}, current=())
-    state.carry_out(state.plan(events))
+    state.confirm(state.plan(events))
     return state
 
 
 def correct(
     state: PublishedState,
-    reading: RetainedReading,
+    reading: RetainedScan,
     *,
-    current: Sequence[Committed] = (),
-    pending: Sequence[Committed] = (),
+    current: Sequence[CommittedEvent] = (),
+    pending: Sequence[CommittedEvent] = (),
     lines: Iterable[LinePlace] = (LINE, ANDON_LINE),
-) -> Plan:
-    return state.correct(reading, current=current, pending=pending, lines=set(lines))
+) -> PublicationPlan:
+    return state.plan_corrections(reading, current=current, pending=pending, lines=set(lines))
 
 
-def cleared(plan: Plan) -> list[str]:
+def cleared(plan: PublicationPlan) -> list[str]:
     return [each.topic.removeprefix("r/event/") for each in plan.publications if each.retain and not each.payload]
 
 
-def switched(plan: Plan) -> list[str]:
+def switched(plan: PublicationPlan) -> list[str]:
     return [each.topic.removeprefix("r/station/") for each in plan.publications if each.payload == b"off"]
 
 
 def test_reading_ends_with_our_own_live_status() -> None:
-    reading = RetainedReading("r", stream="main", owner=OWNER)
-    assert not reading.take(status(retained=True)), "retained: perhaps of an earlier process"
-    assert not reading.take(status(Owner("other", 1), retained=False))
-    assert reading.take(status(retained=False))
-    assert reading.whole
+    reading = RetainedScan("r", stream="main", owner=OWNER)
+    assert not reading.add(status(retained=True)), "retained: perhaps of an earlier process"
+    assert not reading.add(status(StreamOwner("other", 1), retained=False))
+    assert reading.add(status(retained=False))
+    assert reading.is_complete
 
 
 def test_reading_without_the_retained_status_is_not_whole() -> None:
     """It is asked for last: a queue that had no room for it had none for others either."""
-    reading = RetainedReading("r", stream="main", owner=OWNER)
-    reading.take(message(f"event/{TOPIC}", of("main")))
-    assert reading.take(status(retained=False))
-    assert not reading.whole
+    reading = RetainedScan("r", stream="main", owner=OWNER)
+    reading.add(message(f"event/{TOPIC}", of("main")))
+    assert reading.add(status(retained=False))
+    assert not reading.is_complete
     assert reading.filters[-1] == "r/bridge/main"
 
 
@@ -102,7 +104,7 @@ def test_what_is_not_of_our_stream_is_left_alone(payload: bytes) -> None:
 @pytest.mark.parametrize("topic", ["event/a", f"event/{TOPIC}/more", "event/", "station/a/b", "station/a/b/c/d/e/f"])
 def test_topics_of_another_shape_are_left_alone(topic: str) -> None:
     reading = read(message(topic, of("main")), message(topic, b"open"))
-    assert (reading.events, reading.lit) == (set(), set())
+    assert (reading.events, reading.lit_lamps) == (set(), set())
 
 
 def test_what_is_published_while_we_read_is_not_counted() -> None:
@@ -112,14 +114,14 @@ def test_what_is_published_while_we_read_is_not_counted() -> None:
 
 def test_a_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retained_module, "MOST_MESSAGES", 2)
-    reading = RetainedReading("r", stream="main", owner=OWNER)
-    assert not reading.take(message(f"event/{TOPIC}1", of("main")))
-    assert reading.take(message(f"event/{TOPIC}2", of("main")))
-    assert reading.cut_short == "more than 2 retained messages"
+    reading = RetainedScan("r", stream="main", owner=OWNER)
+    assert not reading.add(message(f"event/{TOPIC}1", of("main")))
+    assert reading.add(message(f"event/{TOPIC}2", of("main")))
+    assert reading.stop_reason == "more than 2 retained messages"
     monkeypatch.setattr(retained_module, "MOST_BYTES", 100)
-    reading = RetainedReading("r", stream="main", owner=OWNER)
-    assert reading.take(message(f"event/{TOPIC}", of("other", more="x" * 100)))
-    assert reading.cut_short == "more than 100 bytes retained"
+    reading = RetainedScan("r", stream="main", owner=OWNER)
+    assert reading.add(message(f"event/{TOPIC}", of("other", more="x" * 100)))
+    assert reading.stop_reason == "more than 100 bytes retained"
 
 
 def test_event_that_the_journal_does_not_know_is_cleared() -> None:
@@ -172,7 +174,7 @@ def test_retired_topic_is_cleared_and_forgotten() -> None:
     plan = correct(state, holding([retired]), lines=())
     assert cleared(plan) == [retired.topic]
     assert plan.retained == {retired.state_key: None}
-    state.carry_out(plan)
+    state.confirm(plan)
     assert correct(state, read()).retained == {}
 
 
@@ -203,7 +205,7 @@ def test_lamp_of_an_ended_call_is_switched_off_and_known_as_off() -> None:
     state = published(opened, ended)
     plan = correct(state, holding([], [LAMP]))
     assert switched(plan) == [LAMP]
-    state.carry_out(plan)
+    state.confirm(plan)
     again = at(3, call("c2", "open"))
     assert (f"r/station/{LAMP}", b"open") in [(p.topic, p.payload) for p in state.plan([again]).publications]
 
@@ -242,31 +244,31 @@ def test_lamp_that_is_off_or_says_something_else_is_left_alone() -> None:
 def test_what_was_restored_and_not_seen_is_missing() -> None:
     a, lit, closed = at(1, event("a")), at(2, call("c1", "open")), at(3, event("b"))
     state = published(a, lit, closed)
-    restored = state.restore([a, lit, closed])
-    state.carry_out(state.plan([at(4, event("b", standing=Standing.CLOSED))]))
-    assert state.missing(restored, holding([a, lit], [LAMP])) == []
-    assert state.missing(restored, holding([a])) == [f"r/event/{lit.topic}", f"r/station/{LAMP}"]
+    restored = state.restore_publications([a, lit, closed])
+    state.confirm(state.plan([at(4, event("b", standing=Standing.CLOSED))]))
+    assert state.find_missing(restored, holding([a, lit], [LAMP])) == []
+    assert state.find_missing(restored, holding([a])) == [f"r/event/{lit.topic}", f"r/station/{LAMP}"]
 
 
 def test_line_of_either_topic_is_its_first_three_levels() -> None:
-    assert line_of(TOPIC) == LINE
-    assert line_of(LAMP) == ANDON_LINE
+    assert line_place_of(TOPIC) == LINE
+    assert line_place_of(LAMP) == ANDON_LINE
 
 
-def snapshot(offset: int, *current: Committed) -> Snapshot:
+def snapshot(offset: int, *current: CommittedEvent) -> Snapshot:
     return Snapshot(Position("main", "e", offset), current)
 
 
 def test_far_behind_nothing_can_be_judged() -> None:
-    assert not up_to_date(snapshot(9), [at(8, event("a"))])
-    assert up_to_date(snapshot(9), [])
-    assert up_to_date(snapshot(9), [at(8, event("a", standing=Standing.CLOSED)), at(10, event("b"))])
+    assert not is_up_to_date(snapshot(9), [at(8, event("a"))])
+    assert is_up_to_date(snapshot(9), [])
+    assert is_up_to_date(snapshot(9), [at(8, event("a", standing=Standing.CLOSED)), at(10, event("b"))])
 
 
 def test_retired_event_that_is_still_to_be_published_is_waited_for() -> None:
     """It will be retained when it goes out, and no later event clears it."""
     retired = at(9, event("a"))
-    assert not up_to_date(snapshot(9), [retired])
-    assert not up_to_date(snapshot(10), [retired, at(10, event("a", standing=Standing.HISTORY))])
-    assert up_to_date(snapshot(9, retired), [retired])
-    assert up_to_date(snapshot(10), [retired, at(10, event("a", standing=Standing.CLOSED))])
+    assert not is_up_to_date(snapshot(9), [retired])
+    assert not is_up_to_date(snapshot(10), [retired, at(10, event("a", standing=Standing.HISTORY))])
+    assert is_up_to_date(snapshot(9, retired), [retired])
+    assert is_up_to_date(snapshot(10), [retired, at(10, event("a", standing=Standing.CLOSED))])

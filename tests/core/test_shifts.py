@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.shifts import Shift, ShiftPlan
+from bridge.core.shifts import ShiftConfig, ShiftPlan
 
 HOUR = 3_600_000
 
 
-def shift(name: str, start: str, end: str) -> Shift:
-    return Shift.model_validate({"id": name, "start": start, "end": end})
+def shift(name: str, start: str, end: str) -> ShiftConfig:
+    return ShiftConfig.model_validate({"id": name, "start": start, "end": end})
 
 
 THREE = (shift("early", "06:00", "14:00"), shift("late", "14:00", "22:00"), shift("night", "22:00", "06:00"))
 PLANS = (
-    ShiftPlan.of("Europe/Berlin", ()),
-    ShiftPlan.of("Europe/Berlin", THREE),
-    ShiftPlan.of("America/New_York", THREE[:2]),
-    ShiftPlan.of("Australia/Lord_Howe", (shift("odd", "01:45", "02:15"),)),
-    ShiftPlan.of("UTC", (shift("night", "22:30", "06:15"),)),
+    ShiftPlan.create("Europe/Berlin", ()),
+    ShiftPlan.create("Europe/Berlin", THREE),
+    ShiftPlan.create("America/New_York", THREE[:2]),
+    ShiftPlan.create("Australia/Lord_Howe", (shift("odd", "01:45", "02:15"),)),
+    ShiftPlan.create("UTC", (shift("night", "22:30", "06:15"),)),
 )
 
 
@@ -73,7 +73,7 @@ def test_a_night_shift_counts_for_the_day_it_began() -> None:
 
 def test_between_shifts_nothing_is_scheduled() -> None:
     window = PLANS[4].window_at(millis(2026, 1, 6, 12))
-    assert not window.scheduled
+    assert not window.is_scheduled
     assert (window.start, window.end) == (millis(2026, 1, 6, 6, 15), millis(2026, 1, 6, 22, 30))
 
 
@@ -101,11 +101,11 @@ def test_between_shifts_no_scheduled_time_passes(hour: int, minutes: int, expect
         (shift("a", "06:00", "06:00"), shift("b", "12:00", "13:00")),
     ],
 )
-def test_overlapping_shifts_are_refused(shifts: tuple[Shift, ...]) -> None:
+def test_overlapping_shifts_are_refused(shifts: tuple[ShiftConfig, ...]) -> None:
     with pytest.raises(ValueError, match="overlap"):
-        ShiftPlan.of("UTC", shifts)
+        ShiftPlan.create("UTC", shifts)
 
 
 def test_an_unknown_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="Mars/Phobos"):
-        ShiftPlan.of("Mars/Phobos", ())
+        ShiftPlan.create("Mars/Phobos", ())

@@ -4,15 +4,22 @@ import msgspec
 import pytest
 
 from bridge.core.records import Position
-from bridge.core.stream_status import Owner, StreamStatus, read_status, status_of, status_topic, will_of
+from bridge.core.stream_status import (
+    StreamOwner,
+    StreamStatus,
+    read_status,
+    status_publication,
+    status_topic,
+    will_publication,
+)
 from tests.journal_samples import NOON
 
-OWNER = Owner("0f", NOON)
+OWNER = StreamOwner("0f", NOON)
 POSITION = Position("main", "e", 7)
 
 
 def test_status_is_retained_on_the_streams_topic() -> None:
-    status = status_of(POSITION, root="r", online=True, ready=True, time=NOON, simulated=True, owner=OWNER)
+    status = status_publication(POSITION, root="r", online=True, ready=True, time=NOON, simulated=True, owner=OWNER)
     assert (status.topic, status.retain) == (status_topic("r", "main"), True)
     assert status.topic == "r/bridge/main"
     assert status.payload == (
@@ -22,7 +29,7 @@ def test_status_is_retained_on_the_streams_topic() -> None:
 
 
 def test_will_knows_neither_offset_nor_time() -> None:
-    will = will_of(POSITION, root="r", simulated=False, owner=OWNER)
+    will = will_publication(POSITION, root="r", simulated=False, owner=OWNER)
     assert (will.topic, will.retain) == ("r/bridge/main", True)
     assert will.payload == (
         b'{"online":false,"epoch":"e","offset":null,"time":null,"simulated":false,'
@@ -31,17 +38,17 @@ def test_will_knows_neither_offset_nor_time() -> None:
 
 
 def test_what_is_told_is_read_again() -> None:
-    told = status_of(POSITION, root="r", online=True, ready=False, time=None, simulated=False, owner=OWNER)
+    told = status_publication(POSITION, root="r", online=True, ready=False, time=None, simulated=False, owner=OWNER)
     status = read_status(told.payload)
     assert status is not None
-    assert status.is_of(OWNER)
-    assert not status.is_of(Owner("10", NOON))
+    assert status.is_owned_by(OWNER)
+    assert not status.is_owned_by(StreamOwner("10", NOON))
 
 
 def test_status_of_a_version_without_owners_is_anothers_and_older() -> None:
     status = read_status(b'{"online":true,"epoch":"e","offset":7,"time":null,"simulated":false}')
     assert status is not None
-    assert not status.is_of(OWNER)
+    assert not status.is_owned_by(OWNER)
     assert status.precedes(OWNER)
 
 
@@ -56,13 +63,13 @@ def test_what_is_no_status_is_none(payload: bytes) -> None:
 @pytest.mark.parametrize(
     ("other", "first"),
     [
-        (Owner("ff", NOON - 1), True),
-        (Owner("00", NOON + 1), False),
-        (Owner("00", NOON), True),
-        (Owner("1", NOON), False),
+        (StreamOwner("ff", NOON - 1), True),
+        (StreamOwner("00", NOON + 1), False),
+        (StreamOwner("00", NOON), True),
+        (StreamOwner("1", NOON), False),
     ],
 )
-def test_who_started_first_has_the_stream(*, other: Owner, first: bool) -> None:
+def test_who_started_first_has_the_stream(*, other: StreamOwner, first: bool) -> None:
     """Of two that started within a millisecond exactly one gives way."""
-    of_other = will_of(POSITION, root="r", simulated=False, owner=other).payload
+    of_other = will_publication(POSITION, root="r", simulated=False, owner=other).payload
     assert msgspec.json.decode(of_other, type=StreamStatus).precedes(OWNER) is first

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.core.strict_json import MAX_BYTES, MAX_DEPTH, NotStrictJson, parse, strings
+from bridge.core.strict_json import MAX_BYTES, MAX_DEPTH, NotStrictJson, iter_strings, parse_json
 
 
 def refusal(payload: bytes, **bounds: int) -> str:
     with pytest.raises(NotStrictJson) as caught:
-        parse(payload, **bounds)
+        parse_json(payload, **bounds)
     return caught.value.reason
 
 
@@ -71,9 +71,9 @@ def test_a_parser_that_runs_out_of_stack_says_too_deep() -> None:
 def test_depth_is_counted_in_nesting_and_not_in_brackets() -> None:
     deepest = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
     assert refusal(b"[" + deepest + b"]") == "too_deep"
-    parse(deepest)
-    parse(b"[" + b",".join([b"[]"] * 1_000) + b"]")
-    assert parse(b'["' + b"[{" * 1_000 + b'\\""]') == ["[{" * 1_000 + '"']
+    parse_json(deepest)
+    parse_json(b"[" + b",".join([b"[]"] * 1_000) + b"]")
+    assert parse_json(b'["' + b"[{" * 1_000 + b'\\""]') == ["[{" * 1_000 + '"']
 
 
 def cpu_of_refusing(escaped_quotes: int) -> float:
@@ -91,8 +91,8 @@ def test_looking_for_depth_is_linear_in_hostile_text() -> None:
 
 def test_what_is_right_comes_through() -> None:
     payload = b'{"a":[1,-9223372036854775808,18446744073709551615,1.5e3,true,null],"b":"\\ud83d\\ude00 \\r\\n\\t x"}'
-    assert parse(payload) == {"a": [1, -(2**63), 2**64 - 1, 1500.0, True, None], "b": "😀 \r\n\t x"}
-    assert parse(b"-0.1") == -0.1
+    assert parse_json(payload) == {"a": [1, -(2**63), 2**64 - 1, 1500.0, True, None], "b": "😀 \r\n\t x"}
+    assert parse_json(b"-0.1") == -0.1
 
 
 def is_same(value: object, expected: object) -> bool:
@@ -124,7 +124,7 @@ def is_same(value: object, expected: object) -> bool:
     ],
 )
 def test_a_number_is_what_it_amounts_to_however_it_is_spelled(text: str, expected: float) -> None:
-    assert is_same(parse(text.encode()), expected)
+    assert is_same(parse_json(text.encode()), expected)
 
 
 @given(st.integers(-(2**63), 2**64 - 1), st.integers(0, 30), st.sampled_from("eE"))
@@ -135,11 +135,11 @@ def test_each_spelling_of_an_integer_is_that_integer(value: int, shift: int, sig
     moved = f"{'-' if value < 0 else ''}{digits[:point]}.{digits[point:] or '0'}{sign}+{shift}"
     longer = f"{value}{'0' * shift if value else ''}{sign}-{shift}"  # RFC 8259 6: no number begins with two zeros
     for text in (f"{value}", f"{value}.0", f"{value}.000e0", longer, moved):
-        assert is_same(parse(text.encode()), value), text
+        assert is_same(parse_json(text.encode()), value), text
 
 
 def test_all_strings_of_a_tree_are_found() -> None:
-    assert sorted(strings({"a": ["b", {"c": "d"}], "e": 1})) == ["a", "b", "c", "d", "e"]
+    assert sorted(iter_strings({"a": ["b", {"c": "d"}], "e": 1})) == ["a", "b", "c", "d", "e"]
 
 
 REASONS = {
@@ -166,7 +166,7 @@ trees = st.recursive(
 @given(trees)
 def test_it_agrees_with_the_standard_parser_on_acceptable_json(tree: Any) -> None:
     for text in (json.dumps(tree), json.dumps(tree, ensure_ascii=False)):
-        assert parse(text.encode(), max_depth=100) == json.loads(text)
+        assert parse_json(text.encode(), max_depth=100) == json.loads(text)
 
 
 @settings(max_examples=300)
@@ -174,7 +174,7 @@ def test_it_agrees_with_the_standard_parser_on_acceptable_json(tree: Any) -> Non
 def test_anything_at_all_is_parsed_or_refused(payload: bytes | str) -> None:
     data = payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass")
     try:
-        value = parse(data)
+        value = parse_json(data)
     except NotStrictJson as refused:
         reason = refused.reason
     else:

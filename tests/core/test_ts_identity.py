@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
 from bridge.core.line.identity import FAR_MS, TimestampTrail
-from bridge.core.records import Applied, KnownResends, Position
-from bridge.core.resends import Resends
+from bridge.core.records import DedupWindow, JournalEntry, Position
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from tests.core.line.shopfloor import T0, plant_file
 
@@ -23,19 +23,19 @@ class Taken:
     """An intake of messages at seconds since T0."""
 
     def __init__(self) -> None:
-        self.entries: list[Applied] = []
+        self.entries: list[JournalEntry] = []
         self._intake = Intake(
             Floor(plant_file()),
             decode=decode,
             position=Position("s", "e", 0),
             last_input=(0, 0),
-            resends=Resends(KnownResends((), 0), doubt_ms=1_000),
+            dedup=Deduplicator(DedupWindow((), 0), doubt_ms=1_000),
             suspects=(),
         )
 
     def take(self, topic: str, body: dict[str, object], *, at: float, redelivered: bool = False) -> str | None:
         """Return why it has no effect."""
-        decoded = self._intake.read(
+        decoded = self._intake.receive(
             topic,
             json.dumps(body).encode(),
             now=T0 + round(at * 1000),

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from bridge.adapters import plant_file
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Applied, Committed, count_key
-from bridge.core.replay import restore
+from bridge.core.records import CommittedEvent, JournalEntry, count_key
+from bridge.core.replay import restore_floor
 from bridge.ingest.native import decode
 from tests.brokers import RunningBroker, until
 from tests.faults import retained
@@ -56,14 +56,14 @@ class Ledger:
 class Journalled:
     """All that the journal of a stopped bridge holds."""
 
-    entries: Sequence[Applied]
-    events: Sequence[Committed]
-    current: Sequence[Committed]
+    entries: Sequence[JournalEntry]
+    events: Sequence[CommittedEvent]
+    current: Sequence[CommittedEvent]
     counters: Mapping[tuple[str, str, str], int]
     replayed_differently: Sequence[object]
     gaps: int  # reports that are missing in the sequences of their devices, as the replay counts them
 
-    def messages(self) -> list[Applied]:
+    def messages(self) -> list[JournalEntry]:
         """Return the inputs that came from devices and users."""
         return [each for each in self.entries if each.input.topic.startswith(("report/", "command/"))]
 
@@ -102,7 +102,7 @@ def read_journal(path: Path, plant: Path) -> Journalled:
         entries, events = journal.inputs_after(0, limit=ALL), journal.events_after(0, limit=ALL)
         current, counters = journal.snapshot().events, journal.counters()
         journal._writer.execute("DELETE FROM checkpoints")
-        replayed = restore(plant_file.load(plant), journal, decode=decode)
+        replayed = restore_floor(plant_file.load(plant), journal, decode=decode)
     finally:
         journal.close()
     gaps = sum(each.missed - each.filled for each in replayed.floor.gaps_by_line().values())
@@ -130,7 +130,7 @@ async def close_books(
         **of_mqtt(held, consumer, found),
         **of_dashboard(held, dashboard),
     }
-    lossless = sum(each.lossless for each in held.events[: dashboard.at])
+    lossless = sum(each.is_lossless for each in held.events[: dashboard.at])
     counts = {
         "sent": len(load.sent),
         "acknowledged by the broker": len(load.acknowledged),
@@ -196,7 +196,7 @@ def of_mqtt(held: Journalled, consumer: Consumer, found: Mapping[str, bytes]) ->
 def of_dashboard(held: Journalled, dashboard: Dashboard) -> Books:
     """What a dashboard had, up to its last position: all that is lossless once, and the newest of the rest."""
     bodies = {each.id: hash(each.body) for each in held.events}
-    lossless = [each for each in held.events[: dashboard.at] if each.lossless]
+    lossless = [each for each in held.events[: dashboard.at] if each.is_lossless]
     newest = {each.state_key[2:]: each.offset for each in held.events}
     return {
         "undelivered": [each.id for each in lossless if not dashboard.delivered[each.id]],

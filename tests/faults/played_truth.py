@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.core.presence import ABSENCE, Absence
-from bridge.core.records import Applied
+from bridge.core.presence import ABSENCE_TOPIC, BridgeAbsence
+from bridge.core.records import JournalEntry
 from device_sim import plant_file
 from device_sim.messages import report_topic
 from device_sim.session import Arrival
@@ -59,7 +59,7 @@ class PlayedTruth:
         area, line = PLACES[said.device]
         return report_topic(SIMULATED.site, area, line, said.device, said.kind), said.payload
 
-    def fed(self, entries: Iterable[Applied]) -> Iterator[Fed]:
+    def fed(self, entries: Iterable[JournalEntry]) -> Iterator[Fed]:
         """Yield what the bridge took in of the simulated plant, as a rehearsal would have delivered it."""
         first: dict[Report, deque[int]] = {}
         for said in self.truth.said:
@@ -67,8 +67,8 @@ class PlayedTruth:
                 first.setdefault(self.report(said), deque()).append(said.number)
         known: dict[Report, int] = {}
         for each in (entry.input for entry in entries):
-            if each.topic == ABSENCE:
-                yield Unwatched(each.received_at, Absence.decode(each.payload).since)
+            if each.topic == ABSENCE_TOPIC:
+                yield Unwatched(each.received_at, BridgeAbsence.decode(each.payload).since)
                 continue
             if not each.topic.startswith("report/") or each.topic.split("/")[-2] not in (*PLACES, "_"):
                 continue

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from bridge.core.records import Applied
+from bridge.core.records import JournalEntry
 from tests.faults.played_truth import PLACES, PlayedTruth
 from tests.faults.simulated_load import Report
 
@@ -21,23 +21,23 @@ Key = tuple[str, str]
 """(topic, type of the call)."""
 
 
-def report_of(entry: Applied) -> Report:
+def report_of(entry: JournalEntry) -> Report:
     return entry.input.topic, entry.input.payload
 
 
-def silenced(entries: Sequence[Applied], presses: Sequence[Report], truth: PlayedTruth) -> list[Report]:
+def silenced(entries: Sequence[JournalEntry], presses: Sequence[Report], truth: PlayedTruth) -> list[Report]:
     """Return presses and commands that are not in the journal, or that no copy of had a chance to have an effect."""
     heard = {report_of(each) for each in entries if _is_heard(each)}
     heard.update(_bounces(entries, truth))
     return [each for each in presses if each not in heard]
 
 
-def _is_heard(entry: Applied) -> bool:
+def _is_heard(entry: JournalEntry) -> bool:
     effect = entry.disposition.effect.value
     return effect == "applied" or (effect != "quarantined" and entry.disposition.reason not in NOT_FOR_ITSELF)
 
 
-def _bounces(entries: Sequence[Applied], truth: PlayedTruth) -> Iterator[Report]:
+def _bounces(entries: Sequence[JournalEntry], truth: PlayedTruth) -> Iterator[Report]:
     """Yield debounced presses that nothing tells from a press that counted within two seconds of them."""
     pressed_at = _times_in(truth)
     counted: dict[Key, list[set[int]]] = {}
@@ -55,7 +55,7 @@ def _bounces(entries: Sequence[Applied], truth: PlayedTruth) -> Iterator[Report]
             yield report
 
 
-def _times_in(truth: PlayedTruth) -> Callable[[Applied], set[int]]:
+def _times_in(truth: PlayedTruth) -> Callable[[JournalEntry], set[int]]:
     """Return when a report came, and when people did what it says: one of the two is the bridge's time for it."""
     done: dict[Report, set[int]] = {}
     for said in truth.truth.actions:

@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge.adapters.broker import BrokerLink
 from bridge.core.events import EventType
-from bridge.core.records import Committed
+from bridge.core.records import CommittedEvent
 from tests.brokers import RunningBroker, client_settings, linked
 
 MARK: Final = "a-mark/of-the-test"
@@ -31,7 +31,7 @@ async def retained(broker: RunningBroker) -> dict[str, bytes]:
                 return found
 
 
-def expected(current: Sequence[Committed]) -> dict[str, bytes]:
+def expected(current: Sequence[CommittedEvent]) -> dict[str, bytes]:
     """Return what should be retained while these events are current; lamps only where they are lit."""
     events = {f"event/{each.topic}": each.body for each in current}
     return events | {topic: word for each in current for topic, word in _lamp(each).items()}
@@ -42,7 +42,7 @@ def lit(found: Mapping[str, bytes]) -> dict[str, bytes]:
     return {topic: payload for topic, payload in found.items() if payload != b"off"}
 
 
-def _lamp(event: Committed) -> dict[str, bytes]:
+def _lamp(event: CommittedEvent) -> dict[str, bytes]:
     if event.type is not EventType.ANDON_EVENT:
         return {}
     call = json.loads(event.body)["data"]

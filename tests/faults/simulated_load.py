@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import BrokerGone, Publication
+from bridge.core.messages import BrokerUnavailable, Publication
 from device_sim import plant_file
 from device_sim.messages import Message, Stamp
 from device_sim.plant import Plant
@@ -81,7 +81,7 @@ class SimulatedLoad:
             try:
                 await self.link.publish_many([_under_root(each) for each in reports])
                 break
-            except BrokerGone:
+            except BrokerUnavailable:
                 await self.link.wait_status_change(self.link.status)
         self.acknowledged += map(_content, reports)
 
@@ -89,7 +89,7 @@ class SimulatedLoad:
         self.sent += map(_content, reports)
         try:
             await self.link.publish_many([_under_root(each) for each in reports])
-        except BrokerGone:
+        except BrokerUnavailable:
             return
         self.acknowledged += map(_content, reports)
 

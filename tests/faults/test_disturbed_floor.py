@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from bridge.core.presence import ABSENCE, Absence
+from bridge.core.presence import ABSENCE_TOPIC, BridgeAbsence
 from device_sim import profile
 from tests.brokers import RunningBroker, until
 from tests.faults import record
@@ -145,8 +145,8 @@ def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:
 
 def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
     """Return since when the bridge says it was away, with the end of each; each begins before it was surely away."""
-    inputs = [each.input for each in held.entries if each.input.topic == ABSENCE]
-    said = [Absence.decode(each.payload).since for each in inputs]
+    inputs = [each.input for each in held.entries if each.input.topic == ABSENCE_TOPIC]
+    said = [BridgeAbsence.decode(each.payload).since for each in inputs]
     assert len(said) == len(away), (said, away)
     assert all(since <= each.since for since, each in zip(said, away, strict=True)), (said, away)
     return [Away(since, each.until) for since, each in zip(said, away, strict=True)]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bridge.core.records import Applied, Input
+from bridge.core.records import Input, JournalEntry
 from bridge.core.reports import APPLIED, Disposition, quarantined, rejected, suppressed
 from device_sim.truth import Said, Truth
 from tests.faults.played_truth import PLACES, PlayedTruth
@@ -23,9 +23,9 @@ def said(number: int, body: dict[str, object], *, at: int, seq: int | None) -> S
     return Said(number, at, BUTTON, "andon", body, seq=seq, payload=payload, fate="published")
 
 
-def heard(report: Report, disposition: Disposition, *, at: int) -> Applied:
+def heard(report: Report, disposition: Disposition, *, at: int) -> JournalEntry:
     topic, payload = report
-    return Applied(input=Input(number=at, topic=topic, payload=payload, received_at=at), disposition=disposition)
+    return JournalEntry(input=Input(number=at, topic=topic, payload=payload, received_at=at), disposition=disposition)
 
 
 def lost(

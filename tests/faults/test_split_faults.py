@@ -20,7 +20,7 @@ from typing import Any, Final
 import pytest
 import websockets
 
-from bridge.core.events import LATEST_WINS
+from bridge.core.events import CONFLATED_TYPES
 from bridge.core.messages import Publication
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.faults import record
@@ -77,7 +77,7 @@ class OrderlyDashboard(Dashboard):
         await super()._follow(socket)
 
     def _take(self, text: str, frame: dict[str, Any]) -> None:
-        lossless = "offset" in frame and frame["type"] not in LATEST_WINS
+        lossless = "offset" in frame and frame["type"] not in CONFLATED_TYPES
         if lossless and not self.delivered[frame["id"]]:
             self.order.append(frame["offset"])
         super()._take(text, frame)
@@ -131,7 +131,7 @@ async def close(floor: SplitFloor, found: list[OrderlyDashboard], title: str) ->
     for process in (*floor.fronts, floor.pipeline):
         assert await process.stop() == 0, process.log()
     held = read_journal(floor.pipeline.journal, floor.pipeline.config.parent / "plant.toml")
-    lossless = sum(each.lossless for each in held.events)
+    lossless = sum(each.is_lossless for each in held.events)
     for each in found:
         wrong = {name: what for name, what in of_dashboard(held, each).items() if what}
         assert wrong == {}

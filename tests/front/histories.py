@@ -8,7 +8,7 @@ from typing import Any
 from bridge.core.access.claims import Claims
 from bridge.core.event_data import Changeover, Escalation, EventData, Job, Person
 from bridge.core.events import CATEGORY_OF, Event, EventType, Millis, Place, Priority, Standing, StateKey, rfc3339
-from bridge.core.records import Committed
+from bridge.core.records import CommittedEvent
 from tests.contract.held_subscription import Frame, matches
 
 NOON = 1_767_700_800_000
@@ -110,7 +110,7 @@ class Asked:
     filter: str
     user: str
 
-    def selects(self, event: Committed) -> bool:
+    def selects(self, event: CommittedEvent) -> bool:
         masks = self.body.get("filters") or {}
         if event.type.value not in masks.get("event_types", (event.type.value,)):
             return False

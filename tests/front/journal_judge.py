@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from bridge.core.events import LATEST_WINS
-from bridge.core.records import Committed
+from bridge.core.events import CONFLATED_TYPES
+from bridge.core.records import CommittedEvent
 from tests.contract.held_subscription import Frame, Held, Key
 from tests.contract.reference_dashboard import ReferenceDashboard
 from tests.front.histories import Asked, granted
@@ -198,7 +198,7 @@ class Judge:
             raise Wrong(f"position {offset} is not committed, {self.journal.end} is")
         for committed in self.journal.history[self._checked : offset]:
             spans = list(self._owing(committed))
-            if committed.type in LATEST_WINS:
+            if committed.type in CONFLATED_TYPES:
                 self._check_latest(committed, spans)
             elif spans:
                 self._check_lossless(committed)
@@ -209,7 +209,7 @@ class Judge:
         if not any(json.loads(each.body) == event for each in journalled):
             raise Wrong(f"{event['id']} is not as journalled")
 
-    def _check_lossless(self, event: Committed) -> None:
+    def _check_lossless(self, event: CommittedEvent) -> None:
         rank = self._ranks.get(event.id)
         if rank is None:
             raise Wrong(f"{event.id} {event.topic} never reached {self.client.user}; {list(self._owing(event))}")
@@ -221,7 +221,7 @@ class Judge:
             raise Wrong(f"{event.id} is out of order in the log of {self.client.user}")
         self._last_rank = rank
 
-    def _check_latest(self, event: Committed, spans: list[tuple[str, Span]]) -> None:
+    def _check_latest(self, event: CommittedEvent, spans: list[tuple[str, Span]]) -> None:
         later = self.journal.history[event.offset :]
         if any(each.state_key == event.state_key for each in later):
             return  # conflated, or to come
@@ -233,7 +233,7 @@ class Judge:
             if found is None or found["offset"] < event.offset:
                 raise Wrong(f"{event.id} {event.topic} never reached {name} of {self.client.user}")
 
-    def _owing(self, event: Committed) -> Iterator[tuple[str, Span]]:
+    def _owing(self, event: CommittedEvent) -> Iterator[tuple[str, Span]]:
         # A token that was not yet superseded when the event was committed may have hidden it, as any later one.
         superseded = max(
             (at for at, each in enumerate(self.proofs) if each.known and each.known < event.offset), default=0
@@ -246,10 +246,10 @@ class Judge:
             if span.asked.selects(event) if span.asked is not None else self._assigned(event):
                 yield name, span
 
-    def _assigned(self, event: Committed) -> bool:
+    def _assigned(self, event: CommittedEvent) -> bool:
         return event.type.value == "job_assigned" and self.client.user in event.audience
 
 
-def _key(event: Committed) -> Key:
+def _key(event: CommittedEvent) -> Key:
     _, _, line, equipment, category, subject = event.state_key
     return (line, None if equipment == "_" else equipment, category, subject)

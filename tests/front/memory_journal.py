@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bridge.core.events import Event, Standing, StateKey
-from bridge.core.records import CommandRecord, Committed, Position, Snapshot, position_event
+from bridge.core.records import CommandRecord, CommittedEvent, Position, Snapshot, position_event
 
 STREAM = "main"
 
@@ -14,14 +14,14 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.stream = STREAM
         self.epoch = "epoch-1"
-        self.history: list[Committed] = []  # offset n at n - 1
+        self.history: list[CommittedEvent] = []  # offset n at n - 1
         self.oldest = 1
 
     @property
     def end(self) -> int:
         return len(self.history)
 
-    def append(self, events: Sequence[Event]) -> list[Committed]:
+    def append(self, events: Sequence[Event]) -> list[CommittedEvent]:
         new = [
             position_event(each, stream=self.stream, epoch=self.epoch, offset=self.end + number)
             for number, each in enumerate(events, start=1)
@@ -40,8 +40,8 @@ class MemoryJournal:
             del self.history[back_to:]
             self.oldest = min(self.oldest, back_to + 1)
 
-    def current_at(self, offset: int) -> dict[StateKey, Committed]:
-        current: dict[StateKey, Committed] = {}
+    def current_at(self, offset: int) -> dict[StateKey, CommittedEvent]:
+        current: dict[StateKey, CommittedEvent] = {}
         for event in self.history[:offset]:
             if event.standing is not Standing.HISTORY:
                 current.pop(event.state_key, None)
@@ -57,11 +57,11 @@ class MemoryJournal:
     def snapshot(self) -> Snapshot:
         return Snapshot(self.position(), tuple(self.current_at(self.end).values()))
 
-    def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
+    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
         first = max(offset + 1, self.oldest)
         return self.history[first - 1 : first - 1 + limit]
 
-    def event(self, offset: int) -> Committed | None:
+    def event(self, offset: int) -> CommittedEvent | None:
         return self.history[offset - 1] if self.oldest <= offset <= self.end else None
 
     def oldest_offset(self) -> int:

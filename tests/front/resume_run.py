@@ -11,7 +11,7 @@ import pytest
 
 from bridge.core.access.policy import Policy
 from bridge.core.events import Millis
-from bridge.core.records import Applied, Committed, Input
+from bridge.core.records import CommittedEvent, Input, JournalEntry
 from bridge.core.reports import APPLIED
 from bridge.front import connection, journal
 from bridge.front.front import Front
@@ -53,7 +53,7 @@ class ResumeRun:
         self.boards: list[VirtualDashboard] = []
         self.left_to_the_journal = 0  # events, by outboxes that were full
         self._cut_after = cut_after
-        self._offers: deque[list[Committed]] = deque()
+        self._offers: deque[list[CommittedEvent]] = deque()
         self._offered_until = 0.0
         self._serving: set[asyncio.Task[None]] = set()
         self.outbox_events = self.chance.choice((1, 2, 5, 40))
@@ -125,7 +125,7 @@ class ResumeRun:
     def _offer(self) -> None:
         """Hand over what was committed a moment ago."""
         if self._offers and self.front is not None:
-            self.front.offer([Applied(input=INPUT, disposition=APPLIED, events=tuple(self._offers.popleft()))])
+            self.front.offer([JournalEntry(input=INPUT, disposition=APPLIED, events=tuple(self._offers.popleft()))])
 
     # The front.
 

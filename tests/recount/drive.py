@@ -12,10 +12,10 @@ from bridge.adapters import plant_file
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
-from bridge.core.plant_text import plant_of, text_of
-from bridge.core.presence import Absence
-from bridge.core.records import Applied, KnownResends, Position, Resend
-from bridge.core.resends import Resends
+from bridge.core.plant_text import plant_from_json, plant_to_json
+from bridge.core.presence import BridgeAbsence
+from bridge.core.records import DedupWindow, JournalEntry, MessageDigest, Position
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from device_sim.session import Arrival
 from device_sim.truth import BridgeAway
@@ -66,19 +66,19 @@ class _Bridge:
         self._plant = plant
         self._generation = 1
         self._away: BridgeAway | None = None
-        self._resends: deque[tuple[int, Resend]] = deque()
+        self._resends: deque[tuple[int, MessageDigest]] = deque()
         self._settle_at = start
         self._intake = self._start(Floor(plant), number=0, latest=0, offset=0, settled=0)
-        self._keep(self._intake.configure(text_of(plant), start))
+        self._keep(self._intake.enter_plant(plant_to_json(plant), start))
 
     def _start(self, floor: Floor, *, number: int, latest: int, offset: int, settled: int) -> Intake:
-        known = KnownResends(tuple(self._resends), settled)
+        known = DedupWindow(tuple(self._resends), settled)
         return Intake(
             floor,
             decode=decode,
             position=Position("recount", "1", offset),
             last_input=(number, latest),
-            resends=Resends(known, doubt_ms=DOUBT_MS),
+            dedup=Deduplicator(known, doubt_ms=DOUBT_MS),
             suspects=(),
         )
 
@@ -86,7 +86,7 @@ class _Bridge:
         """Take a message as the pipeline does: what fell due before it is an input of its own."""
         self.pass_time(arrival.at)
         self.driven.fed.append(arrival)
-        decoded = self._intake.read(
+        decoded = self._intake.receive(
             arrival.topic,
             arrival.payload,
             now=arrival.at,
@@ -114,18 +114,18 @@ class _Bridge:
     def _restart(self, away: BridgeAway) -> None:
         intake = self._intake
         watched = away.since if away.reason == "stop" else away.since // WATCHED_MS * WATCHED_MS
-        latest = max(intake.latest, watched)
+        latest = max(intake.latest_time, watched)
         checkpoints = {line.id: intake.floor.checkpoint(line.id) for line in self._plant.lines}
-        floor = Floor.restore(plant_of(text_of(self._plant)), checkpoints)
+        floor = Floor.restore(plant_from_json(plant_to_json(self._plant)), checkpoints)
         self._intake = self._start(
-            floor, number=intake.number, latest=latest, offset=intake.offset, settled=intake.resends.settled
+            floor, number=intake.number, latest=latest, offset=intake.offset, settled=intake.dedup.acked_up_to
         )
         if away.until - latest >= UNWATCHED_MS:
             self._unwatch(away.until, since=latest, reason="restart")
 
     def _unwatch(self, at: int, *, since: int, reason: Literal["restart", "link"]) -> None:
         self.driven.fed.append(Unwatched(at, since))
-        self._keep(self._intake.absence(Absence(since=since, reason=reason), at))
+        self._keep(self._intake.enter_absence(BridgeAbsence(since=since, reason=reason), at))
 
     def pass_time(self, until: int) -> None:
         """Fire every deadline at its own moment."""
@@ -135,10 +135,10 @@ class _Bridge:
                 self._keep(entry)
         if until >= self._settle_at:
             self._settle_at = until + 10_000
-            self._intake.resends.acknowledged(self._intake.number, until)
-            self._intake.resends.settle(until, generation=self._generation)
+            self._intake.dedup.record_acks(self._intake.number, until)
+            self._intake.dedup.advance_acked(until, generation=self._generation)
 
-    def _keep(self, entry: Applied) -> None:
+    def _keep(self, entry: JournalEntry) -> None:
         self.driven.events += [msgspec.json.decode(event.body) for event in entry.events]
-        if entry.resend is not None:
-            self._resends.append((entry.input.number, entry.resend))
+        if entry.message_digest is not None:
+            self._resends.append((entry.input.number, entry.message_digest))

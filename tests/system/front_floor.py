@@ -18,7 +18,7 @@ from bridge.adapters.policy_file import load as load_policy
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.core.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
-from bridge.core.records import Applied, Batch, CommandRecord, Committed, Input, position_event
+from bridge.core.records import Batch, CommandRecord, CommittedEvent, Input, JournalEntry, position_event
 from bridge.core.reports import APPLIED
 from bridge.front.follower import Follower
 from bridge.front.front import Disconnected, Front
@@ -38,7 +38,7 @@ def directory(line_id: str, equipment_code: str | None) -> Place | None:
     place = PLACES.get(line_id)
     if place is None or equipment_code is None:
         return place
-    return place.at(equipment_code) if equipment_code in EQUIPMENT else None
+    return place.with_equipment(equipment_code) if equipment_code in EQUIPMENT else None
 
 
 class ManualClock:
@@ -189,18 +189,20 @@ class Floor:
         await socket.hears("auth_ok")
         return socket
 
-    def positioned(self, *events: Event) -> list[Committed]:
+    def positioned(self, *events: Event) -> list[CommittedEvent]:
         at = self.journal.position()
         return [
             position_event(each, stream=at.stream, epoch=at.epoch, offset=at.offset + number)
             for number, each in enumerate(events, start=1)
         ]
 
-    def commit(self, *events: Event, offer: bool = True, command: CommandRecord | None = None) -> list[Applied]:
+    def commit(self, *events: Event, offer: bool = True, command: CommandRecord | None = None) -> list[JournalEntry]:
         """Commit as the pipeline does, one input, then offer."""
         number, _ = self.journal.last_input()
         message = Input(number=number + 1, topic="report/S1/A1/L1/E1/state", payload=b"{}", received_at=NOON)
-        entry = Applied(input=message, disposition=APPLIED, events=tuple(self.positioned(*events)), command=command)
+        entry = JournalEntry(
+            input=message, disposition=APPLIED, events=tuple(self.positioned(*events)), command=command
+        )
         self.journal.commit(Batch(entries=[entry]))
         if offer and self.hints is None:
             self.front.offer([entry])

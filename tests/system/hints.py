@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 
 from bridge.core.events import rfc3339
-from bridge.core.messages import LinkStatus, Message, Receipt
+from bridge.core.messages import LinkStatus, Message, PendingAck
 
 NOON = 1_767_700_800_000
 
@@ -21,9 +21,9 @@ class Hints:
         self._messages: asyncio.Queue[Message] = asyncio.Queue()
 
     def say(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        receipt = Receipt(generation=1, serial=0, mid=1, qos=1)
+        receipt = PendingAck(generation=1, serial=0, mid=1, qos=1)
         self._messages.put_nowait(
-            Message(f"floor/v1/{topic}", payload, qos=1, retained=retained, redelivered=False, receipt=receipt)
+            Message(f"floor/v1/{topic}", payload, qos=1, retained=retained, redelivered=False, pending_ack=receipt)
         )
 
     def say_status(

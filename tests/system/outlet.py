@@ -13,7 +13,7 @@ from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Event, EventType, Standing
-from bridge.core.stream_status import Owner
+from bridge.core.stream_status import StreamOwner
 from bridge.publisher.publisher import Publisher
 from tests.brokers import RunningBroker, client_settings, linked, until
 from tests.core.test_published import call
@@ -88,7 +88,7 @@ async def outlet(broker: RunningBroker, path: Path, *, port: int | None = None) 
         root="floor/v1",
         lines=frozenset({("north", "pack", "L1")}),
         simulated=False,
-        owner=Owner("outlet", 0),
+        owner=StreamOwner("outlet", 0),
         ready=lambda: True,
     )
     linking = asyncio.create_task(link.run())

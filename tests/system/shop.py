@@ -17,9 +17,9 @@ from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core import plant
 from bridge.core.line.floor import Floor
-from bridge.core.records import Applied, Keep
-from bridge.core.replay import Restored, restore
-from bridge.core.stream_status import Owner
+from bridge.core.records import JournalEntry, RetentionLimits
+from bridge.core.replay import RestoredFloor, restore_floor
+from bridge.core.stream_status import StreamOwner
 from bridge.ingest.native import decode
 from bridge.pipeline.pipeline import FOR_EVER, Pipeline
 from bridge.publisher.publisher import Publisher
@@ -30,18 +30,18 @@ PLACE = "north/pack/L1"
 
 PLANT = plant.Plant(
     name="test",
-    areas=(plant.Area(id="pack", site="north"),),
+    areas=(plant.AreaConfig(id="pack", site="north"),),
     lines=(
-        plant.Line(
+        plant.LineConfig(
             id="L1",
             area="pack",
             equipment=(
-                plant.Equipment(id="bagger", ideal_cycle_seconds=1.0),
-                plant.Equipment(id="desk", kind="station"),
+                plant.EquipmentConfig(id="bagger", ideal_cycle_seconds=1.0),
+                plant.EquipmentConfig(id="desk", kind="station"),
             ),
             total_from=("bagger",),
             ideal_cycle_seconds=1.0,
-            limits=(plant.Limit(parameter="weight", unit="g", upper=1_000_000.0),),
+            limits=(plant.MeasurementLimit(parameter="weight", unit="g", upper=1_000_000.0),),
         ),
     ),
 )
@@ -70,10 +70,10 @@ class Shop:
     journal: SqliteJournal
     pipeline: Pipeline
     publisher: Publisher
-    restored: Restored
+    restored: RestoredFloor
     running: asyncio.Task[None]
     publishing: asyncio.Task[None]
-    entries: list[Applied] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list)
 
     def events(self, event_type: str) -> list[dict[str, Any]]:
         bodies = [json.loads(each.body) for each in self.journal.events_after(0, limit=100_000)]
@@ -93,12 +93,12 @@ async def shop(
     checkpoint_seconds: float = 5.0,
     ack_doubt_seconds: float = 15.0,
     outlet_port: int | None = None,
-    keep: Keep = FOR_EVER,
+    keep: RetentionLimits = FOR_EVER,
     protocol: str = "auto",
 ) -> AsyncIterator[Shop]:
     """Run a pipeline until the block ends; then stop it in an orderly way."""
     journal = SqliteJournal.open(path, stream="main")
-    restored = restore(PLANT, journal, decode=decode)
+    restored = restore_floor(PLANT, journal, decode=decode)
     link = link_of(port, protocol=protocol)
     clock = FloorClock(not_before=journal.last_input()[1])
     pipeline = Pipeline(
@@ -125,7 +125,7 @@ async def shop(
         root=ROOT,
         lines=restored.floor.line_places(),
         simulated=False,
-        owner=Owner("shop", 0),
+        owner=StreamOwner("shop", 0),
         ready=lambda: pipeline.status().ready,
     )
     pipeline.listen(publisher.on_committed)

@@ -6,9 +6,9 @@ from structlog.testing import capture_logs
 
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
-from bridge.core.plant import Area, Equipment, Line, Plant
-from bridge.core.records import KnownResends, Position
-from bridge.core.resends import Resends
+from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
+from bridge.core.records import DedupWindow, Position
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from bridge.pipeline.device_watch import MOST_DEVICES, DeviceWatch
 from tests.core.line.shopfloor import T0, plant_file
@@ -18,16 +18,16 @@ PLACE = "north/pack/L1/bagger"
 
 
 def new_intake(plant: Plant | None = None) -> Intake:
-    resends = Resends(KnownResends((), 0), doubt_ms=1_000)
+    resends = Deduplicator(DedupWindow((), 0), doubt_ms=1_000)
     position = Position("s", "e", 0)
     floor = Floor(plant or plant_file())
-    return Intake(floor, decode=decode, position=position, last_input=(0, 0), resends=resends, suspects=())
+    return Intake(floor, decode=decode, position=position, last_input=(0, 0), dedup=resends, suspects=())
 
 
 def take(intake: Intake, payload: bytes, *, at: int, topic: str = TOPIC) -> None:
     now = T0 + at * 1000
     intake.tick(now)
-    decoded = intake.read(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+    decoded = intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
     intake.apply(decoded, known=None)
 
 
@@ -108,8 +108,8 @@ def test_what_was_missing_before_the_start_is_not_logged_again() -> None:
 
 def test_a_whole_plant_with_gaps_writes_few_lines() -> None:
     names = [f"m{number}" for number in range(MOST_DEVICES + 5)]
-    line = Line(id="L1", area="pack", equipment=tuple(Equipment(id=name) for name in names))
-    intake = new_intake(Plant(name="wide", areas=(Area(id="pack", site="north"),), lines=(line,)))
+    line = LineConfig(id="L1", area="pack", equipment=tuple(EquipmentConfig(id=name) for name in names))
+    intake = new_intake(Plant(name="wide", areas=(AreaConfig(id="pack", site="north"),), lines=(line,)))
     watch = DeviceWatch(intake)
     with capture_logs() as logs:
         for seq in (0, 4):

@@ -22,10 +22,10 @@ from bridge.core import plant, records, resends
 from bridge.core.events import Millis
 from bridge.core.intake import Intake
 from bridge.core.line.device_state import MAX_PAST_BOOTS
-from bridge.core.records import Applied, Batch, Resend
-from bridge.core.replay import restore
+from bridge.core.records import Batch, JournalEntry, MessageDigest
+from bridge.core.replay import restore_floor
 from bridge.core.reports import APPLIED
-from bridge.core.resends import Resends
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from tests.core.line.shopfloor import T0
 
@@ -35,17 +35,17 @@ DEBOUNCE_MS = 2_000
 KEEPALIVES_MS = 1_000  # so long a dead connection is not noticed: well within the doubt
 PLANT = plant.Plant(
     name="test",
-    areas=(plant.Area(id="pack", site="north"),),
+    areas=(plant.AreaConfig(id="pack", site="north"),),
     lines=(
-        plant.Line(
+        plant.LineConfig(
             id="L1",
             area="pack",
             equipment=(
-                plant.Equipment(id="bagger"),
-                plant.Equipment(id="desk", kind="station"),
-                plant.Equipment(id="button", kind="station"),
+                plant.EquipmentConfig(id="bagger"),
+                plant.EquipmentConfig(id="desk", kind="station"),
+                plant.EquipmentConfig(id="button", kind="station"),
             ),
-            limits=(plant.Limit(parameter="weight", unit="g", upper=1e9),),
+            limits=(plant.MeasurementLimit(parameter="weight", unit="g", upper=1e9),),
         ),
     ),
 )
@@ -77,10 +77,10 @@ class World:
     deaf: bool = False  # the connection is dead, and the broker does not know
     queue: list[Sent] = field(default_factory=list)  # in the broker, not acknowledged
     inbox: list[tuple[Sent, bool]] = field(default_factory=list)  # arrived, not taken: with the link
-    pending: list[tuple[Applied, Sent, int]] = field(default_factory=list)
+    pending: list[tuple[JournalEntry, Sent, int]] = field(default_factory=list)
     owed: list[tuple[Sent, int, int]] = field(default_factory=list)  # committed, not acknowledged
     on_the_wire: list[Sent] = field(default_factory=list)
-    durable: list[tuple[Applied, Sent]] = field(default_factory=list)
+    durable: list[tuple[JournalEntry, Sent]] = field(default_factory=list)
     deeds: dict[int, Way] = field(default_factory=dict)
     said: dict[Way, list[Sent]] = field(default_factory=lambda: {"sequence": [], "dated": []})
     boot: int = 1
@@ -100,14 +100,14 @@ class World:
 
     def open(self) -> None:
         self.journal = SqliteJournal.open(self.folder / "journal.db", stream="main")
-        restored = restore(PLANT, self.journal, decode=decode)
+        restored = restore_floor(PLANT, self.journal, decode=decode)
         assert restored.differences == 0, restored.first_differences
         self.intake = Intake(
             restored.floor,
             decode=decode,
             position=self.journal.position(),
             last_input=self.journal.last_input(),
-            resends=Resends(self.journal.known_resends(), doubt_ms=DOUBT_MS),
+            dedup=Deduplicator(self.journal.known_resends(), doubt_ms=DOUBT_MS),
             suspects=(),
         )
 
@@ -123,7 +123,7 @@ class World:
         self.open()
 
     def take(self, message: Sent, *, redelivered: bool) -> None:
-        decoded = self.intake.read(
+        decoded = self.intake.receive(
             TOPIC[message.way],
             message.payload,
             now=self.now,
@@ -135,13 +135,13 @@ class World:
         self.pending.append((self.intake.apply(decoded, known=None), message, self.generation))
 
     def commit(self, checkpoint: bool) -> None:  # noqa: FBT001 - a step of a schedule
-        settled = self.intake.resends.settle(self.now, generation=self.generation, caught_up=not self.inbox)
+        settled = self.intake.dedup.advance_acked(self.now, generation=self.generation, caught_up=not self.inbox)
         floor = self.intake.floor
         self.journal.commit(
             Batch(
                 entries=[entry for entry, _, _ in self.pending],
                 checkpoints={line: floor.checkpoint(line) for line in floor.changed_lines()} if checkpoint else {},
-                settled=settled,
+                acked_up_to=settled,
             )
         )
         self.durable += [(entry, message) for entry, message, _ in self.pending]
@@ -152,7 +152,7 @@ class World:
         """Let acknowledgements leave; those of an earlier connection are void."""
         self.arrive()
         if self.owed:
-            self.intake.resends.acknowledged(self.owed[-1][1], self.now)
+            self.intake.dedup.record_acks(self.owed[-1][1], self.now)
         self.on_the_wire += [message for message, _, generation in self.owed if generation == self.generation]
         self.owed.clear()
 
@@ -256,14 +256,14 @@ class World:
         assert self.intake.floor.gaps_by_line() == {}, "nothing was lost, so nothing is missing"
 
 
-def applied(entry: Applied) -> bool:
+def applied(entry: JournalEntry) -> bool:
     return entry.disposition == APPLIED
 
 
-def first_presses(durable: Sequence[tuple[Applied, Sent]]) -> list[Applied]:
+def first_presses(durable: Sequence[tuple[JournalEntry, Sent]]) -> list[JournalEntry]:
     """The presses that count: each message once, and within 2 s of one that counted none."""
     known: set[int] = set()
-    counted: list[Applied] = []
+    counted: list[JournalEntry] = []
     for entry, message in durable:
         if message.way != "press" or id(message) in known:
             continue
@@ -320,7 +320,7 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
 ) -> None:
     """The window in memory and the one in the journal hold the same inputs, however many there were."""
     for module in (records, resends, rows):
-        monkeypatch.setattr(module, "RESEND_INPUTS", 20)
+        monkeypatch.setattr(module, "DEDUP_INPUTS", 20)
     world = World(tmp_path)
     for turn in range(60):
         world.say("dated" if turn % 2 else "bare", 1)
@@ -328,31 +328,35 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
         world.commit(False)
         world.acknowledge()
         world.arrive()
-    held = list(world.intake.resends._in_order)
+    held = list(world.intake.dedup._in_order)
     assert len(held) == 20
     world.kill()
-    assert list(world.intake.resends._in_order) == held
-    assert len(world.intake.resends._dated) == 10
-    assert sum(map(len, world.intake.resends._open.values())) <= 20
-    assert len(world.intake.resends._content_of) <= 20
+    assert list(world.intake.dedup._in_order) == held
+    assert len(world.intake.dedup._dated) == 10
+    assert sum(map(len, world.intake.dedup._unacked.values())) <= 20
+    assert len(world.intake.dedup._content_of) <= 20
     world.journal.close()
 
 
 def test_a_packet_identifier_that_is_given_again_frees_what_had_it() -> None:
     """Of a broker that gives the lowest free one: what had it before was acknowledged, and cannot come again."""
-    known = Resends(records.KnownResends((), 0), doubt_ms=DOUBT_MS)
-    press = Resend(b"press", dated=False, mid=1)
-    assert not known.take(1, press, redelivered=False, generation=1)
-    known.free(1)
-    assert not known.take(2, press, redelivered=False, generation=1)
-    assert known.take(3, press, redelivered=True, generation=2)
-    assert not known.take(4, press, redelivered=True, generation=2), "only one of them can come again"
+    known = Deduplicator(records.DedupWindow((), 0), doubt_ms=DOUBT_MS)
+    press = MessageDigest(b"press", has_timestamp=False, mid=1)
+    assert not known.check_and_add(1, press, redelivered=False, generation=1)
+    known.release_packet_id(1)
+    assert not known.check_and_add(2, press, redelivered=False, generation=1)
+    assert known.check_and_add(3, press, redelivered=True, generation=2)
+    assert not known.check_and_add(4, press, redelivered=True, generation=2), "only one of them can come again"
 
 
 def test_a_redelivery_under_another_packet_identifier_is_another_message() -> None:
-    known = Resends(records.KnownResends((), 0), doubt_ms=DOUBT_MS)
-    assert not known.take(1, Resend(b"press", dated=False, mid=1), redelivered=False, generation=1)
-    assert not known.take(2, Resend(b"press", dated=False, mid=2), redelivered=True, generation=2)
-    assert known.take(3, Resend(b"press", dated=False), redelivered=True, generation=3), (
+    known = Deduplicator(records.DedupWindow((), 0), doubt_ms=DOUBT_MS)
+    assert not known.check_and_add(
+        1, MessageDigest(b"press", has_timestamp=False, mid=1), redelivered=False, generation=1
+    )
+    assert not known.check_and_add(
+        2, MessageDigest(b"press", has_timestamp=False, mid=2), redelivered=True, generation=2
+    )
+    assert known.check_and_add(3, MessageDigest(b"press", has_timestamp=False), redelivered=True, generation=3), (
         "not known: as the content says"
     )

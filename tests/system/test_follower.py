@@ -106,7 +106,7 @@ async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovere
         board = await subscribed(here)
         here.commit(call("C1"))
         told = await board.hears("position")
-        here.journal.commit(Batch(entries=[], retired=()))
+        here.journal.commit(Batch(entries=[], retired_keys=()))
         code, reason = await board.ends()
         assert code == 1012
         assert json.loads(reason)["retry_after"] >= 0

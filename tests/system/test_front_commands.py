@@ -8,8 +8,8 @@ import pytest
 
 from bridge.core.dashboard.frames import InvalidFrame
 from bridge.core.events import Standing
-from bridge.core.messages import BrokerGone, PublishRefused
-from bridge.core.records import Batch, CommandRecord, Keep
+from bridge.core.messages import BrokerUnavailable, PublishRefused
+from bridge.core.records import Batch, CommandRecord, RetentionLimits
 from tests.system.front_floor import NOON, Floor, assignment, call, floor, status
 
 RAISE = {"type": "command", "id": "k1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"}
@@ -72,7 +72,7 @@ async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tm
         def lose(topic: str, body: dict[str, Any]) -> CommandRecord | None:
             if arrived:
                 shop.commit(command=applied(topic, body))
-            raise BrokerGone("test")
+            raise BrokerUnavailable("test")
 
         shop.answer = lose
         board = await shop.join()
@@ -222,7 +222,7 @@ async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_pa
         shop.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
         for published, kept in ((2, 7), (5, 4), (9, 0)):
             shop.journal.mark_published(published, retained=[])
-            shop.journal.prune(NOON, Keep(max_bytes=1))
+            shop.journal.prune(NOON, RetentionLimits(max_bytes=1))
             assert len((await shop.front.history(viewer, None)).events) == kept
             if published == 2:
                 assert len((await shop.front.history(viewer, None, cursor=page.cursor)).events) == kept

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.core.dashboard.outbox import EVENT_BESIDE
 from bridge.core.dashboard.session import admit
 from bridge.core.events import EventType
-from bridge.core.records import Committed
+from bridge.core.records import CommittedEvent
 from bridge.front import journal as front_journal
 from bridge.front.recent import Page, Pages
 from bridge.front.snapshot import PIECE
@@ -166,7 +166,7 @@ async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_
         assert shop.front.position.offset == 1_000
         gc.collect()
         ids = {f"{shop.front.position.stream}:{shop.front.position.epoch}:{offset}" for offset in range(1, 501)}
-        held = {each.id for each in gc.get_objects() if isinstance(each, Committed)}
+        held = {each.id for each in gc.get_objects() if isinstance(each, CommittedEvent)}
         assert len(held & ids) <= 2 * PIECE
         board.read_on()
         await board.hears("snapshot_end")

@@ -16,7 +16,7 @@ from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.journal import backup as journal_backup
 from bridge.adapters.journal import restore as journal_restore
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Batch, Committed, JournalUnavailable
+from bridge.core.records import Batch, CommittedEvent, JournalUnavailable
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.core.test_published import call
 from tests.faults import retained as faults_retained
@@ -325,7 +325,7 @@ async def test_what_left_the_plant_is_cleared(
         with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
             journal.commit(follow(journal, gone, stays))
     with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
-        journal.commit(Batch(entries=[], retired=[each.state_key for each in gone]))
+        journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in gone]))
     publish_nothing_before_it_was_read(monkeypatch)
     async with outlet(mosquitto, path) as this:
         await until(lambda: this.publisher.looks > 0, what="looked")
@@ -343,7 +343,7 @@ def publish_nothing_before_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
         await read(reader, *args, **kwargs)
         done.set()
 
-    def late(journal: SqliteJournal, offset: int, *, limit: int) -> Sequence[Committed]:
+    def late(journal: SqliteJournal, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
         if not done.is_set():
             raise JournalUnavailable("unable to open database file")
         return events_after(journal, offset, limit=limit)

@@ -10,8 +10,8 @@ from pathlib import Path
 import aiomqtt
 
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Applied
-from bridge.core.replay import restore
+from bridge.core.records import JournalEntry
+from bridge.core.replay import restore_floor
 from bridge.core.reports import APPLIED
 from bridge.ingest.native import decode
 from tests.brokers import RunningBroker, until
@@ -84,12 +84,12 @@ def taken(journal: SqliteJournal) -> set[bytes]:
     return {each.input.payload for each in entries if each.input.topic}
 
 
-def look(path: Path) -> tuple[list[Applied], int]:
+def look(path: Path) -> tuple[list[JournalEntry], int]:
     """Return all messages of the journal, and hold its events against a replay from the beginning."""
     journal = SqliteJournal.open(path, stream="main")
     try:
         journal._writer.execute("DELETE FROM checkpoints")
-        restored = restore(PLANT, journal, decode=decode)
+        restored = restore_floor(PLANT, journal, decode=decode)
         assert restored.differences == 0, restored.first_differences
         entries = list(journal.inputs_after(0, limit=100_000))
         return entries, journal.position().offset

@@ -9,8 +9,8 @@ import pytest
 
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Applied, Keep
-from bridge.core.replay import restore
+from bridge.core.records import JournalEntry, RetentionLimits
+from bridge.core.replay import restore_floor
 from bridge.ingest.native import decode
 from bridge.pipeline import deadlines, pending
 from bridge.pipeline.pipeline import FOR_EVER, Pipeline
@@ -25,14 +25,14 @@ MOST_EVENTS = 20
 
 @asynccontextmanager
 async def bridge(
-    path: Path, tap: Tap, *, later: int, keep: Keep = FOR_EVER
-) -> AsyncIterator[tuple[Pipeline, list[Sequence[Applied]]]]:
+    path: Path, tap: Tap, *, later: int, keep: RetentionLimits = FOR_EVER
+) -> AsyncIterator[tuple[Pipeline, list[Sequence[JournalEntry]]]]:
     """A pipeline whose clock is `later` ms ahead of ours, and the batches that it committed."""
     journal = SqliteJournal.open(path, stream="main")
     pipeline = Pipeline(
         tap,
         journal,
-        restore(PLANT, journal, decode=decode).floor,
+        restore_floor(PLANT, journal, decode=decode).floor,
         FloorClock(wall=lambda: wall_ms() + later, not_before=journal.last_input()[1]),
         decode=decode,
         root=ROOT,
@@ -41,7 +41,7 @@ async def bridge(
         checkpoint_seconds=0.05,
         keep=keep,
     )
-    batches: list[Sequence[Applied]] = []
+    batches: list[Sequence[JournalEntry]] = []
     pipeline.listen(batches.append)
     run = asyncio.create_task(pipeline.run())
     yield pipeline, batches
@@ -82,7 +82,7 @@ async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monk
     assert all(event.timestamp <= entry.input.received_at for entry in ticks for event in entry.events)
     journal = SqliteJournal.open(path, stream="main")
     journal._writer.execute("DELETE FROM checkpoints")
-    assert restore(PLANT, journal, decode=decode).differences == 0
+    assert restore_floor(PLANT, journal, decode=decode).differences == 0
     journal.close()
 
 
@@ -92,13 +92,13 @@ async def test_a_clock_that_is_far_ahead_at_the_start_makes_no_history_old(tmp_p
     first, second = Tap(1), Tap(0)
     async with bridge(path, first, later=0):
         await until(lambda: first.acknowledged == [1], what="a report")
-    keep = Keep(events_ms=AWAY_MS, inputs_ms=AWAY_MS)
+    keep = RetentionLimits(events_ms=AWAY_MS, inputs_ms=AWAY_MS)
     async with bridge(path, second, later=10 * AWAY_MS, keep=keep) as (pipeline, _):
         asked: list[int] = []
         journal = pipeline._committer._journal
         prune = journal.prune
 
-        def watch(now: int, keep: Keep) -> int:
+        def watch(now: int, keep: RetentionLimits) -> int:
             asked.append(now)
             return prune(now, keep)
 

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.adapters.broker import BrokerLink
 from bridge.core.records import Position
-from bridge.core.stream_status import Owner, status_of
+from bridge.core.stream_status import StreamOwner, status_publication
 from bridge.publisher.ownership import Ownership, StreamTaken, echo_topic, heard_topics
 from tests.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
 from tests.running_floor import CONFIG, DEMO_PLANT, RunningFloor, running_floor
@@ -136,10 +136,16 @@ async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
 
 async def test_what_is_retained_of_an_older_owner_ends_nobody(mosquitto: RunningBroker) -> None:
     """A killed broker comes back with what it remembers; taking that for life would end the only process there is."""
-    older = status_of(
-        Position("main", "old", 5), root=ROOT, online=True, ready=True, time=0, simulated=False, owner=Owner("old", 0)
+    older = status_publication(
+        Position("main", "old", 5),
+        root=ROOT,
+        online=True,
+        ready=True,
+        time=0,
+        simulated=False,
+        owner=StreamOwner("old", 0),
     )
-    owner = Owner("own", 1_000)
+    owner = StreamOwner("own", 1_000)
     ear = BrokerLink(
         client_settings(mosquitto), client_id="ear", durable=False, subscriptions=heard_topics(ROOT, "main", owner)
     )

@@ -311,7 +311,7 @@ async def test_settled_acknowledgements_are_remembered(mosquitto: RunningBroker,
             await connected(this)
             await say(client, "report/desk/andon", action="raise", andon_type="material")
             await messages(this, 1)
-        await until(lambda: this.journal.known_resends().settled >= 1, what="settled")
+        await until(lambda: this.journal.known_resends().acked_up_to >= 1, what="settled")
 
 
 async def test_a_listener_sees_only_what_is_durable(mosquitto: RunningBroker, path: Path) -> None:

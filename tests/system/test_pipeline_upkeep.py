@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.journal.quarantine import SqliteQuarantine
-from bridge.core.records import Batch, CommandRecord, CommitFailed, JournalUnavailable, Keep
+from bridge.core.records import Batch, CommandRecord, CommitFailed, JournalUnavailable, RetentionLimits
 from bridge.pipeline.committer import LAST_SECONDS, SILENT_DISK
 from bridge.pipeline.pipeline import CoreCrashed
 from tests.brokers import RunningBroker, until
@@ -116,11 +116,11 @@ async def test_replay_of_what_once_crashed_the_core_is_applied_by_a_mended_one(
 
 
 async def test_old_events_and_inputs_go_while_reports_come(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path, checkpoint_seconds=0.05, keep=Keep(max_bytes=1)) as this:
+    async with shop(mosquitto.port, path, checkpoint_seconds=0.05, keep=RetentionLimits(max_bytes=1)) as this:
         pruned = this.journal.prune
-        asked: list[Keep] = []
+        asked: list[RetentionLimits] = []
 
-        def watch(now: int, keep: Keep) -> int:
+        def watch(now: int, keep: RetentionLimits) -> int:
             asked.append(keep)
             return pruned(now, keep)
 
@@ -130,7 +130,7 @@ async def test_old_events_and_inputs_go_while_reports_come(mosquitto: RunningBro
             await say(client, "report/bagger/counts", total=1)
             await messages(this, 1)
         await until(lambda: len(asked) > 2, what="retention is looked after, again and again")
-        assert set(asked) == {Keep(max_bytes=1)}
+        assert set(asked) == {RetentionLimits(max_bytes=1)}
 
 
 async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothing_of_it(

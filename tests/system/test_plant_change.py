@@ -14,11 +14,11 @@ from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.intake import Intake
 from bridge.core.line.adoption import orphaned_keys
 from bridge.core.plant import Plant
-from bridge.core.plant_change import Taken, take_plant
-from bridge.core.plant_text import PLANT, text_of
-from bridge.core.records import Batch, KnownResends
-from bridge.core.replay import restore
-from bridge.core.resends import Resends
+from bridge.core.plant_change import PlantChange, journal_plant
+from bridge.core.plant_text import PLANT_TOPIC, plant_to_json
+from bridge.core.records import Batch, DedupWindow
+from bridge.core.replay import restore_floor
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from tests.brokers import RunningBroker, until
 from tests.core.line.shopfloor import T0
@@ -99,21 +99,21 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
         assert "floor.replays_differently" not in floor.log()
 
 
-def start(plant: Plant, journal: SqliteJournal) -> Taken:
-    return take_plant(plant, restore(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
+def start(plant: Plant, journal: SqliteJournal) -> PlantChange:
+    return journal_plant(plant, restore_floor(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
 
 
-def spoken(taken: Taken, journal: SqliteJournal) -> None:
+def spoken(taken: PlantChange, journal: SqliteJournal) -> None:
     """Let the packer say something, and commit it."""
     intake = Intake(
         taken.floor,
         decode=decode,
         position=journal.position(),
         last_input=journal.last_input(),
-        resends=Resends(KnownResends((), 0), doubt_ms=0),
+        dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
         suspects=(),
     )
-    said = intake.read(
+    said = intake.receive(
         "report/north/pack/L1/packer/state", RUNNING, now=T0, retained=False, redelivered=False, generation=1
     )
     entry = intake.apply(said, known=None)
@@ -156,9 +156,9 @@ def test_a_file_that_says_the_same_is_no_input_and_an_added_line_no_epoch(tmp_pa
         more = plant_file.load(write_plant(path, {"L1": ("packer", "bagger"), "L2": ("bagger",)}))
         assert start(more, journal).changed
         assert (journal.position().epoch, journal.last_input()[0]) == (epoch, number + 1)
-        held = journal.config(PLANT)
+        held = journal.config(PLANT_TOPIC)
         assert held is not None
-        assert held.payload == text_of(more)
+        assert held.payload == plant_to_json(more)
         assert journal.counters()["config", "applied", ""] == 2
     finally:
         journal.close()

@@ -14,11 +14,11 @@ from bridge.core.intake import Intake
 from bridge.core.line.adoption import orphaned_keys
 from bridge.core.line.floor import Floor
 from bridge.core.plant import Plant
-from bridge.core.plant_change import take_plant
-from bridge.core.plant_text import plant_of, text_of
-from bridge.core.records import Applied, Batch
-from bridge.core.replay import CheckpointUnreadable, restore
-from bridge.core.resends import Resends
+from bridge.core.plant_change import journal_plant
+from bridge.core.plant_text import plant_from_json, plant_to_json
+from bridge.core.records import Batch, JournalEntry
+from bridge.core.replay import CheckpointUnreadable, restore_floor
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from device_sim import plant as simulated
 from device_sim import plant_file as simulated_file
@@ -50,26 +50,26 @@ def restarted(
     plant: Plant, journal: SqliteJournal, *, now: Millis = T0, was: tuple[Plant, Floor] | None = None
 ) -> Intake:
     """Start as the bridge does: from the newest checkpoints, the inputs after them, and the plant file of today."""
-    restored = restore(plant, journal, decode=read)
+    restored = restore_floor(plant, journal, decode=read)
     assert restored.differences == 0, restored.first_differences
     assert was is None or states(was[0], restored.floor) == states(*was), "as it was, under the plant file of then"
-    taken = take_plant(plant, restored, journal, decode=read, now=max(now, journal.last_input()[1]))
+    taken = journal_plant(plant, restored, journal, decode=read, now=max(now, journal.last_input()[1]))
     return Intake(
         taken.floor,
         decode=read,
         position=journal.position(),
         last_input=journal.last_input(),
-        resends=Resends(journal.known_resends(), doubt_ms=15_000),
+        dedup=Deduplicator(journal.known_resends(), doubt_ms=15_000),
         suspects=(),
     )
 
 
-def take(intake: Intake, now: Millis, topic: str, payload: bytes) -> Iterator[Applied]:
+def take(intake: Intake, now: Millis, topic: str, payload: bytes) -> Iterator[JournalEntry]:
     """As the pipeline takes a message: what fell due before it is an input of its own."""
     deadline = intake.floor.next_deadline()
     if deadline is not None and deadline <= now and (tick := intake.tick(now)) is not None:
         yield tick
-    decoded = intake.read(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+    decoded = intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
     yield intake.apply(decoded, known=None)
 
 
@@ -89,7 +89,7 @@ def plants(plant: Plant) -> list[Plant]:
         {"lines": (first.model_copy(update={"equipment": unrated}), *others)},
         {"shifts": plant.shifts[:2], "ladder": {}},
     )
-    return [plant, *(plant_of(text_of(plant.model_copy(update=each))) for each in changed)]
+    return [plant, *(plant_from_json(plant_to_json(plant.model_copy(update=each))) for each in changed)]
 
 
 @pytest.mark.parametrize("hours", [0.5, pytest.param(24.0, marks=pytest.mark.proof)])
@@ -99,7 +99,7 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
     plant = files[0]
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     intake = restarted(plant, journal)
-    batch: list[Applied] = []
+    batch: list[JournalEntry] = []
     held: dict[str, bytes] = {}
     size = restarts = changes = 0
     for now, topic, payload in said(T0 + round(hours * HOUR)):
@@ -135,6 +135,6 @@ def test_a_checkpoint_of_another_version_is_refused_not_guessed_at(tmp_path: Pat
     try:
         journal.commit(Batch(entries=[], checkpoints={"L1": b"\x81\xa2at\xa3one"}))
         with pytest.raises(CheckpointUnreadable, match="another version"):
-            restore(plant_file.load(DEMO_PLANT), journal, decode=decode)
+            restore_floor(plant_file.load(DEMO_PLANT), journal, decode=decode)
     finally:
         journal.close()

@@ -14,9 +14,9 @@ import pytest
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.messages import LinkStatus, Message, Receipt
+from bridge.core.messages import LinkStatus, Message, PendingAck
 from bridge.core.records import Batch, CommitFailed
-from bridge.core.replay import restore
+from bridge.core.replay import restore_floor
 from bridge.ingest.native import decode
 from bridge.pipeline.pipeline import CHUNK, Pipeline
 from bridge.settings import BrokerSettings
@@ -55,7 +55,7 @@ class Tap:
     def _message(number: int) -> Message:
         payload = json.dumps({"total": number, "boot_id": 1, "seq": number}).encode()
         topic = f"{ROOT}/report/north/pack/L1/bagger/counts"
-        return Message(topic, payload, 1, False, False, Receipt(1, number, number, 1))
+        return Message(topic, payload, 1, False, False, PendingAck(1, number, number, 1))
 
     @property
     def waiting(self) -> int:
@@ -70,7 +70,7 @@ class Tap:
         return taken
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
-        serials = [message.receipt.serial for message in messages]
+        serials = [message.pending_ack.serial for message in messages]
         self.acknowledged += serials
         return len(serials)
 
@@ -86,7 +86,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
     pipeline = Pipeline(
         tap,
         journal,
-        restore(PLANT, journal, decode=decode).floor,
+        restore_floor(PLANT, journal, decode=decode).floor,
         FloorClock(),
         decode=decode,
         root=ROOT,
@@ -141,7 +141,7 @@ async def flow(broker: RunningBroker, path: Path, *, protocol: str, window: int)
     pipeline = Pipeline(
         link,
         journal,
-        restore(PLANT, journal, decode=decode).floor,
+        restore_floor(PLANT, journal, decode=decode).floor,
         FloorClock(),
         decode=decode,
         root=ROOT,

@@ -32,14 +32,14 @@ from bridge.adapters.journal.rows import (
 from bridge.adapters.journal.schema import SCHEMA, seal
 from bridge.core.events import Millis, StateKey
 from bridge.core.records import (
-    Applied,
     Checkpoint,
     CommandRecord,
-    Committed,
+    CommittedEvent,
+    DedupWindow,
     Input,
+    JournalEntry,
     JournalError,
     JournalUnavailable,
-    KnownResends,
     Position,
     Snapshot,
 )
@@ -95,7 +95,7 @@ class SqliteReader:
             events = read_current(reader, self.path)
         return Snapshot(Position(meta.stream, meta.epoch, meta.last_offset), events)
 
-    def events_after(self, offset: int, *, limit: int) -> Sequence[Committed]:
+    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
         rows = self._all(
             f"SELECT {EVENT_COLUMNS} FROM events "  # noqa: S608 - our own constant
             "WHERE offset > ? AND offset >= (SELECT oldest_offset FROM meta) ORDER BY offset LIMIT ?",
@@ -103,7 +103,7 @@ class SqliteReader:
         )
         return [read_event(row, self.path) for row in rows]
 
-    def event(self, offset: int) -> Committed | None:
+    def event(self, offset: int) -> CommittedEvent | None:
         rows = self._all(f"SELECT {EVENT_COLUMNS} FROM events WHERE offset = ?", (offset,))  # noqa: S608 - as above
         return read_event(rows[0], self.path) if rows else None
 
@@ -118,7 +118,7 @@ class SqliteReader:
             found.append(Checkpoint(line, number, state))
         return found
 
-    def inputs_after(self, number: int, *, limit: int) -> Sequence[Applied]:
+    def inputs_after(self, number: int, *, limit: int) -> Sequence[JournalEntry]:
         with self._reading() as reader:
             meta = read_meta(reader, self.path)
             rows = reader.execute(
@@ -149,9 +149,9 @@ class SqliteReader:
             read_decision(row[:4], self.path)
         return [read_input(row[4:], self.path, whole_after=whole_after) for row in rows]
 
-    def known_resends(self) -> KnownResends:
+    def known_resends(self) -> DedupWindow:
         rows = self._all("SELECT number, digest, dated, mid, seal FROM resends ORDER BY number")
-        return KnownResends(tuple(read_resend(row, self.path) for row in rows), self._meta().settled)
+        return DedupWindow(tuple(read_resend(row, self.path) for row in rows), self._meta().settled)
 
     def config(self, topic: str) -> Input | None:
         rows = self._all("SELECT topic, number, payload, received_at, seal FROM config WHERE topic = ?", (topic,))

@@ -12,7 +12,7 @@ from typing import Final
 from bridge.adapters.journal.meta import Meta
 from bridge.adapters.journal.rows import require
 from bridge.core.events import Millis
-from bridge.core.records import Keep
+from bridge.core.records import RetentionLimits
 
 CHUNK: Final = 1_000  # events and inputs each that go in one transaction: a commit may have to wait for it
 NEVER: Final = 2**63 - 1  # later than any hour
@@ -29,7 +29,7 @@ class Reach:
     number: int
 
 
-def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: Keep, now: Millis) -> Meta | None:
+def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: RetentionLimits, now: Millis) -> Meta | None:
     """Remove a piece of what may go, inside the caller's transaction; returns the meta that is true then.
 
     None, and nothing changed, where nothing may go.
@@ -54,7 +54,7 @@ def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: Keep, now: M
     return meta
 
 
-def reach(connection: sqlite3.Connection, path: Path, meta: Meta, *, keep: Keep, now: Millis) -> Reach:
+def reach(connection: sqlite3.Connection, path: Path, meta: Meta, *, keep: RetentionLimits, now: Millis) -> Reach:
     """Return how far all of it may go by now; what is over the size goes an hour at a time."""
     free = _free(connection, meta)
     due = _due(connection, path, meta, free=free, keep=keep, now=now)
@@ -81,7 +81,9 @@ def _free(writer: sqlite3.Connection, meta: Meta) -> Reach:
     return Reach(min(meta.published, needed[0] - 1 if needed else meta.last_offset), number)
 
 
-def _due(writer: sqlite3.Connection, path: Path, meta: Meta, *, free: Reach, keep: Keep, now: Millis) -> Reach:
+def _due(
+    writer: sqlite3.Connection, path: Path, meta: Meta, *, free: Reach, keep: RetentionLimits, now: Millis
+) -> Reach:
     """How far it may go by age; over the size the older of both goes too, an hour at a time."""
     offset = number = 0
     if keep.events_ms is not None:

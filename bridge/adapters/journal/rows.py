@@ -11,14 +11,14 @@ from bridge.adapters.journal.errors import JournalDamaged
 from bridge.adapters.journal.schema import seal, seal_row
 from bridge.core.events import EventType, Millis, Priority, Standing, StateKey
 from bridge.core.records import (
-    CONFIG,
-    RESEND_INPUTS,
-    Applied,
+    CONFIG_PREFIX,
+    DEDUP_INPUTS,
     Batch,
     CommandRecord,
-    Committed,
+    CommittedEvent,
     Input,
-    Resend,
+    JournalEntry,
+    MessageDigest,
     count_key,
 )
 from bridge.core.reports import Disposition, Effect
@@ -34,7 +34,7 @@ INPUT_COLUMNS: Final = (
 )
 
 
-def write_inputs(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None:
+def write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     rows: list[tuple[Any, ...]] = []
     aside: list[tuple[int, bytes]] = []
     for entry in entries:
@@ -60,14 +60,14 @@ def write_inputs(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None
         )
 
 
-def write_config(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None:
+def write_config(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     """Keep the configuration that holds beside the inputs, of which retention takes the old ones."""
-    for given in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG)):
+    for given in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG_PREFIX)):
         row = (given.topic, given.number, given.payload, given.received_at)
         writer.execute("INSERT OR REPLACE INTO config VALUES (?, ?, ?, ?, ?)", (*row, seal_row(*row)))
 
 
-def write_counters(writer: sqlite3.Connection, entries: Sequence[Applied], path: Path) -> None:
+def write_counters(writer: sqlite3.Connection, entries: Sequence[JournalEntry], path: Path) -> None:
     for key, count in Counter(map(count_key, entries)).items():
         found = writer.execute(
             "SELECT kind, effect, reason, count, seal FROM counters WHERE (kind, effect, reason) = (?, ?, ?)", key
@@ -76,7 +76,7 @@ def write_counters(writer: sqlite3.Connection, entries: Sequence[Applied], path:
         writer.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", (*row, seal_row(*row)))
 
 
-def write_events(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None:
+def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     rows = []
     current: dict[str, int | None] = {}
     for event in (event for entry in entries for event in entry.events):
@@ -93,7 +93,7 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[Applied]) -> None
             writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (key, offset, seal_row(key, offset)))
 
 
-def write_commands(writer: sqlite3.Connection, entries: Sequence[Applied], latest_arrival: Millis) -> None:
+def write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], latest_arrival: Millis) -> None:
     records = [entry.command for entry in entries if entry.command is not None]
     if not records:
         return
@@ -106,25 +106,25 @@ def write_commands(writer: sqlite3.Connection, entries: Sequence[Applied], lates
 
 
 def write_resends(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
-    found = [(each.input.number, each.resend) for each in batch.entries if each.resend is not None]
-    rows = [(number, resend.digest, int(resend.dated), resend.mid) for number, resend in found]
+    found = [(each.input.number, each.message_digest) for each in batch.entries if each.message_digest is not None]
+    rows = [(number, resend.digest, int(resend.has_timestamp), resend.mid) for number, resend in found]
     if rows:
         writer.executemany("INSERT INTO resends VALUES (?, ?, ?, ?, ?)", [(*row, seal_row(*row)) for row in rows])
-        writer.execute("DELETE FROM resends WHERE number <= ?", (last_number - RESEND_INPUTS,))
-    if batch.suspect is not None:
+        writer.execute("DELETE FROM resends WHERE number <= ?", (last_number - DEDUP_INPUTS,))
+    if batch.crash_digest is not None:
         (number,) = writer.execute("SELECT coalesce(max(number), 0) + 1 FROM suspects").fetchone()
-        row = (number, batch.suspect)
+        row = (number, batch.crash_digest)
         writer.execute("INSERT OR IGNORE INTO suspects VALUES (?, ?, ?)", (*row, seal_row(*row)))
         writer.execute("DELETE FROM suspects WHERE number <= (SELECT max(number) FROM suspects) - ?", (SUSPECTS,))
 
 
-def read_event(row: tuple[Any, ...], path: Path) -> Committed:
+def read_event(row: tuple[Any, ...], path: Path) -> CommittedEvent:
     *fields, sealed = row
     if seal(*fields) != sealed:
         raise JournalDamaged(path, f"event {row[0]} does not match its seal")
     offset, event_id, topic, standing, timestamp, audience, body = fields
     site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
-    return Committed(
+    return CommittedEvent(
         offset=offset,
         id=event_id,
         type=EventType(event_type),
@@ -138,7 +138,7 @@ def read_event(row: tuple[Any, ...], path: Path) -> Committed:
     )
 
 
-def read_current(reader: sqlite3.Connection, path: Path) -> tuple[Committed, ...]:
+def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent, ...]:
     """Return the current events, oldest first, each held against the key that it is current for."""
     keys = {}
     for key, offset, sealed in reader.execute("SELECT key, offset, seal FROM current"):
@@ -173,15 +173,15 @@ def read_input(row: tuple[Any, ...], path: Path, *, whole_after: int) -> Input:
 
 
 def read_applied(
-    row: tuple[Any, ...], events: Mapping[int, Committed], path: Path, *, whole_after: int, oldest_offset: int
-) -> Applied:
+    row: tuple[Any, ...], events: Mapping[int, CommittedEvent], path: Path, *, whole_after: int, oldest_offset: int
+) -> JournalEntry:
     """Make the record of an input; events that retention has removed are left out."""
     given = read_input(row, path, whole_after=whole_after)
     effect, reason, rejected, reached_core, first, count = row[6:12]
     offsets = range(max(first, oldest_offset), first + count)
     if any(offset not in events for offset in offsets):
         raise JournalDamaged(path, f"an event of input {given.number} is missing")
-    return Applied(
+    return JournalEntry(
         input=given,
         disposition=Disposition(Effect(effect), reason, bool(rejected)),
         events=tuple(events[offset] for offset in offsets),
@@ -201,10 +201,10 @@ def read_counter(row: tuple[Any, ...], path: Path) -> tuple[tuple[str, str, str]
     return (kind, effect, reason), count
 
 
-def read_resend(row: tuple[Any, ...], path: Path) -> tuple[int, Resend]:
+def read_resend(row: tuple[Any, ...], path: Path) -> tuple[int, MessageDigest]:
     number, digest, dated, mid, sealed = row
     require(path, f"the digest of input {number}", (number, digest, dated, mid), sealed)
-    return number, Resend(digest, bool(dated), mid)
+    return number, MessageDigest(digest, bool(dated), mid)
 
 
 def read_suspect(row: tuple[Any, ...], path: Path) -> bytes:

@@ -14,7 +14,7 @@ from bridge.adapters.journal.facts import Facts, read_facts, reading, reading_to
 from bridge.adapters.journal.retention import Reach, reach, used_bytes
 from bridge.adapters.journal.rows import QUARANTINE_BYTES, read_counter
 from bridge.core.events import Millis
-from bridge.core.records import Keep
+from bridge.core.records import RetentionLimits
 from bridge.core.reports import Effect
 
 SIZED_BYTES: Final = 256 * 1024 * 1024  # up to here the sizes of parts are told unasked: they cost a look at every page
@@ -81,7 +81,7 @@ class Stats:
         return self.facts.meta.last_number - sum(each.received for each in self.books.values())
 
 
-def stats(path: Path, *, keep: Keep | None = None, sizes: bool = False) -> Stats:
+def stats(path: Path, *, keep: RetentionLimits | None = None, sizes: bool = False) -> Stats:
     """Read a journal's figures, whoever owns it; raises `NoJournal` and the other `JournalError`s.
 
     `sizes`: of the parts too, however large the file is.
@@ -93,7 +93,9 @@ def stats(path: Path, *, keep: Keep | None = None, sizes: bool = False) -> Stats
             return _stats(connection, path, read_facts(connection, path), keep, sizes=sizes)
 
 
-def _stats(connection: sqlite3.Connection, path: Path, facts: Facts, keep: Keep | None, *, sizes: bool) -> Stats:
+def _stats(
+    connection: sqlite3.Connection, path: Path, facts: Facts, keep: RetentionLimits | None, *, sizes: bool
+) -> Stats:
     meta = facts.meta
     lines, newest = connection.execute("SELECT count(*), coalesce(max(number), 0) FROM checkpoints").fetchone()
     older, current = connection.execute(

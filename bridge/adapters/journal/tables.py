@@ -14,7 +14,7 @@ from bridge.adapters.journal.scan import Row
 from bridge.adapters.journal.schema import seal
 from bridge.adapters.journal.walks import EventWalk, InputWalk, Part
 from bridge.core.events import CATEGORY_OF, EventType, Priority, Standing
-from bridge.core.resends import DIGEST_BYTES, digest
+from bridge.core.resends import DIGEST_BYTES, digest_message
 
 Check = Callable[[Part, Row, Facts, Path], None]
 
@@ -131,7 +131,7 @@ def _command(_part: Part, row: Row, _facts: Facts, path: Path) -> None:
 def _resend(part: Part, row: Row, _facts: Facts, path: Path) -> None:
     number, resend = read_resend(row[:5], path)
     topic, payload = row[5:]
-    if topic is not None and digest(topic, payload) != resend.digest:
+    if topic is not None and digest_message(topic, payload) != resend.digest:
         part.fault(f"the digest of input {number} is not that of its content")
 
 

@@ -10,7 +10,7 @@ from bridge.adapters.journal.facts import Facts
 from bridge.adapters.journal.rows import read_event, read_input
 from bridge.adapters.journal.scan import Row, Unreadable
 from bridge.core.events import Standing, event_id
-from bridge.core.records import Applied, count_key
+from bridge.core.records import JournalEntry, count_key
 from bridge.core.reports import Disposition, Effect
 
 FAULTS_TOLD: Final = 20  # of one part: a lost page damages a hundred rows, and one cause needs no thousand lines
@@ -130,7 +130,7 @@ class InputWalk(Walk):
         given = read_input(row, self._path, whole_after=self._facts.meta.whole_after)
         effect, reason, rejected, _, first, count = row[6:12]
         disposition = Disposition(Effect(effect), reason, bool(rejected))
-        self.counts[count_key(Applied(input=given, disposition=disposition))] += 1
+        self.counts[count_key(JournalEntry(input=given, disposition=disposition))] += 1
         self.latest_arrival = max(self.latest_arrival, given.received_at)
         if count and given.number >= self.oldest:  # of what is held from before that the neighbours are gone
             if self._next_offset is not None and first != self._next_offset:

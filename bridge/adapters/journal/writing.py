@@ -34,7 +34,7 @@ from bridge.adapters.journal.rows import (
 from bridge.adapters.journal.schema import MARKED_SINCE, migrate, seal, seal_row, wall_ms
 from bridge.adapters.journal.wal import Wal
 from bridge.core.events import Millis, StateKey
-from bridge.core.records import Applied, Batch, CommitFailed, EpochReason, JournalError, Keep
+from bridge.core.records import Batch, CommitFailed, EpochReason, JournalEntry, JournalError, RetentionLimits
 
 __all__ = [
     "CommitFailed",
@@ -107,13 +107,13 @@ class SqliteJournal(SqliteReader):
                 last_number = entry.input.number
                 last_offset += len(entry.events)
                 latest = max(latest, entry.input.received_at)
-            if batch.watched is not None and last_number:
-                latest = max(latest, batch.watched)
+            if batch.watched_until is not None and last_number:
+                latest = max(latest, batch.watched_until)
             ended = (meta.latest_arrival // HOUR_MS + 1) * HOUR_MS
             if latest >= ended and meta.last_number:
                 age = (ended, meta.last_number, meta.last_offset)  # all that is here arrived before
                 writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, seal_row(*age)))
-            for number in batch.replayed:  # first: what was replayed may be crowded out by what now comes
+            for number in batch.quarantined_numbers:  # first: what was replayed may be crowded out by what now comes
                 if decision_about(writer, self.path, number) == "asked":
                     write_decision(writer, number, "replayed", wall_ms())
             write_inputs(writer, batch.entries)
@@ -134,10 +134,10 @@ class SqliteJournal(SqliteReader):
                 last_offset=last_offset,
                 last_number=last_number,
                 latest_arrival=latest,
-                settled=meta.settled if batch.settled is None else batch.settled,
+                settled=meta.settled if batch.acked_up_to is None else batch.acked_up_to,
             )
-            if batch.retired is not None:
-                keys = [("/".join(state_key),) for state_key in batch.retired]
+            if batch.retired_keys is not None:
+                keys = [("/".join(state_key),) for state_key in batch.retired_keys]
                 writer.executemany("DELETE FROM current WHERE key = ?", keys)
                 after = _begin_epoch(writer, after, reason="plant")
             self._write_meta(after)
@@ -157,7 +157,7 @@ class SqliteJournal(SqliteReader):
                     )
             self._write_meta(replace(meta, published=offset))
 
-    def prune(self, now: Millis, keep: Keep) -> int:
+    def prune(self, now: Millis, keep: RetentionLimits) -> int:
         with self._transaction() as (writer, meta):
             after = prune(writer, self.path, meta, keep, now)
             if after is None:
@@ -208,7 +208,7 @@ class SqliteJournal(SqliteReader):
             self._writer.execute("ROLLBACK")
 
     @staticmethod
-    def _check_order(entry: Applied, last_number: int, last_offset: int) -> None:
+    def _check_order(entry: JournalEntry, last_number: int, last_offset: int) -> None:
         """Refuse a hole or a repetition: it would be a bug of ours, and must not become durable."""
         offsets = [event.offset for event in entry.events]
         expected = list(range(last_offset + 1, last_offset + 1 + len(offsets)))

@@ -131,7 +131,7 @@ def directory_of(plant: Plant) -> Directory:
         place = places.get(line_id)
         if place is None or equipment_code is None:
             return place
-        return place.at(equipment_code) if (line_id, equipment_code) in equipment else None
+        return place.with_equipment(equipment_code) if (line_id, equipment_code) in equipment else None
 
     return find
 

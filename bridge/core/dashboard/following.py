@@ -11,7 +11,7 @@ from typing import Protocol
 from bridge.core.access.subscriptions import Admitted
 from bridge.core.access.viewer import Viewer
 from bridge.core.events import EventType
-from bridge.core.records import Committed
+from bridge.core.records import CommittedEvent
 from bridge.core.topics import TopicFilter, TopicName
 
 
@@ -20,7 +20,7 @@ class Interest(Protocol):
 
     after: int
 
-    def wants(self, event: Committed, name: TopicName) -> bool:
+    def wants(self, event: CommittedEvent, name: TopicName) -> bool:
         """Whether the event is for it; `name` is the event's topic, parsed."""
 
 
@@ -36,11 +36,11 @@ class Following:
     def effective(self) -> tuple[TopicFilter, ...]:
         return () if self.admitted is None else self.admitted.effective
 
-    def admits(self, event: Committed, name: TopicName) -> bool:
+    def admits(self, event: CommittedEvent, name: TopicName) -> bool:
         """Whether the event was asked for and is granted now, whatever its offset."""
         return self.admitted is not None and self.admitted.wants(name, audience=event.audience)
 
-    def wants(self, event: Committed, name: TopicName) -> bool:
+    def wants(self, event: CommittedEvent, name: TopicName) -> bool:
         return event.offset > self.after and self.admits(event, name)
 
 
@@ -51,7 +51,7 @@ class Assignments:
     viewer: Viewer
     after: int
 
-    def wants(self, event: Committed, name: TopicName) -> bool:
+    def wants(self, event: CommittedEvent, name: TopicName) -> bool:
         if event.type is not EventType.JOB_ASSIGNED or event.offset <= self.after:
             return False
         return self.viewer.user_id in event.audience and self.viewer.may_read(name)
@@ -65,11 +65,11 @@ class Replay:
     fresh: tuple[Interest, ...]
     settled: tuple[Interest, ...]
 
-    def wants(self, event: Committed, name: TopicName) -> bool:
+    def wants(self, event: CommittedEvent, name: TopicName) -> bool:
         if any(each.wants(event, name) for each in self.settled):
             return False
         return any(each.wants(event, name) for each in self.fresh)
 
 
-def wanted(interests: Iterable[Interest], event: Committed, name: TopicName) -> bool:
+def wanted(interests: Iterable[Interest], event: CommittedEvent, name: TopicName) -> bool:
     return any(each.wants(event, name) for each in interests)

@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge.core.access.subscriptions import Admitted
 from bridge.core.dashboard.following import Assignments, Following, Interest, Replay, wanted
-from bridge.core.records import Committed
+from bridge.core.records import CommittedEvent
 from bridge.core.topics import TopicName
 
 NOT_YET: Final = 2**63 - 1  # after this offset: what a subscription wants before its snapshot or replay begins
@@ -35,10 +35,10 @@ class Interests:
         """What of the subscriptions is granted now."""
         return (each.admitted for each in self.followings.values() if each.admitted is not None)
 
-    def want(self, event: Committed, name: TopicName) -> bool:
+    def want(self, event: CommittedEvent, name: TopicName) -> bool:
         return wanted(self, event, name)
 
-    def lack(self, event: Committed, name: TopicName) -> bool:
+    def lack(self, event: CommittedEvent, name: TopicName) -> bool:
         """Whether an event read from the journal is to be delivered: it is wanted, and was not had before."""
         if self._replay is not None and event.offset <= self._replay.until:
             return self._replay.wants(event, name)

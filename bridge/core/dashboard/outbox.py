@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Final
 
 from bridge.core.events import EventType, StateKey
-from bridge.core.records import Committed
+from bridge.core.records import CommittedEvent
 
 _BY_OFFSET = attrgetter("offset")
 EVENT_BESIDE: Final = 1_024  # bytes of a waiting event beside its body, measured: topic, key, times, its places
@@ -70,9 +70,9 @@ class Outbox:
         self.left = 0  # how many events were left to the journal so far; outside the books, which forget them
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._lossless: deque[Committed] = deque()
-        self._latest: dict[StateKey, Committed] = {}  # ascending: a key that gets a later event moves to the end
-        self._flying: list[Committed] = []
+        self._lossless: deque[CommittedEvent] = deque()
+        self._latest: dict[StateKey, CommittedEvent] = {}  # ascending: a key that gets a later event moves to the end
+        self._flying: list[CommittedEvent] = []
         self._behind: list[tuple[int, EventType]] = []  # conflated, at an offset above the first that waits
         self._bytes = 0
 
@@ -95,12 +95,12 @@ class Outbox:
             heads.append(self._lossless[0].offset)
         return min(heads, default=None)
 
-    def offer(self, event: Committed) -> None:
+    def offer(self, event: CommittedEvent) -> None:
         """Keep one matching event; its offset is above all that wait. Check `over` afterwards."""
         self.ledger.matched[event.type] += 1
         self.ledger.pending[event.type] += 1
         self._bytes += _charge(event)
-        if event.lossless:
+        if event.is_lossless:
             self._lossless.append(event)
             return
         former = self._latest.pop(event.state_key, None)
@@ -109,14 +109,14 @@ class Outbox:
             self._drop(former, self.ledger.conflated)
             self._note(former)
 
-    def conflate(self, event: Committed) -> None:
+    def conflate(self, event: CommittedEvent) -> None:
         """Count a matching event that is read from the journal when a later one of its state key is there already."""
         self.ledger.matched[event.type] += 1
         self.ledger.conflated[event.type] += 1
 
     def take(
         self, *, max_events: int, max_bytes: int, up_to: int | None = None, lossless_only: bool = False
-    ) -> list[Committed]:
+    ) -> list[CommittedEvent]:
         """Hand over the first that wait, by offset, at least one if there is one; `sent` tells what became of them."""
         assert not self._flying, "one flight at a time"
         size = 0
@@ -128,7 +128,7 @@ class Outbox:
             self._flying.append(event)
         for event in self._flying:
             self._bytes -= _charge(event)
-            if event.lossless:
+            if event.is_lossless:
                 self._lossless.popleft()
             else:
                 del self._latest[event.state_key]
@@ -142,11 +142,11 @@ class Outbox:
             self.ledger.sent[event.type] += 1
         self._flying = []
 
-    def revoke(self, keep: Callable[[Committed], bool]) -> None:
+    def revoke(self, keep: Callable[[CommittedEvent], bool]) -> None:
         """Drop what waits and is not to be kept any more."""
         waiting = list(self._in_order())
-        self._lossless = deque(event for event in waiting if event.lossless and keep(event))
-        self._latest = {event.state_key: event for event in waiting if not event.lossless and keep(event)}
+        self._lossless = deque(event for event in waiting if event.is_lossless and keep(event))
+        self._latest = {event.state_key: event for event in waiting if not event.is_lossless and keep(event)}
         kept = {event.offset for event in (*self._lossless, *self._latest.values())}
         for event in waiting:
             if event.offset not in kept:
@@ -180,17 +180,17 @@ class Outbox:
         self._flying = []
         self._clear()
 
-    def _in_order(self, *, lossless_only: bool = False) -> Iterator[Committed]:
+    def _in_order(self, *, lossless_only: bool = False) -> Iterator[CommittedEvent]:
         if lossless_only:
             return iter(self._lossless)
         return merge(self._lossless, self._latest.values(), key=_BY_OFFSET)
 
-    def _drop(self, event: Committed, column: Tally, *, by: int = 1) -> None:
+    def _drop(self, event: CommittedEvent, column: Tally, *, by: int = 1) -> None:
         self._bytes -= _charge(event)
         self.ledger.pending[event.type] -= 1
         column[event.type] += by
 
-    def _note(self, conflated: Committed) -> None:
+    def _note(self, conflated: CommittedEvent) -> None:
         """Note what `pull` would have to forget: a journal read from the first that waits comes past it again."""
         first = self.first()
         if first is not None and first < conflated.offset:
@@ -209,5 +209,5 @@ class Outbox:
         self._bytes = 0
 
 
-def _charge(event: Committed) -> int:
+def _charge(event: CommittedEvent) -> int:
     return EVENT_BESIDE + len(event.body)

@@ -91,7 +91,7 @@ class Absences:
 
     def is_superseded(self, equipment: str, moment: Moment) -> bool:
         """Return whether a report is older than what is known of its machine: it says nothing of now."""
-        return any(each.is_superseded(equipment, moment.happened) for each in self.state.records)
+        return any(each.is_superseded(equipment, moment.happened_at) for each in self.state.records)
 
     def add_report(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, gapless: bool) -> None:
         """Take an applied report into the record. `connected`: none is missing before it."""
@@ -111,7 +111,7 @@ class Absences:
         self._add_view(
             view,
             now=now,
-            happened=moment.happened,
+            happened=moment.happened_at,
             clock=moment.clock,
             says_state=isinstance(body, StateReport | BirthReport | DeathReport),
             sequenced=is_sequenced(report),
@@ -245,7 +245,7 @@ class Absences:
         points = [(point.at, point) for point in record.sorted_points(until)]
         course = sorted([*begun, *points], key=lambda each: each[0])
         for (at, point), following in zip(course, [*course[1:], None], strict=True):
-            scheduled = self._plan.window_at(at).scheduled
+            scheduled = self._plan.window_at(at).is_scheduled
             if point is not None:
                 views[point.view.equipment] = point.view
                 if following is not None and following[0] == at and _is_offline(point) and _is_offline(following[1]):

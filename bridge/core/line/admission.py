@@ -98,7 +98,7 @@ def moment_of(
         latest=placed.kind == "new" and placed.is_certain and is_live_and_sequenced(report),
         late=placed.kind == "late",
         unplaced=not placed.is_certain,
-        stamped=device.read_clock(report) if isinstance(report.body, AndonReport) else None,
+        device_time=device.read_clock(report) if isinstance(report.body, AndonReport) else None,
         identified=device.has_identity(report),
         actor=report.actor,
         operator=report.body.operator,

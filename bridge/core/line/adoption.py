@@ -47,7 +47,7 @@ def orphaned_keys(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[Sta
     return left
 
 
-def remove_orphans(state: LineState, spec: plant.Line) -> None:
+def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     """Take out of a line's state what the plant file no longer has, and set the ideal cycles it now has."""
     owners = _StateOwners(spec)
     there = owners.there
@@ -89,7 +89,7 @@ def remove_orphans(state: LineState, spec: plant.Line) -> None:
     subjects.current = {key: each for key, each in subjects.current.items() if owners.is_owner(*key.split("/")[:2])}
 
 
-def reset_changed_rates(state: LineState, spec: plant.Line, fits: Mapping[str, CounterFit]) -> None:
+def reset_changed_rates(state: LineState, spec: plant.LineConfig, fits: Mapping[str, CounterFit]) -> None:
     """Judge a machine's rate anew where its `max_rate_per_minute` was changed: what was seen may have been wrong."""
     for machine in spec.equipment:
         fit = fits.get(machine.id)
@@ -103,7 +103,7 @@ def reset_changed_rates(state: LineState, spec: plant.Line, fits: Mapping[str, C
 class _StateOwners:
     """Who on a line may have current events: the line itself, its equipment, and what of it has an OEE."""
 
-    def __init__(self, spec: plant.Line) -> None:
+    def __init__(self, spec: plant.LineConfig) -> None:
         self.there = frozenset({LINE_LEVEL, *(each.id for each in spec.equipment)})
         self.watched = frozenset({LINE_LEVEL, *tracked_machines(spec)})
 

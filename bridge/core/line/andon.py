@@ -21,14 +21,14 @@ from bridge.core.line.andon_input import IGNORED_READINGS, Contact, LevelReading
 from bridge.core.line.call_book import CallRegistry
 from bridge.core.line.call_for_help import find_automatic_call, find_linked_call
 from bridge.core.line.escalation import acknowledging_roles
-from bridge.core.plant import Line, Plant
+from bridge.core.plant import LineConfig, Plant
 from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, rejected, suppressed
 
 
 class AndonActions:
     """What devices and users do to calls."""
 
-    def __init__(self, book: CallRegistry, *, plant: Plant, spec: Line) -> None:
+    def __init__(self, book: CallRegistry, *, plant: Plant, spec: LineConfig) -> None:
         self._registry = book
         self._state = book.state
         self._default_priority = plant.call_priority
@@ -60,7 +60,7 @@ class AndonActions:
             kind="momentary" if spec is None else spec.input,
             call_open=key in self._state.open,
             received_at=moment.received,
-            stamped=moment.stamped,
+            device_time=moment.device_time,
             latest=moment.latest,
             late=moment.late,
             gap=moment.gap is not None,
@@ -69,7 +69,7 @@ class AndonActions:
         if reading in IGNORED_READINGS:
             return suppressed(reading.value)
         if reading is LevelReading.PRESSED:
-            contact.record_press(received_at=moment.received, stamped=moment.stamped)
+            contact.record_press(received_at=moment.received, device_time=moment.device_time)
             self._raise(body, andon_type, equipment=equipment, moment=moment)
         return APPLIED
 
@@ -80,10 +80,10 @@ class AndonActions:
             contact = self._state.contacts.setdefault(key, Contact())
             # once the call is over somebody was there in between: the next press is not that one's bounce
             if key in self._state.open and contact.is_bounce(
-                self._debounce_ms, received_at=moment.received, stamped=moment.stamped
+                self._debounce_ms, received_at=moment.received, device_time=moment.device_time
             ):
                 return suppressed(LevelReading.DEBOUNCED.value)
-            contact.record_press(received_at=moment.received, stamped=moment.stamped)
+            contact.record_press(received_at=moment.received, device_time=moment.device_time)
         self._raise(body, andon_type, equipment=equipment, moment=moment)
         return APPLIED
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from bridge.core.event_data import Andon, AndonType, CallPriority, CallStatus, EscalationCause, Person
-from bridge.core.events import LINE_LEVEL, Millis, Standing, maybe_rfc3339, rfc3339
+from bridge.core.events import LINE_LEVEL, Millis, Standing, rfc3339, rfc3339_or_none
 from bridge.core.reports import Disposition, Moment, rejected, suppressed
 
 CallAction = Literal["acknowledge", "arrive", "resolve", "cancel", "escalate"]
@@ -175,16 +175,16 @@ def andon_data(call: AndonCall) -> Andon:
         station_id=call.station_id,
         description=call.description,
         raised_by=call.raised_by,
-        acknowledged_at=maybe_rfc3339(call.acknowledged_at),
+        acknowledged_at=rfc3339_or_none(call.acknowledged_at),
         acknowledged_by=call.acknowledged_by,
-        arrived_at=maybe_rfc3339(call.arrived_at),
-        resolved_at=maybe_rfc3339(call.resolved_at),
+        arrived_at=rfc3339_or_none(call.arrived_at),
+        resolved_at=rfc3339_or_none(call.resolved_at),
         resolved_by=call.resolved_by,
         response_seconds=None if response_ms is None else response_ms / 1000,
         resolution_code=call.resolution_code,
         resolution_notes=call.resolution_notes,
         downtime_id=call.downtime_id,
-        called_again_at=maybe_rfc3339(call.called_again_at),
+        called_again_at=rfc3339_or_none(call.called_again_at),
     )
 
 

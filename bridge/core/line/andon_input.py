@@ -46,10 +46,10 @@ class OvertakenLevel(Struct):
     def lag(self) -> Millis:
         return self.received_at - self.stamp
 
-    def is_same_pace(self, *, stamped: Millis, received_at: Millis) -> bool:
+    def is_same_pace(self, *, device_time: Millis, received_at: Millis) -> bool:
         """Tell whether a level came as long after this one as it was made: what was late comes faster than that."""
         waited = received_at - self.received_at
-        return stamped > self.stamp and abs(stamped - self.stamp - waited) <= min(PACE_MS, waited // 2)
+        return device_time > self.stamp and abs(device_time - self.stamp - waited) <= min(PACE_MS, waited // 2)
 
 
 class Contact(Struct):
@@ -64,51 +64,51 @@ class Contact(Struct):
     held: Millis | None = None  # when the last TRUE was made that may be another press: no FALSE was seen before it
     gap: bool = False  # there was such a TRUE without a stamp, and reports of its device were missing before it
 
-    def record_press(self, *, received_at: Millis, stamped: Millis | None) -> None:
-        self.pressed_at, self.pressed_stamp = received_at, stamped
+    def record_press(self, *, received_at: Millis, device_time: Millis | None) -> None:
+        self.pressed_at, self.pressed_stamp = received_at, device_time
         self.held, self.gap = None, False
 
-    def is_bounce(self, debounce_ms: int, *, received_at: Millis, stamped: Millis | None) -> bool:
+    def is_bounce(self, debounce_ms: int, *, received_at: Millis, device_time: Millis | None) -> bool:
         """Tell whether a press now belongs to the last one, by its arrival and by its device's clock if it has one.
 
         Two presses that waited for a connection arrive at once. Of the distance: a clock that is set mutes no press.
         """
         if self.pressed_at is None or abs(received_at - self.pressed_at) > debounce_ms:
             return False
-        return stamped is None or self.pressed_stamp is None or abs(stamped - self.pressed_stamp) <= debounce_ms
+        return device_time is None or self.pressed_stamp is None or abs(device_time - self.pressed_stamp) <= debounce_ms
 
     def observe(
-        self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool, gap: bool
+        self, *, level: bool, device_time: Millis | None, received_at: Millis, latest: bool, late: bool, gap: bool
     ) -> "LevelChange":
         """Take a level, and return the step that it shows."""
-        step = self._take(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late)
+        step = self._take(level=level, device_time=device_time, received_at=received_at, latest=latest, late=late)
         if step.level and step.before is not False:
-            self.held, self.gap = (self.held, self.gap or gap) if stamped is None else (self.stamp, self.gap)
+            self.held, self.gap = (self.held, self.gap or gap) if device_time is None else (self.stamp, self.gap)
         return step
 
     def _take(
-        self, *, level: bool, stamped: Millis | None, received_at: Millis, latest: bool, late: bool
+        self, *, level: bool, device_time: Millis | None, received_at: Millis, latest: bool, late: bool
     ) -> "LevelChange":
         previous, self.overtaken = self.overtaken, None
-        if stamped is None:
+        if device_time is None:
             before, fills_gap = self.level, late and not level and self.gap
             self.level = level and not (late and before is False)  # the FALSE may be what overtook it
-            return LevelChange(before=False if fills_gap else before, level=level or fills_gap, stamped=None)
-        if latest or self.stamp is None or stamped >= self.stamp:
-            is_released = previous is not None and self._is_after_release(previous, lag=received_at - stamped)
+            return LevelChange(before=False if fills_gap else before, level=level or fills_gap, device_time=None)
+        if latest or self.stamp is None or device_time >= self.stamp:
+            is_released = previous is not None and self._is_after_release(previous, lag=received_at - device_time)
             before = False if is_released else self.level
-            self.level, self.stamp, self.lag = level, stamped, received_at - stamped
-            return LevelChange(before=before, level=level, stamped=stamped)
-        paced = previous is not None and previous.is_same_pace(stamped=stamped, received_at=received_at)
+            self.level, self.stamp, self.lag = level, device_time, received_at - device_time
+            return LevelChange(before=before, level=level, device_time=device_time)
+        paced = previous is not None and previous.is_same_pace(device_time=device_time, received_at=received_at)
         if previous is None or not paced:
-            self.overtaken = OvertakenLevel(level=level, stamp=stamped, received_at=received_at, since=received_at)
-            return self._overtake(level=level, stamped=stamped, previous=previous)
+            self.overtaken = OvertakenLevel(level=level, stamp=device_time, received_at=received_at, since=received_at)
+            return self._overtake(level=level, device_time=device_time, previous=previous)
         if received_at - previous.since >= CLOCK_SET_MS:
-            self.level, self.stamp, self.lag = level, stamped, received_at - stamped
-            return LevelChange(before=previous.level, level=level, stamped=stamped)
-        self.overtaken = OvertakenLevel(level=level, stamp=stamped, received_at=received_at, since=previous.since)
+            self.level, self.stamp, self.lag = level, device_time, received_at - device_time
+            return LevelChange(before=previous.level, level=level, device_time=device_time)
+        self.overtaken = OvertakenLevel(level=level, stamp=device_time, received_at=received_at, since=previous.since)
         self.level = self.level and level
-        return LevelChange(before=previous.level, level=level, stamped=stamped)
+        return LevelChange(before=previous.level, level=level, device_time=device_time)
 
     def assume_released(self) -> None:
         """Take the TRUE that was observed for FALSE: nothing may release it."""
@@ -120,18 +120,18 @@ class Contact(Struct):
         """Tell whether a level follows an overtaken FALSE of one clock: it is rather as late as that than as before."""
         return not previous.level and abs(lag - previous.lag) <= abs(lag - self.lag)
 
-    def _overtake(self, *, level: bool, stamped: Millis, previous: OvertakenLevel | None) -> "LevelChange":
+    def _overtake(self, *, level: bool, device_time: Millis, previous: OvertakenLevel | None) -> "LevelChange":
         """Return the step to a level that was overtaken, or from it to a TRUE that overtook it."""
         if level:
-            return LevelChange(before=self.level, level=True, stamped=stamped)
-        if self._shows_press(stamped):
-            return LevelChange(before=False, level=True, stamped=self.held)
+            return LevelChange(before=self.level, level=True, device_time=device_time)
+        if self._shows_press(device_time):
+            return LevelChange(before=False, level=True, device_time=self.held)
         if previous is not None and not previous.level:
             return LevelChange(
-                before=False, level=False, stamped=stamped
+                before=False, level=False, device_time=device_time
             )  # the step from that to TRUE is known already
         before, self.level = self.level, False  # where the clock was set back, this is the latest level
-        return LevelChange(before=before, level=False, stamped=stamped)
+        return LevelChange(before=before, level=False, device_time=device_time)
 
     def _shows_press(self, released: Millis) -> bool:
         """Tell whether a FALSE was made before the TRUE that nobody saw released, and not before the last press."""
@@ -145,7 +145,7 @@ class LevelChange(NamedTuple):
 
     before: bool | None
     level: bool
-    stamped: Millis | None
+    device_time: Millis | None
 
 
 def read_level(
@@ -155,7 +155,7 @@ def read_level(
     kind: Literal["momentary", "latching"],
     call_open: bool,
     received_at: Millis,
-    stamped: Millis | None = None,
+    device_time: Millis | None = None,
     latest: bool = False,
     late: bool = False,
     gap: bool = False,
@@ -167,7 +167,9 @@ def read_level(
     `late`: the sequence shows that other reports overtook it, which may be levels of other contacts; `gap`: that some
     before it are missing.
     """
-    step = contact.observe(level=level, stamped=stamped, received_at=received_at, latest=latest, late=late, gap=gap)
+    step = contact.observe(
+        level=level, device_time=device_time, received_at=received_at, latest=latest, late=late, gap=gap
+    )
     if not step.level:
         return LevelReading.UNCHANGED if step.before is False else LevelReading.RELEASED
     if kind == "latching" and not call_open:
@@ -177,7 +179,7 @@ def read_level(
     if step.before is None:
         return LevelReading.UNOBSERVED_EDGE
     # once the call is over somebody was there in between: the next press is not that one's bounce
-    if call_open and contact.is_bounce(debounce_ms, received_at=received_at, stamped=step.stamped):
+    if call_open and contact.is_bounce(debounce_ms, received_at=received_at, device_time=step.device_time):
         if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
             contact.assume_released()
         return LevelReading.DEBOUNCED

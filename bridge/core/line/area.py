@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from bridge.core.call_rules import Flood
+from bridge.core.call_rules import FloodRule
 from bridge.core.events import Event, Millis
 from bridge.core.line.flood import FloodTracker
 from bridge.core.line.line import Line
@@ -18,7 +18,7 @@ LineEvents = list[tuple[str, tuple[Event, ...]]]
 class AreaFloodControl:
     """Acts on its lines when flood control is due: after what their own deadlines do at the same instant."""
 
-    def __init__(self, area_id: str, rule: Flood, lines: Mapping[str, Line]) -> None:
+    def __init__(self, area_id: str, rule: FloodRule, lines: Mapping[str, Line]) -> None:
         self._id = area_id
         self._minutes = rule.minutes
         self._lines = lines

@@ -15,7 +15,7 @@ from bridge.core.line.andon_call import FINAL_STATUSES, AndonCall, andon_data, s
 from bridge.core.line.andon_input import Contact
 from bridge.core.line.escalation import EscalationStep, build_ladders, escalation_data, is_level_rise, next_step
 from bridge.core.line.flood import FloodState
-from bridge.core.plant import Equipment, Line, Plant
+from bridge.core.plant import EquipmentConfig, LineConfig, Plant
 from bridge.core.reports import Moment
 
 MAX_FINAL_CALLS: Final = (
@@ -36,7 +36,7 @@ class AndonState(Struct):
 class CallRegistry:
     """One open call per equipment and type, and its ladder."""
 
-    def __init__(self, state: AndonState, *, place: Place, plant: Plant, spec: Line, emitter: Emitter) -> None:
+    def __init__(self, state: AndonState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter) -> None:
         self.state = state
         self.responders = plant.responders
         self.ladders = build_ladders(plant, plant.rules_of(spec))
@@ -45,8 +45,8 @@ class CallRegistry:
         self._emitter = emitter
         self._steps: dict[str, EscalationStep | None] = {}  # by key of an open call: what is due next, kept while true
 
-    def find_equipment(self, equipment: str | None) -> Equipment | None:
-        return None if equipment is None else self._spec.find(equipment)
+    def find_equipment(self, equipment: str | None) -> EquipmentConfig | None:
+        return None if equipment is None else self._spec.find_equipment(equipment)
 
     def next_deadline(self) -> Millis | None:
         """Return when `fire` has something to do, of all open calls."""

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Changeover
-from bridge.core.events import EventType, Millis, Place, Priority, Standing, maybe_rfc3339, rfc3339
-from bridge.core.plant import Line, Plant
+from bridge.core.events import EventType, Millis, Place, Priority, Standing, rfc3339, rfc3339_or_none
+from bridge.core.plant import LineConfig, Plant
 from bridge.core.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
 
 COUNTS_INTERVAL_MS: Final = 10_000
@@ -74,7 +74,9 @@ class RunningChangeover:
 class Changeovers:
     """The line's changeovers, of which one at most is running."""
 
-    def __init__(self, state: ChangeoverState, *, place: Place, plant: Plant, spec: Line, emitter: Emitter) -> None:
+    def __init__(
+        self, state: ChangeoverState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter
+    ) -> None:
         self._state = state
         self._line = place.line
         self._plant = plant
@@ -254,14 +256,14 @@ class Changeovers:
         outcome: Literal["completed", "abandoned"] | None = None,
         ended_at: Millis | None = None,
     ) -> None:
-        product = self._plant.product(record.to_product)
+        product = self._plant.find_product(record.to_product)
         data = Changeover(
             changeover_id=record.changeover_id,
             to_product=record.to_product,
             started_at=rfc3339(record.started_at),
             signalled_at=rfc3339(record.signalled_at),
             from_product=record.from_product,
-            completed_at=maybe_rfc3339(ended_at),
+            completed_at=rfc3339_or_none(ended_at),
             duration_seconds=None if ended_at is None else (ended_at - record.started_at) / 1000,
             target_seconds=None if product is None else product.changeover_seconds,
             startup_rejects=None if ended_at is None else max(0, record.startup_rejects),

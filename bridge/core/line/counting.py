@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from bridge.core import plant
-from bridge.core.emitter import NO_DOUBT, DoubtfulPieces
+from bridge.core.emitter import NO_DOUBTFUL_PIECES, DoubtfulPieces
 from bridge.core.events import Millis
 from bridge.core.line.counter_table import RegisterLimits
 from bridge.core.line.counters import CounterDelta, judge_sample
@@ -51,14 +51,14 @@ class CountedPieces:
 
     def doubtful_pieces(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
         """Return the pieces in doubt of these counters: each counter may show the same ones."""
-        of = {name: self.doubtful.get(name, NO_DOUBT) for name in names}
-        total, good, reject = (of.get(name, NO_DOUBT) for name in ("total", "good", "reject"))
+        of = {name: self.doubtful.get(name, NO_DOUBTFUL_PIECES) for name in names}
+        total, good, reject = (of.get(name, NO_DOUBTFUL_PIECES) for name in ("total", "good", "reject"))
         return DoubtfulPieces(
             *(max(in_all, sound + bad) * times for in_all, sound, bad in zip(total, good, reject, strict=True))
         )
 
 
-def limits_of(spec: plant.Equipment, rules: plant.Rules, *, modulus: int | None) -> RegisterLimits:
+def limits_of(spec: plant.EquipmentConfig, rules: plant.Rules, *, modulus: int | None) -> RegisterLimits:
     """Return how this machine's registers behave; a report's own modulus goes before the plant file's."""
     return RegisterLimits(
         modulus=modulus or spec.counters.modulus,

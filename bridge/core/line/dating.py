@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from bridge.core.events import EPOCH, Millis
+from bridge.core.events import UNIX_EPOCH, Millis
 
 ClockRule = Literal["receive", "device", "corrected"]
 ClockUsed = Literal["receive", "device", "corrected", "skewed"]
@@ -46,7 +46,7 @@ def _instant(ts: float | str, zone: ZoneInfo, received_at: Millis) -> Millis | N
 
 
 def _millis(at: datetime) -> Millis:
-    return (at.astimezone(UTC) - EPOCH) // timedelta(milliseconds=1)
+    return (at.astimezone(UTC) - UNIX_EPOCH) // timedelta(milliseconds=1)
 
 
 class ClockState(Struct):

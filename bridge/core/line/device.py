@@ -40,7 +40,7 @@ class Device:
     """A device as the line knows it; `spec` None: the source that speaks for the line itself."""
 
     state: DeviceState
-    spec: plant.Equipment | None
+    spec: plant.EquipmentConfig | None
     zone: ZoneInfo
 
     def __post_init__(self) -> None:

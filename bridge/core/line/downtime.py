@@ -5,7 +5,6 @@
 
 from collections.abc import Callable
 
-from bridge.core import plant
 from bridge.core.emitter import Emitter
 from bridge.core.events import Millis, Priority
 from bridge.core.line.call_for_help import CallRequest
@@ -16,13 +15,14 @@ from bridge.core.line.downtime_turn import SplitState
 from bridge.core.line.findings import DowntimeFindings
 from bridge.core.line.status import Diagnosis
 from bridge.core.line.stops import Signal, StopChange, StopChangeKind
+from bridge.core.plant import LineConfig, Plant
 from bridge.core.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
 
 
 class Downtimes:
     """One open downtime at most. The line feeds it diagnoses and what its stops turned out to be."""
 
-    def __init__(self, state: DowntimesState, *, reasons: plant.Plant, spec: plant.Line, emitter: Emitter) -> None:
+    def __init__(self, state: DowntimesState, *, reasons: Plant, spec: LineConfig, emitter: Emitter) -> None:
         self._state = state
         self._reasons = reasons
         self._rules = reasons.rules_of(spec)
@@ -268,7 +268,7 @@ class Downtimes:
             return rejected("already_confirmed")
         if body.reason_code is None:
             return rejected("incomplete")
-        if self._reasons.reason(body.reason_code) is None:
+        if self._reasons.find_reason(body.reason_code) is None:
             return rejected("unknown_reason")
         if record.classified == body.reason_code and body.notes in (None, record.notes):
             return suppressed("already_classified")

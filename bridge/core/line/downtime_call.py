@@ -70,7 +70,7 @@ class AutoCallRule:
         )
 
     def make_request(self, call: ScheduledCall, *, stopped: str | None, now: Millis) -> CallRequest:
-        reason = self.reasons.reason(call.reason_code)
+        reason = self.reasons.find_reason(call.reason_code)
         andon_type = "equipment" if reason is None else reason.andon_type
         minutes = (now - call.since) // 60_000
         return CallRequest(

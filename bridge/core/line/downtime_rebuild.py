@@ -25,7 +25,9 @@ from bridge.core.reports import Moment
 class RebuildableDowntimes(Downtimes):
     """The downtimes of one line, and what stops turned out to be that were not watched."""
 
-    def __init__(self, state: DowntimesState, *, reasons: plant.Plant, spec: plant.Line, emitter: Emitter) -> None:
+    def __init__(
+        self, state: DowntimesState, *, reasons: plant.Plant, spec: plant.LineConfig, emitter: Emitter
+    ) -> None:
         super().__init__(state, reasons=reasons, spec=spec, emitter=emitter)
         self._spec = spec
         self._emitter = emitter

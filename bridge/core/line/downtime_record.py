@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from bridge.core import plant
-from bridge.core.event_data import Downtime, DowntimeCategory, Loss, Person
-from bridge.core.events import Millis, Priority, maybe_rfc3339, rfc3339
+from bridge.core.event_data import Downtime, DowntimeCategory, LossKind, Person
+from bridge.core.events import Millis, Priority, rfc3339, rfc3339_or_none
 from bridge.core.line.findings import DowntimeFindings
 
 
@@ -73,22 +73,22 @@ class PlannedTimeChange(NamedTuple):
     excluded: bool
 
 
-def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | None:
-    return reasons.reason(record.classified or record.found.reason_code)
+def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
+    return reasons.find_reason(record.classified or record.found.reason_code)
 
 
-def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Reason | None:
+def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
     """Return the reason by which the downtime calls: that of the machine which keeps the line standing now."""
-    return reasons.reason(record.call_reason_code)
+    return reasons.find_reason(record.call_reason_code)
 
 
-def is_breakdown(record: DowntimeRecord, reason: plant.Reason | None) -> bool:
+def is_breakdown(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> bool:
     """Return whether a failure is known to be the cause, from the machines or from a person."""
     known = record.classified is not None or record.found.is_breakdown
     return known and category_of(record, reason) in ("unplanned", "maintenance")
 
 
-def category_of(record: DowntimeRecord, reason: plant.Reason | None) -> DowntimeCategory:
+def category_of(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> DowntimeCategory:
     """Return a person's classification first, then a changeover, then the machines' own reasons."""
     if record.classified is not None and reason is not None:
         return reason.category
@@ -101,7 +101,7 @@ def category_of(record: DowntimeRecord, reason: plant.Reason | None) -> Downtime
     return "planned" if record.found.reported_cause == "planned" else "unplanned"
 
 
-def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Reason | None) -> Loss:
+def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.DowntimeReason | None) -> LossKind:
     if record.micro_stop:
         return "minor_stop"
     if reason is not None and reason.category == category:
@@ -126,7 +126,7 @@ def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
         loss=loss_of(record, category, reason),
         micro_stop=record.micro_stop,
         faults=list(record.found.faults),
-        ended_at=maybe_rfc3339(ended),
+        ended_at=rfc3339_or_none(ended),
         duration_seconds=None if ended is None else (ended - record.started_at) / 1000,
         cause_equipment=record.found.cause_equipment,
         reason_code=record.classified or record.found.reason_code,

@@ -40,7 +40,7 @@ class Machine:
         self,
         state: EquipmentState,
         *,
-        spec: plant.Equipment,
+        spec: plant.EquipmentConfig,
         rules: plant.Rules,
         device: Device,
         emitter: Emitter,
@@ -67,7 +67,7 @@ class Machine:
     def apply_state(self, body: StateReport, *, moment: Moment, retained: bool) -> None:
         meaning = self._interpret_state(body)
         assert not isinstance(meaning, Disposition), "refused before"
-        update_faults(self.state.faults, body, self.spec.faults, at=moment.happened)
+        update_faults(self.state.faults, body, self.spec.faults, at=moment.happened_at)
         self.state.said = ReportedState(
             status=meaning[0],
             cause=meaning[1],

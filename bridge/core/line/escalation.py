@@ -19,9 +19,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.core.call_rules import Rung
+from bridge.core.call_rules import EscalationPolicy
 from bridge.core.event_data import AndonType, CallPriority, CallStatus, Escalation, EscalationCause, EscalationStatus
-from bridge.core.events import Millis, maybe_rfc3339
+from bridge.core.events import Millis, rfc3339_or_none
 from bridge.core.line.andon_call import AndonCall
 from bridge.core.plant import Plant, Rules
 from bridge.core.shifts import ShiftPlan
@@ -54,7 +54,7 @@ class EscalationLadder:
     plan: ShiftPlan | None = None
 
     @classmethod
-    def from_policy(cls, policy: Rung, rules: Rules, *, plan: ShiftPlan | None) -> "EscalationLadder":
+    def from_policy(cls, policy: EscalationPolicy, rules: Rules, *, plan: ShiftPlan | None) -> "EscalationLadder":
         acknowledge = round(policy.acknowledge_minutes * MINUTE_MS)
         resolve = round(policy.resolve_minutes * MINUTE_MS)
         return cls(
@@ -129,7 +129,7 @@ def escalation_data(
         status=STATUS_OF[call.status],
         cause=cause,
         recipients=list(recipients(call, ladder, responders)),
-        deadline=maybe_rfc3339(due),
+        deadline=rfc3339_or_none(due),
         minutes_remaining=None if due is None else (due - at) / MINUTE_MS,
         paused=call.paused,
     )

@@ -60,7 +60,7 @@ def parse_fault_bits(given: str | list[int] | None) -> list[int]:
     return [bit for bit in range(word.bit_length()) if word >> bit & 1]
 
 
-def update_faults(faults: Faults, body: StateReport, catalogue: Iterable[plant.Fault], *, at: Millis) -> None:
+def update_faults(faults: Faults, body: StateReport, catalogue: Iterable[plant.FaultDefinition], *, at: Millis) -> None:
     """Take over what a state report says is active; a fault that stays keeps its time and its being first.
 
     Instructions and information are never faults. What the catalogue does not know is a fault that stops.
@@ -68,10 +68,10 @@ def update_faults(faults: Faults, body: StateReport, catalogue: Iterable[plant.F
     by_bit = {fault.bit: fault for fault in catalogue if fault.bit is not None}
     by_code = {fault.code: fault for fault in catalogue}
     said = [
-        by_bit.get(bit) or plant.Fault(code=f"bit{bit}", text=f"Fault bit {bit}")
+        by_bit.get(bit) or plant.FaultDefinition(code=f"bit{bit}", text=f"Fault bit {bit}")
         for bit in parse_fault_bits(body.fault_bits)
     ]
-    said += [by_code.get(code) or plant.Fault(code=code, text=code) for code in body.fault_codes or ()]
+    said += [by_code.get(code) or plant.FaultDefinition(code=code, text=code) for code in body.fault_codes or ()]
     real = {fault.code: fault for fault in said if fault.kind == "fault"}
     kept = [fault for fault in faults.active if fault.code in real]
     known = {fault.code for fault in kept}
@@ -83,5 +83,5 @@ def update_faults(faults: Faults, body: StateReport, catalogue: Iterable[plant.F
             first.first_out = True
 
 
-def _activate(fault: plant.Fault, at: Millis) -> ActiveFault:
+def _activate(fault: plant.FaultDefinition, at: Millis) -> ActiveFault:
     return ActiveFault(fault.code, fault.text, at, fault.stops, STATUS_CAUSE_OF[fault.cause])

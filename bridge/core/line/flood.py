@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from bridge.core.call_rules import MOST_CALLS, Flood
+from bridge.core.call_rules import MOST_CALLS, FloodRule
 from bridge.core.events import Millis
 from bridge.core.line.call_for_help import CallRequest
 
@@ -38,7 +38,7 @@ class FloodState(Struct):
 class FloodTracker:
     """The instants of all lines of an area, in order. Lines are in the order of the plant file."""
 
-    def __init__(self, rule: Flood, states: Mapping[str, FloodState]) -> None:
+    def __init__(self, rule: FloodRule, states: Mapping[str, FloodState]) -> None:
         self._rule = rule
         self._window_ms = round(rule.minutes * 60_000)
         self._states = states

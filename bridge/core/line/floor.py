@@ -70,20 +70,20 @@ class Floor:
         self._changed.add(line_id)
         outcome = line.apply(report, now)
         self._note(line_id, line)
-        return Outcome(outcome.disposition, fired + outcome.events, len(fired) + outcome.of_deadlines)
+        return Outcome(outcome.disposition, fired + outcome.events, len(fired) + outcome.deadline_events)
 
     def is_proven_repeat(self, report: Report) -> bool:
         """Say whether a report whose content was seen before is proven by its `ts` to be the same one."""
         line = self._at(report.place)
         return line is not None and line.devices.is_proven_repeat(report)
 
-    def overlook(self, place: Place, disposition: Disposition, now: Millis) -> None:
+    def record_unapplied(self, place: Place, disposition: Disposition, now: Millis) -> None:
         """Note a message from this place that was decided before it could reach its line: it had no effect."""
         line = self._at(place)
         device = None if line is None else line.devices.find(place.equipment)
         if line is not None and device is not None:
             self._changed.add(place.line)
-            line.overlook(device, disposition, now)
+            line.record_unapplied(device, disposition, now)
             self._note(place.line, line)
 
     def ineffective_devices(self) -> Mapping[Place, str]:
@@ -174,12 +174,12 @@ class Floor:
             self._note(line_id, line)
         return events
 
-    def absent(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
+    def apply_absence(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
         """Take all that is known of machines for unknown from `since` on: nobody watched, and it is `now`."""
         events = [event for _, fired in self.tick(since) for event in fired]
         for line_id, line in self._lines.items():
             self._changed.add(line_id)
-            events += line.absent(since, now, cause=cause)
+            events += line.apply_absence(since, now, cause=cause)
             self._note(line_id, line)
         return tuple(events)
 
@@ -226,4 +226,4 @@ class Floor:
 
 def _place(line: Line, name: str) -> Place:
     """Return the place of an equipment, or of the line itself for `_`."""
-    return line.place if name == LINE_LEVEL else line.place.at(name)
+    return line.place if name == LINE_LEVEL else line.place.with_equipment(name)

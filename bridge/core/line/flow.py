@@ -27,7 +27,7 @@ class EquipmentGroup:
         self,
         states: dict[str, EquipmentState],
         *,
-        spec: plant.Line,
+        spec: plant.LineConfig,
         rules: plant.Rules,
         zone: ZoneInfo,
         emitter: Emitter,
@@ -167,7 +167,7 @@ class EquipmentGroup:
         return diagnose([self._views[machine.spec.id] for machine in self._plcs])
 
 
-def _decides(machine: plant.Equipment, spec: plant.Line) -> bool:
+def _decides(machine: plant.EquipmentConfig, spec: plant.LineConfig) -> bool:
     if spec.constraint is not None:
         return machine.id == spec.constraint
     return machine.id in spec.critical if spec.critical else machine.kind == "plc"

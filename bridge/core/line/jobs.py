@@ -11,8 +11,8 @@ from msgspec import Struct, field
 
 from bridge.core.emitter import Emitter
 from bridge.core.event_data import Job, JobStatus, Person
-from bridge.core.events import EventType, Millis, Place, Priority, Standing, maybe_rfc3339
-from bridge.core.plant import Line, Plant
+from bridge.core.events import EventType, Millis, Place, Priority, Standing, rfc3339_or_none
+from bridge.core.plant import LineConfig, Plant
 from bridge.core.reports import APPLIED, Disposition, JobReport, Moment, rejected, suppressed
 
 OPEN_JOBS: Final = 500  # a planner that never completes anything must not grow the checkpoint without end
@@ -105,7 +105,7 @@ class RunningJob:
 class Jobs:
     """The line's jobs, of which one at most is in progress."""
 
-    def __init__(self, state: JobsState, *, place: Place, plant: Plant, spec: Line, emitter: Emitter) -> None:
+    def __init__(self, state: JobsState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter) -> None:
         self._state = state
         self._place = place
         self._rules = plant.rules_of(spec)
@@ -219,10 +219,10 @@ class Jobs:
             target_quantity=job.target_quantity,
             assigned_to=None if job.assigned_to is None else Person(job.assigned_to),
             assigned_by=job.assigned_by,
-            accepted_at=maybe_rfc3339(job.accepted_at),
-            started_at=maybe_rfc3339(job.started_at),
-            completed_at=maybe_rfc3339(moment.at if job.status == "completed" else None),
-            cancelled_at=maybe_rfc3339(moment.at if job.status == "cancelled" else None),
+            accepted_at=rfc3339_or_none(job.accepted_at),
+            started_at=rfc3339_or_none(job.started_at),
+            completed_at=rfc3339_or_none(moment.at if job.status == "completed" else None),
+            cancelled_at=rfc3339_or_none(moment.at if job.status == "cancelled" else None),
             actual_quantity=job.total if started else None,
             good_quantity=job.good if started else None,
             cancellation_reason=reason if job.status == "cancelled" else None,

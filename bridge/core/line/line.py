@@ -70,7 +70,7 @@ class Line(TimedLine):
         self._deadline = self._find_deadline()
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
 
-    def overlook(self, device: Device, disposition: Disposition, now: Millis) -> None:
+    def record_unapplied(self, device: Device, disposition: Disposition, now: Millis) -> None:
         """Note a message of a device that was decided before it could reach the line."""
         if self._state.shift is None:
             self._start(now)  # something on the line is alive
@@ -100,7 +100,7 @@ class Line(TimedLine):
                 for spoken in touched if isinstance(report.body, DeathReport) else ():
                     spoken.device.state.futile = None  # a source's death is that of all its devices
             self._propagate_change(moment, touched)
-        device.note_emitted(self._emitter.count)
+        device.note_emitted(self._emitter.event_count)
         return disposition
 
     def _dispatch(

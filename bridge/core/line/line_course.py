@@ -35,7 +35,7 @@ MAX_ROUNDS: Final = 100  # of deadlines at one instant, which fire others at it:
 class TimedLine:
     """The parts of one line, and the time that passes over them; reports change them in `Line`."""
 
-    def __init__(self, plant_file: plant.Plant, spec: plant.Line, state: LineState | None = None) -> None:
+    def __init__(self, plant_file: plant.Plant, spec: plant.LineConfig, state: LineState | None = None) -> None:
         self.spec = spec
         self.place = plant_file.place_of(spec)
         self._rules = plant_file.rules_of(spec)
@@ -58,7 +58,7 @@ class TimedLine:
         self._deadline = self._find_deadline()
 
     @classmethod
-    def restore(cls, plant_file: plant.Plant, spec: plant.Line, checkpoint: bytes) -> Self:
+    def restore(cls, plant_file: plant.Plant, spec: plant.LineConfig, checkpoint: bytes) -> Self:
         """Continue exactly where `checkpoint` was taken; msgspec.ValidationError for bytes that are none."""
         return cls(plant_file, spec, LineState.decode(checkpoint))
 
@@ -97,7 +97,7 @@ class TimedLine:
         self._deadline = self._find_deadline()
         return self._emitter.drain()
 
-    def absent(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
+    def apply_absence(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
         """Take every machine for unknown from `since` on, and until it reports; it is `now`.
 
         What was due before `since` is done as if nothing had happened. What people did stays: calls, jobs, shifts.
@@ -162,13 +162,13 @@ class TimedLine:
             lost, touched, seen, output=self._output, open_downtime=self.downtimes.open_id, moment=moment
         )
         for machine in touched:
-            machine.emit_status(scheduled=shift.scheduled, moment=moment)
+            machine.emit_status(scheduled=shift.is_scheduled, moment=moment)
             self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
         self._emit_status(seen, moment)
         signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
         self._apply_stop_change(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
         # what is seen may turn the open downtime at once, whatever becomes of the time before
-        signal = signal_of(seen.status, scheduled=shift.scheduled, stands=seen.stands)
+        signal = signal_of(seen.status, scheduled=shift.is_scheduled, stands=seen.stands)
         if self._absences.may_revise_stop:
             if self.downtimes.open_id is not None:
                 return  # what is seen is of another stop, where this one turns out to have ended
@@ -187,7 +187,7 @@ class TimedLine:
         if self._absences.is_pending(scope):
             stands = stands or (status not in ("running", "offline") and self._output.is_standing(scope))
             status = "offline"
-        return signal_of(status, scheduled=self._shift.scheduled, stands=stands)
+        return signal_of(status, scheduled=self._shift.is_scheduled, stands=stands)
 
     def _emit_status(self, diagnosis: Diagnosis, moment: Moment) -> None:
         ineffective = self.devices.line_source.is_ineffective
@@ -197,7 +197,7 @@ class TimedLine:
         job_id = None if order is None else order.job_id
         face = self._equipment.status_key(
             diagnosis,
-            scheduled=self._shift.scheduled,
+            scheduled=self._shift.is_scheduled,
             product=self._operations.product,
             job_id=job_id,
             ineffective=ineffective,
@@ -271,7 +271,7 @@ class TimedLine:
 
     def _change_shift(self, moment: Moment) -> None:
         before, after = self._shift, self._plan.window_at(moment.at)
-        if not after.scheduled:
+        if not after.is_scheduled:
             self._apply_stop_change(self._output.end_scheduled_time(moment=moment), moment)
         self._output.change_shift(before, after, self._operations.running_order, moment=moment)
         self._state.shift = after

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from bridge.core.event_data import NullReason, Oee, OeeFlag
-from bridge.core.events import Millis, maybe_rfc3339, rfc3339
+from bridge.core.events import Millis, rfc3339, rfc3339_or_none
 
 WindowKind = Literal["shift", "job", "hour"]
 
@@ -176,7 +176,7 @@ def oee_data(window: OeeWindow, ratios: Ratios, *, ideal_cycle: float | None, cl
     return Oee(
         window=window.kind,
         window_start=rfc3339(window.start),
-        window_end=maybe_rfc3339(window.end),
+        window_end=rfc3339_or_none(window.end),
         closed=closed,
         oee=ratios.oee,
         availability=ratios.availability,

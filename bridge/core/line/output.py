@@ -64,7 +64,7 @@ class Output:
     """Piece counts and OEE of the line (scope `_`), of each counting machine, of each with an ideal cycle."""
 
     def __init__(
-        self, state: OutputState, *, plant_file: plant.Plant, spec: plant.Line, plan: ShiftPlan, emitter: Emitter
+        self, state: OutputState, *, plant_file: plant.Plant, spec: plant.LineConfig, plan: ShiftPlan, emitter: Emitter
     ) -> None:
         self._state = state
         self._plant = plant_file
@@ -81,7 +81,7 @@ class Output:
         """Begin to watch every scope that is not watched yet."""
         for scope, watch in self._oee.items():
             if not watch.state.windows:
-                equipment = self._spec.find(scope)
+                equipment = self._spec.find_equipment(scope)
                 watch.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
                 watch.start(shift, at=at)
                 if scope == LINE_LEVEL:
@@ -89,7 +89,7 @@ class Output:
 
     def set_ideal_cycle(self, product_id: str | None) -> None:
         """Set the line's ideal cycle, from here on: that of its product, else its own."""
-        product = self._plant.product(product_id)
+        product = self._plant.find_product(product_id)
         ideal_cycle = (None if product is None else product.ideal_cycle_seconds) or self._spec.ideal_cycle_seconds
         self._oee[LINE_LEVEL].state.ideal_cycle = ideal_cycle
 
@@ -249,12 +249,12 @@ class Output:
         )
 
 
-def tracked_machines(spec: plant.Line) -> list[str]:
+def tracked_machines(spec: plant.LineConfig) -> list[str]:
     """Return the machines that have an OEE of their own."""
     return [each.id for each in spec.equipment if each.ideal_cycle_seconds is not None and each.kind == "plc"]
 
 
-def counter_sources(spec: plant.Line) -> dict[CounterName, tuple[str, ...]]:
+def counter_sources(spec: plant.LineConfig) -> dict[CounterName, tuple[str, ...]]:
     """Whose counters are the line's; where the plant file does not say, the last machine's."""
     if spec.total_from or spec.good_from or spec.reject_from:
         return {"total": spec.total_from, "good": spec.good_from, "reject": spec.reject_from}

@@ -34,7 +34,7 @@ class Operations:
     """Routes reports to their part, and keeps the line's product: the running job's, else what machines report."""
 
     def __init__(
-        self, state: OperationsState, *, place: Place, plant_file: plant.Plant, spec: plant.Line, emitter: Emitter
+        self, state: OperationsState, *, place: Place, plant_file: plant.Plant, spec: plant.LineConfig, emitter: Emitter
     ) -> None:
         self._state = state
         self._book = CallRegistry(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)

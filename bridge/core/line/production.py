@@ -212,14 +212,14 @@ class PieceCounter:
             counted[max(hour.start, start)] = counted.get(max(hour.start, start), 0) + hour.count
         while start <= min(at, window.end - 1) and len(rows) < MAX_HOURS:
             planned = None
-            if window.scheduled and end > since:
+            if window.is_scheduled and end > since:
                 planned = self._planned(max(start, since), min(end, window.end))
             rows.append(PlannedHour(rfc3339(max(start, window.start)), planned, max(counted.get(start, 0), 0)))
             start, end = self._plan.hour_at(end)
         return rows
 
     def _planned_now(self, window: ShiftWindow, at: Millis) -> float | None:
-        return self._planned(self._planned_from(window), min(at, window.end)) if window.scheduled else None
+        return self._planned(self._planned_from(window), min(at, window.end)) if window.is_scheduled else None
 
     def _planned_from(self, window: ShiftWindow) -> Millis:
         return max(window.start, self.state.planned_from or window.start)

@@ -9,10 +9,10 @@ from typing import Final
 from msgspec import Struct, field
 
 from bridge.core.emitter import Emitter
-from bridge.core.event_data import CallPriority, Person, Quality, Rule
+from bridge.core.event_data import CallPriority, Person, Quality, QualityRule
 from bridge.core.events import LINE_LEVEL, EventType, Place, Priority, Standing
 from bridge.core.line.quality_rules import InspectionWindow, RuleVerdict, Side, judge_limit, judge_window
-from bridge.core.plant import Limit, Line, Plant
+from bridge.core.plant import LineConfig, MeasurementLimit, Plant
 from bridge.core.reports import (
     APPLIED,
     Disposition,
@@ -38,7 +38,7 @@ class ActiveAlert(Struct, kw_only=True):
     alert_id: str
     equipment: str | None
     parameter: str
-    rule: Rule
+    rule: QualityRule
     value: float
     unit: str
     severity: CallPriority
@@ -60,7 +60,7 @@ class QualityState(Struct):
 class QualityChecks:
     """Judges what was measured and inspected on a line."""
 
-    def __init__(self, state: QualityState, *, place: Place, plant: Plant, spec: Line, emitter: Emitter) -> None:
+    def __init__(self, state: QualityState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter) -> None:
         del plant
         self._state = state
         self._line = place.line
@@ -148,7 +148,7 @@ class QualityChecks:
         self._clear(key, alert, moment, by=moment.person)
         return APPLIED
 
-    def _limit(self, parameter: str, equipment: str | None) -> Limit | None:
+    def _limit(self, parameter: str, equipment: str | None) -> MeasurementLimit | None:
         """Return the limit of this very equipment, else the line's for any."""
         limits = [limit for limit in self._spec.limits if limit.parameter == parameter]
         own = (limit for limit in limits if limit.equipment is not None and limit.equipment == equipment)

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge.core.plant import Limit
+from bridge.core.plant import MeasurementLimit
 
 WINDOW: Final = 50  # the last pieces inspected; one bit each
 CLEAR_SHARE: Final = (
@@ -42,7 +42,7 @@ class InspectionWindow(Struct):
         self.inspected = min(WINDOW, self.inspected + inspected)
 
 
-def judge_limit(value: float, limit: Limit, side: Side) -> RuleVerdict:
+def judge_limit(value: float, limit: MeasurementLimit, side: Side) -> RuleVerdict:
     """Judge a value against one side of a fixed limit; a side without a limit is kept."""
     if side is Side.UPPER:
         bound, beyond = limit.upper, value

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from bridge.core.events import Millis
-from bridge.core.reports import Body
+from bridge.core.reports import ReportBody
 
 HOLES: Final = 64  # ranges remembered as missing: bounds what jumps of the sequence can store
 RING: Final = 128  # latest positions whose content is known; bounds a device's checkpoint
@@ -142,7 +142,7 @@ class SequenceRun(Struct):
         self.stray = self.late = None
 
 
-def checksum_of(body: Body) -> int:
+def checksum_of(body: ReportBody) -> int:
     """Return a checksum of a report's kind and content; never 0, which stands for an unknown one."""
     content = type(body).__name__.encode() + msgspec.msgpack.encode(body)
     return int.from_bytes(hashlib.blake2b(content, digest_size=SUM_BYTES).digest()) or 1

@@ -16,15 +16,15 @@ from bridge.core.dashboard.commands import (
 )
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.events import Place
-from bridge.core.plant import Area, Equipment, Line, Plant
+from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.core.reports import BODY_OF, COMMAND_KINDS, Report
 from bridge.ingest.native import decode
 from tests.core.access.viewers import viewer
 
 PLANT = Plant(
     name="test",
-    areas=(Area(id="A1", site="S1"),),
-    lines=(Line(id="L1", area="A1", equipment=(Equipment(id="E1"),)),),
+    areas=(AreaConfig(id="A1", site="S1"),),
+    lines=(LineConfig(id="L1", area="A1", equipment=(EquipmentConfig(id="E1"),)),),
 )
 DIRECTORY = directory_of(PLANT)
 VALUES: dict[str, Any] = {

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bridge.core.dashboard.outbox import CONFLATED_BESIDE, EVENT_BESIDE, Outbox
-from bridge.core.events import CATEGORY_OF, LATEST_WINS, EventType, Priority, Standing
-from bridge.core.records import Committed
+from bridge.core.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Priority, Standing
+from bridge.core.records import CommittedEvent
 
 MAX_EVENTS = 6
 MAX_BYTES = 6 * (EVENT_BESIDE + 60)
@@ -17,9 +17,9 @@ TYPES = [EventType.ANDON_EVENT, EventType.JOB_STARTED, EventType.OEE_UPDATE, Eve
 OFFER = st.tuples(st.sampled_from(TYPES), st.sampled_from(["L1", "L2"]), st.integers(1, 120))
 
 
-def event(offset: int, kind: EventType = EventType.ANDON_EVENT, *, line: str = "L1", size: int = 10) -> Committed:
+def event(offset: int, kind: EventType = EventType.ANDON_EVENT, *, line: str = "L1", size: int = 10) -> CommittedEvent:
     category = CATEGORY_OF[kind]
-    return Committed(
+    return CommittedEvent(
         offset=offset,
         id=f"s:e:{offset}",
         type=kind,
@@ -37,13 +37,13 @@ def box() -> Outbox:
     return Outbox(max_events=MAX_EVENTS, max_bytes=MAX_BYTES)
 
 
-def offsets(events: list[Committed]) -> list[int]:
+def offsets(events: list[CommittedEvent]) -> list[int]:
     return [each.offset for each in events]
 
 
 @dataclass
 class Fate:
-    event: Committed
+    event: CommittedEvent
     became: str = "pending"
 
 
@@ -73,10 +73,10 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
             self.offset += 1
             self._offer(event(self.offset, kind, line=line, size=size))
 
-    def _offer(self, new: Committed) -> None:
+    def _offer(self, new: CommittedEvent) -> None:
         for fate in self.oracle.waiting():
-            same = fate.event.state_key == new.state_key and fate.event.type in LATEST_WINS
-            if same and new.type in LATEST_WINS and fate not in self.flying:
+            same = fate.event.state_key == new.state_key and fate.event.type in CONFLATED_TYPES
+            if same and new.type in CONFLATED_TYPES and fate not in self.flying:
                 fate.became = "conflated"
         self.oracle.fates.append(Fate(new))
         self.outbox.offer(new)
@@ -94,7 +94,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         up_to = None if back is None else self.offset - back
         due = [fate for fate in self.oracle.waiting() if up_to is None or fate.event.offset <= up_to]
         if lossless_only:
-            due = [fate for fate in due if fate.event.type not in LATEST_WINS]
+            due = [fate for fate in due if fate.event.type not in CONFLATED_TYPES]
         self.flying, size = [], 0
         for fate in due[:max_events]:
             size += len(fate.event.body)
@@ -163,7 +163,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         assert 0 <= notes <= CONFLATED_BESIDE * sum(self.oracle.tally("conflated").values())
         assert waiting or not notes
         assert self.outbox.first() == (waiting[0].offset if waiting else None)
-        lossless = [each for each in waiting if each.type not in LATEST_WINS]
+        lossless = [each for each in waiting if each.type not in CONFLATED_TYPES]
         assert self.outbox.over == (len(lossless) > MAX_EVENTS or self.outbox.bytes > MAX_BYTES)
 
 

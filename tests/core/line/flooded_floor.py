@@ -4,16 +4,16 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from bridge.core import plant
-from bridge.core.call_rules import Flood
+from bridge.core.call_rules import FloodRule
 from bridge.core.event_data import Andon, Escalation
 from bridge.core.events import Event, Millis, Place
 from bridge.core.line.floor import Floor
-from bridge.core.reports import Actor, AndonReport, Body, Report, StateReport
+from bridge.core.reports import Actor, AndonReport, Report, ReportBody, StateReport
 from tests.core.line.shopfloor import T0
 
 LINES: Final = 16
 AREAS: Final = ("pack", "bake")
-FIRE: Final = plant.Reason(code="FIRE", text="Fire", call_after_minutes=5, priority="critical")
+FIRE: Final = plant.DowntimeReason(code="FIRE", text="Fire", call_after_minutes=5, priority="critical")
 MIA: Final = Actor("mia", ("maintenance",), "Mia")
 
 RUNNING: Final = StateReport(state="running")
@@ -21,19 +21,21 @@ FAULT: Final = StateReport(state="fault", fault_codes=["FILM"])
 ON_FIRE: Final = StateReport(state="fault", reason_code="FIRE")
 
 
-def line_of(number: int, area: str) -> plant.Line:
-    machine = plant.Equipment(id="m", clock="device")
-    return plant.Line(id=f"{area}-{number}", area=area, equipment=(machine, plant.Equipment(id="desk", kind="station")))
+def line_of(number: int, area: str) -> plant.LineConfig:
+    machine = plant.EquipmentConfig(id="m", clock="device")
+    return plant.LineConfig(
+        id=f"{area}-{number}", area=area, equipment=(machine, plant.EquipmentConfig(id="desk", kind="station"))
+    )
 
 
-def plant_of(*areas: str, lines: int = LINES, flood: Flood | None = None) -> plant.Plant:
+def plant_of(*areas: str, lines: int = LINES, flood: FloodRule | None = None) -> plant.Plant:
     return plant.Plant(
         name="many lines",
-        areas=tuple(plant.Area(id=area, site="north") for area in areas),
+        areas=tuple(plant.AreaConfig(id=area, site="north") for area in areas),
         lines=tuple(line_of(number, area) for area in areas for number in range(1, lines + 1)),
         rules=plant.Rules(oee_period_seconds=3_600),  # many lines for hours: their OEE is not what is looked at
         reasons=(*plant.DEFAULT_REASONS, FIRE),
-        flood=flood or Flood(),
+        flood=flood or FloodRule(),
     )
 
 
@@ -56,7 +58,7 @@ class Flooded:
         for spec in plant_file.lines:
             self.say(0, spec.id, RUNNING)
 
-    def say(self, second: float, line: str, body: Body, *, actor: Actor | None = None) -> None:
+    def say(self, second: float, line: str, body: ReportBody, *, actor: Actor | None = None) -> None:
         equipment = "m" if isinstance(body, StateReport) else None
         at = T0 + round(second * 1000)
         report = Report(

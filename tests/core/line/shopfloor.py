@@ -5,32 +5,32 @@ from dataclasses import dataclass, field
 from bridge.core import event_data, plant
 from bridge.core.events import Event, EventType, Millis, Place
 from bridge.core.line.line import Line
-from bridge.core.reports import Actor, Body, Outcome, Report
-from bridge.core.shifts import Shift
+from bridge.core.reports import Actor, Outcome, Report, ReportBody
+from bridge.core.shifts import ShiftConfig
 
 T0: Millis = 1_767_603_600_000
 """Monday 2026-01-05 10:00 in Berlin, in the early shift of `plant_file`."""
 
 BAGGER_FAULTS = (
-    plant.Fault(bit=0, code="E-STOP", text="Emergency stop"),
-    plant.Fault(bit=5, code="INFEED", text="No product at infeed", cause="upstream"),
-    plant.Fault(bit=7, code="WARN", text="Film low", stops=False),
-    plant.Fault(bit=29, code="READY", text="Ready", kind="information", stops=False),
+    plant.FaultDefinition(bit=0, code="E-STOP", text="Emergency stop"),
+    plant.FaultDefinition(bit=5, code="INFEED", text="No product at infeed", cause="upstream"),
+    plant.FaultDefinition(bit=7, code="WARN", text="Film low", stops=False),
+    plant.FaultDefinition(bit=29, code="READY", text="Ready", kind="information", stops=False),
 )
 
 
-def equipment(**bagger: object) -> tuple[plant.Equipment, ...]:
+def equipment(**bagger: object) -> tuple[plant.EquipmentConfig, ...]:
     """Three machines and a station; `bagger` changes what the second is."""
     given: dict[str, object] = {"id": "bagger", "faults": BAGGER_FAULTS, "ideal_cycle_seconds": 1.0}
     return (
-        plant.Equipment(id="feeder", rated_speed=100.0),
-        plant.Equipment.model_validate({**given, **bagger}),
-        plant.Equipment(id="packer", clock="device", counters=plant.CounterRule(modulus=65_536)),
-        plant.Equipment(id="desk", kind="station"),
+        plant.EquipmentConfig(id="feeder", rated_speed=100.0),
+        plant.EquipmentConfig.model_validate({**given, **bagger}),
+        plant.EquipmentConfig(id="packer", clock="device", counters=plant.CounterRule(modulus=65_536)),
+        plant.EquipmentConfig(id="desk", kind="station"),
     )
 
 
-def line_spec(**changes: object) -> plant.Line:
+def line_spec(**changes: object) -> plant.LineConfig:
     given: dict[str, object] = {
         "id": "L1",
         "area": "pack",
@@ -42,19 +42,19 @@ def line_spec(**changes: object) -> plant.Line:
         "ideal_cycle_seconds": 2.0,
         "target_rate_per_minute": 20.0,
     }
-    return plant.Line.model_validate({**given, **changes})
+    return plant.LineConfig.model_validate({**given, **changes})
 
 
-def plant_file(spec: plant.Line | None = None, **rules: object) -> plant.Plant:
+def plant_file(spec: plant.LineConfig | None = None, **rules: object) -> plant.Plant:
     return plant.Plant(
         name="test",
         timezone="Europe/Berlin",
         shifts=(
-            Shift.model_validate({"id": "early", "start": "06:00", "end": "14:00"}),
-            Shift.model_validate({"id": "late", "start": "14:00", "end": "22:00"}),
+            ShiftConfig.model_validate({"id": "early", "start": "06:00", "end": "14:00"}),
+            ShiftConfig.model_validate({"id": "late", "start": "14:00", "end": "22:00"}),
         ),
         rules=plant.Rules.model_validate(rules),
-        areas=(plant.Area(id="pack", site="north"),),
+        areas=(plant.AreaConfig(id="pack", site="north"),),
         lines=(spec or line_spec(),),
         products=(
             plant.Product(id="crisps", ideal_cycle_seconds=2.0),
@@ -62,7 +62,7 @@ def plant_file(spec: plant.Line | None = None, **rules: object) -> plant.Plant:
         ),
         reasons=(
             *plant.DEFAULT_REASONS,
-            plant.Reason(code="CLEAN", text="Planned cleaning", category="planned", loss="setup"),
+            plant.DowntimeReason(code="CLEAN", text="Planned cleaning", category="planned", loss="setup"),
         ),
     )
 
@@ -85,7 +85,7 @@ class Shop:
     def say(
         self,
         who: str | None,
-        body: Body,
+        body: ReportBody,
         *,
         at: float,
         retained: bool = False,

@@ -4,7 +4,7 @@ from typing import Final
 
 from bridge.core import event_data
 from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, Body, StateReport
+from bridge.core.reports import AndonReport, ReportBody, StateReport
 from tests.core.line.shopfloor import Shop, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")
@@ -18,7 +18,7 @@ CANCEL: Final = AndonReport(action="cancel", andon_type="equipment")
 RESOLVE: Final = AndonReport(action="resolve", andon_type="equipment")
 HOUR: Final = 3_600
 
-Step = tuple[float, str | None, Body]
+Step = tuple[float, str | None, ReportBody]
 
 FEEDER_CALLED: Final[list[Step]] = [(10, "feeder", FAULT), (11, "bagger", STARVED)]
 BAGGER_CALLED: Final[list[Step]] = [(11, "bagger", FAULT)]

@@ -15,7 +15,7 @@ FAULT = StateReport(state="fault")
 def absent(shop: Shop, since: float, until: float) -> None:
     """Nobody watches from `since` to `until`."""
     at, now = T0 + round(since * 1000), T0 + round(until * 1000)
-    shop.events += shop.line.absent(at, now, cause="input:absence")
+    shop.events += shop.line.apply_absence(at, now, cause="input:absence")
 
 
 def running_shop() -> Shop:

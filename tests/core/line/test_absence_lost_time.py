@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bridge.core import event_data
 from bridge.core.events import Millis
 from bridge.core.line.line import Line
-from bridge.core.reports import Body, DowntimeReport, StateReport
+from bridge.core.reports import DowntimeReport, ReportBody, StateReport
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
 from tests.core.line.test_absence_rebuilt import Bagger, send, shop_of, store
@@ -98,8 +98,8 @@ class Patchy:
         self.at = rnd.choice((0.0, LATE_SHIFT - 400, 3 * LATE_SHIFT - 400))
         self.seq = 0
         self.away: float | None = None
-        self.waiting: list[Body] = []
-        self.store: list[Body] = []
+        self.waiting: list[ReportBody] = []
+        self.store: list[ReportBody] = []
 
     def says(self) -> None:
         rnd = self.random
@@ -141,7 +141,7 @@ class Patchy:
         self.at = round(self.at + 12 * 3_600)
         self.shop.wait(self.at)
 
-    def hand_over(self, held: list[Body]) -> None:
+    def hand_over(self, held: list[ReportBody]) -> None:
         for body in held:
             self.at = round(self.at + 0.01, 2)
             self.shop.say("bagger", body, at=self.at)

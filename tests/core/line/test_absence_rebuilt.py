@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.core import event_data, plant
 from bridge.core.events import EventType
 from bridge.core.line.line import Line
-from bridge.core.reports import BirthReport, Body, CountsReport, DeathReport, StateReport
+from bridge.core.reports import BirthReport, CountsReport, DeathReport, ReportBody, StateReport
 from tests.core.line.oracles import oee as oracle
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
@@ -35,9 +35,9 @@ class Bagger:
     seq: int = 0
     total: int = 0
     away: tuple[float, float] | None = None
-    waiting: list[Body] = field(default_factory=list)
+    waiting: list[ReportBody] = field(default_factory=list)
 
-    def says(self, body: Body, at: float) -> None:
+    def says(self, body: ReportBody, at: float) -> None:
         self.seq += 1
         dated = T0 + round(at * 1000)
         body = msgspec.structs.replace(body, ts=dated, boot_id=self.boot, seq=self.seq)
@@ -274,7 +274,7 @@ def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
     shop = shop_of()
     bagger = Bagger(shop)
     bagger.state("running", 0)
-    stored: list[Body] = []
+    stored: list[ReportBody] = []
     for begin in range(300, 300 + 9 * 900, 900):
         bagger.away = (begin, begin + 300)
         for at, word in (
@@ -333,7 +333,7 @@ def test_what_lies_before_a_new_start_of_the_device_stays_unknown(boot: int) -> 
     assert closed(shop)[-1].unknown_seconds == 81
 
 
-def store(bagger: Bagger, absence: tuple[float, float], *said: tuple[float, str]) -> list[Body]:
+def store(bagger: Bagger, absence: tuple[float, float], *said: tuple[float, str]) -> list[ReportBody]:
     """Return what is said in an absence of the bridge, and comes later than what is said after it."""
     bagger.away = absence
     for at, word in said:
@@ -343,7 +343,7 @@ def store(bagger: Bagger, absence: tuple[float, float], *said: tuple[float, str]
     return stored
 
 
-def send(bagger: Bagger, stored: list[Body], at: float) -> None:
+def send(bagger: Bagger, stored: list[ReportBody], at: float) -> None:
     for index, body in enumerate(stored):
         bagger.shop.say("bagger", replace_seq(body, bagger.seq + index), at=at + index * 0.01)
     bagger.seq += len(stored)
@@ -410,7 +410,7 @@ def test_a_downtime_whose_end_is_unknown_ends_with_scheduled_time() -> None:
     assert [(each.status, each.duration_seconds) for each in shop.downtimes()] == [("closed", 200)]
 
 
-def replace_seq(body: Body, seq: int) -> Body:
+def replace_seq(body: ReportBody, seq: int) -> ReportBody:
     assert isinstance(body, StateReport)
     return StateReport(state=body.state, ts=body.ts, boot_id=body.boot_id, seq=seq + 1)
 
@@ -420,7 +420,7 @@ class Watched:
 
     def __init__(self, seed: int) -> None:
         rnd = self.random = random.Random(seed)
-        machine = plant.Equipment(
+        machine = plant.EquipmentConfig(
             id="bagger", clock="device", counters=plant.CounterRule(max_rate_per_minute=1_000_000)
         )
         self.shop = Shop(plant_file(line_spec(equipment=[machine], ideal_cycle_seconds=2.0)))

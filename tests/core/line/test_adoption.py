@@ -7,18 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import plant
-from bridge.core.call_rules import Rung
+from bridge.core.call_rules import EscalationPolicy
 from bridge.core.event_data import LineStatus
 from bridge.core.events import Event, EventType, Place, StateKey
 from bridge.core.line.adoption import migrate_floor, orphaned_keys
 from bridge.core.line.floor import Floor
-from bridge.core.plant_text import plant_of, text_of
-from bridge.core.reports import AndonReport, Body, CountsReport, MeasurementReport, Report, StateReport, quarantined
+from bridge.core.plant_text import plant_from_json, plant_to_json
+from bridge.core.reports import (
+    AndonReport,
+    CountsReport,
+    MeasurementReport,
+    Report,
+    ReportBody,
+    StateReport,
+    quarantined,
+)
 from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
-LIMIT = plant.Limit(parameter="weight", unit="g", upper=10.0)
+LIMIT = plant.MeasurementLimit(parameter="weight", unit="g", upper=10.0)
 BEFORE = plant_file(line_spec(limits=(LIMIT,)))
 WITHOUT_DESK = plant_file(line_spec(limits=(LIMIT,), equipment=equipment()[:3]))
 WITHOUT_BAGGER = plant_file(
@@ -39,7 +47,7 @@ class Plant:
         self.floor = Floor(BEFORE)
         self.events: list[Event] = []
 
-    def say(self, who: str | None, body: Body, at: int) -> Any:
+    def say(self, who: str | None, body: ReportBody, at: int) -> Any:
         place = Place("north", "pack", "L1", who)
         outcome = self.floor.apply(Report(place=place, body=body, received_at=T0 + at, cause="input:1"), T0 + at)
         self.events += outcome.events
@@ -165,7 +173,7 @@ def test_alerts_and_windows_of_what_is_gone_go() -> None:
 def test_a_line_that_moves_starts_anew() -> None:
     shop = Plant()
     shop.say("desk", CALL, 0)
-    moved = BEFORE.model_copy(update={"areas": (plant.Area(id="pack", site="south"),)})
+    moved = BEFORE.model_copy(update={"areas": (plant.AreaConfig(id="pack", site="south"),)})
     shop.wait(MINUTE)
     assert shop.adopt(moved, MINUTE) == ()
     assert shop.wait(9 * HOUR) == []
@@ -202,7 +210,7 @@ SHORT = BEFORE.model_copy(
     update={
         "ladder": {
             **BEFORE.ladder,
-            "high": Rung(
+            "high": EscalationPolicy(
                 acknowledge_minutes=1, resolve_minutes=2, step_minutes=1, recipients=(("responders",), ("team_leader",))
             ),
         },
@@ -232,7 +240,7 @@ def test_any_history_of_plant_files_tells_only_of_what_is_there_and_replays_the_
         at += wait
         held = shop.floor.line("L1")
         assert held is not None
-        other.floor = Floor(plant_of(text_of(file)), {"L1": held.checkpoint()})
+        other.floor = Floor(plant_from_json(plant_to_json(file)), {"L1": held.checkpoint()})
         assert shop.wait(at) == other.wait(at)
         if isinstance(said, plant.Plant):
             file = said

@@ -11,7 +11,7 @@ from tests.core.line.shopfloor import LEADER, T0, Shop, equipment, line_spec, pl
 
 
 def shop_with_a_clock() -> Shop:
-    desk = plant.Equipment(id="desk", kind="station", clock="device")
+    desk = plant.EquipmentConfig(id="desk", kind="station", clock="device")
     return Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
 
 
@@ -49,7 +49,7 @@ def test_a_raise_of_a_clock_that_was_wrong_makes_no_clear_older() -> None:
 
 
 def test_a_new_boot_may_have_set_the_clock() -> None:
-    desk = plant.Equipment(id="desk", kind="station", clock="corrected")
+    desk = plant.EquipmentConfig(id="desk", kind="station", clock="corrected")
     shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
     for boot, behind in ((1, 3_600), (2, 3_604)):
         for seq in range(3):
@@ -85,7 +85,7 @@ def test_a_clock_that_was_set_a_little_makes_no_clear_older_that_the_sequence_sh
     clock: str, ahead: int, behind: int, boot: int
 ) -> None:
     """It is within what a right clock may be off, before and after, and the press came first all the same."""
-    desk = plant.Equipment.model_validate({"id": "desk", "kind": "station", "clock": clock})
+    desk = plant.EquipmentConfig.model_validate({"id": "desk", "kind": "station", "clock": clock})
     shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
     press = AndonReport(action="raise", andon_type="safety", ts=T0 + ahead * 1_000, boot_id=1, seq=1)
     assert shop.say("desk", press, at=0).disposition == APPLIED

@@ -202,11 +202,11 @@ def test_a_press_is_read_whatever_came_before_its_release(
             kind=kind,
             call_open=call_open,
             received_at=at,
-            stamped=stamped,
+            device_time=stamped,
             debounce_ms=2_000,
         )
         if reading is LevelReading.PRESSED:
-            contact.record_press(received_at=at, stamped=stamped)
+            contact.record_press(received_at=at, device_time=stamped)
         return reading
 
     for level, wait, late in history:

@@ -166,7 +166,7 @@ def test_the_end_of_the_shift_is_no_restart() -> None:
 
 
 def test_a_critical_call_is_never_paused() -> None:
-    reason = plant.Reason(code="FIRE", text="Fire", call_after_minutes=5, priority="critical")
+    reason = plant.DowntimeReason(code="FIRE", text="Fire", call_after_minutes=5, priority="critical")
     shop = Shop(plant_file().model_copy(update={"reasons": (reason,)}))
     shop.say("bagger", RUNNING, at=0)
     shop.say("bagger", StateReport(state="fault", reason_code="FIRE"), at=100)

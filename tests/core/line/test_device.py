@@ -17,23 +17,23 @@ from bridge.core.line.sequence import HOLES, RING, SUM_BYTES
 from bridge.core.reports import (
     AndonReport,
     BirthReport,
-    Body,
     DeathReport,
     Disposition,
     Report,
+    ReportBody,
     StateReport,
     suppressed,
 )
 
 
 def device(modulus: int = 2**32) -> Device:
-    return Device(DeviceState(), plant.Equipment(id="bagger", seq_modulus=modulus), ZoneInfo("UTC"))
+    return Device(DeviceState(), plant.EquipmentConfig(id="bagger", seq_modulus=modulus), ZoneInfo("UTC"))
 
 
 UNPLACED: Final = "unplaced"
 
 
-def put(target: Device, body: Body, *, redelivered: bool = False, at: float = 0) -> int | str | Disposition:
+def put(target: Device, body: ReportBody, *, redelivered: bool = False, at: float = 0) -> int | str | Disposition:
     """Return how many reports it shows to be missing, that its place is not known, or why it has no effect."""
     report = Report(
         place=Place("north", "pack", "L1", "bagger"),
@@ -126,7 +126,7 @@ def test_a_will_carries_the_sequence_of_when_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("body", [state(None), state(7, None), state(None, None)])
-def test_without_both_boot_and_seq_nothing_is_a_duplicate(body: Body) -> None:
+def test_without_both_boot_and_seq_nothing_is_a_duplicate(body: ReportBody) -> None:
     target = device()
     assert put(target, body) == 0
     assert put(target, body) == 0
@@ -188,7 +188,7 @@ def test_a_birth_far_from_zero_is_where_its_sequence_begins() -> None:
 def test_reports_of_an_earlier_boot_are_known_again() -> None:
     """After a crash of ours the broker sends again what was committed, over the device's restart."""
     target = device()
-    window: list[Body] = [
+    window: list[ReportBody] = [
         BirthReport(boot_id="a", seq=0),
         press(1, "a"),
         press(3, "a"),

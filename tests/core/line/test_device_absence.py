@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bridge.core import event_data, plant
 from bridge.core.events import EventType
 from bridge.core.line.line import Line
-from bridge.core.reports import BirthReport, Body, CountsReport, DeathReport, StateReport
+from bridge.core.reports import BirthReport, CountsReport, DeathReport, ReportBody, StateReport
 from tests.core.line.oracles import oee as oracle
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
@@ -31,17 +31,17 @@ class Machine:
     def __init__(self, shop: Shop, name: str = "bagger") -> None:
         self.shop, self.name = shop, name
         self.boot, self.seq, self.total = 1, 0, 0
-        self.kept: list[Body] | None = None
+        self.kept: list[ReportBody] | None = None
         self.word = "running"
 
-    def says(self, body: Body, at: float) -> None:
+    def says(self, body: ReportBody, at: float) -> None:
         body = msgspec.structs.replace(body, ts=T0 + round(at * 1000))
         if self.kept is not None:
             self.kept.append(body)
         else:
             self.send(body, at)
 
-    def send(self, body: Body, at: float) -> None:
+    def send(self, body: ReportBody, at: float) -> None:
         self.seq += 1
         self.shop.say(self.name, msgspec.structs.replace(body, boot_id=self.boot, seq=self.seq), at=at)
 
@@ -280,9 +280,9 @@ def test_what_the_clock_of_the_host_skipped_stays_unknown() -> None:
 
 def two_that_decide() -> tuple[Shop, Machine, Machine]:
     machines = (
-        plant.Equipment(id="bagger", clock="device", ideal_cycle_seconds=1.0),
-        plant.Equipment(id="packer", clock="device"),
-        plant.Equipment(id="wrapper"),
+        plant.EquipmentConfig(id="bagger", clock="device", ideal_cycle_seconds=1.0),
+        plant.EquipmentConfig(id="packer", clock="device"),
+        plant.EquipmentConfig(id="wrapper"),
     )
     shop = Shop(plant_file(line_spec(equipment=machines, constraint=None, critical=("bagger", "packer"))))
     bagger, packer = Machine(shop, "bagger"), Machine(shop, "packer")
@@ -316,8 +316,8 @@ def test_two_devices_whose_absences_overlap(lost: tuple[int, int], back: tuple[i
 def test_a_machine_that_does_not_decide_is_gone_through_by_itself() -> None:
     """The line is watched as ever meanwhile: its downtime opens, and calls."""
     machines = (
-        plant.Equipment(id="bagger"),
-        plant.Equipment(id="packer", clock="device", ideal_cycle_seconds=1.0),
+        plant.EquipmentConfig(id="bagger"),
+        plant.EquipmentConfig(id="packer", clock="device", ideal_cycle_seconds=1.0),
     )
     shop = Shop(plant_file(line_spec(equipment=machines)))
     packer = Machine(shop, "packer")
@@ -442,7 +442,7 @@ class Kept:
 
     def go(self, *, restart: bool = False) -> tuple[Shop, oracle.History]:
         rnd = self.random = random.Random(self.seed)
-        machine = plant.Equipment.model_validate(
+        machine = plant.EquipmentConfig.model_validate(
             {"id": "bagger", "clock": self.clock, "ideal_cycle_seconds": 1.0, "counters": FAST}
         )
         self.shop = Shop(plant_file(line_spec(equipment=[machine])))

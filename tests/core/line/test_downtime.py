@@ -200,7 +200,7 @@ def test_a_classified_downtime_calls_after_its_reasons_minutes() -> None:
 
 
 def test_a_reason_whose_minutes_have_passed_calls_at_once() -> None:
-    reason = plant.Reason(code="SLOW", text="Slow", call_after_minutes=60)
+    reason = plant.DowntimeReason(code="SLOW", text="Slow", call_after_minutes=60)
     shop = Shop(plant_file().model_copy(update={"reasons": (reason, *plant.DEFAULT_REASONS)}))
     shop.say("bagger", RUNNING, at=0)
     shop.say("bagger", StateReport(state="fault", reason_code="SLOW"), at=100)

@@ -9,13 +9,13 @@ from bridge.core.events import EventType
 from bridge.core.reports import (
     AndonReport,
     BirthReport,
-    Body,
     CountsReport,
     DeathReport,
     Disposition,
     JobReport,
     MeasurementReport,
     PackmlState,
+    ReportBody,
     StateReport,
     quarantined,
     suppressed,
@@ -104,7 +104,9 @@ def test_a_suspended_machine_is_starved_or_blocked_as_its_inputs_say() -> None:
         ("stranger", RUNNING, "unknown_equipment"),
     ],
 )
-def test_what_is_not_understood_is_quarantined_and_changes_nothing(who: str | None, body: Body, reason: str) -> None:
+def test_what_is_not_understood_is_quarantined_and_changes_nothing(
+    who: str | None, body: ReportBody, reason: str
+) -> None:
     shop = Shop()
     shop.say("bagger", RUNNING, at=0)
     before = len(shop.events)
@@ -182,14 +184,14 @@ def test_bad_quality_holds_the_last_good_value_and_flags_it() -> None:
         ("bagger", MeasurementReport(parameter="weight", value=1.0, unit="g"), suppressed("retained")),
     ],
 )
-def test_a_retained_deed_is_no_deed(who: str | None, body: Body, disposition: Disposition) -> None:
+def test_a_retained_deed_is_no_deed(who: str | None, body: ReportBody, disposition: Disposition) -> None:
     shop = Shop()
     assert shop.say(who, body, at=0, retained=True).disposition == disposition
     assert not shop.of(EventType.ANDON_EVENT, who)
 
 
 def test_a_retained_latching_input_is_a_level_and_counts() -> None:
-    desk = plant.Equipment(id="desk", kind="station", input="latching")
+    desk = plant.EquipmentConfig(id="desk", kind="station", input="latching")
     shop = Shop(plant_file(line_spec(equipment=[*equipment()[:3], desk])))
     shop.say("desk", AndonReport(andon_type="safety", input=True), at=0, retained=True)
     assert len(shop.of(EventType.ANDON_EVENT, "desk")) == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.call_rules import Rung
+from bridge.core.call_rules import EscalationPolicy
 from bridge.core.emitter import Emitter, Subjects
 from bridge.core.event_data import Andon, CallPriority, Escalation
 from bridge.core.events import Event, Millis, Standing
@@ -40,7 +40,7 @@ TOLD: Final[dict[CallPriority, tuple[set[str], set[str], set[str]]]] = {
 }
 
 
-def plant_with(ladder: dict[CallPriority, Rung] | None = None) -> Plant:
+def plant_with(ladder: dict[CallPriority, EscalationPolicy] | None = None) -> Plant:
     return Plant.model_validate(
         {
             "name": "works",
@@ -170,7 +170,7 @@ def test_the_ladder_is_the_tables(priority: CallPriority, plot: Plot) -> None:
 @given(st.tuples(st.integers(1, 25), st.integers(1, 70), st.integers(1, 20), st.integers(1, 5)), plots())
 def test_any_ladder_is_its_tables(row: Row, plot: Plot) -> None:
     acknowledge, resolve, step, top = row
-    rung = Rung(
+    rung = EscalationPolicy(
         acknowledge_minutes=acknowledge,
         resolve_minutes=resolve,
         step_minutes=step,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import plant
-from bridge.core.call_rules import Flood
+from bridge.core.call_rules import FloodRule
 from bridge.core.event_data import Escalation
 from bridge.core.line.adoption import migrate_floor
 from bridge.core.reports import AndonReport, DowntimeReport, StateReport
@@ -127,7 +127,7 @@ def test_a_held_trouble_for_which_a_person_has_called_is_linked_when_the_flood_i
 
 
 def test_a_held_trouble_that_turned_out_to_be_planned_calls_nobody() -> None:
-    planned = plant.Reason(code="CLEAN", text="Cleaning", category="planned")
+    planned = plant.DowntimeReason(code="CLEAN", text="Cleaning", category="planned")
     floor = broken(ONE.model_copy(update={"reasons": (planned,)}))
     floor.wait(650)
     body = DowntimeReport(action="classify", downtime_id="pack-12.down.1", reason_code="CLEAN")
@@ -182,7 +182,7 @@ def test_areas_are_apart() -> None:
 
 
 def test_limits_are_the_plants() -> None:
-    floor = broken(plant_of("pack", flood=Flood(calls=2, minutes=5, below=1)), lines=4, apart=0)
+    floor = broken(plant_of("pack", flood=FloodRule(calls=2, minutes=5, below=1)), lines=4, apart=0)
     floor.wait(2_000)
     assert [(each.at, each.summary) for each in floor.raised()] == [
         *((400, False), (400, False), (400, True)),
@@ -192,7 +192,7 @@ def test_limits_are_the_plants() -> None:
 
 def test_a_flood_that_lasts_holds_calls_although_the_window_has_room_again() -> None:
     """Ten minutes after the first two calls two more would fit; the flood is over when nothing was due for as long."""
-    floor = Flooded(plant_of("pack", flood=Flood(calls=2, minutes=10, below=1)))
+    floor = Flooded(plant_of("pack", flood=FloodRule(calls=2, minutes=10, below=1)))
     for number, second in enumerate((100, 100, 100, 600, 800), start=1):
         floor.say(second, f"pack-{number}", FAULT)
     floor.wait(3_000)
@@ -202,7 +202,7 @@ def test_a_flood_that_lasts_holds_calls_although_the_window_has_room_again() -> 
 
 def test_a_flood_lasts_where_as_many_are_due_as_must_not_be() -> None:
     """One becomes due at the instant at which it would be over: there are two in ten minutes again, not fewer."""
-    floor = Flooded(plant_of("pack", flood=Flood(calls=2, minutes=10, below=2)))
+    floor = Flooded(plant_of("pack", flood=FloodRule(calls=2, minutes=10, below=2)))
     for number, second in enumerate((100, 100, 400, 700), start=1):
         floor.say(second, f"pack-{number}", FAULT)
     floor.wait(3_000)
@@ -222,7 +222,7 @@ def test_a_plant_file_without_the_lines_of_a_flood_ends_it() -> None:
 
 # Whatever happens
 
-SMALL: Final = plant_of(*AREAS, lines=6, flood=Flood(calls=3, minutes=10, below=2))
+SMALL: Final = plant_of(*AREAS, lines=6, flood=FloodRule(calls=3, minutes=10, below=2))
 
 Step = tuple[int, str, int, str]
 STEPS: Final = st.lists(

@@ -12,7 +12,7 @@ from tests.core.line.shopfloor import T0, line_spec, plant_file
 
 TWO = plant_file().model_copy(
     update={
-        "areas": (plant.Area(id="pack", site="north"), plant.Area(id="bake", site="north")),
+        "areas": (plant.AreaConfig(id="pack", site="north"), plant.AreaConfig(id="bake", site="north")),
         "lines": (line_spec(), line_spec(id="L2", area="bake")),
     }
 )
@@ -75,7 +75,7 @@ def test_a_report_to_one_line_lets_time_pass_on_all_of_them_first() -> None:
     expected = ticked.apply(report(FIRST, at=80_000), T0 + 80_000)
     outcome = floor.apply(report(FIRST, at=80_000), T0 + 80_000)
     assert list(outcome.events) == [*before, *expected.events]
-    assert outcome.of_deadlines == len(before)
+    assert outcome.deadline_events == len(before)
     assert {event.place.line for event in before} == {"L1", "L2"}
     assert floor.next_deadline() == ticked.next_deadline()
 

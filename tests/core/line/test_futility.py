@@ -5,9 +5,9 @@ import pytest
 from bridge.core.events import Event, EventType, Place
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
-from bridge.core.records import KnownResends, Position
-from bridge.core.reports import BirthReport, Body, DeathReport, JobReport, StateReport, suppressed
-from bridge.core.resends import Resends
+from bridge.core.records import DedupWindow, Position
+from bridge.core.reports import BirthReport, DeathReport, JobReport, ReportBody, StateReport, suppressed
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from tests.core.line.shopfloor import T0, Shop, plant_file
 
@@ -103,7 +103,7 @@ def test_what_has_deliberately_no_effect_is_understood() -> None:
         ("packer", DeathReport(), False),
     ],
 )
-def test_a_death_ends_it_for_all_devices_that_it_speaks_for(who: str | None, body: Body, *, ends: bool) -> None:
+def test_a_death_ends_it_for_all_devices_that_it_speaks_for(who: str | None, body: ReportBody, *, ends: bool) -> None:
     """A gateway that is gone has its machines no longer send anything; its birth makes nothing understood."""
     shop = started()
     for at in range(10, 101, 10):
@@ -149,14 +149,14 @@ class Door:
             decode=decode,
             position=Position("s", "e", 0),
             last_input=(0, 0),
-            resends=Resends(KnownResends((), 0), doubt_ms=1_000),
+            dedup=Deduplicator(DedupWindow((), 0), doubt_ms=1_000),
             suspects=(),
         )
 
     def take(self, topic: str, payload: bytes, *, at: float) -> None:
         self.tick(at)
         now = T0 + round(at * 1000)
-        decoded = self.intake.read(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+        decoded = self.intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
         self.intake.apply(decoded, known=None)
 
     def tick(self, at: float) -> list[Event]:

@@ -225,9 +225,9 @@ def test_events_of_deadlines_come_first_and_are_counted() -> None:
     shop.say("bagger", says("stopped"), at=1)
     outcome = shop.say("bagger", RUNNING, at=1_000)
     causes = [event.caused_by for event in outcome.events]
-    assert causes[: outcome.of_deadlines] == [()] * outcome.of_deadlines
-    assert outcome.of_deadlines > 0
-    assert set(causes[outcome.of_deadlines :]) == {("input:4",)}
+    assert causes[: outcome.deadline_events] == [()] * outcome.deadline_events
+    assert outcome.deadline_events > 0
+    assert set(causes[outcome.deadline_events :]) == {("input:4",)}
 
 
 def test_an_open_call_and_its_deadlines_survive_a_restart() -> None:

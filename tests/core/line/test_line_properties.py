@@ -7,14 +7,13 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.events import Event, Millis, Place, Standing, encode
+from bridge.core.events import Event, Millis, Place, Standing, encode_event
 from bridge.core.line.floor import Floor
 from bridge.core.line.line import Line
 from bridge.core.reports import (
     Actor,
     AndonReport,
     BirthReport,
-    Body,
     ChangeoverReport,
     CountsReport,
     DeathReport,
@@ -26,6 +25,7 @@ from bridge.core.reports import (
     PackmlState,
     QualityReport,
     Report,
+    ReportBody,
     StateReport,
 )
 from tests.core.line.shopfloor import LEADER, T0, equipment, line_spec, plant_file
@@ -43,7 +43,7 @@ class Chaos:
         self.total = dict.fromkeys(("feeder", "bagger", "packer"), 0)
         self.seq = 0
         self.boot = 0
-        self.said: list[tuple[str | None, Body]] = []
+        self.said: list[tuple[str | None, ReportBody]] = []
 
     def reports(self, count: int) -> list[Report]:
         return [self.report(number) for number in range(count)]
@@ -84,10 +84,10 @@ class Chaos:
             found["source_quality"] = "bad"
         return found
 
-    def kind(self) -> Callable[[str], Body]:
+    def kind(self) -> Callable[[str], ReportBody]:
         return self.random.choice((self.state, self.state, self.counts, self.counts, self.deed))
 
-    def state(self, who: str) -> Body:
+    def state(self, who: str) -> ReportBody:
         rnd = self.random
         del who
         return StateReport(
@@ -101,17 +101,17 @@ class Chaos:
             product=rnd.choice((None, *PRODUCTS)),
         )
 
-    def counts(self, who: str) -> Body:
+    def counts(self, who: str) -> ReportBody:
         rnd = self.random
         total = self.total.get(who, 0) + rnd.choice((0, 1, 7, 60, -3, 9_000))
         self.total[who] = total = total if total > 0 and rnd.random() > 0.03 else 0
         return CountsReport(total=total, good=rnd.choice((None, total - total // 50)))
 
-    def deed(self, who: str) -> Body:
+    def deed(self, who: str) -> ReportBody:
         rnd = self.random
         del who
         job, call, down = f"J{rnd.randrange(4)}", f"L1.call.{rnd.randrange(9)}", f"L1.down.{rnd.randrange(9)}"
-        deeds: tuple[Body, ...] = (
+        deeds: tuple[ReportBody, ...] = (
             AndonReport(andon_type=rnd.choice(("safety", "material")), action="raise"),
             AndonReport(andon_type="quality", input=rnd.random() < 0.5),
             AndonReport(action=rnd.choice(("acknowledge", "resolve", "cancel", "escalate")), call_id=call),
@@ -151,7 +151,7 @@ class Keeping(Chaos):
         super().__init__(seed)
         self.numbers = dict.fromkeys(("bagger", "packer", "feeder"), 0)
         self.away: dict[str, int] = {}
-        self.queue: list[tuple[str, Body]] = []
+        self.queue: list[tuple[str, ReportBody]] = []
 
     def report(self, number: int) -> Report:
         rnd = self.random
@@ -168,7 +168,7 @@ class Keeping(Chaos):
             body = msgspec.structs.replace(body, boot_id=boot, seq=self.numbers[who], ts=body.ts or self.at)
         return Report(place=Place("north", "pack", "L1", who), body=body, received_at=self.at, cause=f"input:{number}")
 
-    def turn(self, who: str) -> Body:
+    def turn(self, who: str) -> ReportBody:
         rnd, since = self.random, self.away.pop(who, None)
         if since is not None:
             span = max(self.at - since, 1)
@@ -207,7 +207,7 @@ def play(
             events += tick_at(line, before, report.received_at, ticks)
         if lost:
             since = before if unwatched and before is not None else report.received_at
-            events += line.absent(since, report.received_at, cause=f"away:{number}")
+            events += line.apply_absence(since, report.received_at, cause=f"away:{number}")
         events += line.apply(report, report.received_at).events
         before = report.received_at
     return events
@@ -275,16 +275,16 @@ def test_every_event_is_sound(seed: int, which: int) -> None:
     for report in Chaos(seed).reports(80):
         outcome = line.apply(report, report.received_at)
         for index, event in enumerate(outcome.events):
-            assert encode(event, stream="s", epoch="e", offset=1)
+            assert encode_event(event, stream="s", epoch="e", offset=1)
             assert event.timestamp >= latest
             latest = event.timestamp
             assert event.revision == revisions.get(event.state_key, 0) + 1
             revisions[event.state_key] = event.revision
-            of_deadline = index < outcome.of_deadlines
+            of_deadline = index < outcome.deadline_events
             assert event.caused_by == (() if of_deadline else (report.cause,))
             assert event.received_at == (None if of_deadline else report.received_at)
         if outcome.disposition.effect is Effect.QUARANTINED:
-            assert len(outcome.events) == outcome.of_deadlines
+            assert len(outcome.events) == outcome.deadline_events
     line.tick(report.received_at)  # a report that tells of the past may leave something due at once
     deadline = line.next_deadline()
     assert deadline is None or deadline > report.received_at

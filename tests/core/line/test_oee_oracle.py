@@ -27,7 +27,7 @@ class Run:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        machine = plant.Equipment(id="bagger", counters=plant.CounterRule(max_rate_per_minute=1_000_000))
+        machine = plant.EquipmentConfig(id="bagger", counters=plant.CounterRule(max_rate_per_minute=1_000_000))
         self.shop = Shop(plant_file(line_spec(equipment=[machine], ideal_cycle_seconds=None)))
         self.said: list[tuple[int, str]] = []
         self.pieces: list[oracle.Piece] = []

@@ -9,11 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import event_data, plant
-from bridge.core.call_rules import Rung
+from bridge.core.call_rules import EscalationPolicy
 from bridge.core.events import Event, EventType, Place
 from bridge.core.line.adoption import migrate_floor
 from bridge.core.line.floor import Floor
-from bridge.core.reports import Actor, AndonReport, Body, ChangeoverReport, CountsReport, Outcome, Report, StateReport
+from bridge.core.reports import (
+    Actor,
+    AndonReport,
+    ChangeoverReport,
+    CountsReport,
+    Outcome,
+    Report,
+    ReportBody,
+    StateReport,
+)
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file, seconds
 from tests.core.line.test_absence_lost_time import inside, lost, second, spans
 from tests.core.line.test_oee_base import closed
@@ -34,7 +43,7 @@ class ChangedShop(Shop):
         self.floor = Floor(self.plant_file)
 
     def say(
-        self, who: str | None, body: Body, *, at: float, retained: bool = False, actor: Actor | None = None
+        self, who: str | None, body: ReportBody, *, at: float, retained: bool = False, actor: Actor | None = None
     ) -> Outcome:
         now = T0 + round(at * 1000)
         place = Place("north", "pack", "L1", who)
@@ -131,7 +140,9 @@ def test_a_shorter_threshold_splits_a_downtime_that_has_turned() -> None:
 
 def rung(acknowledge: float, resolve: float, step: float) -> plant.Plant:
     levels = (("responders",), ("team_leader",), ("shift_manager",), ("production_manager",))
-    ladder = Rung(acknowledge_minutes=acknowledge, resolve_minutes=resolve, step_minutes=step, recipients=levels)
+    ladder = EscalationPolicy(
+        acknowledge_minutes=acknowledge, resolve_minutes=resolve, step_minutes=step, recipients=levels
+    )
     file = plant_file()
     return file.model_copy(update={"ladder": {**file.ladder, "high": ladder}})
 

@@ -14,7 +14,7 @@ class Station:
     """A desk with a clock that is in step with ours, to the whole second; `sequenced`: it numbers its reports, too."""
 
     def __init__(self, kind: str = "momentary", *, sequenced: bool = False, clock: bool = True) -> None:
-        desk = plant.Equipment.model_validate({"id": "desk", "kind": "station", "input": kind})
+        desk = plant.EquipmentConfig.model_validate({"id": "desk", "kind": "station", "input": kind})
         self.shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
         self.sequenced, self.clock = sequenced, clock
         self.seq = -1

@@ -12,7 +12,7 @@ from bridge.core.event_data import Person, Quality
 from bridge.core.events import Event, Millis, Priority, Standing
 from bridge.core.line.quality import CLEARED_ALERTS, PARAMETERS, QualityChecks, QualityState
 from bridge.core.line.quality_rules import InspectionWindow, RuleVerdict, Side, judge_limit
-from bridge.core.plant import Limit, Plant
+from bridge.core.plant import MeasurementLimit, Plant
 from bridge.core.reports import (
     APPLIED,
     Actor,
@@ -168,7 +168,7 @@ def test_a_limit_is_broken_beyond_it_and_kept_inside_its_hysteresis(
 
 
 def test_without_hysteresis_the_limit_itself_is_kept() -> None:
-    limit = Limit(parameter="weight", unit="g", upper=510)
+    limit = MeasurementLimit(parameter="weight", unit="g", upper=510)
     assert judge_limit(510, limit, Side.UPPER) is RuleVerdict.SATISFIED
     assert judge_limit(-1e300, limit, Side.LOWER) is RuleVerdict.SATISFIED
 

@@ -3,13 +3,13 @@
 import pytest
 from msgspec.structs import replace
 
-from bridge.core.reports import BirthReport, Body, CountsReport, DeathReport, StateReport
+from bridge.core.reports import BirthReport, CountsReport, DeathReport, ReportBody, StateReport
 from tests.core.line.shopfloor import T0, Shop
 
 
-def connection(boot: int, since: int, *words: str, ts: bool) -> list[Body]:
+def connection(boot: int, since: int, *words: str, ts: bool) -> list[ReportBody]:
     """Return a birth, states and counts of one boot, ten seconds apart."""
-    bodies: list[Body] = [BirthReport()]
+    bodies: list[ReportBody] = [BirthReport()]
     for index, word in enumerate(words):
         bodies += [StateReport(state=word), CountsReport(total=1_000 + since + index)]
     return [

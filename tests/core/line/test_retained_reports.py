@@ -9,9 +9,9 @@ from bridge.core.reports import (
     APPLIED,
     AndonReport,
     BirthReport,
-    Body,
     CountsReport,
     DeathReport,
+    ReportBody,
     StateReport,
     suppressed,
 )
@@ -64,7 +64,7 @@ def test_retained_counts_never_count_and_set_no_baseline() -> None:
 @pytest.mark.parametrize("boots", [True, False])
 @pytest.mark.parametrize("before_all", [True, False])
 def test_a_reconnect_however_often_changes_nothing_that_was_known_live(
-    old: Body, *, boots: bool, before_all: bool
+    old: ReportBody, *, boots: bool, before_all: bool
 ) -> None:
     shop = Shop()
     if before_all:
@@ -83,7 +83,7 @@ def test_a_reconnect_however_often_changes_nothing_that_was_known_live(
 
 
 @pytest.mark.parametrize("old", [DeathReport(), BirthReport(), RUNNING])
-def test_a_device_that_is_back_after_its_death_stays_so(old: Body) -> None:
+def test_a_device_that_is_back_after_its_death_stays_so(old: ReportBody) -> None:
     """Live it said its birth and no state yet."""
     shop = Shop()
     shop.say("bagger", BirthReport(), at=1)
@@ -146,7 +146,7 @@ def test_a_retained_report_does_not_run_ahead_of_what_the_broker_has_queued() ->
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_first_start_with_the_leftovers_of_two_boots_is_live_with_the_first_report(order: tuple[int, int]) -> None:
-    leftovers: tuple[Body, ...] = (BirthReport(boot_id=5, seq=0), DeathReport(boot_id=4, seq=0))
+    leftovers: tuple[ReportBody, ...] = (BirthReport(boot_id=5, seq=0), DeathReport(boot_id=4, seq=0))
     shop = Shop()
     for index in order:
         shop.say("bagger", leftovers[index], at=0, retained=True)
@@ -158,7 +158,7 @@ def test_a_first_start_with_the_leftovers_of_two_boots_is_live_with_the_first_re
 
 
 def test_a_retained_switch_is_read_until_the_station_is_heard() -> None:
-    desk = plant.Equipment(id="desk", kind="station", input="latching")
+    desk = plant.EquipmentConfig(id="desk", kind="station", input="latching")
     shop = Shop(plant_file(line_spec(equipment=[*equipment()[:3], desk])))
     shop.say("desk", AndonReport(andon_type="safety", input=False), at=0)
     assert shop.say("desk", AndonReport(andon_type="safety", input=True), at=1, retained=True).disposition == RETAINED
@@ -166,7 +166,7 @@ def test_a_retained_switch_is_read_until_the_station_is_heard() -> None:
 
 
 @pytest.mark.parametrize("old", [DeathReport(), BirthReport()])
-def test_what_is_retained_of_a_gateway_says_nothing_of_machines_heard_live(old: Body) -> None:
+def test_what_is_retained_of_a_gateway_says_nothing_of_machines_heard_live(old: ReportBody) -> None:
     shop = Shop()
     shop.say("bagger", RUNNING, at=0)
     shop.say("packer", RUNNING, at=0, retained=True)

@@ -9,10 +9,10 @@ from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.intake import Intake
 from bridge.core.line.device_state import MAX_MISSED
 from bridge.core.line.floor import Floor
-from bridge.core.records import Applied, Batch, KnownResends
-from bridge.core.replay import restore
+from bridge.core.records import Batch, DedupWindow, JournalEntry
+from bridge.core.replay import restore_floor
 from bridge.core.reports import APPLIED, suppressed
-from bridge.core.resends import Resends
+from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file
 
@@ -35,22 +35,22 @@ class Bridge:
             decode=decode,
             position=self.journal.position(),
             last_input=self.journal.last_input(),
-            resends=Resends(KnownResends((), 0), doubt_ms=0),
+            dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
             suspects=(),
         )
 
-    def take(self, kind: str, **body: object) -> Applied:
+    def take(self, kind: str, **body: object) -> JournalEntry:
         """Take a report in, a second after the one before; each begins a new process."""
         payload = json.dumps(body).encode()
-        at = max(T0, self.intake.latest) + 1_000
+        at = max(T0, self.intake.latest_time) + 1_000
         entry = self.intake.apply(
-            self.intake.read(f"{PLACE}/{kind}", payload, now=at, retained=False, redelivered=False, generation=1),
+            self.intake.receive(f"{PLACE}/{kind}", payload, now=at, retained=False, redelivered=False, generation=1),
             known=None,
         )
         checkpoints = {line.id: self.intake.floor.checkpoint(line.id) for line in self.plant.lines}
         self.journal.commit(Batch(entries=[entry], checkpoints=checkpoints))
         before = self.missed
-        restored = restore(self.plant, self.journal, decode=decode)
+        restored = restore_floor(self.plant, self.journal, decode=decode)
         assert (restored.replayed, restored.differences) == (0, 0)
         self.intake = self._on(restored.floor)
         assert self.missed == before
@@ -63,7 +63,7 @@ class Bridge:
 
     def replays_the_same(self) -> bool:
         self.journal._writer.execute("DELETE FROM checkpoints")
-        return restore(self.plant, self.journal, decode=decode).differences == 0
+        return restore_floor(self.plant, self.journal, decode=decode).differences == 0
 
 
 @pytest.mark.parametrize("modulus", MODULI[1:])

@@ -13,17 +13,17 @@ from bridge.core import plant
 from bridge.core.events import Place
 from bridge.core.line.device import Device
 from bridge.core.line.device_state import DeviceState
-from bridge.core.reports import AndonReport, BirthReport, Body, CountsReport, Disposition, Report, StateReport
+from bridge.core.reports import AndonReport, BirthReport, CountsReport, Disposition, Report, ReportBody, StateReport
 from bridge.core.reports import suppressed as because
 
 MODULI = st.sampled_from([2, 3, 7, 64, 256, 4_096, 2**16, 2**32])
 
 
 def device(modulus: int) -> Device:
-    return Device(DeviceState(), plant.Equipment(id="bagger", seq_modulus=modulus), ZoneInfo("UTC"))
+    return Device(DeviceState(), plant.EquipmentConfig(id="bagger", seq_modulus=modulus), ZoneInfo("UTC"))
 
 
-def offer(target: Device, body: Body, at: int, *, redelivered: bool) -> object:
+def offer(target: Device, body: ReportBody, at: int, *, redelivered: bool) -> object:
     place = Place("north", "pack", "L1", "bagger")
     report = Report(place=place, body=body, received_at=at, cause="input:1", redelivered=redelivered)
     found = target.place_in_sequence(report)
@@ -39,9 +39,9 @@ class Reckless:
     boot: int = 0
     count: int = -1
     presses: float = 0.5  # of its reports
-    sent: list[Body] = field(default_factory=list)
+    sent: list[ReportBody] = field(default_factory=list)
 
-    def next(self) -> tuple[Body, bool]:
+    def next(self) -> tuple[ReportBody, bool]:
         """Return a report, and whether the broker marks it as sent again."""
         move = self.random.choices(
             (self.plain, self.jump, self.resend, self.reboot, self.repeat_boot, self.restart, self.stand),
@@ -49,39 +49,39 @@ class Reckless:
         )[0]
         return move()
 
-    def plain(self) -> tuple[Body, bool]:
+    def plain(self) -> tuple[ReportBody, bool]:
         self.count += 1
         return self.send(), False
 
-    def jump(self) -> tuple[Body, bool]:
+    def jump(self) -> tuple[ReportBody, bool]:
         self.count += self.random.choice((2, 5, 130, self.modulus // 2, self.modulus * 9 // 10, 70_000))
         return self.send(), False
 
-    def resend(self) -> tuple[Body, bool]:
+    def resend(self) -> tuple[ReportBody, bool]:
         if not self.sent:
             return self.plain()
         back = min(len(self.sent), self.random.choice((1, 2, 5, 40, 200)))
         return self.sent[-back], self.random.random() < 0.5
 
-    def reboot(self) -> tuple[Body, bool]:
+    def reboot(self) -> tuple[ReportBody, bool]:
         self.boot, self.count = self.boot + 1, 0
         return self.send(BirthReport), False
 
-    def repeat_boot(self) -> tuple[Body, bool]:
+    def repeat_boot(self) -> tuple[ReportBody, bool]:
         self.boot, self.count = self.random.randrange(self.boot + 1), 0
         return self.send(BirthReport), False
 
-    def restart(self) -> tuple[Body, bool]:
+    def restart(self) -> tuple[ReportBody, bool]:
         self.count = self.random.choice((0, 0, 3))
         return self.send(), False
 
-    def stand(self) -> tuple[Body, bool]:
+    def stand(self) -> tuple[ReportBody, bool]:
         return self.send(), False
 
-    def send(self, kind: Callable[..., Body] | None = None) -> Body:
+    def send(self, kind: Callable[..., ReportBody] | None = None) -> ReportBody:
         seq = max(self.count, 0) % self.modulus
         if kind is BirthReport:
-            body: Body = BirthReport(boot_id=self.boot, seq=seq)
+            body: ReportBody = BirthReport(boot_id=self.boot, seq=seq)
         elif self.random.random() < self.presses:
             body = AndonReport(
                 andon_type=self.random.choice(("safety", "stop")), action="raise", boot_id=self.boot, seq=seq
@@ -144,7 +144,7 @@ def test_what_is_missing_is_counted_exactly(seed: int, modulus: int, loss: float
     missing = filled = 0
     boot, index = 1, 0
     offer(target, BirthReport(boot_id=boot, seq=0), at, redelivered=False)
-    latest: list[Body] = []
+    latest: list[ReportBody] = []
     for _ in range(200):
         at += 100
         if rnd.random() < 0.02:

@@ -18,7 +18,9 @@ FIRE: Final = StateReport(state="fault", fault_codes=["X"], reason_code="FIRE")
 
 def burning_shop() -> Shop:
     """A fire at the bagger calls as critical at 310, and reaches its top level at 550; the bagger runs again at 330."""
-    reason = plant.Reason(code="FIRE", text="Fire", call_after_minutes=5, andon_type="stop", priority="critical")
+    reason = plant.DowntimeReason(
+        code="FIRE", text="Fire", call_after_minutes=5, andon_type="stop", priority="critical"
+    )
     given = plant_file()
     shop = Shop(given.model_copy(update={"reasons": (*given.reasons, reason)}))
     for machine in ("feeder", "bagger", "packer"):

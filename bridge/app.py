@@ -18,8 +18,8 @@ from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.last_resort import end_at_latest
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
-from bridge.adapters.web import make_app, make_pipeline_app
-from bridge.adapters.web_status import Number
+from bridge.adapters.web import make_front_app, make_pipeline_app
+from bridge.adapters.web_status import MetricSample
 from bridge.core.access.policy import PolicyError
 from bridge.core.access.revocations import RevocationsError
 from bridge.core.access.viewer import Viewer
@@ -31,7 +31,7 @@ from bridge.core.plant_change import journal_absence, journal_plant
 from bridge.core.records import JournalError
 from bridge.core.replay import CheckpointUnreadable, ReplayFailed, restore_floor
 from bridge.front_side import FrontSide
-from bridge.gate import Gate
+from bridge.gate import Authenticator
 from bridge.ingest import native
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.pipeline_side import PipelineSide
@@ -46,9 +46,9 @@ REFUSALS: Final = (
     TokenKeyError,
     RevocationsError,
     JournalError,
-    web_server.PortTaken,
-    web_server.CannotListen,
-    web_server.BadCertificate,
+    web_server.WebPortTaken,
+    web_server.ListenError,
+    web_server.CertificateError,
     ReplayFailed,
     CheckpointUnreadable,
 )
@@ -85,7 +85,7 @@ class Ground:
     """What must be right before anything runs."""
 
     plant: Plant
-    gate: Gate
+    gate: Authenticator
     listener: socket.socket
     owned: Owned | None  # None: a front alone
 
@@ -98,13 +98,13 @@ def prepared(settings: Settings, part: Part) -> Iterator[Ground]:
     with contextlib.ExitStack() as open_things:
         try:
             plant = plant_file.load(settings.plant_file)
-            gate = Gate(
+            gate = Authenticator(
                 policy=policy_file.load(settings.policy_file),
                 tokens=TokenVerifier(settings.token),
                 revocations=RevocationFile(settings.token.revoked_file),
                 trust_grants=settings.token.trust_grants_claim,
             )
-            web_server.require_certificate(settings.web)
+            web_server.check_certificate(settings.web)
             journal = None
             if part is not Part.FRONT:
                 journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
@@ -188,14 +188,14 @@ class House:
         if part is not Part.PIPELINE:
             self._front = FrontSide(settings, journal=journal, plant=ground.plant, gate=ground.gate, clock=clock)
         if self._pipeline is not None and self._front is not None:
-            self._pipeline.pipeline.listen(self._front.front.offer)
+            self._pipeline.pipeline.listen(self._front.front.on_committed)
         self._address = ground.listener.getsockname()[:2]
         web = self._web_app(settings, lambda token: ground.gate.admit(token, now=clock.real()))
         self._serve_web = partial(web_server.serve, web, settings.web, listener=ground.listener)
 
     def _web_app(self, settings: Settings, authenticate: Callable[[str], Viewer]) -> FastAPI:
         if self._front is not None:
-            return make_app(
+            return make_front_app(
                 self._front.front, settings.web, root=settings.root, numbers=self._numbers, ready=self._ready
             )
         assert self._pipeline is not None, "a process has a side"
@@ -246,7 +246,7 @@ class House:
         """Tell the front what it can't see: whether reports still reach the journal."""
         while True:
             status = pipeline.pipeline.status()
-            front.front.set_link(
+            front.front.set_link_state(
                 broker_connected=pipeline.connected, stream_live=status.ready, last_seen=status.committed_at
             )
             await asyncio.sleep(LINK_LOOK_SECONDS)
@@ -258,6 +258,6 @@ class House:
         wrong = None if self._pipeline is None else self._pipeline.wrong_clock()
         return (ready, reason) if not ready or wrong is None else (False, wrong)
 
-    def _numbers(self) -> Iterator[Number]:
+    def _numbers(self) -> Iterator[MetricSample]:
         for side in self._sides():
             yield from side.numbers()

@@ -21,7 +21,7 @@ from bridge.core.access.policy import Policy, PolicyError, Role
 from bridge.core.access.subscriptions import admit_subscription, parse_subscription
 from bridge.core.access.targets import SubscriptionError
 from bridge.core.access.viewer import AdmissionError, Viewer, admit
-from bridge.core.dashboard.server_frames import explained
+from bridge.core.dashboard.server_frames import explained_frame
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.floor import Floor
 from bridge.core.records import JournalError
@@ -69,14 +69,14 @@ def explain(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, A
         selection = parse_subscription(body)
     except SubscriptionError as error:
         raise CheckError(str(error)) from error
-    decision = msgspec.to_builtins(explained(selection.id, admit_subscription(selection, viewer)))
+    decision = msgspec.to_builtins(explained_frame(selection.id, admit_subscription(selection, viewer)))
     return {name: value for name, value in decision.items() if name not in ("type", "id")}
 
 
 def shortfall(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
     """Return why a token with these roles shows nothing, None when it shows something; raises `CheckError`."""
     policy = _policy_of(settings)
-    if _viewer(settings, token, policy).read.all:
+    if _viewer(settings, token, policy).read_grants.all:
         return None
     known = ", ".join(policy.roles)
     if not roles:
@@ -100,7 +100,7 @@ def _viewer(settings: Settings, token: str, policy: Policy) -> Viewer:
         claims = TokenVerifier(settings.token).verify(token, now=wall_ms())
         return admit(claims, policy, trust_grants=settings.token.trust_grants_claim)
     except TokenError as error:
-        raise CheckError(f"{error.public}: {error}") from error
+        raise CheckError(f"{error.public_message}: {error}") from error
     except (TokenKeyError, AdmissionError) as error:
         raise CheckError(str(error)) from error
 

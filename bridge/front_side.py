@@ -12,16 +12,16 @@ from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal.reading import SqliteReader
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.adapters.web_status import Number
-from bridge.core.dashboard.commands import directory_of
+from bridge.adapters.web_status import MetricSample
+from bridge.core.dashboard.commands import place_lookup
 from bridge.core.plant import Plant
 from bridge.core.stream_status import status_topic
-from bridge.front.follower import Follower
+from bridge.front.follower import Replica
 from bridge.front.front import Front
-from bridge.gate import Gate
+from bridge.gate import Authenticator
 from bridge.settings import Settings
 
-REVOCATION_LOOK_SECONDS: Final = 0.5  # revoked access ends within a second
+REVOCATION_POLL_SECONDS: Final = 0.5  # revoked access ends within a second
 
 log = structlog.get_logger(__name__)
 
@@ -33,12 +33,12 @@ class FrontSide:
     """
 
     def __init__(
-        self, settings: Settings, *, journal: SqliteJournal | None, plant: Plant, gate: Gate, clock: FloorClock
+        self, settings: Settings, *, journal: SqliteJournal | None, plant: Plant, gate: Authenticator, clock: FloorClock
     ) -> None:
         broker, root, stream = settings.broker, settings.root, settings.stream
         own_user = broker.front_username is not None
-        self._gate = gate
-        self._desk = BrokerLink(
+        self._authenticator = gate
+        self._broker_link = BrokerLink(
             broker,
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,
@@ -53,25 +53,25 @@ class FrontSide:
             policy=gate.policy,
             trust_grants=gate.trust_grants,
             clock=clock,
-            publish=lambda topic, payload: self._desk.publish(f"{root}/{topic}", payload),
-            directory=directory_of(plant),
+            publish=lambda topic, payload: self._broker_link.publish(f"{root}/{topic}", payload),
+            find_place=place_lookup(plant),
             simulated=settings.time.scale != 1,
         )
-        self._follower: Follower | None = None
+        self._replica: Replica | None = None
         if journal is None:
             opening = partial(SqliteReader.open, settings.journal.path, stream=stream)
-            self._follower = Follower(self._desk, self.front, opening, root=root, stream=stream)
+            self._replica = Replica(self._broker_link, self.front, opening, root=root, stream=stream)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Run in this group until `leave`."""
         self._tasks = [
-            tasks.create_task(self._desk.run(), name="broker-desk"),
+            tasks.create_task(self._broker_link.run(), name="broker-desk"),
             tasks.create_task(self.front.run(), name="front"),
-            tasks.create_task(self._end_revoked(), name="revocations"),
+            tasks.create_task(self._close_revoked(), name="revocations"),
         ]
-        if self._follower is not None:
-            self._tasks.append(tasks.create_task(self._follower.run(), name="follower"))
+        if self._replica is not None:
+            self._tasks.append(tasks.create_task(self._replica.run(), name="follower"))
 
     async def drain(self) -> None:
         """Close every dashboard; each is told when to come back."""
@@ -82,20 +82,20 @@ class FrontSide:
         for task in self._tasks:
             task.cancel()
 
-    def numbers(self) -> Iterator[Number]:
+    def numbers(self) -> Iterator[MetricSample]:
         """What the metrics show of this side beside the front's own statistics."""
-        yield Number("broker_connected", float(self._desk.status.connected), {"link": "broker-desk"})
-        if self._follower is not None:
-            yield Number("follower_offset", self.front.position.offset)
-            yield Number("follower_hints", self._follower.hints)
-            yield Number("follower_reads", self._follower.reads)
-            yield Number("follower_turns", self._follower.turns)
+        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "broker-desk"})
+        if self._replica is not None:
+            yield MetricSample("follower_offset", self.front.position.offset)
+            yield MetricSample("follower_hints", self._replica.hints)
+            yield MetricSample("follower_reads", self._replica.reads)
+            yield MetricSample("follower_turns", self._replica.switches)
 
-    async def _end_revoked(self) -> None:
+    async def _close_revoked(self) -> None:
         """End what goes on with a token that was good when it came."""
-        known = self._gate.revoked()
+        known = self._authenticator.revocations()
         while True:
-            await asyncio.sleep(REVOCATION_LOOK_SECONDS)
-            if self._gate.revoked() is not known:
-                known = self._gate.revoked()
-                log.info("access.ended", connections=self.front.end_access(known))
+            await asyncio.sleep(REVOCATION_POLL_SECONDS)
+            if self._authenticator.revocations() is not known:
+                known = self._authenticator.revocations()
+                log.info("access.ended", connections=self.front.close_revoked(known))

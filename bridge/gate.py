@@ -9,7 +9,7 @@ from bridge.core.access.viewer import Viewer, admit
 from bridge.core.events import Millis
 
 
-class Gate:
+class Authenticator:
     """Wires tokens, revocations and policy; holds no state of its own."""
 
     def __init__(
@@ -23,7 +23,7 @@ class Gate:
     def verify(self, token: str, *, now: Millis) -> Claims:
         """What a token says, if it may be believed at `now`; raises TokenError."""
         claims = self._tokens.verify(token, now=now)
-        if self._revocations.current().name_token_of(claims):
+        if self._revocations.current().is_token_revoked(claims):
             raise TokenRevoked
         return claims
 
@@ -31,6 +31,6 @@ class Gate:
         """Who the bearer is; raises TokenError or AdmissionError."""
         return admit(self.verify(token, now=now), self.policy, trust_grants=self.trust_grants)
 
-    def revoked(self) -> Revocations:
+    def revocations(self) -> Revocations:
         """What is revoked now; the same object until that changes."""
         return self._revocations.current()

@@ -11,7 +11,7 @@ from bridge.adapters.broker import BrokerLink
 from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, ineffective_numbers, pipeline_numbers
+from bridge.adapters.web_status import MetricSample, counter_samples, gap_samples, ineffective_samples, pipeline_samples
 from bridge.core.intake import Decoder
 from bridge.core.line.floor import Floor
 from bridge.core.stream_status import StreamOwner, will_publication
@@ -157,21 +157,21 @@ class PipelineSide:
         """Where it ends, for the log."""
         return {"offset": self.pipeline.status().offset, "published": self.publisher.published}
 
-    def numbers(self) -> Iterator[Number]:
+    def numbers(self) -> Iterator[MetricSample]:
         """What the metrics show of this side."""
-        yield from pipeline_numbers(self.pipeline.status())
-        yield from gap_numbers(self.pipeline.gaps())
-        yield from counter_numbers(self.pipeline.counter_fits())
-        yield from ineffective_numbers(self.pipeline.devices.by_line())
-        yield Number("published_offset", self.publisher.published)
-        yield Number("publications_refused", self.publisher.refused)
-        yield Number("ghosts_cleared", self.publisher.ghosts)
-        yield Number("reports_waiting", self._intake.waiting)
-        yield Number("broker_dropped_messages", self._dropped)
-        yield Number("clock_held", float(self._clock.is_behind()))
-        yield Number("clock_offset_seconds", self._clock.offset())
+        yield from pipeline_samples(self.pipeline.status())
+        yield from gap_samples(self.pipeline.gaps())
+        yield from counter_samples(self.pipeline.counter_fits())
+        yield from ineffective_samples(self.pipeline.devices.by_line())
+        yield MetricSample("published_offset", self.publisher.published)
+        yield MetricSample("publications_refused", self.publisher.refused)
+        yield MetricSample("ghosts_cleared", self.publisher.ghosts)
+        yield MetricSample("reports_waiting", self._intake.waiting)
+        yield MetricSample("broker_dropped_messages", self._dropped)
+        yield MetricSample("clock_held", float(self._clock.is_behind()))
+        yield MetricSample("clock_offset_seconds", self._clock.offset())
         for name, link in self._links():
-            yield Number("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})
+            yield MetricSample("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})
 
     def _links(self) -> Iterator[tuple[str, BrokerLink]]:
         yield "intake", self._intake

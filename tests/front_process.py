@@ -118,7 +118,7 @@ async def _commit(served: Served, *, count: int, lines: int, pause_ms: float) ->
         batch = await _next_batch(served, [_event(number, lines) for number in numbers])
         await asyncio.to_thread(served.journal.commit, batch)
         done += [(number + 1, time.monotonic_ns()) for number in numbers]
-        served.front.offer(batch.entries)
+        served.front.on_committed(batch.entries)
         due += pause_ms / 1_000
         await asyncio.sleep(max(0.0, due - time.monotonic()))
     return done

@@ -17,10 +17,10 @@ from bridge.adapters import policy_file
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
-from bridge.adapters.web import make_app
+from bridge.adapters.web import make_front_app
 from bridge.adapters.web_server import listen, serve
-from bridge.adapters.web_status import Number
-from bridge.core.dashboard.commands import directory_of
+from bridge.adapters.web_status import MetricSample
+from bridge.core.dashboard.commands import place_lookup
 from bridge.core.event_data import Andon, LineStatus
 from bridge.core.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
@@ -95,7 +95,7 @@ class Served:
     def commit(self, *events: Event) -> tuple[CommittedEvent, ...]:
         batch = follow(self.journal, events)
         self.journal.commit(batch)
-        self.front.offer(batch.entries)
+        self.front.on_committed(batch.entries)
         return batch.entries[0].events
 
     async def publish(self, topic: str, payload: bytes) -> None:
@@ -111,7 +111,7 @@ class Served:
         number = self.journal.last_input()[0] + 1
         batch = Batch(entries=[applied(number, topic=topic, payload=payload, command=record)])
         self.journal.commit(batch)
-        self.front.offer(batch.entries)
+        self.front.on_committed(batch.entries)
 
     async def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         async with httpx.AsyncClient() as client:
@@ -127,7 +127,7 @@ async def served_front(
     folder: Path,
     web: WebSettings | None = None,
     *,
-    numbers: Sequence[Number] = (),
+    numbers: Sequence[MetricSample] = (),
     simulated: bool = False,
     port: int = 0,
     send_buffer: int = 0,
@@ -150,11 +150,11 @@ async def served_front(
     front = Front(
         settings=settings, journal=journal, verify=TokenVerifier(TOKENS).verify, policy=policy_file.load(None),
         trust_grants=trust_grants, clock=clock, publish=publish,
-        directory=directory_of(PLANT), simulated=simulated,
+        find_place=place_lookup(PLANT), simulated=simulated,
     )  # fmt: skip
     served = Served(front, journal, TokenIssuer(TOKENS), clock, listener.getsockname()[1])
-    front.set_link(broker_connected=True, stream_live=True, last_seen=NOON)
-    app = make_app(front, settings, root="floor/v1", numbers=lambda: numbers)
+    front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
+    app = make_front_app(front, settings, root="floor/v1", numbers=lambda: numbers)
     started = asyncio.Event()
     tasks = [
         asyncio.create_task(serve(app, settings, listener=listener, started=started)),

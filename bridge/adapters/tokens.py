@@ -13,7 +13,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from bridge.core.access.claims import Claims, Expected, TokenMalformed, TokenTooLarge, TokenUnverified, read_claims
+from bridge.core.access.claims import (
+    Claims,
+    TokenMalformed,
+    TokenRequirements,
+    TokenTooLarge,
+    TokenUnverified,
+    read_claims,
+)
 from bridge.core.events import Millis
 from bridge.settings import MIN_SECRET_BYTES, TokenSettings
 
@@ -31,7 +38,7 @@ class TokenVerifier:
         self._settings = settings
         self._key = _verifying_key(settings)
         self._signatures = jwt.PyJWS()
-        self._expected = Expected(
+        self._expected = TokenRequirements(
             issuer=settings.issuer, audience=settings.audience, leeway_ms=settings.leeway_seconds * 1_000
         )
 

@@ -6,42 +6,42 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from bridge.adapters.web_answers import answer_errors, error_response, json_response
-from bridge.adapters.web_api import admin_of, api_routes
-from bridge.adapters.web_pages import SafeHeaders, board_routes
-from bridge.adapters.web_socket import FrontSocket, chosen_subprotocol, may_connect, offered_token
-from bridge.adapters.web_status import Metrics, Number, front_numbers, is_loopback
+from bridge.adapters.web_answers import add_error_handlers, error_response, json_response
+from bridge.adapters.web_api import api_router, require_admin
+from bridge.adapters.web_pages import SecurityHeaders, board_routes
+from bridge.adapters.web_socket import StarletteSocket, handshake_token, is_origin_allowed, select_subprotocol
+from bridge.adapters.web_status import MetricSample, MetricsEndpoint, front_samples, is_loopback
 from bridge.contract import schemas
 from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.frames import ErrorCode
 from bridge.front.front import Front
 from bridge.settings import WebSettings
 
-Ready = Callable[[], tuple[bool, str]]
+ReadinessCheck = Callable[[], tuple[bool, str]]
 """Whether it is, and in a few words why or why not."""
 
 
-def make_app(
+def make_front_app(
     front: Front,
     web: WebSettings,
     *,
     root: str,
-    numbers: Callable[[], Iterable[Number]] = lambda: (),
-    ready: Ready | None = None,
+    numbers: Callable[[], Iterable[MetricSample]] = lambda: (),
+    ready: ReadinessCheck | None = None,
 ) -> FastAPI:
     """The app of one front. `numbers` adds to the metrics what the front does not know: pipeline, journal, broker.
 
     `ready`: whether all of the process is, where that is more than the front.
     """
     ready = ready or front.ready
-    app = _bare_app(front.authenticate)
-    app.include_router(api_routes(front, root=root))
+    app = _base_app(front.authenticate)
+    app.include_router(api_router(front, root=root))
     _add_socket(app, front, web)
     _add_health(app, ready)
     _add_statistics(app, front)
 
-    def all_numbers() -> Iterator[Number]:
-        yield from front_numbers(front.statistics())
+    def all_numbers() -> Iterator[MetricSample]:
+        yield from front_samples(front.statistics())
         yield from numbers()
 
     _add_metrics(app, web, ready, all_numbers)
@@ -54,17 +54,17 @@ def make_pipeline_app(
     web: WebSettings,
     *,
     authenticate: Callable[[str], Viewer],
-    ready: Ready,
-    numbers: Callable[[], Iterable[Number]],
+    ready: ReadinessCheck,
+    numbers: Callable[[], Iterable[MetricSample]],
 ) -> FastAPI:
     """The app of a pipeline without a front: health and metrics. Dashboards and the API are not found here."""
-    app = _bare_app(authenticate)
+    app = _base_app(authenticate)
     _add_health(app, ready)
     _add_metrics(app, web, ready, numbers)
     return app
 
 
-def _bare_app(authenticate: Callable[[str], Viewer]) -> FastAPI:
+def _base_app(authenticate: Callable[[str], Viewer]) -> FastAPI:
     app = FastAPI(
         title="floor-bridge",
         version=schemas.VERSION,
@@ -74,8 +74,8 @@ def _bare_app(authenticate: Callable[[str], Viewer]) -> FastAPI:
         root_path_in_servers=False,
     )
     app.state.authenticate = authenticate
-    answer_errors(app)
-    app.add_middleware(SafeHeaders)
+    add_error_handlers(app)
+    app.add_middleware(SecurityHeaders)
     return app
 
 
@@ -83,19 +83,21 @@ def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
     @app.websocket("/ws")
     @app.websocket("/ws/")
     async def dashboard(websocket: WebSocket) -> None:
-        token = offered_token(websocket, in_query=web.token_in_query)
+        token = handshake_token(websocket, in_query=web.token_in_query)
         secure = websocket.scope["scheme"] == "wss"
         headers = websocket.headers
-        if not may_connect(headers.get("origin"), host=headers.get("host"), secure=secure, allowed=web.allowed_origins):
+        if not is_origin_allowed(
+            headers.get("origin"), host=headers.get("host"), secure=secure, allowed=web.allowed_origins
+        ):
             refusal = error_response(ErrorCode.FORBIDDEN, "pages of this origin may not connect")
             await websocket.send_denial_response(refusal)
             return
-        await websocket.accept(chosen_subprotocol(websocket.scope["subprotocols"]))
+        await websocket.accept(select_subprotocol(websocket.scope["subprotocols"]))
         peer = websocket.client.host if websocket.client is not None else "?"
-        await front.serve(FrontSocket(websocket), offered_token=token, peer=peer)
+        await front.serve(StarletteSocket(websocket), handshake_token=token, peer=peer)
 
 
-def _add_health(app: FastAPI, ready: Ready) -> None:
+def _add_health(app: FastAPI, ready: ReadinessCheck) -> None:
     @app.get("/health/live", summary="Whether the process answers at all")
     async def live() -> Response:
         return json_response({"live": True})
@@ -109,21 +111,23 @@ def _add_health(app: FastAPI, ready: Ready) -> None:
 def _add_statistics(app: FastAPI, front: Front) -> None:
     @app.get("/ws/health", summary="Connections, subscriptions, and the books of all outboxes; for admins")
     async def statistics(request: Request) -> Response:
-        admin_of(request)
+        require_admin(request)
         return json_response(front.statistics())
 
 
-def _add_metrics(app: FastAPI, web: WebSettings, ready: Ready, numbers: Callable[[], Iterable[Number]]) -> None:
-    def all_numbers() -> Iterator[Number]:
-        yield Number("ready", float(ready()[0]))
+def _add_metrics(
+    app: FastAPI, web: WebSettings, ready: ReadinessCheck, numbers: Callable[[], Iterable[MetricSample]]
+) -> None:
+    def all_numbers() -> Iterator[MetricSample]:
+        yield MetricSample("ready", float(ready()[0]))
         yield from numbers()
 
-    metrics = Metrics(all_numbers)
+    metrics = MetricsEndpoint(all_numbers)
 
     @app.get("/metrics", summary="Prometheus metrics; from this machine, or for admins")
     async def prometheus(request: Request) -> Response:
         if not is_loopback(request, behind_proxy=bool(web.trusted_proxies)):
-            admin_of(request)
+            require_admin(request)
         return metrics.response()
 
 

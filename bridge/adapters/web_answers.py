@@ -42,10 +42,10 @@ def json_response(data: object, *, status: int = HTTPStatus.OK) -> Response:
 
 
 def error_response(
-    code: ErrorCode, message: str, *, status: int | None = None, name: str | None = None, detail: object = None
+    code: ErrorCode, message: str, *, status: int | None = None, request_id: str | None = None, detail: object = None
 ) -> Response:
     """An error as it would stand in a frame; `name` is the id of what was asked."""
-    body = {"type": "error", "code": code.value, "message": message, "id": name, "detail": detail}
+    body = {"type": "error", "code": code.value, "message": message, "id": request_id, "detail": detail}
     answer = json_response(
         {key: value for key, value in body.items() if value is not None},
         status=STATUS_OF[code] if status is None else status,
@@ -75,39 +75,39 @@ async def read_body(request: Request) -> dict[str, Any]:
     return tree
 
 
-def answer_errors(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI) -> None:
     """Make every failure an answer that tells what the client did, and never what went wrong inside."""
-    app.add_exception_handler(InvalidFrame, _invalid)
-    app.add_exception_handler(TokenError, _unproven)
-    app.add_exception_handler(AdmissionError, _unproven)
-    app.add_exception_handler(JournalError, _unavailable)
-    app.add_exception_handler(RequestValidationError, _not_valid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _ours)
+    app.add_exception_handler(InvalidFrame, _on_invalid_frame)
+    app.add_exception_handler(TokenError, _on_unauthenticated)
+    app.add_exception_handler(AdmissionError, _on_unauthenticated)
+    app.add_exception_handler(JournalError, _on_journal_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_internal_error)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid_frame(_: Request, error: Exception) -> Response:
     assert isinstance(error, InvalidFrame)
-    return error_response(error.code, error.message, name=error.id, detail=error.detail)
+    return error_response(error.code, error.message, request_id=error.id, detail=error.detail)
 
 
-async def _unproven(_: Request, error: Exception) -> Response:
-    told = error.public if isinstance(error, TokenError) else "the token can't be admitted"
+async def _on_unauthenticated(_: Request, error: Exception) -> Response:
+    told = error.public_message if isinstance(error, TokenError) else "the token can't be admitted"
     return error_response(ErrorCode.UNAUTHENTICATED, told)
 
 
-async def _unavailable(_: Request, error: Exception) -> Response:
+async def _on_journal_error(_: Request, error: Exception) -> Response:
     log.warning("web_journal_failed", error=str(error))
     return error_response(ErrorCode.UNAVAILABLE, "the journal can't be read now")
 
 
-async def _not_valid(_: Request, error: Exception) -> Response:
+async def _on_invalid_parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fields = sorted({str(each["loc"][-1]) for each in error.errors()})
     return error_response(ErrorCode.INVALID_MESSAGE, f"not what it has to be: {', '.join(fields)}")
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _on_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     answer = error_response(
         ErrorCode.INVALID_MESSAGE, HTTPStatus(error.status_code).phrase.lower(), status=error.status_code
@@ -116,6 +116,6 @@ async def _http(_: Request, error: Exception) -> Response:
     return answer
 
 
-async def _ours(_: Request, __: Exception) -> Response:
+async def _on_internal_error(_: Request, __: Exception) -> Response:
     # The server logs the exception itself.
     return error_response(ErrorCode.UNAVAILABLE, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from bridge.adapters.web_answers import json_response, read_body
-from bridge.adapters.web_socket import bearer
+from bridge.adapters.web_socket import bearer_token
 from bridge.core.access.policy import Role
 from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
@@ -17,39 +17,41 @@ from bridge.front.front import Front
 MAX_FILTER: Final = 1_024  # characters; event topics have 8 levels of at most 64
 MAX_CURSOR: Final = 256
 
-Filter = Annotated[str | None, Query(alias="filter", max_length=MAX_FILTER, description="relative to {root}/event/")]
+FilterParameter = Annotated[
+    str | None, Query(alias="filter", max_length=MAX_FILTER, description="relative to {root}/event/")
+]
 Texts = Annotated[list[str] | None, Query(max_length=100)]
 
 
-def viewer_of(request: Request) -> Viewer:
+def require_viewer(request: Request) -> Viewer:
     """Who asks, by the bearer token; raises InvalidFrame, or what the gate raises for a token that opens nothing."""
-    token = bearer(request.headers.get("authorization"))
+    token = bearer_token(request.headers.get("authorization"))
     if token is None:
         raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "give a token: Authorization: Bearer …")
     viewer: Viewer = request.app.state.authenticate(token)
     return viewer
 
 
-def admin_of(request: Request) -> Viewer:
-    viewer = viewer_of(request)
+def require_admin(request: Request) -> Viewer:
+    viewer = require_viewer(request)
     if Role.ADMIN not in viewer.roles:
         raise InvalidFrame(ErrorCode.FORBIDDEN, "for admins only")
     return viewer
 
 
-Asker = Annotated[Viewer, Depends(viewer_of)]
+RequestViewer = Annotated[Viewer, Depends(require_viewer)]
 
 
-def _millis(name: str, given: datetime | None) -> Millis | None:
-    if given is None:
+def _to_millis(name: str, value: datetime | None) -> Millis | None:
+    if value is None:
         return None
-    if given.tzinfo is None:
+    if value.tzinfo is None:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"{name} needs a zone: Z or an offset")
-    elapsed = given - UNIX_EPOCH
+    elapsed = value - UNIX_EPOCH
     return (elapsed.days * 86_400 + elapsed.seconds) * 1_000 + elapsed.microseconds // 1_000
 
 
-def api_routes(front: Front, *, root: str) -> APIRouter:
+def api_router(front: Front, *, root: str) -> APIRouter:
     """What `/api` answers, for one front."""
     router = APIRouter(prefix="/api")
 
@@ -62,32 +64,32 @@ def api_routes(front: Front, *, root: str) -> APIRouter:
 
     @router.get("/events", summary="Events from the journal, oldest first, as far as granted")
     async def events(
-        asker: Asker,
+        asker: RequestViewer,
         *,
-        filter_text: Filter = None,
+        filter_text: FilterParameter = None,
         since: Annotated[datetime | None, Query(alias="from", description="timestamp at or after")] = None,
         until: Annotated[datetime | None, Query(alias="to", description="timestamp before")] = None,
         cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
         limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     ) -> Response:
-        page = await front.history(
+        page = await front.read_history(
             asker,
             relative(filter_text),
-            since=_millis("from", since),
-            until=_millis("to", until),
+            since=_to_millis("from", since),
+            until=_to_millis("to", until),
             cursor=cursor,
             limit=limit,
         )
         return Response(page.encode(), media_type="application/json")
 
     @router.get("/snapshot", summary="The current events, as far as granted")
-    async def snapshot(asker: Asker, *, filter_text: Filter = None) -> Response:
-        state = await front.snapshot_for(asker, relative(filter_text))
+    async def snapshot(asker: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
+        state = await front.read_snapshot(asker, relative(filter_text))
         return Response(state.encode(), media_type="application/json")
 
     @router.get("/explain", summary="What a subscription would give, by which grant, or the topic that refuses it")
     async def explain(
-        asker: Asker,
+        asker: RequestViewer,
         *,
         subscription_type: Annotated[str | None, Query(max_length=64)] = None,
         target_id: Texts = None,
@@ -104,15 +106,15 @@ def api_routes(front: Front, *, root: str) -> APIRouter:
             "filters": {name: value for name, value in masks.items() if value} or None,
             "strict": strict or None,
         }
-        return json_response(front.explain_for(asker, {name: value for name, value in body.items() if value}))
+        return json_response(front.explain(asker, {name: value for name, value in body.items() if value}))
 
     @router.post("/explain", summary="The same for a subscribe body", openapi_extra=_BODY)
-    async def explain_body(asker: Asker, request: Request) -> Response:
-        return json_response(front.explain_for(asker, await read_body(request)))
+    async def explain_body(asker: RequestViewer, request: Request) -> Response:
+        return json_response(front.explain(asker, await read_body(request)))
 
     @router.post("/commands", summary="Do what a `command` frame does, and wait for its result", openapi_extra=_BODY)
-    async def commands(asker: Asker, request: Request) -> Response:
-        return json_response(await front.command_for(asker, await read_body(request)))
+    async def commands(asker: RequestViewer, request: Request) -> Response:
+        return json_response(await front.run_command(asker, await read_body(request)))
 
     return router
 

@@ -3,22 +3,22 @@
 from typing import Final, Literal, NamedTuple
 
 
-class Meaning(NamedTuple):
+class MetricDefinition(NamedTuple):
     """A `counter` only ever grows, from the bridge's start or the journal's; a `gauge` is how it is now."""
 
     kind: Literal["counter", "gauge"]
     help: str
 
 
-def _gauge(text: str) -> Meaning:
-    return Meaning("gauge", text)
+def _gauge(text: str) -> MetricDefinition:
+    return MetricDefinition("gauge", text)
 
 
-def _counter(text: str) -> Meaning:
-    return Meaning("counter", text)
+def _counter(text: str) -> MetricDefinition:
+    return MetricDefinition("counter", text)
 
 
-MEANINGS: Final = {
+METRICS: Final = {
     "ready": _gauge("1 where /health/ready says 200"),
     "broker_connected": _gauge("1 while this link to the broker is up"),
     "broker_dropped_messages": _gauge("messages the broker dropped since its own start, for whomever; 0 until it says"),

@@ -8,13 +8,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-POLICY: Final = (
+CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; "  # CSP 3: covers ws and wss of the same host
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-HEADERS: Final = {
-    "content-security-policy": POLICY,
+SECURITY_HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",  # frame-ancestors, for browsers before CSP 2
     "referrer-policy": "no-referrer",
@@ -44,7 +44,7 @@ def _page(path: str, content: bytes, media_type: str) -> Route:
     return Route(path, page, include_in_schema=False)
 
 
-class SafeHeaders:
+class SecurityHeaders:
     """Puts the headers above on every HTTP answer, errors included."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -58,7 +58,7 @@ class SafeHeaders:
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -22,7 +22,9 @@ from bridge.settings import WebSettings
 
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that say nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
-MAX_SILENT: Final = 6_000  # connections without a request yet, as all are that return at once; past it the oldest goes
+MAX_PENDING_HEADS: Final = (
+    6_000  # connections without a request yet, as all are that return at once; past it the oldest goes
+)
 MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
 BACKLOG: Final = 2_048  # 5,000 dashboards come back at once
 STOP_SECONDS: Final = 4  # for answers under way, after the 5 of the front; the whole process has 10
@@ -32,10 +34,12 @@ CLOSE_SECONDS: Final = 2.0  # for the goodbye to a client that does not answer p
 PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: a slow dashboard is the front's to judge
 
-TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+HEAD_TOO_LARGE_RESPONSE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
 
 
-class PortTaken(Exception):
+class WebPortTaken(Exception):
     """Somebody else listens there: change `web.port`, or stop the other."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -44,38 +48,38 @@ class PortTaken(Exception):
         self.port = port
 
 
-class ServerEnded(Exception):
+class ServerStopped(Exception):
     """The web server stopped by itself: without it nothing is shown, so the process must not go on as if it were."""
 
     def __init__(self) -> None:
         super().__init__("the web server ended, and nobody had asked it to")
 
 
-class CannotListen(Exception):
+class ListenError(Exception):
     """The address is not ours to listen on; `why` is the operating system's reason."""
 
-    def __init__(self, host: str, port: int, why: str) -> None:
-        super().__init__(f"cannot listen on {host} port {port}: {why}")
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen on {host} port {port}: {reason}")
         self.host = host
         self.port = port
-        self.why = why
+        self.reason = reason
 
 
-class BadCertificate(Exception):
+class CertificateError(Exception):
     """HTTPS is asked for with files that cannot be used."""
 
-    def __init__(self, web: WebSettings, why: str) -> None:
-        super().__init__(f"web.tls_cert_file {web.tls_cert_file}, web.tls_key_file {web.tls_key_file}: {why}")
+    def __init__(self, web: WebSettings, reason: str) -> None:
+        super().__init__(f"web.tls_cert_file {web.tls_cert_file}, web.tls_key_file {web.tls_key_file}: {reason}")
 
 
-def require_certificate(web: WebSettings) -> None:
+def check_certificate(web: WebSettings) -> None:
     """Raise `BadCertificate` where HTTPS is asked for and could not be served."""
     if web.tls_cert_file is None:
         return
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(web.tls_cert_file, web.tls_key_file)
     except OSError as error:  # ssl.SSLError is one
-        raise BadCertificate(web, str(error)) from error
+        raise CertificateError(web, str(error)) from error
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -85,8 +89,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(host, port) from error
-        raise CannotListen(host, port, os.strerror(error.errno) if error.errno else str(error)) from error
+            raise WebPortTaken(host, port) from error
+        raise ListenError(host, port, os.strerror(error.errno) if error.errno else str(error)) from error
 
 
 async def serve(
@@ -101,7 +105,7 @@ async def serve(
     serving = asyncio.create_task(server.serve(sockets=sockets), name="uvicorn")
     try:
         await asyncio.shield(serving)
-        raise ServerEnded
+        raise ServerStopped
     finally:
         server.should_exit = True
         await serving
@@ -113,7 +117,7 @@ def _config(app: ASGIApp, web: WebSettings) -> uvicorn.Config:
         tls = {"ssl_certfile": web.tls_cert_file, "ssl_keyfile": web.tls_key_file}
     return uvicorn.Config(
         app,
-        http=TimedHttp,
+        http=BoundedHttp,
         ws=BoundedWebSocket,
         ws_max_size=web.max_frame_bytes,
         ws_per_message_deflate=False,  # a small frame could unfold to a large one, at our cost
@@ -136,9 +140,9 @@ def _config(app: ASGIApp, web: WebSettings) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Leaves signals to the app that owns the process, and tells when it is up."""
 
-    def __init__(self, config: uvicorn.Config, up: asyncio.Event | None) -> None:
+    def __init__(self, config: uvicorn.Config, started: asyncio.Event | None) -> None:
         super().__init__(config)
-        self._up = up
+        self._started = started
 
     @override
     @contextlib.contextmanager
@@ -148,14 +152,14 @@ class _Server(uvicorn.Server):
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self._up is not None:
-            self._up.set()
+        if self._started is not None:
+            self._started.set()
 
 
-class TimedHttp(HttpToolsProtocol):
+class BoundedHttp(HttpToolsProtocol):
     """Closes what does not finish a request's head in time or in bounds, and the oldest of too many such."""
 
-    _silent: ClassVar[dict["TimedHttp", None]] = {}  # of this process, oldest first
+    _pending_heads: ClassVar[dict["BoundedHttp", None]] = {}  # of this process, oldest first
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
@@ -169,7 +173,7 @@ class TimedHttp(HttpToolsProtocol):
         self._head_bytes += len(data)
         super().data_received(data)
         if self._deadline is not None and self._head_bytes > HEADER_BYTES:
-            self.transport.write(TOO_LARGE)
+            self.transport.write(HEAD_TOO_LARGE_RESPONSE)
             self.transport.close()
 
     @override
@@ -179,12 +183,12 @@ class TimedHttp(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
-        self._head_is_done()
+        self._finish_head()
         super().on_headers_complete()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_is_done()
+        self._finish_head()
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
@@ -192,14 +196,14 @@ class TimedHttp(HttpToolsProtocol):
             return
         self._head_bytes = 0
         self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
-        self._silent[self] = None
-        if len(self._silent) > MAX_SILENT:
-            oldest = next(iter(self._silent))
-            oldest._head_is_done()  # noqa: SLF001 - one of us
+        self._pending_heads[self] = None
+        if len(self._pending_heads) > MAX_PENDING_HEADS:
+            oldest = next(iter(self._pending_heads))
+            oldest._finish_head()  # noqa: SLF001 - one of us
             oldest.transport.abort()
 
-    def _head_is_done(self) -> None:
-        self._silent.pop(self, None)
+    def _finish_head(self) -> None:
+        self._pending_heads.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -208,28 +212,28 @@ class TimedHttp(HttpToolsProtocol):
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """Bounds fragments and what waits to be written; owes a client that does not read one pong and one goodbye."""
 
-    _owed_pong = b""
-    _linger: asyncio.TimerHandle | None = None
+    _pending_pong = b""
+    _abort_timer: asyncio.TimerHandle | None = None
 
     @override
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "websocket.close" and self.handshake_complete:
             # It goes behind what is unread: whoever reads on some day learns why it ended.
             self.writable.set()
-            self._linger = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+            self._abort_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         await super().send(message)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._linger is not None:
-            self._linger.cancel()
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
         super().connection_lost(exc)
 
     @override
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         # Of a half-open connection it is never said: what is unwritten keeps a close waiting until TCP gives up.
-        self._linger = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        self._abort_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -249,11 +253,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if self.writable.is_set():
             super().handle_ping()
         else:  # RFC 6455 5.5.3: a pong for the most recent ping is enough
-            self._owed_pong = b"".join(self.conn.data_to_send())
+            self._pending_pong = b"".join(self.conn.data_to_send())
 
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._owed_pong and not self.transport.is_closing():
-            self.transport.write(self._owed_pong)
-        self._owed_pong = b""
+        if self._pending_pong and not self.transport.is_closing():
+            self.transport.write(self._pending_pong)
+        self._pending_pong = b""

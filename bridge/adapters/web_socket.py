@@ -10,12 +10,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 from bridge.front.writer import Disconnected
 
 SUBPROTOCOL: Final = "floor.v1"
-BEARER: Final = "bearer."
+BEARER_PREFIX: Final = "bearer."
 MAX_REASON_BYTES: Final = 123  # RFC 6455 5.5: a control frame has 125 bytes, two of them the code
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-def may_connect(origin: str | None, *, host: str | None, secure: bool, allowed: Sequence[str]) -> bool:
+def is_origin_allowed(origin: str | None, *, host: str | None, secure: bool, allowed: Sequence[str]) -> bool:
     """Whether a page of this origin may open a socket: the server's own, or one of those allowed, exactly.
 
     No browser omits Origin (RFC 6455 10.2), so without one there is no page whose visitor could be abused.
@@ -24,12 +24,12 @@ def may_connect(origin: str | None, *, host: str | None, secure: bool, allowed: 
         return True
     if origin in allowed:
         return origin != "null"  # any sandboxed page is `null`
-    parts = _parts(origin)
+    parts = _parse_origin(origin)
     scheme = "https" if secure else "http"
-    return parts is not None and host is not None and parts == _parts(f"{scheme}://{host}")
+    return parts is not None and host is not None and parts == _parse_origin(f"{scheme}://{host}")
 
 
-def _parts(origin: str) -> tuple[str, str, int] | None:
+def _parse_origin(origin: str) -> tuple[str, str, int] | None:
     """Scheme, host and port (RFC 6454 4); None for what no browser sends."""
     try:
         url = urlsplit(origin)
@@ -43,31 +43,31 @@ def _parts(origin: str) -> tuple[str, str, int] | None:
     return url.scheme, url.hostname, DEFAULT_PORTS[url.scheme] if port is None else port
 
 
-def bearer(authorization: str | None) -> str | None:
+def bearer_token(authorization: str | None) -> str | None:
     """The token of an Authorization header (RFC 6750 2.1); None where it is absent or of another scheme."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def offered_token(websocket: WebSocket, *, in_query: bool) -> str | None:
+def handshake_token(websocket: WebSocket, *, in_query: bool) -> str | None:
     """The token that came with the handshake, by header, subprotocol, or (`in_query`) query; the first of these."""
-    token = bearer(websocket.headers.get("authorization")) or _in_subprotocol(websocket.scope["subprotocols"])
+    token = bearer_token(websocket.headers.get("authorization")) or _subprotocol_token(websocket.scope["subprotocols"])
     asked = websocket.query_params.get("token")
     websocket.scope["query_string"] = b""  # whatever logs this scope later logs no token
     return token or (asked if in_query else None)
 
 
-def _in_subprotocol(offered: Iterable[str]) -> str | None:
+def _subprotocol_token(offered: Iterable[str]) -> str | None:
     # A browser can set no header on a WebSocket; the subprotocol is the one field it lets a page fill.
-    return next((each.removeprefix(BEARER) for each in offered if each.startswith(BEARER)), None) or None
+    return next((each.removeprefix(BEARER_PREFIX) for each in offered if each.startswith(BEARER_PREFIX)), None) or None
 
 
-def chosen_subprotocol(offered: Iterable[str]) -> str | None:
+def select_subprotocol(offered: Iterable[str]) -> str | None:
     """`floor.v1` where it was offered, else none: never the one that carries the token."""
     return SUBPROTOCOL if SUBPROTOCOL in offered else None
 
 
-class FrontSocket:
+class StarletteSocket:
     """An accepted WebSocket as the front sees it. Sending waits while the client does not read."""
 
     def __init__(self, websocket: WebSocket) -> None:

@@ -13,11 +13,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from typing_extensions import override
 
-from bridge.adapters.web_metrics import MEANINGS
+from bridge.adapters.web_metrics import METRICS
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class MetricSample:
     """One sample: `name` as in `MEANINGS`, its value now, its labels."""
 
     name: str
@@ -25,11 +25,11 @@ class Number:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-Numbers = Callable[[], Iterable[Number]]
+SampleSource = Callable[[], Iterable[MetricSample]]
 """Called at every scrape, on the loop."""
 
 
-class Gaps(Protocol):
+class GapCounts(Protocol):
     """Reports of a line that were missing, those of them that came late after all, and those of unknown place."""
 
     @property
@@ -40,7 +40,7 @@ class Gaps(Protocol):
     def unplaced(self) -> int: ...
 
 
-class CounterFit(Protocol):
+class PieceCounts(Protocol):
     """Pieces of a machine that are in doubt, or were; and whether its greatest rate was seen to be too low."""
 
     @property
@@ -72,60 +72,60 @@ class PipelineStatus(Protocol):
     def counters(self) -> Mapping[tuple[str, str, str], int]: ...
 
 
-def pipeline_numbers(status: PipelineStatus) -> Iterator[Number]:
+def pipeline_samples(status: PipelineStatus) -> Iterator[MetricSample]:
     """The accounting of promise P6: received = applied + suppressed + quarantined + in flight, for each kind."""
-    yield Number("pipeline_ready", float(status.ready))
-    yield Number("pipeline_offset", status.offset)
-    yield Number("pipeline_unknown_fields", status.unknown_fields)
+    yield MetricSample("pipeline_ready", float(status.ready))
+    yield MetricSample("pipeline_offset", status.offset)
+    yield MetricSample("pipeline_unknown_fields", status.unknown_fields)
     for kind, count in sorted(status.received.items()):
-        yield Number("pipeline_received", count, {"kind": kind})
-        yield Number("pipeline_in_flight", status.in_flight.get(kind, 0), {"kind": kind})
-        yield Number("pipeline_unaccounted", status.unaccounted.get(kind, 0), {"kind": kind})
+        yield MetricSample("pipeline_received", count, {"kind": kind})
+        yield MetricSample("pipeline_in_flight", status.in_flight.get(kind, 0), {"kind": kind})
+        yield MetricSample("pipeline_unaccounted", status.unaccounted.get(kind, 0), {"kind": kind})
     for (kind, effect, reason), count in sorted(status.counters.items()):
         labels = {"kind": kind} if effect == "applied" else {"kind": kind, "reason": reason}
-        yield Number(f"pipeline_{effect}", count, labels)
+        yield MetricSample(f"pipeline_{effect}", count, labels)
 
 
-def gap_numbers(by_line: Mapping[str, Gaps]) -> Iterator[Number]:
+def gap_samples(by_line: Mapping[str, GapCounts]) -> Iterator[MetricSample]:
     """What was missing of each line's reports, and what could not be placed among them."""
     for line, gaps in sorted(by_line.items()):
-        yield Number("missing_reports", gaps.missed, {"line": line})
-        yield Number("missing_reports_filled_late", gaps.filled, {"line": line})
-        yield Number("unplaced_reports", gaps.unplaced, {"line": line})
+        yield MetricSample("missing_reports", gaps.missed, {"line": line})
+        yield MetricSample("missing_reports_filled_late", gaps.filled, {"line": line})
+        yield MetricSample("unplaced_reports", gaps.unplaced, {"line": line})
 
 
-def ineffective_numbers(by_line: Mapping[str, int]) -> Iterator[Number]:
+def ineffective_samples(by_line: Mapping[str, int]) -> Iterator[MetricSample]:
     """How many devices of each line are alive and without effect."""
     for line, count in sorted(by_line.items()):
-        yield Number("devices_ineffective", count, {"line": line})
+        yield MetricSample("devices_ineffective", count, {"line": line})
 
 
-def counter_numbers(by_machine: Mapping[tuple[str, str], CounterFit]) -> Iterator[Number]:
+def counter_samples(by_machine: Mapping[tuple[str, str], PieceCounts]) -> Iterator[MetricSample]:
     """Pieces in doubt of each machine whose counters ever left any."""
     for (line, equipment), fit in sorted(by_machine.items()):
         labels = {"line": line, "equipment": equipment}
-        yield Number("pieces_held", fit.held, labels)
-        yield Number("pieces_released", fit.released, labels)
-        yield Number("pieces_refused", fit.refused, labels)
-        yield Number("max_rate_too_low", float(fit.max_rate_is_too_low), labels)
+        yield MetricSample("pieces_held", fit.held, labels)
+        yield MetricSample("pieces_released", fit.released, labels)
+        yield MetricSample("pieces_refused", fit.refused, labels)
+        yield MetricSample("max_rate_too_low", float(fit.max_rate_is_too_low), labels)
 
 
-def front_numbers(statistics: Mapping[str, Any]) -> Iterator[Number]:
+def front_samples(statistics: Mapping[str, Any]) -> Iterator[MetricSample]:
     """The front's statistics as samples: no user, no topic among them."""
     for name, value in statistics.items():
         if name == "ledger":
             for column, counts in value.items():
                 for event_type, count in counts.items():
-                    yield Number("dashboard_events", count, {"outcome": column, "type": event_type})
+                    yield MetricSample("dashboard_events", count, {"outcome": column, "type": event_type})
         elif name == "subscriptions":
             for subscription_type, count in value.items():
-                yield Number("dashboard_subscriptions", count, {"subscription_type": subscription_type})
+                yield MetricSample("dashboard_subscriptions", count, {"subscription_type": subscription_type})
         else:
-            yield Number(f"dashboard_{name}", float(value))
+            yield MetricSample(f"dashboard_{name}", float(value))
 
 
 class _Collector(Collector):
-    def __init__(self, numbers: Numbers) -> None:
+    def __init__(self, numbers: SampleSource) -> None:
         self._numbers = numbers
 
     @override
@@ -134,7 +134,7 @@ class _Collector(Collector):
         for number in self._numbers():
             family = families.get(number.name)
             if family is None:
-                meaning = MEANINGS[number.name]
+                meaning = METRICS[number.name]
                 kind = CounterMetricFamily if meaning.kind == "counter" else GaugeMetricFamily
                 family = kind(f"floor_{number.name}", meaning.help, labels=list(number.labels))
                 families[number.name] = family
@@ -142,10 +142,10 @@ class _Collector(Collector):
         return families.values()
 
 
-class Metrics:
+class MetricsEndpoint:
     """Renders the numbers in Prometheus' text format, from a registry of its own."""
 
-    def __init__(self, numbers: Numbers) -> None:
+    def __init__(self, numbers: SampleSource) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Collector(numbers))
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bridge.contract.model_schemas import Schema, named
 from bridge.core.access.shapes import ACTIONS
-from bridge.core.dashboard.commands import FIELDS
+from bridge.core.dashboard.commands import ACTION_FIELDS
 from bridge.core.dashboard.server_frames import ServerFrame
 from bridge.core.events import EventType, Priority
 
@@ -102,7 +102,7 @@ def client_frames() -> dict[str, Schema]:
     frames = {name: _object({"type": {"const": name}, **fields}) for name, fields in _CLIENT.items()}
     frames["command"]["oneOf"] = [
         _object({"action": {"const": action}, **dict.fromkeys(sorted(needed), _ANY)})
-        for action, (needed, _) in FIELDS.items()
+        for action, (needed, _) in ACTION_FIELDS.items()
     ]
     return frames
 

@@ -75,7 +75,7 @@ class StreamLiveness:
         except (ValueError, TypeError, OverflowError):  # no date, without a zone, or out of range
             return None
 
-    def silence(self, *, epoch: str, now: Millis, read_offset: int) -> str | None:
+    def not_live_reason(self, *, epoch: str, now: Millis, read_offset: int) -> str | None:
         """Return why the stream of this epoch is not live, where all up to `read` was delivered; None when it is."""
         if self.status is None or now - self.received_at >= SILENT_MS:
             return "the pipeline is silent"

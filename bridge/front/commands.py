@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.actions import AcknowledgeEvent
-from bridge.core.dashboard.commands import CommandRequest, Directory, acknowledge_call, authorize, command_message
+from bridge.core.dashboard.commands import CommandRequest, PlaceLookup, acknowledge_request, authorize, command_message
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.dashboard.server_frames import CommandResult
 from bridge.core.events import LINE_LEVEL, Place
@@ -22,46 +22,46 @@ from bridge.front.journal import FrontJournal
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Publish on a topic relative to the root; raises BrokerGone or Refused."""
 
-MAX_WAITING: Final = 1_000  # commands on their way from all dashboards: what a stopped pipeline lets pile up
+MAX_PENDING_COMMANDS: Final = 1_000  # commands on their way from all dashboards: what a stopped pipeline lets pile up
 MAX_COMMAND_ID: Final = 64
 
 
-class _Called(Struct):
+class _CallData(Struct):
     call_id: str | None = None
 
 
 class _CallEvent(Struct):
-    data: _Called
+    data: _CallData
 
 
-class CommandDesk:
+class CommandDispatcher:
     """Sends commands on their way and hands their results back; the journal knows each (user, id) for 24 h."""
 
     def __init__(
-        self, *, journal: FrontJournal, directory: Directory, publish: Publish, timeout_seconds: float
+        self, *, journal: FrontJournal, find_place: PlaceLookup, publish: Publish, timeout_seconds: float
     ) -> None:
         self._journal = journal
-        self._directory = directory
+        self._find_place = find_place
         self._publish = publish
         self._timeout = timeout_seconds
         self._waiting: dict[tuple[str, str], list[asyncio.Future[CommandRecord]]] = {}
         self._count = 0
 
     @property
-    def waiting(self) -> Sequence[tuple[str, str]]:
+    def pending(self) -> Sequence[tuple[str, str]]:
         """The (user, id) of all commands that wait for their results."""
         return list(self._waiting)
 
-    def settle(self, record: CommandRecord) -> None:
+    def deliver_result(self, record: CommandRecord) -> None:
         """Hand a committed result to everybody who waits for it."""
         for waiter in self._waiting.get((record.user, record.command_id), ()):
             if not waiter.done():
                 waiter.set_result(record)
 
-    async def run(self, request: CommandRequest, viewer: Viewer) -> CommandResult:
+    async def execute(self, request: CommandRequest, viewer: Viewer) -> CommandResult:
         """The committed result, or `unknown` after the timeout; raises InvalidFrame when it can't be sent."""
-        place = authorize(request, viewer, self._directory)
-        if self._count >= MAX_WAITING:
+        place = authorize(request, viewer, self._find_place)
+        if self._count >= MAX_PENDING_COMMANDS:
             raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are on their way", id=request.id)
         message = command_message(request, place, viewer)
         key = (viewer.user_id, request.id)
@@ -89,14 +89,14 @@ class CommandDesk:
 
     async def acknowledge(self, action: AcknowledgeEvent, viewer: Viewer) -> CommandResult:
         """Command andon.acknowledge for the call of an event; unreadable and unknown events answer the same."""
-        event = await self._journal.find(action.event_id)
+        event = await self._journal.find_event(action.event_id)
         if event is None or not viewer.may_read(TopicName.parse(event.topic)):
             raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or not yours to see", id=action.id)
         call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
         if call_id is None:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event is of no call", id=action.id)
         named = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # epoch and offset stand at the end of an event's id
-        return await self.run(acknowledge_call(id=named, call_id=call_id, place=_place(event)), viewer)
+        return await self.execute(acknowledge_request(id=named, call_id=call_id, place=_place_of(event)), viewer)
 
     def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:
         self._count -= 1
@@ -106,6 +106,6 @@ class CommandDesk:
             del self._waiting[key]
 
 
-def _place(event: CommittedEvent) -> Place:
+def _place_of(event: CommittedEvent) -> Place:
     site, area, line, equipment, _, _ = event.state_key
     return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)

@@ -6,15 +6,15 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.core.access.subscriptions import Admitted
+from bridge.core.access.subscriptions import Subscription
 from bridge.core.records import CommittedEvent, Position, Snapshot
-from bridge.front.recent import name_of
+from bridge.front.recent import parse_topic
 
-STEP: Final = 256  # events matched before the loop is everybody else's again
+YIELD_EVERY: Final = 256  # events matched before the loop is everybody else's again
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class SnapshotOffsets:
     """What one snapshot shows, oldest first, by offset: who is stuck in the middle of one holds no events.
 
     A plant changes all its states within seconds, and each dashboard may be stuck in another snapshot.
@@ -25,24 +25,24 @@ class Built:
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentEvents:
     """All current events at one position by offset, oldest first. `built`: the snapshots made, by what they show."""
 
     position: Position
     events: Mapping[int, CommittedEvent]
-    built: dict[Hashable, Built] = field(default_factory=dict)
+    offsets_cache: dict[Hashable, SnapshotOffsets] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, snapshot: Snapshot, former: "Current | None") -> "Current":
+    def from_snapshot(cls, snapshot: Snapshot, former: "CurrentEvents | None") -> "CurrentEvents":
         """Events that were current before are the same objects: where the one replaces the other are no copies."""
         known = former.events if former is not None else {}
         return cls(snapshot.position, {event.offset: known.get(event.offset, event) for event in snapshot.events})
 
-    async def build(self, admitted: Admitted) -> Built:
+    async def matching_offsets(self, subscription: Subscription) -> SnapshotOffsets:
         found = array("q")
         for number, event in enumerate(self.events.values(), start=1):
-            if admitted.wants(name_of(event.topic), audience=event.audience):
+            if subscription.matches(parse_topic(event.topic), audience=event.audience):
                 found.append(event.offset)
-            if number % STEP == 0:
+            if number % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        return Built(self.position, found)
+        return SnapshotOffsets(self.position, found)

@@ -23,17 +23,17 @@ from bridge.front.journal import ReadableJournal
 from bridge.surroundings import Source
 
 READ_EVENTS: Final = 500  # of one read
-HEAR_MESSAGES: Final = 500  # of one look at the link: bounds how long the loop is held
+RECEIVE_MESSAGES: Final = 500  # of one look at the link: bounds how long the loop is held
 POLL_SECONDS: Final = 1.0  # without any hint: what the broker lost is late by so much
 COMMAND_POLL_SECONDS: Final = 0.05  # while commands wait: a rejected one makes no event, and so no hint
-FRUITLESS_SECONDS: Final = 0.05  # after a hint that the journal did not bear out: forged ones cost 20 reads a second
-LINK_LOOK_SECONDS: Final = 0.25  # how late it is told that the pipeline fell silent: within 5 s with `SILENT_MS`
-ANYTHING: Final = 2**63  # a hint at what no offset tells: another epoch
+HINT_BACKOFF_SECONDS: Final = 0.05  # after a hint that the journal did not bear out: forged ones cost 20 reads a second
+LINK_POLL_SECONDS: Final = 0.25  # how late it is told that the pipeline fell silent: within 5 s with `SILENT_MS`
+UNKNOWN_OFFSET: Final = 2**63  # a hint at what no offset tells: another epoch
 
 log = structlog.get_logger(__name__)
 
 
-class FollowedJournal(ReadableJournal, Protocol):
+class ReplicatedJournal(ReadableJournal, Protocol):
     """A journal of another process."""
 
     def rest(self) -> None:
@@ -41,7 +41,7 @@ class FollowedJournal(ReadableJournal, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class JournalPoll:
     """What one look at the journal found: where it stands, what comes next, and results of waiting commands."""
 
     position: Position
@@ -49,49 +49,49 @@ class Reading:
     records: Sequence[CommandRecord]
 
 
-class Follower:
+class Replica:
     """Follows one journal for one front. `source` is subscribed to the stream's events and its status."""
 
     def __init__(
-        self, source: Source, front: Front, open_journal: Callable[[], FollowedJournal], *, root: str, stream: str
+        self, source: Source, front: Front, open_journal: Callable[[], ReplicatedJournal], *, root: str, stream: str
     ) -> None:
         """`open_journal` is asked until it gives one; it blocks, and raises JournalError."""
         self._source = source
         self._front = front
-        self._open = open_journal
+        self._open_journal = open_journal
         self._stream = stream
         self._events_prefix = f"{root}/event/"
         self._status_topic = status_topic(root, stream)
-        self._journal: FollowedJournal | None = None
+        self._journal: ReplicatedJournal | None = None
         self._heard = StreamLiveness()
-        self._hinted = 0  # there may be something up to here
+        self._hinted_offset = 0  # there may be something up to here
         self._hint = asyncio.Event()
-        self._reading_since: float | None = None  # loop time
-        self._trouble: str | None = "the journal is not open yet"
+        self._poll_started: float | None = None  # loop time
+        self._read_error: str | None = "the journal is not open yet"
         self.reads = 0
         self.hints = 0
-        self.turns = 0
+        self.switches = 0
 
     async def run(self) -> None:
         """Follow until cancelled."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-follower") as thread:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._hear(), name="follower-hears")
-                tasks.create_task(self._follow(thread), name="follower-reads")
-                tasks.create_task(self._tell_link(), name="follower-link")
+                tasks.create_task(self._receive_hints(), name="follower-hears")
+                tasks.create_task(self._poll_forever(thread), name="follower-reads")
+                tasks.create_task(self._update_link_state(), name="follower-link")
 
     # -- hints ------------------------------------------------------------------------------------------------------
 
-    async def _hear(self) -> None:
+    async def _receive_hints(self) -> None:
         while True:
-            messages = await self._source.receive(most=HEAR_MESSAGES)
+            messages = await self._source.receive(most=RECEIVE_MESSAGES)
             self._source.acknowledge(messages)
             for message in messages:
-                self._take(message)
-            if self._hinted > self._front.position.offset and self._trouble is None:
+                self._process_hint(message)
+            if self._hinted_offset > self._front.position.offset and self._read_error is None:
                 self._hint.set()
 
-    def _take(self, message: Message) -> None:
+    def _process_hint(self, message: Message) -> None:
         if message.topic == self._status_topic:
             status = read_status(message.payload)
             if status is None:
@@ -108,36 +108,38 @@ class Follower:
         else:
             return
         self.hints += 1
-        self._hinted = max(self._hinted, offset if epoch == self._front.position.epoch else ANYTHING)
+        self._hinted_offset = max(
+            self._hinted_offset, offset if epoch == self._front.position.epoch else UNKNOWN_OFFSET
+        )
 
     # -- the journal ------------------------------------------------------------------------------------------------
 
-    async def _follow(self, thread: Executor) -> None:
+    async def _poll_forever(self, thread: Executor) -> None:
         loop = asyncio.get_running_loop()
         poll_at = hints_from = loop.time()
         while True:
-            await self._wait(poll_at, hints_from)
-            hinted, self._hinted = self._hinted, 0
+            await self._wait_until_due(poll_at, hints_from)
+            hinted, self._hinted_offset = self._hinted_offset, 0
             self._hint.clear()
-            more = await self._look(thread)
+            more = await self._poll(thread)
             poll_at = loop.time() + (0.0 if more else POLL_SECONDS)
             if not more and hinted > self._front.position.offset:
-                hints_from = loop.time() + FRUITLESS_SECONDS
+                hints_from = loop.time() + HINT_BACKOFF_SECONDS
 
-    async def _wait(self, poll_at: float, hints_from: float) -> None:
+    async def _wait_until_due(self, poll_at: float, hints_from: float) -> None:
         """Wait for a reason to look: a hint, a command that waits for its result, or the time to poll."""
         loop = asyncio.get_running_loop()
         while (now := loop.time()) < poll_at:
             if not self._hint.is_set():
-                woken = await self._hinted_before(min(poll_at, now + COMMAND_POLL_SECONDS))
-                if not woken and self._front.commands_waiting:
+                woken = await self._wait_for_hint(min(poll_at, now + COMMAND_POLL_SECONDS))
+                if not woken and self._front.pending_commands:
                     return
             elif now < hints_from:
                 await asyncio.sleep(min(poll_at, hints_from) - now)
             else:
                 return
 
-    async def _hinted_before(self, until: float) -> bool:
+    async def _wait_for_hint(self, until: float) -> bool:
         try:
             async with asyncio.timeout_at(until):
                 await self._hint.wait()
@@ -145,82 +147,82 @@ class Follower:
             return False
         return True
 
-    async def _look(self, thread: Executor) -> bool:
+    async def _poll(self, thread: Executor) -> bool:
         """Read what is next, and hand it on; True where more is there. A journal that can't be read is waited for."""
         loop = asyncio.get_running_loop()
-        self._reading_since = loop.time()
+        self._poll_started = loop.time()
         try:
-            after, waiting = self._front.position.offset, self._front.commands_waiting
+            after, waiting = self._front.position.offset, self._front.pending_commands
             # With nobody there who writes, a backup may be about to be put in the journal's place.
-            read = partial(self._read, after, waiting, resting=self.silence() is not None)
+            read = partial(self._read_journal, after, waiting, close_idle=self.not_live_reason() is not None)
             found = await loop.run_in_executor(thread, read)
         except JournalError as error:
-            if self._trouble != str(error):
+            if self._read_error != str(error):
                 log.warning("follower.cannot_read", reason=str(error))
-            self._trouble = str(error)
+            self._read_error = str(error)
             return False
         finally:
-            self._reading_since = None
-        if self._trouble is not None:
+            self._poll_started = None
+        if self._read_error is not None:
             log.info("follower.reads", offset=found.position.offset)
-        self._trouble = None
-        return self._hand_on(found)
+        self._read_error = None
+        return self._forward(found)
 
-    def _read(self, after: int, waiting: Sequence[tuple[str, str]], *, resting: bool) -> Reading:
+    def _read_journal(self, after: int, waiting: Sequence[tuple[str, str]], *, close_idle: bool) -> JournalPoll:
         """In the follower's own thread, so that no crowd of dashboards that read is in its way."""
         self.reads += 1
         if self._journal is None:
-            self._journal = self._open()
+            self._journal = self._open_journal()
         position = self._journal.position()
         # Commands first: the events of a result that is there now are then among what is read after it.
         records = [each for each in (self._journal.command(*key) for key in waiting) if each is not None]
         events = self._journal.events_after(after, limit=READ_EVENTS)
-        if resting:
+        if close_idle:
             self._journal.rest()
-        return Reading(position, events, records)
+        return JournalPoll(position, events, records)
 
-    def _hand_on(self, found: Reading) -> bool:
+    def _forward(self, polled: JournalPoll) -> bool:
         here, journal = self._front.position, self._journal
         assert journal is not None, "it was read"
-        if not _follows(found, here):
-            log.info("follower.turns", former=here, position=found.position)
-            self._front.turn_to(journal, found.position)
-            self.turns += 1
+        if not _is_continuous(polled, here):
+            log.info("follower.turns", former=here, position=polled.position)
+            self._front.switch_journal(journal, polled.position)
+            self.switches += 1
             return True
-        self._front.deliver(found.events)
-        if len(found.events) == READ_EVENTS:
+        self._front.deliver(polled.events)
+        if len(polled.events) == READ_EVENTS:
             return True  # results come after their events, so they are asked for again
-        self._front.settle(found.records)
+        self._front.deliver_results(polled.records)
         return False
 
     # -- freshness --------------------------------------------------------------------------------------------------
 
-    async def _tell_link(self) -> None:
+    async def _update_link_state(self) -> None:
         while True:
-            silence = self.silence()
-            self._front.set_link(
+            silence = self.not_live_reason()
+            self._front.set_link_state(
                 broker_connected=self._source.status.connected,
                 stream_live=silence is None,
                 last_seen=self._heard.status_time,
                 reason=silence,
             )
-            await asyncio.sleep(LINK_LOOK_SECONDS)
+            await asyncio.sleep(LINK_POLL_SECONDS)
 
-    def silence(self) -> str | None:
+    def not_live_reason(self) -> str | None:
         """Return why what the dashboards see is not live; None when it is."""
-        since = self._reading_since
+        since = self._poll_started
         if since is not None and (asyncio.get_running_loop().time() - since) * 1_000 >= SILENT_MS:
             return "the journal does not answer"
-        if self._trouble is not None:
-            return self._trouble
+        if self._read_error is not None:
+            return self._read_error
         here = self._front.position
-        return self._heard.silence(epoch=here.epoch, now=self._now(), read_offset=here.offset)
+        return self._heard.not_live_reason(epoch=here.epoch, now=self._now(), read_offset=here.offset)
 
     def _now(self) -> Millis:
         return int(asyncio.get_running_loop().time() * 1_000)
 
 
-def _follows(found: Reading, here: Position) -> bool:
+def _is_continuous(found: JournalPoll, here: Position) -> bool:
     """Whether what was read goes on where the front stands: the same epoch, nothing taken back, no hole."""
     if (found.position.stream, found.position.epoch) != (here.stream, here.epoch):
         return False

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
-from bridge.core.access.subscriptions import Admitted
+from bridge.core.access.subscriptions import Subscription
 from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
-from bridge.core.dashboard.session import admit
+from bridge.core.dashboard.session import admit_body
 from bridge.core.events import Millis
 from bridge.core.records import CommittedEvent, Position
 from bridge.front.journal import FrontJournal
-from bridge.front.recent import name_of
+from bridge.front.recent import parse_topic
 
 MAX_PAGE: Final = 1_000  # events in one answer
 SCAN_EVENTS: Final = 20_000  # looked at for one answer: a filter that matches little must not read the whole journal
@@ -22,7 +22,7 @@ MAX_CURSOR: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HistoryPage:
     """Events in order, and where the next page begins; `cursor` None: there is no more for now."""
 
     events: tuple[CommittedEvent, ...]
@@ -31,11 +31,11 @@ class Page:
 
     def encode(self) -> bytes:
         tail = {"effective": self.effective, "cursor": self.cursor}
-        return _join(self.events, tail)
+        return _encode_events(self.events, tail)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CurrentState:
     """What is current at a position."""
 
     events: tuple[CommittedEvent, ...]
@@ -44,20 +44,22 @@ class State:
 
     def encode(self) -> bytes:
         at = {self.position.stream: {"epoch": self.position.epoch, "offset": self.position.offset}}
-        return _join(self.events, {"effective": self.effective, "positions": at})
+        return _encode_events(self.events, {"effective": self.effective, "positions": at})
 
 
-async def current_state(journal: FrontJournal, viewer: Viewer, filter_text: str | None) -> State:
+async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text: str | None) -> CurrentState:
     """The current events of a filter; raises InvalidFrame."""
     admitted = _admit(viewer, filter_text)
-    current = await journal.current(at_least=journal.position.offset)
+    current = await journal.current_events(at_least=journal.position.offset)
     events = (
-        event for event in current.events.values() if admitted.wants(name_of(event.topic), audience=event.audience)
+        event
+        for event in current.events.values()
+        if admitted.matches(parse_topic(event.topic), audience=event.audience)
     )
-    return State(tuple(events), current.position, _texts(admitted))
+    return CurrentState(tuple(events), current.position, _effective_texts(admitted))
 
 
-async def history(
+async def read_history(
     journal: FrontJournal,
     viewer: Viewer,
     filter_text: str | None,
@@ -66,7 +68,7 @@ async def history(
     until: Millis | None,
     cursor: str | None,
     limit: int,
-) -> Page:
+) -> HistoryPage:
     """Events of a filter with `since` <= timestamp < `until`, oldest first; raises InvalidFrame.
 
     A page may be empty and still have a cursor: so much was looked at in vain.
@@ -75,7 +77,7 @@ async def history(
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"limit lies between 1 and {MAX_PAGE}")
     epoch = journal.position.epoch
-    after = 0 if cursor is None else _after(cursor, epoch)
+    after = 0 if cursor is None else _parse_cursor(cursor, epoch)
     found: list[CommittedEvent] = []
     looked = 0
     while looked < SCAN_EVENTS:
@@ -84,36 +86,38 @@ async def history(
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "what follows the cursor is no longer kept: begin anew")
         for event in events:
             after = event.offset
-            if _within(event, since, until) and admitted.wants(name_of(event.topic), audience=event.audience):
+            if _is_in_period(event, since, until) and admitted.matches(
+                parse_topic(event.topic), audience=event.audience
+            ):
                 found.append(event)
                 if len(found) == limit:
-                    return Page(tuple(found), f"{epoch}:{after}", _texts(admitted))
+                    return HistoryPage(tuple(found), f"{epoch}:{after}", _effective_texts(admitted))
         looked += len(events)
         if len(events) < READ_EVENTS:
-            return Page(tuple(found), None, _texts(admitted))
-    return Page(tuple(found), f"{epoch}:{after}", _texts(admitted))
+            return HistoryPage(tuple(found), None, _effective_texts(admitted))
+    return HistoryPage(tuple(found), f"{epoch}:{after}", _effective_texts(admitted))
 
 
-def _within(event: CommittedEvent, since: Millis | None, until: Millis | None) -> bool:
+def _is_in_period(event: CommittedEvent, since: Millis | None, until: Millis | None) -> bool:
     return (since is None or event.timestamp >= since) and (until is None or event.timestamp < until)
 
 
-def _after(cursor: str, epoch: str) -> int:
+def _parse_cursor(cursor: str, epoch: str) -> int:
     given, _, digits = cursor[:MAX_CURSOR].rpartition(":")
     if given != epoch or not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the cursor is not of this journal: begin anew")
     return int(digits)
 
 
-def _admit(viewer: Viewer, filter_text: str | None) -> Admitted:
-    return admit({"mqtt_filter": filter_text or "#"}, viewer)
+def _admit(viewer: Viewer, filter_text: str | None) -> Subscription:
+    return admit_body({"mqtt_filter": filter_text or "#"}, viewer)
 
 
-def _texts(admitted: Admitted) -> tuple[str, ...]:
+def _effective_texts(admitted: Subscription) -> tuple[str, ...]:
     return tuple(str(each) for each in admitted.effective)
 
 
-def _join(events: Iterable[CommittedEvent], tail: dict[str, Any]) -> bytes:
+def _encode_events(events: Iterable[CommittedEvent], tail: dict[str, Any]) -> bytes:
     """The bodies as journalled, joined: encoded once for everybody."""
     bodies = b",".join(event.body for event in events)
     return b'{"events":[' + bodies + b"]," + msgspec.json.encode(tail)[1:]

@@ -7,27 +7,27 @@ from heapq import merge
 from operator import attrgetter
 from typing import Final
 
-from bridge.core.access.subscriptions import Admitted
-from bridge.core.dashboard.outbox import EVENT_BESIDE
+from bridge.core.access.subscriptions import Subscription
+from bridge.core.dashboard.outbox import EVENT_OVERHEAD_BYTES
 from bridge.core.events import EventType
 from bridge.core.records import CommittedEvent
 from bridge.core.topics import TopicName
 
-MAX_TOPICS: Final = 20_000  # parsed topics remembered; subjects come and go, so a plant's topics have no end
-MAX_SIGHTS: Final = 64  # of one page: stops five thousand dashboards that each want something else
+MAX_PARSED_TOPICS: Final = 20_000  # parsed topics remembered; subjects come and go, so a plant's topics have no end
+MAX_CACHED_MATCHES: Final = 64  # of one page: stops five thousand dashboards that each want something else
 _BY_OFFSET = attrgetter("offset")
 
 
-@lru_cache(MAX_TOPICS)
-def name_of(topic: str) -> TopicName:
+@lru_cache(MAX_PARSED_TOPICS)
+def parse_topic(topic: str) -> TopicName:
     """The topic of an event, parsed: once for all that ask about it."""
     return TopicName.parse(topic)
 
 
-class Page:
+class EventPage:
     """Events without a hole. It grows at its end; what each kind of subscription sees of it is found once."""
 
-    __slots__ = ("_seen", "events")
+    __slots__ = ("_matches", "events")
 
     def __init__(self, events: Sequence[CommittedEvent]) -> None:
         """Below the journal's oldest offset single events may still be held: the page begins behind the last hole."""
@@ -35,64 +35,66 @@ class Page:
         while first > 0 and events[first - 1].offset + 1 == events[first].offset:
             first -= 1
         self.events = list(events[first:])
-        self._seen: dict[Hashable, tuple[int, list[CommittedEvent]]] = {}  # how many were looked at, and those wanted
+        self._matches: dict[
+            Hashable, tuple[int, list[CommittedEvent]]
+        ] = {}  # how many were looked at, and those wanted
 
     @property
     def last(self) -> int:
         return self.events[-1].offset
 
-    def follows(self, offset: int) -> bool:
+    def has_next_after(self, offset: int) -> bool:
         """Whether the event that follows this offset is here."""
         return bool(self.events) and self.events[0].offset <= offset + 1 <= self.last
 
-    def wanted(self, by: Iterable[Admitted]) -> Iterable[CommittedEvent]:
+    def matching(self, subscriptions: Iterable[Subscription]) -> Iterable[CommittedEvent]:
         """What any of these subscriptions, or an assignee, may want; ascending, each once."""
-        found = [self._of(each.sight, each) for each in by]
-        found.append(self._of(EventType.JOB_ASSIGNED, None))
-        return found[0] if not found[-1] and len(found) == 2 else _each_once(found)
+        found = [self._matching_one(each.cache_key, each) for each in subscriptions]
+        found.append(self._matching_one(EventType.JOB_ASSIGNED, None))
+        return found[0] if not found[-1] and len(found) == 2 else _merge_distinct(found)
 
-    def _of(self, sight: Hashable, admitted: Admitted | None) -> list[CommittedEvent]:
-        looked, seen = self._seen.get(sight, (0, []))
+    def _matching_one(self, cache_key: Hashable, subscription: Subscription | None) -> list[CommittedEvent]:
+        looked, seen = self._matches.get(cache_key, (0, []))
         if looked < len(self.events):
             for event in self.events[looked:]:
-                if admitted is None:
+                if subscription is None:
                     wanted = event.type is EventType.JOB_ASSIGNED
                 else:
-                    wanted = admitted.wants(name_of(event.topic), audience=event.audience)
+                    wanted = subscription.matches(parse_topic(event.topic), audience=event.audience)
                 if wanted:
                     seen.append(event)
-            if len(self._seen) >= MAX_SIGHTS:
-                self._seen.clear()
-            self._seen[sight] = (len(self.events), seen)
+            if len(self._matches) >= MAX_CACHED_MATCHES:
+                self._matches.clear()
+            self._matches[cache_key] = (len(self.events), seen)
         return seen
 
 
-class Pages:
+class EventCache:
     """The pages used last, up to `max_bytes`: stops a read from disk for each of a thousand dashboards that are behind.
 
     Page `number` holds the offsets from `number` * `size` + 1 on, `size` of them at most.
     """
 
     def __init__(self, *, size: int, max_bytes: int) -> None:
-        self._pages: OrderedDict[int, Page] = OrderedDict()  # the one used last at the end
+        self._pages: OrderedDict[int, EventPage] = OrderedDict()  # the one used last at the end
         self._size = size
         self._bytes = 0
         self._max_bytes = max_bytes
 
-    def after(self, offset: int) -> Page | None:
+    def after(self, offset: int) -> EventPage | None:
         """The page with the event that follows this offset, None where it is not held."""
         number = offset // self._size
         page = self._pages.get(number)
-        if page is None or not page.follows(offset):
+        if page is None or not page.has_next_after(offset):
             return None
         self._pages.move_to_end(number)
         return page
 
-    def start_of(self, offset: int) -> int:
+    def page_start(self, offset: int) -> int:
         """The offset after which to read the page that `after` would look at."""
         return offset // self._size * self._size
 
-    def put(self, page: Page) -> None:
+    def put(self, page: EventPage) -> None:
         """Keep a page that was read."""
         if page.events:
             self._put((page.last - 1) // self._size, page)
@@ -104,23 +106,23 @@ class Pages:
         if page is not None and page.last + 1 == event.offset:
             page.events.append(event)
             self._pages.move_to_end(number)
-            self._charge(_size(event))
+            self._grow(_total_bytes(event))
         elif page is None or page.last < event.offset:
-            self._put(number, Page([event]))
+            self._put(number, EventPage([event]))
 
-    def _put(self, number: int, page: Page) -> None:
+    def _put(self, number: int, page: EventPage) -> None:
         former = self._pages.pop(number, None)
         self._pages[number] = page
-        self._charge(_size(*page.events) - (_size(*former.events) if former is not None else 0))
+        self._grow(_total_bytes(*page.events) - (_total_bytes(*former.events) if former is not None else 0))
 
-    def _charge(self, more: int) -> None:
+    def _grow(self, more: int) -> None:
         self._bytes += more
         while self._bytes > self._max_bytes:
             _, oldest = self._pages.popitem(last=False)
-            self._bytes -= _size(*oldest.events)
+            self._bytes -= _total_bytes(*oldest.events)
 
 
-def _each_once(found: Iterable[Sequence[CommittedEvent]]) -> Iterable[CommittedEvent]:
+def _merge_distinct(found: Iterable[Sequence[CommittedEvent]]) -> Iterable[CommittedEvent]:
     last = 0
     for event in merge(*found, key=_BY_OFFSET):
         if event.offset > last:
@@ -128,5 +130,5 @@ def _each_once(found: Iterable[Sequence[CommittedEvent]]) -> Iterable[CommittedE
             yield event
 
 
-def _size(*events: CommittedEvent) -> int:
-    return sum(EVENT_BESIDE + len(each.body) for each in events)
+def _total_bytes(*events: CommittedEvent) -> int:
+    return sum(EVENT_OVERHEAD_BYTES + len(each.body) for each in events)

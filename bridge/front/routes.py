@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bridge.core.dashboard.following import Assignments, Following
+from bridge.core.dashboard.following import ActiveSubscription, AssignmentSubscription
 from bridge.core.events import EventType
 from bridge.core.filter_index import FilterIndex
 from bridge.core.records import CommittedEvent
 from bridge.core.topics import TopicName
-from bridge.front.recent import name_of
+from bridge.front.recent import parse_topic
 
 MAX_ROUTES: Final = 20_000  # topics remembered; subjects come and go, so a plant's topics have no end
 
@@ -22,38 +22,38 @@ class Recipient(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    following: Following
+class RouterEntry:
+    subscription: ActiveSubscription
     recipient: Recipient
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     name: TopicName
-    entries: tuple[Entry, ...]
+    entries: tuple[RouterEntry, ...]
 
 
-class Routes:
+class Router:
     """Follows what is followed; an answer costs by the topic's depth once, and one look-up from then on."""
 
     def __init__(self) -> None:
-        self._index: FilterIndex[Entry] = FilterIndex()
-        self._entries: dict[Following, Entry] = {}
-        self._assignees: dict[str, dict[Recipient, Assignments]] = {}
+        self._index: FilterIndex[RouterEntry] = FilterIndex()
+        self._entries: dict[ActiveSubscription, RouterEntry] = {}
+        self._assignees: dict[str, dict[Recipient, AssignmentSubscription]] = {}
         self._routes: dict[tuple[str, tuple[str, ...]], Route] = {}
 
-    def follow(self, following: Following, recipient: Recipient) -> None:
-        entry = self._entries.setdefault(following, Entry(following, recipient))
-        for each in following.effective:
+    def add(self, subscription: ActiveSubscription, recipient: Recipient) -> None:
+        entry = self._entries.setdefault(subscription, RouterEntry(subscription, recipient))
+        for each in subscription.effective:
             self._index.add(each, entry)
         self._routes.clear()
 
-    def unfollow(self, following: Following) -> None:
+    def remove(self, subscription: ActiveSubscription) -> None:
         """Call it while the following still has the filters it was followed with."""
-        entry = self._entries.pop(following, None)
+        entry = self._entries.pop(subscription, None)
         if entry is None:
             return
-        for each in following.effective:
+        for each in subscription.effective:
             self._index.discard(each, entry)
         self._routes.clear()
 
@@ -61,10 +61,10 @@ class Routes:
         """How many pairs of filter and following are held."""
         return len(self._index)
 
-    def expect_assignments(self, assignments: Assignments, recipient: Recipient) -> None:
+    def add_assignee(self, assignments: AssignmentSubscription, recipient: Recipient) -> None:
         self._assignees.setdefault(assignments.viewer.user_id, {})[recipient] = assignments
 
-    def forget_assignments(self, user_id: str, recipient: Recipient) -> None:
+    def remove_assignee(self, user_id: str, recipient: Recipient) -> None:
         recipients = self._assignees.get(user_id, {})
         recipients.pop(recipient, None)
         if not recipients:
@@ -73,11 +73,11 @@ class Routes:
     def recipients(self, event: CommittedEvent) -> Iterable[Recipient]:
         """Everybody who wants the event, each once."""
         route = self._route(event)
-        found = {entry.recipient: None for entry in route.entries if event.offset > entry.following.after}
+        found = {entry.recipient: None for entry in route.entries if event.offset > entry.subscription.after}
         if event.type is EventType.JOB_ASSIGNED:
             for user in event.audience:
                 for recipient, assignments in self._assignees.get(user, {}).items():
-                    if assignments.wants(event, route.name):
+                    if assignments.selects(event, route.name):
                         found[recipient] = None
         return found
 
@@ -85,9 +85,9 @@ class Routes:
         key = (event.topic, event.audience)
         route = self._routes.get(key)
         if route is None:
-            name = name_of(event.topic)
+            name = parse_topic(event.topic)
             matched = self._index.match(name)
-            entries = (each for each in matched if each.following.admits(event, name))
+            entries = (each for each in matched if each.subscription.matches(event, name))
             route = Route(name, tuple(entries))
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()

@@ -9,19 +9,21 @@ import msgspec
 from bridge.core.access.claims import Claims
 from bridge.core.access.policy import Policy
 from bridge.core.access.viewer import Viewer, admit
-from bridge.core.dashboard.dashboard import Facts, Limits
+from bridge.core.dashboard.dashboard import ConnectionLimits, ServerInfo
 from bridge.core.dashboard.frames import CloseCode, NotJson
-from bridge.core.dashboard.server_frames import Close, Link, StreamLink, stream_at
+from bridge.core.dashboard.server_frames import Close, Link, StreamLink, stream_positions
 from bridge.core.events import Millis, rfc3339_or_none
 from bridge.core.strict_json import NotStrictJson, parse_json
-from bridge.front.commands import CommandDesk
+from bridge.front.commands import CommandDispatcher
 from bridge.front.journal import FrontJournal
-from bridge.front.routes import Routes
+from bridge.front.routes import Router
 from bridge.settings import WebSettings
 
 OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; from there on it reads the journal
-SPREAD_SECONDS: Final = 10.0  # over which the dashboards that are sent away come back
-SPREAD_STEP: Final = 0.7  # between one that is turned away and the next: all tenths of the spread before any again
+RECONNECT_SPREAD_SECONDS: Final = 10.0  # over which the dashboards that are sent away come back
+RECONNECT_STEP_SECONDS: Final = (
+    0.7  # between one that is turned away and the next: all tenths of the spread before any again
+)
 
 
 class Clock(Protocol):
@@ -39,30 +41,30 @@ class Verify(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    broker: bool = False
-    live: bool = False
+    broker_connected: bool = False
+    stream_live: bool = False
     last_seen: Millis | None = None
     reason: str | None = None  # why it is not live, for those who operate it
 
 
 @dataclass(slots=True, kw_only=True)
-class Shared:
+class FrontContext:
     settings: WebSettings
     journal: FrontJournal
-    routes: Routes
-    desk: CommandDesk
+    router: Router
+    commands: CommandDispatcher
     clock: Clock
     verify: Verify
     policy: Policy
     trust_grants: bool
     simulated: bool
-    viewers: Counter[str] = field(default_factory=Counter)  # admitted connections by user id, none at 0
+    connections_by_user: Counter[str] = field(default_factory=Counter)  # admitted connections by user id, none at 0
     link_state: LinkState = field(default_factory=LinkState)
-    turned_away: int = 0
+    rejected_count: int = 0
 
     @property
-    def limits(self) -> Limits:
-        return Limits(
+    def limits(self) -> ConnectionLimits:
+        return ConnectionLimits(
             max_frame_bytes=self.settings.max_frame_bytes,
             frames_per_second=self.settings.max_frames_per_second,
             max_subscriptions=self.settings.max_subscriptions,
@@ -89,27 +91,29 @@ class Shared:
         return admit(self.verify(token, now=self.clock.real()), self.policy, trust_grants=self.trust_grants)
 
     def has_room_for(self, viewer: Viewer) -> bool:
-        return self.viewers[viewer.user_id] < self.settings.max_connections_per_user
+        return self.connections_by_user[viewer.user_id] < self.settings.max_connections_per_user
 
-    def leave(self, viewer: Viewer) -> None:
-        self.viewers[viewer.user_id] -= 1
-        if not self.viewers[viewer.user_id]:
-            del self.viewers[viewer.user_id]
+    def release_connection(self, viewer: Viewer) -> None:
+        self.connections_by_user[viewer.user_id] -= 1
+        if not self.connections_by_user[viewer.user_id]:
+            del self.connections_by_user[viewer.user_id]
 
-    def facts(self) -> Facts:
-        return Facts(server_time=self.clock.now(), streams=stream_at(self.journal.position), simulated=self.simulated)
+    def server_info(self) -> ServerInfo:
+        return ServerInfo(
+            server_time=self.clock.now(), streams=stream_positions(self.journal.position), simulated=self.simulated
+        )
 
-    def link(self) -> Link:
+    def link_frame(self) -> Link:
         here, state = self.journal.position, self.link_state
         seen = rfc3339_or_none(state.last_seen)
-        live = state.broker and state.live
-        return Link(broker=state.broker, streams={here.stream: StreamLink(live, seen, here.offset)})
+        live = state.broker_connected and state.stream_live
+        return Link(broker=state.broker_connected, streams={here.stream: StreamLink(live, seen, here.offset)})
 
-    def unavailable(self) -> Close:
+    def unavailable_close(self) -> Close:
         """For one that can't be served now: it asks again, though not at once, nor together with all the others."""
-        self.turned_away += 1
-        return self.restarting(1 + self.turned_away * SPREAD_STEP % SPREAD_SECONDS)
+        self.rejected_count += 1
+        return self.restart_close(1 + self.rejected_count * RECONNECT_STEP_SECONDS % RECONNECT_SPREAD_SECONDS)
 
-    def restarting(self, retry_after: float) -> Close:
+    def restart_close(self, retry_after: float) -> Close:
         """The reason fits a close frame: RFC 6455 5.5 leaves it 123 bytes."""
-        return Close(CloseCode.RESTARTING, msgspec.json.encode({"retry_after": round(retry_after, 1)}).decode())
+        return Close(CloseCode.SERVICE_RESTART, msgspec.json.encode({"retry_after": round(retry_after, 1)}).decode())

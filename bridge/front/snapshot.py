@@ -3,37 +3,44 @@
 import asyncio
 from typing import Final
 
-from bridge.core.access.subscriptions import Admitted
-from bridge.core.dashboard.following import Following
+from bridge.core.access.subscriptions import Subscription
+from bridge.core.dashboard.following import ActiveSubscription
 from bridge.core.dashboard.frames import CloseCode
-from bridge.core.dashboard.server_frames import Close, SnapshotBegin, SnapshotEnd, stream_at
-from bridge.front.current import STEP, Built
+from bridge.core.dashboard.server_frames import Close, SnapshotBegin, SnapshotEnd, stream_positions
+from bridge.front.current import YIELD_EVERY, SnapshotOffsets
 from bridge.front.journal import FrontJournal
-from bridge.front.recent import name_of
-from bridge.front.writer import Ended, FrameWriter
+from bridge.front.recent import parse_topic
+from bridge.front.writer import ConnectionEnded, FrameWriter
 
-PIECE: Final = 16  # events held at once for one that is stuck: of a stalled dashboard's 256 KiB, beside its outbox
+SNAPSHOT_CHUNK: Final = (
+    16  # events held at once for one that is stuck: of a stalled dashboard's 256 KiB, beside its outbox
+)
 
 
 async def write_snapshot(
-    writer: FrameWriter, journal: FrontJournal, built: Built, following: Following, *, admitted: Admitted | None
+    writer: FrameWriter,
+    journal: FrontJournal,
+    snapshot: SnapshotOffsets,
+    subscription: ActiveSubscription,
+    *,
+    granted: Subscription | None,
 ) -> None:
     """Write what was `built` as `admitted`; grants and the subscription may change, or end, while it is on its way."""
-    await writer.write_frames(SnapshotBegin(id=following.id, positions=stream_at(built.position)))
+    await writer.write_frames(SnapshotBegin(id=subscription.id, positions=stream_positions(snapshot.position)))
     count = 0
-    for start in range(0, len(built.offsets), PIECE):
-        if start % STEP == 0:
+    for start in range(0, len(snapshot.offsets), SNAPSHOT_CHUNK):
+        if start % YIELD_EVERY == 0:
             await asyncio.sleep(0)  # a socket that never waits would keep the loop from everybody else
-        offsets = built.offsets[start : start + PIECE]
-        events = journal.held(offsets)
+        offsets = snapshot.offsets[start : start + SNAPSHOT_CHUNK]
+        events = journal.cached_events(offsets)
         if events is None:
-            events = await writer.meanwhile(journal.read_again(offsets))
+            events = await writer.await_read(journal.read_events(offsets))
             if len(events) != len(offsets):  # retention overtook a snapshot: it must hear so, not miss one
-                raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
+                raise ConnectionEnded(Close(CloseCode.STALLED, "too far behind, resume"))
         bodies = (
             event.body
             for event in events
-            if following.admitted is admitted or following.admits(event, name_of(event.topic))
+            if subscription.subscription is granted or subscription.matches(event, parse_topic(event.topic))
         )
         count += await writer.write_each(bodies)
-    await writer.write_frames(SnapshotEnd(id=following.id, count=count))
+    await writer.write_frames(SnapshotEnd(id=subscription.id, count=count))

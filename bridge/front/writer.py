@@ -9,7 +9,7 @@ from bridge.core.dashboard.server_frames import Close, ServerFrame, encode_frame
 
 CHUNK_EVENTS: Final = 256  # of one write: what an expiry, an answer or an alarm may have to wait behind
 CHUNK_BYTES: Final = 16_384  # of one array frame: it is held up to three times while a client does not read
-URGENT_LOOK_SECONDS: Final = 0.5  # how late what is urgent goes out while there is nothing else to write
+URGENT_POLL_SECONDS: Final = 0.5  # how late what is urgent goes out while there is nothing else to write
 
 Read = TypeVar("Read")
 
@@ -18,7 +18,7 @@ class Disconnected(Exception):
     """The client is gone."""
 
 
-class Ended(Exception):
+class ConnectionEnded(Exception):
     """The connection is over; raised where it is found, caught where the socket is closed."""
 
     def __init__(self, close: Close) -> None:
@@ -26,7 +26,7 @@ class Ended(Exception):
         self.close = close
 
 
-class Wire(Protocol):
+class SocketWriter(Protocol):
     async def send(self, text: str) -> None:
         """Send one frame, waiting as long as the client doesn't read; raises Disconnected."""
 
@@ -37,31 +37,31 @@ class FrameWriter:
     `urgent`, asked before every frame too, gives what goes ahead of it: a long snapshot or replay delays no warning.
     """
 
-    def __init__(self, wire: Wire, *, check: Callable[[], None]) -> None:
+    def __init__(self, socket: SocketWriter, *, require_open: Callable[[], None]) -> None:
         self.batch = False
-        self.urgent: Callable[[], bytes | None] = lambda: None
+        self.take_urgent: Callable[[], bytes | None] = lambda: None
         self.sending_since: float | None = None  # loop time at which a frame began to wait for the client
-        self._wire = wire
-        self._check = check
+        self._socket = socket
+        self._require_open = require_open
         self._loop = asyncio.get_running_loop()
 
     @property
-    def events(self) -> int:
+    def events_per_write(self) -> int:
         """How many events to take for one write: with each its own frame, none is taken before its turn."""
         return CHUNK_EVENTS if self.batch else 1
 
     async def write(self, parts: Sequence[bytes]) -> None:
         if not parts:
             return
-        for text in [_array(parts)] if self.batch else parts:
+        for text in [_json_array(parts)] if self.batch else parts:
             await self.write_urgent()
             await self._send(text)
 
     async def write_urgent(self) -> None:
         """Write what is urgent now, where anything is."""
-        urgent = self.urgent()
+        urgent = self.take_urgent()
         if urgent is not None:
-            await self._send(_array([urgent]) if self.batch else urgent)
+            await self._send(_json_array([urgent]) if self.batch else urgent)
 
     async def write_frames(self, *frames: ServerFrame) -> None:
         await self.write([encode_frame(frame) for frame in frames])
@@ -69,32 +69,32 @@ class FrameWriter:
     async def write_each(self, bodies: Iterator[bytes]) -> int:
         """Write them all, asking for each no sooner than its frame is due; returns how many."""
         count = 0
-        while chunk := self._next(bodies):
+        while chunk := self._next_chunk(bodies):
             await self.write(chunk)
             count += len(chunk)
         return count
 
-    async def meanwhile(self, reading: Coroutine[Any, Any, Read]) -> Read:
+    async def await_read(self, read: Coroutine[Any, Any, Read]) -> Read:
         """What was read, once it is; what is urgent does not wait for a disk that doesn't answer."""
-        task = self._loop.create_task(reading, name="front read")
+        task = self._loop.create_task(read, name="front read")
         try:
             while not task.done():
-                await asyncio.wait({task}, timeout=URGENT_LOOK_SECONDS)
+                await asyncio.wait({task}, timeout=URGENT_POLL_SECONDS)
                 await self.write_urgent()
             return task.result()
         finally:
             task.cancel()
 
     async def _send(self, text: bytes) -> None:
-        self._check()
+        self._require_open()
         self.sending_since = self._loop.time()
-        await self._wire.send(text.decode())
+        await self._socket.send(text.decode())
         self.sending_since = None
 
-    def _next(self, bodies: Iterator[bytes]) -> list[bytes]:
+    def _next_chunk(self, bodies: Iterator[bytes]) -> list[bytes]:
         chunk: list[bytes] = []
         size = 0
-        for body in islice(bodies, self.events):
+        for body in islice(bodies, self.events_per_write):
             chunk.append(body)
             size += len(body)
             if size > CHUNK_BYTES:
@@ -102,5 +102,5 @@ class FrameWriter:
         return chunk
 
 
-def _array(parts: Sequence[bytes]) -> bytes:
+def _json_array(parts: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(parts) + b"]"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.web_status import Number, counter_numbers, gap_numbers, ineffective_numbers, pipeline_numbers
+from bridge.adapters.web_status import MetricSample, counter_samples, gap_samples, ineffective_samples, pipeline_samples
 from bridge.core.line.counting import CounterFit
 from bridge.core.line.device_state import SequenceGaps
 from bridge.pipeline.status import PipelineStatus
@@ -20,7 +20,7 @@ async def test_health_is_open_and_says_why_it_is_not_ready(tmp_path: Path) -> No
     async with served_front(tmp_path) as served:
         assert (await served.get("/health/live")).json() == {"live": True}
         assert (await served.get("/health/ready")).json()["ready"] is True
-        served.front.set_link(broker_connected=False, stream_live=True, last_seen=NOON)
+        served.front.set_link_state(broker_connected=False, stream_live=True, last_seen=NOON)
         response = await served.get("/health/ready")
         assert response.status_code == 503
         assert response.json() == {"ready": False, "reason": "no connection to the broker"}
@@ -49,13 +49,13 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
     )  # fmt: skip
     numbers = [
-        *pipeline_numbers(pipeline),
-        *gap_numbers({"L1": SequenceGaps(4, 3, 2)}),
-        *ineffective_numbers({"L1": 1}),
+        *pipeline_samples(pipeline),
+        *gap_samples({"L1": SequenceGaps(4, 3, 2)}),
+        *ineffective_samples({"L1": 1}),
     ]
-    numbers += [Number("clock_held", 1.0)]
+    numbers += [MetricSample("clock_held", 1.0)]
     fit = CounterFit(held=5, released=6, refused=7, over=90.0, max_rate=60.0)
-    numbers += counter_numbers({("L1", "bagger"): fit})
+    numbers += counter_samples({("L1", "bagger"): fit})
     async with served_front(tmp_path, numbers=numbers) as served:
         served.commit(call("S.3.C.R.3.T"))
         text = (await served.get("/metrics")).text
@@ -232,8 +232,8 @@ async def test_our_own_fault_is_told_without_its_text(tmp_path: Path, caplog: py
     assert "SECRET" in caplog.text
 
 
-def _broken() -> Number:
-    return Number("SECRET", float("nan"), {"SECRET": 1})  # type: ignore[dict-item]
+def _broken() -> MetricSample:
+    return MetricSample("SECRET", float("nan"), {"SECRET": 1})  # type: ignore[dict-item]
 
 
 async def test_the_contracts_are_served(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bridge.adapters import web_server
-from bridge.adapters.web_server import CannotListen, PortTaken, listen, serve
+from bridge.adapters.web_server import ListenError, WebPortTaken, listen, serve
 from bridge.settings import WebSettings
 
 DEADLINE = 10.0
@@ -92,13 +92,13 @@ async def test_stopping_closes_the_port_and_the_connections() -> None:
 def test_a_taken_port_is_named() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PortTaken, match=f"port {port} on 127.0.0.1 is taken") as caught:
+        with pytest.raises(WebPortTaken, match=f"port {port} on 127.0.0.1 is taken") as caught:
             listen("127.0.0.1", port)
     assert caught.value.port == port
 
 
 def test_an_address_that_is_not_ours_is_named() -> None:
-    with pytest.raises(CannotListen, match=r"cannot listen on 192\.0\.2\.1 port"):
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1 port"):
         listen("192.0.2.1", 0)
 
 
@@ -200,15 +200,15 @@ async def test_an_endless_head_is_refused() -> None:
 
 
 async def test_many_silent_connections_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "MAX_SILENT", 20)
+    monkeypatch.setattr(web_server, "MAX_PENDING_HEADS", 20)
     async with served() as port:
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
         assert (await get(port)).status_code == 200
-        assert len(web_server.TimedHttp._silent) <= 20
+        assert len(web_server.BoundedHttp._pending_heads) <= 20
         assert await asyncio.wait_for(silent[0][0].read(), DEADLINE) == b""
         for _, writer in silent:
             writer.close()
-    assert not web_server.TimedHttp._silent
+    assert not web_server.BoundedHttp._pending_heads
 
 
 async def test_a_client_that_pings_and_does_not_read_is_owed_one_pong() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.adapters.web_socket import bearer, chosen_subprotocol, may_connect
+from bridge.adapters.web_socket import bearer_token, is_origin_allowed, select_subprotocol
 
 HOST = "floor.example:8080"
 
@@ -23,7 +23,7 @@ def test_a_page_of_the_server_or_of_the_list_may_connect(
     secure: bool,  # noqa: FBT001 - a table's column
     allowed: tuple[str, ...],
 ) -> None:
-    assert may_connect(origin, host=HOST, secure=secure, allowed=allowed)
+    assert is_origin_allowed(origin, host=HOST, secure=secure, allowed=allowed)
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_a_page_of_the_server_or_of_the_list_may_connect(
     ],
 )
 def test_foreign_null_and_look_alike_origins_may_not(origin: str) -> None:
-    assert not may_connect(origin, host=HOST, secure=False, allowed=("https://wall.example", "null"))
-    assert not may_connect(origin, host=None, secure=False, allowed=())
+    assert not is_origin_allowed(origin, host=HOST, secure=False, allowed=("https://wall.example", "null"))
+    assert not is_origin_allowed(origin, host=None, secure=False, allowed=())
 
 
 def test_default_ports_are_the_same_origin() -> None:
-    assert may_connect("https://floor.example", host="floor.example:443", secure=True, allowed=())
-    assert may_connect("http://floor.example", host="floor.example:80", secure=False, allowed=())
-    assert not may_connect("http://floor.example", host="floor.example:443", secure=False, allowed=())
+    assert is_origin_allowed("https://floor.example", host="floor.example:443", secure=True, allowed=())
+    assert is_origin_allowed("http://floor.example", host="floor.example:80", secure=False, allowed=())
+    assert not is_origin_allowed("http://floor.example", host="floor.example:443", secure=False, allowed=())
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_default_ports_are_the_same_origin() -> None:
     [(None, None), ("Bearer a.b.c", "a.b.c"), ("bearer  x ", "x"), ("Basic eDp5", None), ("Bearer", None), ("", None)],
 )
 def test_a_bearer_token_is_read_from_its_header_only(header: str | None, token: str | None) -> None:
-    assert bearer(header) == token
+    assert bearer_token(header) == token
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_a_bearer_token_is_read_from_its_header_only(header: str | None, token: 
     ],
 )
 def test_the_token_is_never_the_chosen_subprotocol(offered: list[str], chosen: str | None) -> None:
-    assert chosen_subprotocol(offered) == chosen
+    assert select_subprotocol(offered) == chosen

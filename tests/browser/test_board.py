@@ -74,11 +74,11 @@ async def test_the_page_allows_no_script_but_its_own(tmp_path: Path) -> None:
 async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, browser_page() as page:
         await open_board(page, served)
-        served.front.set_link(broker_connected=False, stream_live=True, last_seen=NOON)
+        served.front.set_link_state(broker_connected=False, stream_live=True, last_seen=NOON)
         await expect(page.locator("body.stale #link")).to_contain_text("broker", timeout=DEADLINE_MS)
-        served.front.set_link(broker_connected=True, stream_live=False, last_seen=NOON)
+        served.front.set_link_state(broker_connected=True, stream_live=False, last_seen=NOON)
         await expect(page.locator("body.stale #link")).to_contain_text("not live: main", timeout=DEADLINE_MS)
-        served.front.set_link(broker_connected=True, stream_live=True, last_seen=NOON)
+        served.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
 
 

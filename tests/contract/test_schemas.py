@@ -17,7 +17,7 @@ from bridge.core import event_data as data
 from bridge.core.access.subscriptions import parse_subscription
 from bridge.core.access.targets import SubscriptionType
 from bridge.core.dashboard.commands import parse_command
-from bridge.core.dashboard.frames import FRAME_OF, ErrorCode, InvalidFrame
+from bridge.core.dashboard.frames import CLIENT_FRAMES, ErrorCode, InvalidFrame
 from bridge.core.dashboard.server_frames import (
     Error,
     Link,
@@ -225,7 +225,7 @@ def test_client_frames_are_described(frame: dict[str, Any], valid: bool) -> None
 def test_every_frame_and_every_subscription_type_of_the_protocol_is_described() -> None:
     document = schemas.asyncapi("floor/v1")
     messages = document["components"]["messages"]
-    assert frame_schemas.client_frames().keys() == FRAME_OF.keys()
+    assert frame_schemas.client_frames().keys() == CLIENT_FRAMES.keys()
     for tag in (frame.__struct_config__.tag for frame in ServerFrame.__subclasses__()):
         assert f"server.{tag}" in messages
     assert frame_schemas.SUBSCRIPTION_TYPES.keys() == {each.value for each in SubscriptionType}

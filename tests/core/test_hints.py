@@ -29,9 +29,9 @@ def test_what_is_no_event_hints_at_nothing(payload: bytes) -> None:
 
 def test_a_stream_lives_while_its_status_says_so_again_and_again() -> None:
     heard = StreamLiveness().with_status(LIVE, retained=False, now=1_000, read_offset=0)
-    assert heard.silence(epoch="e", now=1_000 + SILENT_MS - 1, read_offset=0) is None
-    assert heard.silence(epoch="e", now=1_000 + SILENT_MS, read_offset=0) == "the pipeline is silent"
-    assert StreamLiveness().silence(epoch="e", now=0, read_offset=0) == "the pipeline is silent"
+    assert heard.not_live_reason(epoch="e", now=1_000 + SILENT_MS - 1, read_offset=0) is None
+    assert heard.not_live_reason(epoch="e", now=1_000 + SILENT_MS, read_offset=0) == "the pipeline is silent"
+    assert StreamLiveness().not_live_reason(epoch="e", now=0, read_offset=0) == "the pipeline is silent"
 
 
 def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() -> None:
@@ -43,19 +43,21 @@ def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() ->
         assert (
             StreamLiveness()
             .with_status(status, retained=False, now=5, read_offset=0)
-            .silence(epoch="e", now=5, read_offset=0)
+            .not_live_reason(epoch="e", now=5, read_offset=0)
             == told
         )
 
 
 def test_a_retained_status_never_makes_a_stream_live_and_may_end_it() -> None:
     assert (
-        StreamLiveness().with_status(LIVE, retained=True, now=5, read_offset=0).silence(epoch="e", now=5, read_offset=0)
+        StreamLiveness()
+        .with_status(LIVE, retained=True, now=5, read_offset=0)
+        .not_live_reason(epoch="e", now=5, read_offset=0)
         is not None
     )
     live = StreamLiveness().with_status(LIVE, retained=False, now=5, read_offset=0)
     gone = live.with_status(StreamStatus(online=False, epoch="e"), retained=True, now=6, read_offset=0)
-    assert gone.silence(epoch="e", now=6, read_offset=0) is not None
+    assert gone.not_live_reason(epoch="e", now=6, read_offset=0) is not None
 
 
 def test_a_stream_is_not_live_where_what_it_publishes_cannot_be_read() -> None:
@@ -66,13 +68,13 @@ def test_a_stream_is_not_live_where_what_it_publishes_cannot_be_read() -> None:
     behind = StreamLiveness()
     for second in range(1, 5):
         behind = says(behind, 10 + second, now=second * 1_000, read=10)
-    assert behind.silence(epoch="e", now=1_000 + SILENT_MS - 1, read_offset=10) is None
-    told = behind.silence(epoch="e", now=1_000 + SILENT_MS, read_offset=10)
+    assert behind.not_live_reason(epoch="e", now=1_000 + SILENT_MS - 1, read_offset=10) is None
+    told = behind.not_live_reason(epoch="e", now=1_000 + SILENT_MS, read_offset=10)
     assert told == "what the pipeline publishes is not in the journal that this front reads"
-    assert behind.silence(epoch="e", now=1_000 + SILENT_MS, read_offset=11) is None
+    assert behind.not_live_reason(epoch="e", now=1_000 + SILENT_MS, read_offset=11) is None
     later = says(behind, 15, now=5_000, read=11)  # behind by a second all the time, and no more
-    assert later.silence(epoch="e", now=5_000 + SILENT_MS - 1, read_offset=11) is None
-    assert later.silence(epoch="e", now=5_000 + SILENT_MS - 1, read_offset=15) is None
+    assert later.not_live_reason(epoch="e", now=5_000 + SILENT_MS - 1, read_offset=11) is None
+    assert later.not_live_reason(epoch="e", now=5_000 + SILENT_MS - 1, read_offset=15) is None
 
 
 @pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-06T12:00:00", "9" * 400])

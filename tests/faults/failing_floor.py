@@ -25,7 +25,7 @@ from bridge import app, settings
 from bridge.adapters.broker import BrokerLink
 from bridge.adapters.broker_connection import Connection
 from bridge.adapters.journal.writing import SqliteJournal
-from bridge.adapters.web_socket import FrontSocket
+from bridge.adapters.web_socket import StarletteSocket
 from bridge.core.intake import Intake
 
 LOOK_SECONDS: Final = 0.005
@@ -98,7 +98,7 @@ PLACES: Final[Mapping[str, Place]] = MappingProxyType({
     "published": after(BrokerLink, "publish_many"),
     "event out, not cleared": before(Connection, "submit", lambda _, sent: sent.retain and not sent.payload),
     "marked": after(SqliteJournal, "mark_published"),
-    "delivered": after(FrontSocket, "send", lambda _, text: '"offset"' in text),
+    "delivered": after(StarletteSocket, "send", lambda _, text: '"offset"' in text),
 })  # fmt: skip
 """Name -> how to put a fuse there."""
 

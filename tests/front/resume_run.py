@@ -125,7 +125,9 @@ class ResumeRun:
     def _offer(self) -> None:
         """Hand over what was committed a moment ago."""
         if self._offers and self.front is not None:
-            self.front.offer([JournalEntry(input=INPUT, disposition=APPLIED, events=tuple(self._offers.popleft()))])
+            self.front.on_committed(
+                [JournalEntry(input=INPUT, disposition=APPLIED, events=tuple(self._offers.popleft()))]
+            )
 
     # The front.
 
@@ -149,9 +151,9 @@ class ResumeRun:
             trust_grants=True,
             clock=Clock(),
             publish=publish,
-            directory=lambda *_: None,
+            find_place=lambda *_: None,
         )
-        self.front.set_link(broker_connected=True, stream_live=True, last_seen=NOON)
+        self.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
         self._hand = self.loop.create_task(self.front.run())
 
     async def _restart(self) -> None:
@@ -184,7 +186,7 @@ class ResumeRun:
             if board.wire is not None:
                 board.wire.cut(noticed_in=0.0)  # what was under way is lost with the machine
         books = front.statistics()
-        if not books["balanced"] or books["ledger"].get("pending") or len(front._shared.routes):
+        if not books["balanced"] or books["ledger"].get("pending") or len(front._context.router):
             raise Wrong(f"left behind: {books}")
 
     def serve(self, wire: MemoryWire) -> None:
@@ -205,13 +207,13 @@ class ResumeRun:
                     raise Wrong(f"{frame['id']} {topic_of(frame)} was shown to who may read {grants[0]}")
 
         wire.on_read, wire.on_write = on_read, on_write
-        task = self.loop.create_task(front.serve(wire, offered_token=None, peer="test"))
+        task = self.loop.create_task(front.serve(wire, handshake_token=None, peer="test"))
         self._serving.add(task)
         task.add_done_callback(self._served)
 
     def _left(self, front: Front) -> None:
         for each in front._connections:
-            self.left_to_the_journal = max(self.left_to_the_journal, each.delivery.outbox.left)
+            self.left_to_the_journal = max(self.left_to_the_journal, each.delivery.outbox.spilled)
 
     def _served(self, task: "asyncio.Task[None]") -> None:
         self._serving.discard(task)
@@ -228,7 +230,7 @@ class ResumeRun:
     def _check_front(front: Front) -> None:
         for each in front._connections:
             outbox = each.delivery.outbox
-            if not outbox.ledger.balanced() or outbox.ledger.pending.total() != len(outbox) + len(outbox._flying):
+            if not outbox.ledger.is_balanced() or outbox.ledger.pending.total() != len(outbox) + len(outbox._in_flight):
                 raise Wrong(f"the books don't add up: {outbox.ledger}")
 
     async def _finish(self) -> None:

@@ -20,7 +20,7 @@ from bridge.core.event_data import Andon, EventData, Job, LineStatus, Person, St
 from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.core.records import Batch, CommandRecord, CommittedEvent, Input, JournalEntry, position_event
 from bridge.core.reports import APPLIED
-from bridge.front.follower import Follower
+from bridge.front.follower import Replica
 from bridge.front.front import Disconnected, Front
 from bridge.settings import TokenSettings, WebSettings
 from tests.brokers import until
@@ -168,7 +168,7 @@ class Floor:
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     sockets: list[MemorySocket] = field(default_factory=list)
     answer: Callable[[str, dict[str, Any]], CommandRecord | None] = lambda *_: None
-    follower: Follower | None = None
+    follower: Replica | None = None
     hints: Hints | None = None  # given: the front follows the journal, and nothing is offered to it
 
     def token(self, *, user: str = "eva", roles: Sequence[str] = ("admin",), ttl: int = 3_600, **claims: Any) -> str:
@@ -178,7 +178,7 @@ class Floor:
     def connect(self, *, offered_token: str | None = None) -> MemorySocket:
         socket = MemorySocket()
         self.sockets.append(socket)
-        work = self.front.serve(socket, offered_token=offered_token, peer=f"test:{len(self.sockets)}")
+        work = self.front.serve(socket, handshake_token=offered_token, peer=f"test:{len(self.sockets)}")
         self.group.create_task(work, name=f"test serve {len(self.sockets)}")
         return socket
 
@@ -205,7 +205,7 @@ class Floor:
         )
         self.journal.commit(Batch(entries=[entry]))
         if offer and self.hints is None:
-            self.front.offer([entry])
+            self.front.on_committed([entry])
         elif offer and self.hints is not None:
             for each in entry.events:
                 self.hints.say(f"event/{each.topic}", each.body)
@@ -244,12 +244,12 @@ async def floor(folder: Path, *, hints: Hints | None = None, **settings: Any) ->
                 trust_grants=True,
                 clock=clock,
                 publish=publish,
-                directory=directory,
+                find_place=directory,
             )
             made.append(Floor(front, journal, clock, group, hints=hints))
             tasks = [group.create_task(front.run(), name="front run")]
             if hints is not None:
-                follower = Follower(
+                follower = Replica(
                     hints, front, partial(SqliteReader.open, path, stream="main"), root="floor/v1", stream="main"
                 )
                 tasks.append(group.create_task(follower.run(), name="follower"))
@@ -267,8 +267,8 @@ async def floor(folder: Path, *, hints: Hints | None = None, **settings: Any) ->
     assert books["connections"] == 0
     assert books["balanced"]
     assert books["ledger"]["pending"] == {}
-    assert len(front._shared.routes) == 0
-    assert front._shared.routes._assignees == {}
+    assert len(front._context.router) == 0
+    assert front._context.router._assignees == {}
 
 
 def call(

@@ -69,7 +69,7 @@ async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
         assert board.closed is None
         assert here.front.position == here.journal.position()
         assert here.follower is not None
-        assert here.follower.turns == 1, "that of its start"
+        assert here.follower.switches == 1, "that of its start"
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ async def test_batches_are_arrays_and_a_lossless_event_flushes_what_is_ahead_of_
 
 async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
-        shop.front.set_link(broker_connected=True, stream_live=True, last_seen=None)
+        shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
         board = await shop.join()
         link = await board.hears("link")
         assert link["broker"] is True
@@ -143,7 +143,7 @@ async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path
         shop.commit(call())
         position = await board.hears("position", streams={"main": {"epoch": shop.journal.epoch, "offset": 1}})
         assert board.frames.index(position) > board.frames.index(await board.hears("andon_event"))
-        shop.front.set_link(broker_connected=False, stream_live=True, last_seen=None)
+        shop.front.set_link_state(broker_connected=False, stream_live=True, last_seen=None)
         gone = await board.hears("link", broker=False)
         assert gone["streams"]["main"]["live"] is False
 
@@ -151,9 +151,9 @@ async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path
 async def test_ready_tells_what_is_missing(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         assert shop.front.ready() == (False, "no connection to the broker")
-        shop.front.set_link(broker_connected=True, stream_live=False, last_seen=None)
+        shop.front.set_link_state(broker_connected=True, stream_live=False, last_seen=None)
         assert shop.front.ready() == (False, "the pipeline is silent")
-        shop.front.set_link(broker_connected=True, stream_live=True, last_seen=None)
+        shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
         assert shop.front.ready() == (True, "ready")
 
 

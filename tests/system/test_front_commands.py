@@ -50,7 +50,7 @@ async def test_without_an_answer_in_time_the_outcome_is_unknown(tmp_path: Path) 
         board.say(RAISE)
         result = await board.hears("command_result")
         assert result["outcome"] == "unknown"
-        assert shop.front._shared.desk._waiting == {}
+        assert shop.front._context.commands._waiting == {}
 
 
 async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
         assert refused["allowed"] is False
         assert "/L2/" in refused["witness"]
         viewer = shop.front.authenticate(shop.token(roles=["operator"], lines=["L1"]))
-        over_http = shop.front.explain_for(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
+        over_http = shop.front.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
         assert {"type": "explained", **over_http} == refused
         assert "subscription_confirmed" not in board.types()
 
@@ -170,23 +170,23 @@ async def test_http_commands_are_the_same(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         shop.answer = applied
         viewer = shop.front.authenticate(shop.token())
-        assert await shop.front.command_for(viewer, dict(RAISE)) == {
+        assert await shop.front.run_command(viewer, dict(RAISE)) == {
             "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"],
         }  # fmt: skip
         with pytest.raises(InvalidFrame):
-            await shop.front.command_for(viewer, {"id": "k2", "action": "andon.raise", "line_id": "L1"})
+            await shop.front.run_command(viewer, {"id": "k2", "action": "andon.raise", "line_id": "L1"})
 
 
 async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         shop.commit(call("C1"), call("C2", line="L2"), status())
         viewer = shop.front.authenticate(shop.token(roles=["operator"], lines=["L1"]))
-        state = json.loads((await shop.front.snapshot_for(viewer, "+/+/+/+/andon/#")).encode())
+        state = json.loads((await shop.front.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
         assert [each["offset"] for each in state["events"]] == [1]
         assert state["effective"] == ["+/+/L1/+/andon/#"]
         assert state["positions"] == {"main": {"epoch": shop.journal.epoch, "offset": 3}}
         with pytest.raises(InvalidFrame):
-            await shop.front.snapshot_for(viewer, "+/+/L2/#")
+            await shop.front.read_snapshot(viewer, "+/+/L2/#")
 
 
 async def _all_pages(shop: Floor, limit: int) -> list[int]:
@@ -194,7 +194,7 @@ async def _all_pages(shop: Floor, limit: int) -> list[int]:
     found: list[int] = []
     cursor: str | None = None
     while True:
-        page = await shop.front.history(viewer, None, cursor=cursor, limit=limit, since=NOON, until=NOON + 1)
+        page = await shop.front.read_history(viewer, None, cursor=cursor, limit=limit, since=NOON, until=NOON + 1)
         found += [each["offset"] for each in json.loads(page.encode())["events"]]
         cursor = page.cursor
         if cursor is None:
@@ -207,25 +207,25 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
         for limit in (1, 2, 1_000):
             assert await _all_pages(shop, limit) == [1, 3, 5, 7, 9, 10]
         viewer = shop.front.authenticate(shop.token())
-        nothing = await shop.front.history(viewer, None, since=NOON + 1)
+        nothing = await shop.front.read_history(viewer, None, since=NOON + 1)
         assert nothing.events == ()
         for wrong in ({"limit": 0}, {"limit": 1_001}, {"cursor": "x"}, {"cursor": "other:3"}):
             with pytest.raises(InvalidFrame):
-                await shop.front.history(viewer, None, **wrong)
+                await shop.front.read_history(viewer, None, **wrong)
 
 
 async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         shop.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
         viewer = shop.front.authenticate(shop.token())
-        page = await shop.front.history(viewer, None, limit=2)
+        page = await shop.front.read_history(viewer, None, limit=2)
         shop.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
         for published, kept in ((2, 7), (5, 4), (9, 0)):
             shop.journal.mark_published(published, retained=[])
             shop.journal.prune(NOON, RetentionLimits(max_bytes=1))
-            assert len((await shop.front.history(viewer, None)).events) == kept
+            assert len((await shop.front.read_history(viewer, None)).events) == kept
             if published == 2:
-                assert len((await shop.front.history(viewer, None, cursor=page.cursor)).events) == kept
+                assert len((await shop.front.read_history(viewer, None, cursor=page.cursor)).events) == kept
                 continue
             with pytest.raises(InvalidFrame, match="no longer kept"):
-                await shop.front.history(viewer, None, cursor=page.cursor)
+                await shop.front.read_history(viewer, None, cursor=page.cursor)

@@ -64,7 +64,7 @@ async def test_silence_before_auth_ends_with_4408(tmp_path: Path) -> None:
 async def test_with_a_token_in_the_handshake_nothing_comes_before_the_first_answer(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         board, witness = shop.connect(offered_token=shop.token()), await shop.join(user="otto")
-        shop.front.set_link(broker_connected=True, stream_live=True, last_seen=None)
+        shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
         await witness.hears("link", broker=True)
         assert board.frames == []
         board.say({"type": "subscribe", "subscription_type": "andon"})
@@ -279,7 +279,7 @@ async def test_a_shutdown_spreads_the_return_with_1012(tmp_path: Path) -> None:
 async def test_revoked_access_ends_with_4403(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         eva, otto = await shop.join(), await shop.join(user="otto")
-        assert shop.front.end_access(Revocations(users=frozenset({"eva"}))) == 1
+        assert shop.front.close_revoked(Revocations(users=frozenset({"eva"}))) == 1
         assert (await eva.ends())[0] == 4403
         otto.say({"type": "ping"})
         await otto.hears("pong")

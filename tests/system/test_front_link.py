@@ -14,11 +14,11 @@ LAST_CALL = 40
 
 
 def lose_link(shop: Floor) -> None:
-    shop.front.set_link(broker_connected=True, stream_live=False, last_seen=NOON)
+    shop.front.set_link_state(broker_connected=True, stream_live=False, last_seen=NOON)
 
 
 async def live_board(shop: Floor) -> MemorySocket:
-    shop.front.set_link(broker_connected=True, stream_live=True, last_seen=NOON)
+    shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
     board = await shop.join()
     await board.hears("link")
     return board

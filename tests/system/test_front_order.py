@@ -153,7 +153,7 @@ async def test_a_snapshot_is_never_overtaken_by_what_it_stands_for(tmp_path: Pat
         unoffered = shop.commit(assignment("J1", to="eva"), offer=False)
         gate.open()
         await board.hears("snapshot_end", id="jobs")
-        shop.front.offer(unoffered)
+        shop.front.on_committed(unoffered)
         shop.commit(call("C1", line="L2"))
         await board.hears("andon_event", subject="C1")
         told = [each["type"] for each in board.frames if "offset" in each or each["type"] == "snapshot_begin"]

@@ -62,7 +62,7 @@ async def test_what_is_committed_before_the_snapshot_is_read_is_in_it_and_nowher
         unoffered = shop.commit(call("C2"), offer=False)
         gate.open()
         await board.hears("snapshot_end")
-        shop.front.offer(unoffered)
+        shop.front.on_committed(unoffered)
         shop.commit(call("C3"))
         await board.hears("andon_event", subject="C3")
         assert outline(board) == ["snapshot_begin", 1, 2, "snapshot_end", 3]
@@ -122,7 +122,7 @@ async def test_what_was_read_from_the_journal_ahead_of_its_offer_comes_once(tmp_
         since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
         board.say({"type": "resume", "subscriptions": [andon("L1")], "since": since})
         await board.hears("position", streams={"main": {"epoch": shop.journal.epoch, "offset": 1}})
-        shop.front.offer(unoffered)
+        shop.front.on_committed(unoffered)
         shop.commit(call("C3"))
         await board.hears("andon_event", subject="C3")
         assert outline(board) == [1, 2, 3]

@@ -130,7 +130,7 @@ async def test_a_client_that_asks_and_does_not_read_is_not_read_either(tmp_path:
             board.say({"type": "ping"})
         [connection] = shop.front._connections
         async with asyncio.timeout(PATIENCE):
-            while connection.delivery.room.is_set():  # noqa: ASYNC110 - what clears it is not ours to signal
+            while connection.delivery.queue_not_full.is_set():  # noqa: ASYNC110 - what clears it is not ours to signal
                 await asyncio.sleep(0)
         assert board._inbound.qsize() > 500
         board.read_on()

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.dashboard.outbox import EVENT_BESIDE
-from bridge.core.dashboard.session import admit
+from bridge.core.dashboard.outbox import EVENT_OVERHEAD_BYTES
+from bridge.core.dashboard.session import admit_body
 from bridge.core.events import EventType
 from bridge.core.records import CommittedEvent
 from bridge.front import journal as front_journal
-from bridge.front.recent import Page, Pages
-from bridge.front.snapshot import PIECE
+from bridge.front.recent import EventCache, EventPage
+from bridge.front.snapshot import SNAPSHOT_CHUNK
 from tests.core.access.viewers import viewer
 from tests.core.dashboard.test_outbox import event
 from tests.system.front_floor import Floor, Frame, call, floor, status
 
-EVENT_BYTES = EVENT_BESIDE + len(event(1).body)
+EVENT_BYTES = EVENT_OVERHEAD_BYTES + len(event(1).body)
 SETS: tuple[tuple[Frame, Frame], ...] = (
     ({"subscription_type": "andon", "target_id": "L1"}, {"lines": ["L1", "L2"]}),
     ({"subscription_type": "andon", "target_id": "L1"}, {"lines": ["L1"]}),  # the same, of another bearer
@@ -29,7 +29,7 @@ SETS: tuple[tuple[Frame, Frame], ...] = (
 )
 
 
-EVERYTHING = admit({"subscription_type": "line"}, viewer())
+EVERYTHING = admit_body({"subscription_type": "line"}, viewer())
 
 
 @given(
@@ -42,7 +42,7 @@ EVERYTHING = admit({"subscription_type": "line"}, viewer())
 def test_what_is_held_is_without_a_hole_and_within_bounds(
     start: int, count: int, keep: int, offset: int, hole: int
 ) -> None:
-    pages = Pages(size=4, max_bytes=keep * EVENT_BYTES)
+    pages = EventCache(size=4, max_bytes=keep * EVENT_BYTES)
     added = [each for each in range(start, start + count) if each != hole]
     for each in added:
         pages.add(event(each))
@@ -59,23 +59,23 @@ def test_what_is_held_is_without_a_hole_and_within_bounds(
 
 
 def test_a_page_begins_behind_the_last_hole() -> None:
-    page = Page([event(offset) for offset in (2, 5, 7, 8, 9)])
-    assert [each for each in range(12) if page.follows(each)] == [6, 7, 8]
-    assert not Page([]).follows(0)
+    page = EventPage([event(offset) for offset in (2, 5, 7, 8, 9)])
+    assert [each for each in range(12) if page.has_next_after(each)] == [6, 7, 8]
+    assert not EventPage([]).has_next_after(0)
 
 
 def test_a_page_grows_and_shows_each_event_once_to_several_subscriptions() -> None:
-    page = Page([event(1), event(2, EventType.JOB_ASSIGNED)])
-    assert [each.offset for each in page.wanted([EVERYTHING, EVERYTHING])] == [1, 2]
+    page = EventPage([event(1), event(2, EventType.JOB_ASSIGNED)])
+    assert [each.offset for each in page.matching([EVERYTHING, EVERYTHING])] == [1, 2]
     page.events.append(event(3))
-    assert [each.offset for each in page.wanted([EVERYTHING, EVERYTHING])] == [1, 2, 3]
-    assert [each.offset for each in page.wanted([])] == [2], "an assignee needs no subscription"
+    assert [each.offset for each in page.matching([EVERYTHING, EVERYTHING])] == [1, 2, 3]
+    assert [each.offset for each in page.matching([])] == [2], "an assignee needs no subscription"
 
 
 def test_the_pages_used_last_are_kept() -> None:
-    pages = Pages(size=1, max_bytes=2 * EVENT_BYTES)
+    pages = EventCache(size=1, max_bytes=2 * EVENT_BYTES)
     pages.add(event(1))
-    pages.put(Page([event(2)]))
+    pages.put(EventPage([event(2)]))
     assert pages.after(0) is not None
     pages.add(event(3))
     assert [pages.after(offset) is not None for offset in range(3)] == [True, False, True]
@@ -167,7 +167,7 @@ async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_
         gc.collect()
         ids = {f"{shop.front.position.stream}:{shop.front.position.epoch}:{offset}" for offset in range(1, 501)}
         held = {each.id for each in gc.get_objects() if isinstance(each, CommittedEvent)}
-        assert len(held & ids) <= 2 * PIECE
+        assert len(held & ids) <= 2 * SNAPSHOT_CHUNK
         board.read_on()
         await board.hears("snapshot_end")
         begin = next(number for number, each in enumerate(board.frames) if each["type"] == "snapshot_begin")

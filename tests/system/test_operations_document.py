@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from urllib.request import urlopen
 
-from bridge.adapters.web_metrics import MEANINGS
+from bridge.adapters.web_metrics import METRICS
 from bridge.core.line.andon_input import IGNORED_READINGS
 from bridge.core.line.futility import INEFFECTIVE_REASONS, NEUTRAL_REASONS
 from bridge.core.messages import Publication
@@ -22,7 +22,7 @@ PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
 def full(name: str) -> str:
-    return f"floor_{name}_total" if MEANINGS[name].kind == "counter" else f"floor_{name}"
+    return f"floor_{name}_total" if METRICS[name].kind == "counter" else f"floor_{name}"
 
 
 def labels_of(name: str) -> set[str]:
@@ -59,7 +59,7 @@ async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: Runnin
 
 def test_the_meanings_of_the_document_are_the_help_texts() -> None:
     assert [(name, text) for name, _, text in ROW.findall(DOCUMENT)] == [
-        (full(name), meaning.help) for name, meaning in MEANINGS.items()
+        (full(name), meaning.help) for name, meaning in METRICS.items()
     ]
 
 
@@ -67,7 +67,7 @@ def test_alerts_see_the_first_of_what_has_never_happened() -> None:
     """A counter with the labels of a line is not there before its first: `increase()` would not see that one."""
     alerts = re.findall(r"^\| `(.*floor_.*)` \| [^|]* \| [^|]* \|$", ALERTS, re.MULTILINE)
     late = {
-        full(name) for name, meaning in MEANINGS.items() if meaning.kind == "counter" and "`line`" in labels_of(name)
+        full(name) for name, meaning in METRICS.items() if meaning.kind == "counter" and "`line`" in labels_of(name)
     }
     late.add("floor_pipeline_quarantined_total")
     about = {name: [each for each in alerts if name in each] for name in late}
@@ -114,4 +114,4 @@ def test_alerts_ask_for_metrics_that_there_are() -> None:
         re.findall(r"\bfloor_\w+", re.sub(r"^## Every metric$.*", "", DOCUMENT, flags=re.DOTALL | re.MULTILINE))
     )
     assert asked
-    assert asked <= {full(name) for name in MEANINGS}
+    assert asked <= {full(name) for name in METRICS}

@@ -11,13 +11,7 @@ from typing import Final, Self
 from bridge.adapters.journal.checks import check_ends, check_structure
 from bridge.adapters.journal.decisions import decision_about, write_decision
 from bridge.adapters.journal.epochs import Epoch, write_epoch
-from bridge.adapters.journal.errors import (
-    JournalDamaged,
-    JournalInUse,
-    JournalTooNew,
-    JournalTooOld,
-    StreamMismatch,
-)
+from bridge.adapters.journal.errors import JournalDamaged, JournalInUse, JournalTooNew, JournalTooOld, StreamMismatch
 from bridge.adapters.journal.file import BUSY_SECONDS, create, may_pass, new_epoch, opening, schema_of
 from bridge.adapters.journal.mark import Mark, Ownership, read_mark
 from bridge.adapters.journal.meta import Meta, read_meta, write_meta

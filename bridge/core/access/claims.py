@@ -14,15 +14,15 @@ MAX_SUBJECT: Final = 255  # OpenID Connect's bound; a subject is repeated in aud
 MAX_DEPTH: Final = 16  # of claims in claims: what whoever walks them may recurse into
 MAX_DIGITS: Final = 20  # of a number: a longer one costs its square to convert
 MAX_DATE: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second there is in Python and RFC 3339
-ACCESS_WORDS: Final = frozenset({"access", "access_token", "bearer", "jwt", "at+jwt"})
+ACCESS_TOKEN_TYPES: Final = frozenset({"access", "access_token", "bearer", "jwt", "at+jwt"})
 """What a token may call itself where it says its kind: anything else (refresh, logout, id) isn't for access."""
-KIND_CLAIMS: Final = ("typ", "type", "token_use", "token_type")
+TYPE_CLAIMS: Final = ("typ", "type", "token_use", "token_type")
 
 
 class TokenError(ValueError):
-    """A token that opens nothing; `public` is all its bearer is told, the rest is for our log and holds no token."""
+    """A token that opens nothing; `public_message` is all its bearer is told, the rest is for our log and holds no token."""
 
-    public: ClassVar[str] = "the token is not valid"
+    public_message: ClassVar[str] = "the token is not valid"
 
     @override
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class TokenError(ValueError):
 class TokenTooLarge(TokenError):
     size: int
     limit: int
-    public: ClassVar[str] = "the token is too large"
+    public_message: ClassVar[str] = "the token is too large"
 
 
 @dataclass(eq=False)
@@ -52,26 +52,26 @@ class TokenUnverified(TokenError):
 class TokenRevoked(TokenError):
     """A good token whose user, or itself, was named on the list of revocations."""
 
-    public: ClassVar[str] = "access was revoked"
+    public_message: ClassVar[str] = "access was revoked"
 
 
 @dataclass(eq=False)
 class TokenExpired(TokenError):
     expired_at: Millis
-    public: ClassVar[str] = "the token has expired"
+    public_message: ClassVar[str] = "the token has expired"
 
 
 @dataclass(eq=False)
 class TokenNotYetValid(TokenError):
     claim: str
     valid_from: Millis
-    public: ClassVar[str] = "the token is not valid yet"
+    public_message: ClassVar[str] = "the token is not valid yet"
 
 
 @dataclass(eq=False)
 class TokenOfWrongKind(TokenError):
     claim: str
-    public: ClassVar[str] = "the token is not an access token"
+    public_message: ClassVar[str] = "the token is not an access token"
 
 
 @dataclass(eq=False)
@@ -90,11 +90,11 @@ class Claims:
     issuer: str
     expires_at: Millis
     token_id: str | None
-    statements: Mapping[str, object]
+    claim_set: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class TokenRequirements:
     """Whose tokens are accepted, for whom, and how far the clocks may differ."""
 
     issuer: str
@@ -102,7 +102,7 @@ class Expected:
     leeway_ms: Millis = 0
 
 
-def read_claims(header: Mapping[str, Any], payload: bytes, expected: Expected, *, now: Millis) -> Claims:
+def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRequirements, *, now: Millis) -> Claims:
     """The claims of a token whose signature holds, if they may be believed at `now`; raises TokenError.
 
     They expire at `exp` plus the leeway: from then on this very check refuses them.
@@ -110,52 +110,52 @@ def read_claims(header: Mapping[str, Any], payload: bytes, expected: Expected, *
     # RFC 7515 4.1.11: a critical extension that isn't understood is refused; we understand none.
     if "crit" in header:
         raise TokenMalformed("critical extensions")
-    _check_kind(header, "typ")
+    _check_token_type(header, "typ")
     statements = _decode(payload)
-    for claim in KIND_CLAIMS:
-        _check_kind(statements, claim)
+    for claim in TYPE_CLAIMS:
+        _check_token_type(statements, claim)
     if "events" in statements:  # OpenID Connect Back-Channel Logout 2.4: what makes a logout token one
         raise TokenOfWrongKind("events")
-    _check_parties(statements, expected)
+    _check_issuer_and_audience(statements, requirements)
     return Claims(
         subject=_subject(statements),
-        issuer=expected.issuer,
-        expires_at=_check_times(statements, expected.leeway_ms, now),
+        issuer=requirements.issuer,
+        expires_at=_check_times(statements, requirements.leeway_ms, now),
         token_id=_token_id(statements),
-        statements=statements,
+        claim_set=statements,
     )
 
 
-def _check_parties(statements: dict[str, Any], expected: Expected) -> None:
-    if statements.get("iss") != expected.issuer:
+def _check_issuer_and_audience(statements: dict[str, Any], requirements: TokenRequirements) -> None:
+    if statements.get("iss") != requirements.issuer:
         raise TokenClaimInvalid("iss", "missing or another")
     # RFC 7519 4.1.3: one text, or a list of them that holds ours; compared whole, never as a part.
     audience = statements.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
-    if not all(isinstance(each, str) for each in audiences) or expected.audience not in audiences:
+    if not all(isinstance(each, str) for each in audiences) or requirements.audience not in audiences:
         raise TokenClaimInvalid("aud", "missing or another")
 
 
 def _check_times(statements: dict[str, Any], leeway: Millis, now: Millis) -> Millis:
-    expires = _date(statements, "exp")
+    expires = _read_numeric_date(statements, "exp")
     if expires is None:
         raise TokenClaimInvalid("exp", "missing")
     # RFC 7519 4.1.4: not accepted on or after exp.
     if now >= expires + leeway:
         raise TokenExpired(expires)
     for claim in ("nbf", "iat"):
-        valid_from = _date(statements, claim)
+        valid_from = _read_numeric_date(statements, claim)
         if valid_from is not None and now < valid_from - leeway:
             raise TokenNotYetValid(claim, valid_from)
     return expires + leeway
 
 
-def _check_kind(statements: Mapping[str, Any], claim: str) -> None:
+def _check_token_type(statements: Mapping[str, Any], claim: str) -> None:
     if claim not in statements:
         return
     word = statements[claim]
     # RFC 7515 4.1.9: `application/` may be left out of a media type.
-    if not isinstance(word, str) or word.casefold().removeprefix("application/") not in ACCESS_WORDS:
+    if not isinstance(word, str) or word.casefold().removeprefix("application/") not in ACCESS_TOKEN_TYPES:
         raise TokenOfWrongKind(claim)
 
 
@@ -175,7 +175,7 @@ def _token_id(statements: dict[str, Any]) -> str | None:
     return token_id
 
 
-def _date(statements: dict[str, Any], claim: str) -> Millis | None:
+def _read_numeric_date(statements: dict[str, Any], claim: str) -> Millis | None:
     """RFC 7519 2, NumericDate: a JSON number of seconds; a text, true or null is none."""
     if claim not in statements:
         return None
@@ -189,9 +189,9 @@ def _decode(payload: bytes) -> dict[str, Any]:
     try:
         found = json.loads(
             payload.decode(),
-            object_pairs_hook=_unique,
+            object_pairs_hook=_reject_duplicate_claims,
             parse_int=_integer,
-            parse_float=_fraction,
+            parse_float=_parse_finite_float,
             parse_constant=_refuse_constant,
         )
     except (ValueError, RecursionError) as error:
@@ -212,7 +212,7 @@ def _decode(payload: bytes) -> dict[str, Any]:
     return found
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_claims(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a claim twice")
@@ -225,7 +225,7 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _fraction(text: str) -> float:
+def _parse_finite_float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError("a number without end")

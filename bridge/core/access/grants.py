@@ -11,7 +11,16 @@ from typing import Any, Final, assert_never
 
 from typing_extensions import override
 
-from bridge.core.access.shapes import ACTIONS, ANY, COMMANDS, Region, RegionTable, Shape, command_ways, widest
+from bridge.core.access.shapes import (
+    ACTIONS,
+    ANY,
+    COMMANDS,
+    Region,
+    RegionTable,
+    TopicLayout,
+    action_mask,
+    remove_covered,
+)
 from bridge.core.topics import TopicFilter, TopicName
 
 MAX_GRANTS: Final = 1_000  # what one token may unfold to; stops 300 sites x 300 lines from filling memory
@@ -26,12 +35,12 @@ class Grant:
     region: Region = field(repr=False)
 
     @classmethod
-    def on(
-        cls, shape: Shape, topic_filter: TopicFilter, *, reason: str, actions: Iterable[str] | None = None
+    def for_filter(
+        cls, shape: TopicLayout, topic_filter: TopicFilter, *, reason: str, actions: Iterable[str] | None = None
     ) -> "Grant | None":
         """The grant of this filter, for commands among `actions`; None when no topic of the shape matches it."""
-        ways = command_ways(actions) if shape is COMMANDS else -1
-        region = shape.region(topic_filter, ways=ways)
+        ways = action_mask(actions) if shape is COMMANDS else -1
+        region = shape.region(topic_filter, mask=ways)
         return None if region is None else cls(topic_filter, reason, region)
 
 
@@ -49,14 +58,14 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NotGranted:
     """Nothing of the request is granted, `witness` for one; None where no topic at all can match the request."""
 
     witness: TopicName | None
     reason: str
 
 
-Decision = Allowed | Refused
+Decision = Allowed | NotGranted
 
 
 class Grants:
@@ -64,27 +73,27 @@ class Grants:
 
     __slots__ = ("_table", "all", "shape")
 
-    def __init__(self, shape: Shape, grants: Iterable[Grant]) -> None:
+    def __init__(self, shape: TopicLayout, grants: Iterable[Grant]) -> None:
         self.shape = shape
         by_region: dict[Region, Grant] = {}
         for grant in grants:
             by_region.setdefault(grant.region, grant)
-        self.all = tuple(by_region[region] for region in widest(by_region))
+        self.all = tuple(by_region[region] for region in remove_covered(by_region))
         self._table = RegionTable((grant.region, grant) for grant in self.all)
 
-    def around(self, region: Region) -> Iterable[tuple[int, Grant]]:
+    def covering(self, region: Region) -> Iterable[tuple[int, Grant]]:
         """The grants for all ids of the region, and the ways each of them allows there."""
-        return self._table.around(region.ids)
+        return self._table.covering(region.ids)
 
-    def reaching(self, name: TopicName, *, action: str | None = None) -> Grant | None:
+    def find(self, name: TopicName, *, action: str | None = None) -> Grant | None:
         """A grant for this very topic, and for commands this action; None when there is none."""
-        point = self.shape.point(name)
+        point = self.shape.locate(name)
         if point is None:
             return None
         ids, ways = point
         if action is not None:
             ways &= 1 << ACTIONS.index(action) if action in ACTIONS else 0
-        return next((grant for granted, grant in self._table.around(ids) if granted & ways), None)
+        return next((grant for granted, grant in self._table.covering(ids) if granted & ways), None)
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -96,42 +105,42 @@ class Grants:
 
     @override
     def __repr__(self) -> str:
-        return f"Grants({self.shape.noun}, {[str(grant.filter) for grant in self.all]})"
+        return f"Grants({self.shape.name}, {[str(grant.filter) for grant in self.all]})"
 
 
-def decide(requested: TopicFilter, grants: Grants, *, ways: int = -1) -> Decision:
+def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decision:
     """What of the request (among `ways`) is granted; a topic matches an effective filter iff it is asked and granted.
 
     Narrowed is exact too: a witness matches the request and no grant.
     """
     shape = grants.shape
-    region = shape.region(requested, ways=ways)
+    region = shape.region(requested, mask=mask)
     if region is None:
-        return Refused(None, f"no {shape.noun} topic can match {_shown(requested)}")
-    around = list(grants.around(region))
+        return NotGranted(None, f"no {shape.name} topic can match {_quoted(requested)}")
+    around = list(grants.covering(region))
     # Without the mask, lest an effective filter read wider than the grant it rests on.
     whole = shape.region(requested)
     for granted, grant in around:
-        if whole is not None and not whole.ways & ~granted:
+        if whole is not None and not whole.mask & ~granted:
             return Allowed((requested,), None, (grant,))
     met: dict[Region, Grant] = {}
     for grant in grants.all:
-        common = region.meets(grant.region)
+        common = region.intersect(grant.region)
         if common is not None:
             met.setdefault(common, grant)
-    missing = region.ways
+    missing = region.mask
     for granted, _ in around:
         missing &= ~granted
     witness = _witness(region, missing, grants) if missing else None
     if not met:
-        return Refused(witness, "no grant reaches any topic of it")
-    kept = [met[common] for common in widest(met)]
+        return NotGranted(witness, "no grant reaches any topic of it")
+    kept = [met[common] for common in remove_covered(met)]
     common_filters = [requested.intersect(grant.filter) for grant in kept]
     effective = tuple(dict.fromkeys(each for each in common_filters if each is not None))
     return Allowed(effective, witness, tuple(dict.fromkeys(kept)))
 
 
-def explain(decision: Decision) -> dict[str, Any]:
+def explain_decision(decision: Decision) -> dict[str, Any]:
     """The decision as plain data; it names nothing but the asker's own request, grants and ids that nobody has."""
     match decision:
         case Allowed(effective, witness, grants):
@@ -142,7 +151,7 @@ def explain(decision: Decision) -> dict[str, Any]:
                 "witness": None if witness is None else str(witness),
                 "grants": [{"filter": str(grant.filter), "reason": grant.reason} for grant in grants],
             }
-        case Refused(witness, reason):
+        case NotGranted(witness, reason):
             return {"allowed": False, "witness": None if witness is None else str(witness), "reason": reason}
         case _:
             assert_never(decision)
@@ -152,8 +161,8 @@ def _witness(region: Region, missing: int, grants: Grants) -> TopicName:
     lowest = (missing & -missing).bit_length() - 1
     taken = {text for grant in grants.all for text in grant.region.ids}
     fresh = next(each for each in ("any", *(f"any{number}" for number in range(len(taken) + 1))) if each not in taken)
-    return grants.shape.topic((fresh if text == ANY else text for text in region.ids), lowest)
+    return grants.shape.make_topic((fresh if text == ANY else text for text in region.ids), lowest)
 
 
-def _shown(topic_filter: TopicFilter) -> str:
+def _quoted(topic_filter: TopicFilter) -> str:
     return repr(topic_filter.text[:80])

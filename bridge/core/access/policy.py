@@ -12,13 +12,13 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
-from bridge.core.access.shapes import ACTIONS, ANY, COMMANDS, EVENTS, Shape, command_ways
+from bridge.core.access.shapes import ACTIONS, ANY, COMMANDS, EVENTS, TopicLayout, action_mask
 from bridge.core.topics import TopicError, TopicFilter
 
 SCOPES: Final = ("site", "area", "line")
 """The placeholder of each of the first three levels; its claim is named in the plural."""
 PLACEHOLDERS: Final = tuple(f"{{{scope}}}" for scope in SCOPES)
-USER: Final = "{user}"
+USER_PLACEHOLDER: Final = "{user}"
 MAX_TEMPLATES: Final = 100  # per role: what every admission unfolds
 
 
@@ -39,33 +39,33 @@ class PolicyError(ValueError):
     """The policy is not usable: the text names source, place and reason, a line each. The plant's own fault."""
 
 
-def _template(shape: Shape, text: str) -> str:
+def _check_template(shape: TopicLayout, text: str) -> str:
     for level, word in enumerate(text.split("/")):
-        if word.startswith("{") and word != USER and word not in PLACEHOLDERS[level : level + 1]:
+        if word.startswith("{") and word != USER_PLACEHOLDER and word not in PLACEHOLDERS[level : level + 1]:
             raise ValueError(f"{word} can't stand in level {level}")
     try:
         parsed = TopicFilter.parse("/".join("x" if word.startswith("{") else word for word in text.split("/")))
     except TopicError as error:
         raise ValueError(str(error)) from error
     if shape.region(parsed) is None:
-        raise ValueError(f"no {shape.noun} topic can match it")
+        raise ValueError(f"no {shape.name} topic can match it")
     return text
 
 
-def _read_template(text: str) -> str:
-    return _template(EVENTS, text)
+def _check_read_template(text: str) -> str:
+    return _check_template(EVENTS, text)
 
 
-def _command_template(text: str) -> str:
-    return _template(COMMANDS, text)
+def _check_command_template(text: str) -> str:
+    return _check_template(COMMANDS, text)
 
 
-ReadTemplate = Annotated[str, AfterValidator(_read_template)]
-CommandTemplate = Annotated[str, AfterValidator(_command_template)]
+ReadTemplate = Annotated[str, AfterValidator(_check_read_template)]
+CommandTemplate = Annotated[str, AfterValidator(_check_command_template)]
 
 
-def _action(text: str) -> str:
-    if not command_ways((text,)):
+def _check_action(text: str) -> str:
+    if not action_mask((text,)):
         raise ValueError(f"unknown action; there are {', '.join(ACTIONS)}, and a kind as in andon.*")
     return text
 
@@ -78,10 +78,10 @@ class RolePolicy(BaseModel):
     unscoped: StrictBool = False  # ignores the claims sites, areas and lines
     read: Annotated[tuple[ReadTemplate, ...], Field(max_length=MAX_TEMPLATES)] = ()
     command: Annotated[tuple[CommandTemplate, ...], Field(max_length=MAX_TEMPLATES)] = ()
-    actions: tuple[Annotated[str, AfterValidator(_action)], ...] | None = None
+    actions: tuple[Annotated[str, AfterValidator(_check_action)], ...] | None = None
 
     @model_validator(mode="after")
-    def _is_scoped_or_says_so(self) -> Self:
+    def _check_scope(self) -> Self:
         for text in (*self.read, *self.command):
             scoped = any(placeholder in text for placeholder in PLACEHOLDERS)
             if scoped and self.unscoped:
@@ -110,7 +110,7 @@ class Policy(BaseModel):
             raise PolicyError("\n".join(faults)) from error
 
 
-def expand(template: str, scope: Mapping[str, tuple[str, ...]], *, user: str | None) -> Iterator[TopicFilter]:
+def expand_template(template: str, scope: Mapping[str, tuple[str, ...]], *, user: str | None) -> Iterator[TopicFilter]:
     """The filters of a template for these claims; `scope`: valid ids by site, area and line, absent claims left out.
 
     Literal levels must be among their claim's ids, `+` becomes each of them: within a claim OR, across claims AND.
@@ -127,7 +127,7 @@ def expand(template: str, scope: Mapping[str, tuple[str, ...]], *, user: str | N
 
 def _choices(level: int, word: str, scope: Mapping[str, tuple[str, ...]], user: str | None) -> tuple[str, ...]:
     claimed = scope.get(SCOPES[level]) if level < len(SCOPES) else None
-    if word == USER:
+    if word == USER_PLACEHOLDER:
         word = user or ""
     elif word in PLACEHOLDERS:
         word = "" if claimed is None else ANY

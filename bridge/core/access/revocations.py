@@ -35,9 +35,9 @@ class Revocations:
             raise RevocationsError(f"{source}: more than {MAX_ENTRIES} entries")
         return cls(frozenset(named["user"]), frozenset(named["token"]))
 
-    def name(self, *, user_id: str, token_id: str | None) -> bool:
+    def is_revoked(self, *, user_id: str, token_id: str | None) -> bool:
         """Tell whether the list names this user or this token."""
         return user_id in self.users or token_id in self.tokens
 
-    def name_token_of(self, claims: Claims) -> bool:
-        return self.name(user_id=claims.subject, token_id=claims.token_id)
+    def is_token_revoked(self, claims: Claims) -> bool:
+        return self.is_revoked(user_id=claims.subject, token_id=claims.token_id)

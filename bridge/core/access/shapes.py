@@ -36,14 +36,14 @@ class Region:
     """What a filter reaches in a shape: an id or `+` for every id level, and the bits of its ways, never 0."""
 
     ids: tuple[str, ...]
-    ways: int
+    mask: int
 
     def covers(self, other: "Region") -> bool:
-        return not other.ways & ~self.ways and self._covers_ids(other.ids)
+        return not other.mask & ~self.mask and self._covers_ids(other.ids)
 
-    def meets(self, other: "Region") -> "Region | None":
+    def intersect(self, other: "Region") -> "Region | None":
         """Exactly the common part; None when there is none."""
-        ways = self.ways & other.ways
+        ways = self.mask & other.mask
         if not ways:
             return None
         ids = []
@@ -58,31 +58,31 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TopicLayout:
     """A family of topics: `id_levels` hold ids (those in `blank_levels` may be `_`), those from `closed_at` on, words.
 
     `ways` are the possible words of the closed levels; a way's place among them is the number of its bit.
     """
 
-    noun: str
+    name: str
     id_levels: tuple[int, ...]
-    blank_levels: frozenset[int]
-    closed_at: int
-    ways: tuple[tuple[str, ...], ...]
+    optional_levels: frozenset[int]
+    first_enum_level: int
+    combinations: tuple[tuple[str, ...], ...]
     _bits: dict[tuple[str, ...], int] = field(init=False, repr=False, compare=False, default_factory=dict)
     _bits_with: dict[tuple[int, str], int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        for bit, words in enumerate(self.ways):
+        for bit, words in enumerate(self.combinations):
             self._bits[words] = self._bits.get(words, 0) | 1 << bit
             for at, word in enumerate(words):
                 self._bits_with[at, word] = self._bits_with.get((at, word), 0) | 1 << bit
 
     @property
     def depth(self) -> int:
-        return len(self.id_levels) + len(self.ways[0])
+        return len(self.id_levels) + len(self.combinations[0])
 
-    def region(self, topic_filter: TopicFilter, *, ways: int = -1) -> Region | None:
+    def region(self, topic_filter: TopicFilter, *, mask: int = -1) -> Region | None:
         """What the filter reaches in this shape, among `ways`; None when no topic of this shape matches it."""
         levels = topic_filter.spine
         if len(levels) > self.depth or (len(levels) < self.depth and not topic_filter.tail):
@@ -90,57 +90,59 @@ class Shape:
         levels += (ANY,) * (self.depth - len(levels))
         for level in self.id_levels:
             text = levels[level]
-            if not (text == ANY or is_id(text) or (text == LINE_LEVEL and level in self.blank_levels)):
+            if not (text == ANY or is_id(text) or (text == LINE_LEVEL and level in self.optional_levels)):
                 return None
-        asked = levels[self.closed_at : self.closed_at + len(self.ways[0])]
-        reached = ways & (1 << len(self.ways)) - 1
+        asked = levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])]
+        reached = mask & (1 << len(self.combinations)) - 1
         for at, word in enumerate(asked):
             if word != ANY:
                 reached &= self._bits_with.get((at, word), 0)
         return Region(tuple(levels[level] for level in self.id_levels), reached) if reached else None
 
-    def point(self, name: TopicName) -> tuple[tuple[str, ...], int] | None:
+    def locate(self, name: TopicName) -> tuple[tuple[str, ...], int] | None:
         """The ids of a topic and the bits of its words; None for words or a depth of another shape."""
         levels = name.levels
         if len(levels) != self.depth:
             return None
-        ways = self._bits.get(levels[self.closed_at : self.closed_at + len(self.ways[0])])
+        ways = self._bits.get(levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])])
         return None if ways is None else (tuple(levels[level] for level in self.id_levels), ways)
 
-    def topic(self, ids: Iterable[str], way: int) -> TopicName:
+    def make_topic(self, ids: Iterable[str], bit: int) -> TopicName:
         levels = list(ids)
-        levels[self.closed_at : self.closed_at] = self.ways[way]
+        levels[self.first_enum_level : self.first_enum_level] = self.combinations[bit]
         return TopicName.parse("/".join(levels))
 
 
-EVENTS: Final = Shape(
-    noun="event",
+EVENTS: Final = TopicLayout(
+    name="event",
     id_levels=(0, 1, 2, 3, 7),
-    blank_levels=frozenset({3, 7}),
-    closed_at=4,
-    ways=tuple((CATEGORY_OF[kind].value, kind.value, priority.value) for kind in EventType for priority in Priority),
+    optional_levels=frozenset({3, 7}),
+    first_enum_level=4,
+    combinations=tuple(
+        (CATEGORY_OF[kind].value, kind.value, priority.value) for kind in EventType for priority in Priority
+    ),
 )
 """`{site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}`, relative to `{root}/event/`."""
 
-COMMANDS: Final = Shape(
-    noun="command",
+COMMANDS: Final = TopicLayout(
+    name="command",
     id_levels=(0, 1, 2, 3),
-    blank_levels=frozenset({3}),
-    closed_at=4,
-    ways=tuple((action.partition(".")[0],) for action in ACTIONS),
+    optional_levels=frozenset({3}),
+    first_enum_level=4,
+    combinations=tuple((action.partition(".")[0],) for action in ACTIONS),
 )
 """`{site}/{area}/{line}/{equipment}/{kind}`, relative to `{root}/command/`; one way for every action of a kind."""
 
 
-def event_ways(types: Iterable[EventType] | None, priorities: Iterable[Priority] | None) -> int:
+def event_mask(types: Iterable[EventType] | None, priorities: Iterable[Priority] | None) -> int:
     """The bits of those event types and priorities; None: of all."""
     kinds = frozenset(EventType if types is None else types)
     ranks = frozenset(Priority if priorities is None else priorities)
-    bits = (1 << bit for bit, (_, kind, rank) in enumerate(EVENTS.ways) if kind in kinds and rank in ranks)
+    bits = (1 << bit for bit, (_, kind, rank) in enumerate(EVENTS.combinations) if kind in kinds and rank in ranks)
     return sum(bits)
 
 
-def command_ways(actions: Iterable[str] | None) -> int:
+def action_mask(actions: Iterable[str] | None) -> int:
     """The bits of those actions, `andon.*` and `*` included; None: of all. Unknown words give none."""
     if actions is None:
         return (1 << len(ACTIONS)) - 1
@@ -165,20 +167,20 @@ class RegionTable(Generic[T]):
         for region, entry in entries:
             fixed = tuple(level for level, text in enumerate(region.ids) if text != ANY)
             table = self._tables.setdefault(fixed, {})
-            table.setdefault(tuple(region.ids[level] for level in fixed), []).append((region.ways, entry))
+            table.setdefault(tuple(region.ids[level] for level in fixed), []).append((region.mask, entry))
 
-    def around(self, ids: tuple[str, ...]) -> Iterator[tuple[int, T]]:
+    def covering(self, ids: tuple[str, ...]) -> Iterator[tuple[int, T]]:
         """The ways and the entry of every region that covers these ids; `+` among them is covered by `+` alone."""
         for fixed, table in self._tables.items():
             yield from table.get(tuple(ids[level] for level in fixed), ())
 
 
-def widest(regions: Iterable[Region]) -> list[Region]:
+def remove_covered(regions: Iterable[Region]) -> list[Region]:
     """The same set of topics without regions that another one covers, in the order given."""
     distinct = list(dict.fromkeys(regions))
     table = RegionTable((region, region) for region in distinct)
     return [
         region
         for region in distinct
-        if not any(other != region and not region.ways & ~ways for ways, other in table.around(region.ids))
+        if not any(other != region and not region.mask & ~ways for ways, other in table.covering(region.ids))
     ]

@@ -4,9 +4,17 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from bridge.core.access.grants import Allowed, Grant, Refused, decide
-from bridge.core.access.shapes import EVENTS, RegionTable, event_ways, widest
-from bridge.core.access.targets import ADDRESSED, ALL, ME, SHOWN, SubscriptionError, SubscriptionType, target_filter
+from bridge.core.access.grants import Allowed, Grant, NotGranted, decide
+from bridge.core.access.shapes import EVENTS, RegionTable, event_mask, remove_covered
+from bridge.core.access.targets import (
+    ADDRESSED_TYPES,
+    MAX_QUOTED_CHARS,
+    TARGET_ALL,
+    TARGET_ME,
+    SubscriptionError,
+    SubscriptionType,
+    target_filter,
+)
 from bridge.core.access.viewer import Viewer
 from bridge.core.events import EventType, Priority
 from bridge.core.topics import TopicError, TopicFilter, TopicName
@@ -19,7 +27,7 @@ MAX_ID: Final = 128  # characters of a subscription id, which every answer about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class SubscriptionRequest:
     """What a client asks for; `filters` are relative to `{root}/event/`; `mine`: only what is addressed to them."""
 
     id: str
@@ -28,22 +36,22 @@ class Selection:
     filters: tuple[TopicFilter, ...]
     event_types: frozenset[EventType] | None = None
     priorities: frozenset[Priority] | None = None
-    mine: bool = False
+    addressed_only: bool = False
     strict: bool = False
     snapshot: bool = True
-    raw: TopicFilter | None = None
+    raw_filter: TopicFilter | None = None
 
     @property
-    def ways(self) -> int:
+    def mask(self) -> int:
         """The masks, as bits of the event shape."""
-        return event_ways(self.event_types, self.priorities)
+        return event_mask(self.event_types, self.priorities)
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class Subscription:
     """A subscription that stands: a topic reaches it iff it was asked for, within the masks, and granted."""
 
-    selection: Selection
+    request: SubscriptionRequest
     effective: tuple[TopicFilter, ...]
     narrowed: bool
     witness: TopicName | None
@@ -53,102 +61,104 @@ class Admitted:
     _table: RegionTable[None] = field(repr=False, compare=False)
 
     @property
-    def sight(self) -> Hashable:
+    def cache_key(self) -> Hashable:
         """What it shows: equal for two subscriptions that want the very same events, whoever asks and however."""
-        if not self.selection.mine:
+        if not self.request.addressed_only:
             addressed: Hashable = None
-        elif self.selection.subscription_type is SubscriptionType.JOB:
+        elif self.request.subscription_type is SubscriptionType.JOB:
             addressed = self.user_id
         else:
             addressed = self.roles
-        return frozenset(self.effective), self.selection.ways, addressed
+        return frozenset(self.effective), self.request.mask, addressed
 
-    def wants(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
+    def matches(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
         """Whether an event is for this subscription; its type and priority stand in its topic."""
-        point = EVENTS.point(name)
+        point = EVENTS.locate(name)
         if point is None:
             return False
         ids, way = point
-        if not any(ways & way for ways, _ in self._table.around(ids)):
+        if not any(ways & way for ways, _ in self._table.covering(ids)):
             return False
-        if not self.selection.mine:
+        if not self.request.addressed_only:
             return True
-        if self.selection.subscription_type is SubscriptionType.JOB:
+        if self.request.subscription_type is SubscriptionType.JOB:
             return self.user_id in audience
         return not self.roles.isdisjoint(audience)
 
 
-def parse_subscription(body: Mapping[str, object]) -> Selection:
+def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
     """The selection of a decoded subscribe body; raises SubscriptionError. Unknown fields are ignored."""
-    raw = _raw(body)
-    kind = _type(body, required=raw is None)
-    target = _target(body)
-    event_types, priorities = _masks(body)
+    raw = _parse_raw_filter(body)
+    kind = _parse_type(body, required=raw is None)
+    target = _parse_target(body)
+    event_types, priorities = _parse_masks(body)
     filters: tuple[TopicFilter, ...] = (raw,) if raw is not None else ()
     texts = (target,) if isinstance(target, str) else target and tuple(dict.fromkeys(target))
-    mine = texts is not None and ME in texts and kind in ADDRESSED
+    mine = texts is not None and TARGET_ME in texts and kind in ADDRESSED_TYPES
     if mine and texts is not None and len(texts) > 1:
         raise SubscriptionError("INVALID_MESSAGE", "the target me stands alone; ask for the others beside it")
     if kind is not None:
-        filters = tuple(dict.fromkeys(target_filter(kind, text) for text in texts or (ALL,)))
+        filters = tuple(dict.fromkeys(target_filter(kind, text) for text in texts or (TARGET_ALL,)))
         if raw is not None:
-            filters = _within(filters, raw)
+            filters = _intersect_all(filters, raw)
     elif texts is not None:
         raise SubscriptionError("INVALID_MESSAGE", "a target needs a subscription_type")
-    return Selection(
-        id=_id(body) or _default_id(kind, texts, raw),
+    return SubscriptionRequest(
+        id=_parse_id(body) or _default_id(kind, texts, raw),
         subscription_type=kind,
         target_id=target,
         filters=filters,
         event_types=event_types,
         priorities=priorities,
-        mine=mine,
-        strict=_flag(body, "strict", default=False),
-        snapshot=_flag(body, "snapshot", default=True),
-        raw=raw,
+        addressed_only=mine,
+        strict=_parse_flag(body, "strict", default=False),
+        snapshot=_parse_flag(body, "snapshot", default=True),
+        raw_filter=raw,
     )
 
 
-def parse_unsubscription(body: Mapping[str, object]) -> str | Selection:
+def parse_unsubscription(body: Mapping[str, object]) -> str | SubscriptionRequest:
     """What an unsubscribe body ends: the subscription of its id, or without one all that `select_alike`."""
-    return _id(body) or parse_subscription(body)
+    return _parse_id(body) or parse_subscription(body)
 
 
-def select_alike(one: Selection, other: Selection) -> bool:
+def is_same_selection(one: SubscriptionRequest, other: SubscriptionRequest) -> bool:
     """Whether two selections have the same type and target, however written; ids and masks may differ."""
-    return (one.subscription_type, one.mine, set(one.filters)) == (
+    return (one.subscription_type, one.addressed_only, set(one.filters)) == (
         other.subscription_type,
-        other.mine,
+        other.addressed_only,
         set(other.filters),
     )
 
 
-def admit_subscription(selection: Selection, viewer: Viewer) -> Admitted | Refused:
+def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscription | NotGranted:
     """What of the selection this viewer may read; refused when that is nothing, or not all where it is strict."""
     effective: dict[TopicFilter, None] = {}
     grants: dict[Grant, None] = {}
-    refusal: Refused | None = None
+    refusal: NotGranted | None = None
     witness: TopicName | None = None
-    ways = selection.ways
-    for each in selection.filters:
-        match decide(each, viewer.read, ways=ways):
-            case Refused() as refused:
+    ways = request.mask
+    for each in request.filters:
+        match decide(each, viewer.read_grants, mask=ways):
+            case NotGranted() as refused:
                 refusal = refusal or refused
             case Allowed() as allowed:
                 effective.update(dict.fromkeys(allowed.effective))
                 grants.update(dict.fromkeys(allowed.grants))
                 witness = witness or allowed.witness
         if len(effective) > MAX_EFFECTIVE:
-            return Refused(None, f"the grants cut it into more than {MAX_EFFECTIVE} filters: ask for less at once")
+            return NotGranted(None, f"the grants cut it into more than {MAX_EFFECTIVE} filters: ask for less at once")
     if not effective and refusal is not None:
         return refusal
     missing = refusal.witness if refusal is not None else witness
-    if selection.strict and (refusal is not None or witness is not None):
-        return Refused(missing, refusal.reason if refusal is not None else "it is strict, and not all of it is granted")
-    regions = {EVENTS.region(each, ways=ways): each for each in effective}
-    kept = widest(region for region in regions if region is not None)
-    return Admitted(
-        selection=selection,
+    if request.strict and (refusal is not None or witness is not None):
+        return NotGranted(
+            missing, refusal.reason if refusal is not None else "it is strict, and not all of it is granted"
+        )
+    regions = {EVENTS.region(each, mask=ways): each for each in effective}
+    kept = remove_covered(region for region in regions if region is not None)
+    return Subscription(
+        request=request,
         effective=tuple(regions[region] for region in kept),
         narrowed=refusal is not None or witness is not None,
         witness=missing,
@@ -159,7 +169,7 @@ def admit_subscription(selection: Selection, viewer: Viewer) -> Admitted | Refus
     )
 
 
-def _within(filters: tuple[TopicFilter, ...], raw: TopicFilter) -> tuple[TopicFilter, ...]:
+def _intersect_all(filters: tuple[TopicFilter, ...], raw: TopicFilter) -> tuple[TopicFilter, ...]:
     """A raw filter beside a type narrows it."""
     common = tuple(dict.fromkeys(each for each in (each.intersect(raw) for each in filters) if each is not None))
     if not common:
@@ -167,7 +177,7 @@ def _within(filters: tuple[TopicFilter, ...], raw: TopicFilter) -> tuple[TopicFi
     return common
 
 
-def _raw(body: Mapping[str, object]) -> TopicFilter | None:
+def _parse_raw_filter(body: Mapping[str, object]) -> TopicFilter | None:
     text = body.get("mqtt_filter")
     if text is None:
         return None
@@ -179,7 +189,7 @@ def _raw(body: Mapping[str, object]) -> TopicFilter | None:
         raise SubscriptionError("INVALID_MESSAGE", f"mqtt_filter: {error}") from error
 
 
-def _type(body: Mapping[str, object], *, required: bool) -> SubscriptionType | None:
+def _parse_type(body: Mapping[str, object], *, required: bool) -> SubscriptionType | None:
     text = body.get("subscription_type")
     if text is None and not required:
         return None
@@ -189,10 +199,12 @@ def _type(body: Mapping[str, object], *, required: bool) -> SubscriptionType | N
         return SubscriptionType(text)
     except ValueError:
         known = ", ".join(SubscriptionType)
-        raise SubscriptionError("UNKNOWN_SUBSCRIPTION_TYPE", f"{text[:SHOWN]!r} is none of {known}") from None
+        raise SubscriptionError(
+            "UNKNOWN_SUBSCRIPTION_TYPE", f"{text[:MAX_QUOTED_CHARS]!r} is none of {known}"
+        ) from None
 
 
-def _target(body: Mapping[str, object]) -> str | tuple[str, ...] | None:
+def _parse_target(body: Mapping[str, object]) -> str | tuple[str, ...] | None:
     """The target as sent; None when neither name is there. A target that is there holds something."""
     sent = [body[name] for name in ("target_id", "target") if name in body]
     if not sent:
@@ -211,19 +223,19 @@ def _target(body: Mapping[str, object]) -> str | tuple[str, ...] | None:
     return checked if isinstance(value, list) else checked[0]
 
 
-def _masks(body: Mapping[str, object]) -> tuple[frozenset[EventType] | None, frozenset[Priority] | None]:
+def _parse_masks(body: Mapping[str, object]) -> tuple[frozenset[EventType] | None, frozenset[Priority] | None]:
     filters = body.get("filters")
     if filters is None:
         return None, None
     if not isinstance(filters, dict):
         raise SubscriptionError("INVALID_MESSAGE", "filters is not an object")
-    return _mask(filters, "event_types", EventType), _mask(filters, "priorities", Priority)
+    return _parse_mask(filters, "event_types", EventType), _parse_mask(filters, "priorities", Priority)
 
 
 Word = TypeVar("Word", EventType, Priority)
 
 
-def _mask(filters: Mapping[str, object], name: str, words: type[Word]) -> frozenset[Word] | None:
+def _parse_mask(filters: Mapping[str, object], name: str, words: type[Word]) -> frozenset[Word] | None:
     values = filters.get(name)
     if values is None:
         return None
@@ -232,11 +244,11 @@ def _mask(filters: Mapping[str, object], name: str, words: type[Word]) -> frozen
     known = {word.value: word for word in words}
     for value in values:
         if not isinstance(value, str) or value not in known:
-            raise SubscriptionError("INVALID_MESSAGE", f"filters.{name}: {str(value)[:SHOWN]!r} is unknown")
+            raise SubscriptionError("INVALID_MESSAGE", f"filters.{name}: {str(value)[:MAX_QUOTED_CHARS]!r} is unknown")
     return frozenset(known[value] for value in values)
 
 
-def _flag(body: Mapping[str, object], name: str, *, default: bool) -> bool:
+def _parse_flag(body: Mapping[str, object], name: str, *, default: bool) -> bool:
     value = body.get(name)
     if value is None:
         return default
@@ -245,7 +257,7 @@ def _flag(body: Mapping[str, object], name: str, *, default: bool) -> bool:
     return value
 
 
-def _id(body: Mapping[str, object]) -> str | None:
+def _parse_id(body: Mapping[str, object]) -> str | None:
     value = body.get("id")
     if value is None:
         return None
@@ -256,5 +268,5 @@ def _id(body: Mapping[str, object]) -> str | None:
 
 def _default_id(kind: SubscriptionType | None, texts: tuple[str, ...] | None, raw: TopicFilter | None) -> str:
     """The same for the same type, targets and raw filter, whatever the masks: so that one can unsubscribe by them."""
-    parts = [] if kind is None else [f"{kind.value}:{','.join(sorted(set(texts or (ALL,))))}"]
+    parts = [] if kind is None else [f"{kind.value}:{','.join(sorted(set(texts or (TARGET_ALL,))))}"]
     return " ".join(parts if raw is None else [*parts, f"mqtt_filter:{raw}"])

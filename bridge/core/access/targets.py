@@ -11,11 +11,11 @@ from bridge.core.access.shapes import is_id
 from bridge.core.events import Priority
 from bridge.core.topics import TopicFilter
 
-ALL: Final = "all"
-ME: Final = "me"
-SHOWN: Final = 80  # characters of a refused value, in its error
+TARGET_ALL: Final = "all"
+TARGET_ME: Final = "me"
+MAX_QUOTED_CHARS: Final = 80  # characters of a refused value, in its error
 
-ErrorCode = Literal["INVALID_MESSAGE", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "LIMIT_EXCEEDED"]
+SubscriptionErrorCode = Literal["INVALID_MESSAGE", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "LIMIT_EXCEEDED"]
 
 
 class SubscriptionType(StrEnum):
@@ -31,7 +31,7 @@ class SubscriptionType(StrEnum):
     CHANGEOVER = "changeover"
 
 
-ADDRESSED: Final = frozenset({SubscriptionType.JOB, SubscriptionType.ESCALATION})
+ADDRESSED_TYPES: Final = frozenset({SubscriptionType.JOB, SubscriptionType.ESCALATION})
 """The types whose events are addressed to somebody, so that `me` is a target."""
 
 
@@ -39,7 +39,7 @@ ADDRESSED: Final = frozenset({SubscriptionType.JOB, SubscriptionType.ESCALATION}
 class SubscriptionError(ValueError):
     """A body that asks for nothing we know: the client's fault, in PROTOCOL's codes, with a text it may see."""
 
-    code: ErrorCode
+    code: SubscriptionErrorCode
     message: str
 
     @override
@@ -49,46 +49,46 @@ class SubscriptionError(ValueError):
 
 def target_filter(kind: SubscriptionType, target: str) -> TopicFilter:
     """The filter of one target, relative to `{root}/event/`; raises SubscriptionError for what is no target."""
-    text = _path(kind, target) or _named(kind, target)
+    text = _path_filter(kind, target) or _prefixed_filter(kind, target)
     if text is None:
-        raise SubscriptionError("INVALID_MESSAGE", f"{target[:SHOWN]!r} is no target of {kind.value}")
+        raise SubscriptionError("INVALID_MESSAGE", f"{target[:MAX_QUOTED_CHARS]!r} is no target of {kind.value}")
     return TopicFilter.parse(text)
 
 
-def _path(kind: SubscriptionType, target: str) -> str | None:
+def _path_filter(kind: SubscriptionType, target: str) -> str | None:
     """`site/area/line`, or `site/area/line/equipment`."""
     levels = target.split("/")
     if len(levels) not in (3, 4) or not all(map(is_id, levels)):
         return None
-    if kind in _WHOLE:
+    if kind in _ALL_CATEGORY_TYPES:
         return f"{target}/#"
     return f"{target}{'/+' if len(levels) == 3 else ''}/{kind.value}/#"
 
 
-def _named(kind: SubscriptionType, target: str) -> str | None:
-    if target == ME and kind not in ADDRESSED:
+def _prefixed_filter(kind: SubscriptionType, target: str) -> str | None:
+    if target == TARGET_ME and kind not in ADDRESSED_TYPES:
         return None
-    if target in (ALL, ME):
-        return "#" if kind in _WHOLE else f"+/+/+/+/{kind.value}/#"
+    if target in (TARGET_ALL, TARGET_ME):
+        return "#" if kind in _ALL_CATEGORY_TYPES else f"+/+/+/+/{kind.value}/#"
     prefix, colon, name = target.rpartition(":")
-    prefix = prefix if colon else _BARE.get(kind, "line")
-    form = _FORMS.get((kind, prefix)) or _FORMS_OF_ANY.get(prefix)
+    prefix = prefix if colon else _DEFAULT_PREFIX.get(kind, "line")
+    form = _TEMPLATES.get((kind, prefix)) or _COMMON_TEMPLATES.get(prefix)
     valid = name in _PRIORITIES if prefix == "priority" else is_id(name)
     return form(name, kind) if form is not None and valid else None
 
 
 _PRIORITIES = frozenset(each.value for each in Priority)
-_WHOLE: Final = frozenset({SubscriptionType.LINE, SubscriptionType.EQUIPMENT})
+_ALL_CATEGORY_TYPES: Final = frozenset({SubscriptionType.LINE, SubscriptionType.EQUIPMENT})
 """The types that take every category of their target."""
-_BARE: Final = {
+_DEFAULT_PREFIX: Final = {
     SubscriptionType.EQUIPMENT: "equipment",
     SubscriptionType.JOB: "job",
     SubscriptionType.ESCALATION: "priority",
 }
 """What a target without a prefix is; a line, where nothing is said."""
 
-_Form = Callable[[str, SubscriptionType], str]
-_FORMS: Final[dict[tuple[SubscriptionType, str], _Form]] = {
+_FilterTemplate = Callable[[str, SubscriptionType], str]
+_TEMPLATES: Final[dict[tuple[SubscriptionType, str], _FilterTemplate]] = {
     (SubscriptionType.LINE, "line"): lambda name, _: f"+/+/{name}/#",
     (SubscriptionType.EQUIPMENT, "line"): lambda name, _: f"+/+/{name}/#",
     (SubscriptionType.EQUIPMENT, "equipment"): lambda name, _: f"+/+/+/{name}/#",
@@ -97,7 +97,7 @@ _FORMS: Final[dict[tuple[SubscriptionType, str], _Form]] = {
     (SubscriptionType.ESCALATION, "escalation"): lambda name, _: f"+/+/+/+/escalation/+/+/{name}",
     (SubscriptionType.ESCALATION, "priority"): lambda name, _: f"+/+/+/+/escalation/+/{name}/+",
 }
-_FORMS_OF_ANY: Final[dict[str, _Form]] = {
+_COMMON_TEMPLATES: Final[dict[str, _FilterTemplate]] = {
     "line": lambda name, kind: f"+/+/{name}/+/{kind.value}/#",
     "equipment": lambda name, kind: f"+/+/+/{name}/{kind.value}/#",
 }

@@ -8,8 +8,8 @@ from typing_extensions import override
 
 from bridge.core.access.claims import Claims
 from bridge.core.access.grants import MAX_GRANTS, Grant, Grants
-from bridge.core.access.policy import SCOPES, Policy, Role, expand
-from bridge.core.access.shapes import COMMANDS, EVENTS, Shape, is_id
+from bridge.core.access.policy import SCOPES, Policy, Role, expand_template
+from bridge.core.access.shapes import COMMANDS, EVENTS, TopicLayout, is_id
 from bridge.core.events import Millis, Place
 from bridge.core.topics import TopicError, TopicFilter, TopicName
 
@@ -51,8 +51,8 @@ class Viewer:
     user_id: str
     name: str | None
     roles: tuple[str, ...]
-    read: Grants
-    command: Grants
+    read_grants: Grants
+    command_grants: Grants
     expires_at: Millis
     token_id: str | None
     issuer: str
@@ -64,15 +64,15 @@ class Viewer:
 
     def may_read(self, name: TopicName) -> bool:
         """Whether this event topic (relative to `{root}/event/`) may be shown; the check at every delivery."""
-        return self.read.reaching(name) is not None
+        return self.read_grants.find(name) is not None
 
-    def command_grant(self, action: str, place: Place) -> Grant | None:
+    def find_command_grant(self, action: str, place: Place) -> Grant | None:
         """The grant that lets this action be commanded at this place, None when there is none."""
         levels = (*place.levels(), action.partition(".")[0])
         # An id with a slash would make another topic of it, so each must be one level as it stands.
         if not all(is_id(level) or level == "_" for level in levels):
             return None
-        return self.command.reaching(TopicName("/".join(levels), levels), action=action)
+        return self.command_grants.find(TopicName("/".join(levels), levels), action=action)
 
 
 def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
@@ -82,15 +82,17 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
     grants nothing.
     """
     known = frozenset(Role)
-    roles = tuple(dict.fromkeys(role for role in _strings(claims.statements, "roles") if role in known))
-    name = claims.statements.get("name")
+    roles = tuple(dict.fromkeys(role for role in _strings(claims.claim_set, "roles") if role in known))
+    name = claims.claim_set.get("name")
     return Viewer(
         user_id=claims.subject,
         # A name with a line break would forge lines in a log.
         name=name[:MAX_NAME] if isinstance(name, str) and name.isprintable() else None,
         roles=roles,
-        read=Grants(EVENTS, _bounded(_unfold(EVENTS, claims, policy, roles, trust_grants=trust_grants))),
-        command=Grants(COMMANDS, _bounded(_unfold(COMMANDS, claims, policy, roles, trust_grants=trust_grants))),
+        read_grants=Grants(EVENTS, _bounded(_expand_grants(EVENTS, claims, policy, roles, trust_grants=trust_grants))),
+        command_grants=Grants(
+            COMMANDS, _bounded(_expand_grants(COMMANDS, claims, policy, roles, trust_grants=trust_grants))
+        ),
         expires_at=claims.expires_at,
         token_id=claims.token_id,
         issuer=claims.issuer,
@@ -98,22 +100,22 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
     )
 
 
-def _unfold(
-    shape: Shape, claims: Claims, policy: Policy, roles: tuple[str, ...], *, trust_grants: bool
+def _expand_grants(
+    shape: TopicLayout, claims: Claims, policy: Policy, roles: tuple[str, ...], *, trust_grants: bool
 ) -> Iterator[Grant | None]:
-    scope = _scope(claims.statements)
+    scope = _read_scope(claims.claim_set)
     user = claims.subject if is_id(claims.subject) else None
     for role in roles:
         rule = policy.roles.get(Role(role))
         if rule is None:
             continue
         for template in rule.read if shape is EVENTS else rule.command:
-            for each in expand(template, {} if rule.unscoped else scope, user=user):
-                yield Grant.on(shape, each, reason=f"role {role}: {template}", actions=rule.actions)
-    for text in _granted(claims.statements, "read" if shape is EVENTS else "command") if trust_grants else ():
+            for each in expand_template(template, {} if rule.unscoped else scope, user=user):
+                yield Grant.for_filter(shape, each, reason=f"role {role}: {template}", actions=rule.actions)
+    for text in _read_grants_claim(claims.claim_set, "read" if shape is EVENTS else "command") if trust_grants else ():
         # Only an unscoped role ignores the scope claims, so they narrow the token's own grants too.
-        for each in expand(text, scope, user=None):
-            yield Grant.on(shape, each, reason="grants claim of the token")
+        for each in expand_template(text, scope, user=None):
+            yield Grant.for_filter(shape, each, reason="grants claim of the token")
 
 
 def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
@@ -124,14 +126,14 @@ def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
             yield grant
 
 
-def _scope(statements: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+def _read_scope(statements: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     """The valid ids of each scope claim that the token carries; one carried empty or malformed is no place at all."""
     present = [scope for scope in SCOPES if f"{scope}s" in statements]
     found = {scope: _strings(statements, f"{scope}s") for scope in present}
     return {scope: tuple(dict.fromkeys(text for text in texts if is_id(text))) for scope, texts in found.items()}
 
 
-def _granted(statements: Mapping[str, object], kind: str) -> Iterator[str]:
+def _read_grants_claim(statements: Mapping[str, object], kind: str) -> Iterator[str]:
     grants = statements.get("grants")
     if not isinstance(grants, dict):
         return

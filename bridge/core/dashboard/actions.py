@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.core.access.subscriptions import Admitted
+from bridge.core.access.subscriptions import Subscription
 from bridge.core.access.viewer import Viewer
 from bridge.core.dashboard.commands import CommandRequest
-from bridge.core.dashboard.frames import Since
+from bridge.core.dashboard.frames import ResumePosition
 from bridge.core.dashboard.server_frames import Close, ServerFrame
 
 
@@ -23,28 +23,28 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
-class Greet:
+class EnablePush:
     """From here on the client may be told what it didn't ask for: first of all, the link."""
 
 
 @dataclass(frozen=True, slots=True)
-class Follow:
+class StartSubscription:
     """Deliver what is committed from now on, after the snapshot or replay it `awaits`; one with the same id ends."""
 
-    admitted: Admitted
-    awaits: bool
+    subscription: Subscription
+    deferred: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Regrant:
+class UpdateGrants:
     """Go on under the new grants at once; what waits and isn't granted any more is dropped. None: nothing of it is."""
 
     viewer: Viewer
-    admitted: Mapping[str, Admitted | None]
+    subscriptions: Mapping[str, Subscription | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Unfollow:
+class EndSubscription:
     id: str
 
 
@@ -57,12 +57,12 @@ class SendSnapshot:
 class ResumeFrom:
     """Answer `resumed`, then replay the streams that can be recovered, and send a snapshot of each id otherwise."""
 
-    admitted: tuple[Admitted, ...]
-    since: Mapping[str, Since]
+    subscriptions: tuple[Subscription, ...]
+    since: Mapping[str, ResumePosition]
 
 
 @dataclass(frozen=True, slots=True)
-class SetBatch:
+class SetBatching:
     """How frames are put together from the next one on."""
 
     batch: bool
@@ -85,13 +85,13 @@ class AcknowledgeEvent:
 Action = (
     Send
     | Authenticate
-    | Greet
-    | Follow
-    | Regrant
-    | Unfollow
+    | EnablePush
+    | StartSubscription
+    | UpdateGrants
+    | EndSubscription
     | SendSnapshot
     | ResumeFrom
-    | SetBatch
+    | SetBatching
     | RunCommand
     | AcknowledgeEvent
     | Close

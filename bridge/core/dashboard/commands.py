@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from bridge.core.access.shapes import ACTIONS
 from bridge.core.access.viewer import Viewer
-from bridge.core.dashboard.frames import MAX_ID, Body, ErrorCode, FrameId, InvalidFrame, wrong_field
+from bridge.core.dashboard.frames import MAX_ID, Body, ErrorCode, FrameId, InvalidFrame, describe_wrong_field
 from bridge.core.events import Place
 from bridge.core.plant import Plant
 from bridge.core.report_forms import Id
@@ -22,7 +22,7 @@ from bridge.core.reports import BODY_OF
 _NOTES: Final = frozenset({"notes", "resolution_code"})
 _REASON: Final = frozenset({"reason"})
 
-FIELDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
+ACTION_FIELDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "andon.raise": (frozenset({"andon_type"}), frozenset({"priority", "description"})),
     "andon.acknowledge": (frozenset({"call_id"}), _NOTES),
     "andon.arrive": (frozenset({"call_id"}), _NOTES),
@@ -44,7 +44,7 @@ FIELDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
 }
 """Action -> the fields it needs and the fields it may have. Whatever else a body holds is ignored, never passed on."""
 
-assert FIELDS.keys() == set(ACTIONS), "an action without fields could be granted and never sent"
+assert ACTION_FIELDS.keys() == set(ACTIONS), "an action without fields could be granted and never sent"
 
 _FREE_TEXT: Final = frozenset({"description", "notes", "reason"})  # what people write may have lines
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -79,10 +79,10 @@ def parse_command(body: Body) -> CommandRequest:
     try:
         head = msgspec.convert(body, _Head)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, wrong_field(error, "command"), id=named) from None
-    if head.action not in FIELDS:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, "command"), id=named) from None
+    if head.action not in ACTION_FIELDS:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such action", id=head.id, detail={"actions": list(ACTIONS)})
-    needed, possible = FIELDS[head.action]
+    needed, possible = ACTION_FIELDS[head.action]
     fields = {name: body[name] for name in sorted(needed | possible) if body.get(name) is not None}
     missing = sorted(needed - fields.keys())
     if missing:
@@ -104,10 +104,12 @@ def _check_fields(request: CommandRequest) -> None:
     try:
         msgspec.convert({"action": verb, **request.fields}, BODY_OF[request.kind])
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, wrong_field(error, request.action), id=request.id) from None
+        raise InvalidFrame(
+            ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, request.action), id=request.id
+        ) from None
 
 
-def acknowledge_call(*, id: str, call_id: str, place: Place) -> CommandRequest:  # noqa: A002 - the field's name
+def acknowledge_request(*, id: str, call_id: str, place: Place) -> CommandRequest:  # noqa: A002 - the field's name
     """The command behind `acknowledge {event_id}`."""
     return CommandRequest(
         id=id,
@@ -118,11 +120,11 @@ def acknowledge_call(*, id: str, call_id: str, place: Place) -> CommandRequest: 
     )
 
 
-Directory = Callable[[str, str | None], Place | None]
+PlaceLookup = Callable[[str, str | None], Place | None]
 """Line id and equipment code -> their place; None where the plant has no such line, or the line no such equipment."""
 
 
-def directory_of(plant: Plant) -> Directory:
+def place_lookup(plant: Plant) -> PlaceLookup:
     """Where everything in the plant file is."""
     places = {line.id: plant.place_of(line) for line in plant.lines}
     equipment = {(line.id, each.id) for line in plant.lines for each in line.equipment}
@@ -136,10 +138,10 @@ def directory_of(plant: Plant) -> Directory:
     return find
 
 
-def authorize(request: CommandRequest, viewer: Viewer, directory: Directory) -> Place:
+def authorize(request: CommandRequest, viewer: Viewer, find_place: PlaceLookup) -> Place:
     """The place that is commanded; raises InvalidFrame, the same for what isn't there as for what isn't granted."""
-    place = directory(request.line_id, request.equipment_code)
-    if place is None or viewer.command_grant(request.action, place) is None:
+    place = find_place(request.line_id, request.equipment_code)
+    if place is None or viewer.find_command_grant(request.action, place) is None:
         raise InvalidFrame(ErrorCode.FORBIDDEN, f"{request.action} is not granted there", id=request.id)
     return place
 

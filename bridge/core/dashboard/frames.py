@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 MAX_ID: Final = 128  # of an id that an error repeats; stops replies from growing with what they answer
-MAX_SINCE: Final = 100  # streams one client can know; a resume names each once
+MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
 
 
 class ErrorCode(StrEnum):
@@ -30,11 +30,11 @@ class ErrorCode(StrEnum):
 class CloseCode(IntEnum):
     """PROTOCOL, «Ending»; the private codes (RFC 6455 7.4.2) are ours."""
 
-    GOODBYE = 1000
+    NORMAL = 1000
     GOING_AWAY = 1001
-    POLICY = 1008  # token invalid, missing, of the wrong kind
+    POLICY_VIOLATION = 1008  # token invalid, missing, of the wrong kind
     TOO_BIG = 1009
-    RESTARTING = 1012
+    SERVICE_RESTART = 1012
     STALLED = 4008
     EXPIRED = 4401
     REVOKED = 4403
@@ -88,14 +88,14 @@ class Unsubscribe(Struct, frozen=True):
     body: Body = field(default_factory=dict)
 
 
-class Since(Struct, frozen=True):
+class ResumePosition(Struct, frozen=True):
     epoch: Annotated[str, Meta(max_length=128)]
     offset: Annotated[int, Meta(ge=0)]
 
 
 class Resume(Struct, frozen=True):
     subscriptions: list[Body]
-    since: Annotated[dict[str, Since], Meta(max_length=MAX_SINCE)]
+    since: Annotated[dict[str, ResumePosition], Meta(max_length=MAX_RESUME_STREAMS)]
 
 
 class Options(Struct, frozen=True):
@@ -107,7 +107,7 @@ class Ping(Struct, frozen=True):
     timestamp: Annotated[str, Meta(max_length=64)] | int | float | None = None
 
 
-class Command(Struct, frozen=True):
+class CommandFrame(Struct, frozen=True):
     """`body` is the whole frame; its action's fields are checked in commands.py."""
 
     id: FrameId
@@ -125,9 +125,9 @@ class Explain(Struct, frozen=True):
     body: Body = field(default_factory=dict)
 
 
-ClientFrame = Auth | Subscribe | Unsubscribe | Resume | Options | Ping | Command | Acknowledge | Explain
+ClientFrame = Auth | Subscribe | Unsubscribe | Resume | Options | Ping | CommandFrame | Acknowledge | Explain
 
-FRAME_OF: Final[Mapping[str, type[ClientFrame]]] = {
+CLIENT_FRAMES: Final[Mapping[str, type[ClientFrame]]] = {
     "auth": Auth,
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
@@ -135,13 +135,13 @@ FRAME_OF: Final[Mapping[str, type[ClientFrame]]] = {
     "options": Options,
     "ping": Ping,
     "heartbeat": Ping,
-    "command": Command,
+    "command": CommandFrame,
     "acknowledge": Acknowledge,
     "explain": Explain,
 }
 
 
-def client_frame(tree: object) -> ClientFrame:
+def parse_frame(tree: object) -> ClientFrame:
     """The frame that parsed JSON spells; raises InvalidFrame, with the frame's id where it has a good one."""
     if not isinstance(tree, dict):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame is one JSON object")
@@ -150,19 +150,19 @@ def client_frame(tree: object) -> ClientFrame:
     named = given if isinstance(given, str) and 0 < len(given) <= MAX_ID else None
     if not isinstance(kind, str):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame has a type", id=named)
-    shape = FRAME_OF.get(kind)
+    shape = CLIENT_FRAMES.get(kind)
     if shape is None:
         raise InvalidFrame(ErrorCode.UNKNOWN_TYPE, "no such type of frame", id=named)
     try:
         frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, shape)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, wrong_field(error, kind), id=named) from None
-    if isinstance(frame, Subscribe | Unsubscribe | Command | Explain):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, kind), id=named) from None
+    if isinstance(frame, Subscribe | Unsubscribe | CommandFrame | Explain):
         return msgspec.structs.replace(frame, body=tree)
     return frame
 
 
-def wrong_field(error: msgspec.ValidationError, kind: str) -> str:
+def describe_wrong_field(error: msgspec.ValidationError, kind: str) -> str:
     """Which of our fields is wrong, in our words: the library's sentence may quote what the client wrote."""
     text = str(error)
     if "missing required field" in text:

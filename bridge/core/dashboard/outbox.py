@@ -14,8 +14,8 @@ from bridge.core.events import EventType, StateKey
 from bridge.core.records import CommittedEvent
 
 _BY_OFFSET = attrgetter("offset")
-EVENT_BESIDE: Final = 1_024  # bytes of a waiting event beside its body, measured: topic, key, times, its places
-CONFLATED_BESIDE: Final = 128  # bytes of the note that an event was conflated behind one that still waits
+EVENT_OVERHEAD_BYTES: Final = 1_024  # bytes of a waiting event beside its body, measured: topic, key, times, its places
+CONFLATED_OVERHEAD_BYTES: Final = 128  # bytes of the note that an event was conflated behind one that still waits
 Tally = Counter[EventType]
 
 
@@ -37,7 +37,7 @@ class Ledger:
         for mine, theirs in zip(self.columns(), other.columns(), strict=True):
             mine.update(theirs)
 
-    def balanced(self) -> bool:
+    def is_balanced(self) -> bool:
         """Whether the books add up, for every type."""
         out = Counter[EventType]()
         for column in self.columns()[1:]:
@@ -63,17 +63,27 @@ class Outbox:
     cost. An event is charged in full though all outboxes share it: the bound holds also for the last one to hold it.
     """
 
-    __slots__ = ("_behind", "_bytes", "_flying", "_latest", "_lossless", "_max_bytes", "_max_events", "ledger", "left")
+    __slots__ = (
+        "_bytes",
+        "_conflated_behind",
+        "_in_flight",
+        "_latest",
+        "_lossless",
+        "_max_bytes",
+        "_max_events",
+        "ledger",
+        "spilled",
+    )
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
         self.ledger = Ledger()
-        self.left = 0  # how many events were left to the journal so far; outside the books, which forget them
+        self.spilled = 0  # how many events were left to the journal so far; outside the books, which forget them
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._lossless: deque[CommittedEvent] = deque()
         self._latest: dict[StateKey, CommittedEvent] = {}  # ascending: a key that gets a later event moves to the end
-        self._flying: list[CommittedEvent] = []
-        self._behind: list[tuple[int, EventType]] = []  # conflated, at an offset above the first that waits
+        self._in_flight: list[CommittedEvent] = []
+        self._conflated_behind: list[tuple[int, EventType]] = []  # conflated, at an offset above the first that waits
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -85,10 +95,10 @@ class Outbox:
         return self._bytes
 
     @property
-    def over(self) -> bool:
+    def is_over_limit(self) -> bool:
         return len(self._lossless) > self._max_events or self._bytes > self._max_bytes
 
-    def first(self) -> int | None:
+    def first_offset(self) -> int | None:
         """The smallest offset that waits, None when nothing does: below it all has been sent or conflated."""
         heads = [next(iter(self._latest.values())).offset] if self._latest else []
         if self._lossless:
@@ -99,7 +109,7 @@ class Outbox:
         """Keep one matching event; its offset is above all that wait. Check `over` afterwards."""
         self.ledger.matched[event.type] += 1
         self.ledger.pending[event.type] += 1
-        self._bytes += _charge(event)
+        self._bytes += event_bytes(event)
         if event.is_lossless:
             self._lossless.append(event)
             return
@@ -107,9 +117,9 @@ class Outbox:
         self._latest[event.state_key] = event
         if former is not None:
             self._drop(former, self.ledger.conflated)
-            self._note(former)
+            self._record_conflated(former)
 
-    def conflate(self, event: CommittedEvent) -> None:
+    def count_conflated(self, event: CommittedEvent) -> None:
         """Count a matching event that is read from the journal when a later one of its state key is there already."""
         self.ledger.matched[event.type] += 1
         self.ledger.conflated[event.type] += 1
@@ -118,29 +128,29 @@ class Outbox:
         self, *, max_events: int, max_bytes: int, up_to: int | None = None, lossless_only: bool = False
     ) -> list[CommittedEvent]:
         """Hand over the first that wait, by offset, at least one if there is one; `sent` tells what became of them."""
-        assert not self._flying, "one flight at a time"
+        assert not self._in_flight, "one flight at a time"
         size = 0
         for event in self._in_order(lossless_only=lossless_only):
             size += len(event.body)
-            full = len(self._flying) == max_events or (self._flying and size > max_bytes)
+            full = len(self._in_flight) == max_events or (self._in_flight and size > max_bytes)
             if full or (up_to is not None and event.offset > up_to):
                 break
-            self._flying.append(event)
-        for event in self._flying:
-            self._bytes -= _charge(event)
+            self._in_flight.append(event)
+        for event in self._in_flight:
+            self._bytes -= event_bytes(event)
             if event.is_lossless:
                 self._lossless.popleft()
             else:
                 del self._latest[event.state_key]
-        self._forget_notes()
-        return self._flying
+        self._clear_conflated()
+        return self._in_flight
 
-    def sent(self) -> None:
+    def mark_sent(self) -> None:
         """What was taken last has reached the socket."""
-        for event in self._flying:
+        for event in self._in_flight:
             self.ledger.pending[event.type] -= 1
             self.ledger.sent[event.type] += 1
-        self._flying = []
+        self._in_flight = []
 
     def revoke(self, keep: Callable[[CommittedEvent], bool]) -> None:
         """Drop what waits and is not to be kept any more."""
@@ -151,33 +161,33 @@ class Outbox:
         for event in waiting:
             if event.offset not in kept:
                 self._drop(event, self.ledger.revoked)
-        self._forget_notes()
+        self._clear_conflated()
 
-    def pull(self) -> int | None:
+    def spill(self) -> int | None:
         """Leave all that waits to the journal; returns the offset it must be read after, None when nothing waited.
 
         What will be read again is matched again then, so the books forget it, and what was conflated behind it.
         """
-        first = self.first()
+        first = self.first_offset()
         if first is None:
             return None
         for event in self._in_order():
             self._drop(event, self.ledger.matched, by=-1)
-            self.left += 1
-        for offset, kind in self._behind:
+            self.spilled += 1
+        for offset, kind in self._conflated_behind:
             if offset > first:
                 self.ledger.matched[kind] -= 1
                 self.ledger.conflated[kind] -= 1
-                self.left += 1
+                self.spilled += 1
         self._clear()
         return first - 1
 
     def abandon(self) -> None:
         """Close the books: the connection is over."""
-        for event in (*self._flying, *self._in_order()):
+        for event in (*self._in_flight, *self._in_order()):
             self.ledger.pending[event.type] -= 1
             self.ledger.abandoned[event.type] += 1
-        self._flying = []
+        self._in_flight = []
         self._clear()
 
     def _in_order(self, *, lossless_only: bool = False) -> Iterator[CommittedEvent]:
@@ -186,28 +196,28 @@ class Outbox:
         return merge(self._lossless, self._latest.values(), key=_BY_OFFSET)
 
     def _drop(self, event: CommittedEvent, column: Tally, *, by: int = 1) -> None:
-        self._bytes -= _charge(event)
+        self._bytes -= event_bytes(event)
         self.ledger.pending[event.type] -= 1
         column[event.type] += by
 
-    def _note(self, conflated: CommittedEvent) -> None:
+    def _record_conflated(self, conflated: CommittedEvent) -> None:
         """Note what `pull` would have to forget: a journal read from the first that waits comes past it again."""
-        first = self.first()
+        first = self.first_offset()
         if first is not None and first < conflated.offset:
-            self._behind.append((conflated.offset, conflated.type))
-            self._bytes += CONFLATED_BESIDE
+            self._conflated_behind.append((conflated.offset, conflated.type))
+            self._bytes += CONFLATED_OVERHEAD_BYTES
 
-    def _forget_notes(self) -> None:
-        if self._behind and not len(self):
-            self._bytes -= CONFLATED_BESIDE * len(self._behind)
-            self._behind.clear()
+    def _clear_conflated(self) -> None:
+        if self._conflated_behind and not len(self):
+            self._bytes -= CONFLATED_OVERHEAD_BYTES * len(self._conflated_behind)
+            self._conflated_behind.clear()
 
     def _clear(self) -> None:
         self._lossless.clear()
         self._latest.clear()
-        self._behind.clear()
+        self._conflated_behind.clear()
         self._bytes = 0
 
 
-def _charge(event: CommittedEvent) -> int:
-    return EVENT_BESIDE + len(event.body)
+def event_bytes(event: CommittedEvent) -> int:
+    return EVENT_OVERHEAD_BYTES + len(event.body)

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from bridge.core.access.grants import Allowed, Refused, explain
-from bridge.core.access.subscriptions import Admitted, Selection
+from bridge.core.access.grants import Allowed, NotGranted, explain_decision
+from bridge.core.access.subscriptions import Subscription, SubscriptionRequest
 from bridge.core.dashboard.frames import CloseCode, ErrorCode, InvalidFrame
 from bridge.core.records import Position
 
@@ -17,7 +17,7 @@ class StreamAt(Struct, frozen=True):
     offset: int
 
 
-def stream_at(position: Position) -> dict[str, StreamAt]:
+def stream_positions(position: Position) -> dict[str, StreamAt]:
     return {position.stream: StreamAt(position.epoch, position.offset)}
 
 
@@ -177,32 +177,32 @@ def encode_frame(frame: ServerFrame) -> bytes:
     return _ENCODER.encode(frame)
 
 
-def confirmation(admitted: Admitted) -> SubscriptionConfirmed:
-    selection = admitted.selection
+def confirmation_frame(subscription: Subscription) -> SubscriptionConfirmed:
+    selection = subscription.request
     return SubscriptionConfirmed(
         id=selection.id,
         subscription_type=selection.subscription_type,
         target_id=selection.target_id,
         target=selection.target_id,
-        effective=[str(each) for each in admitted.effective],
-        narrowed=admitted.narrowed,
+        effective=[str(each) for each in subscription.effective],
+        narrowed=subscription.narrowed,
     )
 
 
-def end_confirmation(selection: Selection, admitted: Admitted | None) -> UnsubscriptionConfirmed:
+def end_confirmation_frame(request: SubscriptionRequest, subscription: Subscription | None) -> UnsubscriptionConfirmed:
     return UnsubscriptionConfirmed(
-        id=selection.id,
-        subscription_type=selection.subscription_type,
-        target_id=selection.target_id,
-        target=selection.target_id,
-        effective=[] if admitted is None else [str(each) for each in admitted.effective],
-        narrowed=admitted is None or admitted.narrowed,
+        id=request.id,
+        subscription_type=request.subscription_type,
+        target_id=request.target_id,
+        target=request.target_id,
+        effective=[] if subscription is None else [str(each) for each in subscription.effective],
+        narrowed=subscription is None or subscription.narrowed,
     )
 
 
-def explained(name: str, decision: Admitted | Refused) -> Explained:
+def explained_frame(name: str, decision: Subscription | NotGranted) -> Explained:
     """The decision in grants.py's own words."""
-    if isinstance(decision, Refused):
-        return Explained(id=name, **explain(decision))
+    if isinstance(decision, NotGranted):
+        return Explained(id=name, **explain_decision(decision))
     allowed = Allowed(decision.effective, decision.witness, decision.grants)
-    return Explained(id=name, **{**explain(allowed), "narrowed": decision.narrowed})
+    return Explained(id=name, **{**explain_decision(allowed), "narrowed": decision.narrowed})

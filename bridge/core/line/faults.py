@@ -46,17 +46,17 @@ class Faults(Struct):
         return next((fault for fault in self.active if fault.first_out), None)
 
 
-def parse_fault_bits(given: str | list[int] | None) -> list[int]:
+def parse_fault_bits(value: str | list[int] | None) -> list[int]:
     """Read fault bits: a list of numbers, or a hexadecimal word whose lowest bit is 0."""
-    if given is None or isinstance(given, list):
-        return sorted(set(given or ()))
-    text = given.strip().replace("_", "").removeprefix("0x").removeprefix("0X")
+    if value is None or isinstance(value, list):
+        return sorted(set(value or ()))
+    text = value.strip().replace("_", "").removeprefix("0x").removeprefix("0X")
     try:
         word = int(text or "0", 16)
     except ValueError as error:
-        raise UnreadableFaultBits(given) from error
+        raise UnreadableFaultBits(value) from error
     if word < 0:
-        raise UnreadableFaultBits(given)
+        raise UnreadableFaultBits(value)
     return [bit for bit in range(word.bit_length()) if word >> bit & 1]
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.access.grants import Allowed, Decision, Grant, Grants, Refused, decide, explain
-from bridge.core.access.shapes import ACTIONS, COMMANDS, EVENTS, command_ways, event_ways
+from bridge.core.access.grants import Allowed, Decision, Grant, Grants, NotGranted, decide, explain_decision
+from bridge.core.access.shapes import ACTIONS, COMMANDS, EVENTS, action_mask, event_mask
 from bridge.core.events import CATEGORY_OF, EventType, Priority
 from bridge.core.topics import TopicFilter, TopicName
 
@@ -36,7 +36,7 @@ def event_filters(draw: st.DrawFn) -> TopicFilter:
 
 
 def grants_of(*texts: str | TopicFilter) -> Grants:
-    made = (Grant.on(EVENTS, TopicFilter.parse(str(text)), reason=f"because {text}") for text in texts)
+    made = (Grant.for_filter(EVENTS, TopicFilter.parse(str(text)), reason=f"because {text}") for text in texts)
     return Grants(EVENTS, [grant for grant in made if grant])
 
 
@@ -50,8 +50,8 @@ def allowed(decision: Decision) -> Allowed:
     return decision
 
 
-def refused(decision: Decision) -> Refused:
-    assert isinstance(decision, Refused)
+def refused(decision: Decision) -> NotGranted:
+    assert isinstance(decision, NotGranted)
     return decision
 
 
@@ -79,7 +79,7 @@ def test_what_is_delivered_is_exactly_what_is_asked_and_granted(
 @given(st.lists(event_filters(), max_size=5))
 def test_the_check_at_delivery_agrees_with_the_filters(granted: list[TopicFilter]) -> None:
     grants = grants_of(*granted)
-    assert {name for name in UNIVERSE if grants.reaching(name)} == matched(granted)
+    assert {name for name in UNIVERSE if grants.find(name)} == matched(granted)
 
 
 @settings(max_examples=60, deadline=None)
@@ -149,23 +149,23 @@ def test_a_witness_is_made_of_the_request_and_of_ids_that_no_grant_names() -> No
 
 
 def test_ways_narrow_the_question() -> None:
-    only = event_ways([EventType.ANDON_EVENT], None)
+    only = event_mask([EventType.ANDON_EVENT], None)
     grants = grants_of("+/+/+/+/andon/#")
-    assert not allowed(decide(TopicFilter.parse("#"), grants, ways=only)).narrowed
+    assert not allowed(decide(TopicFilter.parse("#"), grants, mask=only)).narrowed
     assert allowed(decide(TopicFilter.parse("#"), grants)).narrowed
-    assert refused(decide(TopicFilter.parse("+/+/+/+/job/#"), grants, ways=only)).witness is None
+    assert refused(decide(TopicFilter.parse("+/+/+/+/job/#"), grants, mask=only)).witness is None
 
 
 def test_an_explanation_is_plain_data_with_its_reasons() -> None:
     grants = grants_of("S1/#")
-    assert explain(decide(TopicFilter.parse("S1/A/#"), grants)) == {
+    assert explain_decision(decide(TopicFilter.parse("S1/A/#"), grants)) == {
         "allowed": True,
         "effective": ["S1/A/#"],
         "narrowed": False,
         "witness": None,
         "grants": [{"filter": "S1/#", "reason": "because S1/#"}],
     }
-    assert explain(decide(TopicFilter.parse("S2/A/#"), grants)) == {
+    assert explain_decision(decide(TopicFilter.parse("S2/A/#"), grants)) == {
         "allowed": False,
         "witness": "S2/A/any/any/line/line_status_update/critical/any",
         "reason": "no grant reaches any topic of it",
@@ -184,26 +184,26 @@ def test_a_thousand_hostile_grants_cost_one_look_each() -> None:
     )
     for text in ("#", "i00/#", "i00/+/i02/#", "i60/i61/i62/+/+/+/low/#"):
         decision = allowed(decide(TopicFilter.parse(text), grants))
-        assert decision.witness is None or not grants.reaching(decision.witness)
+        assert decision.witness is None or not grants.find(decision.witness)
 
 
 def test_command_grants_hold_the_actions_they_name() -> None:
-    grant = Grant.on(COMMANDS, TopicFilter.parse("S1/+/+/+/+"), reason="r", actions=["andon.raise", "job.*"])
+    grant = Grant.for_filter(COMMANDS, TopicFilter.parse("S1/+/+/+/+"), reason="r", actions=["andon.raise", "job.*"])
     assert grant is not None
     grants = Grants(COMMANDS, [grant])
     may = [
         action
         for action in ACTIONS
-        if grants.reaching(TopicName.parse(f"S1/A1/L1/_/{action.partition('.')[0]}"), action=action)
+        if grants.find(TopicName.parse(f"S1/A1/L1/_/{action.partition('.')[0]}"), action=action)
     ]
     assert may == ["andon.raise", *(action for action in ACTIONS if action.startswith("job."))]
-    assert not grants.reaching(TopicName.parse("S2/A1/L1/_/andon"), action="andon.raise")
+    assert not grants.find(TopicName.parse("S2/A1/L1/_/andon"), action="andon.raise")
     for hostile in ("andon.*", "*", "andon", "", "job.start"):
-        assert not grants.reaching(TopicName.parse("S1/A1/L1/_/andon"), action=hostile), hostile
+        assert not grants.find(TopicName.parse("S1/A1/L1/_/andon"), action=hostile), hostile
 
 
 def test_a_command_grant_of_some_actions_of_a_kind_is_a_narrowed_one() -> None:
-    grant = Grant.on(COMMANDS, TopicFilter.parse("#"), reason="r", actions=["quality.clear", "andon.raise"])
+    grant = Grant.for_filter(COMMANDS, TopicFilter.parse("#"), reason="r", actions=["quality.clear", "andon.raise"])
     assert grant is not None
     grants = Grants(COMMANDS, [grant])
     assert not allowed(decide(TopicFilter.parse("+/+/+/+/quality"), grants)).narrowed
@@ -212,5 +212,5 @@ def test_a_command_grant_of_some_actions_of_a_kind_is_a_narrowed_one() -> None:
 
 
 def test_unknown_actions_are_none() -> None:
-    assert command_ways(["andon.fly", "sabotage.*", ""]) == 0
-    assert Grant.on(COMMANDS, TopicFilter.parse("#"), reason="r", actions=[]) is None
+    assert action_mask(["andon.fly", "sabotage.*", ""]) == 0
+    assert Grant.for_filter(COMMANDS, TopicFilter.parse("#"), reason="r", actions=[]) is None

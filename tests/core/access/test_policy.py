@@ -27,12 +27,12 @@ def viewer(*, trust_grants: bool = False, policy: Policy = POLICY, subject: str 
 def admitted(
     statements: dict[str, object], *, trust_grants: bool = False, policy: Policy = POLICY, subject: str = "u1"
 ) -> Viewer:
-    claims = Claims(subject=subject, issuer="floor", expires_at=1, token_id="t", statements=statements)
+    claims = Claims(subject=subject, issuer="floor", expires_at=1, token_id="t", claim_set=statements)
     return admit(claims, policy, trust_grants=trust_grants)
 
 
 def reads(who: Viewer) -> list[str]:
-    return sorted(str(grant.filter) for grant in who.read.all)
+    return sorted(str(grant.filter) for grant in who.read_grants.all)
 
 
 def sees(who: Viewer, line: str) -> bool:
@@ -40,7 +40,7 @@ def sees(who: Viewer, line: str) -> bool:
 
 
 def commands(who: Viewer, place: Place) -> list[str]:
-    return [action for action in ACTIONS if who.command_grant(action, place)]
+    return [action for action in ACTIONS if who.find_command_grant(action, place)]
 
 
 def test_the_shipped_policy_has_a_rule_for_every_role() -> None:
@@ -59,7 +59,7 @@ def test_every_other_role_sees_its_lines_and_no_more(role: Role) -> None:
     who = viewer(roles=[role.value], lines=["L1"])
     assert reads(who) == ["+/+/L1/#"]
     assert reads(viewer(roles=[role.value])) == []
-    assert not viewer(roles=[role.value]).command.all
+    assert not viewer(roles=[role.value]).command_grants.all
 
 
 def test_claims_narrow_each_other_and_their_values_add_up() -> None:
@@ -85,7 +85,7 @@ def test_a_value_that_is_no_id_is_dropped_and_the_others_count(bad: str) -> None
 @pytest.mark.parametrize("roles", [None, "admin", {"admin": True}, [["admin"]], ["ADMIN"], ["root"], ["admin "], [], 7])
 def test_roles_of_the_wrong_type_or_unknown_are_no_roles(roles: object) -> None:
     who = viewer(roles=roles, sites=["S1"])
-    assert (who.roles, reads(who), who.command.all) == ((), [], ())
+    assert (who.roles, reads(who), who.command_grants.all) == ((), [], ())
 
 
 def test_operators_do_their_jobs_and_maintenance_answers_calls() -> None:
@@ -128,9 +128,9 @@ def test_two_roles_keep_their_actions_apart() -> None:
 
 def test_a_place_or_action_that_is_no_id_is_never_commanded() -> None:
     admin = viewer(roles=["admin"])
-    assert admin.command_grant("andon.raise", Place("S1", "A1", "L1/x")) is None
-    assert admin.command_grant("andon.raise", Place("S1", "A1", "+")) is None
-    assert admin.command_grant("andon.*", Place("S1", "A1", "L1")) is None
+    assert admin.find_command_grant("andon.raise", Place("S1", "A1", "L1/x")) is None
+    assert admin.find_command_grant("andon.raise", Place("S1", "A1", "+")) is None
+    assert admin.find_command_grant("andon.*", Place("S1", "A1", "L1")) is None
 
 
 def test_the_user_placeholder_is_the_subject_and_never_a_wildcard() -> None:
@@ -147,7 +147,7 @@ def test_a_tokens_own_grants_count_only_where_the_issuer_is_trusted() -> None:
     assert reads(viewer(grants=GRANTS)) == []
     who = viewer(grants=GRANTS, trust_grants=True)
     assert reads(who) == ["S1/#", "S2/+/L2/#"]
-    assert {grant.reason for grant in who.read.all} == {"grants claim of the token"}
+    assert {grant.reason for grant in who.read_grants.all} == {"grants claim of the token"}
     assert commands(who, Place("S1", "A", "L")) == [action for action in ACTIONS if action.startswith("andon.")]
 
 
@@ -184,7 +184,7 @@ def test_a_token_that_unfolds_past_the_bounds_is_refused() -> None:
         viewer(roles=["viewer"], sites=[f"S{number}" for number in range(257)])
     assert (caught.value.claim, caught.value.count) == ("sites", 257)
     many = [f"S{number}/#" for number in range(MAX_GRANTS)]
-    assert len(viewer(grants={"read": many}, trust_grants=True).read.all) == MAX_GRANTS
+    assert len(viewer(grants={"read": many}, trust_grants=True).read_grants.all) == MAX_GRANTS
     with pytest.raises(TooManyClaimValues):
         viewer(grants={"read": [*many, "x/#"]}, trust_grants=True)
 
@@ -218,8 +218,8 @@ def test_only_admit_makes_a_viewer() -> None:
             user_id="u",
             name=None,
             roles=("admin",),
-            read=who.read,
-            command=who.command,
+            read_grants=who.read_grants,
+            command_grants=who.command_grants,
             expires_at=1,
             token_id=None,
             issuer="i",
@@ -259,5 +259,5 @@ def test_a_policy_can_be_made_of_a_decoded_tree() -> None:
 
 
 def test_every_grant_says_which_rule_made_it() -> None:
-    (grant,) = viewer(roles=["operator"], lines=["L1"]).read.all
+    (grant,) = viewer(roles=["operator"], lines=["L1"]).read_grants.all
     assert (grant.filter, grant.reason) == (TopicFilter.parse("+/+/L1/#"), "role operator: +/+/{line}/#")

@@ -11,10 +11,10 @@ token 9f3bXk2   # lost tablet
 
 def test_names_users_and_tokens_and_nobody_else() -> None:
     revoked = Revocations.parse(LIST, source="revoked")
-    assert revoked.name(user_id="eva", token_id="other")
-    assert revoked.name(user_id="otto", token_id="9f3bXk2")
-    assert not revoked.name(user_id="otto", token_id=None)
-    assert not revoked.name(user_id="9f3bXk2", token_id="eva")
+    assert revoked.is_revoked(user_id="eva", token_id="other")
+    assert revoked.is_revoked(user_id="otto", token_id="9f3bXk2")
+    assert not revoked.is_revoked(user_id="otto", token_id=None)
+    assert not revoked.is_revoked(user_id="9f3bXk2", token_id="eva")
 
 
 @pytest.mark.parametrize("line", ["eva", "user", "user eva otto", "users eva", "sub:eva"])

@@ -3,15 +3,15 @@
 import pytest
 
 from bridge.core.access.claims import Claims
-from bridge.core.access.grants import MAX_GRANTS, Refused
+from bridge.core.access.grants import MAX_GRANTS, NotGranted
 from bridge.core.access.policy import Policy
 from bridge.core.access.subscriptions import (
     MAX_TARGETS,
-    Admitted,
+    Subscription,
     admit_subscription,
+    is_same_selection,
     parse_subscription,
     parse_unsubscription,
-    select_alike,
 )
 from bridge.core.access.targets import SubscriptionError, SubscriptionType
 from bridge.core.access.viewer import Viewer, admit
@@ -151,14 +151,14 @@ def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:
 
     def means(body: dict[str, object]) -> bool:
         meant = parse_unsubscription(body)
-        return meant == made.id if isinstance(meant, str) else select_alike(made, meant)
+        return meant == made.id if isinstance(meant, str) else is_same_selection(made, meant)
 
     assert means({"id": "mine"})
     assert means({"subscription_type": "andon", "target_id": ["L1", "line:L2"]})
     assert not means({"id": "yours", "subscription_type": "andon", "target_id": ["L1", "L2"]})
     assert not means({"subscription_type": "andon", "target_id": "L1"})
     assert not means({"subscription_type": "quality", "target_id": ["L1", "L2"]})
-    assert not select_alike(
+    assert not is_same_selection(
         parse_subscription({"subscription_type": "job"}),
         parse_subscription({"subscription_type": "job", "target": "me"}),
     )
@@ -184,15 +184,15 @@ def viewer(*roles: str, trust_grants: bool = False, **statements: object) -> Vie
     return admit(claims, POLICY, trust_grants=trust_grants)
 
 
-def admitted(who: Viewer, **body: object) -> Admitted:
+def admitted(who: Viewer, **body: object) -> Subscription:
     found = admit_subscription(parse_subscription(body), who)
-    assert isinstance(found, Admitted), found
+    assert isinstance(found, Subscription), found
     return found
 
 
-def refused(who: Viewer, **body: object) -> Refused:
+def refused(who: Viewer, **body: object) -> NotGranted:
     found = admit_subscription(parse_subscription(body), who)
-    assert isinstance(found, Refused), found
+    assert isinstance(found, NotGranted), found
     return found
 
 
@@ -203,10 +203,10 @@ def topic(place: str, kind: str, priority: str = "medium", subject: str = "x1") 
 def test_a_subscription_within_the_grants_stands_as_asked() -> None:
     found = admitted(viewer("viewer", lines=["L1"]), subscription_type="andon", target_id="L1", strict=True)
     assert ([str(each) for each in found.effective], found.narrowed) == (["+/+/L1/+/andon/#"], False)
-    assert found.wants(topic("S1/A1/L1/E1", "andon_event"))
-    assert not found.wants(topic("S1/A1/L2/E1", "andon_event"))
-    assert not found.wants(topic("S1/A1/L1/E1", "oee_update"))
-    assert not found.wants(TopicName.parse("S1/A1/L1/E1/andon/andon_event/medium"))
+    assert found.matches(topic("S1/A1/L1/E1", "andon_event"))
+    assert not found.matches(topic("S1/A1/L2/E1", "andon_event"))
+    assert not found.matches(topic("S1/A1/L1/E1", "oee_update"))
+    assert not found.matches(TopicName.parse("S1/A1/L1/E1/andon/andon_event/medium"))
 
 
 def test_a_wider_one_is_narrowed_to_the_grants_and_says_so() -> None:
@@ -214,8 +214,8 @@ def test_a_wider_one_is_narrowed_to_the_grants_and_says_so() -> None:
     assert [str(each) for each in found.effective] == ["+/+/L1/+/andon/#", "+/+/L2/+/andon/#"]
     assert found.narrowed
     assert str(found.witness) == "any/any/any/any/andon/andon_event/critical/any"
-    assert found.wants(topic("S1/A1/L2/_", "andon_event"))
-    assert not found.wants(topic("S1/A1/L3/_", "andon_event"))
+    assert found.matches(topic("S1/A1/L2/_", "andon_event"))
+    assert not found.matches(topic("S1/A1/L3/_", "andon_event"))
 
 
 def test_a_strict_one_is_refused_where_it_would_be_narrowed() -> None:
@@ -243,9 +243,9 @@ def test_nothing_granted_is_refused_with_a_witness() -> None:
 def test_masks_narrow_what_is_shown_and_what_is_asked() -> None:
     mask = {"event_types": ["andon_event", "job_started"], "priorities": ["critical", "high"]}
     found = admitted(viewer("admin"), subscription_type="line", target_id="L1", filters=mask)
-    assert found.wants(topic("S/A/L1/_", "andon_event", "high"))
-    assert not found.wants(topic("S/A/L1/_", "andon_event", "low"))
-    assert not found.wants(topic("S/A/L1/_", "job_completed", "high"))
+    assert found.matches(topic("S/A/L1/_", "andon_event", "high"))
+    assert not found.matches(topic("S/A/L1/_", "andon_event", "low"))
+    assert not found.matches(topic("S/A/L1/_", "job_completed", "high"))
     granted = viewer(grants={"read": ["+/+/+/+/andon/#"]}, trust_grants=True)
     only = admitted(granted, subscription_type="line", filters={"event_types": ["andon_event"]}, strict=True)
     assert ([str(each) for each in only.effective], only.narrowed) == (["+/+/+/+/andon/#"], False)
@@ -254,22 +254,22 @@ def test_masks_narrow_what_is_shown_and_what_is_asked() -> None:
 
 def test_my_jobs_are_those_assigned_to_me_as_far_as_grants_allow() -> None:
     found = admitted(viewer("viewer", lines=["L1"]), subscription_type="job", target_id="me")
-    assert found.wants(topic("S/A/L1/_", "job_assigned"), audience=("u1",))
-    assert not found.wants(topic("S/A/L1/_", "job_assigned"), audience=("u2",))
-    assert not found.wants(topic("S/A/L1/_", "job_assigned"))
-    assert not found.wants(topic("S/A/L2/_", "job_assigned"), audience=("u1",))
-    assert not found.wants(topic("S/A/L1/_", "job_assigned"), audience=("viewer",))
+    assert found.matches(topic("S/A/L1/_", "job_assigned"), audience=("u1",))
+    assert not found.matches(topic("S/A/L1/_", "job_assigned"), audience=("u2",))
+    assert not found.matches(topic("S/A/L1/_", "job_assigned"))
+    assert not found.matches(topic("S/A/L2/_", "job_assigned"), audience=("u1",))
+    assert not found.matches(topic("S/A/L1/_", "job_assigned"), audience=("viewer",))
 
 
 def test_my_escalations_are_those_that_call_one_of_my_roles() -> None:
     found = admitted(viewer("viewer", "maintenance", lines=["L1"]), subscription_type="escalation", target="me")
-    assert found.wants(topic("S/A/L1/_", "escalation_update"), audience=("team_leader", "maintenance"))
-    assert not found.wants(topic("S/A/L1/_", "escalation_update"), audience=("team_leader", "u1"))
+    assert found.matches(topic("S/A/L1/_", "escalation_update"), audience=("team_leader", "maintenance"))
+    assert not found.matches(topic("S/A/L1/_", "escalation_update"), audience=("team_leader", "u1"))
 
 
 def test_a_line_that_is_named_me_is_still_within_reach() -> None:
     found = admitted(viewer("admin"), subscription_type="job", target_id="line:me")
-    assert found.wants(topic("S/A/me/_", "job_assigned"), audience=("u2",))
+    assert found.matches(topic("S/A/me/_", "job_assigned"), audience=("u2",))
 
 
 def test_every_target_of_a_long_list_is_decided_and_the_number_of_filters_is_bounded() -> None:

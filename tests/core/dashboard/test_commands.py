@@ -7,12 +7,12 @@ import pytest
 
 from bridge.core.access.shapes import ACTIONS
 from bridge.core.dashboard.commands import (
-    FIELDS,
+    ACTION_FIELDS,
     CommandRequest,
     authorize,
     command_message,
-    directory_of,
     parse_command,
+    place_lookup,
 )
 from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
 from bridge.core.events import Place
@@ -26,7 +26,7 @@ PLANT = Plant(
     areas=(AreaConfig(id="A1", site="S1"),),
     lines=(LineConfig(id="L1", area="A1", equipment=(EquipmentConfig(id="E1"),)),),
 )
-DIRECTORY = directory_of(PLANT)
+DIRECTORY = place_lookup(PLANT)
 VALUES: dict[str, Any] = {
     "andon_type": "quality", "priority": "high", "description": "torn\nbag", "call_id": "C1", "notes": "two\nlines",
     "resolution_code": "R1", "downtime_id": "D1", "reason_code": "MECH", "job_id": "J1", "product": "P1",
@@ -40,7 +40,7 @@ def body(action: str, **fields: Any) -> dict[str, Any]:
 
 
 def full(action: str) -> dict[str, Any]:
-    needed, possible = FIELDS[action]
+    needed, possible = ACTION_FIELDS[action]
     return body(action, **{name: VALUES[name] for name in needed | possible})
 
 
@@ -66,7 +66,7 @@ def test_every_action_becomes_a_message_that_the_pipeline_reads(action: str) -> 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_needed_field_is_needed_and_the_others_are_not(action: str) -> None:
-    needed, possible = FIELDS[action]
+    needed, possible = ACTION_FIELDS[action]
     least = {name: value for name, value in full(action).items() if name not in possible}
     assert parse_command({**least, **dict.fromkeys(possible)}).fields.keys() == needed
     for name in needed:

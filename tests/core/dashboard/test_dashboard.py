@@ -13,23 +13,30 @@ from bridge.core.dashboard.actions import (
     AcknowledgeEvent,
     Action,
     Authenticate,
-    Follow,
-    Greet,
-    Regrant,
+    EnablePush,
+    EndSubscription,
     ResumeFrom,
     RunCommand,
     Send,
     SendSnapshot,
-    SetBatch,
-    Unfollow,
+    SetBatching,
+    StartSubscription,
+    UpdateGrants,
 )
-from bridge.core.dashboard.dashboard import NEXT, Dashboard, Facts, Limits, Phase, Step
+from bridge.core.dashboard.dashboard import (
+    NEXT,
+    ConnectionLimits,
+    ConnectionPhase,
+    ConnectionStep,
+    DashboardProtocol,
+    ServerInfo,
+)
 from bridge.core.dashboard.frames import CloseCode, NotJson
 from bridge.core.dashboard.server_frames import Close, StreamAt, encode_frame
 from tests.core.access.viewers import HOUR_MS, viewer
 
-LIMITS = Limits(max_frame_bytes=2_000, frames_per_second=10, max_subscriptions=3, auth_timeout_ms=5_000)
-FACTS = Facts(server_time=0, streams={"main": StreamAt("e", 7)}, simulated=True)
+LIMITS = ConnectionLimits(max_frame_bytes=2_000, frames_per_second=10, max_subscriptions=3, auth_timeout_ms=5_000)
+FACTS = ServerInfo(server_time=0, streams={"main": StreamAt("e", 7)}, simulated=True)
 ANDON = {"type": "subscribe", "subscription_type": "andon", "target_id": "L1"}
 
 
@@ -40,19 +47,19 @@ def parse_json(text: str) -> object:
         raise NotJson("not_json") from None
 
 
-def arrived() -> Dashboard:
-    return Dashboard(LIMITS, parse_json=parse_json, elapsed=0)
+def arrived() -> DashboardProtocol:
+    return DashboardProtocol(LIMITS, parse_json=parse_json, elapsed=0)
 
 
-def joined(**claims: Any) -> Dashboard:
+def joined(**claims: Any) -> DashboardProtocol:
     dashboard = arrived()
     say(dashboard, {"type": "auth", "token": "t"})
-    dashboard.admitted(viewer(**claims), facts=FACTS)
+    dashboard.accept(viewer(**claims), server_info=FACTS)
     return dashboard
 
 
-def say(dashboard: Dashboard, frame: object, *, elapsed: int = 0) -> list[Action]:
-    return dashboard.receive(json.dumps(frame), elapsed=elapsed, facts=FACTS)
+def say(dashboard: DashboardProtocol, frame: object, *, elapsed: int = 0) -> list[Action]:
+    return dashboard.receive(json.dumps(frame), elapsed=elapsed, server_info=FACTS)
 
 
 def told(actions: list[Action]) -> list[dict[str, Any]]:
@@ -66,8 +73,8 @@ def kinds(actions: list[Action]) -> list[str]:
 def test_auth_asks_for_verification_and_is_answered_first() -> None:
     dashboard = arrived()
     assert say(dashboard, {"type": "auth", "token": "t"}) == [Authenticate("t")]
-    actions = dashboard.admitted(viewer(), facts=FACTS)
-    assert kinds(actions) == ["auth_ok", "Greet"]
+    actions = dashboard.accept(viewer(), server_info=FACTS)
+    assert kinds(actions) == ["auth_ok", "EnablePush"]
     assert told(actions)[0] == {
         "type": "auth_ok", "user_id": "eva", "roles": ["admin"], "expires_at": "1970-01-01T01:00:00.000Z",
         "read": ["#"], "command": ["#"], "streams": {"main": {"epoch": "e", "offset": 7}},
@@ -80,17 +87,17 @@ def test_only_a_proven_connection_has_a_session() -> None:
         dashboard = arrived()
         actions = say(dashboard, {"type": kind})
         assert kinds(actions) == ["error", "Close"]
-        assert actions[-1] == Close(CloseCode.POLICY, "token missing")
+        assert actions[-1] == Close(CloseCode.POLICY_VIOLATION, "token missing")
         assert dashboard.session is None
-        assert dashboard.phase is Phase.CLOSED
+        assert dashboard.phase is ConnectionPhase.CLOSED
         assert say(dashboard, {"type": "auth", "token": "t"}) == []
 
 
 def test_auth_without_a_token_is_the_end_and_noise_is_not() -> None:
     assert kinds(say(arrived(), {"type": "auth"})) == ["error", "Close"]
     assert kinds(say(arrived(), {"type": "dance"})) == ["error"]
-    assert kinds(arrived().receive("{", elapsed=0, facts=FACTS)) == ["error"]
-    assert kinds(arrived().receive(b"{}", elapsed=0, facts=FACTS)) == ["error"]
+    assert kinds(arrived().receive("{", elapsed=0, server_info=FACTS)) == ["error"]
+    assert kinds(arrived().receive(b"{}", elapsed=0, server_info=FACTS)) == ["error"]
 
 
 @pytest.mark.parametrize(
@@ -98,23 +105,23 @@ def test_auth_without_a_token_is_the_end_and_noise_is_not() -> None:
     [
         (TokenExpired(1), CloseCode.EXPIRED),
         (TokenRevoked(), CloseCode.REVOKED),
-        (TokenUnverified("signature"), CloseCode.POLICY),
-        (TooManyGrants(1_000), CloseCode.POLICY),
+        (TokenUnverified("signature"), CloseCode.POLICY_VIOLATION),
+        (TooManyGrants(1_000), CloseCode.POLICY_VIOLATION),
     ],
 )
 def test_a_rejected_token_ends_an_unproven_connection_only(error: TokenError | AdmissionError, code: CloseCode) -> None:
-    [close] = arrived().rejected(error)
+    [close] = arrived().reject(error)
     assert isinstance(close, Close)
     assert close.code is code
     proven = joined()
-    assert kinds(proven.rejected(error)) == ["error"]
-    assert proven.phase is Phase.ADMITTED
+    assert kinds(proven.reject(error)) == ["error"]
+    assert proven.phase is ConnectionPhase.AUTHENTICATED
 
 
 def test_every_phase_has_its_steps() -> None:
-    assert {phase for phase, step in NEXT if step is Step.ENDED} == set(Phase)
-    assert {NEXT[phase, Step.ENDED] for phase in Phase} == {Phase.CLOSED}
-    assert (Phase.CLOSED, Step.PROVEN) not in NEXT
+    assert {phase for phase, step in NEXT if step is ConnectionStep.CLOSE} == set(ConnectionPhase)
+    assert {NEXT[phase, ConnectionStep.CLOSE] for phase in ConnectionPhase} == {ConnectionPhase.CLOSED}
+    assert (ConnectionPhase.CLOSED, ConnectionStep.TOKEN_ACCEPTED) not in NEXT
 
 
 def test_the_time_to_authenticate_ends() -> None:
@@ -130,32 +137,32 @@ def test_expiry_is_told_a_minute_ahead_once_and_ends_delivery_to_the_millisecond
     assert dashboard.tick(elapsed=0, real=HOUR_MS - 60_001) == []
     assert kinds(dashboard.tick(elapsed=0, real=HOUR_MS - 60_000)) == ["expiring"]
     assert dashboard.tick(elapsed=0, real=HOUR_MS - 1) == []
-    assert not dashboard.expired(HOUR_MS - 1)
-    assert dashboard.expired(HOUR_MS)
+    assert not dashboard.is_expired(HOUR_MS - 1)
+    assert dashboard.is_expired(HOUR_MS)
     assert dashboard.tick(elapsed=0, real=HOUR_MS) == [Close(CloseCode.EXPIRED, "token expired")]
 
 
 def test_a_refresh_moves_the_expiry_and_warns_again() -> None:
     dashboard = joined()
     dashboard.tick(elapsed=0, real=HOUR_MS - 60_000)
-    dashboard.admitted(viewer(expires_at=2 * HOUR_MS), facts=FACTS)
+    dashboard.accept(viewer(expires_at=2 * HOUR_MS), server_info=FACTS)
     assert dashboard.tick(elapsed=0, real=HOUR_MS) == []
     assert kinds(dashboard.tick(elapsed=0, real=2 * HOUR_MS - 60_000)) == ["expiring"]
 
 
 def test_a_token_from_the_handshake_keeps_silent_until_the_first_answer() -> None:
     dashboard = arrived()
-    assert dashboard.admitted(viewer(expires_at=50_000), facts=FACTS, asked=False) == []
+    assert dashboard.accept(viewer(expires_at=50_000), server_info=FACTS, confirm=False) == []
     assert dashboard.tick(elapsed=0, real=0) == []
-    assert kinds(say(dashboard, {"type": "ping"})) == ["pong", "Greet"]
+    assert kinds(say(dashboard, {"type": "ping"})) == ["pong", "EnablePush"]
     assert kinds(dashboard.tick(elapsed=0, real=0)) == ["expiring"]
 
 
 def test_what_each_question_leads_to() -> None:
     dashboard = joined()
     follow, confirmed, snapshot = say(dashboard, ANDON)
-    assert isinstance(follow, Follow)
-    assert follow.awaits
+    assert isinstance(follow, StartSubscription)
+    assert follow.deferred
     assert told([confirmed]) == [
         {
             "type": "subscription_confirmed", "id": "andon:L1", "subscription_type": "andon", "target_id": "L1",
@@ -163,17 +170,17 @@ def test_what_each_question_leads_to() -> None:
         }
     ]  # fmt: skip
     assert snapshot == SendSnapshot("andon:L1")
-    assert kinds(say(dashboard, {**ANDON, "snapshot": False, "id": "x"})) == ["Follow", "subscription_confirmed"]
+    assert kinds(say(dashboard, {**ANDON, "snapshot": False, "id": "x"})) == ["StartSubscription", "subscription_confirmed"]
     unfollow, ended, *others = say(dashboard, {**ANDON, "type": "unsubscribe"})
-    assert unfollow == Unfollow("andon:L1")
+    assert unfollow == EndSubscription("andon:L1")
     assert told([ended])[0]["type"] == "unsubscription_confirmed"
-    assert others[0] == Unfollow("x"), "the same type and target, whatever its id"
+    assert others[0] == EndSubscription("x"), "the same type and target, whatever its id"
     assert told(say(dashboard, {**ANDON, "type": "unsubscribe"}))[0]["code"] == "INVALID_MESSAGE"
     assert told(say(dashboard, {"type": "heartbeat", "timestamp": "t1"})) == [
         {"type": "pong", "server_time": "1970-01-01T00:00:00.000Z", "timestamp": "t1"}
     ]
-    assert say(dashboard, {"type": "options", "batch": True})[1] == SetBatch(batch=True, batch_ms=0)
-    assert say(dashboard, {"type": "options", "batch_ms": 20})[1] == SetBatch(batch=True, batch_ms=20)
+    assert say(dashboard, {"type": "options", "batch": True})[1] == SetBatching(batch=True, batch_ms=0)
+    assert say(dashboard, {"type": "options", "batch_ms": 20})[1] == SetBatching(batch=True, batch_ms=20)
     [command] = say(dashboard, {"type": "command", "id": "k", "action": "changeover.complete", "line_id": "L1"})
     assert isinstance(command, RunCommand)
     assert say(dashboard, {"type": "acknowledge", "event_id": "e"}) == [AcknowledgeEvent(None, "e")]
@@ -183,11 +190,11 @@ def test_a_resume_follows_all_it_may_and_tells_the_rest() -> None:
     dashboard = joined(role="operator", lines=["L1"])
     bodies = [ANDON, {"subscription_type": "andon", "target_id": "L2"}, {"subscription_type": "dance"}]
     actions = say(dashboard, {"type": "resume", "subscriptions": bodies, "since": {}})
-    assert kinds(actions) == ["error", "error", "Follow", "ResumeFrom"]
+    assert kinds(actions) == ["error", "error", "StartSubscription", "ResumeFrom"]
     assert [each["code"] for each in told(actions)] == ["FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE"]
     resume = actions[-1]
     assert isinstance(resume, ResumeFrom)
-    assert [each.selection.id for each in resume.admitted] == ["andon:L1"]
+    assert [each.request.id for each in resume.subscriptions] == ["andon:L1"]
     too_many = say(dashboard, {"type": "resume", "subscriptions": [ANDON] * 4, "since": {}})
     assert told(too_many)[0]["code"] == "LIMIT_EXCEEDED"
 
@@ -196,11 +203,11 @@ def test_a_refresh_tells_what_ends_and_what_begins_and_snapshots_that() -> None:
     dashboard = joined(role="operator", lines=["L1", "L2"])
     for line in ("L1", "L2", "all"):
         say(dashboard, {**ANDON, "target_id": line})
-    actions = dashboard.admitted(viewer(role="operator", lines=["L2", "L3"]), facts=FACTS)
-    assert kinds(actions) == ["auth_ok", "Regrant", "widened", "revoked", "SendSnapshot"]
+    actions = dashboard.accept(viewer(role="operator", lines=["L2", "L3"]), server_info=FACTS)
+    assert kinds(actions) == ["auth_ok", "UpdateGrants", "widened", "revoked", "SendSnapshot"]
     regrant = actions[1]
-    assert isinstance(regrant, Regrant)
-    assert regrant.admitted["andon:L1"] is None
+    assert isinstance(regrant, UpdateGrants)
+    assert regrant.subscriptions["andon:L1"] is None
     _, widened, revoked = told(actions)
     assert revoked["filters"] == ["+/+/L1/+/andon/#"]
     assert [each["id"] for each in revoked["subscriptions"]] == ["andon:L1", "andon:all"]
@@ -211,7 +218,7 @@ def test_a_refresh_tells_what_ends_and_what_begins_and_snapshots_that() -> None:
 def test_a_refresh_for_another_user_or_issuer_is_refused() -> None:
     dashboard = joined()
     before = dashboard.viewer
-    assert kinds(dashboard.admitted(viewer(user="otto"), facts=FACTS)) == ["error"]
+    assert kinds(dashboard.accept(viewer(user="otto"), server_info=FACTS)) == ["error"]
     assert dashboard.viewer is before
 
 
@@ -230,9 +237,9 @@ def test_a_client_that_never_pauses_is_closed() -> None:
 
 
 def test_size_is_counted_in_bytes() -> None:
-    assert joined().receive("x" * 2_001, elapsed=0, facts=FACTS) == [Close(CloseCode.TOO_BIG, "frame too big")]
-    assert joined().receive("ä" * 1_001, elapsed=0, facts=FACTS) == [Close(CloseCode.TOO_BIG, "frame too big")]
-    assert kinds(joined().receive("x" * 2_000, elapsed=0, facts=FACTS)) == ["error"]
+    assert joined().receive("x" * 2_001, elapsed=0, server_info=FACTS) == [Close(CloseCode.TOO_BIG, "frame too big")]
+    assert joined().receive("ä" * 1_001, elapsed=0, server_info=FACTS) == [Close(CloseCode.TOO_BIG, "frame too big")]
+    assert kinds(joined().receive("x" * 2_000, elapsed=0, server_info=FACTS)) == ["error"]
 
 
 WORDS = st.sampled_from(["andon", "line", "escalation", "L1", "all", "me", "a/b", "#", "+", "k", "", "andon.raise"])
@@ -256,6 +263,6 @@ def test_no_frame_breaks_a_session_and_every_frame_is_answered(frames: list[tupl
     for kind, fields in frames:
         actions = say(dashboard, {**fields, "type": kind})
         assert actions
-        assert Greet() not in actions
-    assert dashboard.phase is Phase.ADMITTED
-    assert len(dashboard.subscriptions) <= LIMITS.max_subscriptions
+        assert EnablePush() not in actions
+    assert dashboard.phase is ConnectionPhase.AUTHENTICATED
+    assert len(dashboard.subscription_requests) <= LIMITS.max_subscriptions

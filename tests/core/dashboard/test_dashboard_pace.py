@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 
-from bridge.core.dashboard.position_pace import PositionPace
+from bridge.core.dashboard.position_pace import PositionSchedule
 from bridge.core.dashboard.rate import TokenBucket
 from bridge.core.dashboard.server_frames import encode_frame
 from bridge.core.events import EventType
@@ -13,35 +13,35 @@ HERE = Position("main", "e", 3)
 
 
 def test_a_position_is_due_at_once_then_after_a_flush_once_a_second_and_at_least_every_five() -> None:
-    pace = PositionPace()
-    assert pace.due(0)
-    pace.tell(HERE, Counter(), now=0)
-    assert not pace.due(4_999)
-    assert pace.due(5_000)
-    pace.owed = True
-    assert not pace.due(999)
-    assert pace.due(1_000)
-    pace.tell(HERE, Counter(), now=1_000)
-    assert not pace.due(2_000)
+    pace = PositionSchedule()
+    assert pace.is_due(0)
+    pace.frames(HERE, Counter(), now=0)
+    assert not pace.is_due(4_999)
+    assert pace.is_due(5_000)
+    pace.has_news = True
+    assert not pace.is_due(999)
+    assert pace.is_due(1_000)
+    pace.frames(HERE, Counter(), now=1_000)
+    assert not pace.is_due(2_000)
 
 
 def test_what_was_conflated_since_the_last_position_is_told_with_the_next() -> None:
-    pace = PositionPace()
+    pace = PositionSchedule()
     conflated = Counter({EventType.OEE_UPDATE: 3})
-    frames = [json.loads(encode_frame(each)) for each in pace.tell(HERE, conflated, now=0)]
+    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, conflated, now=0)]
     assert [each["type"] for each in frames] == ["conflated", "position"]
     assert frames[0]["counts"] == {"oee_update": 3}
     conflated[EventType.OEE_UPDATE] += 2
-    frames = [json.loads(encode_frame(each)) for each in pace.tell(HERE, conflated, now=1)]
+    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, conflated, now=1)]
     assert frames[0]["counts"] == {"oee_update": 2}
-    assert len(pace.tell(HERE, conflated, now=2)) == 1
+    assert len(pace.frames(HERE, conflated, now=2)) == 1
 
 
 def test_what_the_books_forget_and_count_again_is_told_once() -> None:
-    pace = PositionPace()
-    pace.tell(HERE, Counter({EventType.OEE_UPDATE: 3}), now=0)
-    assert len(pace.tell(HERE, Counter({EventType.OEE_UPDATE: 1}), now=1)) == 1
-    frames = [json.loads(encode_frame(each)) for each in pace.tell(HERE, Counter({EventType.OEE_UPDATE: 4}), now=2)]
+    pace = PositionSchedule()
+    pace.frames(HERE, Counter({EventType.OEE_UPDATE: 3}), now=0)
+    assert len(pace.frames(HERE, Counter({EventType.OEE_UPDATE: 1}), now=1)) == 1
+    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, Counter({EventType.OEE_UPDATE: 4}), now=2)]
     assert frames[0]["counts"] == {"oee_update": 1}
 
 

@@ -9,23 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.dashboard.frames import (
-    FRAME_OF,
+    CLIENT_FRAMES,
     Acknowledge,
     Auth,
     ClientFrame,
-    Command,
+    CommandFrame,
     ErrorCode,
     Explain,
     InvalidFrame,
     Options,
     Ping,
     Resume,
-    Since,
+    ResumePosition,
     Subscribe,
     Unsubscribe,
-    client_frame,
+    parse_frame,
 )
-from bridge.core.dashboard.server_frames import PositionReached, Resumed, encode_frame, stream_at
+from bridge.core.dashboard.server_frames import PositionReached, Resumed, encode_frame, stream_positions
 from bridge.core.records import Position
 
 BODY = {"type": "subscribe", "subscription_type": "andon", "id": "a"}
@@ -39,18 +39,18 @@ BODY = {"type": "subscribe", "subscription_type": "andon", "id": "a"}
         ({"type": "unsubscribe", "id": "a"}, Unsubscribe({"type": "unsubscribe", "id": "a"})),
         (
             {"type": "resume", "subscriptions": [BODY], "since": {"main": {"epoch": "e", "offset": 3}}},
-            Resume([BODY], {"main": Since("e", 3)}),
+            Resume([BODY], {"main": ResumePosition("e", 3)}),
         ),
         ({"type": "options", "batch": True, "batch_ms": 50}, Options(batch=True, batch_ms=50)),
         ({"type": "ping"}, Ping()),
         ({"type": "heartbeat", "timestamp": 4.5, "more": [1]}, Ping(4.5)),
-        ({"type": "command", "id": "k"}, Command("k", {"type": "command", "id": "k"})),
+        ({"type": "command", "id": "k"}, CommandFrame("k", {"type": "command", "id": "k"})),
         ({"type": "acknowledge", "event_id": "main:e:1"}, Acknowledge("main:e:1")),
         ({"type": "explain"}, Explain({"type": "explain"})),
     ],
 )
 def test_every_type_of_frame_is_understood(tree: dict[str, Any], frame: ClientFrame) -> None:
-    assert client_frame(tree) == frame
+    assert parse_frame(tree) == frame
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_every_type_of_frame_is_understood(tree: dict[str, Any], frame: ClientFr
 )
 def test_a_wrong_frame_is_told_in_our_words(tree: object, code: str, message: str) -> None:
     with pytest.raises(InvalidFrame) as caught:
-        client_frame(tree)
+        parse_frame(tree)
     assert (caught.value.code, caught.value.message) == (ErrorCode(code), message)
 
 
 def test_an_error_repeats_a_good_id_and_no_other() -> None:
     for given_id, repeated in (("a", "a"), ("a" * 128, "a" * 128), ("a" * 129, None), ("", None), (3, None)):
         with pytest.raises(InvalidFrame) as caught:
-            client_frame({"type": "dance", "id": given_id})
+            parse_frame({"type": "dance", "id": given_id})
         assert caught.value.id == repeated
 
 
@@ -97,14 +97,14 @@ trees = st.recursive(
 FIELDS = ["token", "id", "batch", "batch_ms", "timestamp", "subscriptions", "since", "event_id"]
 
 
-@given(st.sampled_from(sorted(FRAME_OF)), st.dictionaries(st.sampled_from(FIELDS), trees))
+@given(st.sampled_from(sorted(CLIENT_FRAMES)), st.dictionaries(st.sampled_from(FIELDS), trees))
 def test_no_tree_of_json_raises_anything_else(kind: str, fields: dict[str, Any]) -> None:
     with suppress(InvalidFrame):
-        assert isinstance(client_frame({**fields, "type": kind}), FRAME_OF[kind])
+        assert isinstance(parse_frame({**fields, "type": kind}), CLIENT_FRAMES[kind])
 
 
 def test_a_server_frame_names_its_type_first() -> None:
-    at = stream_at(Position("main", "e", 4))
+    at = stream_positions(Position("main", "e", 4))
     assert (
         encode_frame(PositionReached(streams=at)) == b'{"type":"position","streams":{"main":{"epoch":"e","offset":4}}}'
     )

@@ -7,12 +7,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bridge.core.dashboard.outbox import CONFLATED_BESIDE, EVENT_BESIDE, Outbox
+from bridge.core.dashboard.outbox import CONFLATED_OVERHEAD_BYTES, EVENT_OVERHEAD_BYTES, Outbox
 from bridge.core.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Priority, Standing
 from bridge.core.records import CommittedEvent
 
 MAX_EVENTS = 6
-MAX_BYTES = 6 * (EVENT_BESIDE + 60)
+MAX_BYTES = 6 * (EVENT_OVERHEAD_BYTES + 60)
 TYPES = [EventType.ANDON_EVENT, EventType.JOB_STARTED, EventType.OEE_UPDATE, EventType.LINE_STATUS_UPDATE]
 OFFER = st.tuples(st.sampled_from(TYPES), st.sampled_from(["L1", "L2"]), st.integers(1, 120))
 
@@ -88,7 +88,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         lossless_only=st.booleans(),
     )
     def take(self, max_events: int, max_bytes: int, back: int | None, *, lossless_only: bool) -> None:
-        self.outbox.sent()
+        self.outbox.mark_sent()
         for fate in self.flying:
             fate.became = "sent"
         up_to = None if back is None else self.offset - back
@@ -106,7 +106,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
 
     @rule()
     def confirm(self) -> None:
-        self.outbox.sent()
+        self.outbox.mark_sent()
         for fate in self.flying:
             fate.became = "sent"
         self.flying = []
@@ -122,7 +122,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
     def pull(self) -> None:
         waiting = [fate for fate in self.oracle.waiting() if fate not in self.flying]
         expected = waiting[0].event.offset - 1 if waiting else None
-        assert self.outbox.pull() == expected
+        assert self.outbox.spill() == expected
         if expected is None:
             return
         again = [fate for fate in self.oracle.fates if fate.event.offset > expected and self.waits_again(fate)]
@@ -145,26 +145,26 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
     @invariant()
     def the_books_agree(self) -> None:
         ledger = self.outbox.ledger
-        assert ledger.balanced()
+        assert ledger.is_balanced()
         assert +ledger.matched == self.oracle.tally(None)
         assert +ledger.sent == self.oracle.tally("sent")
         assert +ledger.conflated == self.oracle.tally("conflated")
         assert +ledger.revoked == self.oracle.tally("revoked")
         assert +ledger.abandoned == self.oracle.tally("abandoned")
         assert +ledger.pending == self.oracle.tally("pending")
-        assert self.outbox.left == self.left
+        assert self.outbox.spilled == self.left
 
     @invariant()
     def what_waits_is_known(self) -> None:
         waiting = [fate.event for fate in self.oracle.waiting() if fate not in self.flying]
         assert len(self.outbox) == len(waiting)
-        charged = sum(EVENT_BESIDE + len(each.body) for each in waiting)
+        charged = sum(EVENT_OVERHEAD_BYTES + len(each.body) for each in waiting)
         notes = self.outbox.bytes - charged
-        assert 0 <= notes <= CONFLATED_BESIDE * sum(self.oracle.tally("conflated").values())
+        assert 0 <= notes <= CONFLATED_OVERHEAD_BYTES * sum(self.oracle.tally("conflated").values())
         assert waiting or not notes
-        assert self.outbox.first() == (waiting[0].offset if waiting else None)
+        assert self.outbox.first_offset() == (waiting[0].offset if waiting else None)
         lossless = [each for each in waiting if each.type not in CONFLATED_TYPES]
-        assert self.outbox.over == (len(lossless) > MAX_EVENTS or self.outbox.bytes > MAX_BYTES)
+        assert self.outbox.is_over_limit == (len(lossless) > MAX_EVENTS or self.outbox.bytes > MAX_BYTES)
 
 
 OutboxAgainstOracle.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
@@ -191,7 +191,7 @@ def test_what_is_being_sent_is_not_conflated_by_what_comes_after() -> None:
     outbox.offer(event(1, EventType.OEE_UPDATE))
     assert offsets(outbox.take(max_events=10, max_bytes=1_000)) == [1]
     outbox.offer(event(2, EventType.OEE_UPDATE))
-    outbox.sent()
+    outbox.mark_sent()
     assert offsets(outbox.take(max_events=10, max_bytes=1_000)) == [2]
     assert not outbox.ledger.conflated
 
@@ -208,6 +208,6 @@ def test_the_ledgers_of_several_dashboards_add_up() -> None:
     second.offer(event(1))
     second.abandon()
     first.ledger.add(second.ledger)
-    assert first.ledger.balanced()
+    assert first.ledger.is_balanced()
     assert first.ledger.as_data()["matched"] == {"andon_event": 2}
     assert first.ledger.as_data()["abandoned"] == {"andon_event": 1}

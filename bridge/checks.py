@@ -10,10 +10,10 @@ import msgspec
 
 from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
-from bridge.adapters.broker_probe import probe
+from bridge.adapters.broker_probe import probe_broker
 from bridge.adapters.clock import wall_ms
-from bridge.adapters.journal.file import check_never_was
-from bridge.adapters.journal.mark import Ownership, read_mark
+from bridge.adapters.journal.file import require_no_leftovers
+from bridge.adapters.journal.mark import JournalLock, read_marker
 from bridge.adapters.journal.writing import JournalInUse, JournalTooOld, SqliteReader
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.core.access.claims import TokenError
@@ -33,20 +33,20 @@ class CheckError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     name: str
     ok: bool
     text: str
 
 
-async def run(config: Path, *, offline: bool) -> list[Finding]:
+async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
     """Check everything the settings name; a finding each, the bad ones with what is wrong and where."""
     try:
         settings = settings_module.load(config)
     except SettingsError as error:
-        return [Finding("settings", ok=False, text=str(error))]
+        return [CheckResult("settings", ok=False, text=str(error))]
     findings = [
-        Finding("settings", ok=True, text=str(config)),
+        CheckResult("settings", ok=True, text=str(config)),
         _finding("plant", lambda: _plant(settings)),
         _finding("policy", lambda: _policy(settings)),
         _finding("tokens", lambda: _tokens(settings)),
@@ -56,13 +56,13 @@ async def run(config: Path, *, offline: bool) -> list[Finding]:
         findings.append(_finding("counters", lambda: _counters(settings)))
     if not offline:
         findings += [
-            Finding("broker", ok=each.ok, text=f"{each.name}: {each.text}")
-            for each in await probe(settings.broker, root=settings.root)
+            CheckResult("broker", ok=each.ok, text=f"{each.name}: {each.text}")
+            for each in await probe_broker(settings.broker, root=settings.root)
         ]
     return findings
 
 
-def explain(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
+def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
     """Return the front's own decision on a subscribe body for a token, as plain data; raises `CheckError`."""
     viewer = _viewer(settings, token, _policy_of(settings))
     try:
@@ -73,7 +73,7 @@ def explain(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, A
     return {name: value for name, value in decision.items() if name not in ("type", "id")}
 
 
-def shortfall(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
+def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
     """Return why a token with these roles shows nothing, None when it shows something; raises `CheckError`."""
     policy = _policy_of(settings)
     if _viewer(settings, token, policy).read_grants.all:
@@ -105,11 +105,11 @@ def _viewer(settings: Settings, token: str, policy: Policy) -> Viewer:
         raise CheckError(str(error)) from error
 
 
-def _finding(name: str, check: Callable[[], str]) -> Finding:
+def _finding(name: str, check: Callable[[], str]) -> CheckResult:
     try:
-        return Finding(name, ok=True, text=check())
+        return CheckResult(name, ok=True, text=check())
     except (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
-        return Finding(name, ok=False, text=str(error))
+        return CheckResult(name, ok=False, text=str(error))
 
 
 def _plant(settings: Settings) -> str:
@@ -131,13 +131,13 @@ def _tokens(settings: Settings) -> str:
 def _journal(settings: Settings) -> str:
     path = settings.journal.path
     if not path.exists():
-        check_never_was(path, mark=read_mark(path))
+        require_no_leftovers(path, marker=read_marker(path))
         folder = next(each for each in path.absolute().parents if each.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise JournalError(f"{path}: no journal can be kept there: {folder} is not a folder that we may write to")
         return f"{path}: new, made at the first start"
     try:
-        Ownership.take(path).close()
+        JournalLock.acquire(path).close()
         journal = SqliteReader.open(path, stream=settings.stream)
     except JournalInUse:
         return f"{path}: in use by a running bridge"

@@ -33,11 +33,17 @@ class FrontSide:
     """
 
     def __init__(
-        self, settings: Settings, *, journal: SqliteJournal | None, plant: Plant, gate: Authenticator, clock: FloorClock
+        self,
+        settings: Settings,
+        *,
+        journal: SqliteJournal | None,
+        plant: Plant,
+        authenticator: Authenticator,
+        clock: FloorClock,
     ) -> None:
         broker, root, stream = settings.broker, settings.root, settings.stream
         own_user = broker.front_username is not None
-        self._authenticator = gate
+        self._authenticator = authenticator
         self._broker_link = BrokerLink(
             broker,
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
@@ -49,9 +55,9 @@ class FrontSide:
         self.front = Front(
             settings=settings.web,
             journal=journal,
-            verify=gate.verify,
-            policy=gate.policy,
-            trust_grants=gate.trust_grants,
+            verify=authenticator.verify,
+            policy=authenticator.policy,
+            trust_grants=authenticator.trust_grants,
             clock=clock,
             publish=lambda topic, payload: self._broker_link.publish(f"{root}/{topic}", payload),
             find_place=place_lookup(plant),
@@ -77,12 +83,12 @@ class FrontSide:
         """Close every dashboard; each is told when to come back."""
         await self.front.shutdown()
 
-    def leave(self) -> None:
+    def cancel(self) -> None:
         """End every task."""
         for task in self._tasks:
             task.cancel()
 
-    def numbers(self) -> Iterator[MetricSample]:
+    def samples(self) -> Iterator[MetricSample]:
         """What the metrics show of this side beside the front's own statistics."""
         yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "broker-desk"})
         if self._replica is not None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 
-def sentence(model: type[BaseModel], fault: ErrorDetails) -> str:
+def fault_message(model: type[BaseModel], fault: ErrorDetails) -> str:
     """Return what is wrong at a fault's place; a field that is not known comes with the nearest one that is."""
     if fault["type"] != "extra_forbidden":
         return fault["msg"]

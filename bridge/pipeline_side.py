@@ -16,7 +16,7 @@ from bridge.core.intake import Decoder
 from bridge.core.line.floor import Floor
 from bridge.core.stream_status import StreamOwner, will_publication
 from bridge.pipeline.pipeline import Pipeline
-from bridge.publisher.ownership import Ownership, heard_topics
+from bridge.publisher.ownership import StreamOwnership, ownership_subscriptions
 from bridge.publisher.publisher import Publisher
 from bridge.settings import Settings
 
@@ -55,18 +55,18 @@ class PipelineSide:
             password=broker.password,
             optional=[(DROPPED_TOPIC, 0)],  # not every broker shows its $SYS, and events go out all the same
             will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
-            goodbye=lambda: None if self._ownership.taken else self.publisher.status(online=False),
+            last_publication=lambda: None if self._ownership.taken else self.publisher.status(online=False),
         )
         self._dropped = 0  # Mosquitto retains it for a minute only, and says it again when it changes
-        self._ear = BrokerLink(
+        self._status_channel = BrokerLink(
             broker,
             client_id=f"floor-{stream}-ear-{owner.id}",
             durable=False,
             username=broker.username,
             password=broker.password,
-            optional=heard_topics(root, stream, owner),
+            optional=ownership_subscriptions(root, stream, owner),
         )
-        self._ownership = Ownership(self._ear, root=root, stream=stream, owner=owner)
+        self._ownership = StreamOwnership(self._status_channel, root=root, stream=stream, owner=owner)
         self.publisher = Publisher(
             self._outlet,
             RetainedReader(
@@ -78,7 +78,7 @@ class PipelineSide:
             lines=floor.line_places(),
             simulated=simulated,
             owner=owner,
-            ready=lambda: self.ready()[0],
+            ready=lambda: self.readiness()[0],
         )
         self.pipeline = Pipeline(
             self._intake,
@@ -98,28 +98,28 @@ class PipelineSide:
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
-    def connected(self) -> bool:
+    def is_connected(self) -> bool:
         """Whether reports reach us."""
         return self._intake.status.connected
 
-    def ready(self) -> tuple[bool, str]:
+    def readiness(self) -> tuple[bool, str]:
         """Whether what happens on the floor is journalled now, and if not, why not."""
         status = self.pipeline.status()
-        if not self.connected:
+        if not self.is_connected:
             return False, "no connection to the broker"
-        wrong = self.wrong_clock()
+        wrong = self.clock_fault()
         if wrong is not None:
             return False, wrong
         return status.ready, status.reason or "ready"
 
-    def wrong_clock(self) -> str | None:
+    def clock_fault(self) -> str | None:
         """Say what is wrong with the host's clock, if anything is."""
-        behind = self._clock.offset()
+        behind = self._clock.wall_offset_seconds()
         return f"the host's clock is {behind:.0f} s behind what is journalled" if behind > BEHIND_SECONDS else None
 
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Listen in this group for another process that publishes the stream; before `start`. Raises `StreamTaken`."""
-        self._tasks.append(tasks.create_task(self._ear.run(), name="broker-ear"))
+        self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ear"))
         await self._ownership.claim()
         self._tasks.append(tasks.create_task(self._ownership.watch(), name="ownership"))
 
@@ -128,7 +128,7 @@ class PipelineSide:
         links = [
             tasks.create_task(link.run(), name=f"broker-{name}")
             for name, link in self._links()
-            if link is not self._ear
+            if link is not self._status_channel
         ]
         self._running = tasks.create_task(self.pipeline.run(), name="pipeline")
         self._publishing = tasks.create_task(self.publisher.run(), name="publisher")
@@ -148,35 +148,35 @@ class PipelineSide:
         """Wait until what is committed is published, for `DRAIN_SECONDS` at most."""
         await asyncio.wait([self._publishing], timeout=DRAIN_SECONDS)
 
-    def leave(self) -> None:
+    def cancel(self) -> None:
         """End every task; the links say goodbye."""
         for task in self._tasks:
             task.cancel()
 
-    def ends(self) -> dict[str, int]:
+    def final_offsets(self) -> dict[str, int]:
         """Where it ends, for the log."""
         return {"offset": self.pipeline.status().offset, "published": self.publisher.published}
 
-    def numbers(self) -> Iterator[MetricSample]:
+    def samples(self) -> Iterator[MetricSample]:
         """What the metrics show of this side."""
         yield from pipeline_samples(self.pipeline.status())
         yield from gap_samples(self.pipeline.gaps())
         yield from counter_samples(self.pipeline.counter_fits())
-        yield from ineffective_samples(self.pipeline.devices.by_line())
+        yield from ineffective_samples(self.pipeline.device_monitor.ineffective_by_line())
         yield MetricSample("published_offset", self.publisher.published)
         yield MetricSample("publications_refused", self.publisher.refused)
-        yield MetricSample("ghosts_cleared", self.publisher.ghosts)
-        yield MetricSample("reports_waiting", self._intake.waiting)
+        yield MetricSample("ghosts_cleared", self.publisher.stale_cleared)
+        yield MetricSample("reports_waiting", self._intake.queued)
         yield MetricSample("broker_dropped_messages", self._dropped)
-        yield MetricSample("clock_held", float(self._clock.is_behind()))
-        yield MetricSample("clock_offset_seconds", self._clock.offset())
+        yield MetricSample("clock_held", float(self._clock.is_ahead_of_wall()))
+        yield MetricSample("clock_offset_seconds", self._clock.wall_offset_seconds())
         for name, link in self._links():
             yield MetricSample("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})
 
     def _links(self) -> Iterator[tuple[str, BrokerLink]]:
         yield "intake", self._intake
         yield "outlet", self._outlet
-        yield "ear", self._ear
+        yield "ear", self._status_channel
 
     async def _watch_drops(self) -> None:
         """Tell when the broker drops messages: publishers are told success, so nobody else would ever know."""

@@ -7,37 +7,37 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, Final, NoReturn
 
-COLLECT_AFTER: Final = (50_000, 20, 100)
+GC_THRESHOLDS: Final = (50_000, 20, 100)
 """New objects before Python looks for cycles, and how much rarer it looks at older ones. A dashboard is some hundred
 objects that live long: by default a quarter of the time in which thousands return goes into looking at them again."""
 
 
-STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def end_at_a_signal() -> None:
+def exit_on_signal() -> None:
     """Let SIGINT or SIGTERM end this process at once with exit code 0: for a start that has begun nothing yet.
 
     Without it the first process of a container would not hear SIGTERM at all.
     """
-    for number in STOPS:
-        signal.signal(number, _end)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _exit)
 
 
-def _end(*_: object) -> NoReturn:
+def _exit(*_: object) -> NoReturn:
     raise SystemExit(0)
 
 
-def stop_at_a_signal(stop: asyncio.Event) -> None:
+def stop_on_signal(stop: asyncio.Event) -> None:
     """From now on have SIGINT or SIGTERM set `stop`, however often they come."""
-    for number in STOPS:
+    for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run this to its end, on uvloop where there is one."""
     _raise_file_limit()
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         import uvloop  # noqa: PLC0415 - not there on every platform
     except ImportError:
@@ -46,7 +46,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         loop_factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main)
-    for number in STOPS:  # what asked for the end a second time does not make it a failure
+    for number in STOP_SIGNALS:  # what asked for the end a second time does not make it a failure
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_core import ErrorDetails
 
 from bridge.core.records import RetentionLimits
-from bridge.model_faults import sentence
+from bridge.model_faults import fault_message
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DAY_MS = 86_400_000
 MIN_SECRET_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as its hash
 
 
-class Part(StrEnum):
+class ProcessRole(StrEnum):
     """Which sides one process is: `floor run --role`."""
 
     BOTH = "both"
@@ -33,7 +33,7 @@ class SettingsError(Exception):
     """The settings are not usable; the text names file, place and reason, a line each."""
 
 
-def why(error: Exception) -> object:
+def file_error_reason(error: Exception) -> object:
     """Say what is wrong with a file without naming it again, as the operating system's errors do."""
     return error.strerror or error if isinstance(error, OSError) else error
 
@@ -152,7 +152,7 @@ class Settings(Section):
     time: TimeSettings = TimeSettings()
 
 
-OF_THE_COMMANDS = ("FLOOR_CONFIG", "FLOOR_TOKEN", "FLOOR_URL")
+CLIENT_VARIABLES = ("FLOOR_CONFIG", "FLOOR_TOKEN", "FLOOR_URL")
 """What `floor` and the README's clients read from the environment beside settings."""
 
 
@@ -163,13 +163,13 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"{path}: {why(error)}") from error
+            raise SettingsError(f"{path}: {file_error_reason(error)}") from error
         tree.setdefault("plant_file", str(Settings.model_fields["plant_file"].default))
         journal = tree.setdefault("journal", {})
         if isinstance(journal, dict):
             journal.setdefault("path", str(JournalSettings.model_fields["path"].default))
-        _anchor_paths(tree, path.parent)
-    _overlay(tree, os.environ if environment is None else environment)
+        _resolve_paths(tree, path.parent)
+    _apply_environment(tree, os.environ if environment is None else environment)
     _read_passwords(tree.get("broker"))
     try:
         return Settings.model_validate(tree)
@@ -183,12 +183,12 @@ def _what(fault: ErrorDetails) -> str:
     """Return what is wrong with a setting, and what to do about a file without any way to check tokens."""
     if fault["loc"] == ("token",) and fault["type"] == "missing":
         return "set token.secret_file, token.secret or token.public_key_file"
-    return sentence(Settings, fault)
+    return fault_message(Settings, fault)
 
 
-def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
+def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
     for name, value in sorted(environment.items()):
-        if not name.startswith("FLOOR_") or name in OF_THE_COMMANDS:
+        if not name.startswith("FLOOR_") or name in CLIENT_VARIABLES:
             continue
         *sections, leaf = name.removeprefix("FLOOR_").lower().split("__")
         branch = tree
@@ -208,15 +208,15 @@ def _read_passwords(broker: object) -> None:
         try:
             broker[name] = Path(broker[f"{name}_file"]).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"broker.{name}_file: {why(error)}") from error
+            raise SettingsError(f"broker.{name}_file: {file_error_reason(error)}") from error
 
 
 LIST_SETTINGS = frozenset({"trusted_proxies", "allowed_origins"})
 
 
-def _anchor_paths(tree: dict[str, Any], folder: Path) -> None:
+def _resolve_paths(tree: dict[str, Any], folder: Path) -> None:
     for name, value in tree.items():
         if isinstance(value, dict):
-            _anchor_paths(value, folder)
+            _resolve_paths(value, folder)
         elif isinstance(value, str) and (name.endswith("_file") or name == "path"):
             tree[name] = str(folder / value)

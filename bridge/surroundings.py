@@ -8,7 +8,7 @@ from bridge.core.messages import LinkStatus, Message, Publication, PublishRefuse
 from bridge.core.messages import Protocol as MqttProtocol
 
 
-class Source(Protocol):
+class MessageSource(Protocol):
     """Where messages come from: a link to the broker."""
 
     @property
@@ -17,14 +17,14 @@ class Source(Protocol):
     def acknowledge(self, messages: Iterable[Message]) -> int: ...
 
 
-class Inlet(Source, Protocol):
+class QueuedMessageSource(MessageSource, Protocol):
     """A source that also says how many messages have arrived and wait for `receive`."""
 
     @property
-    def waiting(self) -> int: ...
+    def queued(self) -> int: ...
 
 
-class Target(Protocol):
+class PublicationSink(Protocol):
     """Where publications go: a link to the broker. Both ways raise `BrokerGone`; the second returns what is refused."""
 
     @property
@@ -34,18 +34,18 @@ class Target(Protocol):
     async def publish_many(self, publications: Sequence[Publication]) -> Sequence[PublishRefused]: ...
 
 
-class Ear(Source, Target, Protocol):
+class StatusChannel(MessageSource, PublicationSink, Protocol):
     """A link that listens, and can say a word of its own."""
 
 
-class Reader(Protocol):
+class RetainedMessageReader(Protocol):
     """Reads what the broker retains: subscribes anew, gives each message to `take` until that returns True.
 
     Raises `BrokerGone` or `SubscribeRefused`.
     """
 
     async def read(
-        self, filters: Sequence[str], take: Callable[[Message], bool], *, protocol: MqttProtocol
+        self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: MqttProtocol
     ) -> None: ...
 
 
@@ -56,8 +56,8 @@ class Clock(Protocol):
     def seconds_until(self, at: Millis) -> float: ...
 
 
-class SteppedClock(Clock, Protocol):
+class AdjustableClock(Clock, Protocol):
     """Floor time of a host whose wall may be set forward."""
 
-    def ahead(self) -> Millis: ...
-    def follow(self, by: Millis) -> None: ...
+    def forward_step(self) -> Millis: ...
+    def apply_step(self, by: Millis) -> None: ...

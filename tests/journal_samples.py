@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.journal.mark import Mark, Ownership
+from bridge.adapters.journal.mark import CommitMarker, JournalLock
 from bridge.adapters.journal.meta import read_meta, write_meta
-from bridge.adapters.journal.schema import seal_row
+from bridge.adapters.journal.schema import row_checksum
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.event_data import Changeover
 from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
@@ -117,7 +117,7 @@ def forge_payload(path: Path, number: int, payload: bytes) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE inputs SET payload = ? WHERE number = ?", (payload, number))
         *row, _ = connection.execute("SELECT * FROM inputs WHERE number = ?", (number,)).fetchone()
-        connection.execute("UPDATE inputs SET seal = ? WHERE number = ?", (seal_row(*row), number))
+        connection.execute("UPDATE inputs SET seal = ? WHERE number = ?", (row_checksum(*row), number))
 
 
 def make_schema_1(path: Path) -> None:
@@ -128,8 +128,8 @@ def make_schema_1(path: Path) -> None:
 def make_schema_2(path: Path) -> None:
     """Put a journal of schema 2 there, with the mark that its owner left beside it."""
     _make_older(path, SCHEMA_2)
-    with closing(Ownership.take(path)) as ownership:
-        ownership.expect(Mark("fedcba9876543210", 5))
+    with closing(JournalLock.acquire(path)) as ownership:
+        ownership.force_marker(CommitMarker("fedcba9876543210", 5))
 
 
 def _make_older(path: Path, sample: Path) -> None:

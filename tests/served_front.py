@@ -86,7 +86,11 @@ class Served:
 
     def token(self, *roles: str, ttl_seconds: int = 600, **claims: Any) -> str:
         return self.issuer.issue(
-            subject="anna", roles=list(roles or ("admin",)), now=self.clock.real(), ttl_seconds=ttl_seconds, **claims
+            subject="anna",
+            roles=list(roles or ("admin",)),
+            now=self.clock.wall_now(),
+            ttl_seconds=ttl_seconds,
+            **claims,
         )
 
     def bearer(self, *roles: str, **claims: Any) -> dict[str, str]:
@@ -154,7 +158,7 @@ async def served_front(
     )  # fmt: skip
     served = Served(front, journal, TokenIssuer(TOKENS), clock, listener.getsockname()[1])
     front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
-    app = make_front_app(front, settings, root="floor/v1", numbers=lambda: numbers)
+    app = make_front_app(front, settings, root="floor/v1", samples=lambda: numbers)
     started = asyncio.Event()
     tasks = [
         asyncio.create_task(serve(app, settings, listener=listener, started=started)),

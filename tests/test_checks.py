@@ -26,8 +26,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_config(tmp_path)
 
 
-async def counters(config: Path) -> checks.Finding:
-    return next(each for each in await checks.run(config, offline=True) if each.name == "counters")
+async def counters(config: Path) -> checks.CheckResult:
+    return next(each for each in await checks.run_checks(config, offline=True) if each.name == "counters")
 
 
 async def test_a_greatest_rate_that_is_too_low_is_named_with_the_rate_seen(config: Path, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ async def test_counters_that_fit_are_said_to_fit(config: Path, tmp_path: Path) -
 
 
 async def test_without_a_journal_nothing_was_counted(config: Path) -> None:
-    assert await counters(config) == checks.Finding("counters", ok=True, text="nothing counted yet")
+    assert await counters(config) == checks.CheckResult("counters", ok=True, text="nothing counted yet")
 
 
 async def test_checkpoints_of_another_version_are_a_finding(config: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.journal.quarantine import SqliteQuarantine
+from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Standing
 from bridge.core.records import (
@@ -65,9 +65,9 @@ def whole_journal(path: Path, *, rounds: int = 10) -> None:
     fill(journal, rounds=rounds)
     journal.commit(Batch(entries=[], retired_keys=[event("s3").state_key]))
     fill(journal, rounds=1)
-    reader = SqliteQuarantine.open(path, stream="main")
-    reader.ask_replay([6])
-    reader.drop_quarantined([15])
+    reader = SqliteQuarantineWriter.open(path, stream="main")
+    reader.request_replays([6])
+    reader.drop_payloads([15])
     reader.close()
     journal.close()
 

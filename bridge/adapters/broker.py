@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import structlog
 from pydantic import SecretStr
 
-from bridge.adapters.broker_connection import Connection
+from bridge.adapters.broker_connection import BrokerConnection
 from bridge.adapters.broker_inbox import Inbox
-from bridge.adapters.broker_socket import CLOSE_SECONDS, Identity
+from bridge.adapters.broker_socket import CLOSE_SECONDS, ClientIdentity
 from bridge.core.messages import (
     BrokerUnavailable,
     ConnectRefused,
@@ -26,7 +26,7 @@ from bridge.core.messages import (
 from bridge.settings import BrokerSettings
 
 FIRST_BACKOFF_SECONDS = 0.2
-SETTLED_SECONDS = 5.0  # a connection that lived this long was a good one: the next backoff starts small again
+STABLE_SECONDS = 5.0  # a connection that lived this long was a good one: the next backoff starts small again
 STOPPED = "stopped"
 SUSPICIOUS_SHORT_LIVES = 3
 UNSUPPORTED_PROTOCOL_VERSION = 0x84
@@ -36,12 +36,12 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ending:
+class _ConnectionEnd:
     """How one connection, or the attempt at one, ended."""
 
     reason: str
-    at_once: bool = False  # the next attempt is a different one, so it need not wait
-    settled: bool = False
+    retries_at_once: bool = False  # the next attempt is a different one, so it need not wait
+    was_stable: bool = False
 
 
 class BrokerLink:
@@ -61,7 +61,7 @@ class BrokerLink:
         subscriptions: Sequence[tuple[str, int]] = (),
         optional: Sequence[tuple[str, int]] = (),
         will: Will | None = None,
-        goodbye: Callable[[], Publication | None] | None = None,
+        last_publication: Callable[[], Publication | None] | None = None,
         queue_bound: int | None = None,
     ) -> None:
         """Describe the client; `run` connects it.
@@ -73,7 +73,7 @@ class BrokerLink:
         if any(qos not in (0, 1) for _, qos in (*subscriptions, *optional)):
             raise ValueError("subscriptions are of QoS 0 or 1: our journal makes exactly-once, not the broker")
         self._settings = settings
-        self._identity = Identity(
+        self._identity = ClientIdentity(
             client_id=client_id,
             username=username,
             password=None if password is None else password.get_secret_value(),
@@ -82,10 +82,10 @@ class BrokerLink:
         self._subscriptions = list(subscriptions)
         self._optional = list(optional)
         self._will = will
-        self._goodbye = goodbye
+        self._last_publication = last_publication
         self._inbox = Inbox(queue_bound or RECEIVE_MAXIMUM_OVERSHOOT * settings.receive_maximum)
         self._protocol: Protocol = "3.1.1" if settings.protocol == "3.1.1" else "5"
-        self._connection: Connection | None = None
+        self._connection: BrokerConnection | None = None
         self._generation = 0
         self._short_lives = 0
         self._status = _not_connected("not started", since=0.0, generation=0)
@@ -99,7 +99,7 @@ class BrokerLink:
         return self._status
 
     @property
-    def waiting(self) -> int:
+    def queued(self) -> int:
         """How many messages wait for `receive`."""
         return len(self._inbox)
 
@@ -137,7 +137,7 @@ class BrokerLink:
 
         After `BrokerGone` the broker may have it or not; nothing is kept to be sent later.
         """
-        confirmation = await self._live().submit(Publication(topic, payload, retain, qos))
+        confirmation = await self._require_connection().submit(Publication(topic, payload, retain, qos))
         await confirmation
 
     async def publish_many(self, publications: Sequence[Publication]) -> list[PublishRefused]:
@@ -145,7 +145,7 @@ class BrokerLink:
 
         The others are not held up by a refusal. Raises `BrokerGone`, after which any of them may be missing.
         """
-        connection = self._live()
+        connection = self._require_connection()
         confirmations: list[asyncio.Future[None]] = []
         gone: BrokerUnavailable | None = None
         try:
@@ -167,7 +167,7 @@ class BrokerLink:
             raise gone
         return refusals
 
-    def _live(self) -> Connection:
+    def _require_connection(self) -> BrokerConnection:
         if self._connection is None or not self._status.connected:
             raise BrokerUnavailable(self._status.reason or "not connected")
         return self._connection
@@ -179,20 +179,20 @@ class BrokerLink:
         failures = 0
         while True:
             self._generation += 1
-            ending = await self._live_once()
+            ending = await self._run_connection()
             self._down(ending.reason)
-            failures = 0 if ending.settled else failures + 1
-            if ending.at_once:
+            failures = 0 if ending.was_stable else failures + 1
+            if ending.retries_at_once:
                 continue
             ceiling = min(self._settings.max_backoff_seconds, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 16))
             delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads clients, guards nothing
             self._log.warning("broker.retry", reason=ending.reason, seconds=round(delay, 2))
             await asyncio.sleep(delay)
 
-    async def _live_once(self) -> _Ending:
+    async def _run_connection(self) -> _ConnectionEnd:
         """Connect, stay until the connection is lost, and leave nothing of it behind."""
         try:
-            connection = self._connection = Connection(
+            connection = self._connection = BrokerConnection(
                 self._settings,
                 self._identity,
                 protocol=self._protocol,
@@ -201,23 +201,23 @@ class BrokerLink:
                 deliver=self._inbox.put,
             )
         except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
-            return _Ending(f"TLS files: {error}")
+            return _ConnectionEnd(f"TLS files: {error}")
         try:
             return await self._connect_and_stay(connection)
         except asyncio.CancelledError:
-            await self._leave(connection)
+            await self._disconnect(connection)
             raise
         except ConnectRefused as refused:
-            return _Ending(refused.reason, at_once=self._turn_protocol(refused))
+            return _ConnectionEnd(refused.reason, retries_at_once=self._switch_protocol(refused))
         except BrokerUnavailable as gone:
-            return _Ending(gone.reason)
+            return _ConnectionEnd(gone.reason)
         except TopicRefused as refused:
             self._log.error("broker.refused", topic=refused.topic, reason=refused.reason, code=refused.reason_code)
-            return _Ending(f"refused: {refused}")
+            return _ConnectionEnd(f"refused: {refused}")
         finally:
-            connection.drop("abandoned")
+            connection.abort("abandoned")
 
-    async def _connect_and_stay(self, connection: Connection) -> _Ending:
+    async def _connect_and_stay(self, connection: BrokerConnection) -> _ConnectionEnd:
         await connection.open()
         await connection.subscribe_all(self._subscriptions)
         try:
@@ -227,14 +227,14 @@ class BrokerLink:
         self._up(connection)
         began = self._status.since
         reason = await asyncio.shield(connection.lost)
-        settled = asyncio.get_running_loop().time() - began >= SETTLED_SECONDS
+        settled = asyncio.get_running_loop().time() - began >= STABLE_SECONDS
         self._short_lives = 0 if settled else self._short_lives + 1
         # two clients that take each other's place must not do so at full speed; Mosquitto 2.0 does not say 0x8E
         if connection.taken_over or self._short_lives >= SUSPICIOUS_SHORT_LIVES:
             reason = f"{reason}: does another client use the client id {self._identity.client_id}?"
-        return _Ending(reason, settled=settled and not connection.taken_over)
+        return _ConnectionEnd(reason, was_stable=settled and not connection.taken_over)
 
-    def _turn_protocol(self, refused: ConnectRefused) -> bool:
+    def _switch_protocol(self, refused: ConnectRefused) -> bool:
         """Take the other protocol for the next attempt where this one may be why; True: worth trying at once."""
         # nats-server hangs up without a CONNACK on MQTT 5; others answer 0x84, or 1 in the format of 3.1.1
         if self._settings.protocol != "auto" or refused.code not in (None, UNSUPPORTED_PROTOCOL_VERSION):
@@ -242,19 +242,19 @@ class BrokerLink:
         self._protocol = "3.1.1" if self._protocol == "5" else "5"
         return self._protocol == "3.1.1"
 
-    async def _leave(self, connection: Connection) -> None:
-        farewell = self._goodbye() if self._goodbye is not None and self._status.connected else None
+    async def _disconnect(self, connection: BrokerConnection) -> None:
+        farewell = self._last_publication() if self._last_publication is not None and self._status.connected else None
         try:
             if farewell is not None:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await (await connection.submit(farewell))
         except (TimeoutError, BrokerUnavailable, PublishRefused) as error:
             self._log.warning("broker.goodbye_failed", reason=str(error))
-            connection.drop("goodbye failed")  # without a DISCONNECT, so that the Will speaks for us
+            connection.abort("goodbye failed")  # without a DISCONNECT, so that the Will speaks for us
         self._down(STOPPED)
         await connection.close()
 
-    def _up(self, connection: Connection) -> None:
+    def _up(self, connection: BrokerConnection) -> None:
         self._set_status(
             LinkStatus(
                 connected=True,

@@ -11,7 +11,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from bridge.adapters.broker_socket import ANSWER_SECONDS, PUBLISH_WINDOW, Identity, LoopClient
+from bridge.adapters.broker_socket import ANSWER_SECONDS, PUBLISH_WINDOW, ClientIdentity, PahoClient
 from bridge.core.messages import (
     BrokerUnavailable,
     Message,
@@ -28,32 +28,32 @@ PACKET_TOO_LARGE = 0x95
 
 
 @dataclass(slots=True)
-class _Unconfirmed:
+class _UnconfirmedPublication:
     confirmation: asyncio.Future[None]
     topic: str
     since: float
 
 
-class Connection(LoopClient):
+class BrokerConnection(PahoClient):
     """A connection that acknowledges by hand, tells refusals, and can stop reading."""
 
     def __init__(
         self,
         settings: BrokerSettings,
-        identity: Identity,
+        identity: ClientIdentity,
         *,
         protocol: Protocol,
         will: Will | None,
         generation: int,
-        deliver: Callable[[Message, "Connection"], None],
+        deliver: Callable[[Message, "BrokerConnection"], None],
     ) -> None:
         super().__init__(settings, identity, protocol=protocol, will=will)
         self.generation = generation
         self._durable = identity.durable
-        self._deliver = deliver
+        self._message_callback = deliver
         self._packet_limit: int | None = None
         self._window = asyncio.Semaphore(PUBLISH_WINDOW)
-        self._unconfirmed: dict[int, _Unconfirmed] = {}
+        self._unconfirmed: dict[int, _UnconfirmedPublication] = {}
         self._serial = 0
         self._owed: dict[int, tuple[int, bool]] = {}  # serial -> (mid, acknowledged by us); in order of arrival
         self._serial_of: dict[int, int] = {}  # mid -> serial, while owed
@@ -71,8 +71,8 @@ class Connection(LoopClient):
         self._window = asyncio.Semaphore(min(PUBLISH_WINDOW, getattr(properties, "ReceiveMaximum", PUBLISH_WINDOW)))
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
-    def _end(self, reason: str) -> None:
-        super()._end(reason)
+    def _set_lost(self, reason: str) -> None:
+        super()._set_lost(reason)
         for each in self._unconfirmed.values():
             if not each.confirmation.done():
                 each.confirmation.set_exception(BrokerUnavailable(reason))
@@ -97,7 +97,9 @@ class Connection(LoopClient):
             topic = bytes(message._topic).decode("utf-8", "replace")  # noqa: SLF001 - the property only raises
         receipt = PendingAck(self.generation, self._serial, message.mid, message.qos)
         payload = bytes(message.payload)
-        self._deliver(Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt), self)
+        self._message_callback(
+            Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt), self
+        )
 
     def _owe(self, mid: int, *, redelivered: bool) -> None:
         earlier = self._serial_of.get(mid)
@@ -165,7 +167,7 @@ class Connection(LoopClient):
             window.release()
             raise
         confirmation.add_done_callback(lambda _: window.release())
-        self._unconfirmed[info.mid] = _Unconfirmed(confirmation, publication.topic, self._loop.time())
+        self._unconfirmed[info.mid] = _UnconfirmedPublication(confirmation, publication.topic, self._loop.time())
         return confirmation
 
     def _on_publish(

@@ -4,12 +4,12 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from bridge.adapters.broker_connection import Connection
+from bridge.adapters.broker_connection import BrokerConnection
 from bridge.core.messages import Message
 
 
 @dataclass(slots=True)
-class _Place:
+class _QueuedMessage:
     """A message's place in the queue, which a later copy of it takes over."""
 
     message: Message
@@ -24,15 +24,17 @@ class Inbox:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound  # stops a flood from filling the memory
-        self._queue: deque[_Place] = deque()
-        self._earlier: dict[int, _Place] = {}  # by packet identifier: what waits from connections before this one
+        self._queue: deque[_QueuedMessage] = deque()
+        self._earlier: dict[
+            int, _QueuedMessage
+        ] = {}  # by packet identifier: what waits from connections before this one
         self._arrived = asyncio.Event()
-        self._source: Connection | None = None
+        self._source: BrokerConnection | None = None
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, message: Message, source: Connection) -> None:
+    def put(self, message: Message, source: BrokerConnection) -> None:
         """Add a message; `source` is paused when that fills the queue (at most a publish window may still follow)."""
         if source is not self._source:
             self._source = source
@@ -40,7 +42,7 @@ class Inbox:
         if self._is_copy(message):
             self._earlier.pop(message.pending_ack.mid).message = message
             return
-        self._queue.append(_Place(message))
+        self._queue.append(_QueuedMessage(message))
         self._arrived.set()
         if len(self._queue) >= self._bound:
             source.pause()

@@ -18,7 +18,7 @@ DELIVERY_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeResult:
     """One thing asked of the broker, whether it is as it must be, and what was seen."""
 
     name: str
@@ -30,36 +30,42 @@ class _NotConnected(Exception):
     """The text is the reason."""
 
 
-async def probe(settings: BrokerSettings, *, root: str) -> list[Finding]:
+async def probe_broker(settings: BrokerSettings, *, root: str) -> list[ProbeResult]:
     """Ask the broker for what the bridge needs; takes some seconds, and ends with the first failed connect.
 
     Publishes only empty messages under `_probe`; a running bridge quarantines those that the rules let through.
     """
-    findings: list[Finding] = []
+    findings: list[ProbeResult] = []
     try:
         findings.append(await _connect(settings))
         findings.append(await _subscribe(settings, root))
         token = secrets.token_hex(8)
         places = ("bridge", "event", "station", "command", "report")
         status, event, lamp, command, report = topics = [f"{root}/{place}/_probe/{token}" for place in places]
-        async with _linked(settings, subscriptions=topics) as bridge:
+        async with _open_link(settings, subscriptions=topics) as bridge:
             for topic, what in ((status, "its status"), (event, "events"), (lamp, "lamps")):
-                findings.append(await _delivers(bridge, bridge, topic, f"the bridge writes {what}, and reads back"))
+                findings.append(
+                    await _check_delivered(bridge, bridge, topic, f"the bridge writes {what}, and reads back")
+                )
             if _has_front(settings):
-                async with _linked(settings, front=True, subscriptions=[status, event]) as front:
-                    findings.append(await _delivers(front, bridge, command, "the front's commands reach the bridge"))
+                async with _open_link(settings, front=True, subscriptions=[status, event]) as front:
+                    findings.append(
+                        await _check_delivered(front, bridge, command, "the front's commands reach the bridge")
+                    )
                     for topic, what in ((status, "its status"), (event, "events")):  # a front apart lives by them
                         findings.append(
-                            await _delivers(bridge, front, topic, f"the front hears the bridge publish {what}")
+                            await _check_delivered(bridge, front, topic, f"the front hears the bridge publish {what}")
                         )
                 findings.append(
-                    await _withholds(bridge, command, status, "the bridge's own user may not write commands")
+                    await _check_withheld(bridge, command, status, "the bridge's own user may not write commands")
                 )
-                findings.append(await _withholds(bridge, report, status, "the bridge's own user may not write reports"))
+                findings.append(
+                    await _check_withheld(bridge, report, status, "the bridge's own user may not write reports")
+                )
             else:
-                findings.append(Finding("rules", ok=True, text=_ONE_USER))
+                findings.append(ProbeResult("rules", ok=True, text=_ONE_USER))
     except _NotConnected as error:
-        findings.append(Finding("connect", ok=False, text=str(error)))
+        findings.append(ProbeResult("connect", ok=False, text=str(error)))
     return findings
 
 
@@ -73,36 +79,36 @@ def _has_front(settings: BrokerSettings) -> bool:
     return settings.front_username is not None and settings.front_username != settings.username
 
 
-async def _connect(settings: BrokerSettings) -> Finding:
+async def _connect(settings: BrokerSettings) -> ProbeResult:
     users = f"as {settings.username}" if settings.username is not None else "without a user name"
     tls = "TLS" if settings.tls else "no TLS"
-    async with _linked(settings) as link:
+    async with _open_link(settings) as link:
         text = f"{settings.host}:{settings.port} speaks MQTT {link.status.protocol}, {tls}, {users}"
-    return Finding("connect", ok=True, text=text)
+    return ProbeResult("connect", ok=True, text=text)
 
 
-async def _subscribe(settings: BrokerSettings, root: str) -> Finding:
+async def _subscribe(settings: BrokerSettings, root: str) -> ProbeResult:
     filters = [f"{root}/report/#", f"{root}/command/#"]
     try:
-        async with _linked(settings, subscriptions=filters):
-            return Finding("subscribe", ok=True, text=f"{' and '.join(filters)} granted")
+        async with _open_link(settings, subscriptions=filters):
+            return ProbeResult("subscribe", ok=True, text=f"{' and '.join(filters)} granted")
     except _NotConnected as error:
-        return Finding("subscribe", ok=False, text=str(error))
+        return ProbeResult("subscribe", ok=False, text=str(error))
 
 
-async def _delivers(writer: BrokerLink, reader: BrokerLink, topic: str, claim: str) -> Finding:
+async def _check_delivered(writer: BrokerLink, reader: BrokerLink, topic: str, claim: str) -> ProbeResult:
     try:
         async with asyncio.timeout(DELIVERY_SECONDS):
             await writer.publish(topic, b"")
             await _until_arrived(reader, topic)
     except TimeoutError:
-        return Finding("deliver", ok=False, text=f"not so: {claim} ({topic} was accepted and never delivered)")
+        return ProbeResult("deliver", ok=False, text=f"not so: {claim} ({topic} was accepted and never delivered)")
     except (BrokerUnavailable, TopicRefused) as error:
-        return Finding("deliver", ok=False, text=f"not so: {claim} ({error})")
-    return Finding("deliver", ok=True, text=claim)
+        return ProbeResult("deliver", ok=False, text=f"not so: {claim} ({error})")
+    return ProbeResult("deliver", ok=True, text=claim)
 
 
-async def _withholds(bridge: BrokerLink, topic: str, marker: str, claim: str) -> Finding:
+async def _check_withheld(bridge: BrokerLink, topic: str, marker: str, claim: str) -> ProbeResult:
     """The marker is published after `topic` by the same client, so it arrives after it, if that arrives at all."""
     refused = False
     try:
@@ -114,12 +120,12 @@ async def _withholds(bridge: BrokerLink, topic: str, marker: str, claim: str) ->
             await bridge.publish(marker, b"")
             arrived = await _until_arrived(bridge, marker)
     except TimeoutError:
-        return Finding("rules", ok=False, text=f"could not be asked: {claim} (no answer in time)")
+        return ProbeResult("rules", ok=False, text=f"could not be asked: {claim} (no answer in time)")
     except (BrokerUnavailable, TopicRefused) as error:
-        return Finding("rules", ok=False, text=f"could not be asked: {claim} ({error})")
+        return ProbeResult("rules", ok=False, text=f"could not be asked: {claim} ({error})")
     if topic in arrived:
-        return Finding("rules", ok=False, text=f"not so: {claim} ({topic} came through)")
-    return Finding("rules", ok=True, text=f"{claim} ({'refused' if refused else 'accepted, and not delivered'})")
+        return ProbeResult("rules", ok=False, text=f"not so: {claim} ({topic} came through)")
+    return ProbeResult("rules", ok=True, text=f"{claim} ({'refused' if refused else 'accepted, and not delivered'})")
 
 
 async def _until_arrived(reader: BrokerLink, topic: str) -> list[str]:
@@ -132,7 +138,7 @@ async def _until_arrived(reader: BrokerLink, topic: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def _linked(
+async def _open_link(
     settings: BrokerSettings, *, front: bool = False, subscriptions: Sequence[str] = ()
 ) -> AsyncIterator[BrokerLink]:
     username = settings.front_username if front else settings.username

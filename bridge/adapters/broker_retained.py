@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from pydantic import SecretStr
 
-from bridge.adapters.broker_connection import Connection
-from bridge.adapters.broker_socket import Identity
+from bridge.adapters.broker_connection import BrokerConnection
+from bridge.adapters.broker_socket import ClientIdentity
 from bridge.core.messages import BrokerUnavailable, Message, Protocol
 from bridge.settings import BrokerSettings
 
@@ -18,14 +18,14 @@ class RetainedReader:
         self, settings: BrokerSettings, *, client_id: str, username: str | None, password: SecretStr | None
     ) -> None:
         self._settings = settings
-        self._identity = Identity(
+        self._identity = ClientIdentity(
             client_id=client_id,
             username=username,
             password=None if password is None else password.get_secret_value(),
             durable=False,
         )
 
-    async def read(self, filters: Sequence[str], take: Callable[[Message], bool], *, protocol: Protocol) -> None:
+    async def read(self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: Protocol) -> None:
         """Subscribe in this order with QoS 1, and give every message to `take` until it returns True.
 
         Raises `BrokerGone` or `SubscribeRefused`. `take` must not raise. Nothing is kept here: each message is
@@ -33,15 +33,15 @@ class RetainedReader:
         """
         done = asyncio.get_running_loop().create_future()
 
-        def deliver(message: Message, connection: Connection) -> None:
+        def deliver(message: Message, connection: BrokerConnection) -> None:
             if done.done():
                 return
-            if take(message):
+            if on_message(message):
                 done.set_result(None)
             connection.acknowledge([message.pending_ack])
 
         try:
-            connection = Connection(
+            connection = BrokerConnection(
                 self._settings, self._identity, protocol=protocol, will=None, generation=1, deliver=deliver
             )
         except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
@@ -54,4 +54,4 @@ class RetainedReader:
                 raise BrokerUnavailable(connection.lost.result())
             await connection.close()
         finally:
-            connection.drop("read")
+            connection.abort("read")

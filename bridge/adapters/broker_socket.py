@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ClientIdentity:
     """Who connects: the client id is the name of the session, the user name is what the broker's rules go by."""
 
     client_id: str
@@ -45,13 +45,13 @@ class Identity:
     durable: bool
 
 
-class LoopClient(aiomqtt.Client):
+class PahoClient(aiomqtt.Client):
     """A client of one connection: `lost` holds why it ended, and after that nothing of it is left."""
 
     def __init__(
         self,
         settings: BrokerSettings,
-        identity: Identity,
+        identity: ClientIdentity,
         *,
         protocol: Protocol,
         will: Will | None,
@@ -99,7 +99,7 @@ class LoopClient(aiomqtt.Client):
             # on failure aiomqtt puts a new future in the place of the failed one; on cancellation it leaves it open
             if not self._connected.done() or self._connected.cancelled():
                 self._connected.cancel()
-                self.drop("not connected")
+                self.abort("not connected")
 
     async def _wait_for(self, fut: Awaitable[Answer], timeout: float | None) -> Answer:  # noqa: ASYNC109 - aiomqtt's signature
         answer = await super()._wait_for(fut, timeout)
@@ -114,14 +114,14 @@ class LoopClient(aiomqtt.Client):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await asyncio.shield(self.lost)
-        self.drop("closed")
+        self.abort("closed")
 
-    def drop(self, reason: str) -> None:
+    def abort(self, reason: str) -> None:
         """End it without a word: the broker publishes the Will."""
-        self._end(reason)
+        self._set_lost(reason)
         self._client._sock_close()  # noqa: SLF001 - paho has no public way to hang up without a DISCONNECT
 
-    def _end(self, reason: str) -> None:
+    def _set_lost(self, reason: str) -> None:
         if self.lost.done():
             return
         self.lost.set_result(reason)
@@ -155,15 +155,15 @@ class LoopClient(aiomqtt.Client):
         self.taken_over = flags.is_disconnect_packet_from_server and reason_code.value == SESSION_TAKEN_OVER
         # without a word from the broker, paho calls an end of the stream an unspecified error
         silent = not flags.is_disconnect_packet_from_server and reason_code.value == UNSPECIFIED_ERROR
-        self._end("connection closed" if silent else str(reason_code))
+        self._set_lost("connection closed" if silent else str(reason_code))
 
     # -- the socket -------------------------------------------------------------------------------------------------
 
     def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
         # comes from the executor's thread, which cannot be cancelled: by now nobody may want this socket any more
-        self._loop.call_soon_threadsafe(self._adopt, sock)
+        self._loop.call_soon_threadsafe(self._attach_socket, sock)
 
-    def _adopt(self, sock: socket.socket) -> None:
+    def _attach_socket(self, sock: socket.socket) -> None:
         if self.lost.done():
             self._client._sock_close()  # noqa: SLF001 - see drop
             return
@@ -175,17 +175,17 @@ class LoopClient(aiomqtt.Client):
             while not self._paused:
                 self._client.loop_read()
                 sock = self._client.socket()
-                _acknowledge_now(sock)
+                _request_quickack(sock)
                 if not isinstance(sock, ssl.SSLSocket) or sock.pending() == 0:
                     return  # TLS may hold more packets already decrypted, which no readiness announces
         except Exception:  # paho's parser trips over a malformed packet with whatever exception comes first
             log.exception("broker.malformed_packet", host=self._hostname, port=self._port)
-            self.drop("malformed packet")
+            self.abort("malformed packet")
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
-        self._loop.call_soon_threadsafe(self._expect_write, sock)
+        self._loop.call_soon_threadsafe(self._add_writer, sock)
 
-    def _expect_write(self, sock: socket.socket) -> None:
+    def _add_writer(self, sock: socket.socket) -> None:
         if not self.lost.done() and sock.fileno() >= 0:
             self._loop.add_writer(sock.fileno(), self._write)
 
@@ -193,9 +193,9 @@ class LoopClient(aiomqtt.Client):
         try:
             self._client.loop_write()
         except OSError as error:
-            self.drop(str(error))
+            self.abort(str(error))
         except MemoryError:  # a packet is lost or half written: what follows must not go out without it
-            self.drop("no memory")
+            self.abort("no memory")
 
     async def _misc_loop(self) -> None:
         while not self.lost.done():
@@ -203,7 +203,7 @@ class LoopClient(aiomqtt.Client):
                 # we are not listening, so an unanswered ping proves nothing; pings still go out
                 self._client._ping_t = 0.0  # noqa: SLF001 - no public way to wait longer for a PINGRESP
             elif self._answer_overdue():
-                self.drop(f"no answer within {ANSWER_SECONDS:g} s")
+                self.abort(f"no answer within {ANSWER_SECONDS:g} s")
             self._client.loop_misc()
             await asyncio.sleep(WATCH_SECONDS)
 
@@ -227,7 +227,7 @@ class LoopClient(aiomqtt.Client):
         self._loop.call_soon(self._read)  # as in _read
 
 
-def _acknowledge_now(sock: object) -> None:
+def _request_quickack(sock: object) -> None:
     """Let the kernel acknowledge at once what was read: it falls back to waiting by itself, so this is said each time.
 
     Mosquitto sends with Nagle's algorithm, so its second of two small packets waits for the acknowledgement of the
@@ -238,7 +238,7 @@ def _acknowledge_now(sock: object) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACKNOWLEDGEMENT, 1)
 
 
-def _connect_properties(settings: BrokerSettings, identity: Identity) -> Properties:
+def _connect_properties(settings: BrokerSettings, identity: ClientIdentity) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
     properties.SessionExpiryInterval = settings.session_expiry_seconds if identity.durable else 0
     properties.ReceiveMaximum = settings.receive_maximum
@@ -246,7 +246,7 @@ def _connect_properties(settings: BrokerSettings, identity: Identity) -> Propert
     return properties
 
 
-class _ClosedOnFailure(ssl.SSLSocket):
+class _HandshakeSocket(ssl.SSLSocket):
     """paho leaves the socket of a failed handshake to the garbage collector."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
@@ -259,7 +259,7 @@ class _ClosedOnFailure(ssl.SSLSocket):
 
 def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.ca_file)
-    context.sslsocket_class = _ClosedOnFailure
+    context.sslsocket_class = _HandshakeSocket
     if settings.cert_file is not None:
         context.load_cert_chain(settings.cert_file, settings.key_file)
     return context

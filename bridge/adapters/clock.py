@@ -49,7 +49,7 @@ class FloorClock:
         scale: float = 1.0,
         not_before: Millis = 0,
         anchor: Anchor | None = None,
-        follows: bool = False,
+        follows_steps: bool = False,
         wall: Callable[[], Millis] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -61,7 +61,7 @@ class FloorClock:
             start = anchor.floor + int((start - anchor.wall) * scale)
         self._now = float(max(start, not_before))
         self._last = monotonic()
-        self._follows = follows
+        self._follows_steps = follows_steps
         self._step_reported = False
         if start < not_before and scale == 1.0:
             log.warning("clock_behind_journal", wall=start, journal=not_before, behind_ms=not_before - start)
@@ -76,29 +76,29 @@ class FloorClock:
             self._now += self._slew(elapsed)
         return int(self._now)
 
-    def ahead(self) -> Millis:
+    def forward_step(self) -> Millis:
         """Return by how much the wall was set forward, where that is more than is slewed; else 0."""
         drift = self._wall() - self.now()
         return drift if self.scale == 1.0 and drift > MAX_FOLLOWED_MS else 0
 
-    def follow(self, by: Millis) -> None:
+    def apply_step(self, by: Millis) -> None:
         """Set floor time forward."""
         log.warning("clock_followed", by_ms=by)
         self._now += by
 
-    def is_behind(self) -> bool:
+    def is_ahead_of_wall(self) -> bool:
         """Return whether the wall is behind floor time by more than is slewed."""
-        return self.offset() * 1_000 > MAX_FOLLOWED_MS
+        return self.wall_offset_seconds() * 1_000 > MAX_FOLLOWED_MS
 
     def anchor(self) -> Anchor:
         """Return what another process continues this clock from."""
         return Anchor(self.now(), self._wall())
 
-    def offset(self) -> float:
+    def wall_offset_seconds(self) -> float:
         """Return the seconds by which floor time is ahead of the wall; 0 where it runs at a pace of its own."""
         return (self.now() - self._wall()) / 1_000 if self.scale == 1.0 else 0.0
 
-    def real(self) -> Millis:
+    def wall_now(self) -> Millis:
         """Return the wall's time in ms, for what other machines date: tokens and their expiry."""
         return self._wall()
 
@@ -108,7 +108,7 @@ class FloorClock:
 
     def _slew(self, elapsed: float) -> float:
         drift = self._wall() - self._now
-        if self._follows and drift > MAX_FOLLOWED_MS:
+        if self._follows_steps and drift > MAX_FOLLOWED_MS:
             log.warning("clock_followed", by_ms=round(drift))
             return drift
         if abs(drift) > MAX_FOLLOWED_MS:

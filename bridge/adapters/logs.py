@@ -7,7 +7,7 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+CONTROL_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
 
 def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
@@ -18,7 +18,7 @@ def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        one_line,
+        escape_control_characters,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -42,9 +42,9 @@ def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
     logging.getLogger("uvicorn.access").disabled = True  # its lines would hold query strings
 
 
-def one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def escape_control_characters(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Escape what would break a line or a terminal: names come from devices and users. Tracebacks keep their lines."""
     return {
-        name: value.translate(CONTROL) if isinstance(value, str) and name != "exception" else value
+        name: value.translate(CONTROL_ESCAPES) if isinstance(value, str) and name != "exception" else value
         for name, value in event.items()
     }

@@ -4,7 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from bridge.core.access.policy import Policy, PolicyError
-from bridge.settings import why
+from bridge.settings import file_error_reason
 
 
 def load(path: Path | None) -> Policy:
@@ -14,5 +14,5 @@ def load(path: Path | None) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: {why(error)}") from error
+        raise PolicyError(f"{path}: {file_error_reason(error)}") from error
     return Policy.parse(text, source=str(path))

@@ -48,10 +48,10 @@ class TokenVerifier:
             raise TokenTooLarge(len(token), self._settings.max_bytes)
         if not token.isascii() or token.count(".") != 2:
             raise TokenMalformed("not three segments of ASCII")
-        header, payload = self._open(token)
+        header, payload = self._decode(token)
         return read_claims(header, payload, self._expected, now=now)
 
-    def _open(self, token: str) -> tuple[dict[str, Any], bytes]:
+    def _decode(self, token: str) -> tuple[dict[str, Any], bytes]:
         try:
             opened = self._signatures.decode_complete(token, self._key, algorithms=[self._settings.algorithm])
         except jwt.DecodeError as error:

@@ -26,14 +26,14 @@ def make_front_app(
     web: WebSettings,
     *,
     root: str,
-    numbers: Callable[[], Iterable[MetricSample]] = lambda: (),
+    samples: Callable[[], Iterable[MetricSample]] = lambda: (),
     ready: ReadinessCheck | None = None,
 ) -> FastAPI:
     """The app of one front. `numbers` adds to the metrics what the front does not know: pipeline, journal, broker.
 
     `ready`: whether all of the process is, where that is more than the front.
     """
-    ready = ready or front.ready
+    ready = ready or front.readiness
     app = _base_app(front.authenticate)
     app.include_router(api_router(front, root=root))
     _add_socket(app, front, web)
@@ -42,7 +42,7 @@ def make_front_app(
 
     def all_numbers() -> Iterator[MetricSample]:
         yield from front_samples(front.statistics())
-        yield from numbers()
+        yield from samples()
 
     _add_metrics(app, web, ready, all_numbers)
     _add_contracts(app, root)
@@ -55,12 +55,12 @@ def make_pipeline_app(
     *,
     authenticate: Callable[[str], Viewer],
     ready: ReadinessCheck,
-    numbers: Callable[[], Iterable[MetricSample]],
+    samples: Callable[[], Iterable[MetricSample]],
 ) -> FastAPI:
     """The app of a pipeline without a front: health and metrics. Dashboards and the API are not found here."""
     app = _base_app(authenticate)
     _add_health(app, ready)
-    _add_metrics(app, web, ready, numbers)
+    _add_metrics(app, web, ready, samples)
     return app
 
 
@@ -116,11 +116,11 @@ def _add_statistics(app: FastAPI, front: Front) -> None:
 
 
 def _add_metrics(
-    app: FastAPI, web: WebSettings, ready: ReadinessCheck, numbers: Callable[[], Iterable[MetricSample]]
+    app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples: Callable[[], Iterable[MetricSample]]
 ) -> None:
     def all_numbers() -> Iterator[MetricSample]:
         yield MetricSample("ready", float(ready()[0]))
-        yield from numbers()
+        yield from samples()
 
     metrics = MetricsEndpoint(all_numbers)
 

@@ -125,13 +125,13 @@ def front_samples(statistics: Mapping[str, Any]) -> Iterator[MetricSample]:
 
 
 class _Collector(Collector):
-    def __init__(self, numbers: SampleSource) -> None:
-        self._numbers = numbers
+    def __init__(self, samples: SampleSource) -> None:
+        self._samples = samples
 
     @override
     def collect(self) -> Iterable[Metric]:
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for number in self._numbers():
+        for number in self._samples():
             family = families.get(number.name)
             if family is None:
                 meaning = METRICS[number.name]
@@ -145,9 +145,9 @@ class _Collector(Collector):
 class MetricsEndpoint:
     """Renders the numbers in Prometheus' text format, from a registry of its own."""
 
-    def __init__(self, numbers: SampleSource) -> None:
+    def __init__(self, samples: SampleSource) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Collector(numbers))
+        self._registry.register(_Collector(samples))
 
     def response(self) -> Response:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

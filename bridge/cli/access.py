@@ -31,7 +31,7 @@ def token(
     settings = read_settings(config)
     made = issue(settings, user=user, name=name, roles=role, sites=site, areas=area, lines=line, hours=hours)
     try:
-        shortfall = checks.shortfall(settings, made, role or [])
+        shortfall = checks.explain_empty_access(settings, made, role or [])
     except checks.CheckError as error:
         fail(str(error))
     console.print(made, markup=False, highlight=False, soft_wrap=True)
@@ -63,7 +63,7 @@ def explain_access(
     given = token or issue(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
     body = {"mqtt_filter": subscribe} if as_filter else subscription(subscribe)
     try:
-        explained = checks.explain(settings, given, body)
+        explained = checks.explain_subscription(settings, given, body)
     except checks.CheckError as error:
         fail(str(error))
     console.print_json(json.dumps(explained))

@@ -41,14 +41,14 @@ def export(
     kinds = {What.EVENTS: journal_export.export_events, What.INPUTS: journal_export.export_inputs}
     with told(), _output(out) as write:
         written = 0
-        left_out: list[journal_export.LeftOut] = []
+        left_out: list[journal_export.ExportGap] = []
         for kind in kinds if only is None else (only,):
             for line in kinds[kind](journal, span):
                 if isinstance(line, bytes):
                     write(line + b"\n")
                     written += 1
                 else:
-                    journal_export.note(left_out, line)
+                    journal_export.add_gap(left_out, line)
     for each in left_out:
         errors.print(printable(f"left out: {each}"), markup=False, highlight=False, soft_wrap=True)
     if left_out:
@@ -58,7 +58,7 @@ def export(
 
 
 def _span(since: str | None, until: str | None, only: What | None) -> Any:
-    from bridge.adapters.journal.export import Span  # noqa: PLC0415
+    from bridge.adapters.journal.export import ExportRange  # noqa: PLC0415
 
     bounds: dict[str, int] = {}
     for text, key, instant in ((since, "first", "begin"), (until, "last", "end")):
@@ -70,7 +70,7 @@ def _span(since: str | None, until: str | None, only: What | None) -> Any:
             bounds[key] = int(text)
         else:
             bounds[instant] = _instant(text)
-    return Span(**bounds)
+    return ExportRange(**bounds)
 
 
 def _instant(text: str) -> int:

@@ -40,29 +40,29 @@ def verify(
 
     The bridge may run meanwhile: nothing is written, and nothing waits.
     """
-    from bridge.adapters.journal.verify import verify as verify_journal  # noqa: PLC0415 - only what the command needs
+    from bridge.adapters.journal.verify import verify_journal  # noqa: PLC0415 - only what the command needs
 
     with told(), bar() as progress:
         verdict = verify_journal(journal_path(path, config), progress=progress)
     if as_json:
-        meta = None if verdict.facts is None else verdict.facts.meta
+        meta = None if verdict.summary is None else verdict.summary.meta
         parts = [
-            {"part": part.name, "looked_at": part.looked_at, "faults": part.faults, "more": part.more}
+            {"part": part.name, "looked_at": part.scope, "faults": part.faults, "more": part.omitted_faults}
             for part in verdict.parts
         ]
         position = None if meta is None else {"stream": meta.stream, "epoch": meta.epoch, "offset": meta.last_offset}
-        print_json({"path": str(verdict.path), "whole": verdict.whole, "position": position, "parts": parts})
+        print_json({"path": str(verdict.path), "whole": verdict.is_intact, "position": position, "parts": parts})
     else:
         for part in verdict.parts:
             mark = "FAIL" if part.faults else "ok"
-            say(f"{mark:<5}{part.name:<14} {part.looked_at}", style="red" if part.faults else None)
+            say(f"{mark:<5}{part.name:<14} {part.scope}", style="red" if part.faults else None)
             for fault in part.faults:
                 say(f"     {fault}")
-            if part.more:
-                say(f"     and {part.more:,} more")
-        if verdict.whole:
+            if part.omitted_faults:
+                say(f"     and {part.omitted_faults:,} more")
+        if verdict.is_intact:
             say(f"{verdict.path} is whole")
-    if not verdict.whole:
+    if not verdict.is_intact:
         fail(
             f"{verdict.path} is damaged. Keep it with its -wal, -shm and .lock. Put back the newest backup by "
             "`floor journal restore`; `floor journal export` saves what can still be read (docs/journal.md)",
@@ -86,11 +86,11 @@ def backup(
 
     with told(), bar() as progress:
         try:
-            verdict = journal_backup.backup(journal_path(path, config), file, replace=force, progress=progress)
-        except journal_backup.NotWhole as error:
+            verdict = journal_backup.back_up(journal_path(path, config), file, replace=force, progress=progress)
+        except journal_backup.VerificationFailed as error:
             fail(f"{error}. No backup was made", code=NOT_WHOLE)
-    assert verdict.facts is not None
-    meta = verdict.facts.meta
+    assert verdict.summary is not None
+    meta = verdict.summary.meta
     say(f"{file}: stream {meta.stream}, epoch {meta.epoch}, up to offset {meta.last_offset}, verified")
 
 
@@ -114,12 +114,12 @@ def restore(
     place, stream = journal_and_stream(path, config)
     with told(), bar() as progress:
         try:
-            restored = journal_restore.restore(file, place, stream=stream, replace=replace, progress=progress)
-        except journal_backup.NotWhole as error:
+            restored = journal_restore.restore_journal(file, place, stream=stream, replace=replace, progress=progress)
+        except journal_backup.VerificationFailed as error:
             fail(f"{error}. Nothing was restored", code=NOT_WHOLE)
-    for each in restored.set_aside:
+    for each in restored.replaced_files:
         say(f"kept: {each}")
-    meta = restored.facts.meta
+    meta = restored.summary.meta
     say(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
 
 

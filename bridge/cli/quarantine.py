@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.adapters.journal.aside import Aside, NotQuarantined, Quarantine
-from bridge.adapters.journal.quarantine import SqliteQuarantine
+from bridge.adapters.journal.aside import NotQuarantined, QuarantinedInput, QuarantineReader
+from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
 from bridge.cli.options import Config, fail
 from bridge.cli.telling import NOT_DONE, NOT_WHOLE, AsJson, PathOption, journal_path, print_json, printable, say, told
 from bridge.core.events import rfc3339
@@ -54,14 +54,14 @@ def list_(
     except TopicError as error:
         fail(f"--topic: {printable(str(error))}", code=NOT_DONE)
     with told():
-        quarantine = Quarantine(journal_path(path, config))
-        found = list(islice(quarantine.newest(reason=reason, topic=wanted), limit + 1))
+        quarantine = QuarantineReader(journal_path(path, config))
+        found = list(islice(quarantine.list_inputs(reason=reason, topic=wanted), limit + 1))
     shown, more = found[:limit], len(found) > limit
     if as_json:
         print_json({"inputs": [_as_json(each) for each in shown], "more": more})
         return
     for each in shown:
-        size = f"{each.size}+" if each.cut else str(each.size)
+        size = f"{each.size}+" if each.truncated else str(each.size)
         when = rfc3339(each.received_at)
         say(f"{each.number:>10}  {when}  {each.state:<11}  {each.reason:<20}  {size:>6}  {each.topic}")
     if more:
@@ -82,13 +82,13 @@ def show(
 ) -> None:
     """Show the bytes of one, with nothing in them that a terminal would obey."""
     with told():
-        quarantine = Quarantine(journal_path(path, config))
-        aside, payload = quarantine.aside(number), quarantine.payload(number)
+        quarantine = QuarantineReader(journal_path(path, config))
+        aside, payload = quarantine.find_input(number), quarantine.read_payload(number)
     if as_json:
         print_json({**_as_json(aside), "payload_hex": payload.hex()})
         return
     say(f"input {aside.number} of {rfc3339(aside.received_at)} on {aside.topic}")
-    say(f"{aside.reason}, {aside.state}, {aside.size} bytes" + (" held of more" if aside.cut else ""))
+    say(f"{aside.reason}, {aside.state}, {aside.size} bytes" + (" held of more" if aside.truncated else ""))
     bytes_ = payload if whole else payload[:SHOWN_BYTES]
     for line in _lines(bytes_, as_hex=as_hex):
         say(line)
@@ -112,12 +112,12 @@ def replay(
     They count as received now: a time in them stands, one that was missing does not come back.
     """
     with told():
-        quarantine = Quarantine(journal_path(path, config))
+        quarantine = QuarantineReader(journal_path(path, config))
         chosen = _chosen(quarantine, numbers, reason, everything=everything)
         before = quarantine.last_number()
-        writer = SqliteQuarantine.open(quarantine.path, stream=quarantine.meta.stream)
+        writer = SqliteQuarantineWriter.open(quarantine.path, stream=quarantine.meta.stream)
         try:
-            asked = writer.ask_replay(chosen)
+            asked = writer.request_replays(chosen)
         finally:
             writer.close()
         for number in sorted(set(chosen) - set(asked)):
@@ -140,11 +140,11 @@ def drop(
 ) -> None:
     """Let go of quarantined inputs, for good: their bytes are deleted, that they came stays counted."""
     with told():
-        quarantine = Quarantine(journal_path(path, config))
+        quarantine = QuarantineReader(journal_path(path, config))
         chosen = _chosen(quarantine, numbers, reason, everything=everything)
-        writer = SqliteQuarantine.open(quarantine.path, stream=quarantine.meta.stream)
+        writer = SqliteQuarantineWriter.open(quarantine.path, stream=quarantine.meta.stream)
         try:
-            dropped = writer.drop_quarantined(chosen)
+            dropped = writer.drop_payloads(chosen)
         finally:
             writer.close()
         for number in sorted(set(chosen) - set(dropped)):
@@ -154,28 +154,30 @@ def drop(
         fail(f"{len(dropped)} of {len(chosen)} dropped", code=NOT_WHOLE)
 
 
-def _chosen(quarantine: Quarantine, numbers: list[int] | None, reason: str | None, *, everything: bool) -> list[int]:
+def _chosen(
+    quarantine: QuarantineReader, numbers: list[int] | None, reason: str | None, *, everything: bool
+) -> list[int]:
     if [bool(numbers), reason is not None, everything].count(True) != 1:
         fail("name numbers, or --reason, or --all: one of the three", code=NOT_DONE)
     if numbers:
         return sorted(set(numbers))
-    return sorted(each.number for each in quarantine.newest(reason=reason, state="waiting"))
+    return sorted(each.number for each in quarantine.list_inputs(reason=reason, state="waiting"))
 
 
-def _why_not(quarantine: Quarantine, number: int) -> str:
+def _why_not(quarantine: QuarantineReader, number: int) -> str:
     try:
-        aside = quarantine.aside(number)
+        aside = quarantine.find_input(number)
     except NotQuarantined:
         return "no such input is quarantined"
     return "its bytes are not held whole" if aside.state == "waiting" else aside.state
 
 
-def _told_outcomes(quarantine: Quarantine, asked: Sequence[int], before: int, deadline: float) -> list[int]:
+def _told_outcomes(quarantine: QuarantineReader, asked: Sequence[int], before: int, deadline: float) -> list[int]:
     """Say what became of each as soon as it is known; returns those of which it is not known at the deadline."""
     waiting = list(asked)
     while True:
         for number in list(waiting):
-            outcome = quarantine.taken_again(number, after=before)
+            outcome = quarantine.find_replay(number, after=before)
             if outcome is not None:
                 waiting.remove(number)
                 became = outcome.effect + (f" ({outcome.reason})" if outcome.reason else "")
@@ -185,14 +187,14 @@ def _told_outcomes(quarantine: Quarantine, asked: Sequence[int], before: int, de
         time.sleep(LOOK_SECONDS)
 
 
-def _as_json(aside: Aside) -> dict[str, Any]:
+def _as_json(aside: QuarantinedInput) -> dict[str, Any]:
     return {
         "number": aside.number,
         "received_at": rfc3339(aside.received_at),
         "topic": aside.topic,
         "reason": aside.reason,
         "bytes": aside.size,
-        "cut": aside.cut,
+        "cut": aside.truncated,
         "state": aside.state,
     }
 

@@ -8,7 +8,7 @@ import typer
 
 from bridge.cli.options import Config, console, fail, find_config, read_settings
 from bridge.cli.whom import issue
-from bridge.settings import Part
+from bridge.settings import ProcessRole
 
 
 def demo(
@@ -59,8 +59,8 @@ def run(
     config: Config = None,
     *,
     role: Annotated[
-        Part, typer.Option(help="What this process is; docs/deployment.md says when to split.")
-    ] = Part.BOTH,
+        ProcessRole, typer.Option(help="What this process is; docs/deployment.md says when to split.")
+    ] = ProcessRole.BOTH,
 ) -> None:
     """Run the bridge: pipeline, publisher and front in one process, until SIGTERM or Ctrl-C.
 
@@ -71,8 +71,8 @@ def run(
 
     settings = read_settings(config)
     try:
-        composition.run(settings, part=role)
-    except (composition.StartError, composition.Crashed) as error:
+        composition.run(settings, role=role)
+    except (composition.StartError, composition.BridgeCrashed) as error:
         fail(str(error))
 
 
@@ -86,7 +86,7 @@ def check(
     from bridge.adapters import logs  # noqa: PLC0415
 
     logs.configure(level="error", log_format="console")  # what the broker says to each attempt is in the verdict
-    findings = asyncio.run(checks.run(find_config(config), offline=offline))
+    findings = asyncio.run(checks.run_checks(find_config(config), offline=offline))
     for finding in findings:
         mark = "[green]ok[/]  " if finding.ok else "[red]FAIL[/]"
         console.print(f"{mark} [bold]{finding.name:<9}[/]", end=" ")

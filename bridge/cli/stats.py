@@ -10,7 +10,7 @@ from bridge.cli.telling import NOT_DONE, NOT_WHOLE, AsJson, PathOption, print_js
 from bridge.core.events import Millis, rfc3339, rfc3339_or_none
 
 if TYPE_CHECKING:
-    from bridge.adapters.journal.stats import Held, Stats
+    from bridge.adapters.journal.stats import HeldRange, JournalStats
 
 
 def stats(
@@ -29,7 +29,7 @@ def stats(
     with told():
         place = path if settings is None else settings.path
         assert place is not None
-        found = journal_stats.stats(place, keep=None if settings is None else settings.keep, sizes=sizes)
+        found = journal_stats.read_stats(place, keep=None if settings is None else settings.keep, sizes=sizes)
     if as_json:
         print_json(_document(found))
     else:
@@ -39,10 +39,10 @@ def stats(
         fail(f"the books do not balance: {found.unaccounted} inputs are unaccounted for", code=NOT_WHOLE)
 
 
-def _lines(found: "Stats") -> Iterator[tuple[str, str]]:
-    meta = found.facts.meta
-    yield "journal", f"{found.path}: stream {meta.stream}, schema {found.facts.schema}"
-    for each in found.facts.epochs:
+def _lines(found: "JournalStats") -> Iterator[tuple[str, str]]:
+    meta = found.summary.meta
+    yield "journal", f"{found.path}: stream {meta.stream}, schema {found.summary.schema}"
+    for each in found.summary.epochs:
         yield "epoch", f"{each.epoch} from offset {each.first_offset:,}, {each.reason} {rfc3339(each.began)}"
     files = ", ".join(f"{suffix or 'file'} {_size(size)}" for suffix, size in found.files.items())
     yield "size", f"{files}; {_size(found.used)} used"
@@ -57,21 +57,21 @@ def _lines(found: "Stats") -> Iterator[tuple[str, str]]:
     after = f"after input {found.checkpoint:,}" + _since(found.checkpoint_arrival, meta.latest_arrival)
     tail = f"{meta.last_number - found.checkpoint:,} inputs to replay at start"
     yield "checkpoints", f"{found.checkpoints:,} lines, {after}; {tail}"
-    for kind, books in found.books.items():
+    for kind, books in found.input_counts.items():
         reasons = [f"{count:,} suppressed ({reason})" for reason, count in books.suppressed.items()]
         reasons += [f"{count:,} quarantined ({reason})" for reason, count in books.quarantined.items()]
         yield "received", f"{kind}: {books.received:,} = {' + '.join([f'{books.applied:,} applied', *reasons])}"
-    total = sum(books.received for books in found.books.values())
+    total = sum(books.received for books in found.input_counts.values())
     yield "", f"all: {total:,}, and the last input's number is {meta.last_number:,}"
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(found.quarantine.items()))
     yield "quarantine", f"{states or 'empty'}; {_size(found.quarantine_bytes)} held aside"
-    if found.due is not None:
-        events = max(0, found.due.offset - found.events.first + 1)
-        inputs = max(0, found.due.number - found.inputs.first + 1)
+    if found.prunable is not None:
+        events = max(0, found.prunable.offset - found.events.first + 1)
+        inputs = max(0, found.prunable.number - found.inputs.first + 1)
         yield "retention", f"{events:,} events and {inputs:,} inputs may go by now"
 
 
-def _span(held: "Held") -> str:
+def _span(held: "HeldRange") -> str:
     if not held.count:
         return f"none; the next is {held.first:,}"
     when = f", {rfc3339(held.since)} to {rfc3339(held.until)}" if held.since is not None and held.until else ""
@@ -86,21 +86,21 @@ def _size(size: int) -> str:
     return f"{size / 1024**2:,.1f} MiB" if size >= 1024**2 else f"{size / 1024:,.0f} KiB"
 
 
-def _document(found: "Stats") -> dict[str, Any]:
-    meta = found.facts.meta
+def _document(found: "JournalStats") -> dict[str, Any]:
+    meta = found.summary.meta
 
-    def held(each: "Held") -> dict[str, Any]:
+    def held(each: "HeldRange") -> dict[str, Any]:
         since, until = rfc3339_or_none(each.since), rfc3339_or_none(each.until)
         return {"first": each.first, "last": each.last, "count": each.count, "since": since, "until": until}
 
     return {
         "path": str(found.path),
         "stream": meta.stream,
-        "schema": found.facts.schema,
+        "schema": found.summary.schema,
         "epoch": meta.epoch,
         "epochs": [
             {"epoch": e.epoch, "first_offset": e.first_offset, "began": rfc3339(e.began), "reason": e.reason}
-            for e in found.facts.epochs
+            for e in found.summary.epochs
         ],
         "bytes": {"files": {suffix or "file": size for suffix, size in found.files.items()}, "used": found.used,
                   "parts": found.parts},
@@ -118,9 +118,11 @@ def _document(found: "Stats") -> dict[str, Any]:
         "received": {
             kind: {"received": b.received, "applied": b.applied, "suppressed": b.suppressed,
                    "quarantined": b.quarantined}
-            for kind, b in found.books.items()
+            for kind, b in found.input_counts.items()
         },
         "unaccounted": found.unaccounted,
         "quarantine": {**found.quarantine, "bytes": found.quarantine_bytes},
-        "retention": None if found.due is None else {"offset": found.due.offset, "number": found.due.number},
+        "retention": None
+        if found.prunable is None
+        else {"offset": found.prunable.offset, "number": found.prunable.number},
     }  # fmt: skip

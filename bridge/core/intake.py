@@ -119,7 +119,7 @@ class Intake:
         position: Position,
         last_input: tuple[int, Millis],
         dedup: Deduplicator,
-        suspects: Iterable[bytes],
+        crash_digests: Iterable[bytes],
     ) -> None:
         self.floor = floor
         self.offset = position.offset
@@ -129,7 +129,7 @@ class Intake:
         self._decode = decode
         self._stream = position.stream
         self._epoch = position.epoch
-        self._crash_digests = frozenset(suspects)
+        self._crash_digests = frozenset(crash_digests)
         self._commands: dict[tuple[str, str], CommandRecord] = {}
 
     def receive(

@@ -65,7 +65,7 @@ def _intake(floor: Floor, journal: Journal, decode: Decoder) -> Intake:
         position=journal.position(),
         last_input=journal.last_input(),
         dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),  # no message is taken here
-        suspects=(),
+        crash_digests=(),
     )
 
 

@@ -117,16 +117,16 @@ class PublishedState:
         ]
         return events + [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in self._lamps.items()]
 
-    def find_missing(self, restored: Iterable[Publication], reading: RetainedScan) -> list[str]:
+    def find_missing(self, restored: Iterable[Publication], scan: RetainedScan) -> list[str]:
         """Return what was restored before a reading, should still be there, and was not seen by it."""
-        events = {f"{self._root}/event/{topic}" for topic in set(self._retained.values()) - reading.events}
+        events = {f"{self._root}/event/{topic}" for topic in set(self._retained.values()) - scan.events}
         lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
-        lit -= {f"{self._root}/station/{topic}" for topic in reading.lit_lamps}
+        lit -= {f"{self._root}/station/{topic}" for topic in scan.lit_lamps}
         return [each.topic for each in restored if each.topic in events or each.topic in lit]
 
     def plan_corrections(
         self,
-        reading: RetainedScan,
+        scan: RetainedScan,
         *,
         current: Sequence[CommittedEvent],
         pending: Sequence[CommittedEvent],
@@ -140,13 +140,13 @@ class PublishedState:
         right = self._expected_topics(current, pending)
         forgotten = {key: topic for key, topic in self._retained.items() if topic not in right}
         # what was published while the broker was read is not in the reading; another stream may have its line
-        unread = {topic for topic in forgotten.values() if line_place_of(topic) not in reading.foreign_lines}
-        ghosts = (reading.events - right) | unread
+        unread = {topic for topic in forgotten.values() if line_place_of(topic) not in scan.foreign_lines}
+        ghosts = (scan.events - right) | unread
         # a line that left the plant file is still ours to put in order, unless another stream has it now
-        ours = {line_place_of(topic) for topic in (*ghosts, *forgotten.values())} - reading.foreign_lines
+        ours = {line_place_of(topic) for topic in (*ghosts, *forgotten.values())} - scan.foreign_lines
         lamps = {
             f"{self._root}/station/{topic}": Lamp("", LAMP_OFF)
-            for topic in sorted(reading.lit_lamps)
+            for topic in sorted(scan.lit_lamps)
             if line_place_of(topic) in lines or line_place_of(topic) in ours
         }
         lit = {lamp[0] for event in current if (lamp := self._lamp(event)) is not None and lamp[1].state != LAMP_OFF}
@@ -155,7 +155,7 @@ class PublishedState:
         clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in sorted(ghosts)]
         switch = [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in off.items()]
         # another stream's line: its topic is remembered until a reading was whole
-        gone = {key: None for key, topic in forgotten.items() if reading.is_complete or topic in ghosts}
+        gone = {key: None for key, topic in forgotten.items() if scan.is_complete or topic in ghosts}
         return PublicationPlan((*clear, *switch), gone, off)
 
     def _expected_topics(self, current: Iterable[CommittedEvent], pending: Sequence[CommittedEvent]) -> set[str]:

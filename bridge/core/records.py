@@ -261,28 +261,28 @@ class Journal(Protocol):
         retention has removed are left out; where the first number is not `number` + 1, so are inputs.
         """
 
-    def replays_asked(self, limit: int) -> Sequence[Input]:
+    def requested_replays(self, limit: int) -> Sequence[Input]:
         """Return quarantined inputs that somebody wants taken in again, the oldest first, with whole payloads."""
 
     def config(self, topic: str) -> Input | None:
         """Return the configuration input that holds on a topic, however old; None where none ever came."""
 
-    def known_resends(self) -> DedupWindow:
+    def dedup_window(self) -> DedupWindow:
         """Return the digests by which resent messages are known, of a bounded window of inputs."""
 
-    def suspects(self) -> frozenset[bytes]:
+    def crash_digests(self) -> frozenset[bytes]:
         """Return the digests of messages at which the core crashed before."""
 
     def command(self, user: str, command_id: str) -> CommandRecord | None:
         """Return what became of a user's command, None when it is unknown or older than 24 h."""
 
-    def published(self) -> int:
+    def published_offset(self) -> int:
         """Return the offset up to which the publisher is done."""
 
     def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, str | None]]) -> None:
         """Move the publisher's mark, and note which topic is retained for a state key (None: no longer any)."""
 
-    def retained(self) -> Mapping[StateKey, str]:
+    def retained_topics(self) -> Mapping[StateKey, str]:
         """Return the topic retained on the broker for each state key, relative to `{root}/event/`."""
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:

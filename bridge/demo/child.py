@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.embedded_broker import tied_to_us
+from bridge.adapters.embedded_broker import parent_death_prefix
 
 STOP_SECONDS: Final = 12.0  # the bridge drains within 10
 
@@ -32,7 +32,7 @@ class Child:
         with self.log.open("ab") as log:
             self._log_begin = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *tied_to_us(),
+                *parent_death_prefix(),
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

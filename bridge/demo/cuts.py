@@ -74,7 +74,7 @@ class Cuts:
     async def _cut_broker(self, cut: Cut) -> None:
         memory = ", its memory lost" if cut.forgets else ""
         self._report(f"[yellow]broker: power cut for {cut.seconds:.1f} s{memory}[/]")
-        await self._broker.cut(forgets=cut.forgets)
+        await self._broker.simulate_power_loss(loses_data=cut.forgets)
         await asyncio.sleep(cut.seconds)
         await self._broker.start()
         self._broker_runs.set()

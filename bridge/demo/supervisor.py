@@ -262,7 +262,7 @@ async def _tell_end(plant: Child, stop: asyncio.Event) -> None:
 
 async def _tell_broker_end(broker: EmbeddedBroker, cuts: Cuts) -> None:
     while True:
-        died = await broker.died()
+        died = await broker.wait_exited()
         if not cuts.broker_is_away:
             raise DemoError(str(died))
         await cuts.until_the_broker_runs()

@@ -107,7 +107,9 @@ class DashboardConnection:
         """Do what is due by time; never waits."""
         if self._ended.done():
             return
-        self._perform(self.protocol.tick(elapsed=self._elapsed(), real=self._context.clock.real()), immediately=True)
+        self._perform(
+            self.protocol.tick(elapsed=self._elapsed(), wall_now=self._context.clock.wall_now()), immediately=True
+        )
         self.delivery.tick(self._elapsed())
         since = self._writer.sending_since
         if since is not None and self._loop.time() - since >= self._context.stall_seconds:
@@ -235,7 +237,7 @@ class DashboardConnection:
         task.add_done_callback(self._tasks.discard)
 
     def _check_expiry(self) -> None:
-        if self.protocol.is_expired(self._context.clock.real()):
+        if self.protocol.is_expired(self._context.clock.wall_now()):
             raise ConnectionEnded(Close(CloseCode.EXPIRED, "token expired"))
 
     def _elapsed(self) -> Millis:

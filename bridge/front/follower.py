@@ -20,7 +20,7 @@ from bridge.core.records import CommandRecord, CommittedEvent, JournalError, Pos
 from bridge.core.stream_status import read_status, status_topic
 from bridge.front.front import Front
 from bridge.front.journal import ReadableJournal
-from bridge.surroundings import Source
+from bridge.surroundings import MessageSource
 
 READ_EVENTS: Final = 500  # of one read
 RECEIVE_MESSAGES: Final = 500  # of one look at the link: bounds how long the loop is held
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 class ReplicatedJournal(ReadableJournal, Protocol):
     """A journal of another process."""
 
-    def rest(self) -> None:
+    def close_idle(self) -> None:
         """Hold nothing open until it is read again."""
 
 
@@ -53,7 +53,13 @@ class Replica:
     """Follows one journal for one front. `source` is subscribed to the stream's events and its status."""
 
     def __init__(
-        self, source: Source, front: Front, open_journal: Callable[[], ReplicatedJournal], *, root: str, stream: str
+        self,
+        source: MessageSource,
+        front: Front,
+        open_journal: Callable[[], ReplicatedJournal],
+        *,
+        root: str,
+        stream: str,
     ) -> None:
         """`open_journal` is asked until it gives one; it blocks, and raises JournalError."""
         self._source = source
@@ -178,7 +184,7 @@ class Replica:
         records = [each for each in (self._journal.command(*key) for key in waiting) if each is not None]
         events = self._journal.events_after(after, limit=READ_EVENTS)
         if close_idle:
-            self._journal.rest()
+            self._journal.close_idle()
         return JournalPoll(position, events, records)
 
     def _forward(self, polled: JournalPoll) -> bool:

@@ -258,7 +258,7 @@ class Front:
             "balanced": ledger.is_balanced(),
         }
 
-    def ready(self) -> tuple[bool, str]:
+    def readiness(self) -> tuple[bool, str]:
         """Whether a dashboard that connects now sees a live floor, and if not, why not."""
         state = self._context.link_state
         if self._closing:

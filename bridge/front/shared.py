@@ -30,7 +30,7 @@ class Clock(Protocol):
     def now(self) -> Millis:
         """Floor time."""
 
-    def real(self) -> Millis:
+    def wall_now(self) -> Millis:
         """The wall's time, for tokens."""
 
 
@@ -88,7 +88,7 @@ class FrontContext:
 
     def admit(self, token: str) -> Viewer:
         """Who the bearer is; raises TokenError or AdmissionError."""
-        return admit(self.verify(token, now=self.clock.real()), self.policy, trust_grants=self.trust_grants)
+        return admit(self.verify(token, now=self.clock.wall_now()), self.policy, trust_grants=self.trust_grants)
 
     def has_room_for(self, viewer: Viewer) -> bool:
         return self.connections_by_user[viewer.user_id] < self.settings.max_connections_per_user

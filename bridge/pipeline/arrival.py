@@ -6,7 +6,7 @@ from bridge.core.messages import Message
 from bridge.core.records import Input
 
 
-class Arrival(NamedTuple):
+class IncomingMessage(NamedTuple):
     """Bytes on a topic relative to the root."""
 
     topic: str
@@ -18,13 +18,13 @@ class Arrival(NamedTuple):
     replayed: int | None = None  # number of the quarantined input that it was before
 
     @classmethod
-    def of(cls, message: Message, *, topic: str) -> Self:
+    def from_message(cls, message: Message, *, topic: str) -> Self:
         """Return what the broker delivered; `topic` is relative to the root."""
         receipt = message.pending_ack
         mid = receipt.mid if receipt.qos else None
         return cls(topic, message.payload, message.retained, message.redelivered, receipt.generation, mid)
 
     @classmethod
-    def again(cls, given: Input) -> Self:
+    def from_quarantine(cls, given: Input) -> Self:
         """Return a quarantined input that is to be taken in once more."""
         return cls(given.topic, given.payload, given.retained, replayed=given.number)

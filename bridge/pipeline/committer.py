@@ -15,25 +15,25 @@ from bridge.core.events import Millis
 from bridge.core.intake import Intake
 from bridge.core.messages import Message
 from bridge.core.records import Batch, CommitFailed, Journal, JournalEntry, RetentionLimits
-from bridge.pipeline.pending import Pending, Waiting, set_before
+from bridge.pipeline.pending import CommitQueue, PendingInput, wait_until_set
 from bridge.pipeline.status import PipelineStatus
-from bridge.pipeline.writer import Writer
-from bridge.surroundings import Clock, Inlet
+from bridge.pipeline.writer import JournalThread
+from bridge.surroundings import Clock, QueuedMessageSource
 
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0
 PRUNE_SECONDS = 0.2  # between two pieces of what may go: a commit seldom waits for one
 WATCHED_SECONDS = 5.0  # between two notes that the floor is watched: half of what a restart takes for an absence
 LAST_SECONDS = 2.5  # what a stop gives to the commits under way, of the 10 it has in all
-SILENT_DISK = "the disk does not answer"
+DISK_TIMEOUT = "the disk does not answer"
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Listener = Callable[[Sequence[JournalEntry]], None]
+CommitListener = Callable[[Sequence[JournalEntry]], None]
 
 
-class Crash(NamedTuple):
+class CrashRecord(NamedTuple):
     """What the journal is told of a message at which the core crashed."""
 
     suspect: bytes | None = None  # its digest; None: a tick
@@ -45,18 +45,18 @@ class Committer:
 
     def __init__(
         self,
-        source: Inlet,
+        source: QueuedMessageSource,
         journal: Journal,
         intake: Intake,
         clock: Clock,
         *,
-        pending: Pending,
+        queue: CommitQueue,
         stopping: asyncio.Event,
-        caught_up: Callable[[], bool],
-        company_seconds: float,
+        is_caught_up: Callable[[], bool],
+        batch_wait_seconds: float,
         checkpoint_seconds: float,
         keep: RetentionLimits,
-        listeners: Iterable[Listener],
+        listeners: Iterable[CommitListener],
     ) -> None:
         self.failure: CommitFailed | None = None
         self.listeners = list(listeners)
@@ -64,10 +64,10 @@ class Committer:
         self._journal = journal
         self._intake = intake
         self._clock = clock
-        self._pending = pending
+        self._queue = queue
         self._stopping = stopping
-        self._caught_up = caught_up
-        self._company_seconds = company_seconds
+        self._is_caught_up = is_caught_up
+        self._batch_wait_seconds = batch_wait_seconds
         self._checkpoint_seconds = checkpoint_seconds
         self._keep = keep
         self._began = clock.now()
@@ -75,18 +75,18 @@ class Committer:
         self.replaying: set[int] = set()  # quarantined inputs that are taken in again, and not yet durable
         self.status = PipelineStatus(offset=intake.offset, counters=dict(journal.counters()))
         self.committing: Sequence[JournalEntry] = ()
-        self._settled = intake.dedup.acked_up_to
-        self._crash: Crash | None = None
+        self._acked_up_to = intake.dedup.acked_up_to
+        self._crash: CrashRecord | None = None
         self._crash_told = False
         self._stop_at: float | None = None  # on the loop's clock: when a stop gives up what the disk does not take
 
-    def crashed(self, crash: Crash) -> None:
+    def record_crash(self, crash: CrashRecord) -> None:
         """Keep no checkpoint any more, for a line is half changed; and mark the message it crashed at."""
         self._crash = crash
 
-    def unavailable(self, reason: str) -> None:
+    def set_not_ready(self, reason: str) -> None:
         """Show that nothing goes on for now, until the next commit."""
-        self.status = self.status.but_not_ready(reason)
+        self.status = self.status.as_not_ready(reason)
 
     async def run(self) -> None:
         """Commit until nothing comes any more, and the last of it is durable; or until a stop ends the trying."""
@@ -95,16 +95,18 @@ class Committer:
         prune_at = loop.time()
         note_at = loop.time() + WATCHED_SECONDS
         ended = False
-        self.status = self.status.but_ready()
-        writer = Writer()
+        self.status = self.status.as_ready()
+        writer = JournalThread()
         try:
             while not ended:
-                await self._pending.batch(company_seconds=self._company_seconds, until=min(due, prune_at, note_at))
-                ended = self._pending.ended
+                await self._queue.wait_for_batch(
+                    batch_wait_seconds=self._batch_wait_seconds, until=min(due, prune_at, note_at)
+                )
+                ended = self._queue.is_closed
                 checkpoint = ended or loop.time() >= due
                 if checkpoint:
                     due = loop.time() + self._checkpoint_seconds
-                batch, waiting = self._gather(checkpoint=checkpoint, note=ended or loop.time() >= note_at)
+                batch, waiting = self._build_batch(checkpoint=checkpoint, note=ended or loop.time() >= note_at)
                 if batch is not None:
                     note_at = loop.time() + WATCHED_SECONDS
                     if not await self._commit(batch, waiting, writer):
@@ -115,18 +117,18 @@ class Committer:
         finally:
             writer.close()
 
-    def _gather(self, *, checkpoint: bool, note: bool) -> tuple[Batch | None, list[Waiting]]:
+    def _build_batch(self, *, checkpoint: bool, note: bool) -> tuple[Batch | None, list[PendingInput]]:
         """Take all that is applied; no await in here, so checkpoints are of exactly that state.
 
         `note`: say that the floor is watched even where there is nothing else to commit.
         """
-        waiting = self._pending.take()
+        waiting = self._queue.take_all()
         entries = [each.entry for each in waiting]
         replayed = [each.replayed for each in waiting if each.replayed is not None]
         checkpoints: dict[str, bytes] = {}
         settled = None
         if checkpoint:
-            settled = self._settle()
+            settled = self._advance_acked()
             if self._crash is None:
                 checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed_lines()}
         suspect = None
@@ -146,102 +148,106 @@ class Committer:
         )
         return batch, waiting
 
-    def _settle(self) -> int | None:
+    def _advance_acked(self) -> int | None:
         status = self._source.status
         generation = status.generation if status.connected else None
-        settled = self._intake.dedup.advance_acked(real_ms(), generation=generation, caught_up=self._caught_up())
-        if settled == self._settled:
+        settled = self._intake.dedup.advance_acked(
+            monotonic_ms(), generation=generation, caught_up=self._is_caught_up()
+        )
+        if settled == self._acked_up_to:
             return None
-        self._settled = settled
+        self._acked_up_to = settled
         return settled
 
-    async def _commit(self, batch: Batch, waiting: list[Waiting], writer: Writer) -> bool:
+    async def _commit(self, batch: Batch, waiting: list[PendingInput], writer: JournalThread) -> bool:
         """Commit, however long it takes; False where a stop ended the trying, with nothing acknowledged."""
         delay = FIRST_RETRY_SECONDS
         self.committing = batch.entries
-        self.status = replace(self.status, committing_since=real_ms())
+        self.status = replace(self.status, committing_since=monotonic_ms())
         while True:
             try:
-                await self._in_time(writer.call(self._journal.commit, batch))
+                await self._wait_for_writer(writer.call(self._journal.commit, batch))
                 break
             except CommitFailed as failure:
                 log.warning(
                     "pipeline.commit_failed", reason=failure.reason, inputs=len(batch.entries), retry_seconds=delay
                 )
-                self.status = self.status.but_not_ready(str(failure))
-                if self._stopping.is_set() or self._pending.ended:  # nobody waits for a disk that may never heal
+                self.status = self.status.as_not_ready(str(failure))
+                if self._stopping.is_set() or self._queue.is_closed:  # nobody waits for a disk that may never heal
                     self.failure = failure
-                    self._pending.open()
+                    self._queue.wake_producer()
                     return False
-                self._pending.hold()
-            await set_before(self._stopping, asyncio.get_running_loop().time() + delay)
+                self._queue.block()
+            await wait_until_set(self._stopping, asyncio.get_running_loop().time() + delay)
             delay = min(2 * delay, MAX_RETRY_SECONDS)
         if delay > FIRST_RETRY_SECONDS:
             log.info("pipeline.commits_again", inputs=len(batch.entries))
         self.replaying.difference_update(batch.quarantined_numbers)
-        self._note(batch.entries, waiting)
+        self._finish_commit(batch.entries, waiting)
         return True
 
-    async def _in_time(self, call: Coroutine[Any, Any, T]) -> T:
+    async def _wait_for_writer(self, call: Coroutine[Any, Any, T]) -> T:
         """Wait for the writer, however long; but `LAST_SECONDS` of a stop at most. Raises `CommitFailed`."""
         writing = asyncio.create_task(call, name="pipeline-writing")
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
         try:
             await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
-                await asyncio.wait({writing}, timeout=self._left())
+                await asyncio.wait({writing}, timeout=self._stop_seconds_left())
             if not writing.done():
-                raise CommitFailed(SILENT_DISK)
+                raise CommitFailed(DISK_TIMEOUT)
             return writing.result()
         finally:
             stopping.cancel()
             writing.cancel()
 
-    def _left(self) -> float:
+    def _stop_seconds_left(self) -> float:
         """Return the seconds that the stop still gives, over all commits together."""
         now = asyncio.get_running_loop().time()
         self._stop_at = now + LAST_SECONDS if self._stop_at is None else self._stop_at
         return max(0.0, self._stop_at - now)
 
-    async def _prune(self, writer: Writer) -> bool:
+    async def _prune(self, writer: JournalThread) -> bool:
         """Let a piece of what is old go; True where there may be more."""
-        self.status = replace(self.status, committing_since=real_ms())
+        self.status = replace(self.status, committing_since=monotonic_ms())
         try:
-            gone = await self._in_time(writer.call(self._journal.prune, self._age_at(), self._keep))
+            gone = await self._wait_for_writer(writer.call(self._journal.prune, self._retention_now(), self._keep))
         except CommitFailed as failure:
             log.warning("pipeline.prune_failed", reason=failure.reason)
             gone = 0
         self.status = replace(self.status, committing_since=None)
         return gone > 0
 
-    def _age_at(self) -> Millis:
+    def _retention_now(self) -> Millis:
         """Return the time by which what is kept is old: of the last arrival before the start, and what passed since.
 
         A clock that is years ahead at the start would else make all history old at once.
         """
         return self._last_arrival + self._clock.now() - self._began
 
-    def _note(self, entries: Sequence[JournalEntry], waiting: list[Waiting]) -> None:
+    def _finish_commit(self, entries: Sequence[JournalEntry], waiting: list[PendingInput]) -> None:
         """Tell everybody who waits for it that a batch is durable; the broker first."""
         self._source.acknowledge([each.message for each in waiting if each.message is not None])
-        owed = [each.entry.input.number for each in waiting if each.message is not None and self._is_void(each.message)]
+        owed = [
+            each.entry.input.number for each in waiting if each.message is not None and self._is_ack_lost(each.message)
+        ]
         self.committing = ()
-        self._pending.release()
-        self.status = self.status.but_ready()
+        self._queue.unblock()
+        self.status = self.status.as_ready()
         if not entries:
             return
-        self._intake.dedup.record_acks(entries[-1].input.number, real_ms(), except_for=owed)
+        self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=owed)
         self._intake.forget_committed(entries)
-        self.status = self.status.after(entries, at=self._clock.now())
+        self.status = self.status.with_committed(entries, at=self._clock.now())
         for listener in self.listeners:
             listener(entries)
 
-    def _is_void(self, message: Message) -> bool:
+    def _is_ack_lost(self, message: Message) -> bool:
         """Whether no acknowledgement could go out, since the connection had ended that the message came by."""
         link = self._source.status
         return message.qos > 0 and not (link.connected and message.pending_ack.generation == link.generation)
 
 
-def real_ms() -> Millis:
+def monotonic_ms() -> Millis:
     """Return real time for the doubt about acknowledgements, whatever the floor's clock does."""
     return int(asyncio.get_running_loop().time() * 1_000)

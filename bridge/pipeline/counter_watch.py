@@ -8,17 +8,17 @@ from bridge.core.line.counting import CounterFit
 
 log = structlog.get_logger(__name__)
 
-Machine = tuple[str, str]
+MachineKey = tuple[str, str]
 """Line and equipment."""
 
 
-class CounterWatch:
+class CounterFitMonitor:
     """Compares each look with the one before."""
 
     def __init__(self) -> None:
-        self._too_low: frozenset[Machine] = frozenset()
+        self._too_low: frozenset[MachineKey] = frozenset()
 
-    def look(self, fits: Mapping[Machine, CounterFit]) -> None:
+    def log_changes(self, fits: Mapping[MachineKey, CounterFit]) -> None:
         """Log what has changed since the last look."""
         too_low = frozenset(machine for machine, fit in fits.items() if fit.max_rate_is_too_low)
         for line, equipment in sorted(too_low - self._too_low):

@@ -8,8 +8,8 @@ from typing import Final
 
 from bridge.core.events import Millis
 from bridge.core.intake import Intake
-from bridge.pipeline.committer import real_ms
-from bridge.pipeline.status import SILENT_MS, PipelineStatus
+from bridge.pipeline.committer import monotonic_ms
+from bridge.pipeline.status import COMMIT_SILENCE_MS, PipelineStatus
 from bridge.surroundings import Clock
 
 PIECE_MS: Final = (
@@ -18,7 +18,7 @@ PIECE_MS: Final = (
 HOLD_SECONDS: Final = 0.01  # of such work, before others have their turn
 
 
-class Deadlines:
+class DeadlineScheduler:
     """Says when to let time pass, and up to when at a go."""
 
     def __init__(self, intake: Intake, clock: Clock) -> None:
@@ -32,10 +32,10 @@ class Deadlines:
         deadline = self._intake.floor.next_deadline()
         return math.inf if deadline is None else self._clock.seconds_until(deadline)
 
-    def pieces(self) -> Iterator[Millis]:
+    def time_slices(self) -> Iterator[Millis]:
         """Yield the times up to which to let it pass, one after another, until nothing is left that is due now."""
         now, piece = self._clock.now(), PIECE_MS
-        self._firing_since, self._held_since = real_ms(), time.perf_counter()
+        self._firing_since, self._held_since = monotonic_ms(), time.perf_counter()
         try:
             while (deadline := self._intake.floor.next_deadline()) is not None and deadline <= now:
                 began = time.perf_counter()
@@ -44,15 +44,15 @@ class Deadlines:
         finally:
             self._firing_since = None
 
-    async def rest(self) -> None:
+    async def yield_to_loop(self) -> None:
         """Let others have their turn where this held the loop: dashboards and keepalives don't wait for all of it."""
         if time.perf_counter() - self._held_since >= HOLD_SECONDS:
             await asyncio.sleep(0)
             self._held_since = time.perf_counter()
 
-    def seen(self, status: PipelineStatus) -> PipelineStatus:
+    def adjust_status(self, status: PipelineStatus) -> PipelineStatus:
         """Return the status as it is while long-due deadlines keep reports waiting: what is shown is not live then."""
         since = self._firing_since
-        if not status.ready or since is None or real_ms() - since < SILENT_MS:
+        if not status.ready or since is None or monotonic_ms() - since < COMMIT_SILENCE_MS:
             return status
-        return status.but_not_ready("what became due while the bridge was down is still being made up")
+        return status.as_not_ready("what became due while the bridge was down is still being made up")

@@ -16,7 +16,7 @@ MOST_DEVICES: Final = 20  # a look: bounds what a broker that drops for a whole 
 log = structlog.get_logger(__name__)
 
 
-class DeviceWatch:
+class DeviceMonitor:
     """Looks at every line at each call, so it is to be asked seldom."""
 
     def __init__(self, intake: Intake) -> None:
@@ -24,7 +24,7 @@ class DeviceWatch:
         self._logged: Mapping[Place, str] = {}
         self._gaps = intake.floor.gaps_by_device()
 
-    def look(self) -> None:
+    def log_changes(self) -> None:
         """Log what has changed since the last look."""
         self._look_at_effects()
         self._look_at_gaps()
@@ -49,7 +49,7 @@ class DeviceWatch:
         if len(risen) > MOST_DEVICES:
             log.warning("pipeline.more_devices_with_gaps", devices=len(risen) - MOST_DEVICES)
 
-    def by_line(self) -> Mapping[str, int]:
+    def ineffective_by_line(self) -> Mapping[str, int]:
         """Return how many devices of each line are alive and without effect."""
         floor = self._intake.floor
         return {line: 0 for _, _, line in floor.line_places()} | Counter(

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from bridge.core.records import CommandRecord, Input, Journal, JournalUnavailable
-from bridge.pipeline.pending import set_before
+from bridge.pipeline.pending import wait_until_set
 
 T = TypeVar("T")
 
@@ -17,11 +17,11 @@ REPLAYS: Final = 100  # quarantined inputs looked up at a time: bounds the memor
 log = structlog.get_logger(__name__)
 
 
-class Stopped(Exception):
+class LookupsStopped(Exception):
     """A stop came before the journal answered."""
 
 
-class Lookups:
+class JournalLookups:
     """Reads of one journal that a stop ends within `RETRY_SECONDS`, with `Stopped`."""
 
     def __init__(self, journal: Journal, *, stopping: asyncio.Event, unavailable: Callable[[str], None]) -> None:
@@ -30,7 +30,7 @@ class Lookups:
         self._stopping = stopping
         self._unavailable = unavailable
 
-    async def command(self, user: str, command_id: str) -> CommandRecord | None:
+    async def find_command(self, user: str, command_id: str) -> CommandRecord | None:
         """Return what became of a command before, however long the answer takes."""
         while True:
             try:
@@ -38,13 +38,13 @@ class Lookups:
             except JournalUnavailable as error:
                 log.warning("pipeline.journal_unavailable", reason=str(error), retry_seconds=RETRY_SECONDS)
                 self._unavailable(str(error))
-            if await set_before(self._stopping, asyncio.get_running_loop().time() + RETRY_SECONDS):
-                raise Stopped
+            if await wait_until_set(self._stopping, asyncio.get_running_loop().time() + RETRY_SECONDS):
+                raise LookupsStopped
 
-    async def replays_asked(self) -> Sequence[Input]:
+    async def requested_replays(self) -> Sequence[Input]:
         """Return quarantined inputs to be taken in again, `REPLAYS` at most; none while the journal can't tell."""
         try:
-            return await self._read(self._journal.replays_asked, REPLAYS)
+            return await self._read(self._journal.requested_replays, REPLAYS)
         except JournalUnavailable as error:
             log.warning("pipeline.replays_wait", reason=str(error))
             return ()
@@ -56,7 +56,7 @@ class Lookups:
             await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({reading}, timeout=RETRY_SECONDS)
             if not reading.done():
-                raise Stopped
+                raise LookupsStopped
             return reading.result()
         finally:
             reading.cancel()

@@ -13,11 +13,11 @@ from typing import Final, Self
 from bridge.core.events import Millis
 from bridge.core.records import JournalEntry, count_key, input_kind
 
-SILENT_MS: Final = 3_000  # of a commit under way: promise P5 gives 5 s until every dashboard is told
+COMMIT_SILENCE_MS: Final = 3_000  # of a commit under way: promise P5 gives 5 s until every dashboard is told
 UNKNOWN: Final = "unknown"  # the kind of inputs that were numbered and not counted
 
 
-class Received:
+class ReceivedCounts:
     """Inputs handed over, by kind, of the journal's whole life."""
 
     def __init__(self, counters: Mapping[tuple[str, str, str], int], *, last_number: int) -> None:
@@ -55,20 +55,20 @@ class PipelineStatus:
             left[kind] -= count
         return left
 
-    def but_ready(self) -> Self:
+    def as_ready(self) -> Self:
         return replace(self, ready=True, reason=None, committing_since=None)
 
-    def but_not_ready(self, reason: str) -> Self:
+    def as_not_ready(self, reason: str) -> Self:
         return replace(self, ready=False, reason=reason)
 
-    def seen(self, at: Millis) -> Self:
+    def as_of(self, at: Millis) -> Self:
         """Return how it looks at this real time: a commit that does not come back is not called failed for long."""
         since = self.committing_since
-        if not self.ready or since is None or at - since < SILENT_MS:
+        if not self.ready or since is None or at - since < COMMIT_SILENCE_MS:
             return self
-        return self.but_not_ready("the journal does not answer")
+        return self.as_not_ready("the journal does not answer")
 
-    def after(self, entries: Sequence[JournalEntry], *, at: Millis) -> Self:
+    def with_committed(self, entries: Sequence[JournalEntry], *, at: Millis) -> Self:
         """Return the status after these entries were committed."""
         counters = dict(self.counters)
         for entry in entries:

@@ -17,7 +17,7 @@ class _Call(NamedTuple):
     answer: asyncio.Future[Any]
 
 
-class Writer:
+class JournalThread:
     """Calls run in the order in which they came; not a thread pool, whose threads the interpreter waits for."""
 
     def __init__(self) -> None:

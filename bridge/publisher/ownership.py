@@ -10,7 +10,7 @@ import structlog
 
 from bridge.core.messages import BrokerUnavailable, Message, TopicRefused
 from bridge.core.stream_status import STATUS_SECONDS, StreamOwner, StreamStatus, read_status, status_topic
-from bridge.surroundings import Ear
+from bridge.surroundings import StatusChannel
 
 REACH_SECONDS = 2.0  # a broker that has not answered by then does not hold up the start
 LIFE_SECONDS = 3 * STATUS_SECONDS  # whoever lives has told so by then
@@ -18,7 +18,7 @@ LIFE_SECONDS = 3 * STATUS_SECONDS  # whoever lives has told so by then
 log = structlog.get_logger(__name__)
 
 
-def heard_topics(root: str, stream: str, owner: StreamOwner) -> list[tuple[str, int]]:
+def ownership_subscriptions(root: str, stream: str, owner: StreamOwner) -> list[tuple[str, int]]:
     """What the ear subscribes to, with QoS 0: what is missed is told again a second later."""
     return [(status_topic(root, stream), 0), (echo_topic(root, stream, owner), 0)]
 
@@ -39,17 +39,17 @@ class StreamTaken(Exception):
         self.rival = rival
 
 
-class Ownership:
+class StreamOwnership:
     """Listens by a connection of its own, whose client id nobody shares: so it hears who takes the others' place."""
 
-    def __init__(self, ear: Ear, *, root: str, stream: str, owner: StreamOwner) -> None:
+    def __init__(self, channel: StatusChannel, *, root: str, stream: str, owner: StreamOwner) -> None:
         """`ear` is subscribed to `heard_topics`."""
-        self._ear = ear
+        self._channel = channel
         self._topic = status_topic(root, stream)
         self._echo = echo_topic(root, stream, owner)
         self._stream = stream
         self._owner = owner
-        self._told: str | None = None
+        self._logged_rival: str | None = None
         self.taken = False
         """Whether the stream is another's: then nothing more is to be said in its name."""
 
@@ -61,12 +61,12 @@ class Ownership:
         """
         try:
             async with asyncio.timeout(REACH_SECONDS):
-                while not self._ear.status.connected:
-                    await self._ear.wait_status_change(self._ear.status)
-                await self._ear.publish(self._echo, b"")
-                known = await self._known()
+                while not self._channel.status.connected:
+                    await self._channel.wait_status_change(self._channel.status)
+                await self._channel.publish(self._echo, b"")
+                known = await self._read_retained_rival()
         except (TimeoutError, BrokerUnavailable, TopicRefused) as error:
-            reason = self._ear.status.reason or str(error) or "what we publish is not delivered to us"
+            reason = self._channel.status.reason or str(error) or "what we publish is not delivered to us"
             log.warning("stream.unclaimed", stream=self._stream, reason=reason)
             return
         if known is None or not known.online:
@@ -74,24 +74,24 @@ class Ownership:
         log.info("stream.listening", stream=self._stream, epoch=known.epoch, seconds=LIFE_SECONDS)
         try:
             async with asyncio.timeout(LIFE_SECONDS):
-                await self._outlive()
+                await self._wait_rival_gone()
         except TimeoutError:
             log.info("stream.abandoned", stream=self._stream, epoch=known.epoch)
 
-    async def _known(self) -> StreamStatus | None:
+    async def _read_retained_rival(self) -> StreamStatus | None:
         """Return what is retained of another process; the echo comes after all that was retained."""
         known = None
         while True:
             message = await self._next()
             if message.topic == self._echo:
                 return known
-            known = self._foreign(message) or known
+            known = self._parse_rival(message) or known
 
-    async def _outlive(self) -> None:
+    async def _wait_rival_gone(self) -> None:
         """Return when the other process turns out to be gone; raises `StreamTaken` when it is heard."""
         while True:
             message = await self._next()
-            rival = self._foreign(message)
+            rival = self._parse_rival(message)
             if rival is not None and not rival.online:
                 return
             if rival is not None and not message.retained:
@@ -104,20 +104,20 @@ class Ownership:
         """
         while True:
             message = await self._next()
-            rival = None if message.retained else self._foreign(message)
+            rival = None if message.retained else self._parse_rival(message)
             if rival is None or not rival.online:
                 continue
             if rival.precedes(self._owner):
                 self.taken = True
                 raise StreamTaken(self._stream, rival)
-            if rival.owner != self._told:
-                self._told = rival.owner
+            if rival.owner != self._logged_rival:
+                self._logged_rival = rival.owner
                 log.error("stream.rival", stream=self._stream, epoch=rival.epoch, since=rival.since)
 
     async def _next(self) -> Message:
-        (message,) = await self._ear.receive(most=1)
+        (message,) = await self._channel.receive(most=1)
         return message
 
-    def _foreign(self, message: Message) -> StreamStatus | None:
+    def _parse_rival(self, message: Message) -> StreamStatus | None:
         status = read_status(message.payload) if message.topic == self._topic else None
         return None if status is None or status.is_owned_by(self._owner) else status

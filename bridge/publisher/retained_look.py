@@ -9,7 +9,7 @@ import structlog
 from bridge.core.messages import BrokerUnavailable, Protocol, Publication, SubscribeRefused
 from bridge.core.retained import RetainedScan
 from bridge.core.stream_status import StreamOwner
-from bridge.surroundings import Reader
+from bridge.surroundings import RetainedMessageReader
 
 READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that tells us no status, would make endless
 MOST_READINGS = 20  # of one connection, while each shows less than all: stops us where clears have no effect
@@ -22,72 +22,76 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class AuditResult:
     """A reading, and what had been restored before it began. `reason`: why it ended early, None if it did not."""
 
-    reading: RetainedScan
+    scan: RetainedScan
     restored: Sequence[Publication]
     reason: str | None
 
 
-class RetainedLook:
+class RetainedAudit:
     """At most one reading at a time; what it has seen waits in `seen` until somebody has used it."""
 
-    def __init__(self, reader: Reader, *, root: str, stream: str, owner: StreamOwner) -> None:
+    def __init__(self, reader: RetainedMessageReader, *, root: str, stream: str, owner: StreamOwner) -> None:
         self._reader = reader
         self._root = root
         self._stream = stream
         self._owner = owner
         self._running: asyncio.Task[None] | None = None
-        self._start: Callable[[], asyncio.Task[None]]
-        self._left = 0
-        self._told: str | None = None
-        self.seen: Seen | None = None
-        self.stale = False
+        self._start_reading: Callable[[], asyncio.Task[None]]
+        self._readings_left = 0
+        self._logged_reason: str | None = None
+        self.result: AuditResult | None = None
+        self.is_outdated = False
         """Whether something that may have to be cleared was published after the reading."""
 
-    def begin(
+    def start(
         self, tasks: asyncio.TaskGroup, *, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]
     ) -> None:
         """Read anew in this group: after the stream's own status and what is `restored` were confirmed."""
-        self.end()
-        self._left = MOST_READINGS
-        self._start = lambda: tasks.create_task(self._look(protocol, restored, done), name="publisher-retained")
-        self._running = self._start()
+        self.stop()
+        self._readings_left = MOST_READINGS
+        self._start_reading = lambda: tasks.create_task(
+            self._read_retained(protocol, restored, done), name="publisher-retained"
+        )
+        self._running = self._start_reading()
 
-    def again(self) -> bool:
+    def try_again(self) -> bool:
         """Read once more on this connection, and forget what was seen; False when that was done often enough."""
-        self._left -= 1
-        if self._left <= 0:
+        self._readings_left -= 1
+        if self._readings_left <= 0:
             return False
-        self.seen, self.stale = None, False
-        self._running = self._start()
+        self.result, self.is_outdated = None, False
+        self._running = self._start_reading()
         return True
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Stop reading, and forget what was seen."""
-        self.seen, self.stale = None, False
+        self.result, self.is_outdated = None, False
         if self._running is not None:
             self._running.cancel()
 
-    def tell(self, seen: Seen, missing: Sequence[str]) -> None:
+    def log_incomplete(self, seen: AuditResult, missing: Sequence[str]) -> None:
         """Say what may have stayed unseen, once for each reason. `missing`: topics that must have been there."""
         reason = seen.reason
-        if reason is None and not seen.reading.is_complete:
+        if reason is None and not seen.scan.is_complete:
             reason = QUEUE_TOO_SHORT
         if reason is None and missing:
             reason = NOT_READABLE
-        if reason is not None and reason != self._told:
+        if reason is not None and reason != self._logged_reason:
             log.warning(
                 "publisher.retained_incomplete",
                 reason=reason,
-                seen=seen.reading.messages,
+                seen=seen.scan.messages,
                 missing=len(missing),
                 example=missing[0] if missing else None,
             )
-        self._told = reason
+        self._logged_reason = reason
 
-    async def _look(self, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]) -> None:
+    async def _read_retained(
+        self, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]
+    ) -> None:
         delay = FIRST_RETRY_SECONDS
         while True:
             reading = RetainedScan(self._root, stream=self._stream, owner=self._owner)
@@ -106,5 +110,5 @@ class RetainedLook:
                 reason = f"the broker does not let us read: {refused}"
             else:
                 reason = reading.stop_reason
-            self.seen = Seen(reading, restored, reason)
+            self.result = AuditResult(reading, restored, reason)
             return done()

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from bridge.adapters.broker import BrokerLink
-from bridge.adapters.broker_connection import Connection
+from bridge.adapters.broker_connection import BrokerConnection
 from bridge.adapters.broker_retained import RetainedReader
 from bridge.core.messages import BrokerUnavailable, Publication
 from tests.brokers import (
@@ -166,7 +166,7 @@ async def test_a_link_that_is_stopped_says_goodbye_and_the_will_stays_unsaid(mos
         client_id="leaving",
         durable=False,
         will=Publication("a/status", b"vanished"),
-        goodbye=lambda: Publication("a/status", b"stopped"),
+        last_publication=lambda: Publication("a/status", b"stopped"),
     )
     async with linked(durable(mosquitto, "watcher")) as watcher:
         async with linked(link):
@@ -204,13 +204,13 @@ async def test_a_cancel_that_meets_the_brokers_answer_ends_what_waits_for_it(
     mosquitto: RunningBroker, monkeypatch: pytest.MonkeyPatch, answer: str, *, reads_retained: bool
 ) -> None:
     """`asyncio.wait_for` of Python 3.11 swallows such a cancel."""
-    answered = getattr(Connection, answer)
+    answered = getattr(BrokerConnection, answer)
 
-    def meet(connection: Connection, *args: Any) -> None:
+    def meet(connection: BrokerConnection, *args: Any) -> None:
         answered(connection, *args)
         waiting.cancel()
 
-    monkeypatch.setattr(Connection, answer, meet)
+    monkeypatch.setattr(BrokerConnection, answer, meet)
     link = durable(mosquitto)
     reader = RetainedReader(client_settings(mosquitto), client_id="two", username=None, password=None)
     waiting = asyncio.create_task(reader.read(["a/#"], lambda _: False, protocol="5") if reads_retained else link.run())

@@ -172,7 +172,7 @@ async def test_a_full_queue_leaves_the_socket_unread_and_the_link_alive() -> Non
 
     async with scripted(flood) as link, linked(link):
         await until(lambda: pings == 3, what="three unanswered pings")  # by two, the link would have been given up
-        assert link.waiting == 10
+        assert link.queued == 10
         assert link.status.connected
         got = await receive(link, sent)
         assert [each.payload for each in got] == [b"%d" % number for number in range(sent)]

@@ -105,7 +105,7 @@ async def test_a_receipt_of_an_earlier_connection_is_void(mosquitto: RunningBrok
 async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
         await link.publish_many(numbered(4))
-        await until(lambda: link.waiting == 4, what="arrived")
+        await until(lambda: link.queued == 4, what="arrived")
         generation = link.status.generation
         async with linked(BrokerLink(client_settings(mosquitto), client_id="consumer", durable=True)):
             pass
@@ -119,7 +119,7 @@ async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: Run
 async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
         await link.publish_many(numbered(4))
-        await until(lambda: link.waiting == 4, what="arrived")
+        await until(lambda: link.queued == 4, what="arrived")
         mosquitto.kill()  # nothing saved yet: ours are the only copies
         mosquitto.start()
         await until(lambda: link.status.connected and link.status.generation > 1, what="reconnected")
@@ -136,7 +136,7 @@ async def test_what_waits_is_kept_when_the_broker_kept_the_session_and_forgot_th
         await until(lambda: link.status.connected and link.status.session_present, what="reconnected")
         generation = link.status.generation
         await link.publish_many(numbered(4))
-        await until(lambda: link.waiting == 4, what="arrived")
+        await until(lambda: link.queued == 4, what="arrived")
         mosquitto.kill()
         mosquitto.start()
         await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
@@ -149,7 +149,7 @@ async def test_what_waits_behind_a_full_queue_does_not_hold_the_next_connection_
     bound = 4
     async with linked(consumer(mosquitto, queue_bound=bound)) as link, linked(producer(mosquitto)) as sender:
         await sender.publish_many(numbered(bound))
-        await until(lambda: link.waiting == bound, what="full")
+        await until(lambda: link.queued == bound, what="full")
         generation = link.status.generation
         mosquitto.stop()
         mosquitto.start()
@@ -163,7 +163,7 @@ async def test_a_full_queue_holds_the_broker_back_and_loses_nothing(mosquitto: R
         await sender.publish_many(numbered(count))
         got: list[Message] = []
         while len(got) < count:
-            assert link.waiting <= bound
+            assert link.queued <= bound
             got += await receive(link, 1)
             link.acknowledge(got[-1:])
             await asyncio.sleep(0)

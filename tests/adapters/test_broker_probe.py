@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bridge.adapters.broker_probe import Finding, probe
+from bridge.adapters.broker_probe import ProbeResult, probe_broker
 from bridge.settings import BrokerSettings
 from tests.brokers import RunningBroker, client_settings, free_port, running
 from tests.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
@@ -14,26 +14,26 @@ from tests.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
 ROOT = "floor/v1"
 
 
-def told(findings: list[Finding], ok: bool) -> list[str]:  # noqa: FBT001 - a filter of the two halves
+def told(findings: list[ProbeResult], ok: bool) -> list[str]:  # noqa: FBT001 - a filter of the two halves
     return [finding.text for finding in findings if finding.ok is ok]
 
 
 async def test_an_open_broker_passes_and_is_called_open(mosquitto: RunningBroker) -> None:
-    findings = await probe(client_settings(mosquitto), root=ROOT)
+    findings = await probe_broker(client_settings(mosquitto), root=ROOT)
     assert told(findings, False) == []
     assert "speaks MQTT 5, no TLS, without a user name" in findings[0].text
     assert any("one user" in text for text in told(findings, True))
 
 
 async def test_the_protocol_found_is_told(nats: RunningBroker) -> None:
-    findings = await probe(client_settings(nats), root=ROOT)
+    findings = await probe_broker(client_settings(nats), root=ROOT)
     assert told(findings, False) == []
     assert "speaks MQTT 3.1.1" in findings[0].text
 
 
 async def test_an_absent_broker_is_one_finding_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.adapters.broker_probe.CONNECT_SECONDS", 0.5)
-    (finding,) = await probe(BrokerSettings(port=free_port()), root=ROOT)
+    (finding,) = await probe_broker(BrokerSettings(port=free_port()), root=ROOT)
     assert (finding.name, finding.ok) == ("connect", False)
     assert "refused" in finding.text
 
@@ -58,7 +58,7 @@ def two_users(shipped: ShippedMosquitto, *, protocol: str = "auto") -> BrokerSet
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_the_shipped_rules_pass_every_question(shipped: ShippedMosquitto, protocol: str) -> None:
-    findings = await probe(two_users(shipped, protocol=protocol), root=ROOT)
+    findings = await probe_broker(two_users(shipped, protocol=protocol), root=ROOT)
     assert told(findings, False) == []
     assert len(findings) == 10
     assert f"speaks MQTT {protocol}, TLS, as bridge" in findings[0].text
@@ -68,7 +68,7 @@ async def test_another_root_than_the_rules_know_is_found_out(
     shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.adapters.broker_probe.DELIVERY_SECONDS", 0.5)
-    failed = told(await probe(two_users(shipped, protocol="3.1.1"), root="other"), False)
+    failed = told(await probe_broker(two_users(shipped, protocol="3.1.1"), root="other"), False)
     assert any("accepted and never delivered" in text for text in failed)
 
 
@@ -77,7 +77,7 @@ async def test_rules_that_let_the_bridge_write_commands_are_found_out(shipped: S
     rules.write_text(rules.read_text().replace("topic read floor/v1/command/#", "topic readwrite floor/v1/command/#"))
     shipped.broker.stop()
     shipped.broker.start()
-    failed = told(await probe(two_users(shipped), root=ROOT), False)
+    failed = told(await probe_broker(two_users(shipped), root=ROOT), False)
     assert len(failed) == 1
     assert "may not write commands" in failed[0]
 
@@ -92,7 +92,7 @@ async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found
     rules.write_text(rules.read_text().replace(f"topic readwrite {topic}", f"topic write {topic}"))
     shipped.broker.stop()
     shipped.broker.start()
-    (failed,) = told(await probe(two_users(shipped), root=ROOT), False)
+    (failed,) = told(await probe_broker(two_users(shipped), root=ROOT), False)
     assert f"writes {what}, and reads back" in failed
 
 
@@ -105,7 +105,7 @@ async def test_rules_that_keep_a_front_from_hearing_the_pipeline_are_found_out(
     rules.write_text(rules.read_text().replace(f"topic read floor/v1/{place}/#\n", ""))
     shipped.broker.stop()
     shipped.broker.start()
-    (failed,) = told(await probe(two_users(shipped), root=ROOT), False)
+    (failed,) = told(await probe_broker(two_users(shipped), root=ROOT), False)
     assert f"the front hears the bridge publish {what}" in failed
 
 
@@ -114,7 +114,7 @@ async def test_a_wrong_password_of_the_front_is_named(
 ) -> None:
     monkeypatch.setattr("bridge.adapters.broker_probe.CONNECT_SECONDS", 0.5)
     settings = two_users(shipped).model_copy(update={"front_password": SecretStr("wrong")})
-    findings = await probe(settings, root=ROOT)
+    findings = await probe_broker(settings, root=ROOT)
     assert [finding.ok for finding in findings] == [True, True, True, True, True, False]
     assert "as front: Not authorized" in findings[-1].text
     assert "wrong" not in str(findings)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.broker import BrokerLink
-from bridge.adapters.embedded_broker import BrokerDied, EmbeddedBroker, Kind, PortTaken, find_broker
+from bridge.adapters.embedded_broker import BrokerDied, BrokerKind, BrokerPortTaken, EmbeddedBroker, find_broker
 from bridge.settings import BrokerSettings
 from tests.brokers import find_mosquitto, find_nats, free_port, linked, until
 
@@ -33,8 +33,8 @@ asyncio.run(main())
 
 
 @pytest.fixture(params=["mosquitto", "nats-server"])
-def program(request: pytest.FixtureRequest) -> tuple[Kind, Path]:
-    kind: Kind = request.param
+def program(request: pytest.FixtureRequest) -> tuple[BrokerKind, Path]:
+    kind: BrokerKind = request.param
     return kind, PROGRAM[kind]()
 
 
@@ -47,7 +47,9 @@ def alive(pid: int) -> bool:
     return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-async def test_a_second_start_finds_sessions_and_messages_again(tmp_path: Path, program: tuple[Kind, Path]) -> None:
+async def test_a_second_start_finds_sessions_and_messages_again(
+    tmp_path: Path, program: tuple[BrokerKind, Path]
+) -> None:
     port = free_port()
     async with EmbeddedBroker(folder=tmp_path, port=port, broker=program) as broker:
         assert (broker.kind, broker.host, broker.port) == (program[0], "127.0.0.1", port)
@@ -63,12 +65,12 @@ async def test_a_second_start_finds_sessions_and_messages_again(tmp_path: Path, 
         assert message.payload == b"kept"
 
 
-async def test_a_taken_port_is_named(tmp_path: Path, program: tuple[Kind, Path]) -> None:
+async def test_a_taken_port_is_named(tmp_path: Path, program: tuple[BrokerKind, Path]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(PortTaken, match=str(port)):
+        with pytest.raises(BrokerPortTaken, match=str(port)):
             await EmbeddedBroker(folder=tmp_path, port=port, broker=program).__aenter__()
 
 
@@ -81,20 +83,20 @@ async def test_a_broker_that_dies_at_start_tells_its_last_lines(tmp_path: Path) 
     assert caught.value.exit_code == 3
 
 
-async def test_a_broker_that_dies_while_running_is_told(tmp_path: Path, program: tuple[Kind, Path]) -> None:
+async def test_a_broker_that_dies_while_running_is_told(tmp_path: Path, program: tuple[BrokerKind, Path]) -> None:
     async with EmbeddedBroker(folder=tmp_path, port=free_port(), broker=program) as broker:
         os.kill(broker.pid, signal.SIGKILL)
         async with asyncio.timeout(10):
-            assert (await broker.died()).exit_code == -signal.SIGKILL
+            assert (await broker.wait_exited()).exit_code == -signal.SIGKILL
 
 
-async def test_ctrl_c_in_the_terminal_does_not_reach_it(tmp_path: Path, program: tuple[Kind, Path]) -> None:
+async def test_ctrl_c_in_the_terminal_does_not_reach_it(tmp_path: Path, program: tuple[BrokerKind, Path]) -> None:
     async with EmbeddedBroker(folder=tmp_path, port=free_port(), broker=program) as broker:
         # a terminal signals the foreground process group, and the broker must not be in ours
         assert os.getpgid(broker.pid) != os.getpgid(0)
 
 
-async def test_kill_9_of_the_demo_leaves_no_orphan(tmp_path: Path, program: tuple[Kind, Path]) -> None:
+async def test_kill_9_of_the_demo_leaves_no_orphan(tmp_path: Path, program: tuple[BrokerKind, Path]) -> None:
     assert shutil.which("setpriv") is not None, "no setpriv found: install the package `util-linux`"
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", DEMO, program[0], str(program[1]), str(tmp_path), str(free_port())),

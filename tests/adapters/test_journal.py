@@ -34,7 +34,7 @@ def test_new_journal_is_empty_at_offset_zero(journal: SqliteJournal) -> None:
     assert journal.last_input() == (0, 0)
     assert journal.snapshot().events == ()
     assert journal.oldest_offset() == 1
-    assert journal.published() == 0
+    assert journal.published_offset() == 0
     assert journal.counters() == {}
     assert journal.checkpoints() == []
 
@@ -192,8 +192,8 @@ def test_published_mark_and_retained_topics_move_together(journal: SqliteJournal
     journal.mark_published(1, retained=[(one.state_key, one.topic), (two.state_key, two.topic)])
     journal.mark_published(2, retained=[(one.state_key, None), (two.state_key, "another/topic")])
     again = reopen(journal)
-    assert again.published() == 2
-    assert again.retained() == {two.state_key: "another/topic"}
+    assert again.published_offset() == 2
+    assert again.retained_topics() == {two.state_key: "another/topic"}
     again.close()
 
 
@@ -222,7 +222,7 @@ def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypat
         resend = MessageDigest(b"%d" % number, has_timestamp=number % 2 == 0)
         journal.commit(Batch(entries=[applied(number, resend=resend)], acked_up_to=number - 1))
     journal.commit(Batch(entries=[]))
-    known = journal.known_resends()
+    known = journal.dedup_window()
     assert known.digests == (
         (3, MessageDigest(b"3", has_timestamp=False)),
         (4, MessageDigest(b"4", has_timestamp=True)),
@@ -231,10 +231,10 @@ def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypat
 
 
 def test_suspects_are_known_again(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "SUSPECTS", 2)
+    monkeypatch.setattr(rows, "MAX_CRASH_DIGESTS", 2)
     for digest in (b"a", b"b", b"b", b"c"):
         journal.commit(Batch(entries=[], crash_digest=digest))
-    assert journal.suspects() == {b"b", b"c"}
+    assert journal.crash_digests() == {b"b", b"c"}
 
 
 def test_readers_see_whole_batches_while_the_writer_writes(journal: SqliteJournal) -> None:

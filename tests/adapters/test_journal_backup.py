@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.journal import backup as journal_backup
-from bridge.adapters.journal.backup import BackupRefused, NotWhole, backup
+from bridge.adapters.journal.backup import BackupRefused, VerificationFailed, back_up
 from bridge.adapters.journal.facts import NoJournal
 from bridge.adapters.journal.mark import lock_path
-from bridge.adapters.journal.restore import RestoreRefused, restore
-from bridge.adapters.journal.verify import verify
+from bridge.adapters.journal.restore import RestoreRefused, restore_journal
+from bridge.adapters.journal.verify import verify_journal
 from bridge.adapters.journal.writing import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
 from bridge.core.resends import digest_message
 from tests.journal_samples import event, follow, make_schema_2
@@ -72,30 +72,30 @@ def test_a_backup_is_all_of_the_journal_at_one_moment(
             assert steps < 100, "begun anew by every commit"
             owner.commit(follow(owner, [event("meanwhile")], []))
 
-    verdict = backup(owner.path, target, progress=progress)
-    assert verdict.facts is not None
-    assert verdict.facts.meta.last_offset == before
+    verdict = back_up(owner.path, target, progress=progress)
+    assert verdict.summary is not None
+    assert verdict.summary.meta.last_offset == before
     assert steps > 3
     assert owner.position().offset > before
     assert [each.name for each in target.parent.iterdir()] == ["backup.db"]
-    assert verify(target).whole
-    assert verify(owner.path).whole
+    assert verify_journal(target).is_intact
+    assert verify_journal(owner.path).is_intact
 
 
 def test_a_backup_replaces_only_when_told_to(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
     target.write_text("something else")
     with pytest.raises(BackupRefused, match="--force"):
-        backup(path, target)
+        back_up(path, target)
     assert target.read_text() == "something else"
-    backup(path, target, replace=True)
+    back_up(path, target, replace=True)
     assert held(target) == held(path)
     with pytest.raises(BackupRefused):
-        backup(path, path, replace=True)
+        back_up(path, path, replace=True)
     with pytest.raises(BackupRefused, match="no such folder"):
-        backup(path, tmp_path / "away" / "backup.db")
+        back_up(path, tmp_path / "away" / "backup.db")
     with pytest.raises(NoJournal):
-        backup(tmp_path / "none.db", tmp_path / "none-copy.db")
+        back_up(tmp_path / "none.db", tmp_path / "none-copy.db")
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -103,8 +103,8 @@ def test_a_damaged_journal_makes_no_backup(path: Path, tmp_path: Path) -> None:
     damage(path)
     target = tmp_path / "backup.db"
     target.write_text("the last good one")
-    with pytest.raises(NotWhole, match="does not match its seal"):
-        backup(path, target, replace=True)
+    with pytest.raises(VerificationFailed, match="does not match its seal"):
+        back_up(path, target, replace=True)
     assert target.read_text() == "the last good one"
     assert not list(tmp_path.glob("*.partial"))
 
@@ -122,12 +122,12 @@ def room(size: int) -> Iterator[None]:
 
 def test_a_full_disk_leaves_what_was_there(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
-    backup(path, copy)
+    back_up(path, copy)
     before = held(path)
     with room(50_000), pytest.raises(BackupRefused, match="cannot be copied"):
-        backup(path, tmp_path / "backup.db")
+        back_up(path, tmp_path / "backup.db")
     with room(50_000), pytest.raises(BackupRefused, match="cannot be copied"):
-        restore(copy, path, replace=True)
+        restore_journal(copy, path, replace=True)
     assert held(path) == before
     SqliteJournal.open(path, stream="main").close()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.db", "journal.db", "journal.db.lock"]
@@ -140,46 +140,46 @@ def test_two_backups_to_one_name_do_not_mix(path: Path, tmp_path: Path) -> None:
     def progress(part: str, _done: int, _of: int) -> None:
         if part == "copy" and not refusals:
             with pytest.raises(BackupRefused, match="another process") as refusal:
-                backup(path, target)
+                back_up(path, target)
             refusals.append(refusal)
 
-    backup(path, target, progress=progress)
+    back_up(path, target, progress=progress)
     assert refusals
     assert held(target) == held(path)
 
 
 def test_a_restored_journal_goes_on_in_a_new_epoch(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
-    backup(path, target)
+    back_up(path, target)
     before = target.read_bytes()
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(follow(journal, [event("lost")]))
     old = journal.position()
     journal.close()
     later = held(path)
-    restored = restore(target, path, replace=True)
+    restored = restore_journal(target, path, replace=True)
     assert target.read_bytes() == before
-    kept = next(each for each in restored.set_aside if ".replaced-" in each.name and "-wal" not in each.name)
+    kept = next(each for each in restored.replaced_files if ".replaced-" in each.name and "-wal" not in each.name)
     assert held(kept) == later
-    assert verify(kept).whole
-    assert verify(path).whole
-    assert restored.facts.epochs[-1].reason == "restored"
-    assert restored.facts.epochs[-1].first_offset == old.offset
+    assert verify_journal(kept).is_intact
+    assert verify_journal(path).is_intact
+    assert restored.summary.epochs[-1].reason == "restored"
+    assert restored.summary.epochs[-1].first_offset == old.offset
     journal = SqliteJournal.open(path, stream="main")
-    assert journal.epoch not in {each.epoch for each in restored.facts.epochs[:-1]}
+    assert journal.epoch not in {each.epoch for each in restored.summary.epochs[:-1]}
     journal.commit(follow(journal, [event("new")]))
     assert journal.position().offset == old.offset
     (event_there,) = journal.events_after(old.offset - 1, limit=9)
     assert event_there.id == f"main:{journal.epoch}:{old.offset}"
     journal.close()
-    assert verify(path).whole
+    assert verify_journal(path).is_intact
 
 
 def test_a_copy_put_in_place_by_hand_goes_on_in_a_new_epoch_too(path: Path, tmp_path: Path) -> None:
     """Otherwise a dashboard ahead of the copy would take the next events for those it had."""
     place = tmp_path / "new machine" / "journal.db"
     place.parent.mkdir()
-    backup(path, place)
+    back_up(path, place)
     journal = SqliteJournal.open(place, stream="main")
     before, reason = journal._all("SELECT epoch, reason FROM epochs ORDER BY first_offset, began")[-2:]
     assert (journal.epoch, "restored") == tuple(reason)
@@ -189,7 +189,7 @@ def test_a_copy_put_in_place_by_hand_goes_on_in_a_new_epoch_too(path: Path, tmp_
     again = SqliteJournal.open(place, stream="main")  # once: from now on it has its owner's mark
     assert again.epoch == journal.epoch
     again.close()
-    assert verify(place).whole
+    assert verify_journal(place).is_intact
 
 
 def test_a_journal_that_was_just_made_is_no_copy(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_journal_that_was_just_made_is_no_copy(tmp_path: Path) -> None:
 def test_a_restore_needs_no_journal_before_it(sample: Path, tmp_path: Path) -> None:
     path = tmp_path / "new" / "journal.db"
     copy = Path(shutil.copy(sample, tmp_path / "backup.db"))
-    assert restore(copy, path).set_aside == []
+    assert restore_journal(copy, path).replaced_files == []
     SqliteJournal.open(path, stream="main").close()
     assert sorted(each.name for each in path.parent.iterdir()) == ["journal.db", "journal.db.lock"]
 
@@ -221,7 +221,7 @@ def test_an_administrators_restore_is_of_the_bridges_user(
     given = {}
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("os.chown", lambda file, user, group: given.update({Path(file).name: (user, group)}))
-    restore(sample, path, replace=True)
+    restore_journal(sample, path, replace=True)
     like = path.stat()
     assert given == dict.fromkeys(("journal.db.restoring", "journal.db.lock"), (like.st_uid, like.st_gid))
 
@@ -237,12 +237,12 @@ def test_a_copy_of_an_older_version_is_restored_as_one_of_this(tmp_path: Path) -
         connection.commit()
     before = copy.read_bytes()
     with pytest.raises(JournalTooOld):
-        backup(copy, tmp_path / "again.db")
+        back_up(copy, tmp_path / "again.db")
     path = tmp_path / "journal.db"
-    restored = restore(copy, path)
+    restored = restore_journal(copy, path)
     assert copy.read_bytes() == before
-    assert [each.reason for each in restored.facts.epochs] == ["created", "restored"]
-    assert verify(path).whole
+    assert [each.reason for each in restored.summary.epochs] == ["created", "restored"]
+    assert verify_journal(path).is_intact
     SqliteJournal.open(path, stream="main").close()
 
 
@@ -252,12 +252,12 @@ def test_a_copy_of_schema_2_is_restored_in_one_new_epoch(tmp_path: Path) -> None
     lock_path(copy).unlink()
     before = copy.read_bytes()
     path = tmp_path / "journal.db"
-    restored = restore(copy, path)
+    restored = restore_journal(copy, path)
     assert copy.read_bytes() == before
-    assert [each.reason for each in restored.facts.epochs] == ["created", "plant", "restored"]
-    assert verify(path).whole
+    assert [each.reason for each in restored.summary.epochs] == ["created", "plant", "restored"]
+    assert verify_journal(path).is_intact
     journal = SqliteJournal.open(path, stream="main")
-    assert journal.epoch == restored.facts.epochs[-1].epoch
+    assert journal.epoch == restored.summary.epochs[-1].epoch
     journal.close()
 
 
@@ -266,7 +266,7 @@ def test_a_lost_journal_is_restored_over_what_is_left_of_it(path: Path, sample: 
     path.unlink()
     with pytest.raises(JournalDamaged, match="missing"):
         SqliteJournal.open(path, stream="main")
-    restore(sample, path, replace=True)
+    restore_journal(sample, path, replace=True)
     SqliteJournal.open(path, stream="main").close()
 
 
@@ -276,13 +276,13 @@ def test_a_wal_that_was_not_written_back_is_kept_with_its_file(owner: SqliteJour
     for suffix in ("", "-wal", "-shm", ".lock"):
         shutil.copy(owner.path.with_name("journal.db" + suffix), crashed.with_name("journal.db" + suffix))
     target = tmp_path / "backup.db"
-    backup(crashed, target)
-    restored = restore(target, crashed, replace=True)
-    assert sorted(each.name.rpartition("Z")[2] for each in restored.set_aside) == ["", "-shm", "-wal"]
+    back_up(crashed, target)
+    restored = restore_journal(target, crashed, replace=True)
+    assert sorted(each.name.rpartition("Z")[2] for each in restored.replaced_files) == ["", "-shm", "-wal"]
     kept = crashed.with_name("kept.db")
-    for each in restored.set_aside:
+    for each in restored.replaced_files:
         each.rename(kept.with_name("kept.db" + each.name.rpartition("Z")[2]))
-    assert verify(kept).whole
+    assert verify_journal(kept).is_intact
     shutil.copy(owner.path.with_name("journal.db.lock"), kept.with_name("kept.db.lock"))
     SqliteJournal.open(kept, stream="main").close()
     assert held(kept) == held(target)
@@ -294,7 +294,7 @@ def test_a_restore_refuses_what_it_must_not_touch(
 ) -> None:
     before = owner.position()
     with pytest.raises(JournalInUse if replace else RestoreRefused):
-        restore(sample, owner.path, replace=replace)
+        restore_journal(sample, owner.path, replace=replace)
     owner.commit(follow(owner, [event("goes on")]))
     assert owner.position().offset == before.offset + 1
     assert not list(tmp_path.glob("*.re*"))
@@ -314,26 +314,26 @@ def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == b"open\n"
         with pytest.raises(RestoreRefused, match="another process reads"):
-            restore(sample, path, replace=True)
+            restore_journal(sample, path, replace=True)
         child.kill()
-    restore(sample, path, replace=True)
+    restore_journal(sample, path, replace=True)
 
 
 def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_path: Path) -> None:
     before = held(path)
     copy = Path(shutil.copy(sample, tmp_path / "backup.db"))
     with pytest.raises(StreamMismatch):
-        restore(copy, path, stream="other", replace=True)
+        restore_journal(copy, path, stream="other", replace=True)
     damage(copy)
-    with pytest.raises(NotWhole, match="does not match its seal"):
-        restore(copy, path, replace=True)
+    with pytest.raises(VerificationFailed, match="does not match its seal"):
+        restore_journal(copy, path, replace=True)
     copy.write_bytes(b"nothing of ours")
     with pytest.raises(JournalDamaged, match="not a database"):
-        restore(copy, path, replace=True)
+        restore_journal(copy, path, replace=True)
     with pytest.raises(NoJournal):
-        restore(tmp_path / "none.db", path, replace=True)
+        restore_journal(tmp_path / "none.db", path, replace=True)
     with pytest.raises(RestoreRefused, match="itself"):
-        restore(path, path, replace=True)
+        restore_journal(path, path, replace=True)
     assert held(path) == before
     SqliteJournal.open(path, stream="main").close()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["backup.db", "journal.db", "journal.db.lock"]
@@ -348,6 +348,6 @@ def test_what_cannot_be_set_aside_stays_the_journal(path: Path, sample: Path, mo
     monkeypatch.setattr("os.link", full)
     monkeypatch.setattr("shutil.copy2", full)
     with pytest.raises(RestoreRefused, match="No space left"):
-        restore(sample, path, replace=True)
+        restore_journal(sample, path, replace=True)
     SqliteJournal.open(path, stream="main").close()
     assert held(path) == before

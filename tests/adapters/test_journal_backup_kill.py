@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.backup import backup
-from bridge.adapters.journal.restore import restore
-from bridge.adapters.journal.verify import verify
+from bridge.adapters.journal.backup import back_up
+from bridge.adapters.journal.restore import restore_journal
+from bridge.adapters.journal.verify import verify_journal
 from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal
 from tests.journal_samples import event, follow
 from tests.whole_journal import held, whole_journal
@@ -77,27 +77,27 @@ def test_a_killed_backup_leaves_nothing_half_under_its_name(path: Path, tmp_path
     before = held(path)
     if replace:
         target.write_bytes(b"the last one")
-    for survived in kills(lambda step: backup(path, target, replace=replace, progress=step)):
+    for survived in kills(lambda step: back_up(path, target, replace=replace, progress=step)):
         if target.exists() and target.read_bytes() != b"the last one":
             assert held(target) == before, survived
-            assert verify(target).whole
+            assert verify_journal(target).is_intact
             target.unlink()
         assert target.exists() == replace or not target.exists()
     assert held(path) == before
-    backup(path, target, replace=True)
+    back_up(path, target, replace=True)
     assert not target.with_name("backup.db.partial").exists()
 
 
 def test_a_killed_restore_keeps_the_old_journal_and_can_be_done_again(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
-    backup(path, target)
+    back_up(path, target)
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(follow(journal, [event("later")]))
     journal.close()
     old = held(path)
     inputs = held(target)["inputs"]
     refused = 0
-    for survived in kills(lambda step: restore(target, path, replace=True, progress=step)):
+    for survived in kills(lambda step: restore_journal(target, path, replace=True, progress=step)):
         assert any(held(each) == old for each in old_ones(path)), survived
         try:
             SqliteJournal.open(path, stream="main").close()
@@ -105,10 +105,10 @@ def test_a_killed_restore_keeps_the_old_journal_and_can_be_done_again(path: Path
             refused += 1
         else:
             assert held(path) == old or held(path)["inputs"] == inputs
-            assert verify(path).whole
+            assert verify_journal(path).is_intact
         if held(path) != old:  # done, or half done: the same command finishes it
-            restore(target, path, replace=True)
-            assert verify(path).whole
+            restore_journal(target, path, replace=True)
+            assert verify_journal(path).is_intact
             assert held(path)["inputs"] == inputs
             assert any(held(each) == old for each in old_ones(path)), survived
             for each in path.parent.glob("journal.db*"):
@@ -119,7 +119,7 @@ def test_a_killed_restore_keeps_the_old_journal_and_can_be_done_again(path: Path
 
 
 def whole_again(path: Path, *, old_from: Path) -> None:
-    restore(old_from, path)
+    restore_journal(old_from, path)
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(follow(journal, [event("later")]))
     journal.close()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters.journal.export import LeftOut, Span, export_events, export_inputs, note
+from bridge.adapters.journal.export import ExportGap, ExportRange, add_gap, export_events, export_inputs
 from bridge.adapters.journal.writing import JournalDamaged
 from tests.whole_journal import held, whole_journal
 
@@ -31,8 +31,8 @@ def keys(path: Path) -> tuple[set[int], set[int]]:
     """Return the offsets that are told, and those that are said to be left out."""
     told: set[int] = set()
     left_out: set[int] = set()
-    for line in export_events(path, Span()):
-        if isinstance(line, LeftOut):
+    for line in export_events(path, ExportRange()):
+        if isinstance(line, ExportGap):
             left_out |= set(range(line.first, line.last + 1))
         else:
             told.add(json.loads(line)["event"]["offset"])
@@ -71,13 +71,13 @@ def test_inputs_are_read_without_the_quarantine_where_that_is_lost(sample: Path,
     bad = data.rindex(b"{\x00\x1b[31m") // PAGE_BYTES
     data[bad * PAGE_BYTES : (bad + 1) * PAGE_BYTES] = b"x" * PAGE_BYTES
     path.write_bytes(data)
-    lines = list(export_inputs(path, Span()))
-    assert not [line for line in lines if isinstance(line, LeftOut)]
+    lines = list(export_inputs(path, ExportRange()))
+    assert not [line for line in lines if isinstance(line, ExportGap)]
     assert len(lines) == len(held(sample)["inputs"])
 
 
 def test_neighbours_left_out_for_one_reason_are_one_note() -> None:
-    noted: list[LeftOut] = []
+    noted: list[ExportGap] = []
     for first, reason in ((1, "a"), (2, "a"), (3, "b"), (5, "b")):
-        note(noted, LeftOut("event", first, first, reason))
+        add_gap(noted, ExportGap("event", first, first, reason))
     assert [str(each) for each in noted] == ["events 1 to 2: a", "event 3: b", "event 5: b"]

@@ -39,7 +39,7 @@ def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path,
         offsets = [each.offset for each in journal.events_after(0, limit=1_000_000)]
         assert offsets == list(range(journal.oldest_offset(), last + 1))
         assert all(each.offset <= last for each in journal.snapshot().events)
-        assert journal.published() <= last
+        assert journal.published_offset() <= last
         assert journal.oldest_offset() > said - 3
         journal.close()
 

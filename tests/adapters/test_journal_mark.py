@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters.journal.mark import MARK_BYTES, Mark, Ownership, read_mark
-from bridge.adapters.journal.quarantine import SqliteQuarantine
+from bridge.adapters.journal.mark import MARKER_BYTES, CommitMarker, JournalLock, read_marker
+from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
 from bridge.adapters.journal.writing import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
 from bridge.core.records import Batch, CommandRecord, MessageDigest
 from bridge.core.reports import quarantined
@@ -63,9 +63,9 @@ def filled(folder: Path, *, written_back: bool) -> Left:
             crash_digest=b"suspect",
         )
     )
-    desk = SqliteQuarantine.open(journal.path, stream="main")
-    assert desk.ask_replay([garbage.input.number, replayed.input.number])
-    assert desk.drop_quarantined([unknown.input.number])
+    desk = SqliteQuarantineWriter.open(journal.path, stream="main")
+    assert desk.request_replays([garbage.input.number, replayed.input.number])
+    assert desk.drop_payloads([unknown.input.number])
     desk.close()
     journal.commit(Batch(entries=[applied(last + 5, payload=b"replayed")], quarantined_numbers=[replayed.input.number]))
     (first,) = journal.events_after(0, limit=1)
@@ -96,13 +96,13 @@ def survey(path: Path) -> Survey:
                 journal.snapshot(),
                 journal.events_after(0, limit=1_000),
                 journal.inputs_after(0, limit=1_000),
-                journal.known_resends(),
-                journal.suspects(),
+                journal.dedup_window(),
+                journal.crash_digests(),
                 journal.command("ann", "x"),
-                journal.published(),
-                journal.retained(),
+                journal.published_offset(),
+                journal.retained_topics(),
                 journal.counters(),
-                journal.replays_asked(10),
+                journal.requested_replays(10),
                 journal._all("SELECT * FROM epochs"),
                 journal._all("SELECT * FROM handled"),
                 journal._all("SELECT * FROM suspects"),
@@ -235,7 +235,7 @@ def test_lost_file_is_not_begun_anew(path: Path) -> None:
     SqliteJournal.open(path, stream="main").close()
 
 
-@pytest.mark.parametrize("mark", [b"", bytes(MARK_BYTES), b"a mark half written"])
+@pytest.mark.parametrize("mark", [b"", bytes(MARKER_BYTES), b"a mark half written"])
 def test_mark_that_a_power_loss_took_back_is_no_alarm(path: Path, mark: bytes) -> None:
     path.with_name("journal.db.lock").write_bytes(mark)
     SqliteJournal.open(path, stream="main").close()
@@ -249,7 +249,7 @@ def test_without_its_mark_a_journal_is_whole_and_begins_a_new_epoch(path: Path) 
     path.with_name("journal.db.lock").unlink()
     journal = SqliteJournal.open(path, stream="main")
     assert journal.position() == replace(position, epoch=journal.epoch) != position
-    assert read_mark(path) is not None
+    assert read_marker(path) is not None
     journal.close()
 
 
@@ -265,23 +265,23 @@ def test_older_mark_is_no_alarm(path: Path) -> None:
 
 def test_every_commit_of_the_owner_is_marked(path: Path) -> None:
     journal = SqliteJournal.open(path, stream="main")
-    before = read_mark(path)
+    before = read_marker(path)
     assert before is not None
     journal.commit(follow(journal, [event()]))
     journal.mark_published(1, retained=[])
     journal.commit(Batch(entries=[], retired_keys=()))
-    assert read_mark(path) == Mark(journal.epoch, before.commits + 3)
+    assert read_marker(path) == CommitMarker(journal.epoch, before.commits + 3)
     with pytest.raises(ValueError, match="does not follow"):
         journal.commit(Batch(entries=[applied(1_000)]))
-    assert read_mark(path) == Mark(journal.epoch, before.commits + 3)
+    assert read_marker(path) == CommitMarker(journal.epoch, before.commits + 3)
     journal.close()
 
 
 def test_forgotten_mark_lets_a_backup_take_the_place(path: Path, tmp_path: Path) -> None:
     backup = SqliteJournal.open(tmp_path / "backup.db", stream="main")
     backup.close()
-    ownership = Ownership.take(path)
-    ownership.expect(None)
+    ownership = JournalLock.acquire(path)
+    ownership.force_marker(None)
     path.with_name("journal.db-wal").unlink()
     backup.path.replace(path)
     ownership.close()

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.journal import checks
-from bridge.adapters.journal.aside import Quarantine
-from bridge.adapters.journal.mark import Mark, Ownership
-from bridge.adapters.journal.schema import SCHEMA, seal_row
-from bridge.adapters.journal.stats import stats
-from bridge.adapters.journal.verify import verify
+from bridge.adapters.journal.aside import QuarantineReader
+from bridge.adapters.journal.mark import CommitMarker, JournalLock
+from bridge.adapters.journal.schema import SCHEMA, row_checksum
+from bridge.adapters.journal.stats import read_stats
+from bridge.adapters.journal.verify import verify_journal
 from bridge.adapters.journal.writing import JournalDamaged, JournalTooOld, SqliteJournal, SqliteReader
 from bridge.core.events import Standing
 from bridge.core.records import Batch, Checkpoint, CommandRecord, MessageDigest
@@ -74,11 +74,11 @@ def test_journal_of_schema_1_holds_what_it_held(path: Path) -> None:
         at=NOON,
     )
     assert journal.counters()["changeover", "applied", ""] == 6
-    assert journal.known_resends().digests == ((5, MessageDigest(b"digest", has_timestamp=True)),)
-    assert journal.known_resends().acked_up_to == 4
-    assert journal.suspects() == {b"suspect"}
-    assert journal.published() == 3
-    assert len(journal.retained()) == 1
+    assert journal.dedup_window().digests == ((5, MessageDigest(b"digest", has_timestamp=True)),)
+    assert journal.dedup_window().acked_up_to == 4
+    assert journal.crash_digests() == {b"suspect"}
+    assert journal.published_offset() == 3
+    assert len(journal.retained_topics()) == 1
     journal.close()
 
 
@@ -114,14 +114,14 @@ def test_journal_of_schema_2_holds_what_it_held(second: Path) -> None:
     assert [each.offset for each in journal.events_after(0, limit=9)] == [1, 2, 3, 4, 5]
     assert [each.offset for each in journal.snapshot().events] == [5]
     assert [each.input.number for each in journal.inputs_after(0, limit=99)] == list(range(1, 12))
-    assert [each.payload for each in journal.replays_asked(9)] == [b"not json"]
-    (resend,) = journal.known_resends().digests
+    assert [each.payload for each in journal.requested_replays(9)] == [b"not json"]
+    (resend,) = journal.dedup_window().digests
     assert (resend[0], resend[1].mid) == (4, 7)
-    assert len(journal.suspects()) == 1
+    assert len(journal.crash_digests()) == 1
     assert journal._all("SELECT epoch, first_offset, began, reason FROM epochs ORDER BY first_offset") == EPOCHS
     assert journal._all("SELECT number, action, at FROM handled ORDER BY number") == DECISIONS
     journal.close()
-    assert verify(second).whole
+    assert verify_journal(second).is_intact
 
 
 def test_rows_of_schema_2_are_sealed_from_then_on(second: Path) -> None:
@@ -131,9 +131,9 @@ def test_rows_of_schema_2_are_sealed_from_then_on(second: Path) -> None:
             table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
             for table in ("epochs", "handled", "suspects")
         }
-    assert sealed["epochs"] == [(*row, seal_row(*row)) for row in EPOCHS]
-    assert sealed["handled"] == [(*row, seal_row(*row)) for row in DECISIONS]
-    assert [row[2] for row in sealed["suspects"]] == [seal_row(*row[:2]) for row in sealed["suspects"]] != []
+    assert sealed["epochs"] == [(*row, row_checksum(*row)) for row in EPOCHS]
+    assert sealed["handled"] == [(*row, row_checksum(*row)) for row in DECISIONS]
+    assert [row[2] for row in sealed["suspects"]] == [row_checksum(*row[:2]) for row in sealed["suspects"]] != []
 
 
 def test_journal_of_schema_2_goes_on(second: Path) -> None:
@@ -141,7 +141,7 @@ def test_journal_of_schema_2_goes_on(second: Path) -> None:
     journal.commit(
         Batch(entries=[applied(12, payload=b"not json")], quarantined_numbers=[5], crash_digest=b"0123456789abcdef")
     )
-    assert journal.replays_asked(9) == []
+    assert journal.requested_replays(9) == []
     journal.commit(follow(journal, [event("d")]))
     journal.commit(Batch(entries=[], retired_keys=[event("d").state_key]))
     last = journal.epoch
@@ -154,9 +154,9 @@ def test_journal_of_schema_2_goes_on(second: Path) -> None:
         (6, "replayed"),
         (7, "dropped"),
     ]
-    assert len(again.suspects()) == 2
+    assert len(again.crash_digests()) == 2
     again.close()
-    assert verify(second).whole
+    assert verify_journal(second).is_intact
 
 
 def test_copy_of_schema_2_goes_on_in_a_new_epoch(second: Path) -> None:
@@ -173,8 +173,8 @@ def test_copy_of_schema_2_goes_on_in_a_new_epoch(second: Path) -> None:
 
 
 def test_journal_of_schema_2_that_lost_commits_is_not_migrated(second: Path) -> None:
-    with closing(Ownership.take(second)) as ownership:
-        ownership.expect(Mark("fedcba9876543210", 6))
+    with closing(JournalLock.acquire(second)) as ownership:
+        ownership.force_marker(CommitMarker("fedcba9876543210", 6))
     before = content(second)
     with pytest.raises(JournalDamaged, match=r"its \.lock knows of 6"):
         SqliteJournal.open(second, stream="main")
@@ -228,7 +228,7 @@ def test_damaged_journal_of_an_older_schema_is_not_migrated(older: Path) -> None
 @pytest.mark.parametrize("schema", [1, 2])
 def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(path: Path, second: Path, schema: int) -> None:
     found = path if schema == 1 else second
-    for look in (lambda path: SqliteReader.open(path, stream="main"), verify, Quarantine, stats):
+    for look in (lambda path: SqliteReader.open(path, stream="main"), verify_journal, QuarantineReader, read_stats):
         with pytest.raises(JournalTooOld, match="start the bridge once") as refusal:
             look(found)
         assert (refusal.value.found, refusal.value.known) == (schema, SCHEMA)
@@ -238,6 +238,6 @@ def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(path: P
 
 def test_large_journal_of_an_older_schema_goes_on(path: Path, second: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small tables are checked before, and schema 1 has fewer of them."""
-    monkeypatch.setattr(checks, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(checks, "FULL_CHECK_BYTES", 0)
     test_journal_of_schema_1_goes_on(path)
     test_journal_of_schema_2_goes_on(second)

@@ -78,8 +78,8 @@ class JournalMachine(RuleBasedStateMachine):
         assert list(self.journal.snapshot().events) == sorted(self.current.values(), key=lambda each: each.offset)
         assert {each.line: (each.number, each.state) for each in self.journal.checkpoints()} == self.checkpoints
         assert self.journal.last_input()[0] == self.inputs == sum(self.journal.counters().values())
-        assert self.journal.published() == self.published
-        assert self.journal.retained() == self.retained
+        assert self.journal.published_offset() == self.published
+        assert self.journal.retained_topics() == self.retained
 
     def teardown(self) -> None:
         self.journal.close()

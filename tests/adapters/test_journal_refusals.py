@@ -188,7 +188,7 @@ def test_large_journal_is_checked_where_it_is_small(path: Path, monkeypatch: pyt
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'applied', 'quarantined')")
     assert "quarantined" in refused(path)
-    monkeypatch.setattr(checks, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(checks, "FULL_CHECK_BYTES", 0)
     SqliteJournal.open(path, stream="main").close()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA writable_schema = ON")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.journal import retention, rows
-from bridge.adapters.journal.quarantine import SqliteQuarantine
-from bridge.adapters.journal.retention import used_bytes
+from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
+from bridge.adapters.journal.retention import measure_used_bytes
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.events import Event, Standing
 from bridge.core.records import Batch, RetentionLimits
@@ -135,14 +135,14 @@ def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypat
     }
     unknown = applied(3, payload=b"unknown", disposition=quarantined("unknown_place"))
     journal.commit(Batch(entries=[garbage[1], garbage[2], unknown]))
-    desk = SqliteQuarantine.open(journal.path, stream="main")
-    assert desk.ask_replay([3]) == [3]
+    desk = SqliteQuarantineWriter.open(journal.path, stream="main")
+    assert desk.request_replays([3]) == [3]
     a_week(journal)
     keep = RetentionLimits(inputs_ms=DAY)
     prune(journal, keep)
     assert journal._all("SELECT number FROM inputs WHERE number < 100") == [(2,), (3,)]
-    assert [each.payload for each in journal.replays_asked(9)] == [b"unknown"]
-    assert desk.ask_replay([2]) == [2], "its payload is held, and so is what it was"
+    assert [each.payload for each in journal.requested_replays(9)] == [b"unknown"]
+    assert desk.request_replays([2]) == [2], "its payload is held, and so is what it was"
     journal.commit(Batch(entries=[garbage[172]], quarantined_numbers=[2, 3]))
     arrive(journal, NOON + 9 * DAY, [])
     settle(journal)
@@ -155,9 +155,9 @@ def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypat
 def test_over_its_size_the_oldest_of_both_goes_first(journal: SqliteJournal) -> None:
     a_week(journal)
     prune(journal, RetentionLimits(inputs_ms=2 * DAY))
-    bound = used_bytes(journal._writer) - 40_000
+    bound = measure_used_bytes(journal._writer) - 40_000
     prune(journal, RetentionLimits(max_bytes=bound))
-    assert used_bytes(journal._writer) <= bound
+    assert measure_used_bytes(journal._writer) <= bound
     assert 1 < journal.oldest_offset() < 120, "five days of events are older than every input"
     assert len(numbers(journal)) == 48
     prune(journal, RetentionLimits(max_bytes=1))
@@ -175,7 +175,7 @@ def test_what_cannot_go_does_not_keep_the_other_over_the_size(journal: SqliteJou
 
 
 def test_a_piece_is_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "CHUNK", 10)
+    monkeypatch.setattr(retention, "PRUNE_CHUNK", 10)
     a_week(journal)
     keep = RetentionLimits(events_ms=DAY, inputs_ms=DAY)
     assert journal.prune(NOON + 7 * DAY, keep) == 20

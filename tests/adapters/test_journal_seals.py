@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.aside import Quarantine
-from bridge.adapters.journal.backup import NotWhole, backup
-from bridge.adapters.journal.export import LeftOut, Span, export_inputs
-from bridge.adapters.journal.quarantine import SqliteQuarantine
-from bridge.adapters.journal.restore import restore
-from bridge.adapters.journal.stats import stats
-from bridge.adapters.journal.verify import verify
+from bridge.adapters.journal.aside import QuarantineReader
+from bridge.adapters.journal.backup import VerificationFailed, back_up
+from bridge.adapters.journal.export import ExportGap, ExportRange, export_inputs
+from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
+from bridge.adapters.journal.restore import restore_journal
+from bridge.adapters.journal.stats import read_stats
+from bridge.adapters.journal.verify import verify_journal
 from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal, SqliteReader
 from bridge.core.records import Batch
 from bridge.core.resends import digest_message
@@ -35,15 +35,15 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "journal.db"
     whole_journal(path, rounds=2)
     journal = SqliteJournal.open(path, stream="main")
-    desk = SqliteQuarantine.open(path, stream="main")
-    assert desk.ask_replay([7]) == [7]
+    desk = SqliteQuarantineWriter.open(path, stream="main")
+    assert desk.request_replays([7]) == [7]
     desk.close()
     last, _ = journal.last_input()
     for number, crash in enumerate((b"crash", b"another"), start=last + 1):
         again = [applied(number)]
         journal.commit(Batch(entries=again, quarantined_numbers=[7], crash_digest=digest_message("report", crash)))
     journal.close()
-    assert verify(path).whole
+    assert verify_journal(path).is_intact
     return path
 
 
@@ -87,7 +87,7 @@ def read(path: Path) -> None:
 
 
 def verified(path: Path) -> None:
-    found = "; ".join(fault for part in verify(path).parts for fault in part.faults)
+    found = "; ".join(fault for part in verify_journal(path).parts for fault in part.faults)
     if found:
         raise JournalDamaged(path, found)
 
@@ -147,10 +147,10 @@ def test_change_is_named(changed: tuple[Path, str], look: Callable[[Path], None]
 
 def test_change_makes_no_backup_and_is_not_restored(changed: tuple[Path, str], tmp_path: Path) -> None:
     path, said = changed
-    with pytest.raises(NotWhole, match=said):
-        backup(path, tmp_path / "backup.db")
-    with pytest.raises(NotWhole, match=said):
-        restore(path, tmp_path / "elsewhere" / "journal.db")
+    with pytest.raises(VerificationFailed, match=said):
+        back_up(path, tmp_path / "backup.db")
+    with pytest.raises(VerificationFailed, match=said):
+        restore_journal(path, tmp_path / "elsewhere" / "journal.db")
     assert not (tmp_path / "elsewhere" / "journal.db").exists()
 
 
@@ -160,7 +160,7 @@ DECIDED = [statement for table, statement in CHANGES.values() if table == "handl
 @pytest.mark.parametrize("statement", DECIDED)
 def test_changed_decision_is_refused_by_the_tools_of_the_quarantine(path: Path, statement: str) -> None:
     change(path, statement)
-    for look in (Quarantine, stats, lambda path: SqliteQuarantine.open(path, stream="main")):
+    for look in (QuarantineReader, read_stats, lambda path: SqliteQuarantineWriter.open(path, stream="main")):
         with pytest.raises(JournalDamaged, match=SAID["handled"]):
             look(path)
 
@@ -174,17 +174,17 @@ def running(path: Path) -> Iterator[SqliteJournal]:
 
 def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) -> None:
     """The file may be damaged after everything was opened."""
-    desk = SqliteQuarantine.open(running.path, stream="main")
-    aside = Quarantine(running.path)
+    desk = SqliteQuarantineWriter.open(running.path, stream="main")
+    aside = QuarantineReader(running.path)
     change(running.path, "UPDATE handled SET at = at + 1 WHERE number = 6")
     number, _ = running.last_input()
     refused: list[Callable[[], object]] = [
-        lambda: running.replays_asked(9),
+        lambda: running.requested_replays(9),
         lambda: running.commit(Batch(entries=[applied(number + 1)], quarantined_numbers=[6])),
-        lambda: desk.ask_replay([6]),
-        lambda: desk.drop_quarantined([6]),
-        lambda: list(aside.newest()),
-        lambda: aside.aside(6),
+        lambda: desk.request_replays([6]),
+        lambda: desk.drop_payloads([6]),
+        lambda: list(aside.list_inputs()),
+        lambda: aside.find_input(6),
     ]
     for each in refused:
         with pytest.raises(JournalDamaged, match=SAID["handled"]):
@@ -194,20 +194,20 @@ def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) 
 
 
 def test_crashing_message_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) -> None:
-    assert len(running.suspects()) == 2
+    assert len(running.crash_digests()) == 2
     change(running.path, "UPDATE suspects SET digest = zeroblob(16) WHERE number = 1")
     with pytest.raises(JournalDamaged, match=SAID["suspects"]):
-        running.suspects()
+        running.crash_digests()
 
 
 def test_crashing_message_is_noted_once(running: SqliteJournal) -> None:
-    before = running.suspects()
+    before = running.crash_digests()
     running.commit(Batch(entries=[], crash_digest=digest_message("report", b"crash")))
-    assert running.suspects() == before
+    assert running.crash_digests() == before
 
 
 def test_export_names_what_is_missing_beside_a_damaged_epoch(path: Path) -> None:
     """Where a journal begins does not depend on when an epoch did."""
     change(path, "DELETE FROM inputs WHERE number = 1")
     change(path, CHANGES["an epoch's beginning"][1])
-    assert next(export_inputs(path, Span())) == LeftOut("input", 1, 1, "missing")
+    assert next(export_inputs(path, ExportRange())) == ExportGap("input", 1, 1, "missing")

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.adapters.journal import scan
-from bridge.adapters.journal.facts import NoJournal, reading
+from bridge.adapters.journal.facts import NoJournal, open_read_only
 from bridge.adapters.journal.mark import lock_path
-from bridge.adapters.journal.schema import seal, seal_row
-from bridge.adapters.journal.verify import Verdict, verify
-from bridge.adapters.journal.walks import FAULTS_TOLD
+from bridge.adapters.journal.schema import parts_checksum, row_checksum
+from bridge.adapters.journal.verify import VerificationResult, verify_journal
+from bridge.adapters.journal.walks import MAX_LISTED_FAULTS
 from bridge.adapters.journal.writing import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
 from bridge.core.records import Batch, RetentionLimits
 from tests.journal_samples import NOON, applied, event, follow, forge_meta
@@ -50,16 +50,16 @@ def path(tmp_path: Path, sample: Path) -> Path:
     return Path(shutil.copy(sample, tmp_path / "copy.db"))
 
 
-def faults(verdict: Verdict) -> str:
+def faults(verdict: VerificationResult) -> str:
     return "\n".join(f"{part.name}: {fault}" for part in verdict.parts for fault in part.faults)
 
 
 def test_a_whole_journal_is_found_whole(sample: Path) -> None:
-    verdict = verify(sample)
-    assert verdict.whole, faults(verdict)
-    assert verdict.facts is not None
-    assert [each.reason for each in verdict.facts.epochs] == ["created", "plant"]
-    looked_at = {part.name: part.looked_at for part in verdict.parts}
+    verdict = verify_journal(sample)
+    assert verdict.is_intact, faults(verdict)
+    assert verdict.summary is not None
+    assert [each.reason for each in verdict.summary.epochs] == ["created", "plant"]
+    looked_at = {part.name: part.scope for part in verdict.parts}
     assert looked_at["events"] == "35 held, 1 to 35"
     assert looked_at["counters"] == "101 inputs received"
 
@@ -67,7 +67,7 @@ def test_a_whole_journal_is_found_whole(sample: Path) -> None:
 def test_a_copy_is_verified_without_a_trace(path: Path) -> None:
     path.chmod(0o400)
     before = path.read_bytes()
-    assert verify(path).whole
+    assert verify_journal(path).is_intact
     assert [each.name for each in path.parent.iterdir()] == ["copy.db"]
     assert path.read_bytes() == before
 
@@ -80,7 +80,7 @@ def test_a_flipped_byte_is_found_or_changes_nothing(sample: Path, path: Path, wh
     data[at] ^= bits
     path.write_bytes(data)
     try:
-        found = not verify(path).whole
+        found = not verify_journal(path).is_intact
     except (NoJournal, JournalTooNew, JournalTooOld):
         found = True
     assert found or held(path) == held(sample), f"byte {at}"
@@ -91,16 +91,16 @@ def test_a_lost_page_is_told_in_bounds(sample: Path, path: Path) -> None:
     for page in range(len(data) // 4096 * 3 // 4, len(data) // 4096):
         data[page * 4096 : page * 4096 + 64] = bytes(64)
     path.write_bytes(data)
-    verdict = verify(path)
-    assert not verdict.whole
-    assert all(len(part.faults) <= FAULTS_TOLD for part in verdict.parts)
+    verdict = verify_journal(path)
+    assert not verdict.is_intact
+    assert all(len(part.faults) <= MAX_LISTED_FAULTS for part in verdict.parts)
     assert "cannot be read" in faults(verdict)
 
 
 def change(path: Path, *statements: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.create_function("seal", -1, seal)
-        connection.create_function("seal_row", -1, seal_row)
+        connection.create_function("seal", -1, parts_checksum)
+        connection.create_function("seal_row", -1, row_checksum)
         for statement in statements:
             connection.execute(statement)
 
@@ -206,7 +206,7 @@ WRONG = {
 @pytest.mark.parametrize(("statements", "said"), WRONG.values(), ids=WRONG)
 def test_what_does_not_agree_is_named(path: Path, statements: tuple[str, ...], said: str) -> None:
     change(path, *statements)
-    assert said in faults(verify(path))
+    assert said in faults(verify_journal(path))
 
 
 def test_what_retention_took_is_not_missed(tmp_path: Path) -> None:
@@ -220,10 +220,10 @@ def test_what_retention_took_is_not_missed(tmp_path: Path) -> None:
         "DELETE FROM inputs WHERE number < 40",
     )
     forge_meta(path, oldest_offset=20, oldest_number=40)
-    verdict = verify(path)
-    assert verdict.whole, faults(verdict)
+    verdict = verify_journal(path)
+    assert verdict.is_intact, faults(verdict)
     change(path, "DELETE FROM events WHERE offset = 21")
-    assert "event 21 missing" in faults(verify(path))
+    assert "event 21 missing" in faults(verify_journal(path))
 
 
 @pytest.mark.parametrize("page", [7, 2_000])
@@ -246,10 +246,10 @@ def test_retention_may_go_on_meanwhile(tmp_path: Path, monkeypatch: pytest.Monke
             while journal.prune(NOON + 10 * HOUR_MS, RetentionLimits(events_ms=HOUR_MS, inputs_ms=HOUR_MS)):
                 pass
 
-    verdict = verify(path, progress=progress)
-    assert verdict.whole, faults(verdict)
+    verdict = verify_journal(path, progress=progress)
+    assert verdict.is_intact, faults(verdict)
     assert journal.oldest_offset() > 50
-    assert verify(path).whole
+    assert verify_journal(path).is_intact
     journal.close()
 
 
@@ -266,8 +266,8 @@ def test_a_flipped_byte_of_a_wal_is_found_or_changes_nothing(
     data = bytearray(wal.read_bytes())
     data[int(where * len(data))] ^= bits
     wal.write_bytes(data)
-    found = not verify(path).whole
-    with closing(reading(path)) as connection:
+    found = not verify_journal(path).is_intact
+    with closing(open_read_only(path)) as connection:
         assert found or connection.execute("SELECT max(offset) FROM events").fetchone() == (31,)
 
 
@@ -277,13 +277,13 @@ def test_a_lost_wal_is_found_by_the_mark(tmp_path: Path, sample: Path) -> None:
     before = path.read_bytes()
     fill(journal, rounds=2)
     journal.close()
-    assert verify(path).whole
+    assert verify_journal(path).is_intact
     path.write_bytes(before)
-    assert "its -wal is lost or damaged" in faults(verify(path))
+    assert "its -wal is lost or damaged" in faults(verify_journal(path))
     shutil.copy(sample, path)
-    assert "another file has taken its place" in faults(verify(path))
+    assert "another file has taken its place" in faults(verify_journal(path))
     lock_path(path).unlink()
-    assert verify(path).whole
+    assert verify_journal(path).is_intact
 
 
 def test_a_running_owner_is_neither_waited_for_nor_in_the_way(tmp_path: Path) -> None:
@@ -306,12 +306,12 @@ def test_a_running_owner_is_neither_waited_for_nor_in_the_way(tmp_path: Path) ->
     owner = threading.Thread(target=own)
     owner.start()
     try:
-        verdict = verify(path, progress=progress)
+        verdict = verify_journal(path, progress=progress)
     finally:
         stop.set()
         owner.join()
         journal.close()
-    assert verdict.whole, faults(verdict)
+    assert verdict.is_intact, faults(verdict)
 
 
 @pytest.mark.parametrize(
@@ -325,4 +325,4 @@ def test_a_running_owner_is_neither_waited_for_nor_in_the_way(tmp_path: Path) ->
 def test_what_is_no_journal_is_refused(tmp_path: Path, make: Callable[[Path], None], said: str) -> None:
     make(tmp_path / "there")
     with pytest.raises(NoJournal, match=said):
-        verify(tmp_path / "there")
+        verify_journal(tmp_path / "there")

@@ -19,9 +19,9 @@ BOUND = 8 * MEGABYTE
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteJournal]:
-    monkeypatch.setattr(wal, "RESTED_BYTES", BOUND // 4)
-    monkeypatch.setattr(wal, "PATIENT_BYTES", BOUND)
-    monkeypatch.setattr(wal, "STEP_BYTES", BOUND // 4)
+    monkeypatch.setattr(wal, "SIZE_LIMIT_BYTES", BOUND // 4)
+    monkeypatch.setattr(wal, "TRUNCATE_BYTES", BOUND)
+    monkeypatch.setattr(wal, "RETRY_STEP_BYTES", BOUND // 4)
     opened = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     yield opened
     opened.close()
@@ -88,7 +88,7 @@ def test_the_wal_is_bounded_under_readers_who_take_turns(journal: SqliteJournal)
 
 
 def test_commits_go_on_while_the_wal_is_held(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wal, "PATIENCE_MS", 1)
+    monkeypatch.setattr(wal, "TRUNCATE_WAIT_MS", 1)
     with long_reader(journal.path):
         commit(journal, megabytes=30)
         assert journal.last_input()[0] == 30

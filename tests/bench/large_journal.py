@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.adapters.journal.checks import END_ROWS
-from bridge.adapters.journal.schema import seal, seal_row
+from bridge.adapters.journal.schema import parts_checksum, row_checksum
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.intake import Intake
 from bridge.core.line.floor import Floor
@@ -77,8 +77,8 @@ def make(path: Path, *, events: int, lines: int = LINES) -> None:
 
 
 def _seal_ends(connection: sqlite3.Connection, events: int) -> None:
-    connection.create_function("seal", -1, seal)
-    connection.create_function("seal_row", -1, seal_row)
+    connection.create_function("seal", -1, parts_checksum)
+    connection.create_function("seal_row", -1, row_checksum)
     ends = (END_ROWS, events - END_ROWS)
     connection.execute(
         "UPDATE events SET seal = seal(offset, id, topic, standing, timestamp, audience, body)"
@@ -100,8 +100,8 @@ def _live(path: Path, *, lines: int) -> None:
         decode=DECODE,
         position=journal.position(),
         last_input=journal.last_input(),
-        dedup=Deduplicator(journal.known_resends(), doubt_ms=15_000),
-        suspects=(),
+        dedup=Deduplicator(journal.dedup_window(), doubt_ms=15_000),
+        crash_digests=(),
     )
     said = _said(lines)
     entries = _entries(intake, said, count=6 * lines)

@@ -43,9 +43,9 @@ def start(path: Path) -> dict[str, float]:
     restored = timed("checkpoints and tail", lambda: restore_floor(ground, journal, decode=DECODE))
     assert restored.replayed >= LINES
     assert restored.differences == 0
-    timed("known resends", journal.known_resends)
+    timed("known resends", journal.dedup_window)
     timed("what is current", journal.snapshot)
-    timed("what is retained", journal.retained)
+    timed("what is retained", journal.retained_topics)
     journal.close()
     return parts
 

@@ -30,7 +30,7 @@ class Taken:
             position=Position("s", "e", 0),
             last_input=(0, 0),
             dedup=Deduplicator(DedupWindow((), 0), doubt_ms=1_000),
-            suspects=(),
+            crash_digests=(),
         )
 
     def take(self, topic: str, body: dict[str, object], *, at: float, redelivered: bool = False) -> str | None:

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from bridge import app, settings
 from bridge.adapters.broker import BrokerLink
-from bridge.adapters.broker_connection import Connection
+from bridge.adapters.broker_connection import BrokerConnection
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.web_socket import StarletteSocket
 from bridge.core.intake import Intake
@@ -96,7 +96,7 @@ PLACES: Final[Mapping[str, Place]] = MappingProxyType({
     "acknowledged": after(BrokerLink, "acknowledge", lambda _, messages: bool(messages)),
     "checkpointed": after(SqliteJournal, "commit", lambda _, batch: bool(batch.checkpoints)),
     "published": after(BrokerLink, "publish_many"),
-    "event out, not cleared": before(Connection, "submit", lambda _, sent: sent.retain and not sent.payload),
+    "event out, not cleared": before(BrokerConnection, "submit", lambda _, sent: sent.retain and not sent.payload),
     "marked": after(SqliteJournal, "mark_published"),
     "delivered": after(StarletteSocket, "send", lambda _, text: '"offset"' in text),
 })  # fmt: skip
@@ -142,7 +142,7 @@ def _fork(config: Path, *, at: str | None, nth: int) -> int:
     try:
         app.run(settings.load(config))
         code = 0
-    except (app.StartError, app.Crashed) as error:
+    except (app.StartError, app.BridgeCrashed) as error:
         sys.stderr.write(f"{error}\n")
     finally:
         sys.stderr.flush()

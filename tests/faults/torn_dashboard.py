@@ -51,7 +51,7 @@ class TornDashboard:
     def _token(self) -> str:
         grants = self.chance.choice((("#",), ("#",), *histories.GRANTS))
         return self.served.issuer.issue(
-            subject=self.user, roles=[histories.ROLES[0]], now=self.served.clock.real(), ttl_seconds=600,
+            subject=self.user, roles=[histories.ROLES[0]], now=self.served.clock.wall_now(), ttl_seconds=600,
             grants={"read": list(grants)},
         )  # fmt: skip
 

@@ -37,7 +37,7 @@ class Clock:
     def now(self) -> Millis:
         return NOON
 
-    def real(self) -> Millis:
+    def wall_now(self) -> Millis:
         return NOON + int(asyncio.get_running_loop().time() * 1_000)
 
 

@@ -79,7 +79,7 @@ class _Bridge:
             position=Position("recount", "1", offset),
             last_input=(number, latest),
             dedup=Deduplicator(known, doubt_ms=DOUBT_MS),
-            suspects=(),
+            crash_digests=(),
         )
 
     def take(self, arrival: Arrival) -> None:

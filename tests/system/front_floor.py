@@ -50,7 +50,7 @@ class ManualClock:
     def now(self) -> Millis:
         return NOON
 
-    def real(self) -> Millis:
+    def wall_now(self) -> Millis:
         return time.time_ns() // 1_000_000 + self.ahead_ms
 
 
@@ -172,7 +172,7 @@ class Floor:
     hints: Hints | None = None  # given: the front follows the journal, and nothing is offered to it
 
     def token(self, *, user: str = "eva", roles: Sequence[str] = ("admin",), ttl: int = 3_600, **claims: Any) -> str:
-        now = self.clock.real()
+        now = self.clock.wall_now()
         return TokenIssuer(TOKENS).issue(subject=user, roles=list(roles), now=now, ttl_seconds=ttl, **claims)
 
     def connect(self, *, offered_token: str | None = None) -> MemorySocket:

@@ -69,7 +69,7 @@ class Outlet:
         return self.journal.position().offset
 
     async def marked(self, offset: int) -> None:
-        await until(lambda: self.journal.published() == offset, seconds=60, what=f"marked up to {offset}")
+        await until(lambda: self.journal.published_offset() == offset, seconds=60, what=f"marked up to {offset}")
 
 
 @contextlib.asynccontextmanager

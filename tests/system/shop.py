@@ -128,11 +128,11 @@ async def shop(
         owner=StreamOwner("shop", 0),
         ready=lambda: pipeline.status().ready,
     )
-    pipeline.listen(publisher.on_committed)
+    pipeline.add_listener(publisher.on_committed)
     linking = [asyncio.create_task(each.run()) for each in {link, outlet}]
     running, publishing = asyncio.create_task(pipeline.run()), asyncio.create_task(publisher.run())
     this = Shop(link, outlet, journal, pipeline, publisher, restored, running, publishing)
-    pipeline.listen(this.entries.extend)
+    pipeline.add_listener(this.entries.extend)
     try:
         yield this
     finally:

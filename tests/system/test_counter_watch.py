@@ -5,7 +5,7 @@ from pathlib import Path
 import structlog
 
 from bridge.core.line.counting import CounterFit
-from bridge.pipeline.counter_watch import CounterWatch
+from bridge.pipeline.counter_watch import CounterFitMonitor
 from tests.brokers import RunningBroker, until
 from tests.journal_samples import journal_of_counts
 from tests.system.shop import PLANT, shop
@@ -16,13 +16,13 @@ def fit(*, over: float) -> CounterFit:
 
 
 def test_a_greatest_rate_that_is_too_low_is_logged_once() -> None:
-    watch = CounterWatch()
+    watch = CounterFitMonitor()
     with structlog.testing.capture_logs() as logs:
-        watch.look({("L1", "bagger"): fit(over=0.0)})
-        watch.look({("L1", "bagger"): fit(over=90.0), ("L2", "bagger"): fit(over=0.0)})
-        watch.look({("L1", "bagger"): fit(over=95.0)})
-        watch.look({})
-        watch.look({("L1", "bagger"): fit(over=95.0)})
+        watch.log_changes({("L1", "bagger"): fit(over=0.0)})
+        watch.log_changes({("L1", "bagger"): fit(over=90.0), ("L2", "bagger"): fit(over=0.0)})
+        watch.log_changes({("L1", "bagger"): fit(over=95.0)})
+        watch.log_changes({})
+        watch.log_changes({("L1", "bagger"): fit(over=95.0)})
     assert logs == [
         {
             "event": "counters.max_rate_too_low",

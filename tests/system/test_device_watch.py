@@ -10,7 +10,7 @@ from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.core.records import DedupWindow, Position
 from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
-from bridge.pipeline.device_watch import MOST_DEVICES, DeviceWatch
+from bridge.pipeline.device_watch import MOST_DEVICES, DeviceMonitor
 from tests.core.line.shopfloor import T0, plant_file
 
 TOPIC = "report/north/pack/L1/bagger/state"
@@ -21,7 +21,7 @@ def new_intake(plant: Plant | None = None) -> Intake:
     resends = Deduplicator(DedupWindow((), 0), doubt_ms=1_000)
     position = Position("s", "e", 0)
     floor = Floor(plant or plant_file())
-    return Intake(floor, decode=decode, position=position, last_input=(0, 0), dedup=resends, suspects=())
+    return Intake(floor, decode=decode, position=position, last_input=(0, 0), dedup=resends, crash_digests=())
 
 
 def take(intake: Intake, payload: bytes, *, at: int, topic: str = TOPIC) -> None:
@@ -33,21 +33,21 @@ def take(intake: Intake, payload: bytes, *, at: int, topic: str = TOPIC) -> None
 
 def test_a_device_without_effect_is_logged_when_it_begins_and_when_it_ends() -> None:
     intake = new_intake()
-    watch = DeviceWatch(intake)
-    assert watch.by_line() == {"L1": 0}
+    watch = DeviceMonitor(intake)
+    assert watch.ineffective_by_line() == {"L1": 0}
     with capture_logs() as logs:
         for at in range(0, 100, 10):
             take(intake, b'{"state": "dancing"}', at=at)
-            watch.look()
-        assert watch.by_line() == {"L1": 1}
+            watch.log_changes()
+        assert watch.ineffective_by_line() == {"L1": 1}
         take(intake, b'{"state": "running"}', at=100)
-        watch.look()
-        watch.look()
+        watch.log_changes()
+        watch.log_changes()
     assert [(each["event"], each["log_level"], each["place"], each.get("reason")) for each in logs] == [
         ("pipeline.device_ineffective", "warning", PLACE, "bad_format:state"),
         ("pipeline.device_effective", "info", PLACE, None),
     ]
-    assert watch.by_line() == {"L1": 0}
+    assert watch.ineffective_by_line() == {"L1": 0}
 
 
 def report(seq: int, *, boot: int = 1) -> bytes:
@@ -60,26 +60,26 @@ def gaps_logged(logs: list[Any]) -> list[tuple[str, str, Any, Any]]:
 
 def test_missing_reports_are_logged_with_their_device_each_time_they_rise() -> None:
     intake = new_intake()
-    watch = DeviceWatch(intake)
+    watch = DeviceMonitor(intake)
     with capture_logs() as logs:
         for at, seq in enumerate((0, 1, 5)):
             take(intake, report(seq), at=at)
-        watch.look()
-        watch.look()
+        watch.log_changes()
+        watch.log_changes()
         for at, seq in ((4, 6), (5, 9), (6, 10)):
             take(intake, report(seq), at=at)
-        watch.look()
+        watch.log_changes()
     expected = [("pipeline.reports_missing", "warning", PLACE, count) for count in (3, 2)]
     assert gaps_logged(logs) == expected
 
 
 def test_a_report_that_came_late_before_the_look_was_not_missing() -> None:
     intake = new_intake()
-    watch = DeviceWatch(intake)
+    watch = DeviceMonitor(intake)
     with capture_logs() as logs:
         for at, seq in enumerate((0, 2, 1, 3)):
             take(intake, report(seq), at=at)
-        watch.look()
+        watch.log_changes()
     assert intake.floor.gaps_by_line()["L1"].filled == 1
     assert logs == []
 
@@ -87,11 +87,11 @@ def test_a_report_that_came_late_before_the_look_was_not_missing() -> None:
 def test_unplaced_reports_are_logged_with_their_device() -> None:
     """A device that starts its seq again under the boot id it had."""
     intake = new_intake()
-    watch = DeviceWatch(intake)
+    watch = DeviceMonitor(intake)
     with capture_logs() as logs:
         for at, seq in enumerate((*range(300, 310), 3)):
             take(intake, report(seq), at=at)
-        watch.look()
+        watch.log_changes()
     unplaced = intake.floor.gaps_by_line()["L1"].unplaced
     assert unplaced
     assert ("pipeline.reports_unplaced", "warning", PLACE, unplaced) in gaps_logged(logs)
@@ -102,7 +102,7 @@ def test_what_was_missing_before_the_start_is_not_logged_again() -> None:
     for at, seq in enumerate((0, 5)):
         take(intake, report(seq), at=at)
     with capture_logs() as logs:
-        DeviceWatch(intake).look()
+        DeviceMonitor(intake).log_changes()
     assert logs == []
 
 
@@ -110,11 +110,11 @@ def test_a_whole_plant_with_gaps_writes_few_lines() -> None:
     names = [f"m{number}" for number in range(MOST_DEVICES + 5)]
     line = LineConfig(id="L1", area="pack", equipment=tuple(EquipmentConfig(id=name) for name in names))
     intake = new_intake(Plant(name="wide", areas=(AreaConfig(id="pack", site="north"),), lines=(line,)))
-    watch = DeviceWatch(intake)
+    watch = DeviceMonitor(intake)
     with capture_logs() as logs:
         for seq in (0, 4):
             for name in names:
                 take(intake, report(seq), at=seq, topic=f"report/north/pack/L1/{name}/state")
-        watch.look()
+        watch.log_changes()
     assert len(logs) == MOST_DEVICES + 1
     assert (logs[-1]["event"], logs[-1]["devices"]) == ("pipeline.more_devices_with_gaps", 5)

@@ -107,8 +107,8 @@ class World:
             decode=decode,
             position=self.journal.position(),
             last_input=self.journal.last_input(),
-            dedup=Deduplicator(self.journal.known_resends(), doubt_ms=DOUBT_MS),
-            suspects=(),
+            dedup=Deduplicator(self.journal.dedup_window(), doubt_ms=DOUBT_MS),
+            crash_digests=(),
         )
 
     def kill(self) -> None:

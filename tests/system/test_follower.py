@@ -131,7 +131,9 @@ async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
         await board.until(lambda: len(board.live()) == 2)
         here.journal.close()
         put_aside(tmp_path)
-        await until(lambda: not here.front.ready()[0] and "no such file" in here.front.ready()[1].lower(), what="told")
+        await until(
+            lambda: not here.front.readiness()[0] and "no such file" in here.front.readiness()[1].lower(), what="told"
+        )
         await until(lambda: not board.last_link()["streams"]["main"]["live"], what="told")
         assert board.closed is None
         here.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
@@ -199,16 +201,16 @@ async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: P
     async with floor(tmp_path, hints=hints) as here:
         epoch = here.journal.epoch
         board = await subscribed(here)
-        await until(lambda: here.front.ready() == (False, "the pipeline is silent"), what="nothing heard")
+        await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="nothing heard")
         hints.say_status(epoch, retained=True)
         hints.say_status(epoch)
         assert (await board.hears("link", broker=True, count=2))["streams"]["main"]["live"]
-        assert here.front.ready() == (True, "ready")
+        assert here.front.readiness() == (True, "ready")
         hints.say_status(epoch, ready=False)
-        await until(lambda: here.front.ready() == (False, "the pipeline is not ready"), what="not ready")
+        await until(lambda: here.front.readiness() == (False, "the pipeline is not ready"), what="not ready")
         hints.say_status(epoch)
-        await until(lambda: here.front.ready()[0], what="live")
-        await until(lambda: here.front.ready() == (False, "the pipeline is silent"), what="silent")
+        await until(lambda: here.front.readiness()[0], what="live")
+        await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="silent")
 
 
 async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path) -> None:
@@ -216,11 +218,11 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
     async with floor(tmp_path, hints=hints) as here:
         board = await subscribed(here)
         hints.say_status(here.journal.epoch, offset=0)
-        await until(lambda: here.front.ready()[0], what="live")
+        await until(lambda: here.front.readiness()[0], what="live")
 
         def stands_still() -> bool:
             hints.say_status(here.journal.epoch, offset=1)
-            return here.front.ready() == (
+            return here.front.readiness() == (
                 False,
                 "what the pipeline publishes is not in the journal that this front reads",
             )
@@ -228,7 +230,7 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
         await until(stands_still, what="told")
         await until(lambda: not board.last_link()["streams"]["main"]["live"], what="its dashboards too")
         here.commit(call("C1"), offer=False)
-        await until(lambda: here.front.ready()[0], what="live again, once it is there")
+        await until(lambda: here.front.readiness()[0], what="live again, once it is there")
 
 
 async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:

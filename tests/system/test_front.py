@@ -150,11 +150,11 @@ async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path
 
 async def test_ready_tells_what_is_missing(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
-        assert shop.front.ready() == (False, "no connection to the broker")
+        assert shop.front.readiness() == (False, "no connection to the broker")
         shop.front.set_link_state(broker_connected=True, stream_live=False, last_seen=None)
-        assert shop.front.ready() == (False, "the pipeline is silent")
+        assert shop.front.readiness() == (False, "the pipeline is silent")
         shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
-        assert shop.front.ready() == (True, "ready")
+        assert shop.front.readiness() == (True, "ready")
 
 
 async def test_statistics_count_connections_and_subscriptions(tmp_path: Path) -> None:

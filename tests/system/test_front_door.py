@@ -273,7 +273,7 @@ async def test_a_shutdown_spreads_the_return_with_1012(tmp_path: Path) -> None:
         assert [json.loads(reason)["retry_after"] for _, reason in ends] == [2, 4, 6, 8]
         late = shop.connect()
         assert (await late.ends())[0] == 1012
-        assert shop.front.ready() == (False, "closing")
+        assert shop.front.readiness() == (False, "closing")
 
 
 async def test_revoked_access_ends_with_4403(tmp_path: Path) -> None:

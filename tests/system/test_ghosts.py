@@ -102,7 +102,7 @@ async def resolve(client: aiomqtt.Client, this: Shop) -> None:
         await say(client, "report/desk/andon", action=action, andon_type="material")
     await until(lambda: len(this.events("andon_event")) == 3)
     last = this.journal.position().offset
-    await until(lambda: this.journal.published() >= last)
+    await until(lambda: this.journal.published_offset() >= last)
 
 
 async def test_cleared_call_that_an_older_memory_brings_back_is_cleared_again(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ async def test_cleared_call_that_an_older_memory_brings_back_is_cleared_again(tm
                 memory.come_back_with_it()
             found = await until_retained(broker.port, lambda found: events(found) == right(this))
             assert found[LAMP] == "off"
-            assert this.publisher.ghosts > 0
+            assert this.publisher.stale_cleared > 0
 
 
 async def test_lamp_goes_out_though_both_bridge_and_broker_had_stopped(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_older_memory_of_anything_is_put_right(tmp_path: Path) -> None:
             await until(lambda: this.publisher.looks == 1, what="looked at first")
             memory.come_back_with_it()
             await until(lambda: this.publisher.looks == 2, what="looked again")
-            assert this.publisher.ghosts > 0
+            assert this.publisher.stale_cleared > 0
             await assert_true(memory.broker, this.journal)
 
 
@@ -191,7 +191,7 @@ async def test_thousands_of_ghosts_are_cleared(tmp_path: Path, which: str, reque
     await retain(broker.port, ghosts)
     async with shop(broker.port, tmp_path / "journal.db") as this:
         await looked(this)
-        assert this.publisher.ghosts == len(ghosts)
+        assert this.publisher.stale_cleared == len(ghosts)
         assert events(await retained(broker.port)) == right(this)
 
 
@@ -210,7 +210,7 @@ async def test_ghosts_beyond_the_brokers_queue_are_cleared_in_turns(
     await retain(short.port, {f"{GHOST}-{number}": of("main") for number in range(3_000)})
     async with shop(short.port, tmp_path / "journal.db") as this:
         await looked(this)
-        assert this.publisher.ghosts == 3_000
+        assert this.publisher.stale_cleared == 3_000
     assert "max_queued_messages" not in capsys.readouterr().out
 
 
@@ -220,7 +220,7 @@ async def test_what_others_leave_no_room_to_see_is_said(
     await retain(short.port, {f"{THEIRS}-{number}": of("south") for number in range(3_000)})
     async with shop(short.port, tmp_path / "journal.db") as this:
         await looked(this)
-        assert this.publisher.ghosts == 0
+        assert this.publisher.stale_cleared == 0
     assert "max_queued_messages" in capsys.readouterr().out
 
 
@@ -302,12 +302,12 @@ async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: Runnin
     path, kept, workload = tmp_path / "journal.db", tmp_path / "backup.db", Workload(seed=21)
     async with outlet(mosquitto, path) as this:
         await this.marked(this.commit(workload.next(200)))
-        journal_backup.backup(path, kept)
+        journal_backup.back_up(path, kept)
         await this.marked(this.commit([*workload.next(200), event("only later"), call("late", "open")]))
-    journal_restore.restore(kept, path, replace=True)
+    journal_restore.restore_journal(kept, path, replace=True)
     async with outlet(mosquitto, path) as this:
         await until(lambda: this.publisher.looks > 0, what="looked")
-        assert this.publisher.ghosts > 1
+        assert this.publisher.stale_cleared > 1
         await assert_true(mosquitto, this.journal)
 
 
@@ -332,7 +332,7 @@ async def test_what_left_the_plant_is_cleared(
         found = await faults_retained.retained(mosquitto)
         assert {topic.split("/")[-1] for topic in found} == {"stays", "material"}
         assert found[LAMP.removeprefix(f"{ROOT}/")] == b"off"
-        await until(lambda: len(this.journal.retained()) == 1, what="and forgotten")
+        await until(lambda: len(this.journal.retained_topics()) == 1, what="and forgotten")
 
 
 def publish_nothing_before_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

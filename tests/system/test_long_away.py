@@ -42,7 +42,7 @@ async def bridge(
         keep=keep,
     )
     batches: list[Sequence[JournalEntry]] = []
-    pipeline.listen(batches.append)
+    pipeline.add_listener(batches.append)
     run = asyncio.create_task(pipeline.run())
     yield pipeline, batches
     pipeline.stop()

@@ -111,7 +111,7 @@ async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMo
             for topic in topics:
                 await gateway.publish(topic, b"{}")
             assert gateway._connection is not None
-            gateway._connection.drop("cable cut")
+            gateway._connection.abort("cable cut")
         assert [each.topic for each in await receive(bridge, 4)] == [*topics, will.topic]
 
 
@@ -148,7 +148,7 @@ async def test_a_will_on_a_foreign_topic_is_never_published(shipped: ShippedMosq
         for will in (foreign, own):
             async with linked(user(shipped, DEVICE_A, will=will)) as device:
                 assert device._connection is not None
-                device._connection.drop("cable cut")
+                device._connection.abort("cable cut")
         (message,) = await receive(bridge, 1)
         assert message.topic == own.topic
 

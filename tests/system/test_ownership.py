@@ -13,7 +13,7 @@ import pytest
 from bridge.adapters.broker import BrokerLink
 from bridge.core.records import Position
 from bridge.core.stream_status import StreamOwner, status_publication
-from bridge.publisher.ownership import Ownership, StreamTaken, echo_topic, heard_topics
+from bridge.publisher.ownership import StreamOwnership, StreamTaken, echo_topic, ownership_subscriptions
 from tests.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
 from tests.running_floor import CONFIG, DEMO_PLANT, RunningFloor, running_floor
 from tests.system.statuses import STATUS, statuses
@@ -147,14 +147,17 @@ async def test_what_is_retained_of_an_older_owner_ends_nobody(mosquitto: Running
     )
     owner = StreamOwner("own", 1_000)
     ear = BrokerLink(
-        client_settings(mosquitto), client_id="ear", durable=False, subscriptions=heard_topics(ROOT, "main", owner)
+        client_settings(mosquitto),
+        client_id="ear",
+        durable=False,
+        subscriptions=ownership_subscriptions(ROOT, "main", owner),
     )
     async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
         await client.publish(older.topic, older.payload, qos=1, retain=True)
         async with linked(ear):
-            watching = asyncio.create_task(Ownership(ear, root=ROOT, stream="main", owner=owner).watch())
+            watching = asyncio.create_task(StreamOwnership(ear, root=ROOT, stream="main", owner=owner).watch())
             await ear.publish(echo_topic(ROOT, "main", owner), b"")  # comes back after what is retained
-            await until(lambda: ear.waiting == 0, what="all is heard")
+            await until(lambda: ear.queued == 0, what="all is heard")
             await ear.publish("elsewhere", b"")
             assert not watching.done()
             await client.publish(older.topic, older.payload, qos=1, retain=True)

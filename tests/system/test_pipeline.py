@@ -15,7 +15,7 @@ from bridge.core.line.floor import Floor
 from bridge.core.messages import Message
 from bridge.core.records import CommitFailed
 from bridge.core.reports import Outcome, Report, StateReport
-from bridge.pipeline.pipeline import CHUNK, CoreCrashed
+from bridge.pipeline.pipeline import APPLY_CHUNK, CoreCrashed
 from tests.brokers import RunningBroker, until
 from tests.journal_samples import forge_payload
 from tests.system.shop import ROOT, Shop, device, say, shop
@@ -89,7 +89,7 @@ async def test_broken_disk_heals_without_a_restart(mosquitto: RunningBroker, pat
         for number in range(1, 300):
             await say(client, "report/bagger/counts", total=number, ts=1_000 + number)
         # one chunk may have been asked for already; it is not applied either
-        await until(lambda: this.link.waiting >= 299 - CHUNK, what="the link holds what came later")
+        await until(lambda: this.link.queued >= 299 - APPLY_CHUNK, what="the link holds what came later")
         assert this.pipeline._intake.number == 1, "nothing more is applied on top of what is not committed"
         assert this.entries == []
         break_disk(this.journal, broken=False)
@@ -210,7 +210,7 @@ class Deaf:
 
     def __init__(self, this: Shop) -> None:
         self.status = this.link.status
-        self.waiting = 0
+        self.queued = 0
         self.receive = this.link.receive
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
@@ -311,14 +311,16 @@ async def test_settled_acknowledgements_are_remembered(mosquitto: RunningBroker,
             await connected(this)
             await say(client, "report/desk/andon", action="raise", andon_type="material")
             await messages(this, 1)
-        await until(lambda: this.journal.known_resends().acked_up_to >= 1, what="settled")
+        await until(lambda: this.journal.dedup_window().acked_up_to >= 1, what="settled")
 
 
 async def test_a_listener_sees_only_what_is_durable(mosquitto: RunningBroker, path: Path) -> None:
     async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         seen: list[tuple[int, int]] = []
-        this.pipeline.listen(lambda entries: seen.append((entries[-1].input.number, this.journal.last_input()[0])))
+        this.pipeline.add_listener(
+            lambda entries: seen.append((entries[-1].input.number, this.journal.last_input()[0]))
+        )
         for number in range(120):
             await say(client, "report/bagger/counts", total=number)
         await messages(this, 120)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.quarantine import SqliteQuarantine
+from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
 from bridge.core.records import Batch, CommandRecord, CommitFailed, JournalUnavailable, RetentionLimits
-from bridge.pipeline.committer import LAST_SECONDS, SILENT_DISK
+from bridge.pipeline.committer import DISK_TIMEOUT, LAST_SECONDS
 from bridge.pipeline.pipeline import CoreCrashed
 from tests.brokers import RunningBroker, until
 from tests.system.shop import ROOT, Shop, device, say, shop
@@ -24,9 +24,9 @@ def path(tmp_path: Path) -> Path:
 
 def ask(path: Path, *numbers: int) -> None:
     """Ask for replays as `floor quarantine replay` does, while the bridge runs or not."""
-    quarantine = SqliteQuarantine.open(path, stream="main")
+    quarantine = SqliteQuarantineWriter.open(path, stream="main")
     try:
-        assert list(quarantine.ask_replay(numbers)) == list(numbers)
+        assert list(quarantine.request_replays(numbers)) == list(numbers)
     finally:
         quarantine.close()
 
@@ -41,7 +41,7 @@ async def test_asked_replay_is_one_new_input(mosquitto: RunningBroker, path: Pat
         first, second = this.entries[:2]
         assert (second.input.topic, second.input.payload) == (first.input.topic, first.input.payload)
         assert second.disposition == first.disposition, "not a duplicate: the plant still has no robot"
-        assert this.journal.replays_asked(10) == []
+        assert this.journal.requested_replays(10) == []
         assert accounted(this)
 
 
@@ -91,7 +91,7 @@ async def test_replay_that_crashes_the_core_again_is_not_tried_for_ever(mosquitt
     with pytest.raises(CoreCrashed):
         await run(send=False)
     async with shop(mosquitto.port, path) as this:
-        assert this.journal.replays_asked(10) == [], "and that settled the request"
+        assert this.journal.requested_replays(10) == [], "and that settled the request"
         assert accounted(this)
 
 
@@ -166,7 +166,7 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
             finally:
                 stuck.set()
 
-    with pytest.raises(CommitFailed, match=SILENT_DISK):
+    with pytest.raises(CommitFailed, match=DISK_TIMEOUT):
         await run_and_hang()
     async with shop(mosquitto.port, path) as this:
         await messages(this, 1)

@@ -111,7 +111,7 @@ def spoken(taken: PlantChange, journal: SqliteJournal) -> None:
         position=journal.position(),
         last_input=journal.last_input(),
         dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
-        suspects=(),
+        crash_digests=(),
     )
     said = intake.receive(
         "report/north/pack/L1/packer/state", RUNNING, now=T0, retained=False, redelivered=False, generation=1

@@ -91,7 +91,7 @@ async def published(this: Shop, ready: Callable[[], bool]) -> None:
     """Wait until `ready`, and everything committed by then is published and marked."""
     await until(ready)
     offset = this.journal.position().offset
-    await until(lambda: this.journal.published() >= offset, what=f"published up to {offset}")
+    await until(lambda: this.journal.published_offset() >= offset, what=f"published up to {offset}")
 
 
 async def raise_call(client: aiomqtt.Client) -> None:
@@ -139,7 +139,7 @@ async def test_what_is_retained_is_what_is_current(mosquitto: RunningBroker, pat
         await until(lambda: len(this.dispositions()) == 35)
     held = await retained(mosquitto.port)
     async with shop(mosquitto.port, path) as this:
-        assert this.journal.published() == this.journal.position().offset, "an orderly stop publishes all"
+        assert this.journal.published_offset() == this.journal.position().offset, "an orderly stop publishes all"
         current = {f"{ROOT}/event/{each.topic}": json.loads(each.body) for each in this.journal.snapshot().events}
     assert {topic: event for topic, event in held.items() if topic != LAMP} == current
 
@@ -225,7 +225,7 @@ async def test_publisher_goes_on_from_its_mark(mosquitto: RunningBroker, path: P
         await until(lambda: this.link.status.connected)
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
-        mark = this.journal.published()
+        mark = this.journal.published_offset()
     async with watcher(mosquitto.port) as seen:
         async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
             await until(lambda: this.link.status.connected)

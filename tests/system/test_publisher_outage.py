@@ -143,7 +143,7 @@ async def test_mark_that_fails_for_long_holds_up_nothing(
                 await until(lambda: tries > 3, what="tried again")
                 this.publisher.stop()
                 await asyncio.wait_for(this.publishing, 5)
-                assert this.journal.published() == 0
+                assert this.journal.published_offset() == 0
         seen.offsets.clear()
         async with outlet(mosquitto, path) as this:
             await this.marked(last)

@@ -59,8 +59,8 @@ def restarted(
         decode=read,
         position=journal.position(),
         last_input=journal.last_input(),
-        dedup=Deduplicator(journal.known_resends(), doubt_ms=15_000),
-        suspects=(),
+        dedup=Deduplicator(journal.dedup_window(), doubt_ms=15_000),
+        crash_digests=(),
     )
 
 

@@ -18,7 +18,7 @@ from bridge.core.messages import LinkStatus, Message, PendingAck
 from bridge.core.records import Batch, CommitFailed
 from bridge.core.replay import restore_floor
 from bridge.ingest.native import decode
-from bridge.pipeline.pipeline import CHUNK, Pipeline
+from bridge.pipeline.pipeline import APPLY_CHUNK, Pipeline
 from bridge.settings import BrokerSettings
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.system.shop import PLANT, ROOT, device, say
@@ -58,7 +58,7 @@ class Tap:
         return Message(topic, payload, 1, False, False, PendingAck(1, number, number, 1))
 
     @property
-    def waiting(self) -> int:
+    def queued(self) -> int:
         return len(self.left)
 
     async def receive(self, *, most: int) -> list[Message]:
@@ -95,7 +95,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
         checkpoint_seconds=0.05,
     )
     durable: list[int] = []
-    pipeline.listen(lambda entries: durable.extend(each.input.number for each in entries))
+    pipeline.add_listener(lambda entries: durable.extend(each.input.number for each in entries))
     run = asyncio.create_task(pipeline.run())
     for turn in itertools.count():
         journal.failing = chance.random() < 0.2
@@ -104,7 +104,9 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
             await asyncio.sleep(0)
         status = pipeline.status()
         assert not any(status.unaccounted.values())
-        assert sum(status.in_flight.values()) <= CHUNK + 2 * most + 2, "a chunk, a batch in commit, a batch pending"
+        assert sum(status.in_flight.values()) <= APPLY_CHUNK + 2 * most + 2, (
+            "a chunk, a batch in commit, a batch pending"
+        )
         if turn % 50 == 0:
             acknowledged = len(tap.acknowledged)  # before: the pipeline goes on while we read
             committed = (await asyncio.to_thread(journal.last_input))[0]
@@ -118,7 +120,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
     await run
     assert tap.acknowledged == list(range(1, reports + 1)), "in the order of their arrival, each once"
     assert durable == sorted(durable)
-    assert tap.most_held <= CHUNK + 2 * most
+    assert tap.most_held <= APPLY_CHUNK + 2 * most
     journal.close()
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.journal.aside import Quarantine
+from bridge.adapters.journal.aside import QuarantineReader
 from tests.brokers import RunningBroker, until
 from tests.command_line import floor
 from tests.running_floor import DEMO_PLANT, RunningFloor, running_floor
@@ -70,7 +70,7 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
     async with running_floor(tmp_path, mosquitto, plant=plant, environment=OFTEN) as running:
         async with running.device() as device:
             await device.publish(STATION, PRESS)
-        await until(lambda: any(Quarantine(running.journal).newest()), what="the press is set aside")
+        await until(lambda: any(QuarantineReader(running.journal).list_inputs()), what="the press is set aside")
         await running.stop()
         asked = await tool(running, "quarantine", "replay", "--all", "--wait", "0")
         assert "1 asked" in asked

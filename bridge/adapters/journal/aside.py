@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Final, Literal
 
 from bridge.adapters.journal.decisions import DECISION_COLUMNS, check_decisions, read_decision
-from bridge.adapters.journal.facts import read_facts, reading, reading_told
+from bridge.adapters.journal.facts import open_read_only, read_summary, translate_read_errors
 from bridge.adapters.journal.rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
 from bridge.adapters.journal.scan import Row
 from bridge.core.events import Millis
 from bridge.core.records import JournalError
 from bridge.core.topics import TopicError, TopicFilter, TopicName
 
-State = Literal["waiting", "asked", "replayed", "dropped", "crowded out"]
+QuarantineState = Literal["waiting", "asked", "replayed", "dropped", "crowded out"]
 
-ASIDE: Final = f"""
+QUARANTINED_INPUTS: Final = f"""
 SELECT inputs.number, received_at, topic, reason, coalesce(length(quarantine.payload), length(inputs.payload)),
     coalesce(action, CASE WHEN reached_core OR quarantine.number IS NOT NULL THEN 'waiting' ELSE 'crowded out' END)
         AS state,
@@ -32,7 +32,7 @@ class NotQuarantined(JournalError):
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class QuarantinedInput:
     """A quarantined input. `size` in bytes of what is held; `cut`: more came than is held."""
 
     number: int
@@ -40,12 +40,12 @@ class Aside:
     topic: str
     reason: str
     size: int
-    state: State
-    cut: bool
+    state: QuarantineState
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QuarantineReplay:
     """What became of a replayed input: the input as which it was taken again."""
 
     number: int
@@ -54,37 +54,37 @@ class Outcome:
     event_count: int
 
 
-class Quarantine:
+class QuarantineReader:
     """A look at one journal's quarantined inputs; every answer is of one moment."""
 
     def __init__(self, path: Path) -> None:
         """Raises `JournalError` where there is no journal that can be read."""
         self.path = path
-        with closing(reading(path)) as connection:
-            self.meta = read_facts(connection, path).meta
-            with reading_told(path):
+        with closing(open_read_only(path)) as connection:
+            self.meta = read_summary(connection, path).meta
+            with translate_read_errors(path):
                 check_decisions(connection, path)
 
-    def newest(
-        self, *, reason: str | None = None, topic: TopicFilter | None = None, state: State | None = None
-    ) -> Iterator[Aside]:
+    def list_inputs(
+        self, *, reason: str | None = None, topic: TopicFilter | None = None, state: QuarantineState | None = None
+    ) -> Iterator[QuarantinedInput]:
         """Yield what is quarantined, the newest first: of this reason, on such topics, in this state.
 
         A reason without its field, such as `bad_format`, is that of every field.
         """
         of_reason = "(?2 IS NULL OR reason = ?2 OR substr(reason, 1, length(?2) + 1) = ?2 || ':')"
-        for row in self._rows(f"{ASIDE} AND {of_reason} ORDER BY inputs.number DESC", reason):
+        for row in self._rows(f"{QUARANTINED_INPUTS} AND {of_reason} ORDER BY inputs.number DESC", reason):
             aside = _aside(row, self.path)
             if state in (None, aside.state) and (topic is None or _matches(topic, aside.topic)):
                 yield aside
 
-    def aside(self, number: int) -> Aside:
+    def find_input(self, number: int) -> QuarantinedInput:
         """Return one quarantined input; raises `NotQuarantined`."""
-        for row in self._rows(f"{ASIDE} AND inputs.number = ?2", number):
+        for row in self._rows(f"{QUARANTINED_INPUTS} AND inputs.number = ?2", number):
             return _aside(row, self.path)
         raise NotQuarantined(self.path, number)
 
-    def payload(self, number: int) -> bytes:
+    def read_payload(self, number: int) -> bytes:
         """Return what is held of an input's bytes; raises `JournalDamaged` where they are not those that came."""
         query = f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) WHERE ?1 AND number = ?2"  # noqa: S608 - our own constant
         for row in self._rows(query, number):
@@ -95,9 +95,9 @@ class Quarantine:
         """Return the number of the last input there is now."""
         return int(next(self._rows("SELECT last_number FROM meta WHERE ?1 AND ?2 IS NULL", None))[0])
 
-    def taken_again(self, number: int, *, after: int) -> Outcome | None:
+    def find_replay(self, number: int, *, after: int) -> QuarantineReplay | None:
         """Return as what a replayed input was taken in after input `after`; None while it has not been."""
-        if self.aside(number).state != "replayed":
+        if self.find_input(number).state != "replayed":
             return None
         query = (
             "SELECT again.number, again.effect, again.reason, again.event_count FROM inputs AS again "
@@ -108,18 +108,18 @@ class Quarantine:
             "ORDER BY again.number LIMIT 1"
         )
         for row in self._rows(query, number, after):
-            return Outcome(*row)
+            return QuarantineReplay(*row)
         return None
 
     def _rows(self, query: str, *values: object) -> Iterator[Row]:
-        with reading_told(self.path), closing(reading(self.path)) as connection:
+        with translate_read_errors(self.path), closing(open_read_only(self.path)) as connection:
             yield from connection.execute(query, (QUARANTINE_BYTES, *values))
 
 
-def _aside(row: Row, path: Path) -> Aside:
+def _aside(row: Row, path: Path) -> QuarantinedInput:
     number, received_at, topic, reason, size, state, cut = row[:7]
     read_decision(row[7:], path)
-    return Aside(number, received_at, topic, reason, size, state, bool(cut))
+    return QuarantinedInput(number, received_at, topic, reason, size, state, bool(cut))
 
 
 def _matches(wanted: TopicFilter, topic: str) -> bool:

@@ -12,9 +12,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal.facts import reading, reading_told
-from bridge.adapters.journal.file import sync_folder
-from bridge.adapters.journal.verify import Progress, Verdict, verify
+from bridge.adapters.journal.facts import open_read_only, translate_read_errors
+from bridge.adapters.journal.file import sync_directory
+from bridge.adapters.journal.verify import ProgressCallback, VerificationResult, verify_journal
 from bridge.core.records import JournalError
 
 STEP_PAGES: Final = 2_500  # 10 MiB between two words to whoever watches
@@ -24,20 +24,22 @@ class BackupRefused(JournalError):
     """No copy was made, and what was under its name is there still."""
 
 
-class NotWhole(JournalError):
+class VerificationFailed(JournalError):
     """What was copied is not whole, so nothing was put in its place."""
 
-    def __init__(self, verdict: Verdict) -> None:
-        first = next(f"{part.name}: {part.faults[0]}" for part in verdict.parts if part.faults)
-        super().__init__(f"{verdict.path} is not whole ({first}): `floor journal verify` says more")
-        self.verdict = verdict
+    def __init__(self, result: VerificationResult) -> None:
+        first = next(f"{part.name}: {part.faults[0]}" for part in result.parts if part.faults)
+        super().__init__(f"{result.path} is not whole ({first}): `floor journal verify` says more")
+        self.result = result
 
 
-def nothing_shown(_part: str, _done: int, _of: int) -> None:
+def ignore_progress(_part: str, _done: int, _of: int) -> None:
     """Show no progress."""
 
 
-def backup(path: Path, target: Path, *, replace: bool = False, progress: Progress = nothing_shown) -> Verdict:
+def back_up(
+    path: Path, target: Path, *, replace: bool = False, progress: ProgressCallback = ignore_progress
+) -> VerificationResult:
     """Copy the journal at `path` to `target`, verified and durable; the bridge goes on meanwhile.
 
     Raises `NotWhole`, `BackupRefused` (a file is there and `replace` is not given, no room, no access) and `NoJournal`.
@@ -45,21 +47,21 @@ def backup(path: Path, target: Path, *, replace: bool = False, progress: Progres
     """
     if target.exists() and (not replace or target.samefile(path) or not target.is_file()):
         raise BackupRefused(f"{target}: there is something of that name" + ("" if replace else "; --force replaces it"))
-    with draft(target.with_name(target.name + ".partial")) as partial:
-        copy(path, partial, progress=progress)
-        verdict = verify(partial, progress=progress)
-        verdict = Verdict(path, verdict.facts, verdict.parts)
-        if not verdict.whole:
-            raise NotWhole(verdict)
+    with lock_partial_file(target.with_name(target.name + ".partial")) as partial:
+        copy_journal(path, partial, progress=progress)
+        verdict = verify_journal(partial, progress=progress)
+        verdict = VerificationResult(path, verdict.summary, verdict.parts)
+        if not verdict.is_intact:
+            raise VerificationFailed(verdict)
         partial.chmod(path.stat().st_mode & 0o777)
         if target.exists() and not replace:
             raise BackupRefused(f"{target}: there is something of that name by now; --force replaces it")
-        put(partial, target)
+        move_into_place(partial, target)
     return verdict
 
 
 @contextmanager
-def draft(partial: Path) -> Iterator[Path]:
+def lock_partial_file(partial: Path) -> Iterator[Path]:
     """Lend an empty file that only this process fills; gone at the end, unless it was renamed."""
     if not partial.parent.is_dir():
         raise BackupRefused(f"{partial.parent}: no such folder")
@@ -84,10 +86,10 @@ def draft(partial: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def copy(path: Path, partial: Path, *, progress: Progress) -> None:
+def copy_journal(path: Path, partial: Path, *, progress: ProgressCallback) -> None:
     """Copy a journal as it is at one moment, its -wal included, into an empty file."""
-    with closing(reading(path)) as source:
-        with reading_told(path):
+    with closing(open_read_only(path)) as source:
+        with translate_read_errors(path):
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         try:
@@ -101,7 +103,7 @@ def copy(path: Path, partial: Path, *, progress: Progress) -> None:
             source.execute("ROLLBACK")
 
 
-def put(partial: Path, target: Path) -> None:
+def move_into_place(partial: Path, target: Path) -> None:
     """Give a finished file its name, durably."""
     try:
         handle = os.open(partial, os.O_RDONLY)
@@ -110,6 +112,6 @@ def put(partial: Path, target: Path) -> None:
         finally:
             os.close(handle)
         partial.rename(target)
-        sync_folder(target.parent)
+        sync_directory(target.parent)
     except OSError as error:
         raise BackupRefused(f"{target}: {error.strerror}") from error

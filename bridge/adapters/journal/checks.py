@@ -14,19 +14,21 @@ from typing import Any, Final
 from bridge.adapters.journal.decisions import check_decisions
 from bridge.adapters.journal.epochs import read_epochs
 from bridge.adapters.journal.errors import JournalDamaged, StreamMismatch
-from bridge.adapters.journal.mark import Mark
+from bridge.adapters.journal.mark import CommitMarker
 from bridge.adapters.journal.meta import Meta, read_meta
 from bridge.adapters.journal.rows import (
     EVENT_COLUMNS,
     INPUT_COLUMNS,
+    read_crash_digest,
     read_current,
     read_event,
     read_input,
-    read_suspect,
 )
-from bridge.adapters.journal.schema import SCHEMA, make_tables
+from bridge.adapters.journal.schema import SCHEMA, create_tables
 
-WHOLE_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB would take a minute, on a cold disk more
+FULL_CHECK_BYTES: Final = (
+    64 * 1024**2
+)  # checked whole up to here: 0.1 s; 10 GB would take a minute, on a cold disk more
 END_ROWS: Final = 1_000  # of events and inputs, at either end
 SMALL_TABLES: Final = (
     "meta", "epochs", "ages", "handled", "current", "checkpoints", "commands", "counters", "resends", "suspects",
@@ -43,7 +45,7 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
     """Raise `JournalDamaged` where SQLite finds its own structures broken, indices included."""
     (size,) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
     parts = ["1"]
-    if size > WHOLE_BYTES:
+    if size > FULL_CHECK_BYTES:
         found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
         parts = [f"'{name}'" for name in SMALL_TABLES if name in found]  # schema 1 has fewer
     for part in parts:
@@ -52,18 +54,18 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
             raise JournalDamaged(path, str(findings[0]).splitlines()[-1])
 
 
-def check_ends(connection: sqlite3.Connection, path: Path, *, stream: str, mark: Mark | None) -> None:
+def check_consistency(connection: sqlite3.Connection, path: Path, *, stream: str, marker: CommitMarker | None) -> None:
     """Raise what is wrong with a journal of this schema where it begins, where it ends, and whose it is."""
     _check_columns(connection, path)
     meta = read_meta(connection, path)
     if meta.stream != stream:
         raise StreamMismatch(path, expected=stream, found=meta.stream)
     known = {each.epoch for each in read_epochs(connection, path)}
-    if mark is not None and (mark.commits > meta.commits or not {meta.epoch, mark.epoch} <= known):
+    if marker is not None and (marker.commits > meta.commits or not {meta.epoch, marker.epoch} <= known):
         raise JournalDamaged(
             path,
-            f"it holds {meta.commits} commits of epoch {meta.epoch}, and its .lock knows of {mark.commits} of "
-            f"{mark.epoch}: its -wal is lost or damaged, or another file has taken its place",
+            f"it holds {meta.commits} commits of epoch {meta.epoch}, and its .lock knows of {marker.commits} of "
+            f"{marker.epoch}: its -wal is lost or damaged, or another file has taken its place",
         )
     ends = connection.execute(
         "SELECT (SELECT min(offset) FROM events WHERE offset >= ?), (SELECT max(offset) FROM events),"
@@ -97,7 +99,7 @@ def _check_columns(connection: sqlite3.Connection, path: Path) -> None:
 @cache
 def _columns() -> frozenset[tuple[Any, ...]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        make_tables(connection, epoch="", stream="")
+        create_tables(connection, epoch="", stream="")
         return frozenset(connection.execute(ALL_COLUMNS))
 
 
@@ -106,7 +108,7 @@ def _check_rows(connection: sqlite3.Connection, path: Path, meta: Meta) -> None:
     read_current(connection, path)
     check_decisions(connection, path)
     for row in connection.execute("SELECT number, digest, seal FROM suspects"):
-        read_suspect(row, path)
+        read_crash_digest(row, path)
     for order in ("", "DESC"):
         events = connection.execute(
             f"SELECT {EVENT_COLUMNS} FROM events WHERE offset >= ? ORDER BY offset {order} LIMIT ?",  # noqa: S608 - ours

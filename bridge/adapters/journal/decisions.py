@@ -4,25 +4,25 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from bridge.adapters.journal.rows import require_seal
-from bridge.adapters.journal.schema import seal_row
+from bridge.adapters.journal.rows import require_checksum
+from bridge.adapters.journal.schema import row_checksum
 from bridge.core.events import Millis
 
-Action = Literal["asked", "replayed", "dropped"]
+QuarantineDecision = Literal["asked", "replayed", "dropped"]
 
 DECISION_COLUMNS: Final = "handled.number, action, at, handled.seal"
 
 
-def read_decision(row: tuple[Any, ...], path: Path) -> Action | None:
+def read_decision(row: tuple[Any, ...], path: Path) -> QuarantineDecision | None:
     """Return what was decided about an input; None for the columns of an outer join that found no decision."""
     number, action, at, sealed = row
     if number is None:
         return None
-    require_seal(path, f"the decision about input {number}", (number, action, at), sealed)
-    return cast("Action", action)
+    require_checksum(path, f"the decision about input {number}", (number, action, at), sealed)
+    return cast("QuarantineDecision", action)
 
 
-def decision_about(connection: sqlite3.Connection, path: Path, number: int) -> Action | None:
+def find_decision(connection: sqlite3.Connection, path: Path, number: int) -> QuarantineDecision | None:
     """Return what was decided about this input, None where nothing was."""
     query = f"SELECT {DECISION_COLUMNS} FROM handled WHERE number = ?"  # noqa: S608 - our own constant
     row = connection.execute(query, (number,)).fetchone()
@@ -38,6 +38,6 @@ def check_decisions(connection: sqlite3.Connection, path: Path) -> None:
         read_decision(row, path)
 
 
-def write_decision(writer: sqlite3.Connection, number: int, action: Action, at: Millis) -> None:
+def write_decision(writer: sqlite3.Connection, number: int, action: QuarantineDecision, at: Millis) -> None:
     fields = (number, action, at)
-    writer.execute("INSERT OR REPLACE INTO handled VALUES (?, ?, ?, ?)", (*fields, seal_row(*fields)))
+    writer.execute("INSERT OR REPLACE INTO handled VALUES (?, ?, ?, ?)", (*fields, row_checksum(*fields)))

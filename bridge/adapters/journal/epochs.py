@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from bridge.adapters.journal.rows import require_seal
-from bridge.adapters.journal.schema import seal_row
+from bridge.adapters.journal.rows import require_checksum
+from bridge.adapters.journal.schema import row_checksum
 from bridge.core.events import Millis
 
 
@@ -26,10 +26,10 @@ def read_epochs(connection: sqlite3.Connection, path: Path) -> Sequence[Epoch]:
         "SELECT epoch, first_offset, began, reason, seal FROM epochs ORDER BY first_offset, began"
     ).fetchall()
     for *fields, sealed in rows:
-        require_seal(path, f"epoch {fields[0]}", tuple(fields), sealed)
+        require_checksum(path, f"epoch {fields[0]}", tuple(fields), sealed)
     return [Epoch(*fields) for *fields, _ in rows]
 
 
 def write_epoch(writer: sqlite3.Connection, epoch: Epoch) -> None:
     fields = astuple(epoch)
-    writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?, ?)", (*fields, seal_row(*fields)))
+    writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?, ?)", (*fields, row_checksum(*fields)))

@@ -10,30 +10,30 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.adapters.journal.errors import JournalDamaged
-from bridge.adapters.journal.facts import UNREADABLE, read_current_meta, reading
+from bridge.adapters.journal.facts import READ_ERRORS, open_read_only, read_checked_meta
 from bridge.adapters.journal.rows import INPUT_COLUMNS, read_event, read_input
-from bridge.adapters.journal.scan import EVENTS, INPUTS, Row, Source, Unreadable, scan
+from bridge.adapters.journal.scan import EVENT_TABLE, INPUT_TABLE, Row, ScannedTable, UnreadableKeys, scan_rows
 from bridge.core.events import Millis, rfc3339
 
-PLAIN_INPUTS: Final = INPUT_COLUMNS.replace("quarantine.payload, quarantine.seal", "NULL, NULL")
-ALL: Final = 2**62  # beyond every key, where the journal does not say how many there are
+INPUT_COLUMNS_ALONE: Final = INPUT_COLUMNS.replace("quarantine.payload, quarantine.seal", "NULL, NULL")
+MAX_KEY: Final = 2**62  # beyond every key, where the journal does not say how many there are
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ExportRange:
     """Bounds, both inclusive: keys (offsets of events, numbers of inputs), and instants (an event's, an arrival's)."""
 
     first: int = 1
-    last: int = ALL
+    last: int = MAX_KEY
     begin: Millis | None = None
     end: Millis | None = None
 
-    def holds(self, at: Millis) -> bool:
+    def contains(self, at: Millis) -> bool:
         return (self.begin is None or at >= self.begin) and (self.end is None or at <= self.end)
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class ExportGap:
     """Events or inputs `first` to `last` that should be there and could not be told."""
 
     noun: str
@@ -46,7 +46,7 @@ class LeftOut:
         return f"{which}: {self.reason}"
 
 
-def note(noted: list[LeftOut], new: LeftOut) -> None:
+def add_gap(noted: list[ExportGap], new: ExportGap) -> None:
     """Add to what was left out; what follows the last of it for the same reason makes it longer."""
     if noted and (noted[-1].noun, noted[-1].last + 1, noted[-1].reason) == (new.noun, new.first, new.reason):
         noted[-1] = replace(noted[-1], last=new.last)
@@ -54,83 +54,87 @@ def note(noted: list[LeftOut], new: LeftOut) -> None:
         noted.append(new)
 
 
-def export_events(path: Path, span: Span) -> Iterator[bytes | LeftOut]:
+def export_events(path: Path, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
     """Yield every event as a line, oldest first, and in its place what could not be read.
 
     Raises `NoJournal`, `JournalTooOld`, `JournalTooNew`, and `JournalDamaged` where nothing at all can be read.
     """
-    yield from _export(path, EVENTS, "event", span)
+    yield from _export(path, EVENT_TABLE, "event", key_range)
 
 
-def export_inputs(path: Path, span: Span) -> Iterator[bytes | LeftOut]:
+def export_inputs(path: Path, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
     """Yield every input as a line, as `export_events` does."""
-    yield from _export(path, INPUTS, "input", span)
+    yield from _export(path, INPUT_TABLE, "input", key_range)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ends:
+class _JournalEnds:
     oldest: int
     last: int
     whole_after: int = 0
 
 
-def _export(path: Path, source: Source, noun: str, span: Span) -> Iterator[bytes | LeftOut]:
-    with closing(reading(path)) as connection:
+def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
+    with closing(open_read_only(path)) as connection:
         try:
-            meta = read_current_meta(connection, path)
-            ends = _Ends(*(
+            meta = read_checked_meta(connection, path)
+            ends = _JournalEnds(*(
                 (meta.oldest_offset, meta.last_offset)
-                if source is EVENTS
+                if source is EVENT_TABLE
                 else (meta.oldest_number, meta.last_number, meta.whole_after)
             ))  # fmt: skip
         except JournalDamaged:
             source = replace(source, oldest="1")  # where it begins is not known, and a hole is not told from what went
-            ends = _Ends(ALL, _last(connection, path, source))
-        following = max(span.first, ends.oldest)
-        last = min(span.last, ends.last)
-        for found in _found(connection, source, span.first, last):
-            if isinstance(found, Unreadable):
-                yield LeftOut(noun, found.first, found.last, found.reason)
+            ends = _JournalEnds(MAX_KEY, _last(connection, path, source))
+        following = max(key_range.first, ends.oldest)
+        last = min(key_range.last, ends.last)
+        for found in _scan_or_salvage(connection, source, key_range.first, last):
+            if isinstance(found, UnreadableKeys):
+                yield ExportGap(noun, found.first, found.last, found.reason)
                 following = found.last + 1
                 continue
             for row in found:
-                following = max(following, row[-1]) if following < ALL else row[0]  # retention goes on meanwhile
+                following = max(following, row[-1]) if following < MAX_KEY else row[0]  # retention goes on meanwhile
                 if row[0] > following:
-                    yield LeftOut(noun, following, row[0] - 1, "missing")
+                    yield ExportGap(noun, following, row[0] - 1, "missing")
                 following = max(following, row[0] + 1)
-                yield from _line(path, noun, row[:-1], span, ends)
+                yield from _encode_row(path, noun, row[:-1], key_range, ends)
         if following <= last:
-            yield LeftOut(noun, following, last, "missing")
+            yield ExportGap(noun, following, last, "missing")
 
 
-def _last(connection: sqlite3.Connection, path: Path, source: Source) -> int:
+def _last(connection: sqlite3.Connection, path: Path, source: ScannedTable) -> int:
     """Return the last key that is found, where the journal does not say it."""
     try:
         (last,) = connection.execute(f"SELECT max({source.key}) FROM {source.tables}").fetchone()  # noqa: S608 - ours
-    except UNREADABLE as error:
+    except READ_ERRORS as error:
         raise JournalDamaged(path, str(error)) from error
     return last if isinstance(last, int) else 0
 
 
-def _found(connection: sqlite3.Connection, source: Source, first: int, last: int) -> Iterator[list[Row] | Unreadable]:
+def _scan_or_salvage(
+    connection: sqlite3.Connection, source: ScannedTable, first: int, last: int
+) -> Iterator[list[Row] | UnreadableKeys]:
     """Scan; an input that cannot be read together with its quarantined payload is read without."""
-    for found in scan(connection, source, first, last):
-        if isinstance(found, Unreadable) and source.tables == INPUTS.tables:
-            plain = replace(source, tables="inputs", columns=PLAIN_INPUTS)
-            yield from scan(connection, plain, found.first, found.last)
+    for found in scan_rows(connection, source, first, last):
+        if isinstance(found, UnreadableKeys) and source.tables == INPUT_TABLE.tables:
+            plain = replace(source, tables="inputs", columns=INPUT_COLUMNS_ALONE)
+            yield from scan_rows(connection, plain, found.first, found.last)
         else:
             yield found
 
 
-def _line(path: Path, noun: str, row: Row, span: Span, ends: _Ends) -> Iterator[bytes | LeftOut]:
+def _encode_row(
+    path: Path, noun: str, row: Row, key_range: ExportRange, ends: _JournalEnds
+) -> Iterator[bytes | ExportGap]:
     try:
         at, line = _event_line(row, path) if noun == "event" else _input_line(row, path, ends)
     except JournalDamaged as damage:
-        yield LeftOut(noun, row[0], row[0], damage.finding)
+        yield ExportGap(noun, row[0], row[0], damage.finding)
     except (ValueError, TypeError, AttributeError) as error:  # a column that holds something else
-        yield LeftOut(noun, row[0], row[0], str(error))
+        yield ExportGap(noun, row[0], row[0], str(error))
     else:
-        if span.holds(at):
+        if key_range.contains(at):
             yield line
 
 
@@ -141,7 +145,7 @@ def _event_line(row: Row, path: Path) -> tuple[Millis, bytes]:
     return event.timestamp, b'{"event":' + event.body + b"," + json.dumps(about).encode()[1:]
 
 
-def _input_line(row: Row, path: Path, ends: _Ends) -> tuple[Millis, bytes]:
+def _input_line(row: Row, path: Path, ends: _JournalEnds) -> tuple[Millis, bytes]:
     given = read_input(row, path, whole_after=ends.whole_after)
     effect, reason, rejected, reached_core, first, count = row[6:12]
     about: dict[str, Any] = {

@@ -15,7 +15,7 @@ from bridge.adapters.journal.meta import Meta, read_meta
 from bridge.adapters.journal.schema import APPLICATION_ID, SCHEMA
 from bridge.core.records import JournalError
 
-UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
+READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises at a damaged file: its message may quote what was flipped, and be no text."""
 
 
@@ -29,7 +29,7 @@ class NoJournal(JournalError):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class JournalSummary:
     """A journal's identity and ends, true at one moment."""
 
     schema: int
@@ -41,12 +41,12 @@ class Facts:
         return next((each.epoch for each in reversed(self.epochs) if each.first_offset <= offset), "")
 
 
-def side_file(path: Path, suffix: str) -> Path:
+def sidecar_path(path: Path, suffix: str) -> Path:
     """Return the path of what SQLite keeps beside a journal: `-wal`, `-shm`."""
     return path.with_name(path.name + suffix)
 
 
-def reading(path: Path) -> sqlite3.Connection:
+def open_read_only(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write, and whose text is never refused; raises `NoJournal`.
 
     The owner goes on meanwhile. SQLite's errors while reading come through: the tools have more to say of them.
@@ -55,7 +55,7 @@ def reading(path: Path) -> sqlite3.Connection:
         raise NoJournal(path, "is not a file" if path.exists() else "no such file")
     # a copy that no bridge has run is opened as what cannot change: so it gets no -wal beside it, and may lie where
     # nobody can write. Otherwise by mode=ro: a close then never writes the -wal into a file that may be damaged
-    copied = not side_file(path, "-wal").exists() and not lock_path(path).exists()
+    copied = not sidecar_path(path, "-wal").exists() and not lock_path(path).exists()
     name = f"{path.absolute().as_uri()}?{'immutable=1' if copied else 'mode=ro'}"
     try:
         connection = sqlite3.connect(name, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
@@ -67,33 +67,33 @@ def reading(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def reading_told(path: Path) -> Iterator[None]:
+def translate_read_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises in the block into `NoJournal` or `JournalDamaged`."""
     try:
         yield
     except sqlite3.OperationalError as error:  # no access, no room for a -shm
         raise NoJournal(path, f"cannot be read: {error}") from error
-    except UNREADABLE as error:
+    except READ_ERRORS as error:
         raise JournalDamaged(path, str(error)) from error
 
 
-def read_facts(connection: sqlite3.Connection, path: Path) -> Facts:
+def read_summary(connection: sqlite3.Connection, path: Path) -> JournalSummary:
     """Return what the journal says of itself; raises `NoJournal`, or the `JournalError` that tells what is wrong."""
-    meta = read_current_meta(connection, path)
+    meta = read_checked_meta(connection, path)
     try:
-        return Facts(SCHEMA, meta, read_epochs(connection, path))
-    except UNREADABLE as error:
+        return JournalSummary(SCHEMA, meta, read_epochs(connection, path))
+    except READ_ERRORS as error:
         raise JournalDamaged(path, str(error)) from error
 
 
-def read_current_meta(connection: sqlite3.Connection, path: Path) -> Meta:
+def read_checked_meta(connection: sqlite3.Connection, path: Path) -> Meta:
     """Return where a journal of this version's schema begins and ends; raises as `read_facts`."""
-    with reading_told(path):
+    with translate_read_errors(path):
         connection.execute("PRAGMA schema_version").fetchone()
     try:
         _check_schema(connection, path)
         return read_meta(connection, path)
-    except UNREADABLE as error:
+    except READ_ERRORS as error:
         raise JournalDamaged(path, str(error)) from error
 
 

@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import Final
 
 from bridge.adapters.journal.errors import JournalDamaged, JournalTooNew
-from bridge.adapters.journal.mark import Mark
-from bridge.adapters.journal.schema import APPLICATION_ID, SCHEMA, make_tables
+from bridge.adapters.journal.mark import CommitMarker
+from bridge.adapters.journal.schema import APPLICATION_ID, SCHEMA, create_tables
 from bridge.core.records import JournalUnavailable
 
 BUSY_SECONDS: Final = 5.0  # somebody else's shell on the file may hold a lock this long before we say so
 SHARED_FIRST, SHARED_SIZE = 0x40000002, 510  # the bytes by which SQLite's processes lock a file (os.h)
 
 
-def check_never_was(path: Path, *, mark: Mark | None) -> None:
+def require_no_leftovers(path: Path, *, marker: CommitMarker | None) -> None:
     """Raises `JournalDamaged` where something is left of a journal at `path`: no reason to begin anew."""
     if path.with_name(path.name + "-wal").exists():
         raise JournalDamaged(path, "the file is missing, its -wal is still there")
-    if mark is not None:
-        raise JournalDamaged(path, f"the file is missing, its .lock knows of {mark.commits} commits")
+    if marker is not None:
+        raise JournalDamaged(path, f"the file is missing, its .lock knows of {marker.commits} commits")
 
 
-def create(path: Path, *, stream: str, mark: Mark | None) -> None:
+def create_journal(path: Path, *, stream: str, marker: CommitMarker | None) -> None:
     """Make an empty journal with a new epoch: complete under its name, or not there at all."""
-    check_never_was(path, mark=mark)
+    require_no_leftovers(path, marker=marker)
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)  # of a start that was interrupted here
     with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        make_tables(connection, epoch=new_epoch(), stream=stream)
+        create_tables(connection, epoch=new_epoch(), stream=stream)
     draft.rename(path)
-    sync_folder(path.parent)
+    sync_directory(path.parent)
 
 
 def new_epoch() -> str:
@@ -54,12 +54,12 @@ def connect(path: Path, *, writer: bool) -> sqlite3.Connection:
         if writer:
             connection.execute("PRAGMA synchronous=FULL")  # in WAL mode a commit returns after fsync: P1 stands on it
     except BaseException:  # the schema is read here: where it is damaged
-        with left_alone(path), closing(connection):
+        with prevent_wal_checkpoint(path), closing(connection):
             raise
     return connection
 
 
-def schema_of(connection: sqlite3.Connection, path: Path) -> int:
+def read_schema_version(connection: sqlite3.Connection, path: Path) -> int:
     """Return the schema number of what must be a journal, of this version or an older one."""
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise JournalDamaged(path, "not a journal")
@@ -71,43 +71,43 @@ def schema_of(connection: sqlite3.Connection, path: Path) -> int:
     return schema
 
 
-PASSING: Final = frozenset({
+TRANSIENT_CODES: Final = frozenset({
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT,
     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_PERM,
 })  # fmt: skip
 """What a disk, a full table of files or another process's lock does, and may stop doing."""
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Tell the machine's trouble from a damaged file, in which SQLite may miss tables or read no text."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in PASSING
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in TRANSIENT_CODES
 
 
 @contextmanager
-def faults_told(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises in the block into `JournalUnavailable` or `JournalDamaged`."""
     try:
         yield
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of a message that quotes the schema
-        if may_pass(error):
+        if is_transient(error):
             raise JournalUnavailable(f"{path}: {error}") from error
         raise JournalDamaged(path, str(error)) from error
 
 
 @contextmanager
-def opening(path: Path, *, writer: bool) -> Iterator[sqlite3.Connection]:
+def open_connection(path: Path, *, writer: bool) -> Iterator[sqlite3.Connection]:
     """Lend a new connection; where the block fails it is closed, the file left as it was, and SQLite's errors ours."""
-    with faults_told(path):
+    with translate_errors(path):
         connection = connect(path, writer=writer)
         try:
             yield connection
         except BaseException:
-            with left_alone(path), closing(connection):
+            with prevent_wal_checkpoint(path), closing(connection):
                 raise
 
 
 @contextmanager
-def left_alone(path: Path) -> Iterator[None]:
+def prevent_wal_checkpoint(path: Path) -> Iterator[None]:
     """Keep SQLite from the checkpoint of its last `close`: what stands behind a bad frame of the -wal would be gone.
 
     It asks for the file alone before it does that; another holder of a shared lock denies it.
@@ -128,7 +128,7 @@ def left_alone(path: Path) -> Iterator[None]:
         os.close(handle)  # only now: closing any handle on a file takes back this process's other locks on it
 
 
-def sync_folder(folder: Path) -> None:
+def sync_directory(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)  # POSIX: a rename is durable once its folder is synced
     try:
         os.fsync(handle)

@@ -16,11 +16,11 @@ from typing import Final, Self
 from bridge.adapters.journal.errors import JournalInUse
 from bridge.core.records import JournalError
 
-MARK_BYTES: Final = 128  # a whole mark fits in a disk's sector, so it is there whole or not at all
+MARKER_BYTES: Final = 128  # a whole mark fits in a disk's sector, so it is there whole or not at all
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CommitMarker:
     """What the journal is known to have held: its epoch then, and the count of its owner's commits."""
 
     epoch: str
@@ -28,7 +28,7 @@ class Mark:
 
     def encode(self) -> bytes:
         text = f"{self.epoch} {self.commits}"
-        return f"{text} {zlib.crc32(text.encode()):08x}\n".encode().ljust(MARK_BYTES)
+        return f"{text} {zlib.crc32(text.encode()):08x}\n".encode().ljust(MARKER_BYTES)
 
     @classmethod
     def decode(cls, data: bytes) -> Self | None:
@@ -44,16 +44,16 @@ def lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def read_mark(path: Path) -> Mark | None:
+def read_marker(path: Path) -> CommitMarker | None:
     """Return the mark of the journal at `path`, whoever owns it."""
     try:
         with lock_path(path).open("rb") as file:
-            return Mark.decode(file.read(MARK_BYTES))
+            return CommitMarker.decode(file.read(MARKER_BYTES))
     except OSError:  # no owner yet, or one of another user: then its journal is not to be had either
         return None
 
 
-class Ownership:
+class JournalLock:
     """The right to write a journal: this process has it until `close`, or until it ends, however it ends."""
 
     def __init__(self, path: Path, handle: int) -> None:
@@ -61,7 +61,7 @@ class Ownership:
         self._handle = handle
 
     @classmethod
-    def take(cls, path: Path) -> "Ownership":
+    def acquire(cls, path: Path) -> "JournalLock":
         """Become the one owner of the journal at `path`, whether it exists or not; raises `JournalInUse`."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,21 +77,21 @@ class Ownership:
             raise JournalError(f"{path}: no journal can be kept there: {error}") from error
         return cls(path, handle)
 
-    def mark(self, mark: Mark) -> None:
+    def write_marker(self, marker: CommitMarker) -> None:
         """Note a commit that is durable. Where it can't be noted the older note stands, which claims less."""
         try:
-            os.pwrite(self._handle, mark.encode(), 0)
+            os.pwrite(self._handle, marker.encode(), 0)
         except OSError:
             return
 
-    def expect(self, mark: Mark | None) -> None:
+    def force_marker(self, marker: CommitMarker | None) -> None:
         """Refuse every file at this place but one of this mark, durably when it returns.
 
         For a restore, just before it moves that one in; and for a journal that has no mark yet, which no power loss is
         to take for a copy later. None: any file will do.
         """
         try:
-            os.pwrite(self._handle, mark.encode() if mark else b" " * MARK_BYTES, 0)
+            os.pwrite(self._handle, marker.encode() if marker else b" " * MARKER_BYTES, 0)
             os.fsync(self._handle)
         except OSError as error:
             raise JournalError(f"{lock_path(self.path)}: {error.strerror}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.adapters.journal.errors import JournalDamaged
-from bridge.adapters.journal.schema import seal_row
+from bridge.adapters.journal.schema import row_checksum
 from bridge.core.events import Millis
 
 
@@ -34,7 +34,7 @@ COLUMNS: Final = ", ".join(each.name for each in fields(Meta))
 
 def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
     row = connection.execute(f"SELECT {COLUMNS}, seal FROM meta").fetchone()  # noqa: S608 - our own constant
-    if row is None or seal_row(*row[:-1]) != row[-1]:
+    if row is None or row_checksum(*row[:-1]) != row[-1]:
         raise JournalDamaged(path, "where it begins and ends does not match its seal")
     return Meta(*row[:-1])
 
@@ -44,5 +44,5 @@ def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
     marks = ", ".join("?" for _ in values)
     connection.execute(
         f"INSERT OR REPLACE INTO meta ({COLUMNS}, seal) VALUES ({marks}, ?)",  # noqa: S608 - our own constant
-        (*values, seal_row(*values)),
+        (*values, row_checksum(*values)),
     )

@@ -7,29 +7,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bridge.adapters.journal.checks import check_ends, check_structure
+from bridge.adapters.journal.checks import check_consistency, check_structure
 from bridge.adapters.journal.decisions import DECISION_COLUMNS, read_decision
 from bridge.adapters.journal.errors import JournalDamaged, JournalTooOld
-from bridge.adapters.journal.file import connect, faults_told, opening, schema_of
-from bridge.adapters.journal.mark import read_mark
+from bridge.adapters.journal.file import connect, open_connection, read_schema_version, translate_errors
+from bridge.adapters.journal.mark import read_marker
 from bridge.adapters.journal.meta import Meta, read_meta
 from bridge.adapters.journal.rows import (
     COMMAND_MS,
     EVENT_COLUMNS,
     INPUT_COLUMNS,
+    parse_state_key,
     read_applied,
     read_command,
     read_config,
     read_counter,
+    read_crash_digest,
     read_current,
+    read_digest,
     read_event,
     read_input,
-    read_key,
-    read_resend,
-    read_suspect,
-    require,
+    require_optional_checksum,
 )
-from bridge.adapters.journal.schema import SCHEMA, seal
+from bridge.adapters.journal.schema import SCHEMA, parts_checksum
 from bridge.core.events import Millis, StateKey
 from bridge.core.records import (
     Checkpoint,
@@ -68,14 +68,14 @@ class SqliteReader:
         """
         if not path.exists():
             raise JournalError(f"{path}: there is no journal")
-        mark = read_mark(path)  # before the journal is read, which may grow meanwhile
-        with opening(path, writer=False) as connection:
-            schema = schema_of(connection, path)
+        mark = read_marker(path)  # before the journal is read, which may grow meanwhile
+        with open_connection(path, writer=False) as connection:
+            schema = read_schema_version(connection, path)
             if schema < SCHEMA:
                 raise JournalTooOld(path, found=schema, known=SCHEMA)
             check_structure(connection, path)
             connection.execute("BEGIN")
-            check_ends(connection, path, stream=stream, mark=mark)
+            check_consistency(connection, path, stream=stream, marker=mark)
             epoch = read_meta(connection, path).epoch
             connection.execute("COMMIT")
             connection.close()
@@ -90,7 +90,7 @@ class SqliteReader:
         return meta.last_number, meta.latest_arrival
 
     def snapshot(self) -> Snapshot:
-        with self._reading() as reader:
+        with self._read_transaction() as reader:
             meta = read_meta(reader, self.path)
             events = read_current(reader, self.path)
         return Snapshot(Position(meta.stream, meta.epoch, meta.last_offset), events)
@@ -113,13 +113,13 @@ class SqliteReader:
     def checkpoints(self) -> Sequence[Checkpoint]:
         found = []
         for line, number, state, sealed in self._all("SELECT line, number, state, seal FROM checkpoints ORDER BY line"):
-            if seal(line, number, state) != sealed:
+            if parts_checksum(line, number, state) != sealed:
                 raise JournalDamaged(self.path, f"checkpoint of line {line}")
             found.append(Checkpoint(line, number, state))
         return found
 
     def inputs_after(self, number: int, *, limit: int) -> Sequence[JournalEntry]:
-        with self._reading() as reader:
+        with self._read_transaction() as reader:
             meta = read_meta(reader, self.path)
             rows = reader.execute(
                 f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) "  # noqa: S608 - our own constant
@@ -136,8 +136,8 @@ class SqliteReader:
         known = {"whole_after": meta.whole_after, "oldest_offset": meta.oldest_offset}
         return [read_applied(row, events, self.path, **known) for row in rows]
 
-    def replays_asked(self, limit: int) -> Sequence[Input]:
-        with self._reading() as reader:
+    def requested_replays(self, limit: int) -> Sequence[Input]:
+        with self._read_transaction() as reader:
             whole_after = read_meta(reader, self.path).whole_after
             rows = reader.execute(
                 f"SELECT {DECISION_COLUMNS}, {INPUT_COLUMNS} "  # noqa: S608 - our own constants
@@ -149,17 +149,17 @@ class SqliteReader:
             read_decision(row[:4], self.path)
         return [read_input(row[4:], self.path, whole_after=whole_after) for row in rows]
 
-    def known_resends(self) -> DedupWindow:
+    def dedup_window(self) -> DedupWindow:
         rows = self._all("SELECT number, digest, dated, mid, seal FROM resends ORDER BY number")
-        return DedupWindow(tuple(read_resend(row, self.path) for row in rows), self._meta().settled)
+        return DedupWindow(tuple(read_digest(row, self.path) for row in rows), self._meta().settled)
 
     def config(self, topic: str) -> Input | None:
         rows = self._all("SELECT topic, number, payload, received_at, seal FROM config WHERE topic = ?", (topic,))
         return read_config(rows[0], self.path) if rows else None
 
-    def suspects(self) -> frozenset[bytes]:
+    def crash_digests(self) -> frozenset[bytes]:
         rows = self._all("SELECT number, digest, seal FROM suspects")
-        return frozenset(read_suspect(row, self.path) for row in rows)
+        return frozenset(read_crash_digest(row, self.path) for row in rows)
 
     def command(self, user: str, command_id: str) -> CommandRecord | None:
         rows = self._all(
@@ -170,14 +170,14 @@ class SqliteReader:
         found = read_command(rows[0], self.path) if rows else None
         return found if found is None or found.at >= self._meta().latest_arrival - COMMAND_MS else None
 
-    def published(self) -> int:
+    def published_offset(self) -> int:
         return self._meta().published
 
-    def retained(self) -> Mapping[StateKey, str]:
+    def retained_topics(self) -> Mapping[StateKey, str]:
         found = {}
         for key, topic, sealed in self._all("SELECT key, topic, seal FROM retained ORDER BY key"):
-            require(self.path, f"what is retained for {key}", (key, topic), sealed)
-            found[read_key(key)] = topic
+            require_optional_checksum(self.path, f"what is retained for {key}", (key, topic), sealed)
+            found[parse_state_key(key)] = topic
         return found
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
@@ -187,23 +187,23 @@ class SqliteReader:
     def close(self) -> None:
         """Close the idle connections; one that is lent out is closed when it comes back."""
         self._closed = True
-        self.rest()
+        self.close_idle()
 
-    def rest(self) -> None:
+    def close_idle(self) -> None:
         """Close the idle connections until something is read again: a restore waits for the file to be nobody's."""
         with contextlib.suppress(IndexError):  # whoever reads at the same time takes from the same end
             while True:
                 self._idle.pop()[1].close()
 
     def _meta(self) -> Meta:
-        with self._reading() as reader:
+        with self._read_transaction() as reader:
             return read_meta(reader, self.path)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _read_transaction(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection of the caller's own, inside one read transaction."""
-        with faults_told(self.path):
-            file, reader = self._borrow()
+        with translate_errors(self.path):
+            file, reader = self._take_connection()
             try:
                 reader.execute("BEGIN")
                 yield reader
@@ -216,7 +216,7 @@ class SqliteReader:
         else:
             self._idle.append((file, reader))
 
-    def _borrow(self) -> tuple[int, sqlite3.Connection]:
+    def _take_connection(self) -> tuple[int, sqlite3.Connection]:
         try:
             found = self.path.stat().st_ino
         except OSError as error:
@@ -230,5 +230,5 @@ class SqliteReader:
         return found, connect(self.path, writer=False)
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._reading() as reader:
+        with self._read_transaction() as reader:
             return reader.execute(query, values).fetchall()

@@ -17,18 +17,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.adapters.journal.backup import NotWhole, copy, draft, nothing_shown, put
-from bridge.adapters.journal.checks import check_ends, check_structure
+from bridge.adapters.journal.backup import (
+    VerificationFailed,
+    copy_journal,
+    ignore_progress,
+    lock_partial_file,
+    move_into_place,
+)
+from bridge.adapters.journal.checks import check_consistency, check_structure
 from bridge.adapters.journal.errors import JournalTooOld, StreamMismatch
-from bridge.adapters.journal.facts import Facts, read_facts, reading, side_file
-from bridge.adapters.journal.file import SHARED_FIRST, SHARED_SIZE, opening, schema_of, sync_folder
-from bridge.adapters.journal.mark import Mark, Ownership, lock_path, read_mark
+from bridge.adapters.journal.facts import JournalSummary, open_read_only, read_summary, sidecar_path
+from bridge.adapters.journal.file import SHARED_FIRST, SHARED_SIZE, open_connection, read_schema_version, sync_directory
+from bridge.adapters.journal.mark import CommitMarker, JournalLock, lock_path, read_marker
 from bridge.adapters.journal.schema import migrate
-from bridge.adapters.journal.verify import Progress, Verdict, verify
+from bridge.adapters.journal.verify import ProgressCallback, VerificationResult, verify_journal
 from bridge.adapters.journal.writing import SqliteJournal
 from bridge.core.records import JournalError
 
-PARTS = ("", "-wal", "-shm")
+FILE_SUFFIXES = ("", "-wal", "-shm")
 READER_SECONDS = 2.0  # a front apart looks now and then whether its pipeline is back
 
 
@@ -37,54 +43,65 @@ class RestoreRefused(JournalError):
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoredJournal:
     """What is the journal now, and the names under which the one before lies."""
 
-    facts: Facts
-    set_aside: Sequence[Path]
+    summary: JournalSummary
+    replaced_files: Sequence[Path]
 
 
-def restore(
-    backup: Path, path: Path, *, stream: str | None = None, replace: bool = False, progress: Progress = nothing_shown
-) -> Restored:
+def restore_journal(
+    backup: Path,
+    path: Path,
+    *,
+    stream: str | None = None,
+    replace: bool = False,
+    progress: ProgressCallback = ignore_progress,
+) -> RestoredJournal:
     """Make a backup the journal at `path`, in a new epoch; the backup stays as it is.
 
     Without `replace` there must be no journal yet. `stream`: what the backup must be of (None: whatever it says).
     Raises `JournalInUse`, `RestoreRefused`, `NotWhole`, `StreamMismatch`, `NoJournal`, `JournalTooNew`.
     """
-    old = [side_file(path, part) for part in PARTS if side_file(path, part).exists()]
+    old = [sidecar_path(path, part) for part in FILE_SUFFIXES if sidecar_path(path, part).exists()]
     if old and not replace:
         raise RestoreRefused(f"{old[0]}: there is a journal; --replace moves it aside and keeps it")
     if path.exists() and backup.exists() and backup.samefile(path):
         raise RestoreRefused(f"{backup}: is the journal itself")
-    with closing(Ownership.take(path)) as ownership, _alone(path), draft(side_file(path, ".restoring")) as partial:
-        _clear(partial)
-        copy(backup, partial, progress=progress)
-        _require_whole(backup, partial, stream=stream, progress=progress)
-        facts = _begin_epoch(partial)
+    with (
+        closing(JournalLock.acquire(path)) as ownership,
+        _exclude_readers(path),
+        lock_partial_file(sidecar_path(path, ".restoring")) as partial,
+    ):
+        _remove_leftovers(partial)
+        copy_journal(backup, partial, progress=progress)
+        _require_intact(backup, partial, stream=stream, progress=progress)
+        facts = _open_in_new_epoch(partial)
         partial.chmod((path if path.exists() else backup).stat().st_mode & 0o777)
-        _give_to_the_owner(path, partial)
-        return Restored(facts, _swap(partial, path, ownership, Mark(facts.meta.epoch, facts.meta.commits)))
+        _copy_file_owner(path, partial)
+        return RestoredJournal(
+            facts, _replace_journal(partial, path, ownership, CommitMarker(facts.meta.epoch, facts.meta.commits))
+        )
 
 
-def _swap(partial: Path, path: Path, ownership: Ownership, mark: Mark) -> Sequence[Path]:
+def _replace_journal(partial: Path, path: Path, lock: JournalLock, marker: CommitMarker) -> Sequence[Path]:
     """Put the finished copy in the old file's place; returns where the old ones are."""
-    before = read_mark(path)
-    ownership.expect(mark)
+    before = read_marker(path)
+    lock.force_marker(marker)
     try:
-        set_aside = _set_aside(path)
+        set_aside = _rename_old_files(path)
     except RestoreRefused:
-        ownership.expect(before)
+        lock.force_marker(before)
         raise
-    for part in PARTS[1:]:  # a new file beside the old -wal would be taken for the old file
-        side_file(path, part).unlink(missing_ok=True)
-    sync_folder(path.parent)
-    put(partial, path)
+    for part in FILE_SUFFIXES[1:]:  # a new file beside the old -wal would be taken for the old file
+        sidecar_path(path, part).unlink(missing_ok=True)
+    sync_directory(path.parent)
+    move_into_place(partial, path)
     return set_aside
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _exclude_readers(path: Path) -> Iterator[None]:
     """Keep other processes off the old file: SQLite's last one to leave it would delete the new file's -wal by name."""
     if not path.exists() or not hasattr(fcntl, "F_OFD_SETLK"):
         yield
@@ -113,61 +130,61 @@ def _locked(handle: int, lock: bytes) -> bool:
     return True
 
 
-def _clear(partial: Path) -> None:
+def _remove_leftovers(partial: Path) -> None:
     """Remove what a restore that was killed left beside its copy."""
     for suffix in ("-wal", "-shm", ".lock"):
-        side_file(partial, suffix).unlink(missing_ok=True)
+        sidecar_path(partial, suffix).unlink(missing_ok=True)
 
 
-def _require_whole(backup: Path, partial: Path, *, stream: str | None, progress: Progress) -> None:
+def _require_intact(backup: Path, partial: Path, *, stream: str | None, progress: ProgressCallback) -> None:
     try:
-        verdict = verify(partial, progress=progress)
+        verdict = verify_journal(partial, progress=progress)
     except JournalTooOld:  # made by an older version: brought up to date first, which says of itself what is wrong
         _migrate(partial)
-        _clear(partial)
-        verdict = verify(partial, progress=progress)
-    if not verdict.whole:
-        raise NotWhole(Verdict(backup, verdict.facts, verdict.parts))
-    assert verdict.facts is not None
-    found = verdict.facts.meta.stream
+        _remove_leftovers(partial)
+        verdict = verify_journal(partial, progress=progress)
+    if not verdict.is_intact:
+        raise VerificationFailed(VerificationResult(backup, verdict.summary, verdict.parts))
+    assert verdict.summary is not None
+    found = verdict.summary.meta.stream
     if stream is not None and found != stream:
         raise StreamMismatch(backup, expected=stream, found=found)
 
 
 def _migrate(partial: Path) -> None:
     """Bring a copy to this version's schema, still in its epoch: the restored journal begins one, and not two."""
-    with opening(partial, writer=True) as writer:
+    with open_connection(partial, writer=True) as writer:
         (stream,) = writer.execute("SELECT stream FROM meta").fetchone()
-        schema = schema_of(writer, partial)
+        schema = read_schema_version(writer, partial)
         check_structure(writer, partial)
         writer.execute("BEGIN IMMEDIATE")
         migrate(writer, schema)
-        check_ends(writer, partial, stream=stream, mark=None)
+        check_consistency(writer, partial, stream=stream, marker=None)
         writer.execute("COMMIT")
         writer.close()
 
 
-def _begin_epoch(partial: Path) -> Facts:
-    with closing(reading(partial)) as connection:
-        stream = read_facts(connection, partial).meta.stream
+def _open_in_new_epoch(partial: Path) -> JournalSummary:
+    with closing(open_read_only(partial)) as connection:
+        stream = read_summary(connection, partial).meta.stream
     SqliteJournal.open(partial, stream=stream).close()  # no owner has marked it, so it begins one
-    _clear(partial)
-    with closing(reading(partial)) as connection:
-        return read_facts(connection, partial)
+    _remove_leftovers(partial)
+    with closing(open_read_only(partial)) as connection:
+        return read_summary(connection, partial)
 
 
-def _set_aside(path: Path) -> Sequence[Path]:
+def _rename_old_files(path: Path) -> Sequence[Path]:
     """Give the old files second names, all of them or, with `RestoreRefused`, none; returns these."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (f".replaced-{stamp}" + (f"-{count}" if count else "") for count in itertools.count())
-    aside = next(name for name in names if not any(side_file(path, name + part).exists() for part in PARTS))
+    aside = next(name for name in names if not any(sidecar_path(path, name + part).exists() for part in FILE_SUFFIXES))
     made: list[Path] = []
     try:
-        for part in PARTS:
-            if side_file(path, part).exists():
-                made.append(side_file(path, aside + part))
-                _second_name(side_file(path, part), made[-1])
-        sync_folder(path.parent)
+        for part in FILE_SUFFIXES:
+            if sidecar_path(path, part).exists():
+                made.append(sidecar_path(path, aside + part))
+                _link_or_copy(sidecar_path(path, part), made[-1])
+        sync_directory(path.parent)
     except OSError as error:
         for each in made:
             each.unlink(missing_ok=True)
@@ -175,7 +192,7 @@ def _set_aside(path: Path) -> Sequence[Path]:
     return made
 
 
-def _give_to_the_owner(path: Path, partial: Path) -> None:
+def _copy_file_owner(path: Path, partial: Path) -> None:
     """Let an administrator's restore be of the user as whom the bridge runs: of the old file, else of its folder."""
     if os.geteuid() != 0:
         return
@@ -184,7 +201,7 @@ def _give_to_the_owner(path: Path, partial: Path) -> None:
         os.chown(each, like.st_uid, like.st_gid)
 
 
-def _second_name(old: Path, new: Path) -> None:
+def _link_or_copy(old: Path, new: Path) -> None:
     try:
         os.link(old, new)
     except OSError:  # a file system without second names

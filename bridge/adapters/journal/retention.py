@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from bridge.adapters.journal.meta import Meta
-from bridge.adapters.journal.rows import require
+from bridge.adapters.journal.rows import require_optional_checksum
 from bridge.core.events import Millis
 from bridge.core.records import RetentionLimits
 
-CHUNK: Final = 1_000  # events and inputs each that go in one transaction: a commit may have to wait for it
+PRUNE_CHUNK: Final = 1_000  # events and inputs each that go in one transaction: a commit may have to wait for it
 NEVER: Final = 2**63 - 1  # later than any hour
 
 HELD_EVENTS: Final = "SELECT offset FROM current"
@@ -22,7 +22,7 @@ HELD_INPUTS: Final = "SELECT number FROM quarantine UNION SELECT number FROM han
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class PruneLimit:
     """Events up to `offset` and inputs up to `number`."""
 
     offset: int
@@ -34,9 +34,9 @@ def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: RetentionLim
 
     None, and nothing changed, where nothing may go.
     """
-    may_go = reach(writer, path, meta, keep=keep, now=now)
-    offset = min(may_go.offset, meta.oldest_offset - 1 + CHUNK)
-    number = min(may_go.number, meta.oldest_number - 1 + CHUNK)
+    may_go = find_prune_limit(writer, path, meta, keep=keep, now=now)
+    offset = min(may_go.offset, meta.oldest_offset - 1 + PRUNE_CHUNK)
+    number = min(may_go.number, meta.oldest_number - 1 + PRUNE_CHUNK)
     if offset < meta.oldest_offset and number < meta.oldest_number:
         return None
     # from the first row on: one that was held when its neighbours went may no longer be
@@ -54,14 +54,16 @@ def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: RetentionLim
     return meta
 
 
-def reach(connection: sqlite3.Connection, path: Path, meta: Meta, *, keep: RetentionLimits, now: Millis) -> Reach:
+def find_prune_limit(
+    connection: sqlite3.Connection, path: Path, meta: Meta, *, keep: RetentionLimits, now: Millis
+) -> PruneLimit:
     """Return how far all of it may go by now; what is over the size goes an hour at a time."""
-    free = _free(connection, meta)
-    due = _due(connection, path, meta, free=free, keep=keep, now=now)
-    return Reach(min(due.offset, free.offset), min(due.number, free.number))
+    free = _find_unneeded(connection, meta)
+    due = _find_expired(connection, path, meta, free=free, keep=keep, now=now)
+    return PruneLimit(min(due.offset, free.offset), min(due.number, free.number))
 
 
-def used_bytes(connection: sqlite3.Connection) -> int:
+def measure_used_bytes(connection: sqlite3.Connection) -> int:
     """Return the size of what is held: pages that were freed and wait to be used again do not count."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
@@ -69,7 +71,7 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def _free(writer: sqlite3.Connection, meta: Meta) -> Reach:
+def _find_unneeded(writer: sqlite3.Connection, meta: Meta) -> PruneLimit:
     """How far nobody needs it any more: published, and before what a restart replays.
 
     A restart replays from the newest round of checkpoints, in which an idle line's older one counts as newest.
@@ -78,40 +80,40 @@ def _free(writer: sqlite3.Connection, meta: Meta) -> Reach:
     needed = writer.execute(
         "SELECT first_offset FROM inputs WHERE number > ? AND event_count > 0 ORDER BY number LIMIT 1", (number,)
     ).fetchone()
-    return Reach(min(meta.published, needed[0] - 1 if needed else meta.last_offset), number)
+    return PruneLimit(min(meta.published, needed[0] - 1 if needed else meta.last_offset), number)
 
 
-def _due(
-    writer: sqlite3.Connection, path: Path, meta: Meta, *, free: Reach, keep: RetentionLimits, now: Millis
-) -> Reach:
+def _find_expired(
+    writer: sqlite3.Connection, path: Path, meta: Meta, *, free: PruneLimit, keep: RetentionLimits, now: Millis
+) -> PruneLimit:
     """How far it may go by age; over the size the older of both goes too, an hour at a time."""
     offset = number = 0
     if keep.events_ms is not None:
-        offset = _aged(writer, path, now - keep.events_ms).offset
+        offset = _find_older_than(writer, path, now - keep.events_ms).offset
     if keep.inputs_ms is not None:
-        number = _aged(writer, path, now - keep.inputs_ms).number
-    if keep.max_bytes is not None and used_bytes(writer) > keep.max_bytes:
-        ends, last_offset = _hour_of(writer, "offset", meta.oldest_offset, meta.last_offset)
-        inputs_end, last_number = _hour_of(writer, "number", meta.oldest_number, meta.last_number)
+        number = _find_older_than(writer, path, now - keep.inputs_ms).number
+    if keep.max_bytes is not None and measure_used_bytes(writer) > keep.max_bytes:
+        ends, last_offset = _find_oldest_hour(writer, "offset", meta.oldest_offset, meta.last_offset)
+        inputs_end, last_number = _find_oldest_hour(writer, "number", meta.oldest_number, meta.last_number)
         if ends <= inputs_end or free.number < meta.oldest_number:
             offset = max(offset, last_offset)
         if inputs_end <= ends or free.offset < meta.oldest_offset:
             number = max(number, last_number)
-    return Reach(offset, number)
+    return PruneLimit(offset, number)
 
 
-def _aged(writer: sqlite3.Connection, path: Path, before: Millis) -> Reach:
+def _find_older_than(writer: sqlite3.Connection, path: Path, before: Millis) -> PruneLimit:
     row = writer.execute(
         "SELECT at, number, offset, seal FROM ages WHERE at <= ? ORDER BY at DESC LIMIT 1", (before,)
     ).fetchone()
     if row is None:
-        return Reach(0, 0)
+        return PruneLimit(0, 0)
     at, number, offset, sealed = row
-    require(path, f"the mark of hour {at}", (at, number, offset), sealed)
-    return Reach(offset, number)
+    require_optional_checksum(path, f"the mark of hour {at}", (at, number, offset), sealed)
+    return PruneLimit(offset, number)
 
 
-def _hour_of(writer: sqlite3.Connection, column: str, oldest: int, last: int) -> tuple[Millis, int]:
+def _find_oldest_hour(writer: sqlite3.Connection, column: str, oldest: int, last: int) -> tuple[Millis, int]:
     """Return when the hour of the oldest one ended, and the last one of it."""
     row = writer.execute(
         f"SELECT at, {column} FROM ages WHERE {column} >= ? ORDER BY at LIMIT 1",  # noqa: S608 - one of our two names

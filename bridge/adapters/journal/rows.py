@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.adapters.journal.errors import JournalDamaged
-from bridge.adapters.journal.schema import seal, seal_row
+from bridge.adapters.journal.schema import parts_checksum, row_checksum
 from bridge.core.events import EventType, Millis, Priority, Standing, StateKey
 from bridge.core.records import (
     CONFIG_PREFIX,
@@ -26,7 +26,7 @@ from bridge.core.reports import Disposition, Effect
 COMMAND_MS: Final = 24 * 3_600_000  # PROTOCOL, Asking: idempotent for 24 h
 QUARANTINE_INPUTS: Final = 1_000  # garbage kept for whoever looks into it: a babbling device can't fill the disk
 QUARANTINE_BYTES: Final = 65_536  # of one payload
-SUSPECTS: Final = 1_000  # messages that crashed the core; more than that and it isn't the messages
+MAX_CRASH_DIGESTS: Final = 1_000  # messages that crashed the core; more than that and it isn't the messages
 EVENT_COLUMNS: Final = "offset, id, topic, standing, timestamp, audience, body, seal"
 INPUT_COLUMNS: Final = (
     "inputs.number, topic, inputs.payload, received_at, retained, redelivered, effect, reason, rejected, "
@@ -48,10 +48,10 @@ def write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
             disposition.effect.value, disposition.reason, int(disposition.rejected), int(entry.reached_core),
             events[0].offset if events else 0, len(events),
         )  # fmt: skip
-        rows.append((*fields, seal_row(*fields)))
+        rows.append((*fields, row_checksum(*fields)))
     writer.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     if aside:
-        writer.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", [(*row, seal_row(*row)) for row in aside])
+        writer.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", [(*row, row_checksum(*row)) for row in aside])
         writer.execute(
             "DELETE FROM quarantine WHERE number <= "
             "(SELECT number FROM quarantine ORDER BY number DESC LIMIT 1 OFFSET ?) "
@@ -64,7 +64,7 @@ def write_config(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
     """Keep the configuration that holds beside the inputs, of which retention takes the old ones."""
     for given in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG_PREFIX)):
         row = (given.topic, given.number, given.payload, given.received_at)
-        writer.execute("INSERT OR REPLACE INTO config VALUES (?, ?, ?, ?, ?)", (*row, seal_row(*row)))
+        writer.execute("INSERT OR REPLACE INTO config VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
 
 
 def write_counters(writer: sqlite3.Connection, entries: Sequence[JournalEntry], path: Path) -> None:
@@ -73,7 +73,7 @@ def write_counters(writer: sqlite3.Connection, entries: Sequence[JournalEntry], 
             "SELECT kind, effect, reason, count, seal FROM counters WHERE (kind, effect, reason) = (?, ?, ?)", key
         ).fetchone()
         row = (*key, count + (read_counter(found, path)[1] if found else 0))
-        writer.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", (*row, seal_row(*row)))
+        writer.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
 
 
 def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
@@ -82,7 +82,7 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
     for event in (event for entry in entries for event in entry.events):
         audience = json.dumps(event.audience)
         fields = (event.offset, event.id, event.topic, event.standing.value, event.timestamp, audience, event.body)
-        rows.append((*fields, seal(*fields)))
+        rows.append((*fields, parts_checksum(*fields)))
         if event.standing is not Standing.HISTORY:
             current["/".join(event.state_key)] = event.offset if event.standing is Standing.CURRENT else None
     writer.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
@@ -90,7 +90,7 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
         if offset is None:
             writer.execute("DELETE FROM current WHERE key = ?", (key,))
         else:
-            writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (key, offset, seal_row(key, offset)))
+            writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (key, offset, row_checksum(key, offset)))
 
 
 def write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], latest_arrival: Millis) -> None:
@@ -101,26 +101,28 @@ def write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], 
     rows = [(e.user, e.command_id, e.outcome, e.reason, json.dumps(e.event_ids), e.at) for e in records]
     writer.executemany(
         "INSERT OR IGNORE INTO commands VALUES (?, ?, ?, ?, ?, ?, ?)",  # a repeated command keeps its first result
-        [(*row, seal_row(*row)) for row in rows],
+        [(*row, row_checksum(*row)) for row in rows],
     )
 
 
-def write_resends(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
+def write_digests(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
     found = [(each.input.number, each.message_digest) for each in batch.entries if each.message_digest is not None]
     rows = [(number, resend.digest, int(resend.has_timestamp), resend.mid) for number, resend in found]
     if rows:
-        writer.executemany("INSERT INTO resends VALUES (?, ?, ?, ?, ?)", [(*row, seal_row(*row)) for row in rows])
+        writer.executemany("INSERT INTO resends VALUES (?, ?, ?, ?, ?)", [(*row, row_checksum(*row)) for row in rows])
         writer.execute("DELETE FROM resends WHERE number <= ?", (last_number - DEDUP_INPUTS,))
     if batch.crash_digest is not None:
         (number,) = writer.execute("SELECT coalesce(max(number), 0) + 1 FROM suspects").fetchone()
         row = (number, batch.crash_digest)
-        writer.execute("INSERT OR IGNORE INTO suspects VALUES (?, ?, ?)", (*row, seal_row(*row)))
-        writer.execute("DELETE FROM suspects WHERE number <= (SELECT max(number) FROM suspects) - ?", (SUSPECTS,))
+        writer.execute("INSERT OR IGNORE INTO suspects VALUES (?, ?, ?)", (*row, row_checksum(*row)))
+        writer.execute(
+            "DELETE FROM suspects WHERE number <= (SELECT max(number) FROM suspects) - ?", (MAX_CRASH_DIGESTS,)
+        )
 
 
 def read_event(row: tuple[Any, ...], path: Path) -> CommittedEvent:
     *fields, sealed = row
-    if seal(*fields) != sealed:
+    if parts_checksum(*fields) != sealed:
         raise JournalDamaged(path, f"event {row[0]} does not match its seal")
     offset, event_id, topic, standing, timestamp, audience, body = fields
     site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
@@ -142,7 +144,7 @@ def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent
     """Return the current events, oldest first, each held against the key that it is current for."""
     keys = {}
     for key, offset, sealed in reader.execute("SELECT key, offset, seal FROM current"):
-        require(path, f"what is current of {key}", (key, offset), sealed)
+        require_optional_checksum(path, f"what is current of {key}", (key, offset), sealed)
         keys[offset] = key
     rows = reader.execute(
         f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608 - our own constant
@@ -155,13 +157,13 @@ def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent
 
 def read_input(row: tuple[Any, ...], path: Path, *, whole_after: int) -> Input:
     number, topic, payload, received_at, retained, redelivered = row[:6]
-    expected = seal_row(*row[:12]) if number > whole_after else seal(number, topic, payload)
+    expected = row_checksum(*row[:12]) if number > whole_after else parts_checksum(number, topic, payload)
     if row[12] != expected:
         raise JournalDamaged(path, f"input {number} does not match its seal")
     aside, aside_seal = row[13:]
     if aside is not None:
         payload = aside
-        require(path, f"the quarantined payload of input {number}", (number, aside), aside_seal)
+        require_optional_checksum(path, f"the quarantined payload of input {number}", (number, aside), aside_seal)
     return Input(
         number=number,
         topic=topic,
@@ -191,32 +193,32 @@ def read_applied(
 
 def read_config(row: tuple[Any, ...], path: Path) -> Input:
     topic, number, payload, received_at, sealed = row
-    require(path, f"the configuration {topic}", (topic, number, payload, received_at), sealed)
+    require_optional_checksum(path, f"the configuration {topic}", (topic, number, payload, received_at), sealed)
     return Input(number=number, topic=topic, payload=payload, received_at=received_at)
 
 
 def read_counter(row: tuple[Any, ...], path: Path) -> tuple[tuple[str, str, str], int]:
     kind, effect, reason, count, sealed = row
-    require(path, f"the count of {kind}/{effect}", (kind, effect, reason, count), sealed)
+    require_optional_checksum(path, f"the count of {kind}/{effect}", (kind, effect, reason, count), sealed)
     return (kind, effect, reason), count
 
 
-def read_resend(row: tuple[Any, ...], path: Path) -> tuple[int, MessageDigest]:
+def read_digest(row: tuple[Any, ...], path: Path) -> tuple[int, MessageDigest]:
     number, digest, dated, mid, sealed = row
-    require(path, f"the digest of input {number}", (number, digest, dated, mid), sealed)
+    require_optional_checksum(path, f"the digest of input {number}", (number, digest, dated, mid), sealed)
     return number, MessageDigest(digest, bool(dated), mid)
 
 
-def read_suspect(row: tuple[Any, ...], path: Path) -> bytes:
+def read_crash_digest(row: tuple[Any, ...], path: Path) -> bytes:
     """Return the digest of a message that crashed the core."""
     number, found, sealed = row
-    require_seal(path, f"crashing message {number}", (number, found), sealed)
+    require_checksum(path, f"crashing message {number}", (number, found), sealed)
     return bytes(found)
 
 
 def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:
     user, command_id, outcome, reason, event_ids, at, sealed = row
-    require(path, f"command {command_id}", row[:6], sealed)
+    require_optional_checksum(path, f"command {command_id}", row[:6], sealed)
     return CommandRecord(
         user=user,
         command_id=command_id,
@@ -227,18 +229,18 @@ def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:
     )
 
 
-def require(path: Path, what: str, fields: tuple[Any, ...], sealed: int | None) -> None:
+def require_optional_checksum(path: Path, what: str, fields: tuple[Any, ...], sealed: int | None) -> None:
     """Hold a row against its seal; one of schema 1 has none."""
     if sealed is not None:
-        require_seal(path, what, fields, sealed)
+        require_checksum(path, what, fields, sealed)
 
 
-def require_seal(path: Path, what: str, fields: tuple[Any, ...], sealed: int) -> None:
+def require_checksum(path: Path, what: str, fields: tuple[Any, ...], sealed: int) -> None:
     """Hold a row of a table that has no rows without a seal against its own."""
-    if seal_row(*fields) != sealed:
+    if row_checksum(*fields) != sealed:
         raise JournalDamaged(path, f"{what} does not match its seal")
 
 
-def read_key(text: str) -> StateKey:
+def parse_state_key(text: str) -> StateKey:
     site, area, line, equipment, category, subject = text.split("/")
     return (site, area, line, equipment, category, subject)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.adapters.journal.facts import UNREADABLE
+from bridge.adapters.journal.facts import READ_ERRORS
 from bridge.adapters.journal.rows import EVENT_COLUMNS, INPUT_COLUMNS
 
 Row = tuple[Any, ...]
@@ -14,7 +14,7 @@ PAGE: Final = 2_000  # rows held at a time, and how long one read keeps the owne
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableKeys:
     """Keys `first` to `last` that SQLite cannot read, and its reason."""
 
     first: int
@@ -23,7 +23,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ScannedTable:
     """A table with an integer key. A row begins with its key and ends with `oldest`: from there on all are held."""
 
     columns: str
@@ -32,13 +32,15 @@ class Source:
     oldest: str
 
 
-EVENTS: Final = Source(EVENT_COLUMNS, "events", "offset", "(SELECT oldest_offset FROM meta)")
-INPUTS: Final = Source(
+EVENT_TABLE: Final = ScannedTable(EVENT_COLUMNS, "events", "offset", "(SELECT oldest_offset FROM meta)")
+INPUT_TABLE: Final = ScannedTable(
     INPUT_COLUMNS, "inputs LEFT JOIN quarantine USING (number)", "inputs.number", "(SELECT oldest_number FROM meta)"
 )
 
 
-def scan(connection: sqlite3.Connection, source: Source, first: int, last: int) -> Iterator[list[Row] | Unreadable]:
+def scan_rows(
+    connection: sqlite3.Connection, source: ScannedTable, first: int, last: int
+) -> Iterator[list[Row] | UnreadableKeys]:
     """Yield all rows with keys `first` to `last` in pages, and what lies between them and cannot be read.
 
     Every page is read in a transaction of its own. A damaged stretch is crossed key by key.
@@ -46,7 +48,7 @@ def scan(connection: sqlite3.Connection, source: Source, first: int, last: int) 
     after, step = first - 1, 0
     while after < last:
         until = min(after + step, last) if step else last
-        rows, error = _read(connection, source, after, until)
+        rows, error = _read_page(connection, source, after, until)
         if rows:
             yield rows
         if error is None:
@@ -60,13 +62,15 @@ def scan(connection: sqlite3.Connection, source: Source, first: int, last: int) 
         if rows:
             after = rows[-1][0]
         if step == 1:
-            yield Unreadable(until, until, error)
+            yield UnreadableKeys(until, until, error)
             after = until
         else:
             step = 1
 
 
-def _read(connection: sqlite3.Connection, source: Source, after: int, until: int) -> tuple[list[Row], str | None]:
+def _read_page(
+    connection: sqlite3.Connection, source: ScannedTable, after: int, until: int
+) -> tuple[list[Row], str | None]:
     """Return a page of rows with keys in (after, until], and why there are no more where that is not the end."""
     rows: list[Row] = []
     try:
@@ -78,6 +82,6 @@ def _read(connection: sqlite3.Connection, source: Source, after: int, until: int
             if not isinstance(row[0], int) or row[0] <= after or (rows and row[0] <= rows[-1][0]):
                 return rows, "keys out of order"  # a damaged tree may lead anywhere, also back
             rows.append(row)
-    except UNREADABLE as error:
+    except READ_ERRORS as error:
         return rows, str(error)
     return rows, None

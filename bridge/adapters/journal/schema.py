@@ -121,7 +121,7 @@ ALTER TABLE suspects ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
 """
 
 
-def _to_second(connection: sqlite3.Connection) -> None:
+def _migrate_to_2(connection: sqlite3.Connection) -> None:
     """Add what retention, epochs and the quarantine's tools need.
 
     No old row is read or written again but the one of meta: ten million events cost one walk over the inputs, for the
@@ -130,10 +130,10 @@ def _to_second(connection: sqlite3.Connection) -> None:
     """
     for statement in SECOND_TABLES.split(";"):
         connection.execute(statement)  # not executescript, which would commit what was done before
-    seal_meta(connection)
+    write_meta_checksum(connection)
 
 
-def _to_third(connection: sqlite3.Connection) -> None:
+def _migrate_to_3(connection: sqlite3.Connection) -> None:
     """Seal what only few rows are of: epochs, decisions about quarantined inputs, messages that crashed the core."""
     for statement in THIRD_TABLES.split(";"):
         connection.execute(statement)
@@ -143,10 +143,12 @@ def _to_third(connection: sqlite3.Connection) -> None:
         ("SELECT number, digest FROM suspects", "UPDATE suspects SET seal = ? WHERE number = ?"),
     ):
         rows = connection.execute(query).fetchall()
-        connection.executemany(update, [(seal_row(*row), row[0]) for row in rows])
+        connection.executemany(update, [(row_checksum(*row), row[0]) for row in rows])
 
 
-MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType({1: _to_second, 2: _to_third})
+MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType(
+    {1: _migrate_to_2, 2: _migrate_to_3}
+)
 """Schema number -> the step to the next one, inside a transaction; forward only."""
 
 
@@ -157,7 +159,7 @@ def migrate(connection: sqlite3.Connection, schema: int) -> None:
         connection.execute(f"PRAGMA user_version={number + 1}")
 
 
-def make_tables(connection: sqlite3.Connection, *, epoch: str, stream: str) -> None:
+def create_tables(connection: sqlite3.Connection, *, epoch: str, stream: str) -> None:
     """Fill an empty database with the tables of an empty journal."""
     connection.execute("BEGIN IMMEDIATE")
     for statement in FIRST_TABLES.split(";"):
@@ -173,7 +175,7 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def seal(*parts: str | bytes | int) -> int:
+def parts_checksum(*parts: str | bytes | int) -> int:
     """Return a checksum of a row: SQLite has none of its own, and a flipped bit must not become an event."""
     value = 0
     for part in parts:
@@ -182,11 +184,11 @@ def seal(*parts: str | bytes | int) -> int:
     return value
 
 
-def seal_row(*fields: str | bytes | int | None) -> int:
+def row_checksum(*fields: str | bytes | int | None) -> int:
     """Return the checksum of a row's columns, each a str, an int that is no bool, bytes or None."""
     return zlib.crc32(repr(fields).encode())
 
 
-def seal_meta(connection: sqlite3.Connection) -> None:
+def write_meta_checksum(connection: sqlite3.Connection) -> None:
     *row, _ = connection.execute("SELECT * FROM meta").fetchone()
-    connection.execute("UPDATE meta SET seal = ?", (seal_row(*row),))
+    connection.execute("UPDATE meta SET seal = ?", (row_checksum(*row),))

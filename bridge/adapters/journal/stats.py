@@ -8,17 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal.aside import ASIDE, State
+from bridge.adapters.journal.aside import QUARANTINED_INPUTS, QuarantineState
 from bridge.adapters.journal.decisions import check_decisions
-from bridge.adapters.journal.facts import Facts, read_facts, reading, reading_told, side_file
-from bridge.adapters.journal.retention import Reach, reach, used_bytes
+from bridge.adapters.journal.facts import (
+    JournalSummary,
+    open_read_only,
+    read_summary,
+    sidecar_path,
+    translate_read_errors,
+)
+from bridge.adapters.journal.retention import PruneLimit, find_prune_limit, measure_used_bytes
 from bridge.adapters.journal.rows import QUARANTINE_BYTES, read_counter
 from bridge.core.events import Millis
 from bridge.core.records import RetentionLimits
 from bridge.core.reports import Effect
 
 SIZED_BYTES: Final = 256 * 1024 * 1024  # up to here the sizes of parts are told unasked: they cost a look at every page
-ARRIVAL: Final = "SELECT received_at FROM inputs WHERE number = ?"
+ARRIVAL_QUERY: Final = "SELECT received_at FROM inputs WHERE number = ?"
 SIZES: Final = """
 SELECT coalesce(made.tbl_name, dbstat.name), sum(pgsize)
 FROM dbstat LEFT JOIN sqlite_schema AS made ON made.name = dbstat.name
@@ -27,7 +33,7 @@ WHERE aggregate = TRUE GROUP BY 1 ORDER BY 2 DESC
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldRange:
     """Keys `first` to `last`, all of them (none where `last` is before `first`), and from when to when."""
 
     first: int
@@ -41,7 +47,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
+class InputCounts:
     """Promise P6 for one kind; suppressed and quarantined by reason."""
 
     applied: int
@@ -54,83 +60,83 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
+class JournalStats:
     """All of it is of one moment. Sizes in bytes."""
 
     path: Path
-    facts: Facts
+    summary: JournalSummary
     files: Mapping[str, int]  # by what is added to the name: the file itself, `-wal`, `-shm`
     parts: Mapping[str, int]  # by table, its indexes included; empty where it was not asked for
     used: int  # pages that are not free, the -wal's included
-    events: Held
-    inputs: Held
+    events: HeldRange
+    inputs: HeldRange
     current: int
     older_current: int  # held though retention has passed them
     resends: int
     checkpoints: int
     checkpoint: int  # the input that the newest round is after
     checkpoint_arrival: Millis | None
-    books: Mapping[str, Books]
-    quarantine: Mapping[State, int]
+    input_counts: Mapping[str, InputCounts]
+    quarantine: Mapping[QuarantineState, int]
     quarantine_bytes: int
-    due: Reach | None  # what retention would take by now; None where the settings are not known
+    prunable: PruneLimit | None  # what retention would take by now; None where the settings are not known
 
     @property
     def unaccounted(self) -> int:
         """Inputs that were numbered and not counted, or counted and never numbered: 0, or something is wrong."""
-        return self.facts.meta.last_number - sum(each.received for each in self.books.values())
+        return self.summary.meta.last_number - sum(each.received for each in self.input_counts.values())
 
 
-def stats(path: Path, *, keep: RetentionLimits | None = None, sizes: bool = False) -> Stats:
+def read_stats(path: Path, *, keep: RetentionLimits | None = None, sizes: bool = False) -> JournalStats:
     """Read a journal's figures, whoever owns it; raises `NoJournal` and the other `JournalError`s.
 
     `sizes`: of the parts too, however large the file is.
     """
-    with closing(reading(path)) as connection:
-        read_facts(connection, path)  # says what it is that cannot be read
-        with reading_told(path):
+    with closing(open_read_only(path)) as connection:
+        read_summary(connection, path)  # says what it is that cannot be read
+        with translate_read_errors(path):
             connection.execute("BEGIN")
-            return _stats(connection, path, read_facts(connection, path), keep, sizes=sizes)
+            return _stats(connection, path, read_summary(connection, path), keep, sizes=sizes)
 
 
 def _stats(
-    connection: sqlite3.Connection, path: Path, facts: Facts, keep: RetentionLimits | None, *, sizes: bool
-) -> Stats:
-    meta = facts.meta
+    connection: sqlite3.Connection, path: Path, summary: JournalSummary, keep: RetentionLimits | None, *, sizes: bool
+) -> JournalStats:
+    meta = summary.meta
     lines, newest = connection.execute("SELECT count(*), coalesce(max(number), 0) FROM checkpoints").fetchone()
     older, current = connection.execute(
         "SELECT count(*) FILTER (WHERE offset < ?), count(*) FROM current", (meta.oldest_offset,)
     ).fetchone()
-    files = {part: side_file(path, part) for part in ("", "-wal", "-shm")}
+    files = {part: sidecar_path(path, part) for part in ("", "-wal", "-shm")}
     sizes_of = {part: file.stat().st_size for part, file in files.items() if file.exists()}
-    return Stats(
+    return JournalStats(
         path=path,
-        facts=facts,
+        summary=summary,
         files=sizes_of,
         parts=_parts(connection) if sizes or sizes_of[""] <= SIZED_BYTES else {},
-        used=used_bytes(connection),
-        events=Held(
+        used=measure_used_bytes(connection),
+        events=HeldRange(
             meta.oldest_offset,
             meta.last_offset,
             _one(connection, "SELECT timestamp FROM events WHERE offset = ?", meta.oldest_offset),
             _one(connection, "SELECT timestamp FROM events WHERE offset = ?", meta.last_offset),
         ),
-        inputs=Held(
+        inputs=HeldRange(
             meta.oldest_number,
             meta.last_number,
-            _one(connection, ARRIVAL, meta.oldest_number),
-            _one(connection, ARRIVAL, meta.last_number),
+            _one(connection, ARRIVAL_QUERY, meta.oldest_number),
+            _one(connection, ARRIVAL_QUERY, meta.last_number),
         ),
         current=current,
         older_current=older,
         resends=_one(connection, "SELECT count(*) FROM resends WHERE number > ?", 0) or 0,
         checkpoints=lines,
         checkpoint=newest,
-        checkpoint_arrival=_one(connection, ARRIVAL, newest),
-        books=_books(connection, path),
+        checkpoint_arrival=_one(connection, ARRIVAL_QUERY, newest),
+        input_counts=_books(connection, path),
         quarantine=_quarantine(connection, path),
         quarantine_bytes=_one(connection, "SELECT sum(length(payload)) FROM quarantine WHERE number > ?", 0) or 0,
-        due=None if keep is None else reach(connection, path, meta, keep=keep, now=meta.latest_arrival),
+        prunable=None if keep is None else find_prune_limit(connection, path, meta, keep=keep, now=meta.latest_arrival),
     )
 
 
@@ -146,7 +152,7 @@ def _parts(connection: sqlite3.Connection) -> Mapping[str, int]:
         return {}
 
 
-def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, Books]:
+def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, InputCounts]:
     applied: Counter[str] = Counter()
     reasons: dict[tuple[str, str], dict[str, int]] = {}
     for row in connection.execute("SELECT kind, effect, reason, count, seal FROM counters ORDER BY kind, reason"):
@@ -156,7 +162,7 @@ def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, Books]:
         else:
             reasons.setdefault((kind, effect), {})[reason] = count
     return {
-        kind: Books(
+        kind: InputCounts(
             applied=applied[kind],
             suppressed=reasons.get((kind, Effect.SUPPRESSED), {}),
             quarantined=reasons.get((kind, Effect.QUARANTINED), {}),
@@ -165,7 +171,7 @@ def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, Books]:
     }
 
 
-def _quarantine(connection: sqlite3.Connection, path: Path) -> Mapping[State, int]:
+def _quarantine(connection: sqlite3.Connection, path: Path) -> Mapping[QuarantineState, int]:
     check_decisions(connection, path)
-    rows = connection.execute(f"SELECT state, count(*) FROM ({ASIDE}) GROUP BY state", (QUARANTINE_BYTES,)).fetchall()  # noqa: S608 - our own constant
-    return dict(rows)
+    by_state = f"SELECT state, count(*) FROM ({QUARANTINED_INPUTS}) GROUP BY state"  # noqa: S608 - our own constant
+    return dict(connection.execute(by_state, (QUARANTINE_BYTES,)).fetchall())

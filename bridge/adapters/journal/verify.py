@@ -13,66 +13,66 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bridge.adapters.journal.errors import JournalDamaged
-from bridge.adapters.journal.facts import UNREADABLE, Facts, read_facts, reading
-from bridge.adapters.journal.mark import Mark, read_mark
-from bridge.adapters.journal.scan import EVENTS, INPUTS, Source, scan
+from bridge.adapters.journal.facts import READ_ERRORS, JournalSummary, open_read_only, read_summary
+from bridge.adapters.journal.mark import CommitMarker, read_marker
+from bridge.adapters.journal.scan import EVENT_TABLE, INPUT_TABLE, ScannedTable, scan_rows
 from bridge.adapters.journal.tables import (
-    SMALL,
+    TABLE_CHECKS,
     check_counters,
     check_current,
-    check_small,
+    check_table,
     read_counters,
-    read_current,
+    read_current_pointers,
 )
-from bridge.adapters.journal.walks import EventWalk, InputWalk, Part, Walk
+from bridge.adapters.journal.walks import EventVerifier, InputVerifier, SequenceVerifier, VerifiedPart
 
 STRUCTURE_FINDINGS: Final = 100  # of SQLite's own check, which can be many thousand lines for one lost page
 
 K = TypeVar("K")
 V = TypeVar("V")
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told now and then: the part under way, and how much of how much is done (of 0: not known)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerificationResult:
     """What a verification found. `facts` is None where the file does not even say what it is."""
 
     path: Path
-    facts: Facts | None
-    parts: tuple[Part, ...]
+    summary: JournalSummary | None
+    parts: tuple[VerifiedPart, ...]
 
     @property
-    def whole(self) -> bool:
+    def is_intact(self) -> bool:
         return not any(part.faults for part in self.parts)
 
 
-def verify(path: Path, *, progress: Progress = lambda _part, _done, _of: None) -> Verdict:
+def verify_journal(path: Path, *, progress: ProgressCallback = lambda _part, _done, _of: None) -> VerificationResult:
     """Look at all of a journal; raises `NoJournal`, `JournalTooNew`, `JournalTooOld` where there is none to look at."""
-    mark = read_mark(path)  # before the journal, which may grow meanwhile
-    with closing(reading(path)) as connection:
-        return Verdict(path, *_verify(connection, path, mark, progress))
+    mark = read_marker(path)  # before the journal, which may grow meanwhile
+    with closing(open_read_only(path)) as connection:
+        return VerificationResult(path, *_verify(connection, path, mark, progress))
 
 
 def _verify(
-    connection: sqlite3.Connection, path: Path, mark: Mark | None, progress: Progress
-) -> tuple[Facts | None, tuple[Part, ...]]:
-    identity, current, counters = Part("identity"), Part("current"), Part("counters")
+    connection: sqlite3.Connection, path: Path, mark: CommitMarker | None, progress: ProgressCallback
+) -> tuple[JournalSummary | None, tuple[VerifiedPart, ...]]:
+    identity, current, counters = VerifiedPart("identity"), VerifiedPart("current"), VerifiedPart("counters")
     connection.execute("BEGIN")
     try:
-        facts = read_facts(connection, path)
+        facts = read_summary(connection, path)
     except JournalDamaged as damage:
-        identity.fault(damage.finding)
+        identity.add_fault(damage.finding)
         _rollback(connection)
         return None, (identity, _structure(connection, progress))
     _check_identity(identity, facts, mark)
-    held = _of_table(current, lambda: read_current(connection, path, current))
-    counted = _of_table(counters, lambda: read_counters(connection, path, counters))
-    small = [check_small(connection, facts, path, table) for table in SMALL]
+    held = _read_or_add_fault(current, lambda: read_current_pointers(connection, path, current))
+    counted = _read_or_add_fault(counters, lambda: read_counters(connection, path, counters))
+    small = [check_table(connection, facts, path, table) for table in TABLE_CHECKS]
     _rollback(connection)
-    events, inputs = EventWalk(path, facts), InputWalk(path, facts)
-    _walk(connection, EVENTS, events, progress)
-    _walk(connection, INPUTS, inputs, progress)
+    events, inputs = EventVerifier(path, facts), InputVerifier(path, facts)
+    _verify_sequence(connection, EVENT_TABLE, events, progress)
+    _verify_sequence(connection, INPUT_TABLE, inputs, progress)
     check_current(current, held, facts, events)
     check_counters(counters, counted, facts, inputs)
     structure = _structure(connection, progress)
@@ -84,53 +84,55 @@ def _rollback(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _of_table(part: Part, read: Callable[[], Mapping[K, V]]) -> Mapping[K, V]:
+def _read_or_add_fault(part: VerifiedPart, read: Callable[[], Mapping[K, V]]) -> Mapping[K, V]:
     try:
         return read()
-    except UNREADABLE as error:
-        part.fault(f"cannot be read: {error}")
+    except READ_ERRORS as error:
+        part.add_fault(f"cannot be read: {error}")
         return {}
 
 
-def _walk(connection: sqlite3.Connection, source: Source, walk: Walk, progress: Progress) -> None:
-    for found in scan(connection, source, 1, walk.last):
-        walk.take(found)
-        progress(walk.part.name, walk.at, walk.last)
+def _verify_sequence(
+    connection: sqlite3.Connection, source: ScannedTable, walk: SequenceVerifier, progress: ProgressCallback
+) -> None:
+    for found in scan_rows(connection, source, 1, walk.last):
+        walk.verify_page(found)
+        progress(walk.part.name, walk.reached, walk.last)
     try:
         (oldest,) = connection.execute(f"SELECT {source.oldest}").fetchone()
         walk.oldest = max(walk.oldest, oldest)
-    except (*UNREADABLE, TypeError) as error:
-        walk.part.fault(f"cannot be read: {error}")
-    walk.end()
+    except (*READ_ERRORS, TypeError) as error:
+        walk.part.add_fault(f"cannot be read: {error}")
+    walk.finish()
 
 
-def _structure(connection: sqlite3.Connection, progress: Progress) -> Part:
-    part = Part("structure", "by SQLite's integrity_check")
+def _structure(connection: sqlite3.Connection, progress: ProgressCallback) -> VerifiedPart:
+    part = VerifiedPart("structure", "by SQLite's integrity_check")
     progress(part.name, 0, 0)
     try:
         for (finding,) in connection.execute(f"PRAGMA integrity_check({STRUCTURE_FINDINGS})"):
             for line in str(finding).splitlines():
                 if line != "ok" and not line.startswith("***"):
-                    part.fault(line)
-    except UNREADABLE as error:
-        part.fault(str(error))
+                    part.add_fault(line)
+    except READ_ERRORS as error:
+        part.add_fault(str(error))
     return part
 
 
-def _check_identity(part: Part, facts: Facts, mark: Mark | None) -> None:
-    meta = facts.meta
-    part.looked_at = f"stream {meta.stream}, epoch {meta.epoch}, {meta.commits} commits"
-    known = [each.epoch for each in facts.epochs]
+def _check_identity(part: VerifiedPart, summary: JournalSummary, marker: CommitMarker | None) -> None:
+    meta = summary.meta
+    part.scope = f"stream {meta.stream}, epoch {meta.epoch}, {meta.commits} commits"
+    known = [each.epoch for each in summary.epochs]
     if not known or known[-1] != meta.epoch:
-        part.fault(f"its epoch {meta.epoch} is not the last of its epochs, {', '.join(known) or 'none'}")
-    if known and facts.epochs[0].first_offset != 1:
-        part.fault(f"its first epoch begins at offset {facts.epochs[0].first_offset}")
-    if any(each.first_offset > meta.last_offset + 1 for each in facts.epochs):
-        part.fault(f"an epoch begins after the last offset, {meta.last_offset}")
+        part.add_fault(f"its epoch {meta.epoch} is not the last of its epochs, {', '.join(known) or 'none'}")
+    if known and summary.epochs[0].first_offset != 1:
+        part.add_fault(f"its first epoch begins at offset {summary.epochs[0].first_offset}")
+    if any(each.first_offset > meta.last_offset + 1 for each in summary.epochs):
+        part.add_fault(f"an epoch begins after the last offset, {meta.last_offset}")
     if not 0 <= meta.published <= meta.last_offset:
-        part.fault(f"published up to {meta.published}, and the last offset is {meta.last_offset}")
-    if mark is not None and (mark.epoch not in known or mark.commits > meta.commits):
-        part.fault(
-            f"its .lock knows of {mark.commits} commits of epoch {mark.epoch}: its -wal is lost or damaged, "
+        part.add_fault(f"published up to {meta.published}, and the last offset is {meta.last_offset}")
+    if marker is not None and (marker.epoch not in known or marker.commits > meta.commits):
+        part.add_fault(
+            f"its .lock knows of {marker.commits} commits of epoch {marker.epoch}: its -wal is lost or damaged, "
             "or another file has taken its place"
         )

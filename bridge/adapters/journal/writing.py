@@ -8,12 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
-from bridge.adapters.journal.checks import check_ends, check_structure
-from bridge.adapters.journal.decisions import decision_about, write_decision
+from bridge.adapters.journal.checks import check_consistency, check_structure
+from bridge.adapters.journal.decisions import find_decision, write_decision
 from bridge.adapters.journal.epochs import Epoch, write_epoch
 from bridge.adapters.journal.errors import JournalDamaged, JournalInUse, JournalTooNew, JournalTooOld, StreamMismatch
-from bridge.adapters.journal.file import BUSY_SECONDS, create, may_pass, new_epoch, opening, schema_of
-from bridge.adapters.journal.mark import Mark, Ownership, read_mark
+from bridge.adapters.journal.file import (
+    BUSY_SECONDS,
+    create_journal,
+    is_transient,
+    new_epoch,
+    open_connection,
+    read_schema_version,
+)
+from bridge.adapters.journal.mark import CommitMarker, JournalLock, read_marker
 from bridge.adapters.journal.meta import Meta, read_meta, write_meta
 from bridge.adapters.journal.reading import SqliteReader
 from bridge.adapters.journal.retention import prune
@@ -21,12 +28,12 @@ from bridge.adapters.journal.rows import (
     write_commands,
     write_config,
     write_counters,
+    write_digests,
     write_events,
     write_inputs,
-    write_resends,
 )
-from bridge.adapters.journal.schema import MARKED_SINCE, migrate, seal, seal_row, wall_ms
-from bridge.adapters.journal.wal import Wal
+from bridge.adapters.journal.schema import MARKED_SINCE, migrate, parts_checksum, row_checksum, wall_ms
+from bridge.adapters.journal.wal import WalTruncator
 from bridge.core.events import Millis, StateKey
 from bridge.core.records import Batch, CommitFailed, EpochReason, JournalEntry, JournalError, RetentionLimits
 
@@ -48,15 +55,13 @@ HOUR_MS: Final = 3_600_000  # retention is as coarse as that
 class SqliteJournal(SqliteReader):
     """A durable stream in one file, owned by one process; every thread may read, one at a time writes."""
 
-    def __init__(
-        self, path: Path, *, stream: str, epoch: str, ownership: Ownership, writer: sqlite3.Connection
-    ) -> None:
+    def __init__(self, path: Path, *, stream: str, epoch: str, lock: JournalLock, writer: sqlite3.Connection) -> None:
         super().__init__(path, stream=stream, epoch=epoch)
-        self._ownership = ownership
+        self._lock = lock
         self._writer = writer
-        self._wal = Wal(path, writer, busy_ms=int(BUSY_SECONDS * 1_000))
-        self._writing = threading.Lock()
-        self._mark: Mark | None = None  # of the transaction under way
+        self._wal = WalTruncator(path, writer, busy_ms=int(BUSY_SECONDS * 1_000))
+        self._write_mutex = threading.Lock()
+        self._marker: CommitMarker | None = None  # of the transaction under way
 
     @classmethod
     def open(cls, path: Path, *, stream: str) -> Self:
@@ -64,31 +69,31 @@ class SqliteJournal(SqliteReader):
 
         One that no owner has marked was copied here, by hand: it goes on in a new epoch, as after a restore.
         """
-        ownership = Ownership.take(path)
+        ownership = JournalLock.acquire(path)
         try:
-            mark = read_mark(path)
+            mark = read_marker(path)
             made = not path.exists()
             if made:
-                create(path, stream=stream, mark=mark)
-            with opening(path, writer=True) as writer:
-                schema = schema_of(writer, path)
+                create_journal(path, stream=stream, marker=mark)
+            with open_connection(path, writer=True) as writer:
+                schema = read_schema_version(writer, path)
                 check_structure(writer, path)
                 writer.execute("BEGIN IMMEDIATE")  # an older journal is migrated whole, and only if it is then right
                 migrate(writer, schema)
-                check_ends(writer, path, stream=stream, mark=mark)
+                check_consistency(writer, path, stream=stream, marker=mark)
                 meta = read_meta(writer, path)
                 if mark is None and schema >= MARKED_SINCE and not made:
                     meta = _begin_epoch(writer, meta, reason="restored")
                     write_meta(writer, meta)
                 writer.execute("COMMIT")
                 if mark is None:
-                    ownership.expect(Mark(meta.epoch, meta.commits))
+                    ownership.force_marker(CommitMarker(meta.epoch, meta.commits))
         except BaseException as error:
             ownership.close()
             if isinstance(error, sqlite3.Error):  # in making a new one
                 raise JournalError(f"{path}: {error}") from error
             raise
-        return cls(path, stream=stream, epoch=meta.epoch, ownership=ownership, writer=writer)
+        return cls(path, stream=stream, epoch=meta.epoch, lock=ownership, writer=writer)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -106,20 +111,20 @@ class SqliteJournal(SqliteReader):
             ended = (meta.latest_arrival // HOUR_MS + 1) * HOUR_MS
             if latest >= ended and meta.last_number:
                 age = (ended, meta.last_number, meta.last_offset)  # all that is here arrived before
-                writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, seal_row(*age)))
+                writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, row_checksum(*age)))
             for number in batch.quarantined_numbers:  # first: what was replayed may be crowded out by what now comes
-                if decision_about(writer, self.path, number) == "asked":
+                if find_decision(writer, self.path, number) == "asked":
                     write_decision(writer, number, "replayed", wall_ms())
             write_inputs(writer, batch.entries)
             write_config(writer, batch.entries)
             write_counters(writer, batch.entries, self.path)
             write_events(writer, batch.entries)
             write_commands(writer, batch.entries, latest)
-            write_resends(writer, batch, last_number)
+            write_digests(writer, batch, last_number)
             writer.executemany(
                 "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)",
                 [
-                    (line, last_number, state, seal(line, last_number, state))
+                    (line, last_number, state, parts_checksum(line, last_number, state))
                     for line, state in batch.checkpoints.items()
                 ],
             )
@@ -147,7 +152,7 @@ class SqliteJournal(SqliteReader):
                     writer.execute("DELETE FROM retained WHERE key = ?", (key,))
                 else:
                     writer.execute(
-                        "INSERT OR REPLACE INTO retained VALUES (?, ?, ?)", (key, topic, seal_row(key, topic))
+                        "INSERT OR REPLACE INTO retained VALUES (?, ?, ?)", (key, topic, row_checksum(key, topic))
                     )
             self._write_meta(replace(meta, published=offset))
 
@@ -161,18 +166,18 @@ class SqliteJournal(SqliteReader):
 
     def close(self) -> None:
         """Close every connection and give up ownership; a second call does nothing."""
-        with self._writing:
+        with self._write_mutex:
             super().close()
             self._writer.close()
-            self._ownership.close()
+            self._lock.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Meta]]:
         """Lend the writer inside a transaction, and what the journal was; a block that changes it writes its meta."""
-        with self._writing:
+        with self._write_mutex:
             if self._closed:
                 raise JournalError(f"{self.path}: closed")
-            self._mark = None
+            self._marker = None
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 meta = read_meta(self._writer, self.path)
@@ -180,7 +185,7 @@ class SqliteJournal(SqliteReader):
                 self._writer.execute("COMMIT")
             except sqlite3.DatabaseError as error:
                 self._rollback()
-                if may_pass(error):  # disk full, input or output error, locked
+                if is_transient(error):  # disk full, input or output error, locked
                     raise CommitFailed(str(error)) from error
                 if isinstance(error, sqlite3.IntegrityError):  # a bug of ours
                     raise
@@ -188,14 +193,14 @@ class SqliteJournal(SqliteReader):
             except BaseException:
                 self._rollback()
                 raise
-            if self._mark is not None:
-                self._ownership.mark(self._mark)
-                self._wal.committed()
+            if self._marker is not None:
+                self._lock.write_marker(self._marker)
+                self._wal.after_commit()
 
     def _write_meta(self, meta: Meta) -> None:
         meta = replace(meta, commits=meta.commits + 1)
         write_meta(self._writer, meta)
-        self._mark = Mark(meta.epoch, meta.commits)
+        self._marker = CommitMarker(meta.epoch, meta.commits)
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:  # SQLite has already rolled back after some errors

@@ -20,7 +20,7 @@ TYPE_CLAIMS: Final = ("typ", "type", "token_use", "token_type")
 
 
 class TokenError(ValueError):
-    """A token that opens nothing; `public_message` is all its bearer is told, the rest is for our log and holds no token."""
+    """A token that is refused. The bearer gets `public_message` alone; the text is for the log and holds no token."""
 
     public_message: ClassVar[str] = "the token is not valid"
 

@@ -145,7 +145,7 @@ class DashboardProtocol:
             return [Send(Error(code=ErrorCode.UNAUTHENTICATED, message=reason)), *self._enable_push()]
         return self._close(code, reason)
 
-    def tick(self, *, elapsed: Millis, real: Millis) -> list[Action]:
+    def tick(self, *, elapsed: Millis, wall_now: Millis) -> list[Action]:
         """What is due by now; nothing may be delivered after the Close of an expiry."""
         match self.phase:
             case ConnectionPhase.CLOSED:
@@ -155,21 +155,21 @@ class DashboardProtocol:
                     return []
                 return self._close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time")
             case ConnectionPhase.AUTHENTICATED:
-                return self._check_expiry(real)
+                return self._check_expiry(wall_now)
             case _:
                 assert_never(self.phase)
 
-    def is_expired(self, real: Millis) -> bool:
-        return self.viewer is not None and real >= self.viewer.expires_at
+    def is_expired(self, wall_now: Millis) -> bool:
+        return self.viewer is not None and wall_now >= self.viewer.expires_at
 
     def mark_closed(self) -> None:
         self.phase = NEXT[self.phase, ConnectionStep.CLOSE]
 
-    def _check_expiry(self, real: Millis) -> list[Action]:
+    def _check_expiry(self, wall_now: Millis) -> list[Action]:
         assert self.viewer is not None, "an admitted connection has a viewer"
-        if self.is_expired(real):
+        if self.is_expired(wall_now):
             return self._close(CloseCode.EXPIRED, "token expired")
-        if self._expiry_warned or not self.push_enabled or real < self.viewer.expires_at - EXPIRING_MS:
+        if self._expiry_warned or not self.push_enabled or wall_now < self.viewer.expires_at - EXPIRING_MS:
             return []
         self._expiry_warned = True
         return [Send(Expiring(expires_at=rfc3339(self.viewer.expires_at)))]

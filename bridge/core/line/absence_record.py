@@ -111,7 +111,7 @@ class AbsenceRecord(Struct, kw_only=True):
         """Return what is known of a machine until it was heard last."""
         return next((each.view for each in reversed(self.points) if each.view.equipment == name), self.views[name])
 
-    def holds(self, equipment: str, at: Millis) -> bool:
+    def contains(self, equipment: str, at: Millis) -> bool:
         """Return whether an instant is of the time in which this machine was away."""
         since = self.absent_since(equipment)
         return since is not None and min(since, self.start) <= at and (self.end is None or at < self.end)
@@ -242,7 +242,7 @@ class AbsenceState(Struct):
     def records_at(self, equipment: str, at: Millis) -> list[AbsenceRecord]:
         """Return the absences that a machine's report of this instant is of; the latest, where it is of none."""
         followed = [each for each in self.records if each.concerns(equipment)]
-        found = [each for each in followed if each.holds(equipment, at)]
+        found = [each for each in followed if each.contains(equipment, at)]
         return found or [each for each in followed if each.end is None] or followed[-1:]
 
 

@@ -79,7 +79,7 @@ class OeeState(Struct):
 
     def windows_containing(self, start: Millis, end: Millis) -> list[OeeWindow]:
         """Return the windows that hold [start, end)."""
-        return [window for window in self.all_windows if window.holds(start, end)]
+        return [window for window in self.all_windows if window.contains(start, end)]
 
     def reclassify(self, old: TimeClass, new: TimeClass, stretch: TimeStretch) -> None:
         """Give a stretch another class, in every window it lies in."""

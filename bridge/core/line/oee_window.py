@@ -73,7 +73,7 @@ class OeeWindow(Struct, kw_only=True):
         ends = [] if self.end is None else [self.end]
         return [self.start, *ends, *(at for pause in self.pauses for at in pause)]
 
-    def holds(self, start: Millis, end: Millis) -> bool:
+    def contains(self, start: Millis, end: Millis) -> bool:
         """Return whether [start, end), which no bound lies in, is of this window."""
         inside = self.start <= start and (self.end is None or end <= self.end)
         return inside and not any(since <= start < until for since, until in self.pauses)

@@ -85,7 +85,7 @@ class Output:
                 watch.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
                 watch.start(shift, at=at)
                 if scope == LINE_LEVEL:
-                    self._counts[scope].begin(at)
+                    self._counts[scope].start(at)
 
     def set_ideal_cycle(self, product_id: str | None) -> None:
         """Set the line's ideal cycle, from here on: that of its product, else its own."""

@@ -75,7 +75,7 @@ class PieceCounter:
         self._plan = plan
         self._emitter = emitter
 
-    def begin(self, at: Millis) -> None:
+    def start(self, at: Millis) -> None:
         """Begin to count: what was made of the shift before is not known, so nothing was planned for it either."""
         self.state.planned_from = at
 

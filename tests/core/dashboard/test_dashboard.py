@@ -126,36 +126,38 @@ def test_every_phase_has_its_steps() -> None:
 
 def test_the_time_to_authenticate_ends() -> None:
     dashboard = arrived()
-    assert dashboard.tick(elapsed=4_999, real=0) == []
-    assert dashboard.tick(elapsed=5_000, real=0) == [Close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time")]
-    assert dashboard.tick(elapsed=9_000, real=0) == []
-    assert joined().tick(elapsed=5_000, real=0) == []
+    assert dashboard.tick(elapsed=4_999, wall_now=0) == []
+    assert dashboard.tick(elapsed=5_000, wall_now=0) == [
+        Close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time")
+    ]
+    assert dashboard.tick(elapsed=9_000, wall_now=0) == []
+    assert joined().tick(elapsed=5_000, wall_now=0) == []
 
 
 def test_expiry_is_told_a_minute_ahead_once_and_ends_delivery_to_the_millisecond() -> None:
     dashboard = joined()
-    assert dashboard.tick(elapsed=0, real=HOUR_MS - 60_001) == []
-    assert kinds(dashboard.tick(elapsed=0, real=HOUR_MS - 60_000)) == ["expiring"]
-    assert dashboard.tick(elapsed=0, real=HOUR_MS - 1) == []
+    assert dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_001) == []
+    assert kinds(dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_000)) == ["expiring"]
+    assert dashboard.tick(elapsed=0, wall_now=HOUR_MS - 1) == []
     assert not dashboard.is_expired(HOUR_MS - 1)
     assert dashboard.is_expired(HOUR_MS)
-    assert dashboard.tick(elapsed=0, real=HOUR_MS) == [Close(CloseCode.EXPIRED, "token expired")]
+    assert dashboard.tick(elapsed=0, wall_now=HOUR_MS) == [Close(CloseCode.EXPIRED, "token expired")]
 
 
 def test_a_refresh_moves_the_expiry_and_warns_again() -> None:
     dashboard = joined()
-    dashboard.tick(elapsed=0, real=HOUR_MS - 60_000)
+    dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_000)
     dashboard.accept(viewer(expires_at=2 * HOUR_MS), server_info=FACTS)
-    assert dashboard.tick(elapsed=0, real=HOUR_MS) == []
-    assert kinds(dashboard.tick(elapsed=0, real=2 * HOUR_MS - 60_000)) == ["expiring"]
+    assert dashboard.tick(elapsed=0, wall_now=HOUR_MS) == []
+    assert kinds(dashboard.tick(elapsed=0, wall_now=2 * HOUR_MS - 60_000)) == ["expiring"]
 
 
 def test_a_token_from_the_handshake_keeps_silent_until_the_first_answer() -> None:
     dashboard = arrived()
     assert dashboard.accept(viewer(expires_at=50_000), server_info=FACTS, confirm=False) == []
-    assert dashboard.tick(elapsed=0, real=0) == []
+    assert dashboard.tick(elapsed=0, wall_now=0) == []
     assert kinds(say(dashboard, {"type": "ping"})) == ["pong", "EnablePush"]
-    assert kinds(dashboard.tick(elapsed=0, real=0)) == ["expiring"]
+    assert kinds(dashboard.tick(elapsed=0, wall_now=0)) == ["expiring"]
 
 
 def test_what_each_question_leads_to() -> None:
@@ -170,7 +172,10 @@ def test_what_each_question_leads_to() -> None:
         }
     ]  # fmt: skip
     assert snapshot == SendSnapshot("andon:L1")
-    assert kinds(say(dashboard, {**ANDON, "snapshot": False, "id": "x"})) == ["StartSubscription", "subscription_confirmed"]
+    assert kinds(say(dashboard, {**ANDON, "snapshot": False, "id": "x"})) == [
+        "StartSubscription",
+        "subscription_confirmed",
+    ]
     unfollow, ended, *others = say(dashboard, {**ANDON, "type": "unsubscribe"})
     assert unfollow == EndSubscription("andon:L1")
     assert told([ended])[0]["type"] == "unsubscription_confirmed"

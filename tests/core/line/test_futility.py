@@ -150,7 +150,7 @@ class Door:
             position=Position("s", "e", 0),
             last_input=(0, 0),
             dedup=Deduplicator(DedupWindow((), 0), doubt_ms=1_000),
-            suspects=(),
+            crash_digests=(),
         )
 
     def take(self, topic: str, payload: bytes, *, at: float) -> None:

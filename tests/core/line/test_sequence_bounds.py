@@ -36,7 +36,7 @@ class Bridge:
             position=self.journal.position(),
             last_input=self.journal.last_input(),
             dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
-            suspects=(),
+            crash_digests=(),
         )
 
     def take(self, kind: str, **body: object) -> JournalEntry:

@@ -11,7 +11,7 @@ MINUTE: Millis = 60 * SECOND
 Choice = TypeVar("Choice")
 
 
-class Chance:
+class SeededRandom:
     """What happens to one actor, repeatable for a seed and the actor's name."""
 
     def __init__(self, seed: int, name: str) -> None:
@@ -20,18 +20,18 @@ class Chance:
     def happens(self, probability: float) -> bool:
         return self._random.random() < probability
 
-    def between(self, low: float, high: float) -> float:
+    def uniform(self, low: float, high: float) -> float:
         return self._random.uniform(low, high)
 
-    def pick(self, choices: Sequence[Choice]) -> Choice:
+    def choice(self, choices: Sequence[Choice]) -> Choice:
         return self._random.choice(choices)
 
-    def noise(self, sigma: float) -> float:
+    def gauss(self, sigma: float) -> float:
         return self._random.gauss(0.0, sigma)
 
-    def lapse(self, mean: Millis) -> Millis:
+    def exponential(self, mean: Millis) -> Millis:
         """Return a time to the next of many independent happenings: exponential, and never less than a second."""
         return max(SECOND, round(self._random.expovariate(1.0 / mean)))
 
-    def span(self, low_seconds: float, high_seconds: float) -> Millis:
-        return round(self.between(low_seconds, high_seconds) * SECOND)
+    def duration(self, low_seconds: float, high_seconds: float) -> Millis:
+        return round(self.uniform(low_seconds, high_seconds) * SECOND)

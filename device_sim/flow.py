@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from device_sim.chance import Millis
-from device_sim.machine import ENDLESS, Demand, Machine
+from device_sim.machine import ENDLESS, Demand, SimulatedMachine
 
 
-class Flow:
+class MaterialFlow:
     """Hands pieces from machine to machine. Nothing is made of nothing, and nothing disappears but rejects."""
 
-    def __init__(self, machines: Sequence[Machine]) -> None:
+    def __init__(self, machines: Sequence[SimulatedMachine]) -> None:
         self.machines = tuple(machines)
         self.between = [0] * (len(self.machines) - 1)
 

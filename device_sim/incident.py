@@ -43,7 +43,7 @@ class RegisterSet(Incident):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Garbage(Incident):
+class MalformedPayload(Incident):
     """A payload that is no report arrives on a topic of a device."""
 
     device: str
@@ -80,4 +80,4 @@ class BridgeStopped(Incident):
     how: Literal["crash", "stop"] = "crash"
 
 
-BRIDGE_SIDE = (BrokerLost, BridgeLinkLost, BridgeStopped)
+BRIDGE_SIDE_INCIDENTS = (BrokerLost, BridgeLinkLost, BridgeStopped)

@@ -8,15 +8,15 @@ from typing import Final
 from device_sim.chance import Millis
 
 Body = Mapping[str, object]
-Report = tuple[str, Body]
+ReportContent = tuple[str, Body]
 """(kind, fields): what one device says at one moment."""
 
-ACTIONS: Final = frozenset({"andon", "job", "changeover"})
+ACTION_KINDS: Final = frozenset({"andon", "job", "changeover"})
 """What a person did once: kept while the broker is away. The rest is superseded by the next report."""
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ReportMessage:
     """One report of one device, dated in simulated time; `topic` is relative to the root."""
 
     at: Millis
@@ -27,18 +27,18 @@ class Message:
 
     @property
     def is_action(self) -> bool:
-        return self.kind in ACTIONS
+        return self.kind in ACTION_KINDS
 
 
 @dataclass(slots=True)
-class Stamp:
+class ReportNumbering:
     """Numbers the reports of one device since its last boot, over all kinds."""
 
     boot_id: int
     timestamps: bool = False
     seq: int = field(default=0)
 
-    def payload(self, message: Message) -> bytes:
+    def payload(self, message: ReportMessage) -> bytes:
         """Encode a report as the device's next; same reports, same bytes."""
         common: dict[str, object] = {"boot_id": self.boot_id, "seq": self.seq}
         if self.timestamps:

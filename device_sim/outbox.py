@@ -8,43 +8,43 @@ from typing import Final
 
 from device_sim.device import Packet
 
-MOST: Final = 1_000  # packets waiting while the broker is slow; bounds the simulator's memory
+MAX_QUEUED: Final = 1_000  # packets waiting while the broker is slow; bounds the simulator's memory
 
 
 @dataclass(order=True, slots=True)
-class Entry:
+class QueuedReport:
     due: float  # of the event loop's clock
     order: int
     packet: Packet = field(compare=False)
     is_copy: bool = field(default=False, compare=False)
 
 
-class Outbox:
+class DeviceOutbox:
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
-        self._current: Entry | None = None
+        self._entries: list[QueuedReport] = []
+        self._current: QueuedReport | None = None
         self._order = count()
         self._changed = asyncio.Event()
         self._ended = False
 
-    def post(self, packet: Packet, due: float, *, is_copy: bool = False) -> None:
+    def put(self, packet: Packet, due: float, *, is_copy: bool = False) -> None:
         """Add a packet; beyond the bound the one due first is dropped."""
-        if len(self._entries) >= MOST:
-            dropped = heapq.heappop(self._entries).packet.said
+        if len(self._entries) >= MAX_QUEUED:
+            dropped = heapq.heappop(self._entries).packet.true_report
             if dropped is not None and dropped.sent == 0:
                 dropped.fate = "memory full"
-        heapq.heappush(self._entries, Entry(due, next(self._order), packet, is_copy))
+        heapq.heappush(self._entries, QueuedReport(due, next(self._order), packet, is_copy))
         self._changed.set()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Let `next` return None once everything is out."""
         self._ended = True
         self._changed.set()
 
-    def begin(self) -> None:
+    def reopen(self) -> None:
         self._ended = False
 
-    async def next(self) -> Entry | None:
+    async def next(self) -> QueuedReport | None:
         """Wait until a packet is due and return it; it counts as waiting until the next call."""
         self._current = None
         loop = asyncio.get_running_loop()
@@ -65,7 +65,7 @@ class Outbox:
             except TimeoutError:
                 pass
 
-    def take_all(self) -> tuple[Packet | None, list[Packet]]:
+    def drain(self) -> tuple[Packet | None, list[Packet]]:
         """Empty it: return the packet that is with the broker now, if any, and those that were never sent."""
         current, self._current = self._current, None
         waiting = [entry.packet for entry in sorted(self._entries) if not entry.is_copy]

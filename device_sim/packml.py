@@ -56,7 +56,7 @@ _RETURNING: Final[dict[Condition, str]] = {
 }
 
 
-def passing(old: Condition, new: Condition) -> str | None:
+def acting_state(old: Condition, new: Condition) -> str | None:
     """Return the acting state on the way from one condition to another; None where there is no way to go."""
     if STEADY[old] == STEADY[new]:
         return None

@@ -18,7 +18,7 @@ from typing import Final
 
 import aiomqtt
 
-from device_sim.wire import Broker, WireError
+from device_sim.wire import BrokerAccess, BrokerError
 
 CLAIM_SECONDS: Final = 0.6  # within which another run takes its id back
 BORROWED_SECONDS: Final = 1.5  # within which a device does
@@ -26,10 +26,10 @@ SOON: Final = 0.05
 LONGEST_PAUSE: Final = 30.0
 
 
-class AlreadyRunning(WireError):
+class AlreadyRunning(BrokerError):
     """Another run of the plant is connected to the broker."""
 
-    def __init__(self, broker: Broker, site: str) -> None:
+    def __init__(self, broker: BrokerAccess, site: str) -> None:
         super().__init__(
             f"another device-sim runs {site} on the broker at {broker.host}:{broker.port}: stop it first\n"
             "  (make demo runs one), or give this one a site of its own with --plant, or another --broker. "
@@ -38,7 +38,7 @@ class AlreadyRunning(WireError):
 
 
 @contextlib.contextmanager
-def locked(broker: Broker, site: str) -> Iterator[None]:
+def lock_plant(broker: BrokerAccess, site: str) -> Iterator[None]:
     """Hold this machine's lock on a plant; raises `AlreadyRunning`. It goes with the process, also at kill -9."""
     name = f"device-sim-{os.getuid()}-{broker.host}-{broker.port}-{broker.client_prefix}{site}.lock"
     with (Path(tempfile.gettempdir()) / name.replace("/", "+")).open("wb") as lock:
@@ -49,10 +49,10 @@ def locked(broker: Broker, site: str) -> Iterator[None]:
         yield
 
 
-class Presence:
+class SimulatorPresence:
     """A connection that says on the broker that a run is there."""
 
-    def __init__(self, broker: Broker, identity: str, site: str) -> None:
+    def __init__(self, broker: BrokerAccess, identity: str, site: str) -> None:
         self._broker = broker
         self._identity = identity
         self._site = site
@@ -106,7 +106,7 @@ class Presence:
 
     def _client(self) -> aiomqtt.Client:
         version = self._broker.version.candidates()[0]
-        return self._broker.client(self._identity, version, client_id=self.client_id, will=None)
+        return self._broker.build_client(self._identity, version, client_id=self.client_id, will=None)
 
     async def _is_pushed_out(self, client: aiomqtt.Client) -> bool:
         try:

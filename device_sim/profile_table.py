@@ -14,9 +14,9 @@ from device_sim.incident import (
     BridgeStopped,
     BrokerLost,
     ForeignDeath,
-    Garbage,
     Incident,
     LinkLost,
+    MalformedPayload,
     PowerLost,
     RegisterSet,
 )  # fmt: skip
@@ -32,7 +32,7 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def show_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Namespace) -> None:
+def print_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Namespace) -> None:
     """Print the named profiles, or the disturbances of one and what they do in its first hours."""
     console = _Console(highlight=False)
     if chosen is None:
@@ -60,13 +60,13 @@ def show_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Nam
     incidents = chosen.incidents(spec, seed=options.seed, start=0)
     for incident in takewhile(lambda each: each.at < end, incidents):
         seconds = (incident.until - incident.at) / 1_000
-        happenings.add_row(_after(incident.at), describe(incident), f"{seconds:.0f} s" if seconds else "")
+        happenings.add_row(_after(incident.at), describe_incident(incident), f"{seconds:.0f} s" if seconds else "")
     if happenings.row_count:
         console.print()
         console.print(happenings)
 
 
-def describe(incident: Incident) -> str:
+def describe_incident(incident: Incident) -> str:
     """Say in a few words what an incident is."""
     match incident:
         case PowerLost(device=device, counters_kept=kept, orderly=orderly):
@@ -75,7 +75,7 @@ def describe(incident: Incident) -> str:
             return f"{'gateway of ' + uplink[2:] if uplink.startswith('_/') else uplink}: connection lost"
         case RegisterSet(device=device, to=to):
             return f"{device}: registers set to {to}"
-        case Garbage(device=device, kind=kind):
+        case MalformedPayload(device=device, kind=kind):
             return f"{device}: malformed {kind}"
         case ForeignDeath(device=device):
             return f"{device}: a Will that is not its own"

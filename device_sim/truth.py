@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Final, Literal
 
 from device_sim.chance import Millis
-from device_sim.messages import ACTIONS
+from device_sim.messages import ACTION_KINDS
 
 Fate = Literal[
     "on the way",  # not arrived when the run ended
@@ -24,12 +24,12 @@ Fate = Literal[
     "queue full",  # the broker kept more than it may
     "session lost",  # the broker forgot the bridge's session
 ]
-Why = Literal["power", "shutdown", "link", "broker", "gateway"]
+OutageCause = Literal["power", "shutdown", "link", "broker", "gateway"]
 RegisterEvent = Literal["reset", "preset", "power", "wrap", "glitch", "dip"]
 
 
 @dataclass(slots=True)
-class Said:
+class TrueReport:
     """One report of a device, or an action that its device could not report."""
 
     number: int
@@ -50,11 +50,11 @@ class Said:
 
     @property
     def is_action(self) -> bool:
-        return self.kind in ACTIONS and not self.standing
+        return self.kind in ACTION_KINDS and not self.standing
 
 
 @dataclass(slots=True)
-class Stretch:
+class ConditionStretch:
     """A machine in one condition; `until` is None while it lasts.
 
     `condition` is one of running, jammed, fault, starved, blocked, setup, break, idle, off. The `culprit` of a machine
@@ -83,17 +83,17 @@ class RegisterTruth:
 
 
 @dataclass(slots=True)
-class Absence:
+class DeviceOutage:
     """A device without power or connection."""
 
     device: str
     since: Millis
     until: Millis | None
-    why: Why
+    why: OutageCause
 
 
 @dataclass(frozen=True, slots=True)
-class BridgeAway:
+class BridgeOutage:
     """The bridge without a connection to the broker; several reasons that overlap are one absence."""
 
     since: Millis
@@ -116,7 +116,7 @@ class ClockTruth:
 
 
 @dataclass(slots=True)
-class Made:
+class CountHistory:
     """What a machine had made by when: three columns, a row for each second in which they changed."""
 
     at: "array[int]" = field(default_factory=lambda: array("q"))
@@ -130,29 +130,29 @@ class Truth:
     profile: str
     start: Millis
     until: Millis
-    said: list[Said] = field(default_factory=list)  # `said[n].number` is n
+    said: list[TrueReport] = field(default_factory=list)  # `said[n].number` is n
     numbers: Iterator[int] = field(default_factory=count)
-    stretches: list[Stretch] = field(default_factory=list)  # of all machines, in order of `since`
+    stretches: list[ConditionStretch] = field(default_factory=list)  # of all machines, in order of `since`
     registers: list[RegisterTruth] = field(default_factory=list)
-    absences: list[Absence] = field(default_factory=list)
-    bridge: list[BridgeAway] = field(default_factory=list)
+    absences: list[DeviceOutage] = field(default_factory=list)
+    bridge: list[BridgeOutage] = field(default_factory=list)
     clocks: list[ClockTruth] = field(default_factory=list)
     extras: list[tuple[Millis, str, bytes, str]] = field(default_factory=list)  # (at, topic, payload, what): no reports
-    made: dict[str, Made] = field(default_factory=dict)
+    made: dict[str, CountHistory] = field(default_factory=dict)
     traits: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each device is like
 
     @property
-    def actions(self) -> list[Said]:
+    def actions(self) -> list[TrueReport]:
         """What people did: presses, orders, changeovers, with what became of each report."""
         return [each for each in self.said if each.is_action]
 
-    def head(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         run = {"seed": self.seed, "profile": self.profile, "start": self.start, "until": self.until}
         return {"truth": "run", **run, "devices": self.traits}
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield all of it but `made` as JSON objects; `truth` says which list one is from."""
-        yield self.head()
+        yield self.header()
         for name in LISTS:
             yield from (_record(name, each) for each in getattr(self, name))
 
@@ -171,9 +171,9 @@ LISTS: Final = ("said", "stretches", "registers", "absences", "bridge", "clocks"
 
 
 def _is_settled(record: Any) -> bool:
-    if isinstance(record, Said):
+    if isinstance(record, TrueReport):
         return record.fate != "on the way"
-    return not isinstance(record, (Stretch, Absence)) or record.until is not None
+    return not isinstance(record, (ConditionStretch, DeviceOutage)) or record.until is not None
 
 
 def _record(name: str, record: Any) -> dict[str, Any]:
@@ -181,6 +181,6 @@ def _record(name: str, record: Any) -> dict[str, Any]:
         at, topic, payload, what = record
         return {"truth": name, "at": at, "topic": topic, "payload": payload.decode(errors="replace"), "what": what}
     fields = asdict(record)
-    if isinstance(record, Said):
+    if isinstance(record, TrueReport):
         fields["payload"] = record.payload.decode()
     return {"truth": name, **fields}

@@ -22,7 +22,7 @@ class TruthFile:
                 self._out = path.open("w", encoding="utf-8")
             except OSError as error:
                 raise TruthFileError(f"{path}: {error.strerror}") from error
-            self._write({**truth.head(), **facts})
+            self._write({**truth.header(), **facts})
 
     def flush(self) -> None:
         for record in self._truth.drain(final=False):

@@ -4,17 +4,17 @@ from typing import Final
 
 from pydantic_core import ErrorDetails
 
-from device_sim.suggestion import near
+from device_sim.suggestion import suggest
 
 RAISED: Final = "Value error, "  # pydantic's prefix to what a validator of ours says
 
 
-def sentence(fault: ErrorDetails) -> str:
+def describe_error(fault: ErrorDetails) -> str:
     """Return what is wrong, without the words of the library where it has better ones."""
     context = fault.get("ctx", {})
     if fault["type"] == "union_tag_invalid":
         kinds = [each.strip("'") for each in context["expected_tags"].split(", ")]
-        hint = near(context["tag"], kinds) or f"\n  kinds: {', '.join(kinds)}"
+        hint = suggest(context["tag"], kinds) or f"\n  kinds: {', '.join(kinds)}"
         return f"no kind is called {context['tag']}{hint}"
     if fault["type"] == "union_tag_not_found":
         return "it has no kind"

@@ -12,13 +12,15 @@ from typing import Any, Final, Literal
 import aiomqtt
 import paho.mqtt.client as paho
 
-Protocol = Literal["auto", "5", "3.1.1"]
+ProtocolChoice = Literal["auto", "5", "3.1.1"]
 KEEPALIVE_SECONDS: Final = 15
 CONNECT_SECONDS: Final = 10.0
-REFUSED_IDENTITY: Final = frozenset({2, 4, 5, 133, 134, 135, 140})  # CONNACK: client id, credentials, authorization
+IDENTITY_REFUSAL_CODES: Final = frozenset(
+    {2, 4, 5, 133, 134, 135, 140}
+)  # CONNACK: client id, credentials, authorization
 
 
-class Connection(aiomqtt.Client):
+class BreakableConnection(aiomqtt.Client):
     """A connection that may break at any moment.
 
     aiomqtt has the loop watch a socket by its number, a turn of the loop after the number was read. A socket that is
@@ -28,12 +30,12 @@ class Connection(aiomqtt.Client):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._disconnected.add_done_callback(_ask_for_its_error)
+        self._disconnected.add_done_callback(_retrieve_error)
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
-        self._loop.call_soon_threadsafe(self._watch_for_write, sock)
+        self._loop.call_soon_threadsafe(self._add_writer, sock)
 
-    def _watch_for_write(self, sock: socket.socket) -> None:
+    def _add_writer(self, sock: socket.socket) -> None:
         if sock.fileno() >= 0:
             self._loop.add_writer(sock.fileno(), self._write)
 
@@ -45,17 +47,17 @@ class Connection(aiomqtt.Client):
                 self._disconnected.set_exception(error)
 
 
-def _ask_for_its_error(ended: asyncio.Future[None]) -> None:
+def _retrieve_error(ended: asyncio.Future[None]) -> None:
     if not ended.cancelled():
         ended.exception()
 
 
-class WireError(Exception):
+class BrokerError(Exception):
     """The broker cannot be used; the text says what to do about it."""
 
 
-class BrokerUnreachable(WireError):
-    def __init__(self, broker: "Broker", why: str) -> None:
+class BrokerUnreachable(BrokerError):
+    def __init__(self, broker: "BrokerAccess", why: str) -> None:
         super().__init__(
             f"no broker at {broker.host}:{broker.port}{broker.found_in}: {why}\n"
             "  start one (for example `mosquitto -p 1883`, or `make demo` for everything), "
@@ -63,23 +65,23 @@ class BrokerUnreachable(WireError):
         )
 
 
-class IdentityRefused(WireError):
-    def __init__(self, broker: "Broker", identity: str, why: str) -> None:
+class IdentityRefused(BrokerError):
+    def __init__(self, broker: "BrokerAccess", identity: str, why: str) -> None:
         super().__init__(
             f"the broker at {broker.host}:{broker.port} refuses {identity}: {why}\n"
             "  give one account for all with --username and --password-file, or one for each device with --credentials"
         )
 
 
-class CredentialsError(WireError):
+class CredentialsError(BrokerError):
     """The password or credentials file cannot be used."""
 
 
 @dataclass(slots=True)
-class Version:
+class NegotiatedVersion:
     """The MQTT version in use: asked for, or found by trying 5 first."""
 
-    wanted: Protocol = "auto"
+    wanted: ProtocolChoice = "auto"
     found: aiomqtt.ProtocolVersion | None = None
 
     def candidates(self) -> tuple[aiomqtt.ProtocolVersion, ...]:
@@ -95,7 +97,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broker:
+class BrokerAccess:
     """Where the broker is and who the devices are to it."""
 
     host: str
@@ -107,19 +109,19 @@ class Broker:
     credentials: Mapping[str, str] = field(default_factory=dict)  # identity -> password; the user name is the identity
     client_prefix: str = ""
     tls: ssl.SSLContext | None = None
-    version: Version = field(default_factory=Version)
+    version: NegotiatedVersion = field(default_factory=NegotiatedVersion)
 
-    def client(
+    def build_client(
         self,
         identity: str,
         version: aiomqtt.ProtocolVersion,
         *,
         client_id: str | None = None,
         will: aiomqtt.Will | None,
-    ) -> Connection:
+    ) -> BreakableConnection:
         """Describe a connection; the client id is the device's identity where no other is given."""
         username, password = self._account(identity)
-        return Connection(
+        return BreakableConnection(
             self.host,
             self.port,
             identifier=client_id or f"{self.client_prefix}{identity}",
@@ -146,7 +148,7 @@ class Broker:
             try:
                 async with (
                     asyncio.timeout(CONNECT_SECONDS),
-                    self.client(identity, version, client_id=client_id, will=None),
+                    self.build_client(identity, version, client_id=client_id, will=None),
                 ):
                     self.version.found = version
                     return version
@@ -169,7 +171,7 @@ def sever(client: aiomqtt.Client) -> None:
 
 def _refuses_identity(error: aiomqtt.MqttError) -> bool:
     code = getattr(error, "rc", None)
-    return getattr(code, "value", code) in REFUSED_IDENTITY
+    return getattr(code, "value", code) in IDENTITY_REFUSAL_CODES
 
 
 def read_password(path: Path) -> str:
@@ -206,9 +208,9 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
 
 
 async def publish_once(
-    broker: Broker, identity: str, *, client_id: str, topic: str, payload: bytes, retain: bool = False
+    broker: BrokerAccess, identity: str, *, client_id: str, topic: str, payload: bytes, retain: bool = False
 ) -> None:
     """Publish one report under a connection of its own; raises `WireError` where the broker cannot be used."""
     version = await broker.find_version(identity, client_id=client_id)
-    async with broker.client(identity, version, client_id=client_id, will=None) as client:
+    async with broker.build_client(identity, version, client_id=client_id, will=None) as client:
         await client.publish(f"{broker.root}/{topic}", payload, qos=1, retain=retain)

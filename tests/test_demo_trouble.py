@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.demo.simulator import Simulator
+from bridge.demo.simulator import SimulatorCommands
 
 NO_NETWORK = "; its losses of the bridge's network are not played here"
 
 
-def simulator(disturb: str | None, folder: Path) -> Simulator:
-    return Simulator(disturb, 1, folder, 11883)
+def simulator(disturb: str | None, folder: Path) -> SimulatorCommands:
+    return SimulatorCommands(disturb, 1, folder, 11883)
 
 
 @pytest.mark.parametrize(
@@ -26,19 +26,19 @@ def simulator(disturb: str | None, folder: Path) -> Simulator:
 )
 async def test_the_cuts_of_a_named_profile_are_those_it_has(profile: str, said: str, tmp_path: Path) -> None:
     plant = simulator(profile, tmp_path)
-    await plant.require_profile()
-    assert plant.trouble() == f"{said}; what really happened: {tmp_path / 'truth.jsonl'}"
+    await plant.check_profile()
+    assert plant.describe_profile() == f"{said}; what really happened: {tmp_path / 'truth.jsonl'}"
 
 
 async def test_the_cuts_of_a_file_are_those_it_has(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[[disturbances]]\nkind = "broker-cut"\nfirst_minutes = 1\n')
     plant = simulator(str(file), tmp_path)
-    await plant.require_profile()
-    assert (plant.trouble() or "").startswith(f"{file}: with cuts of the broker; what really happened: ")
+    await plant.check_profile()
+    assert (plant.describe_profile() or "").startswith(f"{file}: with cuts of the broker; what really happened: ")
 
 
 async def test_an_undisturbed_demo_says_nothing_of_trouble(tmp_path: Path) -> None:
     plant = simulator(None, tmp_path)
-    await plant.require_profile()
-    assert plant.trouble() is None
+    await plant.check_profile()
+    assert plant.describe_profile() is None

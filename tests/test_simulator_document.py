@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from device_sim import plant_file, profile
-from device_sim.disturbance import Disturbance, Grouped, Lasting, Timed
+from device_sim.disturbance import Disturbance, GroupedDisturbance, LastingDisturbance, TimedDisturbance
 from device_sim.truth import Fate, Truth
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "simulator.md").read_text()
@@ -16,9 +16,9 @@ KINDS: dict[str, type[Disturbance]] = {
     get_args(each.model_fields["kind"].annotation)[0]: each for each in get_args(get_args(profile.AnyDisturbance)[0])
 }
 COMES: dict[type[Disturbance], str] = {
-    Grouped: "timed, lasting, together",
-    Lasting: "timed, lasting",
-    Timed: "timed",
+    GroupedDisturbance: "timed, lasting, together",
+    LastingDisturbance: "timed, lasting",
+    TimedDisturbance: "timed",
     Disturbance: "always",
 }
 MODELS: dict[str, type[BaseModel]] = {
@@ -91,7 +91,7 @@ def test_every_fate_and_every_list_of_the_truth_is_told() -> None:
 
 
 def test_the_first_line_of_a_truth_file_is_documented() -> None:
-    head = Truth(1, "clean", 0, 0).head()
+    head = Truth(1, "clean", 0, 0).header()
     (paragraph,) = re.findall(r"^The first line is the run itself, (.*?)\n\n", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert f'"truth": "{head.pop("truth")}"' in paragraph
     assert head.keys() <= set(re.findall(r"`(\w+)`", paragraph))

@@ -132,7 +132,7 @@ def _add_metrics(
 
 
 def _add_contracts(app: FastAPI, root: str) -> None:
-    catalogue, document = json_response(schemas.catalogue()), json_response(schemas.asyncapi(root))
+    catalogue, document = json_response(schemas.catalogue()), json_response(schemas.asyncapi_document(root))
 
     @app.get("/ws/events", summary="The 13 event types with their schemas, and the 10 subscription types")
     async def event_types() -> Response:

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, errors, fail
-from bridge.cli.telling import NOT_DONE, NOT_WHOLE, PathOption, journal_path, printable, told
+from bridge.cli.options import ConfigOption, error_console, fail
+from bridge.cli.telling import NOT_DONE, NOT_WHOLE, PathOption, escape_unprintable, exit_on_journal_error, journal_path
 
 
-class What(StrEnum):
+class ExportKind(StrEnum):
     EVENTS = "events"
     INPUTS = "inputs"
 
@@ -22,13 +22,13 @@ class What(StrEnum):
 def export(
     out: Annotated[Path | None, typer.Option("--out", help="File to write; a new one. Without it: stdout.")] = None,
     *,
-    only: Annotated[What | None, typer.Option("--only", help="Without it: events, then inputs.")] = None,
+    only: Annotated[ExportKind | None, typer.Option("--only", help="Without it: events, then inputs.")] = None,
     since: Annotated[
         str | None, typer.Option("--from", help="First offset (with --only inputs: number), or an RFC 3339 time.")
     ] = None,
     until: Annotated[str | None, typer.Option("--to", help="The last one, or a time; itself included.")] = None,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """Write events and inputs as JSON Lines, also out of a damaged journal: as far as it can be read.
 
@@ -36,10 +36,10 @@ def export(
     """
     from bridge.adapters.journal import export as journal_export  # noqa: PLC0415
 
-    span = _span(since, until, only)
+    span = _parse_range(since, until, only)
     journal = journal_path(path, config)
-    kinds = {What.EVENTS: journal_export.export_events, What.INPUTS: journal_export.export_inputs}
-    with told(), _output(out) as write:
+    kinds = {ExportKind.EVENTS: journal_export.export_events, ExportKind.INPUTS: journal_export.export_inputs}
+    with exit_on_journal_error(), _open_output(out) as write:
         written = 0
         left_out: list[journal_export.ExportGap] = []
         for kind in kinds if only is None else (only,):
@@ -50,14 +50,14 @@ def export(
                 else:
                     journal_export.add_gap(left_out, line)
     for each in left_out:
-        errors.print(printable(f"left out: {each}"), markup=False, highlight=False, soft_wrap=True)
+        error_console.print(escape_unprintable(f"left out: {each}"), markup=False, highlight=False, soft_wrap=True)
     if left_out:
         count = sum(each.last - each.first + 1 for each in left_out)
         fail(f"not whole: {written} lines written, {count} left out", code=NOT_WHOLE)
-    errors.print(f"{written} lines written, none left out", highlight=False)
+    error_console.print(f"{written} lines written, none left out", highlight=False)
 
 
-def _span(since: str | None, until: str | None, only: What | None) -> Any:
+def _parse_range(since: str | None, until: str | None, only: ExportKind | None) -> Any:
     from bridge.adapters.journal.export import ExportRange  # noqa: PLC0415
 
     bounds: dict[str, int] = {}
@@ -69,20 +69,20 @@ def _span(since: str | None, until: str | None, only: What | None) -> Any:
                 fail("an offset or a number says where only with --only events or --only inputs", code=NOT_DONE)
             bounds[key] = int(text)
         else:
-            bounds[instant] = _instant(text)
+            bounds[instant] = _parse_time(text)
     return ExportRange(**bounds)
 
 
-def _instant(text: str) -> int:
+def _parse_time(text: str) -> int:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        fail(f"{printable(text)} is neither a number nor a time such as 2026-01-05T06:00:00Z", code=NOT_DONE)
+        fail(f"{escape_unprintable(text)} is neither a number nor a time such as 2026-01-05T06:00:00Z", code=NOT_DONE)
     return round((at if at.tzinfo else at.astimezone()).timestamp() * 1_000)
 
 
 @contextmanager
-def _output(out: Path | None) -> Iterator[Callable[[bytes], object]]:
+def _open_output(out: Path | None) -> Iterator[Callable[[bytes], object]]:
     if out is None:
         yield sys.stdout.buffer.write
         sys.stdout.buffer.flush()

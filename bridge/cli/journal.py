@@ -6,18 +6,18 @@ from typing import Annotated
 import typer
 
 from bridge.cli.export import export
-from bridge.cli.options import Config, fail
+from bridge.cli.options import ConfigOption, fail
 from bridge.cli.stats import stats
 from bridge.cli.telling import (
     NOT_WHOLE,
-    AsJson,
+    JsonOption,
     PathOption,
-    bar,
+    exit_on_journal_error,
     journal_and_stream,
     journal_path,
     print_json,
-    say,
-    told,
+    print_text,
+    progress_bar,
 )
 
 app = typer.Typer(
@@ -33,8 +33,8 @@ app = typer.Typer(
 def verify(
     path: PathOption = None,
     *,
-    config: Config = None,
-    as_json: AsJson = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Look at every byte that counts: seals, order, counts, ends. Exit 1 says what is wrong, and where.
 
@@ -42,7 +42,7 @@ def verify(
     """
     from bridge.adapters.journal.verify import verify_journal  # noqa: PLC0415 - only what the command needs
 
-    with told(), bar() as progress:
+    with exit_on_journal_error(), progress_bar() as progress:
         verdict = verify_journal(journal_path(path, config), progress=progress)
     if as_json:
         meta = None if verdict.summary is None else verdict.summary.meta
@@ -55,13 +55,13 @@ def verify(
     else:
         for part in verdict.parts:
             mark = "FAIL" if part.faults else "ok"
-            say(f"{mark:<5}{part.name:<14} {part.scope}", style="red" if part.faults else None)
+            print_text(f"{mark:<5}{part.name:<14} {part.scope}", style="red" if part.faults else None)
             for fault in part.faults:
-                say(f"     {fault}")
+                print_text(f"     {fault}")
             if part.omitted_faults:
-                say(f"     and {part.omitted_faults:,} more")
+                print_text(f"     and {part.omitted_faults:,} more")
         if verdict.is_intact:
-            say(f"{verdict.path} is whole")
+            print_text(f"{verdict.path} is whole")
     if not verdict.is_intact:
         fail(
             f"{verdict.path} is damaged. Keep it with its -wal, -shm and .lock. Put back the newest backup by "
@@ -76,7 +76,7 @@ def backup(
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there of that name.")] = False,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """Copy the journal as it is now, verified: complete under its name, or not there. The bridge goes on.
 
@@ -84,14 +84,14 @@ def backup(
     """
     from bridge.adapters.journal import backup as journal_backup  # noqa: PLC0415
 
-    with told(), bar() as progress:
+    with exit_on_journal_error(), progress_bar() as progress:
         try:
             verdict = journal_backup.back_up(journal_path(path, config), file, replace=force, progress=progress)
         except journal_backup.VerificationFailed as error:
             fail(f"{error}. No backup was made", code=NOT_WHOLE)
     assert verdict.summary is not None
     meta = verdict.summary.meta
-    say(f"{file}: stream {meta.stream}, epoch {meta.epoch}, up to offset {meta.last_offset}, verified")
+    print_text(f"{file}: stream {meta.stream}, epoch {meta.epoch}, up to offset {meta.last_offset}, verified")
 
 
 @app.command()
@@ -102,7 +102,7 @@ def restore(
         bool, typer.Option("--replace", help="Move the journal that is there aside, under a dated name.")
     ] = False,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """Put a backup in the journal's place, verified first, in a new epoch. The bridge must be stopped.
 
@@ -112,15 +112,15 @@ def restore(
     from bridge.adapters.journal import restore as journal_restore  # noqa: PLC0415
 
     place, stream = journal_and_stream(path, config)
-    with told(), bar() as progress:
+    with exit_on_journal_error(), progress_bar() as progress:
         try:
             restored = journal_restore.restore_journal(file, place, stream=stream, replace=replace, progress=progress)
         except journal_backup.VerificationFailed as error:
             fail(f"{error}. Nothing was restored", code=NOT_WHOLE)
     for each in restored.replaced_files:
-        say(f"kept: {each}")
+        print_text(f"kept: {each}")
     meta = restored.summary.meta
-    say(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
+    print_text(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
 
 
 app.command()(stats)

@@ -9,13 +9,13 @@ from rich.console import Console
 from bridge import settings as settings_module
 from bridge.settings import Settings, SettingsError
 
-CONFIG_PLACES = (Path("floor.toml"), Path(".floor/demo/floor.toml"))
+CONFIG_CANDIDATES = (Path("floor.toml"), Path(".floor/demo/floor.toml"))
 """Where a settings file is looked for when none is named: this folder's own, then the demo's."""
 
 console = Console()
-errors = Console(stderr=True)
+error_console = Console(stderr=True)
 
-Config = Annotated[
+ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
@@ -26,12 +26,12 @@ Config = Annotated[
 
 
 def fail(text: str, *, code: int = 1) -> NoReturn:
-    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    error_console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)
 
 
 def find_config(config: Path | None, *, code: int = 1) -> Path:
-    for place in (config,) if config is not None else CONFIG_PLACES:
+    for place in (config,) if config is not None else CONFIG_CANDIDATES:
         if place.is_file():
             return place
     if config is not None:

@@ -9,13 +9,23 @@ import typer
 
 from bridge.adapters.journal.aside import NotQuarantined, QuarantinedInput, QuarantineReader
 from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
-from bridge.cli.options import Config, fail
-from bridge.cli.telling import NOT_DONE, NOT_WHOLE, AsJson, PathOption, journal_path, print_json, printable, say, told
+from bridge.cli.options import ConfigOption, fail
+from bridge.cli.telling import (
+    NOT_DONE,
+    NOT_WHOLE,
+    JsonOption,
+    PathOption,
+    escape_unprintable,
+    exit_on_journal_error,
+    journal_path,
+    print_json,
+    print_text,
+)
 from bridge.core.events import rfc3339
 from bridge.core.topics import TopicError, TopicFilter
 
 SHOWN_BYTES = 2_048
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 ROW_BYTES = 16  # of a hex dump
 
 app = typer.Typer(
@@ -26,11 +36,11 @@ app = typer.Typer(
     Exit codes: 0 done, 1 not all of it, 2 it could not be done.""",
 )
 
-Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers, as `list` shows them.", show_default=False)]
-Reason = Annotated[
+NumbersArgument = Annotated[list[int] | None, typer.Argument(help="Numbers, as `list` shows them.", show_default=False)]
+ReasonOption = Annotated[
     str | None, typer.Option("--reason", help="All that wait with this reason, or its kind: `bad_format`.")
 ]
-All = Annotated[bool, typer.Option("--all", help="All that wait.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All that wait.")]
 
 
 @app.command(name="list")
@@ -41,9 +51,9 @@ def list_(
     ] = None,
     topic: Annotated[str | None, typer.Option("--topic", help="Only on such topics: an MQTT filter.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """List what was quarantined, the newest first: number, when, state, reason, bytes, topic.
 
@@ -52,8 +62,8 @@ def list_(
     try:
         wanted = None if topic is None else TopicFilter.parse(topic)
     except TopicError as error:
-        fail(f"--topic: {printable(str(error))}", code=NOT_DONE)
-    with told():
+        fail(f"--topic: {escape_unprintable(str(error))}", code=NOT_DONE)
+    with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
         found = list(islice(quarantine.list_inputs(reason=reason, topic=wanted), limit + 1))
     shown, more = found[:limit], len(found) > limit
@@ -63,11 +73,13 @@ def list_(
     for each in shown:
         size = f"{each.size}+" if each.truncated else str(each.size)
         when = rfc3339(each.received_at)
-        say(f"{each.number:>10}  {when}  {each.state:<11}  {each.reason:<20}  {size:>6}  {each.topic}")
+        print_text(f"{each.number:>10}  {when}  {each.state:<11}  {each.reason:<20}  {size:>6}  {each.topic}")
     if more:
-        say(f"and older ones: --limit {limit * 2}")
+        print_text(f"and older ones: --limit {limit * 2}")
     if not shown:
-        say("nothing is quarantined" if reason is None and topic is None else "nothing of the kind is quarantined")
+        print_text(
+            "nothing is quarantined" if reason is None and topic is None else "nothing of the kind is quarantined"
+        )
 
 
 @app.command()
@@ -76,44 +88,44 @@ def show(
     *,
     as_hex: Annotated[bool, typer.Option("--hex", help="In hexadecimal, as it is anyway when it is no text.")] = False,
     whole: Annotated[bool, typer.Option("--whole", help=f"All of it, not the first {SHOWN_BYTES:,} bytes.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """Show the bytes of one, with nothing in them that a terminal would obey."""
-    with told():
+    with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
         aside, payload = quarantine.find_input(number), quarantine.read_payload(number)
     if as_json:
         print_json({**_as_json(aside), "payload_hex": payload.hex()})
         return
-    say(f"input {aside.number} of {rfc3339(aside.received_at)} on {aside.topic}")
-    say(f"{aside.reason}, {aside.state}, {aside.size} bytes" + (" held of more" if aside.truncated else ""))
+    print_text(f"input {aside.number} of {rfc3339(aside.received_at)} on {aside.topic}")
+    print_text(f"{aside.reason}, {aside.state}, {aside.size} bytes" + (" held of more" if aside.truncated else ""))
     bytes_ = payload if whole else payload[:SHOWN_BYTES]
-    for line in _lines(bytes_, as_hex=as_hex):
-        say(line)
+    for line in _payload_lines(bytes_, as_hex=as_hex):
+        print_text(line)
     if len(bytes_) < len(payload):
-        say(f"and {len(payload) - len(bytes_):,} bytes more: --whole")
+        print_text(f"and {len(payload) - len(bytes_):,} bytes more: --whole")
 
 
 @app.command()
 def replay(
-    numbers: Numbers = None,
+    numbers: NumbersArgument = None,
     *,
-    reason: Reason = None,
-    everything: All = False,
+    reason: ReasonOption = None,
+    everything: AllOption = False,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for what becomes of it.")] = 15.0,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """Have the bridge take inputs in again, each once: now if it runs, else at its next start.
 
     For reports that were sent rightly and refused for what is mended by now, such as a place missing in plant.toml.
     They count as received now: a time in them stands, one that was missing does not come back.
     """
-    with told():
+    with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
-        chosen = _chosen(quarantine, numbers, reason, everything=everything)
+        chosen = _select_numbers(quarantine, numbers, reason, everything=everything)
         before = quarantine.last_number()
         writer = SqliteQuarantineWriter.open(quarantine.path, stream=quarantine.meta.stream)
         try:
@@ -121,40 +133,40 @@ def replay(
         finally:
             writer.close()
         for number in sorted(set(chosen) - set(asked)):
-            say(f"{number}: {_why_not(quarantine, number)}")
-        waiting = _told_outcomes(quarantine, asked, before, time.monotonic() + wait)
+            print_text(f"{number}: {_refusal_reason(quarantine, number)}")
+        waiting = _print_outcomes(quarantine, asked, before, time.monotonic() + wait)
     if waiting:
-        say(f"{len(waiting)} asked: a running bridge takes them in soon, a stopped one when it starts")
+        print_text(f"{len(waiting)} asked: a running bridge takes them in soon, a stopped one when it starts")
     if len(asked) < len(chosen):
         fail(f"{len(asked)} of {len(chosen)} asked", code=NOT_WHOLE)
 
 
 @app.command()
 def drop(
-    numbers: Numbers = None,
+    numbers: NumbersArgument = None,
     *,
-    reason: Reason = None,
-    everything: All = False,
+    reason: ReasonOption = None,
+    everything: AllOption = False,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """Let go of quarantined inputs, for good: their bytes are deleted, that they came stays counted."""
-    with told():
+    with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
-        chosen = _chosen(quarantine, numbers, reason, everything=everything)
+        chosen = _select_numbers(quarantine, numbers, reason, everything=everything)
         writer = SqliteQuarantineWriter.open(quarantine.path, stream=quarantine.meta.stream)
         try:
             dropped = writer.drop_payloads(chosen)
         finally:
             writer.close()
         for number in sorted(set(chosen) - set(dropped)):
-            say(f"{number}: {_why_not(quarantine, number)}")
-    say(f"{len(dropped)} dropped")
+            print_text(f"{number}: {_refusal_reason(quarantine, number)}")
+    print_text(f"{len(dropped)} dropped")
     if len(dropped) < len(chosen):
         fail(f"{len(dropped)} of {len(chosen)} dropped", code=NOT_WHOLE)
 
 
-def _chosen(
+def _select_numbers(
     quarantine: QuarantineReader, numbers: list[int] | None, reason: str | None, *, everything: bool
 ) -> list[int]:
     if [bool(numbers), reason is not None, everything].count(True) != 1:
@@ -164,7 +176,7 @@ def _chosen(
     return sorted(each.number for each in quarantine.list_inputs(reason=reason, state="waiting"))
 
 
-def _why_not(quarantine: QuarantineReader, number: int) -> str:
+def _refusal_reason(quarantine: QuarantineReader, number: int) -> str:
     try:
         aside = quarantine.find_input(number)
     except NotQuarantined:
@@ -172,19 +184,19 @@ def _why_not(quarantine: QuarantineReader, number: int) -> str:
     return "its bytes are not held whole" if aside.state == "waiting" else aside.state
 
 
-def _told_outcomes(quarantine: QuarantineReader, asked: Sequence[int], before: int, deadline: float) -> list[int]:
+def _print_outcomes(quarantine: QuarantineReader, numbers: Sequence[int], after: int, deadline: float) -> list[int]:
     """Say what became of each as soon as it is known; returns those of which it is not known at the deadline."""
-    waiting = list(asked)
+    waiting = list(numbers)
     while True:
         for number in list(waiting):
-            outcome = quarantine.find_replay(number, after=before)
+            outcome = quarantine.find_replay(number, after=after)
             if outcome is not None:
                 waiting.remove(number)
                 became = outcome.effect + (f" ({outcome.reason})" if outcome.reason else "")
-                say(f"{number}: {became}, {outcome.event_count} events, as input {outcome.number}")
+                print_text(f"{number}: {became}, {outcome.event_count} events, as input {outcome.number}")
         if not waiting or time.monotonic() >= deadline:
             return waiting
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _as_json(aside: QuarantinedInput) -> dict[str, Any]:
@@ -199,14 +211,14 @@ def _as_json(aside: QuarantinedInput) -> dict[str, Any]:
     }
 
 
-def _lines(payload: bytes, *, as_hex: bool) -> list[str]:
+def _payload_lines(payload: bytes, *, as_hex: bool) -> list[str]:
     try:
         text = payload.decode()
     except UnicodeDecodeError:
         as_hex = True
         text = ""
     if not as_hex:
-        return [printable(line) for line in text.split("\n")]
+        return [escape_unprintable(line) for line in text.split("\n")]
     rows = [payload[at : at + ROW_BYTES] for at in range(0, len(payload), ROW_BYTES)]
     return [
         f"{index * ROW_BYTES:08x}  {row.hex(' '):<47}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}"

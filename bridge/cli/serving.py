@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.options import Config, console, fail, find_config, read_settings
-from bridge.cli.whom import issue
+from bridge.cli.options import ConfigOption, console, fail, find_config, read_settings
+from bridge.cli.whom import issue_token
 from bridge.settings import ProcessRole
 
 
@@ -38,17 +38,16 @@ def demo(
     from bridge.adapters import logs  # noqa: PLC0415 - what only one command needs is loaded by that command
     from bridge.demo import supervisor  # noqa: PLC0415
     from bridge.demo.errors import DemoError  # noqa: PLC0415
+    from bridge.demo.folder import DemoOptions  # noqa: PLC0415
 
     logs.configure(level="warning", log_format="console")
-    options = supervisor.DemoOptions(
-        folder=folder, port=port, broker_port=broker_port, scale=scale, seed=seed, disturb=disturb
-    )
+    options = DemoOptions(folder=folder, port=port, broker_port=broker_port, scale=scale, seed=seed, disturb=disturb)
     try:
         asyncio.run(
             supervisor.run(
                 options,
                 console=console,
-                issue_token=lambda config: issue(read_settings(config), user="demo", roles=["admin"], hours=12),
+                issue_token=lambda config: issue_token(read_settings(config), user="demo", roles=["admin"], hours=12),
             )
         )
     except* DemoError as group:
@@ -56,7 +55,7 @@ def demo(
 
 
 def run(
-    config: Config = None,
+    config: ConfigOption = None,
     *,
     role: Annotated[
         ProcessRole, typer.Option(help="What this process is; docs/deployment.md says when to split.")
@@ -77,7 +76,7 @@ def run(
 
 
 def check(
-    config: Config = None,
+    config: ConfigOption = None,
     *,
     offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the broker.")] = False,
 ) -> None:

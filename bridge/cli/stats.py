@@ -5,8 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import Config, fail, read_settings
-from bridge.cli.telling import NOT_DONE, NOT_WHOLE, AsJson, PathOption, print_json, say, told
+from bridge.cli.options import ConfigOption, fail, read_settings
+from bridge.cli.telling import (
+    NOT_DONE,
+    NOT_WHOLE,
+    JsonOption,
+    PathOption,
+    exit_on_journal_error,
+    print_json,
+    print_text,
+)
 from bridge.core.events import Millis, rfc3339, rfc3339_or_none
 
 if TYPE_CHECKING:
@@ -17,8 +25,8 @@ def stats(
     path: PathOption = None,
     *,
     sizes: Annotated[bool, typer.Option("--sizes", help="Of each part too, which reads all of a large file.")] = False,
-    as_json: AsJson = False,
-    config: Config = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
 ) -> None:
     """Show what the journal holds, since when, how far publishing is, and its books: received = applied + suppressed +
     quarantined, for every kind. Exit 1 when the books don't balance.
@@ -26,35 +34,35 @@ def stats(
     from bridge.adapters.journal import stats as journal_stats  # noqa: PLC0415 - only what the command needs
 
     settings = None if path is not None else read_settings(config, code=NOT_DONE).journal
-    with told():
+    with exit_on_journal_error():
         place = path if settings is None else settings.path
         assert place is not None
         found = journal_stats.read_stats(place, keep=None if settings is None else settings.keep, sizes=sizes)
     if as_json:
-        print_json(_document(found))
+        print_json(_json_document(found))
     else:
-        for name, text in _lines(found):
-            say(f"{name:<13} {text}")
+        for name, text in _rows(found):
+            print_text(f"{name:<13} {text}")
     if found.unaccounted:
         fail(f"the books do not balance: {found.unaccounted} inputs are unaccounted for", code=NOT_WHOLE)
 
 
-def _lines(found: "JournalStats") -> Iterator[tuple[str, str]]:
+def _rows(found: "JournalStats") -> Iterator[tuple[str, str]]:
     meta = found.summary.meta
     yield "journal", f"{found.path}: stream {meta.stream}, schema {found.summary.schema}"
     for each in found.summary.epochs:
         yield "epoch", f"{each.epoch} from offset {each.first_offset:,}, {each.reason} {rfc3339(each.began)}"
-    files = ", ".join(f"{suffix or 'file'} {_size(size)}" for suffix, size in found.files.items())
-    yield "size", f"{files}; {_size(found.used)} used"
+    files = ", ".join(f"{suffix or 'file'} {_format_size(size)}" for suffix, size in found.files.items())
+    yield "size", f"{files}; {_format_size(found.used)} used"
     for part, size in found.parts.items():
-        yield "", f"{part} {_size(size)}"
-    yield "events", _span(found.events)
-    yield "inputs", _span(found.inputs)
+        yield "", f"{part} {_format_size(size)}"
+    yield "events", _format_range(found.events)
+    yield "inputs", _format_range(found.inputs)
     yield "current", f"{found.current:,} state keys, {found.older_current:,} of them older than what retention left"
     behind = meta.last_offset - meta.published
     yield "published", f"up to offset {meta.published:,}" + (f", {behind:,} behind" if behind else ", all")
     yield "resends", f"{found.resends:,} digests known; acknowledged for sure up to input {meta.settled:,}"
-    after = f"after input {found.checkpoint:,}" + _since(found.checkpoint_arrival, meta.latest_arrival)
+    after = f"after input {found.checkpoint:,}" + _format_checkpoint_age(found.checkpoint_arrival, meta.latest_arrival)
     tail = f"{meta.last_number - found.checkpoint:,} inputs to replay at start"
     yield "checkpoints", f"{found.checkpoints:,} lines, {after}; {tail}"
     for kind, books in found.input_counts.items():
@@ -64,29 +72,29 @@ def _lines(found: "JournalStats") -> Iterator[tuple[str, str]]:
     total = sum(books.received for books in found.input_counts.values())
     yield "", f"all: {total:,}, and the last input's number is {meta.last_number:,}"
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(found.quarantine.items()))
-    yield "quarantine", f"{states or 'empty'}; {_size(found.quarantine_bytes)} held aside"
+    yield "quarantine", f"{states or 'empty'}; {_format_size(found.quarantine_bytes)} held aside"
     if found.prunable is not None:
         events = max(0, found.prunable.offset - found.events.first + 1)
         inputs = max(0, found.prunable.number - found.inputs.first + 1)
         yield "retention", f"{events:,} events and {inputs:,} inputs may go by now"
 
 
-def _span(held: "HeldRange") -> str:
+def _format_range(held: "HeldRange") -> str:
     if not held.count:
         return f"none; the next is {held.first:,}"
     when = f", {rfc3339(held.since)} to {rfc3339(held.until)}" if held.since is not None and held.until else ""
     return f"{held.count:,} held, {held.first:,} to {held.last:,}{when}"
 
 
-def _since(at: Millis | None, latest: Millis) -> str:
+def _format_checkpoint_age(at: Millis | None, latest: Millis) -> str:
     return "" if at is None else f", {(latest - at) / 1_000:.1f} s before the last one"
 
 
-def _size(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size / 1024**2:,.1f} MiB" if size >= 1024**2 else f"{size / 1024:,.0f} KiB"
 
 
-def _document(found: "JournalStats") -> dict[str, Any]:
+def _json_document(found: "JournalStats") -> dict[str, Any]:
     meta = found.summary.meta
 
     def held(each: "HeldRange") -> dict[str, Any]:

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bridge.adapters.journal.errors import JournalDamaged
-from bridge.cli.options import console, errors, fail, read_settings
+from bridge.cli.options import console, error_console, fail, read_settings
 from bridge.core.records import JournalError
 
 NOT_WHOLE, NOT_DONE = 1, 2
@@ -22,7 +22,7 @@ PathOption = Annotated[
     Path | None,
     typer.Option("--path", help="A journal or a backup. Without it: the journal of the settings.", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
 
 def journal_path(path: Path | None, config: Path | None) -> Path:
@@ -39,21 +39,21 @@ def journal_and_stream(path: Path | None, config: Path | None) -> tuple[Path, st
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def exit_on_journal_error() -> Iterator[None]:
     """Tell in a line what could not be done, and end."""
     try:
         yield
     except JournalError as error:
-        fail(printable(str(error)), code=NOT_WHOLE if isinstance(error, JournalDamaged) else NOT_DONE)
+        fail(escape_unprintable(str(error)), code=NOT_WHOLE if isinstance(error, JournalDamaged) else NOT_DONE)
 
 
-def printable(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Return text of a file or a device with what a terminal would obey made visible."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def say(text: str, *, style: str | None = None) -> None:
-    console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
+def print_text(text: str, *, style: str | None = None) -> None:
+    console.print(escape_unprintable(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
@@ -61,13 +61,13 @@ def print_json(document: Any) -> None:
 
 
 @contextmanager
-def bar() -> Iterator[Any]:
+def progress_bar() -> Iterator[Any]:
     """Show how far it is, where somebody watches."""
     shown = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:.0f} %"),
-        console=errors,
+        console=error_console,
         transient=True,
     )
     tasks: dict[str, TaskID] = {}
@@ -77,7 +77,7 @@ def bar() -> Iterator[Any]:
             tasks[part] = shown.add_task(part)
         shown.update(tasks[part], completed=done, total=of or None)
 
-    if not errors.is_terminal:
+    if not error_console.is_terminal:
         yield lambda _part, _done, _of: None
         return
     with shown:

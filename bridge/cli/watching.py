@@ -8,12 +8,12 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.options import Config, console, errors, fail, read_settings
-from bridge.cli.whom import Roles, User, issue, subscription
+from bridge.cli.options import ConfigOption, console, error_console, fail, read_settings
+from bridge.cli.whom import RolesOption, UserOption, issue_token, subscription_body
 from bridge.settings import Settings
 
-LINE_AT: Final = 2  # the level of an event's topic that names the line
-MOST_LINES: Final = 20  # of a plant, that a notice names
+LINE_TOPIC_LEVEL: Final = 2  # the level of an event's topic that names the line
+MAX_LISTED_LINES: Final = 20  # of a plant, that a notice names
 
 
 def watch(
@@ -27,17 +27,17 @@ def watch(
         str | None,
         typer.Option("--token", envvar="FLOOR_TOKEN", help="Token. Without it: one is made from the settings."),
     ] = None,
-    user: User = "watch",
-    role: Roles = None,
+    user: UserOption = "watch",
+    role: RolesOption = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after this many events.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every frame as a line of JSON.")] = False,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """Watch events as a dashboard would: `floor watch andon:L1 job:me --role team_leader`.
 
     Reconnects and resumes by itself; nothing is missed or told twice.
     """
-    from bridge.watch import Watch, WatchEnded  # noqa: PLC0415
+    from bridge.watch import WatchClient, WatchEnded  # noqa: PLC0415
     from bridge.watch_lines import line_printer  # noqa: PLC0415
 
     settings = None if url is not None and token is not None else read_settings(config)
@@ -46,23 +46,23 @@ def watch(
         if token is not None:
             return token
         assert settings is not None
-        return issue(settings, user=user, roles=role or ["admin"], hours=12)
+        return issue_token(settings, user=user, roles=role or ["admin"], hours=12)
 
-    subscriptions = [subscription(text) for text in subscribe or ["line"]]
+    subscriptions = [subscription_body(text) for text in subscribe or ["line"]]
     if url is None:
         assert settings is not None
-        for notice in _unknown_lines(settings, subscriptions):
-            errors.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        for notice in _unknown_line_warnings(settings, subscriptions):
+            error_console.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
         scheme = "wss" if settings.web.tls_cert_file else "ws"
         host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104
         url = f"{scheme}://{host}:{settings.web.port}{settings.web.root_path}/ws"
     show = (lambda frame: print(json.dumps(frame), flush=True)) if as_json else line_printer(console)  # noqa: T201
-    watching = Watch(
+    watching = WatchClient(
         url=url,
         token=current_token,
         subscriptions=subscriptions,
-        show=show,
-        limit=count,
+        on_frame=show,
+        event_limit=count,
     )
     try:
         asyncio.run(watching.run())
@@ -72,7 +72,7 @@ def watch(
         raise typer.Exit(130) from None
 
 
-def _unknown_lines(settings: Settings, subscriptions: Sequence[dict[str, str]]) -> Iterator[str]:
+def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str, str]]) -> Iterator[str]:
     """Yield what is to be said of lines that the plant file does not have; nothing where it cannot be read.
 
     It is no refusal: a running bridge may have another plant file.
@@ -91,9 +91,9 @@ def _unknown_lines(settings: Settings, subscriptions: Sequence[dict[str, str]]) 
         except SubscriptionError:
             continue  # the server says why
         for levels in (str(each).split("/") for each in filters):
-            if len(levels) > LINE_AT and levels[LINE_AT] not in ("+", "#", *lines):
-                more = f" and {len(lines) - MOST_LINES} more" if len(lines) > MOST_LINES else ""
-                yield f"the plant has no line {levels[LINE_AT]}: {', '.join(lines[:MOST_LINES])}{more}"
+            if len(levels) > LINE_TOPIC_LEVEL and levels[LINE_TOPIC_LEVEL] not in ("+", "#", *lines):
+                more = f" and {len(lines) - MAX_LISTED_LINES} more" if len(lines) > MAX_LISTED_LINES else ""
+                yield f"the plant has no line {levels[LINE_TOPIC_LEVEL]}: {', '.join(lines[:MAX_LISTED_LINES])}{more}"
 
 
 def schema(
@@ -103,10 +103,10 @@ def schema(
     from bridge.contract import schemas  # noqa: PLC0415
 
     if write is None:
-        print(json.dumps(schemas.asyncapi("floor/v1"), indent=2))  # noqa: T201 - a document, not a message
+        print(json.dumps(schemas.asyncapi_document("floor/v1"), indent=2))  # noqa: T201 - a document, not a message
         return
     try:
-        written = schemas.write(write)
+        written = schemas.write_documents(write)
     except OSError as error:
         fail(str(error))
     for path in written:

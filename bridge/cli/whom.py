@@ -7,19 +7,19 @@ import typer
 from bridge.cli.options import fail
 from bridge.settings import Settings
 
-User = Annotated[str, typer.Option("--user", help="User id: the token's `sub`.")]
-Roles = Annotated[list[str] | None, typer.Option("--role", help="Role; may be given several times.")]
-Sites = Annotated[list[str] | None, typer.Option("--site", help="Limit to this site; may be repeated.")]
-Areas = Annotated[list[str] | None, typer.Option("--area", help="Limit to this area; may be repeated.")]
-Lines = Annotated[list[str] | None, typer.Option("--line", help="Limit to this line; may be repeated.")]
+UserOption = Annotated[str, typer.Option("--user", help="User id: the token's `sub`.")]
+RolesOption = Annotated[list[str] | None, typer.Option("--role", help="Role; may be given several times.")]
+SitesOption = Annotated[list[str] | None, typer.Option("--site", help="Limit to this site; may be repeated.")]
+AreasOption = Annotated[list[str] | None, typer.Option("--area", help="Limit to this area; may be repeated.")]
+LinesOption = Annotated[list[str] | None, typer.Option("--line", help="Limit to this line; may be repeated.")]
 
 
-def subscription(text: str) -> dict[str, str]:
+def subscription_body(text: str) -> dict[str, str]:
     kind, _, target = text.partition(":")
     return {"id": text, "subscription_type": kind, **({"target_id": target} if target else {})}
 
 
-def issue(
+def issue_token(
     settings: Settings,
     *,
     user: str,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.contract.model_schemas import Schema, named
+from bridge.contract.model_schemas import Schema, schemas_by_name
 from bridge.core.access.shapes import ACTIONS
 from bridge.core.dashboard.commands import ACTION_FIELDS
 from bridge.core.dashboard.server_frames import ServerFrame
@@ -110,4 +110,4 @@ def client_frames() -> dict[str, Schema]:
 def server_frames(reference: str) -> tuple[dict[str, Schema], Schema]:
     """The schema of each frame that the server sends but events, by its `type`, and the parts they share."""
     frames = ServerFrame.__subclasses__()
-    return named([str(frame.__struct_config__.tag) for frame in frames], frames, reference)
+    return schemas_by_name([str(frame.__struct_config__.tag) for frame in frames], frames, reference)

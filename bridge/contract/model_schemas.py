@@ -10,9 +10,9 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
 
 
-def named(names: Sequence[str], shapes: Iterable[type], reference: str) -> tuple[dict[str, Schema], Schema]:
+def schemas_by_name(names: Sequence[str], structs: Iterable[type], reference: str) -> tuple[dict[str, Schema], Schema]:
     """The schema of each shape under its name, and the components that they share."""
-    references, parts = components(shapes, reference)
+    references, parts = components(structs, reference)
     own = [each["$ref"].rpartition("/")[2] for each in references]
     shared = set(_references(list(parts.values()))) | (parts.keys() - own)
     return (
@@ -21,8 +21,8 @@ def named(names: Sequence[str], shapes: Iterable[type], reference: str) -> tuple
     )
 
 
-def components(shapes: Iterable[type], reference: str) -> tuple[list[Schema], Schema]:
-    references, parts = msgspec.json.schema_components(shapes, ref_template=reference)
+def components(structs: Iterable[type], reference: str) -> tuple[list[Schema], Schema]:
+    references, parts = msgspec.json.schema_components(structs, ref_template=reference)
     return list(references), _portable(parts)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bridge.contract.model_schemas import Schema, named
+from bridge.contract.model_schemas import Schema, schemas_by_name
 from bridge.core.line.packml import STATES
 from bridge.core.reports import BODY_OF, COMMAND_KINDS
 from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
@@ -40,9 +40,9 @@ def _command_shape(kind: str) -> type[msgspec.Struct]:
 
 
 def _schemas(
-    kinds: Iterable[str], shapes: Iterable[type], reference: str, rules: Callable[[str, Schema], Schema]
+    kinds: Iterable[str], structs: Iterable[type], reference: str, rules: Callable[[str, Schema], Schema]
 ) -> tuple[dict[str, Schema], Schema]:
-    schemas, shared = named(list(kinds), shapes, reference)
+    schemas, shared = schemas_by_name(list(kinds), structs, reference)
     return (
         {kind: rules(kind, _completed(schema)) for kind, schema in schemas.items()},
         {name: _completed(schema) | _PART_RULES.get(name, {}) for name, schema in shared.items()},

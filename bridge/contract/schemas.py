@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from bridge.contract.frame_schemas import SUBSCRIPTION_TYPES, client_frames, server_frames
-from bridge.contract.model_schemas import Schema, named, self_contained
+from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
 from bridge.core.event_data import AndonType
 from bridge.core.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
@@ -57,9 +57,9 @@ def catalogue() -> dict[str, Any]:
     }
 
 
-def write(folder: Path) -> list[Path]:
+def write_documents(folder: Path) -> list[Path]:
     """Write asyncapi.json and schemas/*.json below `folder`; returns what was written."""
-    documents = {"asyncapi.json": asyncapi("floor/v1")}
+    documents = {"asyncapi.json": asyncapi_document("floor/v1")}
     documents |= {f"schemas/event.{name}.json": schema for name, schema in event_schemas().items()}
     documents |= {f"schemas/{name}.json": schema for name, schema in payload_schemas().items()}
     (folder / "schemas").mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def write(folder: Path) -> list[Path]:
     return [folder / name for name in documents]
 
 
-def asyncapi(root: str) -> Schema:
+def asyncapi_document(root: str) -> Schema:
     """The AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
     events, shared = _envelopes(REFERENCE)
     payloads, of_payloads = _payloads(REFERENCE)
@@ -187,7 +187,7 @@ def _envelopes(reference: str) -> tuple[dict[str, Schema], Schema]:
         fields["category"] = Literal[CATEGORY_OF[event_type].value]
         fields["data"] = DATA_OF[event_type]
         shapes.append(msgspec.defstruct(event_type.value, list(fields.items())))
-    return named([each.value for each in EventType], shapes, reference)
+    return schemas_by_name([each.value for each in EventType], shapes, reference)
 
 
 def _payloads(reference: str) -> tuple[dict[str, Schema], Schema]:

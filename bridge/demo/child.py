@@ -11,7 +11,7 @@ from bridge.adapters.embedded_broker import parent_death_prefix
 STOP_SECONDS: Final = 12.0  # the bridge drains within 10
 
 
-class Child:
+class ChildProcess:
     """One process of the demo; its output goes to a log file. `environment` is asked at each start for more of it."""
 
     def __init__(

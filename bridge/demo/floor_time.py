@@ -8,23 +8,23 @@ from bridge.core.events import Millis
 from bridge.core.records import JournalError
 
 
-class FloorTime:
+class DemoClock:
     """Begins at the wall's time, or where the journal ends; between two runs of the demo it stands still."""
 
     def __init__(self, scale: float, journal: Path) -> None:
-        self._clock = FloorClock(scale=scale, not_before=_last_of(journal))
+        self._clock = FloorClock(scale=scale, not_before=_last_input_time(journal))
 
-    def settings(self) -> dict[str, str]:
+    def anchor_environment(self) -> dict[str, str]:
         """Return the anchor as environment variables, for a bridge that starts now."""
         anchor = self._clock.anchor()
         return {"FLOOR_TIME__ANCHOR_FLOOR": str(anchor.floor), "FLOOR_TIME__ANCHOR_WALL": str(anchor.wall)}
 
 
-def pace(scale: float) -> str:
+def describe_scale(scale: float) -> str:
     return "as fast as life" if scale == 1 else f"{scale:g} times as fast as life"
 
 
-def _last_of(path: Path) -> Millis:
+def _last_input_time(path: Path) -> Millis:
     if not path.exists():
         return 0
     try:

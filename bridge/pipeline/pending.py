@@ -60,7 +60,7 @@ class CommitQueue:
             self._full.clear()
         return taken
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Say that nothing is added any more."""
         self.is_closed = True
         self._work.set()

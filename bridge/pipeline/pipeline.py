@@ -192,7 +192,7 @@ class Pipeline:
             stopping.cancel()
             if self._receiving is not None:
                 self._receiving.cancel()  # what it holds is not acknowledged: the broker sends it again
-            self._queue.end()
+            self._queue.close()
 
     def _accept_messages(self, messages: Sequence[Message]) -> None:
         self._received.add(map(self._topic, messages))

@@ -14,7 +14,7 @@ from bridge.core.line.line import Line
 from bridge.core.reports import AndonReport, CountsReport, Disposition, Effect, MeasurementReport, Report, StateReport
 from bridge.ingest.native import decode
 from device_sim import packml as simulated_packml
-from device_sim.plant import Plant
+from device_sim.plant import SimulatedPlant
 from device_sim.plant_file import SHIPPED as SIMULATED_FILE
 from tests.sim.plants import MINUTE, SHIPPED, START, encoded
 
@@ -25,10 +25,10 @@ BAGGER_INFORMATION = {29, 43, 47, 48, 57, 58, 59}
 
 def everything(seed: int, minutes: float) -> list[Report | Disposition]:
     """Decode all that the plant says in its first minutes, births and deaths included, as the pipeline would."""
-    plant = Plant(SHIPPED, seed=seed, start=START)
-    births = [message for device in plant.devices for message in plant.birth(device)]
+    plant = SimulatedPlant(SHIPPED, seed=seed, start=START)
+    births = [message for device in plant.devices for message in plant.birth_messages(device)]
     life = plant.step(START + round(minutes * MINUTE))
-    deaths = [plant.death(device) for device in plant.devices]
+    deaths = [plant.death_message(device) for device in plant.devices]
     return [
         decode(topic, payload, received_at=at, cause=f"input:{number}", retained=False)
         for number, (at, topic, payload) in enumerate(encoded([*births, *life, *deaths]), start=1)

@@ -94,7 +94,7 @@ def is_valid(tree: Any, schema: Schema) -> bool:
 
 def test_what_is_checked_in_is_what_is_generated(tmp_path: Path) -> None:
     """Run `floor schema --write docs` when this fails, and look at what the contract gained."""
-    for path in schemas.write(tmp_path):
+    for path in schemas.write_documents(tmp_path):
         assert path.read_text() == (DOCS / path.relative_to(tmp_path)).read_text(), path.name
     assert {path.name for path in (DOCS / "schemas").iterdir()} == {p.name for p in (tmp_path / "schemas").iterdir()}
 
@@ -140,7 +140,7 @@ def references(tree: Any) -> Iterator[str]:
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     found = set(references(document))
     assert len(found) > 100
     for reference in found:
@@ -152,7 +152,7 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 
 
 def test_the_asyncapi_document_names_every_topic_below_the_root() -> None:
-    channels = schemas.asyncapi("plant/x")["channels"]
+    channels = schemas.asyncapi_document("plant/x")["channels"]
     assert [channel["address"] for channel in channels.values()] == [
         "plant/x/report/{site}/{area}/{line}/{equipment}/{kind}",
         "plant/x/command/{site}/{area}/{line}/{equipment}/{kind}",
@@ -167,7 +167,7 @@ def test_the_asyncapi_document_names_every_topic_below_the_root() -> None:
 
 
 def test_the_messages_of_the_asyncapi_document_describe_what_is_sent() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     tree = sample(EventType.ANDON_EVENT)
     for name, valid in (("event.andon_event", True), ("event.job_started", False), ("server.position", False)):
         assert is_valid(tree, {"$ref": f"#/components/schemas/{name}", **document}) == valid
@@ -223,7 +223,7 @@ def test_client_frames_are_described(frame: dict[str, Any], valid: bool) -> None
 
 
 def test_every_frame_and_every_subscription_type_of_the_protocol_is_described() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     messages = document["components"]["messages"]
     assert frame_schemas.client_frames().keys() == CLIENT_FRAMES.keys()
     for tag in (frame.__struct_config__.tag for frame in ServerFrame.__subclasses__()):
@@ -243,7 +243,7 @@ def test_the_filters_of_a_subscription_type_are_those_it_becomes(name: str) -> N
 
 
 def test_a_frame_as_sent_is_valid_by_its_message() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     streams = {"main": StreamAt("e1", 3)}
     for frame in (
         PositionReached(streams=streams),
@@ -258,7 +258,7 @@ def test_a_frame_as_sent_is_valid_by_its_message() -> None:
 
 
 def test_the_streams_status_and_its_will_are_valid_by_their_message() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     schema = {"$ref": "#/components/schemas/status", **document}
     at = Position("main", "e1", 3)
     for published in (

@@ -15,8 +15,8 @@ from bridge.core.presence import ABSENCE_TOPIC, BridgeAbsence
 from bridge.core.records import JournalEntry
 from device_sim import plant_file
 from device_sim.messages import report_topic
-from device_sim.session import Arrival
-from device_sim.truth import RegisterTruth, Said, Truth
+from device_sim.session import ReceivedPublish
+from device_sim.truth import RegisterTruth, TrueReport, Truth
 from tests.faults.simulated_load import Report
 from tests.recount.drive import Fed, Unwatched
 
@@ -39,7 +39,7 @@ class PlayedTruth:
         """Reports that the broker has acknowledged, and must keep for the bridge: those with QoS 1."""
         return [self.report(each) for each in self.truth.said if self.is_acknowledged(each)]
 
-    def is_acknowledged(self, said: Said) -> bool:
+    def is_acknowledged(self, said: TrueReport) -> bool:
         return said.fate == "published" and said.kind not in self.truth.traits[said.device]["qos0"]
 
     def identifies(self, report: Report) -> bool:
@@ -55,7 +55,7 @@ class PlayedTruth:
         return dated or ("seq" in body and traits["boot_ids"] == "time")
 
     @staticmethod
-    def report(said: Said) -> Report:
+    def report(said: TrueReport) -> Report:
         area, line = PLACES[said.device]
         return report_topic(SIMULATED.site, area, line, said.device, said.kind), said.payload
 
@@ -78,7 +78,7 @@ class PlayedTruth:
                 known[report] = waiting.popleft()
             number = known.get(report)
             if each.topic.split("/")[3] in LINES:
-                yield Arrival(each.received_at, *report, each.retained, each.redelivered, 0, number)
+                yield ReceivedPublish(each.received_at, *report, each.retained, each.redelivered, 0, number)
 
 
 LINES: Final = frozenset(line.id for line in SIMULATED.lines)
@@ -101,5 +101,5 @@ def read_truth(path: Path) -> PlayedTruth:
     return PlayedTruth(truth, extras, frozenset(PlayedTruth.report(each) for each in truth.said if each.payload))
 
 
-def _said(record: Mapping[str, Any]) -> Said:
-    return Said(**{**record, "payload": record["payload"].encode()})
+def _said(record: Mapping[str, Any]) -> TrueReport:
+    return TrueReport(**{**record, "payload": record["payload"].encode()})

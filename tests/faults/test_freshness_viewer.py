@@ -13,7 +13,7 @@ import websockets
 from playwright.async_api import expect
 
 from bridge.adapters import web_server
-from bridge.watch import Watch
+from bridge.watch import WatchClient
 from tests.brokers import until
 from tests.browser_page import DEADLINE_MS, browser_page
 from tests.contract.protocol_dashboard import narrow_socket
@@ -58,11 +58,11 @@ async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) ->
 async def watching(served: Served, port: int) -> AsyncIterator[list[dict[str, Any]]]:
     """What `floor watch` shows of everything."""
     shown: list[dict[str, Any]] = []
-    watch = Watch(
+    watch = WatchClient(
         url=f"ws://127.0.0.1:{port}/ws",
         token=served.token,
         subscriptions=[{"id": "all", "subscription_type": "line"}],
-        show=shown.append,
+        on_frame=shown.append,
     )
     task = asyncio.create_task(watch.run(), name="watch")
     try:

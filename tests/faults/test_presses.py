@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.records import Input, JournalEntry
 from bridge.core.reports import APPLIED, Disposition, quarantined, rejected, suppressed
-from device_sim.truth import Said, Truth
+from device_sim.truth import TrueReport, Truth
 from tests.faults.played_truth import PLACES, PlayedTruth
 from tests.faults.presses import silenced
 from tests.faults.simulated_load import Report
@@ -17,10 +17,10 @@ LEVEL = {"input": True, "andon_type": "material"}
 APART = 60_000
 
 
-def said(number: int, body: dict[str, object], *, at: int, seq: int | None) -> Said:
+def said(number: int, body: dict[str, object], *, at: int, seq: int | None) -> TrueReport:
     numbered = {} if seq is None else {"boot_id": 1, "seq": seq}
     payload = json.dumps({**body, "operator": f"{number}", **numbered}).encode()
-    return Said(number, at, BUTTON, "andon", body, seq=seq, payload=payload, fate="published")
+    return TrueReport(number, at, BUTTON, "andon", body, seq=seq, payload=payload, fate="published")
 
 
 def heard(report: Report, disposition: Disposition, *, at: int) -> JournalEntry:

@@ -17,8 +17,8 @@ from bridge.core.presence import BridgeAbsence
 from bridge.core.records import DedupWindow, JournalEntry, MessageDigest, Position
 from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
-from device_sim.session import Arrival
-from device_sim.truth import BridgeAway
+from device_sim.session import ReceivedPublish
+from device_sim.truth import BridgeOutage
 
 ROOT: Final = Path(__file__).parents[2]
 DEMO: Final = ROOT / "bridge" / "demo" / "plant.toml"
@@ -36,7 +36,7 @@ class Unwatched:
     since: int
 
 
-Fed = Arrival | Unwatched
+Fed = ReceivedPublish | Unwatched
 
 
 @dataclass(slots=True)
@@ -48,11 +48,13 @@ class Driven:
     outcomes: list[tuple[int, str, str | None]] = field(default_factory=list)  # (index in `fed`, effect, reason)
 
 
-def drive(happenings: Iterable[Arrival | BridgeAway], *, start: int, until: int, plant: Plant | None = None) -> Driven:
+def drive(
+    happenings: Iterable[ReceivedPublish | BridgeOutage], *, start: int, until: int, plant: Plant | None = None
+) -> Driven:
     """Run the bridge over the happenings and let its time pass until the end; `plant`: else the demo's."""
     bridge = _Bridge(plant_file.load(DEMO) if plant is None else plant, start)
     for happening in happenings:
-        if isinstance(happening, BridgeAway):
+        if isinstance(happening, BridgeOutage):
             bridge.leave(happening)
         else:
             bridge.take(happening)
@@ -65,7 +67,7 @@ class _Bridge:
         self.driven = Driven()
         self._plant = plant
         self._generation = 1
-        self._away: BridgeAway | None = None
+        self._away: BridgeOutage | None = None
         self._resends: deque[tuple[int, MessageDigest]] = deque()
         self._settle_at = start
         self._intake = self._start(Floor(plant), number=0, latest=0, offset=0, settled=0)
@@ -82,7 +84,7 @@ class _Bridge:
             crash_digests=(),
         )
 
-    def take(self, arrival: Arrival) -> None:
+    def take(self, arrival: ReceivedPublish) -> None:
         """Take a message as the pipeline does: what fell due before it is an input of its own."""
         self.pass_time(arrival.at)
         self.driven.fed.append(arrival)
@@ -100,7 +102,7 @@ class _Bridge:
         self.driven.outcomes.append((len(self.driven.fed) - 1, disposition.effect.value, disposition.reason))
         self._keep(entry)
 
-    def leave(self, away: BridgeAway) -> None:
+    def leave(self, away: BridgeOutage) -> None:
         """Be without a connection, as a process that runs on or as one that starts again from its journal."""
         self.pass_time(away.since)
         if away.reason == "link":
@@ -111,7 +113,7 @@ class _Bridge:
             self._restart(away)
         self._generation += 1
 
-    def _restart(self, away: BridgeAway) -> None:
+    def _restart(self, away: BridgeOutage) -> None:
         intake = self._intake
         watched = away.since if away.reason == "stop" else away.since // WATCHED_MS * WATCHED_MS
         latest = max(intake.latest_time, watched)

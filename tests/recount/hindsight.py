@@ -7,7 +7,7 @@ threshold may be a downtime or not: such ones are left out.
 from dataclasses import dataclass
 from typing import Final
 
-from device_sim.truth import Stretch, Truth
+from device_sim.truth import ConditionStretch, Truth
 from tests.recount.floor_facts import LineFacts, PlantFacts
 from tests.recount.reported import Event, millis
 from tests.recount.standstills import RUN, STOP, Watch
@@ -36,7 +36,7 @@ def disagreements(truth: Truth, plant: PlantFacts, events: list[Event]) -> list[
 
 
 def _stops(
-    truth: Truth, plant: PlantFacts, line: LineFacts, mine: list[Stretch], reported: list[dict[str, object]]
+    truth: Truth, plant: PlantFacts, line: LineFacts, mine: list[ConditionStretch], reported: list[dict[str, object]]
 ) -> list[Disagreement]:
     """Every true downtime is covered by reported ones from its beginning to its end, and no other is reported."""
     threshold, restart = plant.seconds("micro_stop_seconds", 60), plant.seconds("restart_seconds", 10)
@@ -57,7 +57,7 @@ def _stops(
 
 
 def _downtimes(
-    mine: list[Stretch], threshold: int, restart: int, until: int, *, shortest_run: int = 0
+    mine: list[ConditionStretch], threshold: int, restart: int, until: int, *, shortest_run: int = 0
 ) -> list[tuple[int, int]]:
     watch = Watch(threshold, restart)
     for stretch in mine:
@@ -76,7 +76,7 @@ def _end(data: dict[str, object], until: int) -> int:
     return until if ended is None else millis(str(ended))
 
 
-def _culprit(line: LineFacts, mine: list[Stretch], data: dict[str, object], until: int) -> Disagreement:
+def _culprit(line: LineFacts, mine: list[ConditionStretch], data: dict[str, object], until: int) -> Disagreement:
     """The machine that is blamed really was the culprit for a while, on the side that is named."""
     low, high = millis(str(data["started_at"])), _end(data, until)
     during = [each for each in mine if each.since < high and (each.until or until) > low - ON_THE_WAY_MS]

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from device_sim.session import Arrival
-from device_sim.truth import Said, Truth
+from device_sim.session import ReceivedPublish
+from device_sim.truth import TrueReport, Truth
 from tests.recount.drive import Fed, Unwatched
 from tests.recount.floor_facts import LineFacts, PlantFacts
 
@@ -33,7 +33,7 @@ class Heard:
     device: str | None  # None: every machine of the line
     kind: str
     body: dict[str, Any]
-    said: Said | None = None
+    said: TrueReport | None = None
     late: bool = False
     retained: bool = False
     connected: bool = False  # its numbers show that nothing of the device is missing before it
@@ -54,7 +54,7 @@ class Listener:
         self._live: set[str] = set()
         self._left: set[str] = set()  # devices with a retained death
         self._garbage = {(topic, payload) for _, topic, payload, what in truth.extras if what == "malformed"}
-        self._births: dict[str, list[Said]] = {}
+        self._births: dict[str, list[TrueReport]] = {}
         for said in truth.said:
             if said.kind == "birth":
                 self._births.setdefault(said.device, []).append(said)
@@ -77,7 +77,7 @@ class Listener:
             else:
                 yield from self._hear(each, index)
 
-    def _hear(self, arrival: Arrival, index: int) -> Iterator[Heard]:
+    def _hear(self, arrival: ReceivedPublish, index: int) -> Iterator[Heard]:
         _, _, _, line_id, device, kind = arrival.topic.split("/")
         line = self._plant.lines[line_id]
         if (arrival.topic, arrival.payload) in self._garbage:
@@ -92,7 +92,9 @@ class Listener:
             self._boot[f"_/{line_id}"] = json.loads(arrival.payload).get("boot_id")
             yield Heard(arrival.at, line_id, None, "birth", {}, index=index)
 
-    def _hear_retained(self, arrival: Arrival, line: LineFacts, device: str, kind: str, index: int) -> Iterator[Heard]:
+    def _hear_retained(
+        self, arrival: ReceivedPublish, line: LineFacts, device: str, kind: str, index: int
+    ) -> Iterator[Heard]:
         """Take what is retained for what is, as an estimate, only where nothing was heard live of the device."""
         if device in self._live or device == "_" or kind not in ("state", "counts", "birth", "death"):
             return
@@ -106,7 +108,9 @@ class Listener:
         elif kind == "birth" or (kind == "state" and device not in self._left):
             yield Heard(arrival.at, line.id, device, kind, body, retained=True, index=index)
 
-    def _hear_retained_counts(self, arrival: Arrival, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
+    def _hear_retained_counts(
+        self, arrival: ReceivedPublish, line: LineFacts, device: str, index: int
+    ) -> Iterator[Heard]:
         """Take retained counts only where their numbers show that they are newer than all that was heard live."""
         if arrival.number is None or device not in self._newest:
             return
@@ -115,7 +119,7 @@ class Listener:
         if position is not None and position > self._newest[device]:
             yield Heard(arrival.at, line.id, device, "counts", said.body, said, retained=True, index=index)
 
-    def _hear_said(self, arrival: Arrival, said: Said, line: LineFacts, index: int) -> Iterator[Heard]:
+    def _hear_said(self, arrival: ReceivedPublish, said: TrueReport, line: LineFacts, index: int) -> Iterator[Heard]:
         if said.number in self._heard:
             return
         self._heard.add(said.number)
@@ -138,7 +142,7 @@ class Listener:
             arrival.at, line.id, said.device, said.kind, said.body, said, late, False, connected, cut_off, index
         )
 
-    def _note_boot(self, said: Said, at: int, *, late: bool) -> None:
+    def _note_boot(self, said: TrueReport, at: int, *, late: bool) -> None:
         """Take a boot that was never heard for the current one, unless its successor overtook it; DOMAIN, «Reports»."""
         name, boots = said.device, self._boots.setdefault(said.device, set())
         current = said.boot_id == self._boot.get(name)
@@ -148,7 +152,7 @@ class Listener:
             self._boot[name], self._spoke_at[name] = said.boot_id, at
         boots.add(said.boot_id)
 
-    def _is_overtaken(self, said: Said) -> bool:
+    def _is_overtaken(self, said: TrueReport) -> bool:
         """Whether ids that have always grown show this boot to be the one before the current one."""
         known = self._boots[said.device]
         numbers = sorted(each for each in known if isinstance(each, int))
@@ -156,7 +160,7 @@ class Listener:
             return False
         return numbers[-1] == self._boot.get(said.device) and numbers[-2] < said.boot_id < numbers[-1]
 
-    def _hear_death(self, arrival: Arrival, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
+    def _hear_death(self, arrival: ReceivedPublish, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
         """Take a Will for the end of the connection it was left with, or of a later one that was never heard of."""
         boot = json.loads(arrival.payload).get("boot_id")
         key = f"_/{line.id}" if device == "_" else device
@@ -175,7 +179,7 @@ class Listener:
             and boot > current
         )
 
-    def _position(self, said: Said) -> Position | None:
+    def _position(self, said: TrueReport) -> Position | None:
         if said.boot_id is None or said.position is None:
             return None
         births, numbers = self._births[said.device], self._birth_numbers[said.device]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from device_sim.truth import RegisterTruth, Said, Truth
+from device_sim.truth import RegisterTruth, TrueReport, Truth
 from tests.recount.floor_facts import Machine
 
 SETS: Final = ("reset", "preset", "power")
@@ -90,7 +90,7 @@ class Doubts:
         unknown = ("wrap",) if machine.modulus is None else ()  # where it wraps is not known: it goes on elsewhere
         return cls(machine, low, [each for each in mine if each.what in SETS + unknown])
 
-    def read(self, step: Step, said: Said, at: int) -> Made:
+    def read(self, step: Step, said: TrueReport, at: int) -> Made:
         """Return the pieces that count with this report."""
         between = [each for each in self.sets if step.since < each.at <= step.until]
         if between or self.seen is None:
@@ -123,7 +123,7 @@ class Doubts:
             self._show(said, at)
         return made
 
-    def _show(self, said: Said, at: int) -> None:
+    def _show(self, said: TrueReport, at: int) -> None:
         self.shown = {name: self._read(value) for name, value in said.body.items() if name in NAMES}
         self.shown_at, self.shown_boot = at, said.boot_id
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from device_sim.truth import Said
+from device_sim.truth import TrueReport
 from tests.recount.comparison import Comparison
 from tests.recount.fact import Fact
 from tests.recount.floor_facts import TOP
@@ -110,7 +110,7 @@ def _window(expected: Window, reported: Window | None) -> str:
     return f"{_clock(expected.since)} expected {expected}, reported {reported}"
 
 
-def _said(said: Said) -> str:
+def _said(said: TrueReport) -> str:
     return f"lost at {_clock(said.at)}: {said.device} {said.kind} {said.body}"
 
 

@@ -13,7 +13,7 @@ import pytest
 from bridge.adapters import plant_file
 from bridge.core.plant import Plant
 from device_sim.profile import Profile
-from device_sim.rehearsal import Arrival, rehearse
+from device_sim.rehearsal import ReceivedPublish, rehearse
 from device_sim.truth import Truth
 from tests.faults import record
 from tests.recount.comparison import Comparison, compare
@@ -131,9 +131,9 @@ def _as_watched(truth: Truth, driven: Driven) -> list[LineStory]:
     return list(stories.values())
 
 
-def _in_order(truth: Truth, driven: Driven) -> Iterator[Arrival]:
+def _in_order(truth: Truth, driven: Driven) -> Iterator[ReceivedPublish]:
     """Yield each report that came, once, when it was made; no Will and nothing that nobody watched."""
-    came: dict[int, Arrival] = {}
+    came: dict[int, ReceivedPublish] = {}
     for each in driven.fed:
         if not isinstance(each, Unwatched) and each.number is not None:
             came.setdefault(each.number, each)

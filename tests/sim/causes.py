@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from device_sim.messages import Message
+from device_sim.messages import ReportMessage
 
 CONSTRAINTS = {"Bagger-1", "Packer-2", "Tester-3", "Leak-Tester-4"}
 MICRO_STOP = 60_000
@@ -22,7 +22,7 @@ JOB_EVENTS = {
 }
 
 
-def first_causes(messages: Sequence[Message]) -> dict[str, int]:
+def first_causes(messages: Sequence[ReportMessage]) -> dict[str, int]:
     """Return event type -> when it is first due by DOMAIN's default rules, from messages in order."""
     floor = Floor()
     for message in messages:
@@ -39,7 +39,7 @@ class Floor:
         self._calls: dict[tuple[str, str], int] = {}
         self._changing: set[str] = set()
 
-    def hear(self, message: Message) -> None:
+    def hear(self, message: ReportMessage) -> None:
         body: Any = message.body
         match message.kind:
             case "state":
@@ -63,7 +63,7 @@ class Floor:
         for event_type in event_types:
             self.found.setdefault(event_type, at)
 
-    def _state(self, message: Message, body: Any) -> None:
+    def _state(self, message: ReportMessage, body: Any) -> None:
         self._see(message.at, "line_status_update")
         if message.device not in CONSTRAINTS:
             return
@@ -81,11 +81,11 @@ class Floor:
             self._changing.discard(_line(message))
             self._see(message.at, "changeover_completed")
 
-    def _change(self, message: Message) -> None:
+    def _change(self, message: ReportMessage) -> None:
         self._changing.add(_line(message))
         self._see(message.at, "changeover_started")
 
-    def _andon(self, message: Message, body: Any) -> None:
+    def _andon(self, message: ReportMessage, body: Any) -> None:
         key = (message.device, body["andon_type"])
         if body.get("input") or body.get("action") == "raise":
             self._calls.setdefault(key, message.at)
@@ -100,5 +100,5 @@ class Floor:
                 self._see(deadline, "escalation_update")
 
 
-def _line(message: Message) -> str:
+def _line(message: ReportMessage) -> str:
     return message.topic.split("/")[3]

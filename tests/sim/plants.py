@@ -3,8 +3,8 @@
 from typing import Any
 
 from device_sim import plant_file
-from device_sim.messages import Message, Stamp
-from device_sim.plant import Plant
+from device_sim.messages import ReportMessage, ReportNumbering
+from device_sim.plant import SimulatedPlant
 from device_sim.plant_file import FaultSpec, MachineSpec, PlantSpec
 
 START = 1_767_600_000_000
@@ -27,15 +27,15 @@ def machine_spec(**changes: Any) -> MachineSpec:
     return MachineSpec.model_validate(given | changes)
 
 
-def live(seed: int, minutes: float) -> list[Message]:
-    plant = Plant(SHIPPED, seed=seed, start=START)
+def live(seed: int, minutes: float) -> list[ReportMessage]:
+    plant = SimulatedPlant(SHIPPED, seed=seed, start=START)
     return plant.step(START + round(minutes * MINUTE))
 
 
-def encoded(messages: list[Message]) -> list[tuple[int, str, bytes]]:
+def encoded(messages: list[ReportMessage]) -> list[tuple[int, str, bytes]]:
     """Return what goes over the wire, stamped device by device."""
-    stamps: dict[str, Stamp] = {}
+    stamps: dict[str, ReportNumbering] = {}
     return [
-        (message.at, message.topic, stamps.setdefault(message.device, Stamp(1)).payload(message))
+        (message.at, message.topic, stamps.setdefault(message.device, ReportNumbering(1)).payload(message))
         for message in messages
     ]

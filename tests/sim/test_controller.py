@@ -3,10 +3,10 @@
 from typing import Any
 
 from device_sim import packml
-from device_sim.chance import SECOND, Chance
+from device_sim.chance import SECOND, SeededRandom
 from device_sim.controller import Controller
-from device_sim.machine import ENDLESS, Condition, Demand, Machine
-from device_sim.parameter import Inspection, Parameter
+from device_sim.machine import ENDLESS, Condition, Demand, SimulatedMachine
+from device_sim.parameter import InspectionSampler, MeasuredParameter
 from device_sim.plant_file import InspectionSpec, ParameterSpec
 from tests.sim.plants import machine_spec
 
@@ -15,8 +15,8 @@ class Bench:
     """One machine with its controller, ticked together; keeps what was said."""
 
     def __init__(self, **changes: Any) -> None:
-        self.machine = Machine(machine_spec(**changes), Chance(1, "M"), 0)
-        self.controller = Controller(self.machine, None, None, Chance(1, "C"), 0)
+        self.machine = SimulatedMachine(machine_spec(**changes), SeededRandom(1, "M"), 0)
+        self.controller = Controller(self.machine, None, None, SeededRandom(1, "C"), 0)
         self.second = 0
 
     def run(self, seconds: int, demand: Demand = Demand.RUN, supply: int = ENDLESS, room: int = ENDLESS) -> list[Any]:
@@ -59,10 +59,10 @@ def test_a_fault_word_holds_the_faults_and_the_waiting() -> None:
     bench = Bench(faults=[{"bit": 3}], starved_bit=20, mean_minutes_between_faults=0.2)
     while bench.machine.condition is not Condition.FAULT:
         bench.run(1)
-    assert bench.controller.standing()[0][1]["fault_bits"] == "0000000000000008"
+    assert bench.controller.current_reports()[0][1]["fault_bits"] == "0000000000000008"
     bench = Bench(faults=[{"bit": 3}], starved_bit=20)
     bench.run(9, supply=0)
-    assert bench.controller.standing()[0][1]["fault_bits"] == "0000000000100000"
+    assert bench.controller.current_reports()[0][1]["fault_bits"] == "0000000000100000"
 
 
 def test_packml_passes_through_the_acting_states() -> None:
@@ -82,11 +82,11 @@ def test_a_changeover_is_mode_4_and_the_dialects_number_differently() -> None:
 
 def test_a_parameter_drifts_out_and_is_corrected() -> None:
     spec = ParameterSpec(name="p", unit="g", center=100, tolerance=5, sigma=0.1, minutes_to_limit=5)
-    parameter = Parameter(spec, Chance(1, "p"))
+    parameter = MeasuredParameter(spec, SeededRandom(1, "p"))
     out = []
     for second in range(3_600):
         parameter.tick(second * SECOND, running=True)
-        out.append(parameter.is_out)
+        out.append(parameter.is_out_of_limits)
     assert any(out)
     returns = [second for second in range(1, len(out)) if out[second - 1] and not out[second]]
     assert returns
@@ -95,7 +95,7 @@ def test_a_parameter_drifts_out_and_is_corrected() -> None:
 
 def test_a_parameter_of_a_standing_machine_stays() -> None:
     spec = ParameterSpec(name="p", unit="g", center=100, tolerance=5, sigma=0.0001, minutes_to_limit=1)
-    parameter = Parameter(spec, Chance(1, "p"))
+    parameter = MeasuredParameter(spec, SeededRandom(1, "p"))
     before = parameter.measure()
     for second in range(3_600):
         parameter.tick(second * SECOND, running=False)
@@ -104,7 +104,7 @@ def test_a_parameter_of_a_standing_machine_stays() -> None:
 
 def test_a_bad_spell_brings_defects() -> None:
     spec = InspectionSpec(parameter="p", sample=20, defect_ratio=0.0, bad_defect_ratio=0.5, mean_minutes_between_bad=10)
-    inspection = Inspection(spec, Chance(1, "p"), 0)
-    defects = [inspection.defects(minute * 60 * SECOND) for minute in range(60)]
+    inspection = InspectionSampler(spec, SeededRandom(1, "p"), 0)
+    defects = [inspection.count_defects(minute * 60 * SECOND) for minute in range(60)]
     assert 0 in defects
     assert max(defects) >= 4

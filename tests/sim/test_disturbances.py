@@ -6,9 +6,9 @@ from typing import Literal
 
 import pytest
 
-from device_sim.chance import Chance
-from device_sim.device import Device
-from device_sim.messages import Message
+from device_sim.chance import SeededRandom
+from device_sim.device import SimulatedDevice
+from device_sim.messages import ReportMessage
 from device_sim.truth import Truth
 from tests.sim.disturbed import L1, Disturbed, of, profile, run
 from tests.sim.plants import MINUTE, SHIPPED, START
@@ -186,12 +186,14 @@ def test_a_short_sequence_wraps_within_a_boot_and_the_truth_knows_how_often() ->
 def test_a_sequence_begins_anew_with_a_boot_and_wraps_at_its_width(bits: Literal[8, 16]) -> None:
     traits = profile({"kind": "short-seq", "devices": ["Packer-2"], "bits": bits}).traits(SHIPPED, seed=1)["Packer-2"]
     truth = Truth(1, "test", START, START)
-    device = Device("Packer-2", traits, chance=Chance(1, "D"), registers=None, start=START, truth=truth)
+    device = SimulatedDevice("Packer-2", traits, chance=SeededRandom(1, "D"), registers=None, start=START, truth=truth)
     for boot in (1, 2):
         device.boot(START + boot)
-        reports = [device.say(Message(START, "Packer-2", "state", "t", {}), START) for _ in range(2**bits + 2)]
+        reports = [
+            device.record_report(ReportMessage(START, "Packer-2", "state", "t", {}), START) for _ in range(2**bits + 2)
+        ]
         for said in reports:
-            device.packet(said, "t")
+            device.build_packet(said, "t")
         assert [said.seq for said in reports] == [*range(2**bits), 0, 1]
 
 

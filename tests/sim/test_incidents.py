@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from device_sim.disturbance import targets
+from device_sim.disturbance import build_targets
 from tests.sim.disturbed import L1, Disturbed, incidents, profile
 from tests.sim.plants import MINUTE, SHIPPED, START
 
 
 def test_patterns_and_shares_choose_devices() -> None:
-    everybody = targets(SHIPPED)
+    everybody = build_targets(SHIPPED)
     chosen = profile({"kind": "no-ts", "devices": ["*-1", "Andon-L2"]}).traits(SHIPPED, seed=1)
     assert {name for name, traits in chosen.items() if not traits.ts} == {
         *("Basket-Loader-1", "Bagger-1", "Case-Packer-1", "Andon-L2")

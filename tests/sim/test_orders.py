@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from device_sim.chance import MINUTE, SECOND, Chance
-from device_sim.orders import OrderBook, Phase, Planner
+from device_sim.chance import MINUTE, SECOND, SeededRandom
+from device_sim.orders import OrderBook, OrderPhase, Planner
 from tests.sim.plants import SHIPPED, live
 
 LINE = SHIPPED.lines[0]
@@ -37,23 +37,23 @@ def test_every_order_lives_as_the_contract_has_it(seed: int) -> None:
 
 
 def test_another_product_is_changed_over_to_before_its_order_starts() -> None:
-    book = OrderBook(LINE, Chance(3, "orders"), 0)
+    book = OrderBook(LINE, SeededRandom(3, "orders"), 0)
     good, deeds = 0, []
     for second in range(1, 7_200):
         before = book.product
         reports = book.tick(second * SECOND, good)
-        good += book.phase is Phase.RUN
+        good += book.phase is OrderPhase.RUN
         deeds += [(kind, body["action"]) for kind, body in reports]
         if book.product != before and before is not None:
             assert deeds[-1] == ("changeover", "start")
-            assert book.phase is Phase.SETUP
+            assert book.phase is OrderPhase.SETUP
     assert ("changeover", "start") in deeds
 
 
 def test_an_order_completes_at_its_target_and_not_before() -> None:
-    book = OrderBook(LINE, Chance(1, "orders"), 0)
+    book = OrderBook(LINE, SeededRandom(1, "orders"), 0)
     second = 0
-    while book.phase is not Phase.RUN:
+    while book.phase is not OrderPhase.RUN:
         second += 1
         book.tick(second * SECOND, 100)
     assert book.running is not None
@@ -63,18 +63,18 @@ def test_an_order_completes_at_its_target_and_not_before() -> None:
 
 
 def test_an_order_that_is_being_set_up_is_not_cancelled() -> None:
-    book = OrderBook(LINE, Chance(3, "orders"), 0)
+    book = OrderBook(LINE, SeededRandom(3, "orders"), 0)
     second = good = 0
-    while book.phase is not Phase.SETUP:
+    while book.phase is not OrderPhase.SETUP:
         second += 1
         book.tick(second * SECOND, good)
-        good += book.phase is Phase.RUN
+        good += book.phase is OrderPhase.RUN
     assert book.cancel(second * SECOND, running=True) == []
 
 
 def test_the_planner_drops_an_order_now_and_then() -> None:
-    book = OrderBook(LINE, Chance(1, "orders"), 0)
-    planner = Planner((1.0, 2.0), Chance(1, "planner"), 0)
+    book = OrderBook(LINE, SeededRandom(1, "orders"), 0)
+    planner = Planner((1.0, 2.0), SeededRandom(1, "planner"), 0)
     dropped = []
     for second in range(1, 1_800):
         book.tick(second * SECOND, 0)
@@ -87,7 +87,7 @@ def test_the_planner_drops_an_order_now_and_then() -> None:
 def test_orders_of_another_start_have_other_ids() -> None:
     ids = set()
     for start in (0, 10_000):
-        book = OrderBook(LINE, Chance(1, "orders"), start)
+        book = OrderBook(LINE, SeededRandom(1, "orders"), start)
         for second in range(60):
             ids |= {body["job_id"] for _, body in book.tick(start + second * SECOND, 0)}
     assert len(ids) == 2

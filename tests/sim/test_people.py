@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from device_sim.chance import SECOND, Chance
-from device_sim.people import Crew, Trouble
+from device_sim.chance import SECOND, SeededRandom
+from device_sim.people import CallCause, Crew
 from device_sim.plant_file import LineSpec, PeopleSpec, StationSpec
 from device_sim.station import Station
 from tests.sim.plants import machine_spec
 
-TROUBLE = Trouble("equipment", "M", "M stopped")
+TROUBLE = CallCause("equipment", "M", "M stopped")
 
 
 def crew(*stations: StationSpec, **people: Any) -> Crew:
@@ -21,7 +21,7 @@ def crew(*stations: StationSpec, **people: Any) -> Crew:
         stations=stations or (StationSpec(id="S"),),
         people=PeopleSpec.model_validate(behaviour | people),
     )
-    return Crew(spec, Chance(1, "crew"), 0)
+    return Crew(spec, SeededRandom(1, "crew"), 0)
 
 
 def follow(people: Crew, seconds: int, trouble_seconds: int, start: int = 0) -> list[tuple[int, str, Any]]:
@@ -86,8 +86,8 @@ def test_people_press_at_the_station_near_the_machine_that_can_call_it() -> None
 def test_after_its_birth_a_station_with_inputs_says_each_of_them() -> None:
     station = Station(StationSpec(id="S", form="latching", andon_types=("stop", "quality")))
     station.press("quality", "ann", "scratches")
-    assert [body for _, body in station.standing()] == [
+    assert [body for _, body in station.current_reports()] == [
         {"input": False, "andon_type": "stop"},
         {"input": True, "andon_type": "quality"},
     ]
-    assert Station(StationSpec(id="S")).standing() == []
+    assert Station(StationSpec(id="S")).current_reports() == []

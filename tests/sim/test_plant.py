@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_sim.plant import Plant
+from device_sim.plant import SimulatedPlant
 from tests.sim.causes import first_causes
 from tests.sim.plants import MINUTE, SHIPPED, START, encoded, live
 
@@ -29,9 +29,9 @@ def test_another_seed_says_something_else() -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(1, 90_000), min_size=1, max_size=12))
 def test_how_it_is_stepped_makes_no_difference(steps: list[int]) -> None:
-    plant = Plant(SHIPPED, seed=2, start=START)
+    plant = SimulatedPlant(SHIPPED, seed=2, start=START)
     stepped = [message for end in _sums(steps) for message in plant.step(START + end)]
-    whole = Plant(SHIPPED, seed=2, start=START).step(START + sum(steps))
+    whole = SimulatedPlant(SHIPPED, seed=2, start=START).step(START + sum(steps))
     assert stepped == whole
 
 
@@ -67,15 +67,15 @@ def test_messages_come_in_order_of_time_and_name_their_device() -> None:
 
 
 def test_every_device_speaks_and_has_a_birth_and_a_death() -> None:
-    plant = Plant(SHIPPED, seed=1, start=START)
+    plant = SimulatedPlant(SHIPPED, seed=1, start=START)
     said = {message.device for message in plant.step(START + 45 * MINUTE)}
     assert len(plant.devices) == 15
     assert said == set(plant.devices)
     for device in plant.devices:
-        first, *rest = plant.birth(device)
+        first, *rest = plant.birth_messages(device)
         assert first.kind == "birth"
         assert {message.kind for message in rest} <= {"state", "counts", "andon"}
-        assert plant.death(device).topic == first.topic.replace("/birth", "/death")
+        assert plant.death_message(device).topic == first.topic.replace("/birth", "/death")
 
 
 def test_the_signed_counter_of_the_basket_loader_wraps() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device_sim import plant_file
-from device_sim.plant_file import PlantFileError
+from device_sim.plant_file import SimulationFileError
 
 LINE = """\
 [[lines]]
@@ -28,7 +28,7 @@ GOOD = f'site = "s"\n{LINE}'
 def refusal(folder: Path, text: str) -> str:
     path = folder / "plant.toml"
     path.write_text(text)
-    with pytest.raises(PlantFileError) as error:
+    with pytest.raises(SimulationFileError) as error:
         plant_file.load(path)
     assert str(error.value).startswith(str(path))
     return str(error.value)
@@ -42,7 +42,7 @@ def test_the_shortest_file_is_accepted(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PlantFileError, match="No such file"):
+    with pytest.raises(SimulationFileError, match="No such file"):
         plant_file.load(tmp_path / "none.toml")
 
 

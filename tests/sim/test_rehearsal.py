@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from device_sim import profile
-from device_sim.rehearsal import Arrival, BridgeAway, Happening, rehearse
+from device_sim.rehearsal import BridgeOutage, Happening, ReceivedPublish, rehearse
 from device_sim.truth import Truth
 from tests.sim.plants import MINUTE, SHIPPED, START
 
@@ -23,8 +23,8 @@ class Played:
     happenings: tuple[Happening, ...]
 
     @property
-    def arrivals(self) -> list[Arrival]:
-        return [each for each in self.happenings if isinstance(each, Arrival)]
+    def arrivals(self) -> list[ReceivedPublish]:
+        return [each for each in self.happenings if isinstance(each, ReceivedPublish)]
 
 
 def play(name: str, *, seed: int = 1, hours: float = 1) -> Played:
@@ -51,10 +51,10 @@ def test_happenings_come_in_order_and_nothing_arrives_while_the_bridge_is_away(p
     now, back = START, START
     for happening in played.happenings:
         match happening:
-            case Arrival(at=at):
+            case ReceivedPublish(at=at):
                 assert at >= max(now, back)
                 now = at
-            case BridgeAway(since=since, until=until):
+            case BridgeOutage(since=since, until=until):
                 assert since >= max(now, back)
                 back = until
 

@@ -4,22 +4,22 @@ from typing import Any
 
 import pytest
 
-from device_sim.chance import Chance
-from device_sim.device import Device, Packet
-from device_sim.messages import Message
-from device_sim.outbox import MOST, Outbox
+from device_sim.chance import SeededRandom
+from device_sim.device import Packet, SimulatedDevice
+from device_sim.messages import ReportMessage
+from device_sim.outbox import MAX_QUEUED, DeviceOutbox
 from device_sim.traits import Traits
 from device_sim.truth import Truth
-from device_sim.uplink import MEMORY, Gateway, Uplink
+from device_sim.uplink import MAX_STORED_REPORTS, Gateway, Uplink
 from tests.sim.plants import START
 
 
-def device(truth: Truth, **traits: Any) -> Device:
-    return Device("D", Traits(**traits), chance=Chance(1, "D"), registers=None, start=START, truth=truth)
+def device(truth: Truth, **traits: Any) -> SimulatedDevice:
+    return SimulatedDevice("D", Traits(**traits), chance=SeededRandom(1, "D"), registers=None, start=START, truth=truth)
 
 
-def message(kind: str, number: int = 0) -> Message:
-    return Message(START, "D", kind, f"report/s/a/l/D/{kind}", {"number": number})
+def message(kind: str, number: int = 0) -> ReportMessage:
+    return ReportMessage(START, "D", kind, f"report/s/a/l/D/{kind}", {"number": number})
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def truth() -> Truth:
     return Truth(1, "test", START, START)
 
 
-def say(uplink: Uplink, who: Device, each: Message) -> list[Packet]:
-    return uplink.say(who, who.say(each, START), each)
+def say(uplink: Uplink, who: SimulatedDevice, each: ReportMessage) -> list[Packet]:
+    return uplink.submit(who, who.record_report(each, START), each)
 
 
 def kinds(packets: list[Packet]) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_device_that_keeps_all_sends_all_after_its_birth_with_the_numbers_of_t
     say(uplink, who, message("state"))
     who.boot(START + 5)
     birth = message("birth")
-    packets = uplink.connect(who, [(who.say(birth, START + 5), birth)])
+    packets = uplink.connect(who, [(who.record_report(birth, START + 5), birth)])
     assert kinds(packets) == ["birth", "state"]
     assert [(said.boot_id, said.seq) for said in (truth.said[1], truth.said[0])] == [(START + 5, 0), (START + 5, 1)]
 
@@ -61,7 +61,10 @@ def test_what_a_device_kept_comes_before_how_things_are(truth: Truth, keeps: Any
         if kind != "measurement" or keeps == "all":
             say(uplink, who, message(kind, 1))
     who.boot(START + 5)
-    first = [(who.say(each, START + 5), each) for each in (message("birth"), message("state"), message("inspection"))]
+    first = [
+        (who.record_report(each, START + 5), each)
+        for each in (message("birth"), message("state"), message("inspection"))
+    ]
     kept = ["andon", "measurement", "job"] if keeps == "all" else ["andon", "job"]
     assert kinds(uplink.connect(who, first)) == ["birth", *kept, "state", "inspection"]
     assert [said.seq for said in sorted(truth.said, key=lambda said: said.seq or 0)] == list(range(len(kept) + 3))
@@ -72,7 +75,7 @@ def test_what_was_not_acknowledged_is_sent_again_with_the_same_bytes(truth: Trut
     who.boot(START)
     uplink.connect(who, [])
     (packet,) = say(uplink, who, message("andon"))
-    uplink.cut([packet])
+    uplink.disconnect([packet])
     who.boot(START + 1)
     assert uplink.connect(who, []) == [packet]
 
@@ -80,14 +83,14 @@ def test_what_was_not_acknowledged_is_sent_again_with_the_same_bytes(truth: Trut
 def test_a_power_cut_takes_what_waited(truth: Truth) -> None:
     who, uplink = device(truth), Uplink("D", Traits())
     say(uplink, who, message("andon"))
-    uplink.forget()
+    uplink.clear_memory()
     assert uplink.connect(who, []) == []
     assert truth.said[0].fate == "no power"
 
 
 def test_a_device_keeps_so_much_and_drops_the_oldest(truth: Truth) -> None:
     who, uplink = device(truth), Uplink("D", Traits())
-    for number in range(MEMORY + 5):
+    for number in range(MAX_STORED_REPORTS + 5):
         say(uplink, who, message("andon", number))
     assert [said.fate for said in truth.said].count("memory full") == 5
     assert truth.said[0].fate == "memory full"
@@ -109,10 +112,10 @@ def test_a_gateway_keeps_the_numbers_that_its_devices_gave(truth: Truth) -> None
 
 
 async def test_an_outbox_gives_what_is_due_first_and_ends_when_it_is_empty() -> None:
-    outbox = Outbox()
+    outbox = DeviceOutbox()
     for due, topic in ((0.2, "late"), (0.0, "first"), (0.1, "second")):
-        outbox.post(Packet(None, topic, b""), due)
-    outbox.end()
+        outbox.put(Packet(None, topic, b""), due)
+    outbox.close()
     given = []
     while (entry := await outbox.next()) is not None:
         given.append(entry.packet.topic)
@@ -120,18 +123,18 @@ async def test_an_outbox_gives_what_is_due_first_and_ends_when_it_is_empty() -> 
 
 
 async def test_an_outbox_gives_up_what_is_with_the_broker_and_what_was_never_sent_apart() -> None:
-    outbox = Outbox()
+    outbox = DeviceOutbox()
     for topic in ("a", "b", "c"):
-        outbox.post(Packet(None, topic, b""), 0.0, is_copy=topic == "c")
+        outbox.put(Packet(None, topic, b""), 0.0, is_copy=topic == "c")
     await outbox.next()
-    current, waiting = outbox.take_all()
+    current, waiting = outbox.drain()
     assert current is not None
     assert (current.topic, [packet.topic for packet in waiting]) == ("a", ["b"])
 
 
 def test_an_outbox_is_bounded() -> None:
-    outbox = Outbox()
-    for number in range(MOST + 5):
-        outbox.post(Packet(None, str(number), b""), float(number))
-    _, waiting = outbox.take_all()
-    assert (len(waiting), waiting[0].topic) == (MOST, "5")
+    outbox = DeviceOutbox()
+    for number in range(MAX_QUEUED + 5):
+        outbox.put(Packet(None, str(number), b""), float(number))
+    _, waiting = outbox.drain()
+    assert (len(waiting), waiting[0].topic) == (MAX_QUEUED, "5")

@@ -14,11 +14,11 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from device_sim.plant import Plant
+from device_sim.plant import SimulatedPlant
 from tests.brokers import RunningBroker, until
 from tests.sim.plants import SHIPPED, START
 
-DEVICES = set(Plant(SHIPPED, seed=1, start=START).devices)
+DEVICES = set(SimulatedPlant(SHIPPED, seed=1, start=START).devices)
 ROOT = Path(__file__).parents[2]
 
 

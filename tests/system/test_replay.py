@@ -22,7 +22,7 @@ from bridge.core.resends import Deduplicator
 from bridge.ingest.native import decode
 from device_sim import plant as simulated
 from device_sim import plant_file as simulated_file
-from device_sim.messages import Stamp
+from device_sim.messages import ReportNumbering
 from tests.core.line.shopfloor import T0
 from tests.running_floor import DEMO_PLANT, ROOT
 
@@ -35,9 +35,9 @@ read = partial(decode, max_bytes=65_536)
 
 def said(until: Millis) -> Iterator[tuple[Millis, str, bytes]]:
     """What the simulated plant says, as (arrival, topic, payload)."""
-    plant = simulated.Plant(simulated_file.load(ROOT / "device_sim" / "plant.toml"), seed=3, start=T0)
-    stamps = {device: Stamp(1) for device in plant.devices}
-    for message in [each for device in plant.devices for each in plant.birth(device)]:
+    plant = simulated.SimulatedPlant(simulated_file.load(ROOT / "device_sim" / "plant.toml"), seed=3, start=T0)
+    stamps = {device: ReportNumbering(1) for device in plant.devices}
+    for message in [each for device in plant.devices for each in plant.birth_messages(device)]:
         yield message.at, message.topic, stamps[message.device].payload(message)
     while plant.now < until:
         for message in plant.step(plant.now + 60_000):

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from bridge.core.records import RetentionLimits
-from bridge.model_faults import fault_message
+from bridge.domain.records import RetentionLimits
+from bridge.validation_errors import fault_message
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DAY_MS = 86_400_000

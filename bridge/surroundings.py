@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from bridge.core.events import Millis
-from bridge.core.messages import LinkStatus, Message, Publication, PublishRefused
-from bridge.core.messages import Protocol as MqttProtocol
+from bridge.domain.events import Millis
+from bridge.ports.broker import LinkStatus, Message, Publication, PublishRefused
+from bridge.ports.broker import Protocol as MqttProtocol
 
 
 class MessageSource(Protocol):

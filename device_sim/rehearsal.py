@@ -1,12 +1,12 @@
 """A rehearsal: hours of a disturbed plant in seconds, without a broker, as the bridge would get them.
 
     rehearsal = rehearse(plant_file.load(plant_file.SHIPPED), profile.load("wifi"), seed=3, start=..., duration=...)
-    for happening in rehearsal:      # Arrival or BridgeAway, in order of time
+    for happening in rehearsal:      # ReceivedPublish or BridgeOutage, in order of time
         ...
     rehearsal.truth                  # complete when the iteration is
 
-A `BridgeAway` comes at its `since`; nothing arrives until its `until`. What the broker kept follows it in a burst: the
-redeliveries first (`redelivered`, the packet identifier they had), then the queue. The bridge subscribes at `start`. In
+A `BridgeOutage` comes at its `since`; nothing arrives until its `until`. What the broker kept follows in a burst: the
+redeliveries first (`redelivered`, with their packet identifiers), then the queue. The bridge subscribes at `start`. In
 the last minutes nothing goes wrong any more.
 """
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge import process
 from bridge.adapters import logs
-from bridge.core.events import Event
-from bridge.core.records import Batch, JournalUnavailable
+from bridge.domain.events import Event
+from bridge.domain.records import Batch, JournalUnavailable
 from bridge.settings import WebSettings
+from bridge.wiring import runtime
 from tests.journal_samples import follow
 from tests.served_front import Served, call, served_front, status
 
@@ -159,4 +159,4 @@ async def _main(folder: str, port: str, send_buffer: str, settings: str) -> None
 
 
 if __name__ == "__main__":
-    process.run(_main(*sys.argv[1:]))
+    runtime.run(_main(*sys.argv[1:]))

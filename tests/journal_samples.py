@@ -8,15 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.journal.mark import CommitMarker, JournalLock
-from bridge.adapters.journal.meta import read_meta, write_meta
-from bridge.adapters.journal.schema import row_checksum
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.event_data import Changeover
-from bridge.core.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
-from bridge.core.line.line import Line
-from bridge.core.plant import Plant
-from bridge.core.records import (
+from bridge.domain.event_data import Changeover
+from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.line.line import Line
+from bridge.domain.plant import Plant
+from bridge.domain.records import (
     Batch,
     CommandRecord,
     CommittedEvent,
@@ -27,7 +23,11 @@ from bridge.core.records import (
     RetentionLimits,
     position_event,
 )
-from bridge.core.reports import APPLIED, CountsReport, Disposition, Report
+from bridge.domain.reports import APPLIED, CountsReport, Disposition, Report
+from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
+from bridge.journal.sqlite.meta import read_meta, write_meta
+from bridge.journal.sqlite.schema import row_checksum
+from bridge.journal.sqlite.writer import SqliteJournal
 
 JOURNALS = Path(__file__).parent / "journals"
 SCHEMA_1 = JOURNALS / "schema_1.sql"

@@ -16,9 +16,9 @@ from urllib.request import urlopen
 import websockets
 
 from bridge import settings as settings_module
-from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import wall_ms
 from bridge.adapters.tokens import TokenIssuer
+from bridge.mqtt.link import BrokerLink
 from tests.brokers import RunningBroker, client_settings, free_port, linked
 
 ROOT = Path(__file__).parent.parent

@@ -15,20 +15,20 @@ from pydantic import SecretStr
 
 from bridge.adapters import policy_file
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal.writing import SqliteJournal
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
-from bridge.adapters.web import make_front_app
-from bridge.adapters.web_server import listen, serve
-from bridge.adapters.web_status import MetricSample
-from bridge.core.dashboard.commands import place_lookup
-from bridge.core.event_data import Andon, LineStatus
-from bridge.core.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
-from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
-from bridge.core.records import Batch, CommandRecord, CommittedEvent
-from bridge.core.reports import Report
+from bridge.domain.event_data import Andon, LineStatus
+from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
+from bridge.domain.records import Batch, CommandRecord, CommittedEvent
+from bridge.domain.reports import Report
 from bridge.front.front import Front
+from bridge.front.web.app import make_front_app
+from bridge.front.web.server import listen, serve
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.protocol.commands import place_lookup
 from bridge.settings import TokenSettings, WebSettings
+from bridge.wiring.metric_samples import MetricSample
 from tests.journal_samples import NOON, applied, follow
 
 DEADLINE = 10.0

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge import checks
 from bridge.adapters import plant_file
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Batch
+from bridge.domain.records import Batch
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.wiring import checks
 from tests.command_line import write_config
 from tests.journal_samples import journal_of_counts
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from bridge.core import call_rules, plant, shifts
+from bridge.domain import escalation_policy, plant, shifts
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "plant.md").read_text()
 SECTIONS = dict(re.findall(r"^## `(\w+)`.*?\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
@@ -19,8 +19,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "product": plant.Product,
     "shift": shifts.ShiftConfig,
     "reason": plant.DowntimeReason,
-    "ladder": call_rules.EscalationPolicy,
-    "flood": call_rules.FloodRule,
+    "ladder": escalation_policy.EscalationPolicy,
+    "flood": escalation_policy.FloodRule,
     "rules": plant.Rules,
 }
 
@@ -54,12 +54,12 @@ def test_the_default_ladders_are_told() -> None:
             *(name, f"{rung.acknowledge_minutes:g}", f"{rung.resolve_minutes:g}", f"{rung.step_minutes:g}"),
             " / ".join(", ".join(level) for level in rung.recipients),
         ]
-        for name, rung in call_rules.DEFAULT_POLICIES.items()
+        for name, rung in escalation_policy.DEFAULT_POLICIES.items()
     ]
 
 
 def test_who_answers_a_type_of_call_is_told() -> None:
     assert table("ladder", "type") == [
-        [name, call_rules.DEFAULT_PRIORITY[name], ", ".join(roles)]
-        for name, roles in call_rules.DEFAULT_RESPONDERS.items()
+        [name, escalation_policy.DEFAULT_PRIORITY[name], ", ".join(roles)]
+        for name, roles in escalation_policy.DEFAULT_RESPONDERS.items()
     ]

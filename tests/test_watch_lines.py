@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bridge.watch_lines import line_printer
+from bridge.watch.output import line_printer
 
 RECEIVED = {"clock": "receive", "estimated": False}
 

@@ -6,10 +6,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.events import Standing
-from bridge.core.records import (
+from bridge.domain.dedup import digest_message
+from bridge.domain.events import Standing
+from bridge.domain.records import (
     CONFIG_PREFIX,
     Batch,
     CommandRecord,
@@ -18,8 +17,9 @@ from bridge.core.records import (
     MessageDigest,
     position_event,
 )
-from bridge.core.reports import APPLIED, quarantined, suppressed
-from bridge.core.resends import digest_message
+from bridge.domain.reports import APPLIED, quarantined, suppressed
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from tests.journal_samples import NOON, applied, event, follow
 
 TOPIC = "report/plant/packing/bagger-1/plc/counts"

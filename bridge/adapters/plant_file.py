@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.core.plant import Plant
-from bridge.model_faults import fault_message
+from bridge.domain.plant import Plant
 from bridge.settings import file_error_reason
+from bridge.validation_errors import fault_message
 
 
 class PlantFileError(Exception):

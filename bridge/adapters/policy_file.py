@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from bridge.core.access.policy import Policy, PolicyError
+from bridge.domain.access.policy import Policy, PolicyError
 from bridge.settings import file_error_reason
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import structlog
 
-from bridge.core.access.revocations import Revocations, RevocationsError
+from bridge.domain.access.revocations import Revocations, RevocationsError
 
 log = structlog.get_logger(__name__)
 

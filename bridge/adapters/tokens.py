@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from bridge.core.access.claims import (
+from bridge.domain.access.claims import (
     Claims,
     TokenMalformed,
     TokenRequirements,
@@ -21,7 +21,7 @@ from bridge.core.access.claims import (
     TokenUnverified,
     read_claims,
 )
-from bridge.core.events import Millis
+from bridge.domain.events import Millis
 from bridge.settings import MIN_SECRET_BYTES, TokenSettings
 
 MIN_RSA_BITS: Final = 2_048  # RFC 7518 3.3

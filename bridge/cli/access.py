@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.options import ConfigOption, console, error_console, fail, read_settings
-from bridge.cli.whom import (
+from bridge.cli.settings_options import ConfigOption, console, error_console, fail, read_settings
+from bridge.cli.user_options import (
     AreasOption,
     LinesOption,
     RolesOption,
@@ -34,7 +34,7 @@ def token(
 
     In a plant, tokens come from the identity provider; this is for trying out and for machines without one.
     """
-    from bridge import checks  # noqa: PLC0415
+    from bridge.wiring import checks  # noqa: PLC0415
 
     settings = read_settings(config)
     made = issue_token(settings, user=user, name=name, roles=role, sites=site, areas=area, lines=line, hours=hours)
@@ -65,7 +65,7 @@ def explain_access(
 
     The same decision as the WebSocket's and HTTP's `explain`. Exit 0 when something is allowed, 3 when refused.
     """
-    from bridge import checks  # noqa: PLC0415
+    from bridge.wiring import checks  # noqa: PLC0415
 
     settings = read_settings(config)
     given = token or issue_token(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)

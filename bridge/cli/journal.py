@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.export import export
-from bridge.cli.options import ConfigOption, fail
-from bridge.cli.stats import stats
-from bridge.cli.telling import (
+from bridge.cli.journal_export import export
+from bridge.cli.journal_output import (
     NOT_WHOLE,
     JsonOption,
     PathOption,
@@ -19,6 +17,8 @@ from bridge.cli.telling import (
     print_text,
     progress_bar,
 )
+from bridge.cli.journal_stats import stats
+from bridge.cli.settings_options import ConfigOption, fail
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +40,7 @@ def verify(
 
     The bridge may run meanwhile: nothing is written, and nothing waits.
     """
-    from bridge.adapters.journal.verify import verify_journal  # noqa: PLC0415 - only what the command needs
+    from bridge.journal.tools.verify import verify_journal  # noqa: PLC0415 - only what the command needs
 
     with exit_on_journal_error(), progress_bar() as progress:
         verdict = verify_journal(journal_path(path, config), progress=progress)
@@ -82,7 +82,7 @@ def backup(
 
     `floor journal backup /backup/journal-monday.db --force`
     """
-    from bridge.adapters.journal import backup as journal_backup  # noqa: PLC0415
+    from bridge.journal.tools import backup as journal_backup  # noqa: PLC0415
 
     with exit_on_journal_error(), progress_bar() as progress:
         try:
@@ -108,8 +108,8 @@ def restore(
 
     Dashboards that come back are told `recovered: false` and get what is current.
     """
-    from bridge.adapters.journal import backup as journal_backup  # noqa: PLC0415
-    from bridge.adapters.journal import restore as journal_restore  # noqa: PLC0415
+    from bridge.journal.tools import backup as journal_backup  # noqa: PLC0415
+    from bridge.journal.tools import restore as journal_restore  # noqa: PLC0415
 
     place, stream = journal_and_stream(path, config)
     with exit_on_journal_error(), progress_bar() as progress:

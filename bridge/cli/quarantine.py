@@ -7,10 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.adapters.journal.aside import NotQuarantined, QuarantinedInput, QuarantineReader
-from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
-from bridge.cli.options import ConfigOption, fail
-from bridge.cli.telling import (
+from bridge.cli.journal_output import (
     NOT_DONE,
     NOT_WHOLE,
     JsonOption,
@@ -21,8 +18,11 @@ from bridge.cli.telling import (
     print_json,
     print_text,
 )
-from bridge.core.events import rfc3339
-from bridge.core.topics import TopicError, TopicFilter
+from bridge.cli.settings_options import ConfigOption, fail
+from bridge.domain.events import rfc3339
+from bridge.domain.topics import TopicError, TopicFilter
+from bridge.journal.tools.quarantine_reader import NotQuarantined, QuarantinedInput, QuarantineReader
+from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 
 SHOWN_BYTES = 2_048
 POLL_SECONDS = 0.2

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge.contract.model_schemas import Schema, schemas_by_name
-from bridge.core.access.shapes import ACTIONS
-from bridge.core.dashboard.commands import ACTION_FIELDS
-from bridge.core.dashboard.server_frames import ServerFrame
-from bridge.core.events import EventType, Priority
+from bridge.domain.access.topic_layout import ACTIONS
+from bridge.domain.events import EventType, Priority
+from bridge.protocol.commands import ACTION_FIELDS
+from bridge.protocol.server_frames import ServerFrame
 
 SUBSCRIPTION_TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "line": ("line id, or `site/area/line`", ("+/+/{line}/#", "#")),

@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from bridge.contract.model_schemas import Schema, schemas_by_name
-from bridge.core.line.packml import STATES
-from bridge.core.reports import BODY_OF, COMMAND_KINDS
-from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
+from bridge.domain.line.equipment.packml import STATES
+from bridge.domain.reports import BODY_OF, COMMAND_KINDS
+from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import CommandPayload
-from bridge.ingest.rules import MULTILINE_FIELDS
+from bridge.ingest.report_rules import MULTILINE_FIELDS
 
 REPORT_KINDS: Final = tuple(kind for kind in BODY_OF if kind != "quality")  # accepted as a command only
 
@@ -118,7 +118,7 @@ _RULES: Final[Mapping[str, Schema]] = {
     "changeover": _needs("start", "to_product"),
     "downtime": _needs("classify", "reason_code"),
 }
-"""Rules over several fields, by kind (`bridge.ingest.rules` holds the same)."""
+"""Rules over several fields, by kind (`bridge.ingest.report_rules` holds the same)."""
 
 _PART_RULES: Final[Mapping[str, Schema]] = {
     "PackmlState": {"anyOf": [_packml_numbers(dialect, numbers) for dialect, numbers in STATES.items()]},

@@ -12,9 +12,9 @@ import msgspec
 from bridge.contract.frame_schemas import SUBSCRIPTION_TYPES, client_frames, server_frames
 from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
-from bridge.core.event_data import AndonType
-from bridge.core.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
-from bridge.core.reports import COMMAND_KINDS
+from bridge.domain.event_data import AndonType
+from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
+from bridge.domain.reports import COMMAND_KINDS
 
 REFERENCE: Final = "#/components/schemas/{name}"
 VERSION: Final = "1.0.0"  # of the contract, which changes additively within 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.embedded_broker import parent_death_prefix
+from bridge.demo.embedded_broker import parent_death_prefix
 
 STOP_SECONDS: Final = 12.0  # the bridge drains within 10
 

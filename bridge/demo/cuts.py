@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.embedded_broker import EmbeddedBroker
 from bridge.demo.child import ChildProcess
+from bridge.demo.embedded_broker import EmbeddedBroker
 
 POLL_SECONDS: Final = 0.1
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal.reading import SqliteReader
-from bridge.core.events import Millis
-from bridge.core.records import JournalError
+from bridge.domain.events import Millis
+from bridge.domain.records import JournalError
+from bridge.journal.sqlite.reader import SqliteReader
 
 
 class DemoClock:

@@ -17,15 +17,15 @@ from urllib.request import urlopen
 
 from rich.console import Console
 
-from bridge.adapters.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
-from bridge.core.events import EventType
 from bridge.demo.child import ChildProcess
 from bridge.demo.cuts import CutPlayer
+from bridge.demo.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from bridge.demo.errors import DemoError
 from bridge.demo.floor_time import DemoClock, describe_scale
 from bridge.demo.folder import JOURNAL, DemoOptions, lock_folder, require_free_port, write_config
 from bridge.demo.simulator import SimulatorCommands
-from bridge.watch import Frame, WatchClient
+from bridge.domain.events import EventType
+from bridge.watch.client import Frame, WatchClient
 
 READY_SECONDS: Final = 30.0
 MAX_RESTARTS: Final = 5  # in a row, each ended by itself and soon: a bridge that cannot run is shown, not hidden

@@ -6,10 +6,15 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from bridge.core.access.claims import TokenError
-from bridge.core.access.subscriptions import Subscription
-from bridge.core.access.viewer import AdmissionError, Viewer
-from bridge.core.dashboard.actions import (
+from bridge.domain.access.claims import TokenError
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.domain.events import Millis
+from bridge.domain.records import JournalError
+from bridge.front.context import OUTBOX_BYTES, FrontContext
+from bridge.front.delivery import Delivery
+from bridge.front.frame_writer import ConnectionEnded, Disconnected, FrameWriter, SocketWriter
+from bridge.protocol.actions import (
     AcknowledgeEvent,
     Action,
     Authenticate,
@@ -23,16 +28,11 @@ from bridge.core.dashboard.actions import (
     StartSubscription,
     UpdateGrants,
 )
-from bridge.core.dashboard.dashboard import DashboardProtocol
-from bridge.core.dashboard.following import AssignmentSubscription
-from bridge.core.dashboard.frames import CloseCode, ErrorCode, InvalidFrame
-from bridge.core.dashboard.outbox import Outbox
-from bridge.core.dashboard.server_frames import Close, CommandResult, Error, encode_frame, error_frame
-from bridge.core.events import Millis
-from bridge.core.records import JournalError
-from bridge.front.delivery import Delivery
-from bridge.front.shared import OUTBOX_BYTES, FrontContext
-from bridge.front.writer import ConnectionEnded, Disconnected, FrameWriter, SocketWriter
+from bridge.protocol.active_subscription import AssignmentSubscription
+from bridge.protocol.client_frames import CloseCode, ErrorCode, InvalidFrame
+from bridge.protocol.dashboard_protocol import DashboardProtocol
+from bridge.protocol.outbox import Outbox
+from bridge.protocol.server_frames import Close, CommandResult, Error, encode_frame, error_frame
 
 MAX_COMMANDS: Final = 20  # of one connection, on their way at once
 CLOSE_HANDSHAKE_SECONDS: Final = 2.0  # for the closing handshake of a client that may not be reading

@@ -7,21 +7,21 @@ never waits: what one socket can't take, no other dashboard feels.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from bridge.core.access.subscriptions import Subscription
-from bridge.core.dashboard.actions import EnablePush, ResumeFrom, SetBatching
-from bridge.core.dashboard.following import ActiveSubscription
-from bridge.core.dashboard.frames import CloseCode
-from bridge.core.dashboard.interests import NO_OFFSET_YET, SubscriptionSet
-from bridge.core.dashboard.outbox import Outbox
-from bridge.core.dashboard.position_pace import PositionSchedule
-from bridge.core.dashboard.server_frames import Close, Recovery, Resumed, ServerFrame, confirmation_frame, encode_frame
-from bridge.core.events import Millis
-from bridge.core.records import CommittedEvent, Position
-from bridge.front.journal import FrontJournal
-from bridge.front.recent import parse_topic
-from bridge.front.snapshot import write_snapshot
-from bridge.front.work import ResumeTask, SnapshotTask, WriteQueue, WriteRequest
-from bridge.front.writer import CHUNK_BYTES, ConnectionEnded, FrameWriter
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.events import Millis
+from bridge.domain.records import CommittedEvent, Position
+from bridge.front.event_cache import parse_topic
+from bridge.front.frame_writer import CHUNK_BYTES, ConnectionEnded, FrameWriter
+from bridge.front.journal_reads import FrontJournal
+from bridge.front.snapshot_writer import write_snapshot
+from bridge.front.write_queue import ResumeTask, SnapshotTask, WriteQueue, WriteRequest
+from bridge.protocol.actions import EnablePush, ResumeFrom, SetBatching
+from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.client_frames import CloseCode
+from bridge.protocol.outbox import Outbox
+from bridge.protocol.position_schedule import PositionSchedule
+from bridge.protocol.server_frames import Close, Recovery, Resumed, ServerFrame, confirmation_frame, encode_frame
+from bridge.protocol.subscription_set import NO_OFFSET_YET, SubscriptionSet
 
 
 class Delivery:

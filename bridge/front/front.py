@@ -13,24 +13,24 @@ from typing import Any, Final
 
 import structlog
 
-from bridge.core.access.policy import Policy
-from bridge.core.access.revocations import Revocations
-from bridge.core.access.subscriptions import admit_subscription
-from bridge.core.access.viewer import Viewer
-from bridge.core.dashboard.commands import PlaceLookup, parse_command
-from bridge.core.dashboard.frames import Body, CloseCode, InvalidFrame
-from bridge.core.dashboard.outbox import Ledger
-from bridge.core.dashboard.server_frames import Close, explained_frame
-from bridge.core.dashboard.session import parse_request
-from bridge.core.events import Millis
-from bridge.core.records import CommandRecord, CommittedEvent, JournalEntry, Position
-from bridge.front.commands import CommandDispatcher, Publish
+from bridge.domain.access.policy import Policy
+from bridge.domain.access.revocations import Revocations
+from bridge.domain.access.subscriptions import admit_subscription
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import Millis
+from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
+from bridge.front.command_dispatcher import CommandDispatcher, Publish
 from bridge.front.connection import DashboardConnection, Socket
-from bridge.front.history import CurrentState, HistoryPage, read_current_state, read_history
-from bridge.front.journal import FrontJournal, ReadableJournal
-from bridge.front.routes import Router
-from bridge.front.shared import RECONNECT_SPREAD_SECONDS, Clock, FrontContext, LinkState, Verify
-from bridge.front.writer import Disconnected
+from bridge.front.context import RECONNECT_SPREAD_SECONDS, Clock, FrontContext, LinkState, Verify
+from bridge.front.frame_writer import Disconnected
+from bridge.front.journal_queries import CurrentState, HistoryPage, read_current_state, read_history
+from bridge.front.journal_reads import FrontJournal, ReadableJournal
+from bridge.front.router import Router
+from bridge.protocol.client_frames import Body, CloseCode, InvalidFrame
+from bridge.protocol.commands import PlaceLookup, parse_command
+from bridge.protocol.outbox import Ledger
+from bridge.protocol.server_frames import Close, explained_frame
+from bridge.protocol.session import parse_request
 from bridge.settings import WebSettings
 
 __all__ = ["CurrentState", "Disconnected", "Front", "HistoryPage", "InvalidFrame", "Socket"]

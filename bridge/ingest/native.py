@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from bridge.core.events import LINE_LEVEL, Millis
-from bridge.core.reports import (
+from bridge.domain.events import LINE_LEVEL, Millis
+from bridge.domain.reports import (
     BODY_OF,
     COMMAND_KINDS,
     TOPIC_LEVELS,
@@ -22,9 +22,9 @@ from bridge.core.reports import (
     place_of_levels,
     quarantined,
 )
-from bridge.core.strict_json import MAX_BYTES, NotStrictJson, parse_json
-from bridge.ingest.conversion import PayloadRejected, convert
-from bridge.ingest.rules import check_line_breaks, check_rules
+from bridge.domain.strict_json import MAX_BYTES, NotStrictJson, parse_json
+from bridge.ingest.report_rules import check_line_breaks, check_rules
+from bridge.ingest.struct_conversion import PayloadRejected, convert
 
 MAX_ROLES: Final = 50  # of one user; what a command may make us keep
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

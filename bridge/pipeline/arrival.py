@@ -2,8 +2,8 @@
 
 from typing import NamedTuple, Self
 
-from bridge.core.messages import Message
-from bridge.core.records import Input
+from bridge.domain.records import Input
+from bridge.ports.broker import Message
 
 
 class IncomingMessage(NamedTuple):

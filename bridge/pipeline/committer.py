@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from bridge.core.events import Millis
-from bridge.core.intake import Intake
-from bridge.core.messages import Message
-from bridge.core.records import Batch, CommitFailed, Journal, JournalEntry, RetentionLimits
-from bridge.pipeline.pending import CommitQueue, PendingInput, wait_until_set
+from bridge.domain.events import Millis
+from bridge.domain.intake import Intake
+from bridge.domain.records import Batch, CommitFailed, Journal, JournalEntry, RetentionLimits
+from bridge.pipeline.commit_queue import CommitQueue, PendingInput, wait_until_set
+from bridge.pipeline.journal_thread import JournalThread
 from bridge.pipeline.status import PipelineStatus
-from bridge.pipeline.writer import JournalThread
+from bridge.ports.broker import Message
 from bridge.surroundings import Clock, QueuedMessageSource
 
 FIRST_RETRY_SECONDS = 0.1

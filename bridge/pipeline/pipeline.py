@@ -14,22 +14,22 @@ from typing import Final
 
 import structlog
 
-from bridge.core.intake import CRASHED, TICK_TOPIC, Decoder, Intake
-from bridge.core.line.counting import CounterFit
-from bridge.core.line.device_state import SequenceGaps
-from bridge.core.line.floor import Floor
-from bridge.core.messages import Message
-from bridge.core.records import Journal, JournalEntry, RetentionLimits, input_kind
-from bridge.core.resends import Deduplicator, digest_message
+from bridge.domain.dedup import Deduplicator, digest_message
+from bridge.domain.intake import CRASHED, TICK_TOPIC, Decoder, Intake
+from bridge.domain.line.counters.machine_counters import CounterFit
+from bridge.domain.line.device.state import SequenceGaps
+from bridge.domain.line.floor import Floor
+from bridge.domain.records import Journal, JournalEntry, RetentionLimits, input_kind
 from bridge.pipeline.arrival import IncomingMessage
+from bridge.pipeline.commit_queue import CommitQueue
 from bridge.pipeline.committer import CommitListener, Committer, CrashRecord, monotonic_ms
-from bridge.pipeline.counter_watch import CounterFitMonitor
-from bridge.pipeline.deadlines import DeadlineScheduler
-from bridge.pipeline.device_watch import DeviceMonitor
-from bridge.pipeline.lookups import REPLAYS, RETRY_SECONDS, JournalLookups, LookupsStopped
-from bridge.pipeline.pending import CommitQueue
-from bridge.pipeline.presence import InternalInputSource
+from bridge.pipeline.counter_fit_monitor import CounterFitMonitor
+from bridge.pipeline.deadline_scheduler import DeadlineScheduler
+from bridge.pipeline.device_monitor import DeviceMonitor
+from bridge.pipeline.internal_inputs import InternalInputSource
+from bridge.pipeline.journal_lookups import REPLAYS, RETRY_SECONDS, JournalLookups, LookupsStopped
 from bridge.pipeline.status import PipelineStatus, ReceivedCounts
+from bridge.ports.broker import Message
 from bridge.surroundings import AdjustableClock, QueuedMessageSource
 
 FOR_EVER: Final = RetentionLimits()

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from bridge.core.events import Millis
-from bridge.core.records import JournalEntry, count_key, input_kind
+from bridge.domain.events import Millis
+from bridge.domain.records import JournalEntry, count_key, input_kind
 
 COMMIT_SILENCE_MS: Final = 3_000  # of a commit under way: promise P5 gives 5 s until every dashboard is told
 UNKNOWN: Final = "unknown"  # the kind of inputs that were numbered and not counted

@@ -9,13 +9,13 @@ from collections.abc import Callable, Container, Sequence
 
 import structlog
 
-from bridge.core.events import StateKey
-from bridge.core.messages import BrokerUnavailable, Publication, PublishRefused
-from bridge.core.published import PublicationPlan, PublishedState, is_up_to_date
-from bridge.core.records import CommitFailed, CommittedEvent, Journal, JournalEntry, JournalUnavailable, Position
-from bridge.core.retained import LinePlace
-from bridge.core.stream_status import STATUS_SECONDS, StreamOwner, status_publication
-from bridge.publisher.retained_look import AuditResult, RetainedAudit
+from bridge.domain.events import StateKey
+from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
+from bridge.domain.records import CommitFailed, CommittedEvent, Journal, JournalEntry, JournalUnavailable, Position
+from bridge.domain.retained_scan import LinePlace
+from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, status_publication
+from bridge.ports.broker import BrokerUnavailable, Publication, PublishRefused
+from bridge.publisher.retained_audit import AuditResult, RetainedAudit
 from bridge.surroundings import Clock, PublicationSink, RetainedMessageReader
 
 EVENT_WINDOW = 100  # events under way at once: bounds what a lost connection repeats

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from bridge.adapters.broker import BrokerLink
-from bridge.adapters.broker_connection import BrokerConnection
-from bridge.adapters.broker_retained import RetainedReader
-from bridge.core.messages import BrokerUnavailable, Publication
+from bridge.mqtt.connection import BrokerConnection
+from bridge.mqtt.link import BrokerLink
+from bridge.mqtt.retained_reader import RetainedReader
+from bridge.ports.broker import BrokerUnavailable, Publication
 from tests.brokers import (
     RunningBroker,
     client_settings,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import BrokerUnavailable, Message, Publication, PublishRefused
+from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerUnavailable, Message, Publication, PublishRefused
 from tests.brokers import (
     MOSQUITTO_CONF,
     RunningBroker,

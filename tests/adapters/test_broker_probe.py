@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bridge.adapters.broker_probe import ProbeResult, probe_broker
+from bridge.mqtt.probe import ProbeResult, probe_broker
 from bridge.settings import BrokerSettings
 from tests.brokers import RunningBroker, client_settings, free_port, running
 from tests.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
@@ -32,7 +32,7 @@ async def test_the_protocol_found_is_told(nats: RunningBroker) -> None:
 
 
 async def test_an_absent_broker_is_one_finding_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.adapters.broker_probe.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.mqtt.probe.CONNECT_SECONDS", 0.5)
     (finding,) = await probe_broker(BrokerSettings(port=free_port()), root=ROOT)
     assert (finding.name, finding.ok) == ("connect", False)
     assert "refused" in finding.text
@@ -67,7 +67,7 @@ async def test_the_shipped_rules_pass_every_question(shipped: ShippedMosquitto, 
 async def test_another_root_than_the_rules_know_is_found_out(
     shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.adapters.broker_probe.DELIVERY_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
     failed = told(await probe_broker(two_users(shipped, protocol="3.1.1"), root="other"), False)
     assert any("accepted and never delivered" in text for text in failed)
 
@@ -86,7 +86,7 @@ async def test_rules_that_let_the_bridge_write_commands_are_found_out(shipped: S
 async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found_out(
     shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, what: str
 ) -> None:
-    monkeypatch.setattr("bridge.adapters.broker_probe.DELIVERY_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
     rules = shipped.folder / "config" / "acl.services"
     topic = f"floor/v1/{place}/#"
     rules.write_text(rules.read_text().replace(f"topic readwrite {topic}", f"topic write {topic}"))
@@ -100,7 +100,7 @@ async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found
 async def test_rules_that_keep_a_front_from_hearing_the_pipeline_are_found_out(
     shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, what: str
 ) -> None:
-    monkeypatch.setattr("bridge.adapters.broker_probe.DELIVERY_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
     rules = shipped.folder / "config" / "acl.services"
     rules.write_text(rules.read_text().replace(f"topic read floor/v1/{place}/#\n", ""))
     shipped.broker.stop()
@@ -112,7 +112,7 @@ async def test_rules_that_keep_a_front_from_hearing_the_pipeline_are_found_out(
 async def test_a_wrong_password_of_the_front_is_named(
     shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.adapters.broker_probe.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.mqtt.probe.CONNECT_SECONDS", 0.5)
     settings = two_users(shipped).model_copy(update={"front_password": SecretStr("wrong")})
     findings = await probe_broker(settings, root=ROOT)
     assert [finding.ok for finding in findings] == [True, True, True, True, True, False]

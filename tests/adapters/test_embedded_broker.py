@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.broker import BrokerLink
-from bridge.adapters.embedded_broker import BrokerDied, BrokerKind, BrokerPortTaken, EmbeddedBroker, find_broker
+from bridge.demo.embedded_broker import BrokerDied, BrokerKind, BrokerPortTaken, EmbeddedBroker, find_broker
+from bridge.mqtt.link import BrokerLink
 from bridge.settings import BrokerSettings
 from tests.brokers import find_mosquitto, find_nats, free_port, linked, until
 
@@ -19,7 +19,7 @@ PROGRAM = {"mosquitto": find_mosquitto, "nats-server": find_nats}
 
 DEMO = """\
 import asyncio, pathlib, sys
-from bridge.adapters.embedded_broker import EmbeddedBroker
+from bridge.demo.embedded_broker import EmbeddedBroker
 
 async def main():
     kind, program, folder, port = sys.argv[1:]

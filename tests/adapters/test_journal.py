@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import rows
-from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal
-from bridge.core.events import EventType, Standing
-from bridge.core.records import Batch, Checkpoint, CommandRecord, CommitFailed, JournalError, MessageDigest, Position
-from bridge.core.reports import quarantined, rejected, suppressed
+from bridge.domain.events import EventType, Standing
+from bridge.domain.records import Batch, Checkpoint, CommandRecord, CommitFailed, JournalError, MessageDigest, Position
+from bridge.domain.reports import quarantined, rejected, suppressed
+from bridge.journal.sqlite import rows
+from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
 from tests.journal_samples import NOON, applied, event, follow
 
 DAY = 24 * 3_600_000

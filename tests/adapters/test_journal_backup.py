@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import backup as journal_backup
-from bridge.adapters.journal.backup import BackupRefused, VerificationFailed, back_up
-from bridge.adapters.journal.facts import NoJournal
-from bridge.adapters.journal.mark import lock_path
-from bridge.adapters.journal.restore import RestoreRefused, restore_journal
-from bridge.adapters.journal.verify import verify_journal
-from bridge.adapters.journal.writing import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
-from bridge.core.resends import digest_message
+from bridge.domain.dedup import digest_message
+from bridge.journal.sqlite.lock_file import lock_path
+from bridge.journal.sqlite.writer import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
+from bridge.journal.tools import backup as journal_backup
+from bridge.journal.tools.backup import BackupRefused, VerificationFailed, back_up
+from bridge.journal.tools.read_only import NoJournal
+from bridge.journal.tools.restore import RestoreRefused, restore_journal
+from bridge.journal.tools.verify import verify_journal
 from tests.journal_samples import event, follow, make_schema_2
 from tests.whole_journal import fill, held, whole_journal
 
@@ -303,7 +303,7 @@ def test_a_restore_refuses_what_it_must_not_touch(
 def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
     """When its last reader leaves the old file, SQLite deletes the -wal by its name: the new file's."""
     program = (
-        "import sys; from pathlib import Path; from bridge.adapters.journal.reading import SqliteReader\n"
+        "import sys; from pathlib import Path; from bridge.journal.sqlite.reader import SqliteReader\n"
         "reader = SqliteReader.open(Path(sys.argv[1]), stream='main'); reader.position()\n"
         "print('open', flush=True); sys.stdin.read()"
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.backup import back_up
-from bridge.adapters.journal.restore import restore_journal
-from bridge.adapters.journal.verify import verify_journal
-from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal
+from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
+from bridge.journal.tools.backup import back_up
+from bridge.journal.tools.restore import restore_journal
+from bridge.journal.tools.verify import verify_journal
 from tests.journal_samples import event, follow
 from tests.whole_journal import held, whole_journal
 

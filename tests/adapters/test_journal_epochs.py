@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal, SqliteReader
-from bridge.core.events import Standing
-from bridge.core.records import Batch, CommitFailed
+from bridge.domain.events import Standing
+from bridge.domain.records import Batch, CommitFailed
+from bridge.journal.sqlite.writer import SqliteJournal, SqliteReader
 from tests.journal_samples import event, follow
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters.journal.export import ExportGap, ExportRange, add_gap, export_events, export_inputs
-from bridge.adapters.journal.writing import JournalDamaged
+from bridge.journal.sqlite.writer import JournalDamaged
+from bridge.journal.tools.export import ExportGap, ExportRange, add_gap, export_events, export_inputs
 from tests.whole_journal import held, whole_journal
 
 PAGE_BYTES = 4_096

@@ -6,8 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.events import Standing, StateKey
+from bridge.domain.events import Standing, StateKey
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests.faults.rounds import rounds
 
 ROOT = Path(__file__).parents[2]

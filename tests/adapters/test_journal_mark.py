@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters.journal.mark import MARKER_BYTES, CommitMarker, JournalLock, read_marker
-from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
-from bridge.adapters.journal.writing import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
-from bridge.core.records import Batch, CommandRecord, MessageDigest
-from bridge.core.reports import quarantined
+from bridge.domain.records import Batch, CommandRecord, MessageDigest
+from bridge.domain.reports import quarantined
+from bridge.journal.sqlite.lock_file import MARKER_BYTES, CommitMarker, JournalLock, read_marker
+from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
+from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from tests.journal_samples import NOON, applied, event, follow
 
 FILES = ("journal.db", "journal.db-wal", "journal.db.lock")

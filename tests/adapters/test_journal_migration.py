@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import checks
-from bridge.adapters.journal.aside import QuarantineReader
-from bridge.adapters.journal.mark import CommitMarker, JournalLock
-from bridge.adapters.journal.schema import SCHEMA, row_checksum
-from bridge.adapters.journal.stats import read_stats
-from bridge.adapters.journal.verify import verify_journal
-from bridge.adapters.journal.writing import JournalDamaged, JournalTooOld, SqliteJournal, SqliteReader
-from bridge.core.events import Standing
-from bridge.core.records import Batch, Checkpoint, CommandRecord, MessageDigest
-from bridge.core.reports import quarantined
+from bridge.domain.events import Standing
+from bridge.domain.records import Batch, Checkpoint, CommandRecord, MessageDigest
+from bridge.domain.reports import quarantined
+from bridge.journal.sqlite import start_checks
+from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
+from bridge.journal.sqlite.schema import SCHEMA, row_checksum
+from bridge.journal.sqlite.writer import JournalDamaged, JournalTooOld, SqliteJournal, SqliteReader
+from bridge.journal.tools.quarantine_reader import QuarantineReader
+from bridge.journal.tools.stats import read_stats
+from bridge.journal.tools.verify import verify_journal
 from tests.journal_samples import NOON, applied, event, follow, make_schema_1, make_schema_2
 
 ROOT = Path(__file__).parents[2]
@@ -238,6 +238,6 @@ def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(path: P
 
 def test_large_journal_of_an_older_schema_goes_on(path: Path, second: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small tables are checked before, and schema 1 has fewer of them."""
-    monkeypatch.setattr(checks, "FULL_CHECK_BYTES", 0)
+    monkeypatch.setattr(start_checks, "FULL_CHECK_BYTES", 0)
     test_journal_of_schema_1_goes_on(path)
     test_journal_of_schema_2_goes_on(second)

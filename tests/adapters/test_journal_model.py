@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.events import Event, Standing, StateKey
-from bridge.core.records import Batch, CommittedEvent, RetentionLimits
+from bridge.domain.events import Event, Standing, StateKey
+from bridge.domain.records import Batch, CommittedEvent, RetentionLimits
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests.journal_samples import NOON, event, follow
 
 SUBJECTS = st.sampled_from(["a", "b", "c"])

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import rows
-from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Batch
-from bridge.core.reports import quarantined
+from bridge.domain.records import Batch
+from bridge.domain.reports import quarantined
+from bridge.journal.sqlite import rows
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from tests.journal_samples import applied
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import checks
-from bridge.adapters.journal.writing import (
+from bridge.domain.records import Batch, JournalError, JournalUnavailable
+from bridge.journal.sqlite import start_checks
+from bridge.journal.sqlite.writer import (
     JournalDamaged,
     JournalInUse,
     JournalTooNew,
@@ -18,7 +19,6 @@ from bridge.adapters.journal.writing import (
     SqliteReader,
     StreamMismatch,
 )
-from bridge.core.records import Batch, JournalError, JournalUnavailable
 from tests.journal_samples import event, follow
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def test_journal_has_one_owner(path: Path) -> None:
 
 def test_owner_is_another_process(path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from bridge.adapters.journal.writing import SqliteJournal\n"
+        "import sys; from pathlib import Path; from bridge.journal.sqlite.writer import SqliteJournal\n"
         "journal = SqliteJournal.open(Path(sys.argv[1]), stream='main'); print('open', flush=True); sys.stdin.read()"
     )
     child = subprocess.Popen(
@@ -158,7 +158,7 @@ def test_lost_file_beside_its_wal_is_not_begun_anew(path: Path) -> None:
 
 def test_flipped_bit_never_becomes_an_event(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite has no checksums: a flip inside a row is found by the row's seal, at the latest when it is read."""
-    monkeypatch.setattr(checks, "END_ROWS", 10)
+    monkeypatch.setattr(start_checks, "END_ROWS", 10)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM current")
     content = path.read_bytes()
@@ -188,7 +188,7 @@ def test_large_journal_is_checked_where_it_is_small(path: Path, monkeypatch: pyt
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'applied', 'quarantined')")
     assert "quarantined" in refused(path)
-    monkeypatch.setattr(checks, "FULL_CHECK_BYTES", 0)
+    monkeypatch.setattr(start_checks, "FULL_CHECK_BYTES", 0)
     SqliteJournal.open(path, stream="main").close()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA writable_schema = ON")

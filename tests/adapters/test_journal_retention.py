@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import retention, rows
-from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
-from bridge.adapters.journal.retention import measure_used_bytes
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.events import Event, Standing
-from bridge.core.records import Batch, RetentionLimits
-from bridge.core.reports import quarantined
+from bridge.domain.events import Event, Standing
+from bridge.domain.records import Batch, RetentionLimits
+from bridge.domain.reports import quarantined
+from bridge.journal.sqlite import retention, rows
+from bridge.journal.sqlite.retention import measure_used_bytes
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from tests.journal_samples import NOON, applied, event, follow
 
 HOUR = 3_600_000

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.aside import QuarantineReader
-from bridge.adapters.journal.backup import VerificationFailed, back_up
-from bridge.adapters.journal.export import ExportGap, ExportRange, export_inputs
-from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
-from bridge.adapters.journal.restore import restore_journal
-from bridge.adapters.journal.stats import read_stats
-from bridge.adapters.journal.verify import verify_journal
-from bridge.adapters.journal.writing import JournalDamaged, SqliteJournal, SqliteReader
-from bridge.core.records import Batch
-from bridge.core.resends import digest_message
+from bridge.domain.dedup import digest_message
+from bridge.domain.records import Batch
+from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal, SqliteReader
+from bridge.journal.tools.backup import VerificationFailed, back_up
+from bridge.journal.tools.export import ExportGap, ExportRange, export_inputs
+from bridge.journal.tools.quarantine_reader import QuarantineReader
+from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
+from bridge.journal.tools.restore import restore_journal
+from bridge.journal.tools.stats import read_stats
+from bridge.journal.tools.verify import verify_journal
 from tests.journal_samples import applied
 from tests.whole_journal import whole_journal
 

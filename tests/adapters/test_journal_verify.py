@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters.journal import scan
-from bridge.adapters.journal.facts import NoJournal, open_read_only
-from bridge.adapters.journal.mark import lock_path
-from bridge.adapters.journal.schema import parts_checksum, row_checksum
-from bridge.adapters.journal.verify import VerificationResult, verify_journal
-from bridge.adapters.journal.walks import MAX_LISTED_FAULTS
-from bridge.adapters.journal.writing import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
-from bridge.core.records import Batch, RetentionLimits
+from bridge.domain.records import Batch, RetentionLimits
+from bridge.journal.sqlite.lock_file import lock_path
+from bridge.journal.sqlite.schema import parts_checksum, row_checksum
+from bridge.journal.sqlite.writer import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
+from bridge.journal.tools import row_reader
+from bridge.journal.tools.read_only import NoJournal, open_read_only
+from bridge.journal.tools.verify import VerificationResult, verify_journal
+from bridge.journal.tools.verify_sequences import MAX_LISTED_FAULTS
 from tests.journal_samples import NOON, applied, event, follow, forge_meta
 from tests.whole_journal import fill, held, whole_journal
 
@@ -228,7 +228,7 @@ def test_what_retention_took_is_not_missed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", [7, 2_000])
 def test_retention_may_go_on_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
-    monkeypatch.setattr(scan, "PAGE", page)
+    monkeypatch.setattr(row_reader, "PAGE", page)
     path = tmp_path / "journal.db"
     journal = SqliteJournal.open(path, stream="main")
     fill(journal, rounds=30)

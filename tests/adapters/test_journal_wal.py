@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal import wal
-from bridge.adapters.journal.file import connect
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Batch
+from bridge.domain.records import Batch
+from bridge.journal.sqlite import wal
+from bridge.journal.sqlite.file import connect
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests.journal_samples import applied
 
 MEGABYTE = 1_000_000

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.adapters.tokens import TokenIssuer, TokenKeyError, TokenVerifier
-from bridge.core.access.claims import (
+from bridge.domain.access.claims import (
     TokenClaimInvalid,
     TokenError,
     TokenExpired,

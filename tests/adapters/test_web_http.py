@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.web_status import MetricSample, counter_samples, gap_samples, ineffective_samples, pipeline_samples
-from bridge.core.line.counting import CounterFit
-from bridge.core.line.device_state import SequenceGaps
+from bridge.domain.line.counters.machine_counters import CounterFit
+from bridge.domain.line.device.state import SequenceGaps
 from bridge.pipeline.status import PipelineStatus
 from bridge.settings import WebSettings
+from bridge.wiring.metric_samples import (
+    MetricSample,
+    counter_samples,
+    gap_samples,
+    ineffective_samples,
+    pipeline_samples,
+)
 from tests.journal_samples import NOON
 from tests.served_front import call, served_front, status
 

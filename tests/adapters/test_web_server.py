@@ -17,8 +17,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bridge.adapters import web_server
-from bridge.adapters.web_server import ListenError, WebPortTaken, listen, serve
+from bridge.front.web import server
+from bridge.front.web.server import ListenError, WebPortTaken, listen, serve
 from bridge.settings import WebSettings
 
 DEADLINE = 10.0
@@ -139,7 +139,7 @@ async def test_endless_empty_fragments_close_with_1009() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD)
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * (web_server.MAX_FRAGMENTS + 10))
+        writer.write(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * (server.MAX_FRAGMENTS + 10))
         frame = await asyncio.wait_for(reader.readexactly(4), DEADLINE)
         writer.close()
     assert frame[0] == 0x88
@@ -156,7 +156,7 @@ async def test_compression_is_not_negotiated() -> None:
 
 
 async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(server, "HEADER_SECONDS", 0.1)
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
@@ -164,7 +164,7 @@ async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.Monk
 
 
 async def test_a_head_sent_slowly_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(server, "HEADER_SECONDS", 0.2)
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         reading = asyncio.create_task(reader.read())
@@ -181,7 +181,7 @@ async def test_a_head_sent_slowly_is_closed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_a_second_head_on_a_connection_is_timed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(server, "HEADER_SECONDS", 0.2)
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTT")
@@ -193,22 +193,22 @@ async def test_a_second_head_on_a_connection_is_timed_too(monkeypatch: pytest.Mo
 async def test_an_endless_head_is_refused() -> None:
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nX-A: " + b"b" * (web_server.HEADER_BYTES + 1))
+        writer.write(b"GET / HTTP/1.1\r\nX-A: " + b"b" * (server.HEADER_BYTES + 1))
         answer = await asyncio.wait_for(reader.readline(), DEADLINE)
         writer.close()
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
 async def test_many_silent_connections_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "MAX_PENDING_HEADS", 20)
+    monkeypatch.setattr(server, "MAX_PENDING_HEADS", 20)
     async with served() as port:
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
         assert (await get(port)).status_code == 200
-        assert len(web_server.BoundedHttp._pending_heads) <= 20
+        assert len(server.BoundedHttp._pending_heads) <= 20
         assert await asyncio.wait_for(silent[0][0].read(), DEADLINE) == b""
         for _, writer in silent:
             writer.close()
-    assert not web_server.BoundedHttp._pending_heads
+    assert not server.BoundedHttp._pending_heads
 
 
 async def test_a_client_that_pings_and_does_not_read_is_owed_one_pong() -> None:

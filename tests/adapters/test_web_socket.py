@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.adapters.web_socket import bearer_token, is_origin_allowed, select_subprotocol
+from bridge.front.web.websocket import bearer_token, is_origin_allowed, select_subprotocol
 
 HOST = "floor.example:8080"
 

@@ -12,15 +12,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal.checks import END_ROWS
-from bridge.adapters.journal.schema import parts_checksum, row_checksum
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.intake import Intake
-from bridge.core.line.floor import Floor
-from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
-from bridge.core.records import DEDUP_INPUTS, Batch, JournalEntry
-from bridge.core.resends import Deduplicator
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.intake import Intake
+from bridge.domain.line.floor import Floor
+from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
+from bridge.domain.records import DEDUP_INPUTS, Batch, JournalEntry
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.schema import parts_checksum, row_checksum
+from bridge.journal.sqlite.start_checks import END_ROWS
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests.journal_samples import NOON, forge_meta
 
 LINES: Final = 1_000

@@ -8,13 +8,13 @@ from typing import Literal
 import pytest
 from typing_extensions import override
 
-from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Batch
-from bridge.core.replay import restore_floor
+from bridge.domain.records import Batch
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import Pipeline
+from bridge.pipeline.replay import restore_floor
 from bridge.settings import BrokerSettings, JournalSettings
 from tests.brokers import RunningBroker, until
 from tests.system.shop import PLACE, PLANT, ROOT, device

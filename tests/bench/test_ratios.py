@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.core.events import encode_event
-from bridge.core.filter_index import FilterIndex
-from bridge.core.reports import Report
-from bridge.core.topics import TopicFilter, TopicName
+from bridge.domain.events import encode_event
+from bridge.domain.filter_index import FilterIndex
+from bridge.domain.reports import Report
+from bridge.domain.topics import TopicFilter, TopicName
 from bridge.ingest.native import decode
 from tests.journal_samples import event
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.replay import restore_floor
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
 from tests.bench.large_journal import DECODE, LINES, make, plant
 
 T = TypeVar("T")

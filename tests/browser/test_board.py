@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from bridge.core.events import DataQuality, Place
+from bridge.domain.events import DataQuality, Place
 from bridge.settings import WebSettings
 from tests.browser_page import DEADLINE_MS, browser_page
 from tests.journal_samples import NOON

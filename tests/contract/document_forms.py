@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from bridge.contract.model_schemas import Schema
-from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
+from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
 
 ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 HEXADECIMAL: Final = r"^(?:0[xX])?[0-9A-Fa-f]{1,%s}$"

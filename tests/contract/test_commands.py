@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from bridge.adapters import policy_file
-from bridge.core.access.claims import MAX_SUBJECT, Claims
-from bridge.core.access.policy import Role
-from bridge.core.access.viewer import MAX_NAME, admit
-from bridge.core.dashboard.commands import ACTION_FIELDS, command_message, parse_command
-from bridge.core.events import Place
-from bridge.core.reports import Report
+from bridge.domain.access.claims import MAX_SUBJECT, Claims
+from bridge.domain.access.policy import Role
+from bridge.domain.access.viewer import MAX_NAME, admit
+from bridge.domain.events import Place
+from bridge.domain.reports import Report
 from bridge.ingest.native import decode
+from bridge.protocol.commands import ACTION_FIELDS, command_message, parse_command
 
 VALUES: dict[str, Any] = {
     "andon_type": "material", "priority": "high", "description": "no film\nleft", "call_id": "L1.call.1",

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bridge.adapters import plant_file as bridge_plant_file
-from bridge.core.events import EventType
-from bridge.core.line import packml as bridge_packml
-from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, CountsReport, Disposition, Effect, MeasurementReport, Report, StateReport
+from bridge.domain.events import EventType
+from bridge.domain.line.equipment import packml as bridge_packml
+from bridge.domain.line.line import Line
+from bridge.domain.reports import AndonReport, CountsReport, Disposition, Effect, MeasurementReport, Report, StateReport
 from bridge.ingest.native import decode
 from device_sim import packml as simulated_packml
 from device_sim.plant import SimulatedPlant

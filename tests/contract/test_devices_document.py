@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli.serving import demo
+from bridge.cli.run import demo
 from bridge.contract import schemas
-from bridge.core.line.packml import STATES
-from bridge.core.reports import BODY_OF, COMMAND_KINDS, CommonFields, Disposition
-from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
+from bridge.domain.line.equipment.packml import STATES
+from bridge.domain.reports import BODY_OF, COMMAND_KINDS, CommonFields, Disposition
+from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import decode
-from bridge.ingest.rules import MULTILINE_FIELDS
+from bridge.ingest.report_rules import MULTILINE_FIELDS
 from bridge.settings import Settings
 from tests.contract.document_forms import documented, rows, stated
 from tests.contract.test_demo_plant import DEMO

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.core.reports import Disposition
+from bridge.domain.reports import Disposition
 from bridge.ingest.native import decode
 from device_sim import profile
 from device_sim.rehearsal import ReceivedPublish, rehearse

@@ -13,12 +13,17 @@ import pytest
 
 from bridge.contract import frame_schemas, schemas
 from bridge.contract.model_schemas import Schema
-from bridge.core import event_data as data
-from bridge.core.access.subscriptions import parse_subscription
-from bridge.core.access.targets import SubscriptionType
-from bridge.core.dashboard.commands import parse_command
-from bridge.core.dashboard.frames import CLIENT_FRAMES, ErrorCode, InvalidFrame
-from bridge.core.dashboard.server_frames import (
+from bridge.domain import event_data as data
+from bridge.domain.access.subscription_types import SubscriptionType
+from bridge.domain.access.subscriptions import parse_subscription
+from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode_event
+from bridge.domain.records import Position
+from bridge.domain.reports import BODY_OF, COMMAND_KINDS
+from bridge.domain.stream_status import StreamOwner, status_publication, will_publication
+from bridge.domain.topics import TopicFilter
+from bridge.protocol.client_frames import CLIENT_FRAMES, ErrorCode, InvalidFrame
+from bridge.protocol.commands import parse_command
+from bridge.protocol.server_frames import (
     Error,
     Link,
     PositionReached,
@@ -28,11 +33,6 @@ from bridge.core.dashboard.server_frames import (
     StreamLink,
     encode_frame,
 )
-from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode_event
-from bridge.core.records import Position
-from bridge.core.reports import BODY_OF, COMMAND_KINDS
-from bridge.core.stream_status import StreamOwner, status_publication, will_publication
-from bridge.core.topics import TopicFilter
 
 DOCS = Path(__file__).parents[2] / "docs"
 T0 = "2026-01-05T06:00:00.000Z"

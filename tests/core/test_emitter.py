@@ -6,10 +6,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.emitter import CLOSED_SUBJECTS, Emitter, Subjects
-from bridge.core.event_data import Person, Quality
-from bridge.core.events import DataQuality, Event, EventType, Place, Priority, Standing
-from bridge.core.reports import Actor, Moment
+from bridge.domain.emitter import CLOSED_SUBJECTS, Emitter, Subjects
+from bridge.domain.event_data import Person, Quality
+from bridge.domain.events import DataQuality, Event, EventType, Place, Priority, Standing
+from bridge.domain.reports import Actor, Moment
 
 LINE: Final = Place("north", "pack", "L1")
 DATA: Final = Quality(

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.filter_index import FilterIndex
-from bridge.core.topics import TopicFilter, TopicName
+from bridge.domain.filter_index import FilterIndex
+from bridge.domain.topics import TopicFilter, TopicName
 
 level = st.sampled_from(("a", "b", "", "$x", "+"))
 filters = st.builds(

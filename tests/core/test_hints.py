@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bridge.core.hints import SILENT_MS, OffsetHint, StreamLiveness, read_hint
-from bridge.core.stream_status import StreamStatus, read_status
+from bridge.domain.stream_liveness import SILENT_MS, OffsetHint, StreamLiveness, read_hint
+from bridge.domain.stream_status import StreamStatus, read_status
 
 LIVE = StreamStatus(online=True, ready=True, epoch="e", time="2026-01-06T12:00:00.000Z")
 DEEP = b"[" * 200_000

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bridge.core import call_rules, plant
-from bridge.core.events import Place
+from bridge.domain import escalation_policy, plant
+from bridge.domain.events import Place
 from tests.core.line.shopfloor import line_spec, plant_file
 
 
@@ -70,9 +70,9 @@ def test_a_plant_names_what_is_wrong(changes: dict[str, Any], named: str) -> Non
 
 def test_what_a_plant_does_not_say_is_the_default() -> None:
     given = plant.Plant.model_validate(whole(ladder={}, responders={"quality": ["viewer"]}, call_priority={}))
-    assert given.ladder == call_rules.DEFAULT_POLICIES
-    assert given.responders == {**call_rules.DEFAULT_RESPONDERS, "quality": ("viewer",)}
-    assert given.call_priority == call_rules.DEFAULT_PRIORITY
+    assert given.ladder == escalation_policy.DEFAULT_POLICIES
+    assert given.responders == {**escalation_policy.DEFAULT_RESPONDERS, "quality": ("viewer",)}
+    assert given.call_priority == escalation_policy.DEFAULT_PRIORITY
 
 
 def test_a_line_may_have_rules_of_its_own() -> None:

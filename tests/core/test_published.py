@@ -1,12 +1,12 @@
 """What is published for events, and what is retained afterwards: DESIGN, «The way of a message»."""
 
-from bridge.core import event_data
-from bridge.core.events import Event, EventType, Place, Priority, Standing, rfc3339
-from bridge.core.messages import Publication
-from bridge.core.published import PublishedState
-from bridge.core.records import CommittedEvent, position_event
-from bridge.core.retained import RetainedScan
-from bridge.core.stream_status import StreamOwner
+from bridge.domain import event_data
+from bridge.domain.events import Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.domain.publications import PublishedState
+from bridge.domain.records import CommittedEvent, position_event
+from bridge.domain.retained_scan import RetainedScan
+from bridge.domain.stream_status import StreamOwner
+from bridge.ports.broker import Publication
 from tests.journal_samples import NOON, event
 
 C, S = Standing.CURRENT, Standing.CLOSED

@@ -1,9 +1,9 @@
 """Which messages count as resends: DESIGN, «Duplicates»."""
 
-from bridge.core.events import Place
-from bridge.core.records import DEDUP_INPUTS, DedupWindow, MessageDigest
-from bridge.core.reports import Actor, AndonReport, CountsReport, DeathReport, Report
-from bridge.core.resends import Deduplicator, digest_message, message_digest_of
+from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
+from bridge.domain.events import Place
+from bridge.domain.records import DEDUP_INPUTS, DedupWindow, MessageDigest
+from bridge.domain.reports import Actor, AndonReport, CountsReport, DeathReport, Report
 
 NEW = DedupWindow((), 0)
 PRESS = MessageDigest(b"press", has_timestamp=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.shifts import ShiftConfig, ShiftPlan
+from bridge.domain.shifts import ShiftConfig, ShiftPlan
 
 HOUR = 3_600_000
 

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from bridge.core.records import Position
-from bridge.core.stream_status import (
+from bridge.domain.records import Position
+from bridge.domain.stream_status import (
     StreamOwner,
     StreamStatus,
     read_status,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.core.strict_json import MAX_BYTES, MAX_DEPTH, NotStrictJson, iter_strings, parse_json
+from bridge.domain.strict_json import MAX_BYTES, MAX_DEPTH, NotStrictJson, iter_strings, parse_json
 
 
 def refusal(payload: bytes, **bounds: int) -> str:

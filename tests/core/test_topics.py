@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.topics import (
+from bridge.domain.topics import (
     EmptyTopic,
     ForbiddenCharacter,
     MisplacedWildcard,

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.intake import Intake
-from bridge.core.line.floor import Floor
-from bridge.core.line.identity import FAR_MS, TimestampTrail
-from bridge.core.records import DedupWindow, JournalEntry, Position
-from bridge.core.resends import Deduplicator
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.intake import Intake
+from bridge.domain.line.device.timestamp_trail import FAR_MS, TimestampTrail
+from bridge.domain.line.floor import Floor
+from bridge.domain.records import DedupWindow, JournalEntry, Position
 from bridge.ingest.native import decode
 from tests.core.line.shopfloor import T0, plant_file
 

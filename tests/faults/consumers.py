@@ -10,7 +10,7 @@ from typing import Any
 
 import websockets
 
-from bridge.adapters.broker import BrokerLink
+from bridge.mqtt.link import BrokerLink
 from tests.brokers import RunningBroker, client_settings, linked
 from tests.running_floor import RunningFloor
 

@@ -21,12 +21,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge import app, settings
-from bridge.adapters.broker import BrokerLink
-from bridge.adapters.broker_connection import BrokerConnection
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.adapters.web_socket import StarletteSocket
-from bridge.core.intake import Intake
+from bridge import settings
+from bridge.domain.intake import Intake
+from bridge.front.web.websocket import StarletteSocket
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.connection import BrokerConnection
+from bridge.mqtt.link import BrokerLink
+from bridge.wiring import bridge
 
 LOOK_SECONDS: Final = 0.005
 PARENT_DEATH_SIGNAL: Final = 1  # linux/prctl.h: PR_SET_PDEATHSIG
@@ -140,9 +141,9 @@ def _fork(config: Path, *, at: str | None, nth: int) -> int:
         PLACES[at](Fuse(nth))
     code = 1
     try:
-        app.run(settings.load(config))
+        bridge.run(settings.load(config))
         code = 0
-    except (app.StartError, app.BridgeCrashed) as error:
+    except (bridge.StartError, bridge.BridgeCrashed) as error:
         sys.stderr.write(f"{error}\n")
     finally:
         sys.stderr.flush()

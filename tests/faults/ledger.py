@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from bridge.adapters import plant_file
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import CommittedEvent, JournalEntry, count_key
-from bridge.core.replay import restore_floor
+from bridge.domain.records import CommittedEvent, JournalEntry, count_key
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
 from tests.brokers import RunningBroker, until
 from tests.faults import retained
 from tests.faults.consumers import Consumer, Dashboard

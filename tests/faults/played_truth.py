@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.core.presence import ABSENCE_TOPIC, BridgeAbsence
-from bridge.core.records import JournalEntry
+from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
+from bridge.domain.records import JournalEntry
 from device_sim import plant_file
 from device_sim.messages import report_topic
 from device_sim.session import ReceivedPublish

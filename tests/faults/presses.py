@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from bridge.core.records import JournalEntry
+from bridge.domain.records import JournalEntry
 from tests.faults.played_truth import PLACES, PlayedTruth
 from tests.faults.simulated_load import Report
 

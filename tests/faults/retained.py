@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.events import EventType
-from bridge.core.records import CommittedEvent
+from bridge.domain.events import EventType
+from bridge.domain.records import CommittedEvent
+from bridge.mqtt.link import BrokerLink
 from tests.brokers import RunningBroker, client_settings, linked
 
 MARK: Final = "a-mark/of-the-test"

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import BrokerUnavailable, Publication
+from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerUnavailable, Publication
 from device_sim import plant_file
 from device_sim.messages import ReportMessage, ReportNumbering
 from device_sim.plant import SimulatedPlant

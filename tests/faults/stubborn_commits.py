@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.events import Standing
-from bridge.core.records import Batch, CommitFailed
+from bridge.domain.events import Standing
+from bridge.domain.records import Batch, CommitFailed
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests.journal_samples import event, follow
 
 KEPT = 40  # subjects, so that pages are written again and again

@@ -19,7 +19,7 @@ import websockets
 from bridge import settings as settings_module
 from bridge.adapters.clock import wall_ms
 from bridge.adapters.tokens import TokenIssuer
-from bridge.core.events import rfc3339
+from bridge.domain.events import rfc3339
 from tests.brokers import RunningBroker, until
 from tests.faults.faked_time import DAY_MS, FakedTime
 from tests.faults.floor_under_load import floor_under_load

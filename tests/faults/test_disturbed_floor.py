@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from bridge.core.presence import ABSENCE_TOPIC, BridgeAbsence
+from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
 from device_sim import profile
 from tests.brokers import RunningBroker, until
 from tests.faults import record

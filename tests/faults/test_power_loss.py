@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests.faults import record
 from tests.faults.failing_disk import cannot_trace
 from tests.faults.power_loss import STDOUT, Disk, calls

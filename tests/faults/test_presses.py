@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bridge.core.records import Input, JournalEntry
-from bridge.core.reports import APPLIED, Disposition, quarantined, rejected, suppressed
+from bridge.domain.records import Input, JournalEntry
+from bridge.domain.reports import APPLIED, Disposition, quarantined, rejected, suppressed
 from device_sim.truth import TrueReport, Truth
 from tests.faults.played_truth import PLACES, PlayedTruth
 from tests.faults.presses import silenced

@@ -20,8 +20,8 @@ from typing import Any, Final
 import pytest
 import websockets
 
-from bridge.core.events import CONFLATED_TYPES
-from bridge.core.messages import Publication
+from bridge.domain.events import CONFLATED_TYPES
+from bridge.ports.broker import Publication
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.faults import record
 from tests.faults.consumers import Dashboard

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from bridge.core.access.claims import Claims
-from bridge.core.event_data import Changeover, Escalation, EventData, Job, Person
-from bridge.core.events import CATEGORY_OF, Event, EventType, Millis, Place, Priority, Standing, StateKey, rfc3339
-from bridge.core.records import CommittedEvent
+from bridge.domain.access.claims import Claims
+from bridge.domain.event_data import Changeover, Escalation, EventData, Job, Person
+from bridge.domain.events import CATEGORY_OF, Event, EventType, Millis, Place, Priority, Standing, StateKey, rfc3339
+from bridge.domain.records import CommittedEvent
 from tests.contract.held_subscription import Frame, matches
 
 NOON = 1_767_700_800_000

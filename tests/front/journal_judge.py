@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from bridge.core.events import CONFLATED_TYPES
-from bridge.core.records import CommittedEvent
+from bridge.domain.events import CONFLATED_TYPES
+from bridge.domain.records import CommittedEvent
 from tests.contract.held_subscription import Frame, Held, Key
 from tests.contract.reference_dashboard import ReferenceDashboard
 from tests.front.histories import Asked, granted

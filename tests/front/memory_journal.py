@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from bridge.core.events import Event, Standing, StateKey
-from bridge.core.records import CommandRecord, CommittedEvent, Position, Snapshot, position_event
+from bridge.domain.events import Event, Standing, StateKey
+from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot, position_event
 
 STREAM = "main"
 

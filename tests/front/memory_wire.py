@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final, Protocol
 
-from bridge.front.writer import Disconnected
+from bridge.front.frame_writer import Disconnected
 
 WINDOW: Final = 3  # frames on their way: what the buffers of both ends hold
 TRAVEL: Final = 0.004  # seconds at most that what the client says is on its way

@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from bridge.core.access.policy import Policy
-from bridge.core.events import Millis
-from bridge.core.records import CommittedEvent, Input, JournalEntry
-from bridge.core.reports import APPLIED
-from bridge.front import connection, journal
+from bridge.domain.access.policy import Policy
+from bridge.domain.events import Millis
+from bridge.domain.records import CommittedEvent, Input, JournalEntry
+from bridge.domain.reports import APPLIED
+from bridge.front import connection, journal_reads
 from bridge.front.front import Front
 from bridge.settings import WebSettings
 from tests.contract.held_subscription import topic_of
@@ -63,8 +63,8 @@ class ResumeRun:
         # Small, so that a replay takes many reads, and few of them from memory.
         self._bounds = (
             (connection, "OUTBOX_BYTES", self.chance.choice((3_000, 10_000, 200_000))),
-            (journal, "PAGE_EVENTS", self.chance.choice((1, 3, 500))),
-            (journal, "PAGES_BYTES", self.chance.choice((0, 5_000, 500_000))),
+            (journal_reads, "PAGE_EVENTS", self.chance.choice((1, 3, 500))),
+            (journal_reads, "PAGES_BYTES", self.chance.choice((0, 5_000, 500_000))),
         )
 
     @property

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bridge.core.events import Place
-from bridge.core.line.packml import STATE_MEANING
-from bridge.core.line.status import STATUS_OF_WORD
-from bridge.core.report_forms import STATE_WORDS
-from bridge.core.reports import (
+from bridge.domain.events import Place
+from bridge.domain.line.equipment.packml import STATE_MEANING
+from bridge.domain.line.equipment.status import STATUS_OF_WORD
+from bridge.domain.report_fields import STATE_WORDS
+from bridge.domain.reports import (
     BODY_OF,
     COMMAND_KINDS,
     AndonReport,

@@ -9,13 +9,13 @@ from typing import Any, Final, Literal
 import msgspec
 
 from bridge.adapters import plant_file
-from bridge.core.intake import Intake
-from bridge.core.line.floor import Floor
-from bridge.core.plant import Plant
-from bridge.core.plant_text import plant_from_json, plant_to_json
-from bridge.core.presence import BridgeAbsence
-from bridge.core.records import DedupWindow, JournalEntry, MessageDigest, Position
-from bridge.core.resends import Deduplicator
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.intake import Intake
+from bridge.domain.internal_inputs import BridgeAbsence
+from bridge.domain.line.floor import Floor
+from bridge.domain.plant import Plant
+from bridge.domain.plant_json import plant_from_json, plant_to_json
+from bridge.domain.records import DedupWindow, JournalEntry, MessageDigest, Position
 from bridge.ingest.native import decode
 from device_sim.session import ReceivedPublish
 from device_sim.truth import BridgeOutage

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.core.plant import Plant
+from bridge.domain.plant import Plant
 from device_sim.profile import Profile
 from device_sim.rehearsal import ReceivedPublish, rehearse
 from device_sim.truth import Truth

@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections.abc import Iterable
 
-from bridge.core.events import rfc3339
-from bridge.core.messages import LinkStatus, Message, PendingAck
+from bridge.domain.events import rfc3339
+from bridge.ports.broker import LinkStatus, Message, PendingAck
 
 NOON = 1_767_700_800_000
 

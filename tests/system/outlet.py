@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.adapters.broker import BrokerLink
-from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.events import Event, EventType, Standing
-from bridge.core.stream_status import StreamOwner
+from bridge.domain.events import Event, EventType, Standing
+from bridge.domain.stream_status import StreamOwner
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
+from bridge.mqtt.retained_reader import RetainedReader
 from bridge.publisher.publisher import Publisher
 from tests.brokers import RunningBroker, client_settings, linked, until
 from tests.core.test_published import call

@@ -11,17 +11,17 @@ from typing import Any
 
 import aiomqtt
 
-from bridge.adapters.broker import BrokerLink
-from bridge.adapters.broker_retained import RetainedReader
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core import plant
-from bridge.core.line.floor import Floor
-from bridge.core.records import JournalEntry, RetentionLimits
-from bridge.core.replay import RestoredFloor, restore_floor
-from bridge.core.stream_status import StreamOwner
+from bridge.domain import plant
+from bridge.domain.line.floor import Floor
+from bridge.domain.records import JournalEntry, RetentionLimits
+from bridge.domain.stream_status import StreamOwner
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
+from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import FOR_EVER, Pipeline
+from bridge.pipeline.replay import RestoredFloor, restore_floor
 from bridge.publisher.publisher import Publisher
 from bridge.settings import BrokerSettings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests.brokers import RunningBroker, free_port
 from tests.command_line import ROOT, floor, write_config
 from tests.journal_samples import make_schema_1

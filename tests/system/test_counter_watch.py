@@ -4,8 +4,8 @@ from pathlib import Path
 
 import structlog
 
-from bridge.core.line.counting import CounterFit
-from bridge.pipeline.counter_watch import CounterFitMonitor
+from bridge.domain.line.counters.machine_counters import CounterFit
+from bridge.pipeline.counter_fit_monitor import CounterFitMonitor
 from tests.brokers import RunningBroker, until
 from tests.journal_samples import journal_of_counts
 from tests.system.shop import PLANT, shop

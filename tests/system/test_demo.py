@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bridge.core.events import EventType
+from bridge.domain.events import EventType
 from tests.brokers import free_port
 from tests.command_line import ROOT, floor
 from tests.demo_process import Demo, Frame, demo, watch

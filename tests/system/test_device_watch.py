@@ -4,13 +4,13 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from bridge.core.intake import Intake
-from bridge.core.line.floor import Floor
-from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
-from bridge.core.records import DedupWindow, Position
-from bridge.core.resends import Deduplicator
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.intake import Intake
+from bridge.domain.line.floor import Floor
+from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
+from bridge.domain.records import DedupWindow, Position
 from bridge.ingest.native import decode
-from bridge.pipeline.device_watch import MOST_DEVICES, DeviceMonitor
+from bridge.pipeline.device_monitor import MOST_DEVICES, DeviceMonitor
 from tests.core.line.shopfloor import T0, plant_file
 
 TOPIC = "report/north/pack/L1/bagger/state"

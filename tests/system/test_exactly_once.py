@@ -16,17 +16,17 @@ from typing import Literal
 
 import pytest
 
-from bridge.adapters.journal import rows
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core import plant, records, resends
-from bridge.core.events import Millis
-from bridge.core.intake import Intake
-from bridge.core.line.device_state import MAX_PAST_BOOTS
-from bridge.core.records import Batch, JournalEntry, MessageDigest
-from bridge.core.replay import restore_floor
-from bridge.core.reports import APPLIED
-from bridge.core.resends import Deduplicator
+from bridge.domain import dedup, plant, records
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.events import Millis
+from bridge.domain.intake import Intake
+from bridge.domain.line.device.state import MAX_PAST_BOOTS
+from bridge.domain.records import Batch, JournalEntry, MessageDigest
+from bridge.domain.reports import APPLIED
 from bridge.ingest.native import decode
+from bridge.journal.sqlite import rows
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
 from tests.core.line.shopfloor import T0
 
 WINDOW = 4  # what the broker sends unacknowledged
@@ -319,7 +319,7 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The window in memory and the one in the journal hold the same inputs, however many there were."""
-    for module in (records, resends, rows):
+    for module in (records, dedup, rows):
         monkeypatch.setattr(module, "DEDUP_INPUTS", 20)
     world = World(tmp_path)
     for turn in range(60):

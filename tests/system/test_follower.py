@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Batch, CommandRecord
+from bridge.domain.records import Batch, CommandRecord
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests import command_line
 from tests.brokers import until
 from tests.command_line import write_config

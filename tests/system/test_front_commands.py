@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bridge.core.dashboard.frames import InvalidFrame
-from bridge.core.events import Standing
-from bridge.core.messages import BrokerUnavailable, PublishRefused
-from bridge.core.records import Batch, CommandRecord, RetentionLimits
+from bridge.domain.events import Standing
+from bridge.domain.records import Batch, CommandRecord, RetentionLimits
+from bridge.ports.broker import BrokerUnavailable, PublishRefused
+from bridge.protocol.client_frames import InvalidFrame
 from tests.system.front_floor import NOON, Floor, assignment, call, floor, status
 
 RAISE = {"type": "command", "id": "k1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"}

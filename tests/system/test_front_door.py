@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.access.claims import TokenError
-from bridge.core.access.revocations import Revocations
+from bridge.domain.access.claims import TokenError
+from bridge.domain.access.revocations import Revocations
 from tests.system.front_floor import Floor, MemorySocket, call, floor
 
 HOUR_MS = 3_600_000

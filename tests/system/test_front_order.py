@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.front import journal as front_journal
+from bridge.front import journal_reads as front_journal
 from tests.brokers import until
 from tests.system.front_floor import Floor, Frame, MemorySocket, assignment, call, floor
 from tests.system.test_front_races import Gate, andon

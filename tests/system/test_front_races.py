@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from bridge.front import journal as front_journal
+from bridge.front import journal_reads as front_journal
 from tests.system.front_floor import PATIENCE, Floor, Frame, MemorySocket, call, floor, status
 
 Reading = Literal["snapshot", "events_after", "oldest_offset"]

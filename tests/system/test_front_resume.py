@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from bridge.core.events import Standing
+from bridge.domain.events import Standing
 from tests.system.front_floor import PATIENCE, Floor, Frame, assignment, call, floor, status
 
 

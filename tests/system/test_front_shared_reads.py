@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.dashboard.outbox import EVENT_OVERHEAD_BYTES
-from bridge.core.dashboard.session import admit_body
-from bridge.core.events import EventType
-from bridge.core.records import CommittedEvent
-from bridge.front import journal as front_journal
-from bridge.front.recent import EventCache, EventPage
-from bridge.front.snapshot import SNAPSHOT_CHUNK
+from bridge.domain.events import EventType
+from bridge.domain.records import CommittedEvent
+from bridge.front import journal_reads as front_journal
+from bridge.front.event_cache import EventCache, EventPage
+from bridge.front.snapshot_writer import SNAPSHOT_CHUNK
+from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
+from bridge.protocol.session import admit_body
 from tests.core.access.viewers import viewer
 from tests.core.dashboard.test_outbox import event
 from tests.system.front_floor import Floor, Frame, call, floor, status

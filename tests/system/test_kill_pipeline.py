@@ -9,11 +9,11 @@ from pathlib import Path
 
 import aiomqtt
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import JournalEntry
-from bridge.core.replay import restore_floor
-from bridge.core.reports import APPLIED
+from bridge.domain.records import JournalEntry
+from bridge.domain.reports import APPLIED
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
 from tests.brokers import RunningBroker, until
 from tests.system.shop import PLANT, ROOT, device, say, shop
 

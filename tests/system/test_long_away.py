@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.clock import FloorClock, wall_ms
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import JournalEntry, RetentionLimits
-from bridge.core.replay import restore_floor
+from bridge.domain.records import JournalEntry, RetentionLimits
 from bridge.ingest.native import decode
-from bridge.pipeline import deadlines, pending
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline import commit_queue, deadline_scheduler
 from bridge.pipeline.pipeline import FOR_EVER, Pipeline
+from bridge.pipeline.replay import restore_floor
 from tests.brokers import until
 from tests.system.shop import PLANT, ROOT
 from tests.system.test_slow_commits import Tap
@@ -51,8 +51,8 @@ async def bridge(
 
 
 async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadlines, "HOLD_SECONDS", 0.0)  # on any machine, however fast
-    monkeypatch.setattr(pending, "MOST_EVENTS", MOST_EVENTS)
+    monkeypatch.setattr(deadline_scheduler, "HOLD_SECONDS", 0.0)  # on any machine, however fast
+    monkeypatch.setattr(commit_queue, "MOST_EVENTS", MOST_EVENTS)
     path = tmp_path / "journal.db"
     first, second = Tap(1), Tap(2)
     second.left.popleft()

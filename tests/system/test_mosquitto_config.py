@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import BrokerUnavailable, Publication, PublishRefused
+from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerUnavailable, Publication, PublishRefused
 from tests.brokers import linked, receive, running, started, until
 from tests.shipped_mosquitto import DEVICE_A, DEVICE_B, GATEWAY, REVOKED, SHIPPED, ShippedMosquitto, shipped_mosquitto
 

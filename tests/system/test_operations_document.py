@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from urllib.request import urlopen
 
-from bridge.adapters.web_metrics import METRICS
-from bridge.core.line.andon_input import IGNORED_READINGS
-from bridge.core.line.futility import INEFFECTIVE_REASONS, NEUTRAL_REASONS
-from bridge.core.messages import Publication
+from bridge.domain.line.andon.contacts import IGNORED_READINGS
+from bridge.domain.line.device.ineffective import INEFFECTIVE_REASONS, NEUTRAL_REASONS
+from bridge.front.web.metrics import METRICS
+from bridge.ports.broker import Publication
 from tests.brokers import RunningBroker, until
 from tests.command_line import ROOT
 from tests.running_floor import RunningFloor

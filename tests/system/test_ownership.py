@@ -10,10 +10,10 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.records import Position
-from bridge.core.stream_status import StreamOwner, status_publication
-from bridge.publisher.ownership import StreamOwnership, StreamTaken, echo_topic, ownership_subscriptions
+from bridge.domain.records import Position
+from bridge.domain.stream_status import StreamOwner, status_publication
+from bridge.mqtt.link import BrokerLink
+from bridge.publisher.stream_ownership import StreamOwnership, StreamTaken, echo_topic, ownership_subscriptions
 from tests.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
 from tests.running_floor import CONFIG, DEMO_PLANT, RunningFloor, running_floor
 from tests.system.statuses import STATUS, statuses

@@ -9,13 +9,13 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.events import Millis
-from bridge.core.line.floor import Floor
-from bridge.core.messages import Message
-from bridge.core.records import CommitFailed
-from bridge.core.reports import Outcome, Report, StateReport
+from bridge.domain.events import Millis
+from bridge.domain.line.floor import Floor
+from bridge.domain.records import CommitFailed
+from bridge.domain.reports import Outcome, Report, StateReport
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import APPLY_CHUNK, CoreCrashed
+from bridge.ports.broker import Message
 from tests.brokers import RunningBroker, until
 from tests.journal_samples import forge_payload
 from tests.system.shop import ROOT, Shop, device, say, shop

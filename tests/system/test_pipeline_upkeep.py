@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.quarantine import SqliteQuarantineWriter
-from bridge.core.records import Batch, CommandRecord, CommitFailed, JournalUnavailable, RetentionLimits
+from bridge.domain.records import Batch, CommandRecord, CommitFailed, JournalUnavailable, RetentionLimits
+from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.pipeline.committer import DISK_TIMEOUT, LAST_SECONDS
 from bridge.pipeline.pipeline import CoreCrashed
 from tests.brokers import RunningBroker, until

@@ -10,16 +10,16 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.intake import Intake
-from bridge.core.line.adoption import orphaned_keys
-from bridge.core.plant import Plant
-from bridge.core.plant_change import PlantChange, journal_plant
-from bridge.core.plant_text import PLANT_TOPIC, plant_to_json
-from bridge.core.records import Batch, DedupWindow
-from bridge.core.replay import restore_floor
-from bridge.core.resends import Deduplicator
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.intake import Intake
+from bridge.domain.line.plant_migration import orphaned_keys
+from bridge.domain.plant import Plant
+from bridge.domain.plant_json import PLANT_TOPIC, plant_to_json
+from bridge.domain.records import Batch, DedupWindow
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
+from bridge.pipeline.startup_inputs import PlantChange, journal_plant
 from tests.brokers import RunningBroker, until
 from tests.core.line.shopfloor import T0
 from tests.faults.retained import retained

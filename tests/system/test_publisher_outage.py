@@ -11,10 +11,10 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import CommitFailed, JournalUnavailable
-from bridge.pipeline_side import DRAIN_SECONDS
+from bridge.domain.records import CommitFailed, JournalUnavailable
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.publisher import publisher as publisher_module
+from bridge.wiring.pipeline_side import DRAIN_SECONDS
 from tests.brokers import RunningBroker, free_port, mosquitto_broker, running, until
 from tests.system.outlet import Workload, assert_true, consumer, outlet
 from tests.system.shop import device, say, shop

@@ -14,8 +14,8 @@ import pytest
 import typer.main
 from playwright.async_api import Page, expect
 
-from bridge.app import STOP_SECONDS
 from bridge.cli import app
+from bridge.wiring.bridge import STOP_SECONDS
 from device_sim import cli as device_sim_cli
 from tests.brokers import RunningBroker
 from tests.browser_page import DEADLINE_MS, browser_page

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.events import EventType, Millis
-from bridge.core.intake import Intake
-from bridge.core.line.adoption import orphaned_keys
-from bridge.core.line.floor import Floor
-from bridge.core.plant import Plant
-from bridge.core.plant_change import journal_plant
-from bridge.core.plant_text import plant_from_json, plant_to_json
-from bridge.core.records import Batch, JournalEntry
-from bridge.core.replay import CheckpointUnreadable, restore_floor
-from bridge.core.resends import Deduplicator
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.events import EventType, Millis
+from bridge.domain.intake import Intake
+from bridge.domain.line.floor import Floor
+from bridge.domain.line.plant_migration import orphaned_keys
+from bridge.domain.plant import Plant
+from bridge.domain.plant_json import plant_from_json, plant_to_json
+from bridge.domain.records import Batch, JournalEntry
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import CheckpointUnreadable, restore_floor
+from bridge.pipeline.startup_inputs import journal_plant
 from device_sim import plant as simulated
 from device_sim import plant_file as simulated_file
 from device_sim.messages import ReportNumbering

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from bridge.core.messages import LinkStatus
+from bridge.ports.broker import LinkStatus
 from tests.brokers import RunningBroker, until
 from tests.system.shop import PLACE, ROOT, Shop, device, say, shop
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from bridge.adapters.broker import BrokerLink
+from bridge.mqtt.link import BrokerLink
 from tests.brokers import RunningBroker, client_settings, linked, until
 from tests.journal_samples import forge_meta
 from tests.running_floor import DEMO_PLANT, ROOT, RunningFloor, running_floor

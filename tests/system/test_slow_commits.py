@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.messages import LinkStatus, Message, PendingAck
-from bridge.core.records import Batch, CommitFailed
-from bridge.core.replay import restore_floor
+from bridge.domain.records import Batch, CommitFailed
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import APPLY_CHUNK, Pipeline
+from bridge.pipeline.replay import restore_floor
+from bridge.ports.broker import LinkStatus, Message, PendingAck
 from bridge.settings import BrokerSettings
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.system.shop import PLANT, ROOT, device, say

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.journal.aside import QuarantineReader
+from bridge.journal.tools.quarantine_reader import QuarantineReader
 from tests.brokers import RunningBroker, until
 from tests.command_line import floor
 from tests.running_floor import DEMO_PLANT, RunningFloor, running_floor

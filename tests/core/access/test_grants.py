@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.access.grants import Allowed, Decision, Grant, Grants, NotGranted, decide, explain_decision
-from bridge.core.access.shapes import ACTIONS, COMMANDS, EVENTS, action_mask, event_mask
-from bridge.core.events import CATEGORY_OF, EventType, Priority
-from bridge.core.topics import TopicFilter, TopicName
+from bridge.domain.access.grants import Allowed, Decision, Grant, Grants, NotGranted, decide, explain_decision
+from bridge.domain.access.topic_layout import ACTIONS, COMMANDS, EVENTS, action_mask, event_mask
+from bridge.domain.events import CATEGORY_OF, EventType, Priority
+from bridge.domain.topics import TopicFilter, TopicName
 
 LEVELS = (
     ("a", "b", "z"),

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.access.claims import Claims
-from bridge.core.access.grants import MAX_GRANTS
-from bridge.core.access.policy import Policy, PolicyError, Role
-from bridge.core.access.shapes import ACTIONS
-from bridge.core.access.viewer import TooManyClaimValues, TooManyGrants, Viewer, admit
-from bridge.core.events import Place
-from bridge.core.topics import TopicFilter, TopicName
+from bridge.domain.access.claims import Claims
+from bridge.domain.access.grants import MAX_GRANTS
+from bridge.domain.access.policy import Policy, PolicyError, Role
+from bridge.domain.access.topic_layout import ACTIONS
+from bridge.domain.access.viewer import TooManyClaimValues, TooManyGrants, Viewer, admit
+from bridge.domain.events import Place
+from bridge.domain.topics import TopicFilter, TopicName
 
 SHIPPED = Path(__file__).parents[3] / "bridge" / "policy.toml"
 POLICY = Policy.parse(SHIPPED.read_text(encoding="utf-8"), source="policy.toml")

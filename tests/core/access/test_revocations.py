@@ -1,6 +1,6 @@
 import pytest
 
-from bridge.core.access.revocations import MAX_ENTRIES, Revocations, RevocationsError
+from bridge.domain.access.revocations import MAX_ENTRIES, Revocations, RevocationsError
 
 LIST = """
 # left in March

@@ -2,10 +2,11 @@
 
 import pytest
 
-from bridge.core.access.claims import Claims
-from bridge.core.access.grants import MAX_GRANTS, NotGranted
-from bridge.core.access.policy import Policy
-from bridge.core.access.subscriptions import (
+from bridge.domain.access.claims import Claims
+from bridge.domain.access.grants import MAX_GRANTS, NotGranted
+from bridge.domain.access.policy import Policy
+from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
+from bridge.domain.access.subscriptions import (
     MAX_TARGETS,
     Subscription,
     admit_subscription,
@@ -13,10 +14,9 @@ from bridge.core.access.subscriptions import (
     parse_subscription,
     parse_unsubscription,
 )
-from bridge.core.access.targets import SubscriptionError, SubscriptionType
-from bridge.core.access.viewer import Viewer, admit
-from bridge.core.events import CATEGORY_OF, EventType, Priority
-from bridge.core.topics import TopicName
+from bridge.domain.access.viewer import Viewer, admit
+from bridge.domain.events import CATEGORY_OF, EventType, Priority
+from bridge.domain.topics import TopicName
 
 ABSENT = object()
 

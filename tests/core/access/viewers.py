@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from bridge.core.access.claims import Claims
-from bridge.core.access.policy import Policy
-from bridge.core.access.viewer import Viewer, admit
-from bridge.core.events import Millis
+from bridge.domain.access.claims import Claims
+from bridge.domain.access.policy import Policy
+from bridge.domain.access.viewer import Viewer, admit
+from bridge.domain.events import Millis
 
 HOUR_MS = 3_600_000
 POLICY = Policy.parse(

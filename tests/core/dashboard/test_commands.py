@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
-from bridge.core.access.shapes import ACTIONS
-from bridge.core.dashboard.commands import (
+from bridge.domain.access.topic_layout import ACTIONS
+from bridge.domain.events import Place
+from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
+from bridge.domain.reports import BODY_OF, COMMAND_KINDS, Report
+from bridge.ingest.native import decode
+from bridge.protocol.client_frames import ErrorCode, InvalidFrame
+from bridge.protocol.commands import (
     ACTION_FIELDS,
     CommandRequest,
     authorize,
@@ -14,11 +19,6 @@ from bridge.core.dashboard.commands import (
     parse_command,
     place_lookup,
 )
-from bridge.core.dashboard.frames import ErrorCode, InvalidFrame
-from bridge.core.events import Place
-from bridge.core.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
-from bridge.core.reports import BODY_OF, COMMAND_KINDS, Report
-from bridge.ingest.native import decode
 from tests.core.access.viewers import viewer
 
 PLANT = Plant(

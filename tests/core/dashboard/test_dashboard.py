@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.access.claims import TokenError, TokenExpired, TokenRevoked, TokenUnverified
-from bridge.core.access.viewer import AdmissionError, TooManyGrants
-from bridge.core.dashboard.actions import (
+from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked, TokenUnverified
+from bridge.domain.access.viewer import AdmissionError, TooManyGrants
+from bridge.protocol.actions import (
     AcknowledgeEvent,
     Action,
     Authenticate,
@@ -23,7 +23,8 @@ from bridge.core.dashboard.actions import (
     StartSubscription,
     UpdateGrants,
 )
-from bridge.core.dashboard.dashboard import (
+from bridge.protocol.client_frames import CloseCode, NotJson
+from bridge.protocol.dashboard_protocol import (
     NEXT,
     ConnectionLimits,
     ConnectionPhase,
@@ -31,8 +32,7 @@ from bridge.core.dashboard.dashboard import (
     DashboardProtocol,
     ServerInfo,
 )
-from bridge.core.dashboard.frames import CloseCode, NotJson
-from bridge.core.dashboard.server_frames import Close, StreamAt, encode_frame
+from bridge.protocol.server_frames import Close, StreamAt, encode_frame
 from tests.core.access.viewers import HOUR_MS, viewer
 
 LIMITS = ConnectionLimits(max_frame_bytes=2_000, frames_per_second=10, max_subscriptions=3, auth_timeout_ms=5_000)

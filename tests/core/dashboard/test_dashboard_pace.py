@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 
-from bridge.core.dashboard.position_pace import PositionSchedule
-from bridge.core.dashboard.rate import TokenBucket
-from bridge.core.dashboard.server_frames import encode_frame
-from bridge.core.events import EventType
-from bridge.core.records import Position
+from bridge.domain.events import EventType
+from bridge.domain.records import Position
+from bridge.protocol.position_schedule import PositionSchedule
+from bridge.protocol.server_frames import encode_frame
+from bridge.protocol.token_bucket import TokenBucket
 
 HERE = Position("main", "e", 3)
 

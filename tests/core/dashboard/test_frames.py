@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.dashboard.frames import (
+from bridge.domain.records import Position
+from bridge.protocol.client_frames import (
     CLIENT_FRAMES,
     Acknowledge,
     Auth,
@@ -25,8 +26,7 @@ from bridge.core.dashboard.frames import (
     Unsubscribe,
     parse_frame,
 )
-from bridge.core.dashboard.server_frames import PositionReached, Resumed, encode_frame, stream_positions
-from bridge.core.records import Position
+from bridge.protocol.server_frames import PositionReached, Resumed, encode_frame, stream_positions
 
 BODY = {"type": "subscribe", "subscription_type": "andon", "id": "a"}
 

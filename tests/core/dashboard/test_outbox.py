@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bridge.core.dashboard.outbox import CONFLATED_OVERHEAD_BYTES, EVENT_OVERHEAD_BYTES, Outbox
-from bridge.core.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Priority, Standing
-from bridge.core.records import CommittedEvent
+from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Priority, Standing
+from bridge.domain.records import CommittedEvent
+from bridge.protocol.outbox import CONFLATED_OVERHEAD_BYTES, EVENT_OVERHEAD_BYTES, Outbox
 
 MAX_EVENTS = 6
 MAX_BYTES = 6 * (EVENT_OVERHEAD_BYTES + 60)

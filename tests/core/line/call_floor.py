@@ -4,14 +4,14 @@ from typing import Final
 
 import msgspec
 
-from bridge.core.emitter import Emitter, Subjects
-from bridge.core.event_data import Andon
-from bridge.core.events import Event, Millis
-from bridge.core.line.andon import AndonActions
-from bridge.core.line.automatic_calls import AutomaticCalls
-from bridge.core.line.call_book import AndonState, CallRegistry
-from bridge.core.plant import Plant
-from bridge.core.reports import APPLIED, Actor, AndonReport, Disposition, Moment
+from bridge.domain.emitter import Emitter, Subjects
+from bridge.domain.event_data import Andon
+from bridge.domain.events import Event, Millis
+from bridge.domain.line.andon.automatic_calls import AutomaticCalls
+from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
+from bridge.domain.line.andon.calls import AndonActions
+from bridge.domain.plant import Plant
+from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Moment
 
 PLANT: Final = Plant.model_validate(
     {

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from bridge.core.line import counting
-from bridge.core.line.counter_table import RegisterLimits
-from bridge.core.line.counters import CounterDelta, judge_sample
-from bridge.core.line.registers import Register, RegisterSample, mark_interrupted
+from bridge.domain.line.counters import machine_counters
+from bridge.domain.line.counters.counter_delta import CounterDelta, judge_sample
+from bridge.domain.line.counters.counter_table import RegisterLimits
+from bridge.domain.line.counters.registers import Register, RegisterSample, mark_interrupted
 
 WORD = 65_536
 
@@ -37,8 +37,8 @@ class Reader:
     def start_anew(self) -> None:
         """Note a birth, whatever boot id it has."""
         assert self.register is not None
-        registers: counting.Registers = {"total": self.register}
-        counting.mark_registers_restarted(registers)
+        registers: machine_counters.Registers = {"total": self.register}
+        machine_counters.mark_registers_restarted(registers)
         self.register = registers["total"]
 
 

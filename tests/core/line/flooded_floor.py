@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from bridge.core import plant
-from bridge.core.call_rules import FloodRule
-from bridge.core.event_data import Andon, Escalation
-from bridge.core.events import Event, Millis, Place
-from bridge.core.line.floor import Floor
-from bridge.core.reports import Actor, AndonReport, Report, ReportBody, StateReport
+from bridge.domain import plant
+from bridge.domain.escalation_policy import FloodRule
+from bridge.domain.event_data import Andon, Escalation
+from bridge.domain.events import Event, Millis, Place
+from bridge.domain.line.floor import Floor
+from bridge.domain.reports import Actor, AndonReport, Report, ReportBody, StateReport
 from tests.core.line.shopfloor import T0
 
 LINES: Final = 16

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from bridge.core import event_data, plant
-from bridge.core.events import Event, EventType, Millis, Place
-from bridge.core.line.line import Line
-from bridge.core.reports import Actor, Outcome, Report, ReportBody
-from bridge.core.shifts import ShiftConfig
+from bridge.domain import event_data, plant
+from bridge.domain.events import Event, EventType, Millis, Place
+from bridge.domain.line.line import Line
+from bridge.domain.reports import Actor, Outcome, Report, ReportBody
+from bridge.domain.shifts import ShiftConfig
 
 T0: Millis = 1_767_603_600_000
 """Monday 2026-01-05 10:00 in Berlin, in the early shift of `plant_file`."""

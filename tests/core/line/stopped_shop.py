@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from bridge.core import event_data
-from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, ReportBody, StateReport
+from bridge.domain import event_data
+from bridge.domain.line.line import Line
+from bridge.domain.reports import AndonReport, ReportBody, StateReport
 from tests.core.line.shopfloor import Shop, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, CountsReport, DeathReport, Effect, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import AndonReport, CountsReport, DeathReport, Effect, StateReport
 from tests.core.line.shopfloor import T0, Shop, plant_file, seconds
 
 RUNNING = StateReport(state="running", speed=90.0)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bridge.core.events import EventType
-from bridge.core.reports import DeathReport, StateReport
+from bridge.domain.events import EventType
+from bridge.domain.reports import DeathReport, StateReport
 from tests.core.line.shopfloor import T0, Shop
 from tests.core.line.test_absence import absent
 from tests.core.line.test_oee_base import closed

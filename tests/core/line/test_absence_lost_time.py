@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import event_data
-from bridge.core.events import Millis
-from bridge.core.line.line import Line
-from bridge.core.reports import DowntimeReport, ReportBody, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import Millis
+from bridge.domain.line.line import Line
+from bridge.domain.reports import DowntimeReport, ReportBody, StateReport
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
 from tests.core.line.test_absence_rebuilt import Bagger, send, shop_of, store

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import event_data, plant
-from bridge.core.events import EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import BirthReport, CountsReport, DeathReport, ReportBody, StateReport
+from bridge.domain import event_data, plant
+from bridge.domain.events import EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import BirthReport, CountsReport, DeathReport, ReportBody, StateReport
 from tests.core.line.oracles import oee as oracle
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent

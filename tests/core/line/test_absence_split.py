@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import ChangeoverReport, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import ChangeoverReport, StateReport
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
 from tests.core.line.test_absence_lost_time import inside, lost, spans

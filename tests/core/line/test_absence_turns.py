@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from bridge.core.events import EventType
-from bridge.core.reports import ChangeoverReport, StateReport
+from bridge.domain.events import EventType
+from bridge.domain.reports import ChangeoverReport, StateReport
 from tests.core.line.shopfloor import LEADER, T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import plant
-from bridge.core.call_rules import EscalationPolicy
-from bridge.core.event_data import LineStatus
-from bridge.core.events import Event, EventType, Place, StateKey
-from bridge.core.line.adoption import migrate_floor, orphaned_keys
-from bridge.core.line.floor import Floor
-from bridge.core.plant_text import plant_from_json, plant_to_json
-from bridge.core.reports import (
+from bridge.domain import plant
+from bridge.domain.escalation_policy import EscalationPolicy
+from bridge.domain.event_data import LineStatus
+from bridge.domain.events import Event, EventType, Place, StateKey
+from bridge.domain.line.floor import Floor
+from bridge.domain.line.plant_migration import migrate_floor, orphaned_keys
+from bridge.domain.plant_json import plant_from_json, plant_to_json
+from bridge.domain.reports import (
     AndonReport,
     CountsReport,
     MeasurementReport,

@@ -5,11 +5,11 @@ from typing import Final
 import msgspec
 import pytest
 
-from bridge.core.event_data import Andon, AndonType, CallPriority, Escalation
-from bridge.core.events import EventType, Millis, Priority
-from bridge.core.line.call_book import MAX_FINAL_CALLS
-from bridge.core.line.call_for_help import CallRequest
-from bridge.core.reports import APPLIED, Actor, AndonReport, Disposition, Moment, rejected, suppressed
+from bridge.domain.event_data import Andon, AndonType, CallPriority, Escalation
+from bridge.domain.events import EventType, Millis, Priority
+from bridge.domain.line.andon.call_matching import CallRequest
+from bridge.domain.line.andon.call_registry import MAX_FINAL_CALLS
+from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Moment, rejected, suppressed
 from tests.core.line.call_floor import MAINTAINER, PLANT, SECOND, START, CallFloor
 
 ANY_TWO: Final[tuple[AndonType, AndonType]] = ("equipment", "quality")

@@ -4,9 +4,9 @@ from typing import Final
 
 import pytest
 
-from bridge.core import plant
-from bridge.core.events import EventType
-from bridge.core.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
+from bridge.domain import plant
+from bridge.domain.events import EventType
+from bridge.domain.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
 from tests.core.line.shopfloor import LEADER, T0, Shop, equipment, line_spec, plant_file
 
 

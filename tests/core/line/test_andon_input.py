@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.emitter import Emitter, Subjects
-from bridge.core.event_data import Andon
-from bridge.core.line.andon import AndonActions
-from bridge.core.line.andon_input import Contact, LevelReading, read_level
-from bridge.core.line.call_book import AndonState, CallRegistry
-from bridge.core.plant import Plant
-from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
+from bridge.domain.emitter import Emitter, Subjects
+from bridge.domain.event_data import Andon
+from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
+from bridge.domain.line.andon.calls import AndonActions
+from bridge.domain.line.andon.contacts import Contact, LevelReading, read_level
+from bridge.domain.plant import Plant
+from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
 
 PLANT: Final = Plant.model_validate(
     {

@@ -4,10 +4,10 @@ from typing import Final
 
 import pytest
 
-from bridge.core.event_data import Andon, CallStatus, Person
-from bridge.core.events import EventType, Standing
-from bridge.core.line.andon_call import NEXT, REFUSALS, CallAction
-from bridge.core.reports import APPLIED, Actor, AndonReport, Disposition, Effect, rejected, suppressed
+from bridge.domain.event_data import Andon, CallStatus, Person
+from bridge.domain.events import EventType, Standing
+from bridge.domain.line.andon.call import NEXT, REFUSALS, CallAction
+from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Effect, rejected, suppressed
 from tests.core.line.call_floor import MAINTAINER, SECOND, START, VISITOR, CallFloor
 
 # What each deed does to a call in each status: the status after it, or the answer.

@@ -4,11 +4,11 @@ from typing import Final
 
 import pytest
 
-from bridge.core import event_data, plant
-from bridge.core.event_data import AndonType
-from bridge.core.events import EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import Actor, AndonReport, DowntimeReport, StateReport
+from bridge.domain import event_data, plant
+from bridge.domain.event_data import AndonType
+from bridge.domain.events import EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import Actor, AndonReport, DowntimeReport, StateReport
 from tests.core.line.shopfloor import Shop, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from bridge.core.reports import ChangeoverReport, DeathReport, DowntimeReport, JobReport, StateReport
+from bridge.domain.reports import ChangeoverReport, DeathReport, DowntimeReport, JobReport, StateReport
 from tests.core.line.stopped_shop import (
     BLOCKED,
     FAULT,

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.emitter import Emitter, Subjects
-from bridge.core.event_data import Changeover
-from bridge.core.events import Event, EventType, Millis, Priority, Standing, rfc3339
-from bridge.core.line.changeover import Changeovers, ChangeoverState
-from bridge.core.plant import Plant
-from bridge.core.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
+from bridge.domain.emitter import Emitter, Subjects
+from bridge.domain.event_data import Changeover
+from bridge.domain.events import Event, EventType, Millis, Priority, Standing, rfc3339
+from bridge.domain.line.changeover import Changeovers, ChangeoverState
+from bridge.domain.plant import Plant
+from bridge.domain.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
 
 START: Final[Millis] = 1_750_000_000_000
 SECOND: Final = 1_000

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from bridge.core.reports import BirthReport, DeathReport, StateReport
+from bridge.domain.reports import BirthReport, DeathReport, StateReport
 from tests.core.line.shopfloor import Shop
 from tests.core.line.stopped_shop import BLOCKED, FAULT, HOUR, MAINTENANCE, RUNNING, STARVED, Step, called, play
 from tests.core.line.test_absence import absent

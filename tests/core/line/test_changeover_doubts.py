@@ -4,10 +4,10 @@ from typing import Final
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import BirthReport, ChangeoverReport, CountsReport, DeathReport, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import BirthReport, ChangeoverReport, CountsReport, DeathReport, StateReport
 from tests.core.line.shopfloor import Shop, plant_file
 
 CRISPS: Final = StateReport(state="running", product="crisps")

@@ -4,9 +4,9 @@ from typing import Final
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.reports import ChangeoverReport, CountsReport, JobReport, PackmlState, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.reports import ChangeoverReport, CountsReport, JobReport, PackmlState, StateReport
 from tests.core.line.shopfloor import Shop, line_spec, plant_file, seconds
 
 CRISPS: Final = StateReport(state="running", product="crisps")

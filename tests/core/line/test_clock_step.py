@@ -2,10 +2,10 @@
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, CountsReport, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import AndonReport, CountsReport, StateReport
 from tests.core.line.flooded_floor import FAULT, MIA, Flooded, plant_of
 from tests.core.line.flooded_floor import RUNNING as RUNS
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file

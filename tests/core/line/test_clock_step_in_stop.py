@@ -2,9 +2,9 @@
 
 import pytest
 
-from bridge.core.events import EventType, rfc3339
-from bridge.core.line.line import Line
-from bridge.core.reports import StateReport
+from bridge.domain.events import EventType, rfc3339
+from bridge.domain.line.line import Line
+from bridge.domain.reports import StateReport
 from tests.core.line.shopfloor import T0, Shop
 from tests.core.line.test_clock_step import HOUR, step
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bridge.core.line.registers import ChangeKind, Register
+from bridge.domain.line.counters.registers import ChangeKind, Register
 from tests.core.line.counter_reader import WORD, reader
 
 

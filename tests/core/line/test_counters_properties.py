@@ -3,7 +3,7 @@
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bridge.core.line.counter_table import RegisterLimits
+from bridge.domain.line.counters.counter_table import RegisterLimits
 from tests.core.line.counter_reader import WORD, Reader, reader
 from tests.core.line.oracles import counters as oracle
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.event_data import Status, StatusCause
-from bridge.core.line.culprit import DOWNTIME_CAUSE, MachineView
-from bridge.core.line.status import diagnose
+from bridge.domain.event_data import Status, StatusCause
+from bridge.domain.line.downtime.stop_cause import DOWNTIME_CAUSE, MachineView
+from bridge.domain.line.equipment.status import diagnose
 
 State = tuple[Status, StatusCause | None]
 

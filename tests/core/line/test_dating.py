@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.line.dating import (
+from bridge.domain.line.device.timestamps import (
     CLOCK_TOLERANCE_MS,
     MAX_OFFSETS,
     ClockRule,

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core import plant
-from bridge.core.event_data import AndonType
-from bridge.core.events import Place
-from bridge.core.line.device import Device
-from bridge.core.line.device_state import MAX_PAST_BOOTS, DeviceState, PastBoot
-from bridge.core.line.sequence import HOLES, RING, SUM_BYTES
-from bridge.core.reports import (
+from bridge.domain import plant
+from bridge.domain.event_data import AndonType
+from bridge.domain.events import Place
+from bridge.domain.line.device.device import Device
+from bridge.domain.line.device.sequence import HOLES, RING, SUM_BYTES
+from bridge.domain.line.device.state import MAX_PAST_BOOTS, DeviceState, PastBoot
+from bridge.domain.reports import (
     AndonReport,
     BirthReport,
     DeathReport,

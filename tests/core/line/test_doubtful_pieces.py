@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bridge.core.events import DataQuality, EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import BirthReport, CountsReport, DeathReport, StateReport
+from bridge.domain.events import DataQuality, EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import BirthReport, CountsReport, DeathReport, StateReport
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 
 RUNNING = StateReport(state="running")

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from bridge.core import event_data, plant
-from bridge.core.events import Event, EventType, Priority, Standing
-from bridge.core.line.stops import NEXT, Signal, StopPhase
-from bridge.core.reports import ChangeoverReport, DeathReport, DowntimeReport, StateReport, rejected, suppressed
+from bridge.domain import event_data, plant
+from bridge.domain.events import Event, EventType, Priority, Standing
+from bridge.domain.line.downtime.stop_tracker import NEXT, Signal, StopPhase
+from bridge.domain.reports import ChangeoverReport, DeathReport, DowntimeReport, StateReport, rejected, suppressed
 from tests.core.line.shopfloor import LEADER, Shop, line_spec, plant_file, seconds
 
 RUNNING = StateReport(state="running")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.reports import ChangeoverReport, DeathReport, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.reports import ChangeoverReport, DeathReport, StateReport
 from tests.core.line.shopfloor import Shop, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bridge.core.events import EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import DowntimeReport, StateReport
+from bridge.domain.events import EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import DowntimeReport, StateReport
 from tests.core.line.shopfloor import LEADER, T0, Shop, plant_file
 from tests.core.line.test_absence import FAULT, RUNNING, absent, running_shop
 from tests.core.line.test_absence_rebuilt import Bagger, shop_of

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bridge.core import plant
-from bridge.core.events import EventType
-from bridge.core.reports import (
+from bridge.domain import plant
+from bridge.domain.events import EventType
+from bridge.domain.reports import (
     AndonReport,
     BirthReport,
     CountsReport,

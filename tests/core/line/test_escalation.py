@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.call_rules import EscalationPolicy
-from bridge.core.emitter import Emitter, Subjects
-from bridge.core.event_data import Andon, CallPriority, Escalation
-from bridge.core.events import Event, Millis, Standing
-from bridge.core.line.andon import AndonActions
-from bridge.core.line.call_book import AndonState, CallRegistry
-from bridge.core.plant import Plant
-from bridge.core.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
+from bridge.domain.emitter import Emitter, Subjects
+from bridge.domain.escalation_policy import EscalationPolicy
+from bridge.domain.event_data import Andon, CallPriority, Escalation
+from bridge.domain.events import Event, Millis, Standing
+from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
+from bridge.domain.line.andon.calls import AndonActions
+from bridge.domain.plant import Plant
+from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
 
 START: Final = 1_750_000_000_000
 MINUTE: Final = 60_000

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from bridge.core.event_data import AndonType, Escalation
-from bridge.core.events import EventType
-from bridge.core.reports import AndonReport
+from bridge.domain.event_data import AndonType, Escalation
+from bridge.domain.events import EventType
+from bridge.domain.reports import AndonReport
 from tests.core.line.shopfloor import Shop, seconds
 
 LATE_END: Final = 12 * 3_600.0  # T0 is 10:00; the late shift ends at 22:00, the early one begins at 06:00

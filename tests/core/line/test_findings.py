@@ -5,9 +5,9 @@ from typing import Final
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.reports import AndonReport, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.reports import AndonReport, StateReport
 from tests.core.line.shopfloor import Shop, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")

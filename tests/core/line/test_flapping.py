@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.core.reports import BirthReport, StateReport
+from bridge.domain.reports import BirthReport, StateReport
 from tests.core.line.shopfloor import Shop, equipment, line_spec, plant_file
 from tests.core.line.test_device_absence import Machine, lives
 from tests.core.line.test_downtime_turn import at_of, raised

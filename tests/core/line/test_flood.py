@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import plant
-from bridge.core.call_rules import FloodRule
-from bridge.core.event_data import Escalation
-from bridge.core.line.adoption import migrate_floor
-from bridge.core.reports import AndonReport, DowntimeReport, StateReport
+from bridge.domain import plant
+from bridge.domain.escalation_policy import FloodRule
+from bridge.domain.event_data import Escalation
+from bridge.domain.line.plant_migration import migrate_floor
+from bridge.domain.reports import AndonReport, DowntimeReport, StateReport
 from tests.core.line.flooded_floor import AREAS, FAULT, MIA, ON_FIRE, RUNNING, Flooded, plant_of
 from tests.core.line.shopfloor import T0
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import plant
-from bridge.core.events import Place
-from bridge.core.line.floor import HEAP_ENTRIES_PER_LINE, Floor
-from bridge.core.reports import Report, StateReport, quarantined
+from bridge.domain import plant
+from bridge.domain.events import Place
+from bridge.domain.line.floor import HEAP_ENTRIES_PER_LINE, Floor
+from bridge.domain.reports import Report, StateReport, quarantined
 from tests.core.line.shopfloor import T0, line_spec, plant_file
 
 TWO = plant_file().model_copy(

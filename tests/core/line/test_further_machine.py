@@ -4,11 +4,11 @@ from typing import Final
 
 import pytest
 
-from bridge.core.event_data import Andon
-from bridge.core.events import EventType
-from bridge.core.line.adoption import migrate_floor
-from bridge.core.line.floor import Floor
-from bridge.core.reports import ChangeoverReport, DowntimeReport, StateReport
+from bridge.domain.event_data import Andon
+from bridge.domain.events import EventType
+from bridge.domain.line.floor import Floor
+from bridge.domain.line.plant_migration import migrate_floor
+from bridge.domain.reports import ChangeoverReport, DowntimeReport, StateReport
 from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file, seconds
 from tests.core.line.stopped_shop import (
     BAGGER_CALLED,

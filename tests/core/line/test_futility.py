@@ -2,12 +2,12 @@
 
 import pytest
 
-from bridge.core.events import Event, EventType, Place
-from bridge.core.intake import Intake
-from bridge.core.line.floor import Floor
-from bridge.core.records import DedupWindow, Position
-from bridge.core.reports import BirthReport, DeathReport, JobReport, ReportBody, StateReport, suppressed
-from bridge.core.resends import Deduplicator
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.events import Event, EventType, Place
+from bridge.domain.intake import Intake
+from bridge.domain.line.floor import Floor
+from bridge.domain.records import DedupWindow, Position
+from bridge.domain.reports import BirthReport, DeathReport, JobReport, ReportBody, StateReport, suppressed
 from bridge.ingest.native import decode
 from tests.core.line.shopfloor import T0, Shop, plant_file
 

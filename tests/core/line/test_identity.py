@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from bridge.core.events import EventType
-from bridge.core.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
+from bridge.domain.events import EventType
+from bridge.domain.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
 from tests.core.line.shopfloor import T0, Shop, equipment, line_spec, plant_file
 
 LATE = suppressed("out_of_order")

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.emitter import Emitter, Subjects
-from bridge.core.event_data import Job, JobStatus, Person
-from bridge.core.events import Event, EventType, Millis, Priority, Standing
-from bridge.core.line.jobs import FINAL_JOBS, JOB_REFUSALS, NEXT, OPEN_JOBS, Jobs, JobsState
-from bridge.core.plant import Plant
-from bridge.core.reports import APPLIED, Actor, Disposition, JobReport, Moment, rejected, suppressed
+from bridge.domain.emitter import Emitter, Subjects
+from bridge.domain.event_data import Job, JobStatus, Person
+from bridge.domain.events import Event, EventType, Millis, Priority, Standing
+from bridge.domain.line.jobs import FINAL_JOBS, JOB_REFUSALS, NEXT, OPEN_JOBS, Jobs, JobsState
+from bridge.domain.plant import Plant
+from bridge.domain.reports import APPLIED, Actor, Disposition, JobReport, Moment, rejected, suppressed
 
 START: Final[Millis] = 1_750_000_000_000
 SECOND: Final = 1_000

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.line.line import Line
-from bridge.core.reports import BirthReport, CountsReport, DeathReport, StateReport
+from bridge.domain import event_data
+from bridge.domain.line.line import Line
+from bridge.domain.reports import BirthReport, CountsReport, DeathReport, StateReport
 from tests.core.line.shopfloor import Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
 from tests.core.line.test_oee_base import closed

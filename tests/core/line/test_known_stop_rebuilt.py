@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.reports import BirthReport, ChangeoverReport, DeathReport, DowntimeReport, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.reports import BirthReport, ChangeoverReport, DeathReport, DowntimeReport, StateReport
 from tests.core.line.shopfloor import LEADER, T0, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence import absent
 from tests.core.line.test_device_absence import Machine, each_loss, each_order, found, lives, running

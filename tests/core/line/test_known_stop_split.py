@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bridge.core.events import EventType
-from bridge.core.reports import ChangeoverReport
+from bridge.domain.events import EventType
+from bridge.domain.reports import ChangeoverReport
 from tests.core.line.shopfloor import LEADER, Shop, equipment, line_spec, plant_file
 from tests.core.line.test_absence_split import shop_of
 from tests.core.line.test_device_absence import Machine, each_order, lives

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from bridge.core.event_data import Changeover
-from bridge.core.events import EventType, Standing
-from bridge.core.line.line import Line
-from bridge.core.reports import (
+from bridge.domain.event_data import Changeover
+from bridge.domain.events import EventType, Standing
+from bridge.domain.line.line import Line
+from bridge.domain.reports import (
     AndonReport,
     ChangeoverReport,
     CountsReport,

@@ -7,10 +7,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.events import Event, Millis, Place, Standing, encode_event
-from bridge.core.line.floor import Floor
-from bridge.core.line.line import Line
-from bridge.core.reports import (
+from bridge.domain.events import Event, Millis, Place, Standing, encode_event
+from bridge.domain.line.floor import Floor
+from bridge.domain.line.line import Line
+from bridge.domain.reports import (
     Actor,
     AndonReport,
     BirthReport,

@@ -4,10 +4,10 @@ from typing import Final
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.event_data import AndonType
-from bridge.core.line.line import Line
-from bridge.core.reports import APPLIED, AndonReport, Disposition, StateReport, rejected
+from bridge.domain import event_data
+from bridge.domain.event_data import AndonType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import APPLIED, AndonReport, Disposition, StateReport, rejected
 from tests.core.line.shopfloor import Shop, plant_file
 
 RUNNING: Final = StateReport(state="running")

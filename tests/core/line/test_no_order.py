@@ -2,8 +2,8 @@
 
 import pytest
 
-from bridge.core.events import EventType, Priority
-from bridge.core.reports import JobReport, StateReport
+from bridge.domain.events import EventType, Priority
+from bridge.domain.reports import JobReport, StateReport
 from tests.core.line.shopfloor import Shop, seconds
 
 RUNNING = StateReport(state="running")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType
-from bridge.core.line.oee_state import TimeStretch
-from bridge.core.line.oee_window import TimeClass
-from bridge.core.line.shares import distribute_pieces
-from bridge.core.reports import BirthReport, CountsReport, DeathReport, StateReport
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.line.output.oee_state import TimeStretch
+from bridge.domain.line.output.oee_window import TimeClass
+from bridge.domain.line.output.piece_shares import distribute_pieces
+from bridge.domain.reports import BirthReport, CountsReport, DeathReport, StateReport
 from tests.core.line.shopfloor import T0, Shop
 from tests.core.line.test_absence import absent
 

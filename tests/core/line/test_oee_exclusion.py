@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from bridge.core import event_data
-from bridge.core.events import EventType, Standing
-from bridge.core.line.line import Line
-from bridge.core.reports import (
+from bridge.domain import event_data
+from bridge.domain.events import EventType, Standing
+from bridge.domain.line.line import Line
+from bridge.domain.reports import (
     APPLIED,
     Actor,
     Disposition,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import event_data, plant
-from bridge.core.events import Event, EventType, Standing
-from bridge.core.reports import CountsReport, DeathReport, JobReport, StateReport
+from bridge.domain import event_data, plant
+from bridge.domain.events import Event, EventType, Standing
+from bridge.domain.reports import CountsReport, DeathReport, JobReport, StateReport
 from tests.core.line.oracles import oee as oracle
 from tests.core.line.shopfloor import T0, Shop, line_spec, plant_file
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import event_data, plant
-from bridge.core.call_rules import EscalationPolicy
-from bridge.core.events import Event, EventType, Place
-from bridge.core.line.adoption import migrate_floor
-from bridge.core.line.floor import Floor
-from bridge.core.reports import (
+from bridge.domain import event_data, plant
+from bridge.domain.escalation_policy import EscalationPolicy
+from bridge.domain.events import Event, EventType, Place
+from bridge.domain.line.floor import Floor
+from bridge.domain.line.plant_migration import migrate_floor
+from bridge.domain.reports import (
     Actor,
     AndonReport,
     ChangeoverReport,

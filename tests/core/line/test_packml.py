@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.core.line.packml import STATE_MEANING, STATES, Dialect, mode_of, state_name, status_meaning
+from bridge.domain.line.equipment.packml import STATE_MEANING, STATES, Dialect, mode_of, state_name, status_meaning
 
 TR88 = (
     "clearing stopped starting idle suspended execute stopping aborting aborted holding held unholding suspending "

@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from bridge.core import plant
-from bridge.core.event_data import Andon
-from bridge.core.events import EventType
-from bridge.core.reports import APPLIED, AndonReport, StateReport
+from bridge.domain import plant
+from bridge.domain.event_data import Andon
+from bridge.domain.events import EventType
+from bridge.domain.reports import APPLIED, AndonReport, StateReport
 from tests.core.line.shopfloor import LEADER, T0, Shop, equipment, line_spec, plant_file
 
 

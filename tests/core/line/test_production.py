@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.event_data import PlannedHour
-from bridge.core.events import EventType, rfc3339
-from bridge.core.line.line import Line
-from bridge.core.line.output import Pieces, infer_pieces
-from bridge.core.reports import CountsReport, JobReport, StateReport
+from bridge.domain.event_data import PlannedHour
+from bridge.domain.events import EventType, rfc3339
+from bridge.domain.line.line import Line
+from bridge.domain.line.output.line_output import Pieces, infer_pieces
+from bridge.domain.reports import CountsReport, JobReport, StateReport
 from tests.core.line.shopfloor import T0, Shop, line_spec, plant_file, seconds
 
 RUNNING = StateReport(state="running")

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.emitter import Emitter, Subjects
-from bridge.core.event_data import Person, Quality
-from bridge.core.events import Event, Millis, Priority, Standing
-from bridge.core.line.quality import CLEARED_ALERTS, PARAMETERS, QualityChecks, QualityState
-from bridge.core.line.quality_rules import InspectionWindow, RuleVerdict, Side, judge_limit
-from bridge.core.plant import MeasurementLimit, Plant
-from bridge.core.reports import (
+from bridge.domain.emitter import Emitter, Subjects
+from bridge.domain.event_data import Person, Quality
+from bridge.domain.events import Event, Millis, Priority, Standing
+from bridge.domain.line.quality.alerts import CLEARED_ALERTS, PARAMETERS, QualityChecks, QualityState
+from bridge.domain.line.quality.rules import InspectionWindow, RuleVerdict, Side, judge_limit
+from bridge.domain.plant import MeasurementLimit, Plant
+from bridge.domain.reports import (
     APPLIED,
     Actor,
     Disposition,

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from bridge.core.reports import BirthReport, CountsReport, DeathReport, ReportBody, StateReport
+from bridge.domain.reports import BirthReport, CountsReport, DeathReport, ReportBody, StateReport
 from tests.core.line.shopfloor import T0, Shop
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bridge.core import plant
-from bridge.core.events import EventType
-from bridge.core.line.line import Line
-from bridge.core.reports import (
+from bridge.domain import plant
+from bridge.domain.events import EventType
+from bridge.domain.line.line import Line
+from bridge.domain.reports import (
     APPLIED,
     AndonReport,
     BirthReport,

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as replace_body
 
-from bridge.core.event_data import Production
-from bridge.core.events import EventType, Place
-from bridge.core.line.sequence import HOLES
-from bridge.core.reports import (
+from bridge.domain.event_data import Production
+from bridge.domain.events import EventType, Place
+from bridge.domain.line.device.sequence import HOLES
+from bridge.domain.reports import (
     APPLIED,
     AndonReport,
     BirthReport,

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.intake import Intake
-from bridge.core.line.device_state import MAX_MISSED
-from bridge.core.line.floor import Floor
-from bridge.core.records import Batch, DedupWindow, JournalEntry
-from bridge.core.replay import restore_floor
-from bridge.core.reports import APPLIED, suppressed
-from bridge.core.resends import Deduplicator
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.intake import Intake
+from bridge.domain.line.device.state import MAX_MISSED
+from bridge.domain.line.floor import Floor
+from bridge.domain.records import Batch, DedupWindow, JournalEntry
+from bridge.domain.reports import APPLIED, suppressed
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
 from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file
 
 LARGEST = 2**64 - 1  # docs/devices.md, «Values»: an integer

@@ -9,12 +9,12 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import plant
-from bridge.core.events import Place
-from bridge.core.line.device import Device
-from bridge.core.line.device_state import DeviceState
-from bridge.core.reports import AndonReport, BirthReport, CountsReport, Disposition, Report, ReportBody, StateReport
-from bridge.core.reports import suppressed as because
+from bridge.domain import plant
+from bridge.domain.events import Place
+from bridge.domain.line.device.device import Device
+from bridge.domain.line.device.state import DeviceState
+from bridge.domain.reports import AndonReport, BirthReport, CountsReport, Disposition, Report, ReportBody, StateReport
+from bridge.domain.reports import suppressed as because
 
 MODULI = st.sampled_from([2, 3, 7, 64, 256, 4_096, 2**16, 2**32])
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.event_data import Status, StatusCause
-from bridge.core.line.culprit import MachineView
-from bridge.core.line.faults import (
+from bridge.domain.event_data import Status, StatusCause
+from bridge.domain.line.downtime.stop_cause import MachineView
+from bridge.domain.line.equipment.faults import (
     MAX_ACTIVE,
     ActiveFault,
     Faults,
@@ -14,8 +14,8 @@ from bridge.core.line.faults import (
     parse_fault_bits,
     update_faults,
 )
-from bridge.core.line.status import WORST_FIRST, MachineSignals, derive_status, diagnose
-from bridge.core.reports import StateReport
+from bridge.domain.line.equipment.status import WORST_FIRST, MachineSignals, derive_status, diagnose
+from bridge.domain.reports import StateReport
 from tests.core.line.shopfloor import BAGGER_FAULTS
 
 

@@ -4,9 +4,9 @@ from typing import Final
 
 import pytest
 
-from bridge.core import plant
-from bridge.core.line.line import Line
-from bridge.core.reports import StateReport
+from bridge.domain import plant
+from bridge.domain.line.line import Line
+from bridge.domain.reports import StateReport
 from tests.core.line.shopfloor import Shop, line_spec, plant_file
 from tests.core.line.test_automatic_calls import FAULT, RUNNING, act, calls, press, running_shop
 

@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from bridge.core.events import EventType
-from bridge.core.reports import BirthReport, DeathReport, StateReport
+from bridge.domain.events import EventType
+from bridge.domain.reports import BirthReport, DeathReport, StateReport
 from tests.core.line.shopfloor import Shop
 from tests.core.line.test_absence import absent
 from tests.core.line.test_device_absence import Machine, lives, shop_of

@@ -1,6 +1,6 @@
 """OEE recomputed from the whole history at once, the slow and obvious way. Source: DOMAIN, «OEE» and «Downtime».
 
-Knows nothing of accumulators, revisions or deadlines; shares no code with bridge.core.
+Knows nothing of accumulators, revisions or deadlines; shares no code with bridge.domain.
 """
 
 from collections.abc import Sequence

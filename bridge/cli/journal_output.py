@@ -1,0 +1,84 @@
+"""What the tools for the journal share: which journal it is, how far they are, what they say, and how they end.
+
+Exit codes: 0 done, and the journal is whole as far as it was looked at; 1 it is not; 2 it could not be done.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from bridge.cli.settings_options import console, error_console, fail, read_settings
+from bridge.domain.records import JournalError
+from bridge.journal.sqlite.errors import JournalDamaged
+
+NOT_WHOLE, NOT_DONE = 1, 2
+
+PathOption = Annotated[
+    Path | None,
+    typer.Option("--path", help="A journal or a backup. Without it: the journal of the settings.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+
+
+def journal_path(path: Path | None, config: Path | None) -> Path:
+    """Return where the journal is: as named, else as the settings say."""
+    return journal_and_stream(path, config)[0]
+
+
+def journal_and_stream(path: Path | None, config: Path | None) -> tuple[Path, str | None]:
+    """Return where the journal is and what it must hold; None where no settings say it."""
+    if path is not None:
+        return path, None
+    settings = read_settings(config, code=NOT_DONE)
+    return settings.journal.path, settings.stream
+
+
+@contextmanager
+def exit_on_journal_error() -> Iterator[None]:
+    """Tell in a line what could not be done, and end."""
+    try:
+        yield
+    except JournalError as error:
+        fail(escape_unprintable(str(error)), code=NOT_WHOLE if isinstance(error, JournalDamaged) else NOT_DONE)
+
+
+def escape_unprintable(text: str) -> str:
+    """Return text of a file or a device with what a terminal would obey made visible."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def print_text(text: str, *, style: str | None = None) -> None:
+    console.print(escape_unprintable(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2))  # noqa: T201 - a document, not a message
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """Show how far it is, where somebody watches."""
+    shown = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %"),
+        console=error_console,
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def progress(part: str, done: int, of: int) -> None:
+        if part not in tasks:
+            tasks[part] = shown.add_task(part)
+        shown.update(tasks[part], completed=done, total=of or None)
+
+    if not error_console.is_terminal:
+        yield lambda _part, _done, _of: None
+        return
+    with shown:
+        yield progress

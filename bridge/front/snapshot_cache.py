@@ -1,0 +1,48 @@
+"""The current events at one position, and what of them each kind of subscription sees: built once, shared by all."""
+
+import asyncio
+from array import array
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.records import CommittedEvent, Position, Snapshot
+from bridge.front.event_cache import parse_topic
+
+YIELD_EVERY: Final = 256  # events matched before the loop is everybody else's again
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotOffsets:
+    """What one snapshot shows, oldest first, by offset: who is stuck in the middle of one holds no events.
+
+    A plant changes all its states within seconds, and each dashboard may be stuck in another snapshot.
+    """
+
+    position: Position
+    offsets: "array[int]"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentEvents:
+    """All current events at one position by offset, oldest first. `built`: the snapshots made, by what they show."""
+
+    position: Position
+    events: Mapping[int, CommittedEvent]
+    offsets_cache: dict[Hashable, SnapshotOffsets] = field(default_factory=dict)
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Snapshot, former: "CurrentEvents | None") -> "CurrentEvents":
+        """Events that were current before are the same objects: where the one replaces the other are no copies."""
+        known = former.events if former is not None else {}
+        return cls(snapshot.position, {event.offset: known.get(event.offset, event) for event in snapshot.events})
+
+    async def matching_offsets(self, subscription: Subscription) -> SnapshotOffsets:
+        found = array("q")
+        for number, event in enumerate(self.events.values(), start=1):
+            if subscription.matches(parse_topic(event.topic), audience=event.audience):
+                found.append(event.offset)
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return SnapshotOffsets(self.position, found)

@@ -1,0 +1,265 @@
+"""A paho client on the running loop: how it connects, reads and writes, and how its end is noticed.
+
+aiomqtt's own hooks miss an end before the CONNACK, wait out timeouts after a loss, and leave a cancelled connect open.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiomqtt
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bridge.ports.broker import BrokerUnavailable, ConnectRefused, Protocol, Will
+from bridge.settings import BrokerSettings
+
+ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or a PUBACK: a broker that pings but never answers is as good as gone
+CLOSE_SECONDS = 2.0
+WATCH_SECONDS = 0.25  # how finely keepalive and unanswered publications are looked at: twice, in the 5 s of P5
+PUBLISH_WINDOW = 100  # unconfirmed publications: beyond 50 the throughput no longer grows, and a loss repeats fewer
+MIN_PACKET_BYTES = 1024 * 1024  # an oversized report is quarantined, not hidden; past this it would only eat memory
+UNSPECIFIED_ERROR = 0x80
+QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
+SESSION_TAKEN_OVER = 0x8E
+
+Answer = TypeVar("Answer")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIdentity:
+    """Who connects: the client id is the name of the session, the user name is what the broker's rules go by."""
+
+    client_id: str
+    username: str | None
+    password: str | None
+    durable: bool
+
+
+class PahoClient(aiomqtt.Client):
+    """A client of one connection: `lost` holds why it ended, and after that nothing of it is left."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        identity: ClientIdentity,
+        *,
+        protocol: Protocol,
+        will: Will | None,
+    ) -> None:
+        five = protocol == "5"
+        clean = not identity.durable
+        super().__init__(
+            settings.host,
+            settings.port,
+            identifier=identity.client_id,
+            username=identity.username,
+            password=identity.password,
+            protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+            # the library's default asks for a clean session at every connect
+            clean_session=None if five else clean,
+            clean_start=clean if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=_connect_properties(settings, identity) if five else None,
+            will=None if will is None else aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
+            keepalive=settings.keepalive_seconds,
+            timeout=ANSWER_SECONDS,
+            max_inflight_messages=PUBLISH_WINDOW,
+            tls_context=_tls_context(settings) if settings.tls else None,
+            # a lone PUBLISH must not wait for the acknowledgement of the one before it (Nagle)
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+        self._client.manual_ack_set(True)
+        self._client.disable_logger()  # it formats a line a packet; what matters ends in `lost`
+        self.lost: asyncio.Future[str] = self._loop.create_future()
+        self.protocol = protocol
+        self.session_present = False
+        self.taken_over = False
+        self._paused = False
+
+    async def open(self) -> None:
+        """Connect, or raise `BrokerGone` (`ConnectRefused` where the broker spoke or hung up), leaving nothing open."""
+        try:
+            await self.__aenter__()
+        except aiomqtt.exceptions.MqttConnectError as error:
+            code = error.rc.value if isinstance(error.rc, ReasonCode) else error.rc
+            reason = str(error.rc) if isinstance(error.rc, ReasonCode) else str(error)
+            raise ConnectRefused(reason, code=code) from None
+        except aiomqtt.MqttError as error:
+            raise BrokerUnavailable(str(error)) from None
+        finally:
+            # on failure aiomqtt puts a new future in the place of the failed one; on cancellation it leaves it open
+            if not self._connected.done() or self._connected.cancelled():
+                self._connected.cancel()
+                self.abort("not connected")
+
+    async def _wait_for(self, fut: Awaitable[Answer], timeout: float | None) -> Answer:  # noqa: ASYNC109 - aiomqtt's signature
+        answer = await super()._wait_for(fut, timeout)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # Python 3.11's wait_for swallows a cancel that meets the answer
+            raise asyncio.CancelledError
+        return answer
+
+    async def close(self) -> None:
+        """Say goodbye, so that the broker keeps the Will to itself; gives up after `CLOSE_SECONDS`."""
+        if not self.lost.done() and self._client.disconnect() == paho.MQTT_ERR_SUCCESS:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await asyncio.shield(self.lost)
+        self.abort("closed")
+
+    def abort(self, reason: str) -> None:
+        """End it without a word: the broker publishes the Will."""
+        self._set_lost(reason)
+        self._client._sock_close()  # noqa: SLF001 - paho has no public way to hang up without a DISCONNECT
+
+    def _set_lost(self, reason: str) -> None:
+        if self.lost.done():
+            return
+        self.lost.set_result(reason)
+        if not self._connected.done():
+            # aiomqtt would wait out its timeout for a CONNACK that can no longer come
+            self._connected.set_exception(ConnectRefused(reason, code=None))
+        for answer in self._pending_subscribes.values():
+            if not answer.done():
+                answer.set_exception(BrokerUnavailable(reason))
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not reason_code.is_failure:
+            self.session_present = bool(flags.session_present)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,  # noqa: ARG002 - paho's signature
+        userdata: Any,  # noqa: ARG002 - paho's signature
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,  # noqa: ARG002 - paho's signature
+    ) -> None:
+        self.taken_over = flags.is_disconnect_packet_from_server and reason_code.value == SESSION_TAKEN_OVER
+        # without a word from the broker, paho calls an end of the stream an unspecified error
+        silent = not flags.is_disconnect_packet_from_server and reason_code.value == UNSPECIFIED_ERROR
+        self._set_lost("connection closed" if silent else str(reason_code))
+
+    # -- the socket -------------------------------------------------------------------------------------------------
+
+    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
+        # comes from the executor's thread, which cannot be cancelled: by now nobody may want this socket any more
+        self._loop.call_soon_threadsafe(self._attach_socket, sock)
+
+    def _attach_socket(self, sock: socket.socket) -> None:
+        if self.lost.done():
+            self._client._sock_close()  # noqa: SLF001 - see drop
+            return
+        self._loop.add_reader(sock.fileno(), self._read)
+        self._misc_task = self._loop.create_task(self._misc_loop(), name="broker-keepalive")
+
+    def _read(self) -> None:
+        try:
+            while not self._paused:
+                self._client.loop_read()
+                sock = self._client.socket()
+                _request_quickack(sock)
+                if not isinstance(sock, ssl.SSLSocket) or sock.pending() == 0:
+                    return  # TLS may hold more packets already decrypted, which no readiness announces
+        except Exception:  # paho's parser trips over a malformed packet with whatever exception comes first
+            log.exception("broker.malformed_packet", host=self._hostname, port=self._port)
+            self.abort("malformed packet")
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
+        self._loop.call_soon_threadsafe(self._add_writer, sock)
+
+    def _add_writer(self, sock: socket.socket) -> None:
+        if not self.lost.done() and sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except OSError as error:
+            self.abort(str(error))
+        except MemoryError:  # a packet is lost or half written: what follows must not go out without it
+            self.abort("no memory")
+
+    async def _misc_loop(self) -> None:
+        while not self.lost.done():
+            if self._paused:
+                # we are not listening, so an unanswered ping proves nothing; pings still go out
+                self._client._ping_t = 0.0  # noqa: SLF001 - no public way to wait longer for a PINGRESP
+            elif self._answer_overdue():
+                self.abort(f"no answer within {ANSWER_SECONDS:g} s")
+            self._client.loop_misc()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _answer_overdue(self) -> bool:
+        return False
+
+    def pause(self) -> None:
+        """Stop reading the socket: the broker's own queue, and its memory, take over."""
+        sock = self._client.socket()
+        if self._paused or sock is None:
+            return
+        self._paused = True
+        self._loop.remove_reader(sock.fileno())
+
+    def resume(self) -> None:
+        sock = self._client.socket()
+        if not self._paused or sock is None:
+            return
+        self._paused = False
+        self._loop.add_reader(sock.fileno(), self._read)
+        self._loop.call_soon(self._read)  # as in _read
+
+
+def _request_quickack(sock: object) -> None:
+    """Let the kernel acknowledge at once what was read: it falls back to waiting by itself, so this is said each time.
+
+    Mosquitto sends with Nagle's algorithm, so its second of two small packets waits for the acknowledgement of the
+    first, which Linux holds back for 40 ms: each pair of PUBACKs cost the publisher that long.
+    """
+    if QUICK_ACKNOWLEDGEMENT is not None and isinstance(sock, socket.socket):
+        with contextlib.suppress(OSError):  # it has just ended
+            sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACKNOWLEDGEMENT, 1)
+
+
+def _connect_properties(settings: BrokerSettings, identity: ClientIdentity) -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
+    properties.SessionExpiryInterval = settings.session_expiry_seconds if identity.durable else 0
+    properties.ReceiveMaximum = settings.receive_maximum
+    properties.MaximumPacketSize = max(MIN_PACKET_BYTES, 4 * settings.max_payload_bytes)
+    return properties
+
+
+class _HandshakeSocket(ssl.SSLSocket):
+    """paho leaves the socket of a failed handshake to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.sslsocket_class = _HandshakeSocket
+    if settings.cert_file is not None:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context

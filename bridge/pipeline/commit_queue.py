@@ -1,0 +1,99 @@
+"""What is applied to the floor and waits for its commit: between the pipeline's intake and its committer."""
+
+import asyncio
+from typing import Final, NamedTuple
+
+from bridge.domain.records import JournalEntry
+from bridge.ports.broker import Message
+
+MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory where long-due deadlines make thousands an input
+
+
+class PendingInput(NamedTuple):
+    """An input that is applied, and the message it came by: that is acknowledged once the input is durable."""
+
+    entry: JournalEntry
+    message: Message | None  # None: it came by no message
+    replayed: int | None  # the quarantined input that it takes in again
+
+
+class CommitQueue:
+    """In the order of arrival. Bounded: the intake waits for room while a whole batch is pending."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most  # bounds the memory behind a slow disk, and how long one commit takes
+        self._waiting: list[PendingInput] = []
+        self._events = 0
+        self.is_closed = False  # nothing comes any more
+        self._work = asyncio.Event()  # something is pending, or nothing comes any more
+        self._full = asyncio.Event()  # a batch need not wait for company
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def topics(self) -> list[str]:
+        return [each.entry.input.topic for each in self._waiting]
+
+    @property
+    def capacity_left(self) -> int:
+        """How much may still be added before the batch is full."""
+        return self._most - len(self._waiting)
+
+    @property
+    def _is_full(self) -> bool:
+        return self.capacity_left <= 0 or self._events >= MOST_EVENTS
+
+    def add(self, entry: JournalEntry, message: Message | None = None, *, replayed: int | None = None) -> None:
+        self._waiting.append(PendingInput(entry, message, replayed))
+        self._events += len(entry.events)
+        self._work.set()
+        if self._is_full:
+            self._full.set()
+            self._room.clear()
+
+    def take_all(self) -> list[PendingInput]:
+        """Take all that waits."""
+        taken, self._waiting = self._waiting, []
+        self._events = 0
+        self._room.set()
+        if not self.is_closed:
+            self._work.clear()
+            self._full.clear()
+        return taken
+
+    def close(self) -> None:
+        """Say that nothing is added any more."""
+        self.is_closed = True
+        self._work.set()
+        self._full.set()
+
+    async def wait_for_room(self) -> None:
+        """Wait until something may be added, or `open` was called."""
+        await self._room.wait()
+
+    def block(self) -> None:
+        """Let nothing be added on top of what cannot be committed."""
+        self._room.clear()
+
+    def unblock(self) -> None:
+        """End a `hold`."""
+        if not self._is_full:
+            self._room.set()
+
+    def wake_producer(self) -> None:
+        """Let go whoever waits for room: there is a reason to look up."""
+        self._room.set()
+
+    async def wait_for_batch(self, *, batch_wait_seconds: float, until: float) -> None:
+        """Wait until a batch is worth committing, or `until` on the loop's clock."""
+        if await wait_until_set(self._work, until):
+            await wait_until_set(self._full, asyncio.get_running_loop().time() + batch_wait_seconds)
+
+
+async def wait_until_set(event: asyncio.Event, until: float) -> bool:
+    """Wait for the event; False where it was not set by then, on the loop's clock."""
+    try:
+        async with asyncio.timeout_at(until):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""What one dashboard follows: its admitted subscriptions, each from an offset on, and the one event that needs none.
+
+A dashboard gets an event once, however many of its subscriptions match; and none before the offset that its snapshot or
+its own last position covers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import EventType
+from bridge.domain.records import CommittedEvent
+from bridge.domain.topics import TopicFilter, TopicName
+
+
+class EventSelector(Protocol):
+    """Anything that may want an event."""
+
+    after: int
+
+    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
+        """Whether the event is for it; `name` is the event's topic, parsed."""
+
+
+@dataclass(slots=True, eq=False)
+class ActiveSubscription:
+    """A subscription in force. `admitted` None: nothing of it is granted now, a later token may change that."""
+
+    id: str
+    subscription: Subscription | None
+    after: int
+
+    @property
+    def effective(self) -> tuple[TopicFilter, ...]:
+        return () if self.subscription is None else self.subscription.effective
+
+    def matches(self, event: CommittedEvent, name: TopicName) -> bool:
+        """Whether the event was asked for and is granted now, whatever its offset."""
+        return self.subscription is not None and self.subscription.matches(name, audience=event.audience)
+
+    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
+        return event.offset > self.after and self.matches(event, name)
+
+
+@dataclass(slots=True, eq=False)
+class AssignmentSubscription:
+    """job_assigned reaches its assignee without any subscription, as far as their grants allow (DESIGN)."""
+
+    viewer: Viewer
+    after: int
+
+    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
+        if event.type is not EventType.JOB_ASSIGNED or event.offset <= self.after:
+            return False
+        return self.viewer.user_id in event.audience and self.viewer.may_read(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySelector:
+    """Reading again up to `until`, what `settled` interests have had already and `fresh` ones have not."""
+
+    until: int
+    resumed: tuple[EventSelector, ...]
+    already_served: tuple[EventSelector, ...]
+
+    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
+        if any(each.selects(event, name) for each in self.already_served):
+            return False
+        return any(each.selects(event, name) for each in self.resumed)
+
+
+def any_selects(selectors: Iterable[EventSelector], event: CommittedEvent, name: TopicName) -> bool:
+    return any(each.selects(event, name) for each in selectors)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from bridge.domain.records import RetentionLimits
+from bridge.ports.journal import RetentionLimits
 from bridge.validation_errors import fault_message
 
 Port = Annotated[int, Field(ge=1, le=65535)]

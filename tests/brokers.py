@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bridge.domain.messages import Message
 from bridge.mqtt.link import BrokerLink
-from bridge.ports.broker import Message
 from bridge.settings import BrokerSettings
 
 DEADLINE_SECONDS = 30.0

@@ -19,7 +19,7 @@ from typing import Any
 
 from bridge.adapters import logs
 from bridge.domain.events import Event
-from bridge.domain.records import Batch, JournalUnavailable
+from bridge.ports.journal import Batch, JournalUnavailable
 from bridge.settings import WebSettings
 from bridge.wiring import runtime
 from tests.journal_samples import follow

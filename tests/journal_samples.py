@@ -12,22 +12,13 @@ from bridge.domain.event_data import Changeover
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.domain.line.line import Line
 from bridge.domain.plant import Plant
-from bridge.domain.records import (
-    Batch,
-    CommandRecord,
-    CommittedEvent,
-    Input,
-    Journal,
-    JournalEntry,
-    MessageDigest,
-    RetentionLimits,
-    position_event,
-)
+from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest, position_event
 from bridge.domain.reports import APPLIED, CountsReport, Disposition, Report
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
 from bridge.journal.sqlite.meta import read_meta, write_meta
 from bridge.journal.sqlite.schema import row_checksum
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch, Journal, RetentionLimits
 
 JOURNALS = Path(__file__).parent / "journals"
 SCHEMA_1 = JOURNALS / "schema_1.sql"

@@ -19,16 +19,17 @@ from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.domain.event_data import Andon, LineStatus
 from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
-from bridge.domain.records import Batch, CommandRecord, CommittedEvent
+from bridge.domain.records import CommandRecord, CommittedEvent
 from bridge.domain.reports import Report
 from bridge.front.front import Front
 from bridge.front.web.app import make_front_app
+from bridge.front.web.metric_samples import MetricSample
 from bridge.front.web.server import listen, serve
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
 from bridge.protocol.commands import place_lookup
 from bridge.settings import TokenSettings, WebSettings
-from bridge.wiring.metric_samples import MetricSample
 from tests.journal_samples import NOON, applied, follow
 
 DEADLINE = 10.0

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.domain.records import Batch
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
 from bridge.wiring import checks
 from tests.command_line import write_config
 from tests.journal_samples import journal_of_counts

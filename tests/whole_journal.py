@@ -8,18 +8,11 @@ from typing import Any
 
 from bridge.domain.dedup import digest_message
 from bridge.domain.events import Standing
-from bridge.domain.records import (
-    CONFIG_PREFIX,
-    Batch,
-    CommandRecord,
-    Journal,
-    JournalEntry,
-    MessageDigest,
-    position_event,
-)
+from bridge.domain.records import CONFIG_PREFIX, CommandRecord, JournalEntry, MessageDigest, position_event
 from bridge.domain.reports import APPLIED, quarantined, suppressed
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
+from bridge.ports.journal import Batch, Journal
 from tests.journal_samples import NOON, applied, event, follow
 
 TOPIC = "report/plant/packing/bagger-1/plc/counts"

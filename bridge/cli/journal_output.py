@@ -13,8 +13,8 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bridge.cli.settings_options import console, error_console, fail, read_settings
-from bridge.domain.records import JournalError
 from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.ports.journal import JournalError
 
 NOT_WHOLE, NOT_DONE = 1, 2
 

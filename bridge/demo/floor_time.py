@@ -4,8 +4,8 @@ from pathlib import Path
 
 from bridge.adapters.clock import FloorClock
 from bridge.domain.events import Millis
-from bridge.domain.records import JournalError
 from bridge.journal.sqlite.reader import SqliteReader
+from bridge.ports.journal import JournalError
 
 
 class DemoClock:

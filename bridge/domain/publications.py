@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from bridge.domain.events import EventType, Standing, StateKey
+from bridge.domain.messages import Publication
 from bridge.domain.records import CommittedEvent, Snapshot
 from bridge.domain.retained_scan import LinePlace, RetainedScan, line_place_of
-from bridge.ports.broker import Publication
 
 LAMP_OFF: Final = "off"
 LAMP_STATES: Final[Mapping[str, str]] = {

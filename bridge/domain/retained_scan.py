@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
+from bridge.domain.messages import Message
 from bridge.domain.stream_status import StreamOwner, read_status, status_topic
-from bridge.ports.broker import Message
 
 EVENT_LEVELS: Final = 8  # {site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}
 LAMP_LEVELS: Final = 5  # {site}/{area}/{line}/{station}/{andon_type}

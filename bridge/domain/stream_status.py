@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
+from bridge.domain.messages import Publication
 from bridge.domain.records import Position
-from bridge.ports.broker import Publication
 
 STATUS_SECONDS: Final = 1.0
 """How often the status is told while the stream lives."""

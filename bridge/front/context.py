@@ -14,6 +14,7 @@ from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
+from bridge.ports.clock import FrontClock
 from bridge.protocol.client_frames import CloseCode, NotJson
 from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
 from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
@@ -24,14 +25,6 @@ RECONNECT_SPREAD_SECONDS: Final = 10.0  # over which the dashboards that are sen
 RECONNECT_STEP_SECONDS: Final = (
     0.7  # between one that is turned away and the next: all tenths of the spread before any again
 )
-
-
-class Clock(Protocol):
-    def now(self) -> Millis:
-        """Floor time."""
-
-    def wall_now(self) -> Millis:
-        """The wall's time, for tokens."""
 
 
 class Verify(Protocol):
@@ -53,7 +46,7 @@ class FrontContext:
     journal: FrontJournal
     router: Router
     commands: CommandDispatcher
-    clock: Clock
+    clock: FrontClock
     verify: Verify
     policy: Policy
     trust_grants: bool

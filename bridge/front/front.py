@@ -21,11 +21,13 @@ from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
 from bridge.front.command_dispatcher import CommandDispatcher, Publish
 from bridge.front.connection import DashboardConnection, Socket
-from bridge.front.context import RECONNECT_SPREAD_SECONDS, Clock, FrontContext, LinkState, Verify
+from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState, Verify
 from bridge.front.frame_writer import Disconnected
 from bridge.front.journal_queries import CurrentState, HistoryPage, read_current_state, read_history
-from bridge.front.journal_reads import FrontJournal, ReadableJournal
+from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
+from bridge.ports.clock import FrontClock
+from bridge.ports.journal import ReadableJournal
 from bridge.protocol.client_frames import Body, CloseCode, InvalidFrame
 from bridge.protocol.commands import PlaceLookup, parse_command
 from bridge.protocol.outbox import Ledger
@@ -59,7 +61,7 @@ class Front:
         verify: Verify,
         policy: Policy,
         trust_grants: bool,
-        clock: Clock,
+        clock: FrontClock,
         publish: Publish,
         find_place: PlaceLookup,
         simulated: bool = False,

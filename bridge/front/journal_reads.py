@@ -3,28 +3,18 @@
 import asyncio
 from array import array
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import StateKey
-from bridge.domain.records import CommandRecord, CommittedEvent, JournalError, Position, Snapshot
+from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.front.event_cache import EventCache, EventPage
 from bridge.front.snapshot_cache import CurrentEvents, SnapshotOffsets
+from bridge.ports.journal import JournalError, ReadableJournal
 
 PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: whoever is behind by less, or with others, reads no disk
 PAGE_EVENTS: Final = 256
 OFFSET_WAIT_SECONDS: Final = 5.0  # a front that can't read its journal for so long holds nobody up
-
-
-class ReadableJournal(Protocol):
-    """The part of a `Journal` that a front needs; every method blocks, and raises JournalError."""
-
-    def position(self) -> Position: ...
-    def snapshot(self) -> Snapshot: ...
-    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]: ...
-    def event(self, offset: int) -> CommittedEvent | None: ...
-    def oldest_offset(self) -> int: ...
-    def command(self, user: str, command_id: str) -> CommandRecord | None: ...
 
 
 class JournalDetached(JournalError):

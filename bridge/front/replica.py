@@ -9,18 +9,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from bridge.domain.events import Millis
-from bridge.domain.records import CommandRecord, CommittedEvent, JournalError, Position
+from bridge.domain.messages import Message
+from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.domain.stream_liveness import SILENT_MS, StreamLiveness, read_hint
 from bridge.domain.stream_status import read_status, status_topic
 from bridge.front.front import Front
-from bridge.front.journal_reads import ReadableJournal
-from bridge.ports.broker import Message
-from bridge.surroundings import MessageSource
+from bridge.ports.broker import MessageSource
+from bridge.ports.journal import JournalError, ReplicatedJournal
 
 READ_EVENTS: Final = 500  # of one read
 RECEIVE_MESSAGES: Final = 500  # of one look at the link: bounds how long the loop is held
@@ -31,13 +31,6 @@ LINK_POLL_SECONDS: Final = 0.25  # how late it is told that the pipeline fell si
 UNKNOWN_OFFSET: Final = 2**63  # a hint at what no offset tells: another epoch
 
 log = structlog.get_logger(__name__)
-
-
-class ReplicatedJournal(ReadableJournal, Protocol):
-    """A journal of another process."""
-
-    def close_idle(self) -> None:
-        """Hold nothing open until it is read again."""
 
 
 @dataclass(frozen=True, slots=True)

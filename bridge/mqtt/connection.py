@@ -11,17 +11,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from bridge.domain.messages import Message, PendingAck, Publication, Will
 from bridge.mqtt.paho_client import ANSWER_SECONDS, PUBLISH_WINDOW, ClientIdentity, PahoClient
-from bridge.ports.broker import (
-    BrokerUnavailable,
-    Message,
-    PendingAck,
-    Protocol,
-    Publication,
-    PublishRefused,
-    SubscribeRefused,
-    Will,
-)
+from bridge.ports.broker import BrokerUnavailable, MqttVersion, PublishRefused, SubscribeRefused
 from bridge.settings import BrokerSettings
 
 PACKET_TOO_LARGE = 0x95
@@ -42,7 +34,7 @@ class BrokerConnection(PahoClient):
         settings: BrokerSettings,
         identity: ClientIdentity,
         *,
-        protocol: Protocol,
+        protocol: MqttVersion,
         will: Will | None,
         generation: int,
         deliver: Callable[[Message, "BrokerConnection"], None],

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from bridge.domain.messages import Message
 from bridge.mqtt.connection import BrokerConnection
-from bridge.ports.broker import Message
 
 
 @dataclass(slots=True)

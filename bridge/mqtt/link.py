@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 from pydantic import SecretStr
 
+from bridge.domain.messages import Message, Publication, Will
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.inbox import Inbox
 from bridge.mqtt.paho_client import CLOSE_SECONDS, ClientIdentity
@@ -15,13 +16,10 @@ from bridge.ports.broker import (
     BrokerUnavailable,
     ConnectRefused,
     LinkStatus,
-    Message,
-    Protocol,
-    Publication,
+    MqttVersion,
     PublishRefused,
     SubscribeRefused,
     TopicRefused,
-    Will,
 )
 from bridge.settings import BrokerSettings
 
@@ -84,7 +82,7 @@ class BrokerLink:
         self._will = will
         self._last_publication = last_publication
         self._inbox = Inbox(queue_bound or RECEIVE_MAXIMUM_OVERSHOOT * settings.receive_maximum)
-        self._protocol: Protocol = "3.1.1" if settings.protocol == "3.1.1" else "5"
+        self._protocol: MqttVersion = "3.1.1" if settings.protocol == "3.1.1" else "5"
         self._connection: BrokerConnection | None = None
         self._generation = 0
         self._short_lives = 0

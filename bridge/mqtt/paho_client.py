@@ -18,7 +18,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bridge.ports.broker import BrokerUnavailable, ConnectRefused, Protocol, Will
+from bridge.domain.messages import Will
+from bridge.ports.broker import BrokerUnavailable, ConnectRefused, MqttVersion
 from bridge.settings import BrokerSettings
 
 ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or a PUBACK: a broker that pings but never answers is as good as gone
@@ -53,7 +54,7 @@ class PahoClient(aiomqtt.Client):
         settings: BrokerSettings,
         identity: ClientIdentity,
         *,
-        protocol: Protocol,
+        protocol: MqttVersion,
         will: Will | None,
     ) -> None:
         five = protocol == "5"

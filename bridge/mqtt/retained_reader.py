@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 from pydantic import SecretStr
 
+from bridge.domain.messages import Message
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.paho_client import ClientIdentity
-from bridge.ports.broker import BrokerUnavailable, Message, Protocol
+from bridge.ports.broker import BrokerUnavailable, MqttVersion
 from bridge.settings import BrokerSettings
 
 
@@ -25,7 +26,9 @@ class RetainedReader:
             durable=False,
         )
 
-    async def read(self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: Protocol) -> None:
+    async def read(
+        self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: MqttVersion
+    ) -> None:
         """Subscribe in this order with QoS 1, and give every message to `take` until it returns True.
 
         Raises `BrokerGone` or `SubscribeRefused`. `take` must not raise. Nothing is kept here: each message is

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple, Self
 
+from bridge.domain.messages import Message
 from bridge.domain.records import Input
-from bridge.ports.broker import Message
 
 
 class IncomingMessage(NamedTuple):

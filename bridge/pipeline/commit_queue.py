@@ -3,8 +3,8 @@
 import asyncio
 from typing import Final, NamedTuple
 
+from bridge.domain.messages import Message
 from bridge.domain.records import JournalEntry
-from bridge.ports.broker import Message
 
 MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory where long-due deadlines make thousands an input
 

@@ -13,12 +13,14 @@ import structlog
 
 from bridge.domain.events import Millis
 from bridge.domain.intake import Intake
-from bridge.domain.records import Batch, CommitFailed, Journal, JournalEntry, RetentionLimits
+from bridge.domain.messages import Message
+from bridge.domain.records import JournalEntry
 from bridge.pipeline.commit_queue import CommitQueue, PendingInput, wait_until_set
 from bridge.pipeline.journal_thread import JournalThread
 from bridge.pipeline.status import PipelineStatus
-from bridge.ports.broker import Message
-from bridge.surroundings import Clock, QueuedMessageSource
+from bridge.ports.broker import QueuedMessageSource
+from bridge.ports.clock import Clock
+from bridge.ports.journal import Batch, CommitFailed, Journal, RetentionLimits
 
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0

@@ -10,7 +10,7 @@ from bridge.domain.events import Millis
 from bridge.domain.intake import Intake
 from bridge.pipeline.committer import monotonic_ms
 from bridge.pipeline.status import COMMIT_SILENCE_MS, PipelineStatus
-from bridge.surroundings import Clock
+from bridge.ports.clock import Clock
 
 PIECE_MS: Final = (
     60_000  # of floor time, at first: of 1,000 lines some 0.1 s of work, in which the loop does nothing else

@@ -11,7 +11,8 @@ from bridge.domain.events import Millis, rfc3339
 from bridge.domain.intake import Intake
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC, BridgeAbsence
 from bridge.domain.records import JournalEntry
-from bridge.surroundings import AdjustableClock, MessageSource
+from bridge.ports.broker import MessageSource
+from bridge.ports.clock import AdjustableClock
 
 OUTAGE_SECONDS: Final = 5.0
 """Of real time, like every other time that is about the link. Less changes nothing: the broker keeps what is sent."""

@@ -6,8 +6,9 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from bridge.domain.records import CommandRecord, Input, Journal, JournalUnavailable
+from bridge.domain.records import CommandRecord, Input
 from bridge.pipeline.commit_queue import wait_until_set
+from bridge.ports.journal import Journal, JournalUnavailable
 
 T = TypeVar("T")
 

@@ -19,7 +19,8 @@ from bridge.domain.intake import CRASHED, TICK_TOPIC, Decoder, Intake
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
 from bridge.domain.line.floor import Floor
-from bridge.domain.records import Journal, JournalEntry, RetentionLimits, input_kind
+from bridge.domain.messages import Message
+from bridge.domain.records import JournalEntry, input_kind
 from bridge.pipeline.arrival import IncomingMessage
 from bridge.pipeline.commit_queue import CommitQueue
 from bridge.pipeline.committer import CommitListener, Committer, CrashRecord, monotonic_ms
@@ -29,8 +30,9 @@ from bridge.pipeline.device_monitor import DeviceMonitor
 from bridge.pipeline.internal_inputs import InternalInputSource
 from bridge.pipeline.journal_lookups import REPLAYS, RETRY_SECONDS, JournalLookups, LookupsStopped
 from bridge.pipeline.status import PipelineStatus, ReceivedCounts
-from bridge.ports.broker import Message
-from bridge.surroundings import AdjustableClock, QueuedMessageSource
+from bridge.ports.broker import QueuedMessageSource
+from bridge.ports.clock import AdjustableClock
+from bridge.ports.journal import Journal, RetentionLimits
 
 FOR_EVER: Final = RetentionLimits()
 APPLY_CHUNK = 100  # messages applied between two looks at the clock: bounds how long the loop is held

@@ -20,8 +20,9 @@ from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import PLANT_TOPIC, plant_from_json
-from bridge.domain.records import Journal, JournalEntry
+from bridge.domain.records import JournalEntry
 from bridge.domain.reports import Disposition, Outcome
+from bridge.ports.journal import Journal
 
 PAGE: Final = 1_000  # inputs read at a time: bounds the memory of a long replay
 DIFFERENCES_KEPT: Final = 20  # a changed rule differs everywhere; a few show which

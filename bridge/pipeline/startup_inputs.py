@@ -10,8 +10,9 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import plant_to_json
-from bridge.domain.records import Batch, DedupWindow, Journal, JournalEntry
+from bridge.domain.records import DedupWindow, JournalEntry
 from bridge.pipeline.replay import RestoredFloor
+from bridge.ports.journal import Batch, Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
-"""What passes between us and the broker, whichever library carries it: messages, publications, and how they fail."""
+"""The port to the broker: messages, publications, how they fail, and what a client library has to offer."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-Protocol = Literal["5", "3.1.1"]
+from bridge.domain.messages import Message, Publication
+
+MqttVersion = Literal["5", "3.1.1"]
 
 
 class BrokerUnavailable(Exception):
@@ -41,47 +44,53 @@ class SubscribeRefused(TopicRefused):
 
 
 @dataclass(frozen=True, slots=True)
-class PendingAck:
-    """What the broker is owed for a message; worthless once its connection has ended."""
-
-    generation: int
-    serial: int  # in the order of arrival on this connection
-    mid: int
-    qos: int
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Bytes on a topic, as they arrived."""
-
-    topic: str  # what is not UTF-8 in it is replaced by U+FFFD, so no rule can take it for a good one
-    payload: bytes
-    qos: int
-    retained: bool
-    redelivered: bool  # the DUP flag
-    pending_ack: PendingAck
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """A message to be; with an empty payload and `retain` it clears what is retained on its topic."""
-
-    topic: str
-    payload: bytes
-    retain: bool = False
-    qos: int = 1
-
-
-Will = Publication  # a Will is a publication that the broker makes for us when we vanish
-
-
-@dataclass(frozen=True, slots=True)
 class LinkStatus:
     """How the link to the broker is; a new one at every change."""
 
     connected: bool  # connected, and every subscription granted
     since: float  # seconds on the running loop's clock: for durations only
-    protocol: Protocol | None
+    protocol: MqttVersion | None
     session_present: bool  # False after a connect: the broker remembers neither session nor queued messages
     generation: int  # of the latest connection; receipts of an earlier one are void
     reason: str | None  # why it is not connected
+
+
+class MessageSource(Protocol):
+    """Where messages come from: a link to the broker."""
+
+    @property
+    def status(self) -> LinkStatus: ...
+    async def receive(self, *, most: int) -> list[Message]: ...
+    def acknowledge(self, messages: Iterable[Message]) -> int: ...
+
+
+class QueuedMessageSource(MessageSource, Protocol):
+    """A source that also says how many messages have arrived and wait for `receive`."""
+
+    @property
+    def queued(self) -> int: ...
+
+
+class PublicationSink(Protocol):
+    """Where publications go: a link to the broker. Both ways raise `BrokerGone`; the second returns what is refused."""
+
+    @property
+    def status(self) -> LinkStatus: ...
+    async def wait_status_change(self, seen: LinkStatus) -> LinkStatus: ...
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None: ...
+    async def publish_many(self, publications: Sequence[Publication]) -> Sequence[PublishRefused]: ...
+
+
+class StatusChannel(MessageSource, PublicationSink, Protocol):
+    """A link that listens, and can say a word of its own."""
+
+
+class RetainedMessageReader(Protocol):
+    """Reads what the broker retains: subscribes anew, gives each message to `take` until that returns True.
+
+    Raises `BrokerGone` or `SubscribeRefused`.
+    """
+
+    async def read(
+        self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: MqttVersion
+    ) -> None: ...

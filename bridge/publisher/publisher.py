@@ -10,13 +10,15 @@ from collections.abc import Callable, Container, Sequence
 import structlog
 
 from bridge.domain.events import StateKey
+from bridge.domain.messages import Publication
 from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
-from bridge.domain.records import CommitFailed, CommittedEvent, Journal, JournalEntry, JournalUnavailable, Position
+from bridge.domain.records import CommittedEvent, JournalEntry, Position
 from bridge.domain.retained_scan import LinePlace
 from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, status_publication
-from bridge.ports.broker import BrokerUnavailable, Publication, PublishRefused
+from bridge.ports.broker import BrokerUnavailable, PublicationSink, PublishRefused, RetainedMessageReader
+from bridge.ports.clock import Clock
+from bridge.ports.journal import CommitFailed, Journal, JournalUnavailable
 from bridge.publisher.retained_audit import AuditResult, RetainedAudit
-from bridge.surroundings import Clock, PublicationSink, RetainedMessageReader
 
 EVENT_WINDOW = 100  # events under way at once: bounds what a lost connection repeats
 SAVE_SECONDS = 0.1  # the mark costs an fsync, which the pipeline would otherwise have: so not for every window

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from bridge.domain.messages import Publication
 from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner
-from bridge.ports.broker import BrokerUnavailable, Protocol, Publication, SubscribeRefused
-from bridge.surroundings import RetainedMessageReader
+from bridge.ports.broker import BrokerUnavailable, MqttVersion, RetainedMessageReader, SubscribeRefused
 
 READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that tells us no status, would make endless
 MOST_READINGS = 20  # of one connection, while each shows less than all: stops us where clears have no effect
@@ -47,7 +47,12 @@ class RetainedAudit:
         """Whether something that may have to be cleared was published after the reading."""
 
     def start(
-        self, tasks: asyncio.TaskGroup, *, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]
+        self,
+        tasks: asyncio.TaskGroup,
+        *,
+        protocol: MqttVersion,
+        restored: Sequence[Publication],
+        done: Callable[[], None],
     ) -> None:
         """Read anew in this group: after the stream's own status and what is `restored` were confirmed."""
         self.stop()
@@ -90,7 +95,7 @@ class RetainedAudit:
         self._logged_reason = reason
 
     async def _read_retained(
-        self, protocol: Protocol, restored: Sequence[Publication], done: Callable[[], None]
+        self, protocol: MqttVersion, restored: Sequence[Publication], done: Callable[[], None]
     ) -> None:
         delay = FIRST_RETRY_SECONDS
         while True:

@@ -8,9 +8,9 @@ import asyncio
 
 import structlog
 
+from bridge.domain.messages import Message
 from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, StreamStatus, read_status, status_topic
-from bridge.ports.broker import BrokerUnavailable, Message, TopicRefused
-from bridge.surroundings import StatusChannel
+from bridge.ports.broker import BrokerUnavailable, StatusChannel, TopicRefused
 
 REACH_SECONDS = 2.0  # a broker that has not answered by then does not hold up the start
 LIFE_SECONDS = 3 * STATUS_SECONDS  # whoever lives has told so by then

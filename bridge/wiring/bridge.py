@@ -24,19 +24,19 @@ from bridge.domain.events import rfc3339
 from bridge.domain.intake import Decoder
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
-from bridge.domain.records import JournalError
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
+from bridge.front.web.metric_samples import MetricSample
 from bridge.ingest import native
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
 from bridge.pipeline.startup_inputs import journal_absence, journal_plant
+from bridge.ports.journal import JournalError
 from bridge.publisher.stream_ownership import StreamTaken
 from bridge.settings import ProcessRole, Settings
 from bridge.wiring import runtime
 from bridge.wiring.front_side import FrontSide
-from bridge.wiring.metric_samples import MetricSample
 from bridge.wiring.pipeline_side import PipelineSide
 
 STOP_SECONDS: Final = 9.0  # of the 10 that docker and others give before they kill

@@ -19,11 +19,11 @@ from bridge.domain.access.subscriptions import admit_subscription, parse_subscri
 from bridge.domain.access.viewer import AdmissionError, Viewer, admit
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
-from bridge.domain.records import JournalError
 from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
 from bridge.journal.sqlite.writer import JournalInUse, JournalTooOld, SqliteReader
 from bridge.mqtt.probe import probe_broker
+from bridge.ports.journal import JournalError
 from bridge.protocol.server_frames import explained_frame
 from bridge.settings import Settings, SettingsError
 

@@ -14,12 +14,12 @@ from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
 from bridge.front.front import Front
 from bridge.front.replica import Replica
+from bridge.front.web.metric_samples import MetricSample
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.protocol.commands import place_lookup
 from bridge.settings import Settings
-from bridge.wiring.metric_samples import MetricSample
 
 REVOCATION_POLL_SECONDS: Final = 0.5  # revoked access ends within a second
 

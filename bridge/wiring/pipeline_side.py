@@ -11,6 +11,13 @@ from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.intake import Decoder
 from bridge.domain.line.floor import Floor
 from bridge.domain.stream_status import StreamOwner, will_publication
+from bridge.front.web.metric_samples import (
+    MetricSample,
+    counter_samples,
+    gap_samples,
+    ineffective_samples,
+    pipeline_samples,
+)
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
@@ -18,13 +25,6 @@ from bridge.pipeline.pipeline import Pipeline
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
-from bridge.wiring.metric_samples import (
-    MetricSample,
-    counter_samples,
-    gap_samples,
-    ineffective_samples,
-    pipeline_samples,
-)
 
 INTAKE_SECONDS: Final = 3.0  # what a stop waits for the last commit, of 10 in all: the disk may not answer
 DRAIN_SECONDS: Final = 4.0  # and for the publisher

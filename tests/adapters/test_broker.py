@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import uvloop
 
+from bridge.domain.messages import Publication
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
-from bridge.ports.broker import BrokerUnavailable, Publication
+from bridge.ports.broker import BrokerUnavailable
 from tests.brokers import (
     RunningBroker,
     client_settings,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
-from bridge.ports.broker import BrokerUnavailable, Publication
+from bridge.ports.broker import BrokerUnavailable
 from tests.brokers import RunningBroker, client_settings, linked, receive, started, until
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 12, 14

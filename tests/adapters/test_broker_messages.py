@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.messages import Message, Publication
 from bridge.mqtt.link import BrokerLink
-from bridge.ports.broker import BrokerUnavailable, Message, Publication, PublishRefused
+from bridge.ports.broker import BrokerUnavailable, PublishRefused
 from tests.brokers import (
     MOSQUITTO_CONF,
     RunningBroker,

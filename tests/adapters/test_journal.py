@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.events import EventType, Standing
-from bridge.domain.records import Batch, Checkpoint, CommandRecord, CommitFailed, JournalError, MessageDigest, Position
+from bridge.domain.records import CommandRecord, MessageDigest, Position
 from bridge.domain.reports import quarantined, rejected, suppressed
 from bridge.journal.sqlite import rows
 from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
+from bridge.ports.journal import Batch, Checkpoint, CommitFailed, JournalError
 from tests.journal_samples import NOON, applied, event, follow
 
 DAY = 24 * 3_600_000

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.events import Standing
-from bridge.domain.records import Batch, CommitFailed
 from bridge.journal.sqlite.writer import SqliteJournal, SqliteReader
+from bridge.ports.journal import Batch, CommitFailed
 from tests.journal_samples import event, follow
 
 

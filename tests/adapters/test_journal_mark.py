@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.records import Batch, CommandRecord, MessageDigest
+from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
 from bridge.journal.sqlite.lock_file import MARKER_BYTES, CommitMarker, JournalLock, read_marker
 from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
+from bridge.ports.journal import Batch
 from tests.journal_samples import NOON, applied, event, follow
 
 FILES = ("journal.db", "journal.db-wal", "journal.db.lock")

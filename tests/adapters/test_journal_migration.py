@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.events import Standing
-from bridge.domain.records import Batch, Checkpoint, CommandRecord, MessageDigest
+from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
 from bridge.journal.sqlite import start_checks
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
@@ -19,6 +19,7 @@ from bridge.journal.sqlite.writer import JournalDamaged, JournalTooOld, SqliteJo
 from bridge.journal.tools.quarantine_reader import QuarantineReader
 from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
+from bridge.ports.journal import Batch, Checkpoint
 from tests.journal_samples import NOON, applied, event, follow, make_schema_1, make_schema_2
 
 ROOT = Path(__file__).parents[2]

@@ -2,15 +2,19 @@
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bridge.domain.events import Event, Standing, StateKey
-from bridge.domain.records import Batch, CommittedEvent, RetentionLimits
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch, RetentionLimits
 from tests.journal_samples import NOON, event, follow
+
+if TYPE_CHECKING:
+    from bridge.domain.records import CommittedEvent
 
 SUBJECTS = st.sampled_from(["a", "b", "c"])
 EVENTS = st.builds(lambda subject, standing: event(subject, standing=standing), SUBJECTS, st.sampled_from(Standing))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.records import Batch
 from bridge.domain.reports import quarantined
 from bridge.journal.sqlite import rows
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
+from bridge.ports.journal import Batch
 from tests.journal_samples import applied
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.records import JournalError, JournalUnavailable
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import JournalTooNew, SqliteJournal, StreamMismatch
+from bridge.ports.journal import JournalError, JournalUnavailable
 from tests.journal_samples import event, follow
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.records import Batch, JournalError, JournalUnavailable
 from bridge.journal.sqlite import start_checks
 from bridge.journal.sqlite.writer import (
     JournalDamaged,
@@ -19,6 +18,7 @@ from bridge.journal.sqlite.writer import (
     SqliteReader,
     StreamMismatch,
 )
+from bridge.ports.journal import Batch, JournalError, JournalUnavailable
 from tests.journal_samples import event, follow
 
 ROOT = Path(__file__).parents[2]

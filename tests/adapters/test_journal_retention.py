@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.events import Event, Standing
-from bridge.domain.records import Batch, RetentionLimits
 from bridge.domain.reports import quarantined
 from bridge.journal.sqlite import retention, rows
 from bridge.journal.sqlite.retention import measure_used_bytes
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
+from bridge.ports.journal import Batch, RetentionLimits
 from tests.journal_samples import NOON, applied, event, follow
 
 HOUR = 3_600_000

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.dedup import digest_message
-from bridge.domain.records import Batch
 from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal, SqliteReader
 from bridge.journal.tools.backup import VerificationFailed, back_up
 from bridge.journal.tools.export import ExportGap, ExportRange, export_inputs
@@ -18,6 +17,7 @@ from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.journal.tools.restore import restore_journal
 from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
+from bridge.ports.journal import Batch
 from tests.journal_samples import applied
 from tests.whole_journal import whole_journal
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.records import Batch, RetentionLimits
 from bridge.journal.sqlite.lock_file import lock_path
 from bridge.journal.sqlite.schema import parts_checksum, row_checksum
 from bridge.journal.sqlite.writer import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
@@ -20,6 +19,7 @@ from bridge.journal.tools import row_reader
 from bridge.journal.tools.read_only import NoJournal, open_read_only
 from bridge.journal.tools.verify import VerificationResult, verify_journal
 from bridge.journal.tools.verify_sequences import MAX_LISTED_FAULTS
+from bridge.ports.journal import Batch, RetentionLimits
 from tests.journal_samples import NOON, applied, event, follow, forge_meta
 from tests.whole_journal import fill, held, whole_journal
 

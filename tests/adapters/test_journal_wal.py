@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.records import Batch
 from bridge.journal.sqlite import wal
 from bridge.journal.sqlite.file import connect
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
 from tests.journal_samples import applied
 
 MEGABYTE = 1_000_000

@@ -7,15 +7,15 @@ import pytest
 
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
-from bridge.pipeline.status import PipelineStatus
-from bridge.settings import WebSettings
-from bridge.wiring.metric_samples import (
+from bridge.front.web.metric_samples import (
     MetricSample,
     counter_samples,
     gap_samples,
     ineffective_samples,
     pipeline_samples,
 )
+from bridge.pipeline.status import PipelineStatus
+from bridge.settings import WebSettings
 from tests.journal_samples import NOON
 from tests.served_front import call, served_front, status
 

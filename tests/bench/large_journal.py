@@ -16,11 +16,12 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
-from bridge.domain.records import DEDUP_INPUTS, Batch, JournalEntry
+from bridge.domain.records import DEDUP_INPUTS, JournalEntry
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.schema import parts_checksum, row_checksum
 from bridge.journal.sqlite.start_checks import END_ROWS
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
 from tests.journal_samples import NOON, forge_meta
 
 LINES: Final = 1_000

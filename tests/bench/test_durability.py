@@ -9,12 +9,12 @@ import pytest
 from typing_extensions import override
 
 from bridge.adapters.clock import FloorClock
-from bridge.domain.records import Batch
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import Pipeline
 from bridge.pipeline.replay import restore_floor
+from bridge.ports.journal import Batch
 from bridge.settings import BrokerSettings, JournalSettings
 from tests.brokers import RunningBroker, until
 from tests.system.shop import PLACE, PLANT, ROOT, device

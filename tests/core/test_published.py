@@ -2,11 +2,11 @@
 
 from bridge.domain import event_data
 from bridge.domain.events import Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.domain.messages import Publication
 from bridge.domain.publications import PublishedState
 from bridge.domain.records import CommittedEvent, position_event
 from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner
-from bridge.ports.broker import Publication
 from tests.journal_samples import NOON, event
 
 C, S = Standing.CURRENT, Standing.CLOSED

@@ -7,11 +7,11 @@ import pytest
 
 from bridge.domain import retained_scan as retained_module
 from bridge.domain.events import Standing
+from bridge.domain.messages import Message, PendingAck
 from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
 from bridge.domain.records import CommittedEvent, Position, Snapshot
 from bridge.domain.retained_scan import LinePlace, RetainedScan, line_place_of
 from bridge.domain.stream_status import StreamOwner, status_publication
-from bridge.ports.broker import Message, PendingAck
 from tests.core.test_published import at, call
 from tests.journal_samples import event
 

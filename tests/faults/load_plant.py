@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from bridge.ports.broker import Publication
+from bridge.domain.messages import Publication
 from tests.running_floor import DEMO_PLANT
 
 PLACE: Final = "plant1/assembly/L5"

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
-from bridge.ports.broker import BrokerUnavailable, Publication
+from bridge.ports.broker import BrokerUnavailable
 from device_sim import plant_file
 from device_sim.messages import ReportMessage, ReportNumbering
 from device_sim.plant import SimulatedPlant

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from bridge.domain.events import Standing
-from bridge.domain.records import Batch, CommitFailed
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch, CommitFailed
 from tests.journal_samples import event, follow
 
 KEPT = 40  # subjects, so that pages are written again and again

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from bridge.domain.messages import Will
 from bridge.mqtt.link import BrokerLink
-from bridge.ports.broker import Will
 from tests.brokers import RunningBroker, client_settings, linked, until
 from tests.running_floor import DEMO_PLANT, Client, RunningFloor, running_floor
 from tests.tcp_proxy import End, tcp_proxy

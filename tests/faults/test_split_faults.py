@@ -21,7 +21,7 @@ import pytest
 import websockets
 
 from bridge.domain.events import CONFLATED_TYPES
-from bridge.ports.broker import Publication
+from bridge.domain.messages import Publication
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.faults import record
 from tests.faults.consumers import Dashboard

@@ -16,12 +16,13 @@ from bridge.adapters.policy_file import load as load_policy
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
-from bridge.domain.records import Batch, CommandRecord, CommittedEvent, Input, JournalEntry, position_event
+from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, position_event
 from bridge.domain.reports import APPLIED
 from bridge.front.front import Disconnected, Front
 from bridge.front.replica import Replica
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
 from bridge.settings import TokenSettings, WebSettings
 from tests.brokers import until
 from tests.system.hints import Hints

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable
 
 from bridge.domain.events import rfc3339
-from bridge.ports.broker import LinkStatus, Message, PendingAck
+from bridge.domain.messages import Message, PendingAck
+from bridge.ports.broker import LinkStatus
 
 NOON = 1_767_700_800_000
 

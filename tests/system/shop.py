@@ -14,7 +14,7 @@ import aiomqtt
 from bridge.adapters.clock import FloorClock
 from bridge.domain import plant
 from bridge.domain.line.floor import Floor
-from bridge.domain.records import JournalEntry, RetentionLimits
+from bridge.domain.records import JournalEntry
 from bridge.domain.stream_status import StreamOwner
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
@@ -22,6 +22,7 @@ from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import FOR_EVER, Pipeline
 from bridge.pipeline.replay import RestoredFloor, restore_floor
+from bridge.ports.journal import RetentionLimits
 from bridge.publisher.publisher import Publisher
 from bridge.settings import BrokerSettings
 

@@ -11,9 +11,9 @@ from urllib.request import urlopen
 
 import structlog
 
+from bridge.domain.messages import Message, Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.status import UNKNOWN, ReceivedCounts
-from bridge.ports.broker import Message, Publication
 from tests.brokers import RunningBroker, until
 from tests.running_floor import RunningFloor, running_floor
 from tests.system.shop import device, say, shop

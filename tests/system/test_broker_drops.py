@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from urllib.request import urlopen
 
+from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
-from bridge.ports.broker import Publication
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, client_settings, linked, mosquitto_broker, running, until
 from tests.running_floor import RunningFloor, running_floor
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.records import Batch
 from bridge.domain.reports import quarantined
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
 from tests.command_line import floor, write_config
 from tests.journal_samples import applied
 

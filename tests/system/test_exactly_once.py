@@ -21,12 +21,13 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.events import Millis
 from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import MAX_PAST_BOOTS
-from bridge.domain.records import Batch, JournalEntry, MessageDigest
+from bridge.domain.records import JournalEntry, MessageDigest
 from bridge.domain.reports import APPLIED
 from bridge.ingest.native import decode
 from bridge.journal.sqlite import rows
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
+from bridge.ports.journal import Batch
 from tests.core.line.shopfloor import T0
 
 WINDOW = 4  # what the broker sends unacknowledged

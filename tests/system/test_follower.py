@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.records import Batch, CommandRecord
+from bridge.domain.records import CommandRecord
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
 from tests import command_line
 from tests.brokers import until
 from tests.command_line import write_config

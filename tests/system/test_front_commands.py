@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bridge.domain.events import Standing
-from bridge.domain.records import Batch, CommandRecord, RetentionLimits
+from bridge.domain.records import CommandRecord
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
+from bridge.ports.journal import Batch, RetentionLimits
 from bridge.protocol.client_frames import InvalidFrame
 from tests.system.front_floor import NOON, Floor, assignment, call, floor, status
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.records import JournalError
+from bridge.ports.journal import JournalError
 from tests.system.front_floor import NOON, PATIENCE, Floor, MemorySocket, call, floor
 
 LAST_CALL = 40

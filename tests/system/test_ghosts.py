@@ -12,11 +12,12 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from bridge.domain.records import Batch, CommittedEvent, JournalUnavailable
+from bridge.domain.records import CommittedEvent
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools import backup as journal_backup
 from bridge.journal.tools import restore as journal_restore
 from bridge.mqtt.retained_reader import RetainedReader
+from bridge.ports.journal import Batch, JournalUnavailable
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.core.test_published import call
 from tests.faults import retained as faults_retained

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.clock import FloorClock, wall_ms
-from bridge.domain.records import JournalEntry, RetentionLimits
+from bridge.domain.records import JournalEntry
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline import commit_queue, deadline_scheduler
 from bridge.pipeline.pipeline import FOR_EVER, Pipeline
 from bridge.pipeline.replay import restore_floor
+from bridge.ports.journal import RetentionLimits
 from tests.brokers import until
 from tests.system.shop import PLANT, ROOT
 from tests.system.test_slow_commits import Tap

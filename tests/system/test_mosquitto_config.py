@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
-from bridge.ports.broker import BrokerUnavailable, Publication, PublishRefused
+from bridge.ports.broker import BrokerUnavailable, PublishRefused
 from tests.brokers import linked, receive, running, started, until
 from tests.shipped_mosquitto import DEVICE_A, DEVICE_B, GATEWAY, REVOKED, SHIPPED, ShippedMosquitto, shipped_mosquitto
 

@@ -7,8 +7,8 @@ from urllib.request import urlopen
 
 from bridge.domain.line.andon.contacts import IGNORED_READINGS
 from bridge.domain.line.device.ineffective import INEFFECTIVE_REASONS, NEUTRAL_REASONS
+from bridge.domain.messages import Publication
 from bridge.front.web.metrics import METRICS
-from bridge.ports.broker import Publication
 from tests.brokers import RunningBroker, until
 from tests.command_line import ROOT
 from tests.running_floor import RunningFloor

@@ -11,11 +11,11 @@ import pytest
 
 from bridge.domain.events import Millis
 from bridge.domain.line.floor import Floor
-from bridge.domain.records import CommitFailed
+from bridge.domain.messages import Message
 from bridge.domain.reports import Outcome, Report, StateReport
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import APPLY_CHUNK, CoreCrashed
-from bridge.ports.broker import Message
+from bridge.ports.journal import CommitFailed
 from tests.brokers import RunningBroker, until
 from tests.journal_samples import forge_payload
 from tests.system.shop import ROOT, Shop, device, say, shop

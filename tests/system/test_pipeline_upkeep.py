@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.records import Batch, CommandRecord, CommitFailed, JournalUnavailable, RetentionLimits
+from bridge.domain.records import CommandRecord
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.pipeline.committer import DISK_TIMEOUT, LAST_SECONDS
 from bridge.pipeline.pipeline import CoreCrashed
+from bridge.ports.journal import Batch, CommitFailed, JournalUnavailable, RetentionLimits
 from tests.brokers import RunningBroker, until
 from tests.system.shop import ROOT, Shop, device, say, shop
 from tests.system.test_pipeline import CrashingFloor, accounted, break_disk, command, connected, messages

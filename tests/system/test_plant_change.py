@@ -15,11 +15,12 @@ from bridge.domain.intake import Intake
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import PLANT_TOPIC, plant_to_json
-from bridge.domain.records import Batch, DedupWindow
+from bridge.domain.records import DedupWindow
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.pipeline.startup_inputs import PlantChange, journal_plant
+from bridge.ports.journal import Batch
 from tests.brokers import RunningBroker, until
 from tests.core.line.shopfloor import T0
 from tests.faults.retained import retained

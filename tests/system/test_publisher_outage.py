@@ -11,8 +11,8 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
-from bridge.domain.records import CommitFailed, JournalUnavailable
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import CommitFailed, JournalUnavailable
 from bridge.publisher import publisher as publisher_module
 from bridge.wiring.pipeline_side import DRAIN_SECONDS
 from tests.brokers import RunningBroker, free_port, mosquitto_broker, running, until

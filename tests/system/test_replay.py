@@ -15,11 +15,12 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import plant_from_json, plant_to_json
-from bridge.domain.records import Batch, JournalEntry
+from bridge.domain.records import JournalEntry
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import CheckpointUnreadable, restore_floor
 from bridge.pipeline.startup_inputs import journal_plant
+from bridge.ports.journal import Batch
 from device_sim import plant as simulated
 from device_sim import plant_file as simulated_file
 from device_sim.messages import ReportNumbering

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.clock import FloorClock
-from bridge.domain.records import Batch, CommitFailed
+from bridge.domain.messages import Message, PendingAck
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import APPLY_CHUNK, Pipeline
 from bridge.pipeline.replay import restore_floor
-from bridge.ports.broker import LinkStatus, Message, PendingAck
+from bridge.ports.broker import LinkStatus
+from bridge.ports.journal import Batch, CommitFailed
 from bridge.settings import BrokerSettings
 from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.system.shop import PLANT, ROOT, device, say

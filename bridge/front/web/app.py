@@ -10,12 +10,12 @@ from bridge.contract import schemas
 from bridge.domain.access.viewer import Viewer
 from bridge.front.front import Front
 from bridge.front.web.api import api_router, require_admin
+from bridge.front.web.metric_samples import MetricSample, MetricsEndpoint, front_samples, is_loopback
 from bridge.front.web.pages import SecurityHeaders, board_routes
 from bridge.front.web.responses import add_error_handlers, error_response, json_response
 from bridge.front.web.websocket import StarletteSocket, handshake_token, is_origin_allowed, select_subprotocol
 from bridge.protocol.client_frames import ErrorCode
 from bridge.settings import WebSettings
-from bridge.wiring.metric_samples import MetricSample, MetricsEndpoint, front_samples, is_loopback
 
 ReadinessCheck = Callable[[], tuple[bool, str]]
 """Whether it is, and in a few words why or why not."""

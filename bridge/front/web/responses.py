@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.viewer import AdmissionError
-from bridge.domain.records import JournalError
 from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.ports.journal import JournalError
 from bridge.protocol.client_frames import ErrorCode, InvalidFrame
 
 MAX_BODY_BYTES: Final = 65_536  # as of a frame over WebSocket: stops a body from filling memory

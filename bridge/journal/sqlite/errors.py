@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bridge.domain.records import JournalError
+from bridge.ports.journal import JournalError
 
 
 class JournalDamaged(JournalError):

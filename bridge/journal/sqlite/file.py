@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bridge.domain.records import JournalUnavailable
 from bridge.journal.sqlite.errors import JournalDamaged, JournalTooNew
 from bridge.journal.sqlite.lock_file import CommitMarker
 from bridge.journal.sqlite.schema import APPLICATION_ID, SCHEMA, create_tables
+from bridge.ports.journal import JournalUnavailable
 
 BUSY_SECONDS: Final = 5.0  # somebody else's shell on the file may hold a lock this long before we say so
 SHARED_FIRST, SHARED_SIZE = 0x40000002, 510  # the bytes by which SQLite's processes lock a file (os.h)

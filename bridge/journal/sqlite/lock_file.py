@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from bridge.domain.records import JournalError
 from bridge.journal.sqlite.errors import JournalInUse
+from bridge.ports.journal import JournalError
 
 MARKER_BYTES: Final = 128  # a whole mark fits in a disk's sector, so it is there whole or not at all
 

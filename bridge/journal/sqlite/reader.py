@@ -8,18 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bridge.domain.events import Millis, StateKey
-from bridge.domain.records import (
-    Checkpoint,
-    CommandRecord,
-    CommittedEvent,
-    DedupWindow,
-    Input,
-    JournalEntry,
-    JournalError,
-    JournalUnavailable,
-    Position,
-    Snapshot,
-)
+from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
 from bridge.journal.sqlite.errors import JournalDamaged, JournalTooOld
 from bridge.journal.sqlite.file import connect, open_connection, read_schema_version, translate_errors
 from bridge.journal.sqlite.lock_file import read_marker
@@ -43,6 +32,7 @@ from bridge.journal.sqlite.rows import (
 )
 from bridge.journal.sqlite.schema import SCHEMA, parts_checksum
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
+from bridge.ports.journal import Checkpoint, JournalError, JournalUnavailable
 
 READERS: Final = 8  # idle reader connections kept
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from bridge.domain.events import Millis
-from bridge.domain.records import RetentionLimits
 from bridge.journal.sqlite.meta import Meta
 from bridge.journal.sqlite.rows import require_optional_checksum
+from bridge.ports.journal import RetentionLimits
 
 PRUNE_CHUNK: Final = 1_000  # events and inputs each that go in one transaction: a commit may have to wait for it
 NEVER: Final = 2**63 - 1  # later than any hour

@@ -11,7 +11,6 @@ from bridge.domain.events import EventType, Millis, Priority, Standing, StateKey
 from bridge.domain.records import (
     CONFIG_PREFIX,
     DEDUP_INPUTS,
-    Batch,
     CommandRecord,
     CommittedEvent,
     Input,
@@ -22,6 +21,7 @@ from bridge.domain.records import (
 from bridge.domain.reports import Disposition, Effect
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.schema import parts_checksum, row_checksum
+from bridge.ports.journal import Batch
 
 COMMAND_MS: Final = 24 * 3_600_000  # PROTOCOL, Asking: idempotent for 24 h
 QUARANTINE_INPUTS: Final = 1_000  # garbage kept for whoever looks into it: a babbling device can't fill the disk

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bridge.domain.events import Millis, StateKey
-from bridge.domain.records import Batch, CommitFailed, EpochReason, JournalEntry, JournalError, RetentionLimits
+from bridge.domain.records import EpochReason, JournalEntry
 from bridge.journal.sqlite.epochs import Epoch, write_epoch
 from bridge.journal.sqlite.errors import JournalDamaged, JournalInUse, JournalTooNew, JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.file import (
@@ -36,6 +36,7 @@ from bridge.journal.sqlite.rows import (
 from bridge.journal.sqlite.schema import MARKED_SINCE, migrate, parts_checksum, row_checksum, wall_ms
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
 from bridge.journal.sqlite.wal import WalTruncator
+from bridge.ports.journal import Batch, CommitFailed, JournalError, RetentionLimits
 
 __all__ = [
     "CommitFailed",

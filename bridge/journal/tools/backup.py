@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from bridge.domain.records import JournalError
 from bridge.journal.sqlite.file import sync_directory
 from bridge.journal.tools.read_only import open_read_only, translate_read_errors
 from bridge.journal.tools.verify import ProgressCallback, VerificationResult, verify_journal
+from bridge.ports.journal import JournalError
 
 STEP_PAGES: Final = 2_500  # 10 MiB between two words to whoever watches
 

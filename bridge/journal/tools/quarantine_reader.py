@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 from bridge.domain.events import Millis
-from bridge.domain.records import JournalError
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
 from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, check_decisions, read_decision
 from bridge.journal.sqlite.rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
 from bridge.journal.tools.read_only import open_read_only, read_summary, translate_read_errors
 from bridge.journal.tools.row_reader import Row
+from bridge.ports.journal import JournalError
 
 QuarantineState = Literal["waiting", "asked", "replayed", "dropped", "crowded out"]
 

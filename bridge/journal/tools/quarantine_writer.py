@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Final
 
-from bridge.domain.records import CommitFailed
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.file import connect, is_transient
 from bridge.journal.sqlite.quarantine_decisions import find_decision, write_decision
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.rows import QUARANTINE_BYTES
 from bridge.journal.sqlite.schema import wall_ms
+from bridge.ports.journal import CommitFailed
 
 IS_QUARANTINED: Final = "SELECT 1 FROM inputs WHERE number = ? AND effect = 'quarantined'"
 # whole payloads; a cut one would be another message

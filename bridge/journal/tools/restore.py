@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.domain.records import JournalError
 from bridge.journal.sqlite.errors import JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.file import SHARED_FIRST, SHARED_SIZE, open_connection, read_schema_version, sync_directory
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock, lock_path, read_marker
@@ -33,6 +32,7 @@ from bridge.journal.tools.backup import (
 )
 from bridge.journal.tools.read_only import JournalSummary, open_read_only, read_summary, sidecar_path
 from bridge.journal.tools.verify import ProgressCallback, VerificationResult, verify_journal
+from bridge.ports.journal import JournalError
 
 FILE_SUFFIXES = ("", "-wal", "-shm")
 READER_SECONDS = 2.0  # a front apart looks now and then whether its pipeline is back

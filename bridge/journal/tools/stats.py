@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from bridge.domain.events import Millis
-from bridge.domain.records import RetentionLimits
 from bridge.domain.reports import Effect
 from bridge.journal.sqlite.quarantine_decisions import check_decisions
 from bridge.journal.sqlite.retention import PruneLimit, find_prune_limit, measure_used_bytes
@@ -22,6 +21,7 @@ from bridge.journal.tools.read_only import (
     sidecar_path,
     translate_read_errors,
 )
+from bridge.ports.journal import RetentionLimits
 
 SIZED_BYTES: Final = 256 * 1024 * 1024  # up to here the sizes of parts are told unasked: they cost a look at every page
 ARRIVAL_QUERY: Final = "SELECT received_at FROM inputs WHERE number = ?"

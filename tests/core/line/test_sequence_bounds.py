@@ -9,11 +9,12 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import MAX_MISSED
 from bridge.domain.line.floor import Floor
-from bridge.domain.records import Batch, DedupWindow, JournalEntry
+from bridge.domain.records import DedupWindow, JournalEntry
 from bridge.domain.reports import APPLIED, suppressed
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
+from bridge.ports.journal import Batch
 from tests.core.line.shopfloor import T0, equipment, line_spec, plant_file
 
 LARGEST = 2**64 - 1  # docs/devices.md, «Values»: an integer

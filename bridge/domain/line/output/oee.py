@@ -11,32 +11,24 @@ from typing import Final
 from msgspec.structs import replace
 
 from bridge.domain.emitter import Emitter
-from bridge.domain.events import EventType, Millis, Priority, Standing
+from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind, StopTracker
 from bridge.domain.line.downtime.timeline import Timeline, time_class_of
+from bridge.domain.line.output.oee_emitter import OeeEmitter
 from bridge.domain.line.output.oee_rebuild import (
     fill_unknown_time,
     reclassify_downtime,
     replace_provisional,
     stretches_since,
 )
-from bridge.domain.line.output.oee_state import RECENT, LastEmitted, OeeState, TimeStretch, UnattributedPieces
-from bridge.domain.line.output.oee_window import (
-    OeeWindow,
-    Ratios,
-    TimeClass,
-    WindowKind,
-    compute_ratios,
-    oee_data,
-    oee_flags,
-)
+from bridge.domain.line.output.oee_state import RECENT, OeeState, TimeStretch, UnattributedPieces
+from bridge.domain.line.output.oee_window import OeeWindow, TimeClass, WindowKind
 from bridge.domain.line.output.piece_shares import PieceShare, distribute_pieces
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
 
 CLOSED_WINDOWS_KEPT: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # to be amended: a day and a bit of each
 PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
-UNKNOWN_STEP_MS = 60_000  # of unknown time, then twice as much: it moves no ratio, and yet a dashboard must see it
 
 
 class OeeTracker:
@@ -55,11 +47,9 @@ class OeeTracker:
     ) -> None:
         self.state = state
         self.stops = StopTracker(state.stops, *stops)
-        self._equipment = equipment
+        self._events = OeeEmitter(state, equipment=equipment, step=step, emitter=emitter)
         self._period_ms = period_ms
-        self._step = step
         self._plan = plan
-        self._emitter = emitter
 
     def start(self, shift: ShiftWindow, *, at: Millis) -> None:
         """Begin to watch; what passed of the windows before is unknown."""
@@ -113,7 +103,7 @@ class OeeTracker:
                     share.start, share.end, share.total, share.good, self.state.ideal_cycle, assumed
                 )
                 self.state.add_unattributed(pieces, bounds=bounds)
-        self._emit_past(moment, since=shares[0].start, until=shares[-1].end)
+        self._events.emit_past(moment, since=shares[0].start, until=shares[-1].end)
 
     def _add(self, window: OeeWindow, total: int, good: int, *, assumed: bool) -> None:
         window.add_pieces(total, good, ideal_cycle=self.state.ideal_cycle, assumed=assumed)
@@ -153,7 +143,9 @@ class OeeTracker:
             state.stops.mark, state.stops.skipped = after.mark, after.skipped
             state.recent = stretches_since(moved, after.mark)[-RECENT:]
         if moved:
-            self._emit_amended(moment, since=min(each.start for each in moved), until=max(each.end for each in moved))
+            self._events.emit_amended(
+                moment, since=min(each.start for each in moved), until=max(each.end for each in moved)
+            )
         return moved
 
     def set_job(self, job_id: str | None, *, moment: Moment) -> None:
@@ -166,7 +158,7 @@ class OeeTracker:
         if current is not None and current.job_id is not None:
             del state.windows["job"]
             current.end = moment.at
-            self._emit(current, moment, closed=True)
+            self._events.emit(current, moment, closed=True)
             state.jobs[current.job_id] = current
             while len(state.jobs) > PAST_JOBS:
                 del state.jobs[next(iter(state.jobs))]
@@ -185,13 +177,13 @@ class OeeTracker:
         """Take a downtime, confirmed as planned by a named user, out of the planned busy time."""
         self._advance(moment.at)
         self.state.exclude(start, end)
-        self._emit_amended(moment, since=start, until=end)
+        self._events.emit_amended(moment, since=start, until=end)
 
     def include(self, start: Millis, end: Millis, *, moment: Moment) -> None:
         """Put back what `exclude` took out: the confirmation was withdrawn."""
         self._advance(moment.at)
         self.state.include(start, end)
-        self._emit_amended(moment, since=start, until=end)
+        self._events.emit_amended(moment, since=start, until=end)
 
     def next_deadline(self) -> Millis:
         due = self.state.checked_at // self._period_ms * self._period_ms + self._period_ms
@@ -218,14 +210,14 @@ class OeeTracker:
         if at // self._period_ms > self.state.checked_at // self._period_ms:
             self.state.checked_at = at
             for window in self.state.windows.values():
-                if self._moved(window):
-                    self._emit(window, moment, closed=False)
+                if self._events.has_moved(window):
+                    self._events.emit(window, moment, closed=False)
 
     def _roll_over(self, next_window: OeeWindow, moment: Moment) -> None:
         ended = self.state.windows[next_window.kind]
         nothing = not (ended.busy_ms or ended.down_ms or ended.unknown_ms or ended.total)
         if not (nothing and ended.shift_id is None):  # a gap between shifts in which nothing happened is no news
-            self._emit(ended, moment, closed=True)
+            self._events.emit(ended, moment, closed=True)
         closed = self.state.closed.setdefault(next_window.kind, [])
         closed.append(ended)
         del closed[: -CLOSED_WINDOWS_KEPT[next_window.kind]]
@@ -268,43 +260,4 @@ class OeeTracker:
         else:
             self.state.mark_provisional_down(change.start)
         self.state.recent.clear()
-        self._emit_amended(moment, since=change.start, until=change.end)
-
-    def _emit_past(self, moment: Moment, *, since: Millis, until: Millis) -> None:
-        for window in self.state.past_windows:
-            if window.end is not None and window.end > since and window.start < until:
-                self._emit(window, moment, closed=True, standing=Standing.HISTORY)
-
-    def _emit_amended(self, moment: Moment, *, since: Millis, until: Millis) -> None:
-        self._emit_past(moment, since=since, until=until)
-        for window in self.state.windows.values():
-            self._emit(window, moment, closed=False)
-
-    def _moved(self, window: OeeWindow) -> bool:
-        found = compute_ratios(window, rated=self.state.ideal_cycle is not None)
-        told = self.state.told.get(window.kind)
-        if told is None or told.start != window.start:
-            return True
-        before = Ratios(told.oee, told.availability, told.performance, told.quality, None)
-        grown = window.unknown_ms - told.unknown_ms
-        if grown >= max(UNKNOWN_STEP_MS, told.unknown_ms) and not self.state.unwatched:
-            return True
-        return found.differs_from(before, step=self._step) or told.flags != list(oee_flags(window, found))
-
-    def _emit(self, window: OeeWindow, moment: Moment, *, closed: bool, standing: Standing = Standing.CURRENT) -> None:
-        found = compute_ratios(window, rated=self.state.ideal_cycle is not None)
-        if standing is Standing.CURRENT:
-            flags: list[str] = list(oee_flags(window, found))
-            self.state.told[window.kind] = LastEmitted(
-                window.start, found.oee, found.availability, found.performance, found.quality, flags, window.unknown_ms
-            )
-        self._emitter.emit(
-            EventType.OEE_UPDATE,
-            oee_data(window, found, ideal_cycle=self.state.ideal_cycle, closed=closed),
-            moment=moment,
-            equipment=self._equipment,
-            subject=window.kind,
-            priority=Priority.LOW,
-            standing=standing,
-            estimated=window.estimated,
-        )
+        self._events.emit_amended(moment, since=change.start, until=change.end)

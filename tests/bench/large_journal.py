@@ -22,7 +22,7 @@ from bridge.journal.sqlite.schema import parts_checksum, row_checksum
 from bridge.journal.sqlite.start_checks import END_ROWS
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
-from tests.journal_samples import NOON, forge_meta
+from tests.support.journal_samples import NOON, forge_meta
 
 LINES: Final = 1_000
 TAIL: Final = 1_000  # inputs after the newest checkpoint: 5 s at 200 a second

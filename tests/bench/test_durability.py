@@ -16,8 +16,8 @@ from bridge.pipeline.pipeline import Pipeline
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch
 from bridge.settings import BrokerSettings, JournalSettings
-from tests.brokers import RunningBroker, until
-from tests.system.shop import PLACE, PLANT, ROOT, device
+from tests.support.brokers import RunningBroker, until
+from tests.support.running_pipeline import PLACE, PLANT, ROOT, device
 
 pytestmark = pytest.mark.bench
 

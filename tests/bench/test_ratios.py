@@ -11,7 +11,7 @@ from bridge.domain.filter_index import FilterIndex
 from bridge.domain.reports import Report
 from bridge.domain.topics import TopicFilter, TopicName
 from bridge.ingest.native import decode
-from tests.journal_samples import event
+from tests.support.journal_samples import event
 
 pytestmark = pytest.mark.bench
 

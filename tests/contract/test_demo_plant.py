@@ -16,7 +16,7 @@ from bridge.ingest.native import decode
 from device_sim import packml as simulated_packml
 from device_sim.plant import SimulatedPlant
 from device_sim.plant_file import SHIPPED as SIMULATED_FILE
-from tests.sim.plants import MINUTE, SHIPPED, START, encoded
+from tests.device_sim.sample_plants import MINUTE, SHIPPED, START, encoded
 
 DEMO_FILE = Path(__file__).parents[2] / "bridge" / "demo" / "plant.toml"
 DEMO = bridge_plant_file.load(DEMO_FILE)

@@ -6,7 +6,7 @@ from bridge.domain.reports import Disposition
 from bridge.ingest.native import decode
 from device_sim import profile
 from device_sim.rehearsal import ReceivedPublish, rehearse
-from tests.sim.plants import MINUTE, SHIPPED, START
+from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
 
 
 @pytest.mark.parametrize("name", profile.NAMES)

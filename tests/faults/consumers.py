@@ -11,8 +11,8 @@ from typing import Any
 import websockets
 
 from bridge.mqtt.link import BrokerLink
-from tests.brokers import RunningBroker, client_settings, linked
-from tests.running_floor import RunningFloor
+from tests.support.bridge_process import RunningFloor
+from tests.support.brokers import RunningBroker, client_settings, linked
 
 
 @dataclass

@@ -16,9 +16,9 @@ from bridge.ports.broker import BrokerUnavailable
 from device_sim import plant_file
 from device_sim.messages import ReportMessage, ReportNumbering
 from device_sim.plant import SimulatedPlant
-from tests.brokers import RunningBroker, client_settings, until
 from tests.faults.load_plant import said_by_hand
-from tests.running_floor import ROOT
+from tests.support.bridge_process import ROOT
+from tests.support.brokers import RunningBroker, client_settings, until
 
 SCALE: Final = 60.0  # simulated seconds a second: about a hundred reports a second
 BEAT_SECONDS: Final = 0.02

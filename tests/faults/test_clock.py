@@ -20,11 +20,11 @@ from bridge import settings as settings_module
 from bridge.adapters.clock import wall_ms
 from bridge.adapters.tokens import TokenIssuer
 from bridge.domain.events import rfc3339
-from tests.brokers import RunningBroker, until
-from tests.faults.faked_time import DAY_MS, FakedTime
-from tests.faults.floor_under_load import floor_under_load
-from tests.running_floor import DEMO_PLANT, Frame, RunningFloor, running_floor
-from tests.served_front import closed
+from tests.faults.bridge_under_load import floor_under_load
+from tests.faults.faketime import DAY_MS, FakedTime
+from tests.support.bridge_process import DEMO_PLANT, Frame, RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, until
+from tests.support.front_server import closed
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"

@@ -14,11 +14,11 @@ from playwright.async_api import expect
 
 from bridge.front.web import server
 from bridge.watch.client import WatchClient
-from tests.brokers import until
-from tests.browser_page import DEADLINE_MS, browser_page
-from tests.contract.protocol_dashboard import narrow_socket
-from tests.served_front import Served, call, closed, frame_of, served_front
-from tests.tcp_proxy import tcp_proxy
+from tests.support.brokers import until
+from tests.support.browser_page import DEADLINE_MS, browser_page
+from tests.support.front_server import Served, call, closed, frame_of, served_front
+from tests.support.socket_dashboard import narrow_socket
+from tests.support.tcp_proxy import tcp_proxy
 
 TOLD_SECONDS = 5.0
 TOLD_MS = TOLD_SECONDS * 1_000

@@ -22,16 +22,16 @@ import websockets
 
 from bridge.domain.events import CONFLATED_TYPES
 from bridge.domain.messages import Publication
-from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
-from tests.faults import record
 from tests.faults.consumers import Dashboard
-from tests.faults.ledger import is_taken_in, last_offset, of_dashboard, read_journal
 from tests.faults.load_plant import write_plant
-from tests.faults.rounds import rounds
+from tests.faults.loss_ledger import is_taken_in, last_offset, of_dashboard, read_journal
 from tests.faults.simulated_load import Report
 from tests.faults.test_disk_full import NO_ROOM, limit_files
-from tests.running_floor import RunningFloor
-from tests.split_floor import SplitFloor, front_of, split_floor
+from tests.support import run_record
+from tests.support.bridge_process import RunningFloor
+from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
+from tests.support.rounds import rounds
+from tests.support.split_processes import SplitFloor, front_of, split_floor
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 TYPES: Final = ("equipment", "quality", "material", "process")
@@ -136,7 +136,9 @@ async def close(floor: SplitFloor, found: list[OrderlyDashboard], title: str) ->
         wrong = {name: what for name, what in of_dashboard(held, each).items() if what}
         assert wrong == {}
         assert all(before < after for before, after in pairwise(each.order)), "in order"
-    record.note(title, f"{len(held.events):,} events, {lossless:,} lossless, {len(found)} dashboards; wrong: nothing")
+    run_record.note(
+        title, f"{len(held.events):,} events, {lossless:,} lossless, {len(found)} dashboards; wrong: nothing"
+    )
 
 
 async def told(found: list[OrderlyDashboard], began: float) -> float:

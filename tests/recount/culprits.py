@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from tests.recount.floor_facts import LineFacts
-from tests.recount.machine_words import Face
+from tests.recount.machine_state import Face
+from tests.recount.plant_facts import LineFacts
 
 CAUSE: Final = {"internal": "internal", "starved": "upstream", "blocked": "downstream", "planned": "planned"}
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from device_sim.truth import RegisterTruth, TrueReport, Truth
-from tests.recount.floor_facts import Machine
+from tests.recount.plant_facts import Machine
 
 SETS: Final = ("reset", "preset", "power")
 REPORTED_MS: Final = 15_000  # counts that change are reported within this time

@@ -14,9 +14,9 @@ import structlog
 from bridge.domain.messages import Message, Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.status import UNKNOWN, ReceivedCounts
-from tests.brokers import RunningBroker, until
-from tests.running_floor import RunningFloor, running_floor
-from tests.system.shop import device, say, shop
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, until
+from tests.support.running_pipeline import device, say, shop
 
 BURST = 100
 SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason="[^"]*")?\} ([\d.]+)')

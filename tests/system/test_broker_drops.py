@@ -6,8 +6,16 @@ from urllib.request import urlopen
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
-from tests.brokers import MOSQUITTO_CONF, RunningBroker, client_settings, linked, mosquitto_broker, running, until
-from tests.running_floor import RunningFloor, running_floor
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import (
+    MOSQUITTO_CONF,
+    RunningBroker,
+    client_settings,
+    linked,
+    mosquitto_broker,
+    running,
+    until,
+)
 
 QUEUED = 50
 FORGETFUL = re.sub(r"max_queued_messages \d+", f"max_queued_messages {QUEUED}\nsys_interval 1", MOSQUITTO_CONF)

@@ -15,8 +15,8 @@ import aiomqtt
 import pytest
 
 from device_sim.plant import SimulatedPlant
-from tests.brokers import RunningBroker, until
-from tests.sim.plants import SHIPPED, START
+from tests.device_sim.sample_plants import SHIPPED, START
+from tests.support.brokers import RunningBroker, until
 
 DEVICES = set(SimulatedPlant(SHIPPED, seed=1, start=START).devices)
 ROOT = Path(__file__).parents[2]

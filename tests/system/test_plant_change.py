@@ -21,10 +21,10 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.pipeline.startup_inputs import PlantChange, journal_plant
 from bridge.ports.journal import Batch
-from tests.brokers import RunningBroker, until
-from tests.core.line.shopfloor import T0
-from tests.faults.retained import retained
-from tests.running_floor import Frame, RunningFloor, running_floor
+from tests.support.bridge_process import Frame, RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, until
+from tests.support.packing_line import T0
+from tests.support.retained_messages import retained
 
 SITE = "floor/v1/report/north/pack"
 WHOLE = {"subscription_type": "line", "target_id": "all"}

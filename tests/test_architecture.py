@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": {"domain", "settings", "validation_errors"},
     "settings": {"ports", "validation_errors"},
     "validation_errors": set(),
-    "watch": set(),
+    "watch": {"protocol"},
     "demo": {"domain", "ports", "journal", "adapters", "watch"},
     "wiring": {
         "domain", "ports", "protocol", "ingest", "pipeline", "publisher", "front", "journal", "mqtt", "adapters",

@@ -15,8 +15,9 @@ from bridge.domain.topics import TopicName
 from bridge.front.journal_reads import FrontJournal
 from bridge.ports.broker import BrokerUnavailable, TopicRefused
 from bridge.protocol.actions import AcknowledgeEvent
-from bridge.protocol.client_frames import ErrorCode, InvalidFrame
+from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.commands import CommandRequest, PlaceLookup, acknowledge_request, authorize, command_message
+from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import CommandResult
 
 Publish = Callable[[str, bytes], Awaitable[None]]

@@ -29,8 +29,10 @@ from bridge.protocol.actions import (
     UpdateGrants,
 )
 from bridge.protocol.active_subscription import AssignmentSubscription
-from bridge.protocol.client_frames import CloseCode, ErrorCode, InvalidFrame
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import DashboardProtocol
+from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.outbox import Outbox
 from bridge.protocol.server_frames import Close, CommandResult, Error, encode_frame, error_frame
 

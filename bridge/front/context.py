@@ -15,7 +15,8 @@ from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
 from bridge.ports.clock import FrontClock
-from bridge.protocol.client_frames import CloseCode, NotJson
+from bridge.protocol.client_frames import NotJson
+from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
 from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
 from bridge.settings import WebSettings

@@ -17,7 +17,7 @@ from bridge.front.snapshot_writer import write_snapshot
 from bridge.front.write_queue import ResumeTask, SnapshotTask, WriteQueue, WriteRequest
 from bridge.protocol.actions import EnablePush, ResumeFrom, SetBatching
 from bridge.protocol.active_subscription import ActiveSubscription
-from bridge.protocol.client_frames import CloseCode
+from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.outbox import Outbox
 from bridge.protocol.position_schedule import PositionSchedule
 from bridge.protocol.server_frames import Close, Recovery, Resumed, ServerFrame, confirmation_frame, encode_frame

@@ -28,7 +28,8 @@ from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
-from bridge.protocol.client_frames import Body, CloseCode, InvalidFrame
+from bridge.protocol.client_frames import Body, InvalidFrame
+from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.commands import PlaceLookup, parse_command
 from bridge.protocol.outbox import Ledger
 from bridge.protocol.server_frames import Close, explained_frame

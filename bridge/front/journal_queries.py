@@ -12,7 +12,8 @@ from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Position
 from bridge.front.event_cache import parse_topic
 from bridge.front.journal_reads import FrontJournal
-from bridge.protocol.client_frames import ErrorCode, InvalidFrame
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.session import admit_body
 
 MAX_PAGE: Final = 1_000  # events in one answer

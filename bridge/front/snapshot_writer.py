@@ -9,7 +9,7 @@ from bridge.front.frame_writer import ConnectionEnded, FrameWriter
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_cache import YIELD_EVERY, SnapshotOffsets
 from bridge.protocol.active_subscription import ActiveSubscription
-from bridge.protocol.client_frames import CloseCode
+from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.server_frames import Close, SnapshotBegin, SnapshotEnd, stream_positions
 
 SNAPSHOT_CHUNK: Final = (

@@ -1,45 +1,18 @@
-"""What a dashboard sends, as types, the strict way from parsed JSON to one of them, and the codes of errors and ends.
+"""Frames that a dashboard sends, as types, and the strict conversion of parsed JSON to one of them.
 
 Source: PROTOCOL. Unknown fields are ignored; an unknown type or a wrong field is an error while the connection lives.
 """
 
 from collections.abc import Mapping
-from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from bridge.protocol.error_codes import ErrorCode
+
 MAX_ID: Final = 128  # of an id that an error repeats; stops replies from growing with what they answer
 MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
-
-
-class ErrorCode(StrEnum):
-    INVALID_JSON = "INVALID_JSON"
-    UNKNOWN_TYPE = "UNKNOWN_TYPE"
-    INVALID_MESSAGE = "INVALID_MESSAGE"
-    UNAUTHENTICATED = "UNAUTHENTICATED"
-    FORBIDDEN = "FORBIDDEN"
-    UNKNOWN_SUBSCRIPTION_TYPE = "UNKNOWN_SUBSCRIPTION_TYPE"
-    MISSING_TARGET_ID = "MISSING_TARGET_ID"
-    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
-    RATE_LIMITED = "RATE_LIMITED"
-    UNAVAILABLE = "UNAVAILABLE"
-
-
-class CloseCode(IntEnum):
-    """PROTOCOL, «Ending»; the private codes (RFC 6455 7.4.2) are ours."""
-
-    NORMAL = 1000
-    GOING_AWAY = 1001
-    POLICY_VIOLATION = 1008  # token invalid, missing, of the wrong kind
-    TOO_BIG = 1009
-    SERVICE_RESTART = 1012
-    STALLED = 4008
-    EXPIRED = 4401
-    REVOKED = 4403
-    NOT_AUTHENTICATED = 4408
-    TOO_MANY = 4429
 
 
 class NotJson(Exception):

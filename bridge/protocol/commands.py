@@ -17,7 +17,8 @@ from bridge.domain.events import Place
 from bridge.domain.plant import Plant
 from bridge.domain.report_fields import Id
 from bridge.domain.reports import BODY_OF
-from bridge.protocol.client_frames import MAX_ID, Body, ErrorCode, FrameId, InvalidFrame, describe_wrong_field
+from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame, describe_wrong_field
+from bridge.protocol.error_codes import ErrorCode
 
 _NOTES: Final = frozenset({"notes", "resolution_code"})
 _REASON: Final = frozenset({"reason"})

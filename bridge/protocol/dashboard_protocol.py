@@ -13,7 +13,9 @@ from bridge.domain.access.subscriptions import SubscriptionRequest
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.events import Millis, rfc3339
 from bridge.protocol.actions import Action, Authenticate, EnablePush, Send
-from bridge.protocol.client_frames import Auth, ClientFrame, CloseCode, ErrorCode, InvalidFrame, NotJson, parse_frame
+from bridge.protocol.client_frames import Auth, ClientFrame, InvalidFrame, NotJson, parse_frame
+from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import AuthOk, Close, Error, Expiring, StreamAt, error_frame
 from bridge.protocol.session import DashboardSession
 from bridge.protocol.token_bucket import TokenBucket

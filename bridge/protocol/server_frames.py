@@ -9,7 +9,9 @@ from msgspec import Struct
 from bridge.domain.access.grants import Allowed, NotGranted, explain_decision
 from bridge.domain.access.subscriptions import Subscription, SubscriptionRequest
 from bridge.domain.records import Position
-from bridge.protocol.client_frames import CloseCode, ErrorCode, InvalidFrame
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.error_codes import ErrorCode
 
 
 class StreamAt(Struct, frozen=True):

@@ -31,7 +31,6 @@ from bridge.protocol.actions import (
 from bridge.protocol.client_frames import (
     Acknowledge,
     CommandFrame,
-    ErrorCode,
     Explain,
     InvalidFrame,
     Options,
@@ -41,6 +40,7 @@ from bridge.protocol.client_frames import (
     Unsubscribe,
 )
 from bridge.protocol.commands import parse_command
+from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.grant_update import SubscriptionTable, update_grants
 from bridge.protocol.server_frames import (
     OptionsInForce,

@@ -9,21 +9,23 @@ from typing import Any, Final
 
 import websockets
 
+from bridge.protocol.close_codes import FINAL_CLOSE_CODES, CloseCode
+from bridge.protocol.error_codes import ErrorCode
+
 PING_SECONDS: Final = 1.3  # of silence, before we ask whether anybody is there
-MAX_UNANSWERED_PINGS: Final = (
-    3  # then it is told, within the 5 s of promise P5: no connection says of itself that it is dead
-)
+MAX_UNANSWERED_PINGS: Final = 3  # then the server is taken for dead, within the 5 s of promise P5
 CLOSE_SECONDS: Final = 1.0  # for the goodbye of a server that may not be there
-FINAL_CLOSE_CODES: Final = {
-    1000,
-    1008,
-    1009,
-    4401,
-    4403,
-}  # PROTOCOL «Ending»: no use in coming back with the same token
-RETRY_CLOSE_REASONS: Final = {1001: "the server is going away", 1012: "the server is restarting"}
+RETRY_CLOSE_REASONS: Final = {
+    CloseCode.GOING_AWAY: "the server is going away",
+    CloseCode.SERVICE_RESTART: "the server is restarting",
+}
 NOT_SERVED_STATUS: Final = 403  # what a web server of our make answers where it serves no WebSocket
-REFUSAL_CODES: Final = {"FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "INVALID_MESSAGE"}
+REFUSAL_CODES: Final = {
+    ErrorCode.FORBIDDEN,
+    ErrorCode.UNKNOWN_SUBSCRIPTION_TYPE,
+    ErrorCode.MISSING_TARGET_ID,
+    ErrorCode.INVALID_MESSAGE,
+}
 Frame = dict[str, Any]
 
 

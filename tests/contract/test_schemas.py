@@ -21,8 +21,9 @@ from bridge.domain.records import Position
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS
 from bridge.domain.stream_status import StreamOwner, status_publication, will_publication
 from bridge.domain.topics import TopicFilter
-from bridge.protocol.client_frames import CLIENT_FRAMES, ErrorCode, InvalidFrame
+from bridge.protocol.client_frames import CLIENT_FRAMES, InvalidFrame
 from bridge.protocol.commands import parse_command
+from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import (
     Error,
     Link,

@@ -1,6 +1,6 @@
 """In which order a dashboard is told: nothing of a subscription before its confirmation, no position before its state.
 
-Each of these was found by the seeded runs of tests/front.
+Each of these was found by the seeded runs of tests/front/simulation.
 """
 
 import asyncio

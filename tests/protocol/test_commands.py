@@ -10,7 +10,7 @@ from bridge.domain.events import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS, Report
 from bridge.ingest.native import decode
-from bridge.protocol.client_frames import ErrorCode, InvalidFrame
+from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.commands import (
     ACTION_FIELDS,
     CommandRequest,
@@ -19,6 +19,7 @@ from bridge.protocol.commands import (
     parse_command,
     place_lookup,
 )
+from bridge.protocol.error_codes import ErrorCode
 from tests.support.viewers import viewer
 
 PLANT = Plant(

@@ -23,7 +23,8 @@ from bridge.protocol.actions import (
     StartSubscription,
     UpdateGrants,
 )
-from bridge.protocol.client_frames import CloseCode, NotJson
+from bridge.protocol.client_frames import NotJson
+from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import (
     NEXT,
     ConnectionLimits,

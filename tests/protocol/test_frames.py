@@ -15,7 +15,6 @@ from bridge.protocol.client_frames import (
     Auth,
     ClientFrame,
     CommandFrame,
-    ErrorCode,
     Explain,
     InvalidFrame,
     Options,
@@ -26,6 +25,7 @@ from bridge.protocol.client_frames import (
     Unsubscribe,
     parse_frame,
 )
+from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import PositionReached, Resumed, encode_frame, stream_positions
 
 BODY = {"type": "subscribe", "subscription_type": "andon", "id": "a"}

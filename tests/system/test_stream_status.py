@@ -1,4 +1,4 @@
-"""What the stream's topic says while the disk is full; its ends are in test_ownership.py."""
+"""What the stream's topic says while the disk is full; its ends are in test_stream_ownership.py."""
 
 import resource
 from pathlib import Path

@@ -14,8 +14,8 @@ from bridge.domain.line.device.admission import (
 )
 from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.ineffective import is_effective
+from bridge.domain.line.device.report_gaps import has_gap, is_gapless
 from bridge.domain.line.equipment.machine import Machine
-from bridge.domain.line.report_gaps import has_gap, is_gapless
 from bridge.domain.line.timed_line import TimedLine
 from bridge.domain.reports import (
     APPLIED,

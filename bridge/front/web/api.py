@@ -12,7 +12,8 @@ from bridge.domain.events import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 from bridge.front.web.responses import json_response, read_body
 from bridge.front.web.websocket import bearer_token
-from bridge.protocol.client_frames import ErrorCode, InvalidFrame
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.error_codes import ErrorCode
 
 MAX_FILTER: Final = 1_024  # characters; event topics have 8 levels of at most 64
 MAX_CURSOR: Final = 256

@@ -14,7 +14,7 @@ from bridge.front.web.metric_samples import MetricSample, MetricsEndpoint, front
 from bridge.front.web.pages import SecurityHeaders, board_routes
 from bridge.front.web.responses import add_error_handlers, error_response, json_response
 from bridge.front.web.websocket import StarletteSocket, handshake_token, is_origin_allowed, select_subprotocol
-from bridge.protocol.client_frames import ErrorCode
+from bridge.protocol.error_codes import ErrorCode
 from bridge.settings import WebSettings
 
 ReadinessCheck = Callable[[], tuple[bool, str]]

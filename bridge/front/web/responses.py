@@ -16,7 +16,8 @@ from bridge.domain.access.claims import TokenError
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.ports.journal import JournalError
-from bridge.protocol.client_frames import ErrorCode, InvalidFrame
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.error_codes import ErrorCode
 
 MAX_BODY_BYTES: Final = 65_536  # as of a frame over WebSocket: stops a body from filling memory
 BODY_SECONDS: Final = 10.0  # for a body to arrive: stops one sent byte by byte

@@ -15,7 +15,7 @@ from bridge.protocol.error_codes import ErrorCode
 PING_SECONDS: Final = 1.3  # of silence, before we ask whether anybody is there
 MAX_UNANSWERED_PINGS: Final = 3  # then the server is taken for dead, within the 5 s of promise P5
 CLOSE_SECONDS: Final = 1.0  # for the goodbye of a server that may not be there
-RETRY_CLOSE_REASONS: Final = {
+RETRY_CLOSE_REASONS: Final[dict[int, str]] = {
     CloseCode.GOING_AWAY: "the server is going away",
     CloseCode.SERVICE_RESTART: "the server is restarting",
 }

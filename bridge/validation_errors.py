@@ -1,4 +1,4 @@
-"""Sentences about what pydantic finds wrong with a file, for people who wrote the file."""
+"""Messages for pydantic's validation errors, for the authors of settings and plant files."""
 
 import difflib
 import typing
@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 
 def fault_message(model: type[BaseModel], fault: ErrorDetails) -> str:
-    """Return what is wrong at a fault's place; a field that is not known comes with the nearest one that is."""
+    """Return the message for a fault; for an unknown field, with the closest known one."""
     if fault["type"] != "extra_forbidden":
         return fault["msg"]
     *path, name = fault["loc"]
@@ -30,7 +30,7 @@ def _fields_at(model: type[BaseModel] | None, path: Sequence[int | str]) -> Iter
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
-    """Return the model that an annotation is, or holds: `Line` of `tuple[Line, ...]`."""
+    """Return the model that an annotation is or contains: `Line` for `tuple[Line, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_in, typing.get_args(annotation))), None)

@@ -1,4 +1,4 @@
-"""An agenda of things to do at simulated times, in order of time, then of entry."""
+"""A scheduler in simulated time. Runs actions in order of time, then of entry."""
 
 import heapq
 from collections.abc import Callable
@@ -14,11 +14,11 @@ class Scheduler:
         self._order = count()
 
     def call_at(self, time: Millis, action: Callable[[], None]) -> None:
-        """Enter an action; one that is overdue is done next."""
+        """Schedule an action; an overdue one runs next."""
         heapq.heappush(self._entries, (max(time, self.now), next(self._order), action))
 
     def run_until(self, until: Millis) -> None:
-        """Do what is due before `until`."""
+        """Run the actions due before `until`."""
         while self._entries and self._entries[0][0] < until:
             self.now, _, action = heapq.heappop(self._entries)
             action()

@@ -1,4 +1,4 @@
-"""Disturbances between the devices and the bridge: the broker, its network, and the bridge itself."""
+"""Disturbances of the broker, of its network to the bridge, and of the bridge itself."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -10,10 +10,10 @@ from device_sim.plant_file import Ratio
 
 
 class BrokerCut(LastingDisturbance):
-    """The broker loses its power; its clients come back one after the other."""
+    """The broker loses power; its clients reconnect one after the other."""
 
     kind: Literal["broker-cut"]
-    session_lost_ratio: Ratio = 0.0  # of the cuts, so many lose the bridge's session, its queue and what is retained
+    session_lost_ratio: Ratio = 0.0  # share of the cuts that lose the bridge's session, queue and retained messages
 
     def incidents(
         self,
@@ -30,9 +30,9 @@ class BrokerCut(LastingDisturbance):
 
 
 class BridgeLinkLoss(LastingDisturbance):
-    """The network between the broker and the bridge fails; the broker keeps what comes.
+    """The network between the broker and the bridge fails; the broker queues incoming reports.
 
-    `silent`: both ends stay connected and hear nothing; `reset`: the connections end. A rehearsal has no such ends.
+    `silent`: both ends stay connected and receive nothing; `reset`: the connections end. A rehearsal plays both alike.
     """
 
     kind: Literal["bridge-link-loss"]
@@ -52,7 +52,7 @@ class BridgeLinkLoss(LastingDisturbance):
 
 
 class BridgeCut(LastingDisturbance):
-    """The bridge loses its power (`crash`) or is stopped in order (`stop`)."""
+    """The bridge loses power (`crash`) or shuts down cleanly (`stop`)."""
 
     kind: Literal["bridge-cut"]
     how: Literal["crash", "stop"] = "crash"

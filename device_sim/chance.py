@@ -1,4 +1,4 @@
-"""Seeded chance, one source for each actor: adding a machine to the plant file changes nobody else's luck."""
+"""Seeded randomness, one generator per actor: adding a machine to the plant file changes no other actor's sequence."""
 
 from collections.abc import Sequence
 from random import Random
@@ -12,7 +12,7 @@ Choice = TypeVar("Choice")
 
 
 class SeededRandom:
-    """What happens to one actor, repeatable for a seed and the actor's name."""
+    """A random generator for one actor, repeatable for a seed and the actor's name."""
 
     def __init__(self, seed: int, name: str) -> None:
         self._random = Random(f"{seed}/{name}")  # noqa: S311 - a simulation must be repeatable, not secret
@@ -30,7 +30,7 @@ class SeededRandom:
         return self._random.gauss(0.0, sigma)
 
     def exponential(self, mean: Millis) -> Millis:
-        """Return a time to the next of many independent happenings: exponential, and never less than a second."""
+        """Return an exponentially distributed time to the next event, at least one second."""
         return max(SECOND, round(self._random.expovariate(1.0 / mean)))
 
     def duration(self, low_seconds: float, high_seconds: float) -> Millis:

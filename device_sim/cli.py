@@ -1,4 +1,4 @@
-"""The `device-sim` command: run the plant, press at a station, list what there is."""
+"""The `device-sim` command: `run`, `press`, `leave`, `disturbances` and `list`."""
 
 import argparse
 import asyncio
@@ -53,19 +53,19 @@ PRESS_EXAMPLES: Final = """examples:
 
 
 class UnknownName(Exception):
-    """A station or a type of call that the plant file does not have; names those it has."""
+    """Raised for a station or call type that is not in the plant file; the message lists those that are."""
 
     def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
         super().__init__(f"no {what} is called {name}{suggest(name, known)}\n  known: {', '.join(known)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; 0, or 1 with one error on stderr that names the way out."""
+    """Run a command and return its exit code: 0, 130 after Ctrl-C, or 1 with an error and its remedy on stderr."""
     options = _parser().parse_args(arguments)
     try:
         _run_command(options)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has enough: `device-sim list | head`
+    except BrokenPipeError:  # the reader closed the pipe: `device-sim list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (SimulationFileError, ProfileError, TruthFileError, BrokerError, UnknownName) as error:
         sys.stderr.write(f"device-sim: {error}\n")
@@ -125,8 +125,8 @@ def _press(options: argparse.Namespace, spec: PlantSpec) -> None:
         body["operator"] = options.operator
     broker = _broker(options)
     topic = report_topic(spec.site, line.area, line.id, station.id, "andon")
-    # the running simulator is connected as the station: the same client id would push it out
-    client_id = f"{broker.client_prefix}{station.id}-hand-{os.getpid()}"  # no dots: NATS refuses them
+    # the running simulator is connected as the station: the same client id would disconnect it
+    client_id = f"{broker.client_prefix}{station.id}-hand-{os.getpid()}"  # no dots: NATS rejects them
     asyncio.run(
         publish_once(broker, spec.identity(line, station.id), client_id=client_id, topic=topic, payload=encode(body))
     )

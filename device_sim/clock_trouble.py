@@ -1,4 +1,4 @@
-"""Disturbances of what a device says about itself: its clock, its `boot_id`, its `seq`."""
+"""Disturbances of a device's clock, `boot_id` and `seq`."""
 
 from dataclasses import replace
 from typing import Literal
@@ -10,7 +10,7 @@ from device_sim.traits import Traits
 
 
 class ClockSkew(Disturbance):
-    """Clocks are wrong by some time, ahead or behind, and drift."""
+    """Clocks are off by some time, ahead or behind, and drift."""
 
     kind: Literal["clock-skew"]
     seconds: Range = (20.0, 7_200.0)
@@ -24,7 +24,7 @@ class ClockSkew(Disturbance):
 
 
 class ClockStands(Disturbance):
-    """Clocks stand: every report has the same `ts`."""
+    """Clocks are stopped: every report has the same `ts`."""
 
     kind: Literal["clock-stands"]
     at: int = 0  # milliseconds since 1970
@@ -34,7 +34,7 @@ class ClockStands(Disturbance):
 
 
 class Clock1970(Disturbance):
-    """Clocks begin in 1970 at every power-up, until somebody sets them."""
+    """Clocks start in 1970 at every power-up, until somebody sets them."""
 
     kind: Literal["clock-1970"]
     unset_seconds: Range = (30.0, 1_800.0)
@@ -62,7 +62,7 @@ class NoTimestamp(Disturbance):
 
 
 class NoBootId(Disturbance):
-    """Reports carry no `boot_id`, and no `seq` unless asked for."""
+    """Reports carry no `boot_id`, and no `seq` unless `seq` is true."""
 
     kind: Literal["no-boot-id"]
     seq: bool = False
@@ -72,7 +72,7 @@ class NoBootId(Disturbance):
 
 
 class ShortSeq(Disturbance):
-    """The `seq` is a register of 8 or 16 bits: it wraps within a boot. The bridge's plant file has to say so."""
+    """The `seq` is a register of 8 or 16 bits and wraps within a boot. The bridge's plant file needs `seq_modulus`."""
 
     kind: Literal["short-seq"]
     bits: Literal[8, 16] = 16
@@ -82,7 +82,7 @@ class ShortSeq(Disturbance):
 
 
 class RepeatedBootId(Disturbance):
-    """The `boot_id` counts connects since the power came: it repeats itself after every power cut."""
+    """The `boot_id` counts connects since power-up, so it repeats after every power cut."""
 
     kind: Literal["repeated-boot-id"]
 

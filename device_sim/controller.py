@@ -1,4 +1,4 @@
-"""The controller of a machine: what it reports, and when. Source: docs/devices.md."""
+"""The reports of a machine's controller, and their timing. Source: docs/devices.md."""
 
 from typing import Final
 
@@ -28,7 +28,7 @@ WORD: Final[dict[Condition, str]] = {
 
 
 class Controller:
-    """Speaks for one machine: state on change and every minute, counts every ten seconds while they change."""
+    """Reports for one machine: state on change and every minute, counts every 10 s, or every minute if unchanged."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Controller:
         self._information_at = now + chance.exponential(INFORMATION_MEAN)
         self._reported_state: dict[str, object] = {}
         self._reported_counts: dict[str, object] = {}
-        phase = round(chance.uniform(0, COUNTS_PERIOD))  # controllers do not report in step
+        phase = round(chance.uniform(0, COUNTS_PERIOD))  # controllers do not report at the same moment
         self._state_at = now
         self._counts_at = now + phase
         self._counts_reported_at = now
@@ -57,7 +57,7 @@ class Controller:
         self._inspect_at = now + phase
 
     def reports(self, now: Millis) -> list[ReportContent]:
-        """Return what is due at `now`; to be called every tick."""
+        """Return the reports due at `now`; call it every tick."""
         self._toggle_information_bit(now)
         reports = [*self._due_state(now), *self._due_counts(now)]
         running = self.machine.condition is Condition.RUNNING
@@ -76,7 +76,7 @@ class Controller:
         return reports
 
     def current_reports(self) -> list[ReportContent]:
-        """Return what a device says after its birth: its state and its counts as they are."""
+        """Return the current state and counts, for sending after the birth."""
         return [("state", self._state()), ("counts", self._counts())]
 
     def _due_state(self, now: Millis) -> list[ReportContent]:

@@ -1,4 +1,4 @@
-"""A controller's counter words: what is left of a count in 16 or 32 bits, signed or not."""
+"""Counter registers of a controller: 16 or 32 bits, signed or unsigned, wrapping."""
 
 from typing import Final, Literal
 

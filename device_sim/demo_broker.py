@@ -1,4 +1,4 @@
-"""The broker of a running demo: `floor demo` writes its settings where it is started, and its port is found there."""
+"""The demo's broker, found by the settings file that `floor demo` writes in its working directory."""
 
 import tomllib
 from pathlib import Path
@@ -9,7 +9,7 @@ DEFAULT_ADDRESS: Final = ("127.0.0.1", 1883)
 
 
 def default_broker(folder: Path) -> tuple[str, int]:
-    """Return the address of the demo's broker where there is a demo in the folder, else the usual one."""
+    """Return the address of the broker of the demo in `folder`, or `DEFAULT_ADDRESS` without usable settings there."""
     try:
         broker = tomllib.loads((folder / DEMO_SETTINGS_FILE).read_text(encoding="utf-8")).get("broker", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):

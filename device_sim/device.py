@@ -1,4 +1,4 @@
-"""A device as the network knows it: its boots, numbers, clock and readings, and the bytes that come of them."""
+"""A simulated device: its boots, sequence numbers, clock and register readings, and the packets built from them."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from device_sim.truth import ClockTruth, RegisterTruth, TrueReport, Truth
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One PUBLISH of a device; `topic` is relative to the root. Sent again, it is the same."""
+    """One PUBLISH of a device; `topic` is relative to the root. A resend is identical."""
 
     true_report: TrueReport | None
     topic: str
@@ -24,7 +24,7 @@ class Packet:
 
 
 class DeviceClock:
-    """What a device takes for the time."""
+    """The clock of a device, right or wrong."""
 
     def __init__(self, device: str, traits: ClockTraits, chance: SeededRandom, start: Millis, truth: Truth) -> None:
         self._device = device
@@ -47,7 +47,7 @@ class DeviceClock:
         traits = self._traits
         if traits.stands_at is not None:
             return traits.stands_at
-        shown = at - self._powered_at  # 1970, and it counts from there
+        shown = at - self._powered_at  # not set yet: it counts from 1970
         if at >= self._set_at:
             shown = at + traits.offset + round(traits.drift_ppm * (at - self._start) / 1e6)
         return shown // 1_000 * 1_000 if traits.whole_seconds else shown
@@ -60,7 +60,7 @@ class DeviceClock:
 
 
 class SimulatedDevice:
-    """Turns what a device has to say into packets, and keeps the truth about each."""
+    """Turns a device's reports into packets, and records the truth about each."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class SimulatedDevice:
         self.clock.power_up(at)
 
     def boot(self, at: Millis) -> None:
-        """Begin to number anew, as at every connect."""
+        """Start a new boot, as at every connect: a new `boot_id`, and `seq` from 0."""
         self._connects += 1
         self._seq = 0
         self.boot_id = self._connects if self.traits.boot_ids == "counter" else max(self.boot_id + 1, at)
@@ -101,7 +101,7 @@ class SimulatedDevice:
     def record_report(
         self, message: ReportMessage, at: Millis, made: dict[str, int] | None = None, *, standing: bool = False
     ) -> TrueReport:
-        """Note that it has something to say; nothing is numbered yet."""
+        """Record a report in the truth; `build_packet` numbers it later."""
         said = TrueReport(next(self._truth.numbers), at, self.name, message.kind, dict(message.body), standing, made)
         self._truth.said.append(said)
         if message.kind == "counts":
@@ -109,7 +109,7 @@ class SimulatedDevice:
         return said
 
     def build_packet(self, true_report: TrueReport, topic: str) -> Packet:
-        """Number, date and encode a report: the device's next."""
+        """Return the packet of a report: numbered as the device's next, timestamped and encoded."""
         if true_report.kind == "counts":
             self._read(true_report)
         common: dict[str, object] = {}
@@ -131,14 +131,14 @@ class SimulatedDevice:
         )
 
     def will_payload(self) -> bytes:
-        """Return what the broker is to publish when this connection dies."""
+        """Return the payload of this connection's Will."""
         common: dict[str, object] = {}
         if self.traits.boot_ids != "none":
             common["boot_id"] = self.boot_id
         return encode({**common, "seq": 0} if self.traits.seq else common)
 
     def _read(self, true_report: TrueReport) -> None:
-        """Read the registers once: wrapped, glitching, or a little behind."""
+        """Apply a glitch or a dip to the counts of a report, by chance."""
         assert self.registers is not None
         assert true_report.made is not None
         real = _readings(true_report)
@@ -166,7 +166,7 @@ class SimulatedDevice:
         self._shown = shown
 
     def set_registers(self, at: Millis, made: dict[str, int], to: int, what: Any) -> None:
-        """Set the registers to a value, and note it."""
+        """Set the registers to a value, and record it in the truth."""
         assert self.registers is not None
         before = self.registers.read(made)
         self.registers.set(made, to)
@@ -181,7 +181,7 @@ class SimulatedDevice:
 
 
 def build_devices(plant: SimulatedPlant, traits: dict[str, Traits], truth: Truth) -> dict[str, SimulatedDevice]:
-    """Give every device of the plant its traits; registers that begin near their wrap are set."""
+    """Return every device of the plant by name, with its traits; registers near their wrap are set so."""
     devices: dict[str, SimulatedDevice] = {}
     for name in plant.devices:
         controller = plant.line_of(name).controllers.get(name)

@@ -37,11 +37,11 @@ MALFORMED_PAYLOADS: tuple[bytes, ...] = (
 
 
 class PowerCut(GroupedDisturbance):
-    """Devices lose their power and start again; a machine stands meanwhile. A reboot, with or without its counters."""
+    """Devices lose power and reboot, with or without their counters; a machine is stopped meanwhile."""
 
     kind: Literal["power-cut"]
-    counters_lost_ratio: Ratio = 0.0  # of the cuts, so many leave the registers at 0
-    orderly: bool = False  # the device says goodbye first, as at the end of a shift
+    counters_lost_ratio: Ratio = 0.0  # share of the cuts that leave the registers at 0
+    orderly: bool = False  # the device publishes its death first, as at the end of a shift
 
     def incidents(
         self, concerned: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
@@ -59,10 +59,10 @@ class PowerCut(GroupedDisturbance):
 
 
 class LinkLoss(GroupedDisturbance):
-    """Connections die without a DISCONNECT while the machines run on; the broker notices at once, or by keepalive."""
+    """Connections die without a DISCONNECT; the machines keep running. The broker notices at once or by keepalive."""
 
     kind: Literal["link-loss"]
-    notice_seconds: Range = (0.001, 22.5)  # until the broker publishes the Will; 1.5 keepalives at the most
+    notice_seconds: Range = (0.001, 22.5)  # until the broker publishes the Will; at most 1.5 keepalives
 
     def incidents(
         self, concerned: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
@@ -80,9 +80,9 @@ class LinkLoss(GroupedDisturbance):
 
 
 class SharedGateway(LastingDisturbance):
-    """All devices of `lines` share a gateway's connection. It keeps their reports while it has none.
+    """All devices of a line share the connection of its gateway, which stores their reports while offline.
 
-    The gateway speaks with `_` in place of the equipment: its birth and death count for the whole line.
+    The gateway's topics have `_` in place of the equipment: its birth and death apply to the whole line.
     """
 
     kind: Literal["gateway"]
@@ -112,9 +112,9 @@ def gateway_uplink(line: LineSpec) -> str:
 
 
 class StoreAndForward(Disturbance):
-    """Devices keep every report while they have no connection, not only what people did.
+    """Devices store every report while offline, not only the actions of people.
 
-    After the birth comes a burst, and then how things are now.
+    After the birth they send the stored reports in a burst, then the current state.
     """
 
     kind: Literal["store-and-forward"]
@@ -124,7 +124,7 @@ class StoreAndForward(Disturbance):
 
 
 class ResentReports(Disturbance):
-    """A report is sent twice, the same bytes: its acknowledgement did not come in time."""
+    """A report is sent twice with the same bytes, because its acknowledgement did not arrive in time."""
 
     kind: Literal["resend"]
     ratio: Ratio = 0.02
@@ -146,7 +146,7 @@ class Reorder(Disturbance):
 
 
 class Jitter(Disturbance):
-    """Reports take long on the way, each another time, in order."""
+    """Reports are delayed, each by a different time, but stay in order."""
 
     kind: Literal["jitter"]
     milliseconds: Range = (5.0, 800.0)
@@ -156,7 +156,7 @@ class Jitter(Disturbance):
 
 
 class QosZero(Disturbance):
-    """Devices publish these kinds with QoS 0: what is on the way when a connection dies is lost."""
+    """Devices publish these kinds with QoS 0: packets in flight when a connection dies are lost."""
 
     kind: Literal["qos-0"]
     kinds: tuple[ReportKind, ...] = ("state", "counts", "measurement", "inspection")
@@ -166,7 +166,7 @@ class QosZero(Disturbance):
 
 
 class RetainFlag(Disturbance):
-    """Devices, or a gateway before them, publish everything with the retain flag."""
+    """Devices, or a gateway in front of them, publish everything with the retain flag."""
 
     kind: Literal["retain-flag"]
 
@@ -175,18 +175,18 @@ class RetainFlag(Disturbance):
 
 
 class Leftovers(Disturbance):
-    """The broker has retained reports from an earlier life of the devices."""
+    """The broker holds retained reports from an earlier run of the devices."""
 
     kind: Literal["leftovers"]
     kinds: tuple[Literal["birth", "death", "state", "counts"], ...] = ("birth", "death", "state", "counts")
-    boot_id: bool = False  # whether they carry one
+    boot_id: bool = False  # whether the reports carry one
 
     def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, leftovers=self.kinds, leftover_boot_id=self.boot_id)
 
 
 class LateWill(Disturbance):
-    """The broker publishes a Will late: after the device is back."""
+    """The broker publishes a Will late: after the device has reconnected."""
 
     kind: Literal["late-will"]
     ratio: Ratio = 0.5
@@ -213,11 +213,11 @@ class ForeignWill(TimedDisturbance):
 
 
 class Malformed(TimedDisturbance):
-    """Something publishes payloads that are no reports on a device's topics."""
+    """Invalid payloads are published on a device's topics."""
 
     kind: Literal["malformed"]
     kinds: tuple[ReportKind, ...] = ("state", "counts")
-    run: int = 3  # up to so many in a row
+    run: int = 3  # at most this many in a row
 
     def incidents(
         self, concerned: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
@@ -235,12 +235,12 @@ class Malformed(TimedDisturbance):
 
 
 class LongRepairs(Disturbance):
-    """A share of the faults takes long to repair, some of them with the power off: ladders reach the top."""
+    """A share of the faults takes long to repair, some with the power off, so that calls escalate to the top."""
 
     kind: Literal["long-repairs"]
     ratio: Ratio = 0.15
     minutes: Range = (35.0, 80.0)
-    lock_out_ratio: Ratio = 0.0  # of all repairs, so many are done with the machine's power off
+    lock_out_ratio: Ratio = 0.0  # share of all repairs done with the machine's power off
 
     def apply_to_plant(self, spec: PlantSpec) -> PlantSpec:
         changes = {
@@ -256,7 +256,7 @@ class LongRepairs(Disturbance):
 
 
 class BusyPeople(Disturbance):
-    """People leave many calls alone for long, or for good as long as the trouble lasts."""
+    """People leave many calls unacknowledged for long, some for as long as the trouble lasts."""
 
     kind: Literal["busy-people"]
     forget_ratio: Ratio = 0.5

@@ -1,7 +1,7 @@
-"""The base of all disturbances: whom one concerns, and when it comes.
+"""Base classes of disturbances: selection of devices, and timing.
 
-A disturbance is a validated, frozen description. It shapes devices (`traits`), the plant (`plant`), or plans incidents
-(`incidents`); all chance comes from outside, so the same seed gives the same trouble.
+A disturbance is a validated, frozen model. It changes devices (`apply_to_traits`) or the plant (`apply_to_plant`), or
+plans incidents (`incidents`). Random generators are passed in, so the same seed gives the same incidents.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from device_sim.traits import Traits
 
 Grouping = Literal["device", "line", "plant"]
 RandomFactory = Callable[[str], SeededRandom]
-"""Gives each subject its own luck."""
+"""Returns the random generator of a subject by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def build_targets(spec: PlantSpec) -> list[DisturbanceTarget]:
 
 
 class Disturbance(SimulationModel):
-    """`devices` are names or patterns with `*`; `share` picks so many of them by chance."""
+    """A disturbance of `devices`, names or patterns with `*`; each is picked with probability `share`."""
 
     devices: tuple[str, ...] = ("*",)
     share: Ratio = 1.0
@@ -50,11 +50,11 @@ class Disturbance(SimulationModel):
         return [each for each in named if self.share == 1.0 or chance_for(f"share/{each.name}").happens(self.share)]
 
     def apply_to_plant(self, spec: PlantSpec) -> PlantSpec:
-        """Return the plant as the disturbance makes it."""
+        """Return the plant with the disturbance applied."""
         return spec
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002 - for those that need it
-        """Return what a concerned device is like."""
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002 - for overrides
+        """Return a concerned device's traits with the disturbance applied."""
         return traits
 
     def incidents(
@@ -63,12 +63,12 @@ class Disturbance(SimulationModel):
         start: Millis,  # noqa: ARG002
         chance_for: RandomFactory,  # noqa: ARG002
     ) -> list[Iterator[Incident]]:
-        """Return endless iterators of incidents, each in order of time."""
+        """Return iterators of incidents, possibly endless, each in order of time."""
         return []
 
 
 class TimedDisturbance(Disturbance):
-    """Comes at random (`mean_minutes_between`), or by the clock (`first_minutes` after the start, `every_minutes`)."""
+    """A disturbance at random times (`mean_minutes_between`), or fixed ones (`first_minutes`, then `every_minutes`)."""
 
     mean_minutes_between: Positive | None = None
     first_minutes: Positive | None = None
@@ -81,7 +81,7 @@ class TimedDisturbance(Disturbance):
         return self
 
     def moments(self, start: Millis, chance: SeededRandom) -> Iterator[Millis]:
-        """Yield when it comes: without end, or once."""
+        """Yield the times of its occurrences: endlessly, or once for `first_minutes` alone."""
         at = start
         if self.mean_minutes_between is not None:
             while True:
@@ -97,12 +97,12 @@ class TimedDisturbance(Disturbance):
 
 
 class LastingDisturbance(TimedDisturbance):
-    """Lasts `seconds`, from one number to another; one at a time."""
+    """A disturbance that lasts a random time between the two numbers of `seconds`."""
 
     seconds: Range = (5.0, 60.0)
 
     def times(self, start: Millis, chance: SeededRandom) -> Iterator[tuple[Millis, Millis]]:
-        """Yield when it begins and ends."""
+        """Yield the start and end of each occurrence; they do not overlap."""
         until = start
         for at in self.moments(start, chance):
             if at > until:
@@ -111,7 +111,7 @@ class LastingDisturbance(TimedDisturbance):
 
 
 class GroupedDisturbance(LastingDisturbance):
-    """Comes to each device by itself, or to all of a line or of the plant at once."""
+    """A disturbance that hits each device by itself, or all devices of a line or of the plant at once."""
 
     together: Grouping = Field("device")
 

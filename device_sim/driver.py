@@ -1,4 +1,4 @@
-"""The driver of a disturbed plant: its seconds and its incidents, played on devices and their connections.
+"""The driver of a disturbed plant: advances the plant and plays incidents on devices and their connections.
 
 Connections are simulated in a rehearsal and real in a run.
 """
@@ -18,7 +18,7 @@ from device_sim.truth import OutageCause, Truth
 
 
 class Connections(Protocol):
-    """What the devices are connected by."""
+    """The connections of all devices."""
 
     def publish(self, message: ReportMessage, at: Millis) -> None: ...
 
@@ -48,13 +48,13 @@ class Driver:
         self._connections = connections
         self._scheduler = scheduler
         self._observer = Observer(truth)
-        # a device reads a moment after the second, each at a moment of its own
+        # each device reads at an offset of its own after the full second
         chance = SeededRandom(truth.seed, "moments")
         self._moment = {name: round(chance.uniform(1, 900)) for name in plant.devices}
         self._power: dict[str, set[object]] = {name: set() for name in plant.devices}
 
     def run_tick(self) -> list[ReportMessage]:
-        """Let the plant live a second; what it says is said, at each device's moment, in the next. Returns it."""
+        """Advance the plant by a second; return its reports, to be published in the next at their device's offset."""
         messages = self._plant.step(self._plant.now + TICK)
         self.observe_machines()
         self._lock_out()
@@ -66,14 +66,14 @@ class Driver:
         return messages
 
     def observe_machines(self) -> None:
-        """Note the truth about every machine."""
+        """Schedule the recording of every machine's condition and counts in the truth."""
         for line in self._plant.lines:
             for index, machine in enumerate(line.flow.machines):
                 at = self._plant.now + self._moment[machine.spec.id]
                 self._scheduler.call_at(at, partial(self._observer.observe, line, index, at))
 
     def schedule_incident(self, incident: Incident) -> None:
-        """Enter what an incident does to devices and their connections into the agenda."""
+        """Schedule the effects of an incident on devices and their connections."""
         at, connections = self._scheduler.call_at, self._connections
         match incident:
             case PowerLost():
@@ -90,7 +90,7 @@ class Driver:
                 payload = encode({"boot_id": incident.boot_id, "seq": 0})
                 at(incident.at, partial(connections.publish_foreign, device, "death", payload, "foreign will"))
             case _:
-                pass  # the broker's and the bridge's own
+                pass  # incidents of the broker and the bridge
 
     def _lock_out(self) -> None:
         for line in self._plant.lines:

@@ -1,4 +1,4 @@
-"""Retained leftovers: what an earlier life of a device left on the broker."""
+"""Retained leftovers: reports from an earlier run of a device that the broker still holds."""
 
 import json
 import time
@@ -21,7 +21,7 @@ EARLIER = 40_000_000  # milliseconds before the run
 def leftover_messages(
     spec: PlantSpec, traits: Mapping[str, Traits], start: Millis
 ) -> Iterator[tuple[DisturbanceTarget, str, bytes]]:
-    """Yield what the broker has retained of a plant's earlier life: whose, topic and payload."""
+    """Yield the retained messages of a plant's earlier run: device, topic and payload."""
     for target in build_targets(spec):
         mine = traits[target.name]
         payloads = leftover_payloads(target, start, boot_id=mine.leftover_boot_id)
@@ -32,7 +32,7 @@ def leftover_messages(
 
 
 async def publish_leftovers(spec: PlantSpec, profile: Profile, broker: BrokerAccess, *, seed: int) -> int:
-    """Retain the leftovers of a profile on the broker; return how many."""
+    """Publish the leftovers of a profile, retained, and return their number."""
     count = 0
     start = time.time_ns() // 1_000_000
     traits = profile.traits(spec, seed=seed)
@@ -47,7 +47,7 @@ async def publish_leftovers(spec: PlantSpec, profile: Profile, broker: BrokerAcc
 
 
 def leftover_payloads(target: DisturbanceTarget, start: Millis, *, boot_id: bool) -> dict[str, bytes]:
-    """Return the payloads by kind: a machine ran, and had counted little."""
+    """Return the payloads by kind: a machine is running, with low counts."""
     common: dict[str, object] = {"boot_id": start - EARLIER, "seq": 7} if boot_id else {}
     bodies: dict[str, dict[str, object]] = {"birth": {}, "death": {}}
     machine = target.machine

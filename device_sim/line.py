@@ -1,4 +1,4 @@
-"""A simulated line: its flow, its orders, its people and its material, wired together."""
+"""A simulated line: its material flow, orders, people and shortages, wired together."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ from device_sim.plant_file import LineSpec
 DeviceReport = tuple[str, ReportContent]
 """(device id, report)."""
 
-LONG_WAIT: Final = 30 * SECOND  # a line without material for this long is worth a call
+LONG_WAIT: Final = 30 * SECOND  # without material for this long, people raise a call
 
 
 class SimulatedLine:
@@ -44,14 +44,14 @@ class SimulatedLine:
         self.crew = Crew(spec, SeededRandom(seed, f"{spec.id}/crew"), now)
         self._chance = SeededRandom(seed, f"{spec.id}/material")
         self._shortage_at = now + self._next_shortage()
-        self._material_at = now  # there is material from here on
+        self._material_at = now  # when material is available again
 
     @property
     def terminal(self) -> str:
         return self.spec.terminal.id
 
     def tick(self, now: Millis) -> list[DeviceReport]:
-        """Return what the devices of the line say in the second that ends at `now`."""
+        """Advance by the second that ends at `now` and return the reports of the line's devices."""
         said: list[DeviceReport] = []
         before = self.orders.product
         said += [(self.terminal, report) for report in self.orders.tick(now, self.flow.good)]
@@ -68,7 +68,7 @@ class SimulatedLine:
         return said
 
     def current_reports(self, device: str) -> list[ReportContent]:
-        """Return what a device of the line says after its birth."""
+        """Return the reports that a device of the line sends after its birth."""
         if device in self.controllers:
             return self.controllers[device].current_reports()
         return self.crew.stations[device].current_reports()

@@ -1,4 +1,4 @@
-"""A real connection to the broker, of a device or of a gateway: birth, reports in order, a Will, and a way back."""
+"""A real connection of a device or a gateway to the broker: birth, reports in order, a Will, reconnects."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ LAMP_PAYLOADS: Final = frozenset({"off", "open", "acknowledged"})
 
 
 class Display(Protocol):
-    """Who is told what happens; the simulator goes on whether or not anybody looks."""
+    """The output of a run: reports, lamps, connections and notes."""
 
     def show_report(self, message: ReportMessage) -> None: ...
 
@@ -36,7 +36,7 @@ class Display(Protocol):
 
 
 class DeviceLink:
-    """Runs an uplink on a connection of its own; what the uplink owes or keeps follows the next birth."""
+    """Runs an uplink on a connection of its own; unacknowledged and stored packets follow the next birth."""
 
     def __init__(
         self, uplink: Uplink, devices: list[SimulatedDevice], plant: SimulatedPlant, *, broker: BrokerAccess,
@@ -46,7 +46,7 @@ class DeviceLink:
         self.devices = devices
         self.online = asyncio.Event()
         self.outbox = DeviceOutbox()
-        self.block_reasons: set[object] = set()  # why it may not connect
+        self.block_reasons: set[object] = set()  # reasons not to connect
         self._plant = plant
         self._broker = broker
         self._display = display
@@ -67,7 +67,7 @@ class DeviceLink:
         return self.uplink.name
 
     def publish(self, packets: list[Packet]) -> None:
-        """Hand packets to the connection, each a little late, as its device is."""
+        """Queue packets, with the delays, reorders and resends of their device's traits."""
         now = asyncio.get_running_loop().time()
         for packet in packets:
             traits = (
@@ -85,7 +85,7 @@ class DeviceLink:
                 self.outbox.put(packet, again, is_copy=True)
 
     def lose_connection(self, reason: object, why: OutageCause, *, noticed_after: Millis) -> None:
-        """Let the connection fall silent, and end without a DISCONNECT once the broker has noticed."""
+        """Stop sending; close the connection without a DISCONNECT after `noticed_after`, in simulated time."""
         self.block_reasons.add(reason)
         self._allowed.clear()
         client, will = self._client, self._will
@@ -98,14 +98,14 @@ class DeviceLink:
             asyncio.get_running_loop().call_later(wait, self._publish_late_will, will)
 
     def disconnect(self, reason: object) -> None:
-        """Let the connection send what it has, and end with a DISCONNECT."""
+        """Send what is queued, then close the connection with a DISCONNECT."""
         self.block_reasons.add(reason)
         self._allowed.clear()
         self.outbox.close()
         self._mark_offline("shutdown")
 
     def allow_connection(self, reason: object) -> None:
-        """Take away a reason not to be connected; a half-dead connection is given up."""
+        """Remove a reason not to connect; after the last one, close a stalled connection and reconnect."""
         self.block_reasons.discard(reason)
         if not self.block_reasons:
             if self._client is not None and not self.uplink.online:
@@ -113,7 +113,7 @@ class DeviceLink:
             self._allowed.set()
 
     def close(self) -> None:
-        """Say goodbye, and end."""
+        """Publish the deaths of powered devices, then close the connection for good."""
         self._closed = True
         if self.uplink.online:
             for device in self.devices:
@@ -128,7 +128,7 @@ class DeviceLink:
         self._allowed.set()
 
     async def run(self) -> None:
-        """Stay connected until closed; where that may not be, wait."""
+        """Stay connected until `close`; wait while there are reasons not to connect."""
         pause = FIRST_PAUSE
         while True:
             await self._allowed.wait()
@@ -145,13 +145,13 @@ class DeviceLink:
                 self._client = None
                 self.online.clear()
             if self._closed:
-                return  # where the connection was lost, the Will speaks
+                return  # if the connection was lost, the broker publishes the Will
             if not self.block_reasons:
-                await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - spreads 15 devices, guards nothing
+                await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - spreads 15 reconnects, no secret
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _run_connection(self) -> None:
-        now = time.time_ns() // 1_000_000  # a boot_id is real time: a later run must be above an earlier, faster one
+        now = time.time_ns() // 1_000_000  # real time: a later run's boot_id must exceed that of a faster one before
         if isinstance(self.uplink, Gateway):
             self.uplink.boot(now)
             self._will = self.uplink.will_packet()
@@ -179,7 +179,7 @@ class DeviceLink:
         return self.uplink.connect(device, self.birth_reports(device))
 
     def birth_reports(self, device: SimulatedDevice) -> list[tuple[TrueReport, ReportMessage]]:
-        """Return the birth of a device and what follows it."""
+        """Return the birth of a device and the reports that follow it."""
         machine, now = self._plant.machine(device.name), self._scheduler.now
         made = None if machine is None else machine.made
         return [
@@ -201,7 +201,7 @@ class DeviceLink:
                     self._display.show_link(device.name, online=True, planned=False)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
-        """Read the lamps of stations; for any device, notice that the broker has gone."""
+        """Show the lamps of stations; raise `MqttError` when the connection is lost."""
         spec = self._plant.line_of(self.devices[0].name)
         for device in self.devices:
             if device.name in spec.crew.stations:
@@ -214,7 +214,7 @@ class DeviceLink:
                 self._display.show_lamp(station, andon_type, word)
 
     def _requeue_unsent(self, why: OutageCause) -> None:
-        """Lose the connection: what may be sent again is owed."""
+        """Take the uplink offline: keep what may be sent again, mark the rest as lost."""
         if not self.uplink.online:
             return
         current, waiting = self.outbox.drain()

@@ -1,4 +1,4 @@
-"""The real connections of all devices, as the driver plays incidents on them."""
+"""The real connections of all devices, on which the driver plays incidents."""
 
 import time
 
@@ -40,7 +40,7 @@ class RealConnections:
                     self._boot_behind_gateway(link, device)
 
     def publish(self, message: ReportMessage, at: Millis) -> None:
-        """Let a device say something, or try to."""
+        """Publish a device's report. Without power, record an action as lost, and ignore the rest."""
         device, link = self._devices[message.device], self._link_of[message.device]
         if not device.powered:
             if message.is_action:
@@ -92,7 +92,7 @@ class RealConnections:
             link.allow_connection(incident)
 
     def publish_foreign(self, device: str, kind: str, payload: bytes, what: str) -> None:
-        """Publish what is no report of the device on its topic, where its connection can."""
+        """Publish a foreign payload on a device's topic, over its own connection if that is online."""
         link = self._link_of[device]
         if link.uplink.online:
             topic = self._topic(device, kind)

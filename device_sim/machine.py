@@ -1,6 +1,6 @@
-"""A machine: it runs, jams, breaks, waits for its neighbours, and makes good pieces and bad ones.
+"""A simulated machine: it runs, jams, breaks down, waits for its neighbours, and makes good pieces and rejects.
 
-Pure: time and chance come from outside. A machine advances in ticks of one simulated second.
+Pure: time and randomness are passed in. A machine advances in ticks of one simulated second.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.plant_file import FaultSpec, MachineSpec
 
 TICK: Final[Millis] = SECOND
-ENDLESS: Final = 1_000_000  # pieces before the first machine, room after the last
-PATIENCE_CYCLES: Final = 5  # a machine turns empty this long before it calls itself starved or blocked
-RESTART_PIECES: Final = 3  # and wants this many pieces, or places, before it starts again
+ENDLESS: Final = 1_000_000  # supply of the first machine, free places after the last
+PATIENCE_CYCLES: Final = 5  # a machine runs empty this long before it is starved or blocked
+RESTART_PIECES: Final = 3  # pieces, or free places, that it needs to start again
 
 
 class Condition(StrEnum):
@@ -29,7 +29,7 @@ class Condition(StrEnum):
 
 
 class Demand(StrEnum):
-    """What the line wants of its machines."""
+    """The line's demand on its machines."""
 
     NOTHING = "nothing"
     SETUP = "setup"
@@ -98,22 +98,22 @@ class SimulatedMachine:
         self._startup_left = 2 * self.spec.startup_rejects if startup_rejects else 0
 
     def is_locked_out(self, now: Millis) -> bool:
-        """Return whether those who repair it have switched its power off."""
+        """Return whether its power is switched off for a repair."""
         return self._locked_out_at is not None and self._locked_out_at <= now < self._stopped_until
 
     def power_off(self, now: Millis) -> None:
-        """Stop it for want of power; a fault stays and is repaired meanwhile."""
+        """Stop it without power; a fault remains and is repaired meanwhile."""
         self._set_condition(Condition.OFF, now)
 
     def power_on(self, now: Millis) -> None:
-        """Start it as what it was: still broken, or idle until the line wants something of it."""
+        """Restore power: in `FAULT` while a repair lasts, else in `IDLE`."""
         self._waiting_since = None
         self._set_condition(Condition.FAULT if self.faults and now < self._stopped_until else Condition.IDLE, now)
         if self.condition is Condition.IDLE:
             self.faults, self.reason, self._reason_at, self._locked_out_at = (), None, None, None
 
     def tick(self, now: Millis, *, demand: Demand, supply: int, room: int) -> MachineStep:
-        """Live through the second that ends at `now`."""
+        """Advance by the second that ends at `now`."""
         if self.condition is Condition.OFF:
             return NOTHING
         if self._is_stopped(now):
@@ -137,7 +137,7 @@ class SimulatedMachine:
         if now < self._stopped_until:
             return True
         self.faults, self.reason, self._reason_at, self._locked_out_at = (), None, None, None
-        self._set_condition(Condition.IDLE, now)  # repaired; whether it runs is the line's to say
+        self._set_condition(Condition.IDLE, now)  # repaired; the line's demand decides whether it runs
         return False
 
     def _can_work(self, now: Millis, supply: int, room: int) -> bool:

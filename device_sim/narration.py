@@ -1,4 +1,4 @@
-"""Plain lines about the plant: changes of state and actions of people, not every count."""
+"""Text output about the plant: state changes and actions of people, not every count."""
 
 from collections.abc import Callable
 from typing import Any, Final, TextIO
@@ -12,7 +12,7 @@ PACKML_WORD: Final = {
 }
 ACTING: Final = frozenset(
     {*packml.TR88} - {*packml.STEADY.values()} - {"Complete"}
-)  # states that pass by within a second
+)  # transitional states, over within a second
 
 
 def time_of_day(at: Millis) -> str:
@@ -22,7 +22,7 @@ def time_of_day(at: Millis) -> str:
 
 
 class ReportFormatter:
-    """Turns messages into sentences; remembers states, so that only a change is told."""
+    """Formats messages as sentences; remembers states, so that only changes are shown."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
@@ -65,13 +65,13 @@ class ReportFormatter:
 
 
 def format_bits(word: str) -> str:
-    """Name the bits that are set in a hexadecimal word: `3 20`."""
+    """Return the numbers of the bits set in a hexadecimal word: `3 20`."""
     value = int(word, 16)
     return " ".join(str(bit) for bit in range(value.bit_length()) if value >> bit & 1)
 
 
 class LineDisplay:
-    """Prints what happens, a line each. `unread` is called once nobody reads on: `device-sim run | head`."""
+    """Prints one line per event. Calls `on_closed` once the reader has closed the pipe: `device-sim run | head`."""
 
     def __init__(self, out: TextIO, on_closed: Callable[[], None] = lambda: None) -> None:
         self._out = out
@@ -89,7 +89,7 @@ class LineDisplay:
         self._print(f"lamp {station} {andon_type}: {word}")
 
     def show_link(self, device: str, *, online: bool, planned: bool = False) -> None:
-        """Print once that the broker has gone, and once that everybody is back; not once a device."""
+        """Print once that the broker is gone, and once that every device is connected again; not once per device."""
         if not online and planned:
             return
         if not online:
@@ -115,7 +115,7 @@ class LineDisplay:
 
 
 class NullDisplay:
-    """Tells nothing."""
+    """Shows nothing."""
 
     def show_report(self, message: ReportMessage) -> None: ...
 

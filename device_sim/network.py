@@ -1,4 +1,4 @@
-"""The simulated network of a rehearsal: every uplink with its latency, its losses, its repeats and its Will."""
+"""The simulated network of a rehearsal: every uplink with its latency, losses, resends and Will."""
 
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,25 +17,25 @@ from device_sim.truth import OutageCause, TrueReport, Truth
 from device_sim.uplink import Gateway, Uplink, build_uplink, group_by_uplink
 
 RECONNECT_SECONDS: Final = (0.5, 2.0)
-RECONNECT_TO_BROKER_SECONDS: Final = (0.5, 30.0)  # with growing pauses, as the broker was away
+RECONNECT_TO_BROKER_SECONDS: Final = (0.5, 30.0)  # the pauses grow while the broker is down
 START_SECONDS: Final = (1.0, 6.0)  # a device boots
 
 
 @dataclass(slots=True)
 class SimulatedConnection:
-    """An uplink's connection as the network sees it."""
+    """The simulated connection of an uplink."""
 
     uplink: Uplink
     devices: list[SimulatedDevice]
-    block_reasons: set[object] = field(default_factory=set)  # why it cannot be
+    block_reasons: set[object] = field(default_factory=set)  # reasons not to connect
     generation: int = 0
     acknowledgements_lost: bool = False
     data_lost: bool = False
     in_flight: dict[int, Packet] = field(default_factory=dict)
     unacknowledged: list[Packet] = field(default_factory=list)
     latest_arrival: Millis = 0
-    will: Packet | None = None  # left with the broker
-    pending_will: Packet | None = None  # the broker will publish it
+    will: Packet | None = None  # registered with the broker
+    pending_will: Packet | None = None  # the broker publishes it once it notices the loss
 
 
 class SimulatedNetwork:
@@ -59,7 +59,7 @@ class SimulatedNetwork:
         self._wire_of = {device.name: wire for wire in self.connections.values() for device in wire.devices}
 
     def start(self) -> None:
-        """Connect everybody, one after the other."""
+        """Connect every uplink, each at a random moment of the first two seconds."""
         for wire in self.connections.values():
             for device in wire.devices:
                 self._outages.begin(device.name, "power")
@@ -69,7 +69,7 @@ class SimulatedNetwork:
             self._reconnect_later(wire, (0.0, 2.0))
 
     def publish(self, message: ReportMessage, at: Millis) -> None:
-        """Let a device say something, or try to."""
+        """Publish a device's report. Without power, record an action as lost, and ignore the rest."""
         device = self.devices[message.device]
         if not device.powered:
             if message.is_action:
@@ -80,14 +80,14 @@ class SimulatedNetwork:
         self._publish(wire, wire.uplink.submit(device, said, message))
 
     def publish_foreign(self, device: str, kind: str, payload: bytes, what: str) -> None:
-        """Let somebody else publish on a topic of a device, where there is a broker."""
+        """Publish a foreign payload on a device's topic, unless the broker is down."""
         if not self._broker_outages:
             topic = self._topic(device, kind)
             self._truth.extras.append((self._scheduler.now, topic, payload, what))
             self._session.receive(self._scheduler.now, topic, payload, qos=1, true_report=None)
 
     def stall(self, wire: SimulatedConnection, until: Millis) -> None:
-        """Let the connection fail silently a moment before it dies: first acknowledgements are lost, then all."""
+        """Let the connection fail silently until it dies: first acknowledgements are lost, then all packets."""
         if wire.uplink.online:
             generation = wire.generation
             wire.acknowledgements_lost = True
@@ -122,7 +122,7 @@ class SimulatedNetwork:
     def disconnect(
         self, wire: SimulatedConnection, why: OutageCause, *, noticed_after: Millis | None, drains: bool = False
     ) -> None:
-        """Let a connection die; the broker notices after `noticed_after`, or never publishes a Will."""
+        """Close a connection; the broker notices after `noticed_after`, or publishes no Will if that is None."""
         wire.generation += 1
         if not wire.uplink.online:
             return
@@ -158,7 +158,7 @@ class SimulatedNetwork:
             self.reconnect(wire, incident)
 
     def lose_broker(self, incident: BrokerLost) -> None:
-        """Let every connection die; no Will is published."""
+        """Close every connection; no Will is published."""
         self._broker_outages += 1
         for wire in self.connections.values():
             wire.block_reasons.add(incident)
@@ -173,7 +173,7 @@ class SimulatedNetwork:
     def reconnect(
         self, wire: SimulatedConnection, reason: object, seconds: tuple[float, float] = RECONNECT_SECONDS
     ) -> None:
-        """Take away a reason not to be connected; connect soon after the last of them."""
+        """Remove a reason not to connect; after the last one, connect after a random delay within `seconds`."""
         wire.block_reasons.discard(reason)
         self._reconnect_later(wire, seconds)
 
@@ -189,7 +189,7 @@ class SimulatedNetwork:
     def _connect(self, wire: SimulatedConnection, generation: int) -> None:
         if generation != wire.generation or wire.block_reasons or wire.uplink.online:
             return
-        if wire.pending_will is not None:  # the broker gives up the old connection first
+        if wire.pending_will is not None:  # the broker closes the old connection first
             self._publish_will(wire.pending_will)
             wire.pending_will = None
         wire.acknowledgements_lost = wire.data_lost = False
@@ -211,7 +211,7 @@ class SimulatedNetwork:
         self._publish(wire, packets)
 
     def _boot_behind_gateway(self, wire: SimulatedConnection, device: SimulatedDevice) -> None:
-        """Let a device behind a gateway begin: the gateway is always there for it."""
+        """Boot a device behind a gateway, which it can always reach."""
         device.boot(self._scheduler.now)
         if wire.uplink.online:
             self._outages.end(device.name)
@@ -268,7 +268,7 @@ class SimulatedNetwork:
             self._session.retain(packet.topic, packet.payload, packet.true_report)
 
     def _keep_unacknowledged(self, wire: SimulatedConnection, packet: Packet, *, arrived: bool) -> None:
-        """Keep what was not acknowledged, where the device may send it again."""
+        """Keep an unacknowledged packet if the device may send it again; otherwise mark a lost report."""
         if packet.qos == 1 and self._traits(wire, packet).has_identity:
             wire.unacknowledged.append(packet)
         elif not arrived and packet.true_report is not None and packet.true_report.arrived == 0:

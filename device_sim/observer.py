@@ -1,4 +1,4 @@
-"""Observation of the plant for the truth: conditions with their culprits, and what was made by when."""
+"""Observation of machines for the truth: conditions with their culprits, and counts over time."""
 
 from device_sim.chance import Millis
 from device_sim.line import SimulatedLine
@@ -10,14 +10,14 @@ STANDING = (Condition.FAULT, Condition.JAMMED, Condition.OFF)
 
 
 class Observer:
-    """Follows every machine of the plant."""
+    """Records conditions and counts of the plant's machines."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
         self._open: dict[str, ConditionStretch] = {}
 
     def observe(self, line: SimulatedLine, index: int, at: Millis) -> None:
-        """Note the condition of a machine of the line, where it has changed, and what it has made."""
+        """Record the counts of a machine of the line, and its condition if that has changed."""
         machine = line.flow.machines[index]
         self._count(machine, at)
         name = machine.spec.id
@@ -45,7 +45,7 @@ class Observer:
 
 
 def _culprit(line: SimulatedLine, index: int) -> str | None:
-    """Return who makes the machine stand: itself, or the first machine towards the cause that does not merely wait."""
+    """Return what stops the machine: itself, the first stopped one behind those that wait alike, `material` or None."""
     machines = line.flow.machines
     condition = machines[index].condition
     if condition in STANDING:

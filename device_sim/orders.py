@@ -1,6 +1,6 @@
-"""Orders of a line: assigned, accepted, started, now and then paused, completed or cancelled; then the next one.
+"""Production orders of a line: assigned, accepted, started, sometimes paused, then completed or cancelled.
 
-Another product means a changeover. Entered at the line's terminal, so every action is a report of one device.
+A different product means a changeover. All actions are entered at the line's terminal, so one device reports them.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from device_sim.machine import Demand
 from device_sim.messages import ReportContent
 from device_sim.plant_file import LineSpec
 
-PLANNED_EFFICIENCY: Final = 0.6  # of the ideal rate: what the planner has learned to count on
+PLANNED_EFFICIENCY: Final = 0.6  # share of the ideal rate that the planner counts on
 CANCEL_REASONS: Final = ("customer moved the order", "material not released", "replaced by a rush order")
 
 
@@ -43,7 +43,7 @@ class SimulatedOrder:
 
 
 class OrderBook:
-    """What a line is to make now and next, and what its people tell about it."""
+    """The running and the waiting order of a line, and the reports about them."""
 
     def __init__(self, spec: LineSpec, chance: SeededRandom, now: Millis) -> None:
         self.phase = OrderPhase.GAP
@@ -65,7 +65,7 @@ class OrderBook:
         return [*self._plan(now, good), *self._advance(now, good)]
 
     def cancel(self, now: Millis, *, running: bool) -> list[ReportContent]:
-        """Cancel the running or the waiting order; nothing where there is none, or while it is being set up."""
+        """Cancel the running or the waiting order; return nothing if there is none, or during its setup."""
         order = self.running if running else self.waiting
         if order is None or (running and self.phase is OrderPhase.SETUP):
             return []
@@ -118,7 +118,7 @@ class OrderBook:
             return self._start(now, good, order)
         self.phase = OrderPhase.SETUP
         self._until = now + self._chance.duration(*self._spec.orders.changeover_seconds)
-        if self._spec.orders.changeover_signal == "mode":  # the machine's own mode tells it
+        if self._spec.orders.changeover_signal == "mode":  # the machine's mode reports it
             return []
         return [("changeover", {"action": "start", "from_product": before, "to_product": order.product})]
 
@@ -165,7 +165,7 @@ class OrderBook:
 
 
 class Planner:
-    """Drops an order of some line now and then, because plans change."""
+    """Cancels an order of some line from time to time."""
 
     def __init__(self, replan_minutes: tuple[float, float], chance: SeededRandom, now: Millis) -> None:
         self._minutes = replan_minutes
@@ -173,7 +173,7 @@ class Planner:
         self._at = now + self._next()
 
     def tick(self, now: Millis, books: list[OrderBook]) -> tuple[OrderBook, list[ReportContent]] | None:
-        """Return the order book that lost an order, with the report of it."""
+        """Cancel an order when it is time; return its order book and the report, or None."""
         if now < self._at:
             return None
         self._at = now + self._next()

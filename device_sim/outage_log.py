@@ -1,4 +1,4 @@
-"""The outages of devices as the truth keeps them: for each device one that lasts at most."""
+"""A log of device outages for the truth, with at most one open outage per device."""
 
 from device_sim.agenda import Scheduler
 from device_sim.truth import DeviceOutage, OutageCause, Truth
@@ -13,13 +13,13 @@ class OutageLog:
         self._open: dict[str, DeviceOutage] = {}
 
     def begin(self, device: str, why: OutageCause) -> None:
-        """Record the begin of an outage, unless one lasts; the first cause stays."""
+        """Record the start of an outage; one that is already open keeps its cause."""
         if device not in self._open:
             outage = self._open[device] = DeviceOutage(device, self._scheduler.now, None, why)
             self._truth.absences.append(outage)
 
     def end(self, device: str) -> None:
-        """Record the end of the outage that lasts, if one does."""
+        """Record the end of the open outage, if there is one."""
         outage = self._open.pop(device, None)
         if outage is not None:
             outage.until = self._scheduler.now

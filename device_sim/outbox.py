@@ -1,4 +1,4 @@
-"""The outbox of a connection: packets in order of when they are due, waiting for the broker to take them."""
+"""The outbox of a connection: packets waiting to be published, in order of due time."""
 
 import asyncio
 import heapq
@@ -13,7 +13,7 @@ MAX_QUEUED: Final = 1_000  # packets waiting while the broker is slow; bounds th
 
 @dataclass(order=True, slots=True)
 class QueuedReport:
-    due: float  # of the event loop's clock
+    due: float  # by the event loop's clock
     order: int
     packet: Packet = field(compare=False)
     is_copy: bool = field(default=False, compare=False)
@@ -28,7 +28,7 @@ class DeviceOutbox:
         self._ended = False
 
     def put(self, packet: Packet, due: float, *, is_copy: bool = False) -> None:
-        """Add a packet; beyond the bound the one due first is dropped."""
+        """Add a packet; beyond `MAX_QUEUED`, drop the one due first."""
         if len(self._entries) >= MAX_QUEUED:
             dropped = heapq.heappop(self._entries).packet.true_report
             if dropped is not None and dropped.sent == 0:
@@ -37,7 +37,7 @@ class DeviceOutbox:
         self._changed.set()
 
     def close(self) -> None:
-        """Let `next` return None once everything is out."""
+        """Make `next` return packets without delay, and None once the outbox is empty."""
         self._ended = True
         self._changed.set()
 
@@ -45,7 +45,7 @@ class DeviceOutbox:
         self._ended = False
 
     async def next(self) -> QueuedReport | None:
-        """Wait until a packet is due and return it; it counts as waiting until the next call."""
+        """Wait until a packet is due and return it; it counts as in flight until the next call."""
         self._current = None
         loop = asyncio.get_running_loop()
         while True:
@@ -66,7 +66,7 @@ class DeviceOutbox:
                 pass
 
     def drain(self) -> tuple[Packet | None, list[Packet]]:
-        """Empty it: return the packet that is with the broker now, if any, and those that were never sent."""
+        """Empty the outbox; return the packet in flight, if any, and those never sent. Copies are dropped."""
         current, self._current = self._current, None
         waiting = [entry.packet for entry in sorted(self._entries) if not entry.is_copy]
         self._entries.clear()

@@ -1,4 +1,4 @@
-"""Measured values that drift out of their limits, and samples with defects in bad spells."""
+"""Measured values that drift out of their limits, and inspection samples with periods of many defects."""
 
 from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.machine import TICK
@@ -40,7 +40,7 @@ class MeasuredParameter:
 
 
 class InspectionSampler:
-    """A sample of pieces, mostly good; in a bad spell many are not."""
+    """Samples of pieces with few defects, and with many during bad periods."""
 
     def __init__(self, spec: InspectionSpec, chance: SeededRandom, now: Millis) -> None:
         self.spec = spec

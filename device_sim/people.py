@@ -1,4 +1,4 @@
-"""The people of a line: they notice trouble, press, come, put it right, and sometimes forget or press by mistake."""
+"""The people of a line: they raise and answer Andon calls, and sometimes forget one or raise one by mistake."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ WISHES: Final[Sequence[tuple[AndonType, str]]] = (
     ("material", "pallet to be changed"),
     ("safety", "spill on the walkway"),
 )
-CORD_RESET_SECONDS: Final = (5, 20)  # from resolving a call to putting its cord back
-LONG_STOP: Final = 5 * MINUTE  # by then the machine has called for help by itself
-BUTTON_HOLD: Final = SECOND  # a finger stays no longer on a button
+CORD_RESET_SECONDS: Final = (5, 20)  # from resolving a call to resetting its cord
+LONG_STOP: Final = 5 * MINUTE  # by then the bridge has raised an automatic call for the machine
+BUTTON_HOLD: Final = SECOND  # how long a button is held down
 
 
 @dataclass(frozen=True, slots=True)
 class CallCause:
-    """Something to call for; `about` is a machine, or what else it is about."""
+    """A reason to call; `about` is the id of a machine, or another subject."""
 
     andon_type: AndonType
     about: str
@@ -48,7 +48,7 @@ NEXT: Final = {
 
 @dataclass(slots=True)
 class SimulatedCall:
-    """A press, and what the people have in mind to do about it."""
+    """A call, and when people plan to act on it."""
 
     cause: CallCause
     station: Station
@@ -57,12 +57,12 @@ class SimulatedCall:
     acknowledge_at: Millis
     arrive_at: Millis
     cancel_at: Millis | None
-    resolve_at: Millis | None = None  # known once the trouble is over
+    resolve_at: Millis | None = None  # set once the trouble is over
     stage: CallStage = CallStage.OPEN
 
 
 DeviceReport = tuple[str, ReportContent]
-"""(station id, report)."""
+"""(device id, report)."""
 
 
 class Crew:
@@ -71,8 +71,8 @@ class Crew:
         self._stations = {station.id: Station(station) for station in spec.stations}
         self._people: PeopleSpec = spec.people
         self._chance = chance
-        self._noticed: dict[CallCause, Millis | None] = {}  # when somebody will press; None: somebody has
-        self._wishes: dict[CallCause, Millis] = {}  # until when they last
+        self._noticed: dict[CallCause, Millis | None] = {}  # when somebody will press; None: already pressed
+        self._wishes: dict[CallCause, Millis] = {}  # when each ends
         self._wish_at = now + self._next_wish()
         self._releases: list[tuple[Millis, Station, AndonType]] = []
 
@@ -81,7 +81,7 @@ class Crew:
         return self._stations
 
     def tick(self, now: Millis, causes: Sequence[CallCause]) -> list[DeviceReport]:
-        """Return what the people do about the line's troubles in this second."""
+        """Return the reports of what people do in this second about the causes present."""
         self._wish(now)
         present = dict.fromkeys((*causes, *self._wishes))
         said = [*self._release(now), *self._notice(now, present)]
@@ -118,7 +118,7 @@ class Crew:
         if station.spec.form == "momentary":
             self._releases.append((now + BUTTON_HOLD, station, cause.andon_type))
         if any(call.station is station and call.cause.andon_type == cause.andon_type for call in self.calls):
-            return reports  # one call of a type at a station: the second press only repeats it
+            return reports  # a station has one call of a type: a second press only repeats it
         delay = people.forget_seconds if chance.happens(people.forget_ratio) else people.acknowledge_seconds
         acknowledge_at = now + chance.duration(*delay)
         call = SimulatedCall(
@@ -154,7 +154,7 @@ class Crew:
                 return None
 
     def _resolve_at_panel(self, call: SimulatedCall, now: Millis, who: str) -> list[DeviceReport]:
-        """After a long stop its call is ended at the machine's own panel, too: nobody else would."""
+        """Return the report that resolves the machine's own call at its panel after a long stop: nobody else would."""
         long = now - call.raised_at >= LONG_STOP
         if call.stage is not CallStage.RESOLVED or call.cause.andon_type != "equipment" or not long:
             return []

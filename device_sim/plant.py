@@ -1,4 +1,4 @@
-"""The simulated plant: every line, one clock, one seed. Pure: same seed, same start, same messages."""
+"""The simulated plant: all lines, one clock, one seed. Pure: the same seed and start give the same messages."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from device_sim.plant_file import PlantSpec
 
 
 class SimulatedPlant:
-    """Lives in ticks of a simulated second; how it is stepped makes no difference to what it says."""
+    """Advances in ticks of one simulated second; the size of the steps does not change the messages."""
 
     def __init__(self, spec: PlantSpec, *, seed: int, start: Millis) -> None:
         self.spec = spec
@@ -25,7 +25,7 @@ class SimulatedPlant:
         return tuple(self._line_of)
 
     def step(self, until: Millis) -> list[ReportMessage]:
-        """Live until `until` and return what was said on the way, in order."""
+        """Advance to `until` and return the messages on the way, in order."""
         messages: list[ReportMessage] = []
         while self.now + TICK <= until:
             self.now += TICK
@@ -35,14 +35,14 @@ class SimulatedPlant:
         return messages
 
     def birth_messages(self, device: str) -> list[ReportMessage]:
-        """Return what a device says when it connects: its birth, then its state and counts, or its inputs."""
+        """Return a device's messages at a connect: its birth, then its state and counts, or its inputs."""
         return self._messages(device, [("birth", {}), *self._line_of[device].current_reports(device)])
 
     def death_message(self, device: str) -> ReportMessage:
         return self._message(device, ("death", {}))
 
     def machine(self, device: str) -> SimulatedMachine | None:
-        """Return the machine that a device speaks for; None for a station."""
+        """Return the machine of a device; None for a station."""
         controller = self._line_of[device].controllers.get(device)
         return None if controller is None else controller.machine
 

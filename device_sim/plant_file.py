@@ -1,4 +1,4 @@
-"""The simulator's plant file: which devices there are, how they fail, and how their people behave.
+"""The simulator's plant file: its devices, their failures, and the behaviour of people.
 
 Validated by pydantic, because a person writes the file and reads the errors.
 """
@@ -35,7 +35,7 @@ BRIDGE_TABLES = {"areas", "timezone", "shifts", "rules", "reasons", "ladder", "r
 
 
 class SimulationFileError(Exception):
-    """The plant file cannot be used; every fault is named with its place."""
+    """Raised when the plant file cannot be used; the message names every fault with its place."""
 
     def __init__(self, path: Path, faults: list[str]) -> None:
         super().__init__("\n".join(f"{path}: {fault}" for fault in faults))
@@ -44,7 +44,7 @@ class SimulationFileError(Exception):
 
 
 class WrongPlantFile(SimulationFileError):
-    """The file is the bridge's plant file, not the simulator's."""
+    """Raised for the bridge's plant file in place of the simulator's."""
 
     def __init__(self, path: Path) -> None:
         what = "this is the bridge's plant file (docs/plant.md); the simulator has one of its own (docs/simulator.md)"
@@ -56,11 +56,11 @@ class SimulationModel(BaseModel):
 
 
 class FaultSpec(SimulationModel):
-    """One way to break down: a bit of the fault word, or a code, and what people make of it."""
+    """A kind of fault: a bit of the fault word or a code, with the reason and the call that people enter."""
 
     bit: int | None = Field(None, ge=0, le=63)
     code: str | None = None
-    reason: str | None = None  # the reason code that people enter, where they do
+    reason: str | None = None  # the reason code that people may enter
     call: AndonType = "equipment"
 
     @model_validator(mode="after")
@@ -83,7 +83,7 @@ class ParameterSpec(SimulationModel):
 
 
 class InspectionSpec(SimulationModel):
-    """Samples taken now and then; in a bad spell more of them are defective."""
+    """Samples of pieces; during bad periods more of the pieces are defective."""
 
     parameter: Id
     sample: int = Field(10, ge=1, le=1_000)
@@ -95,11 +95,11 @@ class InspectionSpec(SimulationModel):
 
 
 class MachineSpec(SimulationModel):
-    """A machine and the controller that speaks for it."""
+    """A machine and its controller."""
 
     id: Id
     controller: str
-    tags: dict[str, str] = {}  # which tag of the controller feeds which field of its reports
+    tags: dict[str, str] = {}  # field of its reports -> tag of the controller
     cycle_seconds: Positive
     counts: tuple[Literal["total", "good", "reject"], ...] = ("total", "good", "reject")
     counter: Literal["int16", "uint16", "int32", "uint32"] = "uint32"
@@ -116,9 +116,9 @@ class MachineSpec(SimulationModel):
     blocked_bit: int | None = Field(None, ge=0, le=63)
     mean_minutes_between_faults: Positive = 15.0
     repair_minutes: Range = (1.0, 6.0)
-    long_repair_ratio: Ratio = 0.0  # of the faults, this share takes long
+    long_repair_ratio: Ratio = 0.0  # share of the faults with a long repair
     long_repair_minutes: Range = (35.0, 80.0)
-    lock_out_ratio: Ratio = 0.0  # of the repairs, this share is done with the power off
+    lock_out_ratio: Ratio = 0.0  # share of the repairs done with the power off
     mean_minutes_between_jams: Positive = 6.0
     jam_seconds: Range = (6.0, 40.0)
     parameter: ParameterSpec | None = None
@@ -130,7 +130,7 @@ class MachineSpec(SimulationModel):
 
 
 class StationSpec(SimulationModel):
-    """An Andon station; `form` says whether it reports actions or the level of its inputs."""
+    """An Andon station; its `form` decides whether it reports actions or the levels of its inputs."""
 
     id: Id
     form: Literal["action", "momentary", "latching"] = "action"
@@ -140,23 +140,23 @@ class StationSpec(SimulationModel):
 
 
 class PeopleSpec(SimulationModel):
-    """How the people of a line behave."""
+    """The behaviour of the people of a line."""
 
     names: tuple[Id, ...] = Field(("ann", "ben", "cem"), min_length=1)
     notice_seconds: Positive = 40.0  # mean, from the trouble to the press
     acknowledge_seconds: Range = (20.0, 200.0)
     walk_seconds: Range = (15.0, 90.0)
     tidy_seconds: Range = (15.0, 120.0)  # from the end of the trouble to resolving the call
-    forget_ratio: Ratio = 0.3  # nobody comes for long: the call escalates
+    forget_ratio: Ratio = 0.3  # share of the calls ignored for long, so that they escalate
     forget_seconds: Range = (420.0, 1_200.0)
-    cancel_ratio: Ratio = 0.08  # pressed by mistake
-    mean_minutes_between_wishes: Positive = 25.0  # calls that no machine caused
+    cancel_ratio: Ratio = 0.08  # share of the calls raised by mistake
+    mean_minutes_between_wishes: Positive = 25.0  # between calls that no machine caused
 
 
 class OrdersSpec(SimulationModel):
     minutes: Range = (6.0, 11.0)  # of undisturbed production
     same_product_ratio: Ratio = 0.3
-    break_ratio: Ratio = 0.25  # orders that are paused once
+    break_ratio: Ratio = 0.25  # share of the orders paused once
     break_minutes: Range = (1.0, 3.0)
     gap_seconds: Range = (15.0, 60.0)
     changeover_seconds: Range = (100.0, 260.0)
@@ -180,10 +180,10 @@ class LineSpec(SimulationModel):
 
 
 class PlantSpec(SimulationModel):
-    """A plant: its lines in order. Device ids are unique, because each is the client id of a connection."""
+    """A plant: its lines in order. Device ids are unique, because client ids are built from them."""
 
     site: Id
-    replan_minutes: Range = (8.0, 16.0)  # the planner drops an order this often
+    replan_minutes: Range = (8.0, 16.0)  # the planner cancels an order this often
     lines: tuple[LineSpec, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -207,9 +207,9 @@ class PlantSpec(SimulationModel):
                 yield line, name
 
     def identity(self, line: LineSpec, device: str | None) -> str:
-        """Return the user name and client id of a device, its place: `plant1/packing/L1/Bagger-1`.
+        """Return the user name and client id of a device: its place, `plant1/packing/L1/Bagger-1`.
 
-        None: those of the gateway of the line, `plant1/packing/L1` (mosquitto/acl.devices).
+        With None, those of the line's gateway: `plant1/packing/L1` (mosquitto/acl.devices).
         """
         place = f"{self.site}/{line.area}/{line.id}"
         return place if device is None else f"{place}/{device}"
@@ -221,7 +221,7 @@ class PlantSpec(SimulationModel):
 
 
 def load(path: Path) -> PlantSpec:
-    """Read a plant file; `PlantFileError` names every fault with its place."""
+    """Read a plant file; raise `SimulationFileError`, with every fault and its place, if it cannot be used."""
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -237,7 +237,7 @@ def load(path: Path) -> PlantSpec:
 
 
 def _place(tree: Any, location: tuple[int | str, ...]) -> str:
-    """Name a place by ids where there are any: `lines.L1.machines.Bagger-1.cycle_seconds`."""
+    """Return a place as text, by ids where there are any: `lines.L1.machines.Bagger-1.cycle_seconds`."""
     names: list[str] = []
     for step in location:
         try:

@@ -1,4 +1,4 @@
-"""Profiles: sets of disturbances with a name, shipped with the simulator or read from a TOML file."""
+"""Profiles: named sets of disturbances, shipped with the simulator or read from a TOML file."""
 
 import heapq
 import tomllib
@@ -59,15 +59,15 @@ LISTED: Final = "; `device-sim list` names those there are"
 
 
 class ProfileError(Exception):
-    """The profile cannot be used; every fault is named with its place."""
+    """Raised when a profile cannot be used; the message names every fault with its place."""
 
 
 class Profile(SimulationModel):
-    """What goes wrong in a run."""
+    """The disturbances of a run."""
 
     name: str = "unnamed"
     about: str = ""
-    queue_limit: int = Field(100_000, ge=1)  # reports that the broker keeps for the bridge while it is away
+    queue_limit: int = Field(100_000, ge=1)  # reports that the broker queues for the bridge while it is offline
     disturbances: tuple[AnyDisturbance, ...] = ()
 
     def apply_to_plant(self, spec: PlantSpec) -> PlantSpec:
@@ -76,7 +76,7 @@ class Profile(SimulationModel):
         return spec
 
     def traits(self, spec: PlantSpec, *, seed: int) -> dict[str, Traits]:
-        """Return what each device is like."""
+        """Return the traits of each device, by name."""
         everybody = build_targets(spec)
         found = {each.name: Traits() for each in everybody}
         for index, disturbance in enumerate(self.disturbances):
@@ -88,7 +88,7 @@ class Profile(SimulationModel):
         return found
 
     def incidents(self, spec: PlantSpec, *, seed: int, start: Millis) -> Iterator[Incident]:
-        """Yield what happens, in order of its beginning, without end."""
+        """Yield the incidents in order of their start, possibly endlessly."""
         everybody: list[DisturbanceTarget] = build_targets(spec)
         streams: list[Iterator[Incident]] = []
         for index, disturbance in enumerate(self.disturbances):
@@ -102,9 +102,9 @@ def _chances(seed: int, index: int, kind: str) -> RandomFactory:
 
 
 def load(name_or_path: str, *, spec: PlantSpec | None = None) -> Profile:
-    """Return a named profile, or read one from a file; `ProfileError` names every fault with its place.
+    """Return a shipped profile, or read one from a file; raise `ProfileError` if it cannot be used.
 
-    With a `spec`, whatever a file of one's own names has to be there; a named profile may know more than a plant has.
+    With a `spec`, the devices and lines that a file names must exist in it; shipped profiles are not checked.
     """
     if name_or_path in NAMES:
         return _read(FOLDER / f"{name_or_path}.toml")
@@ -132,7 +132,7 @@ def _read(path: Path) -> Profile:
 
 
 def _unknown(profile: Profile, spec: PlantSpec) -> Iterator[str]:
-    """Yield each name and pattern that concerns nothing of the plant, so that the disturbance would never come."""
+    """Yield an error for each line and device pattern that matches nothing: the disturbance would never occur."""
     devices = [name for _, name in spec.devices()]
     lines = [line.id for line in spec.lines]
     for index, disturbance in enumerate(profile.disturbances):

@@ -1,4 +1,4 @@
-"""Profiles for the terminal: the list of them, and what happens in one."""
+"""Profiles on the terminal: their list, and the incidents of one."""
 
 import argparse
 from itertools import takewhile
@@ -28,12 +28,12 @@ NOT_FIELDS: Final = {"kind", "devices", "share"}
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Let the command end as it does for every other output; rich would end it with 1."""
+        """Raise the error that `main` handles for all output; rich would exit with 1."""
         raise BrokenPipeError
 
 
 def print_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Namespace) -> None:
-    """Print the named profiles, or the disturbances of one and what they do in its first hours."""
+    """Print the shipped profiles, or the disturbances of one and their incidents in its first hours."""
     console = _Console(highlight=False)
     if chosen is None:
         table = Table("profile", "what goes wrong", box=None, pad_edge=False)
@@ -67,7 +67,7 @@ def print_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Na
 
 
 def describe_incident(incident: Incident) -> str:
-    """Say in a few words what an incident is."""
+    """Return a short description of an incident."""
     match incident:
         case PowerLost(device=device, counters_kept=kept, orderly=orderly):
             return f"{device}: {'switched off' if orderly else 'power cut'}{'' if kept else ', counters lost'}"

@@ -14,7 +14,7 @@ from device_sim.traits import Traits
 
 
 class RegisterReset(TimedDisturbance):
-    """Somebody sets the registers of a machine: to 0, or to a value of a range."""
+    """Somebody sets the registers of a machine to 0, or to a random value of a range."""
 
     kind: Literal["register-reset"]
     to: tuple[int, int] = (0, 0)
@@ -32,7 +32,7 @@ class RegisterReset(TimedDisturbance):
 
 
 class NearWrap(Disturbance):
-    """Registers begin a few pieces before their wrap."""
+    """Registers start a few pieces before their wrap."""
 
     kind: Literal["near-wrap"]
     pieces: int = Field(500, ge=1)
@@ -42,7 +42,7 @@ class NearWrap(Disturbance):
 
 
 class Glitch(Disturbance):
-    """Single readings of the registers are nonsense: 0, or with `to = "any"` any value."""
+    """Single readings of the registers are wrong: 0, or any value with `to = "any"`."""
 
     kind: Literal["glitch"]
     ratio: Ratio = 0.01
@@ -53,7 +53,7 @@ class Glitch(Disturbance):
 
 
 class Dip(Disturbance):
-    """Single readings of the registers are a few pieces low."""
+    """Single readings of the registers are a few pieces too low."""
 
     kind: Literal["dip"]
     ratio: Ratio = 0.05

@@ -1,13 +1,13 @@
-"""A rehearsal: hours of a disturbed plant in seconds, without a broker, as the bridge would get them.
+"""A rehearsal: hours of a disturbed plant in seconds, without a broker, as the bridge would receive them.
 
     rehearsal = rehearse(plant_file.load(plant_file.SHIPPED), profile.load("wifi"), seed=3, start=..., duration=...)
     for happening in rehearsal:      # ReceivedPublish or BridgeOutage, in order of time
         ...
-    rehearsal.truth                  # complete when the iteration is
+    rehearsal.truth                  # complete when the iteration has ended
 
-A `BridgeOutage` comes at its `since`; nothing arrives until its `until`. What the broker kept follows in a burst: the
-redeliveries first (`redelivered`, with their packet identifiers), then the queue. The bridge subscribes at `start`. In
-the last minutes nothing goes wrong any more.
+A `BridgeOutage` comes at its `since`; nothing arrives until its `until`. The broker's backlog follows in a burst: first
+the redeliveries (`redelivered`, with their packet identifiers), then the queue. The bridge subscribes at `start`. The
+last minutes have no incidents.
 """
 
 from collections.abc import Iterator
@@ -34,20 +34,20 @@ from device_sim.truth import BridgeOutage, Truth
 __all__ = ["BridgeOutage", "Happening", "ReceivedPublish", "Rehearsal", "rehearse"]
 
 Happening = ReceivedPublish | BridgeOutage
-CALM: Final = 10 * MINUTE  # at the end nothing goes wrong any more: all that can arrive has arrived
-SILENCE_SECONDS: Final = (0.0, 2.0)  # of a connection, before it is known to be dead
+CALM: Final = 10 * MINUTE  # without incidents at the end, so that everything that can arrive does
+SILENCE_SECONDS: Final = (0.0, 2.0)  # a connection is silent this long before it dies
 BRIDGE_RECONNECT_SECONDS: Final = (0.3, 3.0)
 
 
 def rehearse(
     spec: PlantSpec, profile: Profile, *, seed: int, start: Millis, duration: Millis, mqtt: MqttVersion = "5"
 ) -> "Rehearsal":
-    """Prepare a run of the plant under a profile; the same arguments give the same happenings and the same truth."""
+    """Prepare a rehearsal of the plant under a profile; the same arguments give the same happenings and truth."""
     return Rehearsal(spec, profile, seed=seed, start=start, duration=duration, mqtt=mqtt)
 
 
 class Rehearsal:
-    """Iterate over it once; `truth` grows with it."""
+    """A run to iterate over once, yielding `Happening`s; `truth` grows with it."""
 
     def __init__(
         self, spec: PlantSpec, profile: Profile, *, seed: int, start: Millis, duration: Millis, mqtt: MqttVersion
@@ -77,7 +77,7 @@ class Rehearsal:
         self._incidents = [replace(each, until=min(each.until, calm)) for each in planned]
 
     def __iter__(self) -> Iterator[Happening]:
-        """Yield what comes to the bridge, and when the bridge is away."""
+        """Yield the messages that the bridge receives, and its outages."""
         for incident in self._incidents:
             self._enter(incident)
         for absence in self._absences():
@@ -93,7 +93,7 @@ class Rehearsal:
         yield from self._take()
 
     def _enter(self, incident: Incident) -> None:
-        """Enter an incident into the agenda, and the silence before connections die of it."""
+        """Schedule an incident, and the silence before it kills connections."""
         self._driver.schedule_incident(incident)
         match incident:
             case PowerLost(device=device) if not incident.orderly:
@@ -121,7 +121,7 @@ class Rehearsal:
         self._network.lose_broker(incident)
 
     def _absences(self) -> list[BridgeOutage]:
-        """Return when the bridge is away; what overlaps is one absence."""
+        """Return the bridge's outages; those that overlap, or are at most a second apart, become one."""
         found: list[BridgeOutage] = []
         for incident in self._incidents:
             if isinstance(incident, BRIDGE_SIDE_INCIDENTS):

@@ -1,4 +1,4 @@
-"""Runs the plant against a broker: real time in, simulated messages out, until it is told to stop."""
+"""A run of the plant against a real broker, in scaled real time, until its duration is over or a signal stops it."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ from device_sim.truth_file import TruthFile
 from device_sim.wire import CONNECT_SECONDS, BrokerAccess
 
 BEAT_SECONDS: Final = 0.05
-LONGEST_STEP: Final = MINUTE  # simulated in one go; bounds how long the loop does nothing else
+LONGEST_STEP: Final = MINUTE  # simulated at once; bounds how long the event loop is blocked
 GOODBYE_SECONDS: Final = 5.0
 
 DisplayMode = Literal["table", "lines", "nothing"]
@@ -46,15 +46,15 @@ class RunOptions:
     profile: Profile = field(default_factory=Profile)
     seed: int = 1
     scale: float = 1.0  # simulated seconds in a real one
-    duration: float | None = None  # real seconds; None: until it is stopped
+    duration: float | None = None  # real seconds; None: until a signal
     timestamps: bool = False
     truth_file: Path | None = None
-    cuts_file: Path | None = None  # where cuts of broker, bridge and their network are announced, for who plays them
+    cuts_file: Path | None = None  # announces cuts of broker, bridge and their network to the program that plays them
     show: DisplayMode = "lines"
 
 
 async def run(options: RunOptions) -> None:
-    """Simulate until the duration is over or a signal comes; raises `WireError` where the broker cannot be used."""
+    """Simulate until the duration is over, or SIGINT or SIGTERM; raise `BrokerError` if the broker cannot be used."""
     spec = options.profile.apply_to_plant(options.spec)
     plant = SimulatedPlant(spec, seed=options.seed, start=time.time_ns() // 1_000_000 // SECOND * SECOND)
     traits = options.profile.traits(spec, seed=options.seed)
@@ -115,7 +115,7 @@ class RunningPlant:
             self._file.close()
 
     async def _run_clock(self, stop: asyncio.Event) -> None:
-        """Keep simulated time at `scale` times real time for the duration, from when every device is connected."""
+        """Advance simulated time at `scale` times real time for the duration, once every device is connected."""
         await self._wait_until_online(stop)
         if self._options.duration is not None:
             asyncio.get_running_loop().call_later(self._options.duration, stop.set)
@@ -129,7 +129,7 @@ class RunningPlant:
                 await asyncio.wait_for(stop.wait(), BEAT_SECONDS)
 
     def _advance(self, due: Millis) -> None:
-        """Play what happens until `due`."""
+        """Advance the plant and its incidents to `due`."""
         while self._plant.now + TICK <= due:
             self._enter_incidents(self._plant.now + TICK)
             self._scheduler.run_until(self._plant.now + TICK)
@@ -145,7 +145,7 @@ class RunningPlant:
             self._next = next(self._incidents, None)
 
     def _announce(self, incident: Incident) -> None:
-        """Announce a cut of the bridge, the broker or the network between them; nobody else can make it so."""
+        """Announce a cut of the bridge, the broker or their network in the cuts file; another program plays it."""
         if self._options.cuts_file is None:
             return
         seconds = (incident.until - incident.at) / SECOND / self._options.scale
@@ -157,7 +157,7 @@ class RunningPlant:
             case BridgeStopped(how=reason):
                 part, how, what = "bridge", str(reason), f"bridge {reason}"
                 self._truth.bridge.append(BridgeOutage(incident.at, incident.until, reason, queued=True, broker=False))
-            case BridgeLinkLost(how=end):  # no truth of a run: the demo does not play it
+            case BridgeLinkLost(how=end):  # not in the truth of a run: the demo does not play it
                 part, how, what = "network", str(end), f"network {end}"
             case _:
                 return
@@ -167,7 +167,7 @@ class RunningPlant:
             out.write(json.dumps(cut) + "\n")
 
     async def _wait_until_online(self, stop: asyncio.Event) -> None:
-        """Wait until every device is online, or for stop; not for ever for a device that is kept out."""
+        """Wait until every device is online or `stop` is set, at most `CONNECT_SECONDS`: a device may be refused."""
         connected = asyncio.gather(*(link.online.wait() for link in self._links.links.values()))
         stopped = asyncio.create_task(stop.wait(), name="wait for stop")
         await asyncio.wait((connected, stopped), timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The broker as the bridge meets it: a session with a queue, packet identifiers, what is retained, redeliveries."""
+"""The broker's session with the bridge, simulated: queue, packet identifiers, retained messages, redeliveries."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,10 +14,10 @@ IDENTIFIERS: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class ReceivedPublish:
-    """One PUBLISH as the bridge's client gets it.
+    """One PUBLISH as the bridge's client receives it.
 
     `at` is true time in milliseconds since 1970; `topic` is relative to the root; `mid` is 0 with QoS 0. `number` is
-    that of the report in `Truth.said`, for tests alone: no bridge can know it. None: it is no report of a device.
+    that of the report in `Truth.said`, or None for a payload that is not one; for tests only: no bridge can know it.
     """
 
     at: Millis
@@ -30,7 +30,7 @@ class ReceivedPublish:
 
 
 class BrokerSession:
-    """Delivers to one subscriber of all reports, with QoS 1, in order; keeps what it cannot deliver."""
+    """Delivers to one subscriber of all reports, with QoS 1, in order; queues what it cannot deliver."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class BrokerSession:
         schedule_delivery: Callable[[ReceivedPublish], None],
     ) -> None:
         self.online = False
-        self.holds_acknowledgements = False  # what is delivered now will be delivered again
+        self.holds_acknowledgements = False  # messages delivered now will be redelivered
         self._subscribed = False
         self._queue_limit = queue_limit
         self._mqtt = mqtt
@@ -54,14 +54,14 @@ class BrokerSession:
         self._retained: dict[str, tuple[bytes, TrueReport | None]] = {}
 
     def retain(self, topic: str, payload: bytes, true_report: TrueReport | None = None) -> None:
-        """Keep a payload as the topic's retained one; an empty one clears it."""
+        """Store a payload as the topic's retained message; an empty one clears it."""
         if payload:
             self._retained[topic] = (payload, true_report)
         else:
             self._retained.pop(topic, None)
 
     def receive(self, at: Millis, topic: str, payload: bytes, *, qos: int, true_report: TrueReport | None) -> None:
-        """Take a PUBLISH of a device."""
+        """Receive a PUBLISH of a device: deliver, queue or drop it."""
         if self.online:
             self._deliver(at, topic, payload, qos=qos, true_report=true_report)
         elif not self._subscribed:
@@ -74,7 +74,7 @@ class BrokerSession:
             self._queue.append((topic, payload, true_report))
 
     def complete_delivery(self, arrival: ReceivedPublish) -> bool:
-        """Complete a delivery whose time has come; False when the connection it was sent on has gone."""
+        """Complete a delivery that is due; return False if the connection it was sent on is gone."""
         if arrival.mid == 0:
             return self.online
         kept = self._in_flight.get(arrival.mid)
@@ -88,7 +88,7 @@ class BrokerSession:
         self.online = False
 
     def clear(self) -> None:
-        """Lose the session and all that is retained."""
+        """Drop the session and all retained messages."""
         for _, said in self._in_flight.values():
             _mark_lost(said, "session lost")
         for _, _, said in self._queue:
@@ -99,7 +99,7 @@ class BrokerSession:
         self._subscribed = False
 
     def connect(self, at: Millis) -> None:
-        """Let the bridge connect and subscribe: redeliveries first, then the queue, then what is retained."""
+        """Connect and subscribe the bridge: redeliveries first, then the queue, then retained messages."""
         self.online, self.holds_acknowledgements = True, False
         self._latest = at
         owed, self._in_flight = self._in_flight, {}

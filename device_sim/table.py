@@ -1,4 +1,4 @@
-"""The live table of a terminal: lines with their orders, machines with their counts, stations with their lamps."""
+"""A live table on the terminal: lines with their orders, machines with their counts, stations with their lamps."""
 
 from collections import deque
 from typing import Final
@@ -32,7 +32,7 @@ LAMP_STYLE: Final = {"open": "bold red", "acknowledged": "yellow"}
 
 
 class TableDisplay:
-    """Follows the plant and draws it; rich calls `__rich__` as often as it refreshes."""
+    """Draws the plant as a table; rich calls `__rich__` at every refresh."""
 
     def __init__(self, plant: SimulatedPlant, title: str) -> None:
         self._plant = plant

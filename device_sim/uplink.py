@@ -1,4 +1,4 @@
-"""A connection to the broker as one or more devices use it: what they keep while it is away, and what follows after."""
+"""Uplinks: connections that devices have to the broker, with the reports stored while offline and sent afterwards."""
 
 from collections import deque
 from typing import Final
@@ -10,11 +10,11 @@ from device_sim.plant import SimulatedPlant
 from device_sim.traits import Traits
 from device_sim.truth import TrueReport
 
-MAX_STORED_REPORTS: Final = 1_000  # reports a device keeps without a connection; a gateway keeps ten times as many
+MAX_STORED_REPORTS: Final = 1_000  # reports a device stores while offline; a gateway stores ten times as many
 
 
 class Uplink:
-    """The connection of one device. Without it, actions wait; states and counts only where the device keeps all."""
+    """The connection of one device. Stores actions while offline, and other reports only if the device keeps all."""
 
     def __init__(self, name: str, traits: Traits) -> None:
         self.name = name
@@ -24,7 +24,7 @@ class Uplink:
         self._unacknowledged: list[Packet] = []
 
     def submit(self, device: SimulatedDevice, true_report: TrueReport, message: ReportMessage) -> list[Packet]:
-        """Return what is to be published now."""
+        """Return the packets to publish now; while offline, store or drop the report."""
         if self.online:
             return [device.build_packet(true_report, message.topic)]
         if self.traits.keeps == "all" or true_report.is_action:
@@ -36,7 +36,7 @@ class Uplink:
         return []
 
     def connect(self, device: SimulatedDevice, birth_reports: list[tuple[TrueReport, ReportMessage]]) -> list[Packet]:
-        """Return what a device publishes after a connect: its birth, what it still owes, what waited, and what is."""
+        """Return the packets of a connect: birth, unacknowledged packets, stored reports, then the current state."""
         self.online = True
         packets = [device.build_packet(said, birth.topic) for said, birth in birth_reports[:1]]
         packets += self._take_unacknowledged()
@@ -46,12 +46,12 @@ class Uplink:
         return packets
 
     def disconnect(self, unacknowledged: list[Packet]) -> None:
-        """Lose the connection; what was published and not acknowledged is owed, unless it was said with QoS 0."""
+        """Go offline; the `unacknowledged` packets (QoS 1 only) are sent again after the next birth."""
         self.online = False
         self._unacknowledged += unacknowledged
 
     def clear_memory(self) -> None:
-        """Lose the memory with the power."""
+        """Drop stored and unacknowledged reports, as at a loss of power."""
         lost = [said for _, said, _ in self._waiting]
         lost += [packet.true_report for packet in self._unacknowledged if packet.true_report is not None]
         for said in lost:
@@ -66,7 +66,7 @@ class Uplink:
 
 
 class Gateway(Uplink):
-    """The connection that a line's devices share. It keeps what they publish, numbered and dated as it was said."""
+    """The connection that a line's devices share. Stores their packets while offline, with their `seq` and `ts`."""
 
     def __init__(self, name: str, traits: Traits, topic: str) -> None:
         super().__init__(name, traits)
@@ -78,7 +78,7 @@ class Gateway(Uplink):
         return self.forward([device.build_packet(true_report, message.topic)])
 
     def forward(self, packets: list[Packet]) -> list[Packet]:
-        """Return what is to be published now; the rest waits for the connection."""
+        """Return the packets to publish now; while offline, store them."""
         if self.online:
             return packets
         for packet in packets:
@@ -93,7 +93,7 @@ class Gateway(Uplink):
         self.boot_id = max(self.boot_id + 1, at)
 
     def connect_gateway(self) -> list[Packet]:
-        """Return the gateway's birth, what it still owes, and what it kept."""
+        """Return the gateway's birth, then the unacknowledged and the stored packets."""
         self.online = True
         birth = Packet(None, f"{self._topic}/birth", encode({"boot_id": self.boot_id, "seq": 0}))
         packets = [birth, *self._take_unacknowledged(), *self._buffer]
@@ -105,7 +105,7 @@ class Gateway(Uplink):
 
 
 def group_by_uplink(plant: SimulatedPlant, devices: dict[str, SimulatedDevice]) -> dict[str, list[SimulatedDevice]]:
-    """Return which devices share which uplink, by the uplink's name."""
+    """Return the devices of each uplink, by the uplink's name."""
     found: dict[str, list[SimulatedDevice]] = {}
     for name in plant.devices:
         found.setdefault(devices[name].traits.gateway or name, []).append(devices[name])

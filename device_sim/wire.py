@@ -1,4 +1,4 @@
-"""How the simulated devices reach the broker: address, identity, protocol, and the errors a person can act on."""
+"""Access of simulated devices to the broker: address, identity, protocol version, and errors with their remedies."""
 
 import asyncio
 import contextlib
@@ -21,18 +21,18 @@ IDENTITY_REFUSAL_CODES: Final = frozenset(
 
 
 class BreakableConnection(aiomqtt.Client):
-    """A connection that may break at any moment.
+    """An MQTT client whose connection may break at any moment.
 
-    aiomqtt has the loop watch a socket by its number, a turn of the loop after the number was read. A socket that is
-    closed in between is then an unknown number, or another connection's. And a connection that breaks while nobody uses
-    it leaves an error that nobody asks for, which would be printed for one.
+    aiomqtt registers a socket with the event loop by its file descriptor, one iteration after reading it. If the socket
+    closes in between, the descriptor is invalid or belongs to another connection. And the error of a connection that
+    breaks while unused is never retrieved, which asyncio would log.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._disconnected.add_done_callback(_retrieve_error)
 
-    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho
         self._loop.call_soon_threadsafe(self._add_writer, sock)
 
     def _add_writer(self, sock: socket.socket) -> None:
@@ -42,7 +42,7 @@ class BreakableConnection(aiomqtt.Client):
     def _write(self) -> None:
         try:
             self._client.loop_write()
-        except Exception as error:  # noqa: BLE001 - as for aiomqtt: whatever it is, the connection is lost
+        except Exception as error:  # noqa: BLE001 - as in aiomqtt: after any error the connection is lost
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
 
@@ -53,7 +53,7 @@ def _retrieve_error(ended: asyncio.Future[None]) -> None:
 
 
 class BrokerError(Exception):
-    """The broker cannot be used; the text says what to do about it."""
+    """Raised when the broker cannot be used; the message names the remedy."""
 
 
 class BrokerUnreachable(BrokerError):
@@ -74,12 +74,12 @@ class IdentityRefused(BrokerError):
 
 
 class CredentialsError(BrokerError):
-    """The password or credentials file cannot be used."""
+    """Raised when the password, credentials or CA file cannot be used."""
 
 
 @dataclass(slots=True)
 class NegotiatedVersion:
-    """The MQTT version in use: asked for, or found by trying 5 first."""
+    """The MQTT version in use: the one asked for, or the one found by trying 5 first."""
 
     wanted: ProtocolChoice = "auto"
     found: aiomqtt.ProtocolVersion | None = None
@@ -98,13 +98,13 @@ class NegotiatedVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAccess:
-    """Where the broker is and who the devices are to it."""
+    """The address of the broker, and the devices' accounts on it."""
 
     host: str
     port: int
-    found_in: str = ""  # where the address comes from, for people
+    found_in: str = ""  # source of the address, for error messages
     root: str = "floor/v1"
-    username: str | None = None  # one account for all; None: each device's own, where there are credentials
+    username: str | None = None  # one account for all; None: each device's own, if in `credentials`
     password: str | None = None
     credentials: Mapping[str, str] = field(default_factory=dict)  # identity -> password; the user name is the identity
     client_prefix: str = ""
@@ -119,7 +119,7 @@ class BrokerAccess:
         client_id: str | None = None,
         will: aiomqtt.Will | None,
     ) -> BreakableConnection:
-        """Describe a connection; the client id is the device's identity where no other is given."""
+        """Return an unconnected client; its default client id is the prefix and the device's identity."""
         username, password = self._account(identity)
         return BreakableConnection(
             self.host,
@@ -142,7 +142,7 @@ class BrokerAccess:
         return None, None
 
     async def find_version(self, identity: str, *, client_id: str | None = None) -> aiomqtt.ProtocolVersion:
-        """Connect once to learn the version; `BrokerUnreachable` or `IdentityRefused` where that fails."""
+        """Connect once to find the MQTT version; raise `BrokerUnreachable` or `IdentityRefused` if that fails."""
         failure: aiomqtt.MqttError | None = None
         for version in self.version.candidates():
             try:
@@ -162,10 +162,10 @@ class BrokerAccess:
 
 
 def sever(client: aiomqtt.Client) -> None:
-    """End a connection without a DISCONNECT, as a power cut does: the broker publishes its Will."""
-    connected = client._client.socket()  # noqa: SLF001 - aiomqtt has no way to break off
-    if isinstance(connected, socket.socket):  # TLS is one, too
-        with contextlib.suppress(OSError):  # it has gone already
+    """Close a connection without a DISCONNECT, as a power cut does: the broker publishes its Will."""
+    connected = client._client.socket()  # noqa: SLF001 - aiomqtt cannot close without a DISCONNECT
+    if isinstance(connected, socket.socket):  # a TLS socket is one, too
+        with contextlib.suppress(OSError):  # already closed
             connected.shutdown(socket.SHUT_RDWR)
 
 
@@ -182,7 +182,7 @@ def read_password(path: Path) -> str:
 
 
 def read_credentials(path: Path) -> Mapping[str, str]:
-    """Read passwords by identity: a folder as mosquitto/make-passwords.sh fills it, or lines of `identity:password`."""
+    """Read passwords by identity: a folder of mosquitto/make-passwords.sh, or a file of `identity:password` lines."""
     if path.is_dir():
         files = sorted(path.glob("password.*+*"))
         return {file.name.removeprefix("password.").replace("+", "/"): read_password(file) for file in files}
@@ -210,7 +210,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
 async def publish_once(
     broker: BrokerAccess, identity: str, *, client_id: str, topic: str, payload: bytes, retain: bool = False
 ) -> None:
-    """Publish one report under a connection of its own; raises `WireError` where the broker cannot be used."""
+    """Publish one report over a connection of its own; raise `BrokerError` if the broker cannot be used."""
     version = await broker.find_version(identity, client_id=client_id)
     async with broker.build_client(identity, version, client_id=client_id, will=None) as client:
         await client.publish(f"{broker.root}/{topic}", payload, qos=1, retain=retain)

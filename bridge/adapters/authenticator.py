@@ -1,4 +1,4 @@
-"""Who may come in: a token that is good, not revoked, and of roles that the policy knows. The same at every door."""
+"""Authentication shared by WebSocket and HTTP: token, revocations, policy."""
 
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
@@ -21,16 +21,16 @@ class Authenticator:
         self._revocations = revocations
 
     def verify(self, token: str, *, now: Millis) -> Claims:
-        """What a token says, if it may be believed at `now`; raises TokenError."""
+        """Return the claims of a token that is valid at `now` and not revoked; raises `TokenError`."""
         claims = self._tokens.verify(token, now=now)
         if self._revocations.current().is_token_revoked(claims):
             raise TokenRevoked
         return claims
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
-        """Who the bearer is; raises TokenError or AdmissionError."""
+        """Return the viewer that a token authenticates; raises `TokenError` or `AdmissionError`."""
         return admit(self.verify(token, now=now), self.policy, trust_grants=self.trust_grants)
 
     def revocations(self) -> Revocations:
-        """What is revoked now; the same object until that changes."""
+        """Return the current revocations; the same object until they change."""
         return self._revocations.current()

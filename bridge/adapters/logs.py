@@ -1,4 +1,4 @@
-"""Logging: events with fields, one line each, for people or for machines; libraries' own logs go the same way."""
+"""Logging: one line per event, with fields, as console text or JSON; libraries' own logs included."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ CONTROL_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 1
 
 
 def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
-    """Set up logging for the process; to stderr."""
+    """Set up the process's logging, to stderr."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -39,11 +39,11 @@ def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
         )
     )
     logging.basicConfig(level=max(threshold, logging.INFO), handlers=[handler], force=True)
-    logging.getLogger("uvicorn.access").disabled = True  # its lines would hold query strings
+    logging.getLogger("uvicorn.access").disabled = True  # its lines would contain query strings
 
 
 def escape_control_characters(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Escape what would break a line or a terminal: names come from devices and users. Tracebacks keep their lines."""
+    """Escape control characters and line breaks: names come from devices and users. Tracebacks keep their lines."""
     return {
         name: value.translate(CONTROL_ESCAPES) if isinstance(value, str) and name != "exception" else value
         for name, value in event.items()

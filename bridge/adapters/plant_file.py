@@ -1,4 +1,4 @@
-"""Reads the plant file and its fault catalogues; errors name file, place and reason."""
+"""The loader of the plant file and its fault catalogues; errors name file, location and reason."""
 
 import csv
 import tomllib
@@ -13,13 +13,13 @@ from bridge.validation_errors import fault_message
 
 
 class PlantFileError(Exception):
-    """The plant file is not usable; the text has a line for each fault."""
+    """The plant file cannot be used; the text has a line for each fault."""
 
 
 def load(path: Path) -> Plant:
     """Read and validate a plant file; raises `PlantFileError`.
 
-    `faults_file` of an equipment names a CSV beside the plant file: bit,code,text,kind,stops,cause.
+    `faults_file` of an equipment names a CSV file beside the plant file, with columns bit,code,text,kind,stops,cause.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -33,7 +33,7 @@ def load(path: Path) -> Plant:
         return Plant.model_validate(tree)
     except ValidationError as error:
         faults = [(fault["loc"], fault_message(Plant, fault)) for fault in error.errors()]
-        # an item that is not valid makes its list seem too short; only the item's own fault helps
+        # an invalid item also makes its list seem too short; only the item's own fault helps
         inner = [
             (loc, text)
             for loc, text in faults
@@ -58,7 +58,7 @@ def _read_fault_catalogue(path: Path) -> list[dict[str, Any]]:
 
 
 def _describe_location(tree: object, path: tuple[int | str, ...]) -> str:
-    """Name a place as a person finds it: `lines[2] (L3) equipment[0] (Bagger-1) rated_speed`."""
+    """Return a location with ids, such as `lines[2] (L3) equipment[0] (Bagger-1) rated_speed`."""
     words: list[str] = []
     for step in path:
         tree = _step(tree, step)

@@ -1,4 +1,4 @@
-"""The end of a process that cannot end by itself: a sync which the disk does not answer cannot be interrupted."""
+"""A deadline for shutdown: nothing can interrupt a sync that the disk does not complete."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 def exit_within(seconds: float) -> None:
     """End this process with exit code 1 after so many seconds, whatever its threads wait for, unless it ended before.
 
-    To the journal and the broker it is a kill: what was not committed was not acknowledged, and comes again.
+    For journal and broker this is a kill: what was not committed was not acknowledged, and the broker sends it again.
     """
     timer = threading.Timer(seconds, _force_exit, [seconds])
     timer.daemon = True

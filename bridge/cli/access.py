@@ -1,4 +1,4 @@
-"""Commands about who may see what: `token` and `explain-access`."""
+"""Commands for tokens and access rights: `token` and `explain-access`."""
 
 import json
 from typing import Annotated
@@ -28,11 +28,11 @@ def token(
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it is good for.")] = 12.0,
     config: ConfigOption = None,
 ) -> None:
-    """Print a token for the secret in the settings (HS256).
+    """Print an access token, signed with the secret in the settings (HS256).
 
     `floor token --user eva --role operator --line L1`
 
-    In a plant, tokens come from the identity provider; this is for trying out and for machines without one.
+    In production, tokens come from the identity provider. This command is for trying out, and for machines without one.
     """
     from bridge.wiring import checks  # noqa: PLC0415
 
@@ -59,11 +59,11 @@ def explain_access(
     as_filter: Annotated[bool, typer.Option("--filter", help="The argument is an MQTT filter below `event/`.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say what somebody would see of a subscription, and which grant allows it or which topic it fails on.
+    """Show what a user would receive of a subscription, and which grant allows it or which topic is refused.
 
     `floor explain-access andon:L1 --role operator --line L2`
 
-    The same decision as the WebSocket's and HTTP's `explain`. Exit 0 when something is allowed, 3 when refused.
+    `explain` over WebSocket and HTTP makes the same decision. Exit code 0: something is allowed; 3: refused.
     """
     from bridge.wiring import checks  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`floor journal …`: look at the journal, keep a copy of it, put one back; all but `restore` while the bridge runs."""
+"""The `floor journal` commands. All but `restore` can run while the bridge runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -36,9 +36,10 @@ def verify(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at every byte that counts: seals, order, counts, ends. Exit 1 says what is wrong, and where.
+    """Verify every part of the journal: checksums, order, counts, first and last entries.
 
-    The bridge may run meanwhile: nothing is written, and nothing waits.
+    Prints each fault and its location; the exit code is then 1. The bridge may keep running: this command writes
+    nothing and blocks nothing.
     """
     from bridge.journal.tools.verify import verify_journal  # noqa: PLC0415 - only what the command needs
 
@@ -78,9 +79,11 @@ def backup(
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Copy the journal as it is now, verified: complete under its name, or not there. The bridge goes on.
+    """Copy the journal as it is now, and verify the copy. The bridge may keep running.
 
     `floor journal backup /backup/journal-monday.db --force`
+
+    The file appears under its name only when it is complete and verified.
     """
     from bridge.journal.tools import backup as journal_backup  # noqa: PLC0415
 
@@ -104,9 +107,9 @@ def restore(
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Put a backup in the journal's place, verified first, in a new epoch. The bridge must be stopped.
+    """Verify a backup and put it in the journal's place, in a new epoch. The bridge must be stopped.
 
-    Dashboards that come back are told `recovered: false` and get what is current.
+    Dashboards that reconnect receive `recovered: false` and the current state.
     """
     from bridge.journal.tools import backup as journal_backup  # noqa: PLC0415
     from bridge.journal.tools import restore as journal_restore  # noqa: PLC0415

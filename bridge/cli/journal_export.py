@@ -1,4 +1,4 @@
-"""`floor journal export`: the journal as JSON Lines."""
+"""The `floor journal export` command: the journal as JSON Lines."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -37,9 +37,9 @@ def export(
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write events and inputs as JSON Lines, also out of a damaged journal: as far as it can be read.
+    """Write events and inputs as JSON Lines; from a damaged journal, everything that can still be read.
 
-    What was left out is told on stderr, and by exit code 1.
+    If entries had to be left out, stderr lists them and the exit code is 1.
     """
     from bridge.journal.tools import export as journal_export  # noqa: PLC0415
 

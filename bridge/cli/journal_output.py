@@ -1,6 +1,6 @@
-"""What the tools for the journal share: which journal it is, how far they are, what they say, and how they end.
+"""Shared parts of the journal and quarantine commands: path options, output, progress, exit codes.
 
-Exit codes: 0 done, and the journal is whole as far as it was looked at; 1 it is not; 2 it could not be done.
+Exit codes: 0 done, and the journal is intact as far as it was read; 1 it is not; 2 it could not be done.
 """
 
 import json
@@ -26,12 +26,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 
 def journal_path(path: Path | None, config: Path | None) -> Path:
-    """Return where the journal is: as named, else as the settings say."""
+    """Return the path of the journal: `path` if given, else from the settings."""
     return journal_and_stream(path, config)[0]
 
 
 def journal_and_stream(path: Path | None, config: Path | None) -> tuple[Path, str | None]:
-    """Return where the journal is and what it must hold; None where no settings say it."""
+    """Return the path of the journal and the stream that it must hold; None for a stream if `path` is given."""
     if path is not None:
         return path, None
     settings = read_settings(config, code=NOT_DONE)
@@ -40,7 +40,7 @@ def journal_and_stream(path: Path | None, config: Path | None) -> tuple[Path, st
 
 @contextmanager
 def exit_on_journal_error() -> Iterator[None]:
-    """Tell in a line what could not be done, and end."""
+    """Print a journal error in one line, and exit with its code."""
     try:
         yield
     except JournalError as error:
@@ -48,7 +48,7 @@ def exit_on_journal_error() -> Iterator[None]:
 
 
 def escape_unprintable(text: str) -> str:
-    """Return text of a file or a device with what a terminal would obey made visible."""
+    """Escape unprintable characters, so that text of a file or a device can't control the terminal."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
@@ -62,7 +62,7 @@ def print_json(document: Any) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Any]:
-    """Show how far it is, where somebody watches."""
+    """Yield a progress callback (part, done, of), which draws a bar if stderr is a terminal."""
     shown = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

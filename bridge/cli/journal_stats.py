@@ -1,4 +1,4 @@
-"""`floor journal stats`: the journal in figures."""
+"""The `floor journal stats` command: contents, sizes and accounting of a journal."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,9 +28,10 @@ def stats(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what the journal holds, since when, how far publishing is, and its books: received = applied + suppressed +
-    quarantined, for every kind. Exit 1 when the books don't balance.
-    """  # noqa: D205 - the help's first paragraph
+    """Show what the journal holds, since when, how far it is published, and the accounting of its inputs.
+
+    For every kind, received = applied + suppressed + quarantined. If that does not balance, the exit code is 1.
+    """
     from bridge.journal.tools import stats as journal_stats  # noqa: PLC0415 - only what the command needs
 
     settings = None if path is not None else read_settings(config, code=NOT_DONE).journal

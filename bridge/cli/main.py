@@ -1,4 +1,4 @@
-"""The `floor` command: thin; each command reads its options and calls the room that does the work."""
+"""The `floor` command. Each command only reads its options and calls the package that does the work."""
 
 import typer
 
@@ -23,5 +23,5 @@ app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> None:
-    """Run the command line: the `floor` script and `python -m bridge`."""
+    """Run the command line: entry point of the `floor` script and of `python -m bridge`."""
     app()

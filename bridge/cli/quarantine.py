@@ -1,4 +1,4 @@
-"""`floor quarantine …`: what the bridge took and could not use, and what is to become of it; the bridge may run."""
+"""The `floor quarantine` commands: list, show, replay and drop quarantined inputs; safe while the bridge runs."""
 
 import time
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def list_(
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List what was quarantined, the newest first: number, when, state, reason, bytes, topic.
+    """List quarantined inputs, newest first: number, time, state, reason, bytes, topic.
 
     `floor quarantine list --reason unknown_place --topic 'report/+/+/L1/#'`
     """
@@ -92,7 +92,7 @@ def show(
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show the bytes of one, with nothing in them that a terminal would obey."""
+    """Show the payload of a quarantined input, with unprintable characters escaped."""
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
         aside, payload = quarantine.find_input(number), quarantine.read_payload(number)
@@ -118,10 +118,10 @@ def replay(
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Have the bridge take inputs in again, each once: now if it runs, else at its next start.
+    """Make the bridge process inputs again, each once: now if it runs, else at its next start.
 
-    For reports that were sent rightly and refused for what is mended by now, such as a place missing in plant.toml.
-    They count as received now: a time in them stands, one that was missing does not come back.
+    Use it for correct reports once the cause of their refusal is fixed, such as a place missing in plant.toml. They
+    count as received now: a report keeps its own timestamp, and one without gets the time of the replay.
     """
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
@@ -150,7 +150,7 @@ def drop(
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let go of quarantined inputs, for good: their bytes are deleted, that they came stays counted."""
+    """Drop quarantined inputs for good: their payloads are deleted, and they stay counted as received."""
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
         chosen = _select_numbers(quarantine, numbers, reason, everything=everything)
@@ -185,7 +185,7 @@ def _refusal_reason(quarantine: QuarantineReader, number: int) -> str:
 
 
 def _print_outcomes(quarantine: QuarantineReader, numbers: Sequence[int], after: int, deadline: float) -> list[int]:
-    """Say what became of each as soon as it is known; returns those of which it is not known at the deadline."""
+    """Print the outcome of each replay as soon as it is known; return those still unknown at the deadline."""
     waiting = list(numbers)
     while True:
         for number in list(waiting):

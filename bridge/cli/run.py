@@ -1,4 +1,4 @@
-"""Commands that serve, or say whether it would work: `demo`, `run`, `check`."""
+"""Commands that start the bridge or check its settings: `demo`, `run`, `check`."""
 
 import asyncio
 from pathlib import Path
@@ -31,11 +31,11 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Show it all on this machine: a broker, the bridge, its front and a simulated plant.
+    """Run a complete demo on this machine: a broker, the bridge, its front and a simulated plant.
 
-    Nothing else needs to be installed. Ctrl-C stops all of it; the next start finds its journal again.
+    Nothing else needs to be installed. Ctrl-C stops everything; the next start continues from the same journal.
     """
-    from bridge.adapters import logs  # noqa: PLC0415 - what only one command needs is loaded by that command
+    from bridge.adapters import logs  # noqa: PLC0415 - loaded only by the command that needs it
     from bridge.demo import supervisor  # noqa: PLC0415
     from bridge.demo.errors import DemoError  # noqa: PLC0415
     from bridge.demo.folder import DemoOptions  # noqa: PLC0415
@@ -63,8 +63,8 @@ def run(
 ) -> None:
     """Run the bridge: pipeline, publisher and front in one process, until SIGTERM or Ctrl-C.
 
-    `--role pipeline` leaves the dashboards to others; `--role front` serves them from the journal that a pipeline on
-    this machine writes.
+    With `--role pipeline` it serves no dashboards. With `--role front` it only serves dashboards, from the journal that
+    a pipeline on this machine writes.
     """
     from bridge.wiring import bridge as composition  # noqa: PLC0415
 
@@ -80,11 +80,11 @@ def check(
     *,
     offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the broker.")] = False,
 ) -> None:
-    """Check settings, plant, policy, journal and broker, and say clearly what is wrong. Exit 1 when something is."""
+    """Check settings, plant, policy, token key, journal and broker. Exit code 1 if a check fails."""
     from bridge.adapters import logs  # noqa: PLC0415
     from bridge.wiring import checks  # noqa: PLC0415
 
-    logs.configure(level="error", log_format="console")  # what the broker says to each attempt is in the verdict
+    logs.configure(level="error", log_format="console")  # the results name what the broker answers
     findings = asyncio.run(checks.run_checks(find_config(config), offline=offline))
     for finding in findings:
         mark = "[green]ok[/]  " if finding.ok else "[red]FAIL[/]"

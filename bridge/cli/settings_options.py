@@ -1,4 +1,4 @@
-"""What several commands share: how settings are found and read, how a failure is told."""
+"""Shared parts of the commands: finding and reading the settings file, console output, exit on failure."""
 
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -10,7 +10,7 @@ from bridge import settings as settings_module
 from bridge.settings import Settings, SettingsError
 
 CONFIG_CANDIDATES = (Path("floor.toml"), Path(".floor/demo/floor.toml"))
-"""Where a settings file is looked for when none is named: this folder's own, then the demo's."""
+"""Settings files to try when none is named: this folder's own, then the demo's."""
 
 console = Console()
 error_console = Console(stderr=True)

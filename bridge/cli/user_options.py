@@ -1,4 +1,4 @@
-"""For whom a command acts: the options that describe a user, the token made of them, and what is subscribed to."""
+"""Options that describe a user, the token issued from them, and the subscribe body of an argument."""
 
 from typing import Annotated
 

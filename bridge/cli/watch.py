@@ -1,4 +1,4 @@
-"""Commands for whoever builds a dashboard: `watch` and `schema`."""
+"""Commands for developers of dashboards: `watch` and `schema`."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from bridge.cli.user_options import RolesOption, UserOption, issue_token, subscr
 from bridge.settings import Settings
 
 LINE_TOPIC_LEVEL: Final = 2  # the level of an event's topic that names the line
-MAX_LISTED_LINES: Final = 20  # of a plant, that a notice names
+MAX_LISTED_LINES: Final = 20  # of a plant, in a warning
 
 
 def watch(
@@ -33,9 +33,11 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print every frame as a line of JSON.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Watch events as a dashboard would: `floor watch andon:L1 job:me --role team_leader`.
+    """Watch events as a dashboard would.
 
-    Reconnects and resumes by itself; nothing is missed or told twice.
+    `floor watch andon:L1 job:me --role team_leader`
+
+    Reconnects and resumes by itself, without missing or repeating an event.
     """
     from bridge.watch.client import WatchClient, WatchEnded  # noqa: PLC0415
     from bridge.watch.output import line_printer  # noqa: PLC0415
@@ -73,9 +75,9 @@ def watch(
 
 
 def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str, str]]) -> Iterator[str]:
-    """Yield what is to be said of lines that the plant file does not have; nothing where it cannot be read.
+    """Yield a warning for each line that the plant file does not have; nothing if it cannot be read.
 
-    It is no refusal: a running bridge may have another plant file.
+    Not an error: a running bridge may use another plant file.
     """
     from bridge.adapters import plant_file  # noqa: PLC0415
     from bridge.domain.access.subscription_types import SubscriptionError  # noqa: PLC0415
@@ -89,7 +91,7 @@ def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str,
         try:
             filters = parse_subscription(body).filters
         except SubscriptionError:
-            continue  # the server says why
+            continue  # the server reports the reason
         for levels in (str(each).split("/") for each in filters):
             if len(levels) > LINE_TOPIC_LEVEL and levels[LINE_TOPIC_LEVEL] not in ("+", "#", *lines):
                 more = f" and {len(lines) - MAX_LISTED_LINES} more" if len(lines) > MAX_LISTED_LINES else ""

@@ -1,6 +1,7 @@
-"""JSON Schemas of reports and commands: those of the structs, with the rules that the decoder holds beside them.
+"""JSON Schemas of reports and commands: those of the structs, plus the decoder's further rules.
 
-`bridge.ingest` decides; these say the same in JSON Schema 2020-12. docs/devices.md lists what a schema cannot say.
+`bridge.ingest` is authoritative; these express the same rules in JSON Schema 2020-12. docs/devices.md lists the rules
+that a schema cannot express.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,18 +18,21 @@ from bridge.ingest.report_rules import MULTILINE_FIELDS
 
 REPORT_KINDS: Final = tuple(kind for kind in BODY_OF if kind != "quality")  # accepted as a command only
 
-# The ranges are written as every dialect of regular expressions has them, and refuse what `$` lets pass at the end
+# Ranges in the syntax of every regex dialect; they also reject a final line break, which `$` would let pass.
 _NO_CONTROL: Final[Schema] = {"not": {"pattern": r"[\x00-\x1f\x7f-\x9f]"}}
 _NO_CONTROL_BUT_LINES: Final[Schema] = {"not": {"pattern": r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"}}
 
 
 def report_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:
-    """The schema of the payload of each report kind, and the parts they share."""
+    """Return the payload schema of each report kind, and the components they share."""
     return _schemas(REPORT_KINDS, [BODY_OF[kind] for kind in REPORT_KINDS], reference, _of_report)
 
 
 def command_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:
-    """The schema of the payload of each command kind: its report's, with the command's id and its user."""
+    """Return the payload schema of each command kind, and the components they share.
+
+    It is the report's schema plus the command's id and user.
+    """
     return _schemas(COMMAND_KINDS, map(_command_shape, COMMAND_KINDS), reference, _of_command)
 
 
@@ -50,7 +54,7 @@ def _schemas(
 
 
 def _completed(schema: Schema) -> Schema:
-    """Say of an object's fields what the decoder holds of all: absent ones, ranges, and characters."""
+    """Return the schema with the decoder's rules for all fields: absent values, ranges, and characters."""
     required = schema["required"]
     fields = {
         name: _field(field, free=name in MULTILINE_FIELDS, optional=name not in required)
@@ -85,12 +89,12 @@ def _form(schema: Schema, *, free: bool) -> Schema:
 
 
 def _given(name: str, **narrowed: Any) -> Schema:
-    """A field that is there: neither null nor, where that counts as absent, empty."""
+    """Return the rule that a field is present: neither null nor, where that counts as absent, empty."""
     return {"properties": {name: {"not": {"enum": [None, ""]}, **narrowed}}, "required": [name]}
 
 
 def _needs(action: str, *names: str) -> Schema:
-    """With this action, those fields are needed."""
+    """Return the rule that this action requires these fields."""
     return {
         "if": {"properties": {"action": {"const": action}}, "required": ["action"]},
         "then": {"allOf": [_given(name) for name in names]},
@@ -118,7 +122,7 @@ _RULES: Final[Mapping[str, Schema]] = {
     "changeover": _needs("start", "to_product"),
     "downtime": _needs("classify", "reason_code"),
 }
-"""Rules over several fields, by kind (`bridge.ingest.report_rules` holds the same)."""
+"""Rules over several fields, by kind; `bridge.ingest.report_rules` implements the same."""
 
 _PART_RULES: Final[Mapping[str, Schema]] = {
     "PackmlState": {"anyOf": [_packml_numbers(dialect, numbers) for dialect, numbers in STATES.items()]},
@@ -142,4 +146,4 @@ def _of_command(kind: str, schema: Schema) -> Schema:
     with_rules = schema | _RULES.get(kind, {})
     if kind != "andon":
         return with_rules
-    return with_rules | {"properties": {**schema["properties"], "input": {"type": "null"}}}  # a user has no level
+    return with_rules | {"properties": {**schema["properties"], "input": {"type": "null"}}}  # no level in a command

@@ -1,6 +1,6 @@
-"""Contracts of the models: a JSON Schema per event type, report and command kind, and the AsyncAPI 3 document.
+"""Contract documents: a JSON Schema per event type, report kind and command kind, and the AsyncAPI 3 document.
 
-`floor schema --write docs` writes what docs/ holds; a test fails when the two differ.
+`floor schema --write docs` writes them to docs/; a test fails when the two differ.
 """
 
 import json
@@ -21,19 +21,19 @@ VERSION: Final = "1.0.0"  # of the contract, which changes additively within 1
 
 
 def event_schemas() -> dict[str, Schema]:
-    """A self-contained JSON Schema for the envelope of each of the 13 event types, its data specialised."""
+    """Return a self-contained JSON Schema for the envelope of each of the 13 event types, with its own `data`."""
     schemas, shared = _envelopes("#/$defs/{name}")
     return {name: self_contained(schema, shared) for name, schema in schemas.items()}
 
 
 def payload_schemas() -> dict[str, Schema]:
-    """A self-contained JSON Schema for each payload that comes in, named `report.{kind}` or `command.{kind}`."""
+    """Return a self-contained JSON Schema for each inbound payload, named `report.{kind}` or `command.{kind}`."""
     schemas, shared = _payloads("#/$defs/{name}")
     return {name: self_contained(schema, shared) for name, schema in schemas.items()}
 
 
 def subscription_types() -> list[dict[str, Any]]:
-    """The 10 subscription types: what a target may be, and the filters that they become."""
+    """Return the 10 subscription types with their allowed targets and resulting filters."""
     return [
         {"subscription_type": name, "target_id": target, "filters": list(filters)}
         for name, (target, filters) in SUBSCRIPTION_TYPES.items()
@@ -41,7 +41,7 @@ def subscription_types() -> list[dict[str, Any]]:
 
 
 def catalogue() -> dict[str, Any]:
-    """What `/ws/events` answers: event types with category, loss policy and schema, and the subscription types."""
+    """Return the body of `/ws/events`: event types with category, loss policy and schema; subscription types."""
     schemas = event_schemas()
     return {
         "event_types": [
@@ -58,7 +58,7 @@ def catalogue() -> dict[str, Any]:
 
 
 def write_documents(folder: Path) -> list[Path]:
-    """Write asyncapi.json and schemas/*.json below `folder`; returns what was written."""
+    """Write asyncapi.json and schemas/*.json below `folder`; returns the paths written."""
     documents = {"asyncapi.json": asyncapi_document("floor/v1")}
     documents |= {f"schemas/event.{name}.json": schema for name, schema in event_schemas().items()}
     documents |= {f"schemas/{name}.json": schema for name, schema in payload_schemas().items()}
@@ -69,7 +69,7 @@ def write_documents(folder: Path) -> list[Path]:
 
 
 def asyncapi_document(root: str) -> Schema:
-    """The AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
+    """Return the AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
     events, shared = _envelopes(REFERENCE)
     payloads, of_payloads = _payloads(REFERENCE)
     sent = {f"client.{name}": schema for name, schema in client_frames().items()}

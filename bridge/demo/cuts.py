@@ -1,4 +1,4 @@
-"""Power cuts of the bridge and the broker, which the simulated plant announces and the demo plays."""
+"""Power cuts of bridge and broker, announced by the simulated plant and played by the demo."""
 
 import asyncio
 import json
@@ -17,14 +17,14 @@ POLL_SECONDS: Final = 0.1
 class CutAnnouncement:
     """One announcement of `device-sim run --cuts FILE`: a JSON object on a line."""
 
-    part: str  # `bridge` or `broker`; `network` is announced too, and not played
+    part: str  # `bridge` or `broker`; `network` is announced too, but not played
     how: str  # `crash` or `stop` of the bridge, `link` of the broker, `silent` or `reset` of the network
-    seconds: float  # real ones
-    forgets: bool  # the broker loses what it keeps
+    seconds: float  # real time
+    forgets: bool  # the broker loses its stored data
 
 
 class CutPlayer:
-    """Plays one cut after the other; those who watch over bridge and broker ask whether they may be away."""
+    """Plays announced cuts. The demo's supervisor asks it whether bridge or broker is offline on purpose."""
 
     def __init__(
         self, file: Path, bridge: ChildProcess, broker: EmbeddedBroker, *, print_status: Callable[[str], None]
@@ -53,7 +53,7 @@ class CutPlayer:
         await self._broker_runs.wait()
 
     async def play(self) -> None:
-        """Play what is announced, until cancelled: bridge and broker each by themselves."""
+        """Play announced cuts until cancelled, independently per part; skip a cut of a part that is offline."""
         async with asyncio.TaskGroup() as tasks:
             async for cut in self._read_announcements():
                 if cut.part == "bridge" and not self.is_bridge_away:
@@ -83,7 +83,7 @@ class CutPlayer:
         self._print_status("the broker is back")
 
     async def _read_announcements(self) -> AsyncIterator[CutAnnouncement]:
-        """Yield each line that is added to the file."""
+        """Yield each announcement that is added to the file."""
         read = 0
         while True:
             await asyncio.sleep(POLL_SECONDS)

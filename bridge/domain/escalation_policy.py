@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bridge.domain.event_data import AndonType, CallPriority
 
-Minutes = Annotated[float, Field(gt=0, le=7 * 1_440)]  # bounds how many shifts a deadline is looked for
+Minutes = Annotated[float, Field(gt=0, le=7 * 1_440)]  # bounds the shifts searched for a deadline
 
-MOST_CALLS: Final = 50  # of an area in a flood window; bounds what a line remembers of its calls
+MOST_CALLS: Final = 50  # per area and flood window; bounds the calls that a line remembers
 
 
 class FloodRule(BaseModel):
-    """Flood control of automatic calls, by area."""
+    """Flood control of automatic calls, per area."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,14 +28,14 @@ class FloodRule(BaseModel):
 
 
 class EscalationPolicy(BaseModel):
-    """One priority's deadlines in minutes, and the recipients of each level."""
+    """Deadlines of one priority in minutes, and the recipients of each level."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     acknowledge_minutes: Minutes
     resolve_minutes: Minutes
     step_minutes: Minutes
-    recipients: tuple[tuple[str, ...], ...] = Field(min_length=2, max_length=10)  # `responders` stands for the type's
+    recipients: tuple[tuple[str, ...], ...] = Field(min_length=2, max_length=10)  # `responders`: the type's
 
 
 DEFAULT_POLICIES: dict[CallPriority, EscalationPolicy] = {

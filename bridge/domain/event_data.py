@@ -1,6 +1,6 @@
 """The `data` of each event type. Source: DOMAIN, «The 13 events and their data».
 
-A field without a default is always there, null where it has no value; a field with one is left out while unknown.
+A field without a default is always present, null if it has no value. A field with a default is omitted at the default.
 Times are RFC 3339 UTC strings with milliseconds; `…_seconds` are floats; ratios run from 0 to 1; counts are integers.
 """
 
@@ -33,7 +33,7 @@ NullReason = Literal["not_scheduled", "no_production_time", "no_pieces", "no_ide
 
 
 class Person(Struct, frozen=True, omit_defaults=True):
-    """A user or a claimed operator; `claimed` is set where nobody proved the identity."""
+    """A user or a claimed operator; `claimed`: the identity is not proven."""
 
     id: str
     name: str | None = None
@@ -57,7 +57,7 @@ class LineStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class PlannedHour(Struct, frozen=True):
-    """Good pieces; `planned` None: nothing is planned, or nobody watched."""
+    """Good pieces of an hour; `planned` is null if nothing is planned, or if the line was not monitored."""
 
     start: Timestamp
     planned: float | None
@@ -65,9 +65,9 @@ class PlannedHour(Struct, frozen=True):
 
 
 class Production(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Pieces of the shift. `hourly`, `planned_count_now` and `difference` are of good pieces, from `planned_from` on.
+    """Pieces of the shift. `hourly`, `planned_count_now` and `difference` count good pieces from `planned_from` on.
 
-    `planned_from`: the line was first heard later than `window_start`.
+    `planned_from` is present if monitoring of the line began later than `window_start`.
     """
 
     total_count: Count
@@ -91,7 +91,7 @@ class Production(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Oee(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """ISO 22400-2: OEE = availability * performance * quality = PRI * GQ / PBT.
 
-    `ideal_cycle_seconds` is PRI, of one piece: where several products were made, the mean over the pieces.
+    `ideal_cycle_seconds` is PRI of one piece; if several products were made, the mean over the pieces.
     """
 
     window: Literal["shift", "job", "hour"]
@@ -108,7 +108,7 @@ class Oee(Struct, frozen=True, omit_defaults=True, kw_only=True):
     total_count: Count
     good_count: Count
     unknown_seconds: float
-    unknown_count: Count = 0  # pieces of that time: in neither total_count nor any ratio
+    unknown_count: Count = 0  # pieces of the unknown time: in neither total_count nor any ratio
     flags: list[OeeFlag]
     null_reason: NullReason | None = None
     job_id: str | None = None
@@ -147,7 +147,7 @@ class Andon(Struct, frozen=True, omit_defaults=True, kw_only=True):
     priority: CallPriority
     status: CallStatus
     raised_at: Timestamp
-    raised_by: Person | None  # null: raised by itself, or nobody said who
+    raised_by: Person | None  # null: raised automatically, or by an unknown person
     escalation_level: Annotated[int, Meta(ge=0)]
     repeat: Annotated[int, Meta(ge=0)]
     auto_generated: bool
@@ -172,7 +172,7 @@ class Escalation(Struct, frozen=True, omit_defaults=True, kw_only=True):
     level: Annotated[int, Meta(ge=0)]
     previous_level: Annotated[int, Meta(ge=0)]
     status: EscalationStatus
-    cause: EscalationCause | None  # null at level 0, which nothing caused but the call itself
+    cause: EscalationCause | None  # null at level 0: only the call itself caused it
     recipients: list[str]
     deadline: Timestamp | None = None
     minutes_remaining: float | None = None

@@ -1,7 +1,7 @@
 """The 13 event types, their data, and the envelope a dashboard receives.
 
-Source: DESIGN's way of a message and DOMAIN's event table. An `Event` is what the pure core says happened; it gets
-its position (stream, epoch, offset) only when the journal commits it.
+Source: DESIGN, «The way of a message»; DOMAIN's event table. The pure core emits an `Event` without a position; a
+`CommittedEvent` has one (stream, epoch, offset).
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Millis = int
 UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SCHEMA_VERSION: Final = 1
 LINE_LEVEL: Final = "_"
-"""The equipment level and the subject of whatever belongs to the whole line."""
+"""The equipment level and the subject of everything that concerns the whole line."""
 
 
 class EventType(StrEnum):
@@ -61,11 +61,11 @@ class Priority(StrEnum):
 
 
 class Standing(StrEnum):
-    """What an event does to the current state of its subject."""
+    """Effect of an event on the current state of its subject."""
 
-    CURRENT = "current"  # is the state now
-    CLOSED = "closed"  # ends the subject: nothing is current any more
-    HISTORY = "history"  # amends the past, changes nothing current
+    CURRENT = "current"  # becomes the current state
+    CLOSED = "closed"  # ends the subject: it has no current state any more
+    HISTORY = "history"  # amends the past, changes no current state
 
 
 def category_of(event_type: EventType) -> Category:
@@ -117,7 +117,7 @@ DATA_OF: Final[dict[EventType, type[data.EventData]]] = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where on the floor: ids of site, area, line, and equipment (None for the whole line)."""
+    """A place on the floor: ids of site, area, line, and equipment (None for the whole line)."""
 
     site: str
     area: str
@@ -135,11 +135,11 @@ class Place:
 
 
 StateKey = tuple[str, str, str, str, str, str]
-"""(site, area, line, equipment or `_`, category, subject): what is current, conflated and retained."""
+"""(site, area, line, equipment or `_`, category, subject): the key of what is current, conflated and retained."""
 
 
 class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How far to trust an event: which clock dated it, what was inferred, whether it amends history.
+    """Reliability of an event: which clock dated it, what was inferred, whether it amends history.
 
     `clock` and `estimated` are always present; the other fields are omitted at their default.
     """
@@ -191,7 +191,7 @@ class Event:
 
     @property
     def audience(self) -> tuple[str, ...]:
-        """Whom the event is about: the assignee's user id (jobs), the recipient roles (escalations)."""
+        """The addressees: the assignee's user id (jobs), the recipient roles (escalations)."""
         match self.data:
             case data.Job(assigned_to=person) if person is not None:
                 return (person.id,)
@@ -205,7 +205,7 @@ Timestamp = data.Timestamp
 
 
 class Envelope(Struct, frozen=True):
-    """What is journalled, published and delivered, byte for byte: PROTOCOL's «Being told»."""
+    """An event as journalled, published and delivered, byte for byte. Source: PROTOCOL, «Being told»."""
 
     type: EventType
     schema_version: int
@@ -232,7 +232,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def rfc3339(at: Millis) -> Timestamp:
-    """Render an instant as RFC 3339 UTC with milliseconds: `2026-01-05T06:00:00.000Z`."""
+    """Format an instant as RFC 3339 UTC with milliseconds: `2026-01-05T06:00:00.000Z`."""
     return (UNIX_EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
 
 

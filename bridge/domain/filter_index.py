@@ -1,4 +1,4 @@
-"""Who subscribed to this topic: a tree of levels, so that an answer costs by the topic's depth, not by the filters."""
+"""Index of subscribers by topic filter: a tree of levels. A look-up costs by the topic's depth, not by the filters."""
 
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
@@ -12,7 +12,7 @@ class FilterIndex(Generic[T]):
     """Finds every subscriber of a topic by walking its levels.
 
     At most two branches leave a level (the literal and `+`), and only where a filter made them: an 8-level event visits
-    fewer than 2**9 nodes, whoever adds how many filters. Iterative, since depth is the peer's choice.
+    fewer than 2**9 nodes, however many filters there are. Iterative, since the peer chooses the depth.
     """
 
     __slots__ = ("_pairs", "_root")
@@ -22,7 +22,7 @@ class FilterIndex(Generic[T]):
         self._pairs = 0
 
     def add(self, topic_filter: TopicFilter, subscriber: T) -> None:
-        """Adds the pair; adding it again changes nothing."""
+        """Add the pair; adding it again changes nothing."""
         node = self._root
         for level in topic_filter.levels:
             node = node.children.setdefault(level, _Node())
@@ -31,7 +31,7 @@ class FilterIndex(Generic[T]):
             self._pairs += 1
 
     def discard(self, topic_filter: TopicFilter, subscriber: T) -> None:
-        """Removes the pair, and every node that it leaves empty; removing what isn't there changes nothing."""
+        """Remove the pair, and every node that becomes empty; removing an absent pair changes nothing."""
         path: list[tuple[_Node[T], str]] = []
         node = self._root
         for level in topic_filter.levels:
@@ -49,7 +49,7 @@ class FilterIndex(Generic[T]):
             del node.children[level]
 
     def match(self, name: TopicName) -> set[T]:
-        """The subscribers with at least one matching filter, each once."""
+        """Return the subscribers with at least one matching filter, each once."""
         found: set[T] = set()
         nodes = [self._root]
         # MQTT 5 4.7.2: wildcards at the start never match $-topics.
@@ -75,11 +75,11 @@ class FilterIndex(Generic[T]):
         return found
 
     def __len__(self) -> int:
-        """How many pairs of filter and subscriber are held."""
+        """Return the number of pairs of filter and subscriber."""
         return self._pairs
 
     def __iter__(self) -> Iterator[tuple[str, T]]:
-        """Every pair, as the filter's text and the subscriber, in no promised order."""
+        """Yield every pair, as the filter's text and the subscriber, in no particular order."""
         waiting: list[tuple[tuple[str, ...], _Node[T]]] = [((), self._root)]
         while waiting:
             levels, node = waiting.pop()
@@ -88,7 +88,7 @@ class FilterIndex(Generic[T]):
             waiting.extend(((*levels, level), child) for level, child in node.children.items())
 
     def node_count(self) -> int:
-        """How many nodes the tree holds beside its root: what it costs in memory."""
+        """Return the number of nodes below the root, which determines the memory used."""
         count, waiting = 0, [self._root]
         while waiting:
             children = waiting.pop().children.values()

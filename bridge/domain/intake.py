@@ -1,4 +1,4 @@
-"""One message, or one tick, becomes one journal entry: decoded, told from resends, applied to the floor, positioned."""
+"""Intake of messages and ticks: decoding, deduplication, application to the floor, and one journal entry for each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,16 +31,16 @@ from bridge.domain.reports import (
     suppressed,
 )
 
-TICK_TOPIC: Final = ""  # the topic of an input that is the passing of time
+TICK_TOPIC: Final = ""  # the topic of an input that is a tick
 
 _DUPLICATE: Final = suppressed("duplicate")
 _DUPLICATE_COMMAND: Final = suppressed("duplicate_command")
 CRASHED: Final = quarantined("crashed")
-"""The core crashed at this message in an earlier run: it is kept aside for whoever mends the core."""
+"""The core crashed at this message in an earlier run: it stays in quarantine until the core is fixed."""
 
 
 class Decoder(Protocol):
-    """Bytes on a topic relative to the root -> what they say, or why they are quarantined; never raises."""
+    """Decoder of bytes on a topic relative to the root: a report, or the reason for quarantine; never raises."""
 
     def __call__(
         self, topic: str, payload: bytes, *, received_at: Millis, cause: str, retained: bool
@@ -49,19 +49,17 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecodedInput:
-    """An input with its meaning, not applied yet."""
+    """An input and its decoded content, not applied yet."""
 
     input: Input
     result: Report | Disposition
     generation: int
     mid: int | None = None
-    replay_requested: bool = (
-        False  # somebody wants this quarantined input taken in again: its content being known is no reason
-    )
+    replay_requested: bool = False  # replay of a quarantined input: known content does not make it a duplicate
 
     @property
     def command(self) -> tuple[str, str] | None:
-        """The (user, command id) of a user's command."""
+        """The (user, command id) of a user's command; None for any other input."""
         report = self.result
         if isinstance(report, Disposition) or report.command_id is None or report.actor is None:
             return None
@@ -73,7 +71,7 @@ def cause_id(number: int) -> str:
 
 
 def decode_input(given: Input, decode: Decoder) -> Report | Disposition:
-    """Return what an input says: the same at its arrival and in every replay."""
+    """Decode an input; the result is the same at its arrival and in every replay."""
     cause = cause_id(given.number)
     meaning = decode(given.topic, given.payload, received_at=given.received_at, cause=cause, retained=given.retained)
     if given.redelivered and isinstance(meaning, Report):
@@ -82,14 +80,14 @@ def decode_input(given: Input, decode: Decoder) -> Report | Disposition:
 
 
 def record_unapplied(floor: Floor, given: Input, disposition: Disposition) -> None:
-    """Let the floor know of a message that was decided before it: the device lives, and had no effect."""
+    """Record a message that was decided before the floor saw it: its device is alive, the message had no effect."""
     levels = given.topic.split("/", TOPIC_LEVELS)
     if len(levels) == TOPIC_LEVELS and levels[0] == "report":
         floor.record_unapplied(place_of_levels(levels), disposition, given.received_at)
 
 
 def apply_plant(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
-    """Return the floor under the plant file that an input is, and what that did."""
+    """Return the floor under the plant file in an input, and the outcome of the change."""
     floor, events = migrate_floor(
         floor, plant_from_json(given.payload), given.received_at, cause=cause_id(given.number)
     )
@@ -97,13 +95,13 @@ def apply_plant(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
 
 
 def apply_absence(floor: Floor, given: Input) -> Outcome:
-    """Apply the absence that an input is."""
+    """Apply the absence in an input to the floor."""
     since = BridgeAbsence.decode(given.payload).since
     return Outcome(APPLIED, floor.apply_absence(since, given.received_at, cause=cause_id(given.number)))
 
 
 def apply_clock_step(floor: Floor, given: Input) -> Outcome:
-    """Apply the step of the host's clock that an input is."""
+    """Apply the step of the host's clock in an input to the floor."""
     by = ClockStep.decode(given.payload).by
     return Outcome(APPLIED, floor.set_forward(by, given.received_at))
 
@@ -144,7 +142,7 @@ class Intake:
         mid: int | None = None,
         replay_requested: bool = False,
     ) -> DecodedInput:
-        """Give a message its number and its meaning. `topic` is relative to the root."""
+        """Number and decode a message. `topic` is relative to the root."""
         self.latest_time = max(self.latest_time, now)  # the floor's time never goes back
         given = Input(
             number=self.number + 1,
@@ -161,11 +159,11 @@ class Intake:
         return DecodedInput(given, decode_input(given, self._decode), generation, mid, replay_requested)
 
     def pending_result(self, decoded: DecodedInput) -> CommandRecord | None:
-        """Return what became of this command, if it was applied and is not committed yet."""
+        """Return the result of this command, if it was applied and is not committed yet."""
         return None if decoded.command is None else self._commands.get(decoded.command)
 
     def apply(self, decoded: DecodedInput, *, known: CommandRecord | None) -> JournalEntry:
-        """Apply what was read last. `known`: what became of the same command before."""
+        """Apply the input received last. `known`: the earlier result of the same command."""
         given, report = decoded.input, decoded.result
         if isinstance(report, Disposition):
             return self._enter_unapplied(given, report)
@@ -182,9 +180,7 @@ class Intake:
             generation=decoded.generation,
             clock_proves=resend.has_timestamp and self.floor.is_proven_repeat(report),
         )
-        if (
-            known_content and not decoded.replay_requested
-        ):  # of what was quarantined before, the content may well be known
+        if known_content and not decoded.replay_requested:  # the content of a replayed input may well be known
             return self._enter_unapplied(given, _DUPLICATE, resend=resend)
         outcome = self.floor.apply(report, given.received_at)
         entry = self._enter(given, outcome, resend=resend)
@@ -193,7 +189,7 @@ class Intake:
         return self._with_result(entry, decoded.command, outcome)
 
     def tick(self, now: Millis) -> JournalEntry | None:
-        """Let time pass; None where nothing came of it."""
+        """Advance the floor to `now`; None if that caused no event."""
         self.latest_time = max(self.latest_time, now)
         events = tuple(event for _, events in self.floor.tick(self.latest_time) for event in events)
         if not events:
@@ -202,14 +198,14 @@ class Intake:
         return self._enter(given, Outcome(Disposition(Effect.APPLIED), events))
 
     def enter_plant(self, text: bytes, now: Millis) -> JournalEntry:
-        """Take a plant file in: from here on the floor stands under it."""
+        """Apply a plant file: the floor runs under it from here on."""
         self.latest_time = max(self.latest_time, now)
         given = Input(number=self.number + 1, topic=PLANT_TOPIC, payload=text, received_at=self.latest_time)
         self.floor, outcome = apply_plant(self.floor, given)
         return self._enter(given, outcome)
 
     def enter_absence(self, absence: BridgeAbsence, now: Millis) -> JournalEntry:
-        """Take in that nobody watched: what the floor does from then on is not known."""
+        """Apply an absence of the bridge: the state of the machines is unknown from its start on."""
         self.latest_time = max(self.latest_time, now)
         given = Input(
             number=self.number + 1, topic=ABSENCE_TOPIC, payload=absence.encode(), received_at=self.latest_time
@@ -217,7 +213,7 @@ class Intake:
         return self._enter(given, apply_absence(self.floor, given))
 
     def enter_clock_step(self, by: Millis, now: Millis) -> JournalEntry:
-        """Take in that the host's clock was set forward, to `now`."""
+        """Apply a step of the host's clock, which was set forward to `now`."""
         self.latest_time = max(self.latest_time, now)
         given = Input(
             number=self.number + 1, topic=CLOCK_TOPIC, payload=ClockStep(by=by).encode(), received_at=self.latest_time
@@ -225,7 +221,7 @@ class Intake:
         return self._enter(given, apply_clock_step(self.floor, given))
 
     def forget_committed(self, entries: Sequence[JournalEntry]) -> None:
-        """Forget the results of commands that the journal knows by now."""
+        """Forget the results of commands that the journal now holds."""
         for entry in entries:
             if entry.command is not None:
                 self._commands.pop((entry.command.user, entry.command.command_id), None)
@@ -268,7 +264,7 @@ class Intake:
         disposition = outcome.disposition
         result = "rejected" if disposition.rejected else disposition.effect.value
         if disposition.effect is Effect.QUARANTINED:
-            result = "rejected"  # to the user it is one: the plant has no such place
+            result = "rejected"  # a rejection for the user: the plant has no such place
         record = CommandRecord(
             user=user,
             command_id=command_id,

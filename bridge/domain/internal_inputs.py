@@ -1,6 +1,6 @@
-"""Inputs that the bridge enters by itself: since when nobody watched the floor, and steps of the host's clock.
+"""Inputs that the bridge itself enters: absences, in which the floor was not monitored, and steps of the host's clock.
 
-They are journalled like messages, so a replay sees them where they happened. No message has such a topic.
+They are journalled like messages, so a replay applies them at the same position. No message has such a topic.
 """
 
 from typing import Final, Literal, Self
@@ -11,31 +11,31 @@ from bridge.domain.events import Millis
 from bridge.domain.records import PRESENCE_PREFIX
 
 ABSENCE_TOPIC: Final = f"{PRESENCE_PREFIX}absence"
-"""The topic of an input that says since when nobody watched the floor."""
+"""The topic of an input that states since when the floor was not monitored."""
 
 CLOCK_TOPIC: Final = f"{PRESENCE_PREFIX}clock"
-"""The topic of an input that says by how much the host's clock was set forward, up to the input's arrival."""
+"""The topic of an input that states by how much the host's clock was set forward, up to the input's arrival."""
 
 UNWATCHED_MS: Final = 10_000
-"""A restart below this changes nothing: the broker keeps what is sent meanwhile, and what was known stays known."""
+"""A shorter restart is no absence: the broker queues what is sent meanwhile, and the known state stays valid."""
 
 
 class InternalInput(msgspec.Struct, frozen=True, kw_only=True):
-    """What such an input says, as JSON."""
+    """Payload of an internal input, as JSON."""
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
-        """Read what `encode` wrote; msgspec.MsgspecError for anything else."""
+        """Decode what `encode` returned; raise msgspec.MsgspecError for anything else."""
         return msgspec.json.decode(payload, type=cls)
 
 
 class BridgeAbsence(InternalInput, frozen=True, kw_only=True):
-    """The floor was not watched from `since` to the input's arrival, and from then on until each machine reports.
+    """A time without monitoring, from `since` to the input's arrival; for each machine, until it reports.
 
-    `restart`: there was no bridge. `link`: there was no connection to the broker, which had lasted until `since`.
+    `restart`: the bridge did not run. `link`: the connection to the broker was lost at `since`.
     """
 
     since: Millis
@@ -43,6 +43,6 @@ class BridgeAbsence(InternalInput, frozen=True, kw_only=True):
 
 
 class ClockStep(InternalInput, frozen=True, kw_only=True):
-    """The host's clock was set forward by so many ms: they are no time that passed on the floor."""
+    """A step of the host's clock, set forward by `by` ms. That time did not pass on the floor."""
 
     by: Millis

@@ -1,11 +1,11 @@
-"""Messages as they come from the broker, and publications as they go there, whatever client carries them."""
+"""Messages from the broker and publications to it, independent of the MQTT client."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PendingAck:
-    """What the broker is owed for a message; worthless once its connection has ended."""
+    """An acknowledgement owed to the broker; void once its connection has ended."""
 
     generation: int
     serial: int  # in the order of arrival on this connection
@@ -15,9 +15,9 @@ class PendingAck:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Bytes on a topic, as they arrived."""
+    """A message as received."""
 
-    topic: str  # what is not UTF-8 in it is replaced by U+FFFD, so no rule can take it for a good one
+    topic: str  # invalid UTF-8 becomes U+FFFD, so no rule accepts such a topic
     payload: bytes
     qos: int
     retained: bool
@@ -27,7 +27,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A message to be; with an empty payload and `retain` it clears what is retained on its topic."""
+    """A message to publish; an empty payload with `retain` clears the retained message of its topic."""
 
     topic: str
     payload: bytes
@@ -35,4 +35,4 @@ class Publication:
     qos: int = 1
 
 
-Will = Publication  # a Will is a publication that the broker makes for us when we vanish
+Will = Publication  # the broker publishes it for us when the connection is lost

@@ -1,4 +1,4 @@
-"""The plant file's model: sites, areas, lines, equipment, shifts and rules. Numbers default to DOMAIN's.
+"""The plant file's model: sites, areas, lines, equipment, shifts and rules. Defaults are DOMAIN's.
 
 Validated by pydantic, because a person reads the errors; frozen, because the core depends on it.
 """
@@ -18,7 +18,7 @@ from bridge.domain.event_data import AndonType, CallPriority, DowntimeCategory, 
 from bridge.domain.events import Place
 from bridge.domain.shifts import ShiftConfig, ShiftPlan
 
-# The regular expressions are Rust's: there `$` is the end of the text and nothing else.
+# Pydantic uses Rust's regular expressions: `$` matches only at the end of the text.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]  # leaves room for `{line}.call.{n}`
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
@@ -29,16 +29,16 @@ class PlantModel(BaseModel):
 
 
 class Rules(PlantModel):
-    """Numbers of DOMAIN.md; a line may override the plant's. All durations in seconds."""
+    """Thresholds and times of DOMAIN.md; a line may override the plant's. All durations are in seconds."""
 
     micro_stop_seconds: float = Field(60.0, ge=30, le=600)
-    restart_seconds: float = Field(10.0, ge=0, le=600)  # this long running ends a downtime
+    restart_seconds: float = Field(10.0, ge=0, le=600)  # running for this long ends a downtime
     report_minor_stops: bool = False
     auto_call_unclassified_seconds: Seconds = 300.0
     counter_slack: int = Field(10, ge=0)
     max_dip: int = Field(5, ge=0)
-    debounce_seconds: float = Field(2.0, ge=0, le=60)  # presses of one station within this are one
-    running_speed_ratio: float = Field(0.02, ge=0, lt=1)  # above this share of rated speed a machine turns
+    debounce_seconds: float = Field(2.0, ge=0, le=60)  # presses of one station within this time count as one
+    running_speed_ratio: float = Field(0.02, ge=0, lt=1)  # a machine runs above this share of its rated speed
     production_period_seconds: Seconds = 1.0
     oee_period_seconds: Seconds = 10.0
     oee_step: float = Field(0.005, gt=0, lt=1)
@@ -50,7 +50,7 @@ class Rules(PlantModel):
 
 
 class FaultDefinition(PlantModel):
-    """One entry of a fault catalogue. Only kind `fault` is ever a fault; `stops` says that it stops the machine."""
+    """One entry of a fault catalogue. Only kind `fault` is a fault; `stops`: it stops the machine."""
 
     bit: int | None = Field(None, ge=0, le=255)
     code: str
@@ -61,14 +61,14 @@ class FaultDefinition(PlantModel):
 
 
 class CounterRule(PlantModel):
-    """How a device's counters wrap and how fast they can run."""
+    """Modulus and highest rate of a device's counters."""
 
     modulus: int | None = Field(None, ge=2, le=2**64)
     max_rate_per_minute: float = Field(6_000.0, gt=0)
 
 
 class MeasurementLimit(PlantModel):
-    """A fixed limit on a measured parameter; it clears inside the limit by `hysteresis`."""
+    """A fixed limit on a measured parameter; the alert clears once the value is inside by `hysteresis`."""
 
     parameter: Id
     equipment: Id | None = None  # None: from any equipment of the line
@@ -103,8 +103,8 @@ class EquipmentConfig(PlantModel):
     heartbeat_seconds: Seconds | None = None  # silence longer than this means offline
     clock: Literal["receive", "device", "corrected"] = "receive"
     seq_modulus: int = Field(2**32, ge=2, le=2**64)
-    input: Literal["momentary", "latching"] = "momentary"  # how a station's `input` is to be read
-    andon_types: tuple[AndonType, ...] = ()  # of a station: what it can call; empty: anything
+    input: Literal["momentary", "latching"] = "momentary"  # the kind of a station's `input`
+    andon_types: tuple[AndonType, ...] = ()  # the types a station can raise; empty: all
 
 
 class Product(PlantModel):
@@ -114,24 +114,24 @@ class Product(PlantModel):
 
 
 class LineConfig(PlantModel):
-    """A line, its machines in the order of the flow, and whose counters are its own."""
+    """A line: its machines in flow order, and the machines whose counters are the line's."""
 
     id: LineId
     area: Id
     name: str = ""
     equipment: tuple[EquipmentConfig, ...] = Field(min_length=1, max_length=200)
-    constraint: Id | None = None  # whose status is the line's; else the worst of `critical`
+    constraint: Id | None = None  # the machine with the line's status; None: the worst of `critical`
     critical: tuple[Id, ...] = ()  # empty: every plc
     total_from: tuple[Id, ...] = ()
     good_from: tuple[Id, ...] = ()
     reject_from: tuple[Id, ...] = ()
     pieces_per_count: int = Field(1, ge=1)
-    ideal_cycle_seconds: float | None = Field(None, gt=0)  # a product's own goes first
+    ideal_cycle_seconds: float | None = Field(None, gt=0)  # a product's own takes precedence
     target_rate_per_minute: float | None = Field(None, gt=0)
     limits: tuple[MeasurementLimit, ...] = ()
     defect_rate_limit: float = Field(0.05, gt=0, le=1)  # attribute alert, of the last 50 inspected
     defect_count_limit: int = Field(5, ge=1)
-    rules: Rules | None = None  # what it leaves out is the plant's
+    rules: Rules | None = None  # omitted fields are the plant's
 
     @model_validator(mode="after")
     def _names_its_own_equipment(self) -> Self:

@@ -1,4 +1,4 @@
-"""The plant file as an input of the journal: one text for one plant, whatever file it was written in."""
+"""JSON text of a plant file, as an input of the journal."""
 
 from typing import Final
 
@@ -10,13 +10,13 @@ PLANT_TOPIC: Final = f"{CONFIG_PREFIX}plant"
 
 
 def plant_to_json(plant_file: Plant) -> bytes:
-    """Return the plant as JSON, its fault catalogues included; what the file leaves out is left out.
+    """Return the plant as JSON, fault catalogues included, without the fields that the file omits.
 
-    A comment in the file, or another order of its fields, is no change.
+    Comments in the file and the order of its fields do not affect the text.
     """
     return plant_file.model_dump_json(exclude_unset=True).encode()
 
 
 def plant_from_json(text: bytes) -> Plant:
-    """Read what `text_of` wrote; pydantic.ValidationError for a text of another version that this one cannot read."""
+    """Parse what `plant_to_json` returned; raise pydantic.ValidationError for an incompatible version's text."""
     return Plant.model_validate_json(text)

@@ -1,4 +1,4 @@
-"""What plain MQTT consumers find on the broker: which publications an event makes, and what stays retained."""
+"""Publications for plain MQTT consumers: those that an event causes, and the retained topics and lamps."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ LAMP_STATES: Final[Mapping[str, str]] = {
 
 
 class _Call(msgspec.Struct):
-    """The part of an Andon event that a lamp shows."""
+    """The fields of an Andon event that determine a lamp."""
 
     call_id: str
     andon_type: str
@@ -38,7 +38,7 @@ _CALL: Final = msgspec.json.Decoder(_CallEnvelope)
 
 @dataclass(frozen=True, slots=True)
 class Lamp:
-    """What a station's lamp of one type shows, and for which call."""
+    """State of a station's lamp for one Andon type, and the call that it shows."""
 
     call_id: str
     state: str
@@ -46,7 +46,7 @@ class Lamp:
 
 @dataclass(frozen=True, slots=True)
 class PublicationPlan:
-    """Publications in their order, and what they will have made of the retained topics and the lamps."""
+    """Publications in order, and the changes of retained topics (None: cleared) and lamps that they cause."""
 
     publications: tuple[Publication, ...]
     retained: Mapping[StateKey, str | None]
@@ -54,9 +54,9 @@ class PublicationPlan:
 
 
 def is_up_to_date(snapshot: Snapshot, pending: Sequence[CommittedEvent]) -> bool:
-    """Whether the events still to be published are known, and none of them is current no more.
+    """Return whether `pending` reaches the snapshot's position and contains no event that was retired since.
 
-    A retired event is one such: published late, it will be retained, and no later event clears it.
+    A retired event, published late, would be retained, and no later event would clear it.
     """
     if pending and pending[-1].offset < snapshot.position.offset:
         return False
@@ -69,10 +69,10 @@ def is_up_to_date(snapshot: Snapshot, pending: Sequence[CommittedEvent]) -> bool
 
 
 class PublishedState:
-    """The retained topics by state key and the lamps by topic, as the broker has them once a plan is carried out."""
+    """Retained topics by state key and lamps by topic, as on the broker after the last confirmed plan."""
 
     def __init__(self, root: str, *, retained: Mapping[StateKey, str], current: Iterable[CommittedEvent]) -> None:
-        """`current`: the current events that are published already; they say which lamps are lit."""
+        """Take over the state of the broker; `current`: the published current events, which determine the lamps."""
         self._root = root
         self._retained = dict(retained)
         self._lamps: dict[str, Lamp] = {}
@@ -82,7 +82,7 @@ class PublishedState:
                 self._lamps[lamp[0]] = lamp[1]
 
     def plan(self, events: Sequence[CommittedEvent]) -> PublicationPlan:
-        """Say what is to be published for these events, next in their stream; nothing changes until `carry_out`."""
+        """Return what to publish for these events, the next of their stream; the state changes only in `confirm`."""
         publications: list[Publication] = []
         retained: dict[StateKey, str | None] = {}
         lamps: dict[str, Lamp] = {}
@@ -94,13 +94,13 @@ class PublishedState:
             if event.standing is not Standing.HISTORY:
                 retained[key] = event.topic if event.standing is Standing.CURRENT else None
                 if before is not None and before != retained[key]:
-                    # after the new one, so that a subscriber is never without the state in between
+                    # cleared after the new one is published, so that a subscriber always finds the state
                     publications.append(Publication(f"{self._root}/event/{before}", b"", retain=True))
                 publications.extend(self._lamp_changes(event, lamps))
         return PublicationPlan(tuple(publications), retained, lamps)
 
     def confirm(self, plan: PublicationPlan) -> None:
-        """Note that the broker has taken the whole plan."""
+        """Record that the broker has accepted the whole plan."""
         for key, topic in plan.retained.items():
             if topic is None:
                 self._retained.pop(key, None)
@@ -109,7 +109,7 @@ class PublishedState:
         self._lamps.update(plan.lamps)
 
     def restore_publications(self, current: Iterable[CommittedEvent]) -> list[Publication]:
-        """Say what to publish to a broker that lost its memory: current events already published, and the lamps."""
+        """Return what to publish to a broker that lost its retained messages: published current events, and lamps."""
         events = [
             Publication(self._topic(event), event.body, retain=True)
             for event in current
@@ -118,7 +118,7 @@ class PublishedState:
         return events + [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in self._lamps.items()]
 
     def find_missing(self, restored: Iterable[Publication], scan: RetainedScan) -> list[str]:
-        """Return what was restored before a reading, should still be there, and was not seen by it."""
+        """Return the topics restored before a scan that should still be retained but that the scan did not see."""
         events = {f"{self._root}/event/{topic}" for topic in set(self._retained.values()) - scan.events}
         lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
         lit -= {f"{self._root}/station/{topic}" for topic in scan.lit_lamps}
@@ -132,17 +132,17 @@ class PublishedState:
         pending: Sequence[CommittedEvent],
         lines: Container[LinePlace],
     ) -> PublicationPlan:
-        """Say what to clear and which lamps to switch off, for nothing in the journal says so any more.
+        """Return which topics to clear and which lamps to switch off, since the journal no longer supports them.
 
-        `current`: the journal's current events at some position; `pending`: all events after the last one carried out,
+        `current`: the journal's current events at some position. `pending`: all events after the last confirmed one,
         up to that position at least. `lines`: those of our plant. Another stream's topics are left alone.
         """
         right = self._expected_topics(current, pending)
         forgotten = {key: topic for key, topic in self._retained.items() if topic not in right}
-        # what was published while the broker was read is not in the reading; another stream may have its line
+        # topics published during the scan are missing in it; another stream may own their lines
         unread = {topic for topic in forgotten.values() if line_place_of(topic) not in scan.foreign_lines}
         ghosts = (scan.events - right) | unread
-        # a line that left the plant file is still ours to put in order, unless another stream has it now
+        # a line removed from the plant file is still ours to clean up, unless another stream owns it now
         ours = {line_place_of(topic) for topic in (*ghosts, *forgotten.values())} - scan.foreign_lines
         lamps = {
             f"{self._root}/station/{topic}": Lamp("", LAMP_OFF)
@@ -154,12 +154,12 @@ class PublishedState:
         off = {topic: lamp for topic, lamp in lamps.items() if topic not in lit}
         clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in sorted(ghosts)]
         switch = [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in off.items()]
-        # another stream's line: its topic is remembered until a reading was whole
+        # a topic on another stream's line is remembered until a scan was complete
         gone = {key: None for key, topic in forgotten.items() if scan.is_complete or topic in ghosts}
         return PublicationPlan((*clear, *switch), gone, off)
 
     def _expected_topics(self, current: Iterable[CommittedEvent], pending: Sequence[CommittedEvent]) -> set[str]:
-        """Return the topics that are retained by right, or will be, or that the plan of a pending event will clear."""
+        """Return the topics that are rightly retained, or will be, or that the plan of a pending event will clear."""
         right = {event.topic for event in current}
         right |= {event.topic for event in pending if event.standing is Standing.CURRENT}
         return right | {self._retained[event.state_key] for event in pending if event.state_key in self._retained}
@@ -174,7 +174,7 @@ class PublishedState:
         topic, lamp = found
         shown = lamps.get(topic) or self._lamps.get(topic)
         if shown is not None and lamp.state == LAMP_OFF and shown.call_id != lamp.call_id:
-            return  # a revision of an ended call; the lamp is lit for the next one
+            return  # a revision of an ended call; the lamp already shows a later call
         if shown != lamp:
             lamps[topic] = lamp
             yield Publication(topic, lamp.state.encode(), retain=True)

@@ -1,4 +1,4 @@
-"""Records of the journal: inputs with what they did, committed events and their positions, results of commands."""
+"""Records of the journal: inputs and their effects, committed events and their positions, results of commands."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -17,21 +17,21 @@ from bridge.domain.events import (
 from bridge.domain.reports import BODY_OF, Disposition
 
 DEDUP_INPUTS: Final = 100_000
-"""Inputs back to which a resend is known by its content: bounds memory, and the look back at start."""
+"""The number of inputs within which a resend is recognized by content: bounds memory, and what is read at start."""
 
 CONFIG_PREFIX: Final = "config/"
-"""Where the topics of inputs begin that are configuration: no message's topic does."""
+"""Topic prefix of configuration inputs; no message has it."""
 
 PRESENCE_PREFIX: Final = "presence/"
-"""Where the topics of absences of the bridge and of steps of the clock begin: no message's topic does."""
+"""Topic prefix of absences of the bridge and of clock steps; no message has it."""
 
 EpochReason = Literal["created", "restored", "plant"]
-"""Why a journal's epoch began: it was made, put back from a backup, or its plant lost what had current events."""
+"""Cause of a journal's epoch: it was created, restored from a backup, or its plant lost a part with current events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a stream stands: the offset of its last event, 0 before the first."""
+    """A position in a stream: `offset` is that of its last event, 0 before the first."""
 
     stream: str
     epoch: str
@@ -40,7 +40,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """One message as it arrived, or a tick (topic ``) that made events. `number` counts from 1 within a journal."""
+    """A message as received, or a tick that caused events. `number` counts from 1 within a journal."""
 
     number: int
     topic: str  # relative to the root: `report/…` or `command/…`; empty for a tick
@@ -52,7 +52,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittedEvent:
-    """An event at its position, encoded once: `body` is what is journalled, published and delivered."""
+    """An event at its position, encoded once: `body` is journalled, published and delivered."""
 
     offset: int
     id: str
@@ -71,7 +71,7 @@ class CommittedEvent:
 
 
 def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:
-    """Give an event its position and its bytes."""
+    """Return an event at its position, encoded."""
     return CommittedEvent(
         offset=offset,
         id=event_id(stream, epoch, offset),
@@ -88,7 +88,7 @@ def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> Com
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRecord:
-    """The result of a user's command, kept 24 h so that the same (user, command) is answered, not done again."""
+    """The result of a user's command, kept 24 h: the same (user, command) gets it and is not applied again."""
 
     user: str
     command_id: str
@@ -100,27 +100,27 @@ class CommandRecord:
 
 @dataclass(frozen=True, slots=True)
 class MessageDigest:
-    """By what a resend of the same content is known (DESIGN, Duplicates): a digest of topic and payload."""
+    """Digest of topic and payload, which identifies a resend of the same content (DESIGN, «Duplicates»)."""
 
     digest: bytes
-    has_timestamp: bool  # the payload has a ts, so the same bytes are the same report; else only a redelivery can be
-    mid: int | None = None  # the packet identifier it came with, if known: MQTT 5 4.4: a redelivery has the same
+    has_timestamp: bool  # the same bytes with a ts are the same report; without, only a redelivery is
+    mid: int | None = None  # the packet identifier, if known; MQTT 5 4.4: a redelivery has the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """One input and all that it did; the unit the pipeline commits."""
+    """One input and all its effects; the unit that the pipeline commits."""
 
     input: Input
     disposition: Disposition
     events: tuple[CommittedEvent, ...] = ()
     command: CommandRecord | None = None
     message_digest: MessageDigest | None = None
-    reached_core: bool = True  # False: decided before the core, which a replay therefore leaves alone
+    reached_core: bool = True  # False: decided before the core, so a replay does not apply it
 
 
 def input_kind(topic: str) -> str:
-    """Return the kind an input is counted by, of its topic: the kinds are ours, never the sender's text."""
+    """Return the kind under which an input of this topic is counted: one of ours, never the sender's text."""
     if not topic:
         return "tick"
     if topic.startswith(CONFIG_PREFIX):
@@ -133,13 +133,13 @@ def input_kind(topic: str) -> str:
 
 
 def count_key(entry: JournalEntry) -> tuple[str, str, str]:
-    """Return the (kind, effect, reason) an input is counted by."""
+    """Return the (kind, effect, reason) under which an input is counted."""
     return (input_kind(entry.input.topic), entry.disposition.effect.value, entry.disposition.reason or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The current events, oldest first, and the position they are true at: read in one transaction."""
+    """The current events, oldest first, and the position at which they are current: read in one transaction."""
 
     position: Position
     events: tuple[CommittedEvent, ...]
@@ -147,7 +147,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class DedupWindow:
-    """What of the past tells a resend from news: the window's digests by input number, oldest first."""
+    """Digests of the latest inputs, by input number, oldest first, to recognize resends."""
 
     digests: tuple[tuple[int, MessageDigest], ...]
     acked_up_to: int

@@ -1,4 +1,4 @@
-r"""Forms of the fields of reports: what a value may be, as the decoder checks it and the JSON Schemas state it.
+r"""Types of the fields of reports, as the decoder checks them and the JSON Schemas state them.
 
 Source: docs/devices.md. Patterns end in `\Z`, since Python's `$` also matches before a final line feed.
 """
@@ -29,5 +29,5 @@ FaultBit = Annotated[int, Meta(ge=0, le=255)]
 Number = float
 Counter = int  # -2**63 to 2**64-1: bounded where JSON is parsed, since msgspec states no bound beyond 64 signed bits
 Unsigned = Annotated[int, Meta(ge=0)]  # to 2**64-1, as above
-Sample = Annotated[int, Meta(ge=0, le=1_000_000)]  # pieces somebody looked at
+Sample = Annotated[int, Meta(ge=0, le=1_000_000)]  # inspected pieces
 SourceQuality = Literal["good", "uncertain", "bad"]

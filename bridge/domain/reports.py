@@ -31,7 +31,7 @@ from bridge.domain.report_fields import (
 
 
 class CommonFields(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Fields every kind may carry. `seq` counts a device's reports over all kinds, from its `boot_id` on."""
+    """Fields that every kind may have. `seq` counts a device's reports of all kinds within one `boot_id`."""
 
     ts: int | float | Annotated[str, Meta(max_length=40)] | None = None
     boot_id: Word | Unsigned | None = None
@@ -50,7 +50,7 @@ class PackmlState(Struct, frozen=True):
 
 
 class StateReport(CommonFields, frozen=True, kw_only=True):
-    """A machine's state: the word `state`, or `packml` in its place."""
+    """A machine's state: the word `state`, or `packml` instead."""
 
     state: StateWord | None = None
     packml: PackmlState | None = None
@@ -131,7 +131,7 @@ class BirthReport(CommonFields, frozen=True, kw_only=True):
 
 
 class DeathReport(CommonFields, frozen=True, kw_only=True):
-    """The device's Will, or its own goodbye. Ignored where its boot is past, or neither the current one nor newer."""
+    """The device is offline: its Will, or sent by itself. Ignored if its boot is past, or neither current nor newer."""
 
 
 ReportBody = (
@@ -168,7 +168,7 @@ COMMAND_KINDS: Final = ("andon", "downtime", "job", "changeover", "quality")
 
 
 class Actor(Struct, frozen=True):
-    """A proven user behind a command; reports have none, whatever `operator` they claim."""
+    """The authenticated user of a command; reports have none, whatever `operator` they claim."""
 
     id: str
     roles: tuple[str, ...]
@@ -179,7 +179,7 @@ TOPIC_LEVELS: Final = 6  # of a topic: {report|command}/{site}/{area}/{line}/{eq
 
 
 def place_of_levels(levels: Sequence[str]) -> Place:
-    """Return the place that a topic of `LEVELS` levels names; `_` as equipment is the whole line."""
+    """Return the place that a topic of `TOPIC_LEVELS` levels names; `_` as equipment is the whole line."""
     _, site, area, line, equipment, _ = levels
     return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)
 
@@ -191,7 +191,7 @@ class Report:
     place: Place
     body: ReportBody
     received_at: Millis
-    cause: str  # what events name in `caused_by`: `input:{number}`
+    cause: str  # for `caused_by` of events: `input:{number}`
     retained: bool = False
     redelivered: bool = False  # the broker may have sent it before
     actor: Actor | None = None
@@ -201,7 +201,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When and why a step of the core happens: `at` by the source's clock rule, or the deadline that passed."""
+    """Time and cause of a step of the core. `at` follows the source's clock rule, or is the deadline that passed."""
 
     at: Millis
     received_at: Millis | None = None  # None: a deadline
@@ -212,40 +212,40 @@ class Moment:
     latest: bool = False  # its sequence shows that it is the device's latest report
     late: bool = False  # its sequence shows that later reports of the device came before it
     unplaced: bool = False  # its position in the device's sequence is not known
-    device_time: Millis | None = None  # of what is done to a call, by the device's own clock, trusted or not
-    identified: bool = False  # its sequence or a clock that ticks tells a copy of it from an equal report
+    device_time: Millis | None = None  # of Andon reports only: by the device's own clock, trusted or not
+    identified: bool = False  # its sequence or a running clock distinguishes a copy of it from an equal report
     actor: Actor | None = None
     operator: str | None = None
 
     @property
     def happened_at(self) -> Millis:
-        """When it happened by the device's clock where that is trusted, else when it was received."""
+        """The time by the device's clock where that is trusted, else `at`."""
         return self.dated if self.dated is not None and self.clock in ("device", "corrected") else self.at
 
     @property
     def received(self) -> Millis:
-        """When its report came; of a deadline, when it passed."""
+        """The time at which its report was received; of a deadline, when it passed."""
         return self.at if self.received_at is None else self.received_at
 
     @property
     def person(self) -> Person | None:
-        """The proven user, else the claimed operator."""
+        """The authenticated user, else the claimed operator."""
         if self.actor is not None:
             return Person(self.actor.id, self.actor.name)
         return None if self.operator is None else Person(self.operator, claimed=True)
 
 
 class Effect(StrEnum):
-    """What became of an input; received = applied + suppressed + quarantined (promise P6)."""
+    """Effect of an input; received = applied + suppressed + quarantined (promise P6)."""
 
     APPLIED = "applied"
-    SUPPRESSED = "suppressed"  # understood, and deliberately without effect; the reason says why
-    QUARANTINED = "quarantined"  # not understood, or not what its topic may say; kept aside
+    SUPPRESSED = "suppressed"  # understood, and deliberately without effect, for the given reason
+    QUARANTINED = "quarantined"  # not understood, or not allowed on its topic; kept with the reason
 
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """The effect and its reason, a fixed lower-case phrase. `rejected`: a user asked for what may not be done now."""
+    """The effect and its reason, one of a bounded set of codes. `rejected`: the action is not allowed now."""
 
     effect: Effect
     reason: str | None = None
@@ -260,7 +260,7 @@ def suppressed(reason: str) -> Disposition:
 
 
 def rejected(reason: str) -> Disposition:
-    """Refuse an action that the state of the floor does not allow; counted as suppressed."""
+    """Return the disposition of an action that the state of the floor does not allow; counted as suppressed."""
     return Disposition(Effect.SUPPRESSED, reason, rejected=True)
 
 
@@ -270,9 +270,9 @@ def quarantined(reason: str) -> Disposition:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What `Line.apply` did with one report: its disposition, and the events of deadlines and report, in order.
+    """Outcome of `Line.apply` for one report: its disposition, and the events of deadlines and report, in order.
 
-    `of_deadlines` of the events, from the front, are due to deadlines that had passed, not to the report.
+    The first `deadline_events` of the events come from deadlines that had passed, not from the report.
     """
 
     disposition: Disposition

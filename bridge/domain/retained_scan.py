@@ -1,4 +1,4 @@
-"""What the broker itself retains, as one reading of it shows: our stream's events, and lamps that are lit."""
+"""Scan of the broker's retained messages: our stream's events, and lamps that are lit."""
 
 from typing import Final
 
@@ -10,15 +10,15 @@ from bridge.domain.stream_status import StreamOwner, read_status, status_topic
 EVENT_LEVELS: Final = 8  # {site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}
 LAMP_LEVELS: Final = 5  # {site}/{area}/{line}/{station}/{andon_type}
 LIT_PAYLOADS: Final = frozenset({b"open", b"acknowledged"})
-MOST_MESSAGES: Final = 100_000  # bounds the time of a reading: some 20 s of a core
-MOST_BYTES: Final = 128 * 1024 * 1024  # the same; only topics of ours are kept
+MOST_MESSAGES: Final = 100_000  # bounds the time of a scan: some 20 s of a core
+MOST_BYTES: Final = 128 * 1024 * 1024  # likewise; only topics of ours are kept
 
 LinePlace = tuple[str, str, str]
 """Site, area, line."""
 
 
 class _Origin(msgspec.Struct):
-    """The part of an envelope that says whose it is."""
+    """The field of an envelope that names its stream."""
 
     stream: str
 
@@ -27,11 +27,11 @@ _ORIGIN: Final = msgspec.json.Decoder(_Origin)
 
 
 class RetainedScan:
-    """Takes the messages of one subscription to `filters`, in this order, until it has enough.
+    """Collects the messages of one subscription to `filters`, in this order, until it has enough.
 
-    A broker queues what it retains when it takes a subscription, filter by filter, and what is published later behind
-    that. So the stream's status, told once a second, ends the reading when it comes live; and its retained copy, asked
-    for last, says that nothing before it was left out: a queue that was full stayed full until then.
+    A broker queues retained messages when it accepts a subscription, filter by filter, and later publications behind
+    them. So the stream's live status, published once a second, ends the scan. The retained status, requested last,
+    proves that no message before it was dropped: a queue that was full stayed full until then.
     """
 
     def __init__(self, root: str, *, stream: str, owner: StreamOwner) -> None:
@@ -43,21 +43,21 @@ class RetainedScan:
         self.events = set[str]()
         """Topics relative to `event/` that hold an event of our stream."""
         self.lit_lamps = set[str]()
-        """Topics relative to `station/` of lamps that are lit, whosever they are."""
+        """Topics relative to `station/` of lamps that are lit, of any stream."""
         self.foreign_lines = set[LinePlace]()
-        """Lines of which another stream's events are retained."""
+        """Lines with retained events of another stream."""
         self.messages = 0
         self._bytes = 0
         self.is_complete = False
-        """Whether all that is retained was seen, as far as the broker let us see it."""
+        """Whether every retained message that the broker lets us read was seen."""
 
     def add(self, message: Message) -> bool:
-        """Note one message; True when it was the last one wanted."""
+        """Add one message; return True when it was the last one needed."""
         topic, payload = message.topic, message.payload
         if topic == self._status:
             return self._is_own_live_status(payload, retained=message.retained)
         if not message.retained:
-            return False  # published while we read, by us: what we publish is known
+            return False  # published by us during the scan, so already known
         self.messages += 1
         self._bytes += len(topic) + len(payload)
         if topic.startswith(self._event):
@@ -68,7 +68,7 @@ class RetainedScan:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why it had enough before the end; None when it did not."""
+        """The limit that stopped the scan before its end; None when there was none."""
         if self.messages >= MOST_MESSAGES:
             return f"more than {MOST_MESSAGES} retained messages"
         return f"more than {MOST_BYTES} bytes retained" if self._bytes >= MOST_BYTES else None
@@ -87,7 +87,7 @@ class RetainedScan:
         try:
             stream = _ORIGIN.decode(payload).stream
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return  # not an event of any stream: not ours to touch
+            return  # not an event of any stream, so left alone
         if stream == self._stream:
             self.events.add(topic)
         else:

@@ -47,9 +47,9 @@ class ShiftPlan:
     shifts: tuple[ShiftConfig, ...]
 
     @classmethod
-    @lru_cache(maxsize=64)  # bounds what a plant of many zones would hold
+    @lru_cache(maxsize=64)  # bounds the plans held in memory
     def create(cls, timezone: str, shifts: tuple[ShiftConfig, ...]) -> Self:
-        """Build a plan; ValueError for an unknown zone or overlapping shifts."""
+        """Build a plan; raise ValueError for an unknown zone or overlapping shifts."""
         try:
             zone = ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -74,11 +74,11 @@ class ShiftPlan:
                 return window
         before = max(window.end for window in windows if window.end <= at)
         after = min(window.start for window in windows if window.start > at)
-        day = datetime.fromtimestamp(before // 1000, self.zone).date()  # the gap's own, wherever in it we ask
+        day = datetime.fromtimestamp(before // 1000, self.zone).date()  # the same day for every instant in the gap
         return ShiftWindow(None, day.isoformat(), before, after)
 
     def scheduled_after(self, at: Millis, scheduled_ms: int) -> Millis:
-        """Return when so much scheduled time has passed since the instant; what lies between shifts does not count."""
+        """Return when `scheduled_ms` of scheduled time have passed since `at`; gaps between shifts do not count."""
         while True:
             window = self.window_at(at)
             if window.is_scheduled:

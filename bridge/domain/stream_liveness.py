@@ -1,6 +1,6 @@
-"""What a front alone hears on MQTT: hints that there is something to read, and whether its pipeline is alive.
+"""Liveness of a stream as a front sees it on MQTT: hints that there are events to read, and the pipeline's status.
 
-Nothing of it is believed further than that: the journal is the truth, and a forged message costs a look at it.
+MQTT is not trusted beyond that: the journal is the truth, and a forged message costs one read of it.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ import msgspec
 from bridge.domain.events import UNIX_EPOCH, Millis
 from bridge.domain.stream_status import StreamStatus
 
-SILENT_MS: Final = 3_000  # statuses come once a second: promise P5 gives 5 s until every dashboard is told
+SILENT_MS: Final = 3_000  # statuses come once a second; promise P5: every dashboard knows within 5 s
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetHint:
-    """There is something up to this offset, says somebody."""
+    """An unverified hint that there are events up to this offset."""
 
     epoch: str
     offset: int
 
 
 class _Envelope(msgspec.Struct):
-    """The part of an event's envelope that says where it stands."""
+    """The fields of an event's envelope that give its position."""
 
     stream: str
     epoch: str
@@ -35,7 +35,7 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
 def read_hint(payload: bytes, *, stream: str) -> OffsetHint | None:
-    """The hint in a published event; None for what is no event of this stream."""
+    """Return the hint in a published event; None if it is no event of this stream."""
     try:
         found = _ENVELOPE.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -45,9 +45,9 @@ def read_hint(payload: bytes, *, stream: str) -> OffsetHint | None:
 
 @dataclass(frozen=True, slots=True)
 class StreamLiveness:
-    """The last status, and when it was heard, in ms of any clock that runs on. A retained one tells nothing of now.
+    """The last status, and when it was received, in ms of any monotonic clock. A retained one is no proof of life.
 
-    `owed` is the oldest offset said to be published that was not read yet when that was said, at `owed_at`.
+    `unread_offset` is the oldest offset reported as published but not read yet; it was reported at `unread_since`.
     """
 
     status: StreamStatus | None = None
@@ -56,9 +56,9 @@ class StreamLiveness:
     unread_since: Millis = 0
 
     def with_status(self, status: StreamStatus, *, retained: bool, now: Millis, read_offset: int) -> Self:
-        """Return what is known once this was heard, with all up to `read` delivered.
+        """Return the liveness after this status was received, with everything up to `read_offset` delivered.
 
-        What is retained may be of any age, and never makes it live.
+        A retained status may be of any age, so it never makes the stream live.
         """
         if retained and status.online:
             return self
@@ -68,7 +68,7 @@ class StreamLiveness:
 
     @property
     def status_time(self) -> Millis | None:
-        """Floor time when the pipeline said it; None where that cannot be read."""
+        """The floor time in the status; None if it cannot be parsed."""
         try:
             said = datetime.fromisoformat((self.status and self.status.time) or "")
             return round((said - UNIX_EPOCH).total_seconds() * 1_000)
@@ -76,7 +76,7 @@ class StreamLiveness:
             return None
 
     def not_live_reason(self, *, epoch: str, now: Millis, read_offset: int) -> str | None:
-        """Return why the stream of this epoch is not live, where all up to `read` was delivered; None when it is."""
+        """Return why the stream is not live, with everything up to `read_offset` delivered; None when it is live."""
         if self.status is None or now - self.received_at >= SILENT_MS:
             return "the pipeline is silent"
         if not self.status.online:
@@ -86,6 +86,6 @@ class StreamLiveness:
         if self.status.epoch != epoch:
             return "the pipeline writes another journal than this front reads"
         if self.unread_offset > read_offset and now - self.unread_since >= SILENT_MS:
-            # A copy of the journal, say, which is in order and never grows: no read of it would ever fail.
+            # For example a copy of the journal: it is valid and never grows, so no read of it fails.
             return "what the pipeline publishes is not in the journal that this front reads"
         return None

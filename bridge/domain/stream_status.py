@@ -1,4 +1,4 @@
-"""The retained status of a stream, `{root}/bridge/{stream}`: how it is, and which process publishes it."""
+"""The retained status of a stream, `{root}/bridge/{stream}`: its state, and the process that publishes it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ from bridge.domain.messages import Publication
 from bridge.domain.records import Position
 
 STATUS_SECONDS: Final = 1.0
-"""How often the status is told while the stream lives."""
+"""Interval at which the status is published while the stream is online."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class StreamOwner:
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
-    """The payload. A status without owner is of a version that had none."""
+    """Payload of the status. One without an owner comes from a version that had none."""
 
     online: bool
     epoch: str
     offset: int | None = None  # the last one published; unknown in the Will
     time: str | None = None  # floor time; unknown in the Will
     simulated: bool = False
-    ready: bool = False  # what happens on the floor is journalled now
+    ready: bool = False  # the floor is being journalled
     owner: str = ""
     since: str = ""  # RFC 3339 in milliseconds, so that it sorts as text
 
@@ -37,7 +37,7 @@ class StreamStatus(msgspec.Struct, frozen=True):
         return self.owner == owner.id
 
     def precedes(self, owner: StreamOwner) -> bool:
-        """Whether this status is of a process that has the stream by right: it started before `owner` did."""
+        """Return whether this status is of the rightful owner: a process that started before `owner`."""
         return (self.since, self.owner) < (rfc3339(owner.since), owner.id)
 
 
@@ -58,7 +58,7 @@ def status_publication(
     simulated: bool,
     owner: StreamOwner,
 ) -> Publication:
-    """Return the retained status of a stream: `offset` is the last one published."""
+    """Return the retained status of a stream; `position` is that of the last published event."""
     status = StreamStatus(
         online=online,
         epoch=position.epoch,
@@ -73,7 +73,7 @@ def status_publication(
 
 
 def will_publication(position: Position, *, root: str, simulated: bool, owner: StreamOwner) -> Publication:
-    """Return the Will: not online, since we cannot say when; the offset is unknown by then, and null."""
+    """Return the Will: not online, without time and offset, which nobody knows in advance."""
     status = StreamStatus(
         online=False, epoch=position.epoch, simulated=simulated, owner=owner.id, since=rfc3339(owner.since)
     )
@@ -81,10 +81,10 @@ def will_publication(position: Position, *, root: str, simulated: bool, owner: S
 
 
 def read_status(payload: bytes) -> StreamStatus | None:
-    """Return what a status says; None where it is none."""
+    """Decode a status; None if the payload is none."""
     try:
         return _DECODER.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the last by 200,000 brackets
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # RecursionError: 200,000 brackets
         return None
 
 

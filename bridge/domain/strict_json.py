@@ -1,6 +1,6 @@
-"""JSON as RFC 8259 has it, with every bound stated: bytes -> a tree of plain values, or the reason why not.
+"""Strict parser for JSON (RFC 8259) with explicit bounds: bytes -> a tree of plain values, or a reason for refusal.
 
-The standard parser does the parsing; what it lets pass (THREATS, «Payloads») is refused here.
+The standard parser does the parsing; what it wrongly accepts (THREATS, «Payloads») is refused here.
 """
 
 import json
@@ -11,19 +11,19 @@ from decimal import Decimal
 from math import isinf
 from typing import Any, Final, NoReturn
 
-MAX_BYTES: Final = 65_536  # what one message may cost to parse and to keep; the broker's own limit may be higher
+MAX_BYTES: Final = 65_536  # bounds the cost to parse and store one message; the broker's own limit may be higher
 MAX_DEPTH: Final = 16  # the deepest report has 3; stops stacks of brackets from exhausting the parser's recursion
 MAX_DIGITS: Final = (
-    64  # of one number, the longest exact double in common use has 55; converting long ones is quadratic
+    64  # of one number; the longest exact double in common use has 55; converting long ones is quadratic
 )
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
-MAX_EXACT_DOUBLE: Final = 2**53  # below it, a double is the one integer that was written
+MAX_EXACT_DOUBLE: Final = 2**53  # below it, a double is exactly the integer that was written
 
 # Possessive, so that a long unterminated string costs one pass and not one per quote in it.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _MAY_HIDE_CHARACTERS = re.compile("[\\\\\x7f-\x9f]")  # raw C0 controls are refused by the parser itself
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are for the reader to judge
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are left to the caller
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -35,11 +35,11 @@ class NotStrictJson(Exception):
 
 
 def parse_json(payload: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
-    """Return the value that `payload` spells, of dict, list, str, int, float, bool and None; raises NotStrictJson only.
+    """Parse `payload` into dict, list, str, int, float, bool and None; raise NotStrictJson only.
 
-    A number is what it amounts to, however it is spelled: an int where that is an integer of 64 bits (signed or
-    unsigned), so 5, 5.0 and 0.5e1 are the same, else a finite float. Keys are unique in their object, and strings hold
-    neither surrogates nor control characters except tab, line feed and carriage return.
+    The type of a number depends on its value, not its spelling: an int for an integer of 64 bits (signed or unsigned),
+    so 5, 5.0 and 0.5e1 are the same, else a finite float. Keys are unique in their object. Strings contain neither
+    surrogates nor control characters except tab, line feed and carriage return.
     """
     if not payload:
         raise NotStrictJson("empty")
@@ -64,7 +64,7 @@ def parse_json(payload: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = M
 
 
 def iter_strings(tree: Any) -> Iterator[str]:
-    """Every string in a parsed tree, keys included, in no particular order."""
+    """Yield every string in a parsed tree, keys included, in no particular order."""
     waiting = [tree]
     while waiting:
         match waiting.pop():
@@ -102,7 +102,7 @@ def _refuse_characters(string: str) -> None:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
-    # RFC 8259 4 leaves doubled names to the reader, and two readers of one report may then see two reports.
+    # RFC 8259 4 leaves duplicate names to the parser, so two parsers may see two different reports in one.
     if len(members) != len(pairs):
         raise NotStrictJson("duplicate_key")
     return members
@@ -127,7 +127,7 @@ def _float(text: str) -> int | float:
 
 
 def _exactly(text: str, value: float) -> int | float:
-    """Return the integer that `text` spells, not the double nearest to it: a counter may have more digits."""
+    """Return the integer that `text` spells, not the nearest double: a counter may have more digits."""
     if abs(value) > MAX_INTEGER + 1:
         return value
     numerator, denominator = Decimal(text).as_integer_ratio()

@@ -1,6 +1,6 @@
 """Topic names and topic filters (MQTT 5, section 4.7) as sets: matches, covers, intersect.
 
-Authorization rests on this file, so every relation is exact. Comparison is by code point: names that merely look
+Authorization depends on this file, so every relation is exact. Comparison is by code point: names that merely look
 alike, or that Unicode normalisation would make equal, are different topics (4.7.3: no normalization).
 """
 
@@ -11,27 +11,27 @@ from typing import Final, Self
 from typing_extensions import override
 
 MAX_BYTES: Final = 65_535  # MQTT 5 1.5.4: a string's length is two bytes on the wire
-MAX_LEVELS: Final = 200  # ours: what one name of 32,768 slashes would cost every index and every cache that splits it
+MAX_LEVELS: Final = 200  # ours; a name of 32,768 slashes would cost every index and cache that splits it
 SHOWN_CHARACTERS: Final = 80  # an error about hostile text must not carry all of it into logs and replies
 
 # MQTT 5 1.5.4 forbids U+0000 and surrogates, and lets a receiver close the connection over control characters and
-# non-characters. Brokers do so, each over a set of its own; what one of them may drop us for, or what breaks a line in
-# a log or rewrites a terminal, is no use in a grant. U+FEFF is none of them: a character of the name, never stripped.
+# non-characters. Brokers do so, each for its own set. Forbidden here is whatever may close our connection, break a line
+# in a log or rewrite a terminal. U+FEFF is allowed: a character of the name, never stripped.
 _PLANE_ENDS = "".join(chr(plane * 0x10000 + last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
 _FORBIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_PLANE_ENDS}]")
 
-# Filters whose first level tells a broker how to share out messages, and not which ones ($share: MQTT 5 4.8.2; the
-# other two are dialects). They can't be compared as sets of topics, so a grant for one would mean nothing.
+# First levels that select how a broker distributes messages, not which ones ($share: MQTT 5 4.8.2; the other two are
+# dialects). Such filters can't be compared as sets of topics, so a grant for one would mean nothing.
 _SHARING: Final = frozenset({"$share", "$queue", "$exclusive"})
 
 
 class TopicError(ValueError):
-    """Text that is no topic name or filter: the fault of whoever sent it."""
+    """Text that is no topic name or filter: the sender's fault."""
 
 
 @dataclass(eq=False)
 class EmptyTopic(TopicError):
-    """MQTT 5 4.7.3: at least one character."""
+    """An empty topic. MQTT 5 4.7.3: at least one character."""
 
     @override
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class EmptyTopic(TopicError):
 
 @dataclass(eq=False)
 class TopicTooLong(TopicError):
-    """`size` in UTF-8 bytes, or in characters where those alone pass the limit."""
+    """A topic over the size limit. `size` is in UTF-8 bytes, or in characters if these alone exceed it."""
 
     size: int
     limit: int
@@ -104,14 +104,14 @@ class SharedSubscription(TopicError):
 
 @dataclass(frozen=True, slots=True)
 class TopicName:
-    """A topic somebody can publish to: no wildcards; `levels` holds at least one, and empty ones count."""
+    """A topic that can be published to: no wildcards. It has at least one level; empty levels count."""
 
     text: str
     levels: tuple[str, ...] = field(compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str, *, max_levels: int = MAX_LEVELS) -> Self:
-        """The name that `text` spells exactly; raises a TopicError that says where it is none."""
+        """Parse a name, exactly as written; raise a TopicError that states the fault."""
         levels = _split(text, max_levels)
         # MQTT 5 4.7.1: wildcards MUST NOT be used within a topic name.
         for at, character in enumerate(text):
@@ -126,9 +126,9 @@ class TopicName:
 
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """A set of topic names, and never an empty one.
+    """A non-empty set of topic names.
 
-    `spine` are the levels every name in the set begins with (literal, or `+` for any one level); with `tail`, any
+    `spine`: the levels that every name in the set begins with (literal, or `+` for any one level). With `tail`, any
     number of further levels may follow. `#` is `+` and a tail, since a name has at least one level; `/#` is an empty
     level, `+` and a tail, since the name of one empty level would be empty.
     """
@@ -139,7 +139,7 @@ class TopicFilter:
 
     @classmethod
     def parse(cls, text: str, *, max_levels: int = MAX_LEVELS) -> Self:
-        """The filter that `text` spells exactly; raises a TopicError that says where it is none."""
+        """Parse a filter, exactly as written; raise a TopicError that states the fault."""
         levels = _split(text, max_levels)
         if levels[0] in _SHARING:
             raise SharedSubscription(levels[0])
@@ -171,7 +171,7 @@ class TopicFilter:
         return all(mine in ("+", theirs) for mine, theirs in zip(spine, levels, strict=False))
 
     def covers(self, other: "TopicFilter") -> bool:
-        """True exactly when every name that `other` matches is matched by this filter too."""
+        """Return whether this filter matches every name that `other` matches; exact."""
         mine, theirs = self.spine, other.spine
         if self.tail:
             if len(theirs) < len(mine):
@@ -183,10 +183,10 @@ class TopicFilter:
         return all(own in ("+", level) for own, level in zip(mine, theirs, strict=False))
 
     def intersect(self, other: "TopicFilter") -> "TopicFilter | None":
-        """The filter of exactly the names that both match; None when there are none.
+        """Return the filter of exactly the names that both match; None when there are none.
 
-        One of the two itself, where the other covers it. Two filters near the size limit may share names in a
-        filter that is itself over it: true as a set, but no broker takes its text.
+        If one filter covers the other, the result is the other. Two filters near the size limit may intersect in a
+        filter over it: right as a set, but no broker accepts its text.
         """
         if other.covers(self):
             return self

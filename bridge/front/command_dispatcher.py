@@ -1,4 +1,4 @@
-"""Users' commands: authorized, published under `command/`, and answered by what the pipeline committed."""
+"""Dispatch of users' commands: authorized, published under `command/`, and answered with the committed result."""
 
 import asyncio
 import contextlib
@@ -21,9 +21,9 @@ from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import CommandResult
 
 Publish = Callable[[str, bytes], Awaitable[None]]
-"""Publish on a topic relative to the root; raises BrokerGone or Refused."""
+"""Publishes on a topic relative to the root; raises BrokerUnavailable or TopicRefused."""
 
-MAX_PENDING_COMMANDS: Final = 1_000  # commands on their way from all dashboards: what a stopped pipeline lets pile up
+MAX_PENDING_COMMANDS: Final = 1_000  # of all dashboards: bounds what piles up behind a stopped pipeline
 MAX_COMMAND_ID: Final = 64
 
 
@@ -36,7 +36,7 @@ class _CallEvent(Struct):
 
 
 class CommandDispatcher:
-    """Sends commands on their way and hands their results back; the journal knows each (user, id) for 24 h."""
+    """Publishes commands and returns their results; the journal keeps each (user, id) for 24 h."""
 
     def __init__(
         self, *, journal: FrontJournal, find_place: PlaceLookup, publish: Publish, timeout_seconds: float
@@ -50,23 +50,23 @@ class CommandDispatcher:
 
     @property
     def pending(self) -> Sequence[tuple[str, str]]:
-        """The (user, id) of all commands that wait for their results."""
+        """Return the (user, id) of all commands that await their results."""
         return list(self._waiting)
 
     def deliver_result(self, record: CommandRecord) -> None:
-        """Hand a committed result to everybody who waits for it."""
+        """Pass a committed result to all who await it."""
         for waiter in self._waiting.get((record.user, record.command_id), ()):
             if not waiter.done():
                 waiter.set_result(record)
 
     async def execute(self, request: CommandRequest, viewer: Viewer) -> CommandResult:
-        """The committed result, or `unknown` after the timeout; raises InvalidFrame when it can't be sent."""
+        """Return the committed result, or `unknown` after the timeout; raises InvalidFrame if it cannot be sent."""
         place = authorize(request, viewer, self._find_place)
         if self._count >= MAX_PENDING_COMMANDS:
             raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are on their way", id=request.id)
         message = command_message(request, place, viewer)
         key = (viewer.user_id, request.id)
-        # Waiting begins before the journal is asked, so that no result falls in between.
+        # Start waiting before the journal is read, so that no result falls in between.
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(waiter)
         self._count += 1
@@ -74,7 +74,7 @@ class CommandDispatcher:
             async with asyncio.timeout(self._timeout):
                 record = await self._journal.command(*key)
                 if record is None:
-                    # Lost on its way, the broker may have it or not: only the journal can tell, or its silence.
+                    # When the link breaks, the broker may or may not have it: await the result, or the timeout.
                     with contextlib.suppress(BrokerUnavailable):
                         await self._publish(message.topic, message.payload)
                     record = await waiter
@@ -89,14 +89,17 @@ class CommandDispatcher:
         )
 
     async def acknowledge(self, action: AcknowledgeEvent, viewer: Viewer) -> CommandResult:
-        """Command andon.acknowledge for the call of an event; unreadable and unknown events answer the same."""
+        """Execute andon.acknowledge for an event's call.
+
+        Raises InvalidFrame, the same for an unknown event and one that the viewer may not read.
+        """
         event = await self._journal.find_event(action.event_id)
         if event is None or not viewer.may_read(TopicName.parse(event.topic)):
             raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or not yours to see", id=action.id)
         call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
         if call_id is None:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event is of no call", id=action.id)
-        named = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # epoch and offset stand at the end of an event's id
+        named = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
         return await self.execute(acknowledge_request(id=named, call_id=call_id, place=_place_of(event)), viewer)
 
     def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:

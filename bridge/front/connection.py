@@ -36,7 +36,7 @@ from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.outbox import Outbox
 from bridge.protocol.server_frames import Close, CommandResult, Error, encode_frame, error_frame
 
-MAX_COMMANDS: Final = 20  # of one connection, on their way at once
+MAX_COMMANDS: Final = 20  # of one connection, pending at once
 CLOSE_HANDSHAKE_SECONDS: Final = 2.0  # for the closing handshake of a client that may not be reading
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class Socket(SocketWriter, Protocol):
     """An open WebSocket. `send` waits while the client does not read."""
 
     async def receive(self) -> str | bytes:
-        """The next message; raises Disconnected."""
+        """Return the next message; raises Disconnected."""
 
     async def send(self, text: str) -> None:
         """Send a text message; raises Disconnected."""
@@ -56,7 +56,7 @@ class Socket(SocketWriter, Protocol):
 
 
 class DashboardConnection:
-    """Lives from the accepted handshake to the end; the protocol decides, this file does."""
+    """One connection, from the accepted handshake to its end; performs the actions that its protocol returns."""
 
     def __init__(self, socket: Socket, context: FrontContext, *, peer: str) -> None:
         self.peer = peer
@@ -80,7 +80,7 @@ class DashboardConnection:
         return self.protocol.viewer
 
     async def run(self, handshake_token: str | None) -> None:
-        """Serve until either side ends it; the socket is closed when this returns."""
+        """Serve until either side ends the connection; the socket is closed when this returns."""
         close: Close | None = None
         try:
             if handshake_token is not None:
@@ -100,13 +100,13 @@ class DashboardConnection:
             await self._close_socket(close)
 
     def end(self, close: Close | None) -> None:
-        """End it now, whatever waits; None: the client is gone."""
+        """End the connection at once, whatever is queued; `close` None: the client is gone."""
         self.protocol.mark_closed()
         if not self._ended.done():
             self._ended.set_result(close)
 
     def tick(self) -> None:
-        """Do what is due by time; never waits."""
+        """Handle timeouts, expiry, positions and stalls that are due; never waits."""
         if self._ended.done():
             return
         self._perform(
@@ -125,7 +125,7 @@ class DashboardConnection:
                 self._perform(
                     self.protocol.receive(text, elapsed=self._elapsed(), server_info=self._context.server_info())
                 )
-                # Who asks without reading the answers is not read either.
+                # A client that does not read its answers is not read either.
                 await self.delivery.queue_not_full.wait()
         except Disconnected:
             self.end(None)
@@ -154,7 +154,7 @@ class DashboardConnection:
                 case EndSubscription(name):
                     self._end_subscription(name)
                 case RunCommand() | AcknowledgeEvent():
-                    # The first answer may be this command's: the greeting waits for it.
+                    # The first answer may be this command's: unrequested frames wait for it.
                     self._start_command(action, enable_push=EnablePush() in actions[at:])
                     return
                 case Close() as close if immediately:
@@ -184,7 +184,7 @@ class DashboardConnection:
     def _start_subscription(self, subscription: Subscription, *, deferred: bool) -> None:
         former = self.delivery.subscriptions.by_id.get(subscription.request.id)
         if former is not None:
-            # What waits for it stays, and goes out; what was left to the journal is the new one's snapshot to tell.
+            # Its queued events are still sent; for those spilled to the journal, the new one's snapshot follows.
             self._context.router.remove(former)
             former.subscription = None
         self._context.router.add(self.delivery.add_subscription(subscription, deferred=deferred), self.delivery)

@@ -1,4 +1,4 @@
-"""What all connections of a front share: settings, journal, routes, commands, the link, and who is connected."""
+"""State shared by all connections of a front: settings, journal, router, commands, link state, connected users."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,16 +21,16 @@ from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
 from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
 from bridge.settings import WebSettings
 
-OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; from there on it reads the journal
-RECONNECT_SPREAD_SECONDS: Final = 10.0  # over which the dashboards that are sent away come back
+OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; beyond it the journal is read
+RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards reconnect
 RECONNECT_STEP_SECONDS: Final = (
-    0.7  # between one that is turned away and the next: all tenths of the spread before any again
+    0.7  # from one rejected connection to the next: uses each tenth of the spread once before any again
 )
 
 
 class Verify(Protocol):
     def __call__(self, token: str, *, now: Millis) -> Claims:
-        """What a token says, if it may be believed at `now`; raises TokenError."""
+        """Return the claims of a token that is valid at `now`; raises TokenError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class LinkState:
     broker_connected: bool = False
     stream_live: bool = False
     last_seen: Millis | None = None
-    reason: str | None = None  # why it is not live, for those who operate it
+    reason: str | None = None  # why the stream is not live, for operators
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class FrontContext:
     policy: Policy
     trust_grants: bool
     simulated: bool
-    connections_by_user: Counter[str] = field(default_factory=Counter)  # admitted connections by user id, none at 0
+    connections_by_user: Counter[str] = field(default_factory=Counter)  # authenticated ones by user id, without zeros
     link_state: LinkState = field(default_factory=LinkState)
     rejected_count: int = 0
 
@@ -74,14 +74,14 @@ class FrontContext:
         return self.settings.stall_seconds
 
     def parse_json(self, text: str) -> object:
-        """Strictly; raises NotJson. A frame may be as long as the settings say: that was checked before."""
+        """Parse strict JSON; raises NotJson. The frame's length was checked before."""
         try:
             return parse_json(text.encode(errors="surrogatepass"), max_bytes=self.settings.max_frame_bytes)
         except NotStrictJson as error:
             raise NotJson(error.reason) from None
 
     def admit(self, token: str) -> Viewer:
-        """Who the bearer is; raises TokenError or AdmissionError."""
+        """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
         return admit(self.verify(token, now=self.clock.wall_now()), self.policy, trust_grants=self.trust_grants)
 
     def has_room_for(self, viewer: Viewer) -> bool:
@@ -104,10 +104,10 @@ class FrontContext:
         return Link(broker=state.broker_connected, streams={here.stream: StreamLink(live, seen, here.offset)})
 
     def unavailable_close(self) -> Close:
-        """For one that can't be served now: it asks again, though not at once, nor together with all the others."""
+        """Return a close for a client that cannot be served now, with a delay that spreads the reconnects."""
         self.rejected_count += 1
         return self.restart_close(1 + self.rejected_count * RECONNECT_STEP_SECONDS % RECONNECT_SPREAD_SECONDS)
 
     def restart_close(self, retry_after: float) -> Close:
-        """The reason fits a close frame: RFC 6455 5.5 leaves it 123 bytes."""
+        """Return a close with `retry_after` seconds as its reason, within the 123 bytes that RFC 6455 5.5 leaves."""
         return Close(CloseCode.SERVICE_RESTART, msgspec.json.encode({"retry_after": round(retry_after, 1)}).decode())

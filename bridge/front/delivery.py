@@ -1,7 +1,7 @@
-"""One dashboard's delivery: outbox, snapshots and replays onto one socket, in the order that PROTOCOL promises.
+"""Delivery to one dashboard: outbox, snapshots and replays onto one socket, in the order that PROTOCOL promises.
 
-Everything is written by one task, so a snapshot is never overtaken. The committed batch comes in by `offer`, which
-never waits: what one socket can't take, no other dashboard feels.
+One task writes everything, so nothing overtakes a snapshot. Committed events come in through `offer`, which never
+waits: a slow socket does not delay other dashboards.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Delivery:
         self._timer: asyncio.TimerHandle | None = None
         self._batch_ms = 0
         self._push_enabled = False
-        self._cursor: int | None = None  # read the journal after this offset; None: fed by offers
+        self._cursor: int | None = None  # read the journal after this offset; None: events come from `offer`
         self._read_ahead_to = 0  # offered events up to here were read from the journal
         self._position_schedule = PositionSchedule()
 
@@ -50,7 +50,7 @@ class Delivery:
         return self._cursor is not None
 
     def offer(self, event: CommittedEvent) -> None:
-        """Take an event that is wanted here; over the bound all is left to the journal."""
+        """Queue a selected event; above the outbox's limit, leave all queued events to the journal."""
         if self._cursor is not None or event.offset <= self._read_ahead_to:
             return
         self.outbox.offer(event)
@@ -63,24 +63,24 @@ class Delivery:
             self._timer = self._loop.call_later(self._batch_ms / 1_000, self.wake)
 
     def enqueue(self, item: WriteRequest) -> None:
-        """Have an answer, or a piece of work, done in its turn."""
+        """Queue an answer or a task for the writer."""
         self._queue.put(item, self.subscriptions)
         self.wake()
 
     @property
     def queue_not_full(self) -> asyncio.Event:
-        """To ask on: cleared while too much waits for a client that does not read."""
+        """Return the event to await before reading requests: cleared while too much is queued for the client."""
         return self._queue.not_full
 
     def wake(self) -> None:
         self._wake.set()
 
     def add_subscription(self, subscription: Subscription, *, deferred: bool) -> ActiveSubscription:
-        """Follow from now on, or where it `awaits` a snapshot or a replay, from there on."""
+        """Add a subscription from the latest offset on, or, if `deferred`, from its snapshot or replay on."""
         return self.subscriptions.add(subscription, after=NO_OFFSET_YET if deferred else self._latest_offset())
 
     def drop_unwanted(self) -> None:
-        """Drop what waits and is not wanted any more, or not granted any more."""
+        """Drop queued events that are no longer subscribed to or granted."""
         self.outbox.revoke(self._is_wanted)
 
     def tick(self, now: Millis) -> None:
@@ -93,7 +93,7 @@ class Delivery:
             self._timer.cancel()
 
     async def run(self) -> None:
-        """Write until the connection ends; raises Ended or Disconnected."""
+        """Write until the connection ends; raises ConnectionEnded or Disconnected."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -121,7 +121,7 @@ class Delivery:
                     await self._writer.write([answer])
 
     async def _write_answers(self) -> None:
-        """Write the answers at the head of the queue, up to the next piece of work; an end waits for nothing else."""
+        """Write the answers at the head of the queue, up to the next task; raises ConnectionEnded if it is a Close."""
         await self._writer.write(self._queue.take_answers())
         self._queue.mark_written()
         if isinstance(self._queue.head, Close):
@@ -135,7 +135,7 @@ class Delivery:
         await self._send_position()
 
     def _take_link_frame(self) -> bytes | None:
-        """The link's state where it is to be told: within 5 s (P5), also to whoever is far behind."""
+        """Return the link frame if it is due. It is sent within 5 s (P5), even to a dashboard that is far behind."""
         if not (self.link_due and self._push_enabled):
             return None
         self.link_due = False
@@ -144,12 +144,12 @@ class Delivery:
     async def _write_events(
         self, *, up_to: int | None = None, lossless_only: bool = False, whole: bool = False
     ) -> None:
-        """Write what waits; unless `whole`, a piece of work in the queue goes before the next chunk."""
+        """Write queued events; unless `whole`, stop before the next chunk when a task is queued."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         while True:
-            # What a new subscription brings does not come before its confirmation.
+            # Events of a new subscription do not precede its confirmation.
             while isinstance(self._queue.head, bytes | Close):
                 await self._write_answers()
             if self._queue and not whole:
@@ -167,9 +167,9 @@ class Delivery:
             self._position_schedule.has_news = True
 
     async def _catch_up(self) -> None:
-        """Read on from the journal until nothing is unread, at the pace of the socket; from then on offers do.
+        """Read the journal at the pace of the socket until nothing is unread; from then on events come from `offer`.
 
-        Lossless events go out as they are read, the latest of each other state key at the end of a round.
+        Lossless events are sent as they are read, the latest of each other state key at the end of a round.
         """
         while self._cursor is not None:
             target = self._latest_offset()
@@ -186,19 +186,19 @@ class Delivery:
                 return
 
     async def _catch_up_to(self, offset: int) -> None:
-        """Send what is unread up to here: after a snapshot that is newer it would be taken for news."""
+        """Send unread events up to this offset: after a newer snapshot the client would take them for new."""
         if self._cursor is None and self._latest_offset() < offset:
-            self._cursor = self._latest_offset()  # a snapshot may be read ahead of the offers
+            self._cursor = self._latest_offset()  # a snapshot may be ahead of `offer`
         while self._cursor is not None and self._cursor < offset:
             self._cursor = await self._read_page(self._cursor, up_to=offset)
             await self._write_events(whole=True)
 
     async def _read_page(self, cursor: int, *, up_to: int = NO_OFFSET_YET) -> int:
-        """Offer what follows, as far as the outbox has room, and return how far that is; keeps nothing beyond it."""
-        await asyncio.sleep(0)  # neither the memory of recent events nor a socket that never waits lets others run
+        """Queue the events that follow, as far as the outbox has room, and return the last offset covered."""
+        await asyncio.sleep(0)  # neither cached events nor a socket that never waits would let other tasks run
         page = await self._writer.await_read(self._journal.page_after(cursor))
         if page is None:
-            # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
+            # The journal no longer holds the next events: close, so that the client notices the gap.
             raise ConnectionEnded(Close(CloseCode.STALLED, "too far behind, resume"))
         last = min(page.last, up_to)
         for event in page.matching(self.subscriptions.granted()):
@@ -217,7 +217,7 @@ class Delivery:
         return self.subscriptions.selects(event, parse_topic(event.topic))
 
     async def _send_snapshot(self, subscription: ActiveSubscription) -> None:
-        """Write the subscription's current events; what is committed after their position follows, once."""
+        """Write the subscription's current events; events committed after their position follow, each once."""
         if subscription not in self.subscriptions:
             return
         begun = self._latest_offset()
@@ -227,25 +227,25 @@ class Delivery:
         current = await self._writer.await_read(self._journal.current_events(at_least=begun))
         admitted, at = subscription.subscription, current.position.offset
         built = await self._journal.snapshot_offsets(current, admitted)
-        del current  # a socket that waits holds none of its events
+        del current  # a waiting socket keeps none of its events in memory
         if first:
             subscription.after = at
-            # The snapshot stands for what was offered to this subscription alone while it was read.
+            # The snapshot replaces events that were offered to this subscription alone while it was read.
             self.outbox.revoke(lambda event: not begun < event.offset <= at or self._is_wanted(event))
         await self._write_events(up_to=at, whole=True)
         await self._catch_up_to(at)
         if subscription not in self.subscriptions:
-            return  # it ended meanwhile, and that was told
+            return  # it ended meanwhile, with its own confirmation
         if subscription.subscription is not admitted:
             if first:
                 subscription.after = NO_OFFSET_YET
                 self.drop_unwanted()
-            await self._send_snapshot(subscription)  # what is granted when it begins, not when it was read
+            await self._send_snapshot(subscription)  # with the grants at its begin, not those when it was read
         else:
             await write_snapshot(self._writer, self._journal, built, subscription, granted=admitted)
 
     async def _resume(self, resume: ResumeFrom, subscriptions: Sequence[ActiveSubscription]) -> None:
-        """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""
+        """Send `resumed`, then replay what the dashboard missed, once over all subscriptions; or send snapshots."""
         since = resume.since.get(self._journal.position.stream)
         if since is not None:
             await self._writer.await_read(self._journal.wait_for_offset(epoch=since.epoch, offset=since.offset))
@@ -258,7 +258,7 @@ class Delivery:
         )
         await self._writer.write_frames(answer)
         if since is None or not recovered:
-            self.drop_unwanted()  # what waits for a subscription that had one of these ids: the snapshot stands for it
+            self.drop_unwanted()  # queued for former subscriptions with these ids: the snapshots replace it
             for each in subscriptions:
                 await self._send_snapshot(each)
             return
@@ -269,17 +269,17 @@ class Delivery:
         await self._catch_up()
 
     def _latest_offset(self) -> int:
-        """The last offset that was offered, or read from the journal ahead of its offer."""
+        """Return the last offset that was offered, or read from the journal ahead of `offer`."""
         return max(self._journal.position.offset, self._read_ahead_to)
 
     def _delivered_offset(self) -> int:
-        """The offset up to which all that is wanted was sent or conflated."""
+        """Return the offset up to which every selected event was sent or conflated."""
         first = self.outbox.first_offset()
         here = self._latest_offset() if self._cursor is None else self._cursor
         return here if first is None else min(here, first - 1)
 
     def _is_position_due(self, now: Millis) -> bool:
-        """Not while a snapshot or a replay is to come: resuming from that position would pass over what it holds."""
+        """Return whether to send a position; never before a queued snapshot or replay, which a resume would skip."""
         return (
             bool(self.subscriptions.by_id)
             and self._position_schedule.is_due(now)
@@ -291,6 +291,6 @@ class Delivery:
         if not self._is_position_due(now):
             return
         here = self._journal.position
-        # What was read ahead of its offer is not yet to be resumed from: this front would not know of it.
+        # Not beyond the front's own position: it could not yet recover a resume from there.
         reached = Position(here.stream, here.epoch, min(here.offset, self._delivered_offset()))
         await self._writer.write_frames(*self._position_schedule.frames(reached, self.outbox.ledger.conflated, now=now))

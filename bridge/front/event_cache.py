@@ -1,4 +1,4 @@
-"""Committed events that many dashboards read at once, in pages: as they are committed, or read again."""
+"""Cache of committed events in pages, shared by all dashboards that read them."""
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
@@ -13,42 +13,42 @@ from bridge.domain.records import CommittedEvent
 from bridge.domain.topics import TopicName
 from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
 
-MAX_PARSED_TOPICS: Final = 20_000  # parsed topics remembered; subjects come and go, so a plant's topics have no end
-MAX_CACHED_MATCHES: Final = 64  # of one page: stops five thousand dashboards that each want something else
+MAX_PARSED_TOPICS: Final = 20_000  # parsed topics kept; subjects come and go, so a plant's topics have no end
+MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
 _BY_OFFSET = attrgetter("offset")
 
 
 @lru_cache(MAX_PARSED_TOPICS)
 def parse_topic(topic: str) -> TopicName:
-    """The topic of an event, parsed: once for all that ask about it."""
+    """Return the parsed topic of an event, from a cache if possible."""
     return TopicName.parse(topic)
 
 
 class EventPage:
-    """Events without a hole. It grows at its end; what each kind of subscription sees of it is found once."""
+    """Consecutive events. A page grows at its end; the matches of equal subscriptions are computed once."""
 
     __slots__ = ("_matches", "events")
 
     def __init__(self, events: Sequence[CommittedEvent]) -> None:
-        """Below the journal's oldest offset single events may still be held: the page begins behind the last hole."""
+        """Start the page after the last gap: below its oldest offset the journal may still hold single events."""
         first = max(len(events) - 1, 0)
         while first > 0 and events[first - 1].offset + 1 == events[first].offset:
             first -= 1
         self.events = list(events[first:])
         self._matches: dict[
             Hashable, tuple[int, list[CommittedEvent]]
-        ] = {}  # how many were looked at, and those wanted
+        ] = {}  # number of events examined, and those that match
 
     @property
     def last(self) -> int:
         return self.events[-1].offset
 
     def has_next_after(self, offset: int) -> bool:
-        """Whether the event that follows this offset is here."""
+        """Return whether the page holds the event that follows this offset."""
         return bool(self.events) and self.events[0].offset <= offset + 1 <= self.last
 
     def matching(self, subscriptions: Iterable[Subscription]) -> Iterable[CommittedEvent]:
-        """What any of these subscriptions, or an assignee, may want; ascending, each once."""
+        """Return the events that any of these subscriptions or an assignee may select; ascending, each once."""
         found = [self._matching_one(each.cache_key, each) for each in subscriptions]
         found.append(self._matching_one(EventType.JOB_ASSIGNED, None))
         return found[0] if not found[-1] and len(found) == 2 else _merge_distinct(found)
@@ -70,19 +70,19 @@ class EventPage:
 
 
 class EventCache:
-    """The pages used last, up to `max_bytes`: stops a read from disk for each of a thousand dashboards that are behind.
+    """LRU cache of pages, up to `max_bytes`: a thousand dashboards that are behind share each read from disk.
 
-    Page `number` holds the offsets from `number` * `size` + 1 on, `size` of them at most.
+    Page n holds the offsets from n * `size` + 1 on, `size` of them at most.
     """
 
     def __init__(self, *, size: int, max_bytes: int) -> None:
-        self._pages: OrderedDict[int, EventPage] = OrderedDict()  # the one used last at the end
+        self._pages: OrderedDict[int, EventPage] = OrderedDict()  # the most recently used one at the end
         self._size = size
         self._bytes = 0
         self._max_bytes = max_bytes
 
     def after(self, offset: int) -> EventPage | None:
-        """The page with the event that follows this offset, None where it is not held."""
+        """Return the page with the event that follows this offset, None if it is not cached."""
         number = offset // self._size
         page = self._pages.get(number)
         if page is None or not page.has_next_after(offset):
@@ -91,16 +91,16 @@ class EventCache:
         return page
 
     def page_start(self, offset: int) -> int:
-        """The offset after which to read the page that `after` would look at."""
+        """Return the offset after which to read the page that `after` looks up."""
         return offset // self._size * self._size
 
     def put(self, page: EventPage) -> None:
-        """Keep a page that was read."""
+        """Cache a page read from the journal."""
         if page.events:
             self._put((page.last - 1) // self._size, page)
 
     def add(self, event: CommittedEvent) -> None:
-        """Keep an event as it is committed."""
+        """Cache an event as it is committed."""
         number = (event.offset - 1) // self._size
         page = self._pages.get(number)
         if page is not None and page.last + 1 == event.offset:

@@ -1,4 +1,4 @@
-"""Frames onto one socket: each its own, or with batching on, arrays of what is due together."""
+"""Writer of frames to one socket: one by one, or with batching on, as arrays of those that are due together."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -7,9 +7,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from bridge.protocol.server_frames import Close, ServerFrame, encode_frame
 
-CHUNK_EVENTS: Final = 256  # of one write: what an expiry, an answer or an alarm may have to wait behind
-CHUNK_BYTES: Final = 16_384  # of one array frame: it is held up to three times while a client does not read
-URGENT_POLL_SECONDS: Final = 0.5  # how late what is urgent goes out while there is nothing else to write
+CHUNK_EVENTS: Final = 256  # of one write: the most that an expiry, an answer or an alarm waits for
+CHUNK_BYTES: Final = 16_384  # of one array frame, of which up to three copies exist while a client does not read
+URGENT_POLL_SECONDS: Final = 0.5  # how late an urgent frame goes out while nothing else is written
 
 Read = TypeVar("Read")
 
@@ -19,7 +19,7 @@ class Disconnected(Exception):
 
 
 class ConnectionEnded(Exception):
-    """The connection is over; raised where it is found, caught where the socket is closed."""
+    """The end of the connection; raised where it is detected, caught where the socket is closed."""
 
     def __init__(self, close: Close) -> None:
         super().__init__(close.reason)
@@ -28,13 +28,14 @@ class ConnectionEnded(Exception):
 
 class SocketWriter(Protocol):
     async def send(self, text: str) -> None:
-        """Send one frame, waiting as long as the client doesn't read; raises Disconnected."""
+        """Send one frame, waiting while the client does not read; raises Disconnected."""
 
 
 class FrameWriter:
-    """Joins what is encoded already. `check`, asked before every frame, raises Ended when nothing may be sent.
+    """Writes encoded frames. `require_open` runs before every frame and raises ConnectionEnded when none may be sent.
 
-    `urgent`, asked before every frame too, gives what goes ahead of it: a long snapshot or replay delays no warning.
+    `take_urgent` also runs before every frame and returns one to send first: a long snapshot or replay delays no
+    warning.
     """
 
     def __init__(self, socket: SocketWriter, *, require_open: Callable[[], None]) -> None:
@@ -47,7 +48,7 @@ class FrameWriter:
 
     @property
     def events_per_write(self) -> int:
-        """How many events to take for one write: with each its own frame, none is taken before its turn."""
+        """Return how many events to take for one write: one without batching, so that none is taken early."""
         return CHUNK_EVENTS if self.batch else 1
 
     async def write(self, parts: Sequence[bytes]) -> None:
@@ -58,7 +59,7 @@ class FrameWriter:
             await self._send(text)
 
     async def write_urgent(self) -> None:
-        """Write what is urgent now, where anything is."""
+        """Write the urgent frame, if there is one."""
         urgent = self.take_urgent()
         if urgent is not None:
             await self._send(_json_array([urgent]) if self.batch else urgent)
@@ -67,7 +68,7 @@ class FrameWriter:
         await self.write([encode_frame(frame) for frame in frames])
 
     async def write_each(self, bodies: Iterator[bytes]) -> int:
-        """Write them all, asking for each no sooner than its frame is due; returns how many."""
+        """Write all bodies, taking each only when its frame is due; returns how many."""
         count = 0
         while chunk := self._next_chunk(bodies):
             await self.write(chunk)
@@ -75,7 +76,7 @@ class FrameWriter:
         return count
 
     async def await_read(self, read: Coroutine[Any, Any, Read]) -> Read:
-        """What was read, once it is; what is urgent does not wait for a disk that doesn't answer."""
+        """Return the result of `read`; urgent frames are written meanwhile, even if the disk does not respond."""
         task = self._loop.create_task(read, name="front read")
         try:
             while not task.done():

@@ -1,7 +1,7 @@
-"""Committed events to the dashboards that may see them: snapshot, resume, freshness, commands.
+"""Front: delivers committed events to authorized dashboards, with snapshots, resume, link state and commands.
 
-`offer` is called with every committed batch and never waits; each connection has two tasks of its own, owned by its
-`serve`; `run` is the one clock hand for all. The front holds no state worth keeping: the journal is the truth.
+`on_committed` takes every committed batch and never waits. Each connection has two tasks of its own, owned by its
+`serve`. `run` ticks all connections. The front holds no durable state: all of it comes from the journal.
 """
 
 import asyncio
@@ -39,17 +39,15 @@ from bridge.settings import WebSettings
 __all__ = ["CurrentState", "Disconnected", "Front", "HistoryPage", "InvalidFrame", "Socket"]
 
 TICK_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
-NO_POSITION: Final = Position("", "", 0)  # before a journal is followed; nobody is served then, and told it
-YIELD_EVERY_CONNECTIONS: Final = (
-    32  # connections looked after before an event may go out again: a look costs some 10 us
-)
-CLOSE_ALL_SECONDS: Final = 5.0  # what a shutdown waits for connections that don't hear it
+NO_POSITION: Final = Position("", "", 0)  # before there is a journal; no connection is served then
+YIELD_EVERY_CONNECTIONS: Final = 32  # connections ticked before an event may go out again: a tick costs some 10 us
+CLOSE_ALL_SECONDS: Final = 5.0  # how long a shutdown waits for connections that do not react
 
 log = structlog.get_logger()
 
 
 class Front:
-    """The dashboards of one journal's stream; without a `journal` it waits for `turn_to`, and serves nobody yet.
+    """Serves the dashboards of one journal's stream; without a `journal`, nobody until `switch_journal`.
 
     All methods are called on the event loop's thread.
     """
@@ -69,7 +67,7 @@ class Front:
     ) -> None:
         self._settings = settings
         self._connections: dict[DashboardConnection, None] = {}
-        self._closed_ledger = Ledger()  # the books of the connections that are over
+        self._closed_ledger = Ledger()  # of the connections that have ended
         self._closed_spilled = 0
         self._closing = False
         self._empty = asyncio.Event()
@@ -92,17 +90,17 @@ class Front:
             simulated=simulated,
         )
 
-    # Fed by the composition root.
+    # Called by the composition root.
 
     def on_committed(self, entries: Sequence[JournalEntry]) -> None:
-        """Hand over what was committed, in order: each event once to every dashboard that wants and may have it."""
+        """Deliver a committed batch in order: each event once to every dashboard that subscribes and is authorized."""
         for entry in entries:
             self.deliver(entry.events)
             if entry.command is not None:
                 self.deliver_results([entry.command])
 
     def deliver(self, events: Sequence[CommittedEvent]) -> None:
-        """Hand over the events that come next in the journal."""
+        """Deliver the events that come next in the journal."""
         shared = self._context
         for event in events:
             shared.journal.advance(event)
@@ -110,15 +108,15 @@ class Front:
                 recipient.offer(event)
 
     def deliver_results(self, records: Iterable[CommandRecord]) -> None:
-        """Answer the commands with these results; their events were delivered before."""
+        """Answer commands with these results; their events must have been delivered before."""
         for record in records:
             self._context.commands.deliver_result(record)
 
     def switch_journal(self, journal: ReadableJournal, position: Position) -> None:
-        """Go on with this journal from there. Who followed another is closed with 1012, and resumes on this one."""
+        """Continue with this journal from `position`. All connections are closed with 1012 and resume on this one."""
         self._close_all()
         reader = FrontJournal(journal, position)
-        # New ones, so that nothing of this journal ever reaches a connection of the former on its way out.
+        # New objects, so that nothing of this journal reaches a closing connection of the former one.
         self._context = replace(
             self._context, journal=reader, router=Router(), commands=self._make_commands(journal=reader)
         )
@@ -127,9 +125,9 @@ class Front:
     def set_link_state(
         self, *, broker_connected: bool, stream_live: bool, last_seen: Millis | None, reason: str | None = None
     ) -> None:
-        """Tell the dashboards whether what they see is live, when that changes; `last_seen` alone is no change.
+        """Set the link state, and send it to all dashboards when it changes; `last_seen` alone is no change.
 
-        `reason` says for those who operate it why the stream is not live.
+        `reason` states for operators why the stream is not live.
         """
         shared = self._context
         former, shared.link_state = shared.link_state, LinkState(broker_connected, stream_live, last_seen, reason)
@@ -141,16 +139,16 @@ class Front:
 
     @property
     def position(self) -> Position:
-        """Of the last event delivered."""
+        """Return the position of the last event delivered."""
         return self._context.journal.position
 
     @property
     def pending_commands(self) -> Sequence[tuple[str, str]]:
-        """The (user, id) of all commands that wait for their results."""
+        """Return the (user, id) of all commands that await their results."""
         return self._context.commands.pending
 
     async def run(self) -> None:
-        """Keep the connections' time, until cancelled."""
+        """Tick all connections until cancelled."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
             for number, connection in enumerate(list(self._connections), start=1):
@@ -159,7 +157,7 @@ class Front:
                     await asyncio.sleep(0)
 
     async def shutdown(self, *, spread_seconds: float = RECONNECT_SPREAD_SECONDS) -> None:
-        """Close every connection with 1012, and spread their return over `spread_seconds`."""
+        """Close every connection with 1012, and spread the reconnects over `spread_seconds`."""
         self._closing = True
         self._close_all(spread_seconds)
         try:
@@ -168,10 +166,10 @@ class Front:
         except TimeoutError:
             log.warning("front_connections_left", count=len(self._connections))
 
-    # A connection.
+    # Connections.
 
     async def serve(self, socket: Socket, *, handshake_token: str | None, peer: str) -> None:
-        """Run one accepted WebSocket to its end; `offered_token` came with the handshake, `peer` is for the log."""
+        """Run one accepted WebSocket to its end; `handshake_token` came with the handshake, `peer` is for the log."""
         if self._closing or not self._has_journal:
             close = self._context.unavailable_close()
             await socket.close(close.code, close.reason)
@@ -192,7 +190,7 @@ class Front:
             self._closed_spilled += connection.delivery.outbox.spilled
 
     def close_revoked(self, revocations: Revocations) -> int:
-        """Close every connection whose user or token is on the list, with 4403; returns how many."""
+        """Close every connection whose user or token is revoked, with 4403; returns how many."""
         ended = [
             each
             for each in self._connections
@@ -206,11 +204,11 @@ class Front:
     # The same over HTTP.
 
     def authenticate(self, token: str) -> Viewer:
-        """Who the bearer is; raises TokenError or AdmissionError."""
+        """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
         return self._context.admit(token)
 
     async def read_snapshot(self, viewer: Viewer, filter_text: str | None) -> CurrentState:
-        """What is current under a filter, as far as granted; raises InvalidFrame."""
+        """Return the current events under a filter, as far as granted; raises InvalidFrame."""
         return await read_current_state(self._context.journal, viewer, filter_text)
 
     async def read_history(
@@ -223,24 +221,24 @@ class Front:
         cursor: str | None = None,
         limit: int = 100,
     ) -> HistoryPage:
-        """Events with `since` <= timestamp < `until`, oldest first, as far as granted; raises InvalidFrame."""
+        """Return events with `since` <= timestamp < `until`, oldest first, as far as granted; raises InvalidFrame."""
         return await read_history(
             self._context.journal, viewer, filter_text, since=since, until=until, cursor=cursor, limit=limit
         )
 
     def explain(self, viewer: Viewer, body: Body) -> dict[str, Any]:
-        """The decision on a subscribe body, without subscribing; raises InvalidFrame."""
+        """Return the decision on a subscribe body, without subscribing; raises InvalidFrame."""
         selection = parse_request(body)
         return explained_frame(selection.id, admit_subscription(selection, viewer)).as_data()
 
     async def run_command(self, viewer: Viewer, body: Body) -> dict[str, Any]:
-        """What became of a command, in the fields of `command_result`; raises InvalidFrame."""
+        """Run a command and return its result in the fields of `command_result`; raises InvalidFrame."""
         return (await self._context.commands.execute(parse_command(body), viewer)).as_data()
 
-    # How it is.
+    # Status.
 
     def statistics(self) -> dict[str, Any]:
-        """Connections, subscriptions by type, and the books of all outboxes, which add up."""
+        """Return the counts of connections, subscriptions by type, and the summed ledgers of all outboxes."""
         ledger, types = Ledger(), Counter[str]()
         ledger.add(self._closed_ledger)
         for connection in self._connections:
@@ -262,7 +260,7 @@ class Front:
         }
 
     def readiness(self) -> tuple[bool, str]:
-        """Whether a dashboard that connects now sees a live floor, and if not, why not."""
+        """Return whether a dashboard that connects now sees a live stream, and if not, why not."""
         state = self._context.link_state
         if self._closing:
             return False, "closing"

@@ -1,4 +1,4 @@
-"""The journal over HTTP: history in pages, and the current state; with the very authorization of a subscription."""
+"""Journal queries over HTTP: history in pages, and the current state, authorized like a subscription."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.session import admit_body
 
 MAX_PAGE: Final = 1_000  # events in one answer
-SCAN_EVENTS: Final = 20_000  # looked at for one answer: a filter that matches little must not read the whole journal
+SCAN_EVENTS: Final = 20_000  # examined for one answer: a filter that matches little must not read the whole journal
 READ_EVENTS: Final = 1_000
 MAX_CURSOR: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Events in order, and where the next page begins; `cursor` None: there is no more for now."""
+    """Events in order, and the `cursor` of the next page, None when there are no more for now."""
 
     events: tuple[CommittedEvent, ...]
     cursor: str | None
@@ -37,7 +37,7 @@ class HistoryPage:
 
 @dataclass(frozen=True, slots=True)
 class CurrentState:
-    """What is current at a position."""
+    """The current events at a position."""
 
     events: tuple[CommittedEvent, ...]
     position: Position
@@ -49,7 +49,7 @@ class CurrentState:
 
 
 async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text: str | None) -> CurrentState:
-    """The current events of a filter; raises InvalidFrame."""
+    """Return the current events under a filter; raises InvalidFrame."""
     admitted = _admit(viewer, filter_text)
     current = await journal.current_events(at_least=journal.position.offset)
     events = (
@@ -70,9 +70,9 @@ async def read_history(
     cursor: str | None,
     limit: int,
 ) -> HistoryPage:
-    """Events of a filter with `since` <= timestamp < `until`, oldest first; raises InvalidFrame.
+    """Return events under a filter with `since` <= timestamp < `until`, oldest first; raises InvalidFrame.
 
-    A page may be empty and still have a cursor: so much was looked at in vain.
+    A page may be empty and still have a cursor: nothing matched within `SCAN_EVENTS`.
     """
     admitted = _admit(viewer, filter_text)
     if not 1 <= limit <= MAX_PAGE:
@@ -119,6 +119,6 @@ def _effective_texts(admitted: Subscription) -> tuple[str, ...]:
 
 
 def _encode_events(events: Iterable[CommittedEvent], tail: dict[str, Any]) -> bytes:
-    """The bodies as journalled, joined: encoded once for everybody."""
+    """Join the bodies as journalled, without encoding them again."""
     bodies = b",".join(event.body for event in events)
     return b'{"events":[' + bodies + b"]," + msgspec.json.encode(tail)[1:]

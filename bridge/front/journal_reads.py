@@ -1,4 +1,4 @@
-"""What the front reads from the journal: off the loop, bounded, and shared where many ask the same at once."""
+"""Journal reads of the front: off the event loop, bounded, and shared by equal concurrent requests."""
 
 import asyncio
 from array import array
@@ -12,36 +12,36 @@ from bridge.front.event_cache import EventCache, EventPage
 from bridge.front.snapshot_cache import CurrentEvents, SnapshotOffsets
 from bridge.ports.journal import JournalError, ReadableJournal
 
-PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: whoever is behind by less, or with others, reads no disk
+PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: a dashboard behind by less, or with others, needs no disk
 PAGE_EVENTS: Final = 256
-OFFSET_WAIT_SECONDS: Final = 5.0  # a front that can't read its journal for so long holds nobody up
+OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
 
 
 class JournalDetached(JournalError):
-    """The front follows no journal, or not this one any more."""
+    """The front has no journal, or no longer this one."""
 
     def __init__(self) -> None:
         super().__init__("no journal is followed now")
 
 
 class FrontJournal:
-    """`position` is that of the last event offered to the front: all before it has been matched or can be read.
+    """Shared access to one journal. `position` is that of the last event delivered by the front.
 
-    One snapshot and one page are read at a time, whoever asks: catching up never takes the threads that others need.
-    `journal` None: there is none yet, and every read raises `JournalAway`.
+    All events up to `position` have been matched or can be read. At most one snapshot and one page are read at a time:
+    catching up never takes the threads that others need. `journal` None: every read raises JournalDetached.
     """
 
     def __init__(self, journal: ReadableJournal | None, position: Position) -> None:
         self._journal = journal
         self.position = position
-        self.snapshot_builds = 0  # snapshots made; who asks for the same at the same position shares one
+        self.snapshot_builds = 0  # snapshots built; equal requests at the same position share one
         self._current: CurrentEvents | None = None
         self._snapshot_lock = asyncio.Lock()
         self._build_lock = asyncio.Lock()
         self._pages = EventCache(size=PAGE_EVENTS, max_bytes=PAGES_BYTES)
         self._page_lock = asyncio.Lock()
-        self._offset_waiters = dict[asyncio.Future[None], int]()  # who waits for which offset; one a connection
-        self._latest_offsets = dict[StateKey, int]()  # of latest-wins types; as many as the plant has state keys
+        self._offset_waiters = dict[asyncio.Future[None], int]()  # waiter -> its offset; one per connection
+        self._latest_offsets = dict[StateKey, int]()  # of conflated types; as many as the plant has state keys
 
     def advance(self, event: CommittedEvent) -> None:
         self.position = Position(self.position.stream, self.position.epoch, event.offset)
@@ -53,7 +53,7 @@ class FrontJournal:
                 waiter.set_result(None)
 
     async def wait_for_offset(self, *, epoch: str, offset: int) -> None:
-        """Wait for what the journal holds and this front does not know yet: another front may be ahead by a moment."""
+        """Wait for an offset that the journal holds and this front has not reached: another front may be ahead."""
         if epoch != self.position.epoch or offset <= self.position.offset:
             return
         held = await asyncio.to_thread(self._require_journal().position)
@@ -65,18 +65,18 @@ class FrontJournal:
             async with asyncio.timeout(OFFSET_WAIT_SECONDS):
                 await waiter
         except TimeoutError:
-            return  # then it is told that it could not be recovered
+            return  # the client then gets `recovered: false`
         finally:
             self._offset_waiters.pop(waiter, None)
 
     def is_superseded(self, event: CommittedEvent) -> bool:
-        """Whether a later event of its state key is committed already: nobody who reads on needs this one."""
+        """Return whether a later event of its state key is committed: a catching-up reader does not need this one."""
         return not event.is_lossless and self._latest_offsets.get(event.state_key, 0) > event.offset
 
     async def current_events(self, *, at_least: int) -> CurrentEvents:
-        """A snapshot at this offset or later, where it was committed before; one read serves all who ask meanwhile."""
+        """Return the current events at this committed offset or later; concurrent callers share one read."""
         async with self._snapshot_lock:
-            # Whoever waited for the lock finds what was read since, and mostly it is new enough.
+            # After waiting for the lock, the snapshot read meanwhile is mostly new enough.
             if self._current is None or self._current.position.offset < at_least:
                 self._current = await asyncio.to_thread(self._read_current, self._current)
                 for event in self._current.events.values():
@@ -84,7 +84,7 @@ class FrontJournal:
             return self._current
 
     async def snapshot_offsets(self, current: CurrentEvents, subscription: Subscription | None) -> SnapshotOffsets:
-        """What of these current events is admitted; built once for all that want the same."""
+        """Return the offsets of the current events that match; built once for equal subscriptions."""
         if subscription is None:
             return SnapshotOffsets(current.position, array("q"))
         async with self._build_lock:
@@ -95,18 +95,18 @@ class FrontJournal:
             return built
 
     def cached_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent] | None:
-        """These events, where all of them are current still."""
+        """Return these events if all of them are still current, else None."""
         known = self._current.events if self._current is not None else {}
         found = [known[each] for each in offsets if each in known]
         return found if len(found) == len(offsets) else None
 
     async def read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
-        """These events, some of which are not current any more; without those that retention took meanwhile."""
+        """Read these events, current or not; those that retention has deleted are missing from the result."""
         async with self._page_lock:
             return await asyncio.to_thread(self._read_events, offsets)
 
     async def page_after(self, offset: int) -> EventPage | None:
-        """The page with the event that follows this offset; None where the journal does not hold it."""
+        """Return the page with the event that follows this offset; None if the journal does not hold it."""
         page = self._pages.after(offset)
         if page is not None:
             return page
@@ -129,7 +129,7 @@ class FrontJournal:
         return await asyncio.to_thread(self._require_journal().command, user, command_id)
 
     async def find_event(self, event_id: str) -> CommittedEvent | None:
-        """The event with this id, None when this journal doesn't hold it."""
+        """Return the event with this id, None if this journal does not hold it."""
         digits = event_id.rpartition(":")[2]
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # SQLite's integers have 63 bits
             return None
@@ -149,11 +149,11 @@ class FrontJournal:
         here, journal = self.position, self._require_journal()
         found = [each for each in map(journal.event, offsets) if each is not None]
         if any(each.id != f"{here.stream}:{here.epoch}:{each.offset}" for each in found):
-            raise JournalDetached  # a new epoch began, and whoever asks is about to be told
+            raise JournalDetached  # a new epoch began: the connections are about to be closed
         return found
 
     def _read_current(self, former: CurrentEvents | None) -> CurrentEvents:
         snapshot = self._require_journal().snapshot()
         if snapshot.position.epoch != self.position.epoch:
-            raise JournalDetached  # a new epoch began, and whoever asks is about to be told
+            raise JournalDetached  # a new epoch began: the connections are about to be closed
         return CurrentEvents.from_snapshot(snapshot, former)

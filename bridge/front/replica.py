@@ -1,7 +1,7 @@
-"""Feeds a front that runs alone: follows another process's journal, woken by what that process publishes.
+"""Journal replica of a front in its own process: follows another process's journal, woken by its publications.
 
-A message is a hint only, «there is something up to offset N»; what is delivered is read from the journal, in order and
-each event once. So what the broker drops or somebody forges changes nothing. Without hints a slow poll finds it all.
+A message is only a hint that there are events up to offset N. Delivered events are read from the journal, in order and
+each once, so dropped or forged messages change nothing. Without hints a slow poll finds all events.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ from bridge.ports.broker import MessageSource
 from bridge.ports.journal import JournalError, ReplicatedJournal
 
 READ_EVENTS: Final = 500  # of one read
-RECEIVE_MESSAGES: Final = 500  # of one look at the link: bounds how long the loop is held
-POLL_SECONDS: Final = 1.0  # without any hint: what the broker lost is late by so much
-COMMAND_POLL_SECONDS: Final = 0.05  # while commands wait: a rejected one makes no event, and so no hint
-HINT_BACKOFF_SECONDS: Final = 0.05  # after a hint that the journal did not bear out: forged ones cost 20 reads a second
-LINK_POLL_SECONDS: Final = 0.25  # how late it is told that the pipeline fell silent: within 5 s with `SILENT_MS`
-UNKNOWN_OFFSET: Final = 2**63  # a hint at what no offset tells: another epoch
+RECEIVE_MESSAGES: Final = 500  # of one receive: bounds how long the event loop is blocked
+POLL_SECONDS: Final = 1.0  # without hints: the delay of events whose hints the broker lost
+COMMAND_POLL_SECONDS: Final = 0.05  # while commands are pending: a rejected one emits no event, and so no hint
+HINT_BACKOFF_SECONDS: Final = 0.05  # after a hint without events in the journal: forged ones cost 20 reads a second
+LINK_POLL_SECONDS: Final = 0.25  # delay of reporting a silent pipeline: within 5 s together with `SILENT_MS`
+UNKNOWN_OFFSET: Final = 2**63  # stands for a hint of another epoch, whose offsets do not compare
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class JournalPoll:
-    """What one look at the journal found: where it stands, what comes next, and results of waiting commands."""
+    """Result of one poll: the journal's position, the next events, and the results of pending commands."""
 
     position: Position
     events: Sequence[CommittedEvent]
@@ -54,7 +54,7 @@ class Replica:
         root: str,
         stream: str,
     ) -> None:
-        """`open_journal` is asked until it gives one; it blocks, and raises JournalError."""
+        """Create a replica. `open_journal` may block; it is retried for as long as it raises JournalError."""
         self._source = source
         self._front = front
         self._open_journal = open_journal
@@ -63,7 +63,7 @@ class Replica:
         self._status_topic = status_topic(root, stream)
         self._journal: ReplicatedJournal | None = None
         self._heard = StreamLiveness()
-        self._hinted_offset = 0  # there may be something up to here
+        self._hinted_offset = 0  # there may be events up to here
         self._hint = asyncio.Event()
         self._poll_started: float | None = None  # loop time
         self._read_error: str | None = "the journal is not open yet"
@@ -72,7 +72,7 @@ class Replica:
         self.switches = 0
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow the journal until cancelled."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-follower") as thread:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive_hints(), name="follower-hears")
@@ -99,7 +99,7 @@ class Replica:
                 status, retained=message.retained, now=self._now(), read_offset=self._front.position.offset
             )
             epoch, offset = status.epoch, status.offset or 0
-        elif message.topic.startswith(self._events_prefix) and not message.retained:  # retained ones are no news
+        elif message.topic.startswith(self._events_prefix) and not message.retained:  # retained ones are not new
             hint = read_hint(message.payload, stream=self._stream)
             if hint is None:
                 return
@@ -126,7 +126,7 @@ class Replica:
                 hints_from = loop.time() + HINT_BACKOFF_SECONDS
 
     async def _wait_until_due(self, poll_at: float, hints_from: float) -> None:
-        """Wait for a reason to look: a hint, a command that waits for its result, or the time to poll."""
+        """Wait for a reason to read the journal: a hint, a pending command, or the time to poll."""
         loop = asyncio.get_running_loop()
         while (now := loop.time()) < poll_at:
             if not self._hint.is_set():
@@ -147,12 +147,12 @@ class Replica:
         return True
 
     async def _poll(self, thread: Executor) -> bool:
-        """Read what is next, and hand it on; True where more is there. A journal that can't be read is waited for."""
+        """Read the next events and forward them; returns whether there are more. Read errors are logged and retried."""
         loop = asyncio.get_running_loop()
         self._poll_started = loop.time()
         try:
             after, waiting = self._front.position.offset, self._front.pending_commands
-            # With nobody there who writes, a backup may be about to be put in the journal's place.
+            # Without a live writer, a restore may be about to replace the journal's files.
             read = partial(self._read_journal, after, waiting, close_idle=self.not_live_reason() is not None)
             found = await loop.run_in_executor(thread, read)
         except JournalError as error:
@@ -168,12 +168,12 @@ class Replica:
         return self._forward(found)
 
     def _read_journal(self, after: int, waiting: Sequence[tuple[str, str]], *, close_idle: bool) -> JournalPoll:
-        """In the follower's own thread, so that no crowd of dashboards that read is in its way."""
+        """Poll the journal, in the replica's own thread: reads for many dashboards do not delay it."""
         self.reads += 1
         if self._journal is None:
             self._journal = self._open_journal()
         position = self._journal.position()
-        # Commands first: the events of a result that is there now are then among what is read after it.
+        # Commands first: the events of a result found here are then among the events read after it.
         records = [each for each in (self._journal.command(*key) for key in waiting) if each is not None]
         events = self._journal.events_after(after, limit=READ_EVENTS)
         if close_idle:
@@ -190,11 +190,11 @@ class Replica:
             return True
         self._front.deliver(polled.events)
         if len(polled.events) == READ_EVENTS:
-            return True  # results come after their events, so they are asked for again
+            return True  # results come after their events, so the next poll reads them again
         self._front.deliver_results(polled.records)
         return False
 
-    # -- freshness --------------------------------------------------------------------------------------------------
+    # -- link state -------------------------------------------------------------------------------------------------
 
     async def _update_link_state(self) -> None:
         while True:
@@ -208,7 +208,7 @@ class Replica:
             await asyncio.sleep(LINK_POLL_SECONDS)
 
     def not_live_reason(self) -> str | None:
-        """Return why what the dashboards see is not live; None when it is."""
+        """Return why the dashboards' data is not live; None when it is."""
         since = self._poll_started
         if since is not None and (asyncio.get_running_loop().time() - since) * 1_000 >= SILENT_MS:
             return "the journal does not answer"
@@ -222,7 +222,7 @@ class Replica:
 
 
 def _is_continuous(found: JournalPoll, here: Position) -> bool:
-    """Whether what was read goes on where the front stands: the same epoch, nothing taken back, no hole."""
+    """Return whether the poll continues from the front's position: same epoch, nothing removed, no gap."""
     if (found.position.stream, found.position.epoch) != (here.stream, here.epoch):
         return False
     if not found.events:

@@ -1,4 +1,4 @@
-"""Which dashboards an event goes to: one index over the effective filters of all their subscriptions."""
+"""Router of events to dashboards: one index over the effective filters of all subscriptions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from bridge.domain.topics import TopicName
 from bridge.front.event_cache import parse_topic
 from bridge.protocol.active_subscription import ActiveSubscription, AssignmentSubscription
 
-MAX_ROUTES: Final = 20_000  # topics remembered; subjects come and go, so a plant's topics have no end
+MAX_ROUTES: Final = 20_000  # topics kept; subjects come and go, so a plant's topics have no end
 
 
 class Recipient(Protocol):
-    """One dashboard's place of delivery."""
+    """Delivery to one dashboard."""
 
     def offer(self, event: CommittedEvent) -> None:
-        """Take an event that is wanted; never waits."""
+        """Take an event that the dashboard selects; never waits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Route:
 
 
 class Router:
-    """Follows what is followed; an answer costs by the topic's depth once, and one look-up from then on."""
+    """Finds the recipients of events. A topic's first event costs a walk of its depth, later ones one look-up."""
 
     def __init__(self) -> None:
         self._index: FilterIndex[RouterEntry] = FilterIndex()
@@ -49,7 +49,7 @@ class Router:
         self._routes.clear()
 
     def remove(self, subscription: ActiveSubscription) -> None:
-        """Call it while the following still has the filters it was followed with."""
+        """Remove a subscription, which must still have the filters with which it was added."""
         entry = self._entries.pop(subscription, None)
         if entry is None:
             return
@@ -58,7 +58,7 @@ class Router:
         self._routes.clear()
 
     def __len__(self) -> int:
-        """How many pairs of filter and following are held."""
+        """Return the number of pairs of filter and subscription."""
         return len(self._index)
 
     def add_assignee(self, assignments: AssignmentSubscription, recipient: Recipient) -> None:
@@ -71,7 +71,7 @@ class Router:
             self._assignees.pop(user_id, None)
 
     def recipients(self, event: CommittedEvent) -> Iterable[Recipient]:
-        """Everybody who wants the event, each once."""
+        """Return all recipients of the event, each once."""
         route = self._route(event)
         found = {entry.recipient: None for entry in route.entries if event.offset > entry.subscription.after}
         if event.type is EventType.JOB_ASSIGNED:

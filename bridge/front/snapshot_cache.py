@@ -1,4 +1,4 @@
-"""The current events at one position, and what of them each kind of subscription sees: built once, shared by all."""
+"""Current events at one position, and their matches per subscription: built once for equal subscriptions."""
 
 import asyncio
 from array import array
@@ -10,14 +10,15 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent, Position, Snapshot
 from bridge.front.event_cache import parse_topic
 
-YIELD_EVERY: Final = 256  # events matched before the loop is everybody else's again
+YIELD_EVERY: Final = 256  # events matched before other tasks run
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotOffsets:
-    """What one snapshot shows, oldest first, by offset: who is stuck in the middle of one holds no events.
+    """Offsets of the events in one snapshot, oldest first.
 
-    A plant changes all its states within seconds, and each dashboard may be stuck in another snapshot.
+    Offsets, because a stalled dashboard would keep events in memory: a plant changes all its states within seconds, and
+    each dashboard may be stalled in a different snapshot.
     """
 
     position: Position
@@ -26,7 +27,7 @@ class SnapshotOffsets:
 
 @dataclass(frozen=True, slots=True)
 class CurrentEvents:
-    """All current events at one position by offset, oldest first. `built`: the snapshots made, by what they show."""
+    """All current events at one position, by offset, oldest first. `offsets_cache` holds snapshots by `cache_key`."""
 
     position: Position
     events: Mapping[int, CommittedEvent]
@@ -34,7 +35,7 @@ class CurrentEvents:
 
     @classmethod
     def from_snapshot(cls, snapshot: Snapshot, former: "CurrentEvents | None") -> "CurrentEvents":
-        """Events that were current before are the same objects: where the one replaces the other are no copies."""
+        """Create from a snapshot; events already in `former` are shared, not copied."""
         known = former.events if former is not None else {}
         return cls(snapshot.position, {event.offset: known.get(event.offset, event) for event in snapshot.events})
 

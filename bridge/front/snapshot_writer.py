@@ -1,4 +1,4 @@
-"""One snapshot onto one socket: begun, each current event that is granted still when its turn comes, and ended."""
+"""Writer of one snapshot to one socket: begin frame, the current events still granted when written, end frame."""
 
 import asyncio
 from typing import Final
@@ -13,7 +13,7 @@ from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.server_frames import Close, SnapshotBegin, SnapshotEnd, stream_positions
 
 SNAPSHOT_CHUNK: Final = (
-    16  # events held at once for one that is stuck: of a stalled dashboard's 256 KiB, beside its outbox
+    16  # events in memory at once: part of the 256 KiB that a stalled dashboard may cost, beside its outbox
 )
 
 
@@ -25,17 +25,17 @@ async def write_snapshot(
     *,
     granted: Subscription | None,
 ) -> None:
-    """Write what was `built` as `admitted`; grants and the subscription may change, or end, while it is on its way."""
+    """Write a snapshot built for `granted`; grants may change, and the subscription may end, meanwhile."""
     await writer.write_frames(SnapshotBegin(id=subscription.id, positions=stream_positions(snapshot.position)))
     count = 0
     for start in range(0, len(snapshot.offsets), SNAPSHOT_CHUNK):
         if start % YIELD_EVERY == 0:
-            await asyncio.sleep(0)  # a socket that never waits would keep the loop from everybody else
+            await asyncio.sleep(0)  # a socket that never waits would block all other tasks
         offsets = snapshot.offsets[start : start + SNAPSHOT_CHUNK]
         events = journal.cached_events(offsets)
         if events is None:
             events = await writer.await_read(journal.read_events(offsets))
-            if len(events) != len(offsets):  # retention overtook a snapshot: it must hear so, not miss one
+            if len(events) != len(offsets):  # deleted by retention: close, so that the client notices
                 raise ConnectionEnded(Close(CloseCode.STALLED, "too far behind, resume"))
         bodies = (
             event.body

@@ -1,4 +1,4 @@
-"""What waits for a connection's writer to do in its turn, bound to the subscriptions it was asked for."""
+"""Queue of a connection's writer: answers and tasks, bound to the subscriptions they were requested for."""
 
 import asyncio
 from collections import deque
@@ -13,14 +13,14 @@ from bridge.protocol.subscription_set import SubscriptionSet
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTask:
-    """A snapshot to be sent, unless what it is for has ended when its turn comes: also by asking again with its id."""
+    """A snapshot to send, unless its subscription has ended, or was replaced by one with the same id, by its turn."""
 
     subscription: ActiveSubscription
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeTask:
-    """An answer to `resume`, and what is to be read again for those of its subscriptions that are still there."""
+    """An answer to `resume`, and the replay for those of its subscriptions that are still in force."""
 
     resume: ResumeFrom
     subscriptions: tuple[ActiveSubscription, ...]
@@ -30,13 +30,13 @@ WriteRequest = bytes | SetBatching | EnablePush | SendSnapshot | ResumeFrom | Cl
 WriteTask = bytes | SetBatching | EnablePush | SnapshotTask | ResumeTask | Close
 
 
-MAX_QUEUED_TASKS: Final = 256  # for a client that asks and does not read,
-MAX_ANSWER_BYTES: Final = 16_384  # and of what size; an answer may be larger, then it waits alone
+MAX_QUEUED_TASKS: Final = 256  # for a client that sends requests and does not read
+MAX_ANSWER_BYTES: Final = 16_384  # of all queued answers; a single answer may be larger
 MAX_ANSWERS_PER_WRITE: Final = 256  # of one write
 
 
 class WriteQueue:
-    """In order: answers, encoded, and pieces of work. `room` is cleared while too much waits to ask for more."""
+    """Encoded answers and tasks, in order. `not_full` is cleared while no more requests may be read."""
 
     def __init__(self) -> None:
         self.not_full = asyncio.Event()
@@ -53,11 +53,11 @@ class WriteQueue:
 
     @property
     def has_snapshot_or_replay(self) -> bool:
-        """Whether a snapshot or a replay waits."""
+        """Return whether a snapshot or a replay is queued."""
         return any(isinstance(each, SnapshotTask | ResumeTask) for each in self._waiting)
 
     def put(self, item: WriteRequest, subscriptions: SubscriptionSet) -> None:
-        """Append the item, for the subscriptions that are in force now, whatever has their ids later."""
+        """Append the item, bound to the subscriptions now in force, not to later ones with the same ids."""
         match item:
             case SendSnapshot(name):
                 self._waiting.append(SnapshotTask(subscriptions.by_id[name]))
@@ -78,7 +78,7 @@ class WriteQueue:
         return work
 
     def take_answers(self) -> list[bytes]:
-        """The answers at the head, up to the next piece of work."""
+        """Take the answers at the head, up to the next task."""
         found: list[bytes] = []
         while isinstance(self.head, bytes) and len(found) < MAX_ANSWERS_PER_WRITE:
             answer = self.take()
@@ -87,7 +87,7 @@ class WriteQueue:
         return found
 
     def mark_written(self) -> None:
-        """What was taken is on its way to the client: ask on, unless too much waits still."""
+        """Allow more requests after answers were written, unless the queue is still full."""
         if not self._is_full:
             self.not_full.set()
 

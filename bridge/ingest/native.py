@@ -1,6 +1,6 @@
 """Decoder of the bridge's own messages: topic and JSON payload -> a `Report`, or the reason for its quarantine.
 
-Source: docs/devices.md; DESIGN, «The way of a message». The topic says who speaks; a payload may only agree.
+Source: docs/devices.md; DESIGN, «The way of a message». The topic identifies the device; the payload must agree.
 """
 
 import re
@@ -26,7 +26,7 @@ from bridge.domain.strict_json import MAX_BYTES, NotStrictJson, parse_json
 from bridge.ingest.report_rules import check_line_breaks, check_rules
 from bridge.ingest.struct_conversion import PayloadRejected, convert
 
-MAX_ROLES: Final = 50  # of one user; what a command may make us keep
+MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _IDENTITY_FIELDS: Final[Mapping[str, int]] = {
@@ -35,17 +35,17 @@ _IDENTITY_FIELDS: Final[Mapping[str, int]] = {
     "line": 3, "line_id": 3,
     "equipment": 4, "equipment_id": 4, "equipment_code": 4, "device": 4, "device_id": 4, "station": 4, "station_id": 4,
 }  # fmt: skip
-"""Fields by which a payload says who it is -> the topic level that decides."""
+"""Identity fields of a payload -> the topic level that each must agree with."""
 
 
 class CommandUser(Struct, frozen=True):
-    id: Annotated[str, Meta(min_length=1, max_length=255)]  # a token's subject, as long as claims.py takes it
+    id: Annotated[str, Meta(min_length=1, max_length=255)]  # a token's subject, as long as claims.py allows
     roles: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=MAX_ROLES)]
     name: Annotated[str, Meta(max_length=200)] | None = None
 
 
 class CommandPayload(Struct, frozen=True):
-    """What the front adds to a user's action: the id it is known by for 24 h, and the proven user."""
+    """Fields that the front adds to a user's action: its id, kept for 24 h, and the authenticated user."""
 
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     user: CommandUser
@@ -54,9 +54,9 @@ class CommandPayload(Struct, frozen=True):
 def decode(
     topic: str, payload: bytes, *, received_at: Millis, cause: str, retained: bool, max_bytes: int = MAX_BYTES
 ) -> Report | Disposition:
-    """Return what a message says, or a quarantine disposition whose reason is one of a bounded set; never raises.
+    """Return the report in a message, or a quarantine disposition whose reason is one of a bounded set; never raise.
 
-    `topic` is relative to the root. Fields that the kind does not know are counted in `unknown_fields`, no more.
+    `topic` is relative to the root. Fields unknown to the kind are only counted, in `unknown_fields`.
     """
     try:
         levels = _parse_topic(topic)

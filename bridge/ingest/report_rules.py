@@ -1,4 +1,4 @@
-"""Rules of a report that no single field can state; the JSON Schemas state the same (`bridge.contract`)."""
+"""Rules over several fields of a report; the JSON Schemas state the same (`bridge.contract`)."""
 
 import re
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from bridge.domain.reports import (
 from bridge.domain.strict_json import iter_strings
 from bridge.ingest.struct_conversion import PayloadRejected
 
-MULTILINE_FIELDS: Final = frozenset({"description", "notes", "reason"})  # what people write may have lines
+MULTILINE_FIELDS: Final = frozenset({"description", "notes", "reason"})  # free text, which may have line breaks
 _LINE_BREAK = re.compile(r"[\t\n\r]")
 
 
 def check_rules(body: ReportBody, *, is_command: bool) -> None:
-    """Raise Refused where fields contradict each other, or one needs another: docs/devices.md."""
+    """Raise PayloadRejected if fields contradict each other, or one requires another: docs/devices.md."""
     match body:
         case StateReport(state=state, packml=packml):
             if (state is None) == (packml is None):
@@ -61,7 +61,7 @@ def _check_andon(body: AndonReport, *, is_command: bool) -> None:
     if (body.action is None) == (body.input is None):
         raise PayloadRejected("needs_action_or_input")
     if is_command and body.input is not None:
-        raise PayloadRejected("report_only:input")  # a level is what a wire has; a user does something
+        raise PayloadRejected("report_only:input")  # a wire has a level; a user performs an action
     if not is_command and body.action == "escalate":
         raise PayloadRejected("command_only:action")
     if body.andon_type is None and (body.call_id is None or body.action in ("raise", None)):
@@ -69,7 +69,7 @@ def _check_andon(body: AndonReport, *, is_command: bool) -> None:
 
 
 def check_line_breaks(*structs: Struct | None) -> None:
-    """Raise Refused for a tab or line break in a text that is no prose: names are logged, and shown in one line."""
+    """Raise PayloadRejected for a tab or line break outside of free text: names are logged, and shown in one line."""
     for struct in structs:
         if struct is not None and any(map(_LINE_BREAK.search, _one_line_texts(struct))):
             raise PayloadRejected("control_character")

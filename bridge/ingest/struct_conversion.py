@@ -1,7 +1,7 @@
-"""Conversion of a payload's tree into a struct, and the bounded set of reasons why it is refused.
+"""Conversion of a payload's tree into a struct, and the bounded set of reasons for a rejection.
 
-A field that is null is absent. So is an optional field that takes text and holds none: a PLC has no null, it sends an
-empty string for what is not set.
+A null field counts as absent. So does an optional text field that is empty: a PLC has no null, and sends an empty
+string for an unset value.
 """
 
 import re
@@ -15,7 +15,7 @@ T = TypeVar("T", bound=Struct)
 
 
 class PayloadRejected(Exception):
-    """A payload that is not what its topic may carry: the sender's fault. `reason` is one of a bounded set."""
+    """A payload that is not allowed on its topic: the sender's fault. `reason` is one of a bounded set."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -23,7 +23,7 @@ class PayloadRejected(Exception):
 
 
 def convert(tree: dict[str, Any], shape: type[T]) -> T:
-    """Return the struct that `tree` describes, absent fields left out; raises Refused."""
+    """Convert `tree` into a struct, without absent fields; raise PayloadRejected."""
     try:
         return msgspec.convert(drop_absent(tree, shape), shape)
     except msgspec.ValidationError as error:
@@ -44,7 +44,7 @@ def drop_absent(tree: dict[str, Any], shape: type[Struct]) -> dict[str, Any]:
 
 @cache
 def _fields_of(shape: type[Struct]) -> tuple[frozenset[str], dict[str, type[Struct]]]:
-    """The optional fields of `shape` that take text, and its fields that are structs."""
+    """Return the optional text fields of `shape`, and its fields that are structs."""
     info = inspect.type_info(shape)
     assert isinstance(info, inspect.StructType)
     may_be_empty, inner = set(), {}
@@ -59,7 +59,7 @@ def _fields_of(shape: type[Struct]) -> tuple[frozenset[str], dict[str, type[Stru
 
 
 def _reason(text: str) -> str:
-    """Put msgspec's sentence into `{fault}:{field}`; the field is one of ours, never the sender's text."""
+    """Convert msgspec's message into `{fault}:{field}`; the field is one of ours, never the sender's text."""
     match = _SENTENCE.fullmatch(text)
     assert match is not None  # both of its parts may be empty
     sentence, path = match[1], match[2] or ""
@@ -74,7 +74,7 @@ _SENTENCE = re.compile(r"(.*?)(?: - at `\$([a-z_.\[\]0-9]*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `([a-z_]+)`")
 _INDEX = re.compile(r"\[[0-9.]*\]")
 _FAULTS: Final = (
-    ("Invalid enum value", "not_allowed"),  # first: it quotes the sender, who may have written one of the others
+    ("Invalid enum value", "not_allowed"),  # first: it quotes the sender's text, which may contain one of the others
     (", got ", "wrong_type"),
     (" matching regex ", "bad_format"),
     (" of length ", "out_of_range"),

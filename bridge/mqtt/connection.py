@@ -1,4 +1,4 @@
-"""One connection to a broker: messages with receipts, acknowledged by hand; publications with their answers."""
+"""A connection to a broker: manual acknowledgement of messages, confirmation of publications."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ class _UnconfirmedPublication:
 
 
 class BrokerConnection(PahoClient):
-    """A connection that acknowledges by hand, tells refusals, and can stop reading."""
+    """A connection with manual acknowledgement, on which a refusal by the broker raises an error."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class BrokerConnection(PahoClient):
         properties: Properties | None = None,
     ) -> None:
         self._packet_limit = getattr(properties, "MaximumPacketSize", None)
-        # MQTT 5 3.2.2.3.3: the broker's receive maximum binds us; paho does not look at it
+        # MQTT 5 3.2.2.3.3: the broker's receive maximum limits what we publish; paho ignores it
         self._window = asyncio.Semaphore(min(PUBLISH_WINDOW, getattr(properties, "ReceiveMaximum", PUBLISH_WINDOW)))
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
@@ -73,13 +73,14 @@ class BrokerConnection(PahoClient):
     # -- receiving --------------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Read again; the answers to what we published may have lain unread, so their time starts anew."""
+        """Resume reading. Restart the time limit of unconfirmed publications: their answers may lie unread."""
         now = self._loop.time()
         for each in self._unconfirmed.values():
             each.since = now
         super().resume()
 
-    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:  # noqa: ARG002 - paho's signature
+    # paho's signature
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:  # noqa: ARG002
         self._serial += 1
         if message.qos == 1:
             self._owe(message.mid, redelivered=message.dup)
@@ -97,18 +98,18 @@ class BrokerConnection(PahoClient):
         earlier = self._serial_of.get(mid)
         if earlier is not None:
             if redelivered:
-                return  # NATS sends again within the session; acknowledging the first copy settles both
+                return  # NATS sends again within the session; acknowledging the first copy covers both
             del self._owed[earlier]
         self._owed[self._serial] = (mid, False)
         self._serial_of[mid] = self._serial
 
     def acknowledge(self, receipts: list[PendingAck]) -> int:
-        """Acknowledge what is settled up to the oldest message still open; returns how many went out."""
+        """Mark these as acknowledged. Send PUBACKs up to the oldest unmarked message; return how many were sent."""
         for receipt in receipts:
             if receipt.generation == self.generation and receipt.serial in self._owed:
                 self._owed[receipt.serial] = (receipt.mid, True)
         sent = 0
-        # MQTT 5 4.6: PUBACKs go in the order in which the PUBLISHes came
+        # MQTT 5 4.6: PUBACKs are sent in the order in which the PUBLISHes arrived
         while self._owed and not self.lost.done():
             serial, (mid, settled) = next(iter(self._owed.items()))
             if not settled:
@@ -120,12 +121,12 @@ class BrokerConnection(PahoClient):
         return sent
 
     async def subscribe_all(self, subscriptions: list[tuple[str, int]]) -> None:
-        """Subscribe, or raise `SubscribeRefused` for the first filter the broker does not grant."""
+        """Subscribe; raises `SubscribeRefused` for the first filter that is not granted, or `BrokerUnavailable`."""
         if not subscriptions:
             return
         wanted: Any = subscriptions
         if self.protocol == "5":
-            # MQTT 5 3.8.3.1: where a session goes on, what is retained is not sent again at every connect
+            # MQTT 5 3.8.3.1: a resumed session is not sent retained messages again at every connect
             once = (
                 SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if self._durable else SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
             )
@@ -142,7 +143,10 @@ class BrokerConnection(PahoClient):
     # -- publishing -------------------------------------------------------------------------------------------------
 
     async def submit(self, publication: Publication) -> asyncio.Future[None]:
-        """Send when the window has room; the future ends with the PUBACK, `PublishRefused` or `BrokerGone`."""
+        """Publish once the window has room; raises `BrokerUnavailable` if the connection is lost before that.
+
+        The returned future resolves at the PUBACK, or raises `PublishRefused` or `BrokerUnavailable`.
+        """
         confirmation: asyncio.Future[None] = self._loop.create_future()
         if self._packet_limit is not None and _packet_size(publication) > self._packet_limit:
             confirmation.set_exception(PublishRefused(publication.topic, PACKET_TOO_LARGE, "Packet too large"))
@@ -151,7 +155,7 @@ class BrokerConnection(PahoClient):
         await window.acquire()
         try:
             if self.lost.done():
-                raise BrokerUnavailable(self.lost.result())  # noqa: TRY301 - every way out gives the place back
+                raise BrokerUnavailable(self.lost.result())  # noqa: TRY301 - every exit releases the window
             info = self._client.publish(publication.topic, publication.payload, publication.qos, publication.retain)
             if info.rc != paho.MQTT_ERR_SUCCESS:
                 raise BrokerUnavailable(paho.error_string(info.rc))  # noqa: TRY301 - as above
@@ -184,4 +188,4 @@ class BrokerConnection(PahoClient):
 
 
 def _packet_size(publication: Publication) -> int:
-    return len(publication.topic.encode()) + len(publication.payload) + 16  # headers, and no properties
+    return len(publication.topic.encode()) + len(publication.payload) + 16  # headers; no properties are sent

@@ -1,4 +1,4 @@
-"""What has arrived from the broker and waits for the pipeline: bounded, in order, across connections."""
+"""A bounded, ordered queue of messages from the broker to the pipeline, kept across connections."""
 
 import asyncio
 from collections import deque
@@ -10,24 +10,23 @@ from bridge.mqtt.connection import BrokerConnection
 
 @dataclass(slots=True)
 class _QueuedMessage:
-    """A message's place in the queue, which a later copy of it takes over."""
+    """A queue entry; a copy that the broker sends again replaces its message."""
 
     message: Message
 
 
 class Inbox:
-    """A queue that never drops: when it is full the connection stops reading, and the broker queues.
+    """A queue that never drops a message: when it is full, the connection stops reading and the broker queues.
 
-    What waits when a connection ends stays. Most brokers send it again, and that copy, whose receipt counts, takes its
-    place; but one that was killed may have forgotten it, though it kept the session, and then ours is the only one.
+    Messages that wait when a connection ends are kept. Most brokers send them again. That copy replaces the waiting
+    one, because only its receipt is valid. A broker that was killed may have lost them although it kept the session;
+    then the waiting one is the only copy.
     """
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound  # stops a flood from filling the memory
+        self._bound = bound  # keeps a flood from filling the memory
         self._queue: deque[_QueuedMessage] = deque()
-        self._earlier: dict[
-            int, _QueuedMessage
-        ] = {}  # by packet identifier: what waits from connections before this one
+        self._earlier: dict[int, _QueuedMessage] = {}  # packet identifier -> message waiting from an earlier connection
         self._arrived = asyncio.Event()
         self._source: BrokerConnection | None = None
 
@@ -35,7 +34,7 @@ class Inbox:
         return len(self._queue)
 
     def put(self, message: Message, source: BrokerConnection) -> None:
-        """Add a message; `source` is paused when that fills the queue (at most a publish window may still follow)."""
+        """Add a message. Pause `source` when that fills the queue; up to a publish window may still arrive."""
         if source is not self._source:
             self._source = source
             self._earlier = {each.message.pending_ack.mid: each for each in self._queue if each.message.qos}
@@ -48,14 +47,14 @@ class Inbox:
             source.pause()
 
     def _is_copy(self, message: Message) -> bool:
-        """Whether this is what waits already: MQTT 5 4.4, sent again with DUP and the packet identifier it had."""
+        """Return whether this message waits already: MQTT 5 4.4, sent again with DUP and its packet identifier."""
         earlier = self._earlier.get(message.pending_ack.mid)
         if earlier is None or not message.redelivered:
             return False
         return (earlier.message.topic, earlier.message.payload) == (message.topic, message.payload)
 
     async def take(self, *, most: int) -> list[Message]:
-        """Wait for at least one message; return what is there, at most `most`, in the order of arrival."""
+        """Wait for at least one message; return up to `most`, in order of arrival."""
         while not self._queue:
             self._arrived.clear()
             await self._arrived.wait()

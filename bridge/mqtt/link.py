@@ -1,4 +1,4 @@
-"""The link to the broker: one durable client that connects, subscribes and heals for as long as it runs."""
+"""The link to the broker: a client that connects, subscribes and reconnects for as long as it runs."""
 
 import asyncio
 import random
@@ -24,28 +24,28 @@ from bridge.ports.broker import (
 from bridge.settings import BrokerSettings
 
 FIRST_BACKOFF_SECONDS = 0.2
-STABLE_SECONDS = 5.0  # a connection that lived this long was a good one: the next backoff starts small again
+STABLE_SECONDS = 5.0  # a connection that lived this long was stable: the next backoff starts small again
 STOPPED = "stopped"
 SUSPICIOUS_SHORT_LIVES = 3
 UNSUPPORTED_PROTOCOL_VERSION = 0x84
-RECEIVE_MAXIMUM_OVERSHOOT = 4  # Mosquitto 2.0 exceeds the receive maximum about this many times
+RECEIVE_MAXIMUM_OVERSHOOT = 4  # Mosquitto 2.0 sends up to about this many times the receive maximum
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _ConnectionEnd:
-    """How one connection, or the attempt at one, ended."""
+    """The end of a connection, or of an attempt to connect."""
 
     reason: str
-    retries_at_once: bool = False  # the next attempt is a different one, so it need not wait
+    retries_at_once: bool = False  # the next attempt uses the other protocol version: no backoff
     was_stable: bool = False
 
 
 class BrokerLink:
-    """A client of the broker that owns its connection for as long as `run` runs, and never drops a message itself.
+    """A broker client that owns its connection while `run` runs. It never drops a message itself.
 
-    Everything is to be called on the loop that runs `run`. One consumer receives; any task may publish.
+    Call every method on the loop that runs `run`. One consumer receives; any task may publish.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class BrokerLink:
     ) -> None:
         """Describe the client; `run` connects it.
 
-        `subscriptions` are (full topic filter, QoS 0 or 1); a refused `optional` one is done without. `goodbye` is
-        asked for a last publication when `run` is cancelled. `queue_bound` limits what waits for `receive`; None:
-        what the broker may send unacknowledged.
+        `subscriptions` are (full topic filter, QoS 0 or 1). The link also runs when the broker refuses an `optional`
+        one. `last_publication` is called when `run` is cancelled, for a publication to send before disconnecting.
+        `queue_bound` limits the messages waiting for `receive`; None: what the broker may send unacknowledged.
         """
         if any(qos not in (0, 1) for _, qos in (*subscriptions, *optional)):
             raise ValueError("subscriptions are of QoS 0 or 1: our journal makes exactly-once, not the broker")
@@ -98,11 +98,11 @@ class BrokerLink:
 
     @property
     def queued(self) -> int:
-        """How many messages wait for `receive`."""
+        """Return how many messages wait for `receive`."""
         return len(self._inbox)
 
     async def wait_status_change(self, seen: LinkStatus) -> LinkStatus:
-        """Return the status as soon as it is another than the one `seen`."""
+        """Wait until the status is no longer `seen`; return the new one."""
         while self._status is seen:
             await self._changed.wait()
         return self._status
@@ -115,14 +115,14 @@ class BrokerLink:
     # -- messages ---------------------------------------------------------------------------------------------------
 
     async def receive(self, *, most: int) -> list[Message]:
-        """Wait for at least one message; return what is there, at most `most`, in the order of arrival."""
+        """Wait for at least one message; return up to `most`, in order of arrival."""
         return await self._inbox.take(most=most)
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
-        """Tell the broker that these are safe with us; returns how many acknowledgements went out.
+        """Acknowledge messages that are stored safely; return how many PUBACKs were sent.
 
-        They go out in the order of arrival: one waits for those before it. Receipts of an earlier connection are void:
-        a broker that has not forgotten those messages sends them again.
+        PUBACKs are sent in order of arrival: each waits for those before it. Receipts of an earlier connection are
+        void; a broker that still holds those messages sends them again.
         """
         if self._connection is None:
             return 0
@@ -131,17 +131,17 @@ class BrokerLink:
     # -- publishing -------------------------------------------------------------------------------------------------
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
-        """Publish, and return when the broker has it; raises `BrokerGone` or `PublishRefused`.
+        """Publish, and return when the broker has confirmed; raises `BrokerUnavailable` or `PublishRefused`.
 
-        After `BrokerGone` the broker may have it or not; nothing is kept to be sent later.
+        After `BrokerUnavailable` the broker may or may not have the message; nothing is kept for sending later.
         """
         confirmation = await self._require_connection().submit(Publication(topic, payload, retain, qos))
         await confirmation
 
     async def publish_many(self, publications: Sequence[Publication]) -> list[PublishRefused]:
-        """Publish in order, many at a time; return those refused when the broker has answered all.
+        """Publish in order, many at a time; return the refused ones when the broker has answered all.
 
-        The others are not held up by a refusal. Raises `BrokerGone`, after which any of them may be missing.
+        A refusal does not hold up the others. Raises `BrokerUnavailable`, after which any of them may be missing.
         """
         connection = self._require_connection()
         confirmations: list[asyncio.Future[None]] = []
@@ -173,7 +173,7 @@ class BrokerLink:
     # -- the connection ---------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep the link up until cancelled; then say goodbye and disconnect so that the Will stays unsaid."""
+        """Keep the link up until cancelled; then send the last publication and disconnect, which discards the Will."""
         failures = 0
         while True:
             self._generation += 1
@@ -188,7 +188,7 @@ class BrokerLink:
             await asyncio.sleep(delay)
 
     async def _run_connection(self) -> _ConnectionEnd:
-        """Connect, stay until the connection is lost, and leave nothing of it behind."""
+        """Connect, wait until the connection is lost, and release what it held."""
         try:
             connection = self._connection = BrokerConnection(
                 self._settings,
@@ -227,13 +227,13 @@ class BrokerLink:
         reason = await asyncio.shield(connection.lost)
         settled = asyncio.get_running_loop().time() - began >= STABLE_SECONDS
         self._short_lives = 0 if settled else self._short_lives + 1
-        # two clients that take each other's place must not do so at full speed; Mosquitto 2.0 does not say 0x8E
+        # two clients that take over from each other must not do so at full speed; Mosquitto 2.0 does not send 0x8E
         if connection.taken_over or self._short_lives >= SUSPICIOUS_SHORT_LIVES:
             reason = f"{reason}: does another client use the client id {self._identity.client_id}?"
         return _ConnectionEnd(reason, was_stable=settled and not connection.taken_over)
 
     def _switch_protocol(self, refused: ConnectRefused) -> bool:
-        """Take the other protocol for the next attempt where this one may be why; True: worth trying at once."""
+        """Switch the protocol version if it may be why; return whether to try again at once."""
         # nats-server hangs up without a CONNACK on MQTT 5; others answer 0x84, or 1 in the format of 3.1.1
         if self._settings.protocol != "auto" or refused.code not in (None, UNSUPPORTED_PROTOCOL_VERSION):
             return False
@@ -248,7 +248,7 @@ class BrokerLink:
                     await (await connection.submit(farewell))
         except (TimeoutError, BrokerUnavailable, PublishRefused) as error:
             self._log.warning("broker.goodbye_failed", reason=str(error))
-            connection.abort("goodbye failed")  # without a DISCONNECT, so that the Will speaks for us
+            connection.abort("goodbye failed")  # without a DISCONNECT, so that the broker publishes the Will
         self._down(STOPPED)
         await connection.close()
 
@@ -263,7 +263,7 @@ class BrokerLink:
                 reason=None,
             )
         )
-        # at once, not when `run` next comes round
+        # update the status at once, not at the next turn of `run`
         connection.lost.add_done_callback(self._lost)
         self._log.info("broker.connected", protocol=connection.protocol, session_present=connection.session_present)
 

@@ -1,4 +1,4 @@
-"""A paho client on the running loop: how it connects, reads and writes, and how its end is noticed.
+"""A paho client on the running loop: connecting, reading, writing, and detection of a lost connection.
 
 aiomqtt's own hooks miss an end before the CONNACK, wait out timeouts after a loss, and leave a cancelled connect open.
 """
@@ -22,11 +22,11 @@ from bridge.domain.messages import Will
 from bridge.ports.broker import BrokerUnavailable, ConnectRefused, MqttVersion
 from bridge.settings import BrokerSettings
 
-ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or a PUBACK: a broker that pings but never answers is as good as gone
+ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or a PUBACK: a broker that pings but never answers counts as lost
 CLOSE_SECONDS = 2.0
-WATCH_SECONDS = 0.25  # how finely keepalive and unanswered publications are looked at: twice, in the 5 s of P5
+WATCH_SECONDS = 0.25  # interval of checking keepalive and unanswered publications: two intervals fit in the 5 s of P5
 PUBLISH_WINDOW = 100  # unconfirmed publications: beyond 50 the throughput no longer grows, and a loss repeats fewer
-MIN_PACKET_BYTES = 1024 * 1024  # an oversized report is quarantined, not hidden; past this it would only eat memory
+MIN_PACKET_BYTES = 1024 * 1024  # an oversized report is quarantined, not hidden; above this it would only use memory
 UNSPECIFIED_ERROR = 0x80
 QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 SESSION_TAKEN_OVER = 0x8E
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """Who connects: the client id is the name of the session, the user name is what the broker's rules go by."""
+    """The identity of a client: the client id names the session, the broker's access rules use the user name."""
 
     client_id: str
     username: str | None
@@ -47,7 +47,7 @@ class ClientIdentity:
 
 
 class PahoClient(aiomqtt.Client):
-    """A client of one connection: `lost` holds why it ended, and after that nothing of it is left."""
+    """A client for one connection. `lost` resolves to the reason when it ends; then its socket is closed too."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class PahoClient(aiomqtt.Client):
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self._client.manual_ack_set(True)
-        self._client.disable_logger()  # it formats a line a packet; what matters ends in `lost`
+        self._client.disable_logger()  # it formats a line per packet; the reason of a loss is in `lost`
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.protocol = protocol
         self.session_present = False
@@ -87,7 +87,10 @@ class PahoClient(aiomqtt.Client):
         self._paused = False
 
     async def open(self) -> None:
-        """Connect, or raise `BrokerGone` (`ConnectRefused` where the broker spoke or hung up), leaving nothing open."""
+        """Connect; on failure leave nothing open and raise `BrokerUnavailable`.
+
+        It is a `ConnectRefused` if the broker answered the CONNECT or closed the connection.
+        """
         try:
             await self.__aenter__()
         except aiomqtt.exceptions.MqttConnectError as error:
@@ -97,12 +100,13 @@ class PahoClient(aiomqtt.Client):
         except aiomqtt.MqttError as error:
             raise BrokerUnavailable(str(error)) from None
         finally:
-            # on failure aiomqtt puts a new future in the place of the failed one; on cancellation it leaves it open
+            # on failure aiomqtt replaces the failed future by a new one; on cancellation it leaves it pending
             if not self._connected.done() or self._connected.cancelled():
                 self._connected.cancel()
                 self.abort("not connected")
 
-    async def _wait_for(self, fut: Awaitable[Answer], timeout: float | None) -> Answer:  # noqa: ASYNC109 - aiomqtt's signature
+    # aiomqtt's signature
+    async def _wait_for(self, fut: Awaitable[Answer], timeout: float | None) -> Answer:  # noqa: ASYNC109
         answer = await super()._wait_for(fut, timeout)
         task = asyncio.current_task()
         if task is not None and task.cancelling():  # Python 3.11's wait_for swallows a cancel that meets the answer
@@ -110,7 +114,7 @@ class PahoClient(aiomqtt.Client):
         return answer
 
     async def close(self) -> None:
-        """Say goodbye, so that the broker keeps the Will to itself; gives up after `CLOSE_SECONDS`."""
+        """Send a DISCONNECT, so that the broker discards the Will; close anyway after `CLOSE_SECONDS`."""
         if not self.lost.done() and self._client.disconnect() == paho.MQTT_ERR_SUCCESS:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -118,9 +122,9 @@ class PahoClient(aiomqtt.Client):
         self.abort("closed")
 
     def abort(self, reason: str) -> None:
-        """End it without a word: the broker publishes the Will."""
+        """Close the connection without a DISCONNECT, so that the broker publishes the Will."""
         self._set_lost(reason)
-        self._client._sock_close()  # noqa: SLF001 - paho has no public way to hang up without a DISCONNECT
+        self._client._sock_close()  # noqa: SLF001 - paho has no public way to close without a DISCONNECT
 
     def _set_lost(self, reason: str) -> None:
         if self.lost.done():
@@ -154,19 +158,19 @@ class PahoClient(aiomqtt.Client):
         properties: Properties | None = None,  # noqa: ARG002 - paho's signature
     ) -> None:
         self.taken_over = flags.is_disconnect_packet_from_server and reason_code.value == SESSION_TAKEN_OVER
-        # without a word from the broker, paho calls an end of the stream an unspecified error
+        # paho reports an end of the stream without a DISCONNECT from the broker as an unspecified error
         silent = not flags.is_disconnect_packet_from_server and reason_code.value == UNSPECIFIED_ERROR
         self._set_lost("connection closed" if silent else str(reason_code))
 
     # -- the socket -------------------------------------------------------------------------------------------------
 
     def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
-        # comes from the executor's thread, which cannot be cancelled: by now nobody may want this socket any more
+        # runs in the executor's thread, which cannot be cancelled: the connection may have been aborted meanwhile
         self._loop.call_soon_threadsafe(self._attach_socket, sock)
 
     def _attach_socket(self, sock: socket.socket) -> None:
         if self.lost.done():
-            self._client._sock_close()  # noqa: SLF001 - see drop
+            self._client._sock_close()  # noqa: SLF001 - see abort
             return
         self._loop.add_reader(sock.fileno(), self._read)
         self._misc_task = self._loop.create_task(self._misc_loop(), name="broker-keepalive")
@@ -178,12 +182,13 @@ class PahoClient(aiomqtt.Client):
                 sock = self._client.socket()
                 _request_quickack(sock)
                 if not isinstance(sock, ssl.SSLSocket) or sock.pending() == 0:
-                    return  # TLS may hold more packets already decrypted, which no readiness announces
-        except Exception:  # paho's parser trips over a malformed packet with whatever exception comes first
+                    return  # TLS may hold packets already decrypted, for which the socket never becomes readable
+        except Exception:  # paho's parser may raise anything on a malformed packet
             log.exception("broker.malformed_packet", host=self._hostname, port=self._port)
             self.abort("malformed packet")
 
-    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
+    # paho's signature
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002
         self._loop.call_soon_threadsafe(self._add_writer, sock)
 
     def _add_writer(self, sock: socket.socket) -> None:
@@ -195,13 +200,13 @@ class PahoClient(aiomqtt.Client):
             self._client.loop_write()
         except OSError as error:
             self.abort(str(error))
-        except MemoryError:  # a packet is lost or half written: what follows must not go out without it
+        except MemoryError:  # a packet is lost or half written: nothing may be sent after it
             self.abort("no memory")
 
     async def _misc_loop(self) -> None:
         while not self.lost.done():
             if self._paused:
-                # we are not listening, so an unanswered ping proves nothing; pings still go out
+                # we are not reading, so an unanswered ping proves nothing; pings are still sent
                 self._client._ping_t = 0.0  # noqa: SLF001 - no public way to wait longer for a PINGRESP
             elif self._answer_overdue():
                 self.abort(f"no answer within {ANSWER_SECONDS:g} s")
@@ -212,7 +217,7 @@ class PahoClient(aiomqtt.Client):
         return False
 
     def pause(self) -> None:
-        """Stop reading the socket: the broker's own queue, and its memory, take over."""
+        """Stop reading the socket, so that the broker queues messages in its own memory."""
         sock = self._client.socket()
         if self._paused or sock is None:
             return
@@ -229,13 +234,13 @@ class PahoClient(aiomqtt.Client):
 
 
 def _request_quickack(sock: object) -> None:
-    """Let the kernel acknowledge at once what was read: it falls back to waiting by itself, so this is said each time.
+    """Make the kernel acknowledge at once what was read. Linux resets the option by itself: set it after each read.
 
-    Mosquitto sends with Nagle's algorithm, so its second of two small packets waits for the acknowledgement of the
-    first, which Linux holds back for 40 ms: each pair of PUBACKs cost the publisher that long.
+    Mosquitto sends with Nagle's algorithm, so the second of two small packets waits for the TCP acknowledgement of the
+    first. Linux delays that for 40 ms, which each pair of PUBACKs would cost the publisher.
     """
     if QUICK_ACKNOWLEDGEMENT is not None and isinstance(sock, socket.socket):
-        with contextlib.suppress(OSError):  # it has just ended
+        with contextlib.suppress(OSError):  # the socket was just closed
             sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACKNOWLEDGEMENT, 1)
 
 
@@ -248,7 +253,7 @@ def _connect_properties(settings: BrokerSettings, identity: ClientIdentity) -> P
 
 
 class _HandshakeSocket(ssl.SSLSocket):
-    """paho leaves the socket of a failed handshake to the garbage collector."""
+    """A TLS socket that closes itself when its handshake fails; paho leaves that to the garbage collector."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
         try:

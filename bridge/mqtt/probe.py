@@ -1,6 +1,7 @@
-"""Whether the broker does what the bridge needs and refuses what it must: asked by delivering, not by believing.
+"""A probe of the broker's access rules, by real deliveries instead of the broker's answers.
 
-Mosquitto grants every subscription, whatever its rules then deliver, and on MQTT 3.1.1 acknowledges what it discards.
+Mosquitto grants every subscription, even if its rules then deliver nothing. On MQTT 3.1.1 it acknowledges
+publications that it discards.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ DELIVERY_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One thing asked of the broker, whether it is as it must be, and what was seen."""
+    """The result of one probe, with a text that describes it."""
 
     name: str
     ok: bool
@@ -27,13 +28,14 @@ class ProbeResult:
 
 
 class _NotConnected(Exception):
-    """The text is the reason."""
+    """The broker did not accept the connection in time; the text gives the reason."""
 
 
 async def probe_broker(settings: BrokerSettings, *, root: str) -> list[ProbeResult]:
-    """Ask the broker for what the bridge needs; takes some seconds, and ends with the first failed connect.
+    """Probe what the bridge needs of the broker and what the broker must refuse; return a result per probe.
 
-    Publishes only empty messages under `_probe`; a running bridge quarantines those that the rules let through.
+    Takes some seconds, and ends at the first failed connect. Publishes only empty messages under `_probe`; a running
+    bridge quarantines those that the rules let through.
     """
     findings: list[ProbeResult] = []
     try:
@@ -52,7 +54,7 @@ async def probe_broker(settings: BrokerSettings, *, root: str) -> list[ProbeResu
                     findings.append(
                         await _check_delivered(front, bridge, command, "the front's commands reach the bridge")
                     )
-                    for topic, what in ((status, "its status"), (event, "events")):  # a front apart lives by them
+                    for topic, what in ((status, "its status"), (event, "events")):  # a separate front needs both
                         findings.append(
                             await _check_delivered(bridge, front, topic, f"the front hears the bridge publish {what}")
                         )
@@ -109,7 +111,7 @@ async def _check_delivered(writer: BrokerLink, reader: BrokerLink, topic: str, c
 
 
 async def _check_withheld(bridge: BrokerLink, topic: str, marker: str, claim: str) -> ProbeResult:
-    """The marker is published after `topic` by the same client, so it arrives after it, if that arrives at all."""
+    """Check that `topic` is not delivered: `marker`, published after it by the same client, arrives after it."""
     refused = False
     try:
         async with asyncio.timeout(DELIVERY_SECONDS):
@@ -144,7 +146,7 @@ async def _open_link(
     username = settings.front_username if front else settings.username
     link = BrokerLink(
         settings,
-        client_id=f"floor-check-{secrets.token_hex(4)}",  # not the running bridge's: that would take its session over
+        client_id=f"floor-check-{secrets.token_hex(4)}",  # not the running bridge's: that would take over its session
         durable=False,
         username=username,
         password=settings.front_password if front else settings.password,

@@ -1,4 +1,4 @@
-"""What the broker retains, read by a connection of its own: an established subscription is not sent it again."""
+"""A reader of retained messages on its own connection: the broker does not resend them to an existing subscription."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from bridge.settings import BrokerSettings
 
 
 class RetainedReader:
-    """Reads once at each call; a later call takes over the connection of one that still runs."""
+    """Reads retained messages once per call. A call takes over the connection of one that still runs."""
 
     def __init__(
         self, settings: BrokerSettings, *, client_id: str, username: str | None, password: SecretStr | None
@@ -29,10 +29,10 @@ class RetainedReader:
     async def read(
         self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: MqttVersion
     ) -> None:
-        """Subscribe in this order with QoS 1, and give every message to `take` until it returns True.
+        """Subscribe in this order with QoS 1, and pass every message to `on_message` until it returns True.
 
-        Raises `BrokerGone` or `SubscribeRefused`. `take` must not raise. Nothing is kept here: each message is
-        acknowledged as it is taken, so the broker sends no more than its window at once.
+        Raises `BrokerUnavailable` or `SubscribeRefused`; `on_message` must not raise. Each message is acknowledged as
+        it is passed on and not kept, so the broker sends no more than its window at once.
         """
         done = asyncio.get_running_loop().create_future()
 

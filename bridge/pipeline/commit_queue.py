@@ -1,4 +1,4 @@
-"""What is applied to the floor and waits for its commit: between the pipeline's intake and its committer."""
+"""The queue of applied inputs that wait for their commit, between the pipeline's intake and its committer."""
 
 import asyncio
 from typing import Final, NamedTuple
@@ -6,27 +6,27 @@ from typing import Final, NamedTuple
 from bridge.domain.messages import Message
 from bridge.domain.records import JournalEntry
 
-MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory where long-due deadlines make thousands an input
+MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory when overdue deadlines make thousands of events per input
 
 
 class PendingInput(NamedTuple):
-    """An input that is applied, and the message it came by: that is acknowledged once the input is durable."""
+    """An applied input, and the message that brought it, which is acknowledged once the input is durable."""
 
     entry: JournalEntry
-    message: Message | None  # None: it came by no message
-    replayed: int | None  # the quarantined input that it takes in again
+    message: Message | None  # None: no message brought it
+    replayed: int | None  # number of the quarantined input that this replays
 
 
 class CommitQueue:
-    """In the order of arrival. Bounded: the intake waits for room while a whole batch is pending."""
+    """Applied inputs in order of arrival. Bounded: the intake waits for room while a whole batch is pending."""
 
     def __init__(self, *, most: int) -> None:
         self._most = most  # bounds the memory behind a slow disk, and how long one commit takes
         self._waiting: list[PendingInput] = []
         self._events = 0
-        self.is_closed = False  # nothing comes any more
-        self._work = asyncio.Event()  # something is pending, or nothing comes any more
-        self._full = asyncio.Event()  # a batch need not wait for company
+        self.is_closed = False  # nothing more will be added
+        self._work = asyncio.Event()  # something is pending, or the queue is closed
+        self._full = asyncio.Event()  # a batch need not wait for more inputs
         self._room = asyncio.Event()
         self._room.set()
 
@@ -35,7 +35,7 @@ class CommitQueue:
 
     @property
     def capacity_left(self) -> int:
-        """How much may still be added before the batch is full."""
+        """How many inputs may still be added before the batch is full."""
         return self._most - len(self._waiting)
 
     @property
@@ -51,7 +51,7 @@ class CommitQueue:
             self._room.clear()
 
     def take_all(self) -> list[PendingInput]:
-        """Take all that waits."""
+        """Remove and return all pending inputs."""
         taken, self._waiting = self._waiting, []
         self._events = 0
         self._room.set()
@@ -61,36 +61,36 @@ class CommitQueue:
         return taken
 
     def close(self) -> None:
-        """Say that nothing is added any more."""
+        """Close the queue: nothing more will be added."""
         self.is_closed = True
         self._work.set()
         self._full.set()
 
     async def wait_for_room(self) -> None:
-        """Wait until something may be added, or `open` was called."""
+        """Wait until an input may be added, or `wake_producer` is called."""
         await self._room.wait()
 
     def block(self) -> None:
-        """Let nothing be added on top of what cannot be committed."""
+        """Stop additions while a batch cannot be committed."""
         self._room.clear()
 
     def unblock(self) -> None:
-        """End a `hold`."""
+        """End a `block`; a full queue still admits nothing."""
         if not self._is_full:
             self._room.set()
 
     def wake_producer(self) -> None:
-        """Let go whoever waits for room: there is a reason to look up."""
+        """Wake the producer although there may be no room: it must notice a stop."""
         self._room.set()
 
     async def wait_for_batch(self, *, batch_wait_seconds: float, until: float) -> None:
-        """Wait until a batch is worth committing, or `until` on the loop's clock."""
+        """Wait until a batch is worth committing, or until `until` on the loop's clock."""
         if await wait_until_set(self._work, until):
             await wait_until_set(self._full, asyncio.get_running_loop().time() + batch_wait_seconds)
 
 
 async def wait_until_set(event: asyncio.Event, until: float) -> bool:
-    """Wait for the event; False where it was not set by then, on the loop's clock."""
+    """Wait for the event; return False if it was not set before `until` on the loop's clock."""
     try:
         async with asyncio.timeout_at(until):
             await event.wait()

@@ -1,7 +1,7 @@
-"""Commits what is applied, batch by batch, and only then acknowledges it (DESIGN, promise P1).
+"""The committer: commits applied inputs in batches and only then acknowledges them (DESIGN, promise P1).
 
-While one batch commits in the writer's thread the next is gathered. A commit that fails is tried again, the same
-batch, until it succeeds: meanwhile nothing is acknowledged and nothing more is taken in, so the broker queues.
+While one batch commits in the journal thread the next is gathered. A failed commit is retried with the same batch until
+it succeeds. Meanwhile nothing is acknowledged and nothing more is taken in, so the broker queues.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from bridge.ports.journal import Batch, CommitFailed, Journal, RetentionLimits
 
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0
-PRUNE_SECONDS = 0.2  # between two pieces of what may go: a commit seldom waits for one
-WATCHED_SECONDS = 5.0  # between two notes that the floor is watched: half of what a restart takes for an absence
-LAST_SECONDS = 2.5  # what a stop gives to the commits under way, of the 10 it has in all
+PRUNE_SECONDS = 0.2  # between two chunks of pruning, so that a commit seldom waits for one
+WATCHED_SECONDS = 5.0  # between two records of `watched_until`: half of what a restart takes for an absence
+LAST_SECONDS = 2.5  # for the commits under way at a stop, of the 10 that a stop has in all
 DISK_TIMEOUT = "the disk does not answer"
 
 log = structlog.get_logger(__name__)
@@ -36,14 +36,14 @@ CommitListener = Callable[[Sequence[JournalEntry]], None]
 
 
 class CrashRecord(NamedTuple):
-    """What the journal is told of a message at which the core crashed."""
+    """The journal's record of an input on which the core crashed."""
 
-    suspect: bytes | None = None  # its digest; None: a tick
-    replayed: int | None = None  # the quarantined input it was, where somebody had asked for it
+    suspect: bytes | None = None  # the message's digest; None: a tick
+    replayed: int | None = None  # number of the quarantined input, if it was a requested replay
 
 
 class Committer:
-    """The only one who commits. `status` is how the pipeline is; `failure` why the last commit was not to be had."""
+    """Commits the pipeline's batches. `status`: the pipeline's; `failure`: why the last commit did not succeed."""
 
     def __init__(
         self,
@@ -74,24 +74,24 @@ class Committer:
         self._keep = keep
         self._began = clock.now()
         self._last_arrival = journal.last_input()[1] or self._began
-        self.replaying: set[int] = set()  # quarantined inputs that are taken in again, and not yet durable
+        self.replaying: set[int] = set()  # quarantined inputs whose replay is not durable yet
         self.status = PipelineStatus(offset=intake.offset, counters=dict(journal.counters()))
         self.committing: Sequence[JournalEntry] = ()
         self._acked_up_to = intake.dedup.acked_up_to
         self._crash: CrashRecord | None = None
         self._crash_told = False
-        self._stop_at: float | None = None  # on the loop's clock: when a stop gives up what the disk does not take
+        self._stop_at: float | None = None  # time of the loop's clock at which a stop gives up on the disk
 
     def record_crash(self, crash: CrashRecord) -> None:
-        """Keep no checkpoint any more, for a line is half changed; and mark the message it crashed at."""
+        """Record the crashing message, and write no more checkpoints: a line is half changed."""
         self._crash = crash
 
     def set_not_ready(self, reason: str) -> None:
-        """Show that nothing goes on for now, until the next commit."""
+        """Report the pipeline as not ready until the next commit."""
         self.status = self.status.as_not_ready(reason)
 
     async def run(self) -> None:
-        """Commit until nothing comes any more, and the last of it is durable; or until a stop ends the trying."""
+        """Commit until the queue is closed and all of it is durable, or until a stop ends the retries."""
         loop = asyncio.get_running_loop()
         due = loop.time() + self._checkpoint_seconds
         prune_at = loop.time()
@@ -120,9 +120,9 @@ class Committer:
             writer.close()
 
     def _build_batch(self, *, checkpoint: bool, note: bool) -> tuple[Batch | None, list[PendingInput]]:
-        """Take all that is applied; no await in here, so checkpoints are of exactly that state.
+        """Build a batch of all that is applied. No await in here, so checkpoints are of exactly that state.
 
-        `note`: say that the floor is watched even where there is nothing else to commit.
+        `note`: record `watched_until` even if there is nothing else to commit.
         """
         waiting = self._queue.take_all()
         entries = [each.entry for each in waiting]
@@ -162,7 +162,7 @@ class Committer:
         return settled
 
     async def _commit(self, batch: Batch, waiting: list[PendingInput], writer: JournalThread) -> bool:
-        """Commit, however long it takes; False where a stop ended the trying, with nothing acknowledged."""
+        """Commit, however long it takes; return False if a stop ended the retries, with nothing acknowledged."""
         delay = FIRST_RETRY_SECONDS
         self.committing = batch.entries
         self.status = replace(self.status, committing_since=monotonic_ms())
@@ -175,7 +175,7 @@ class Committer:
                     "pipeline.commit_failed", reason=failure.reason, inputs=len(batch.entries), retry_seconds=delay
                 )
                 self.status = self.status.as_not_ready(str(failure))
-                if self._stopping.is_set() or self._queue.is_closed:  # nobody waits for a disk that may never heal
+                if self._stopping.is_set() or self._queue.is_closed:  # a stop waits for no disk that may never heal
                     self.failure = failure
                     self._queue.wake_producer()
                     return False
@@ -189,7 +189,7 @@ class Committer:
         return True
 
     async def _wait_for_writer(self, call: Coroutine[Any, Any, T]) -> T:
-        """Wait for the writer, however long; but `LAST_SECONDS` of a stop at most. Raises `CommitFailed`."""
+        """Wait for the journal thread, but at most `LAST_SECONDS` of a stop; then raise `CommitFailed`."""
         writing = asyncio.create_task(call, name="pipeline-writing")
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
         try:
@@ -204,13 +204,13 @@ class Committer:
             writing.cancel()
 
     def _stop_seconds_left(self) -> float:
-        """Return the seconds that the stop still gives, over all commits together."""
+        """Return the seconds that the stop still allows, over all commits together."""
         now = asyncio.get_running_loop().time()
         self._stop_at = now + LAST_SECONDS if self._stop_at is None else self._stop_at
         return max(0.0, self._stop_at - now)
 
     async def _prune(self, writer: JournalThread) -> bool:
-        """Let a piece of what is old go; True where there may be more."""
+        """Prune a chunk of old events and inputs; return whether there may be more."""
         self.status = replace(self.status, committing_since=monotonic_ms())
         try:
             gone = await self._wait_for_writer(writer.call(self._journal.prune, self._retention_now(), self._keep))
@@ -221,14 +221,14 @@ class Committer:
         return gone > 0
 
     def _retention_now(self) -> Millis:
-        """Return the time by which what is kept is old: of the last arrival before the start, and what passed since.
+        """Return the time that retention uses: the last arrival before the start, plus the time since.
 
-        A clock that is years ahead at the start would else make all history old at once.
+        By the clock alone, one that is years ahead at the start would expire all history at once.
         """
         return self._last_arrival + self._clock.now() - self._began
 
     def _finish_commit(self, entries: Sequence[JournalEntry], waiting: list[PendingInput]) -> None:
-        """Tell everybody who waits for it that a batch is durable; the broker first."""
+        """Acknowledge a durable batch to the broker, then update dedup and status and call the listeners."""
         self._source.acknowledge([each.message for each in waiting if each.message is not None])
         owed = [
             each.entry.input.number for each in waiting if each.message is not None and self._is_ack_lost(each.message)
@@ -245,11 +245,11 @@ class Committer:
             listener(entries)
 
     def _is_ack_lost(self, message: Message) -> bool:
-        """Whether no acknowledgement could go out, since the connection had ended that the message came by."""
+        """Return whether no acknowledgement could be sent because the message's connection had ended."""
         link = self._source.status
         return message.qos > 0 and not (link.connected and message.pending_ack.generation == link.generation)
 
 
 def monotonic_ms() -> Millis:
-    """Return real time for the doubt about acknowledgements, whatever the floor's clock does."""
+    """Return real time in ms, for doubts about acknowledgements; the floor's clock does not affect it."""
     return int(asyncio.get_running_loop().time() * 1_000)

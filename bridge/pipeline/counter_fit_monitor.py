@@ -1,4 +1,4 @@
-"""Warnings in the log about machines whose counters do not fit the plant file: each once a start."""
+"""Warnings in the log about machines whose counters do not fit the plant file; each once per start."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ MachineKey = tuple[str, str]
 
 
 class CounterFitMonitor:
-    """Compares each look with the one before."""
+    """Logs each machine whose counters run faster than its max rate, once."""
 
     def __init__(self) -> None:
         self._too_low: frozenset[MachineKey] = frozenset()
 
     def log_changes(self, fits: Mapping[MachineKey, CounterFit]) -> None:
-        """Log what has changed since the last look."""
+        """Log what has changed since the last call."""
         too_low = frozenset(machine for machine, fit in fits.items() if fit.max_rate_is_too_low)
         for line, equipment in sorted(too_low - self._too_low):
             fit = fits[line, equipment]

@@ -1,4 +1,4 @@
-"""What is due by time, a piece at a time: what became due while the bridge was down may be weeks of it."""
+"""Scheduling of deadlines in slices of time: those missed while the bridge was down may span weeks."""
 
 import asyncio
 import math
@@ -12,28 +12,26 @@ from bridge.pipeline.committer import monotonic_ms
 from bridge.pipeline.status import COMMIT_SILENCE_MS, PipelineStatus
 from bridge.ports.clock import Clock
 
-PIECE_MS: Final = (
-    60_000  # of floor time, at first: of 1,000 lines some 0.1 s of work, in which the loop does nothing else
-)
-HOLD_SECONDS: Final = 0.01  # of such work, before others have their turn
+PIECE_MS: Final = 60_000  # of floor time, at first: for 1,000 lines about 0.1 s of work, which blocks the loop
+HOLD_SECONDS: Final = 0.01  # of such work, before other tasks have their turn
 
 
 class DeadlineScheduler:
-    """Says when to let time pass, and up to when at a go."""
+    """Decides when to advance the floor's time, and how far at once."""
 
     def __init__(self, intake: Intake, clock: Clock) -> None:
         self._intake = intake
         self._clock = clock
         self._firing_since: Millis | None = None  # real time
-        self._held_since = 0.0  # by the processor's clock: a loop's stands still while it is held
+        self._held_since = 0.0  # by `time.perf_counter`: a loop's clock may not advance while it is blocked
 
     def seconds_to_next(self) -> float:
-        """Return how many real seconds remain until something is due; infinite where nothing ever is."""
+        """Return the real seconds until the next deadline; infinite if there is none."""
         deadline = self._intake.floor.next_deadline()
         return math.inf if deadline is None else self._clock.seconds_until(deadline)
 
     def time_slices(self) -> Iterator[Millis]:
-        """Yield the times up to which to let it pass, one after another, until nothing is left that is due now."""
+        """Yield the times to advance the floor to, one after another, until nothing more is due now."""
         now, piece = self._clock.now(), PIECE_MS
         self._firing_since, self._held_since = monotonic_ms(), time.perf_counter()
         try:
@@ -45,13 +43,13 @@ class DeadlineScheduler:
             self._firing_since = None
 
     async def yield_to_loop(self) -> None:
-        """Let others have their turn where this held the loop: dashboards and keepalives don't wait for all of it."""
+        """Let other tasks run if this one has blocked the loop: dashboards and keepalives must not wait so long."""
         if time.perf_counter() - self._held_since >= HOLD_SECONDS:
             await asyncio.sleep(0)
             self._held_since = time.perf_counter()
 
     def adjust_status(self, status: PipelineStatus) -> PipelineStatus:
-        """Return the status as it is while long-due deadlines keep reports waiting: what is shown is not live then."""
+        """Return the status, not ready while overdue deadlines delay reports: what is shown is not live then."""
         since = self._firing_since
         if not status.ready or since is None or monotonic_ms() - since < COMMIT_SILENCE_MS:
             return status

@@ -1,4 +1,4 @@
-"""Devices for the log and the metrics: those alive and without effect, and those with reports missing or unplaced."""
+"""Monitoring of devices for log and metrics: those alive without effect, those with missing or unplaced reports."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import SequenceGaps
 
 NO_GAPS: Final = SequenceGaps(0, 0)
-MOST_DEVICES: Final = 20  # a look: bounds what a broker that drops for a whole plant writes into the log
+MOST_DEVICES: Final = 20  # logged per call: bounds what a broker that drops for a whole plant writes into the log
 
 log = structlog.get_logger(__name__)
 
 
 class DeviceMonitor:
-    """Looks at every line at each call, so it is to be asked seldom."""
+    """Watches all devices. Each call visits every line, so call it seldom."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
@@ -25,7 +25,7 @@ class DeviceMonitor:
         self._gaps = intake.floor.gaps_by_device()
 
     def log_changes(self) -> None:
-        """Log what has changed since the last look."""
+        """Log what has changed since the last call."""
         self._look_at_effects()
         self._look_at_gaps()
 
@@ -50,7 +50,7 @@ class DeviceMonitor:
             log.warning("pipeline.more_devices_with_gaps", devices=len(risen) - MOST_DEVICES)
 
     def ineffective_by_line(self) -> Mapping[str, int]:
-        """Return how many devices of each line are alive and without effect."""
+        """Return by line how many devices are alive but without effect."""
         floor = self._intake.floor
         return {line: 0 for _, _, line in floor.line_places()} | Counter(
             place.line for place in floor.ineffective_devices()
@@ -58,7 +58,7 @@ class DeviceMonitor:
 
 
 def _rise(before: SequenceGaps, now: SequenceGaps) -> tuple[int, int]:
-    """Return by how much missing and unplaced reports have risen; what came late after all is not missing."""
+    """Return by how much missing and unplaced reports have risen; a report that came late is not missing."""
     missing = (now.missed - now.filled) - (before.missed - before.filled)
     return max(missing, 0), now.unplaced - before.unplaced
 

@@ -1,4 +1,4 @@
-"""Inputs that the pipeline enters by itself: a lost link, with which nobody watches, and steps of the host's clock."""
+"""Inputs that the pipeline enters by itself: absences after a lost link, and steps of the host's clock."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ from bridge.ports.broker import MessageSource
 from bridge.ports.clock import AdjustableClock
 
 OUTAGE_SECONDS: Final = 5.0
-"""Of real time, like every other time that is about the link. Less changes nothing: the broker keeps what is sent."""
+"""Real time, like every other time about the link. A shorter outage changes nothing: the broker keeps what is sent."""
 
 
 log = structlog.get_logger(__name__)
 
 
 class LinkOutageDetector:
-    """Says once for each outage when it has lasted. Before the first connection it counts from the start."""
+    """Detects outages of the link, each once. Before the first connection it counts from the start."""
 
     def __init__(self, source: MessageSource) -> None:
         self._source = source
@@ -30,7 +30,7 @@ class LinkOutageDetector:
         self._noted = False
 
     def detect_outage(self) -> bool:
-        """Return True once for each outage, as soon as it has lasted."""
+        """Return True once per outage, as soon as it has lasted `OUTAGE_SECONDS`."""
         if self._source.status.connected:
             self._noted = False
             return False
@@ -40,7 +40,7 @@ class LinkOutageDetector:
         return True
 
     def seconds_to_next(self) -> float:
-        """Return how soon to look again."""
+        """Return the seconds until the next check."""
         if self._source.status.connected or self._noted:
             return OUTAGE_SECONDS / 5  # the link may get lost meanwhile
         return max(0.0, self._seconds_left())
@@ -52,17 +52,17 @@ class LinkOutageDetector:
 
 
 class InternalInputSource:
-    """Says what is to be entered now, by its topic; what is returned with it does so."""
+    """Yields the internal inputs that are due: each as its topic and the function that enters it."""
 
     def __init__(self, source: MessageSource, clock: AdjustableClock, intake: Intake) -> None:
         self._source = source
         self._clock = clock
         self._intake = intake
         self._link = LinkOutageDetector(source)
-        self._lost_at: Millis | None = None  # since when nobody watches, for the log
+        self._lost_at: Millis | None = None  # start of the time in which nobody watches, for the log
 
     def due_inputs(self, *, caught_up: bool) -> Iterator[tuple[str, Callable[[], JournalEntry]]]:
-        """Yield a step of the clock before anything falls due by it; a lost link once all that came is applied."""
+        """Yield a clock step before any deadline that it makes due, and a lost link once all messages are applied."""
         by = self._clock.forward_step()
         if by:
             self._clock.apply_step(by)
@@ -77,5 +77,5 @@ class InternalInputSource:
             yield ABSENCE_TOPIC, partial(self._intake.enter_absence, BridgeAbsence(since=now, reason="link"), now)
 
     def seconds_to_next(self) -> float:
-        """Return how soon to look again."""
+        """Return the seconds until the next check."""
         return self._link.seconds_to_next()

@@ -1,4 +1,4 @@
-"""What the pipeline's intake asks the journal, in a thread: it waits for the answer, and a stop does not."""
+"""Lookups of the pipeline's intake in the journal, in a thread: the intake waits for the answer, a stop does not."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,16 +23,16 @@ class LookupsStopped(Exception):
 
 
 class JournalLookups:
-    """Reads of one journal that a stop ends within `RETRY_SECONDS`, with `Stopped`."""
+    """Reads of one journal, which a stop ends within `RETRY_SECONDS` by raising `LookupsStopped`."""
 
     def __init__(self, journal: Journal, *, stopping: asyncio.Event, unavailable: Callable[[str], None]) -> None:
-        """`unavailable` is told why, for as long as the journal does not answer."""
+        """Call `unavailable` with the reason each time that a command cannot be looked up."""
         self._journal = journal
         self._stopping = stopping
         self._unavailable = unavailable
 
     async def find_command(self, user: str, command_id: str) -> CommandRecord | None:
-        """Return what became of a command before, however long the answer takes."""
+        """Return the record of an earlier command, None if it is unknown; retry until the journal answers."""
         while True:
             try:
                 return await self._read(self._journal.command, user, command_id)
@@ -43,7 +43,7 @@ class JournalLookups:
                 raise LookupsStopped
 
     async def requested_replays(self) -> Sequence[Input]:
-        """Return quarantined inputs to be taken in again, `REPLAYS` at most; none while the journal can't tell."""
+        """Return quarantined inputs to replay, at most `REPLAYS`; none while the journal is unavailable."""
         try:
             return await self._read(self._journal.requested_replays, REPLAYS)
         except JournalUnavailable as error:

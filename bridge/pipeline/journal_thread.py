@@ -1,4 +1,4 @@
-"""The one thread that writes the journal. It is a daemon: a disk that never answers does not keep the process alive."""
+"""The one thread that writes the journal. A daemon: a disk that never answers does not keep the process alive."""
 
 import asyncio
 import contextlib
@@ -18,16 +18,16 @@ class _Call(NamedTuple):
 
 
 class JournalThread:
-    """Calls run in the order in which they came; not a thread pool, whose threads the interpreter waits for."""
+    """Runs calls in order. Not a thread pool, whose threads the interpreter waits for."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         threading.Thread(target=self._run, name="journal-writer", daemon=True).start()
 
     async def call(self, function: Callable[..., T], *values: Any) -> T:
-        """Return what the function returns in the writer's thread, or raise what it raises.
+        """Return what the function returns in this thread, or raise what it raises.
 
-        Whoever stops waiting does not stop the call: it may still come to its end.
+        Cancelling the wait does not stop the call: it may still complete.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
@@ -35,14 +35,14 @@ class JournalThread:
         return await answer
 
     def close(self) -> None:
-        """End the thread after the calls that are waiting."""
+        """End the thread after the pending calls."""
         self._calls.put(None)
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
             try:
                 result = call.function(*call.values)
-            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            except BaseException as error:  # noqa: BLE001 - raised in the caller
                 self._answer(call, call.answer.set_exception, error)
             else:
                 self._answer(call, call.answer.set_result, result)
@@ -53,5 +53,5 @@ class JournalThread:
             if not call.answer.done():
                 settle(value)
 
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
             call.loop.call_soon_threadsafe(answer)

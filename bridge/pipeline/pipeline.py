@@ -1,7 +1,7 @@
-"""Receive, decode, apply, commit, acknowledge: the way of a message into the journal (DESIGN, promise P1).
+"""The pipeline of messages into the journal: receive, decode, apply, commit, acknowledge (DESIGN, promise P1).
 
-A message at which the core crashes stops the process (the half-changed state must not be used); it is marked in the
-journal before, and is quarantined when it comes again, so that a supervised restart goes on without it.
+A message that crashes the core stops the process, because the half-changed state must not be used. It is first recorded
+in the journal, and quarantined when it arrives again, so that a supervised restart continues without it.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ from bridge.ports.clock import AdjustableClock
 from bridge.ports.journal import Journal, RetentionLimits
 
 FOR_EVER: Final = RetentionLimits()
-APPLY_CHUNK = 100  # messages applied between two looks at the clock: bounds how long the loop is held
+APPLY_CHUNK = 100  # messages applied between two checks of the clock: bounds how long the loop is blocked
 ACK_DOUBT_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
 
 
 class CoreCrashed(Exception):
-    """The core raised on an input: our fault. The process stops with this as its reason."""
+    """The core raised on an input: a bug of ours. The process stops with this as its reason."""
 
     def __init__(self, number: int, topic: str) -> None:
         super().__init__(f"the core crashed on input {number}, {topic or 'a tick'}")
@@ -51,7 +51,7 @@ class CoreCrashed(Exception):
 
 
 class Pipeline:
-    """The one owner of the floor. Built on a floor restored to the journal's end."""
+    """The only owner of the floor, which must be restored to the journal's end."""
 
     def __init__(
         self,
@@ -69,7 +69,11 @@ class Pipeline:
         ack_doubt_seconds: float = ACK_DOUBT_SECONDS,
         listeners: Iterable[CommitListener] = (),
     ) -> None:
-        """`ack_doubt_seconds`: at least two keepalives; after so long a connection has delivered what it was given."""
+        """Take over the restored `floor`.
+
+        `ack_doubt_seconds`: at least two keepalives; a connection that lives this long has delivered its
+        acknowledgements.
+        """
         self._source = source
         self._clock = clock
         self._prefix = f"{root}/"
@@ -101,10 +105,10 @@ class Pipeline:
         self._presence = InternalInputSource(source, clock, self._intake)
         self._lookups = JournalLookups(journal, stopping=self._stopping, unavailable=self._committer.set_not_ready)
         self._received = ReceivedCounts(journal.counters(), last_number=self._intake.number)
-        self._unapplied: deque[Message] = deque()  # handed over by the source, and not applied yet
+        self._unapplied: deque[Message] = deque()  # received from the source, not applied yet
         self._receiving: asyncio.Task[list[Message]] | None = None
         self._look_seconds = checkpoint_seconds
-        self._unaccounted: Mapping[str, int] = {}  # what the books were last found to disagree by
+        self._unaccounted: Mapping[str, int] = {}  # the last difference found in the accounting
         self._counter_watch = CounterFitMonitor()
         self._crash: CoreCrashed | None = None
 
@@ -113,7 +117,7 @@ class Pipeline:
         self._committer.listeners.append(listener)
 
     def status(self) -> PipelineStatus:
-        """Return how it is now, read at one moment: its figures add up."""
+        """Return the status at one moment: its figures add up."""
         held = [self._topic(message) for message in self._unapplied]
         held += self._queue.topics()
         held += [entry.input.topic for entry in self._committer.committing]
@@ -126,20 +130,20 @@ class Pipeline:
         return self._deadlines.adjust_status(status.as_of(monotonic_ms()))
 
     def gaps(self) -> Mapping[str, SequenceGaps]:
-        """Return by line how many reports were missing, ever; it looks at every line, so ask seldom."""
+        """Return by line how many reports were ever missing; it visits every line, so call it seldom."""
         return self._intake.floor.gaps_by_line()
 
     def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
-        """Return by line and machine how counters agree with the plant file; it looks at every machine too."""
+        """Return by line and machine how counters fit the plant file; it visits every machine, so call it seldom."""
         return self._intake.floor.counter_fits()
 
     def stop(self) -> None:
-        """Ask for the end: what is applied is committed and acknowledged, lines are checkpointed, `run` returns."""
+        """Request a stop: applied inputs are committed and acknowledged, lines are checkpointed, `run` returns."""
         self._stopping.set()
         self._queue.wake_producer()
 
     async def run(self) -> None:
-        """Run until `stop`; raises `CoreCrashed`, or `CommitFailed` where the last commit was not to be had."""
+        """Run until `stop`; raise `CoreCrashed`, or `CommitFailed` if the last commit did not succeed."""
         committer = self._committer
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -180,7 +184,7 @@ class Pipeline:
                     ),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if receiving.done() and await self._wait_may_continue():  # the room may have gone while we waited
+                if receiving.done() and await self._wait_may_continue():  # the queue may have been blocked meanwhile
                     self._accept_messages(receiving.result())
                     self._receiving = None
                     while self._unapplied:
@@ -193,7 +197,7 @@ class Pipeline:
         finally:
             stopping.cancel()
             if self._receiving is not None:
-                self._receiving.cancel()  # what it holds is not acknowledged: the broker sends it again
+                self._receiving.cancel()  # its messages are not acknowledged: the broker sends them again
             self._queue.close()
 
     def _accept_messages(self, messages: Sequence[Message]) -> None:
@@ -201,7 +205,7 @@ class Pipeline:
         self._unapplied.extend(messages)
 
     def _is_caught_up(self) -> bool:
-        """Whether all that has arrived is applied."""
+        """Return whether all that has arrived is applied."""
         handed = self._receiving is not None and self._receiving.done()
         return not (handed or self._unapplied or self._source.queued)
 
@@ -240,9 +244,9 @@ class Pipeline:
         self._queue.add(entry, message)
 
     async def _replay_quarantined(self) -> bool:
-        """Take in again what somebody asked for, in another process perhaps; True where there may be more.
+        """Replay quarantined inputs on request, perhaps of another process; return whether there may be more.
 
-        It is a new input, received now; its commit settles the request, so it is done exactly once.
+        A replay is a new input, received now. Its commit settles the request, so it happens exactly once.
         """
         asked = await self._lookups.requested_replays()
         replaying = self._committer.replaying
@@ -281,7 +285,7 @@ class Pipeline:
 
     @contextlib.contextmanager
     def _reporting_crashes(self, topic: str, arrival: IncomingMessage | None = None) -> Iterator[None]:
-        """Turn an error of the core into `CoreCrashed`, and have the message noted that it crashed at."""
+        """Turn an error of the core into `CoreCrashed`, and have the crashing message recorded."""
         try:
             yield
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The floor as it was: the last checkpoints, then the inputs after them, held against what was journalled then."""
+"""Restore of the floor: the last checkpoints, then a replay of the inputs after them, compared with the journal."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -25,12 +25,12 @@ from bridge.domain.reports import Disposition, Outcome
 from bridge.ports.journal import Journal
 
 PAGE: Final = 1_000  # inputs read at a time: bounds the memory of a long replay
-DIFFERENCES_KEPT: Final = 20  # a changed rule differs everywhere; a few show which
+DIFFERENCES_KEPT: Final = 20  # a changed rule differs everywhere; a few examples show which
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayDifference:
-    """An input that does something else now than it did. The journal stays as it is: it was told to people."""
+    """An input whose effect differs from the journalled one. The journal stays as it is: its events were published."""
 
     number: int
     topic: str
@@ -43,14 +43,14 @@ class ReplayDifference:
 @dataclass(frozen=True, slots=True)
 class RestoredFloor:
     floor: Floor
-    plant: bytes | None  # the plant file it stands under, as last journalled; None: none ever was
+    plant: bytes | None  # the plant file in force, as last journalled; None: there was none
     replayed: int
     differences: int
     first_differences: tuple[ReplayDifference, ...]
 
 
 class ReplayFailed(Exception):
-    """The core crashed on an input it had taken before: our fault, and nothing may start on half a state."""
+    """The core crashed on an input it had applied before: a bug of ours. Nothing may start on a partial state."""
 
     def __init__(self, number: int, topic: str) -> None:
         super().__init__(f"input {number} on {topic or 'a tick'} was applied before, and now crashes the core")
@@ -59,7 +59,7 @@ class ReplayFailed(Exception):
 
 
 class CheckpointUnreadable(Exception):
-    """A checkpoint is none that this version understands, and nothing may start without the state it holds."""
+    """A checkpoint that this version cannot decode. Nothing may start without the state it holds."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -68,10 +68,10 @@ class CheckpointUnreadable(Exception):
 
 
 def restore_floor(plant: Plant, journal: Journal, *, decode: Decoder) -> RestoredFloor:
-    """Bring the floor to where the journal ends, under the plant files that held then.
+    """Restore the floor to the journal's end, under the plant files in force at each input.
 
-    `plant` stands in for a journal that never took one in. A checkpoint round takes every changed line, and a new plant
-    file every line, so all lines are restored at the number of the newest round.
+    `plant` stands in for a journal without one. A checkpoint round takes every changed line, and a new plant file every
+    line, so all lines are restored at the number of the newest round. Raises `CheckpointUnreadable` and `ReplayFailed`.
     """
     checkpoints = journal.checkpoints()
     number = max((each.number for each in checkpoints), default=0)
@@ -100,7 +100,7 @@ def restore_floor(plant: Plant, journal: Journal, *, decode: Decoder) -> Restore
 
 
 def _plant_at(number: int, journal: Journal) -> bytes | None:
-    """Return the plant file that held after this input."""
+    """Return the plant file in force after this input."""
     newest = journal.config(PLANT_TOPIC)
     if newest is None or newest.number <= number:
         return None if newest is None else newest.payload

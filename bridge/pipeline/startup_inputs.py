@@ -17,7 +17,7 @@ from bridge.ports.journal import Batch, Journal
 
 @dataclass(frozen=True, slots=True)
 class PlantChange:
-    """The floor under a plant file; whether that is another than before, and how many current events it retired."""
+    """The floor under a plant file, whether the file has changed, and how many current events it retired."""
 
     floor: Floor
     changed: bool
@@ -27,9 +27,10 @@ class PlantChange:
 def journal_absence(
     restored: RestoredFloor, journal: Journal, *, decode: Decoder, now: Millis, clock_trusted: bool
 ) -> Millis | None:
-    """Enter since when nobody watched, where that is long enough to matter; returns it. Raises `CommitFailed`.
+    """Journal an absence if the floor was unwatched for long enough to matter; return when it began, else None.
 
-    With a clock that is behind the journal (not `clock_right`) nobody knows how long it was.
+    With a clock that is behind the journal (not `clock_trusted`) the duration is unknown, so the absence is journalled.
+    Raises `CommitFailed`.
     """
     number, since = journal.last_input()
     if not number or (clock_trusted and now - since < UNWATCHED_MS):
@@ -42,11 +43,12 @@ def journal_absence(
 def journal_plant(
     plant: Plant, restored: RestoredFloor, journal: Journal, *, decode: Decoder, now: Millis
 ) -> PlantChange:
-    """Return the floor under this plant file, when the journal knows that it is. Raises `CommitFailed`.
+    """Return the floor under this plant file, once the journal holds the file. Raises `CommitFailed`.
 
-    A file that differs from the one last journalled is an input like any other, and its commit carries a checkpoint of
-    every line: no replay at a start crosses it. By the same commit a new epoch begins where something current is not in
-    the plant any more: were it left current, a file put back would find it so, with nothing of the floor behind it.
+    A file that differs from the one last journalled is an input like any other. Its commit carries a checkpoint of
+    every line, so no replay at a start crosses it. If current events belong to equipment that left the plant, the same
+    commit retires them and begins a new epoch. Otherwise restoring the old file would bring them back as current, with
+    nothing on the floor behind them.
     """
     text = plant_to_json(plant)
     if text == restored.plant:
@@ -65,7 +67,7 @@ def _intake(floor: Floor, journal: Journal, decode: Decoder) -> Intake:
         decode=decode,
         position=journal.position(),
         last_input=journal.last_input(),
-        dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),  # no message is taken here
+        dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),  # no message is received here
         crash_digests=(),
     )
 

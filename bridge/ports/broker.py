@@ -1,4 +1,4 @@
-"""The port to the broker: messages, publications, how they fail, and what a client library has to offer."""
+"""The port to the broker: link status, errors, and the protocols that an MQTT client implements."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ MqttVersion = Literal["5", "3.1.1"]
 
 
 class BrokerUnavailable(Exception):
-    """There is no connection, or it ended before the broker answered; what was asked may or may not have happened."""
+    """No connection, or one that ended before the broker answered; the request may or may not have taken effect."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"no connection to the broker: {reason}")
@@ -18,7 +18,7 @@ class BrokerUnavailable(Exception):
 
 
 class ConnectRefused(BrokerUnavailable):
-    """The broker answered the CONNECT with a reason code, or (`code` None) closed the connection instead."""
+    """A CONNECT that the broker answered with a reason code, or (`code` None) by closing the connection."""
 
     def __init__(self, reason: str, *, code: int | None) -> None:
         super().__init__(reason)
@@ -26,7 +26,7 @@ class ConnectRefused(BrokerUnavailable):
 
 
 class TopicRefused(Exception):
-    """The broker's rules do not allow this topic: a configuration error, which repeating does not cure."""
+    """A topic that the broker's rules do not allow: a configuration error, so a retry does not help."""
 
     def __init__(self, topic: str, reason_code: int, reason: str) -> None:
         super().__init__(f"{topic}: {reason} (0x{reason_code:02x})")
@@ -36,27 +36,27 @@ class TopicRefused(Exception):
 
 
 class PublishRefused(TopicRefused):
-    """The broker did not take the publication; only MQTT 5 can say so."""
+    """A publication that the broker refused; only MQTT 5 reports it."""
 
 
 class SubscribeRefused(TopicRefused):
-    """The broker did not grant the subscription. It may also grant it and deliver nothing: only a probe can tell."""
+    """A subscription that the broker refused. It may also grant one and deliver nothing: only a probe shows that."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """How the link to the broker is; a new one at every change."""
+    """Status of the link to the broker; every change creates a new one."""
 
     connected: bool  # connected, and every subscription granted
     since: float  # seconds on the running loop's clock: for durations only
     protocol: MqttVersion | None
     session_present: bool  # False after a connect: the broker remembers neither session nor queued messages
-    generation: int  # of the latest connection; receipts of an earlier one are void
+    generation: int  # of the latest connection; a `PendingAck` of an earlier one is void
     reason: str | None  # why it is not connected
 
 
 class MessageSource(Protocol):
-    """Where messages come from: a link to the broker."""
+    """A source of messages: a link to the broker."""
 
     @property
     def status(self) -> LinkStatus: ...
@@ -65,14 +65,17 @@ class MessageSource(Protocol):
 
 
 class QueuedMessageSource(MessageSource, Protocol):
-    """A source that also says how many messages have arrived and wait for `receive`."""
+    """A source that also reports how many received messages wait for `receive`."""
 
     @property
     def queued(self) -> int: ...
 
 
 class PublicationSink(Protocol):
-    """Where publications go: a link to the broker. Both ways raise `BrokerGone`; the second returns what is refused."""
+    """A sink of publications: a link to the broker.
+
+    `publish` and `publish_many` raise `BrokerUnavailable`. `publish` raises a refusal, `publish_many` returns it.
+    """
 
     @property
     def status(self) -> LinkStatus: ...
@@ -82,13 +85,13 @@ class PublicationSink(Protocol):
 
 
 class StatusChannel(MessageSource, PublicationSink, Protocol):
-    """A link that listens, and can say a word of its own."""
+    """A link that receives messages and can publish."""
 
 
 class RetainedMessageReader(Protocol):
-    """Reads what the broker retains: subscribes anew, gives each message to `take` until that returns True.
+    """Reads the broker's retained messages: subscribes anew, passes each message to `on_message` until it returns True.
 
-    Raises `BrokerGone` or `SubscribeRefused`.
+    Raises `BrokerUnavailable` or `SubscribeRefused`.
     """
 
     async def read(

@@ -13,14 +13,14 @@ class Clock(Protocol):
 
 
 class AdjustableClock(Clock, Protocol):
-    """Floor time of a host whose wall may be set forward."""
+    """Floor time of a host whose wall clock may be set forward."""
 
     def forward_step(self) -> Millis: ...
     def apply_step(self, by: Millis) -> None: ...
 
 
 class FrontClock(Protocol):
-    """Floor time for frames, and the wall's time by which tokens expire."""
+    """Floor time for frames, and the wall clock's time for the expiry of tokens."""
 
     def now(self) -> Millis:
         """Return floor time."""

@@ -1,6 +1,6 @@
-"""The port to the journal: what every store promises, so that another one can take SQLite's place.
+"""The port to the journal: the contract of every store, so that another one can replace SQLite.
 
-`tests/ports/test_journal.py` holds every store to it.
+`tests/ports/test_journal.py` tests every store against it.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,13 +13,13 @@ from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, In
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one transaction commits. `checkpoints`: line id -> state after the batch's last input.
+    """Contents of one transaction. `checkpoints`: line id -> state after the batch's last input.
 
-    `settled`: the broker is known to have taken the acknowledgements of inputs up to this number (None: as before).
-    `suspect`: digest of a message at which the core crashed; it will not be applied a second time.
-    `replayed`: numbers of quarantined inputs whose asked replay is among the entries.
-    `retired`: state keys that are not current any more; after the batch a new epoch begins (None: this one goes on).
-    `watched`: floor time until which the floor was watched, whether or not anything was reported (None: as before).
+    `acked_up_to`: the broker has the acknowledgements of all inputs up to this number (None: as before).
+    `crash_digest`: digest of a message at which the core crashed; it will not be applied a second time.
+    `quarantined_numbers`: numbers of quarantined inputs whose requested replay is among the entries.
+    `retired_keys`: state keys that are no longer current; after the batch a new epoch begins (None: same epoch).
+    `watched_until`: floor time until which the floor was monitored, with or without reports (None: as before).
     """
 
     entries: Sequence[JournalEntry]
@@ -42,7 +42,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionLimits:
-    """How long a journal holds events and inputs, and how large it may be; None: for ever, and without bound."""
+    """Limits of a journal: the age of its events and inputs, and its size; None: no limit."""
 
     events_ms: Millis | None = None
     inputs_ms: Millis | None = None
@@ -50,15 +50,15 @@ class RetentionLimits:
 
 
 class JournalError(Exception):
-    """The journal can't do what was asked. The disk's, the file's or the operator's fault, never the sender's."""
+    """A failed request to the journal: the fault of the disk, the file or the operator, never of the sender."""
 
 
 class JournalUnavailable(JournalError):
-    """Nothing was read, for a reason that may pass: no file descriptors, an input or output error, a lock."""
+    """A failed read, for a reason that may pass: no file descriptors, an I/O error, a lock."""
 
 
 class CommitFailed(JournalError):
-    """Nothing of the batch was committed; the same batch may be tried again."""
+    """A failed commit: nothing of the batch was committed, and it may be tried again."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"commit failed: {reason}")
@@ -66,7 +66,7 @@ class CommitFailed(JournalError):
 
 
 class Journal(Protocol):
-    """A durable log of one stream. Every method blocks; adapters run them off the loop. One writer, many readers."""
+    """A durable log of one stream: one writer, many readers. Every method blocks; adapters run them off the loop."""
 
     stream: str
     epoch: str
@@ -74,33 +74,33 @@ class Journal(Protocol):
     def commit(self, batch: Batch) -> None:
         """Make the batch durable, fsync included, or raise `CommitFailed` and change nothing.
 
-        Where it begins a new epoch `epoch` is that one; offsets go on.
+        If the batch begins a new epoch, `epoch` changes to it; offsets continue.
         """
 
     def prune(self, now: Millis, keep: RetentionLimits) -> int:
-        """Let go of a bounded number of old events and inputs; returns how many, 0 when no more may go now.
+        """Delete a bounded number of old events and inputs; return how many, 0 when no more may be deleted now.
 
-        What is current or unpublished, what a restart replays and what the quarantine holds stays. Over the size the
-        oldest goes first, an hour at a time. Raises `CommitFailed` and changes nothing.
+        Kept is what is current or unpublished, what a restart replays and what is in quarantine. Over the size limit
+        the oldest are deleted first, an hour at a time. On failure raise `CommitFailed` and change nothing.
         """
 
     def position(self) -> Position:
-        """Return the last committed position, of the epoch that holds. Every read may raise `JournalUnavailable`."""
+        """Return the last committed position, of the current epoch. Every read may raise `JournalUnavailable`."""
 
     def last_input(self) -> tuple[int, Millis]:
-        """Return the last input's number, and the latest arrival or `watched` journalled; (0, 0) when empty."""
+        """Return the last input's number, and the latest arrival or `watched_until`; (0, 0) when empty."""
 
     def snapshot(self) -> Snapshot:
         """Return all current events at one position."""
 
     def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
-        """Return events with greater offsets, in order, at most `limit`, without a hole between them.
+        """Return events with greater offsets, in order, at most `limit`, without gaps.
 
-        Where the first is not `offset` + 1, retention has removed what lay between.
+        If the first is not `offset` + 1, retention has removed the events before it.
         """
 
     def event(self, offset: int) -> CommittedEvent | None:
-        """Return the event at an offset, None when it isn't held; a current one is, however old."""
+        """Return the event at an offset, None when it isn't held; a current one always is, however old."""
 
     def oldest_offset(self) -> int:
         """Return the offset from which on every event is held; last offset + 1 when none is."""
@@ -109,32 +109,32 @@ class Journal(Protocol):
         """Return the newest checkpoint of every line."""
 
     def inputs_after(self, number: int, *, limit: int) -> Sequence[JournalEntry]:
-        """Return inputs with greater numbers and what they did (`command` and `resend` left out), in order.
+        """Return inputs with greater numbers and their effects (without `command` and `message_digest`), in order.
 
-        A quarantined input's payload is empty once newer ones have crowded it out of the quarantine. Events that
-        retention has removed are left out; where the first number is not `number` + 1, so are inputs.
+        A quarantined input's payload is empty once newer ones have displaced it from the quarantine. Events that
+        retention has removed are missing; if the first number is not `number` + 1, so are inputs.
         """
 
     def requested_replays(self, limit: int) -> Sequence[Input]:
-        """Return quarantined inputs that somebody wants taken in again, the oldest first, with whole payloads."""
+        """Return quarantined inputs whose replay was requested, the oldest first, with whole payloads."""
 
     def config(self, topic: str) -> Input | None:
-        """Return the configuration input that holds on a topic, however old; None where none ever came."""
+        """Return the configuration input in force on a topic, however old; None if there never was one."""
 
     def dedup_window(self) -> DedupWindow:
-        """Return the digests by which resent messages are known, of a bounded window of inputs."""
+        """Return the digests that identify resent messages, of a bounded window of inputs."""
 
     def crash_digests(self) -> frozenset[bytes]:
         """Return the digests of messages at which the core crashed before."""
 
     def command(self, user: str, command_id: str) -> CommandRecord | None:
-        """Return what became of a user's command, None when it is unknown or older than 24 h."""
+        """Return the result of a user's command, None when it is unknown or older than 24 h."""
 
     def published_offset(self) -> int:
-        """Return the offset up to which the publisher is done."""
+        """Return the offset up to which publishing is complete."""
 
     def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, str | None]]) -> None:
-        """Move the publisher's mark, and note which topic is retained for a state key (None: no longer any)."""
+        """Set the published offset, and record which topic is retained for a state key (None: no longer any)."""
 
     def retained_topics(self) -> Mapping[StateKey, str]:
         """Return the topic retained on the broker for each state key, relative to `{root}/event/`."""
@@ -146,7 +146,7 @@ class Journal(Protocol):
 
 
 class ReadableJournal(Protocol):
-    """The part of a `Journal` that a front needs; every method blocks, and raises JournalError."""
+    """The part of a `Journal` that a front needs; every method blocks, and may raise JournalError."""
 
     def position(self) -> Position: ...
     def snapshot(self) -> Snapshot: ...
@@ -157,7 +157,7 @@ class ReadableJournal(Protocol):
 
 
 class ReplicatedJournal(ReadableJournal, Protocol):
-    """A journal of another process."""
+    """A journal that another process writes."""
 
     def close_idle(self) -> None:
-        """Hold nothing open until it is read again."""
+        """Close everything until the next read."""

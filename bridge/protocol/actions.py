@@ -1,4 +1,4 @@
-"""What the dashboard protocol wants done, as data: replies, and work for whoever holds the socket and the journal."""
+"""Actions that the dashboard protocol returns, as data: frames to send, and work on the socket and the journal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,19 +17,22 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Verify this token, then call `admitted` or `rejected`."""
+    """Request to verify this token, and then to call `accept` or `reject`."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class EnablePush:
-    """From here on the client may be told what it didn't ask for: first of all, the link."""
+    """Permission to send unrequested frames from here on, starting with the link frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartSubscription:
-    """Deliver what is committed from now on, after the snapshot or replay it `awaits`; one with the same id ends."""
+    """Start of a subscription, which replaces one with the same id.
+
+    It delivers events committed from now on, or, if `deferred`, from its snapshot or replay on.
+    """
 
     subscription: Subscription
     deferred: bool
@@ -37,7 +40,10 @@ class StartSubscription:
 
 @dataclass(frozen=True, slots=True)
 class UpdateGrants:
-    """Go on under the new grants at once; what waits and isn't granted any more is dropped. None: nothing of it is."""
+    """New grants, in force at once: queued events that are no longer granted are dropped.
+
+    A subscription is None when nothing of it is granted.
+    """
 
     viewer: Viewer
     subscriptions: Mapping[str, Subscription | None]
@@ -55,7 +61,7 @@ class SendSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ResumeFrom:
-    """Answer `resumed`, then replay the streams that can be recovered, and send a snapshot of each id otherwise."""
+    """Request to answer `resumed`, then to replay the recoverable streams, or else to send a snapshot of each id."""
 
     subscriptions: tuple[Subscription, ...]
     since: Mapping[str, ResumePosition]
@@ -63,7 +69,7 @@ class ResumeFrom:
 
 @dataclass(frozen=True, slots=True)
 class SetBatching:
-    """How frames are put together from the next one on."""
+    """Batching options, in force from the next frame on."""
 
     batch: bool
     batch_ms: int
@@ -76,7 +82,7 @@ class RunCommand:
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgeEvent:
-    """Command andon.acknowledge for the call of this event; id None: the client gave none."""
+    """Command andon.acknowledge for the call of this event; `id` is None when the client sent none."""
 
     id: str | None
     event_id: str

@@ -1,7 +1,7 @@
-"""What one dashboard follows: its admitted subscriptions, each from an offset on, and the one event that needs none.
+"""Active subscriptions of one dashboard, each from an offset on, and the implicit one to the viewer's job assignments.
 
-A dashboard gets an event once, however many of its subscriptions match; and none before the offset that its snapshot or
-its own last position covers.
+A dashboard gets an event once, however many of its subscriptions match. It gets no event that its snapshot or its own
+last position already covers.
 """
 
 from collections.abc import Iterable
@@ -16,17 +16,17 @@ from bridge.domain.topics import TopicFilter, TopicName
 
 
 class EventSelector(Protocol):
-    """Anything that may want an event."""
+    """Selects events after an offset."""
 
     after: int
 
     def selects(self, event: CommittedEvent, name: TopicName) -> bool:
-        """Whether the event is for it; `name` is the event's topic, parsed."""
+        """Return whether the event is to be delivered; `name` is its parsed topic."""
 
 
 @dataclass(slots=True, eq=False)
 class ActiveSubscription:
-    """A subscription in force. `admitted` None: nothing of it is granted now, a later token may change that."""
+    """A subscription in force. `subscription` is None while nothing of it is granted; a later token may change that."""
 
     id: str
     subscription: Subscription | None
@@ -37,7 +37,7 @@ class ActiveSubscription:
         return () if self.subscription is None else self.subscription.effective
 
     def matches(self, event: CommittedEvent, name: TopicName) -> bool:
-        """Whether the event was asked for and is granted now, whatever its offset."""
+        """Return whether the event is subscribed to and granted now, whatever its offset."""
         return self.subscription is not None and self.subscription.matches(name, audience=event.audience)
 
     def selects(self, event: CommittedEvent, name: TopicName) -> bool:
@@ -46,7 +46,7 @@ class ActiveSubscription:
 
 @dataclass(slots=True, eq=False)
 class AssignmentSubscription:
-    """job_assigned reaches its assignee without any subscription, as far as their grants allow (DESIGN)."""
+    """Selects job_assigned for its assignee, without a subscription, as far as their grants allow (DESIGN)."""
 
     viewer: Viewer
     after: int
@@ -59,7 +59,7 @@ class AssignmentSubscription:
 
 @dataclass(frozen=True, slots=True)
 class ReplaySelector:
-    """Reading again up to `until`, what `settled` interests have had already and `fresh` ones have not."""
+    """Selects events of a replay up to `until`: those that `resumed` selects and `already_served` does not."""
 
     until: int
     resumed: tuple[EventSelector, ...]

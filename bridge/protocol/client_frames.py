@@ -1,6 +1,6 @@
-"""Frames that a dashboard sends, as types, and the strict conversion of parsed JSON to one of them.
+"""Frames that a dashboard sends, as types, and their strict conversion from parsed JSON.
 
-Source: PROTOCOL. Unknown fields are ignored; an unknown type or a wrong field is an error while the connection lives.
+Source: PROTOCOL. Unknown fields are ignored. An unknown type or a wrong field is an error; the connection stays open.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from msgspec import Meta, Struct, field
 
 from bridge.protocol.error_codes import ErrorCode
 
-MAX_ID: Final = 128  # of an id that an error repeats; stops replies from growing with what they answer
+MAX_ID: Final = 128  # characters of an id that an error repeats; stops replies from growing with requests
 MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
 
 
 class NotJson(Exception):
-    """Text that is no acceptable JSON: the client's fault. `reason` is one of a fixed set of words."""
+    """Unacceptable JSON from the client. `reason` is one of a fixed set of phrases."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -24,7 +24,7 @@ class NotJson(Exception):
 
 
 class InvalidFrame(Exception):
-    """A frame that can't be served: the client's fault; everything in it may be told."""
+    """A frame that cannot be served, by the client's fault. All attributes may be sent to the client."""
 
     def __init__(
         self,
@@ -50,13 +50,13 @@ class Auth(Struct, frozen=True):
 
 
 class Subscribe(Struct, frozen=True):
-    """`body` is the whole frame; what it selects is decided in subscriptions.py."""
+    """`body` is the whole frame; domain/access/subscriptions.py parses it."""
 
     body: Body = field(default_factory=dict)
 
 
 class Unsubscribe(Struct, frozen=True):
-    """`body` is the whole frame; which subscription it means is decided in subscriptions.py."""
+    """`body` is the whole frame; domain/access/subscriptions.py finds the subscription that it names."""
 
     body: Body = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ class Ping(Struct, frozen=True):
 
 
 class CommandFrame(Struct, frozen=True):
-    """`body` is the whole frame; its action's fields are checked in commands.py."""
+    """`body` is the whole frame; commands.py checks the fields of its action."""
 
     id: FrameId
     body: Body = field(default_factory=dict)
@@ -115,7 +115,7 @@ CLIENT_FRAMES: Final[Mapping[str, type[ClientFrame]]] = {
 
 
 def parse_frame(tree: object) -> ClientFrame:
-    """The frame that parsed JSON spells; raises InvalidFrame, with the frame's id where it has a good one."""
+    """Return the frame in parsed JSON; raises InvalidFrame, with the frame's id where that is valid."""
     if not isinstance(tree, dict):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame is one JSON object")
     kind = tree.get("type")
@@ -136,7 +136,7 @@ def parse_frame(tree: object) -> ClientFrame:
 
 
 def describe_wrong_field(error: msgspec.ValidationError, kind: str) -> str:
-    """Which of our fields is wrong, in our words: the library's sentence may quote what the client wrote."""
+    """Return a message that names the wrong field; msgspec's own message may quote what the client sent."""
     text = str(error)
     if "missing required field" in text:
         name = text.split("`")[1]

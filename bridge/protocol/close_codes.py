@@ -1,11 +1,11 @@
-"""Codes with which a connection is closed, and after which of them a client stays away. Source: PROTOCOL, «Ending»."""
+"""WebSocket close codes, and those after which a client does not reconnect. Source: PROTOCOL, «Ending»."""
 
 from enum import IntEnum
 from typing import Final
 
 
 class CloseCode(IntEnum):
-    """Codes of RFC 6455 7.4.1, and private ones (7.4.2) of ours from 4000 on."""
+    """Codes of RFC 6455 7.4.1, and the bridge's private ones (7.4.2) from 4000 on."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -22,4 +22,4 @@ class CloseCode(IntEnum):
 FINAL_CLOSE_CODES: Final = frozenset(
     {CloseCode.NORMAL, CloseCode.POLICY_VIOLATION, CloseCode.TOO_BIG, CloseCode.EXPIRED, CloseCode.REVOKED}
 )
-"""After these a client stays away: the same token would end the same way. After all others it reconnects."""
+"""Codes after which a client does not reconnect: the same token would be closed again. After all others it does."""

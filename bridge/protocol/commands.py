@@ -1,6 +1,6 @@
-"""What a dashboard user commands, and the MQTT message it becomes. Source: PROTOCOL, «Asking».
+"""Commands of dashboard users, and the MQTT messages they become. Source: PROTOCOL, «Asking».
 
-The message is a report body under `command/`, with the command's id and the proven user beside the fields.
+A message is a report body under `command/`, with the command's id and the authenticated user beside the fields.
 """
 
 import re
@@ -43,11 +43,11 @@ ACTION_FIELDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "changeover.complete": (frozenset(), frozenset()),
     "quality.clear": (frozenset({"alert_id"}), frozenset()),
 }
-"""Action -> the fields it needs and the fields it may have. Whatever else a body holds is ignored, never passed on."""
+"""Action -> required fields, optional fields. All other fields of a body are ignored and never forwarded."""
 
 assert ACTION_FIELDS.keys() == set(ACTIONS), "an action without fields could be granted and never sent"
 
-_FREE_TEXT: Final = frozenset({"description", "notes", "reason"})  # what people write may have lines
+_FREE_TEXT: Final = frozenset({"description", "notes", "reason"})  # may contain line breaks
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -60,7 +60,7 @@ class _Head(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRequest:
-    """A well-formed command, not yet authorized. `fields` are the action's own, without those that are null."""
+    """A well-formed command, not yet authorized. `fields` holds the action's own fields, without nulls."""
 
     id: str
     action: str
@@ -74,7 +74,7 @@ class CommandRequest:
 
 
 def parse_command(body: Body) -> CommandRequest:
-    """The command a body asks for; raises InvalidFrame."""
+    """Return the command in a body; raises InvalidFrame."""
     given = body.get("id")
     named = given if isinstance(given, str) and 0 < len(given) <= MAX_ID else None
     try:
@@ -111,7 +111,7 @@ def _check_fields(request: CommandRequest) -> None:
 
 
 def acknowledge_request(*, id: str, call_id: str, place: Place) -> CommandRequest:  # noqa: A002 - the field's name
-    """The command behind `acknowledge {event_id}`."""
+    """Return the command behind `acknowledge {event_id}`."""
     return CommandRequest(
         id=id,
         action="andon.acknowledge",
@@ -126,7 +126,7 @@ PlaceLookup = Callable[[str, str | None], Place | None]
 
 
 def place_lookup(plant: Plant) -> PlaceLookup:
-    """Where everything in the plant file is."""
+    """Return a lookup over all lines and equipment in the plant file."""
     places = {line.id: plant.place_of(line) for line in plant.lines}
     equipment = {(line.id, each.id) for line in plant.lines for each in line.equipment}
 
@@ -140,7 +140,7 @@ def place_lookup(plant: Plant) -> PlaceLookup:
 
 
 def authorize(request: CommandRequest, viewer: Viewer, find_place: PlaceLookup) -> Place:
-    """The place that is commanded; raises InvalidFrame, the same for what isn't there as for what isn't granted."""
+    """Return the commanded place; raises InvalidFrame, the same for an unknown place and one that is not granted."""
     place = find_place(request.line_id, request.equipment_code)
     if place is None or viewer.find_command_grant(request.action, place) is None:
         raise InvalidFrame(ErrorCode.FORBIDDEN, f"{request.action} is not granted there", id=request.id)
@@ -149,14 +149,14 @@ def authorize(request: CommandRequest, viewer: Viewer, find_place: PlaceLookup) 
 
 @dataclass(frozen=True, slots=True)
 class CommandMessage:
-    """`topic` relative to the root, and the JSON body the pipeline reads there."""
+    """MQTT message of a command: `topic` relative to the root, and the JSON payload that the pipeline reads."""
 
     topic: str
     payload: bytes
 
 
 def command_message(request: CommandRequest, place: Place, viewer: Viewer) -> CommandMessage:
-    """The message of a command that was authorized for this place; same command, same bytes."""
+    """Return the message of a command authorized for this place; the same command gives the same bytes."""
     user: dict[str, Any] = {"id": viewer.user_id, "roles": list(viewer.roles)}
     if viewer.name is not None:
         user["name"] = viewer.name

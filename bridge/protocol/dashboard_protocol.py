@@ -1,6 +1,6 @@
-"""The dashboard protocol, sans-IO: a frame's text in, actions out (PROTOCOL). One `Dashboard` is one connection.
+"""The dashboard protocol, sans-IO: a frame's text in, actions out (PROTOCOL). One `DashboardProtocol` per connection.
 
-It guards the door: size, pace, proof and its expiry. What an admitted dashboard may ask is in session.py.
+It checks frame size, rate, authentication and token expiry. session.py executes the frames of an authenticated client.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class ConnectionLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerInfo:
-    """What auth_ok and pong tell of the server: `server_time` is floor time."""
+    """Server data for auth_ok and pong; `server_time` is floor time."""
 
     server_time: Millis
     streams: dict[str, StreamAt]
@@ -61,12 +61,16 @@ class ServerInfo:
 
 
 class DashboardProtocol:
-    """Two times are arguments: `elapsed` ms from any start, for pace, and `real` ms since the epoch, for tokens."""
+    """Protocol state of one connection.
+
+    Two times are arguments: `elapsed`, in ms from any start, for rate and timeouts; `wall_now`, in ms since the Unix
+    epoch, for tokens.
+    """
 
     def __init__(self, limits: ConnectionLimits, *, parse_json: Callable[[str], object], elapsed: Millis) -> None:
         self.phase = ConnectionPhase.UNAUTHENTICATED
         self.session: DashboardSession | None = None
-        self.push_enabled = False  # nothing unasked before the first answer
+        self.push_enabled = False  # no unrequested frame before the first answer
         self._limits = limits
         self._parse_json = parse_json
         self._bucket = TokenBucket(per_second=limits.frames_per_second, at=elapsed)
@@ -83,7 +87,7 @@ class DashboardProtocol:
         return [] if self.session is None else self.session.subscription_requests
 
     def receive(self, text: str | bytes, *, elapsed: Millis, server_info: ServerInfo) -> list[Action]:
-        """What one frame leads to, in order; never raises for what a client can write."""
+        """Return the actions that one frame leads to, in order; never raises for client input."""
         if self.phase is ConnectionPhase.CLOSED:
             return []
         if _byte_length(text) > self._limits.max_frame_bytes:
@@ -105,11 +109,11 @@ class DashboardProtocol:
             if self.viewer is None and isinstance(tree, dict) and tree.get("type") == "auth":
                 return [*actions, *self._close(CloseCode.POLICY_VIOLATION, "token missing")]
         if actions and isinstance(actions[0], Authenticate):
-            return actions  # answered by `admitted` or `rejected`
+            return actions  # answered by `accept` or `reject`
         return [*actions, *self._enable_push()]
 
     def accept(self, viewer: Viewer, *, server_info: ServerInfo, confirm: bool = True) -> list[Action]:
-        """The token is good; `asked` False: it came with the handshake, so that no frame waits for an answer."""
+        """Accept a verified token; `confirm` False: it came with the handshake, so no frame awaits an answer."""
         former = self.viewer
         if former is not None and (former.user_id, former.issuer) != (viewer.user_id, viewer.issuer):
             return [Send(Error(code=ErrorCode.FORBIDDEN, message="the token is another user's"))]
@@ -135,7 +139,7 @@ class DashboardProtocol:
         return [Send(answer), *changed, *self._enable_push()]
 
     def reject(self, error: TokenError | AdmissionError) -> list[Action]:
-        """The token is not good: the end of an unproven connection; a proven one goes on with what it has."""
+        """Reject a token: closes an unauthenticated connection; an authenticated one keeps its former token."""
         match error:
             case TokenExpired():
                 code, reason = CloseCode.EXPIRED, "token expired"
@@ -148,7 +152,7 @@ class DashboardProtocol:
         return self._close(code, reason)
 
     def tick(self, *, elapsed: Millis, wall_now: Millis) -> list[Action]:
-        """What is due by now; nothing may be delivered after the Close of an expiry."""
+        """Return the actions that are due; nothing may be delivered after the Close of an expired token."""
         match self.phase:
             case ConnectionPhase.CLOSED:
                 return []
@@ -190,7 +194,7 @@ class DashboardProtocol:
         if excess > self._bucket.burst:
             return self._close(CloseCode.TOO_MANY, "too many messages")
         if self._throttled:
-            return []  # told once a time: an error for each would double the flood
+            return []  # reported once until a frame is accepted: an error for each would double the flood
         self._throttled = True
         return [Send(Error(code=ErrorCode.RATE_LIMITED, message="too many messages; this one was not read"))]
 

@@ -1,4 +1,4 @@
-"""A new token on a living connection: what ends, what begins, and what flows on (PROTOCOL, «Who you are»)."""
+"""Effects of a new token on the subscriptions of an open connection (PROTOCOL, «Who you are»)."""
 
 from bridge.domain.access.subscriptions import Subscription, SubscriptionRequest, admit_subscription
 from bridge.domain.access.viewer import Viewer
@@ -10,9 +10,9 @@ SubscriptionTable = dict[str, tuple[SubscriptionRequest, Subscription | None]]
 
 
 def update_grants(subscriptions: SubscriptionTable, viewer: Viewer) -> list[Action]:
-    """Decide every subscription anew, in place, and tell what changed.
+    """Decide every subscription again, in place, and return the actions that apply and report the changes.
 
-    A subscription of which nothing is granted now is kept without effect: a later token may bring it back.
+    A subscription of which nothing is granted is kept without effect: a later token may restore it.
     A widened one gets its whole snapshot: `snapshot_begin` clears all that the client held for it.
     """
     lost: dict[str, list[TopicFilter]] = {}
@@ -25,7 +25,7 @@ def update_grants(subscriptions: SubscriptionTable, viewer: Viewer) -> list[Acti
         lost[name] = _uncovered(before, by=after)
         gained[name] = _uncovered(after, by=before)
     actions: list[Action] = [UpdateGrants(viewer, {name: admitted for name, (_, admitted) in subscriptions.items()})]
-    # First what begins: who is cut off after it knows that a snapshot is still owed.
+    # `widened` comes first: a client disconnected after it knows that a snapshot is still missing.
     if any(gained.values()):
         actions.append(Send(Widened(filters=_texts(gained), subscriptions=_remaining(subscriptions, gained))))
     if any(lost.values()):

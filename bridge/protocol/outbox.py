@@ -1,4 +1,4 @@
-"""What waits for one dashboard: a lossless queue, the latest per state key of the other types, and the ledger of both.
+"""Outbox of one dashboard: a lossless queue, the latest event per state key of the other types, and a ledger of both.
 
 Promise P3: loss policy belongs to the event type. A slow dashboard costs a bounded amount of memory and never an alarm.
 """
@@ -14,23 +14,23 @@ from bridge.domain.events import EventType, StateKey
 from bridge.domain.records import CommittedEvent
 
 _BY_OFFSET = attrgetter("offset")
-EVENT_OVERHEAD_BYTES: Final = 1_024  # bytes of a waiting event beside its body, measured: topic, key, times, its places
-CONFLATED_OVERHEAD_BYTES: Final = 128  # bytes of the note that an event was conflated behind one that still waits
+EVENT_OVERHEAD_BYTES: Final = 1_024  # bytes of a queued event beside its body, measured: topic, key, times, queue slots
+CONFLATED_OVERHEAD_BYTES: Final = 128  # bytes to record that an event was conflated behind one that is still queued
 Tally = Counter[EventType]
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What became of every event that matched, by type: matched = the sum of the others, at all times.
+    """Outcomes of all matched events, counted by type: `matched` is always the sum of the other columns.
 
-    What is left to the journal is not matched any more, and matched anew when it is read from there.
+    An event that is spilled leaves `matched`, and is matched again when it is read from the journal.
     """
 
     matched: Tally = field(default_factory=Counter)
     sent: Tally = field(default_factory=Counter)
-    conflated: Tally = field(default_factory=Counter)  # a later one of its state key took its place
-    revoked: Tally = field(default_factory=Counter)  # waiting when the right to it, or the wish for it, ended
-    abandoned: Tally = field(default_factory=Counter)  # waiting when the connection ended
+    conflated: Tally = field(default_factory=Counter)  # replaced by a later one of its state key
+    revoked: Tally = field(default_factory=Counter)  # queued when its grant or its subscription ended
+    abandoned: Tally = field(default_factory=Counter)  # queued when the connection ended
     pending: Tally = field(default_factory=Counter)
 
     def add(self, other: "Ledger") -> None:
@@ -38,14 +38,14 @@ class Ledger:
             mine.update(theirs)
 
     def is_balanced(self) -> bool:
-        """Whether the books add up, for every type."""
+        """Return whether `matched` is the sum of the other columns, for every type."""
         out = Counter[EventType]()
         for column in self.columns()[1:]:
             out.update(column)
         return +out == +self.matched
 
     def as_data(self) -> Mapping[str, Mapping[str, int]]:
-        """The columns by name, without zeros."""
+        """Return the columns by name, without zeros."""
         names = ("matched", "sent", "conflated", "revoked", "abandoned", "pending")
         return {
             name: {kind.value: count for kind, count in sorted(column.items()) if count}
@@ -57,10 +57,10 @@ class Ledger:
 
 
 class Outbox:
-    """Keeps events for one dashboard until they are sent; offered in ascending order, taken in ascending order.
+    """Queues events for one dashboard until they are sent; they are offered and taken in ascending order of offset.
 
-    `max_events` bounds the lossless backlog and `max_bytes` all that waits: what one dashboard that stops reading can
-    cost. An event is charged in full though all outboxes share it: the bound holds also for the last one to hold it.
+    `max_events` bounds the lossless backlog. `max_bytes` bounds all queued events: the memory that one dashboard costs
+    when it stops reading. An event is charged in full, though outboxes share it: the last holder stays within bounds.
     """
 
     __slots__ = (
@@ -77,17 +77,17 @@ class Outbox:
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
         self.ledger = Ledger()
-        self.spilled = 0  # how many events were left to the journal so far; outside the books, which forget them
+        self.spilled = 0  # events spilled so far; the ledger no longer counts them
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._lossless: deque[CommittedEvent] = deque()
         self._latest: dict[StateKey, CommittedEvent] = {}  # ascending: a key that gets a later event moves to the end
         self._in_flight: list[CommittedEvent] = []
-        self._conflated_behind: list[tuple[int, EventType]] = []  # conflated, at an offset above the first that waits
+        self._conflated_behind: list[tuple[int, EventType]] = []  # conflated, at an offset above the first queued one
         self._bytes = 0
 
     def __len__(self) -> int:
-        """How many events wait, those being sent not counted."""
+        """Return the number of queued events, without those being sent."""
         return len(self._lossless) + len(self._latest)
 
     @property
@@ -99,14 +99,14 @@ class Outbox:
         return len(self._lossless) > self._max_events or self._bytes > self._max_bytes
 
     def first_offset(self) -> int | None:
-        """The smallest offset that waits, None when nothing does: below it all has been sent or conflated."""
+        """Return the smallest queued offset, None when nothing is queued: all below it was sent or conflated."""
         heads = [next(iter(self._latest.values())).offset] if self._latest else []
         if self._lossless:
             heads.append(self._lossless[0].offset)
         return min(heads, default=None)
 
     def offer(self, event: CommittedEvent) -> None:
-        """Keep one matching event; its offset is above all that wait. Check `over` afterwards."""
+        """Queue one matching event, whose offset is above all queued ones. Check `is_over_limit` afterwards."""
         self.ledger.matched[event.type] += 1
         self.ledger.pending[event.type] += 1
         self._bytes += event_bytes(event)
@@ -120,14 +120,14 @@ class Outbox:
             self._record_conflated(former)
 
     def count_conflated(self, event: CommittedEvent) -> None:
-        """Count a matching event that is read from the journal when a later one of its state key is there already."""
+        """Count a matching event read from the journal that a later one of its state key already supersedes."""
         self.ledger.matched[event.type] += 1
         self.ledger.conflated[event.type] += 1
 
     def take(
         self, *, max_events: int, max_bytes: int, up_to: int | None = None, lossless_only: bool = False
     ) -> list[CommittedEvent]:
-        """Hand over the first that wait, by offset, at least one if there is one; `sent` tells what became of them."""
+        """Take the first queued events, by offset, at least one if there is one; `mark_sent` then counts them."""
         assert not self._in_flight, "one flight at a time"
         size = 0
         for event in self._in_order(lossless_only=lossless_only):
@@ -146,14 +146,14 @@ class Outbox:
         return self._in_flight
 
     def mark_sent(self) -> None:
-        """What was taken last has reached the socket."""
+        """Count the events taken last as sent: they have reached the socket."""
         for event in self._in_flight:
             self.ledger.pending[event.type] -= 1
             self.ledger.sent[event.type] += 1
         self._in_flight = []
 
     def revoke(self, keep: Callable[[CommittedEvent], bool]) -> None:
-        """Drop what waits and is not to be kept any more."""
+        """Drop the queued events for which `keep` is False."""
         waiting = list(self._in_order())
         self._lossless = deque(event for event in waiting if event.is_lossless and keep(event))
         self._latest = {event.state_key: event for event in waiting if not event.is_lossless and keep(event)}
@@ -164,9 +164,9 @@ class Outbox:
         self._clear_conflated()
 
     def spill(self) -> int | None:
-        """Leave all that waits to the journal; returns the offset it must be read after, None when nothing waited.
+        """Leave all queued events to the journal; returns the offset to read after, None when nothing was queued.
 
-        What will be read again is matched again then, so the books forget it, and what was conflated behind it.
+        Events read again are matched again, so the ledger uncounts them, and those that were conflated behind them.
         """
         first = self.first_offset()
         if first is None:
@@ -183,7 +183,7 @@ class Outbox:
         return first - 1
 
     def abandon(self) -> None:
-        """Close the books: the connection is over."""
+        """Count all events not yet sent as abandoned: the connection has ended."""
         for event in (*self._in_flight, *self._in_order()):
             self.ledger.pending[event.type] -= 1
             self.ledger.abandoned[event.type] += 1
@@ -201,7 +201,7 @@ class Outbox:
         column[event.type] += by
 
     def _record_conflated(self, conflated: CommittedEvent) -> None:
-        """Note what `pull` would have to forget: a journal read from the first that waits comes past it again."""
+        """Record an event that `spill` must uncount: a journal read from the first queued event meets it again."""
         first = self.first_offset()
         if first is not None and first < conflated.offset:
             self._conflated_behind.append((conflated.offset, conflated.type))

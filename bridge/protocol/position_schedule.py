@@ -1,4 +1,4 @@
-"""When a dashboard is told how far it has got, and what was conflated since: PROTOCOL, «Being told»."""
+"""Schedule of a dashboard's `position` and `conflated` frames. Source: PROTOCOL, «Being told»."""
 
 from collections import Counter
 from typing import Final
@@ -8,12 +8,12 @@ from bridge.domain.records import Position
 from bridge.protocol.outbox import Tally
 from bridge.protocol.server_frames import Conflated, PositionReached, ServerFrame, stream_positions
 
-MIN_INTERVAL_MS: Final = 1_000  # after a flush at most once a second,
-MAX_INTERVAL_MS: Final = 5_000  # and at least every 5 s
+MIN_INTERVAL_MS: Final = 1_000  # after a delivery: at most one position a second
+MAX_INTERVAL_MS: Final = 5_000  # without one: a position every 5 s
 
 
 class PositionSchedule:
-    """`owed`: something was delivered since the last position. `now` is ms from any start."""
+    """Decides when a position is due. `has_news`: events were sent since the last one. `now`: ms from any start."""
 
     __slots__ = ("_at", "_sent_conflated", "has_news")
 
@@ -28,9 +28,9 @@ class PositionSchedule:
         return now - self._at >= (MIN_INTERVAL_MS if self.has_news else MAX_INTERVAL_MS)
 
     def frames(self, reached: Position, conflated: Tally, *, now: Millis) -> list[ServerFrame]:
-        """The frames that are due: what was conflated on the way, then the position."""
+        """Return the frames that are due: `conflated` with the counts since the last one, if any, then `position`."""
         self._at, self.has_news = now, False
-        # What was told may be read again and be sent this time: the books forget it, what was told stays told.
+        # A reported event may be spilled, read again and sent: the ledger then uncounts it, the reported count stays.
         news = {
             kind.value: conflated[kind] - self._sent_conflated[kind]
             for kind in EventType

@@ -1,4 +1,4 @@
-"""What the server sends beside events, as types: PROTOCOL, «Asking» and «Being told»."""
+"""Frames that the server sends besides events, as types. Source: PROTOCOL, «Asking» and «Being told»."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +24,10 @@ def stream_positions(position: Position) -> dict[str, StreamAt]:
 
 
 class ServerFrame(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """Anything the server sends but an event, which goes as journalled."""
+    """Base of all server frames but events, which are sent as journalled."""
 
     def as_data(self) -> dict[str, Any]:
-        """The same fields as plain data, without the type: what HTTP answers."""
+        """Return the fields as plain data, without the type, for an HTTP response."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         del fields["type"]
         return fields
@@ -169,7 +169,7 @@ _ENCODER = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The end of a connection and its reason, which is short and tells nothing the client may not know."""
+    """The end of a connection and its reason, which is short and reveals nothing that the client may not know."""
 
     code: CloseCode
     reason: str
@@ -203,7 +203,7 @@ def end_confirmation_frame(request: SubscriptionRequest, subscription: Subscript
 
 
 def explained_frame(name: str, decision: Subscription | NotGranted) -> Explained:
-    """The decision in grants.py's own words."""
+    """Return the decision as `explain_decision` renders it."""
     if isinstance(decision, NotGranted):
         return Explained(id=name, **explain_decision(decision))
     allowed = Allowed(decision.effective, decision.witness, decision.grants)

@@ -1,6 +1,6 @@
-"""What an admitted dashboard may ask, and what each question leads to (PROTOCOL, «Asking»).
+"""Session of an authenticated dashboard: its requests, and the actions they lead to (PROTOCOL, «Asking»).
 
-Authority is a type: a `Session` is made from a `Viewer`, and nothing else can subscribe or command.
+Authority is a type: a `DashboardSession` requires a `Viewer`, and nothing else can subscribe or command.
 """
 
 from typing import assert_never
@@ -68,7 +68,7 @@ class DashboardSession:
         return [selection for selection, _ in self._subscriptions.values()]
 
     def update_viewer(self, viewer: Viewer) -> list[Action]:
-        """The same user's new token: the subscriptions go on under its grants."""
+        """Replace the viewer by that of the same user's new token, and return the actions for changed grants."""
         self.viewer = viewer
         return update_grants(self._subscriptions, viewer)
 
@@ -151,12 +151,12 @@ class DashboardSession:
             batch=former.batch if frame.batch is None else frame.batch,
             batch_ms=former.batch_ms if frame.batch_ms is None else frame.batch_ms,
         )
-        # The answer still has the form in force before it.
+        # The answer itself is still sent in the former format.
         return [Send(OptionsInForce(batch=self.batching.batch, batch_ms=self.batching.batch_ms)), self.batching]
 
 
 def parse_request(body: dict[str, object]) -> SubscriptionRequest:
-    """The selection of a subscribe body; raises InvalidFrame."""
+    """Return the request in a subscribe body; raises InvalidFrame."""
     try:
         return parse_subscription(body)
     except SubscriptionError as error:
@@ -164,7 +164,7 @@ def parse_request(body: dict[str, object]) -> SubscriptionRequest:
 
 
 def admit_body(body: dict[str, object], viewer: Viewer) -> Subscription:
-    """What of a subscribe body this viewer gets; raises InvalidFrame, with the witness of a refusal."""
+    """Return the granted part of a subscribe body; raises InvalidFrame, with the witness if it is refused."""
     selection = parse_request(body)
     match admit_subscription(selection, viewer):
         case Subscription() as admitted:

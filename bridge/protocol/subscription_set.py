@@ -1,4 +1,4 @@
-"""All that one dashboard wants: subscriptions, assignments, and while it reads again, what of it is new to it."""
+"""Subscriptions and assignments of one dashboard, and during a replay, the selection of what is new to it."""
 
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -15,7 +15,7 @@ from bridge.protocol.active_subscription import (
     any_selects,
 )
 
-NO_OFFSET_YET: Final = 2**63 - 1  # after this offset: what a subscription wants before its snapshot or replay begins
+NO_OFFSET_YET: Final = 2**63 - 1  # `after` of a subscription whose snapshot or replay has not begun: selects nothing
 
 
 class SubscriptionSet:
@@ -25,7 +25,7 @@ class SubscriptionSet:
         self._replay: ReplaySelector | None = None
 
     def __contains__(self, subscription: ActiveSubscription) -> bool:
-        """Whether it is in force: not ended, nor replaced by one with the same id."""
+        """Return whether it is in force: neither ended nor replaced by one with the same id."""
         return self.by_id.get(subscription.id) is subscription
 
     def __iter__(self) -> Iterator[EventSelector]:
@@ -38,23 +38,26 @@ class SubscriptionSet:
         return following
 
     def granted(self) -> Iterator[Subscription]:
-        """What of the subscriptions is granted now."""
+        """Iterate over the subscriptions of which anything is granted now."""
         return (each.subscription for each in self.by_id.values() if each.subscription is not None)
 
     def selects(self, event: CommittedEvent, name: TopicName) -> bool:
         return any_selects(self, event, name)
 
     def selects_replayed(self, event: CommittedEvent, name: TopicName) -> bool:
-        """Whether an event read from the journal is to be delivered: it is wanted, and was not had before."""
+        """Return whether an event read from the journal is to be delivered: selected, and not delivered before."""
         if self._replay is not None and event.offset <= self._replay.until:
             return self._replay.selects(event, name)
         return self.selects(event, name)
 
     def rewind(self, since: int, subscriptions: Sequence[ActiveSubscription], *, delivered_up_to: int) -> None:
-        """Have these subscriptions, and assignments, want what came after `since`; the others had it up to `done`."""
+        """Make these subscriptions and the assignments select what came after `since`.
+
+        All others were served up to `delivered_up_to`.
+        """
         resumed = [each for each in subscriptions if each in self]
         fresh: list[EventSelector] = list(resumed)
-        # Copies: what they have had stays had, also where one of them ends or changes during the replay.
+        # Copies: what they were served stays served, even if one of them ends or changes during the replay.
         settled = [copy(each) for each in self if each not in fresh]
         for each in resumed:
             each.after = since

@@ -1,10 +1,10 @@
-"""A token bucket: how often one client may ask."""
+"""Token bucket that limits one client's rate of requests."""
 
 from bridge.domain.events import Millis
 
 
 class TokenBucket:
-    """Allows `per_second` on average and twice that at once; time is an argument, and may start anywhere."""
+    """Allows `per_second` on average and twice that at once; `at` is in ms from any start."""
 
     __slots__ = ("_at", "_level", "burst", "per_second")
 
@@ -15,9 +15,9 @@ class TokenBucket:
         self._at = at
 
     def take(self, at: Millis) -> int:
-        """Take one; returns how many too many there are by now, 0 while all is well.
+        """Take one token; returns by how many the limit is exceeded, 0 while it is kept.
 
-        What is too many is owed, so that a client which never pauses gets ever deeper.
+        The excess is a debt: it grows as long as a client does not pause.
         """
         refill = max(0, at - self._at) * self.per_second / 1_000
         self._at = max(at, self._at)

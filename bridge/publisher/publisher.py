@@ -1,7 +1,7 @@
-"""Follows the journal: publishes every event in order, and keeps what is retained on the broker true.
+"""The publisher: publishes every journalled event in order, and keeps the broker's retained messages correct.
 
-It wakes on a commit but reads the journal, so it is never in the way of the intake and never ahead of what is durable.
-Its mark in the journal moves when the broker has confirmed; after a crash some events are published twice.
+It wakes on a commit but reads the journal, so it never delays the intake and is never ahead of what is durable. Its
+offset in the journal advances after the broker has confirmed; after a crash some events are published twice.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from bridge.ports.clock import Clock
 from bridge.ports.journal import CommitFailed, Journal, JournalUnavailable
 from bridge.publisher.retained_audit import AuditResult, RetainedAudit
 
-EVENT_WINDOW = 100  # events under way at once: bounds what a lost connection repeats
-SAVE_SECONDS = 0.1  # the mark costs an fsync, which the pipeline would otherwise have: so not for every window
-REFUSAL_SECONDS = 10.0  # between two words on refusals: rules that are wrong are wrong for every event
-RETRY_SECONDS = 0.5  # after a failed write of the mark
+EVENT_WINDOW = 100  # events in flight at once: bounds what a lost connection repeats
+SAVE_SECONDS = 0.1  # saving the offset costs an fsync that delays the pipeline, so it is not done after every window
+REFUSAL_SECONDS = 10.0  # between two log entries about refusals: wrong rules refuse every event
+RETRY_SECONDS = 0.5  # after the journal failed
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class Publisher:
         owner: StreamOwner,
         ready: Callable[[], bool],
     ) -> None:
-        """`lines`: whose lamps are ours. `ready`: whether the floor is journalled now; told in the status."""
+        """Publish to `target`. `lines`: whose lamps are ours. `ready`: whether the floor is journalled now."""
         self._target = target
         self._audit = RetainedAudit(reader, root=root, stream=journal.stream, owner=owner)
         self._journal = journal
@@ -61,13 +61,13 @@ class Publisher:
         self._saved_offset = self._published
         self._unsaved_retained = dict[StateKey, str | None]()
         self._refusal_logged_at = -REFUSAL_SECONDS
-        self._generation = 0  # of the connection on which the retained state is known to be whole
+        self._generation = 0  # of the connection on which the retained state was republished
         self.refused = 0
-        """Publications that the broker's rules refused, since the start: a configuration error to be shown."""
+        """Publications refused by the broker's rules since the start: a configuration error to be shown."""
         self.stale_cleared = 0
-        """Topics that were retained in our name without right, and cleared or switched off, since the start."""
+        """Retained topics of ours that were stale, and were cleared or switched off, since the start."""
         self.looks = 0
-        """How often what the broker retains was judged: on each connection, once the publisher is up to date."""
+        """Completed audits of the retained messages: on each connection, once the publisher is up to date."""
 
     @property
     def published(self) -> int:
@@ -75,17 +75,17 @@ class Publisher:
         return self._published
 
     def on_committed(self, entries: Sequence[JournalEntry]) -> None:
-        """Listen to the pipeline."""
+        """Wake the publisher if a committed entry has events."""
         if any(entry.events for entry in entries):
             self._woken.set()
 
     def stop(self) -> None:
-        """Ask for the end: what is committed is published while the broker is there, then `run` returns."""
+        """Request a stop: committed events are published while the broker is connected, then `run` returns."""
         self._stopping = True
         self._woken.set()
 
     def status(self, *, online: bool) -> Publication:
-        """Return the stream's status as it is to be retained; with `online` False it is the goodbye."""
+        """Return the stream's retained status; with `online` False, the one for a regular stop."""
         return status_publication(
             Position(self._journal.stream, self._journal.epoch, self._published),
             root=self._root,
@@ -97,7 +97,7 @@ class Publisher:
         )
 
     async def run(self) -> None:
-        """Publish until `stop`, however often the broker goes away."""
+        """Publish until `stop`, however often the connection is lost."""
         async with asyncio.TaskGroup() as tasks:
             telling = tasks.create_task(self._publish_status(), name="publisher-status")
             await self._publish_events(tasks)
@@ -119,7 +119,7 @@ class Publisher:
             await self._wait(mark_at - loop.time() if self._has_unsaved_progress else None)
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait for a commit, a change of the link, or the time to mark."""
+        """Wait for a commit, a change of the link, or the time to save the offset."""
         if self._woken.is_set():
             return
         seen = self._target.status
@@ -133,7 +133,7 @@ class Publisher:
             changed.cancel()
 
     async def _publish_next(self, tasks: asyncio.TaskGroup) -> int:
-        """Publish the next window; returns how many events the broker has confirmed."""
+        """Publish the next window; return how many events the broker has confirmed."""
         link = self._target.status
         if not link.connected or link.protocol is None:
             return 0
@@ -173,15 +173,15 @@ class Publisher:
         return self._state
 
     async def _current(self) -> list[CommittedEvent]:
-        """Return the current events that are published; the later ones come in their order."""
+        """Return the current events that are already published; later ones follow in order."""
         snapshot = await asyncio.to_thread(self._journal.snapshot)
         return [event for event in snapshot.events if event.offset <= self._published]
 
     async def _republish_retained(self, state: PublishedState) -> Sequence[Publication]:
-        """Publish all retained state again: after a new connection the broker may have forgotten any of it.
+        """Publish all retained state again: after a new connection the broker may have lost any of it.
 
-        `session_present` alone does not tell: a killed Mosquitto comes back with the session and the retained messages
-        of its last autosave, up to a minute old.
+        `session_present` proves nothing: a killed Mosquitto restarts with the session and the retained messages of its
+        last autosave, up to a minute old.
         """
         publications = await asyncio.to_thread(state.restore_publications, await self._current())
         for start in range(0, len(publications), EVENT_WINDOW):
@@ -191,12 +191,12 @@ class Publisher:
         return publications
 
     async def _clear_stale(self, state: PublishedState, seen: AuditResult) -> None:
-        """Clear what the broker retains in our name and the journal does not know.
+        """Clear what the broker retains in our name but the journal does not know.
 
-        No clear can hit what has just become current. Nobody but this task publishes events, and it does one thing
-        after the other: judged by what it has published until now, whatever the reading saw in between; and what it
-        publishes later goes out behind the clear on the same connection. Of a connection that is lost with clears on
-        it the broker acts on nothing once the next one of the same client id has come (MQTT 5 3.1.4).
+        No clear can hit what has just become current. Only this task publishes events, one step after the other. The
+        plan is based on what it has published until now, whatever the reading saw meanwhile, and what it publishes
+        later follows the clear on the same connection. If a connection is lost with clears on it, the broker acts on
+        none of them once the next one of the same client id has come (MQTT 5 3.1.4).
         """
         snapshot = await asyncio.to_thread(self._journal.snapshot)
         pending = await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
@@ -205,7 +205,7 @@ class Publisher:
             return  # the next window first
         if self._audit.is_outdated and self._audit.try_again():
             return  # what was published since the reading is not in it
-        plan = await asyncio.to_thread(  # of 20,000 topics it takes the loop's time for a tenth of a second
+        plan = await asyncio.to_thread(  # for 20,000 topics it would block the loop for 0.1 s
             state.plan_corrections, seen.scan, current=snapshot.events, pending=pending, lines=self._lines
         )
         for start in range(0, len(plan.publications), EVENT_WINDOW):
@@ -220,7 +220,7 @@ class Publisher:
         self.looks += 1
 
     async def _send(self, publications: Sequence[Publication]) -> None:
-        """Publish in order; what the broker's rules refuse is told and left out, for repeating would not help."""
+        """Publish in order; log and skip what the broker's rules refuse, for repeating would not help."""
         refusals = await self._target.publish_many(publications)
         if refusals:
             self._log_refusals(refusals[0], len(refusals))
@@ -246,7 +246,7 @@ class Publisher:
         try:
             await asyncio.to_thread(self._journal.mark_published, offset, retained=retained)
         except CommitFailed as failure:
-            # nothing is lost by it: after a crash more is published twice
+            # nothing is lost: after a crash more events are published twice
             log.warning("publisher.mark_failed", reason=failure.reason)
             return False
         self._saved_offset = offset

@@ -1,4 +1,4 @@
-"""Looks at what the broker retains, once after every new connection, while the publisher goes on."""
+"""Audit of the broker's retained messages, once after every new connection, while the publisher continues."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner
 from bridge.ports.broker import BrokerUnavailable, MqttVersion, RetainedMessageReader, SubscribeRefused
 
-READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that tells us no status, would make endless
-MOST_READINGS = 20  # of one connection, while each shows less than all: stops us where clears have no effect
+READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that withholds our status, would make endless
+MOST_READINGS = 20  # of one connection, while each is incomplete: stops us where clears have no effect
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 30.0
 QUEUE_TOO_SHORT = "the broker left some out: its queue is too short (Mosquitto: max_queued_messages)"
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """A reading, and what had been restored before it began. `reason`: why it ended early, None if it did not."""
+    """A reading, and what had been republished before it. `reason`: why it ended early, None if it did not."""
 
     scan: RetainedScan
     restored: Sequence[Publication]
@@ -31,7 +31,7 @@ class AuditResult:
 
 
 class RetainedAudit:
-    """At most one reading at a time; what it has seen waits in `seen` until somebody has used it."""
+    """Reads the retained messages, one reading at a time; `result` holds the outcome until it is used."""
 
     def __init__(self, reader: RetainedMessageReader, *, root: str, stream: str, owner: StreamOwner) -> None:
         self._reader = reader
@@ -54,7 +54,7 @@ class RetainedAudit:
         restored: Sequence[Publication],
         done: Callable[[], None],
     ) -> None:
-        """Read anew in this group: after the stream's own status and what is `restored` were confirmed."""
+        """Start a reading in this task group, after the stream's own status and `restored` were confirmed."""
         self.stop()
         self._readings_left = MOST_READINGS
         self._start_reading = lambda: tasks.create_task(
@@ -63,7 +63,7 @@ class RetainedAudit:
         self._running = self._start_reading()
 
     def try_again(self) -> bool:
-        """Read once more on this connection, and forget what was seen; False when that was done often enough."""
+        """Read again on this connection and discard the result; return False after `MOST_READINGS` readings."""
         self._readings_left -= 1
         if self._readings_left <= 0:
             return False
@@ -72,13 +72,13 @@ class RetainedAudit:
         return True
 
     def stop(self) -> None:
-        """Stop reading, and forget what was seen."""
+        """Stop reading and discard the result."""
         self.result, self.is_outdated = None, False
         if self._running is not None:
             self._running.cancel()
 
     def log_incomplete(self, seen: AuditResult, missing: Sequence[str]) -> None:
-        """Say what may have stayed unseen, once for each reason. `missing`: topics that must have been there."""
+        """Log what may have been missed, once per reason. `missing`: topics that must have been there."""
         reason = seen.reason
         if reason is None and not seen.scan.is_complete:
             reason = QUEUE_TOO_SHORT
@@ -104,7 +104,7 @@ class RetainedAudit:
                 async with asyncio.timeout(READ_SECONDS):
                     await self._reader.read(reading.filters, reading.add, protocol=protocol)
             except BrokerUnavailable as gone:
-                # the publisher's own connection may well be there: what is lost with that begins anew
+                # the publisher's own connection may be up; if it is lost too, a new audit starts
                 log.info("publisher.look_failed", reason=gone.reason, retry_seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, MAX_RETRY_SECONDS)

@@ -1,7 +1,7 @@
-"""Who publishes a stream: one process. It listens on the stream's own status for another one that lives.
+"""Ownership of a stream: one process publishes it, and listens on the stream's own status for a live rival.
 
-A journal's lock keeps a second process off the same file. Two with journals of their own, on one broker, would take
-each other's connections and mix two histories under one name; only the broker hears both.
+A journal's lock keeps a second process off the same file. Two processes with journals of their own, on one broker,
+would take over each other's connections and mix two histories under one name; only the broker sees both.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, StreamStatu
 from bridge.ports.broker import BrokerUnavailable, StatusChannel, TopicRefused
 
 REACH_SECONDS = 2.0  # a broker that has not answered by then does not hold up the start
-LIFE_SECONDS = 3 * STATUS_SECONDS  # whoever lives has told so by then
+LIFE_SECONDS = 3 * STATUS_SECONDS  # a live process has published its status by then
 
 log = structlog.get_logger(__name__)
 
 
 def ownership_subscriptions(root: str, stream: str, owner: StreamOwner) -> list[tuple[str, int]]:
-    """What the ear subscribes to, with QoS 0: what is missed is told again a second later."""
+    """Return the topics to subscribe to, with QoS 0: the status is published again every second."""
     return [(status_topic(root, stream), 0), (echo_topic(root, stream, owner), 0)]
 
 
@@ -28,7 +28,7 @@ def echo_topic(root: str, stream: str, owner: StreamOwner) -> str:
 
 
 class StreamTaken(Exception):
-    """Another process publishes the stream, and has the older right to it."""
+    """Another process publishes the stream, and has precedence."""
 
     def __init__(self, stream: str, rival: StreamStatus) -> None:
         super().__init__(
@@ -40,10 +40,10 @@ class StreamTaken(Exception):
 
 
 class StreamOwnership:
-    """Listens by a connection of its own, whose client id nobody shares: so it hears who takes the others' place."""
+    """Detects rivals over a connection of its own, whose unique client id no rival takes over."""
 
     def __init__(self, channel: StatusChannel, *, root: str, stream: str, owner: StreamOwner) -> None:
-        """`ear` is subscribed to `heard_topics`."""
+        """Listen on `channel`, which must be subscribed to `ownership_subscriptions`."""
         self._channel = channel
         self._topic = status_topic(root, stream)
         self._echo = echo_topic(root, stream, owner)
@@ -51,13 +51,13 @@ class StreamOwnership:
         self._owner = owner
         self._logged_rival: str | None = None
         self.taken = False
-        """Whether the stream is another's: then nothing more is to be said in its name."""
+        """Whether another process owns the stream: then nothing more may be published in its name."""
 
     async def claim(self) -> None:
-        """Return when no other process is heard; raises `StreamTaken`. Before the stream's client ids connect.
+        """Return if no other process publishes the stream; raise `StreamTaken`. Call before its client ids connect.
 
-        Waits only where the retained status says that somebody is online; who stopped, or whose Will was published,
-        costs nothing. A broker that is not there can be asked by nobody: `watch` listens on.
+        Waits only if the retained status is online; a process that stopped, or whose Will was published, costs no time.
+        If the broker is unreachable the stream stays unclaimed, and `watch` detects a rival later.
         """
         try:
             async with asyncio.timeout(REACH_SECONDS):
@@ -79,7 +79,7 @@ class StreamOwnership:
             log.info("stream.abandoned", stream=self._stream, epoch=known.epoch)
 
     async def _read_retained_rival(self) -> StreamStatus | None:
-        """Return what is retained of another process; the echo comes after all that was retained."""
+        """Return the retained status of another process; the echo arrives after all retained messages."""
         known = None
         while True:
             message = await self._next()
@@ -88,7 +88,7 @@ class StreamOwnership:
             known = self._parse_rival(message) or known
 
     async def _wait_rival_gone(self) -> None:
-        """Return when the other process turns out to be gone; raises `StreamTaken` when it is heard."""
+        """Return when the other process goes offline; raise `StreamTaken` when it publishes a live status."""
         while True:
             message = await self._next()
             rival = self._parse_rival(message)
@@ -98,9 +98,9 @@ class StreamOwnership:
                 raise StreamTaken(self._stream, rival)
 
     async def watch(self) -> None:
-        """Listen for ever; raises `StreamTaken` when a process is heard that started before this one.
+        """Listen forever; raise `StreamTaken` on a live status of a process that started before this one.
 
-        What is retained proves no life: a killed broker comes back with what it remembers.
+        A retained status does not prove that its process lives: a killed broker restarts with what it had stored.
         """
         while True:
             message = await self._next()

@@ -1,4 +1,4 @@
-"""`floor watch`: a dashboard for the terminal, which reconnects and resumes as PROTOCOL asks."""
+"""The client of `floor watch`: a terminal dashboard that reconnects and resumes as the dashboard protocol requires."""
 
 import asyncio
 import json
@@ -12,14 +12,14 @@ import websockets
 from bridge.protocol.close_codes import FINAL_CLOSE_CODES, CloseCode
 from bridge.protocol.error_codes import ErrorCode
 
-PING_SECONDS: Final = 1.3  # of silence, before we ask whether anybody is there
-MAX_UNANSWERED_PINGS: Final = 3  # then the server is taken for dead, within the 5 s of promise P5
-CLOSE_SECONDS: Final = 1.0  # for the goodbye of a server that may not be there
+PING_SECONDS: Final = 1.3  # of silence, before a ping is sent
+MAX_UNANSWERED_PINGS: Final = 3  # then the server counts as dead, within the 5 s of promise P5
+CLOSE_SECONDS: Final = 1.0  # for the closing handshake with a server that may be gone
 RETRY_CLOSE_REASONS: Final[dict[int, str]] = {
     CloseCode.GOING_AWAY: "the server is going away",
     CloseCode.SERVICE_RESTART: "the server is restarting",
 }
-NOT_SERVED_STATUS: Final = 403  # what a web server of our make answers where it serves no WebSocket
+NOT_SERVED_STATUS: Final = 403  # the answer of the bridge's own web server where it serves no WebSocket
 REFUSAL_CODES: Final = {
     ErrorCode.FORBIDDEN,
     ErrorCode.UNKNOWN_SUBSCRIPTION_TYPE,
@@ -30,16 +30,16 @@ Frame = dict[str, Any]
 
 
 class ServerSilent(Exception):
-    """The server says nothing, not even to a ping."""
+    """The server sends nothing, and answers no ping."""
 
 
 class WatchEnded(Exception):
-    """The server ended the watch for good, or refused it; the text says why."""
+    """The server ended the watch for good, or refused it; the text gives the reason."""
 
 
 @dataclass
 class WatchClient:
-    """One watched front. `show` gets every frame; `limit` ends the watch after so many events."""
+    """A client of one front. `on_frame` receives every frame; `event_limit` ends the watch after so many events."""
 
     url: str
     token: Callable[[], str]
@@ -51,13 +51,13 @@ class WatchClient:
     refused_ids: set[str | None] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Watch until the limit; raises `WatchEnded` when there is no use in going on."""
+        """Watch until the limit; raises `WatchEnded` when another attempt would not help."""
         pause = 0.5
         while True:
             connected = False
             try:
                 async with self._connect() as socket:
-                    connected = True  # from here on only `show` raises an OSError, and that is none of the link's
+                    connected = True  # from here on only `on_frame` raises an OSError, which is not the link's
                     await socket.send(json.dumps({"type": "auth", "token": self.token()}))
                     pause = 0.5
                     if await self._read_frames(socket):
@@ -65,10 +65,10 @@ class WatchClient:
             except websockets.ConnectionClosed as closed:
                 self._process_close(closed)
             except ServerSilent:
-                pass  # told already
+                pass  # already reported
             except websockets.InvalidURI as error:
                 raise WatchEnded(f"{error}; such as ws://127.0.0.1:8080/ws") from error
-            except (OSError, websockets.InvalidHandshake) as error:  # also a front that is just being stopped
+            except (OSError, websockets.InvalidHandshake) as error:  # also from a front that is being stopped
                 if connected:
                     raise
                 self.on_frame({"type": "link_lost", **self._describe_failure(error)})
@@ -76,7 +76,7 @@ class WatchClient:
             pause = min(pause * 2, 30.0)
 
     def _describe_failure(self, error: Exception) -> dict[str, str]:
-        """Return the `reason`, and an `advice` where something answers that is no front."""
+        """Return the `reason`, and an `advice` if the server that answers is not a front."""
         if not isinstance(error, websockets.InvalidStatus):
             return {"reason": str(error)}
         advice = f"{self.url} answers, but is no front: {error}"
@@ -89,7 +89,7 @@ class WatchClient:
         return websockets.connect(self.url, subprotocols=protocols, close_timeout=CLOSE_SECONDS)
 
     async def _read_frames(self, socket: websockets.ClientConnection) -> bool:
-        """Show what comes; True at the limit. Raises ConnectionClosed or Silent."""
+        """Process frames as they arrive; return True at the limit. Raises `ConnectionClosed` or `ServerSilent`."""
         while True:
             for frame in _decode_frames(await self._receive(socket)):
                 if frame["type"] == "auth_ok":
@@ -117,7 +117,7 @@ class WatchClient:
 
     def _process_frame(self, frame: Frame) -> bool:
         if frame["type"] == "pong":
-            return False  # to a ping of ours
+            return False  # the answer to our ping
         if frame["type"] == "position":
             self.positions.update(frame["streams"])
         self.on_frame(frame)

@@ -1,4 +1,4 @@
-"""Lines of `floor watch` for people: one for each event, each change of the link and each outage."""
+"""The text output of `floor watch`: a line for each event, each change of the link and each outage."""
 
 import json
 from collections.abc import Callable
@@ -15,12 +15,12 @@ DETAIL_FIELDS: Final = (
     "reject_count", "product", "job_id", "parameter", "value", "to_product", "outcome", "reason_code",
     "duration_seconds",
 )  # fmt: skip
-UNREMARKABLE_QUALITY: Final = {"clock": "receive"}  # of data_quality: what says nothing
-PROMINENT_QUALITY: Final = {"stale": "STALE"}  # of data_quality: what must not be overlooked (P5)
+UNREMARKABLE_QUALITY: Final = {"clock": "receive"}  # values in data_quality that are not shown
+PROMINENT_QUALITY: Final = {"stale": "STALE"}  # fields of data_quality that must not be overlooked (P5)
 
 
 def line_printer(console: Console) -> Callable[[Frame], None]:
-    """Return a `show` that prints a line for each event and for each change of the link."""
+    """Return an `on_frame` callback that prints a line for each event and for each change of the link."""
     return _LinePrinter(console).show
 
 
@@ -28,7 +28,7 @@ class _LinePrinter:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._was_connected = False
-        self._is_lost = False  # an outage is printed once, however often a connection is tried in it
+        self._is_lost = False  # an outage is printed once, however many attempts to connect fail in it
         self._printed_advice: set[str] = set()
 
     def show(self, frame: Frame) -> None:
@@ -91,7 +91,7 @@ def _format_event(frame: Frame) -> str:
 
 
 def _format_quality(quality: dict[str, Any]) -> str:
-    """Return what limits the trust in an event, the loudest first: fields that a later version adds too."""
+    """Return what limits the trust in an event, prominent fields first; includes fields that a later version adds."""
     said = {
         name: value
         for name, value in quality.items()
@@ -111,7 +111,7 @@ def _format_field(name: str, value: object) -> str:
 
 
 def _format_value(value: object) -> str:
-    """Return three digits behind the point at most, as the board shows them."""
+    """Return a value as text; a float with three decimals at most, as on the board."""
     return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""The composition root: `floor run` is this. It and the two sides are the only files that wire rooms together."""
+"""The composition root of `floor run`. Only this file and the two sides wire packages together."""
 
 import asyncio
 import contextlib
@@ -39,8 +39,8 @@ from bridge.wiring import runtime
 from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
 
-STOP_SECONDS: Final = 9.0  # of the 10 that docker and others give before they kill
-LINK_LOOK_SECONDS: Final = 0.25  # how late a lost broker or a silent pipeline is told: within 5 s with two keepalives
+STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
+LINK_LOOK_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
 START_ERRORS: Final = (
     plant_file.PlantFileError,
     PolicyError,
@@ -58,22 +58,22 @@ log = structlog.get_logger(__name__)
 
 
 class StartError(Exception):
-    """The bridge cannot start; the text says why, a line for each reason."""
+    """The bridge cannot start; the text has a line for each reason."""
 
 
 class BridgeCrashed(Exception):
-    """A task failed, and the bridge with it; the text says why, a line for each reason. The log has more."""
+    """A task failed and ended the bridge; the text has a line for each reason, the log has more."""
 
 
 def run(settings: Settings, *, role: ProcessRole = ProcessRole.BOTH) -> None:
-    """Run until SIGTERM or SIGINT; raises `StartError` or `Crashed`."""
+    """Run until SIGTERM or SIGINT; raises `StartError` or `BridgeCrashed`."""
     logs.configure(level=settings.log_level, log_format=settings.log_format)
     runtime.run(serve(settings, role))
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineResources:
-    """What the pipeline's side has, and no other process at the same time."""
+    """Resources that the pipeline side holds exclusively, among all processes."""
 
     journal: SqliteJournal
     floor: Floor
@@ -83,17 +83,17 @@ class PipelineResources:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What must be right before anything runs."""
+    """Validated inputs and open resources, needed before any task starts."""
 
     plant: Plant
     authenticator: Authenticator
     listener: socket.socket
-    pipeline: PipelineResources | None  # None: a front alone
+    pipeline: PipelineResources | None  # None: front only
 
 
 @contextlib.contextmanager
 def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
-    """Read files, keys and journal, and listen; raises `StartError` with what is wrong, and leaves nothing open."""
+    """Read files, keys and journal, and listen; on failure raise `StartError` and leave nothing open."""
     if role is ProcessRole.FRONT and settings.time.scale != 1:
         raise StartError("time.scale: a simulation is one process; a front apart would run through a time of its own")
     with contextlib.ExitStack() as open_things:
@@ -142,7 +142,7 @@ def _restore_floor(plant: Plant, journal: SqliteJournal, decode: Decoder, clock:
 
 
 async def serve(settings: Settings, role: ProcessRole) -> None:
-    """Start everything, serve until a signal comes, and stop in the order that loses nothing."""
+    """Start everything, serve until SIGTERM or SIGINT, and stop in an order that loses nothing."""
     runtime.exit_on_signal()
     with prepare(settings, role) as ground:
         house = Bridge(settings, ground, role)
@@ -163,21 +163,21 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def _log_crash(error: Exception) -> str:
-    """Log why the bridge ends, a bug of ours with where it is, and return it in a line."""
+    """Log why the bridge ends, with a traceback for a bug, and return the reason in one line."""
     reason = f"{type(error).__name__}: {error}"
-    # these say it all, or were logged where they were caught
+    # these need no traceback, or were logged where they were caught
     explained = isinstance(error, JournalError | CoreCrashed | StreamTaken)
     log.critical("bridge.crashed", reason=reason, exc_info=None if explained else error)
     return reason
 
 
 class Bridge:
-    """One side, or both with the front fed by the pipeline's commits. A crash of any task ends all of them."""
+    """One side or both; with both, the pipeline's commits feed the front. A crash of any task ends all tasks."""
 
     def __init__(self, settings: Settings, prepared: Prepared, role: ProcessRole) -> None:
         owned = prepared.pipeline
         journal = None if owned is None else owned.journal
-        # a front apart journals nothing: it follows the host's clock by itself
+        # a separate front journals nothing: it follows steps of the host's clock by itself
         clock = FloorClock(scale=settings.time.scale, follows_steps=True) if owned is None else owned.clock
         self._role = role
         self._pipeline: PipelineSide | None = None
@@ -206,7 +206,7 @@ class Bridge:
         return make_pipeline_app(settings.web, authenticate=authenticate, ready=ready, samples=self._samples)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run every task until `stop`, or until one of them ends the others."""
+        """Run every task until `stop` is set or one of them fails."""
         async with asyncio.TaskGroup() as tasks:
             if self._pipeline is not None and not await self._claim(self._pipeline, tasks, stop):
                 return
@@ -219,7 +219,7 @@ class Bridge:
             await stop.wait()
             log.info("bridge.stopping")
             exit_within(STOP_SECONDS)
-            if self._pipeline is not None:  # first, so that dashboards are told what it still commits
+            if self._pipeline is not None:  # first, so that dashboards receive what it still commits
                 await self._pipeline.stop_intake()
             await asyncio.gather(*(side.drain() for side in self._sides()))
             for task in serving:
@@ -230,7 +230,7 @@ class Bridge:
 
     @staticmethod
     async def _claim(pipeline: PipelineSide, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> bool:
-        """Make sure of the stream; False where a stop came first, and nothing is left of the attempt."""
+        """Claim the stream; return False if `stop` is set first, after cancelling the attempt."""
         claiming = tasks.create_task(pipeline.claim(tasks), name="claim")
         stopping = tasks.create_task(stop.wait(), name="claim-stop")
         await asyncio.wait({claiming, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -246,7 +246,7 @@ class Bridge:
 
     @staticmethod
     async def _report_link(pipeline: PipelineSide, front: FrontSide) -> None:
-        """Tell the front what it can't see: whether reports still reach the journal."""
+        """Pass to the front whether reports still reach the journal, which it can't see itself."""
         while True:
             status = pipeline.pipeline.status()
             front.front.set_link_state(
@@ -255,7 +255,7 @@ class Bridge:
             await asyncio.sleep(LINK_LOOK_SECONDS)
 
     def _ready(self) -> tuple[bool, str]:
-        """Whether dashboards see a live floor, and in its own time."""
+        """Return whether dashboards see a live floor with a correct clock, and the reason."""
         assert self._front is not None, "a pipeline apart answers for itself"
         ready, reason = self._front.front.readiness()
         wrong = None if self._pipeline is None else self._pipeline.clock_fault()

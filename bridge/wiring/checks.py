@@ -1,4 +1,4 @@
-"""`floor check` and `floor explain-access`: verdicts on what would be served, without serving it."""
+"""The checks of `floor check`, and the access decisions of `floor explain-access`, without serving anything."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ from bridge.settings import Settings, SettingsError
 
 
 class CheckError(Exception):
-    """The question can't be answered; the text says why."""
+    """A check fails or an access decision can't be made; the text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class CheckResult:
 
 
 async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
-    """Check everything the settings name; a finding each, the bad ones with what is wrong and where."""
+    """Check everything the settings name; return a result each, for a failure with the reason and the location."""
     try:
         settings = settings_module.load(config)
     except SettingsError as error:
@@ -63,7 +63,7 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
 
 
 def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the front's own decision on a subscribe body for a token, as plain data; raises `CheckError`."""
+    """Return the decision that a front makes on a subscribe body for a token, as plain data; raises `CheckError`."""
     viewer = _viewer(settings, token, _policy_of(settings))
     try:
         selection = parse_subscription(body)
@@ -74,7 +74,7 @@ def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -
 
 
 def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
-    """Return why a token with these roles shows nothing, None when it shows something; raises `CheckError`."""
+    """Return why a token with these roles may read nothing, None if it may read something; raises `CheckError`."""
     policy = _policy_of(settings)
     if _viewer(settings, token, policy).read_grants.all:
         return None
@@ -141,7 +141,7 @@ def _journal(settings: Settings) -> str:
         journal = SqliteReader.open(path, stream=settings.stream)
     except JournalInUse:
         return f"{path}: in use by a running bridge"
-    except JournalTooOld as old:  # it may be this version's first check, and the older one still to go on
+    except JournalTooOld as old:  # perhaps a check before the update, while the older version is still in use
         return f"{path}: schema {old.found}, brought to {old.known} by the next start"
     try:
         position = journal.position()
@@ -151,7 +151,7 @@ def _journal(settings: Settings) -> str:
 
 
 def _counters(settings: Settings) -> str:
-    """Hold the plant file's greatest rates against what the journal's last checkpoints have seen."""
+    """Compare the plant file's maximum rates with the rates seen up to the journal's last checkpoints."""
     path = settings.journal.path
     if not path.exists():
         return "nothing counted yet"

@@ -1,4 +1,4 @@
-"""The front's side of a process: dashboards, their commands' link to the broker, and the end of revoked access."""
+"""The front side of a process: dashboards, the broker link for their commands, and the end of revoked access."""
 
 import asyncio
 import secrets
@@ -27,9 +27,9 @@ log = structlog.get_logger(__name__)
 
 
 class FrontSide:
-    """The front of one stream, wired. It owns nothing that is worth keeping.
+    """The front of one stream, wired. It holds no durable state.
 
-    With a `journal` it is fed by whoever commits to that. Without one it follows another process's.
+    With a `journal`, the pipeline in this process feeds it. Without one, it follows the journal of another process.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class FrontSide:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Run in this group until `leave`."""
+        """Start the tasks in this group; `cancel` ends them."""
         self._tasks = [
             tasks.create_task(self._broker_link.run(), name="broker-desk"),
             tasks.create_task(self.front.run(), name="front"),
@@ -80,16 +80,16 @@ class FrontSide:
             self._tasks.append(tasks.create_task(self._replica.run(), name="follower"))
 
     async def drain(self) -> None:
-        """Close every dashboard; each is told when to come back."""
+        """Close every dashboard's connection, with a time to reconnect."""
         await self.front.shutdown()
 
     def cancel(self) -> None:
-        """End every task."""
+        """Cancel every task."""
         for task in self._tasks:
             task.cancel()
 
     def samples(self) -> Iterator[MetricSample]:
-        """What the metrics show of this side beside the front's own statistics."""
+        """Yield this side's metrics, without the front's own statistics."""
         yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "broker-desk"})
         if self._replica is not None:
             yield MetricSample("follower_offset", self.front.position.offset)
@@ -98,7 +98,7 @@ class FrontSide:
             yield MetricSample("follower_turns", self._replica.switches)
 
     async def _close_revoked(self) -> None:
-        """End what goes on with a token that was good when it came."""
+        """Close the connections of users and tokens that are revoked after they connected."""
         known = self._authenticator.revocations()
         while True:
             await asyncio.sleep(REVOCATION_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The pipeline's side of a process: reports in, events out, and the links to the broker that it takes."""
+"""The pipeline side of a process: reports in, events out, and the broker links for both."""
 
 import asyncio
 import secrets
@@ -26,11 +26,11 @@ from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
 
-INTAKE_SECONDS: Final = 3.0  # what a stop waits for the last commit, of 10 in all: the disk may not answer
-DRAIN_SECONDS: Final = 4.0  # and for the publisher
-BEHIND_SECONDS: Final = 60.0  # of the host's clock: the floor's time is then not the plant's
+INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer
+DRAIN_SECONDS: Final = 4.0  # and this long for the publisher
+BEHIND_SECONDS: Final = 60.0  # host's clock behind floor time; beyond that, floor time is not the plant's
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
-DIGITS: Final = 20  # of a count of 64 bits
+DIGITS: Final = 20  # of a 64-bit count
 
 log = structlog.get_logger(__name__)
 
@@ -59,11 +59,11 @@ class PipelineSide:
             durable=False,
             username=broker.username,
             password=broker.password,
-            optional=[(DROPPED_TOPIC, 0)],  # not every broker shows its $SYS, and events go out all the same
+            optional=[(DROPPED_TOPIC, 0)],  # not every broker allows $SYS; events are published regardless
             will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
             last_publication=lambda: None if self._ownership.taken else self.publisher.status(online=False),
         )
-        self._dropped = 0  # Mosquitto retains it for a minute only, and says it again when it changes
+        self._dropped = 0  # Mosquitto retains it for only a minute, and publishes it again when it changes
         self._status_channel = BrokerLink(
             broker,
             client_id=f"floor-{stream}-ear-{owner.id}",
@@ -93,23 +93,23 @@ class PipelineSide:
             clock,
             decode=decode,
             root=root,
-            # half of what the broker may send unacknowledged: the other half arrives while that commits
+            # half of what the broker may send unacknowledged: the other half arrives while this one commits
             commit_max_inputs=min(settings.journal.commit_max_inputs, max(1, broker.receive_maximum // 2)),
             commit_max_ms=settings.journal.commit_max_ms,
             checkpoint_seconds=settings.journal.checkpoint_seconds,
             keep=settings.journal.keep,
-            ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is noticed after two
+            ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is detected after two
             listeners=[self.publisher.on_committed],
         )
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def is_connected(self) -> bool:
-        """Whether reports reach us."""
+        """Return whether reports can arrive: the intake's link is up."""
         return self._intake.status.connected
 
     def readiness(self) -> tuple[bool, str]:
-        """Whether what happens on the floor is journalled now, and if not, why not."""
+        """Return whether reports are journalled now, and the reason if not."""
         status = self.pipeline.status()
         if not self.is_connected:
             return False, "no connection to the broker"
@@ -119,18 +119,21 @@ class PipelineSide:
         return status.ready, status.reason or "ready"
 
     def clock_fault(self) -> str | None:
-        """Say what is wrong with the host's clock, if anything is."""
+        """Return what is wrong with the host's clock, None if nothing is."""
         behind = self._clock.wall_offset_seconds()
         return f"the host's clock is {behind:.0f} s behind what is journalled" if behind > BEHIND_SECONDS else None
 
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
-        """Listen in this group for another process that publishes the stream; before `start`. Raises `StreamTaken`."""
+        """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.
+
+        Raises `StreamTaken`; the watching task raises it too.
+        """
         self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ear"))
         await self._ownership.claim()
         self._tasks.append(tasks.create_task(self._ownership.watch(), name="ownership"))
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Run in this group until `drain`."""
+        """Start the tasks in this group; `stop_intake`, `drain` and `cancel` end them in this order."""
         links = [
             tasks.create_task(link.run(), name=f"broker-{name}")
             for name, link in self._links()
@@ -142,29 +145,29 @@ class PipelineSide:
         self._tasks += [drops, self._publishing, *links]
 
     async def stop_intake(self) -> None:
-        """Take nothing more, and wait until all that was taken is committed and acknowledged: `INTAKE_SECONDS` at most.
+        """Stop receiving, and wait until everything received is committed and acknowledged: `INTAKE_SECONDS` at most.
 
-        What is not committed by then is not acknowledged, and comes again.
+        What is not committed by then is not acknowledged, so the broker sends it again.
         """
         self.pipeline.stop()
         await asyncio.wait([self._running], timeout=INTAKE_SECONDS)
         self.publisher.stop()
 
     async def drain(self) -> None:
-        """Wait until what is committed is published, for `DRAIN_SECONDS` at most."""
+        """Wait until everything committed is published, for `DRAIN_SECONDS` at most."""
         await asyncio.wait([self._publishing], timeout=DRAIN_SECONDS)
 
     def cancel(self) -> None:
-        """End every task; the links say goodbye."""
+        """Cancel every task; the links disconnect."""
         for task in self._tasks:
             task.cancel()
 
     def final_offsets(self) -> dict[str, int]:
-        """Where it ends, for the log."""
+        """Return the last committed and the last published offset, for the log."""
         return {"offset": self.pipeline.status().offset, "published": self.publisher.published}
 
     def samples(self) -> Iterator[MetricSample]:
-        """What the metrics show of this side."""
+        """Yield this side's metrics."""
         yield from pipeline_samples(self.pipeline.status())
         yield from gap_samples(self.pipeline.gaps())
         yield from counter_samples(self.pipeline.counter_fits())
@@ -185,7 +188,7 @@ class PipelineSide:
         yield "ear", self._status_channel
 
     async def _watch_drops(self) -> None:
-        """Tell when the broker drops messages: publishers are told success, so nobody else would ever know."""
+        """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""
         while True:
             for message in await self._outlet.receive(most=10):
                 payload = message.payload[:DIGITS]

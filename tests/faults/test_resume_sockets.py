@@ -1,4 +1,4 @@
-"""The promises of tests/front/simulation over real sockets: TCP is cut at any byte, in either direction, by FIN or RST."""
+"""The promises of tests/front/simulation over real sockets: TCP is cut at any byte, either way, by FIN or RST."""
 
 import asyncio
 import os

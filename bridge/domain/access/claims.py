@@ -1,4 +1,4 @@
-"""What a token may claim (RFC 7519, RFC 8725), decided from its bytes and a time, once its signature holds."""
+"""Validation of the claims of a token with a verified signature (RFC 7519, RFC 8725), at a given time."""
 
 import json
 import math
@@ -11,16 +11,16 @@ from typing_extensions import override
 from bridge.domain.events import Millis
 
 MAX_SUBJECT: Final = 255  # OpenID Connect's bound; a subject is repeated in audit, logs and replies
-MAX_DEPTH: Final = 16  # of claims in claims: what whoever walks them may recurse into
-MAX_DIGITS: Final = 20  # of a number: a longer one costs its square to convert
-MAX_DATE: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second there is in Python and RFC 3339
+MAX_DEPTH: Final = 16  # of nesting; bounds the recursion of code that walks the claims
+MAX_DIGITS: Final = 20  # of an integer; the cost of a conversion grows with the square of the digits
+MAX_DATE: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second in Python and RFC 3339
 ACCESS_TOKEN_TYPES: Final = frozenset({"access", "access_token", "bearer", "jwt", "at+jwt"})
-"""What a token may call itself where it says its kind: anything else (refresh, logout, id) isn't for access."""
+"""Accepted values of `TYPE_CLAIMS`. Tokens of other types (refresh, logout, id) are not for access."""
 TYPE_CLAIMS: Final = ("typ", "type", "token_use", "token_type")
 
 
 class TokenError(ValueError):
-    """A token that is refused. The bearer gets `public_message` alone; the text is for the log and holds no token."""
+    """A refused token. The bearer gets only `public_message`; the text is for the log and contains no token."""
 
     public_message: ClassVar[str] = "the token is not valid"
 
@@ -44,13 +44,13 @@ class TokenMalformed(TokenError):
 
 @dataclass(eq=False)
 class TokenUnverified(TokenError):
-    """Another algorithm, another key, or changed on its way: the bearer is not told which."""
+    """A signature that does not verify: wrong algorithm, wrong key or altered bytes. The bearer never learns which."""
 
     fact: str
 
 
 class TokenRevoked(TokenError):
-    """A good token whose user, or itself, was named on the list of revocations."""
+    """A valid token on the revocation list, by its user or by its id."""
 
     public_message: ClassVar[str] = "access was revoked"
 
@@ -76,7 +76,7 @@ class TokenOfWrongKind(TokenError):
 
 @dataclass(eq=False)
 class TokenClaimInvalid(TokenError):
-    """A claim that is required and missing, of the wrong type, or meant for somebody else."""
+    """A required claim that is missing, or a claim of the wrong type or for another issuer or audience."""
 
     claim: str
     fact: str
@@ -84,7 +84,7 @@ class TokenClaimInvalid(TokenError):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says; `statements` are all its claims as decoded, with roles, scopes and grants."""
+    """Claims of a verified token. `claim_set` holds all of them as decoded, roles, scopes and grants included."""
 
     subject: str
     issuer: str
@@ -95,7 +95,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequirements:
-    """Whose tokens are accepted, for whom, and how far the clocks may differ."""
+    """The accepted issuer and audience, and how far the clocks may differ."""
 
     issuer: str
     audience: str
@@ -103,9 +103,9 @@ class TokenRequirements:
 
 
 def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRequirements, *, now: Millis) -> Claims:
-    """The claims of a token whose signature holds, if they may be believed at `now`; raises TokenError.
+    """Return the claims of a token with a verified signature, if they are valid at `now`; raise TokenError if not.
 
-    They expire at `exp` plus the leeway: from then on this very check refuses them.
+    `expires_at` is `exp` plus the leeway: from then on this function refuses the token.
     """
     # RFC 7515 4.1.11: a critical extension that isn't understood is refused; we understand none.
     if "crit" in header:
@@ -114,7 +114,7 @@ def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRe
     statements = _decode(payload)
     for claim in TYPE_CLAIMS:
         _check_token_type(statements, claim)
-    if "events" in statements:  # OpenID Connect Back-Channel Logout 2.4: what makes a logout token one
+    if "events" in statements:  # OpenID Connect Back-Channel Logout 2.4: only a logout token has it
         raise TokenOfWrongKind("events")
     _check_issuer_and_audience(statements, requirements)
     return Claims(
@@ -129,7 +129,7 @@ def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRe
 def _check_issuer_and_audience(statements: dict[str, Any], requirements: TokenRequirements) -> None:
     if statements.get("iss") != requirements.issuer:
         raise TokenClaimInvalid("iss", "missing or another")
-    # RFC 7519 4.1.3: one text, or a list of them that holds ours; compared whole, never as a part.
+    # RFC 7519 4.1.3: one string, or a list of strings that contains ours. Whole strings are compared, never parts.
     audience = statements.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
     if not all(isinstance(each, str) for each in audiences) or requirements.audience not in audiences:
@@ -176,7 +176,7 @@ def _token_id(statements: dict[str, Any]) -> str | None:
 
 
 def _read_numeric_date(statements: dict[str, Any], claim: str) -> Millis | None:
-    """RFC 7519 2, NumericDate: a JSON number of seconds; a text, true or null is none."""
+    """Return a NumericDate in ms, None if absent. RFC 7519 2: a JSON number of seconds; no string, boolean or null."""
     if claim not in statements:
         return None
     value = statements[claim]

@@ -1,8 +1,8 @@
-"""Authorization as arithmetic: what is asked, intersected with what is granted, and a reason for every answer.
+"""Authorization by set arithmetic: the intersection of a requested filter with grants, and a reason for each decision.
 
-The answers are exact on the shapes of our topics. There is no end of ids, so a topic of fresh ids lies outside every
-grant that some other topic of the request lies outside of: the grants around the whole request decide whether it is
-narrowed, without a search that hostile grants could drive up.
+Decisions are exact for the layouts of our topics. Ids are unlimited, so every `+` of a request can be filled with an
+unused id. Only grants that cover all ids of the request match such a topic. They alone decide whether the request is
+narrowed, so there is no search that hostile grants could make expensive.
 """
 
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ from bridge.domain.access.topic_layout import (
 )
 from bridge.domain.topics import TopicFilter, TopicName
 
-MAX_GRANTS: Final = 1_000  # what one token may unfold to; stops 300 sites x 300 lines from filling memory
+MAX_GRANTS: Final = 1_000  # that one token may expand to; stops 300 sites x 300 lines from filling memory
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A filter somebody may read or command, and the rule or claim it comes from."""
+    """A filter that a viewer may read or command, and the rule or claim that it comes from."""
 
     filter: TopicFilter
     reason: str
@@ -38,7 +38,7 @@ class Grant:
     def for_filter(
         cls, shape: TopicLayout, topic_filter: TopicFilter, *, reason: str, actions: Iterable[str] | None = None
     ) -> "Grant | None":
-        """The grant of this filter, for commands among `actions`; None when no topic of the shape matches it."""
+        """Return the grant of this filter, of commands only for `actions`; None when no topic of `shape` matches it."""
         ways = action_mask(actions) if shape is COMMANDS else -1
         region = shape.region(topic_filter, mask=ways)
         return None if region is None else cls(topic_filter, reason, region)
@@ -46,7 +46,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """`effective` is what of the request is granted; `witness` a topic of it that isn't, None when all of it is."""
+    """The granted part of a request, `effective`. `witness` is a requested topic outside of it, or None."""
 
     effective: tuple[TopicFilter, ...]
     witness: TopicName | None
@@ -59,7 +59,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class NotGranted:
-    """Nothing of the request is granted, `witness` for one; None where no topic at all can match the request."""
+    """A refused request. `witness` is a requested topic that is not granted, None where `reason` needs none."""
 
     witness: TopicName | None
     reason: str
@@ -69,7 +69,7 @@ Decision = Allowed | NotGranted
 
 
 class Grants:
-    """What one viewer may read, or command; without the grants that another of them covers. Immutable."""
+    """The grants of one viewer, to read or to command, without those that another one covers. Immutable."""
 
     __slots__ = ("_table", "all", "shape")
 
@@ -82,11 +82,11 @@ class Grants:
         self._table = RegionTable((grant.region, grant) for grant in self.all)
 
     def covering(self, region: Region) -> Iterable[tuple[int, Grant]]:
-        """The grants for all ids of the region, and the ways each of them allows there."""
+        """Return (mask, grant) for every grant that covers all ids of the region."""
         return self._table.covering(region.ids)
 
     def find(self, name: TopicName, *, action: str | None = None) -> Grant | None:
-        """A grant for this very topic, and for commands this action; None when there is none."""
+        """Return a grant for this topic, and for commands this action; None when there is none."""
         point = self.shape.locate(name)
         if point is None:
             return None
@@ -109,16 +109,17 @@ class Grants:
 
 
 def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decision:
-    """What of the request (among `ways`) is granted; a topic matches an effective filter iff it is asked and granted.
+    """Decide what of a request, within `mask`, is granted.
 
-    Narrowed is exact too: a witness matches the request and no grant.
+    A topic matches an effective filter iff it is requested and granted.
+    `narrowed` is exact too: a witness matches the request and no grant.
     """
     shape = grants.shape
     region = shape.region(requested, mask=mask)
     if region is None:
         return NotGranted(None, f"no {shape.name} topic can match {_quoted(requested)}")
     around = list(grants.covering(region))
-    # Without the mask, lest an effective filter read wider than the grant it rests on.
+    # Without the mask: an effective filter must not be wider than the grant it comes from.
     whole = shape.region(requested)
     for granted, grant in around:
         if whole is not None and not whole.mask & ~granted:
@@ -141,7 +142,7 @@ def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decisio
 
 
 def explain_decision(decision: Decision) -> dict[str, Any]:
-    """The decision as plain data; it names nothing but the asker's own request, grants and ids that nobody has."""
+    """Return the decision as plain data. It reveals only the asker's own request and grants, and unused ids."""
     match decision:
         case Allowed(effective, witness, grants):
             return {

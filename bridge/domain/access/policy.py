@@ -1,7 +1,7 @@
-"""The policy file: which role may read and command what, within the sites, areas and lines its token names.
+"""The policy file: what each role may read and command, within the sites, areas and lines in the token.
 
-Filters are templates: a level may be `{site}`, `{area}`, `{line}` or `{user}`. A placeholder without its claim produces
-nothing. Every claim a token does carry holds, whether the template names it or not, so that claims narrow each other.
+Filters are templates: a level may be `{site}`, `{area}`, `{line}` or `{user}`. A placeholder whose claim is absent
+produces no filter. Every claim in a token applies, whether the template names it or not, so claims narrow each other.
 """
 
 import tomllib
@@ -16,10 +16,10 @@ from bridge.domain.access.topic_layout import ACTIONS, ANY, COMMANDS, EVENTS, To
 from bridge.domain.topics import TopicError, TopicFilter
 
 SCOPES: Final = ("site", "area", "line")
-"""The placeholder of each of the first three levels; its claim is named in the plural."""
+"""The placeholder of each of the first three levels. The name of its claim is the plural."""
 PLACEHOLDERS: Final = tuple(f"{{{scope}}}" for scope in SCOPES)
 USER_PLACEHOLDER: Final = "{user}"
-MAX_TEMPLATES: Final = 100  # per role: what every admission unfolds
+MAX_TEMPLATES: Final = 100  # per role; every admission expands them all
 
 
 class Role(StrEnum):
@@ -36,7 +36,7 @@ class Role(StrEnum):
 
 
 class PolicyError(ValueError):
-    """The policy is not usable: the text names source, place and reason, a line each. The plant's own fault."""
+    """An invalid policy, the plant's own fault. The text has one line per fault: source, place and reason."""
 
 
 def _check_template(shape: TopicLayout, text: str) -> str:
@@ -71,7 +71,7 @@ def _check_action(text: str) -> str:
 
 
 class RolePolicy(BaseModel):
-    """What one role may do. `actions` narrows the commands; left out, every action of the kinds its filters reach."""
+    """Rights of one role. `actions` narrows the commands; omitted: every action of the kinds that its filters match."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,7 +92,7 @@ class RolePolicy(BaseModel):
 
 
 class Policy(BaseModel):
-    """The roles of the plant; a role that isn't named may do nothing."""
+    """Rights of the plant's roles; a role that is not listed has none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -100,7 +100,7 @@ class Policy(BaseModel):
 
     @classmethod
     def parse(cls, text: str, *, source: str = "policy") -> Self:
-        """The policy of a TOML text; raises PolicyError with every fault and its place."""
+        """Return the policy of a TOML text; raise PolicyError with every fault and its place."""
         try:
             return cls.model_validate(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
@@ -111,10 +111,10 @@ class Policy(BaseModel):
 
 
 def expand_template(template: str, scope: Mapping[str, tuple[str, ...]], *, user: str | None) -> Iterator[TopicFilter]:
-    """The filters of a template for these claims; `scope`: valid ids by site, area and line, absent claims left out.
+    """Yield a template's filters for these claims; `scope`: valid ids by site, area and line, without absent claims.
 
-    Literal levels must be among their claim's ids, `+` becomes each of them: within a claim OR, across claims AND.
-    Lazy, so that whoever counts can stop.
+    Literal levels must be among their claim's ids, `+` becomes each of them: OR within a claim, AND across claims.
+    Lazy, so that a caller that counts can stop early.
     """
     head, hash_, _ = template.partition("#")
     levels = head.removesuffix("/").split("/") if head else []

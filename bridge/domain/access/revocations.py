@@ -1,6 +1,6 @@
-"""Whose access was taken back before the token expired: a list that an operator keeps.
+"""Revocations of access before a token expires: a list that an operator maintains.
 
-One entry a line: `user ID` ends every token of a user, `token JTI` a single one; `#` begins a comment.
+One entry per line: `user ID` revokes every token of a user, `token JTI` a single one; `#` begins a comment.
 """
 
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Final, Self
 
 from bridge.domain.access.claims import Claims
 
-MAX_ENTRIES: Final = 100_000  # a list that only grows: entries may go when the tokens they name have expired
+MAX_ENTRIES: Final = 100_000  # stops a list that only grows: an entry can go once its tokens have expired
 
 
 class RevocationsError(ValueError):
-    """The list is not usable; the text names source and line."""
+    """An invalid list; the text names source and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Revocations:
 
     @classmethod
     def parse(cls, text: str, *, source: str) -> Self:
-        """Read a list; raises `RevocationsError` for a line that is no entry: nobody is let in by a slip of the pen."""
+        """Parse a list; raise `RevocationsError` for an invalid line: skipping a typo would leave a token valid."""
         named: dict[str, set[str]] = {"user": set(), "token": set()}
         for number, line in enumerate(text.splitlines(), start=1):
             words = line.split("#", 1)[0].split()
@@ -36,7 +36,7 @@ class Revocations:
         return cls(frozenset(named["user"]), frozenset(named["token"]))
 
     def is_revoked(self, *, user_id: str, token_id: str | None) -> bool:
-        """Tell whether the list names this user or this token."""
+        """Return whether the list names this user or this token."""
         return user_id in self.users or token_id in self.tokens
 
     def is_token_revoked(self, claims: Claims) -> bool:

@@ -1,4 +1,4 @@
-"""The table of DESIGN, «Subscriptions are filters»: a subscription type and a target make a filter."""
+"""Subscription types and their targets as topic filters. Source: DESIGN, «Subscriptions are filters»."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bridge.domain.topics import TopicFilter
 
 TARGET_ALL: Final = "all"
 TARGET_ME: Final = "me"
-MAX_QUOTED_CHARS: Final = 80  # characters of a refused value, in its error
+MAX_QUOTED_CHARS: Final = 80  # of a refused value, in the error about it
 
 SubscriptionErrorCode = Literal["INVALID_MESSAGE", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "LIMIT_EXCEEDED"]
 
@@ -32,12 +32,12 @@ class SubscriptionType(StrEnum):
 
 
 ADDRESSED_TYPES: Final = frozenset({SubscriptionType.JOB, SubscriptionType.ESCALATION})
-"""The types whose events are addressed to somebody, so that `me` is a target."""
+"""The types whose events have an audience, so that `me` is a valid target."""
 
 
 @dataclass(eq=False)
 class SubscriptionError(ValueError):
-    """A body that asks for nothing we know: the client's fault, in PROTOCOL's codes, with a text it may see."""
+    """An invalid subscribe body, the client's fault: a code of PROTOCOL, and a message that the client may see."""
 
     code: SubscriptionErrorCode
     message: str
@@ -48,7 +48,7 @@ class SubscriptionError(ValueError):
 
 
 def target_filter(kind: SubscriptionType, target: str) -> TopicFilter:
-    """The filter of one target, relative to `{root}/event/`; raises SubscriptionError for what is no target."""
+    """Return the filter of one target, relative to `{root}/event/`; raise SubscriptionError for an invalid target."""
     text = _path_filter(kind, target) or _prefixed_filter(kind, target)
     if text is None:
         raise SubscriptionError("INVALID_MESSAGE", f"{target[:MAX_QUOTED_CHARS]!r} is no target of {kind.value}")
@@ -56,7 +56,7 @@ def target_filter(kind: SubscriptionType, target: str) -> TopicFilter:
 
 
 def _path_filter(kind: SubscriptionType, target: str) -> str | None:
-    """`site/area/line`, or `site/area/line/equipment`."""
+    """Return the filter of `site/area/line` or `site/area/line/equipment`; None for any other target."""
     levels = target.split("/")
     if len(levels) not in (3, 4) or not all(map(is_id, levels)):
         return None
@@ -79,13 +79,13 @@ def _prefixed_filter(kind: SubscriptionType, target: str) -> str | None:
 
 _PRIORITIES = frozenset(each.value for each in Priority)
 _ALL_CATEGORY_TYPES: Final = frozenset({SubscriptionType.LINE, SubscriptionType.EQUIPMENT})
-"""The types that take every category of their target."""
+"""The types that include every category of their target."""
 _DEFAULT_PREFIX: Final = {
     SubscriptionType.EQUIPMENT: "equipment",
     SubscriptionType.JOB: "job",
     SubscriptionType.ESCALATION: "priority",
 }
-"""What a target without a prefix is; a line, where nothing is said."""
+"""The prefix that a target without one gets; `line` for types not listed here."""
 
 _FilterTemplate = Callable[[str, SubscriptionType], str]
 _TEMPLATES: Final[dict[tuple[SubscriptionType, str], _FilterTemplate]] = {

@@ -1,4 +1,4 @@
-"""A subscribe body becomes filters (DESIGN, «Subscriptions are filters»), and filters become what a viewer is shown."""
+"""Parsing and admission of subscriptions. Source: DESIGN, «Subscriptions are filters»."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
@@ -19,20 +19,20 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import EventType, Priority
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
 
-MAX_TARGETS: Final = 100  # of one subscription: each is decided against every grant
+MAX_TARGETS: Final = 100  # of one subscription; each is checked against every grant
 MAX_EFFECTIVE: Final = (
-    1_000  # filters of one admitted subscription: stops 100 targets x 1,000 grants in index and reply
+    1_000  # filters of one admitted subscription; stops 100 targets x 1,000 grants from filling index and reply
 )
 MAX_ID: Final = 128  # characters of a subscription id, which every answer about it repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRequest:
-    """What a client asks for; `filters` are relative to `{root}/event/`; `mine`: only what is addressed to them."""
+    """A client's request. `filters` are relative to `{root}/event/`; `addressed_only`: only events for this user."""
 
     id: str
-    subscription_type: SubscriptionType | None  # None: a raw filter alone
-    target_id: str | tuple[str, ...] | None  # as sent; None: omitted, which is all
+    subscription_type: SubscriptionType | None  # None: only a raw filter
+    target_id: str | tuple[str, ...] | None  # as sent; None: omitted, meaning all
     filters: tuple[TopicFilter, ...]
     event_types: frozenset[EventType] | None = None
     priorities: frozenset[Priority] | None = None
@@ -43,13 +43,13 @@ class SubscriptionRequest:
 
     @property
     def mask(self) -> int:
-        """The masks, as bits of the event shape."""
+        """Event types and priorities as a mask of the layout `EVENTS`."""
         return event_mask(self.event_types, self.priorities)
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A subscription that stands: a topic reaches it iff it was asked for, within the masks, and granted."""
+    """An admitted subscription. A topic matches iff it was requested, is within the mask and is granted."""
 
     request: SubscriptionRequest
     effective: tuple[TopicFilter, ...]
@@ -62,7 +62,7 @@ class Subscription:
 
     @property
     def cache_key(self) -> Hashable:
-        """What it shows: equal for two subscriptions that want the very same events, whoever asks and however."""
+        """Key that is equal for subscriptions that match the same events, whatever the viewer and the request."""
         if not self.request.addressed_only:
             addressed: Hashable = None
         elif self.request.subscription_type is SubscriptionType.JOB:
@@ -72,7 +72,7 @@ class Subscription:
         return frozenset(self.effective), self.request.mask, addressed
 
     def matches(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
-        """Whether an event is for this subscription; its type and priority stand in its topic."""
+        """Return whether an event is for this subscription; its topic contains type and priority."""
         point = EVENTS.locate(name)
         if point is None:
             return False
@@ -87,7 +87,7 @@ class Subscription:
 
 
 def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
-    """The selection of a decoded subscribe body; raises SubscriptionError. Unknown fields are ignored."""
+    """Return the request in a decoded subscribe body; raise SubscriptionError. Unknown fields are ignored."""
     raw = _parse_raw_filter(body)
     kind = _parse_type(body, required=raw is None)
     target = _parse_target(body)
@@ -118,12 +118,12 @@ def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
 
 
 def parse_unsubscription(body: Mapping[str, object]) -> str | SubscriptionRequest:
-    """What an unsubscribe body ends: the subscription of its id, or without one all that `select_alike`."""
+    """Return what an unsubscribe body ends: the subscription of an id, or without one all with `is_same_selection`."""
     return _parse_id(body) or parse_subscription(body)
 
 
 def is_same_selection(one: SubscriptionRequest, other: SubscriptionRequest) -> bool:
-    """Whether two selections have the same type and target, however written; ids and masks may differ."""
+    """Return whether two requests have the same type and targets, however written; ids and masks may differ."""
     return (one.subscription_type, one.addressed_only, set(one.filters)) == (
         other.subscription_type,
         other.addressed_only,
@@ -132,7 +132,10 @@ def is_same_selection(one: SubscriptionRequest, other: SubscriptionRequest) -> b
 
 
 def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscription | NotGranted:
-    """What of the selection this viewer may read; refused when that is nothing, or not all where it is strict."""
+    """Admit what this viewer may read of a request.
+
+    Refuse it if that is nothing, if a strict request is not granted in full, or over `MAX_EFFECTIVE` filters.
+    """
     effective: dict[TopicFilter, None] = {}
     grants: dict[Grant, None] = {}
     refusal: NotGranted | None = None
@@ -170,7 +173,7 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
 
 
 def _intersect_all(filters: tuple[TopicFilter, ...], raw: TopicFilter) -> tuple[TopicFilter, ...]:
-    """A raw filter beside a type narrows it."""
+    """Return the filters narrowed by a raw filter; raise SubscriptionError when nothing is left."""
     common = tuple(dict.fromkeys(each for each in (each.intersect(raw) for each in filters) if each is not None))
     if not common:
         raise SubscriptionError("INVALID_MESSAGE", "mqtt_filter and target have no topic in common")
@@ -205,7 +208,7 @@ def _parse_type(body: Mapping[str, object], *, required: bool) -> SubscriptionTy
 
 
 def _parse_target(body: Mapping[str, object]) -> str | tuple[str, ...] | None:
-    """The target as sent; None when neither name is there. A target that is there holds something."""
+    """Return the target as sent; None when neither field is present. A present target must not be empty."""
     sent = [body[name] for name in ("target_id", "target") if name in body]
     if not sent:
         return None
@@ -267,6 +270,6 @@ def _parse_id(body: Mapping[str, object]) -> str | None:
 
 
 def _default_id(kind: SubscriptionType | None, texts: tuple[str, ...] | None, raw: TopicFilter | None) -> str:
-    """The same for the same type, targets and raw filter, whatever the masks: so that one can unsubscribe by them."""
+    """Return an id that depends on type, targets and raw filter only, so that a client can unsubscribe by them."""
     parts = [] if kind is None else [f"{kind.value}:{','.join(sorted(set(texts or (TARGET_ALL,))))}"]
     return " ".join(parts if raw is None else [*parts, f"mqtt_filter:{raw}"])

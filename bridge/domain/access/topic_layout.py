@@ -1,8 +1,8 @@
-"""The shape of our own topics, in which a filter becomes a region: exact arithmetic instead of text.
+"""Layouts of our own topics, in which filters become regions: exact arithmetic instead of text.
 
-An event's topic has 8 levels, a command's 5 (DESIGN, «The way of a message»). Some hold ids, of which there is no end;
-the others are closed: 13 pairs of category and type, 4 priorities, 5 kinds of command. So a filter is an id or `+` for
-every id level, and a set of the ways to fill the closed levels, kept as the bits of an integer.
+An event's topic has 8 levels, a command's 5 (DESIGN, «The way of a message»). Some levels hold ids, which are
+unlimited. The others have closed sets of words: 13 pairs of category and type, 4 priorities, 5 kinds of command. So a
+filter becomes an id or `+` for every id level, and a bit mask of the combinations of words in the closed levels.
 """
 
 import re
@@ -23,17 +23,17 @@ ACTIONS: Final = (
     *("changeover.start", "changeover.complete"),
     "quality.clear",
 )
-"""What a user may command (PROTOCOL, «Asking»); the word before the dot is the kind, the last level of its topic."""
+"""The actions a user may command (PROTOCOL, «Asking»). The word before the dot is the kind, the topic's last level."""
 
 
 def is_id(text: str) -> bool:
-    """Whether a text can name a site, line, person or subject: never a wildcard, a level or a `$` topic."""
+    """Return whether a text is a valid id of a site, line, person or subject: no wildcard, no `/`, no `$`."""
     return ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """What a filter reaches in a shape: an id or `+` for every id level, and the bits of its ways, never 0."""
+    """What a filter matches in a layout: an id or `+` for every id level, and a mask of combinations, never 0."""
 
     ids: tuple[str, ...]
     mask: int
@@ -42,7 +42,7 @@ class Region:
         return not other.mask & ~self.mask and self._covers_ids(other.ids)
 
     def intersect(self, other: "Region") -> "Region | None":
-        """Exactly the common part; None when there is none."""
+        """Return exactly the common part; None when there is none."""
         ways = self.mask & other.mask
         if not ways:
             return None
@@ -59,9 +59,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class TopicLayout:
-    """A family of topics: `id_levels` hold ids (those in `blank_levels` may be `_`), those from `closed_at` on, words.
+    """A family of topics: `id_levels` hold ids, the closed levels from `first_enum_level` on hold words.
 
-    `ways` are the possible words of the closed levels; a way's place among them is the number of its bit.
+    `optional_levels` may be `_` instead of an id. `combinations` are the possible words of the closed levels; the index
+    of a combination is its bit in a mask.
     """
 
     name: str
@@ -83,7 +84,7 @@ class TopicLayout:
         return len(self.id_levels) + len(self.combinations[0])
 
     def region(self, topic_filter: TopicFilter, *, mask: int = -1) -> Region | None:
-        """What the filter reaches in this shape, among `ways`; None when no topic of this shape matches it."""
+        """Return what the filter matches in this layout, within `mask`; None when that is no topic."""
         levels = topic_filter.spine
         if len(levels) > self.depth or (len(levels) < self.depth and not topic_filter.tail):
             return None
@@ -100,7 +101,7 @@ class TopicLayout:
         return Region(tuple(levels[level] for level in self.id_levels), reached) if reached else None
 
     def locate(self, name: TopicName) -> tuple[tuple[str, ...], int] | None:
-        """The ids of a topic and the bits of its words; None for words or a depth of another shape."""
+        """Return the ids of a topic and the mask of its words; None for words or a depth of another layout."""
         levels = name.levels
         if len(levels) != self.depth:
             return None
@@ -131,11 +132,11 @@ COMMANDS: Final = TopicLayout(
     first_enum_level=4,
     combinations=tuple((action.partition(".")[0],) for action in ACTIONS),
 )
-"""`{site}/{area}/{line}/{equipment}/{kind}`, relative to `{root}/command/`; one way for every action of a kind."""
+"""`{site}/{area}/{line}/{equipment}/{kind}`, relative to `{root}/command/`; a kind has one bit per action."""
 
 
 def event_mask(types: Iterable[EventType] | None, priorities: Iterable[Priority] | None) -> int:
-    """The bits of those event types and priorities; None: of all."""
+    """Return the bits of those event types and priorities; None: of all."""
     kinds = frozenset(EventType if types is None else types)
     ranks = frozenset(Priority if priorities is None else priorities)
     bits = (1 << bit for bit, (_, kind, rank) in enumerate(EVENTS.combinations) if kind in kinds and rank in ranks)
@@ -143,7 +144,7 @@ def event_mask(types: Iterable[EventType] | None, priorities: Iterable[Priority]
 
 
 def action_mask(actions: Iterable[str] | None) -> int:
-    """The bits of those actions, `andon.*` and `*` included; None: of all. Unknown words give none."""
+    """Return the bits of those actions; None: of all. `andon.*` and `*` are accepted, unknown words add no bit."""
     if actions is None:
         return (1 << len(ACTIONS)) - 1
     wanted = frozenset(actions)
@@ -155,7 +156,7 @@ T = TypeVar("T")
 
 
 class RegionTable(Generic[T]):
-    """Finds every region around a place, by one look-up for each set of id levels that regions fix (at most 2**5).
+    """Index of regions by the id levels that they fix: at most 2**5 look-ups find all that cover given ids.
 
     A thousand grants for a thousand lines fix the same level: one look-up.
     """
@@ -170,13 +171,13 @@ class RegionTable(Generic[T]):
             table.setdefault(tuple(region.ids[level] for level in fixed), []).append((region.mask, entry))
 
     def covering(self, ids: tuple[str, ...]) -> Iterator[tuple[int, T]]:
-        """The ways and the entry of every region that covers these ids; `+` among them is covered by `+` alone."""
+        """Yield (mask, entry) of every region that covers these ids; only `+` covers a `+` among them."""
         for fixed, table in self._tables.items():
             yield from table.get(tuple(ids[level] for level in fixed), ())
 
 
 def remove_covered(regions: Iterable[Region]) -> list[Region]:
-    """The same set of topics without regions that another one covers, in the order given."""
+    """Return the regions without those that another one covers: the same topics, in the given order."""
     distinct = list(dict.fromkeys(regions))
     table = RegionTable((region, region) for region in distinct)
     return [

@@ -1,4 +1,4 @@
-"""Who somebody is after admission: a `Viewer`, which only `admit` makes, and which holds all they may see and do."""
+"""Admitted users: a `Viewer`, which only `admit` creates, holds everything that a user may read and command."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass
@@ -13,12 +13,12 @@ from bridge.domain.access.topic_layout import COMMANDS, EVENTS, TopicLayout, is_
 from bridge.domain.events import Millis, Place
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
 
-MAX_CLAIM_VALUES: Final = 256  # per list claim; longer ones would only unfold past MAX_GRANTS, at our cost
+MAX_CLAIM_VALUES: Final = 256  # per list claim; a longer one would only expand past MAX_GRANTS, at our cost
 MAX_NAME: Final = 200  # of a person's name, which logs and boards show
 
 
 class AdmissionError(ValueError):
-    """A verified token that can't be admitted: the fault of whoever issued it."""
+    """A verified token that can't be admitted: the issuer's fault."""
 
 
 @dataclass(eq=False)
@@ -46,7 +46,7 @@ _ADMITTED: Final = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """An admitted user, and everything this token lets them read and command."""
+    """An admitted user, with the read and command grants of one token."""
 
     user_id: str
     name: str | None
@@ -63,23 +63,23 @@ class Viewer:
             raise TypeError("only admit() makes a Viewer")
 
     def may_read(self, name: TopicName) -> bool:
-        """Whether this event topic (relative to `{root}/event/`) may be shown; the check at every delivery."""
+        """Return whether this event topic (relative to `{root}/event/`) may be shown; checked at every delivery."""
         return self.read_grants.find(name) is not None
 
     def find_command_grant(self, action: str, place: Place) -> Grant | None:
-        """The grant that lets this action be commanded at this place, None when there is none."""
+        """Return the grant that allows this action at this place, None when there is none."""
         levels = (*place.levels(), action.partition(".")[0])
-        # An id with a slash would make another topic of it, so each must be one level as it stands.
+        # An id with a slash would make it another topic, so each must be exactly one level.
         if not all(is_id(level) or level == "_" for level in levels):
             return None
         return self.command_grants.find(TopicName("/".join(levels), levels), action=action)
 
 
 def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
-    """The viewer a verified token makes under this policy; raises AdmissionError for one that unfolds past its bounds.
+    """Return the viewer of a verified token under this policy; raise AdmissionError for one that exceeds the limits.
 
-    `trust_grants`: whether this issuer's `grants` claim counts. A claim of the wrong type, or a value that is no id,
-    grants nothing.
+    `trust_grants`: whether this issuer's `grants` claim counts. A claim of the wrong type, or an invalid id, grants
+    nothing.
     """
     known = frozenset(Role)
     roles = tuple(dict.fromkeys(role for role in _strings(claims.claim_set, "roles") if role in known))
@@ -127,7 +127,7 @@ def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
 
 
 def _read_scope(statements: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
-    """The valid ids of each scope claim that the token carries; one carried empty or malformed is no place at all."""
+    """Return the valid ids of each scope claim in the token; an empty or malformed claim allows no place at all."""
     present = [scope for scope in SCOPES if f"{scope}s" in statements]
     found = {scope: _strings(statements, f"{scope}s") for scope in present}
     return {scope: tuple(dict.fromkeys(text for text in texts if is_id(text))) for scope, texts in found.items()}

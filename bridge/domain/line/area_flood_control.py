@@ -1,4 +1,4 @@
-"""One area of the plant: the lines whose automatic calls are limited together, and its own deadlines."""
+"""Flood control of one area: the lines whose automatic calls are limited together, and the area's deadlines."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,14 +9,14 @@ from bridge.domain.events import Event, Millis
 from bridge.domain.line.flood_tracker import FloodTracker
 from bridge.domain.line.line import Line
 
-MAX_LISTED: Final = 20  # troubles that a summary names; bounds its description
+MAX_LISTED: Final = 20  # held calls that a summary names; bounds its description
 
 LineEvents = list[tuple[str, tuple[Event, ...]]]
 """(line id, events), in order."""
 
 
 class AreaFloodControl:
-    """Acts on its lines when flood control is due: after what their own deadlines do at the same instant."""
+    """Acts on its lines when flood control is due, after their own deadlines of the same instant."""
 
     def __init__(self, area_id: str, rule: FloodRule, lines: Mapping[str, Line]) -> None:
         self._id = area_id
@@ -28,18 +28,18 @@ class AreaFloodControl:
 
     @property
     def changed(self) -> bool:
-        """Return whether the deadline may be another than when it was last asked for."""
+        """Return whether the deadline may have changed since the last `next_deadline`."""
         return self._flood.changed
 
     def next_deadline(self) -> Millis | None:
         return self._flood.next_deadline()
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: every deadline is as much later."""
+        """Shift every deadline by a forward jump of the host's clock."""
         self._flood.set_forward(by)
 
     def fire(self, at: Millis) -> LineEvents:
-        """Do what is due now: list what is held, end the flood, release what it held."""
+        """Do what is due at `at`: list the held calls, end the flood, release the calls it held."""
         fired: LineEvents = []
         held = self._flood.held_calls()
         if any(not each.listed and each.at <= at for _, each in held):

@@ -1,9 +1,9 @@
-"""The changeovers of one line: from the last piece of the old run to the Nth good piece of the new one.
+"""Changeovers of one line, from the last piece of the old run to the Nth good piece of the new one.
 
-Source: DOMAIN, «Changeover». Signalled by a report, a command, a mode (the line is being set up), or a product change
-while stopped; `started_at` is the last piece before the signal, so it may lie before `signalled_at`. A mode gives no
-product: its changeover is reported as soon as the product is known, dated at the mode, and completed by the piece that
-was made meanwhile. Changeovers never overlap: nothing of one is dated before the end of the one before.
+Source: DOMAIN, «Changeover». The signal is a report, a command, a mode (the line is in setup), or a product change
+while stopped. `started_at` is the last piece before the signal, so it may lie before `signalled_at`. A mode names no
+product: its changeover is emitted once the product is known, dated at the mode, and completed by the piece that was
+made meanwhile. Changeovers never overlap: nothing of one is dated before the end of the one before.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
 
 COUNTS_INTERVAL_MS: Final = 10_000
-"""When the next counts are due while they change; `registers.REPORTED_MS`, by when they have come, adds half of it."""
+"""Interval at which changing counts are due; `registers.MAX_REPORT_DELAY_MS`, by when they arrive, adds half of it."""
 
 
 class HiddenPieces(NamedTuple):
-    """Pieces that an earlier report hid, as it was in doubt: when it came, and those that it surely had."""
+    """Pieces hidden by an earlier report that was in doubt: when it arrived, and the pieces it certainly contained."""
 
     at: Millis
     good: int
@@ -40,7 +40,7 @@ class ChangeoverRecord(Struct, kw_only=True):
 
 
 class SetupSignal(Struct):
-    """A mode that signalled a changeover whose product is not known yet, and the pieces made since."""
+    """A mode that signalled a changeover whose product is still unknown, and the pieces made since."""
 
     since: Millis
     run_ended: Millis | None = None  # the last piece before the mode
@@ -50,16 +50,16 @@ class SetupSignal(Struct):
 
 
 class ChangeoverState(Struct):
-    """Checkpointed. `product` is what the line is set up for, as far as known."""
+    """Checkpointed. `product`: what the line is set up for, if known."""
 
     next_number: int = 1
     product: str | None = None
     last_piece_at: Millis | None = None
-    ended_at: Millis | None = None  # of the changeover before: the next one cannot begin within it
+    ended_at: Millis | None = None  # end of the changeover before: the next one cannot begin earlier
     running: ChangeoverRecord | None = None
-    setup: SetupSignal | None = None  # the line was set up, and no good piece was made in running since
+    setup: SetupSignal | None = None  # the line was set up, and has made no good piece while running since
     in_setup: bool = False  # a mode that lasts is one signal
-    stands_since: Millis | None = None  # None: it runs, or nobody sees what it does
+    stands_since: Millis | None = None  # None: it runs, or its state is unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class RunningChangeover:
 
 
 class Changeovers:
-    """The line's changeovers, of which one at most is running."""
+    """The line's changeovers, at most one of them running."""
 
     def __init__(
         self, state: ChangeoverState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter
@@ -97,23 +97,23 @@ class Changeovers:
         )
 
     def apply(self, body: ChangeoverReport, *, moment: Moment) -> Disposition:
-        """Start or complete a changeover, or say why not; one is the line's, from every source."""
+        """Start or complete a changeover, or return why not; it is the line's, whatever the source."""
         return self._apply_start(body, moment) if body.action == "start" else self._apply_complete(body, moment)
 
     def observe_setup(self, *, in_setup: bool, at: Millis) -> None:
-        """Take note of whether the line is being set up; entering that mode is the signal."""
+        """Record whether the line is in setup; entering that mode is the signal."""
         state = self._state
         if in_setup and not state.in_setup and state.setup is None:
             state.setup = SetupSignal(since=at, run_ended=state.last_piece_at)
         state.in_setup = in_setup
 
     def observe_standstill(self, *, stands: bool, at: Millis) -> None:
-        """Take note of whether the line is known to stand: no piece was made since then."""
+        """Record whether the line is known to be stopped: no piece is made from then on."""
         state = self._state
         state.stands_since = (at if state.stands_since is None else state.stands_since) if stands else None
 
     def observe_product_change(self, *, from_product: str | None, to_product: str, runs: bool, moment: Moment) -> None:
-        """Take note of a product change: a changeover, unless expected; from None it is only noted.
+        """Start a changeover for a product change, unless it is expected; a change from None is only recorded.
 
         A change while the line runs signals nothing, unless a mode did before.
         """
@@ -121,7 +121,7 @@ class Changeovers:
         running, setup = state.running, state.setup
         expected = state.product if running is None else running.to_product
         if expected == to_product:
-            return  # the machine says late what a report or a changeover said already
+            return  # the machine confirms late what a report or a changeover announced
         before = from_product if running is None else running.from_product
         if running is None and runs and setup is None:
             before = None
@@ -135,9 +135,9 @@ class Changeovers:
             self._end(state.running, "completed", moment, at=setup.completed_at)
 
     def count(self, *, good: int, reject: int, runs: bool, moment: Moment, hidden: HiddenPieces | None = None) -> None:
-        """Take note of pieces made; rejects counted with the completing good piece are start-up rejects too.
+        """Count pieces made; rejects counted with the completing good piece are start-up rejects too.
 
-        What a doubtful report hid was made by then: pieces of before the signal belong to the old run.
+        Hidden pieces were made by the time of the doubtful report; those from before the signal belong to the old run.
         """
         if hidden is not None:
             if self._has_stood_since(hidden.at, now=moment.at):
@@ -147,7 +147,7 @@ class Changeovers:
         self._count(good, reject, runs=runs, moment=moment)
 
     def _has_stood_since(self, hid_at: Millis, *, now: Millis) -> bool:
-        """Whether nothing was made since a doubtful report: a report would have been due, and the line stands."""
+        """Return whether nothing was made since a doubtful report: another was due, and the line is stopped."""
         due, stands_since = hid_at + COUNTS_INTERVAL_MS, self._state.stands_since
         return stands_since is not None and stands_since <= due < now - COUNTS_INTERVAL_MS // 2
 
@@ -164,12 +164,12 @@ class Changeovers:
             running.started_at = max(running.started_at, at)
             return
         running.good += max(0, good)
-        running.startup_rejects += reject  # below 0 where good pieces come in a report after their total
+        running.startup_rejects += reject  # negative if good pieces are reported after their total
         if running.good >= self._good_pieces:
             self._end(running, "completed", moment, at=at)
 
     def abandon(self, *, moment: Moment) -> None:
-        """End the running changeover, if any, without a piece of the new product: its job was cancelled."""
+        """End the running changeover, if any, as abandoned: its job was cancelled, or another product followed."""
         if self._state.running is not None:
             self._end(self._state.running, "abandoned", moment)
 
@@ -181,7 +181,7 @@ class Changeovers:
             setup.run_ended = at if setup.run_ended is None else max(setup.run_ended, at)
             return
         if runs and good > 0:
-            self._state.setup = None  # it runs on with what it made before: what it was set up for is known
+            self._state.setup = None  # it runs without a product change: it was set up for the same product
             return
         if setup.completed_at is not None:
             return
@@ -243,7 +243,7 @@ class Changeovers:
         state = self._state
         state.running, state.ended_at = None, ended_at
         if outcome == "completed":
-            state.setup = None  # what was signalled has come
+            state.setup = None  # the signalled changeover has happened
         state.product = record.to_product if outcome == "completed" else record.from_product
         self._emit(EventType.CHANGEOVER_COMPLETED, record, moment, outcome=outcome, ended_at=ended_at)
 

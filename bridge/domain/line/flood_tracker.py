@@ -1,10 +1,10 @@
-"""Flood control of one area: how many automatic calls its lines may raise, and which are held back meanwhile.
+"""Call limits of one area: how many automatic calls its lines may raise, and which ones are held.
 
-Source: DOMAIN, «Andon and escalation», after ISA-18.2 and EEMUA 191. A flood begins with the call that would be more
-than `calls` in `minutes`, and ends when fewer than `below` became due in as long. What it holds is released afterwards,
-never more than `calls` in `minutes`. People's calls and critical ones never come here.
+Source: DOMAIN, «Andon and escalation», after ISA-18.2 and EEMUA 191. A flood begins with the call that would exceed
+`calls` in `minutes`, and ends when fewer than `below` became due in as long. Held calls are released afterwards, never
+more than `calls` in `minutes`. Calls raised by people and critical calls are not limited.
 
-All of it follows from the lines' own checkpointed states; nothing is kept of an area itself.
+All of it follows from the lines' own checkpointed states; the area itself keeps none.
 """
 
 from bisect import bisect_right, insort
@@ -17,7 +17,7 @@ from bridge.domain.escalation_policy import MOST_CALLS, FloodRule
 from bridge.domain.events import Millis
 from bridge.domain.line.andon.call_matching import CallRequest
 
-MAX_INSTANTS: Final = MOST_CALLS  # instants of one line: no decision looks further back
+MAX_INSTANTS: Final = MOST_CALLS  # instants kept of one line: no decision looks further back
 
 
 class HeldCall(Struct, kw_only=True):
@@ -27,16 +27,16 @@ class HeldCall(Struct, kw_only=True):
 
 
 class FloodState(Struct):
-    """What one line contributes to its area's flood control; checkpointed with its calls."""
+    """One line's part of its area's flood control; checkpointed with its calls."""
 
     due: list[Millis] = field(default_factory=list)  # automatic calls, raised or held
     called: list[Millis] = field(default_factory=list)  # those raised, or raised again
     held: HeldCall | None = None
-    flooding: bool = False  # the flood that lasts began here
+    flooding: bool = False  # the current flood began on this line
 
 
 class FloodTracker:
-    """The instants of all lines of an area, in order. Lines are in the order of the plant file."""
+    """Times of the automatic calls of an area's lines, in order. Lines are in the order of the plant file."""
 
     def __init__(self, rule: FloodRule, states: Mapping[str, FloodState]) -> None:
         self._rule = rule
@@ -45,10 +45,10 @@ class FloodTracker:
         self._due = sorted(at for state in states.values() for at in state.due)
         self._called = sorted(at for state in states.values() for at in state.called)
         self.active = any(state.flooding for state in states.values())
-        self.changed = True  # since the deadline was last asked for
+        self.changed = True  # since the last `next_deadline`
 
     def admit(self, line_id: str, *, at: Millis) -> bool:
-        """Take note of an automatic call that is due; return whether it may be raised now."""
+        """Record an automatic call that is due; return whether it may be raised now."""
         state = self._states[line_id]
         _note(state.due, at)
         self._due = self._recent(self._due, at)
@@ -70,7 +70,7 @@ class FloodTracker:
         return self._count(self._called, at) < self._rule.calls
 
     def held_calls(self) -> list[tuple[str, HeldCall]]:
-        """Return what is held, by line, the oldest first."""
+        """Return (line id, held call), the oldest first."""
         found = [(line_id, state.held) for line_id, state in self._states.items() if state.held is not None]
         return sorted(found, key=lambda each: each[1].at)
 
@@ -83,7 +83,7 @@ class FloodTracker:
             state.flooding = False
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: what it skipped is no time without calls."""
+        """Shift all times by a forward jump of the host's clock: the skipped time is no time without calls."""
         for state in self._states.values():
             state.due, state.called = ([at + by for at in each] for each in (state.due, state.called))
             if state.held is not None:
@@ -92,7 +92,7 @@ class FloodTracker:
         self.changed = True
 
     def next_deadline(self) -> Millis | None:
-        """Return when a held call is to be listed, the flood ends, or a held call is released."""
+        """Return when a held call is to be listed or released, or the flood ends."""
         self.changed = False
         held = self.held_calls()
         unlisted = [each.at for _, each in held if not each.listed]
@@ -110,11 +110,11 @@ class FloodTracker:
         return self._due[-self._rule.below] + self._window_ms
 
     def _count(self, instants: list[Millis], at: Millis) -> int:
-        # A device that is ahead takes its line along: an instant may lie after this one, and counts.
+        # A device clock ahead moves its line's time ahead: an instant may lie after this one, and counts.
         return len(instants) - bisect_right(instants, at - self._window_ms)
 
     def _recent(self, instants: list[Millis], at: Millis) -> list[Millis]:
-        """Drop what no decision can depend on any more: twice the window leaves room for lines that are ahead."""
+        """Drop instants that no decision depends on; twice the window leaves room for lines that are ahead."""
         return instants[bisect_right(instants, at - 2 * self._window_ms) :]
 
 

@@ -1,4 +1,4 @@
-"""All lines of a plant: routes reports by place, and fires all deadlines in one order of time."""
+"""All lines of a plant: routing of reports by place, and deadlines of all lines in one order of time."""
 
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
@@ -12,18 +12,18 @@ from bridge.domain.line.device.state import SequenceGaps
 from bridge.domain.line.line import Line
 from bridge.domain.reports import Disposition, Outcome, Report, quarantined
 
-HEAP_ENTRIES_PER_LINE: Final = 8  # entries a line of the heap: bounds what deadlines that keep moving leave in it
+HEAP_ENTRIES_PER_LINE: Final = 8  # heap entries per line: bounds what deadlines that keep moving leave in it
 
 
 class Floor:
-    """The lines by id. Lines touch each other only in their area's flood control.
+    """The lines by id. Lines affect each other only through their area's flood control.
 
-    For it, what is due fires in order of (time, place in the plant file), an area after its lines, and before a report
-    is applied to one line the others have done what was due until then: when the floor is ticked makes no difference.
+    For it, deadlines fire in order of (time, place in the plant file), an area's after its lines'. Before a report is
+    applied to one line, the other lines' deadlines up to then fire. So it does not matter when the floor is ticked.
 
-    The pipeline asks for the next deadline at every message: with 1,000 lines, looking at each of them costs as much as
-    applying a report. So deadlines are kept in a heap; one that is no longer its line's is passed over. An area has a
-    deadline in a flood only.
+    The pipeline asks for the next deadline at every message. With 1,000 lines, looking at each of them costs as much as
+    applying a report. So deadlines are kept in a heap, and outdated entries are skipped. An area has a deadline only
+    during a flood or while it holds calls.
     """
 
     def __init__(self, plant_file: plant.Plant, checkpoints: Mapping[str, bytes] | None = None) -> None:
@@ -47,7 +47,7 @@ class Floor:
 
     @classmethod
     def restore(cls, plant_file: plant.Plant, checkpoints: Mapping[str, bytes]) -> Self:
-        """Continue from checkpoints; a line without one starts new, one the plant file no longer has is left out."""
+        """Restore from checkpoints; a line without one starts new, one missing from the plant file is left out."""
         return cls(plant_file, checkpoints)
 
     def line_places(self) -> frozenset[tuple[str, str, str]]:
@@ -58,9 +58,9 @@ class Floor:
         return self._lines.get(line_id)
 
     def apply(self, report: Report, now: Millis) -> Outcome:
-        """Let time pass until `now`, then apply a report to its line; quarantined where there is no such place.
+        """Fire all deadlines up to `now`, then apply a report to its line; quarantine it if its place is unknown.
 
-        The events of all lines' deadlines come first.
+        The events of the deadlines come first.
         """
         line_id = report.place.line
         line = self._at(report.place)
@@ -73,12 +73,12 @@ class Floor:
         return Outcome(outcome.disposition, fired + outcome.events, len(fired) + outcome.deadline_events)
 
     def is_proven_repeat(self, report: Report) -> bool:
-        """Say whether a report whose content was seen before is proven by its `ts` to be the same one."""
+        """Return whether its `ts` proves that a report of known content is the one received before."""
         line = self._at(report.place)
         return line is not None and line.devices.is_proven_repeat(report)
 
     def record_unapplied(self, place: Place, disposition: Disposition, now: Millis) -> None:
-        """Note a message from this place that was decided before it could reach its line: it had no effect."""
+        """Record the disposition of a message from this place that did not reach its line."""
         line = self._at(place)
         device = None if line is None else line.devices.find(place.equipment)
         if line is not None and device is not None:
@@ -87,7 +87,7 @@ class Floor:
             self._note(place.line, line)
 
     def ineffective_devices(self) -> Mapping[Place, str]:
-        """Return the devices that are alive and without effect, and why, as of their latest report."""
+        """Return the ineffective devices, with the reason of their latest report."""
         return {
             _place(line, name): reason
             for line in self._lines.values()
@@ -166,7 +166,7 @@ class Floor:
         heapify(self._heap)
 
     def emit_plant_changes(self, now: Millis, *, cause: str) -> list[Event]:
-        """Let every line tell what is different under a plant file that has just changed."""
+        """Emit what differs on every line under a plant file that has just changed."""
         events: list[Event] = []
         for line_id, line in self._lines.items():
             self._changed.add(line_id)
@@ -175,7 +175,7 @@ class Floor:
         return events
 
     def apply_absence(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
-        """Take all that is known of machines for unknown from `since` on: nobody watched, and it is `now`."""
+        """Mark all machines unknown from `since` on, as the bridge was absent; it is `now`."""
         events = [event for _, fired in self.tick(since) for event in fired]
         for line_id, line in self._lines.items():
             self._changed.add(line_id)
@@ -184,7 +184,7 @@ class Floor:
         return tuple(events)
 
     def set_forward(self, by: Millis, now: Millis) -> tuple[Event, ...]:
-        """Take [now - by, now) for no time at all: the host's clock was set forward."""
+        """Treat [now - by, now) as no time at all: the host's clock was set forward."""
         events = [event for _, fired in self.tick(now - by) for event in fired]
         for line_id, line in self._lines.items():
             self._changed.add(line_id)
@@ -196,12 +196,12 @@ class Floor:
         return tuple(events)
 
     def gaps_by_line(self) -> Mapping[str, SequenceGaps]:
-        """Return what was missing or not to be placed of each line's reports, of the lines where anything was."""
+        """Return the counts of missing and unplaced reports by line, only of lines that have any."""
         found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
         return {line_id: gaps for line_id, gaps in found.items() if gaps.missed or gaps.unplaced}
 
     def gaps_by_device(self) -> Mapping[Place, SequenceGaps]:
-        """Return the same by device, of the devices where anything was missing or not to be placed."""
+        """Return the same by device, only of devices that have any."""
         return {
             _place(line, name): gaps
             for line in self._lines.values()
@@ -209,7 +209,7 @@ class Floor:
         }
 
     def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
-        """Return by line and equipment how counters agree with the plant file, where that was ever in doubt."""
+        """Return how counters agree with the plant file, by line and equipment; only where that was ever in doubt."""
         fits = {line_id: line.counter_fits() for line_id, line in self._lines.items()}
         return {(line_id, name): fit for line_id, machines in fits.items() for name, fit in machines.items()}
 
@@ -218,7 +218,7 @@ class Floor:
         return frozenset(self._changed)
 
     def checkpoint(self, line_id: str) -> bytes:
-        """Return a line's state, which from now on counts as unchanged; KeyError for an unknown line."""
+        """Return a line's checkpoint and mark the line unchanged; raise KeyError for an unknown line."""
         state = self._lines[line_id].checkpoint()
         self._changed.discard(line_id)
         return state

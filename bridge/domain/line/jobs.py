@@ -1,7 +1,7 @@
-"""The jobs of one line: assigned, accepted, run, paused, completed, cancelled. Source: DOMAIN, «Jobs».
+"""Jobs of one line: assigned, accepted, run, paused, completed, cancelled. Source: DOMAIN, «Jobs».
 
-One job runs at a time; pieces counted while it runs are its own. A job completes once: by report, by command, or (where
-the plant says so) at the piece that reaches its target.
+One job runs at a time; pieces counted while it runs are its own. A job completes once: by report, by command, or (if
+the plant is configured so) at the piece that reaches its target.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from bridge.domain.events import EventType, Millis, Place, Priority, Standing, r
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, Disposition, JobReport, Moment, rejected, suppressed
 
-OPEN_JOBS: Final = 500  # a planner that never completes anything must not grow the checkpoint without end
-FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of a line that is years old
+OPEN_JOBS: Final = 500  # stops a planner that never completes anything from growing the checkpoint without end
+FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of an old line
 
 JobAction = Literal["accept", "start", "pause", "complete", "cancel"]
-"""What can be done to a job that was assigned."""
+"""Actions on an assigned job."""
 
 NEXT: Final[dict[tuple[JobStatus, JobAction], JobStatus]] = {
     ("assigned", "accept"): "accepted",
@@ -70,7 +70,7 @@ FINAL_JOB_STATUSES: Final[frozenset[JobStatus]] = frozenset({"completed", "cance
 
 
 class JobRecord(Struct, kw_only=True):
-    """A job that is not final, and what was counted while it ran."""
+    """A job that is not final, with the pieces counted while it ran."""
 
     job_id: str
     product: str
@@ -85,7 +85,7 @@ class JobRecord(Struct, kw_only=True):
 
 
 class JobsState(Struct):
-    """Checkpointed. Jobs that are not final, and how the latest final ones ended, by job id."""
+    """Checkpointed. Jobs that are not final, and the final status of the latest others, by job id."""
 
     open: dict[str, JobRecord] = field(default_factory=dict)
     final: dict[str, JobStatus] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class RunningJob:
 
 
 class Jobs:
-    """The line's jobs, of which one at most is in progress."""
+    """The line's jobs, at most one of them in progress."""
 
     def __init__(self, state: JobsState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter) -> None:
         self._state = state
@@ -128,7 +128,7 @@ class Jobs:
         )
 
     def apply(self, body: JobReport, *, moment: Moment) -> Disposition:
-        """Do what a report or command asks of a job, or say why not; a job is the line's, from every source."""
+        """Apply a report or command to a job, or return why not; a job is the line's, whatever the source."""
         if body.action == "assign":
             return self._assign(body, moment)
         job = self._state.open.get(body.job_id)
@@ -144,7 +144,7 @@ class Jobs:
         return APPLIED
 
     def count(self, total: int, good: int, *, moment: Moment) -> None:
-        """Add pieces to the running job; it completes at the piece that reaches its target, where the plant says so."""
+        """Add pieces to the running job; complete it at the piece that reaches its target, if configured so."""
         job = self._running()
         if job is None:
             return
@@ -166,7 +166,7 @@ class Jobs:
                 body.target_quantity,
                 body.assigned_to,
             )
-            # Moving a job to somebody else would never be told to the one who had it: cancel it and assign anew.
+            # The previous assignee would not learn that a job moved to somebody else: cancel it and assign a new one.
             return suppressed("already_assigned") if same else rejected("assigned_otherwise")
         if len(self._state.open) >= OPEN_JOBS:
             return rejected("too_many_jobs")
@@ -185,7 +185,7 @@ class Jobs:
         return None if self._state.running is None else self._state.open[self._state.running]
 
     def _free_line(self, moment: Moment) -> bool:
-        """Complete the running job where the plant says that a second start does; tell whether the line is free."""
+        """Complete the running job if the plant lets a second start do so; return whether the line is free."""
         running = self._running()
         if running is None:
             return True

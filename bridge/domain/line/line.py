@@ -1,4 +1,4 @@
-"""One line of the plant: reports and the passing of time in, events out. Pure; the same input gives the same events."""
+"""One line of the plant: reports and passing time in, events out. Pure: the same input gives the same events."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ class Line(TimedLine):
     """Applies reports in the order of their arrival; `now` never goes back."""
 
     def apply(self, report: Report, now: Millis) -> Outcome:
-        """Fire every deadline not after `now`, then apply the report; the outcome says what became of it."""
+        """Fire every deadline not after `now`, then apply the report; return its outcome."""
         state = self._state
         now = state.last_now = max(state.last_now, now)
         machine = None if report.place.equipment is None else self._equipment.machines.get(report.place.equipment)
@@ -46,7 +46,7 @@ class Line(TimedLine):
             return Outcome(quarantined("unknown_equipment"), fired, len(fired))
         device = self.devices.line_source if machine is None else machine.device
         if state.shift is None:
-            self._start(report.received_at)  # nothing is known of before, whatever a device's clock says
+            self._start(report.received_at)  # nothing earlier is known, whatever a device's clock shows
         self._fire_until(now)
         run_before = device.state.run
         placed = place_in_sequence(report, device, machine)
@@ -56,7 +56,7 @@ class Line(TimedLine):
             dated, clock = device.date_report(
                 report, placed, backlog_spans=self._absences.backlog_spans(report.place.equipment, now)
             )
-            self._fire_until(dated)  # a clock that is ahead takes the line along
+            self._fire_until(dated)  # a device clock ahead moves the line's time ahead
             fired = self._emitter.drain()
             state.at = max(dated, state.at)  # the line's time never goes back
             moment = moment_of(report, device, placed, at=state.at, dated=dated, clock=clock)
@@ -71,7 +71,7 @@ class Line(TimedLine):
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
 
     def record_unapplied(self, device: Device, disposition: Disposition, now: Millis) -> None:
-        """Note a message of a device that was decided before it could reach the line."""
+        """Record the disposition of a device's message that did not reach the line."""
         if self._state.shift is None:
             self._start(now)  # something on the line is alive
         self.devices.note_disposition(device, disposition, now=now, at=self._state.at)
@@ -87,10 +87,10 @@ class Line(TimedLine):
         if machine is not None and refused is None and gapless and is_sequenced(report):
             machine.restore_remembered()
         if machine is not None and refused is not None and refused.effect is Effect.QUARANTINED:
-            machine.forget_remembered()  # it may have said that it is something else now
+            machine.forget_remembered()  # it may have reported another state
         disposition = refused or self._dispatch(report, machine, touched, moment)
         now = max(self._state.last_now, moment.at)
-        if disposition.effect is not Effect.QUARANTINED:  # what is not understood says nothing, not even that it lives
+        if disposition.effect is not Effect.QUARANTINED:  # a quarantined report proves nothing, not even life
             for each in (device, *(each.device for each in touched)):
                 record_sign_of_life(report, each, now=now)
             for spoken in touched if disposition == APPLIED else ():
@@ -113,7 +113,7 @@ class Line(TimedLine):
             case StateReport():
                 assert machine is not None, "refused before"
                 if self._absences.is_superseded(machine.spec.id, moment):
-                    return APPLIED  # newer news is known of now
+                    return APPLIED  # a newer state is known
                 machine.apply_state(body, moment=moment, retained=report.retained)
                 return APPLIED
             case CountsReport():

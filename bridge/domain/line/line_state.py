@@ -1,4 +1,4 @@
-"""All that a line knows between two steps: what its checkpoint holds. Bounded: each part bounds its own."""
+"""State of a line between two steps, as its checkpoint holds it. Bounded: each part bounds its own."""
 
 from typing import Self
 
@@ -26,8 +26,8 @@ class OperationsState(Struct):
     changeover: ChangeoverState = field(default_factory=ChangeoverState)
     quality: QualityState = field(default_factory=QualityState)
     product: str | None = None  # what the line runs or is set up for
-    reported_product: str | None = None  # what its machines said last: a change of it counts, not its standing
-    had_job: bool = False  # a line that never had a job is not without an order
+    reported_product: str | None = None  # what its machines last reported: only a change of it counts
+    had_job: bool = False  # a line that never had a job does not lack an order
 
 
 class OutputState(Struct):
@@ -39,11 +39,11 @@ class OutputState(Struct):
 
 
 class LineState(Struct):
-    """A line's checkpoint is its bytes."""
+    """State of a line; its encoded bytes are the checkpoint."""
 
     last_now: Millis = 0
     at: Millis = 0  # the latest step; no event of the line is dated before it
-    shift: ShiftWindow | None = None  # None: nothing was ever reported, so nothing is watched
+    shift: ShiftWindow | None = None  # None: nothing was ever reported, so nothing is tracked
     talker: DeviceState = field(default_factory=DeviceState)  # the source that reports for the line itself
     equipment: dict[str, EquipmentState] = field(default_factory=dict)
     shown: StatusEmitterState = field(default_factory=StatusEmitterState)
@@ -55,9 +55,9 @@ class LineState(Struct):
 
     @classmethod
     def decode(cls, checkpoint: bytes) -> Self:
-        """Read a checkpoint; msgspec.ValidationError for bytes that are none."""
+        """Decode a checkpoint; raise msgspec.DecodeError for invalid bytes."""
         return msgpack.decode(checkpoint, type=cls)
 
     def encode(self) -> bytes:
-        """Return the whole state; bounded, whatever was reported."""
+        """Encode the whole state; its size is bounded, whatever was reported."""
         return msgpack.encode(self)

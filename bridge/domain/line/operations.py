@@ -1,4 +1,4 @@
-"""The people's side of a line: calls, jobs, changeovers, quality, and the product that links them."""
+"""Operations of a line: calls, jobs, changeovers, quality, and the product that links them."""
 
 from typing import assert_never
 
@@ -31,7 +31,7 @@ OperationsReport = AndonReport | JobReport | ChangeoverReport | MeasurementRepor
 
 
 class Operations:
-    """Routes reports to their part, and keeps the line's product: the running job's, else what machines report."""
+    """Routes reports to their part, and keeps the line's product: the running job's, else the one machines report."""
 
     def __init__(
         self, state: OperationsState, *, place: Place, plant_file: plant.Plant, spec: plant.LineConfig, emitter: Emitter
@@ -60,13 +60,13 @@ class Operations:
 
     @property
     def changeover_since(self) -> Millis | None:
-        """Return when the running changeover was signalled."""
+        """The time at which the running changeover was signalled."""
         running = self._changeovers.running
         return None if running is None else running.signalled_at
 
     @property
     def has_no_order(self) -> bool:
-        """No job runs, on a line that is known to work by jobs."""
+        """Return whether no job runs, on a line that is known to work by jobs."""
         return self._state.had_job and self._jobs.running is None
 
     def apply(self, body: OperationsReport, *, equipment: str | None, runs: bool, moment: Moment) -> Disposition:
@@ -83,14 +83,14 @@ class Operations:
                 assert_never(body)
 
     def count_pieces(self, made: Pieces, *, runs: bool, moment: Moment) -> None:
-        """Pieces of the line: they end a changeover, and count for the running job."""
+        """Count pieces of the line for its changeover and its running job."""
         self._changeovers.count(good=made.good, reject=made.reject, hidden=made.hidden, runs=runs, moment=moment)
         before = self._jobs.running
         self._jobs.count(made.total, made.good, moment=moment)
         self._record_ended_order(before, made.good)
 
     def observe_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
-        """Take note of what the machines say they make; while a job runs, the job says it."""
+        """Record the product that machines report; a running job's product takes precedence."""
         if product is None or product == self._state.reported_product:
             return
         self._state.reported_product = product
@@ -98,9 +98,9 @@ class Operations:
             self._set_product(product, runs=runs, moment=moment)
 
     def observe_status(self, status: Status, *, stands: bool, at: Millis) -> None:
-        """Take note of what the line does: where it is being set up, what it makes next may be something else.
+        """Record the line's status: after setup it may make another product.
 
-        `stands`: it is offline, and yet known to stand.
+        `stands`: it is offline, but known to be stopped.
         """
         if status != "offline":
             self._changeovers.observe_setup(in_setup=status == "setup", at=at)
@@ -115,7 +115,7 @@ class Operations:
         return self._book.next_deadline()
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: every deadline of a call is as much later."""
+        """Shift the deadlines of calls by a forward jump of the host's clock."""
         self._book.set_forward(by)
 
     def fire(self, moment: Moment) -> None:

@@ -1,8 +1,8 @@
-"""A floor goes on under another plant file: what of its state outlives the change, and what is told of it.
+"""Migration of a floor to another plant file: the state that it keeps, and the events that it emits.
 
-Calls, alerts and numbers of equipment that is gone go without an event of their own: nobody could ever close them, and
-what is current of them is retired with the epoch. What is the line's own stays. A line that moved to another area or
-site is another line: where it was it is gone, where it is it starts anew.
+Calls, alerts and numbers of removed equipment go without an event of their own: nobody could ever close them, and their
+current events are retired with the epoch. The line's own state stays. A line that moved to another area or site is
+another line: it is removed from the old place and starts new at the new one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from bridge.domain.line.output.line_output import counter_sources, tracked_machi
 
 
 def migrate_floor(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: str) -> tuple[Floor, tuple[Event, ...]]:
-    """Return the floor under another plant file, and the events; what fell due before is done by the old rules."""
+    """Return the floor under another plant file, and the events; deadlines up to `now` fire by the old rules."""
     events = [event for _, fired in floor.tick(now) for event in fired]
     kept: dict[str, bytes] = {}
     for spec in plant_file.lines:
@@ -36,7 +36,7 @@ def migrate_floor(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: 
 
 
 def orphaned_keys(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[StateKey]:
-    """Return the state keys of what the plant file does not have: they would be current for ever."""
+    """Return the state keys of places missing from the plant file: they would stay current for ever."""
     places = {plant_file.place_of(spec).levels()[:3]: _StateOwners(spec) for spec in plant_file.lines}
     left = []
     for key in keys:
@@ -48,7 +48,7 @@ def orphaned_keys(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[Sta
 
 
 def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
-    """Take out of a line's state what the plant file no longer has, and set the ideal cycles it now has."""
+    """Remove from a line's state what the plant file no longer has, and set the ideal cycles it now has."""
     owners = _StateOwners(spec)
     there = owners.there
     people, output, quality = state.people, state.output, state.people.quality
@@ -75,7 +75,7 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     quality.windows = {name: each for name, each in quality.windows.items() if name in there}
     for watched in output.oee.values():
         watched.unwatched = watched.away = False
-    state.absences.records.clear()  # of machines as they were: what is not gone through yet stays unknown
+    state.absences.records.clear()  # of machines as they were: time not rebuilt yet stays unknown
     if state.downtimes.pending is not None:
         _forget_equipment(state.downtimes.pending, there)
     if state.downtimes.open is not None:
@@ -90,7 +90,7 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
 
 
 def reset_changed_rates(state: LineState, spec: plant.LineConfig, fits: Mapping[str, CounterFit]) -> None:
-    """Judge a machine's rate anew where its `max_rate_per_minute` was changed: what was seen may have been wrong."""
+    """Reset a machine's measured rates if its `max_rate_per_minute` changed: they may have been wrong."""
     for machine in spec.equipment:
         fit = fits.get(machine.id)
         if fit is None or machine.id not in state.equipment or fit.max_rate == machine.counters.max_rate_per_minute:
@@ -101,7 +101,7 @@ def reset_changed_rates(state: LineState, spec: plant.LineConfig, fits: Mapping[
 
 
 class _StateOwners:
-    """Who on a line may have current events: the line itself, its equipment, and what of it has an OEE."""
+    """Owners of current events on a line: the line itself, its equipment, and the scopes with an OEE."""
 
     def __init__(self, spec: plant.LineConfig) -> None:
         self.there = frozenset({LINE_LEVEL, *(each.id for each in spec.equipment)})
@@ -116,7 +116,7 @@ def _owner(key: str) -> str:
 
 
 def _forget_equipment(found: DowntimeFindings, there: AbstractSet[str]) -> None:
-    """A downtime stays the line's; what it would call for help is not there any more."""
+    """Remove missing equipment from the findings of a downtime; the downtime stays the line's."""
     if found.equipment not in there:
         found.equipment = None
     if found.cause_equipment not in there:

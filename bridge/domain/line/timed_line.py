@@ -1,8 +1,9 @@
-"""The course of a line: what follows from a change, what falls due, and time that nobody watched.
+"""Time of a line: consequences of a change, deadlines, and absences of the bridge.
 
 Deadlines are fixed instants: those not after `now` fire first, in their order, each dated at its own time. So it makes
-no difference when, or whether, `tick` is called in between (promise P7). What is overdue when it becomes known, since
-another plant file shortened it or a call took over another's deadlines, fires at the line's time: none goes back.
+no difference when, or whether, `tick` is called in between (promise P7). A deadline already overdue when it becomes
+known, because another plant file shortened it or a call took over another's deadlines, fires at the line's time, which
+never goes back.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,11 +30,11 @@ from bridge.domain.line.output.line_output import Output, signal_of
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftWindow
 
-MAX_ROUNDS: Final = 100  # of deadlines at one instant, which fire others at it: stops an endless loop
+MAX_ROUNDS: Final = 100  # of deadlines at one instant that fire others at it: stops an endless loop
 
 
 class TimedLine:
-    """The parts of one line, and the time that passes over them; reports change them in `Line`."""
+    """The parts of one line, and the passing of time over them; `Line` applies reports."""
 
     def __init__(self, plant_file: plant.Plant, spec: plant.LineConfig, state: LineState | None = None) -> None:
         self.spec = spec
@@ -59,19 +60,19 @@ class TimedLine:
 
     @classmethod
     def restore(cls, plant_file: plant.Plant, spec: plant.LineConfig, checkpoint: bytes) -> Self:
-        """Continue exactly where `checkpoint` was taken; msgspec.ValidationError for bytes that are none."""
+        """Continue exactly where `checkpoint` was taken; raise msgspec.DecodeError for invalid bytes."""
         return cls(plant_file, spec, LineState.decode(checkpoint))
 
     def checkpoint(self) -> bytes:
-        """Return the whole state; bounded, whatever was reported."""
+        """Return the whole state; its size is bounded, whatever was reported."""
         return self._state.encode()
 
     def counter_fits(self) -> dict[str, CounterFit]:
-        """Return by equipment how its counters agree with the plant file, where that was ever in doubt."""
+        """Return how counters agree with the plant file, by equipment; only where that was ever in doubt."""
         return self._equipment.counter_fits()
 
     def next_deadline(self) -> Millis | None:
-        """Return when the line next has something to do by itself; None before the first report."""
+        """Return the line's next deadline; None before the first report."""
         return self._deadline
 
     def tick(self, now: Millis) -> tuple[Event, ...]:
@@ -81,7 +82,7 @@ class TimedLine:
         return self._emitter.drain()
 
     def emit_plant_changes(self, now: Millis, *, cause: str) -> tuple[Event, ...]:
-        """Tell what is different under a plant file that has just changed; of a line never heard of, nothing."""
+        """Emit what differs under a plant file that has just changed; nothing for a line without any report yet."""
         state = self._state
         if state.shift is not None:
             state.last_now, state.at = max(now, state.last_now), max(now, state.at)
@@ -91,16 +92,16 @@ class TimedLine:
         return self._emitter.drain()
 
     def apply_action(self, at: Millis, action: Callable[[Moment], object]) -> tuple[Event, ...]:
-        """Let its area act on it at an instant; nothing else of the line is due before."""
-        self._state.at = max(self._state.at, at)  # a device that is ahead has taken the line along
+        """Apply an action of the line's area at an instant; nothing else of the line is due before."""
+        self._state.at = max(self._state.at, at)  # a device clock ahead may have moved it ahead
         action(Moment(at=self._state.at))
         self._deadline = self._find_deadline()
         return self._emitter.drain()
 
     def apply_absence(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
-        """Take every machine for unknown from `since` on, and until it reports; it is `now`.
+        """Mark every machine unknown from `since` on, until it reports; it is `now`.
 
-        What was due before `since` is done as if nothing had happened. What people did stays: calls, jobs, shifts.
+        Deadlines before `since` fire as usual. Calls, jobs and shifts stay.
         """
         state = self._state
         state.last_now = max(now, state.last_now)
@@ -116,9 +117,9 @@ class TimedLine:
         return self._emitter.drain()
 
     def set_forward(self, by: Millis, now: Millis) -> tuple[Event, ...]:
-        """Take [now - by, now) for no time at all: the host's clock was set forward, and it is `now`.
+        """Treat [now - by, now) as no time at all: the host's clock was set forward, and it is `now`.
 
-        The stretch is unknown, and what is pending has the time left that it had.
+        The stretch is unknown, and pending deadlines keep their remaining time.
         """
         state = self._state
         if state.shift is not None:
@@ -145,7 +146,7 @@ class TimedLine:
         self._output.start(self._state.shift, at=at)
         self._deadline = self._find_deadline()
 
-    # What follows from a change, whatever made it
+    # Consequences of a change
 
     def _propagate_change(self, moment: Moment, touched: Sequence[Machine]) -> None:
         shift = self._shift
@@ -167,12 +168,12 @@ class TimedLine:
         self._emit_status(seen, moment)
         signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
         self._apply_stop_change(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
-        # what is seen may turn the open downtime at once, whatever becomes of the time before
+        # the current status may change the open downtime at once, whatever the earlier time turns out to be
         signal = signal_of(seen.status, scheduled=shift.is_scheduled, stands=seen.stands)
         if self._absences.may_revise_stop:
             if self.downtimes.open_id is not None:
-                return  # what is seen is of another stop, where this one turns out to have ended
-            signal = Signal.LOST if signal is Signal.RUN else signal  # what stood before is of another stop
+                return  # the current stop is another one if the open one turns out to have ended
+            signal = Signal.LOST if signal is Signal.RUN else signal  # an earlier stop is another one
         self.downtimes.observe(signal, seen, changeover=self._operations.is_changing_over, moment=moment)
 
     def _signal(self, machine: Machine) -> Signal:
@@ -180,9 +181,9 @@ class TimedLine:
         return self._time_signal(machine.spec.id, view.status, stands=view.stands)
 
     def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
-        """Return what a status means for time: nothing yet, while an absence of this scope is not gone through.
+        """Return what a status means for time; while an absence of this scope is pending, it counts as offline.
 
-        What stood when it was lost stands until something else is known, also where it is heard again and still stands.
+        A scope that was stopped when lost counts as stopped until something else is known, also once it is back.
         """
         if self._absences.is_pending(scope):
             stands = stands or (status not in ("running", "offline") and self._output.is_standing(scope))
@@ -239,7 +240,7 @@ class TimedLine:
             assert again < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
 
     def _fire(self, moment: Moment) -> None:
-        """Do all that is due by this instant: losses first, reports of production, OEE and speed last."""
+        """Fire all that is due by this instant: losses first; updates of production, OEE and speed last."""
         if (due := self._absences.next_deadline()) is not None and due <= moment.at:
             self._rebuild_after_absence(moment)
         silent = self._equipment.mark_offline(moment.at)

@@ -1,4 +1,4 @@
-"""The journal and the commands over HTTP, with the WebSocket's authorization: `/api/…`, and the door for admins."""
+"""HTTP API under `/api`: journal queries and commands, authorized as over WebSocket, and the check for admins."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -25,7 +25,10 @@ Texts = Annotated[list[str] | None, Query(max_length=100)]
 
 
 def require_viewer(request: Request) -> Viewer:
-    """Who asks, by the bearer token; raises InvalidFrame, or what the gate raises for a token that opens nothing."""
+    """Return the viewer of the bearer token.
+
+    Raises InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
+    """
     token = bearer_token(request.headers.get("authorization"))
     if token is None:
         raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "give a token: Authorization: Bearer …")
@@ -53,11 +56,11 @@ def _to_millis(name: str, value: datetime | None) -> Millis | None:
 
 
 def api_router(front: Front, *, root: str) -> APIRouter:
-    """What `/api` answers, for one front."""
+    """Return the `/api` routes of one front."""
     router = APIRouter(prefix="/api")
 
     def relative(filter_text: str | None) -> str | None:
-        """Refuse a filter of whole topics, which would match nothing."""
+        """Return the filter; raises InvalidFrame for one of whole topics, which would match nothing."""
         prefix = f"{root}/event/"
         if filter_text is not None and filter_text.startswith(prefix):
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")

@@ -1,4 +1,4 @@
-"""The front over HTTP and WebSocket: one FastAPI app, whose routes are PROTOCOL's «Also over HTTP» and `/ws`."""
+"""FastAPI apps: a front's, with the routes of PROTOCOL, «Also over HTTP», and `/ws`; and that of a pipeline alone."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -18,7 +18,7 @@ from bridge.protocol.error_codes import ErrorCode
 from bridge.settings import WebSettings
 
 ReadinessCheck = Callable[[], tuple[bool, str]]
-"""Whether it is, and in a few words why or why not."""
+"""Returns whether the process is ready, and a short reason."""
 
 
 def make_front_app(
@@ -29,9 +29,9 @@ def make_front_app(
     samples: Callable[[], Iterable[MetricSample]] = lambda: (),
     ready: ReadinessCheck | None = None,
 ) -> FastAPI:
-    """The app of one front. `numbers` adds to the metrics what the front does not know: pipeline, journal, broker.
+    """Return the app of one front. `samples` adds the metrics of other parts: pipeline, journal, broker.
 
-    `ready`: whether all of the process is, where that is more than the front.
+    `ready` checks the whole process, where that is more than the front.
     """
     ready = ready or front.readiness
     app = _base_app(front.authenticate)
@@ -57,7 +57,7 @@ def make_pipeline_app(
     ready: ReadinessCheck,
     samples: Callable[[], Iterable[MetricSample]],
 ) -> FastAPI:
-    """The app of a pipeline without a front: health and metrics. Dashboards and the API are not found here."""
+    """Return the app of a pipeline without a front: health and metrics, neither dashboards nor the API."""
     app = _base_app(authenticate)
     _add_health(app, ready)
     _add_metrics(app, web, ready, samples)
@@ -69,7 +69,7 @@ def _base_app(authenticate: Callable[[str], Viewer]) -> FastAPI:
         title="floor-bridge",
         version=schemas.VERSION,
         description="The dashboards' front over HTTP. The WebSocket at /ws is described in /asyncapi.json.",
-        docs_url=None,  # FastAPI's pages load scripts from a CDN: no network, no page; and our policy forbids them
+        docs_url=None,  # FastAPI's pages load scripts from a CDN: they need a network, and our CSP forbids them
         redoc_url=None,
         root_path_in_servers=False,
     )

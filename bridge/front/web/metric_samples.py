@@ -1,4 +1,4 @@
-"""How the process is, for those who operate it: liveness, readiness, statistics, and Prometheus metrics."""
+"""Metric samples of the pipeline, the lines and the front, and their rendering for Prometheus."""
 
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from bridge.front.web.metrics import METRICS
 
 @dataclass(frozen=True, slots=True)
 class MetricSample:
-    """One sample: `name` as in `MEANINGS`, its value now, its labels."""
+    """One sample: `name` as in `METRICS`, its current value, its labels."""
 
     name: str
     value: float
@@ -26,11 +26,11 @@ class MetricSample:
 
 
 SampleSource = Callable[[], Iterable[MetricSample]]
-"""Called at every scrape, on the loop."""
+"""Called at every scrape, on the event loop."""
 
 
 class GapCounts(Protocol):
-    """Reports of a line that were missing, those of them that came late after all, and those of unknown place."""
+    """Counts of a line's reports: missing, missing but received late, and of unknown place in the sequence."""
 
     @property
     def missed(self) -> int: ...
@@ -41,7 +41,7 @@ class GapCounts(Protocol):
 
 
 class PieceCounts(Protocol):
-    """Pieces of a machine that are in doubt, or were; and whether its greatest rate was seen to be too low."""
+    """A machine's pieces that are or were in doubt, and whether it proved faster than its maximum rate."""
 
     @property
     def held(self) -> int: ...
@@ -54,7 +54,7 @@ class PieceCounts(Protocol):
 
 
 class PipelineStatus(Protocol):
-    """What the pipeline says of itself; `counters`: inputs by (kind, effect, reason)."""
+    """Status of the pipeline; `counters` holds inputs by (kind, effect, reason)."""
 
     @property
     def ready(self) -> bool: ...
@@ -73,7 +73,7 @@ class PipelineStatus(Protocol):
 
 
 def pipeline_samples(status: PipelineStatus) -> Iterator[MetricSample]:
-    """The accounting of promise P6: received = applied + suppressed + quarantined + in flight, for each kind."""
+    """Yield the accounting of promise P6: received = applied + suppressed + quarantined + in flight, for each kind."""
     yield MetricSample("pipeline_ready", float(status.ready))
     yield MetricSample("pipeline_offset", status.offset)
     yield MetricSample("pipeline_unknown_fields", status.unknown_fields)
@@ -87,7 +87,7 @@ def pipeline_samples(status: PipelineStatus) -> Iterator[MetricSample]:
 
 
 def gap_samples(by_line: Mapping[str, GapCounts]) -> Iterator[MetricSample]:
-    """What was missing of each line's reports, and what could not be placed among them."""
+    """Yield the numbers of each line's missing reports, and of those without a known place in the sequence."""
     for line, gaps in sorted(by_line.items()):
         yield MetricSample("missing_reports", gaps.missed, {"line": line})
         yield MetricSample("missing_reports_filled_late", gaps.filled, {"line": line})
@@ -95,13 +95,13 @@ def gap_samples(by_line: Mapping[str, GapCounts]) -> Iterator[MetricSample]:
 
 
 def ineffective_samples(by_line: Mapping[str, int]) -> Iterator[MetricSample]:
-    """How many devices of each line are alive and without effect."""
+    """Yield the number of each line's devices whose reports arrive without effect."""
     for line, count in sorted(by_line.items()):
         yield MetricSample("devices_ineffective", count, {"line": line})
 
 
 def counter_samples(by_machine: Mapping[tuple[str, str], PieceCounts]) -> Iterator[MetricSample]:
-    """Pieces in doubt of each machine whose counters ever left any."""
+    """Yield the numbers of pieces in doubt of each machine that ever had any."""
     for (line, equipment), fit in sorted(by_machine.items()):
         labels = {"line": line, "equipment": equipment}
         yield MetricSample("pieces_held", fit.held, labels)
@@ -111,7 +111,7 @@ def counter_samples(by_machine: Mapping[tuple[str, str], PieceCounts]) -> Iterat
 
 
 def front_samples(statistics: Mapping[str, Any]) -> Iterator[MetricSample]:
-    """The front's statistics as samples: no user, no topic among them."""
+    """Yield the front's statistics as samples, which name no user and no topic."""
     for name, value in statistics.items():
         if name == "ledger":
             for column, counts in value.items():
@@ -143,7 +143,7 @@ class _Collector(Collector):
 
 
 class MetricsEndpoint:
-    """Renders the numbers in Prometheus' text format, from a registry of its own."""
+    """Renders samples in Prometheus' text format, from a registry of its own."""
 
     def __init__(self, samples: SampleSource) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
@@ -154,7 +154,7 @@ class MetricsEndpoint:
 
 
 def is_loopback(connection: HTTPConnection, *, behind_proxy: bool) -> bool:
-    """Whether the asker sits on this machine. Behind a proxy everybody seems to, so nobody counts."""
+    """Return whether the client is on this machine; always False behind a proxy, where every client seems to be."""
     forwarded = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
     if behind_proxy or connection.client is None or any(name in connection.headers for name in forwarded):
         return False

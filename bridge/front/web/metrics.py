@@ -1,10 +1,10 @@
-"""Every metric's name, type and meaning: the help text of `/metrics`. docs/operations.md has the same table."""
+"""Definitions of all metrics: name, type, and the help text of `/metrics`. docs/operations.md has the same table."""
 
 from typing import Final, Literal, NamedTuple
 
 
 class MetricDefinition(NamedTuple):
-    """A `counter` only ever grows, from the bridge's start or the journal's; a `gauge` is how it is now."""
+    """Type and help text. A `counter` only grows, from the bridge's or the journal's start; a `gauge` is current."""
 
     kind: Literal["counter", "gauge"]
     help: str

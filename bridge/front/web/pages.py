@@ -1,4 +1,4 @@
-"""What browsers get besides answers: the board's files, and the headers that keep a page harmless."""
+"""Andon board files and security headers for browsers."""
 
 from importlib.resources import files
 from typing import Final
@@ -20,13 +20,13 @@ SECURITY_HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",  # answers are for who asked, and a board must not be an old one
+    "cache-control": "no-store",  # responses belong to one user, and a board must not be outdated
 }
 MEDIA_TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 
 
 def board_routes() -> list[Route]:
-    """The Andon board at `/`, and what it loads; read once, so that nothing a client says becomes a path."""
+    """Return routes to the Andon board at `/` and to its files, read once, so that no client input becomes a path."""
     folder = files("bridge") / "board"
     routes = []
     for each in sorted(folder.iterdir(), key=lambda file: file.name):
@@ -45,7 +45,7 @@ def _page(path: str, content: bytes, media_type: str) -> Route:
 
 
 class SecurityHeaders:
-    """Puts the headers above on every HTTP answer, errors included."""
+    """Middleware that sets `SECURITY_HEADERS` on every HTTP response, errors included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What all HTTP answers have in common: errors as PROTOCOL names them, JSON, and request bodies with a bound."""
+"""Common parts of all HTTP responses: errors as PROTOCOL names them, JSON, and bounded request bodies."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from bridge.ports.journal import JournalError
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
-MAX_BODY_BYTES: Final = 65_536  # as of a frame over WebSocket: stops a body from filling memory
+MAX_BODY_BYTES: Final = 65_536  # as of a WebSocket frame: stops a body from filling memory
 BODY_SECONDS: Final = 10.0  # for a body to arrive: stops one sent byte by byte
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ def json_response(data: object, *, status: int = HTTPStatus.OK) -> Response:
 def error_response(
     code: ErrorCode, message: str, *, status: int | None = None, request_id: str | None = None, detail: object = None
 ) -> Response:
-    """An error as it would stand in a frame; `name` is the id of what was asked."""
+    """Return an error in the format of an `error` frame; `request_id` is the id of the request."""
     body = {"type": "error", "code": code.value, "message": message, "id": request_id, "detail": detail}
     answer = json_response(
         {key: value for key, value in body.items() if value is not None},
@@ -57,7 +57,7 @@ def error_response(
 
 
 async def read_body(request: Request) -> dict[str, Any]:
-    """The JSON object that a request carries; raises InvalidFrame."""
+    """Return the JSON object in a request's body; raises InvalidFrame."""
     received = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -77,7 +77,7 @@ async def read_body(request: Request) -> dict[str, Any]:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make every failure an answer that tells what the client did, and never what went wrong inside."""
+    """Add handlers whose responses name the client's mistake, and never an internal cause."""
     app.add_exception_handler(InvalidFrame, _on_invalid_frame)
     app.add_exception_handler(TokenError, _on_unauthenticated)
     app.add_exception_handler(AdmissionError, _on_unauthenticated)

@@ -1,4 +1,4 @@
-"""uvicorn under our own loop: a listening socket, a server that owns no signals, and the bounds that uvicorn lacks."""
+"""uvicorn on the bridge's event loop: listening socket, server without signal handlers, and bounds that it lacks."""
 
 import asyncio
 import contextlib
@@ -20,19 +20,19 @@ from websockets.frames import Frame
 
 from bridge.settings import WebSettings
 
-HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that say nothing, or a byte a minute
+HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
 MAX_PENDING_HEADS: Final = (
-    6_000  # connections without a request yet, as all are that return at once; past it the oldest goes
+    6_000  # connections without a request yet, as in a mass reconnect; above it the oldest is aborted
 )
 MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
-BACKLOG: Final = 2_048  # 5,000 dashboards come back at once
-STOP_SECONDS: Final = 4  # for answers under way, after the 5 of the front; the whole process has 10
-WRITE_BUFFER_BYTES: Final = 32_768  # of a WebSocket, and one frame: of a stalled dashboard's 256 KiB; 64 KiB by default
-LINGER_SECONDS: Final = 60.0  # for a client to read why it was closed; then what is unread costs nothing any more
-CLOSE_SECONDS: Final = 2.0  # for the goodbye to a client that does not answer pings
+BACKLOG: Final = 2_048  # 5,000 dashboards reconnect at once
+STOP_SECONDS: Final = 4  # for responses in progress, after the front's 5 s; the whole process has 10 s
+WRITE_BUFFER_BYTES: Final = 32_768  # of a WebSocket, plus one frame; of a stalled dashboard's 256 KiB; default 64 KiB
+LINGER_SECONDS: Final = 60.0  # for a client to read why it was closed; then unread data is discarded
+CLOSE_SECONDS: Final = 2.0  # for the close frame to a client that does not answer pings
 PING_SECONDS: Final = 20.0
-PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: a slow dashboard is the front's to judge
+PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: the front decides about a slow dashboard
 
 HEAD_TOO_LARGE_RESPONSE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -40,7 +40,7 @@ HEAD_TOO_LARGE_RESPONSE: Final = (
 
 
 class WebPortTaken(Exception):
-    """Somebody else listens there: change `web.port`, or stop the other."""
+    """Another process listens on the port: change `web.port`, or stop that process."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(f"port {port} on {host} is taken: stop what listens there, or set FLOOR_WEB__PORT to another")
@@ -49,14 +49,14 @@ class WebPortTaken(Exception):
 
 
 class ServerStopped(Exception):
-    """The web server stopped by itself: without it nothing is shown, so the process must not go on as if it were."""
+    """The web server stopped by itself. The process must not continue: without it no dashboard is served."""
 
     def __init__(self) -> None:
         super().__init__("the web server ended, and nobody had asked it to")
 
 
 class ListenError(Exception):
-    """The address is not ours to listen on; `why` is the operating system's reason."""
+    """The address cannot be listened on; `reason` is the operating system's."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(f"cannot listen on {host} port {port}: {reason}")
@@ -66,14 +66,14 @@ class ListenError(Exception):
 
 
 class CertificateError(Exception):
-    """HTTPS is asked for with files that cannot be used."""
+    """HTTPS is configured with files that cannot be used."""
 
     def __init__(self, web: WebSettings, reason: str) -> None:
         super().__init__(f"web.tls_cert_file {web.tls_cert_file}, web.tls_key_file {web.tls_key_file}: {reason}")
 
 
 def check_certificate(web: WebSettings) -> None:
-    """Raise `BadCertificate` where HTTPS is asked for and could not be served."""
+    """Raise CertificateError if HTTPS is configured and cannot be served."""
     if web.tls_cert_file is None:
         return
     try:
@@ -83,7 +83,7 @@ def check_certificate(web: WebSettings) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen; port 0 takes any free one. Raises `PortTaken` or `CannotListen`."""
+    """Bind and listen; port 0 takes any free one. Raises WebPortTaken or ListenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -96,9 +96,10 @@ def listen(host: str, port: int) -> socket.socket:
 async def serve(
     app: ASGIApp, web: WebSettings, *, listener: socket.socket | None = None, started: asyncio.Event | None = None
 ) -> None:
-    """Serve until cancelled; then refuse newcomers, finish what is under way within `STOP_SECONDS`, and close.
+    """Serve until cancelled; then refuse new connections, finish responses within `STOP_SECONDS`, and close.
 
-    Without a `listener`, listens as the settings say. `started` is set once connections are accepted.
+    Without a `listener`, listens as configured. `started` is set once connections are accepted.
+    Raises ServerStopped when the server ends by itself.
     """
     server = _Server(_config(app, web), started)
     sockets = [listener or listen(web.host, web.port)]
@@ -120,12 +121,12 @@ def _config(app: ASGIApp, web: WebSettings) -> uvicorn.Config:
         http=BoundedHttp,
         ws=BoundedWebSocket,
         ws_max_size=web.max_frame_bytes,
-        ws_per_message_deflate=False,  # a small frame could unfold to a large one, at our cost
+        ws_per_message_deflate=False,  # a small frame could expand to a large one in our memory
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PONG_SECONDS,
         lifespan="off",
         log_config=None,
-        log_level=logging.WARNING,  # below it uvicorn logs paths with their query, where a token may stand
+        log_level=logging.WARNING,  # below it uvicorn logs paths with their query, which may contain a token
         access_log=False,
         server_header=False,
         proxy_headers=bool(web.trusted_proxies),
@@ -138,7 +139,7 @@ def _config(app: ASGIApp, web: WebSettings) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the app that owns the process, and tells when it is up."""
+    """Leaves signals to the owner of the process, and sets `started` once it is up."""
 
     def __init__(self, config: uvicorn.Config, started: asyncio.Event | None) -> None:
         super().__init__(config)
@@ -157,7 +158,7 @@ class _Server(uvicorn.Server):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes what does not finish a request's head in time or in bounds, and the oldest of too many such."""
+    """Closes a connection whose request head is late or too large, and the oldest when too many are pending."""
 
     _pending_heads: ClassVar[dict["BoundedHttp", None]] = {}  # of this process, oldest first
     _deadline: asyncio.TimerHandle | None = None
@@ -199,7 +200,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._pending_heads[self] = None
         if len(self._pending_heads) > MAX_PENDING_HEADS:
             oldest = next(iter(self._pending_heads))
-            oldest._finish_head()  # noqa: SLF001 - one of us
+            oldest._finish_head()  # noqa: SLF001 - same class
             oldest.transport.abort()
 
     def _finish_head(self) -> None:
@@ -210,7 +211,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Bounds fragments and what waits to be written; owes a client that does not read one pong and one goodbye."""
+    """Bounds fragments and the write buffer; a client that does not read gets one pong and one close frame."""
 
     _pending_pong = b""
     _abort_timer: asyncio.TimerHandle | None = None
@@ -218,7 +219,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     @override
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "websocket.close" and self.handshake_complete:
-            # It goes behind what is unread: whoever reads on some day learns why it ended.
+            # The close frame follows unread data: a client that reads again later learns why it was closed.
             self.writable.set()
             self._abort_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         await super().send(message)
@@ -232,7 +233,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     @override
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
-        # Of a half-open connection it is never said: what is unwritten keeps a close waiting until TCP gives up.
+        # Otherwise unwritten data on a half-open connection would delay the close until TCP gives up.
         self._abort_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     @override

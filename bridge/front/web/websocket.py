@@ -1,4 +1,4 @@
-"""A WebSocket of the web server as the front's socket, and the door before it: origin, subprotocols, token."""
+"""Adapter of Starlette's WebSocket to the front's socket, and handshake checks: origin, subprotocol, token."""
 
 import contextlib
 from collections.abc import Iterable, Sequence
@@ -16,21 +16,21 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def is_origin_allowed(origin: str | None, *, host: str | None, secure: bool, allowed: Sequence[str]) -> bool:
-    """Whether a page of this origin may open a socket: the server's own, or one of those allowed, exactly.
+    """Return whether a page of this origin may connect: the server's own origin, or exactly one of `allowed`.
 
-    No browser omits Origin (RFC 6455 10.2), so without one there is no page whose visitor could be abused.
+    No browser omits Origin (RFC 6455 10.2): without it there is no web page whose visitor could be abused.
     """
     if origin is None or "*" in allowed:
         return True
     if origin in allowed:
-        return origin != "null"  # any sandboxed page is `null`
+        return origin != "null"  # the origin of every sandboxed page
     parts = _parse_origin(origin)
     scheme = "https" if secure else "http"
     return parts is not None and host is not None and parts == _parse_origin(f"{scheme}://{host}")
 
 
 def _parse_origin(origin: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port (RFC 6454 4); None for what no browser sends."""
+    """Return scheme, host and port (RFC 6454 4); None for an origin that no browser sends."""
     try:
         url = urlsplit(origin)
         port = url.port
@@ -44,37 +44,37 @@ def _parse_origin(origin: str) -> tuple[str, str, int] | None:
 
 
 def bearer_token(authorization: str | None) -> str | None:
-    """The token of an Authorization header (RFC 6750 2.1); None where it is absent or of another scheme."""
+    """Return the token of an Authorization header (RFC 6750 2.1); None if it is absent or of another scheme."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def handshake_token(websocket: WebSocket, *, in_query: bool) -> str | None:
-    """The token that came with the handshake, by header, subprotocol, or (`in_query`) query; the first of these."""
+    """Return the handshake's token from the header, else the subprotocol, else (if `in_query`) the query."""
     token = bearer_token(websocket.headers.get("authorization")) or _subprotocol_token(websocket.scope["subprotocols"])
     asked = websocket.query_params.get("token")
-    websocket.scope["query_string"] = b""  # whatever logs this scope later logs no token
+    websocket.scope["query_string"] = b""  # keeps the token out of anything that logs this scope later
     return token or (asked if in_query else None)
 
 
 def _subprotocol_token(offered: Iterable[str]) -> str | None:
-    # A browser can set no header on a WebSocket; the subprotocol is the one field it lets a page fill.
+    # Of a WebSocket's handshake headers, browsers let a page set only the subprotocol.
     return next((each.removeprefix(BEARER_PREFIX) for each in offered if each.startswith(BEARER_PREFIX)), None) or None
 
 
 def select_subprotocol(offered: Iterable[str]) -> str | None:
-    """`floor.v1` where it was offered, else none: never the one that carries the token."""
+    """Return `floor.v1` if it was offered, else None; never the subprotocol that carries the token."""
     return SUBPROTOCOL if SUBPROTOCOL in offered else None
 
 
 class StarletteSocket:
-    """An accepted WebSocket as the front sees it. Sending waits while the client does not read."""
+    """Adapter of an accepted WebSocket to the front's `Socket`. Sending waits while the client does not read."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
 
     async def receive(self) -> str | bytes:
-        """The next frame, text or binary; raises Disconnected."""
+        """Return the next message, text or binary; raises Disconnected."""
         try:
             message = await self._websocket.receive()
         except WebSocketDisconnected:
@@ -85,13 +85,13 @@ class StarletteSocket:
         return text if isinstance(text, str) else bytes(message["bytes"])
 
     async def send(self, text: str) -> None:
-        """Send one text frame; raises Disconnected."""
+        """Send one text message; raises Disconnected."""
         try:
             await self._websocket.send({"type": "websocket.send", "text": text})
         except (WebSocketDisconnect, WebSocketDisconnected):
             raise Disconnected from None
 
     async def close(self, code: int, reason: str) -> None:
-        """Say goodbye; never raises for a client that is gone already."""
+        """Close the socket; never raises for a client that is already gone."""
         with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
             await self._websocket.close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))

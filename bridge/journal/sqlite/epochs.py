@@ -1,4 +1,4 @@
-"""The epochs of a journal: rows of their table, sealed and held against their seals."""
+"""Epochs of a journal: rows of `epochs`, each verified by its checksum."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from bridge.journal.sqlite.schema import row_checksum
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Events from `first_offset` on carry this epoch in their id."""
+    """An epoch: events from `first_offset` on carry it in their id."""
 
     epoch: str
     first_offset: int
@@ -21,7 +21,7 @@ class Epoch:
 
 
 def read_epochs(connection: sqlite3.Connection, path: Path) -> Sequence[Epoch]:
-    """Return every epoch, oldest first; raises `JournalDamaged` where one does not match its seal."""
+    """Return every epoch, oldest first; raise `JournalDamaged` if one does not match its checksum."""
     rows = connection.execute(
         "SELECT epoch, first_offset, began, reason, seal FROM epochs ORDER BY first_offset, began"
     ).fetchall()

@@ -1,4 +1,4 @@
-"""What may be wrong with a journal's file, each with the facts and with what to do about it."""
+"""Errors about a journal's file; each message names the facts and the way out."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from bridge.ports.journal import JournalError
 
 
 class JournalDamaged(JournalError):
-    """The file is not whole. It is never repaired or begun anew by itself: that would lose events without a word."""
+    """The file is damaged. It is never repaired or recreated automatically: that would lose events silently."""
 
     def __init__(self, path: Path, finding: str) -> None:
         super().__init__(
@@ -28,7 +28,7 @@ class JournalTooNew(JournalError):
 
 
 class JournalTooOld(JournalError):
-    """Only the owner may bring a journal up to date; a reader of an older one has nothing to read by."""
+    """The journal has an older schema. Only its owner may migrate it, so a reader refuses it."""
 
     def __init__(self, path: Path, *, found: int, known: int) -> None:
         super().__init__(

@@ -1,9 +1,9 @@
-"""The owner of a journal, and its mark: how many commits the journal must hold, said in a second place.
+"""The lock file of a journal: its ownership, and a marker with the number of commits that the journal must hold.
 
-SQLite takes what follows a bad frame of the -wal for the rest of an older one, and a deleted -wal for an empty one:
-both take commits away without a word. So the owner notes each commit in the lock file, after it, without an fsync.
-The note is never ahead of the journal: a power loss that takes it back can't raise a false alarm, and a kill
-between the two leaves it one behind.
+SQLite treats what follows a bad frame of the -wal as the rest of an older one, and a deleted -wal as empty: both lose
+commits silently. So after each commit the owner writes the marker into the lock file, without an fsync. The marker is
+never ahead of the journal: a power loss that reverts it can't raise a false alarm, and a kill between commit and marker
+leaves it one behind.
 """
 
 import fcntl
@@ -16,12 +16,12 @@ from typing import Final, Self
 from bridge.journal.sqlite.errors import JournalInUse
 from bridge.ports.journal import JournalError
 
-MARKER_BYTES: Final = 128  # a whole mark fits in a disk's sector, so it is there whole or not at all
+MARKER_BYTES: Final = 128  # a marker fits in one disk sector, so it is written whole or not at all
 
 
 @dataclass(frozen=True, slots=True)
 class CommitMarker:
-    """What the journal is known to have held: its epoch then, and the count of its owner's commits."""
+    """What the journal is known to have held: its epoch at that time, and the count of its owner's commits."""
 
     epoch: str
     commits: int
@@ -32,7 +32,7 @@ class CommitMarker:
 
     @classmethod
     def decode(cls, data: bytes) -> Self | None:
-        """Return the mark, None where there is none: of an older version, or not written out before a power loss."""
+        """Return the marker; None if there is none: an older version's file, or one lost in a power loss."""
         match data.decode(errors="replace").split():
             case [epoch, commits, check] if check == f"{zlib.crc32(f'{epoch} {commits}'.encode()):08x}":
                 return cls(epoch, int(commits))
@@ -45,16 +45,16 @@ def lock_path(path: Path) -> Path:
 
 
 def read_marker(path: Path) -> CommitMarker | None:
-    """Return the mark of the journal at `path`, whoever owns it."""
+    """Return the marker of the journal at `path`, whether or not a process owns it; None if there is none."""
     try:
         with lock_path(path).open("rb") as file:
             return CommitMarker.decode(file.read(MARKER_BYTES))
-    except OSError:  # no owner yet, or one of another user: then its journal is not to be had either
+    except OSError:  # no owner yet, or another user's: then its journal is not accessible either
         return None
 
 
 class JournalLock:
-    """The right to write a journal: this process has it until `close`, or until it ends, however it ends."""
+    """The exclusive right to write a journal; this process holds it until `close`, or until it ends in any way."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
@@ -62,7 +62,7 @@ class JournalLock:
 
     @classmethod
     def acquire(cls, path: Path) -> "JournalLock":
-        """Become the one owner of the journal at `path`, whether it exists or not; raises `JournalInUse`."""
+        """Become the only owner of the journal at `path`, existing or not; raise `JournalInUse` or `JournalError`."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -78,17 +78,17 @@ class JournalLock:
         return cls(path, handle)
 
     def write_marker(self, marker: CommitMarker) -> None:
-        """Note a commit that is durable. Where it can't be noted the older note stands, which claims less."""
+        """Record a durable commit. If the write fails the older marker remains, which claims less."""
         try:
             os.pwrite(self._handle, marker.encode(), 0)
         except OSError:
             return
 
     def force_marker(self, marker: CommitMarker | None) -> None:
-        """Refuse every file at this place but one of this mark, durably when it returns.
+        """Make a start refuse every file at this path but the one of this marker; durable on return.
 
-        For a restore, just before it moves that one in; and for a journal that has no mark yet, which no power loss is
-        to take for a copy later. None: any file will do.
+        A restore calls this just before it moves that file in. It also marks a journal that has no marker yet, so that
+        a power loss does not make it look like a copy later. None: any file is accepted. Raises `JournalError`.
         """
         try:
             os.pwrite(self._handle, marker.encode() if marker else b" " * MARKER_BYTES, 0)
@@ -97,7 +97,7 @@ class JournalLock:
             raise JournalError(f"{lock_path(self.path)}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Give up the ownership; a second call does nothing."""
+        """Release the ownership; a second call does nothing."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

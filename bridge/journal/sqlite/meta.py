@@ -1,4 +1,4 @@
-"""The one row that says where a journal begins and ends; every transaction of the owner writes it anew."""
+"""The `meta` row: identity and ends of a journal; every transaction of the owner rewrites it."""
 
 import sqlite3
 from dataclasses import astuple, dataclass, fields
@@ -12,7 +12,7 @@ from bridge.journal.sqlite.schema import row_checksum
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Offsets and numbers count from 1; `oldest_…` is `last_…` + 1 when none is held from there on."""
+    """The `meta` row. Offsets and numbers count from 1; `oldest_…` is `last_…` + 1 if none is held from there on."""
 
     one: int
     epoch: str
@@ -25,7 +25,7 @@ class Meta:
     settled: int
     oldest_offset: int
     oldest_number: int
-    whole_after: int  # inputs with greater numbers are sealed in all their columns
+    whole_after: int  # inputs with greater numbers have checksums over all their columns
     commits: int
 
 

@@ -1,4 +1,4 @@
-"""The decisions about quarantined inputs: rows of `handled`, sealed and held against their seals."""
+"""Decisions about quarantined inputs: rows of `handled`, each verified by its checksum."""
 
 import sqlite3
 from pathlib import Path
@@ -14,7 +14,7 @@ DECISION_COLUMNS: Final = "handled.number, action, at, handled.seal"
 
 
 def read_decision(row: tuple[Any, ...], path: Path) -> QuarantineDecision | None:
-    """Return what was decided about an input; None for the columns of an outer join that found no decision."""
+    """Return the decision in a row; None for the columns of an outer join that found no decision."""
     number, action, at, sealed = row
     if number is None:
         return None
@@ -23,16 +23,16 @@ def read_decision(row: tuple[Any, ...], path: Path) -> QuarantineDecision | None
 
 
 def find_decision(connection: sqlite3.Connection, path: Path, number: int) -> QuarantineDecision | None:
-    """Return what was decided about this input, None where nothing was."""
+    """Return the decision about this input, None if there is none."""
     query = f"SELECT {DECISION_COLUMNS} FROM handled WHERE number = ?"  # noqa: S608 - our own constant
     row = connection.execute(query, (number,)).fetchone()
     return read_decision(row, path) if row else None
 
 
 def check_decisions(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `JournalDamaged` where a decision does not match its seal.
+    """Raise `JournalDamaged` if a decision does not match its checksum.
 
-    For the whole table: a decision whose number was flipped is not found by the number that it is about.
+    Checks the whole table: a lookup by input does not find a decision whose number was flipped.
     """
     for row in connection.execute(f"SELECT {DECISION_COLUMNS} FROM handled"):  # noqa: S608 - our own constant
         read_decision(row, path)

@@ -1,4 +1,4 @@
-"""What may be asked of a journal in SQLite, from any thread or process, while its one writer writes."""
+"""Reads of a journal in SQLite, from any thread or process, while its one writer writes."""
 
 import contextlib
 import sqlite3
@@ -38,23 +38,24 @@ READERS: Final = 8  # idle reader connections kept
 
 
 class SqliteReader:
-    """The reading half: every answer is read in one transaction on a connection of its own.
+    """Reads a journal; each answer comes from one transaction on a connection of its own.
 
-    `epoch` is that of the opening; `position` and `snapshot` say which one holds.
+    `epoch` is the one at opening; `position` and `snapshot` return the current one.
     """
 
     def __init__(self, path: Path, *, stream: str, epoch: str) -> None:
         self.path = path
         self.stream = stream
         self.epoch = epoch
-        self._idle: list[tuple[int, sqlite3.Connection]] = []  # each with the inode of the file it was made for
+        self._idle: list[tuple[int, sqlite3.Connection]] = []  # each with the inode of its file
         self._closed = False
 
     @classmethod
     def open(cls, path: Path, *, stream: str) -> Self:
-        """Open a journal to read, whether or not a process owns it; a damaged, newer, older or foreign one is refused.
+        """Open a journal for reading, whether or not a process owns it.
 
-        Raises `JournalError`; `JournalTooOld` asks for the bridge to be started once.
+        Raises `JournalError` if it is missing, damaged, newer, older or another stream's. `JournalTooOld`: start the
+        bridge once, which migrates it.
         """
         if not path.exists():
             raise JournalError(f"{path}: there is no journal")
@@ -112,7 +113,7 @@ class SqliteReader:
         with self._read_transaction() as reader:
             meta = read_meta(reader, self.path)
             rows = reader.execute(
-                f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) "  # noqa: S608 - our own constant
+                f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) "  # noqa: S608 - ours
                 "WHERE number > ? AND number >= ? ORDER BY number LIMIT ?",
                 (number, meta.oldest_number, limit),
             ).fetchall()
@@ -175,13 +176,13 @@ class SqliteReader:
         return dict(read_counter(row, self.path) for row in rows)
 
     def close(self) -> None:
-        """Close the idle connections; one that is lent out is closed when it comes back."""
+        """Close the idle connections; one in use is closed when it is returned."""
         self._closed = True
         self.close_idle()
 
     def close_idle(self) -> None:
-        """Close the idle connections until something is read again: a restore waits for the file to be nobody's."""
-        with contextlib.suppress(IndexError):  # whoever reads at the same time takes from the same end
+        """Close the idle connections until the next read: a restore waits until no process has the file open."""
+        with contextlib.suppress(IndexError):  # concurrent reads take from the same end
             while True:
                 self._idle.pop()[1].close()
 
@@ -191,7 +192,7 @@ class SqliteReader:
 
     @contextmanager
     def _read_transaction(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection of the caller's own, inside one read transaction."""
+        """Yield a connection of the caller's own, inside one read transaction."""
         with translate_errors(self.path):
             file, reader = self._take_connection()
             try:
@@ -216,7 +217,7 @@ class SqliteReader:
                 file, reader = self._idle.pop()
                 if file == found:
                     return file, reader
-                reader.close()  # a backup was restored: whoever reads must not stay with the file that was
+                reader.close()  # a backup was restored: readers must not stay on the old file
         return found, connect(self.path, writer=False)
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

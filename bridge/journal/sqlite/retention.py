@@ -1,7 +1,7 @@
-"""What of the past a journal lets go: by age and by size, inputs apart from events, a piece at a time.
+"""Retention of a journal: removal by age and by size, separately for events and inputs, a chunk at a time.
 
-Never gone: what is current, what is not yet published, what a restart replays, and what the quarantine holds within its
-own bound. SQLite uses freed pages again, so a journal at its bound stays as large as it is.
+Never removed: current events, unpublished events, what a restart replays, and what the quarantine holds within its own
+bound. SQLite reuses freed pages, so a journal at its bound keeps its file size.
 """
 
 import sqlite3
@@ -14,8 +14,8 @@ from bridge.journal.sqlite.meta import Meta
 from bridge.journal.sqlite.rows import require_optional_checksum
 from bridge.ports.journal import RetentionLimits
 
-PRUNE_CHUNK: Final = 1_000  # events and inputs each that go in one transaction: a commit may have to wait for it
-NEVER: Final = 2**63 - 1  # later than any hour
+PRUNE_CHUNK: Final = 1_000  # events and inputs each, removed in one transaction: a commit may have to wait for it
+NEVER: Final = 2**63 - 1  # later than any time
 
 HELD_EVENTS: Final = "SELECT offset FROM current"
 HELD_INPUTS: Final = "SELECT number FROM quarantine UNION SELECT number FROM handled WHERE action = 'asked'"
@@ -30,16 +30,16 @@ class PruneLimit:
 
 
 def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: RetentionLimits, now: Millis) -> Meta | None:
-    """Remove a piece of what may go, inside the caller's transaction; returns the meta that is true then.
+    """Remove a chunk of what may go, inside the caller's transaction; return the meta after it.
 
-    None, and nothing changed, where nothing may go.
+    Return None and change nothing if nothing may go.
     """
     may_go = find_prune_limit(writer, path, meta, keep=keep, now=now)
     offset = min(may_go.offset, meta.oldest_offset - 1 + PRUNE_CHUNK)
     number = min(may_go.number, meta.oldest_number - 1 + PRUNE_CHUNK)
     if offset < meta.oldest_offset and number < meta.oldest_number:
         return None
-    # from the first row on: one that was held when its neighbours went may no longer be
+    # from the first row on: one that was held when its neighbours were removed may be free now
     if offset >= meta.oldest_offset:
         statement = f"DELETE FROM events WHERE offset <= ? AND offset NOT IN ({HELD_EVENTS})"  # noqa: S608 - ours
         writer.execute(statement, (offset,))
@@ -57,14 +57,14 @@ def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: RetentionLim
 def find_prune_limit(
     connection: sqlite3.Connection, path: Path, meta: Meta, *, keep: RetentionLimits, now: Millis
 ) -> PruneLimit:
-    """Return how far all of it may go by now; what is over the size goes an hour at a time."""
+    """Return how far events and inputs may be removed now; over the size limit, an hour at a time."""
     free = _find_unneeded(connection, meta)
     due = _find_expired(connection, path, meta, free=free, keep=keep, now=now)
     return PruneLimit(min(due.offset, free.offset), min(due.number, free.number))
 
 
 def measure_used_bytes(connection: sqlite3.Connection) -> int:
-    """Return the size of what is held: pages that were freed and wait to be used again do not count."""
+    """Return the bytes of the pages in use; free pages do not count."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -72,9 +72,9 @@ def measure_used_bytes(connection: sqlite3.Connection) -> int:
 
 
 def _find_unneeded(writer: sqlite3.Connection, meta: Meta) -> PruneLimit:
-    """How far nobody needs it any more: published, and before what a restart replays.
+    """Return how far nothing is needed any more: published, and before what a restart replays.
 
-    A restart replays from the newest round of checkpoints, in which an idle line's older one counts as newest.
+    A restart replays from the newest round of checkpoints; an idle line's older checkpoint counts as part of it.
     """
     (number,) = writer.execute("SELECT coalesce(max(number), 0) FROM checkpoints").fetchone()
     needed = writer.execute(
@@ -86,7 +86,7 @@ def _find_unneeded(writer: sqlite3.Connection, meta: Meta) -> PruneLimit:
 def _find_expired(
     writer: sqlite3.Connection, path: Path, meta: Meta, *, free: PruneLimit, keep: RetentionLimits, now: Millis
 ) -> PruneLimit:
-    """How far it may go by age; over the size the older of both goes too, an hour at a time."""
+    """Return how far retention by age reaches; over the size limit the older of both goes too, an hour at a time."""
     offset = number = 0
     if keep.events_ms is not None:
         offset = _find_older_than(writer, path, now - keep.events_ms).offset
@@ -114,7 +114,7 @@ def _find_older_than(writer: sqlite3.Connection, path: Path, before: Millis) -> 
 
 
 def _find_oldest_hour(writer: sqlite3.Connection, column: str, oldest: int, last: int) -> tuple[Millis, int]:
-    """Return when the hour of the oldest one ended, and the last one of it."""
+    """Return when the hour that holds `oldest` ended, and the last key of that hour."""
     row = writer.execute(
         f"SELECT at, {column} FROM ages WHERE {column} >= ? ORDER BY at LIMIT 1",  # noqa: S608 - one of our two names
         (oldest,),

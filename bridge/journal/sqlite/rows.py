@@ -1,4 +1,4 @@
-"""Rows of the journal's tables, made of records and read back into them, sealed and held against their seals."""
+"""Rows of the journal's tables, written from records and read back into them, with a checksum each."""
 
 import json
 import sqlite3
@@ -24,9 +24,9 @@ from bridge.journal.sqlite.schema import parts_checksum, row_checksum
 from bridge.ports.journal import Batch
 
 COMMAND_MS: Final = 24 * 3_600_000  # PROTOCOL, Asking: idempotent for 24 h
-QUARANTINE_INPUTS: Final = 1_000  # garbage kept for whoever looks into it: a babbling device can't fill the disk
-QUARANTINE_BYTES: Final = 65_536  # of one payload
-MAX_CRASH_DIGESTS: Final = 1_000  # messages that crashed the core; more than that and it isn't the messages
+QUARANTINE_INPUTS: Final = 1_000  # payloads kept for inspection: a misbehaving device can't fill the disk
+QUARANTINE_BYTES: Final = 65_536  # kept of one payload
+MAX_CRASH_DIGESTS: Final = 1_000  # messages that crashed the core; with more than that the messages are not the cause
 EVENT_COLUMNS: Final = "offset, id, topic, standing, timestamp, audience, body, seal"
 INPUT_COLUMNS: Final = (
     "inputs.number, topic, inputs.payload, received_at, retained, redelivered, effect, reason, rejected, "
@@ -61,7 +61,7 @@ def write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
 
 
 def write_config(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
-    """Keep the configuration that holds beside the inputs, of which retention takes the old ones."""
+    """Keep the configuration in force beside the inputs, of which retention removes the old ones."""
     for given in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG_PREFIX)):
         row = (given.topic, given.number, given.payload, given.received_at)
         writer.execute("INSERT OR REPLACE INTO config VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
@@ -141,13 +141,14 @@ def read_event(row: tuple[Any, ...], path: Path) -> CommittedEvent:
 
 
 def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent, ...]:
-    """Return the current events, oldest first, each held against the key that it is current for."""
+    """Return the current events, oldest first, each checked against the key that it is current for."""
     keys = {}
     for key, offset, sealed in reader.execute("SELECT key, offset, seal FROM current"):
         require_optional_checksum(path, f"what is current of {key}", (key, offset), sealed)
         keys[offset] = key
     rows = reader.execute(
-        f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608 - our own constant
+        # our own constant
+        f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608
     )
     events = tuple(read_event(row, path) for row in rows)
     if {each.offset: "/".join(each.state_key) for each in events} != keys:
@@ -177,7 +178,7 @@ def read_input(row: tuple[Any, ...], path: Path, *, whole_after: int) -> Input:
 def read_applied(
     row: tuple[Any, ...], events: Mapping[int, CommittedEvent], path: Path, *, whole_after: int, oldest_offset: int
 ) -> JournalEntry:
-    """Make the record of an input; events that retention has removed are left out."""
+    """Return the journal entry of an input; events that retention has removed are left out."""
     given = read_input(row, path, whole_after=whole_after)
     effect, reason, rejected, reached_core, first, count = row[6:12]
     offsets = range(max(first, oldest_offset), first + count)
@@ -230,13 +231,13 @@ def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:
 
 
 def require_optional_checksum(path: Path, what: str, fields: tuple[Any, ...], sealed: int | None) -> None:
-    """Hold a row against its seal; one of schema 1 has none."""
+    """Raise `JournalDamaged` if a row does not match its checksum; a row of schema 1 has none."""
     if sealed is not None:
         require_checksum(path, what, fields, sealed)
 
 
 def require_checksum(path: Path, what: str, fields: tuple[Any, ...], sealed: int) -> None:
-    """Hold a row of a table that has no rows without a seal against its own."""
+    """Raise `JournalDamaged` if a row does not match its checksum; for tables in which every row has one."""
     if row_checksum(*fields) != sealed:
         raise JournalDamaged(path, f"{what} does not match its seal")
 

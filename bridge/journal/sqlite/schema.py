@@ -1,4 +1,4 @@
-"""The journal's tables, the steps from one schema to the next, and the seals of rows."""
+"""The journal's tables, the migrations between schemas, and the checksums of rows."""
 
 import sqlite3
 import time
@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 SCHEMA: Final = 3
-MARKED_SINCE: Final = 2  # from this schema on a journal without its owner's mark was copied here
-APPLICATION_ID: Final = 0x464C4F52  # "FLOR" in the file's header: another program's database is not a damaged journal
+MARKED_SINCE: Final = 2  # from this schema on a journal without its owner's commit marker is a copy
+APPLICATION_ID: Final = 0x464C4F52  # "FLOR" in the file's header: tells a journal from another program's database
 
 FIRST_TABLES: Final = """
 CREATE TABLE meta (
@@ -71,11 +71,11 @@ CREATE TABLE resends (number INTEGER PRIMARY KEY, digest BLOB NOT NULL, dated IN
 CREATE TABLE suspects (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE) STRICT;
 CREATE TABLE retained (key TEXT PRIMARY KEY, topic TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
-"""Schema 1. A new journal is made by it and the steps that follow, so that the tables are written down once."""
+"""Schema 1. A new journal is created from it and the migrations, so that each table is defined once."""
 
-# `whole_after`: inputs with greater numbers are sealed in all their columns, those of schema 1 in three of them.
-# `commits`: transactions of the owner; what it says of the last one is held against the owner's mark at start.
-# A seal that is NULL is that of a row of schema 1.
+# `whole_after`: inputs with greater numbers have checksums over all their columns, those of schema 1 over three.
+# `commits`: transactions of the owner; compared with the owner's commit marker at start.
+# A `seal` that is NULL belongs to a row of schema 1.
 SECOND_TABLES: Final = """
 ALTER TABLE meta ADD COLUMN oldest_offset INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE meta ADD COLUMN oldest_number INTEGER NOT NULL DEFAULT 1;
@@ -113,7 +113,7 @@ INSERT INTO epochs SELECT epoch, 1, created, 'created' FROM meta;
 UPDATE meta SET whole_after = last_number;
 """
 
-# of the rows that schema 2 had no seals for; never NULL, so that no flip passes for a row of an older version
+# checksums for rows that had none in schema 2; never NULL, so that no flipped bit passes for a row of an older version
 THIRD_TABLES: Final = """
 ALTER TABLE epochs ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE handled ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
@@ -122,19 +122,19 @@ ALTER TABLE suspects ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
 
 
 def _migrate_to_2(connection: sqlite3.Connection) -> None:
-    """Add what retention, epochs and the quarantine's tools need.
+    """Add the tables and columns of retention, epochs and the quarantine tools.
 
-    No old row is read or written again but the one of meta: ten million events cost one walk over the inputs, for the
-    index of the quarantined ones. Inputs of before have no ages: the first hour's mark stands for all of them, so
-    they are kept longer than the settings say by as much as they are older, and never shorter.
+    No old row but that of `meta` is read or written again: ten million events cost one scan of the inputs, for the
+    index of the quarantined ones. Inputs from before the migration have no ages: the first row of `ages` covers all of
+    them, so they are kept longer than the settings say by as much as they are older, and never shorter.
     """
     for statement in SECOND_TABLES.split(";"):
-        connection.execute(statement)  # not executescript, which would commit what was done before
+        connection.execute(statement)  # not executescript, which would commit the open transaction
     write_meta_checksum(connection)
 
 
 def _migrate_to_3(connection: sqlite3.Connection) -> None:
-    """Seal what only few rows are of: epochs, decisions about quarantined inputs, messages that crashed the core."""
+    """Add checksums to the small tables: epochs, quarantine decisions, digests of messages that crashed the core."""
     for statement in THIRD_TABLES.split(";"):
         connection.execute(statement)
     for query, update in (
@@ -149,18 +149,18 @@ def _migrate_to_3(connection: sqlite3.Connection) -> None:
 MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType(
     {1: _migrate_to_2, 2: _migrate_to_3}
 )
-"""Schema number -> the step to the next one, inside a transaction; forward only."""
+"""Schema number -> migration to the next one, inside a transaction; forward only."""
 
 
 def migrate(connection: sqlite3.Connection, schema: int) -> None:
-    """Bring an older journal to this version's schema, inside the caller's transaction."""
+    """Migrate an older journal to this version's schema, inside the caller's transaction."""
     for number in range(schema, SCHEMA):
         MIGRATIONS[number](connection)
         connection.execute(f"PRAGMA user_version={number + 1}")
 
 
 def create_tables(connection: sqlite3.Connection, *, epoch: str, stream: str) -> None:
-    """Fill an empty database with the tables of an empty journal."""
+    """Create the tables of an empty journal in an empty database."""
     connection.execute("BEGIN IMMEDIATE")
     for statement in FIRST_TABLES.split(";"):
         connection.execute(statement)
@@ -171,7 +171,7 @@ def create_tables(connection: sqlite3.Connection, *, epoch: str, stream: str) ->
 
 
 def wall_ms() -> int:
-    """Return the real time, for notes about the file itself; events have the floor's."""
+    """Return wall time in ms, for records about the file itself; events carry floor time."""
     return time.time_ns() // 1_000_000
 
 
@@ -185,7 +185,7 @@ def parts_checksum(*parts: str | bytes | int) -> int:
 
 
 def row_checksum(*fields: str | bytes | int | None) -> int:
-    """Return the checksum of a row's columns, each a str, an int that is no bool, bytes or None."""
+    """Return the checksum of a row's columns, each a str, an int (not a bool), bytes or None."""
     return zlib.crc32(repr(fields).encode())
 
 

@@ -1,8 +1,8 @@
-"""What is looked at before a journal is used: bounded, so a start takes as long with ten million events as with few.
+"""Checks before a journal is used, of bounded cost: a start takes as long with ten million events as with few.
 
-Structures and indices are checked whole in a small file. In a large one those of the small tables are, the rows at both
-ends, and what is current. Epochs, decisions about quarantined inputs and messages that crashed the core are few: all of
-them are held against their seals. The rest is found by its seals when it is read, and by `floor journal verify`.
+In a small file all structures and indexes are checked. In a large one those of the small tables are, the rows at both
+ends, and the current events. Epochs, quarantine decisions and digests of messages that crashed the core are few: all of
+their checksums are verified. Other damage is found when a row is read, and by `floor journal verify`.
 """
 
 import sqlite3
@@ -26,10 +26,8 @@ from bridge.journal.sqlite.rows import (
 )
 from bridge.journal.sqlite.schema import SCHEMA, create_tables
 
-FULL_CHECK_BYTES: Final = (
-    64 * 1024**2
-)  # checked whole up to here: 0.1 s; 10 GB would take a minute, on a cold disk more
-END_ROWS: Final = 1_000  # of events and inputs, at either end
+FULL_CHECK_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB take a minute, more on a cold disk
+END_ROWS: Final = 1_000  # events and inputs checked at each end
 SMALL_TABLES: Final = (
     "meta", "epochs", "ages", "handled", "current", "checkpoints", "commands", "counters", "resends", "suspects",
     "retained",
@@ -42,7 +40,7 @@ WHERE tables.type = 'table'
 
 
 def check_structure(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `JournalDamaged` where SQLite finds its own structures broken, indices included."""
+    """Raise `JournalDamaged` if SQLite finds its own structures broken, indexes included."""
     (size,) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
     parts = ["1"]
     if size > FULL_CHECK_BYTES:
@@ -55,7 +53,7 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def check_consistency(connection: sqlite3.Connection, path: Path, *, stream: str, marker: CommitMarker | None) -> None:
-    """Raise what is wrong with a journal of this schema where it begins, where it ends, and whose it is."""
+    """Raise `StreamMismatch`, or `JournalDamaged` if columns, marker, ends, counts or checked rows are wrong."""
     _check_columns(connection, path)
     meta = read_meta(connection, path)
     if meta.stream != stream:
@@ -76,7 +74,7 @@ def check_consistency(connection: sqlite3.Connection, path: Path, *, stream: str
         (meta.oldest_offset, meta.last_offset, *ends[:2]),
         (meta.oldest_number, meta.last_number, *ends[2:]),
     ):
-        emptied = first == last + 1  # by retention, or nothing was there yet; older ones may be held
+        emptied = first == last + 1  # by retention, or nothing was there yet; older rows may be held
         if (found_first, found_last) != (first, last) and not (emptied and found_first is None):
             raise JournalDamaged(path, "its tables do not begin or end where it says")
     (counted,) = connection.execute("SELECT coalesce(sum(count), 0) FROM counters").fetchone()
@@ -87,9 +85,9 @@ def check_consistency(connection: sqlite3.Connection, path: Path, *, stream: str
 
 
 def _check_columns(connection: sqlite3.Connection, path: Path) -> None:
-    """Hold the columns of every table against those of a new journal: a flip in a name would be found at first use.
+    """Raise `JournalDamaged` if columns differ from a new journal's: a flipped name would show only at first use.
 
-    By what this SQLite reads in both, not by the text, which another version may have written in another way.
+    Compares what this SQLite reads from both, not the SQL text, which another version may have written differently.
     """
     found = set(connection.execute(ALL_COLUMNS))
     if different := sorted({name for name, *_ in _columns() - found}):
@@ -104,14 +102,15 @@ def _columns() -> frozenset[tuple[Any, ...]]:
 
 
 def _check_rows(connection: sqlite3.Connection, path: Path, meta: Meta) -> None:
-    """Hold the rows at both ends against their seals, what is current, decisions and crashing messages."""
+    """Verify the rows at both ends, the current events, the quarantine decisions and the crash digests."""
     read_current(connection, path)
     check_decisions(connection, path)
     for row in connection.execute("SELECT number, digest, seal FROM suspects"):
         read_crash_digest(row, path)
     for order in ("", "DESC"):
         events = connection.execute(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE offset >= ? ORDER BY offset {order} LIMIT ?",  # noqa: S608 - ours
+            # our own constants
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE offset >= ? ORDER BY offset {order} LIMIT ?",  # noqa: S608
             (meta.oldest_offset, END_ROWS),
         )
         for row in events:

@@ -1,23 +1,21 @@
 """The bound on the -wal, also while others read.
 
-SQLite writes the -wal back every 4 MB, but begins it anew only when nobody reads from it: a long transaction holds it,
-and so do readers who come so often that there is always one.
+SQLite checkpoints the -wal every 4 MB, but restarts it only when nobody reads from it: a long transaction prevents
+that, and so do reads that always overlap.
 """
 
 import sqlite3
 from pathlib import Path
 from typing import Final
 
-SIZE_LIMIT_BYTES: Final = 16 * 1024**2  # what a -wal that grew for once is cut to when it begins anew
-TRUNCATE_BYTES: Final = 64 * 1024**2  # from here on the writer waits for readers, who then read past the -wal
-RETRY_STEP_BYTES: Final = 16 * 1024**2  # one that waited in vain, for a backup under way, tries again so much later
-TRUNCATE_WAIT_MS: Final = (
-    250  # of a commit; a front's longest read, all that is current on 1,000 lines, takes half of it
-)
+SIZE_LIMIT_BYTES: Final = 16 * 1024**2  # a -wal that once grew larger is cut to this size when it restarts
+TRUNCATE_BYTES: Final = 64 * 1024**2  # from here on the writer waits until readers use the database file only
+RETRY_STEP_BYTES: Final = 16 * 1024**2  # growth before the next try if one fails, as during a backup
+TRUNCATE_WAIT_MS: Final = 250  # per commit; a front's longest read, all current events of 1,000 lines, takes half
 
 
 class WalTruncator:
-    """The writer's care for the -wal; no commit waits longer for it than `PATIENCE_MS`, and seldom that."""
+    """Truncates the -wal; a commit seldom waits for it, and at most `TRUNCATE_WAIT_MS`."""
 
     def __init__(self, path: Path, writer: sqlite3.Connection, *, busy_ms: int) -> None:
         self._file = path.with_name(path.name + "-wal")
@@ -27,12 +25,12 @@ class WalTruncator:
         writer.execute(f"PRAGMA journal_size_limit={SIZE_LIMIT_BYTES}")
 
     def after_commit(self) -> None:
-        """Begin the -wal anew where it has grown over its bound; what is committed is durable whatever comes of it."""
+        """Truncate the -wal if it has outgrown its bound; the commit is durable even if that fails."""
         try:
             size = self._file.stat().st_size
             if size >= self._next:
                 self._next = TRUNCATE_BYTES if self._truncate() else size + RETRY_STEP_BYTES
-        except (OSError, sqlite3.OperationalError):  # a disk that fails tells it at the next commit
+        except (OSError, sqlite3.OperationalError):  # a failing disk shows at the next commit
             return
 
     def _truncate(self) -> bool:

@@ -1,4 +1,4 @@
-"""The journal in SQLite: one file, one writer, one transaction and one fsync a batch."""
+"""The journal in SQLite: one file, one writer, one transaction and one fsync per batch."""
 
 import sqlite3
 import threading
@@ -50,7 +50,7 @@ __all__ = [
     "StreamMismatch",
 ]
 
-HOUR_MS: Final = 3_600_000  # retention is as coarse as that
+HOUR_MS: Final = 3_600_000  # the granularity of retention
 
 
 class SqliteJournal(SqliteReader):
@@ -62,13 +62,14 @@ class SqliteJournal(SqliteReader):
         self._writer = writer
         self._wal = WalTruncator(path, writer, busy_ms=int(BUSY_SECONDS * 1_000))
         self._write_mutex = threading.Lock()
-        self._marker: CommitMarker | None = None  # of the transaction under way
+        self._marker: CommitMarker | None = None  # of the open transaction
 
     @classmethod
     def open(cls, path: Path, *, stream: str) -> Self:
-        """Open the journal, or make it where there is none; a damaged, newer, foreign or owned one is refused.
+        """Open the journal, or create it if there is none.
 
-        One that no owner has marked was copied here, by hand: it goes on in a new epoch, as after a restore.
+        Raises `JournalError` if it is damaged, newer, another stream's or owned by another process. A journal without a
+        commit marker was copied here by hand: it continues in a new epoch, as after a restore.
         """
         ownership = JournalLock.acquire(path)
         try:
@@ -79,7 +80,7 @@ class SqliteJournal(SqliteReader):
             with open_connection(path, writer=True) as writer:
                 schema = read_schema_version(writer, path)
                 check_structure(writer, path)
-                writer.execute("BEGIN IMMEDIATE")  # an older journal is migrated whole, and only if it is then right
+                writer.execute("BEGIN IMMEDIATE")  # an older journal is migrated only if it then passes the checks
                 migrate(writer, schema)
                 check_consistency(writer, path, stream=stream, marker=mark)
                 meta = read_meta(writer, path)
@@ -91,7 +92,7 @@ class SqliteJournal(SqliteReader):
                     ownership.force_marker(CommitMarker(meta.epoch, meta.commits))
         except BaseException as error:
             ownership.close()
-            if isinstance(error, sqlite3.Error):  # in making a new one
+            if isinstance(error, sqlite3.Error):  # while creating the file
                 raise JournalError(f"{path}: {error}") from error
             raise
         return cls(path, stream=stream, epoch=meta.epoch, lock=ownership, writer=writer)
@@ -111,9 +112,9 @@ class SqliteJournal(SqliteReader):
                 latest = max(latest, batch.watched_until)
             ended = (meta.latest_arrival // HOUR_MS + 1) * HOUR_MS
             if latest >= ended and meta.last_number:
-                age = (ended, meta.last_number, meta.last_offset)  # all that is here arrived before
+                age = (ended, meta.last_number, meta.last_offset)  # all of these arrived before `ended`
                 writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, row_checksum(*age)))
-            for number in batch.quarantined_numbers:  # first: what was replayed may be crowded out by what now comes
+            for number in batch.quarantined_numbers:  # first: the new inputs may crowd replayed ones out
                 if find_decision(writer, self.path, number) == "asked":
                     write_decision(writer, number, "replayed", wall_ms())
             write_inputs(writer, batch.entries)
@@ -145,7 +146,7 @@ class SqliteJournal(SqliteReader):
 
     def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, str | None]]) -> None:
         # with its own fsync: after a failed fsync the kernel may have dropped unsynced pages of the WAL, and a later
-        # commit that stands behind them in the file would be lost with them
+        # commit behind them in the file would be lost with them
         with self._transaction() as (writer, meta):
             for state_key, topic in retained:
                 key = "/".join(state_key)
@@ -166,7 +167,7 @@ class SqliteJournal(SqliteReader):
         return after.oldest_offset - meta.oldest_offset + after.oldest_number - meta.oldest_number
 
     def close(self) -> None:
-        """Close every connection and give up ownership; a second call does nothing."""
+        """Close every connection and release the ownership; a second call does nothing."""
         with self._write_mutex:
             super().close()
             self._writer.close()
@@ -174,7 +175,7 @@ class SqliteJournal(SqliteReader):
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Meta]]:
-        """Lend the writer inside a transaction, and what the journal was; a block that changes it writes its meta."""
+        """Yield the writer in a transaction, and the meta before it; a block that changes rows calls `_write_meta`."""
         with self._write_mutex:
             if self._closed:
                 raise JournalError(f"{self.path}: closed")
@@ -209,7 +210,7 @@ class SqliteJournal(SqliteReader):
 
     @staticmethod
     def _check_order(entry: JournalEntry, last_number: int, last_offset: int) -> None:
-        """Refuse a hole or a repetition: it would be a bug of ours, and must not become durable."""
+        """Raise `ValueError` for a gap or a repetition: it would be a bug of ours, and must not become durable."""
         offsets = [event.offset for event in entry.events]
         expected = list(range(last_offset + 1, last_offset + 1 + len(offsets)))
         if entry.input.number != last_number + 1 or offsets != expected:
@@ -220,7 +221,7 @@ class SqliteJournal(SqliteReader):
 
 
 def _begin_epoch(writer: sqlite3.Connection, meta: Meta, *, reason: EpochReason) -> Meta:
-    """Note a new epoch, inside the caller's transaction; returns the meta that is true then."""
+    """Begin a new epoch inside the caller's transaction; return the meta with it."""
     meta = replace(meta, epoch=new_epoch())
     write_epoch(writer, Epoch(meta.epoch, meta.last_offset + 1, wall_ms(), reason))
     return meta

@@ -1,7 +1,7 @@
-"""A copy of a journal taken while its bridge runs: complete under its name, or not there.
+"""Backup of a journal while its bridge runs: complete under its name, or not there.
 
-SQLite's backup API copies from inside one read transaction, so the copy is of one moment however much is committed
-meanwhile: without it every commit would begin the copy anew.
+SQLite's backup API copies inside one read transaction, so the copy is of one moment however much is committed
+meanwhile. Without the transaction every commit would restart the copy.
 """
 
 import fcntl
@@ -17,15 +17,15 @@ from bridge.journal.tools.read_only import open_read_only, translate_read_errors
 from bridge.journal.tools.verify import ProgressCallback, VerificationResult, verify_journal
 from bridge.ports.journal import JournalError
 
-STEP_PAGES: Final = 2_500  # 10 MiB between two words to whoever watches
+STEP_PAGES: Final = 2_500  # 10 MiB between two calls of `progress`
 
 
 class BackupRefused(JournalError):
-    """No copy was made, and what was under its name is there still."""
+    """No backup was made; what was at the target is unchanged."""
 
 
 class VerificationFailed(JournalError):
-    """What was copied is not whole, so nothing was put in its place."""
+    """The copy is damaged, so it was not put in place."""
 
     def __init__(self, result: VerificationResult) -> None:
         first = next(f"{part.name}: {part.faults[0]}" for part in result.parts if part.faults)
@@ -34,16 +34,16 @@ class VerificationFailed(JournalError):
 
 
 def ignore_progress(_part: str, _done: int, _of: int) -> None:
-    """Show no progress."""
+    """Ignore the progress of a verification or a copy."""
 
 
 def back_up(
     path: Path, target: Path, *, replace: bool = False, progress: ProgressCallback = ignore_progress
 ) -> VerificationResult:
-    """Copy the journal at `path` to `target`, verified and durable; the bridge goes on meanwhile.
+    """Copy the journal at `path` to `target`, verified and durable; safe while the bridge runs.
 
-    Raises `NotWhole`, `BackupRefused` (a file is there and `replace` is not given, no room, no access) and `NoJournal`.
-    What was under the name is replaced at once, at the very end, or not at all.
+    The target is replaced atomically at the very end, or not at all. Raises `VerificationFailed`, `NoJournal` and
+    `BackupRefused` (the target exists and `replace` is not given, no room, no access).
     """
     if target.exists() and (not replace or target.samefile(path) or not target.is_file()):
         raise BackupRefused(f"{target}: there is something of that name" + ("" if replace else "; --force replaces it"))
@@ -62,7 +62,7 @@ def back_up(
 
 @contextmanager
 def lock_partial_file(partial: Path) -> Iterator[Path]:
-    """Lend an empty file that only this process fills; gone at the end, unless it was renamed."""
+    """Yield an empty file that only this process writes; remove it if the block fails."""
     if not partial.parent.is_dir():
         raise BackupRefused(f"{partial.parent}: no such folder")
     try:
@@ -76,7 +76,7 @@ def lock_partial_file(partial: Path) -> Iterator[Path]:
             raise BackupRefused(f"{partial}: another process is writing it") from None
         except OSError as error:
             raise BackupRefused(f"{partial}: {error.strerror}") from error
-        os.ftruncate(handle, 0)  # of one that was killed
+        os.ftruncate(handle, 0)  # left by a backup that was killed
         try:
             yield partial
         except BaseException:
@@ -87,15 +87,15 @@ def lock_partial_file(partial: Path) -> Iterator[Path]:
 
 
 def copy_journal(path: Path, partial: Path, *, progress: ProgressCallback) -> None:
-    """Copy a journal as it is at one moment, its -wal included, into an empty file."""
+    """Copy a journal as of one moment, its -wal included, into an empty file."""
     with closing(open_read_only(path)) as source:
         with translate_read_errors(path):
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         try:
             with closing(sqlite3.connect(partial, isolation_level=None)) as target:
-                target.execute("PRAGMA journal_mode=OFF")  # a half copy is thrown away, not rolled back
-                target.execute("PRAGMA synchronous=OFF")  # synced once, by `put`
+                target.execute("PRAGMA journal_mode=OFF")  # an incomplete copy is deleted, not rolled back
+                target.execute("PRAGMA synchronous=OFF")  # synced once, by `move_into_place`
                 source.backup(target, pages=STEP_PAGES, progress=lambda _, left, of: progress("copy", of - left, of))
         except sqlite3.Error as error:
             raise BackupRefused(f"{path} cannot be copied to {partial}: {error}") from error
@@ -104,7 +104,7 @@ def copy_journal(path: Path, partial: Path, *, progress: ProgressCallback) -> No
 
 
 def move_into_place(partial: Path, target: Path) -> None:
-    """Give a finished file its name, durably."""
+    """Rename a finished file to its final name, durably; raise `BackupRefused` if that fails."""
     try:
         handle = os.open(partial, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Events and inputs as JSON Lines, also out of a journal that is damaged: what can be read, and what was left out."""
+"""Export of events and inputs as JSON Lines, also from a damaged journal: what can be read, and the gaps."""
 
 import base64
 import json
@@ -16,12 +16,12 @@ from bridge.journal.tools.read_only import READ_ERRORS, open_read_only, read_che
 from bridge.journal.tools.row_reader import EVENT_TABLE, INPUT_TABLE, Row, ScannedTable, UnreadableKeys, scan_rows
 
 INPUT_COLUMNS_ALONE: Final = INPUT_COLUMNS.replace("quarantine.payload, quarantine.seal", "NULL, NULL")
-MAX_KEY: Final = 2**62  # beyond every key, where the journal does not say how many there are
+MAX_KEY: Final = 2**62  # beyond every key, for a journal whose last key is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRange:
-    """Bounds, both inclusive: keys (offsets of events, numbers of inputs), and instants (an event's, an arrival's)."""
+    """Inclusive bounds: keys (offsets of events, numbers of inputs) and times (of the event or of the arrival)."""
 
     first: int = 1
     last: int = MAX_KEY
@@ -34,7 +34,7 @@ class ExportRange:
 
 @dataclass(frozen=True, slots=True)
 class ExportGap:
-    """Events or inputs `first` to `last` that should be there and could not be told."""
+    """Events or inputs `first` to `last` that should be there but could not be exported."""
 
     noun: str
     first: int
@@ -47,7 +47,7 @@ class ExportGap:
 
 
 def add_gap(noted: list[ExportGap], new: ExportGap) -> None:
-    """Add to what was left out; what follows the last of it for the same reason makes it longer."""
+    """Add a gap; extend the last one if `new` follows it for the same reason."""
     if noted and (noted[-1].noun, noted[-1].last + 1, noted[-1].reason) == (new.noun, new.first, new.reason):
         noted[-1] = replace(noted[-1], last=new.last)
     else:
@@ -55,9 +55,9 @@ def add_gap(noted: list[ExportGap], new: ExportGap) -> None:
 
 
 def export_events(path: Path, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
-    """Yield every event as a line, oldest first, and in its place what could not be read.
+    """Yield every event as a line, oldest first, and a gap in place of what could not be read.
 
-    Raises `NoJournal`, `JournalTooOld`, `JournalTooNew`, and `JournalDamaged` where nothing at all can be read.
+    Raises `NoJournal`, `JournalTooOld`, `JournalTooNew`, and `JournalDamaged` if nothing at all can be read.
     """
     yield from _export(path, EVENT_TABLE, "event", key_range)
 
@@ -84,7 +84,7 @@ def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange)
                 else (meta.oldest_number, meta.last_number, meta.whole_after)
             ))  # fmt: skip
         except JournalDamaged:
-            source = replace(source, oldest="1")  # where it begins is not known, and a hole is not told from what went
+            source = replace(source, oldest="1")  # the beginning is unknown, so a gap looks like pruned rows
             ends = _JournalEnds(MAX_KEY, _last(connection, path, source))
         following = max(key_range.first, ends.oldest)
         last = min(key_range.last, ends.last)
@@ -94,7 +94,7 @@ def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange)
                 following = found.last + 1
                 continue
             for row in found:
-                following = max(following, row[-1]) if following < MAX_KEY else row[0]  # retention goes on meanwhile
+                following = max(following, row[-1]) if following < MAX_KEY else row[0]  # retention may prune meanwhile
                 if row[0] > following:
                     yield ExportGap(noun, following, row[0] - 1, "missing")
                 following = max(following, row[0] + 1)
@@ -104,7 +104,7 @@ def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange)
 
 
 def _last(connection: sqlite3.Connection, path: Path, source: ScannedTable) -> int:
-    """Return the last key that is found, where the journal does not say it."""
+    """Return the last key that is found, for a journal whose meta is damaged."""
     try:
         (last,) = connection.execute(f"SELECT max({source.key}) FROM {source.tables}").fetchone()  # noqa: S608 - ours
     except READ_ERRORS as error:
@@ -115,7 +115,7 @@ def _last(connection: sqlite3.Connection, path: Path, source: ScannedTable) -> i
 def _scan_or_salvage(
     connection: sqlite3.Connection, source: ScannedTable, first: int, last: int
 ) -> Iterator[list[Row] | UnreadableKeys]:
-    """Scan; an input that cannot be read together with its quarantined payload is read without."""
+    """Scan the rows; read an input alone if it cannot be read together with its quarantined payload."""
     for found in scan_rows(connection, source, first, last):
         if isinstance(found, UnreadableKeys) and source.tables == INPUT_TABLE.tables:
             plain = replace(source, tables="inputs", columns=INPUT_COLUMNS_ALONE)
@@ -131,7 +131,7 @@ def _encode_row(
         at, line = _event_line(row, path) if noun == "event" else _input_line(row, path, ends)
     except JournalDamaged as damage:
         yield ExportGap(noun, row[0], row[0], damage.finding)
-    except (ValueError, TypeError, AttributeError) as error:  # a column that holds something else
+    except (ValueError, TypeError, AttributeError) as error:  # a column holds an invalid value
         yield ExportGap(noun, row[0], row[0], str(error))
     else:
         if key_range.contains(at):
@@ -139,7 +139,7 @@ def _encode_row(
 
 
 def _event_line(row: Row, path: Path) -> tuple[Millis, bytes]:
-    """Return the event byte for byte as it was told, with where it was told and to whom."""
+    """Return the event's time and line: the body byte for byte as published, with topic, standing and audience."""
     event = read_event(row, path)
     about = {"topic": event.topic, "standing": event.standing.value, "audience": list(event.audience)}
     return event.timestamp, b'{"event":' + event.body + b"," + json.dumps(about).encode()[1:]

@@ -1,4 +1,4 @@
-"""What was quarantined, for whoever looks into it: read without the right to write, whoever owns the journal."""
+"""Read-only access to quarantined inputs; safe while the bridge runs."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -33,7 +33,7 @@ class NotQuarantined(JournalError):
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedInput:
-    """A quarantined input. `size` in bytes of what is held; `cut`: more came than is held."""
+    """A quarantined input. `size`: bytes held; `truncated`: only the first `QUARANTINE_BYTES` are held."""
 
     number: int
     received_at: Millis
@@ -46,7 +46,7 @@ class QuarantinedInput:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineReplay:
-    """What became of a replayed input: the input as which it was taken again."""
+    """The input that a replay of a quarantined one has become, and its effect."""
 
     number: int
     effect: str
@@ -55,10 +55,10 @@ class QuarantineReplay:
 
 
 class QuarantineReader:
-    """A look at one journal's quarantined inputs; every answer is of one moment."""
+    """Reads one journal's quarantined inputs; every answer is of one moment."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `JournalError` where there is no journal that can be read."""
+        """Read the meta and check the decisions; raise `JournalError` if there is no readable journal."""
         self.path = path
         with closing(open_read_only(path)) as connection:
             self.meta = read_summary(connection, path).meta
@@ -68,9 +68,9 @@ class QuarantineReader:
     def list_inputs(
         self, *, reason: str | None = None, topic: TopicFilter | None = None, state: QuarantineState | None = None
     ) -> Iterator[QuarantinedInput]:
-        """Yield what is quarantined, the newest first: of this reason, on such topics, in this state.
+        """Yield quarantined inputs, newest first, filtered by reason, topic and state.
 
-        A reason without its field, such as `bad_format`, is that of every field.
+        A reason without its field, such as `bad_format`, matches every field.
         """
         of_reason = "(?2 IS NULL OR reason = ?2 OR substr(reason, 1, length(?2) + 1) = ?2 || ':')"
         for row in self._rows(f"{QUARANTINED_INPUTS} AND {of_reason} ORDER BY inputs.number DESC", reason):
@@ -79,24 +79,24 @@ class QuarantineReader:
                 yield aside
 
     def find_input(self, number: int) -> QuarantinedInput:
-        """Return one quarantined input; raises `NotQuarantined`."""
+        """Return one quarantined input; raise `NotQuarantined` if it is not held."""
         for row in self._rows(f"{QUARANTINED_INPUTS} AND inputs.number = ?2", number):
             return _aside(row, self.path)
         raise NotQuarantined(self.path, number)
 
     def read_payload(self, number: int) -> bytes:
-        """Return what is held of an input's bytes; raises `JournalDamaged` where they are not those that came."""
+        """Return the bytes held of an input's payload; raise `JournalDamaged` if they do not match their checksum."""
         query = f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) WHERE ?1 AND number = ?2"  # noqa: S608 - our own constant
         for row in self._rows(query, number):
             return read_input(row, self.path, whole_after=self.meta.whole_after).payload
         raise NotQuarantined(self.path, number)
 
     def last_number(self) -> int:
-        """Return the number of the last input there is now."""
+        """Return the number of the newest input."""
         return int(next(self._rows("SELECT last_number FROM meta WHERE ?1 AND ?2 IS NULL", None))[0])
 
     def find_replay(self, number: int, *, after: int) -> QuarantineReplay | None:
-        """Return as what a replayed input was taken in after input `after`; None while it has not been."""
+        """Return the input after `after` that a replay of `number` has become; None while there is none."""
         if self.find_input(number).state != "replayed":
             return None
         query = (
@@ -125,5 +125,5 @@ def _aside(row: Row, path: Path) -> QuarantinedInput:
 def _matches(wanted: TopicFilter, topic: str) -> bool:
     try:
         return wanted.matches(TopicName.parse(topic))
-    except TopicError:  # a topic that no filter can mean
+    except TopicError:  # an invalid topic name: no filter matches it
         return False

@@ -1,4 +1,4 @@
-"""What an operator decides about quarantined inputs, written into a journal that a running bridge may own."""
+"""Operators' decisions about quarantined inputs, written into a journal that a running bridge may own."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from bridge.journal.sqlite.schema import wall_ms
 from bridge.ports.journal import CommitFailed
 
 IS_QUARANTINED: Final = "SELECT 1 FROM inputs WHERE number = ? AND effect = 'quarantined'"
-# whole payloads; a cut one would be another message
+# whole payloads; a truncated one would be another message
 IS_REPLAYABLE: Final = """
 SELECT 1 FROM inputs LEFT JOIN quarantine USING (number)
 WHERE number = ? AND effect = 'quarantined' AND (reached_core OR length(quarantine.payload) < ?)
@@ -22,16 +22,16 @@ WHERE number = ? AND effect = 'quarantined' AND (reached_core OR length(quaranti
 
 
 class SqliteQuarantineWriter(SqliteReader):
-    """A reader of a journal that may note what is to become of quarantined inputs.
+    """A reader of a journal that may also record decisions about quarantined inputs.
 
-    Each note is one short transaction, for which the owner's own writing waits.
+    Each call is one short transaction, for which the owner's writes wait.
     """
 
     def request_replays(self, numbers: Iterable[int]) -> Sequence[int]:
-        """Ask the bridge to take these inputs in again; returns those it will.
+        """Request that the bridge replays these inputs; return those that it will.
 
-        The others were never quarantined, are handled already, or are not held whole: a payload of `QUARANTINE_BYTES`
-        and more was cut, and the oldest payloads go when newer ones crowd them out. Raises `CommitFailed`.
+        The others were never quarantined, are already decided about, or are not held whole: a payload of
+        `QUARANTINE_BYTES` and more was truncated, and newer payloads crowd out the oldest. Raises `CommitFailed`.
         """
         at = wall_ms()
         asked = []
@@ -44,9 +44,9 @@ class SqliteQuarantineWriter(SqliteReader):
         return asked
 
     def drop_payloads(self, numbers: Iterable[int]) -> Sequence[int]:
-        """Let go of these inputs' payloads, and of a replay that was asked; returns those that were quarantined.
+        """Drop these quarantined inputs' payloads and any replay requested; return the numbers dropped.
 
-        What was replayed stays so. An input that reached the core keeps its payload: the replay at start needs it.
+        A replayed input stays replayed. An input that reached the core keeps its payload: the replay at start needs it.
         """
         at = wall_ms()
         dropped = []

@@ -1,4 +1,4 @@
-"""What a journal says of itself, read from its file without the right to write it, whoever owns it."""
+"""Read-only access to a journal's file, identity and ends; safe while the bridge runs."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -16,11 +16,11 @@ from bridge.journal.sqlite.schema import APPLICATION_ID, SCHEMA
 from bridge.ports.journal import JournalError
 
 READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite raises at a damaged file: its message may quote what was flipped, and be no text."""
+"""What SQLite raises for a damaged file: its message may quote flipped bytes that do not decode."""
 
 
 class NoJournal(JournalError):
-    """There is nothing to look at under this name."""
+    """There is no readable journal under this name."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -30,45 +30,45 @@ class NoJournal(JournalError):
 
 @dataclass(frozen=True, slots=True)
 class JournalSummary:
-    """A journal's identity and ends, true at one moment."""
+    """A journal's identity and ends at one moment."""
 
     schema: int
     meta: Meta
     epochs: Sequence[Epoch]  # oldest first
 
     def epoch_of(self, offset: int) -> str:
-        """Return the epoch of the event at `offset`; the later one of two that began there."""
+        """Return the epoch of the event at `offset`; the later one if two began there."""
         return next((each.epoch for each in reversed(self.epochs) if each.first_offset <= offset), "")
 
 
 def sidecar_path(path: Path, suffix: str) -> Path:
-    """Return the path of what SQLite keeps beside a journal: `-wal`, `-shm`."""
+    """Return the path with a suffix, as of the files that SQLite keeps beside a journal: `-wal`, `-shm`."""
     return path.with_name(path.name + suffix)
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
-    """Return a connection that cannot write, and whose text is never refused; raises `NoJournal`.
+    """Return a connection that cannot write and accepts invalid text; raise `NoJournal`.
 
-    The owner goes on meanwhile. SQLite's errors while reading come through: the tools have more to say of them.
+    The owner may write meanwhile. SQLite's errors while reading are not translated: the tools report them in detail.
     """
     if not path.is_file():
         raise NoJournal(path, "is not a file" if path.exists() else "no such file")
-    # a copy that no bridge has run is opened as what cannot change: so it gets no -wal beside it, and may lie where
-    # nobody can write. Otherwise by mode=ro: a close then never writes the -wal into a file that may be damaged
+    # a copy that no bridge has run is opened as immutable: no -wal appears beside it, and its folder need not be
+    # writable. Otherwise mode=ro: a close then never checkpoints the -wal into a file that may be damaged
     copied = not sidecar_path(path, "-wal").exists() and not lock_path(path).exists()
     name = f"{path.absolute().as_uri()}?{'immutable=1' if copied else 'mode=ro'}"
     try:
         connection = sqlite3.connect(name, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
     except sqlite3.Error as error:
         raise NoJournal(path, f"cannot be opened: {error}") from error
-    # a flipped bit makes text that is none: it is to fail against its seal, not here
+    # a flipped bit may make text invalid: the checksum must detect it, not a decoding error here
     connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     return connection
 
 
 @contextmanager
 def translate_read_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises in the block into `NoJournal` or `JournalDamaged`."""
+    """Translate SQLite's errors in the block into `NoJournal` or `JournalDamaged`."""
     try:
         yield
     except sqlite3.OperationalError as error:  # no access, no room for a -shm
@@ -78,7 +78,7 @@ def translate_read_errors(path: Path) -> Iterator[None]:
 
 
 def read_summary(connection: sqlite3.Connection, path: Path) -> JournalSummary:
-    """Return what the journal says of itself; raises `NoJournal`, or the `JournalError` that tells what is wrong."""
+    """Return the journal's identity and ends; raise `NoJournal`, or the `JournalError` that names the fault."""
     meta = read_checked_meta(connection, path)
     try:
         return JournalSummary(SCHEMA, meta, read_epochs(connection, path))
@@ -87,7 +87,7 @@ def read_summary(connection: sqlite3.Connection, path: Path) -> JournalSummary:
 
 
 def read_checked_meta(connection: sqlite3.Connection, path: Path) -> Meta:
-    """Return where a journal of this version's schema begins and ends; raises as `read_facts`."""
+    """Return the meta of a journal of this version's schema; raises as `read_summary`."""
     with translate_read_errors(path):
         connection.execute("PRAGMA schema_version").fetchone()
     try:

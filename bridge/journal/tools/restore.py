@@ -1,8 +1,9 @@
-"""A backup put back as the journal, in a new epoch; what was there is moved aside, never deleted.
+"""Restore of a backup as the journal, in a new epoch; the old files are renamed, never deleted.
 
-At no moment is there a half journal under the name that a bridge would take. First the copy is finished beside it. Then
-the owner's mark is set to the new epoch, which the old file doesn't know: from here to the end a start is refused, and
-the same command finishes the work. Then the old files get their second names, then the copy gets its own.
+At no moment is there an incomplete journal under the name that a bridge would open. First the copy is completed beside
+it. Then the commit marker is set to the new epoch, which the old file doesn't know: from here to the end a start is
+refused, and the same command completes the restore. Then the old files get their second names, then the copy gets the
+journal's name.
 """
 
 import fcntl
@@ -35,16 +36,16 @@ from bridge.journal.tools.verify import ProgressCallback, VerificationResult, ve
 from bridge.ports.journal import JournalError
 
 FILE_SUFFIXES = ("", "-wal", "-shm")
-READER_SECONDS = 2.0  # a front apart looks now and then whether its pipeline is back
+READER_SECONDS = 2.0  # a front in a process of its own checks now and then whether its pipeline is back
 
 
 class RestoreRefused(JournalError):
-    """Nothing was restored, and the journal is as it was."""
+    """Nothing was restored; the journal is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoredJournal:
-    """What is the journal now, and the names under which the one before lies."""
+    """The restored journal, and the new paths of the files that it replaced."""
 
     summary: JournalSummary
     replaced_files: Sequence[Path]
@@ -58,10 +59,11 @@ def restore_journal(
     replace: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> RestoredJournal:
-    """Make a backup the journal at `path`, in a new epoch; the backup stays as it is.
+    """Make a backup the journal at `path`, in a new epoch; the backup is not changed.
 
-    Without `replace` there must be no journal yet. `stream`: what the backup must be of (None: whatever it says).
-    Raises `JournalInUse`, `RestoreRefused`, `NotWhole`, `StreamMismatch`, `NoJournal`, `JournalTooNew`.
+    Without `replace` there must be no journal yet. `stream`: the stream that the backup must hold (None: any). Raises
+    `JournalInUse`, `RestoreRefused`, `BackupRefused`, `VerificationFailed`, `StreamMismatch`, `NoJournal`,
+    `JournalTooNew`.
     """
     old = [sidecar_path(path, part) for part in FILE_SUFFIXES if sidecar_path(path, part).exists()]
     if old and not replace:
@@ -85,7 +87,7 @@ def restore_journal(
 
 
 def _replace_journal(partial: Path, path: Path, lock: JournalLock, marker: CommitMarker) -> Sequence[Path]:
-    """Put the finished copy in the old file's place; returns where the old ones are."""
+    """Put the finished copy in the old file's place; return the new paths of the old files."""
     before = read_marker(path)
     lock.force_marker(marker)
     try:
@@ -93,7 +95,7 @@ def _replace_journal(partial: Path, path: Path, lock: JournalLock, marker: Commi
     except RestoreRefused:
         lock.force_marker(before)
         raise
-    for part in FILE_SUFFIXES[1:]:  # a new file beside the old -wal would be taken for the old file
+    for part in FILE_SUFFIXES[1:]:  # SQLite would apply an old -wal to the new file
         sidecar_path(path, part).unlink(missing_ok=True)
     sync_directory(path.parent)
     move_into_place(partial, path)
@@ -102,7 +104,7 @@ def _replace_journal(partial: Path, path: Path, lock: JournalLock, marker: Commi
 
 @contextmanager
 def _exclude_readers(path: Path) -> Iterator[None]:
-    """Keep other processes off the old file: SQLite's last one to leave it would delete the new file's -wal by name."""
+    """Keep other processes off the old file: the last one to close it would delete the new file's -wal by name."""
     if not path.exists() or not hasattr(fcntl, "F_OFD_SETLK"):
         yield
         return
@@ -131,7 +133,7 @@ def _locked(handle: int, lock: bytes) -> bool:
 
 
 def _remove_leftovers(partial: Path) -> None:
-    """Remove what a restore that was killed left beside its copy."""
+    """Remove the files that SQLite, or a restore that was killed, left beside the copy."""
     for suffix in ("-wal", "-shm", ".lock"):
         sidecar_path(partial, suffix).unlink(missing_ok=True)
 
@@ -139,7 +141,7 @@ def _remove_leftovers(partial: Path) -> None:
 def _require_intact(backup: Path, partial: Path, *, stream: str | None, progress: ProgressCallback) -> None:
     try:
         verdict = verify_journal(partial, progress=progress)
-    except JournalTooOld:  # made by an older version: brought up to date first, which says of itself what is wrong
+    except JournalTooOld:  # made by an older version: migrated first, which raises on damage
         _migrate(partial)
         _remove_leftovers(partial)
         verdict = verify_journal(partial, progress=progress)
@@ -152,7 +154,7 @@ def _require_intact(backup: Path, partial: Path, *, stream: str | None, progress
 
 
 def _migrate(partial: Path) -> None:
-    """Bring a copy to this version's schema, still in its epoch: the restored journal begins one, and not two."""
+    """Migrate the copy to this version's schema in its old epoch: a restore begins one new epoch, not two."""
     with open_connection(partial, writer=True) as writer:
         (stream,) = writer.execute("SELECT stream FROM meta").fetchone()
         schema = read_schema_version(writer, partial)
@@ -167,14 +169,14 @@ def _migrate(partial: Path) -> None:
 def _open_in_new_epoch(partial: Path) -> JournalSummary:
     with closing(open_read_only(partial)) as connection:
         stream = read_summary(connection, partial).meta.stream
-    SqliteJournal.open(partial, stream=stream).close()  # no owner has marked it, so it begins one
+    SqliteJournal.open(partial, stream=stream).close()  # without a commit marker it begins a new epoch
     _remove_leftovers(partial)
     with closing(open_read_only(partial)) as connection:
         return read_summary(connection, partial)
 
 
 def _rename_old_files(path: Path) -> Sequence[Path]:
-    """Give the old files second names, all of them or, with `RestoreRefused`, none; returns these."""
+    """Give the old files second names, all or none, and return these; raise `RestoreRefused` on failure."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (f".replaced-{stamp}" + (f"-{count}" if count else "") for count in itertools.count())
     aside = next(name for name in names if not any(sidecar_path(path, name + part).exists() for part in FILE_SUFFIXES))
@@ -193,7 +195,7 @@ def _rename_old_files(path: Path) -> Sequence[Path]:
 
 
 def _copy_file_owner(path: Path, partial: Path) -> None:
-    """Let an administrator's restore be of the user as whom the bridge runs: of the old file, else of its folder."""
+    """Give the copy and the lock file the owner of the old file, or else of its folder, if run as root."""
     if os.geteuid() != 0:
         return
     like = (path if path.exists() else path.parent).stat()
@@ -204,5 +206,5 @@ def _copy_file_owner(path: Path, partial: Path) -> None:
 def _link_or_copy(old: Path, new: Path) -> None:
     try:
         os.link(old, new)
-    except OSError:  # a file system without second names
+    except OSError:  # a file system without hard links
         shutil.copy2(old, new)

@@ -1,4 +1,4 @@
-"""Rows of a journal in order, as far as they can be read: what verification and salvage have in common."""
+"""Reads of a journal's rows in key order, also past damage; shared by verification and export."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from bridge.journal.tools.read_only import READ_ERRORS
 
 Row = tuple[Any, ...]
 
-PAGE: Final = 2_000  # rows held at a time, and how long one read keeps the owner's -wal from being written back
+PAGE: Final = 2_000  # rows held at a time; also bounds how long one read delays the owner's checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class UnreadableKeys:
 
 @dataclass(frozen=True, slots=True)
 class ScannedTable:
-    """A table with an integer key. A row begins with its key and ends with `oldest`: from there on all are held."""
+    """A table with an integer key. A row begins with its key and ends with `oldest`, from which all keys are held."""
 
     columns: str
     tables: str
@@ -41,9 +41,9 @@ INPUT_TABLE: Final = ScannedTable(
 def scan_rows(
     connection: sqlite3.Connection, source: ScannedTable, first: int, last: int
 ) -> Iterator[list[Row] | UnreadableKeys]:
-    """Yield all rows with keys `first` to `last` in pages, and what lies between them and cannot be read.
+    """Yield the rows with keys `first` to `last` in pages, and the ranges between them that cannot be read.
 
-    Every page is read in a transaction of its own. A damaged stretch is crossed key by key.
+    Every page is read in a transaction of its own. A damaged range is crossed key by key.
     """
     after, step = first - 1, 0
     while after < last:
@@ -71,7 +71,7 @@ def scan_rows(
 def _read_page(
     connection: sqlite3.Connection, source: ScannedTable, after: int, until: int
 ) -> tuple[list[Row], str | None]:
-    """Return a page of rows with keys in (after, until], and why there are no more where that is not the end."""
+    """Return a page of rows with keys in (after, until], and the error if one ended it."""
     rows: list[Row] = []
     try:
         for row in connection.execute(
@@ -80,7 +80,7 @@ def _read_page(
             (after, until),
         ):
             if not isinstance(row[0], int) or row[0] <= after or (rows and row[0] <= rows[-1][0]):
-                return rows, "keys out of order"  # a damaged tree may lead anywhere, also back
+                return rows, "keys out of order"  # a damaged B-tree may lead anywhere, also back
             rows.append(row)
     except READ_ERRORS as error:
         return rows, str(error)

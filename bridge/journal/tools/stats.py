@@ -1,4 +1,4 @@
-"""A journal in figures: what it holds, how much of it, from when to when, and whether its books balance."""
+"""Statistics of a journal: contents, sizes, time ranges, and whether its input counts add up."""
 
 import sqlite3
 from collections import Counter
@@ -23,7 +23,7 @@ from bridge.journal.tools.read_only import (
 )
 from bridge.ports.journal import RetentionLimits
 
-SIZED_BYTES: Final = 256 * 1024 * 1024  # up to here the sizes of parts are told unasked: they cost a look at every page
+SIZED_BYTES: Final = 256 * 1024 * 1024  # up to here table sizes are measured by default: they cost a read of every page
 ARRIVAL_QUERY: Final = "SELECT received_at FROM inputs WHERE number = ?"
 SIZES: Final = """
 SELECT coalesce(made.tbl_name, dbstat.name), sum(pgsize)
@@ -34,7 +34,7 @@ WHERE aggregate = TRUE GROUP BY 1 ORDER BY 2 DESC
 
 @dataclass(frozen=True, slots=True)
 class HeldRange:
-    """Keys `first` to `last`, all of them (none where `last` is before `first`), and from when to when."""
+    """Keys `first` to `last`, all of them (none if `last` is before `first`), and the times of both."""
 
     first: int
     last: int
@@ -48,7 +48,7 @@ class HeldRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputCounts:
-    """Promise P6 for one kind; suppressed and quarantined by reason."""
+    """The counts of promise P6 for one kind; suppressed and quarantined by reason."""
 
     applied: int
     suppressed: Mapping[str, int]
@@ -61,39 +61,39 @@ class InputCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalStats:
-    """All of it is of one moment. Sizes in bytes."""
+    """Statistics of one moment. Sizes in bytes."""
 
     path: Path
     summary: JournalSummary
-    files: Mapping[str, int]  # by what is added to the name: the file itself, `-wal`, `-shm`
-    parts: Mapping[str, int]  # by table, its indexes included; empty where it was not asked for
+    files: Mapping[str, int]  # by suffix: empty for the file itself, `-wal`, `-shm`
+    parts: Mapping[str, int]  # by table, its indexes included; empty if not measured
     used: int  # pages that are not free, the -wal's included
     events: HeldRange
     inputs: HeldRange
     current: int
-    older_current: int  # held though retention has passed them
+    older_current: int  # held although retention has passed them
     resends: int
     checkpoints: int
-    checkpoint: int  # the input that the newest round is after
+    checkpoint: int  # the input after which the newest round was taken
     checkpoint_arrival: Millis | None
     input_counts: Mapping[str, InputCounts]
     quarantine: Mapping[QuarantineState, int]
     quarantine_bytes: int
-    prunable: PruneLimit | None  # what retention would take by now; None where the settings are not known
+    prunable: PruneLimit | None  # what retention would remove now; None if the settings are unknown
 
     @property
     def unaccounted(self) -> int:
-        """Inputs that were numbered and not counted, or counted and never numbered: 0, or something is wrong."""
+        """Inputs that were numbered but not counted, or counted but never numbered: 0, or something is wrong."""
         return self.summary.meta.last_number - sum(each.received for each in self.input_counts.values())
 
 
 def read_stats(path: Path, *, keep: RetentionLimits | None = None, sizes: bool = False) -> JournalStats:
-    """Read a journal's figures, whoever owns it; raises `NoJournal` and the other `JournalError`s.
+    """Return a journal's statistics, whether or not a process owns it; raise `NoJournal` or another `JournalError`.
 
-    `sizes`: of the parts too, however large the file is.
+    `sizes`: include table sizes however large the file is.
     """
     with closing(open_read_only(path)) as connection:
-        read_summary(connection, path)  # says what it is that cannot be read
+        read_summary(connection, path)  # raises the exact error if the journal cannot be read
         with translate_read_errors(path):
             connection.execute("BEGIN")
             return _stats(connection, path, read_summary(connection, path), keep, sizes=sizes)
@@ -148,7 +148,7 @@ def _one(connection: sqlite3.Connection, query: str, value: int) -> int | None:
 def _parts(connection: sqlite3.Connection) -> Mapping[str, int]:
     try:
         return dict(connection.execute(SIZES).fetchall())
-    except sqlite3.OperationalError:  # an SQLite that was built without dbstat
+    except sqlite3.OperationalError:  # SQLite was built without dbstat
         return {}
 
 

@@ -1,8 +1,9 @@
-"""Whether a journal is whole: every part of it is looked at, also while its bridge runs.
+"""Verification of every part of a journal, also while its bridge runs.
 
-The small tables are read in one transaction, events and inputs in pages with a transaction each: the owner can write
-its -wal back meanwhile, and a journal of any size needs the memory of a page and of what is current. What comes after
-the verification began is not looked at. SQLite's own check is one transaction: while it runs the -wal only grows.
+The small tables are read in one transaction, events and inputs in pages with a transaction each: the owner can
+checkpoint its -wal meanwhile, and a journal of any size needs only the memory of a page and of the current state. Rows
+added after the verification began are not verified. SQLite's own check is one transaction: while it runs the -wal only
+grows.
 """
 
 import sqlite3
@@ -26,17 +27,17 @@ from bridge.journal.tools.verify_tables import (
     read_current_pointers,
 )
 
-STRUCTURE_FINDINGS: Final = 100  # of SQLite's own check, which can be many thousand lines for one lost page
+STRUCTURE_FINDINGS: Final = 100  # of SQLite's own check, which can report many thousand lines for one lost page
 
 K = TypeVar("K")
 V = TypeVar("V")
 ProgressCallback = Callable[[str, int, int], None]
-"""Told now and then: the part under way, and how much of how much is done (of 0: not known)."""
+"""Called now and then with the part under way, the amount done and the total (0: unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationResult:
-    """What a verification found. `facts` is None where the file does not even say what it is."""
+    """The result of a verification. `summary` is None if the file's identity cannot be read."""
 
     path: Path
     summary: JournalSummary | None
@@ -48,7 +49,7 @@ class VerificationResult:
 
 
 def verify_journal(path: Path, *, progress: ProgressCallback = lambda _part, _done, _of: None) -> VerificationResult:
-    """Look at all of a journal; raises `NoJournal`, `JournalTooNew`, `JournalTooOld` where there is none to look at."""
+    """Verify all of a journal; raise `NoJournal`, `JournalTooNew` or `JournalTooOld` if it cannot be verified."""
     mark = read_marker(path)  # before the journal, which may grow meanwhile
     with closing(open_read_only(path)) as connection:
         return VerificationResult(path, *_verify(connection, path, mark, progress))
@@ -80,7 +81,7 @@ def _verify(
 
 
 def _rollback(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error):  # after some errors SQLite has done it
+    with suppress(sqlite3.Error):  # after some errors SQLite has already rolled back
         connection.execute("ROLLBACK")
 
 

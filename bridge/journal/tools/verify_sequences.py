@@ -1,4 +1,4 @@
-"""The long walks of a verification: over all events and over all inputs, each held against the one before it."""
+"""Verification of all events and all inputs, each against its predecessor."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,13 +18,13 @@ MAX_LISTED_FAULTS: Final = 20  # of one part: a lost page damages a hundred rows
 
 @dataclass(slots=True)
 class VerifiedPart:
-    """One thing that was looked at, how much of it, and what is wrong with it."""
+    """One verified part of a journal: its scope and its faults."""
 
     name: str
     scope: str = ""
     faults: list[str] = field(default_factory=list)
     omitted_faults: int = 0
-    """Faults beyond those told."""
+    """Faults beyond those listed."""
 
     def add_fault(self, text: str) -> None:
         if len(self.faults) < MAX_LISTED_FAULTS:
@@ -34,7 +34,7 @@ class VerifiedPart:
 
 
 class SequenceVerifier:
-    """Keys without a hole from the oldest promised one to `last`."""
+    """Verifies that keys have no gap from the oldest promised one to `last`."""
 
     noun = ""
 
@@ -49,7 +49,7 @@ class SequenceVerifier:
         self._next = oldest
 
     def verify_page(self, found: list[Row] | UnreadableKeys) -> None:
-        """Look at the next rows, or note what cannot be read."""
+        """Verify the next rows, or record a fault for a range that cannot be read."""
         if isinstance(found, UnreadableKeys):
             self.part.add_fault(f"{self.noun} {found.first} cannot be read: {found.reason}")
             self._next = max(self._next, found.last + 1)
@@ -57,7 +57,7 @@ class SequenceVerifier:
             self._on_gap()
             return
         for *row, oldest in found:
-            self.oldest = max(self.oldest, oldest)  # retention goes on meanwhile
+            self.oldest = max(self.oldest, oldest)  # retention may prune meanwhile
             self._expect_key(row[0])
             self.seen += 1
             self.reached = row[0]
@@ -66,12 +66,12 @@ class SequenceVerifier:
             except JournalDamaged as damage:
                 self.part.add_fault(damage.finding)
                 self._on_gap()
-            except (ValueError, TypeError, AttributeError) as error:  # a column that holds something else
+            except (ValueError, TypeError, AttributeError) as error:  # a column holds an invalid value
                 self.part.add_fault(f"{self.noun} {row[0]}: {error}")
                 self._on_gap()
 
     def finish(self) -> None:
-        """Look at how it ended. `oldest` is by then that of the end."""
+        """Check the end of the sequence. The caller has set `oldest` to its final value."""
         self._expect_key(self.last + 1)
         self.part.scope = f"{self.seen:,} held, {self.oldest} to {self.last}"
 
@@ -80,19 +80,19 @@ class SequenceVerifier:
         if key > expected:
             missing = f"{self.noun} {expected}" if key - expected == 1 else f"{self.noun}s {expected} to {key - 1}"
             self.part.add_fault(f"{missing} missing")
-        if key != self._next:  # a hole, one that retention left, or what it kept before it
+        if key != self._next:  # rows are missing, were pruned, or were kept from before pruned ones
             self._on_gap()
         self._next = max(self._next, key + 1)
 
     def _on_gap(self) -> None:
-        """Take note that a row is not known."""
+        """Handle a row that is missing or unreadable."""
 
     def _verify_row(self, row: Row) -> None:
         raise NotImplementedError
 
 
 class EventVerifier(SequenceVerifier):
-    """Every event sealed, with the id of its epoch; and what is current after the last of them."""
+    """Verifies each event's checksum and id, and collects the current event of each state key."""
 
     noun = "event"
 
@@ -113,7 +113,7 @@ class EventVerifier(SequenceVerifier):
 
 
 class InputVerifier(SequenceVerifier):
-    """Every input sealed, its events following those of the one before; and how many were what."""
+    """Verifies each input's checksum and that its events follow those of the input before; counts the inputs."""
 
     noun = "input"
 
@@ -121,7 +121,7 @@ class InputVerifier(SequenceVerifier):
         super().__init__(path, facts, oldest=facts.meta.oldest_number, last=facts.meta.last_number)
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self.latest_arrival = 0
-        self._next_offset: int | None = 1 if facts.meta.oldest_number == 1 else None  # None: not known
+        self._next_offset: int | None = 1 if facts.meta.oldest_number == 1 else None  # None: unknown
 
     def _on_gap(self) -> None:
         self._next_offset = None
@@ -132,7 +132,7 @@ class InputVerifier(SequenceVerifier):
         disposition = Disposition(Effect(effect), reason, bool(rejected))
         self.counts[count_key(JournalEntry(input=given, disposition=disposition))] += 1
         self.latest_arrival = max(self.latest_arrival, given.received_at)
-        if count and given.number >= self.oldest:  # of what is held from before that the neighbours are gone
+        if count and given.number >= self.oldest:  # older inputs that are still held have lost their neighbours
             if self._next_offset is not None and first != self._next_offset:
                 self.part.add_fault(f"the events of input {given.number} begin at {first}, not at {self._next_offset}")
             self._next_offset = first + count

@@ -1,4 +1,4 @@
-"""The small tables in a verification: what is current, the counts, checkpoints, and what else the bridge remembers."""
+"""Verification of the small tables: current events, counters, checkpoints, and the bridge's other state."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class TableCheck:
 
 @dataclass(frozen=True, slots=True)
 class CurrentPointer:
-    """The event that a state key points to; `topic` None where it isn't held."""
+    """The event that a state key points to; `topic` is None if the event isn't held."""
 
     offset: int
     topic: str | None
@@ -45,7 +45,7 @@ class CurrentPointer:
 
 
 def read_current_pointers(connection: sqlite3.Connection, path: Path, part: VerifiedPart) -> dict[str, CurrentPointer]:
-    """Return what is said to be current, by key; what does not match its seal is told."""
+    """Return the rows of `current` by key; add a fault for each that does not match its checksum."""
     found = {}
     rows = connection.execute(
         "SELECT key, current.offset, current.seal, topic, standing FROM current LEFT JOIN events USING (offset)"
@@ -63,7 +63,7 @@ def read_current_pointers(connection: sqlite3.Connection, path: Path, part: Veri
 def check_current(
     part: VerifiedPart, held: Mapping[str, CurrentPointer], summary: JournalSummary, walk: EventVerifier
 ) -> None:
-    """Hold what is said to be current against what the events say."""
+    """Check the rows of `current` against the events."""
     part.scope = f"{len(held):,} state keys"
     for key, to in held.items():
         if to.topic is None:
@@ -72,7 +72,7 @@ def check_current(
             part.add_fault(f"{key} points to event {to.offset}, which is another's or not current")
         elif to.offset >= walk.oldest and walk.current.get(key) != to.offset and not walk.part.faults:
             part.add_fault(f"{key} points to event {to.offset}, and the last one is {walk.current.get(key, 'closed')}")
-    # a plant that lost equipment retired some of what was current before
+    # a plant that lost equipment retired some current events before
     since = max((each.first_offset for each in summary.epochs if each.reason == "plant"), default=0)
     for key, offset in walk.current.items():
         if key not in held and offset >= max(since, walk.oldest) and not walk.part.faults:
@@ -82,7 +82,7 @@ def check_current(
 def check_counters(
     part: VerifiedPart, counters: Mapping[tuple[str, str, str], int], summary: JournalSummary, walk: InputVerifier
 ) -> None:
-    """Hold the accounting against the inputs held: exactly, while none is retired."""
+    """Check the counters against the inputs held: exactly, unless retention has removed some."""
     total = sum(counters.values())
     part.scope = f"{total:,} inputs received"
     if total != summary.meta.last_number:
@@ -98,7 +98,7 @@ def check_counters(
 
 
 def read_counters(connection: sqlite3.Connection, path: Path, part: VerifiedPart) -> dict[tuple[str, str, str], int]:
-    """Return the accounting; a count that does not match its seal is told."""
+    """Return the counters; add a fault for each that does not match its checksum."""
     found = {}
     for row in connection.execute("SELECT kind, effect, reason, count, seal FROM counters").fetchall():
         try:
@@ -108,7 +108,7 @@ def read_counters(connection: sqlite3.Connection, path: Path, part: VerifiedPart
         else:
             if [type(each) for each in (*key, count)] == [str, str, str, int]:
                 found[key] = count
-            else:  # a seal that is gone too passes for that of an older version
+            else:  # a row whose checksum became NULL too passes for one of an older version
                 part.add_fault(f"the count of {key} cannot be read")
     return found
 
@@ -180,7 +180,7 @@ TABLE_CHECKS: Final = (
     ),
     TableCheck(
         "decisions",
-        f"SELECT {DECISION_COLUMNS}, effect FROM handled LEFT JOIN inputs USING (number)",  # noqa: S608 - our own constant
+        f"SELECT {DECISION_COLUMNS}, effect FROM handled LEFT JOIN inputs USING (number)",  # noqa: S608 - ours
         _handled,
     ),
     TableCheck("commands", "SELECT user, command_id, outcome, reason, event_ids, at, seal FROM commands", _command),
@@ -199,11 +199,11 @@ TABLE_CHECKS: Final = (
     ),
     TableCheck("ages", "SELECT at, number, offset, seal FROM ages", _age),
 )
-"""Each has a bound of its own, or follows from what is current."""
+"""Each table has a bound of its own, or is bounded by what is current."""
 
 
 def check_table(connection: sqlite3.Connection, summary: JournalSummary, path: Path, table: TableCheck) -> VerifiedPart:
-    """Look at every row of a small table."""
+    """Check every row of a small table."""
     part, seen = VerifiedPart(table.name), 0
     try:
         for row in connection.execute(table.query):
@@ -220,12 +220,12 @@ def _check_row(part: VerifiedPart, row: tuple[Any, ...], facts: JournalSummary, 
         check(part, row, facts, path)
     except JournalDamaged as damage:
         part.add_fault(damage.finding)
-    except (ValueError, TypeError, AttributeError) as error:  # a column that holds something else
+    except (ValueError, TypeError, AttributeError) as error:  # a column holds an invalid value
         part.add_fault(f"{row[0]}: {error}")
 
 
 def _has_state_key(topic: str, key: str) -> bool:
-    """Say whether this is the topic of an event with this state key."""
+    """Return whether `topic` is the topic of an event with this state key."""
     try:
         site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
         fits = CATEGORY_OF[EventType(event_type)] == category and Priority(priority) in Priority

@@ -1,8 +1,8 @@
-"""The absences of a line: what nobody watched is gone through again once enough is known of it. Source: DOMAIN, «Time».
+"""Absences of a line: unobserved time, rebuilt once late reports have filled it in. Source: DOMAIN, «Time».
 
-From the absence on, until the machines that decide are heard again and their backlog has come, the time of its scopes
-is unknown. Then the stretch is gone through by what trusted clocks say of it, and the watches go on from there. The
-absences of devices begin in `device_absence`.
+The time of an absence's scopes is unknown until the deciding machines report again and their backlog has arrived. Then
+the absence is rebuilt from reports dated by trusted clocks, and stop tracking continues from the result. The absences
+of devices begin in `device_absence`.
 """
 
 import dataclasses
@@ -33,16 +33,16 @@ from bridge.domain.line.output.line_output import Output, signal_of
 from bridge.domain.reports import BirthReport, DeathReport, Moment, Report, StateReport
 from bridge.domain.shifts import ShiftPlan
 
-BACKLOG_SETTLE_MS: Final = 5_000  # without more of the backlog: then what was heard is all there is
-SILENT_MACHINE_WAIT_MS: Final = 90_000  # for machines that do not report: one that lives does so once a minute
-MAX_BACKLOG_MS: Final = 600_000  # for a backlog: what still comes then is added to what was gone through
-BACKLOG_AGE_MS: Final = 5_000  # a report that arrives this long after it was made is of the backlog
+BACKLOG_SETTLE_MS: Final = 5_000  # without further backlog for this long, the history is complete
+SILENT_MACHINE_WAIT_MS: Final = 90_000  # for machines that do not report; a live one reports once a minute
+MAX_BACKLOG_MS: Final = 600_000  # longest wait for a backlog; later reports cause another rebuild
+BACKLOG_AGE_MS: Final = 5_000  # a report that arrives this long after it was made belongs to a backlog
 
 TRUSTED_CLOCKS: Final[frozenset[ClockUsed]] = frozenset({"device", "corrected"})
 
 
 class Absences:
-    """Keeps a record of each of the latest absences, and says when to go through it and how."""
+    """Records of the latest absences: schedules the rebuild of each, and performs it."""
 
     def __init__(self, state: AbsenceState, *, flow: EquipmentGroup, plan: ShiftPlan) -> None:
         self.state = state
@@ -50,22 +50,22 @@ class Absences:
         self._plan = plan
 
     def is_pending(self, scope: str) -> bool:
-        """Whether a scope's time that passes now is still unknown, whatever machines say meanwhile."""
+        """Return whether a scope's current time is still unknown, whatever machines report meanwhile."""
         return any(scope in each.scopes for each in self.state.pending)
 
     @property
     def may_revise_stop(self) -> bool:
-        """Whether trusted clocks may yet tell that the stop which is seen now is not the one from before."""
+        """Return whether history from trusted clocks may show that the current stop is not the one from before."""
         record, machines = self.state.pending_of(LINE_LEVEL), self._flow.machines
-        if record is None or record.back_at is None or LINE_LEVEL not in record.scopes:  # nothing is seen
+        if record is None or record.back_at is None or LINE_LEVEL not in record.scopes:  # not lost, or no report yet
             return False
         deciding = [name for name, view in record.views.items() if view.decides]
         return any(name in machines and machines[name].spec.clock != "receive" for name in deciding)
 
     def begin(self, at: Millis, scopes: dict[str, StateBeforeLoss], *, open_downtime: str | None) -> None:
-        """Note how everything stood when nobody watched any more; before machines are made unknown.
+        """Record the state of every scope when the bridge stopped observing; call it before machines are made unknown.
 
-        What is pending already goes on, and the line's, if it is of a device, is from now on of the line.
+        Pending absences continue. A pending line absence caused by devices takes over the line's scope.
         """
         line, left = self.state.pending_of(LINE_LEVEL), dict(scopes)
         if line is not None and LINE_LEVEL not in line.scopes:
@@ -81,7 +81,7 @@ class Absences:
             )
 
     def backlog_spans(self, equipment: str | None, now: Millis) -> list[TimeSpan]:
-        """Return when reports of a device may have waited."""
+        """Return the spans in which reports of a device may have been queued."""
         found: list[TimeSpan] = []
         for each in self.state.records:
             since = each.start if equipment is None else each.absent_since(equipment)
@@ -90,11 +90,11 @@ class Absences:
         return found
 
     def is_superseded(self, equipment: str, moment: Moment) -> bool:
-        """Return whether a report is older than what is known of its machine: it says nothing of now."""
+        """Return whether newer data of the machine is known, so that the report does not describe the present."""
         return any(each.is_superseded(equipment, moment.happened_at) for each in self.state.records)
 
     def add_report(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, gapless: bool) -> None:
-        """Take an applied report into the record. `connected`: none is missing before it."""
+        """Add an applied report to the records; `gapless`: no report is missing before it."""
         if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
             return
         body = report.body
@@ -129,7 +129,7 @@ class Absences:
         sequenced: bool,
         gapless: bool,
     ) -> None:
-        """Take a report into the record. `sequenced`: by its number; `connected`: none is missing before it."""
+        """Add a report's view. `sequenced`: it has a sequence number; `gapless`: no report is missing before it."""
         name, trusted = view.equipment, clock in TRUSTED_CLOCKS
         proven = trusted and sequenced and gapless
         for each in self.state.records:
@@ -141,7 +141,7 @@ class Absences:
                 continue
             sure = says_state or (sequenced and gapless)
             if not trusted:
-                follows = name not in record.unheard  # it is heard as it happens, or nobody knows when
+                follows = name not in record.unheard  # received live; otherwise its time is unknown
             elif not sequenced:
                 follows = happened - record.last_known_at(name, happened) <= MAX_UNSEQUENCED_GAP_MS
             else:
@@ -157,7 +157,7 @@ class Absences:
             self._schedule(record, now, is_late=trusted and now - happened >= BACKLOG_AGE_MS)
 
     def _add_birth_or_death(self, body: BirthReport | DeathReport, name: str, *, now: Millis, gapless: bool) -> None:
-        """Note the birth or death of a machine with a trusted clock: it says nothing of what the machine does."""
+        """Note the birth or death of a machine with a trusted clock; neither reveals the machine's status."""
         for record in self.state.records:
             if record.concerns(name):
                 if isinstance(body, BirthReport) and (record.end is None or name in record.unheard):
@@ -166,9 +166,9 @@ class Absences:
                     self._schedule(record, now, is_late=False)
 
     def _schedule(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:
-        """Set when the record is gone through: when the backlog seems to be over, or patience is.
+        """Set when the record is rebuilt: once its backlog seems complete, or the longest wait is over.
 
-        A device that is away is not waited for: until it is back, nothing is due.
+        An absence of devices gets no deadline here until they have reported.
         """
         if record.end is not None:
             record.due = now + BACKLOG_SETTLE_MS if record.due is None else record.due
@@ -187,7 +187,7 @@ class Absences:
         record.due = max(record.due or now, now)
 
     def make_due(self, at: Millis) -> None:
-        """Let what has not been gone through be due now, with what is known of it."""
+        """Make every outstanding rebuild due at `at`, with the data known then."""
         for record in self.state.records:
             if record.end is None or record.due is not None:
                 record.due = at
@@ -204,9 +204,9 @@ class Absences:
         without_job: bool,
         moment: Moment,
     ) -> StopChange | None:
-        """Make of the absence that is due what is known of it now; the watches go on from the latest.
+        """Rebuild the absence that is due; after its first rebuild, stop tracking continues from the result.
 
-        Returns the end of the downtime that was open until now, if it turned out to be over.
+        Returns the end of the downtime that was open until now, if it proves to be over.
         """
         record = next(each for each in self.state.records if each.due is not None and each.due <= moment.at)
         goes_on, until = record.end is None, record.end or moment.at
@@ -226,7 +226,7 @@ class Absences:
     def _build_timelines(
         self, record: AbsenceRecord, output: Output, *, until: Millis, without_job: bool
     ) -> Iterator[tuple[str, Timeline]]:
-        """Go through the record again, scope by scope, the line last."""
+        """Yield each scope's rebuilt timeline, the line last."""
         signals = self._build_signals(record, until, without_job=without_job)
         for scope in sorted(record.scopes, key=lambda scope: scope == LINE_LEVEL):
             if scope in signals:
@@ -240,7 +240,7 @@ class Absences:
         turns = set(self._shift_boundaries(record.start, until))
         found: dict[str, list[Observation]] = {LINE_LEVEL: [], **{name: [] for name in record.views}}
         views = dict(record.views)
-        # as when it is watched, each report is taken by itself, also of those of one instant
+        # as in live operation, each report counts separately, even at the same instant
         begun: list[tuple[Millis, StatusPoint | None]] = [(at, None) for at in sorted({record.start, *turns})]
         points = [(point.at, point) for point in record.sorted_points(until)]
         course = sorted([*begun, *points], key=lambda each: each[0])
@@ -249,10 +249,10 @@ class Absences:
             if point is not None:
                 views[point.view.equipment] = point.view
                 if following is not None and following[0] == at and _is_offline(point) and _is_offline(following[1]):
-                    continue  # what is lost at one instant is lost at once
+                    continue  # machines lost at the same instant are lost together
             elif at in turns and not scheduled:
                 for each in found.values():
-                    each.append(Observation(at, Signal.OFF))  # every stop ends with scheduled time
+                    each.append(Observation(at, Signal.OFF))  # the end of scheduled time ends every stop
             for name, view in views.items():
                 found[name].append(
                     Observation(at, _unwatched_signal(view.status, scheduled=scheduled, stands=view.stands))
@@ -278,7 +278,7 @@ def _is_offline(point: StatusPoint | None) -> bool:
 
 
 def _signals_since(signals: Sequence[Observation], since: Millis) -> list[Observation]:
-    """Return what holds at an instant, and what comes after."""
+    """Return the signal in effect at `since`, dated `since`, and those after it."""
     if since <= signals[0].at:
         return list(signals)
     before = [each for each in signals if each.at <= since]
@@ -286,7 +286,7 @@ def _signals_since(signals: Sequence[Observation], since: Millis) -> list[Observ
 
 
 def _unwatched_signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:
-    """Return a signal as when it is watched; but outside the plan, too, what is not known is not known to stand."""
+    """Return the signal as in live operation, except that an unknown status is LOST outside scheduled time too."""
     if status == "offline" and not stands:
         return Signal.LOST
     return signal_of(status, scheduled=scheduled, stands=stands)

@@ -1,7 +1,7 @@
-"""The absences of devices while the bridge watches: after a death, a Will or silence. Source: DOMAIN, «Time».
+"""Absences of devices while the bridge is observing: after a death, a Will or silence. Source: DOMAIN, «Time».
 
-A machine whose clock is trusted may report later what it did while it was away. Its own time is gone through again
-once it has; the line's, once all machines that decide have, or when the line is known to stand by another machine.
+A machine with a trusted clock may report later what it did while absent. Its own time is rebuilt after that. The line's
+is rebuilt once all deciding machines have reported, or once the line is known to be stopped by another machine.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from bridge.domain.reports import Moment
 
 
 class DeviceAbsences(Absences):
-    """The absences of the bridge and of its devices."""
+    """Absences of the bridge and of its devices."""
 
     def mark_lost(self, machines: Sequence[Machine], *, at: Millis) -> dict[str, MachineView]:
-        """Note which of these machines are away; before their views are refreshed.
+        """Mark absent machines as lost in the pending absences; call it before their views are refreshed.
 
-        Returns those of which no absence is noted yet, as they were before.
+        Returns the last views of those that have no absence yet.
         """
         found: dict[str, MachineView] = {}
         for machine in machines:
@@ -46,7 +46,7 @@ class DeviceAbsences(Absences):
         open_downtime: str | None,
         moment: Moment,
     ) -> None:
-        """Begin the absences of machines that were lost, and go on with that of the line."""
+        """Begin the absences of lost machines, and update that of the line."""
         if not lost and not self.state.pending:
             return
         for name, view in lost.items():
@@ -69,12 +69,12 @@ class DeviceAbsences(Absences):
             self._await(line, known=known, now=now)
 
     def _stands_otherwise(self, line: AbsenceRecord) -> bool:
-        """Whether the line is known to stand by a machine that is not away."""
+        """Return whether the line is known to be stopped by a machine whose reports are not awaited."""
         views = self._flow.plc_views
         return any(view.stands and view.decides and name not in line.unheard for name, view in views.items())
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: what begins anew begins after what was skipped."""
+        """Shift pending absences by a forward step of the host's clock, so that they begin after the skipped time."""
         for each in self.state.pending:
             each.start += by
             each.away = {name: at + by for name, at in each.away.items()}
@@ -100,7 +100,7 @@ class DeviceAbsences(Absences):
             line.mark_lost(name, stands=machine.view().stands, heard_at=heard_at, at=at)
 
     def _begin_line(self, *, at: Millis) -> None:
-        """Begin an absence for the line where a machine that decides is away."""
+        """Begin an absence of the line if a deciding machine is absent."""
         if self.state.pending_of(LINE_LEVEL) is not None:
             return
         views = self._flow.plc_views
@@ -114,11 +114,11 @@ class DeviceAbsences(Absences):
         self.state.add(record)
 
     def _find_unheard(self, name: str) -> AbsenceRecord | None:
-        """Return the latest absence of a machine that has not been heard since."""
+        """Return the latest absence since which the machine has not reported."""
         return next((each for each in reversed(self.state.records) if name in each.unheard), None)
 
     def _note_seen_again(self, machines: Sequence[Machine], *, at: Millis, now: Millis) -> None:
-        """Note machines that are known again by a report that was not used, of bad quality for one."""
+        """Note machines known again by a report that was not applied, such as one of bad quality."""
         for machine in machines:
             view = self._flow.view(machine)
             for each in self.state.pending:
@@ -127,7 +127,7 @@ class DeviceAbsences(Absences):
                     self._schedule(each, now, is_late=False)
 
     def _await(self, line: AbsenceRecord, *, known: bool, now: Millis) -> None:
-        """Let the line's be due where it is known without what those that are away may report."""
+        """Schedule the line's rebuild while its status is known without the reports of absent machines."""
         if line.unwatched or not line.is_waiting:
             return
         if not known:
@@ -137,6 +137,6 @@ class DeviceAbsences(Absences):
 
 
 def is_away(machine: Machine) -> bool:
-    """Return whether it is lost, and may tell later what it did."""
+    """Return whether the machine is offline and, by its trusted clock, may report its history later."""
     trusted = machine.spec.kind == "plc" and machine.spec.clock in TRUSTED_CLOCKS
     return trusted and machine.device.state.offline is not None

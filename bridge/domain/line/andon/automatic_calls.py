@@ -1,7 +1,7 @@
-"""The automatic Andon calls of one line: raised for a downtime, linked, held in a flood, paused after the restart.
+"""Automatic Andon calls of one line: raised for a downtime, linked, held in a flood, paused after the restart.
 
-Source: DOMAIN, «Andon and escalation». One trouble has one call: where one is open for it, it is linked, or called
-again where the trouble came back.
+Source: DOMAIN, «Andon and escalation». One trouble has one call: an open call for it is linked to the downtime, or
+raised again if the trouble came back.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ FLOOD_OVER_NOTE: Final = "the flood is over: what still stands calls for itself"
 
 
 class AutomaticCalls:
-    """Works on the line's calls; the area's flood control, where the line has joined one, may hold a call back."""
+    """Manages the line's automatic calls; the area's flood control, if the line has joined one, may hold one back."""
 
     def __init__(self, book: CallRegistry, *, line_id: str) -> None:
         self._registry = book
@@ -30,16 +30,16 @@ class AutomaticCalls:
 
     @property
     def summary_call(self) -> AndonCall | None:
-        """The open call that stands for those held in the area's flood, if this line has it."""
+        """The open summary call of the area's flood, if this line has it."""
         return self._state.open.get(SUMMARY_KEY)
 
     def join(self, area: FloodTracker) -> None:
         self._area = area
 
     def request_call(self, request: CallRequest, *, moment: Moment) -> bool:
-        """Call for a downtime: by the open call of the same trouble, by a new one, or not yet in a flood.
+        """Call for a downtime: use the open call for the same trouble, raise a new one, or hold it in a flood.
 
-        False where nothing is done, as a call for another machine of the downtime is open still.
+        Returns False, having done nothing, if a call for another machine of the downtime is still open.
         """
         found = find_related_call(self._state.open.values(), request, is_escalating=self._registry.is_escalating)
         if found is not None and found[0] is not CallRelation.RECURRENCE:
@@ -53,7 +53,7 @@ class AutomaticCalls:
         return True
 
     def release_held(self, moment: Moment, *, wanted: bool) -> None:
-        """Raise the call that was held, if its trouble still wants one."""
+        """Release the held call: raise it if it is still `wanted`, else drop it."""
         held, self.flood.held = self.flood.held, None
         if held is None or not wanted:
             return
@@ -66,11 +66,11 @@ class AutomaticCalls:
         self._raise(held.help, None if found is None else found[1], moment)
 
     def finish_downtime(self, *, line_runs: bool, moment: Moment) -> None:
-        """End what the downtime that just closed still owes; pause its calls where the line runs again."""
+        """Drop the held call of the downtime that just closed; pause the linked calls if the line runs again."""
         if self.flood.held is not None and self._area is not None:
             self.flood.held, self._area.changed = None, True
         if not line_runs:
-            return  # the shift is over, and the trouble is not
+            return  # the shift is over, but not the trouble
         for call in self._state.open.values():
             if call.downtime_id is None:
                 continue
@@ -79,7 +79,7 @@ class AutomaticCalls:
                 self._registry.pause(call, moment=moment)
 
     def summarize(self, description: str, *, moment: Moment) -> None:
-        """Raise the summary call of the area's flood, or revise what it lists."""
+        """Raise the summary call of the area's flood, or update its list."""
         call, held = self.summary_call, self.flood.held
         if call is not None:
             self._registry.describe(call, description, moment=moment)
@@ -96,7 +96,7 @@ class AutomaticCalls:
             self._registry.withdraw(self.summary_call, FLOOD_OVER_NOTE, moment)
 
     def _reuse_call(self, relation: CallRelation, call: AndonCall, request: CallRequest, moment: Moment) -> bool:
-        """Let an open call be that of this trouble; return whether it is."""
+        """Use an open call for this trouble; return False if it is for another machine."""
         match relation:
             case CallRelation.SAME_TROUBLE:
                 call.stopped = request.stopped

@@ -1,6 +1,6 @@
-"""One Andon call: its record, its states as a table, and its event data. Source: DOMAIN, «Andon and escalation».
+"""Record of one Andon call, its state table, and its event data. Source: DOMAIN, «Andon and escalation».
 
-open -> acknowledged -> resolved | cancelled; resolving or cancelling before anybody acknowledged is legal. Escalation
+open -> acknowledged -> resolved | cancelled; a call may be resolved or cancelled without an acknowledgement. Escalation
 is a level beside the status, never a status.
 """
 
@@ -14,7 +14,7 @@ from bridge.domain.events import LINE_LEVEL, Millis, Standing, rfc3339, rfc3339_
 from bridge.domain.reports import Disposition, Moment, rejected, suppressed
 
 CallAction = Literal["acknowledge", "arrive", "resolve", "cancel", "escalate"]
-"""What can be done to a call that was raised."""
+"""Actions on a call that was raised."""
 
 NEXT: Final[dict[tuple[CallStatus, CallAction], CallStatus]] = {
     ("open", "acknowledge"): "acknowledged",
@@ -43,7 +43,7 @@ REFUSALS: Final[dict[tuple[CallStatus, CallAction], Disposition]] = {
 }
 
 CALL_PRIORITIES: Final[tuple[CallPriority, ...]] = get_args(CallPriority)
-"""The least first."""
+"""Lowest first."""
 
 SUMMARY_KEY: Final = f"{LINE_LEVEL}/summary"
 
@@ -51,10 +51,10 @@ FINAL_STATUSES: Final[frozenset[CallStatus]] = frozenset({"resolved", "cancelled
 
 
 class AndonCall(Struct, kw_only=True):
-    """A call that is not final. `passed`: every deadline up to this instant has been dealt with.
+    """A call that is not final. `passed`: every deadline up to this instant has been handled.
 
-    Deadlines count from `counted_from`: the raise, until the trouble comes again. While the call is paused they stand
-    still: the line runs again, and nobody has resolved the call yet.
+    Deadlines count from `counted_from`: the raise, or the last time the trouble came back. A paused call has none: the
+    line runs again, but nobody has resolved the call yet.
     """
 
     number: int
@@ -68,7 +68,7 @@ class AndonCall(Struct, kw_only=True):
     auto_generated: bool
     status: CallStatus = "open"
     level: int = 0
-    cause: EscalationCause | None = None  # of the latest rise; None while nothing rose
+    cause: EscalationCause | None = None  # of the latest level rise; None: not escalated
     repeat: int = 0
     station_id: str | None = None
     description: str | None = None
@@ -85,15 +85,15 @@ class AndonCall(Struct, kw_only=True):
     called_again_at: Millis | None = None
     counting_since: Millis | None = None  # None: since the raise
     paused: bool = False
-    over: bool = False  # the downtime that it is linked to: the line has run since
-    highest_level: int = 0  # of all since the raise
+    over: bool = False  # the line has run since the downtime that it is linked to
+    highest_level: int = 0  # since the raise
     culprit: str | None = None  # of the downtime that it is linked to
     stopped: str | None = None  # of an automatic call: the machine that decides the line's status
-    summary: bool = False  # of a flood, instead of many automatic calls
+    summary: bool = False  # the one call of a flood, instead of many automatic calls
 
     @staticmethod
     def key_of(equipment: str | None, andon_type: AndonType) -> str:
-        """Return what there is one open call of."""
+        """Return the key under which at most one call is open."""
         return f"{equipment or LINE_LEVEL}/{andon_type}"
 
     @property
@@ -115,7 +115,7 @@ class AndonCall(Struct, kw_only=True):
         self.response_ms = at - self.counted_from
 
     def call_again(self, downtime_id: str | None, *, at: Millis, answered: bool) -> int:
-        """Begin the ladder anew, and unless people have answered already, the call; return the level before."""
+        """Restart the ladder and, unless people have `answered`, reopen the call; return the previous level."""
         before = self.level
         self.repeat += 1
         self.over = self.over and downtime_id == self.downtime_id
@@ -128,12 +128,12 @@ class AndonCall(Struct, kw_only=True):
         return before
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: every deadline is as much later."""
+        """Delay every deadline by a forward step of the host's clock."""
         self.counting_since = self.counted_from + by
         self.passed += by
 
     def take_over(self, other: "AndonCall") -> None:
-        """Take over what people did about another call for the same trouble, and how far its ladder is."""
+        """Take over the responses and the ladder progress of another call for the same trouble."""
         self.status = other.status
         self.acknowledged_at, self.acknowledged_by = other.acknowledged_at, other.acknowledged_by
         self.response_ms = other.response_ms
@@ -144,9 +144,9 @@ class AndonCall(Struct, kw_only=True):
 
 
 def is_before_raise(call: AndonCall, moment: Moment, *, equipment: str | None) -> bool:
-    """Return whether an action happened before the raise: of one device by its own clock, otherwise by the line's.
+    """Return whether an action precedes the raise: by the device's clock if one device did both, else by the line's.
 
-    No clock makes the device's latest report older than one that was taken before: it may have been set meanwhile.
+    The device's clock is ignored for its latest report, which cannot be older: the clock may have been set meanwhile.
     """
     own = moment.actor is None and equipment == call.equipment and not moment.latest
     if own and call.dated is not None and moment.dated is not None:
@@ -161,7 +161,7 @@ def standing_of(call: AndonCall) -> Standing:
 def andon_data(call: AndonCall) -> Andon:
     """Return the data of the call's andon_event."""
     response_ms = call.response_ms
-    if response_ms is None and call.acknowledged_at is not None:  # acknowledged before responses were kept
+    if response_ms is None and call.acknowledged_at is not None:  # acknowledged before `response_ms` was kept
         response_ms = call.acknowledged_at - call.raised_at
     return Andon(
         call_id=call.call_id,
@@ -189,6 +189,6 @@ def andon_data(call: AndonCall) -> Andon:
 
 
 def find_only_call(calls: Iterable[AndonCall], andon_type: AndonType) -> AndonCall | None:
-    """Return the one call of this type; None where there is none, or where it would be a guess which is meant."""
+    """Return the only call of this type; None if there is none, or more than one."""
     found = [call for call in calls if call.andon_type == andon_type and not call.summary]
     return found[0] if len(found) == 1 else None

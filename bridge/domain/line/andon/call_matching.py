@@ -1,8 +1,8 @@
-"""The call for help of a downtime, and which open Andon call of the line is about the same trouble.
+"""Matching of a downtime's automatic call to the open Andon calls of the line.
 
 Source: DOMAIN, «Andon and escalation»: one trouble has one call. A call of the family {equipment, maintenance, stop}
-that was raised since the downtime began is about it; a call for the same machine, from wherever, that is still open
-from before is about a trouble that came again.
+that was raised since the downtime began is about it. A call for the same machine that is still open from before,
+wherever it was raised, is about a trouble that came back.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ from bridge.domain.events import Millis
 from bridge.domain.line.andon.call import AndonCall
 
 STANDSTILL_TYPES: Final[frozenset[AndonType]] = frozenset({"equipment", "maintenance", "stop"})
-"""Types that people use for the same thing: a machine that stands."""
+"""Types that people use interchangeably for a stopped machine."""
 
 
 class CallRequest(Struct, frozen=True, kw_only=True):
@@ -32,13 +32,13 @@ class CallRequest(Struct, frozen=True, kw_only=True):
 
 
 class CallRelation(Enum):
-    """What an open call is to a trouble."""
+    """The relation of an open call to a trouble."""
 
-    LINKED = auto()  # linked to it already
+    LINKED = auto()  # already linked to it
     SAME_TROUBLE = auto()  # about it, not linked yet
-    ANSWERED = auto()  # of the same machine before; people have answered it since this downtime began
-    OTHER_MACHINE = auto()  # of this downtime, but for another machine of it
-    RECURRENCE = auto()  # of the same machine before, and nobody came since
+    ANSWERED = auto()  # of the same machine, from before; answered since this downtime began
+    OTHER_MACHINE = auto()  # of this downtime, but for another machine
+    RECURRENCE = auto()  # of the same machine, from before; not answered since
 
 
 def is_same_family(one: AndonType, other: AndonType) -> bool:
@@ -48,7 +48,7 @@ def is_same_family(one: AndonType, other: AndonType) -> bool:
 def find_related_call(
     calls: Iterable[AndonCall], request: CallRequest, *, is_escalating: Callable[[AndonCall], bool]
 ) -> tuple[CallRelation, AndonCall] | None:
-    """Return the open call that is about this trouble, the closest relation first; None where it is a new one."""
+    """Return the open call with the closest relation to this trouble; None if the trouble is new."""
     found = [
         (relation, call)
         for call in calls
@@ -58,7 +58,7 @@ def find_related_call(
 
 
 def _closeness(found: tuple[CallRelation, AndonCall]) -> tuple[int, Millis, int]:
-    """Order by relation, then the latest first; of calls of one instant, the first."""
+    """Return a sort key: relation, then the latest raise, then the lowest number."""
     relation, call = found
     return relation.value, -call.raised_at, call.number
 
@@ -77,7 +77,7 @@ def _relation(call: AndonCall, request: CallRequest, is_escalating: Callable[[An
     if call.equipment != request.equipment and not (call.culprit is not None and call.culprit == request.equipment):
         return None
     if call.status == "open" and is_escalating(call):
-        return CallRelation.SAME_TROUBLE  # its ladder runs: people are being called already
+        return CallRelation.SAME_TROUBLE  # its ladder is running: people are already being called
     return CallRelation.ANSWERED if call.answered_at >= request.since else CallRelation.RECURRENCE
 
 
@@ -86,7 +86,7 @@ def find_automatic_call(
 ) -> AndonCall | None:
     """Return the automatic call that a person's call takes over: of the same family, for the downtime that lasts.
 
-    Of several that of the machine itself, else the latest.
+    Of several, it is that of the machine itself, else the latest.
     """
     found = [
         call
@@ -101,9 +101,9 @@ def find_automatic_call(
 
 
 def find_linked_call(calls: Iterable[AndonCall], *, machine: str, andon_type: AndonType) -> AndonCall | None:
-    """Return the one call of the family that is linked to a downtime of this machine, its very type first.
+    """Return the only call of the family that is linked to a downtime of this machine, preferring the exact type.
 
-    None where there is none, or where it would be a guess which is meant.
+    Returns None if there is none, or if several match.
     """
     family = [
         call
@@ -115,5 +115,5 @@ def find_linked_call(calls: Iterable[AndonCall], *, machine: str, andon_type: An
 
 
 def is_near(call: AndonCall, *machines: str | None) -> bool:
-    """Return whether a person calls from where this trouble is called for: not from another machine of the line."""
+    """Return whether a call is from the line, a station or one of `machines`, not from another machine."""
     return call.equipment is None or call.station_id is not None or call.equipment in machines

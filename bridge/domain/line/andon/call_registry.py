@@ -1,6 +1,6 @@
-"""The open Andon calls of one line and their ladders: each change of a call, and the events that report it.
+"""Registry of one line's open Andon calls and their ladders: changes of a call, and the events that report them.
 
-Source: DOMAIN, «Andon and escalation». `andon` decides what people and devices may do to a call, and
+Source: DOMAIN, «Andon and escalation». `calls` decides what people and devices may do to a call, and
 `automatic_calls` what the line itself does.
 """
 
@@ -24,7 +24,7 @@ MAX_FINAL_CALLS: Final = (
 
 
 class AndonState(Struct):
-    """Checkpointed. `open` and `contacts` go by `{equipment}/{type}`: at most 8 each per equipment of the plant."""
+    """Checkpointed. `open` and `contacts` are keyed by `{equipment}/{type}`: at most 8 each per equipment."""
 
     next_number: int = 1
     open: dict[str, AndonCall] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class AndonState(Struct):
 
 
 class CallRegistry:
-    """One open call per equipment and type, and its ladder."""
+    """At most one open call per equipment and type, and its ladder."""
 
     def __init__(self, state: AndonState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter) -> None:
         self.state = state
@@ -43,23 +43,23 @@ class CallRegistry:
         self._line = place.line
         self._spec = spec
         self._emitter = emitter
-        self._steps: dict[str, EscalationStep | None] = {}  # by key of an open call: what is due next, kept while true
+        self._steps: dict[str, EscalationStep | None] = {}  # cached next step, by key of an open call
 
     def find_equipment(self, equipment: str | None) -> EquipmentConfig | None:
         return None if equipment is None else self._spec.find_equipment(equipment)
 
     def next_deadline(self) -> Millis | None:
-        """Return when `fire` has something to do, of all open calls."""
+        """Return when `fire` next has something to do."""
         return min((step.at for key in self.state.open if (step := self._step(key)) is not None), default=None)
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: every deadline is as much later."""
+        """Delay every deadline by a forward step of the host's clock."""
         for call in self.state.open.values():
             call.set_forward(by)
         self._steps.clear()
 
     def fire(self, moment: Moment) -> None:
-        """Do what is due by `moment.at`, calls in the order they were raised: one step of each."""
+        """Take one due step of each open call, in the order they were raised."""
         for key, call in self.state.open.items():
             due = self._step(key)
             if due is None or due.at > moment.at:
@@ -102,14 +102,14 @@ class CallRegistry:
         return call
 
     def call_again(self, call: AndonCall, *, downtime_id: str | None, answered: bool, moment: Moment) -> None:
-        """Begin a call's ladder anew: its trouble has come again."""
+        """Restart a call's ladder: its trouble has come back."""
         before = call.call_again(downtime_id, at=moment.at, answered=answered)
         self._steps.pop(call.key, None)
         self.emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=before, cause=None)
 
     def is_escalating(self, call: AndonCall) -> bool:
-        """Return whether its ladder has anything left to do, as long as nobody ends it."""
+        """Return whether the call's ladder has steps left, unless somebody ends it."""
         return self._step(call.key) is not None
 
     def link(self, call: AndonCall, downtime_id: str, *, culprit: str | None, moment: Moment) -> None:
@@ -118,13 +118,13 @@ class CallRegistry:
         self.emit_call(call, moment)
 
     def pause(self, call: AndonCall, *, moment: Moment) -> None:
-        """Stop a call's ladder; it stays open until somebody ends it, or its trouble comes again."""
+        """Pause a call's ladder; the call stays open until somebody ends it or its trouble comes back."""
         call.paused = True
         self._steps.pop(call.key, None)
         self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
 
     def withdraw(self, call: AndonCall, note: str, moment: Moment) -> None:
-        """Cancel a call without a person; the note says why."""
+        """Cancel a call without a person; the note gives the reason."""
         call.status, call.resolution_notes = "cancelled", note
         self.emit_status_change(call, moment)
 
@@ -137,7 +137,7 @@ class CallRegistry:
         self._emit_escalation(call, moment, previous_level=call.level, cause=call.cause)
 
     def emit_status_change(self, call: AndonCall, moment: Moment) -> None:
-        """Report a call whose status has changed; one that is final is closed."""
+        """Emit a call whose status has changed; close it if it is final."""
         if call.status in FINAL_STATUSES:
             self._close(call)
         self._steps.pop(call.key, None)
@@ -154,7 +154,7 @@ class CallRegistry:
     def escalate(self, call: AndonCall, cause: EscalationCause, moment: Moment) -> None:
         call.level += 1
         call.cause = cause
-        call.passed = max(call.passed, moment.at)  # what lies before it was due at the level before
+        call.passed = max(call.passed, moment.at)  # earlier deadlines were due at the previous level
         self._steps.pop(call.key, None)
         self.emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=call.level - 1, cause=cause)

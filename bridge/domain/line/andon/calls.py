@@ -1,4 +1,4 @@
-"""The Andon calls of one line: raised, pressed again, acknowledged, arrived at, resolved, cancelled, escalated.
+"""Actions on one line's Andon calls: raise, press again, acknowledge, arrive, resolve, cancel, escalate.
 
 Source: DOMAIN, «Andon and escalation». A call belongs to the equipment that reported it. An Andon station is equipment:
 a call from a station has the station's id as its `equipment_code` and as its `station_id`. Automatic calls are in
@@ -26,7 +26,7 @@ from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, rej
 
 
 class AndonActions:
-    """What devices and users do to calls."""
+    """Actions of devices and users on calls."""
 
     def __init__(self, book: CallRegistry, *, plant: Plant, spec: LineConfig) -> None:
         self._registry = book
@@ -35,7 +35,7 @@ class AndonActions:
         self._debounce_ms = round(plant.rules_of(spec).debounce_seconds * 1000)
 
     def apply(self, body: AndonReport, *, equipment: str | None, moment: Moment) -> Disposition:
-        """Do what a report or command asks of the calls, or answer why not."""
+        """Apply a report or command to the calls; the disposition gives the reason if it has no effect."""
         if body.action is not None and body.action != "raise":
             return self._apply_action(body.action, body, equipment=equipment, moment=moment)
         if body.andon_type is None:
@@ -74,11 +74,11 @@ class AndonActions:
         return APPLIED
 
     def _press(self, body: AndonReport, andon_type: AndonType, *, equipment: str | None, moment: Moment) -> Disposition:
-        # DESIGN, «Duplicates»: without identity nothing else tells a bounce, or a second copy, from a second press.
+        # DESIGN, «Duplicates»: without identity nothing else distinguishes a bounce, or a copy, from a second press.
         if moment.actor is None and not moment.identified:
             key = AndonCall.key_of(equipment, andon_type)
             contact = self._state.contacts.setdefault(key, Contact())
-            # once the call is over somebody was there in between: the next press is not that one's bounce
+            # after the call has ended, a press is not its bounce: somebody was there in between
             if key in self._state.open and contact.is_bounce(
                 self._debounce_ms, received_at=moment.received, device_time=moment.device_time
             ):
@@ -91,7 +91,7 @@ class AndonActions:
         call = self._state.open.get(AndonCall.key_of(equipment, andon_type))
         if call is not None:
             call.description = call.description or body.description
-            if call.paused:  # pressed while the line runs: whoever it is for must come again
+            if call.paused:  # pressed while the line runs: the responders must come again
                 self._registry.call_again(call, downtime_id=call.downtime_id, answered=False, moment=moment)
                 return
             call.repeat += 1
@@ -170,16 +170,16 @@ class AndonActions:
             )
             if own is not None:
                 return own
-            if spec is not None and spec.kind != "station":  # the call for its trouble may be a station's
+            if spec is not None and spec.kind != "station":  # the call for its trouble may be from a station
                 return find_linked_call(self._state.open.values(), machine=spec.id, andon_type=body.andon_type)
-            return find_only_call(self._state.open.values(), body.andon_type)  # a station answers for its line
+            return find_only_call(self._state.open.values(), body.andon_type)  # a station acts for its whole line
         call = next((each for each in self._state.open.values() if each.call_id == body.call_id), None)
         if call is not None and body.andon_type not in {None, call.andon_type}:
             return rejected("unknown_call")
         return call
 
     def _may_cancel(self, call: AndonCall, *, equipment: str | None, moment: Moment) -> bool:
-        """Tell whether it is the raiser, the station or equipment that raised it, or a role the call is for."""
+        """Return whether the request is from the raiser, the raising equipment, or a role that the call is for."""
         if moment.actor is None:
             return equipment == call.equipment
         raiser = call.raised_by

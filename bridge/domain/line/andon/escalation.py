@@ -1,18 +1,17 @@
-"""The escalation ladder: a call's deadlines, what a missed one does, and its recipients. Pure arithmetic on a `Call`.
+"""Escalation ladder: a call's deadlines, the effect of missing one, and its recipients. Pure functions of the call.
 
-Source: DOMAIN, «Andon and escalation». Deadlines count from the raise, or from when the trouble came again; in
-scheduled time unless the call is critical. While a call is paused it has none.
+Source: DOMAIN, «Andon and escalation». Deadlines count from the raise, or from when the trouble came back; in
+scheduled time unless the call is critical. A paused call has none.
 
-- While nobody acknowledged, level k is due at the acknowledge deadline plus k-1 steps (`ack_timeout`).
-- While nobody resolved, the resolve deadline and every step after it raise the level by one from where it stands
-  (`resolve_timeout`).
-- At the top level a missed deadline is a reminder: there is nobody left to add, and yet it is never silent. `top` + 1
-  of them follow the acknowledge deadline at most, and as many the resolve deadline.
-- A level is entered once until the trouble comes again; at one instant a call rises by one level at most. What a
-  takeover or another plant file makes overdue is due at once: each level whose acknowledge deadline has passed.
-- Acknowledging stops the deadlines of the acknowledgement and their reminders, nothing else.
-- Level 0 has an update too, when the call is raised; it has no cause. Roles that were recipients once stay recipients,
-  or a responder would see the call vanish from `me` as soon as it rises.
+- Until the call is acknowledged, level k is due at the acknowledge deadline plus k-1 steps (`ack_timeout`).
+- Until it is resolved, the resolve deadline and every step after it raise the level by one (`resolve_timeout`).
+- At the top level a missed deadline is a reminder: nobody is left to add, but it must not pass silently. At most
+  `top` + 1 reminders follow the acknowledge deadline, and as many the resolve deadline.
+- A level is entered once until the trouble comes back; at one instant a call rises by one level at most. What a
+  takeover or a changed plant file makes overdue is due at once: each level whose acknowledge deadline has passed.
+- Acknowledging stops the acknowledge deadlines and their reminders, nothing else.
+- Level 0 has an update too, when the call is raised; it has no cause. Past recipients stay recipients; otherwise a
+  responder would see the call vanish from `me` as soon as it rises.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +27,7 @@ from bridge.domain.shifts import ShiftPlan
 
 MINUTE_MS: Final = 60_000
 RESPONDERS: Final = "responders"
-"""In a ladder, the roles that respond to the call's type."""
+"""Placeholder in a ladder for the roles that respond to the call's type."""
 
 STATUS_OF: Final[Mapping[CallStatus, EscalationStatus]] = {
     "open": "active",
@@ -40,9 +39,9 @@ STATUS_OF: Final[Mapping[CallStatus, EscalationStatus]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationLadder:
-    """One priority's deadlines in ms after the raise; a reminder is None where it would come before half of them.
+    """One priority's deadlines in ms after the raise; a reminder that would come before half of its limit is None.
 
-    `plan` says which time counts; None: all of it.
+    `plan` defines which time counts; None: all of it.
     """
 
     acknowledge_ms: int
@@ -73,7 +72,7 @@ class EscalationLadder:
 
 
 def build_ladders(plant: Plant, rules: Rules) -> dict[CallPriority, EscalationLadder]:
-    """Return the ladder of each priority; a critical call waits for no shift to begin."""
+    """Return the ladder of each priority; for critical calls, all time counts."""
     plan = plant.shift_plan
     return {
         priority: EscalationLadder.from_policy(rung, rules, plan=None if priority == "critical" else plan)
@@ -83,21 +82,21 @@ def build_ladders(plant: Plant, rules: Rules) -> dict[CallPriority, EscalationLa
 
 @dataclass(frozen=True, slots=True)
 class EscalationStep:
-    """What becomes due, and when: the level rises by one, or (a reminder) stays."""
+    """The next due step: the level rises by one or, for a reminder, stays."""
 
     at: Millis
     cause: EscalationCause
 
 
 def deadline(call: AndonCall, within_ms: int, ladder: EscalationLadder) -> Millis:
-    """Return the instant that lies `within_ms` after the ladder's start; the one place that knows which time counts."""
+    """Return the instant `within_ms` after the ladder's start; the only place that applies the shift plan."""
     if ladder.plan is None:
         return call.counted_from + within_ms
     return ladder.plan.scheduled_after(call.counted_from, within_ms)
 
 
 def next_step(call: AndonCall, ladder: EscalationLadder, *, now: Millis = 0) -> EscalationStep | None:
-    """Return what is due next; of what is due at one instant, or overdue `now`, a rise makes a reminder needless."""
+    """Return the next step; a rise replaces a reminder that is due at the same instant, or also overdue at `now`."""
     if call.paused:
         return None
     return min(_steps(call, ladder), key=lambda step: max(step.at, now), default=None)
@@ -136,7 +135,7 @@ def escalation_data(
 
 
 def next_call_deadline(call: AndonCall, ladder: EscalationLadder, *, at: Millis) -> Millis | None:
-    """Return the first deadline after an instant that the call can still miss; None when none is left."""
+    """Return the first deadline after `at` that the call can still miss; None if none is left."""
     limits = [step.at for step in _upcoming_deadlines(call, ladder)]
     limits.append(deadline(call, ladder.resolve_ms, ladder))
     if call.acknowledged_at is None:
@@ -147,7 +146,7 @@ def next_call_deadline(call: AndonCall, ladder: EscalationLadder, *, at: Millis)
 def recipients(
     call: AndonCall, ladder: EscalationLadder, responders: Mapping[AndonType, tuple[str, ...]]
 ) -> tuple[str, ...]:
-    """Return the roles of the call's level first, then of the levels below, then of those it had before."""
+    """Return the roles of the call's level, then of the levels below, then of higher levels it had before."""
     below, before = ladder.levels[: call.level + 1], ladder.levels[call.level + 1 : call.highest_level + 1]
     return _roles(call.andon_type, (*reversed(below), *before), responders)
 
@@ -165,7 +164,7 @@ def _reminder(limit_ms: int, before_seconds: float) -> int | None:
 
 
 def _steps(call: AndonCall, ladder: EscalationLadder) -> Iterator[EscalationStep]:
-    """Yield what is ahead; where two fall on one instant, the one to take comes first."""
+    """Yield the upcoming steps; of two at one instant, the one to take comes first."""
     yield from _upcoming_deadlines(call, ladder)
     reminders = [ladder.resolve_reminder_ms]
     if call.acknowledged_at is None:
@@ -185,13 +184,13 @@ def _upcoming_deadlines(call: AndonCall, ladder: EscalationLadder) -> Iterator[E
             )
         elif (at := _first_open_deadline(call, ladder.acknowledge_ms, ladder)) is not None:
             yield EscalationStep(at, "reminder")
-    # Below the top fewer than `top` of these have passed, for each that passed raised the level.
+    # Below the top fewer than `top` of these have passed, because each one raised the level.
     if (at := _first_open_deadline(call, ladder.resolve_ms, ladder)) is not None:
         yield EscalationStep(at, "reminder" if top else "resolve_timeout")
 
 
 def _first_open_deadline(call: AndonCall, within_ms: int, ladder: EscalationLadder) -> Millis | None:
-    """Return the first of a deadline and the steps after it that has not passed; None after as many as levels."""
+    """Return the first of a deadline and the steps after it that has not passed; None after one per level."""
     steps = (deadline(call, within_ms + step * ladder.step_ms, ladder) for step in range(ladder.top + 1))
     return next((at for at in steps if at > call.passed), None)
 

@@ -1,8 +1,9 @@
-"""Pieces made, from what a device's counter shows: each sample judged against the register before it. Pure.
+"""Pieces made, computed from a device's counter: each sample is judged against the register before it. Pure.
 
-A sample that the table explains counts at once. Any other is held, and the next sample decides: back at the old level,
-it is refused; going on from the new level, it is what the table says it then is; neither, the newest sample is held
-instead, and the third in a row becomes the new level. Every piece held is released or refused, never dropped.
+A sample that the table explains counts at once. Any other is held until the next sample decides. If that is back at the
+old level, the held one is refused. If it continues from the new level, the held one gets the table's verdict. If
+neither, the newest sample is held instead, and the third in a row becomes the new level. Held pieces are always
+released or refused, never dropped.
 """
 
 from dataclasses import dataclass
@@ -30,12 +31,12 @@ from bridge.domain.line.counters.registers import (
     rate_of,
 )
 
-MAX_UNCONFIRMED_SAMPLES: Final = 3  # samples in a row, none of which bears out another
+MAX_UNCONFIRMED_SAMPLES: Final = 3  # samples in a row, none of which confirms another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterDelta:
-    """What one sample adds: `delta` pieces made in [since, until], and what became of the pieces held before it."""
+    """Result of one sample: `delta` pieces made in [since, until], and the outcome of the pieces held before it."""
 
     register: Register
     delta: int
@@ -45,12 +46,12 @@ class CounterDelta:
     estimated: bool = False
     released: int = 0
     refused: int = 0
-    hidden: int = 0  # pieces of `delta` that were surely made by the doubtful sample before
-    hid_at: Millis | None = None  # when that came; None: there was none
+    hidden: int = 0  # pieces of `delta` certainly made by the time of the suspect sample before
+    hid_at: Millis | None = None  # when that sample was received; None: there was none
 
 
 def judge_sample(register: Register | None, sample: RegisterSample, *, limits: RegisterLimits) -> CounterDelta:
-    """Judge a sample against the register before it; the register given is not changed."""
+    """Judge a sample against the register before it, without changing `register`."""
     sample = replace(sample, value=limits.normalize(sample.value))
     if register is None:
         fresh = Register(sample.value, sample.at, sample.dated, sample.boot_id)
@@ -71,7 +72,10 @@ def judge_sample(register: Register | None, sample: RegisterSample, *, limits: R
 
 
 def _is_superseded(register: Register, sample: RegisterSample, table: CounterTable) -> bool:
-    """Whether a sample is older than the latest one: what it shows was counted with that. None can be above it."""
+    """Return whether a sample predates the latest one, so that its pieces are counted already.
+
+    A sample explained as a rise does not: an earlier one cannot be above the latest.
+    """
     latest = register if register.suspect is None else register.suspect
     if not is_dated_before(sample, latest):
         return False
@@ -98,7 +102,7 @@ def _resolve_suspect(
 def _extend_zero_suspect(
     suspect: SuspectSample, sample: RegisterSample, *, may_be_reset: bool, table: CounterTable
 ) -> SuspectSample:
-    """A register that was not read may show 0 for long, as may one that was reset: the first piece tells."""
+    """Extend a suspect that shows 0: an unread register may show 0 for long, as may a reset one. A piece decides."""
     lag_ms = lag_after(suspect, sample, 0, per_minute=table.limits.max_rate_per_minute)
     return replace(
         suspect,
@@ -113,7 +117,7 @@ def _extend_zero_suspect(
 
 
 def _is_back(suspect: SuspectSample, from_old: RegisterChange) -> bool:
-    """Where both levels explain a sample, the old one does; but not by a dip, nor where a reset is likely."""
+    """Return whether the old level wins if both explain a sample: not for a dip, nor if a reset is likely."""
     return from_old.kind != "dip" and not (suspect.verdict == "reset" and (suspect.cut or suspect.seen > 1))
 
 
@@ -143,7 +147,7 @@ def _hold(register: Register, suspect: SuspectSample, *, refused: int = 0) -> Co
 
 
 def _refute(back: CounterDelta, suspect: SuspectSample, *, also_new: bool) -> CounterDelta:
-    """The register is where it would be without the suspect, unless the way to it led through the suspect."""
+    """Return to the old level and refuse the suspect; release it if the new level explains the sample too."""
     if also_new and suspect.verdict in ("released", "rollover"):
         return change(back, kind=suspect.verdict, released=suspect.pieces)
     unsure = also_new and suspect.verdict == "reset"
@@ -157,7 +161,7 @@ def _confirm(
     start = register if counted else suspect
     since, until = production_interval(start, sample, counted + step.pieces, per_minute=table.likely_rate)
     after = _advance(register, suspect, sample, step, table)
-    if step.kind == "released":  # twice as fast in a row
+    if step.kind == "released":  # two steps in a row at the same high rate
         proven = min(suspect.rate, after.pace)
         after = replace(after, over=max(after.over, proven), fastest=max(after.fastest, proven))
     return CounterDelta(
@@ -175,7 +179,7 @@ def _confirm(
 
 
 def _hold_instead(register: Register, suspect: SuspectSample, newest: SuspectSample) -> CounterDelta:
-    """Neither level explains the newest sample: it is held instead; the third in a row is where the register is."""
+    """Hold the newest sample, which neither level explains; the third in a row becomes the register's value."""
     if suspect.tries + 1 < MAX_UNCONFIRMED_SAMPLES:
         newest = replace(newest, tries=suspect.tries + 1)
         return _hold(register, newest, refused=max(suspect.pieces - newest.pieces, 0))
@@ -193,7 +197,7 @@ def _hold_instead(register: Register, suspect: SuspectSample, newest: SuspectSam
 def _advance(
     register: Register, before: RegisterSample, sample: RegisterSample, step: RegisterChange, table: CounterTable
 ) -> Register:
-    """Return the register at the sample, which is `step` after the mark `before`; a dip leaves it at its height."""
+    """Return the register at the sample, which is `step` after the sample `before`; a dip keeps its value."""
     if step.kind == "dip":
         dipped = _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
         return replace(dipped, hid_at=register.hid_at)
@@ -212,7 +216,7 @@ def _advance(
 def _measure(
     register: Register, before: RegisterSample, sample: RegisterSample, pieces: int, table: CounterTable
 ) -> Register:
-    """Measure the fastest rate, over steps with pieces of which it is known how long they took."""
+    """Update the fastest rate from steps that have pieces and a known duration."""
     since, until = production_interval(before, sample, pieces, per_minute=table.likely_rate)
     waited = sample.dated is None and until - since > sample.at - before.at
     spell_ms, spell_pieces = register.spell_ms + until - since, register.spell_pieces + pieces

@@ -1,8 +1,8 @@
-"""The counter table of DOMAIN, «Counters», for two marks of one register: what the later one says by itself.
+"""Counter table of DOMAIN, «Counters»: the meaning of the change between two samples of one register.
 
-The ceiling, what the machine can make in the time between the marks, tells pieces from wraps, resets, jitter and
-nonsense. A wrap is believed only where the reach, what the machine is likely to have made, is below half the modulus
-and the device was there all the time: otherwise a reset looks the same.
+The ceiling is the most that the machine can make in the time between the samples. It separates pieces from wraps,
+resets, jitter and nonsense. The reach is the most that the machine is likely to have made. A wrap is accepted only if
+the reach is at most half the modulus and the device was connected throughout; otherwise a reset looks the same.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,15 @@ from bridge.domain.line.counters.registers import (
     rate_of,
 )
 
-LONG_GAP_MS: Final = 60_000  # what was made before a reset within a longer time is worth a flag
-CERTAIN_DIVISOR: Final = 8  # a reach above this part of the modulus is not certain to have wrapped at all
-MAX_RATE_RATIO: Final = (
-    2.0  # a machine runs at most so many times faster, from one step to the next, or than ever before
-)
+LONG_GAP_MS: Final = 60_000  # a reset within a longer time is flagged: pieces may have been made before it
+CERTAIN_DIVISOR: Final = 8  # above modulus / CERTAIN_DIVISOR a reach does not prove a wrap
+MAX_RATE_RATIO: Final = 2.0  # most that a machine speeds up from one step to the next, or beyond its fastest rate
 MAX_PIECES: Final = 10**9  # pieces in one step: no machine makes more, and their sums stay within 64 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterLimits:
-    """How a register behaves."""
+    """Limits of a register: modulus, highest rate of its machine, tolerances in pieces."""
 
     modulus: int | None = None
     max_rate_per_minute: float = 6_000.0
@@ -35,7 +33,7 @@ class RegisterLimits:
     max_dip: int = 5
 
     def ceiling(self, elapsed_ms: int, *, per_minute: float | None = None) -> float:
-        """Return how many pieces can at most have been made in that time."""
+        """Return the most pieces that can have been made in `elapsed_ms`."""
         rate = self.max_rate_per_minute if per_minute is None else per_minute
         return rate * max(elapsed_ms, 0) / 60_000 + self.slack
 
@@ -44,7 +42,7 @@ class RegisterLimits:
 
 
 class RegisterChange(NamedTuple):
-    """What lies between two marks."""
+    """The change between two samples."""
 
     pieces: int
     kind: ChangeKind
@@ -53,7 +51,7 @@ class RegisterChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CounterTable:
-    """The rule, and what the register itself has shown: its `usual` greatest rate, and a `pace` beyond the rule's."""
+    """The counter table, with a register's limits, its fastest usual rate, and its `pace` above the maximum rate."""
 
     limits: RegisterLimits
     usual_rate: float = 0.0
@@ -61,16 +59,16 @@ class CounterTable:
 
     @property
     def max_rate(self) -> float:
-        """The rate below which pieces are believed; a proven pace beyond it may go on."""
+        """The rate up to which pieces are accepted; a proven faster pace may continue."""
         return max(self.limits.max_rate_per_minute, MAX_RATE_RATIO * self.pace)
 
     @property
     def likely_rate(self) -> float:
-        """The rate that the machine is likely to keep below."""
+        """The rate that the machine is unlikely to exceed."""
         return min(self.max_rate, MAX_RATE_RATIO * self.usual_rate) if self.usual_rate else self.max_rate
 
     def explain(self, before: RegisterSample, after: RegisterSample, *, may_be_reset: bool) -> RegisterChange | None:
-        """Return the row that explains the later mark at once; `cut`: the register may have been lost between."""
+        """Return the row that explains the later sample at once, or None; `may_be_reset`: in the time between them."""
         up, down = self._distances(before, after)
         elapsed = elapsed_ms(before, after)
         ceiling = self.limits.ceiling(elapsed, per_minute=self.max_rate)
@@ -80,16 +78,16 @@ class CounterTable:
         if after.value != 0 and 0 < down <= self._dip and not as_well_a_reset:
             return RegisterChange(0, "dip")
         if after.value > before.value:
-            unsure = (may_be_reset and after.value <= ceiling) or self._is_unsure(up, elapsed)  # it may have begun anew
+            unsure = (may_be_reset and after.value <= ceiling) or self._is_unsure(up, elapsed)  # it may have restarted
             return RegisterChange(up, "count", unsure) if up <= min(ceiling, MAX_PIECES) else None
-        if may_be_reset or after.value == 0:  # one that reads 0 was reset, or not read at all, more often than not
+        if may_be_reset or after.value == 0:  # a reading of 0 is usually a reset or an unread register
             return None
         return self._wrap(up, elapsed)
 
     def make_suspect(
         self, before: RegisterSample, after: RegisterSample, *, may_be_reset: bool, last: RegisterSample | None = None
     ) -> SuspectSample:
-        """Return what a mark that is not explained would be if the next one confirms it; `last` came before it."""
+        """Return the suspect for an unexplained sample, with its verdict if confirmed; `last`: received before it."""
         up, down = self._distances(before, after)
         elapsed = elapsed_ms(before, after)
         ceiling = self.limits.ceiling(elapsed, per_minute=self.max_rate)
@@ -97,7 +95,7 @@ class CounterTable:
             pieces, verdict, estimated = self._rise(up, down, ceiling)
         else:
             pieces, verdict, estimated = self._fall(up, after.value, elapsed, may_be_reset=may_be_reset)
-        rebased = verdict == "rebase"  # nothing was made on the way to it that would take up a lag
+        rebased = verdict == "rebase"  # no pieces were made that would use up a lag
         step = self._distances(last or before, after)[0]
         return SuspectSample(
             after.value,
@@ -113,7 +111,7 @@ class CounterTable:
         )
 
     def step_at_same_rate(self, suspect: SuspectSample, after: RegisterSample) -> RegisterChange | None:
-        """Return the step of a jump that goes on about as fast: then it is the greatest rate that does not fit."""
+        """Return the step if a jump continues about as fast, else None: then the configured maximum rate is too low."""
         up, _ = self._distances(suspect, after)
         rate = rate_of(max(up, 0), elapsed_ms(suspect, after))
         if suspect.verdict != "released" or up <= 0 or not self._is_possible(up):
@@ -122,7 +120,7 @@ class CounterTable:
         return RegisterChange(up, "released", estimated=True) if steady else None
 
     def is_above_max_rate(self, pieces: int, elapsed: int) -> bool:
-        """Whether so many pieces are more than the plant file's greatest rate allows."""
+        """Return whether `pieces` exceed the plant file's maximum rate."""
         return pieces > self.limits.ceiling(elapsed)
 
     def _rise(self, up: int, down: int, ceiling: float) -> tuple[int, ChangeKind, bool]:
@@ -151,7 +149,7 @@ class CounterTable:
         )
 
     def _is_unsure(self, up: int, elapsed: int) -> bool:
-        """Whether a climb needs more than the greatest rate, or may hide whole rounds of the register."""
+        """Return whether a rise exceeds the maximum rate, or may hide whole turns of the register."""
         modulus = self.limits.modulus
         return self.is_above_max_rate(up, elapsed) or (
             modulus is not None and self._likely_pieces(elapsed, self.likely_rate) >= modulus
@@ -161,7 +159,7 @@ class CounterTable:
         modulus = self.limits.modulus
         return up <= MAX_PIECES and (
             modulus is None or up <= modulus / 2
-        )  # beyond half of it, up cannot be told from down
+        )  # beyond half of it, up and down are ambiguous
 
     def _likely_pieces(self, elapsed: int, per_minute: float) -> float:
         slack = (
@@ -177,6 +175,6 @@ class CounterTable:
         return self.limits.max_dip if modulus is None else min(self.limits.max_dip, modulus // CERTAIN_DIVISOR)
 
     def _distances(self, before: RegisterSample, after: RegisterSample) -> tuple[int, int]:
-        """Return how far the register went up, and how far down, if it went that way."""
+        """Return the distance between two samples, counted upwards and counted downwards."""
         up = after.value - before.value
         return (up, -up) if self.limits.modulus is None else (up % self.limits.modulus, -up % self.limits.modulus)

@@ -1,4 +1,4 @@
-"""A machine's counters: each report's samples read by the counter table, and the pieces that are in doubt."""
+"""Counters of one machine: the samples of each report, judged by the counter table, and the pieces in doubt."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ Registers = dict[CounterName, Register]
 
 
 class CounterFit(NamedTuple):
-    """How a machine's counters agree with its plant file; rates are pieces a minute."""
+    """Agreement of a machine's counters with its plant file; rates are pieces a minute."""
 
     held: int
     released: int
     refused: int
-    over: float  # the fastest that was proven beyond `max_rate`; 0: none was
+    over: float  # the fastest rate proven above `max_rate`; 0: none
     max_rate: float
 
     @property
@@ -34,9 +34,10 @@ class CounterFit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedPieces:
-    """Pieces one report added, by counter; `counters` counted before it, `begun` count from it on.
+    """Pieces that one report added, by counter. `known_counters` counted before it, `new_counters` count from it on.
 
-    They were made in [since, until]; `doubtful` is what each counter holds now, and has released and refused.
+    The pieces were made in [since, until]. `doubtful`: the pieces each counter holds now, and those released and
+    refused by this report.
     """
 
     deltas: Mapping[CounterName, int]
@@ -46,11 +47,11 @@ class CountedPieces:
     since: Millis
     until: Millis
     doubtful: Mapping[CounterName, DoubtfulPieces]
-    hidden: Mapping[CounterName, int]  # of `deltas`, surely made by the doubtful report before
-    hid_at: Millis | None = None  # when that came
+    hidden: Mapping[CounterName, int]  # of `deltas`, certainly made by the time of the suspect report before
+    hid_at: Millis | None = None  # when that report was received
 
     def doubtful_pieces(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
-        """Return the pieces in doubt of these counters: each counter may show the same ones."""
+        """Return the pieces in doubt; `total` shows the same ones as `good` and `reject`: the larger number counts."""
         of = {name: self.doubtful.get(name, NO_DOUBTFUL_PIECES) for name in names}
         total, good, reject = (of.get(name, NO_DOUBTFUL_PIECES) for name in ("total", "good", "reject"))
         return DoubtfulPieces(
@@ -59,7 +60,7 @@ class CountedPieces:
 
 
 def limits_of(spec: plant.EquipmentConfig, rules: plant.Rules, *, modulus: int | None) -> RegisterLimits:
-    """Return how this machine's registers behave; a report's own modulus goes before the plant file's."""
+    """Return the limits of this machine's registers; a report's own modulus overrides the plant file's."""
     return RegisterLimits(
         modulus=modulus or spec.counters.modulus,
         max_rate_per_minute=spec.counters.max_rate_per_minute,
@@ -69,7 +70,7 @@ def limits_of(spec: plant.EquipmentConfig, rules: plant.Rules, *, modulus: int |
 
 
 def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLimits, moment: Moment) -> CountedPieces:
-    """Read every counter of a report; the registers are as it left them then."""
+    """Judge every counter of a report, and update `registers` in place."""
     samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
     received = moment.received
     dated = moment.dated if moment.clock in ("device", "corrected") else None
@@ -86,7 +87,7 @@ def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLi
     return CountedPieces(
         deltas=deltas,
         known_counters=known,
-        new_counters=frozenset(readings) - known,  # what these would have added to this report is not known
+        new_counters=frozenset(readings) - known,  # what these would have added is unknown
         estimated=uncertain or any(reading.estimated for reading in readings.values()),
         since=min((reading.since for reading in made), default=received),
         until=max((reading.until for reading in made), default=received),
@@ -97,26 +98,26 @@ def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLi
 
 
 def mark_registers_interrupted(registers: Registers) -> None:
-    """Note that the device was away: its registers may have been reset, unless its boot id shows that it stayed up."""
+    """Record that the device was offline: its registers may have been reset, unless its boot id is unchanged."""
     for name, register in registers.items():
         registers[name] = mark_interrupted(register)
 
 
 def mark_registers_restarted(registers: Registers) -> None:
-    """Note that the device started anew: its registers may have been reset, also where it repeats its boot id."""
+    """Record that the device restarted: its registers may have been reset, even if it repeats its boot id."""
     for name, register in registers.items():
         suspect = None if register.suspect is None else replace(register.suspect, boot_id=None)
         registers[name] = replace(mark_interrupted(register), boot_id=None, suspect=suspect)
 
 
 def set_forward(registers: Registers, by: Millis) -> None:
-    """Note that the host's clock was set forward."""
+    """Shift the registers by a forward jump of the host's clock."""
     for name, register in registers.items():
         registers[name] = set_register_forward(register, by)
 
 
 def measure_fit(registers: Registers, *, max_rate: float, released: int, refused: int) -> CounterFit:
-    """Return how the registers agree with the plant file, and the pieces that are in doubt."""
+    """Return how the registers agree with the plant file, and the pieces in doubt."""
     held = {name: register.held_pieces for name, register in registers.items()}
     return CounterFit(
         held=max(held.get("total", 0), held.get("good", 0) + held.get("reject", 0)),

@@ -1,9 +1,9 @@
-"""A device's counter register between two reports: the value last believed, the time it leaves for pieces, their rate.
+"""Counter register of a device between two reports: last accepted value, time available for pieces, rates.
 
-How long a machine had for its pieces is known from its own clock, where that is trusted. Else it is bounded: by the
-time between two receipts and by the lag of the report before, which may have waited in a queue. A report cannot have
-waited longer than the silence before it, and a queue is emptied much faster than it fills; so lag is spent by pieces
-and by time, and a burst after an outage fits while a glitch an hour later does not.
+A trusted device clock shows how long a machine had for its pieces. Otherwise that time is at most the time between two
+receipts plus the lag of the report before, which may have waited in a queue. A report cannot have waited longer than
+the silence before it, and a queue empties much faster than it fills. So pieces and time use up the lag: a burst after
+an outage fits, a glitch an hour later does not.
 """
 
 from typing import Final, Literal
@@ -13,19 +13,17 @@ from msgspec.structs import replace
 
 from bridge.domain.events import Millis
 
-DRAIN: Final = 10  # a queue is emptied at least so many times faster than it filled
+DRAIN: Final = 10  # a queue empties at least so many times faster than it fills
 SUSTAINED_MS: Final = 10_000  # a rate over less time than this is jitter
-MIN_SPELLS: Final = 6  # so many sustained rates tell how fast a machine runs
-MAX_REPORT_DELAY_MS: Final = (
-    15_000  # by when counts that change have come: due after `changeover.COUNTED_MS`, and half as late
-)
-SHORTEST_MS: Final = 1_000  # a rate over less time than this is no rate at all
+MIN_SPELLS: Final = 6  # sustained rates needed to know how fast a machine runs
+MAX_REPORT_DELAY_MS: Final = 15_000  # by when changing counts arrive: `changeover.COUNTS_INTERVAL_MS` and half of it
+SHORTEST_MS: Final = 1_000  # a rate over less time than this is meaningless
 
 ChangeKind = Literal["baseline", "count", "rollover", "dip", "held", "released", "glitch", "reset", "rebase", "history"]
 
 
 class RegisterSample(Struct, frozen=True):
-    """What a register showed in one report, and when."""
+    """Value of a register in one report, and its time."""
 
     value: int
     at: Millis  # received
@@ -41,27 +39,27 @@ class SuspectSample(RegisterSample, frozen=True, kw_only=True):
     verdict: ChangeKind  # what it is if it is confirmed
     estimated: bool
     rate: float  # pieces a minute of the step that led to it
-    cut: bool  # the device started anew, or was away, between the believed value and this one
-    tries: int = 1  # suspects in a row, none of which bore out the one before
+    cut: bool  # the device restarted or was offline between the accepted value and this one
+    tries: int = 1  # suspects in a row, none of which confirmed the one before
     seen: int = 1  # samples in a row that showed it
 
 
 class Register(RegisterSample, frozen=True, kw_only=True):
-    """The last believed mark of one counter, and what is known of the counter's ways."""
+    """Last accepted sample of one counter, and its measured rates."""
 
-    cut: bool = False  # the device started anew, or was away, since the last sample
-    fastest: float = 0.0  # pieces a minute, the most sustained so far; 0: nothing known
+    cut: bool = False  # the device restarted or was offline since the last sample
+    fastest: float = 0.0  # pieces a minute, the highest sustained rate so far; 0: unknown
     over: float = 0.0  # the fastest rate that proved `max_rate_per_minute` too low; 0: none did
-    pace: float = 0.0  # the rate of the last step, while that is above the greatest rate
+    pace: float = 0.0  # the rate of the last step, if above the maximum rate; else 0
     spells: int = 0  # stretches of production over which a rate was measured
-    spell_ms: int = 0  # of the one that goes on
+    spell_ms: int = 0  # of the current stretch
     spell_pieces: int = 0
     suspect: SuspectSample | None = None
-    hid_at: Millis | None = None  # the latest sample since, by which pieces may have been made that it did not show
+    hid_at: Millis | None = None  # the latest sample since that may hide pieces made by then
 
     @property
     def usual_rate(self) -> float:
-        """The fastest rate, once enough is known to say what is usual; else 0."""
+        """The fastest rate, or 0 until `MIN_SPELLS` stretches were measured."""
         return self.fastest if self.spells >= MIN_SPELLS else 0.0
 
     @property
@@ -70,10 +68,10 @@ class Register(RegisterSample, frozen=True, kw_only=True):
 
 
 def elapsed_ms(before: RegisterSample, after: RegisterSample) -> int:
-    """Return the longest time in which the pieces between two marks can have been made."""
+    """Return the longest time in which the pieces between two samples can have been made."""
     received = max(after.at - before.at, 0)
     if before.dated is not None and after.dated is not None:
-        return max(received, after.dated - before.dated)  # a clock that was set back takes no time away
+        return max(received, after.dated - before.dated)  # a device clock that was set back does not shorten it
     return received + before.lag_ms
 
 
@@ -82,7 +80,7 @@ def production_interval(
 ) -> tuple[Millis, Millis]:
     """Return the interval in which the pieces can have been made: by the device's clock, else by receipt.
 
-    The lag of the report before counts only where the time between the two receipts is too short for the pieces.
+    The lag of the report before counts only if the time between the two receipts is too short for the pieces.
     """
     if before.dated is not None and after.dated is not None:
         return min(before.dated, after.dated), after.dated
@@ -92,7 +90,7 @@ def production_interval(
 
 
 def lag_after(before: RegisterSample, after: RegisterSample, pieces: int, *, per_minute: float) -> int:
-    """Return how long the later report may have waited, since `pieces` took their time to be made before it."""
+    """Return how long the later report may have waited in a queue: the elapsed time that `pieces` did not need."""
     received = max(after.at - before.at, 0)
     unused = elapsed_ms(before, after) - pieces * 60_000 / per_minute
     return max(0, int(min(unused, max(received, before.lag_ms - DRAIN * received))))
@@ -103,30 +101,33 @@ def rate_of(pieces: int, ms: int) -> float:
 
 
 def is_dated_before(sample: RegisterSample, latest: RegisterSample) -> bool:
-    """Whether a clock that is trusted for both dates a sample before the latest one: a backlog, or it was set back."""
+    """Return whether a trusted clock dates a sample before the latest one: a backlog, or the clock was set back."""
     return latest.dated is not None and sample.dated is not None and sample.dated < latest.dated
 
 
 def hidden_until(register: Register, sample: RegisterSample) -> Millis:
-    """Return by when the pieces were made that doubtful samples hide: the later ones came while nothing was counted."""
+    """Return by when the pieces hidden by suspect samples were made.
+
+    A sample later than `MAX_REPORT_DELAY_MS` after the last one does not move it: no pieces were counted meanwhile.
+    """
     hid_at = register.hid_at
     return sample.at if hid_at is None or sample.at - hid_at <= MAX_REPORT_DELAY_MS else hid_at
 
 
 def mark_interrupted(register: Register) -> Register:
-    """Note that the device started anew or was away: its register may have been reset meanwhile."""
+    """Record that the device restarted or was offline: its register may have been reset."""
     return replace(register, cut=True)
 
 
 def set_register_forward(register: Register, by: Millis) -> Register:
-    """Note that the host's clock was set forward: no pieces were made in the time that it skipped."""
+    """Shift a register by a forward jump of the host's clock: no pieces were made in the skipped time."""
     suspect = register.suspect
     moved = None if suspect is None else replace(suspect, at=suspect.at + by)
     return replace(register, at=register.at + by, suspect=moved)
 
 
 def may_have_reset(before: RegisterSample, after: RegisterSample, *, interrupted: bool) -> bool:
-    """Whether the device may have lost its register between two marks: boots prove it either way."""
+    """Return whether the device may have lost its register between two samples; boot ids prove it either way."""
     if before.boot_id is not None and after.boot_id is not None:
         return before.boot_id != after.boot_id
     return interrupted

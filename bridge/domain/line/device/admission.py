@@ -1,6 +1,6 @@
-"""Admission of decoded reports: which of them may have an effect at all. Source: DOMAIN, «Reports».
+"""Admission of decoded reports: which of them may have an effect. Source: DOMAIN, «Reports».
 
-In this order: what the broker only retained, repeats and late arrivals, history, bad source quality.
+The checks, in order: retained reports, repeats and late arrivals, historical data, bad source quality.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,16 +26,16 @@ from bridge.domain.reports import (
 )
 
 RETAINABLE_KINDS = (StateReport, CountsReport, BirthReport, DeathReport)
-"""Kinds that say what is, not what somebody did: a retained one may still be true."""
+"""Kinds that report a state, not an action: a retained one may still be true."""
 
 UNNUMBERED: Final = Placement("new")
 
 
 def place_in_sequence(report: Report, device: Device, machine: Machine | None) -> Placement | Disposition:
-    """Return where the report belongs in its device's sequence, or why it has no effect.
+    """Return the report's place in its device's sequence, or why it has no effect.
 
-    Commands are no device's reports: the pipeline knows their repeats. A retained report leaves no trace in the
-    sequence: the broker may have the same one queued for us.
+    Commands belong to no device; the pipeline detects their repeats. A retained report leaves no trace in the sequence:
+    the broker may have the same one queued for the bridge.
     """
     if report.actor is not None:
         return UNNUMBERED
@@ -45,12 +45,12 @@ def place_in_sequence(report: Report, device: Device, machine: Machine | None) -
 
 
 def _may_be_current(report: Report, device: Device, machine: Machine | None) -> bool:
-    """Whether a retained report can say what is: the device was never heard live, or this is proven to be newer."""
+    """Return whether a retained report may be current: no live report was received, or this one is provably newer."""
     body = report.body
     if not isinstance(body, RETAINABLE_KINDS) and not _is_latching_level(report, machine):
         return False  # a press happened when it was sent, not when somebody subscribes
     if isinstance(body, DeathReport):
-        return not device.state.was_heard_live  # its seq is that of the connect: nothing proves it to be newer
+        return not device.state.was_heard_live  # its seq is that of the connect, so nothing proves it newer
     newer = device.is_newer_than_known(report)
     if isinstance(body, CountsReport):
         return newer
@@ -66,10 +66,10 @@ def _is_latching_level(report: Report, machine: Machine | None) -> bool:
 
 
 def affected_machines(report: Report, machine: Machine | None, machines: Iterable[Machine]) -> list[Machine]:
-    """Return the machines that a report speaks for.
+    """Return the machines that a report applies to.
 
-    A birth or death of the line itself is that of all its equipment: one source may speak for many. A retained one says
-    nothing of a machine that was heard itself.
+    A birth or death of the line itself applies to all its equipment: one source may report for many machines. A
+    retained one does not apply to a machine that has reported itself.
     """
     if machine is not None:
         return [machine]
@@ -87,7 +87,7 @@ def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
 def moment_of(
     report: Report, device: Device, placed: Placement, *, at: Millis, dated: Millis, clock: ClockUsed
 ) -> Moment:
-    """Return when and why the step happens that a report makes."""
+    """Return the time and cause of the step that a report makes."""
     return Moment(
         at=at,
         received_at=report.received_at,
@@ -111,9 +111,9 @@ def is_live_and_sequenced(report: Report) -> bool:
 
 
 def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:
-    """A live report shows that the device is there; a retained one only starts the wait for a sign of life.
+    """Record that a live report shows the device online; a retained one only starts the wait for a sign of life.
 
-    After a death the device is back, but its state stays unknown until it says it.
+    After a death the device is online again, but its state stays unknown until it reports it.
     """
     state = device.state
     if report.actor is not None or isinstance(report.body, DeathReport):
@@ -126,7 +126,7 @@ def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:
 
 
 def find_refusal(report: Report, machine: Machine | None) -> Disposition | None:
-    """Return why a report that is new has no effect; None: it may have one."""
+    """Return why a new report has no effect, or None if it may have one."""
     body = report.body
     if machine is None and isinstance(body, StateReport | CountsReport):
         return quarantined("needs_equipment")
@@ -140,7 +140,7 @@ def find_refusal(report: Report, machine: Machine | None) -> Disposition | None:
 
 
 def apply_birth_or_death(report: Report, body: BirthReport | DeathReport, machines: Sequence[Machine]) -> Disposition:
-    """Apply a birth or death to all that it speaks for; a retained one of nothing has no effect."""
+    """Apply a birth or death to `machines`; a retained one that applies to none has no effect."""
     for machine in machines:
         machine.apply_birth_or_death(body)
     return APPLIED if machines or not report.retained else suppressed("retained")

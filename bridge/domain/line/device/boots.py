@@ -1,4 +1,4 @@
-"""The boots of one device: which of them a death or a report is of, the one that lives or one that is over."""
+"""Boots of one device: the assignment of deaths and reports to the current boot or to a past one."""
 
 from typing import Final
 
@@ -8,21 +8,21 @@ from bridge.domain.line.device.sequence import checksum_of
 from bridge.domain.line.device.state import DeviceState, PastBoot, is_newer_boot
 from bridge.domain.reports import BirthReport, DeathReport, Report
 
-SILENT_BOOT_MS: Final[Millis] = 60_000  # a boot silent for so long may be over without our knowing the next
+SILENT_BOOT_MS: Final[Millis] = 60_000  # a boot silent for so long may be over, with nothing received of the next
 
 
 def is_death_of_current_boot(body: DeathReport, state: DeviceState) -> bool:
-    """Say whether a death ends the boot that lives: a Will may come late, and never ends one heard since."""
+    """Return whether a death ends the current boot: a late Will never ends a boot received since."""
     boot, current = body.boot_id, state.boot_id
     if boot is None or boot == current:
         return True
     if current is None:
-        return not state.was_heard_live  # it is heard without boot ids: this one belongs to something else
+        return not state.was_heard_live  # live reports have no boot id: this one belongs to something else
     return state.find_past_boot(boot) is None and is_newer_boot(boot, current)
 
 
 def is_of_earlier_run(report: Report, state: DeviceState, *, modulus: int) -> bool:
-    """Say whether a redelivered report was taken in a run of the same boot id that is over."""
+    """Return whether a redelivered report was already accepted in a past run of the same boot id."""
     body = report.body
     if body.seq is None or body.boot_id != state.boot_id:
         return False
@@ -35,7 +35,7 @@ def is_of_earlier_run(report: Report, state: DeviceState, *, modulus: int) -> bo
 
 
 def is_of_overtaken_boot(report: Report, state: DeviceState) -> bool:
-    """Say whether a boot never seen was before the current one: ids that have always grown leave its place there."""
+    """Return whether a boot never seen precedes the current one, as boot ids that have always grown show."""
     boot, current, spoke_at = report.body.boot_id, state.boot_id, state.spoke_at
     if boot is None or current is None or spoke_at is None or report.received_at - spoke_at >= SILENT_BOOT_MS:
         return False
@@ -45,9 +45,9 @@ def is_of_overtaken_boot(report: Report, state: DeviceState) -> bool:
 
 
 def is_boot_id_reused(report: Report, past: PastBoot, *, is_repeat: bool, modulus: int) -> bool:
-    """Say whether a boot id is used again: by a live birth, unless broker or device may have sent an old one again.
+    """Return whether a live birth reuses a boot id, unless the broker or device may have resent an old birth.
 
-    `is_repeat`: the clock proves it, where the content is that of the birth before.
+    `is_repeat`: the clock proves a resend, if the content is that of the birth before.
     """
     seq = report.body.seq
     if not isinstance(report.body, BirthReport):
@@ -59,7 +59,7 @@ def is_boot_id_reused(report: Report, past: PastBoot, *, is_repeat: bool, modulu
 
 
 def is_boot_resumed(report: Report, past: PastBoot, state: DeviceState, *, modulus: int) -> bool:
-    """Say whether a boot thought to be over goes on where it was, and its supposed successor is silent."""
+    """Return whether a boot thought to be over continues where it was, while its supposed successor is silent."""
     seq, spoke_at = report.body.seq, state.spoke_at
     if report.redelivered or (spoke_at is not None and report.received_at - spoke_at < SILENT_BOOT_MS):
         return False

@@ -1,9 +1,9 @@
-"""One device's stream of reports: which boot and which place in its sequence each belongs to, and its clock.
+"""Reports of one device: their boot, their place in its sequence, and the device's clock.
 
-The broker delivers at least once and a device may resend: (boot_id, seq) and the content prove a resend. What is not
-proven to have been taken before is news; what cannot be placed is applied and flagged. `seq` counts only beside a
-`boot_id`; without one a restarted device could not be told from a late report. Earlier boots are kept too: after a
-crash of ours the broker sends again what was not acknowledged, over a device's restart.
+The broker delivers at least once and a device may resend: (boot_id, seq) and the content prove a resend. A report not
+proven to be a repeat is new; one that cannot be placed is applied and flagged. `seq` counts only together with a
+`boot_id`: without one, a restarted device and a late report look the same. Past boots are kept too: after a crash of
+the bridge the broker redelivers unacknowledged messages, even from before a device's restart.
 """
 
 from collections.abc import Iterable
@@ -29,15 +29,15 @@ from bridge.domain.reports import (
     suppressed,
 )
 
-MAX_BIRTH_RESEND_REPORTS: Final = 20  # an equal birth within so many reports is a resend, not the next start
+MAX_BIRTH_RESEND_REPORTS: Final = 20  # an equal birth within this many reports is a resend, not the next start
 
 SUPERSEDED_WHEN_LATE: Final = (StateReport, CountsReport, MeasurementReport, BirthReport, DeathReport)
-"""Kinds whose later report already says more; the others are what somebody did, however late that is heard."""
+"""Kinds superseded by a later report; the others are actions, which count however late they arrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device as the line knows it; `spec` None: the source that speaks for the line itself."""
+    """One device of a line; `spec` is None for the source that reports for the line itself."""
 
     state: DeviceState
     spec: plant.EquipmentConfig | None
@@ -52,8 +52,8 @@ class Device:
     def date_report(
         self, report: Report, placed: Placement, *, backlog_spans: Iterable[TimeSpan] = ()
     ) -> tuple[Millis, ClockUsed]:
-        """Date a report by this device's clock rule; `backlog_spans`: when reports may have waited for us."""
-        if report.retained or report.actor is not None or report.body.historical:  # it happened at some time before
+        """Date a report by this device's clock rule; `backlog_spans`: when reports may have waited for the bridge."""
+        if report.retained or report.actor is not None or report.body.historical:  # it happened at some earlier time
             return report.received_at, "receive"
         rule: ClockRule = "receive" if self.spec is None else self.spec.clock
         return date_report(
@@ -67,7 +67,7 @@ class Device:
         )
 
     def learn_clock(self, report: Report, placed: Placement) -> None:
-        """Learn from a report that is admitted how the device's clock ticks; not from one that others overtook."""
+        """Learn how the device's clock ticks from an admitted report, unless later reports overtook it."""
         is_late = placed.kind == "late" and placed.is_certain
         if is_late or report.body.boot_id not in (None, self.state.boot_id):
             return
@@ -75,16 +75,16 @@ class Device:
             self.state.stamp.record(at, checksum_of(report.body), received_at=report.received_at)
 
     def has_identity(self, report: Report) -> bool:
-        """Say whether something tells a second copy of this report from a second, equal one."""
+        """Return whether (boot_id, seq) or a unique `ts` distinguishes a resend of this report from an equal one."""
         if report.body.boot_id is not None and report.body.seq is not None:
             return True
         return self.read_clock(report) is not None and self.state.stamp.has_unique_timestamps
 
     def is_proven_repeat(self, report: Report) -> bool:
-        """Say whether a report of known content must be the one that was taken before.
+        """Return whether a report of known content must be the one that was accepted before.
 
-        Of two equal presses within one second the later one may be overtaken: at a clock of whole seconds, a press is
-        taken once more rather than lost.
+        Equal presses within one second may arrive out of order: with a clock of whole seconds, a press is accepted
+        twice rather than lost.
         """
         at, stamp = self.read_clock(report), self.state.stamp
         if at is None or (isinstance(report.body, AndonReport) and not stamp.has_unique_timestamps):
@@ -94,7 +94,7 @@ class Device:
         return stamp.is_proven_repeat(at, received_at=report.received_at)
 
     def read_clock(self, report: Report) -> Millis | None:
-        """Return the time that a live report has by the device's own clock, trusted or not."""
+        """Return a live report's time by the device's own clock, trusted or not; None if it has none."""
         body = report.body
         live = not (report.retained or body.historical or report.actor is not None or isinstance(body, DeathReport))
         if body.ts is None or not live:
@@ -106,11 +106,11 @@ class Device:
         return self.state.futile is not None and self.state.futile.shown
 
     def ineffective_at(self) -> Millis | None:
-        """Return when it will be called ineffective, unless a report has an effect before."""
+        """Return when the device becomes ineffective, unless a report has an effect before."""
         return None if self.state.futile is None else self.state.futile.due
 
     def mark_ineffective(self, at: Millis) -> bool:
-        """Call it ineffective where that is due now."""
+        """Mark the device ineffective if that is due; return whether it was."""
         futile = self.state.futile
         if futile is None or futile.due is None or futile.due > at:
             return False
@@ -118,17 +118,17 @@ class Device:
         return True
 
     def add_unreported(self, gap: int) -> int | None:
-        """Return what the next event has to tell: the gap before this report, and those that none has told."""
+        """Add the gap before this report; return all missing reports that no event has reported yet, or None."""
         self.state.add_unreported(gap)
         return self.state.untold or None
 
     def note_emitted(self, events: int) -> None:
-        """Note how many events told it."""
+        """Clear the unreported gap if any event was emitted."""
         if events:
             self.state.untold = 0
 
     def place_in_sequence(self, report: Report) -> Placement | Disposition:
-        """Place a live report in the device's sequence, or say why it has no effect."""
+        """Place a live report in the device's sequence, or return why it has no effect."""
         body, state = report.body, self.state
         if isinstance(body, DeathReport):  # its seq is that of the connect, when the Will was written
             return Placement("new") if boots.is_death_of_current_boot(body, state) else suppressed("out_of_order")
@@ -160,13 +160,13 @@ class Device:
         return placed
 
     def is_newer_than_known(self, report: Report) -> bool:
-        """Say whether boot and sequence prove a retained report to be newer than all that was heard live."""
+        """Return whether boot and sequence prove a retained report newer than every live one."""
         body, state = report.body, self.state
         if body.boot_id is None or state.boot_id is None or body.boot_id == state.boot_id:
             run = state.run
             if body.boot_id is None or body.seq is None or run is None or run.first < 0:
                 return False
-            # a wrapped number may be of any time
+            # a wrapped number may be from any time
             return run.newest < body.seq < self._modulus and (run.begun or self._modulus >= 2**31)
         return self.state.find_past_boot(body.boot_id) is None and is_newer_boot(body.boot_id, state.boot_id)
 
@@ -189,7 +189,7 @@ class Device:
         return placed._replace(is_certain=True)
 
     def _note_overtaken(self, report: Report, boot_id: BootId) -> Placement | Disposition:
-        """Note a boot that was over before anything of it came."""
+        """Record a boot that was over before any report of it arrived."""
         past = PastBoot(boot_id)
         if (seq := report.body.seq) is not None:
             seq %= self._modulus
@@ -224,7 +224,7 @@ class Device:
             if sequence.is_among_latest(state.run, body.seq, checksum_of(body), modulus=modulus, reports=reports):
                 return suppressed("duplicate")
             if sequence.is_next_start(state.run, body.seq, modulus=modulus, ahead=reports):
-                self._begin_boot(body.boot_id)  # the id of a boot was used again
+                self._begin_boot(body.boot_id)  # the boot id is reused
         if state.run is None:
             return self._begin_run(report, body.seq)
         placed = self._place_in(state.run, report)
@@ -233,7 +233,7 @@ class Device:
         if placed.kind == "anew":
             self._begin_boot(body.boot_id)
             seq = body.seq % self._modulus
-            first = seq - placed.gap - 1  # the stray one
+            first = seq - placed.gap - 1  # the stray report
             state.run = sequence.start_run(first, first, 0, at=report.received_at, begun=False)
             state.run.advance(placed.gap + 1, checksum_of(body), at=report.received_at)
             state.add_missed(placed.gap)
@@ -248,13 +248,13 @@ class Device:
             return suppressed("out_of_order")
         assert run is not None, "it was placed there"
         assert body.seq is not None, "it was placed by it"
-        run.stray = (body.seq + 1) % self._modulus  # its successor shows that it was a jump
+        run.stray = (body.seq + 1) % self._modulus  # if its successor follows, it was a jump
         return placed
 
     def _begin_run(self, report: Report, seq: int) -> Placement:
-        """Begin a run: from 0 where a boot follows one we know; of a device heard first nothing is missing.
+        """Begin a run: from 0 if it follows a known boot; a device received for the first time misses nothing.
 
-        A number too far from 0 for the time that has passed shows neither what is missing nor that nothing is.
+        A number too far from 0 for the elapsed time proves neither that reports are missing nor that none are.
         """
         state, at = self.state, report.received_at
         seq %= self._modulus
@@ -285,7 +285,7 @@ class Device:
         return placed
 
     def _max_reports_before_birth(self, report: Report) -> int:
-        """Return how many reports of a boot may have come before its birth, or before that came again."""
+        """Return how many reports of a boot may have arrived before its birth, or before a resend of that."""
         if self.state.offline is not None:
             return 0
         if self._is_repeated_start(report) or self.state.has_growing_boot_ids:

@@ -1,4 +1,4 @@
-"""Gaps before a report: whether any of its device's reports is missing, as far as the sequence shows."""
+"""Gaps before a report: missing reports of its device, as far as the sequence shows."""
 
 from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.sequence import Placement, SequenceRun
@@ -8,7 +8,7 @@ from bridge.domain.reports import DeathReport, Report
 def is_gapless(report: Report, device: Device, placed: Placement, *, run_before: SequenceRun | None) -> bool:
     """Return whether none of the device's reports is missing before this one, as far as its sequence shows.
 
-    What it sent before its sequence began anew may be missing, also where it repeats the id of its boot. A death proves
+    Reports from before a restart of the sequence may be missing, even if the boot id is repeated. A death proves
     nothing: its number is that of the connect, when the Will was written.
     """
     if isinstance(report.body, DeathReport):

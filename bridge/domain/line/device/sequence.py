@@ -1,7 +1,7 @@
-"""The numbered reports of one boot: what came, what is missing, and a proof of what was taken before.
+"""Sequence of one boot's numbered reports: accepted positions, missing positions, and proof of repeats.
 
-Modelled on the sequence validation of RFC 3550 A.1. A number alone proves nothing: devices jump, wrap and start again
-at 0. So a report counts as taken before only where its position in the run and a checksum of its content agree.
+Modelled on the sequence validation of RFC 3550 A.1. A number alone proves nothing: devices jump, wrap and restart at 0.
+So a report is a repeat only if both its position in the run and a checksum of its content match.
 """
 
 import hashlib
@@ -13,26 +13,26 @@ from msgspec import Struct, field
 from bridge.domain.events import Millis
 from bridge.domain.reports import ReportBody
 
-HOLES: Final = 64  # ranges remembered as missing: bounds what jumps of the sequence can store
+HOLES: Final = 64  # missing ranges kept: bounds what jumps of the sequence can store
 RING: Final = 128  # latest positions whose content is known; bounds a device's checkpoint
-RING_OF_PAST: Final = 32  # the same of a past boot
-REORDER: Final = 64  # how far before the first number seen a report is believed to have been overtaken
-STRAY_REACH: Final = 64  # how far after a stray number the next one confirms that the sequence began anew
+RING_OF_PAST: Final = 32  # the same for a past boot
+REORDER: Final = 64  # how far before the first number seen a report counts as overtaken
+STRAY_REACH: Final = 64  # how far after a stray number the next one confirms a restart of the sequence
 LIKELY_JUMP: Final = 65_536  # reports that may be missing at once, whatever the time between
-LIKELY_RATE: Final = 1  # further missing reports per ms since the newest came
-LARGE_MODULUS: Final = 2**20  # from here on a quarter of the modulus is more than a broker drops at once
-LATE_MS: Final = 60_000  # after so long without a newer one, late reports in a row are where the sequence is now
+LIKELY_RATE: Final = 1  # further missing reports per ms since the newest arrived
+LARGE_MODULUS: Final = 2**20  # from here on a quarter of the modulus exceeds what a broker drops at once
+LATE_MS: Final = 60_000  # after this long without a newer one, late reports in a row show where the sequence is
 SUM_BYTES: Final = 4
 LEAST_POSITION: Final = -(2**63)  # MessagePack's integers: what a checkpoint can hold
 LAST_POSITION: Final = 2**64 - 1
 
 
 class Placement(NamedTuple):
-    """Where a report belongs.
+    """Place of a report in its sequence.
 
-    `new`: after everything seen. `late`: it fills a hole, or is of before the first seen. `duplicate`: proven to have
-    been taken. `stray`: none of these. `anew`: it confirms that the sequence began anew shortly before.
-    `gap`: reports found missing by it. `is_certain`: a late one that cannot be a jump of the sequence instead.
+    `new`: after everything seen. `late`: fills a hole, or precedes the first seen. `duplicate`: provably accepted
+    before. `stray`: none of these. `anew`: confirms that the sequence restarted shortly before. `gap`: number of
+    reports found missing. `is_certain`: False for a late report that may be a jump of the sequence instead.
     """
 
     kind: Literal["new", "late", "duplicate", "stray", "anew"]
@@ -47,20 +47,20 @@ DUPLICATE: Final = Placement("duplicate")
 class SequenceRun(Struct):
     """Positions from `first` to `newest`; a position is the number without its wraps. Checkpointed and bounded.
 
-    A `first` below 0 is of before a wrap.
+    A `first` below 0 lies before a wrap.
     """
 
     first: int
     newest: int
-    at: Millis  # when the newest came
-    begun: bool = False  # the device counted from `first` on: nothing is before it
+    at: Millis  # when the newest arrived
+    begun: bool = False  # the device counted from `first` on: nothing precedes it
     holes: list[tuple[int, int]] = field(default_factory=list)  # missing, first to last, in order
     sums: bytearray = field(default_factory=bytearray)  # of the positions up to the newest, which is last
     stray: int | None = None  # the number after the latest stray one
     late: int | None = None  # the number after the latest late one
 
     def has_taken(self, position: int, checksum: int) -> bool:
-        """Say whether exactly this report was taken at this position."""
+        """Return whether exactly this report was accepted at this position."""
         if not self.first <= position <= self.newest or self.is_missing(position):
             return False
         return self._checksum_at(position) == checksum
@@ -81,9 +81,9 @@ class SequenceRun(Struct):
         self.sums[start : start + SUM_BYTES] = checksum.to_bytes(SUM_BYTES)
 
     def advance(self, ahead: int, checksum: int, *, at: Millis) -> Placement:
-        """Take a report this far after the newest; what lies between is missing."""
+        """Accept a report `ahead` positions after the newest; those between are missing."""
         if ahead > 1:
-            # further back nobody has kept reports to send them late
+            # no device keeps reports from further back to send them late
             self._miss(max(self.newest + 1, self.newest + ahead - LIKELY_JUMP), self.newest + ahead - 1)
         self.sums += bytes(SUM_BYTES * min(ahead, RING))
         self.newest += ahead
@@ -98,10 +98,10 @@ class SequenceRun(Struct):
         self._bound()
 
     def _bound(self) -> None:
-        del self.holes[:-HOLES]  # what was missing there is of unknown content, as what was never seen
+        del self.holes[:-HOLES]  # a dropped hole counts as seen, with unknown content
 
     def fill(self, position: int, checksum: int) -> None:
-        """Take a report that was missing."""
+        """Accept a report that was missing."""
         index = next(each for each, (start, end) in enumerate(self.holes) if start <= position <= end)
         start, end = self.holes[index]
         self.holes[index : index + 1] = [
@@ -111,7 +111,7 @@ class SequenceRun(Struct):
         self._note(position, checksum)
 
     def extend(self, position: int, checksum: int) -> Placement:
-        """Take a report from before the first one seen; what lies between is missing."""
+        """Accept a report from before the first one seen; those between are missing."""
         gap = self.first - position - 1
         if gap:
             self._miss(position + 1, self.first - 1)
@@ -120,14 +120,14 @@ class SequenceRun(Struct):
         return Placement("late", gap=gap)
 
     def record_stray(self, position: int, following: int, checksum: int) -> Placement:
-        """Take a report that cannot be placed; where its number was used before, this is now its content."""
+        """Accept a report that cannot be placed; at a number used before, its content replaces the earlier one."""
         if self.first <= position <= self.newest and not self.is_missing(position):
             self._note(position, checksum)
         self.stray = following
         return Placement("stray")
 
     def rebase(self, modulus: int) -> None:
-        """Take whole turns off every position where the newest is beyond what a checkpoint holds."""
+        """Subtract whole turns from every position once the newest exceeds what a checkpoint can hold."""
         if self.newest <= LAST_POSITION:
             return
         turns = self.newest - self.newest % modulus
@@ -137,19 +137,19 @@ class SequenceRun(Struct):
         self.holes = [hole for hole in holes if hole[0] >= self.first]
 
     def trim(self) -> None:
-        """Keep less of what was taken: the boot is past."""
+        """Keep fewer checksums, as the boot is past."""
         del self.sums[: -SUM_BYTES * RING_OF_PAST]
         self.stray = self.late = None
 
 
 def checksum_of(body: ReportBody) -> int:
-    """Return a checksum of a report's kind and content; never 0, which stands for an unknown one."""
+    """Return a checksum of a report's kind and content; never 0, which means unknown."""
     content = type(body).__name__.encode() + msgspec.msgpack.encode(body)
     return int.from_bytes(hashlib.blake2b(content, digest_size=SUM_BYTES).digest()) or 1
 
 
 def start_run(first: int, seq: int, checksum: int, *, at: Millis, begun: bool) -> SequenceRun:
-    """Begin a run whose first number is `first` with this report; `begun`: the device counted from there."""
+    """Start a run at number `first` with this report as its newest; `begun`: the device counted from `first` on."""
     run = SequenceRun(first=first, newest=first - 1, at=at, begun=begun)
     run.advance(seq - first + 1, checksum, at=at)
     return run
@@ -158,7 +158,7 @@ def start_run(first: int, seq: int, checksum: int, *, at: Millis, begun: bool) -
 def place_report(
     run: SequenceRun, seq: int, checksum: int, *, modulus: int, at: Millis, redelivered: bool
 ) -> Placement:
-    """Place a report in its run, and note it there; `anew` is not noted: the caller starts another run."""
+    """Place a report in its run and record it there; `anew` is not recorded: the caller starts another run."""
     seq %= modulus
     ahead, behind = (seq - run.newest) % modulus, (run.newest - seq) % modulus
     position = run.newest - behind
@@ -194,7 +194,7 @@ def _after(expected: int | None, seq: int, modulus: int) -> int:
 
 
 def _is_jump(run: SequenceRun, position: int, ahead: int, at: Millis) -> bool:
-    """Whether numbers were skipped: what was never seen can only be ahead, unless it may lie before the first seen."""
+    """Return whether numbers were skipped: an unseen one can only be ahead, unless it may precede the first seen."""
     if not ahead:
         return False
     if position < run.first and (run.begun or position < 0):
@@ -203,22 +203,22 @@ def _is_jump(run: SequenceRun, position: int, ahead: int, at: Millis) -> bool:
 
 
 def _surely_late(modulus: int) -> int:
-    """How far behind a missing number is rather late than reached anew by a jump of nearly a whole turn."""
+    """Return how far behind a missing number is late, rather than reached by a jump of nearly a whole turn."""
     return modulus // 4 if modulus >= LARGE_MODULUS else modulus // 32
 
 
 def was_taken_in(run: SequenceRun, seq: int, checksum: int, *, modulus: int) -> bool:
-    """Say whether this report was taken in a run that is over."""
+    """Return whether this report was accepted in `run`."""
     return run.has_taken(run.newest - (run.newest - seq) % modulus, checksum)
 
 
 def is_ahead_of(run: SequenceRun, seq: int, *, modulus: int) -> bool:
-    """Say whether a number is nearer after the newest than before it."""
+    """Return whether a number is closer after the newest than before it."""
     return 0 < (seq - run.newest) % modulus <= modulus // 2
 
 
 def is_next_start(run: SequenceRun, seq: int, *, modulus: int, ahead: int) -> bool:
-    """Say whether a birth begins anew; not where it is missing, and so many reports at most may have overtaken it."""
+    """Return whether a birth restarts the sequence; not if it is missing and fewer than `ahead` reports overtook it."""
     behind = (run.newest - seq) % modulus
     position = run.newest - behind
     if behind < ahead and (run.is_missing(position) or (position < run.first and not run.begun)):
@@ -227,5 +227,5 @@ def is_next_start(run: SequenceRun, seq: int, *, modulus: int, ahead: int) -> bo
 
 
 def is_among_latest(run: SequenceRun, seq: int, checksum: int, *, modulus: int, reports: int) -> bool:
-    """Say whether this report was taken, and is one of the latest."""
+    """Return whether this report was accepted and is one of the latest `reports`."""
     return (run.newest - seq) % modulus < reports and was_taken_in(run, seq, checksum, modulus=modulus)

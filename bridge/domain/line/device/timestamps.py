@@ -1,4 +1,4 @@
-"""The dating of reports: forms of `ts`, the clock rules, and clocks that are wrong. Source: DOMAIN, «Time»."""
+"""Dating of reports: formats of `ts`, clock rules, and wrong clocks. Source: DOMAIN, «Time»."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,17 +12,18 @@ from bridge.domain.events import UNIX_EPOCH, Millis
 ClockRule = Literal["receive", "device", "corrected"]
 ClockUsed = Literal["receive", "device", "corrected", "skewed"]
 
-CLOCK_TOLERANCE_MS: Final = 5_000  # between a clock that is right and the arrival of what it dates
-LAG_CHECK_MS: Final = 60_000  # after which a lag must have become less
+CLOCK_TOLERANCE_MS: Final = 5_000  # between a right clock's `ts` and the arrival of the report
+LAG_CHECK_MS: Final = 60_000  # after which a lag must have shrunk
 MAX_INSTANT: Final = 253_402_300_799_999  # the end of year 9999: no calendar goes further
-MAX_SECONDS: Final = 100_000_000_000  # as ms in March 1973, as seconds in the year 5138
-MAX_OFFSETS: Final = 64  # samples of the learned offset; old ones leave, so a clock that is set is learned anew
+MAX_SECONDS: Final = 100_000_000_000  # smaller numbers are seconds; as ms it is March 1973, as seconds the year 5138
+MAX_OFFSETS: Final = 64  # offset samples kept; old ones drop out, so a clock that was set is learned again
 
 
 def parse_ts(ts: float | str, *, zone: ZoneInfo, received_at: Millis) -> Millis | None:
-    """Read a device's time: a number is seconds or ms by its size, text ISO 8601; naive text is local time in `zone`.
+    """Parse a device's time; return None if it is unreadable.
 
-    An ambiguous local time is the fold nearest receipt, a nonexistent one is shifted forward; None: unreadable.
+    A number is seconds or ms by its size, text is ISO 8601; naive text is local time in `zone`. An ambiguous local time
+    resolves to the fold nearest receipt, a nonexistent one is shifted forward.
     """
     at = _instant(ts, zone, received_at)
     return at if at is not None and 0 <= at <= MAX_INSTANT else None
@@ -30,7 +31,7 @@ def parse_ts(ts: float | str, *, zone: ZoneInfo, received_at: Millis) -> Millis 
 
 def _instant(ts: float | str, zone: ZoneInfo, received_at: Millis) -> Millis | None:
     if isinstance(ts, int | float):
-        if not abs(ts) <= MAX_INSTANT:  # also no NaN, no infinity
+        if not abs(ts) <= MAX_INSTANT:  # also rejects NaN and infinity
             return None
         return round(ts * 1000 if abs(ts) < MAX_SECONDS else ts)
     try:
@@ -50,19 +51,19 @@ def _millis(at: datetime) -> Millis:
 
 
 class ClockState(Struct):
-    """What is known of a device's clock. Checkpointed."""
+    """State of a device's clock. Checkpointed."""
 
     offsets: list[int] = field(default_factory=list)  # the latest of (receive - device)
     skewed: bool = False
-    timely_at: Millis | None = None  # when a report last arrived as soon as it was dated
-    behind: tuple[Millis, Millis] | None = None  # the lag of the first report since that was late, and its arrival
+    timely_at: Millis | None = None  # when a report last arrived within the tolerance of its `ts`
+    behind: tuple[Millis, Millis] | None = None  # lag and arrival of the first late report since then
 
     def reset_offsets(self) -> None:
-        """A new boot may have set the clock: what was learned of its offset is void."""
+        """Discard the learned offset: a new boot may have set the clock."""
         self.offsets.clear()
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: what was measured by it is measured anew."""
+        """Shift by a forward jump of the host's clock; the lag is measured again."""
         self.offsets = [offset + by for offset in self.offsets]
         self.timely_at = None if self.timely_at is None else self.timely_at + by
         self.behind = None
@@ -85,11 +86,10 @@ def date_report(
     late: bool = False,
     backlog_spans: Iterable[TimeSpan] = (),
 ) -> tuple[Millis, ClockUsed]:
-    """Date a report by its source's clock rule; `state` learns from it.
+    """Date a report by its source's clock rule, and update `state`.
 
-    Where the clock cannot be right, or is unreadable: the receive time, and the clock is called skewed. `late`: the
-    sequence shows that later reports came before, so nothing is learned. `absences` are the times in which reports may
-    have waited for us.
+    If the clock cannot be right or `ts` is unreadable, return the receive time and `skewed`. `late`: later reports
+    arrived before, so nothing is learned. `backlog_spans`: when reports may have waited for the bridge.
     """
     if rule == "receive" or ts is None:
         return received_at, "receive"
@@ -102,7 +102,7 @@ def date_report(
         at += min(state.offsets)  # the least delayed report shows the clocks' difference best
     if at is None or not _is_plausible(at, received_at, state, backlog_spans):
         state.skewed, state.behind = True, None
-        del state.offsets[:-1]  # the clock was set: the others are of before
+        del state.offsets[:-1]  # the clock was set: the others are outdated
         return received_at, "skewed"
     return at, rule
 
@@ -118,7 +118,7 @@ def _date_late_report(
 
 
 def _is_plausible(at: Millis, received_at: Millis, state: ClockState, absences: Iterable[TimeSpan]) -> bool:
-    """Whether a report can have happened then: just now, or in a time from which reports may come late."""
+    """Return whether a report can date from `at`: just now, or a time from which reports may arrive late."""
     lag = received_at - at
     if abs(lag) <= CLOCK_TOLERANCE_MS:
         state.skewed, state.timely_at, state.behind = False, received_at, None
@@ -133,5 +133,5 @@ def _is_plausible(at: Millis, received_at: Millis, state: ClockState, absences: 
         state.behind = (lag, received_at)
     first_lag, first_at = state.behind
     waited = received_at - first_at
-    # what was stored arrives faster than it happened: a lag that stays is a clock that is behind
+    # a backlog arrives faster than it was recorded: a lag that stays means a clock that is behind
     return waited < LAG_CHECK_MS or lag <= first_lag - waited // 2

@@ -1,7 +1,7 @@
-"""The automatic Andon call of a downtime: when it is due, and what it says. Source: DOMAIN, «Downtime».
+"""Rule for a downtime's automatic Andon call: its due time and its content. Source: DOMAIN, «Downtime».
 
-An unclassified downtime calls after `auto_call_unclassified_seconds`, a classified one after the minutes of its reason.
-The time counts from the stop, or from when it became something to call for.
+An unclassified downtime raises its call after `auto_call_unclassified_seconds`, a classified one after the minutes of
+its reason. The time counts from the stop, or from when the stop first required a call.
 """
 
 from collections.abc import Callable
@@ -19,19 +19,19 @@ class AutoCallRule:
     unclassified_ms: Millis
 
     def due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
-        """Return when the downtime calls; None where nobody is called for such a one."""
+        """Return when the downtime's call is due; None if it needs no call."""
         return self._after(self.wait_ms(record), record, now)
 
     def breakdown_due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
-        """Return when the downtime's fault calls, whatever else the downtime is."""
+        """Return when the call for the downtime's fault is due, ignoring what suppresses the downtime's call."""
         return self._after(self._wait_for_breakdown(record), record, now)
 
     def wait_ms(self, record: DowntimeRecord) -> Millis | None:
-        """Return how long a downtime lasts before it calls; None where nobody is called for such a one."""
+        """Return how long a downtime lasts before its call is due; None if it needs no call."""
         found, reason = record.found, call_reason_of(record, self.reasons)
         if reason is not None and reason.category != "unplanned":
             return None
-        if record.current_classification is None or reason is None:  # what a person said goes before what is seen
+        if record.current_classification is None or reason is None:  # a person's classification overrides findings
             if found.worked_on or (record.changeover and found.changing):
                 return None
             if reason is None and found.expected and not found.is_breakdown:
@@ -46,7 +46,7 @@ class AutoCallRule:
         return min((at for at in (record.call_at, owed_at) if at is not None), default=None)
 
     def fire(self, record: DowntimeRecord, call: Callable[[CallRequest], bool], *, now: Millis) -> None:
-        """Make the call that is due; put it off where another one has to end first."""
+        """Raise the call that is due; postpone it if another call has to end first."""
         due, owed = self.next_deadline(record), record.owed
         if due is None or due > now:
             return

@@ -1,6 +1,6 @@
-"""The downtimes of one line: opened, revised, split, closed, classified, confirmed. Source: DOMAIN, «Downtime».
+"""Downtimes of one line: opened, revised, split, closed, classified, confirmed. Source: DOMAIN, «Downtime».
 
-`stops` decides when a stop is a downtime, `downtime_turn` where it is split.
+`stop_tracker` decides when a stop is a downtime, `split` where it is split.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from bridge.domain.reports import APPLIED, Disposition, DowntimeReport, Moment, 
 
 
 class Downtimes:
-    """One open downtime at most. The line feeds it diagnoses and what its stops turned out to be."""
+    """At most one open downtime, driven by the line's diagnoses and stop changes."""
 
     def __init__(self, state: DowntimesState, *, reasons: Plant, spec: LineConfig, emitter: Emitter) -> None:
         self._state = state
@@ -31,7 +31,7 @@ class Downtimes:
         self._registry = DowntimeRegistry(state, reasons=reasons, line_id=spec.id, emitter=emitter)
 
     def observe(self, signal: Signal, diagnosis: Diagnosis, *, changeover: bool, moment: Moment) -> None:
-        """Gather findings while the line stands; revise or split the open downtime where they change it."""
+        """Collect findings while the line is stopped; revise or split the open downtime if they change it."""
         state = self._state
         if signal is Signal.STOP and diagnosis.status != "offline":
             self._observe_stop(diagnosis, changeover=changeover, at=moment.at, moment=moment)
@@ -40,7 +40,7 @@ class Downtimes:
                 state.pending, state.turn = None, SplitState()
         elif signal is Signal.RUN:
             self._drop_split()
-        elif changeover:  # nobody sees the machines, but somebody changes the line over
+        elif changeover:  # the machines are offline, but a changeover is running
             state.turn.changing = True
             if state.turn.is_changeover_start:
                 self._begin_changeover(still_broken=True, changeover=True, at=moment.at, moment=moment)
@@ -48,7 +48,7 @@ class Downtimes:
             self._revise(moment)
 
     def apply_stop_change(self, change: StopChange, *, changeover: bool, moment: Moment) -> None:
-        """Open, close, or tell a minor stop, as the stop turned out."""
+        """Open or close a downtime, or record a minor stop, according to the change."""
         match change.kind:
             case StopChangeKind.CROSSED:
                 self._open(change, changeover=changeover, moment=moment)
@@ -58,7 +58,7 @@ class Downtimes:
                 self._add_minor_stop(change, moment)
 
     def apply(self, body: DowntimeReport, *, moment: Moment) -> Disposition:
-        """Classify or confirm, by command or report."""
+        """Classify, confirm or unconfirm a downtime, by command or report."""
         record = self._registry.find(body.downtime_id)
         if record is None:
             return rejected("unknown_downtime")
@@ -77,7 +77,7 @@ class Downtimes:
         return APPLIED
 
     def take_planned_time_change(self, downtime_id: str) -> PlannedTimeChange | None:
-        """Return, once each, the time of a downtime that a named user has confirmed as planned, or no longer has."""
+        """Return, once per change, the time of a downtime that a named user confirms as planned, or no longer does."""
         record = self._state.closed.get(downtime_id)
         if record is None or record.ended_at is None:
             return None
@@ -96,7 +96,7 @@ class Downtimes:
         return min((at for at in (self._call_rule.next_deadline(record), turned_at) if at is not None), default=None)
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: what is due is due as much later."""
+        """Delay pending deadlines by a forward step of the host's clock."""
         record, pending = self._state.open, self._state.pending
         self._state.turn.set_forward(by)
         if pending is not None:
@@ -105,7 +105,7 @@ class Downtimes:
             record.set_forward(by)
 
     def fire(self, moment: Moment, call: Callable[[CallRequest], bool]) -> None:
-        """Split the downtime where a turn has lasted; make the call that is due now."""
+        """Split the downtime if a pending switch has lasted the threshold; raise the call that is due."""
         record, turn = self._state.open, self._state.turn
         if record is None:
             return
@@ -114,16 +114,16 @@ class Downtimes:
         self._call_rule.fire(record, call, now=moment.at)
 
     def is_call_wanted(self, downtime_id: str) -> bool:
-        """Return whether a call that became due for a downtime of this stop is still wanted."""
+        """Return whether a call that became due for a downtime of this stop is still needed."""
         record = self._state.open
         if record is None:
             return False
         return record.downtime_id != downtime_id or self._call_rule.wait_ms(record) is not None
 
-    # The stop while it lasts
+    # During a stop
 
     def _observe_stop(self, diagnosis: Diagnosis, *, changeover: bool, at: Millis, moment: Moment) -> None:
-        """Take in what is seen of the stop at an instant, and at which `moment` it is known."""
+        """Process a diagnosis of the stop that holds from `at` and became known at `moment`."""
         state = self._state
         changing = changeover or diagnosis.status == "setup"
         record = state.open
@@ -153,12 +153,12 @@ class Downtimes:
         changing: bool,
         at: Millis,
     ) -> None:
-        """Add what is seen; what calls nobody until now begins to call from now on."""
+        """Add a diagnosis; if it makes a call necessary, the call's wait begins now."""
         judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
         known = found.equipment is not None or found.changing
         blamed, called_nobody = found.current_culprit, known and self._call_rule.wait_ms(judged) is None
         found.add_diagnosis(diagnosis, changing=changing)
-        # Who came to the first machine is not at the second one, and who worked here is gone.
+        # Responders at the first machine are not at the second, and people who worked here have left.
         further = judged.called and found.current_culprit not in (None, blamed, judged.called_for)
         if further or (called_nobody and self._call_rule.wait_ms(judged) is not None):
             judged.called, found.since = False, at
@@ -170,14 +170,14 @@ class Downtimes:
         return found
 
     def _drop_split(self) -> None:
-        """Forget a turn that did not last; its faults happened."""
+        """Discard a pending switch that did not last; keep its faults, which did happen."""
         turn = self._state.turn
         if turn.found is not None:
             self._findings.add_faults(turn.found.faults)
         turn.since, turn.found = None, None
 
     def _begin_changeover(self, *, still_broken: bool, changeover: bool, at: Millis, moment: Moment) -> None:
-        """Make the stop a changeover: whole where no breakdown is known, else from now on."""
+        """Make the stop a changeover: all of it if no breakdown is known, else from `at` on."""
         turn, record, found = self._state.turn, self._state.open, self._findings
         carried = found.current_culprit if found.is_breakdown and still_broken else None
         self._drop_split()
@@ -281,7 +281,7 @@ class Downtimes:
         return APPLIED
 
     def _unconfirm(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
-        """Withdraw a confirmation; that of a named user only by a named user."""
+        """Withdraw a confirmation; only a named user may withdraw that of a named user."""
         if record.status != "confirmed":
             return suppressed("not_confirmed")
         named = moment.person is not None and not moment.person.claimed

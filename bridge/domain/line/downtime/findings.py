@@ -1,8 +1,8 @@
-"""The findings on one stop: cause, culprit and reason, as far as they are known. Source: DOMAIN, «Downtime».
+"""Findings on one stop: cause, culprit and reason, as far as they are known. Source: DOMAIN, «Downtime».
 
-A better finding replaces cause, culprit and reason together; a worse one changes nothing. Faults are only added. Where
-the culprit is repaired and another machine keeps the line standing, cause and culprit stay; that machine is called for.
-What keeps people from being called holds only while it lasts: `worked_on`, `expected` and `changing` are of now.
+A better finding replaces cause, culprit and reason together; a worse one changes nothing. Faults are only added. If the
+culprit is repaired and another machine keeps the line stopped, cause and culprit stay; the call is for that machine.
+`worked_on`, `expected` and `changing` suppress calls; they describe only the present.
 """
 
 from enum import IntEnum
@@ -18,7 +18,7 @@ MAX_FAULTS: Final = 32  # fault notes of one downtime: bounds what a chattering 
 
 
 class FindingRank(IntEnum):
-    """How much a finding says of why the line stands; the greater is the better one."""
+    """Rank of a finding by how well it explains the stop; the greater is better."""
 
     UNKNOWN = 0
     PLANNED = 1
@@ -37,7 +37,7 @@ def rank_of(cause: DowntimeCause, culprit: str | None, *, attended: bool) -> Fin
 
 
 class FurtherCulprit(Struct):
-    """A machine that keeps the line standing after the culprit of its downtime is repaired."""
+    """A machine that keeps the line stopped after the downtime's culprit is repaired."""
 
     equipment: str
     reason_code: str | None
@@ -50,17 +50,17 @@ class DowntimeFindings(Struct):
     reason_code: str | None = None
     maintenance: bool = False
     setup: bool = False
-    no_order: bool = False  # for a while there was nothing to make
+    no_order: bool = False  # for part of the stop there was no order
     faults: list[FaultNote] = field(default_factory=list)
-    attended: bool = False  # somebody worked on the culprit already when it was found
-    worked_on: bool = False  # now: somebody works on what a call would be for, or on what keeps the line standing
+    attended: bool = False  # somebody was already working on the culprit when it was found
+    worked_on: bool = False  # now: somebody works on the call's target, or on what keeps the line stopped
     expected: bool = False  # now: starved or blocked from outside the line, planned, or without an order
-    changing: bool = False  # now: people change the line over
-    since: Millis | None = None  # from when on it has been something to call for; None: from the stop on
+    changing: bool = False  # now: a changeover is running
+    since: Millis | None = None  # when it first required a call; None: from the stop on
     further: FurtherCulprit | None = None
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: it has been something to call for no longer for that."""
+        """Delay the start of the call's wait by a forward step of the host's clock."""
         self.since = None if self.since is None else self.since + by
 
     @property
@@ -69,27 +69,27 @@ class DowntimeFindings(Struct):
 
     @property
     def is_breakdown(self) -> bool:
-        """A machine of the line failed, and that is why it stands."""
+        """Return whether a failed machine of the line is the cause of the stop."""
         return self.rank >= FindingRank.CULPRIT
 
     @property
     def current_culprit(self) -> str | None:
-        """The machine that keeps the line standing now, if one of the line does."""
+        """The machine of the line that keeps it stopped now, if any."""
         return self.cause_equipment if self.further is None else self.further.equipment
 
     @property
     def call_target(self) -> str | None:
-        """The machine that people would be called to: the one to blame, else the one that stopped."""
+        """The machine that a call is for: the current culprit, else the one that stopped."""
         return self.current_culprit or self.equipment
 
     @property
     def current_reason_code(self) -> str | None:
-        """The reason code of the machine that keeps the line standing now."""
+        """The reason code of the machine that keeps the line stopped now."""
         return self.reason_code if self.further is None else self.further.reason_code
 
     @property
     def reported_cause(self) -> DowntimeCause:
-        """Waiting for an order is planned, unless a machine turned out to be the cause."""
+        """The cause to report: waiting for an order is planned, unless a machine is the cause."""
         return "planned" if self.no_order and self.cause == "unknown" else self.cause
 
     def add_diagnosis(self, diagnosis: Diagnosis, *, changing: bool) -> None:
@@ -107,9 +107,9 @@ class DowntimeFindings(Struct):
         self.expected = rank in (FindingRank.WAITING, FindingRank.PLANNED) or diagnosis.status_cause == "no_order"
         if rank >= FindingRank.CULPRIT:
             self._set_culprit(diagnosis.cause_equipment, diagnosis)
-            self.maintenance = False  # it was worked on before this failed: that is not why it stands now
+            self.maintenance = False  # maintenance before this failure does not explain the stop now
         elif rank is FindingRank.UNKNOWN and not (attended or self.expected) and self._is_settled(diagnosis):
-            self._set_culprit(diagnosis.equipment, diagnosis)  # left standing
+            self._set_culprit(diagnosis.equipment, diagnosis)  # left stopped, nobody works on it
         self.maintenance = self.maintenance or diagnosis.status == "maintenance"
         self.setup = self.setup or diagnosis.status == "setup"
         self.no_order = self.no_order or diagnosis.status_cause == "no_order"
@@ -124,11 +124,11 @@ class DowntimeFindings(Struct):
         del self.faults[MAX_FAULTS:]
 
     def _is_settled(self, diagnosis: Diagnosis) -> bool:
-        """Return whether a machine was to blame, and is repaired."""
+        """Return whether the stop had a culprit that is now repaired."""
         return self.current_culprit is not None and self.current_culprit not in diagnosis.broken
 
     def _set_culprit(self, machine: str | None, diagnosis: Diagnosis) -> None:
-        """Take note of the machine that keeps the line standing now: another one, where the one before is repaired."""
+        """Set the machine that keeps the line stopped now; another one only if the previous one is repaired."""
         assert machine is not None, "its rank says that there is one, and a line that stands has one that stopped"
         if machine == self.cause_equipment:
             self.further = None
@@ -138,6 +138,6 @@ class DowntimeFindings(Struct):
             self.further.reason_code = diagnosis.reason_code or self.further.reason_code
 
     def _may_give_reason(self, diagnosis: Diagnosis, rank: FindingRank) -> bool:
-        """Return whether a reason is for this stop: of the same finding, or of the same machine without a finding."""
+        """Return whether a reason is for this stop: same finding, or same machine without a finding."""
         same = (diagnosis.cause, diagnosis.cause_equipment) == (self.cause, self.cause_equipment)
         return same or (rank is FindingRank.UNKNOWN and diagnosis.equipment == self.equipment)

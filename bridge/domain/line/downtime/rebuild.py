@@ -1,7 +1,7 @@
-"""The downtimes of a stretch that nobody watched, once it is known. Source: DOMAIN, «Time» and «Downtime».
+"""Downtimes of an absence, rebuilt once its history is known. Source: DOMAIN, «Time» and «Downtime».
 
-A downtime that is over is reported closed, at its true times, and calls nobody. One that still lasts opens with its
-true beginning; its call is due from then.
+A downtime that is over is reported closed, with its true times, and raises no call. One that still lasts opens with its
+true start; the wait for its call counts from there.
 """
 
 import math
@@ -23,7 +23,7 @@ from bridge.domain.reports import Moment
 
 
 class RebuildableDowntimes(Downtimes):
-    """The downtimes of one line, and what stops turned out to be that were not watched."""
+    """The downtimes of one line, including those of stops that were not observed."""
 
     def __init__(
         self, state: DowntimesState, *, reasons: plant.Plant, spec: plant.LineConfig, emitter: Emitter
@@ -37,7 +37,7 @@ class RebuildableDowntimes(Downtimes):
         return None if self._state.open is None else self._state.open.downtime_id
 
     def mark_unwatched(self) -> None:
-        """Nobody watches from now on: what the stop may be turning into is not known to last, nor is the downtime."""
+        """Mark the open downtime as unobserved; drop a pending switch, which is not known to last."""
         self._drop_split()
         if self._state.open is not None:
             self._state.open.unwatched = True
@@ -45,9 +45,9 @@ class RebuildableDowntimes(Downtimes):
     def rebuild(
         self, timeline: Timeline, *, open_before: str | None, changeover_since: Millis | None, moment: Moment
     ) -> StopChange | None:
-        """Take what the stops of a stretch turned out to be that leads up to now.
+        """Apply the stops of a timeline that leads up to now.
 
-        Returns the end of the downtime that was open until now, if it turned out to be over.
+        Returns the end of the downtime that was open until now, if it proves to be over.
         """
         stops, over = timeline.changes, None
         for index, each in enumerate(stops):
@@ -72,9 +72,9 @@ class RebuildableDowntimes(Downtimes):
                     )
                     over = each.change if ends else None
                 case StopChangeKind.ENDED:
-                    pass  # reported with its beginning
+                    pass  # reported with its CROSSED change
         lasts = timeline.observations
-        if not stops:  # what was open when nobody watched any more lasts
+        if not stops:  # the downtime open before the absence lasts
             self._replay_findings(lasts, until=moment.at, changeover_since=changeover_since, moment=moment)
         over = self._retract_unfounded(timeline, moment) or over
         if self._state.open is not None and timeline.stops.state.phase not in DOWN_PHASES:
@@ -88,7 +88,7 @@ class RebuildableDowntimes(Downtimes):
     def add_lost_time(
         self, timeline: Timeline, moved: Sequence[TimeStretch], *, changeover_since: Millis | None, moment: Moment
     ) -> None:
-        """Give the lost time of a stretch that became known afterwards to a downtime, where it is of none yet."""
+        """Assign lost time that became known afterwards to downtimes, where none covers it yet."""
         for start, end in self._uncovered_spans([each for each in moved if each.time_class is TimeClass.DOWN]):
             if self._registry.extend(start, end, moment):
                 continue
@@ -100,7 +100,7 @@ class RebuildableDowntimes(Downtimes):
             self._add(start, end, found, changeover=changeover_since is not None and turn.changeover, moment=moment)
 
     def _uncovered_spans(self, lost: Sequence[TimeStretch]) -> list[tuple[Millis, Millis]]:
-        """Return the parts that are of no downtime."""
+        """Return the spans that no downtime covers."""
         parts: list[tuple[Millis, Millis]] = []
         for each in sorted(lost, key=lambda each: each.start):
             if parts and parts[-1][1] == each.start:
@@ -123,9 +123,9 @@ class RebuildableDowntimes(Downtimes):
         changeover_since: Millis | None,
         moment: Moment,
     ) -> StopChange | None:
-        """Report a downtime that is over, or open the one that lasts; `known`: all that has happened since it began.
+        """Report a downtime that is over, or open the one that lasts; `known`: no time since its start is unknown.
 
-        Returns the end of the one that was opened meanwhile, as the line was taken for standing.
+        Returns the end of the one that was opened meanwhile because the line was assumed stopped.
         """
         state, start = self._state, stop.change.start
         parts = self._opened_within(start, None if ended is None else ended.start)
@@ -153,7 +153,7 @@ class RebuildableDowntimes(Downtimes):
         return None
 
     def _opened_within(self, start: Millis, end: Millis | None) -> list[DowntimeRecord]:
-        """Return the downtimes that were opened as the line was taken for standing, whatever became of them."""
+        """Return the downtimes opened while the line was assumed stopped, whatever their status now."""
         return [
             each
             for each in self._registry.kept_downtimes()
@@ -161,9 +161,9 @@ class RebuildableDowntimes(Downtimes):
         ]
 
     def _retract_parts(self, minor: StopChange, *, before: Millis | None, moment: Moment) -> StopChange | None:
-        """Report every part of a downtime that was none as a minor stop, up to where the next downtime begins.
+        """Report every part of a downtime that proves to be a minor stop as one, up to the next downtime.
 
-        What began when the line ran again already has no length.
+        A part that began when the line was already running gets zero length.
         """
         over, parts = None, self._opened_within(minor.start, before)
         ends = [*(min(each.started_at, minor.end) for each in parts[1:]), minor.end]
@@ -172,7 +172,7 @@ class RebuildableDowntimes(Downtimes):
         return over
 
     def _retract_unfounded(self, timeline: Timeline, moment: Moment) -> StopChange | None:
-        """Report what began in the stretch while, as is known now, there was no downtime: it has no length."""
+        """Report downtimes that began since `timeline` did, but are not in it, as minor stops of zero length."""
         over, spans = None, _downtime_spans(timeline)
         for record in self._opened_within(timeline.since, None):
             if not any(start <= record.started_at < end for start, end in spans):
@@ -180,7 +180,7 @@ class RebuildableDowntimes(Downtimes):
         return over
 
     def _retract(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> StopChange | None:
-        """Report a downtime as a minor stop: it was none after all. What a person has confirmed stays."""
+        """Report a downtime that proves to be none as a minor stop; a confirmed one stays unchanged."""
         if record.status == "confirmed":
             return None
         record.micro_stop = True
@@ -211,13 +211,13 @@ class RebuildableDowntimes(Downtimes):
         changeover_since: Millis | None,
         moment: Moment,
     ) -> bool:
-        """End the downtime of a stop, and what it was split into; False where the shift ended it meanwhile."""
+        """End the downtime of a stop, and its split parts; return False if the shift already ended it."""
         ended_at, opened = ended.start, self._state.open
         self._replay_findings(observations, until=ended_at, changeover_since=changeover_since, moment=moment)
         if self._state.open is not None and self._state.open.started_at < ended_at:
             self._close(ended_at, moment, estimated=True)
             return True
-        if self._state.open is not None:  # people began a changeover while nothing was seen, and the line ran then
+        if self._state.open is not None:  # a changeover began in unobserved time, and the line was running then
             self._retract(self._state.open, self._state.open.started_at, moment)
         if downtime_id is not None:
             self._registry.correct_end(downtime_id, ended_at, moment)
@@ -226,21 +226,21 @@ class RebuildableDowntimes(Downtimes):
     def _replay_findings(
         self, observations: Sequence[Observation], *, until: Millis, changeover_since: Millis | None, moment: Moment
     ) -> None:
-        """Let the open downtime turn by what was seen of it, each at its instant; `until` there it lasted."""
+        """Replay observations of the open downtime, each at its instant; the downtime lasted up to `until`."""
         if self._state.open is None:
             return
-        changeover = changeover_since is not None and self._state.turn.changing  # since before: else it is of now
+        changeover = changeover_since is not None and self._state.turn.changing  # one from before; else it is current
         began = self._state.open.started_at
         for index, each in enumerate(observations):
             self._complete_due(min(each.at, until), moment)
             if any(following.at < began for following in observations[index + 1 : index + 2]):
-                continue  # it was seen of the part before, which a changeover ended at once
+                continue  # observed of the previous part, which a changeover ended at once
             if each.diagnosis is None or each.at >= until:
                 continue
             if each.diagnosis.status != "offline":
                 self._observe_stop(each.diagnosis, changeover=changeover, at=each.at, moment=moment)
             elif not each.diagnosis.stands:
-                self._drop_split()  # what it may be turning into is not known to last
+                self._drop_split()  # the pending switch is not known to last
         self._complete_due(until, moment)
 
     def _complete_due(self, until: Millis, moment: Moment) -> None:
@@ -251,7 +251,7 @@ class RebuildableDowntimes(Downtimes):
     def _judge_stop(
         self, observations: Sequence[Observation], *, changeover_since: Millis | None
     ) -> tuple[DowntimeFindings, SplitState]:
-        """Return what is found of a stop, and what it is, by what was seen of it."""
+        """Return the findings and the split state that follow from a stop's observations."""
         past = RebuildableDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
         changeover = False
         for each in observations:
@@ -263,17 +263,17 @@ class RebuildableDowntimes(Downtimes):
 
 
 def _end_of(stops: Sequence[ReplayedStop]) -> StopChange | None:
-    """Return the end of the downtime that the first of these opened; None while it lasts."""
+    """Return the end of the downtime that the first stop opened; None while it lasts."""
     return next((each.change for each in stops if each.change.kind is StopChangeKind.ENDED), None)
 
 
 def _next_downtime(stops: Sequence[ReplayedStop]) -> Millis | None:
-    """Return when the first downtime of these began."""
+    """Return when the first downtime among these stops began."""
     return next((each.change.start for each in stops if each.change.kind is StopChangeKind.CROSSED), None)
 
 
 def _downtime_spans(timeline: Timeline) -> list[tuple[Millis, float]]:
-    """Return from when to when there was a downtime; that of before is there from the beginning."""
+    """Return the spans of downtimes; one from before the timeline begins with it."""
     began: Millis | None = timeline.since
     spans: list[tuple[Millis, float]] = []
     for change in (each.change for each in timeline.changes):

@@ -1,4 +1,4 @@
-"""The record of one downtime, its category and loss, and its event data."""
+"""Record of one downtime, its category and loss, and its event data."""
 
 from typing import Literal, NamedTuple
 
@@ -11,7 +11,7 @@ from bridge.domain.line.downtime.findings import DowntimeFindings
 
 
 class ScheduledCall(Struct, kw_only=True):
-    """The automatic call of a breakdown that a changeover interrupted; due while its fault lasts."""
+    """An automatic call and its due time; kept for a breakdown that a changeover interrupted, while its fault lasts."""
 
     downtime_id: str
     since: Millis
@@ -28,35 +28,35 @@ class DowntimeRecord(Struct, kw_only=True):
     ended_at: Millis | None = None
     micro_stop: bool = False
     changeover: bool = False
-    classified: str | None = None  # the reason code a person gave: it goes before the device's
+    classified: str | None = None  # a person's reason code; overrides the device's
     notes: str | None = None
     confirmed_by: Person | None = None
     priority: Priority = Priority.HIGH
-    call_at: Millis | None = None  # when it calls for help by itself
+    call_at: Millis | None = None  # when its automatic call is due
     called: bool = False
     called_for: str | None = None  # the equipment of that call
-    put_off: bool = False  # a call for another machine of it is open: until anything changes, nothing is due
-    owed: ScheduledCall | None = None  # of the downtime before, which a changeover interrupted
-    excluded: bool = False  # already out of the planned busy time
-    unwatched: bool = False  # for a part of it nobody knows what the machines did: it is an estimate, to its end
+    put_off: bool = False  # another machine of it has an open call: nothing is due until something changes
+    owed: ScheduledCall | None = None  # the call of the previous downtime, which a changeover interrupted
+    excluded: bool = False  # already excluded from the planned busy time
+    unwatched: bool = False  # part of it is unknown: all its further events are estimated
 
     @property
     def counted_from(self) -> Millis:
-        """Return from when on the wait for its call counts."""
+        """Return when the wait for its call begins."""
         return self.started_at if self.found.since is None else max(self.started_at, self.found.since)
 
     @property
     def current_classification(self) -> str | None:
-        """The code a person gave, where it is about the machine that keeps the line standing now."""
+        """A person's reason code, if it is about the machine that keeps the line stopped now."""
         return self.classified if self.found.further is None else None
 
     @property
     def call_reason_code(self) -> str | None:
-        """The reason code of what keeps the line standing now."""
+        """The reason code of what keeps the line stopped now."""
         return self.current_classification or self.found.current_reason_code
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: its calls are due as much later, and it began when it began."""
+        """Delay its calls by a forward step of the host's clock; its start stays."""
         self.unwatched = True
         self.found.since = self.counted_from + by
         if self.call_at is not None:
@@ -66,7 +66,7 @@ class DowntimeRecord(Struct, kw_only=True):
 
 
 class PlannedTimeChange(NamedTuple):
-    """The time of a downtime that leaves the planned busy time (`excluded`), or comes back to it."""
+    """A downtime's span that leaves the planned busy time (`excluded`), or returns to it."""
 
     start: Millis
     end: Millis
@@ -78,7 +78,7 @@ def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeRea
 
 
 def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
-    """Return the reason by which the downtime calls: that of the machine which keeps the line standing now."""
+    """Return the reason that governs the downtime's call: that of the machine that keeps the line stopped now."""
     return reasons.find_reason(record.call_reason_code)
 
 
@@ -89,7 +89,7 @@ def is_breakdown(record: DowntimeRecord, reason: plant.DowntimeReason | None) ->
 
 
 def category_of(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> DowntimeCategory:
-    """Return a person's classification first, then a changeover, then the machines' own reasons."""
+    """Return the category: by a person's classification, else a changeover, else the machines' own reasons."""
     if record.classified is not None and reason is not None:
         return reason.category
     if record.changeover or record.found.setup:

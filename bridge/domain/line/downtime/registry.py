@@ -1,4 +1,4 @@
-"""The downtimes of one line as they are kept and reported: ids, the latest closed ones, and their events."""
+"""Registry of one line's downtimes: ids, the open one, the latest closed ones, and their events."""
 
 from msgspec import Struct, field
 
@@ -16,15 +16,15 @@ MAX_CLOSED_DOWNTIMES = 100  # the latest that may still be classified and confir
 
 class DowntimesState(Struct):
     next_number: int = 1
-    pending: DowntimeFindings | None = None  # of a stop that is no downtime yet
+    pending: DowntimeFindings | None = None  # of a stop that is not a downtime yet
     open: DowntimeRecord | None = None
-    told: Downtime | None = None  # of the open one: a change of it is a revision
+    told: Downtime | None = None  # last emitted data of the open one: a change is a revision
     closed: dict[str, DowntimeRecord] = field(default_factory=dict)
     turn: SplitState = field(default_factory=SplitState)
 
 
 class DowntimeRegistry:
-    """One open downtime at most."""
+    """At most one open downtime, and the latest closed ones."""
 
     def __init__(self, state: DowntimesState, *, reasons: plant.Plant, line_id: str, emitter: Emitter) -> None:
         self._state = state
@@ -44,12 +44,12 @@ class DowntimeRegistry:
         return self._state.closed.get(downtime_id)
 
     def begin(self, record: DowntimeRecord) -> None:
-        """Make it the open downtime; it is reported by its first revision."""
+        """Make it the open downtime; its first revision emits it."""
         self._prioritize(record)
         self._state.open, self._state.told = record, None
 
     def revise(self, record: DowntimeRecord, moment: Moment) -> None:
-        """Report the open downtime where it is different from what was reported last."""
+        """Emit the open downtime if it differs from what was emitted last."""
         data = downtime_data(record, self._reasons)
         if data != self._state.told:
             self._state.told = data
@@ -61,7 +61,7 @@ class DowntimeRegistry:
         self.close(record, moment, estimated=estimated)
 
     def close(self, record: DowntimeRecord, moment: Moment, *, estimated: bool = False) -> None:
-        """Keep and report a downtime that has ended; `estimated`: nobody watched it, or its end."""
+        """Keep and emit a downtime that has ended; `estimated`: it, or its end, was not observed."""
         closed = self._state.closed
         closed[record.downtime_id] = record
         while len(closed) > MAX_CLOSED_DOWNTIMES:
@@ -69,18 +69,18 @@ class DowntimeRegistry:
         self._emit(record, moment, standing=Standing.CLOSED, estimated=estimated)
 
     def amend(self, record: DowntimeRecord, moment: Moment, *, estimated: bool = False) -> None:
-        """Report a closed downtime that somebody classified or confirmed, or whose end became known afterwards."""
+        """Emit a closed downtime that was classified, confirmed or unconfirmed, or whose times were corrected."""
         self._emit(record, moment, standing=Standing.HISTORY, estimated=estimated)
 
     def add(self, record: DowntimeRecord, moment: Moment) -> None:
-        """Keep and report a downtime that was over before anybody knew of it."""
+        """Keep and emit a downtime that was over before it became known."""
         self._prioritize(record)
         self.close(record, moment, estimated=True)
 
     def correct_end(self, downtime_id: str, ended_at: Millis, moment: Moment) -> None:
-        """Correct when a stop ended that nobody saw end: of what its downtime was split into, the last that had begun.
+        """Correct the unobserved end of a stop: that of the last part of its downtime that began before `ended_at`.
 
-        What a person has confirmed stays.
+        A confirmed downtime stays unchanged.
         """
         first = self._state.closed.get(downtime_id)
         if first is None:
@@ -92,7 +92,7 @@ class DowntimeRegistry:
             self.amend(record, moment, estimated=True)
 
     def correct_start(self, record: DowntimeRecord, started_at: Millis, moment: Moment) -> None:
-        """Correct when a stop began that was opened as nobody saw all of it; what a person has confirmed stays."""
+        """Correct the start of a downtime that was not fully observed; a confirmed one stays unchanged."""
         if record.status == "confirmed" or record.started_at == started_at:
             return
         record.started_at = started_at
@@ -102,13 +102,13 @@ class DowntimeRegistry:
             self.amend(record, moment, estimated=True)
 
     def kept_downtimes(self) -> list[DowntimeRecord]:
-        """Return the downtimes that are kept, oldest first; minor stops are none."""
+        """Return the kept downtimes, oldest first, without minor stops."""
         opened = self._state.open
         found = [*self._state.closed.values(), *([] if opened is None else [opened])]
         return sorted((each for each in found if not each.micro_stop), key=lambda each: each.started_at)
 
     def extend(self, start: Millis, end: Millis, moment: Moment) -> bool:
-        """Let a downtime that ends where this time starts, or starts where it ends, hold it too, unless confirmed."""
+        """Extend an adjacent, unconfirmed downtime by [start, end); return whether there is one."""
         for record in self.kept_downtimes():
             if record.status != "confirmed" and start in (record.ended_at, record.started_at - (end - start)):
                 record.started_at = min(record.started_at, start)

@@ -1,8 +1,8 @@
-"""The culprit of a stopped line: a walk from the machine that decides its status towards the side of the cause.
+"""Culprit of a stopped line: a walk from the machine that decides its status towards the side of the cause.
 
-Source: DOMAIN, «Downtime». A starved machine waits for the side before it, a blocked one for the side behind it. The
-walk passes machines that merely wait, and ends at the first that stands by itself. What it found on another machine is
-never the cause `internal`.
+Source: DOMAIN, «Downtime». A starved machine waits for its upstream side, a blocked one for its downstream side. The
+walk passes machines that merely wait, and ends at the first that is stopped by itself. If the culprit is another
+machine, the cause is never `internal`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ DOWNTIME_CAUSE: Final[dict[StatusCause | None, DowntimeCause]] = {
     "blocked": "downstream",
     "planned": "planned",
     "break": "planned",
-    "no_order": "unknown",  # as far as the machines report; `without_order` completes it
+    "no_order": "unknown",  # as far as the machines report; `with_no_order_cause` completes it
     "unknown": "unknown",
     None: "unknown",
 }
@@ -28,52 +28,52 @@ DOWNTIME_CAUSE: Final[dict[StatusCause | None, DowntimeCause]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
-    """One machine as its line sees it, in the order of the flow."""
+    """One machine as input to its line's diagnosis; sequences of views are in flow order."""
 
     equipment: str
     status: Status
     cause: StatusCause | None
     reason_code: str | None
     faults: tuple[FaultNote, ...]
-    decides: bool  # the constraint, or one of the critical
-    broken: bool = False  # a fault stops it, in whatever mode it is, or itself; of one offline: did when it was seen
-    stands: bool = False  # offline, and known to have stood until then
+    decides: bool  # the constraint, or a critical machine
+    broken: bool = False  # stopped by a fault, in any mode, or by itself; if offline: as last seen
+    stands: bool = False  # offline, and known to have been stopped until then
 
     @property
     def attended(self) -> bool:
-        """Somebody works on it already."""
+        """Return whether somebody is already working on it."""
         return self.status in ("maintenance", "setup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopCause:
-    """The cause of a stop, and the machine that is to blame for it, if one of the line is."""
+    """The cause of a stop, and the culprit, if it is a machine of the line."""
 
     cause: DowntimeCause
     machine: MachineView | None = None
 
 
 class _Encounter(Enum):
-    """What a machine on the way means for the walk."""
+    """The effect of a machine on the walk."""
 
     CULPRIT = auto()
-    ACCUSES = auto()  # in fault, and its fault blames what lies further on
+    ACCUSES = auto()  # in fault, and its fault blames a machine further on
     WAITS = auto()
-    ENDS = auto()  # runs, stands by plan, or waits for the other side: what lies beyond it is not why
+    ENDS = auto()  # runs, is stopped by plan, or waits for the other side: the cause is not beyond it
 
 
 def find_culprit(flow: Sequence[MachineView], stopped: MachineView) -> StopCause:
     """Return why `stopped`, a machine of the flow that decides the line's status, does not run."""
     cause = DOWNTIME_CAUSE[stopped.cause]
     if stopped.attended or cause == "planned":
-        return StopCause(cause=cause)  # somebody works on it or meant it: another machine's fault is not why
+        return StopCause(cause=cause)  # attended or planned: another machine's fault is not the cause
     place = flow.index(stopped)
     sides: dict[Side, Sequence[MachineView]] = {"upstream": flow[:place][::-1], "downstream": flow[place + 1 :]}
     match cause:
         case "internal":
             return StopCause(cause=cause, machine=stopped)
         case "upstream" | "downstream":
-            # A fault that blames a neighbour stands until somebody clears it: without a culprit there it is its own.
+            # A fault that blames a neighbour stays until cleared: without a culprit there, this machine is the culprit.
             own = stopped if stopped.status == "fault" else None
             return StopCause(cause=cause, machine=_walk(sides[cause], cause)[0] or own)
         case _:
@@ -81,7 +81,7 @@ def find_culprit(flow: Sequence[MachineView], stopped: MachineView) -> StopCause
 
 
 def _nearest(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
-    """Blame the nearer of what stands by itself on either side; of two as near, the one upstream."""
+    """Return the nearer culprit of either side, with that side as the cause; upstream if both are as near."""
     found = {side: _walk(machines, side) for side, machines in sides.items()}
     near = min(found, key=lambda side: found[side][1])  # the first of equals is upstream
     culprit = found[near][0]
@@ -89,7 +89,7 @@ def _nearest(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
 
 
 def _walk(machines: Iterable[MachineView], side: Side) -> tuple[MachineView | None, float]:
-    """Return the culprit on a side and how many machines away it is; (None, infinity) where there is none."""
+    """Return the culprit on a side and its distance in machines; (None, infinity) if there is none."""
     accuser: tuple[MachineView | None, float] = (None, float("inf"))
     for distance, machine in enumerate(machines, start=1):
         match _encounter_of(machine, side):
@@ -114,5 +114,5 @@ def _encounter_of(machine: MachineView, side: Side) -> _Encounter:
         if cause == "internal":
             return _Encounter.CULPRIT
         return _Encounter.WAITS if cause in (side, "unknown") else _Encounter.ENDS
-    # nothing is known of one that is offline
+    # nothing is known of an offline machine
     return _Encounter.WAITS if machine.status == "offline" else _Encounter.ENDS

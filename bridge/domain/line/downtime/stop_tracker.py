@@ -1,8 +1,8 @@
-"""When a stop becomes a downtime and when the downtime is over, as a table. Source: DOMAIN, «Downtime».
+"""State table for stops: when a stop becomes a downtime, and when the downtime ends. Source: DOMAIN, «Downtime».
 
-A stop shorter than the micro-stop threshold is a minor stop; one that lasts opens a downtime, dated at the stop. It
-ends after `restart` of running, dated at the restart. Only scheduled time can be lost: a stop outside it is nothing
-(OFF). Losing sight of a machine (LOST) opens nothing and ends nothing.
+A stop shorter than the micro-stop threshold is a minor stop; a longer one opens a downtime, dated at the stop. The
+downtime ends after `restart_ms` of running, dated at the restart. Only scheduled time can be lost: a stop outside it
+does not count (OFF). The loss of a machine (LOST) opens no downtime and ends none.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class Signal(StrEnum):
     RUN = "run"
     STOP = "stop"
     OFF = "off"  # not running, outside scheduled time
-    LOST = "lost"  # offline: nobody knows
+    LOST = "lost"  # offline: unknown
 
 
 class StopPhase(StrEnum):
-    CLEAR = "clear"  # nothing to watch
+    CLEAR = "clear"  # nothing to track
     RUNNING = "running"
     STOPPING = "stopping"  # stopped, not yet for the threshold
     DOWN = "down"
@@ -30,12 +30,12 @@ class StopPhase(StrEnum):
 
 
 class StopAction(StrEnum):
-    """What a transition does to the watched instant, and what it reports."""
+    """What a transition does to the mark, and the change it returns."""
 
     KEEP = "keep"
     MARK = "mark"  # the stop or the restart begins now
     DROP = "drop"
-    MINOR = "minor"  # the stop was a minor one
+    MINOR = "minor"  # it was a minor stop
     END_NOW = "end_now"
     END_AT_RESTART = "end_at_restart"
 
@@ -69,11 +69,11 @@ NEXT: Final[dict[tuple[StopPhase, Signal], tuple[StopPhase, StopAction]]] = {
 class StopState(Struct):
     phase: StopPhase = StopPhase.CLEAR
     signal: Signal = Signal.LOST
-    mark: Millis | None = None  # of STOPPING the stop, of RESTARTING the restart
-    skipped: Millis = 0  # of the time since the mark: the clock was set forward, and it did not pass
+    mark: Millis | None = None  # start of the stop (STOPPING) or of the restart (RESTARTING)
+    skipped: Millis = 0  # part of the time since the mark that did not pass: the clock was set forward
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: a stop or restart began when it began, and has lasted no longer."""
+        """Exclude a forward step of the host's clock from the duration of a stop or restart; its start stays."""
         if self.mark is not None:
             self.skipped += by
 
@@ -89,12 +89,12 @@ class StopChange:
     kind: StopChangeKind
     start: Millis
     end: Millis
-    skipped: Millis = 0  # of it by the host's clock, at its beginning: it has lasted no longer
+    skipped: Millis = 0  # skipped by the host's clock, at its start: not part of its duration
 
 
 @dataclass(frozen=True, slots=True)
 class StopTracker:
-    """Watches one line or machine. Feed it every signal in order; fire it at its deadline."""
+    """Tracks the stops of one line or machine. Feed it every signal in order; fire it at its deadline."""
 
     state: StopState
     micro_ms: int
@@ -111,7 +111,7 @@ class StopTracker:
             case StopAction.KEEP | StopAction.DROP | StopAction.MARK:
                 return None
             case StopAction.MINOR:
-                # by its length it is a minor one: that is without what the clock skipped
+                # its length makes it a minor stop: that excludes what the clock skipped
                 return None if mark is None else StopChange(StopChangeKind.MINOR, mark + skipped, at)
             case StopAction.END_NOW:
                 return StopChange(StopChangeKind.ENDED, at, at)
@@ -119,14 +119,14 @@ class StopTracker:
                 return StopChange(StopChangeKind.ENDED, at if mark is None else mark, at)
 
     def next_deadline(self) -> Millis | None:
-        """Return when the stop becomes a downtime, or when the restart is believed."""
+        """Return when the stop becomes a downtime, or when the restart ends one."""
         if self.state.mark is None:
             return None
         lasts = self.micro_ms if self.state.phase is StopPhase.STOPPING else self.restart_ms
         return self.state.mark + self.state.skipped + lasts
 
     def fire(self, *, at: Millis) -> StopChange | None:
-        """Judge the stop or restart whose deadline has come; one that another plant file shortened ends only now."""
+        """Apply the deadline that has passed; `at` may be later if a changed plant file moved it to the past."""
         mark, skipped, due = self.state.mark, self.state.skipped, self.next_deadline()
         if mark is None or due is None or at < due:
             return None

@@ -1,6 +1,6 @@
-"""A stretch of time gone through again by what became known of it later: time classes, and what its stops were.
+"""Replay of a past stretch of time from signals that became known later: its time classes and its stops.
 
-The rules are those of `stops` and `oee`, applied to signals that are all known beforehand. Pure: nothing is emitted.
+The rules are those of `stop_tracker` and `oee`, applied to signals that are all known beforehand. Nothing is emitted.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ DOWN_PHASES: Final = frozenset({StopPhase.DOWN, StopPhase.RESTARTING})
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What holds from an instant on; `seen` is the line's, None for a machine's own timeline."""
+    """The signal from an instant on; `diagnosis` is the line's, None in a machine's own timeline."""
 
     at: Millis
     signal: Signal
@@ -35,7 +35,7 @@ class Observation:
 
 @dataclass(slots=True)
 class Segment:
-    """[start, end) of one class."""
+    """The span [start, end), of one time class."""
 
     start: Millis
     end: Millis
@@ -44,7 +44,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedStop:
-    """What a stop turned out to be, with all that was seen of the line while it stood."""
+    """A stop change, with the line's observations during the stop."""
 
     change: StopChange
     observations: list[Observation]
@@ -52,23 +52,23 @@ class ReplayedStop:
 
 @dataclass(slots=True)
 class Timeline:
-    """Segments in order of time, changes in order of when they show, and how the watch of stops ends."""
+    """Segments in time order, stop changes in the order they are detected, and the stop tracker's final state."""
 
     stops: StopTracker
     at: Millis
     segments: list[Segment]
     changes: list[ReplayedStop] = field(default_factory=list)
-    observations: list[Observation] = field(default_factory=list)  # of the stop that lasts
+    observations: list[Observation] = field(default_factory=list)  # of the stop that still lasts
 
     @property
     def since(self) -> Millis:
-        """Return when it begins: with the stop or restart in which the scope was lost."""
+        """Return when it begins: with the stop or restart during which the scope was lost."""
         return self.segments[0].start if self.segments else self.at
 
     def advance(self, until: Millis) -> None:
-        """Let time pass, firing what falls due in it."""
+        """Advance to `until`, firing the deadlines on the way."""
         while (due := self.stops.next_deadline()) is not None and due <= until:
-            at = max(due, self.at)  # another plant file may have shortened it just before
+            at = max(due, self.at)  # a changed plant file may have moved it to the past
             self._spend(at)
             self._apply_stop_change(self.stops.fire(at=at))
         self._spend(until)
@@ -83,7 +83,7 @@ class Timeline:
             self.observations = []
 
     def is_known_since(self, start: Millis) -> bool:
-        """Return whether no time from an instant on is unknown."""
+        """Return whether no time after `start` is unknown."""
         return not any(each.time_class is TimeClass.UNKNOWN and each.end > start for each in self.segments)
 
     def _spend(self, until: Millis) -> None:
@@ -103,13 +103,13 @@ class Timeline:
             self.observations = []
 
     def _reclass(self, old: TimeClass, new: TimeClass, change: StopChange) -> None:
-        for segment in self.segments:  # a stop and a restart begin at a signal, and so does a segment
+        for segment in self.segments:  # stops and restarts begin at a signal, and so do segments
             if segment.time_class is old and change.start <= segment.start and segment.end <= change.end:
                 segment.time_class = new
 
 
 def time_class_of(state: StopState) -> TimeClass:
-    """Return the class of the time that passes now."""
+    """Return the class of the time that passes in this state."""
     match state.signal:
         case Signal.LOST:
             return TimeClass.UNKNOWN
@@ -122,7 +122,7 @@ def time_class_of(state: StopState) -> TimeClass:
 def build_timeline(
     stops: StopTracker, before: list[Segment], signals: Sequence[Observation], *, start: Millis, until: Millis
 ) -> Timeline:
-    """Go through [start, until) again, behind the segments `before`. `stops` is as it was at `start`, and stays so."""
+    """Replay [start, until) after the segments `before`. `stops` has the state at `start` and is not changed."""
     again = StopTracker(replace(stops.state), stops.micro_ms, stops.restart_ms)
     timeline = Timeline(again, start, before)
     for known in signals:

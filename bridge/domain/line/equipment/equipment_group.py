@@ -1,4 +1,4 @@
-"""The equipment of a line in the order of its flow, and what it amounts to."""
+"""Equipment of a line in flow order, and the line status derived from it."""
 
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
@@ -21,7 +21,7 @@ from bridge.domain.reports import Moment
 
 
 class EquipmentGroup:
-    """Machines and stations by id. Views and diagnosis are kept until `refresh` is told what may have changed."""
+    """Machines and stations by id. Views and diagnosis are cached until `refresh`."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class EquipmentGroup:
 
     @property
     def has_known_status(self) -> bool:
-        """Say whether any machine ever had a status to tell."""
+        """Return whether any machine ever emitted a status."""
         return any(machine.state.shown.face is not None for machine in self._plcs)
 
     @property
@@ -63,7 +63,7 @@ class EquipmentGroup:
 
     @property
     def plc_views(self) -> dict[str, MachineView]:
-        """The machines as they are seen now, in the order of the flow; no stations."""
+        """The current views of the machines, in flow order, without stations."""
         return {machine.spec.id: self._views[machine.spec.id] for machine in self._plcs}
 
     @property
@@ -73,7 +73,7 @@ class EquipmentGroup:
 
     @property
     def product(self) -> str | None:
-        """What the constraint says it makes, else the last machine of the flow that says it: there pieces come out."""
+        """The product reported by the constraint, else by the last machine in the flow: there pieces come out."""
         constraint = [machine for machine in self._plcs if machine.spec.id == self._spec.constraint]
         said = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
         return next((product for product in said if product is not None), None)
@@ -81,7 +81,7 @@ class EquipmentGroup:
     def status_key(
         self, diagnosis: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None, ineffective: bool
     ) -> StatusKey:
-        """Return what a dashboard sees of the line's status; `ineffective`: of the source that speaks for the line."""
+        """Return the line's status as dashboards see it; `ineffective`: of the source that reports for the line."""
         decider = self.deciding_machine
         face = StatusKey(
             status=diagnosis.status,
@@ -103,12 +103,12 @@ class EquipmentGroup:
         )
 
     def speed(self) -> Speed:
-        """Return the line's speed, that of its decider, and the status of each machine."""
+        """Return the line's speed, which is its deciding machine's, and the status of each machine."""
         speed = Speed() if self.deciding_machine is None else self.deciding_machine.speed()
         return replace(speed, equipment=dict(self.statuses))
 
     def counter_fits(self) -> dict[str, CounterFit]:
-        """Return by equipment how its counters agree with the plant file, where that was ever in doubt."""
+        """Return how counters agree with the plant file, by equipment; only where that was ever in doubt."""
         fits = {name: machine.counter_fit() for name, machine in self.machines.items()}
         return {name: fit for name, fit in fits.items() if fit is not None}
 
@@ -116,7 +116,7 @@ class EquipmentGroup:
         return self._views[machine.spec.id]
 
     def refresh(self, machines: Iterable[Machine]) -> Diagnosis:
-        """Look again at machines that may have changed."""
+        """Update the views of machines that may have changed; return the diagnosis."""
         changed = False
         for machine in machines:
             view = machine.view()
@@ -127,26 +127,26 @@ class EquipmentGroup:
         return self._diagnosis
 
     def mark_offline(self, at: Millis) -> list[Machine]:
-        """Take for offline all that has been silent for its limit now."""
+        """Mark machines offline whose silence has reached its limit; return them."""
         silent = [each for each in self.machines.values() if (due := each.silence_deadline()) is not None and due <= at]
         for machine in silent:
             machine.mark_offline()
         return silent
 
     def mark_unknown(self, *, at: Millis) -> list[Machine]:
-        """Take every machine for unknown from now on: nobody watches."""
+        """Mark every machine unknown from `at` on, as the bridge is absent; return them."""
         for machine in self._plcs:
             machine.mark_unknown(at=at)
         return self._plcs
 
     def set_forward(self, by: Millis) -> None:
-        """The host's clock was set forward: nobody was silent meanwhile, and nothing was made."""
+        """Shift by a forward jump of the host's clock: the skipped time holds no silence and no pieces."""
         for machine in self.machines.values():
             machine.device.state.set_forward(by)
             machine_counters.set_forward(machine.state.registers, by)
 
     def mark_ineffective(self, at: Millis) -> list[Machine]:
-        """Call ineffective what has been without effect for its minute now."""
+        """Mark machines ineffective whose minute without effect is over; return them."""
         return [machine for machine in self.machines.values() if machine.device.mark_ineffective(at)]
 
     def next_deadline(self) -> Millis | None:
@@ -159,7 +159,7 @@ class EquipmentGroup:
         return min(found, default=None)
 
     def fire(self, moment: Moment) -> None:
-        """Show the speeds that have waited."""
+        """Emit the delayed speed changes that are due."""
         for machine in self.machines.values():
             machine.status_emitter.fire(moment)
 

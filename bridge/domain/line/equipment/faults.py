@@ -1,4 +1,4 @@
-"""Active faults of a machine, read through its catalogue, and which was the first. Source: DOMAIN, «Status»."""
+"""Active faults of a machine, resolved through its catalogue, and the first-out fault. Source: DOMAIN, «Status»."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -36,18 +36,18 @@ class ActiveFault(Struct):
 
 
 class Faults(Struct):
-    """What is active now, in the order it came."""
+    """Active faults, in order of arrival."""
 
     active: list[ActiveFault] = field(default_factory=list)
 
     @property
     def first_out_fault(self) -> ActiveFault | None:
-        """The first-out: the first fault that stopped the machine; None while none does."""
+        """The first-out fault, which was the first to stop the machine; None while none does."""
         return next((fault for fault in self.active if fault.first_out), None)
 
 
 def parse_fault_bits(value: str | list[int] | None) -> list[int]:
-    """Read fault bits: a list of numbers, or a hexadecimal word whose lowest bit is 0."""
+    """Parse fault bits: numbers, or a hexadecimal word whose lowest bit is 0. Raise UnreadableFaultBits for others."""
     if value is None or isinstance(value, list):
         return sorted(set(value or ()))
     text = value.strip().replace("_", "").removeprefix("0x").removeprefix("0X")
@@ -61,9 +61,9 @@ def parse_fault_bits(value: str | list[int] | None) -> list[int]:
 
 
 def update_faults(faults: Faults, body: StateReport, catalogue: Iterable[plant.FaultDefinition], *, at: Millis) -> None:
-    """Take over what a state report says is active; a fault that stays keeps its time and its being first.
+    """Take over the active faults of a state report; a fault that stays keeps its time and its first-out mark.
 
-    Instructions and information are never faults. What the catalogue does not know is a fault that stops.
+    Instructions and information are never faults. A bit or code missing from the catalogue is a stopping fault.
     """
     by_bit = {fault.bit: fault for fault in catalogue if fault.bit is not None}
     by_code = {fault.code: fault for fault in catalogue}

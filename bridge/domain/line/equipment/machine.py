@@ -1,4 +1,4 @@
-"""One machine or station: what it said last, its faults and counters, and the status that follows."""
+"""One machine or station: its reported state, faults and counters, and the resulting status."""
 
 from typing import Final
 
@@ -29,13 +29,11 @@ from bridge.domain.reports import (
 )
 
 MIN_UNQUEUED_GAP_MS: Final = 2_000  # reports that follow each other within this time may have waited in a queue
-MAX_DOUBTFUL_PIECES: Final = (
-    2**53
-)  # of pieces in doubt: every reader of JSON reads it exactly, and it fits a checkpoint
+MAX_DOUBTFUL_PIECES: Final = 2**53  # of pieces in doubt: every JSON reader reads it exactly, and it fits a checkpoint
 
 
 class Machine:
-    """Applies a device's own reports to its state. Its line asks `status` and `view`, and tells it to `show`."""
+    """Applies a device's own reports to its state. Its line reads `status` and `view`, and calls `emit_status`."""
 
     def __init__(
         self,
@@ -55,7 +53,7 @@ class Machine:
         self._rules = rules
 
     def validate_state(self, body: StateReport) -> Disposition | None:
-        """Return why a state cannot be understood; None: it can, and may be applied."""
+        """Return why a state report cannot be understood, or None if it may be applied."""
         meaning = self._interpret_state(body)
         if isinstance(meaning, Disposition):
             return meaning
@@ -98,7 +96,7 @@ class Machine:
         return packml.status_meaning(state, packml.mode_of(body.packml.mode, self.spec.packml_modes))
 
     def copy(self) -> "Machine":
-        """Return a machine of equal state, to apply a report to that is not of now."""
+        """Return a machine with a copy of the state, for applying a report that is not current."""
         state = msgpack.decode(msgpack.encode(self.state), type=EquipmentState)
         return Machine(
             state,
@@ -110,7 +108,7 @@ class Machine:
         )
 
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> CountedPieces:
-        """Read each counter by the counter table; pieces made while its state was not known prove that it runs."""
+        """Judge each counter by the counter table; pieces made while the state was unknown prove that it runs."""
         rule = machine_counters.limits_of(self.spec, self._rules, modulus=body.modulus)
         heard_again_at = self._heard_again(moment)
         counted = machine_counters.apply_counts(self.state.registers, body, limits=rule, moment=moment)
@@ -124,9 +122,9 @@ class Machine:
         return counted
 
     def _is_proof_of_running(self, counted: CountedPieces, heard_again_at: Millis | None) -> bool:
-        """Whether pieces prove that an offline machine runs: not where they may have been made in an absence.
+        """Return whether pieces prove that an offline machine runs: not if they may have been made in an absence.
 
-        A queue that is emptied after it tells of the absence too, and so do the pieces of the first report behind it.
+        A queue emptied after an absence holds pieces from the absence, and so may the first report behind it.
         """
         if self.status[0] != "offline" or counted.hid_at is not None:  # hidden since before it was lost
             return False
@@ -135,9 +133,9 @@ class Machine:
         return heard_again_at is not None and counted.since >= heard_again_at
 
     def _heard_again(self, moment: Moment) -> Millis | None:
-        """Return when a report before this one was surely not of an absence, and take note of this one.
+        """Return when an earlier report was surely not from an absence, or None; record this one.
 
-        A queue is emptied at once: a report that comes long enough after the one before it did not wait there.
+        A queue empties at once: a report that arrives long enough after the one before it did not wait there.
         """
         state, seen_at = self.state, self.state.device.seen_at
         lost_at, before = state.unwatched_since, state.heard_again_at
@@ -151,7 +149,7 @@ class Machine:
         return None
 
     def counter_fit(self) -> CounterFit | None:
-        """Return how its counters agree with the plant file; None where nothing about them was ever in doubt."""
+        """Return how its counters agree with the plant file; None if that was never in doubt."""
         state = self.state
         released, refused = state.pieces_released, state.pieces_refused
         registers = state.registers.values()
@@ -161,7 +159,7 @@ class Machine:
         return machine_counters.measure_fit(state.registers, max_rate=rate, released=released, refused=refused)
 
     def mark_unknown(self, *, at: Millis) -> None:
-        """Nobody watched from now on: nothing of what was said holds until it is said again."""
+        """Mark the state unknown from `at` on, as the bridge was absent, until the machine reports it again."""
         state = self.state
         if state.unwatched_since is None:
             state.remembered = RememberedState(state.said, state.faults)
@@ -170,7 +168,7 @@ class Machine:
         state.unwatched_since = at
 
     def restore_remembered(self) -> None:
-        """None of its reports is missing since it was watched: what it said then still holds."""
+        """Restore the state from before the bridge's absence: no report is missing since, so it still holds."""
         state, remembered = self.state, self.state.remembered
         if state.unwatched_since is None or remembered is None or state.said is not None:
             return
@@ -179,7 +177,7 @@ class Machine:
             self._mark_known()
 
     def forget_remembered(self) -> None:
-        """Some of its reports are missing since it was watched: what it said before may be over, whatever follows."""
+        """Forget the state from before the bridge's absence: reports are missing since, so it may be over."""
         self.state.remembered = None
 
     def _mark_known(self) -> None:
@@ -187,7 +185,7 @@ class Machine:
         self.state.stood = False
 
     def apply_birth_or_death(self, body: BirthReport | DeathReport) -> Disposition:
-        """After a birth or a death nothing of what was said holds, except that the machine stands."""
+        """Apply a birth or a death: the reported state no longer holds, except that the machine is stopped."""
         self._remember_stop()
         self.state.said = self.state.remembered = None
         self.state.faults.active.clear()
@@ -204,7 +202,7 @@ class Machine:
         if device.offline is not None:
             return "offline", None
         if self.spec.kind == "station" and said is None:
-            return ("offline" if device.seen_at is None else "idle"), None  # a station has no state but being there
+            return ("offline" if device.seen_at is None else "idle"), None  # a station's only state is its presence
         if said is None:
             return "offline", None
         signals = MachineSignals(
@@ -220,7 +218,7 @@ class Machine:
         return derive_status(signals, self.state.faults)
 
     def _remember_stop(self) -> None:
-        """Remember whether it stood before it is lost: a repair with the power off is still a stop."""
+        """Remember whether it was stopped before it is lost: a repair with the power off is still a stop."""
         status = self.status[0]
         if status != "offline":
             self.state.stood = status != "running" and self.spec.kind == "plc"
@@ -251,7 +249,7 @@ class Machine:
         )
 
     def emit_status(self, *, scheduled: bool, moment: Moment) -> None:
-        """Emit this machine's status if it is news; a machine that never said anything has none."""
+        """Emit this machine's status if it changed; a machine that never reported anything has none."""
         silent = self.state.device.seen_at is None and self.state.said is None and not self.device.is_ineffective
         if silent and self.state.shown.face is None:
             return
@@ -270,14 +268,14 @@ class Machine:
         self.status_emitter.update(face, self.speed(), moment=moment)
 
     def silence_deadline(self) -> Millis | None:
-        """Return when silence will mean offline; None where no limit is set, or it is offline already."""
+        """Return when silence will mean offline; None if no limit is set or it is offline already."""
         device, limit = self.state.device, self.spec.heartbeat_seconds
         if limit is None or device.seen_at is None or device.offline is not None:
             return None
         return device.seen_at + round(limit * 1000)
 
     def mark_offline(self) -> None:
-        """Offline for want of reports; what it said last holds again as soon as it says anything."""
+        """Mark it offline for silence; its last state holds again as soon as it reports anything."""
         self._remember_stop()
         self.state.device.offline = "silence"
         machine_counters.mark_registers_interrupted(self.state.registers)

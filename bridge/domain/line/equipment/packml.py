@@ -1,4 +1,4 @@
-"""PackML states in their two numberings, and the status each means on the floor.
+"""PackML states in their two numberings, and the machine status each one means.
 
 Sources: ISA-TR88.00.02 (`tr88`) and the tobacco profile OPC 30060 (`tmc`). The numbers contradict each other, so the
 dialect is configured, never guessed.
@@ -35,7 +35,7 @@ _STATES_OF: Final[dict[StatusMeaning, tuple[str, ...]]] = {
     ("idle", "unknown"): ("suspending", "suspended", "unsuspending"),
     ("stopped", "internal"): ("holding", "held"),
     ("fault", "internal"): ("aborting", "aborted", "clearing"),
-    # Unholding is the way back: why it stood was said before.
+    # Unholding is the way back: the cause was reported before.
     ("stopped", None): ("stopped", "stopping", "unholding"),
     ("idle", None): ("idle", "starting", "resetting", "completing", "complete"),
 }
@@ -62,10 +62,10 @@ def state_name(dialect: Dialect, state: int | str) -> str | None:
 
 
 def mode_of(number: int | None, custom_modes: Mapping[int, Mode]) -> Mode:
-    """Return a mode by its number, the machine's own before the standard's; one that nobody named decides nothing."""
+    """Return a mode by its number: the machine's own, else the standard's; an unnamed one counts as production."""
     return "production" if number is None else custom_modes.get(number) or MODES.get(number, "production")
 
 
 def status_meaning(state: str, mode: Mode) -> StatusMeaning:
-    """Return status and cause of a named state; the mode goes first."""
+    """Return status and cause of a named state; the mode takes precedence."""
     return MODE_MEANING[mode] or STATE_MEANING[state]

@@ -1,4 +1,4 @@
-"""The state of one machine or station between its reports, which is checkpointed."""
+"""Checkpointed state of one machine or station between its reports."""
 
 from msgspec import Struct
 from msgspec import field as member
@@ -12,7 +12,7 @@ from bridge.domain.line.equipment.status_emitter import StatusEmitterState
 
 
 class ReportedState(Struct, kw_only=True):
-    """A machine's last good `state` report, reduced to what its status follows from."""
+    """A machine's last good `state` report, reduced to what determines its status."""
 
     status: Status
     cause: StatusCause | None
@@ -26,7 +26,7 @@ class ReportedState(Struct, kw_only=True):
 
 
 class RememberedState(Struct):
-    """What a machine had said: it holds again if no report of it turns out to be missing."""
+    """State reported before an absence; it holds again if no report of the machine turns out to be missing."""
 
     said: ReportedState | None
     faults: Faults
@@ -35,11 +35,11 @@ class RememberedState(Struct):
 class EquipmentState(Struct):
     device: DeviceState = member(default_factory=DeviceState)
     said: ReportedState | None = None  # None: nothing is known since it came online
-    stood: bool = False  # it was lost while it was known to stand, and nothing else is known since
-    failed: bool = False  # it was broken when it was seen last before it was lost
-    remembered: RememberedState | None = None  # what it had said when nobody watched any more
-    unwatched_since: Millis | None = None  # nobody watched, and it has not said what it does since then
-    heard_again_at: Millis | None = None  # when it was first heard since then by a report that did not wait
+    stood: bool = False  # it was lost while known to be stopped, and nothing else is known since
+    failed: bool = False  # it was broken when last seen before it was lost
+    remembered: RememberedState | None = None  # its state when the bridge became absent
+    unwatched_since: Millis | None = None  # start of the bridge's absence; no state reported since
+    heard_again_at: Millis | None = None  # first report since then that did not wait in a queue
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
     stale: bool = False

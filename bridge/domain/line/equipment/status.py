@@ -1,4 +1,4 @@
-"""The status of a machine from its reports, and the status of a line from its machines. Source: DOMAIN, «Status»."""
+"""Status of a machine, derived from its reports, and of a line, from its machines. Source: DOMAIN, «Status»."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ STATUS_OF_WORD: Final[dict[str, tuple[Status, StatusCause | None]]] = {
 """Status words of a native `state` report."""
 
 WORST_FIRST: Final[tuple[Status, ...]] = ("fault", "stopped", "maintenance", "setup", "idle", "offline", "running")
-"""A known stop weighs more than an unknown state: the line surely does not run. Unknown weighs more than running."""
+"""A known stop outweighs an unknown state: the line surely does not run. Unknown outweighs running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSignals:
-    """What a machine said last: status and cause of its word or PackML state, and the signals beside it."""
+    """Last report of a machine: status and cause of its status word or PackML state, and further signals."""
 
     word: Status
     word_cause: StatusCause | None
@@ -39,7 +39,7 @@ class MachineSignals:
 def derive_status(signals: MachineSignals, faults: Faults) -> tuple[Status, StatusCause | None]:
     """Return a machine's status and its cause; causes in the order internal, upstream, downstream, planned, unknown.
 
-    A state that is internal by its family alone, such as PackML's Held, is planned where the machine says that it is.
+    A state that is internal by its family alone, such as PackML's Held, is planned if the machine reports it so.
     """
     if signals.word in ("maintenance", "setup"):
         return signals.word, signals.word_cause
@@ -60,13 +60,13 @@ def derive_status(signals: MachineSignals, faults: Faults) -> tuple[Status, Stat
 
 def _turns(signals: MachineSignals) -> bool:
     if signals.speed is None or signals.rated_speed is None:
-        return True  # where speed is not known, the word alone says it
+        return True  # without a known speed the status word decides
     return signals.speed > signals.rated_speed * signals.running_speed_ratio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """Why a line is in its status: what stopped, what made it stop, and the faults on the way."""
+    """Status of a line and its cause: the stopped machine, the culprit, and the faults involved."""
 
     status: Status
     status_cause: StatusCause | None
@@ -75,11 +75,11 @@ class Diagnosis:
     cause_equipment: str | None
     reason_code: str | None
     faults: tuple[FaultNote, ...]
-    attended: bool = False  # somebody works on the culprit already
-    broken: frozenset[str] = frozenset()  # the machines that a fault stops, or they themselves, also those lost since
-    lost: frozenset[str] = frozenset()  # those of them that are offline: nobody knows whether they are repaired
+    attended: bool = False  # somebody already works on the culprit
+    broken: frozenset[str] = frozenset()  # machines stopped by a fault or an internal cause, also if lost since
+    lost: frozenset[str] = frozenset()  # those of them that are offline: they may be repaired or not
     worked_on: frozenset[str] = frozenset()  # the machines under maintenance or in setup
-    stands: bool = False  # offline, and yet it is known not to run
+    stands: bool = False  # offline, but known not to run
 
 
 UNKNOWN_LINE: Final = Diagnosis(
@@ -94,7 +94,7 @@ UNKNOWN_LINE: Final = Diagnosis(
 
 
 def diagnose(machines: Sequence[MachineView]) -> Diagnosis:
-    """Return the status of the worst deciding machine, the first of equals in the flow, and the culprit of a stop."""
+    """Return the status of the worst deciding machine (of equals, the first in the flow) and the culprit of a stop."""
     deciding = [machine for machine in machines if machine.decides]
     if not deciding:
         return UNKNOWN_LINE
@@ -121,7 +121,7 @@ def diagnose(machines: Sequence[MachineView]) -> Diagnosis:
 
 
 def with_no_order_cause(diagnosis: Diagnosis) -> Diagnosis:
-    """Return why a line without a job stands: it idles for want of an order, unless something else is known."""
+    """Return the diagnosis of a line without a job: idle for want of an order, unless another cause is known."""
     if diagnosis.status != "idle" or diagnosis.status_cause != "unknown" or diagnosis.cause != "unknown":
         return diagnosis
     return replace(diagnosis, status_cause="no_order")

@@ -1,6 +1,6 @@
-"""The status last shown of a line or a machine, and when it is worth showing again: line_status_update.
+"""Emission of line_status_update for a line or a machine, and the status last emitted.
 
-Emission (DOMAIN): on change of status, cause, reason, job or product; speed alone at most once a second.
+When (DOMAIN): on change of status, cause, reason, job or product; on a change of speed alone at most once a second.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SPEED_PERIOD_MS: Final = 1_000
 
 
 class StatusKey(Struct, frozen=True, kw_only=True):
-    """What a dashboard sees of a status. A change of any of these is shown at once."""
+    """A status as dashboards see it. A change of any field is emitted at once."""
 
     status: Status
     scheduled: bool
@@ -27,16 +27,16 @@ class StatusKey(Struct, frozen=True, kw_only=True):
     job_id: str | None = None
     stale: bool = False
     estimated: bool = False
-    ineffective: bool = False  # alive, and none of its reports has an effect
+    ineffective: bool = False  # alive, but none of its reports has an effect
 
 
 class Speed(Struct, frozen=True, kw_only=True):
-    """What changes all the time, and alone is shown at most once a second."""
+    """Values that change all the time, and alone are emitted at most once a second."""
 
     speed: float | None = None
     target_speed: float | None = None
     unit: str | None = None
-    equipment: dict[str, Status] | None = None  # of a line: its machines; they have events of their own
+    equipment: dict[str, Status] | None = None  # of a line: its machines, which have events of their own
 
 
 class StatusEmitterState(Struct):
@@ -48,20 +48,20 @@ class StatusEmitterState(Struct):
 
 
 def _members(speed: Speed | None) -> frozenset[str] | None:
-    """Return which machines a line consists of: only another plant file changes that."""
+    """Return the machines of a line, which only another plant file changes."""
     return None if speed is None or speed.equipment is None else frozenset(speed.equipment)
 
 
 @dataclass(frozen=True, slots=True)
 class StatusEmitter:
-    """Decides for one line (equipment None) or machine whether what it is now is news."""
+    """Emits the status of one line (`equipment` None) or machine when it changes."""
 
     state: StatusEmitterState
     emitter: Emitter
     equipment: str | None
 
     def update(self, key: StatusKey, speed: Speed, *, moment: Moment) -> None:
-        """Emit now when the face changed; let a change of speed alone wait for the next whole second."""
+        """Emit now if `key` changed; delay a change of speed alone to the next whole second."""
         state = self.state
         if key == state.face and _members(speed) == _members(state.speed):
             if speed != state.speed:
@@ -78,7 +78,7 @@ class StatusEmitter:
         return self.state.speed_due
 
     def fire(self, moment: Moment) -> None:
-        """Show the speed that has waited."""
+        """Emit a delayed speed change that is due."""
         state = self.state
         waited = state.speed_due is not None and state.speed_due <= moment.at
         if waited and state.face is not None and state.speed is not None:

@@ -1,4 +1,4 @@
-"""What a line and its machines put out: pieces, and OEE; and whose counters are the line's.
+"""Output of a line and its machines: pieces and OEE, and the choice of the line's counters.
 
 Source: DOMAIN, «Counters» and «OEE».
 """
@@ -29,7 +29,7 @@ from bridge.domain.shifts import ShiftPlan, ShiftWindow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pieces:
-    """What one report adds, each number known or inferred; `assumed`: good because nothing says otherwise."""
+    """Pieces that one report adds, each number counted or inferred; `assumed`: good for lack of other counters."""
 
     total: int
     good: int
@@ -39,7 +39,7 @@ class Pieces:
 
 
 def signal_of(status: Status, *, scheduled: bool, stands: bool) -> Signal:
-    """Return what a status means for time; `stands`: offline, but lost while it stood, and nothing else is known."""
+    """Return what a status means for time; `stands`: offline, but stopped when lost, and nothing else is known."""
     if status == "running":
         return Signal.RUN
     if not scheduled:
@@ -48,7 +48,7 @@ def signal_of(status: Status, *, scheduled: bool, stands: bool) -> Signal:
 
 
 def infer_pieces(deltas: Mapping[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
-    """Complete what the counters say from those that are known to be there at all."""
+    """Infer the missing numbers; `counters`: the names of the counters known to exist."""
     there = frozenset(counters)
     total, good, reject = (deltas.get(name, 0) * times for name in ("total", "good", "reject"))
     if "total" not in there:
@@ -61,7 +61,7 @@ def infer_pieces(deltas: Mapping[CounterName, int], *, counters: Iterable[str], 
 
 
 class Output:
-    """Piece counts and OEE of the line (scope `_`), of each counting machine, of each with an ideal cycle."""
+    """Piece counts of the line (scope `_`) and each equipment; OEE of the line and machines with an ideal cycle."""
 
     def __init__(
         self, state: OutputState, *, plant_file: plant.Plant, spec: plant.LineConfig, plan: ShiftPlan, emitter: Emitter
@@ -78,7 +78,7 @@ class Output:
         self._counts = {scope: self._count(scope) for scope in (LINE_LEVEL, *counting)}
 
     def start(self, shift: ShiftWindow, *, at: Millis) -> None:
-        """Begin to watch every scope that is not watched yet."""
+        """Begin tracking every scope that is not tracked yet."""
         for scope, watch in self._oee.items():
             if not watch.state.windows:
                 equipment = self._spec.find_equipment(scope)
@@ -88,13 +88,13 @@ class Output:
                     self._counts[scope].start(at)
 
     def set_ideal_cycle(self, product_id: str | None) -> None:
-        """Set the line's ideal cycle, from here on: that of its product, else its own."""
+        """Set the line's ideal cycle from now on: that of its product, else its own."""
         product = self._plant.find_product(product_id)
         ideal_cycle = (None if product is None else product.ideal_cycle_seconds) or self._spec.ideal_cycle_seconds
         self._oee[LINE_LEVEL].state.ideal_cycle = ideal_cycle
 
     def count(self, equipment: str, counted: CountedPieces, *, moment: Moment) -> Pieces | None:
-        """Add a machine's pieces to its own counts; returns what of them is the line's."""
+        """Add a machine's pieces to its own counts; return those that count for the line, or None."""
         own = infer_pieces(counted.deltas, counters=counted.known_counters)
         self._add(equipment, own, counted, moment)
         self._counts[equipment].set_doubtful(equipment, counted.doubtful_pieces(counted.doubtful), at=moment.at)
@@ -121,19 +121,19 @@ class Output:
         return None if watch is None else watch.feed(signal, moment=moment)
 
     def is_standing(self, scope: str) -> bool:
-        """Return whether a scope is taken for standing, in scheduled time."""
+        """Return whether a scope counts as stopped, in scheduled time."""
         watch = self._oee.get(scope)
         return watch is not None and watch.state.stops.signal is Signal.STOP
 
     def end_scheduled_time(self, *, moment: Moment) -> StopChange | None:
-        """End every stop at the end of scheduled time; returns what that says of the line's."""
+        """End every stop at the end of scheduled time; return the change of the line's stop."""
         changes = {scope: watch.feed(Signal.OFF, moment=moment) for scope, watch in self._oee.items()}
         return changes[LINE_LEVEL]
 
     def set_job(
         self, order: RunningOrder | None, ended: RunningOrder | None, *, shift: ShiftWindow, moment: Moment
     ) -> None:
-        """The running job as it now is, and the one that has just ended, whose last counts are told at once."""
+        """Set the running job; emit the last counts of the one that has just ended."""
         if ended is not None:
             self._counts[LINE_LEVEL].emit(moment, window=shift, order=ended)
         self._counts[LINE_LEVEL].set_order(order, at=moment.at)
@@ -141,7 +141,7 @@ class Output:
             watch.set_job(None if order is None else order.job_id, moment=moment)
 
     def apply_planned_time_change(self, time: PlannedTimeChange, *, moment: Moment) -> None:
-        """Take a downtime out of the planned busy time, or put it back: of the line and of its machines."""
+        """Take a downtime out of the planned busy time of the line and its machines, or put it back."""
         for watch in self._oee.values():
             change = watch.exclude if time.excluded else watch.include
             change(time.start, time.end, moment=moment)
@@ -155,13 +155,13 @@ class Output:
             watch.change_shift(after, moment=moment)
 
     def mark_unwatched(self, at: Millis) -> dict[str, StateBeforeLoss]:
-        """Return how the watch of stops stands of every scope, as nobody watches from now on."""
+        """Suspend every scope, as the bridge is absent from `at` on; return their states before that."""
         for watch in self._oee.values():
             watch.suspend(at)
         return {scope: _before(watch) for scope, watch in self._oee.items()}
 
     def mark_lost(self, scope: str, at: Millis) -> StateBeforeLoss | None:
-        """Return how the watch of stops stands of a scope whose machines are away from now on; None: it has none."""
+        """Suspend a scope whose machines are offline from `at` on; return its state before, None if untracked."""
         watch = self._oee.get(scope)
         if watch is None:
             return None
@@ -171,21 +171,21 @@ class Output:
     def build_timeline(
         self, scope: str, before: StateBeforeLoss, signals: Sequence[Observation], start: Millis, until: Millis
     ) -> Timeline:
-        """Go through a stretch of a scope again, by signals that were not known then."""
+        """Replay a stretch of a scope with signals that were unknown at the time."""
         watch = self._oee[scope]
         stops = StopTracker(before.stops, watch.stops.micro_ms, watch.stops.restart_ms)
         segments = [Segment(each.start, each.end, each.time_class) for each in before.recent]
         return build_timeline(stops, segments, signals, start=start, until=until)
 
     def set_forward(self, by: Millis, *, at: Millis) -> None:
-        """The host's clock was set forward at an instant: what it skipped is unknown."""
+        """Mark as unknown the time that a forward jump of the host's clock skipped at `at`."""
         for watch in self._oee.values():
             watch.set_forward(by, at=at)
 
     def rebuild(
         self, scope: str, timeline: Timeline, before: StateBeforeLoss, *, continues: bool, moment: Moment
     ) -> Sequence[TimeStretch]:
-        """Fill in a scope's unknown time; return what moved. `goes_on`: its watch goes on from the timeline's end."""
+        """Fill in a scope's unknown time; return what moved. `continues`: tracking resumes at the timeline's end."""
         return self._oee[scope].rebuild(timeline, before.recent, continues=continues, moment=moment)
 
     def next_deadline(self) -> Millis:
@@ -195,7 +195,7 @@ class Output:
         return min(deadlines)
 
     def fire_stops(self, moment: Moment) -> StopChange | None:
-        """Judge every stop whose deadline this is; returns what became of the line's."""
+        """Judge every stop whose deadline is due; return the change of the line's stop."""
         changes = {scope: watch.fire_stop(moment) for scope, watch in self._oee.items()}
         return changes[LINE_LEVEL]
 
@@ -250,12 +250,12 @@ class Output:
 
 
 def tracked_machines(spec: plant.LineConfig) -> list[str]:
-    """Return the machines that have an OEE of their own."""
+    """Return the machines with an OEE of their own."""
     return [each.id for each in spec.equipment if each.ideal_cycle_seconds is not None and each.kind == "plc"]
 
 
 def counter_sources(spec: plant.LineConfig) -> dict[CounterName, tuple[str, ...]]:
-    """Whose counters are the line's; where the plant file does not say, the last machine's."""
+    """Return the equipment whose counters are the line's; the last machine if the plant file names none."""
     if spec.total_from or spec.good_from or spec.reject_from:
         return {"total": spec.total_from, "good": spec.good_from, "reject": spec.reject_from}
     last = tuple(each.id for each in spec.equipment if each.kind == "plc")[-1:]
@@ -263,5 +263,5 @@ def counter_sources(spec: plant.LineConfig) -> dict[CounterName, tuple[str, ...]
 
 
 def _before(watch: OeeTracker, *, since: Millis | None = None) -> StateBeforeLoss:
-    """Return how a watch of stops stands, apart from what becomes of it; `since`: when its scope was lost."""
+    """Return a copy of a scope's stop tracking state; `since`: when the scope was lost."""
     return StateBeforeLoss(replace(watch.state.stops), [replace(each) for each in watch.state.recent], since)

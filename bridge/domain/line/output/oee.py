@@ -1,8 +1,8 @@
 """OEE of a line or a machine over its three windows: the shift, the clock hour and the running job.
 
-Time is accumulated as it passes, by what is known then. What is known only later (a stop that turned out to be a
-downtime, a restart that held, a stop a user confirmed as planned) moves time between classes, also in a window that
-has closed meanwhile: that one is told again as history. Source: DOMAIN, «OEE».
+Time accumulates as it passes, by what is known then. Later findings (a stop that turned out to be a downtime, a restart
+that held, a stop that a user confirmed as planned) move time between classes, also in a window that has closed
+meanwhile; that window is emitted again as history. Source: DOMAIN, «OEE».
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ from bridge.domain.line.output.piece_shares import PieceShare, distribute_pieces
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
 
-CLOSED_WINDOWS_KEPT: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # to be amended: a day and a bit of each
-PAST_JOBS = 8  # paused or ended jobs whose window may go on or be amended; bounds the checkpoint
+CLOSED_WINDOWS_KEPT: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # for amendments: a day and a bit of each
+PAST_JOBS = 8  # paused or ended jobs whose window may resume or be amended; bounds the checkpoint
 
 
 class OeeTracker:
-    """Accumulates one scope and emits its oee_updates; `equipment` None is the line."""
+    """Accumulates one scope and emits its oee_update events; `equipment` is None for the line."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class OeeTracker:
         self._plan = plan
 
     def start(self, shift: ShiftWindow, *, at: Millis) -> None:
-        """Begin to watch; what passed of the windows before is unknown."""
+        """Begin tracking; the time of the windows before `at` is unknown."""
         state = self.state
         state.at = state.checked_at = at
         state.shift_id = shift.shift_id
@@ -65,13 +65,13 @@ class OeeTracker:
         )
 
     def feed(self, signal: Signal, *, moment: Moment) -> StopChange | None:
-        """Tell it whether the scope runs from now on; returns what that says about its stop."""
+        """Apply the signal that holds from now on; return the resulting change of the scope's stop."""
         self._advance(moment.at)
         change = self.stops.feed(signal, at=moment.at)
         return self._apply_stop_change(change, moment)
 
     def split_pieces(self, total: int, good: int, *, made: tuple[Millis, Millis]) -> list[PieceShare]:
-        """Share out pieces that can have been made in [since, until); none where all of that time is known."""
+        """Distribute pieces over the interval in which they were made; no shares if all of that time is known."""
         since, until = min(made[0], made[1] - 1), made[1]
         self._advance(until)
         unknown = [each for each in self.state.unknown if each.start < until and each.end > since]
@@ -82,7 +82,7 @@ class OeeTracker:
     def add_pieces(
         self, total: int, good: int, *, assumed: bool, estimated: bool, shares: Sequence[PieceShare], moment: Moment
     ) -> None:
-        """Add pieces to the windows of now; with `shares`, each to the windows it was made in, or apart from them."""
+        """Add pieces to the current windows, or each share to its own; keep shares of unknown time apart."""
         self._advance(moment.at)
         if not shares:
             for window in self.state.windows.values():
@@ -112,7 +112,7 @@ class OeeTracker:
         return frozenset(at for window in self.state.all_windows for at in window.bounds)
 
     def suspend(self, at: Millis, *, watched: bool = False) -> None:
-        """Nobody watches from now on, outside the plan neither; `watched`: but the machines that decide are away."""
+        """Suspend tracking for an absence of the bridge; `watched`: of the deciding machines instead."""
         self._advance(at)
         if not self.state.away:
             self.state.provisional = [replace(each) for each in self.state.recent]
@@ -120,7 +120,7 @@ class OeeTracker:
         self.state.unwatched = self.state.unwatched or not watched
 
     def set_forward(self, by: Millis, *, at: Millis) -> None:
-        """The clock was set forward: what lies between is unknown, and a stop or restart is as long as it was."""
+        """Mark time skipped by a forward clock jump as unknown; a stop or restart stays as long as it was."""
         self._advance(at)
         self.state.unknown_until = max(self.state.unknown_until, at + by)
         self.state.stops.set_forward(by)
@@ -128,7 +128,7 @@ class OeeTracker:
     def rebuild(
         self, timeline: Timeline, before: Sequence[TimeStretch], *, continues: bool, moment: Moment
     ) -> Sequence[TimeStretch]:
-        """Fill in what was unknown; return what moved. `goes_on`: its watch goes on from the timeline's end."""
+        """Fill in unknown time; return what moved. `continues`: tracking resumes at the timeline's end."""
         self._advance(moment.at)
         state, segments = self.state, timeline.segments
         filled = fill_unknown_time(state, segments)
@@ -149,7 +149,7 @@ class OeeTracker:
         return moved
 
     def set_job(self, job_id: str | None, *, moment: Moment) -> None:
-        """Close the job's window when its job ends or pauses; a resumed job goes on with its own."""
+        """Close the job's window when its job ends or pauses; a resumed job continues its own window."""
         state = self.state
         current = state.windows.get("job")
         if job_id == (None if current is None else current.job_id):
@@ -174,7 +174,7 @@ class OeeTracker:
         self._roll_over(OeeWindow(kind="shift", start=moment.at, end=shift.end, shift_id=shift.shift_id), moment)
 
     def exclude(self, start: Millis, end: Millis, *, moment: Moment) -> None:
-        """Take a downtime, confirmed as planned by a named user, out of the planned busy time."""
+        """Take a downtime that a named user confirmed as planned out of the planned busy time."""
         self._advance(moment.at)
         self.state.exclude(start, end)
         self._events.emit_amended(moment, since=start, until=end)
@@ -191,14 +191,14 @@ class OeeTracker:
         return due if hour is None else min(due, hour)
 
     def fire_stop(self, moment: Moment) -> StopChange | None:
-        """Judge the stop or restart whose deadline this is."""
+        """Judge the stop or restart whose deadline is due."""
         if (due := self.stops.next_deadline()) is None or due > moment.at:
             return None
         self._advance(moment.at)
         return self._apply_stop_change(self.stops.fire(at=moment.at), moment)
 
     def fire(self, moment: Moment) -> None:
-        """Close the hour that ends now; at a multiple of the period, or after it, tell the windows that moved."""
+        """Close the hour that ends now; at or after a multiple of the period, emit the windows that moved."""
         at = moment.at
         if self.next_deadline() > at:
             return
@@ -216,7 +216,7 @@ class OeeTracker:
     def _roll_over(self, next_window: OeeWindow, moment: Moment) -> None:
         ended = self.state.windows[next_window.kind]
         nothing = not (ended.busy_ms or ended.down_ms or ended.unknown_ms or ended.total)
-        if not (nothing and ended.shift_id is None):  # a gap between shifts in which nothing happened is no news
+        if not (nothing and ended.shift_id is None):  # an empty gap between shifts is not emitted
             self._events.emit(ended, moment, closed=True)
         closed = self.state.closed.setdefault(next_window.kind, [])
         closed.append(ended)

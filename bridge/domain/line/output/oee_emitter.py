@@ -1,4 +1,4 @@
-"""The oee_update events of one scope: when a window has moved far enough, and what is emitted of it."""
+"""Emission of oee_update for one scope, when a window has moved far enough."""
 
 from bridge.domain.emitter import Emitter
 from bridge.domain.events import EventType, Millis, Priority, Standing
@@ -6,11 +6,11 @@ from bridge.domain.line.output.oee_state import LastEmitted, OeeState
 from bridge.domain.line.output.oee_window import OeeWindow, Ratios, compute_ratios, oee_data, oee_flags
 from bridge.domain.reports import Moment
 
-UNKNOWN_STEP_MS = 60_000  # of unknown time, then twice as much: it moves no ratio, and yet a dashboard must see it
+UNKNOWN_STEP_MS = 60_000  # of unknown time, then twice as much: it moves no ratio, but dashboards must see it
 
 
 class OeeEmitter:
-    """Emits the windows of one scope; `equipment` None is the line."""
+    """Emits the windows of one scope; `equipment` is None for the line."""
 
     def __init__(self, state: OeeState, *, equipment: str | None, step: float, emitter: Emitter) -> None:
         self._state = state
@@ -25,13 +25,13 @@ class OeeEmitter:
                 self.emit(window, moment, closed=True, standing=Standing.HISTORY)
 
     def emit_amended(self, moment: Moment, *, since: Millis, until: Millis) -> None:
-        """Emit every window that overlaps [since, until), and those of now."""
+        """Emit every closed window that overlaps [since, until), and the current ones."""
         self.emit_past(moment, since=since, until=until)
         for window in self._state.windows.values():
             self.emit(window, moment, closed=False)
 
     def has_moved(self, window: OeeWindow) -> bool:
-        """Return whether a window differs from what was last emitted of it by more than the step."""
+        """Return whether a window differs from its last emitted values by at least the step."""
         found = compute_ratios(window, rated=self._state.ideal_cycle is not None)
         told = self._state.told.get(window.kind)
         if told is None or told.start != window.start:
@@ -43,7 +43,7 @@ class OeeEmitter:
         return found.differs_from(before, step=self._step) or told.flags != list(oee_flags(window, found))
 
     def emit(self, window: OeeWindow, moment: Moment, *, closed: bool, standing: Standing = Standing.CURRENT) -> None:
-        """Emit one window; what is emitted as current is what the next one is compared with."""
+        """Emit one window; if current, keep its values for the next comparison."""
         found = compute_ratios(window, rated=self._state.ideal_cycle is not None)
         if standing is Standing.CURRENT:
             flags: list[str] = list(oee_flags(window, found))

@@ -1,4 +1,4 @@
-"""Unknown time of a scope that becomes known: it goes to its class in every window, and its pieces come back."""
+"""Reclassification of a scope's unknown time once it is known, in every window, with its pieces."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from bridge.domain.line.output.piece_shares import distribute_pieces
 
 
 def fill_unknown_time(state: OeeState, segments: Sequence[Segment]) -> list[TimeStretch]:
-    """Move the unknown time that lies in known segments to their class; returns what moved, in order of time."""
+    """Move unknown time that lies in known segments to their class; return what moved, in order of time."""
     moved: list[TimeStretch] = []
     left: list[TimeStretch] = []
     for unknown in state.unknown:
@@ -38,9 +38,9 @@ def fill_unknown_time(state: OeeState, segments: Sequence[Segment]) -> list[Time
 def replace_provisional(
     state: OeeState, before: Sequence[TimeStretch], segments: Sequence[Segment]
 ) -> list[TimeStretch]:
-    """Give the time that could yet turn out otherwise its final class; returns it, in order of time.
+    """Give provisional time its final class; return it, in order of time.
 
-    It is that of the stop or restart from `before` the scope was lost, and what it was taken for standing after that.
+    It is the time of the stop or restart from `before` the scope was lost, and what counted as stopped after that.
     """
     parts: list[TimeStretch] = []
     for known in state.provisional:
@@ -56,7 +56,7 @@ def replace_provisional(
 def reclassify_downtime(
     state: OeeState, before: Sequence[TimeStretch], segments: Sequence[Segment]
 ) -> list[TimeStretch]:
-    """Move time of the stop from before the absence that turns out afterwards to be of a downtime.
+    """Move time of a stop from before the absence that turns out to belong to a downtime.
 
     A downtime that has ended meanwhile keeps its end.
     """
@@ -72,19 +72,19 @@ def reclassify_downtime(
 
 
 def _parts(known: TimeStretch, segments: Sequence[Segment]) -> list[TimeStretch]:
-    """Return a stretch as segments divide and class it."""
+    """Return a stretch, cut and classed by the segments."""
     cut = [(max(each.start, known.start), min(each.end, known.end), each.time_class) for each in segments]
     return [TimeStretch(start, end, time_class, known.job_id) for start, end, time_class in cut if start < end]
 
 
 def _note_class(known: TimeStretch, parts: Sequence[TimeStretch]) -> None:
-    """Take over the class of a stretch that turned out as a whole."""
+    """Set the class of a stretch that `parts` did not cut."""
     if len(parts) == 1 and (parts[0].start, parts[0].end) == (known.start, known.end):
         known.time_class = parts[0].time_class
 
 
 def _reclassify(state: OeeState, old: TimeClass, part: TimeStretch) -> None:
-    """Move a part to the class it has, in every window, and in what is remembered of down and unknown time."""
+    """Move a part from class `old` to its own, in every window and in the remembered down and unknown time."""
     if part.time_class is old:
         return
     state.reclassify(old, part.time_class, part)
@@ -97,7 +97,7 @@ def _reclassify(state: OeeState, old: TimeClass, part: TimeStretch) -> None:
 
 
 def stretches_since(parts: Sequence[TimeStretch], mark: Millis | None) -> list[TimeStretch]:
-    """Return the stretches whose class a stop or restart that began at `mark` may yet change."""
+    """Return the stretches whose class may still change by a stop or restart that began at `mark`."""
     if mark is None:
         return []
     after = [each for each in parts if each.end > mark]
@@ -105,7 +105,7 @@ def stretches_since(parts: Sequence[TimeStretch], mark: Millis | None) -> list[T
 
 
 def _restore_pieces(state: OeeState, part: TimeStretch) -> None:
-    """Count the pieces of this stretch where its time now counts."""
+    """Count the pieces of a stretch that is no longer unknown, in the windows it lies in."""
     left: list[UnattributedPieces] = []
     for apart in state.apart:
         start, end = max(part.start, apart.start), min(part.end, apart.end)

@@ -1,4 +1,4 @@
-"""What an OEE watch knows between two steps: its windows, and the stretches of time whose class may yet change."""
+"""OEE state of one scope: its windows, and the stretches of time whose class may still change."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import StopState
 from bridge.domain.line.output.oee_window import OeeWindow, TimeClass, WindowKind
 
-UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart, and to be filled in later; bounds the checkpoint
-MAX_UNATTRIBUTED: Final = 64  # stretches of unknown time whose pieces may come back
-RECENT: Final = 64  # pieces of time since a stop began: bounds what jobs that come and go during one can store
-DOWN_STRETCHES: Final = 200  # what a confirmed stop may be found in; about two for each downtime that may be confirmed
+UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
+MAX_UNATTRIBUTED: Final = 64  # stretches of unknown time whose pieces may count later
+RECENT: Final = 64  # stretches since a stop began: bounds what jobs that start and end during one can store
+DOWN_STRETCHES: Final = 200  # where a confirmed stop is looked up; about two for each downtime that may be confirmed
 
 
 class TimeStretch(Struct):
@@ -36,7 +36,7 @@ class UnattributedPieces(Struct):
 
 
 class LastEmitted(Struct):
-    """What was last told of a window, to see whether it has moved."""
+    """Last emitted values of a window, to detect whether it has moved."""
 
     start: Millis
     oee: float | None
@@ -57,15 +57,13 @@ class OeeState(Struct):
     closed: dict[WindowKind, list[OeeWindow]] = field(default_factory=dict)  # the latest, oldest first
     jobs: dict[str, OeeWindow] = field(default_factory=dict)  # by job id, oldest first
     recent: list[TimeStretch] = field(default_factory=list)
-    down: list[TimeStretch] = field(default_factory=list)  # which time downtimes took from which job
-    excluded: list[TimeStretch] = field(default_factory=list)  # of it, what confirmed downtimes took out of the plan
-    unknown_until: Millis = 0  # the clock was set forward to here: what lies between did not pass
-    unwatched: bool = False  # also what passes outside the plan is not known: it may be run in
-    away: bool = False  # the same, as a device that decides is away; but somebody watches
-    unknown: list[TimeStretch] = field(default_factory=list)  # the latest, oldest first; `off` where nobody watched
-    provisional: list[TimeStretch] = field(
-        default_factory=list
-    )  # known time that those who are away may tell otherwise
+    down: list[TimeStretch] = field(default_factory=list)  # time that downtimes took, by job
+    excluded: list[TimeStretch] = field(default_factory=list)  # of it, taken out of the plan by confirmed downtimes
+    unknown_until: Millis = 0  # the clock was set forward to here: the time between did not pass
+    unwatched: bool = False  # the bridge is absent: time outside the plan is unknown too, as the line may run in it
+    away: bool = False  # the same, as a deciding device is offline; alone, the bridge is present
+    unknown: list[TimeStretch] = field(default_factory=list)  # the latest, oldest first; also `off` time of absences
+    provisional: list[TimeStretch] = field(default_factory=list)  # known time that offline devices may still change
     apart: list[UnattributedPieces] = field(default_factory=list)
     told: dict[WindowKind, LastEmitted] = field(default_factory=dict)
 
@@ -82,7 +80,7 @@ class OeeState(Struct):
         return [window for window in self.all_windows if window.contains(start, end)]
 
     def reclassify(self, old: TimeClass, new: TimeClass, stretch: TimeStretch) -> None:
-        """Give a stretch another class, in every window it lies in."""
+        """Move a stretch from class `old` to `new`, in every window it lies in."""
         for window in self.all_windows:
             if window.kind == "job" and window.job_id != stretch.job_id:
                 continue
@@ -91,7 +89,7 @@ class OeeState(Struct):
             window.add_time(new, moved)
 
     def add_down(self, stretch: TimeStretch) -> None:
-        """Remember which time a downtime took: a confirmed one may leave the planned time."""
+        """Remember the time of a downtime: a confirmed one may leave the planned time."""
         down = self.down
         if down and (down[-1].end, down[-1].job_id) == (stretch.start, stretch.job_id):
             down[-1].end = stretch.end
@@ -101,11 +99,11 @@ class OeeState(Struct):
             del down[:-DOWN_STRETCHES]
 
     def remove_down(self, start: Millis, end: Millis) -> None:
-        """Take out time that was no downtime after all."""
+        """Remove time that was no downtime after all."""
         self.down = subtract_interval(self.down, start, end)
 
     def add_elapsed(self, stretch: TimeStretch) -> None:
-        """Remember of time that has passed what may yet become of it."""
+        """Remember elapsed time whose class may still change."""
         time_class, mark = stretch.time_class, self.stops.mark
         if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (self.unwatched or self.away)):
             add_stretch(self.unknown, replace(stretch), limit=UNKNOWN_STRETCHES)
@@ -115,16 +113,16 @@ class OeeState(Struct):
             self.add_down(stretch)
         if mark is None:
             self.recent.clear()
-        else:  # the stop's or restart's own time may yet change its class
+        else:  # the stop's or restart's own time may still change its class
             self.recent = [each for each in self.recent if each.end > mark]
             add_stretch(self.recent, replace(stretch, start=max(stretch.start, mark)), limit=RECENT)
 
     def add_unknown(self, stretch: TimeStretch) -> None:
-        """Note unknown time that lies before the latest."""
+        """Insert unknown time that lies before the latest."""
         self.unknown = sorted([*self.unknown, stretch], key=lambda each: each.start)[-UNKNOWN_STRETCHES:]
 
     def mark_provisional_down(self, start: Millis) -> None:
-        """What stood from an instant on turned out to be a downtime."""
+        """Class provisional busy time from `start` on as down: its stop turned out to be a downtime."""
         for each in self.provisional:
             if each.start >= start and each.time_class is TimeClass.BUSY:
                 each.time_class = TimeClass.DOWN
@@ -140,14 +138,14 @@ class OeeState(Struct):
         self.provisional = subtract_interval(self.provisional, start, end)
 
     def include(self, start: Millis, end: Millis) -> None:
-        """Put back what was taken out of [start, end), once."""
+        """Put back, once, what was taken out of [start, end)."""
         taken = [each for each in self.excluded if start <= each.start < end]
         self.excluded = [each for each in self.excluded if each not in taken]
         for part in taken:
             self.reclassify(TimeClass.OFF, TimeClass.DOWN, part)
 
     def add_unattributed(self, pieces: UnattributedPieces, *, bounds: frozenset[Millis]) -> None:
-        """Keep pieces of unknown time; what follows on and lies in the same windows is one."""
+        """Keep pieces of unknown time; merge them with adjacent ones in the same windows."""
         if self.apart:
             last = self.apart[-1]
             same = (last.ideal_cycle, last.assumed) == (pieces.ideal_cycle, pieces.assumed)
@@ -161,7 +159,7 @@ class OeeState(Struct):
 
 
 def subtract_interval(stretches: list[TimeStretch], start: Millis, end: Millis) -> list[TimeStretch]:
-    """Return what of them lies outside [start, end)."""
+    """Return the parts of the stretches outside [start, end)."""
     kept: list[TimeStretch] = []
     for each in stretches:
         for left, right in ((each.start, min(each.end, start)), (max(each.start, end), each.end)):
@@ -171,7 +169,7 @@ def subtract_interval(stretches: list[TimeStretch], start: Millis, end: Millis) 
 
 
 def add_stretch(stretches: list[TimeStretch], stretch: TimeStretch, *, limit: int) -> None:
-    """Append it to the latest ones; what follows on and is of the same class and job is one."""
+    """Append a stretch; merge it with the last one if adjacent and of the same class and job."""
     last = stretches[-1] if stretches else None
     if last and (last.end, last.job_id, last.time_class) == (stretch.start, stretch.job_id, stretch.time_class):
         last.end = stretch.end

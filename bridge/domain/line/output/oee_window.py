@@ -16,25 +16,25 @@ from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
 WindowKind = Literal["shift", "job", "hour"]
 
 
-PAUSES: Final = 16  # of one job, kept; bounds the checkpoint
+PAUSES: Final = 16  # kept of one job; bounds the checkpoint
 
 
 class TimeClass(StrEnum):
     BUSY = "busy"  # in APT and PBT: running, and stops not (yet) a downtime
     DOWN = "down"  # in PBT only
     OFF = "off"  # outside the plan, or a confirmed planned stop
-    UNKNOWN = "unknown"  # offline, or before the bridge looked
+    UNKNOWN = "unknown"  # offline, or before the bridge was present
 
 
 class OeeWindow(Struct, kw_only=True):
-    """Accumulated facts of [start, end); the four times add up to what has passed of it while it was current."""
+    """Accumulated values of [start, end); the four times add up to the time that passed while it was current."""
 
     kind: WindowKind
     start: Millis
     end: Millis | None
     shift_id: str | None = None
     job_id: str | None = None
-    pauses: list[tuple[Millis, Millis]] = field(default_factory=list)  # of a job, the latest: then others may have run
+    pauses: list[tuple[Millis, Millis]] = field(default_factory=list)  # of a job, the latest: others may have run then
     busy_ms: int = 0
     down_ms: int = 0
     off_ms: int = 0
@@ -42,7 +42,7 @@ class OeeWindow(Struct, kw_only=True):
     total: int = 0
     good: int = 0
     ideal_seconds: float = 0.0  # the sum of PRI over the pieces
-    unrated: bool = False  # holds pieces whose ideal cycle nobody knows
+    unrated: bool = False  # holds pieces with an unknown ideal cycle
     unknown_total: int = 0  # pieces made in unknown time: in no ratio, as that time is in none
     unknown_good: int = 0
     estimated: bool = False
@@ -69,17 +69,17 @@ class OeeWindow(Struct, kw_only=True):
 
     @property
     def bounds(self) -> list[Millis]:
-        """Return where it begins and ends, and its pauses do."""
+        """The start and end of the window and of its pauses."""
         ends = [] if self.end is None else [self.end]
         return [self.start, *ends, *(at for pause in self.pauses for at in pause)]
 
     def contains(self, start: Millis, end: Millis) -> bool:
-        """Return whether [start, end), which no bound lies in, is of this window."""
+        """Return whether [start, end), which no bound cuts, lies in this window."""
         inside = self.start <= start and (self.end is None or end <= self.end)
         return inside and not any(since <= start < until for since, until in self.pauses)
 
     def resume(self, at: Millis) -> None:
-        """Go on after a pause."""
+        """Continue after a pause."""
         if self.end is not None:
             self.pauses = [*self.pauses, (self.end, at)][-PAUSES:]
             self.end = None
@@ -91,7 +91,7 @@ class OeeWindow(Struct, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Ratios:
-    """The four numbers of a window, each None where it has no value, and the first reason why."""
+    """The four ratios of a window, each None if it has no value, and the first reason why."""
 
     oee: float | None
     availability: float | None
@@ -100,7 +100,7 @@ class Ratios:
     null_reason: NullReason | None
 
     def differs_from(self, other: "Ratios", *, step: float) -> bool:
-        """Say whether any component moved by at least the step, or came or went."""
+        """Return whether any ratio moved by at least the step, or gained or lost its value."""
         return any(
             (mine is None) != (theirs is None)
             or (mine is not None and theirs is not None and abs(mine - theirs) >= step - 1e-12)
@@ -114,9 +114,9 @@ class Ratios:
 
 
 def compute_ratios(window: OeeWindow, *, rated: bool) -> Ratios:
-    """Compute the ratios; `rated`: an ideal cycle is known for what runs now, so that no pieces means no output.
+    """Compute the ratios; `rated`: the current ideal cycle is known, so that no pieces means no output.
 
-    A whole window down has OEE 0 (PRI * GQ / PBT), though E and Q have no value.
+    A window that is down throughout has OEE 0 (PRI * GQ / PBT), though E and Q have no value.
     """
     apt = window.busy_ms / 1000
     pbt = apt + window.down_ms / 1000
@@ -163,9 +163,9 @@ def _made_while_down(window: OeeWindow) -> bool:
 
 
 def ideal_cycle_of(window: OeeWindow, *, ideal_cycle: float | None) -> float | None:
-    """Return PRI: of one piece, the mean over the pieces made; without any, that of what runs now.
+    """Return PRI: the mean ideal cycle of the pieces made, or the current one if none were.
 
-    So OEE = PRI * GQ / PBT and E = PRI * PQ / APT hold of the event's own numbers, whatever the mix of products.
+    So OEE = PRI * GQ / PBT and E = PRI * PQ / APT hold for the event's own numbers, whatever the mix of products.
     """
     if window.unrated:
         return None

@@ -1,7 +1,7 @@
-"""Pieces of the current shift, of a line or a counting machine, and when they are told: production_update.
+"""Piece counts of a line or a counting machine in the current shift, and their emission as production_update.
 
-Told at most once a period on change, at whole multiples of the period, and at once where a job or a shift ends. What
-changes by the passing of time alone (the rate, and what should be made by now) is told again each minute.
+Emitted at most once a period on change, at whole multiples of the period, and at once when a job or a shift ends.
+Values that change by the passing of time alone (the rate, and the planned count) are emitted again each minute.
 """
 
 from bisect import bisect_left
@@ -19,14 +19,12 @@ from bridge.domain.shifts import ShiftPlan, ShiftWindow
 
 RATE_WINDOW_MS: Final = 60_000
 RATE_BUCKET_MS: Final = 5_000  # 12 buckets: what the sliding rate stores
-MAX_HOURS: Final = (
-    26  # a shift has at most 25 clock hours, on a day of a clock change; one more where it starts between
-)
+MAX_HOURS: Final = 26  # a shift has at most 25 clock hours, on a day of a clock change; one more if it starts between
 
 
 class HourCount(Struct):
     start: Millis
-    count: int = 0  # of good pieces: they are what is planned
+    count: int = 0  # of good pieces, which is what plans count
 
 
 class ProductionState(Struct):
@@ -37,9 +35,9 @@ class ProductionState(Struct):
     buckets: dict[int, int] = field(default_factory=dict)
     due: Millis | None = None
     estimated: bool = False
-    touched: bool = False  # more than time has passed since it was told
-    planned_from: Millis | None = None  # nobody watched before; None: of an earlier version, or no plan to go by
-    told_rate: float | None = None  # None: never told, and what never counted has nothing to end
+    touched: bool = False  # changed since the last update, beyond the passing of time
+    planned_from: Millis | None = None  # counting began here; None: written by an earlier version, or no plan
+    told_rate: float | None = None  # None: never emitted, so the end of a shift emits nothing
     job_id: str | None = None
     held: dict[str, int] = field(default_factory=dict)  # pieces in doubt, by the equipment whose counters show them
     released: int = 0  # since the last update
@@ -47,7 +45,7 @@ class ProductionState(Struct):
 
 
 class RunningOrder(Struct, frozen=True):
-    """The running job, as far as production tells of it."""
+    """The running job, as far as production_update reports it."""
 
     job_id: str
     product: str
@@ -56,7 +54,7 @@ class RunningOrder(Struct, frozen=True):
 
 
 class PieceCounter:
-    """Counts for one scope; `equipment` None is the line."""
+    """Counts the pieces of one scope; `equipment` is None for the line."""
 
     def __init__(
         self,
@@ -76,7 +74,7 @@ class PieceCounter:
         self._emitter = emitter
 
     def start(self, at: Millis) -> None:
-        """Begin to count: what was made of the shift before is not known, so nothing was planned for it either."""
+        """Begin counting: what the shift made before is unknown, so nothing counts as planned before either."""
         self.state.planned_from = at
 
     def count(
@@ -84,7 +82,7 @@ class PieceCounter:
     ) -> None:
         """Add pieces; the update waits for the next multiple of the period.
 
-        `shares`: when they can have been made, where that is longer ago. Such pieces are none of the current rate.
+        `shares`: when they can have been made, if longer ago. Shares older than a minute do not affect the rate.
         """
         state = self.state
         state.total += total
@@ -103,7 +101,7 @@ class PieceCounter:
         self.mark_changed(at)
 
     def set_doubtful(self, source: str, doubtful: DoubtfulPieces, *, at: Millis) -> None:
-        """Note the pieces that a machine's counters hold now, and those that they have released and refused."""
+        """Record the pieces that a machine's counters hold now, and those that they released and refused."""
         state = self.state
         held = state.held.pop(source, 0)
         if doubtful.held:
@@ -114,13 +112,13 @@ class PieceCounter:
             self.mark_changed(at)
 
     def mark_changed(self, at: Millis) -> None:
-        """Something that production tells of has changed."""
+        """Record a change; the update is due at the next multiple of the period."""
         self.state.touched = True
         due = at // self._period_ms * self._period_ms + self._period_ms
         self.state.due = due if self.state.due is None else min(due, self.state.due)
 
     def set_order(self, order: RunningOrder | None, *, at: Millis) -> None:
-        """Another job runs from now on, or none."""
+        """Set the job that runs from now on, or None."""
         job_id = None if order is None else order.job_id
         if job_id != self.state.job_id:
             self.state.job_id = job_id
@@ -140,7 +138,7 @@ class PieceCounter:
             state.due = _next_minute(at) if rate > 0 else None
 
     def change_shift(self, moment: Moment, *, window: ShiftWindow, order: RunningOrder | None) -> None:
-        """Tell the last of the shift that ends, and begin anew."""
+        """Emit the last counts of the shift that ends, and reset them."""
         if self.state.told_rate is not None or self.state.due is not None:
             self.emit(moment, window=window, order=order)
             self.mark_changed(moment.at)
@@ -150,7 +148,7 @@ class PieceCounter:
         state.hours.clear()
 
     def emit(self, moment: Moment, *, window: ShiftWindow, order: RunningOrder | None) -> None:
-        """Emit what is counted so far in the window."""
+        """Emit the counts of the window so far."""
         state, at = self.state, moment.at
         rate = self._rate(at)
         planned, since = self._planned_now(window, at), self._planned_from(window)
@@ -189,7 +187,7 @@ class PieceCounter:
 
     @property
     def _is_contradictory(self) -> bool:
-        """More good pieces than pieces: the counters of two machines do not count the same ones."""
+        """Return whether good pieces are negative or exceed the total: two machines' counters count different ones."""
         return not 0 <= self.state.good <= self.state.total
 
     def _hour(self, at: Millis) -> HourCount:
@@ -208,7 +206,7 @@ class PieceCounter:
         start, end = self._plan.hour_at(window.start)
         since = self._planned_from(window)
         counted: dict[Millis, int] = {}
-        for hour in self.state.hours:  # what was made before the shift and is counted in it stands in its first hour
+        for hour in self.state.hours:  # pieces made before the shift but counted in it go to its first hour
             counted[max(hour.start, start)] = counted.get(max(hour.start, start), 0) + hour.count
         while start <= min(at, window.end - 1) and len(rows) < MAX_HOURS:
             planned = None

@@ -1,7 +1,7 @@
-"""Pieces shared out over the time in which they can have been made: one base for time and quantity (ISO 22400-2).
+"""Distribution of pieces over the time in which they can have been made: one base for time and quantity (ISO 22400-2).
 
-A reading says how many pieces were made since the one before it, not when. Where a part of that time is unknown, or
-lies in another window, pieces are shared out by the length of each part, as if they had been made evenly.
+A counter sample shows how many pieces were made since the one before it, not when. If a part of that time is unknown or
+lies in another window, pieces are distributed by the length of each part, as if made evenly.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from bridge.domain.line.output.oee_state import TimeStretch
 
 @dataclass(frozen=True, slots=True)
 class PieceShare:
-    """The pieces of [start, end), of which the class is known or not."""
+    """Pieces of [start, end); `unknown`: the class of that time is unknown."""
 
     start: Millis
     end: Millis
@@ -33,7 +33,7 @@ def distribute_pieces(
     shared = shared_good = 0
     for left, right in pairwise(cuts):
         upto = total * (right - start) // (end - start)
-        # of the first pieces made as many are good as of all: no share has more good ones than pieces
+        # good pieces are spread evenly over all pieces: no share has more good ones than pieces
         good_upto = good * upto // total if total else good * (right - start) // (end - start)
         lost = any(each.start <= left and right <= each.end for each in unknown)
         shares.append(PieceShare(left, right, upto - shared, good_upto - shared_good, lost))

@@ -1,7 +1,7 @@
-"""The quality alerts of one line: fixed limits on measurements, and the share of defects in inspections.
+"""Quality alerts of one line: fixed limits on measurements, and the share of defects in inspections.
 
 Source: DOMAIN, «Quality». An alert is raised once and cleared once; one is active per equipment, parameter, rule and
-side. Which value breaks which rule is decided in `quality_rules.py`; a further rule is a further function there.
+side. `rules.py` decides which value violates which rule; a new rule is a new function there.
 """
 
 from typing import Final
@@ -25,15 +25,15 @@ from bridge.domain.reports import (
     suppressed,
 )
 
-PARAMETERS: Final = 20  # of one equipment with a window each: stops a device that invents parameter names
-CLEARED_ALERTS: Final = 200  # ids still answered with `already_cleared`; bounds the checkpoint of a line years old
+PARAMETERS: Final = 20  # windows of one equipment: stops a device that invents parameter names
+CLEARED_ALERTS: Final = 200  # ids still answered with `already_cleared`; bounds the checkpoint of an old line
 DEFECTS_PARAMETER: Final = "defects"
 """The parameter of an inspection that names none."""
 DEFECT_SEVERITY: Final[CallPriority] = "high"
 
 
 class ActiveAlert(Struct, kw_only=True):
-    """An active alert, with the value that was last judged."""
+    """An active alert, with the last value judged."""
 
     alert_id: str
     equipment: str | None
@@ -58,7 +58,7 @@ class QualityState(Struct):
 
 
 class QualityChecks:
-    """Judges what was measured and inspected on a line."""
+    """Judges the measurements and inspections of a line."""
 
     def __init__(self, state: QualityState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter) -> None:
         del plant
@@ -70,7 +70,7 @@ class QualityChecks:
     def apply(
         self, body: MeasurementReport | InspectionReport | QualityReport, *, equipment: str | None, moment: Moment
     ) -> Disposition:
-        """Judge a measurement or an inspection, or clear an alert for a user, or say why not."""
+        """Judge a measurement or an inspection, or clear an alert for a user; return the disposition."""
         match body:
             case MeasurementReport():
                 return self._measure(body, equipment, moment)
@@ -80,7 +80,7 @@ class QualityChecks:
                 return self._clear_asked(body.alert_id, moment)
 
     def reset_windows(self, *, moment: Moment) -> None:
-        """Start all windows anew; alerts stay until what follows clears them."""
+        """Restart all windows; alerts stay until later reports clear them."""
         del moment
         self._state.windows.clear()
 
@@ -143,19 +143,19 @@ class QualityChecks:
             known = alert_id in self._state.cleared
             return suppressed("already_cleared") if known else rejected("unknown_alert")
         alert = self._state.active[key]
-        if alert.rule == "defect_rate":  # judged anew, or the next good piece would raise what was just dealt with
+        if alert.rule == "defect_rate":  # restart the window, or the next good piece would raise the alert again
             self._state.windows.get(alert.equipment or LINE_LEVEL, {}).pop(alert.parameter, None)
         self._clear(key, alert, moment, by=moment.person)
         return APPLIED
 
     def _limit(self, parameter: str, equipment: str | None) -> MeasurementLimit | None:
-        """Return the limit of this very equipment, else the line's for any."""
+        """Return the limit of this equipment, else the line's limit for any."""
         limits = [limit for limit in self._spec.limits if limit.parameter == parameter]
         own = (limit for limit in limits if limit.equipment is not None and limit.equipment == equipment)
         return next(own, next((limit for limit in limits if limit.equipment is None), None))
 
     def _apply_verdict(self, found: ActiveAlert, side: Side, verdict: RuleVerdict, moment: Moment) -> None:
-        """Raise what broke and is not active, clear what was active and is kept again; in between, change nothing."""
+        """Raise a violated rule that is not active, clear an active one that is satisfied; else change nothing."""
         key = f"{found.equipment or LINE_LEVEL}/{found.parameter}/{found.rule}/{side}"
         active = self._state.active.get(key)
         if verdict is RuleVerdict.VIOLATED and active is None:

@@ -1,4 +1,4 @@
-"""Which values break a quality rule and which keep it again: one small function a rule. Source: DOMAIN, «Quality»."""
+"""Quality rules: when a value violates or satisfies each, one function per rule. Source: DOMAIN, «Quality»."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,9 +8,7 @@ from msgspec import Struct
 from bridge.domain.plant import MeasurementLimit
 
 WINDOW: Final = 50  # the last pieces inspected; one bit each
-CLEAR_SHARE: Final = (
-    0.5  # of the rate limit: at the limit itself one piece in and one out would raise and clear for ever
-)
+CLEAR_SHARE: Final = 0.5  # of the rate limit: at the limit, one piece in and one out would raise and clear for ever
 
 
 class Side(StrEnum):
@@ -20,7 +18,7 @@ class Side(StrEnum):
 
 class RuleVerdict(StrEnum):
     VIOLATED = "broken"
-    IN_HYSTERESIS = "between"  # inside the hysteresis: what is active stays, what is not does not begin
+    IN_HYSTERESIS = "between"  # inside the hysteresis: an active alert stays, no new one is raised
     SATISFIED = "kept"
 
 
@@ -35,7 +33,7 @@ class InspectionWindow(Struct):
         return self.bits.bit_count()
 
     def add(self, *, inspected: int, defects: int) -> None:
-        """Add a batch; in which order its pieces came is not reported, so its defects are taken as evenly spread."""
+        """Add a batch; the order of its pieces is not reported, so its defects count as evenly spread."""
         for piece in range(max(0, inspected - WINDOW), inspected):
             is_defect = (piece + 1) * defects // inspected > piece * defects // inspected
             self.bits = ((self.bits << 1) | is_defect) & ((1 << WINDOW) - 1)
@@ -43,7 +41,7 @@ class InspectionWindow(Struct):
 
 
 def judge_limit(value: float, limit: MeasurementLimit, side: Side) -> RuleVerdict:
-    """Judge a value against one side of a fixed limit; a side without a limit is kept."""
+    """Judge a value against one side of a fixed limit; a side without a limit is satisfied."""
     if side is Side.UPPER:
         bound, beyond = limit.upper, value
     else:
@@ -56,7 +54,7 @@ def judge_limit(value: float, limit: MeasurementLimit, side: Side) -> RuleVerdic
 
 
 def judge_window(window: InspectionWindow, *, rate_limit: float, count_limit: int) -> RuleVerdict:
-    """Judge the last inspected: the count at any time, the rate once the window is full."""
+    """Judge the last inspected pieces: the count at any time, the rate once the window is full."""
     full = window.inspected == WINDOW
     rate = window.defects / WINDOW
     if window.defects >= count_limit or (full and rate >= rate_limit):

@@ -1,4 +1,4 @@
-"""PackML states of a machine's conditions, and their numbers in both dialects. Source: DOMAIN, «Status»."""
+"""PackML states of a machine's conditions, and their numbers in both dialects. Source: domain.md, «Status»."""
 
 from typing import Final, Literal
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of the dashboard protocol's client and server frames, as PROTOCOL.md lists them."""
+"""JSON Schemas of the dashboard protocol's client and server frames, as protocol.md lists them."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Deduplication of resent messages (DESIGN, «Duplicates»), for reports without (boot_id, seq).
+"""Deduplication of resent messages (design.md, «Duplicates»), for reports without (boot_id, seq).
 
 A report with a timestamp is a duplicate if its bytes are the same and the device's clock has provably advanced since.
 Any other report is a duplicate only if the broker redelivers it under the same packet identifier, and only if the

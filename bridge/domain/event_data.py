@@ -1,4 +1,4 @@
-"""The `data` of each event type. Source: DOMAIN, «The 13 events and their data».
+"""The `data` of each event type. Source: domain.md, «The 13 events and their data».
 
 A field without a default is always present, null if it has no value. A field with a default is omitted at the default.
 Times are RFC 3339 UTC strings with milliseconds; `…_seconds` are floats; ratios run from 0 to 1; counts are integers.

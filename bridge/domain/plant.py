@@ -1,4 +1,4 @@
-"""The plant file's model: sites, areas, lines, equipment, shifts and rules. Defaults are DOMAIN's.
+"""The plant file's model: sites, areas, lines, equipment, shifts and rules. Defaults are domain.md.
 
 Validated by pydantic, because a person reads the errors; frozen, because the core depends on it.
 """
@@ -29,7 +29,7 @@ class PlantModel(BaseModel):
 
 
 class Rules(PlantModel):
-    """Thresholds and times of DOMAIN.md; a line may override the plant's. All durations are in seconds."""
+    """Thresholds and times of domain.md; a line may override the plant's. All durations are in seconds."""
 
     micro_stop_seconds: float = Field(60.0, ge=30, le=600)
     restart_seconds: float = Field(10.0, ge=0, le=600)  # running for this long ends a downtime

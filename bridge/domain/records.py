@@ -100,7 +100,7 @@ class CommandRecord:
 
 @dataclass(frozen=True, slots=True)
 class MessageDigest:
-    """Digest of topic and payload, which identifies a resend of the same content (DESIGN, «Duplicates»)."""
+    """Digest of topic and payload, which identifies a resend of the same content (design.md, «Duplicates»)."""
 
     digest: bytes
     has_timestamp: bool  # the same bytes with a ts are the same report; without, only a redelivery is

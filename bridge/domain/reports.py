@@ -1,6 +1,6 @@
 """Reports of devices: one struct per kind, and the decoded `Report` that a line applies.
 
-Source: DOMAIN, «Reports». The structs are decoded strictly from JSON by `bridge.ingest`, which also holds the rules
+Source: domain.md, «Reports». The structs are decoded strictly from JSON by `bridge.ingest`, which also holds the rules
 over several fields; fields unknown to a kind are ignored and counted there. Commands of dashboard users share the
 kinds andon, job, changeover, downtime and quality.
 """

@@ -1,6 +1,6 @@
 """Strict parser for JSON (RFC 8259) with explicit bounds: bytes -> a tree of plain values, or a reason for refusal.
 
-The standard parser does the parsing; what it wrongly accepts (THREATS, «Payloads») is refused here.
+The standard parser does the parsing; what it wrongly accepts (threats.md, «Payloads») is refused here.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Delivery to one dashboard: outbox, snapshots and replays onto one socket, in the order that PROTOCOL promises.
+"""Delivery to one dashboard: outbox, snapshots and replays onto one socket, in the order that protocol.md promises.
 
 One task writes everything, so nothing overtakes a snapshot. Committed events come in through `offer`, which never
 waits: a slow socket does not delay other dashboards.

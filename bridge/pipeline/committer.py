@@ -1,4 +1,4 @@
-"""The committer: commits applied inputs in batches and only then acknowledges them (DESIGN, promise P1).
+"""The committer: commits applied inputs in batches and only then acknowledges them (design.md, promise P1).
 
 While one batch commits in the journal thread the next is gathered. A failed commit is retried with the same batch until
 it succeeds. Meanwhile nothing is acknowledged and nothing more is taken in, so the broker queues.

@@ -1,4 +1,4 @@
-"""The pipeline of messages into the journal: receive, decode, apply, commit, acknowledge (DESIGN, promise P1).
+"""The pipeline of messages into the journal: receive, decode, apply, commit, acknowledge (design.md, promise P1).
 
 A message that crashes the core stops the process, because the half-changed state must not be used. It is first recorded
 in the journal, and quarantined when it arrives again, so that a supervised restart continues without it.

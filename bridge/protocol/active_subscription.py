@@ -46,7 +46,7 @@ class ActiveSubscription:
 
 @dataclass(slots=True, eq=False)
 class AssignmentSubscription:
-    """Selects job_assigned for its assignee, without a subscription, as far as their grants allow (DESIGN)."""
+    """Selects job_assigned for its assignee, without a subscription, as far as their grants allow (design.md)."""
 
     viewer: Viewer
     after: int

@@ -1,6 +1,6 @@
 """Frames that a dashboard sends, as types, and their strict conversion from parsed JSON.
 
-Source: PROTOCOL. Unknown fields are ignored. An unknown type or a wrong field is an error; the connection stays open.
+Source: protocol.md. Unknown fields are ignored. An unknown type or wrong field is an error; the connection stays open.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""WebSocket close codes, and those after which a client does not reconnect. Source: PROTOCOL, «Ending»."""
+"""WebSocket close codes, and those after which a client does not reconnect. Source: protocol.md, «Ending»."""
 
 from enum import IntEnum
 from typing import Final

@@ -1,4 +1,4 @@
-"""The dashboard protocol, sans-IO: a frame's text in, actions out (PROTOCOL). One `DashboardProtocol` per connection.
+"""The dashboard protocol, sans-IO: frame text in, actions out (protocol.md). One `DashboardProtocol` per connection.
 
 It checks frame size, rate, authentication and token expiry. session.py executes the frames of an authenticated client.
 """
@@ -20,7 +20,7 @@ from bridge.protocol.server_frames import AuthOk, Close, Error, Expiring, Stream
 from bridge.protocol.session import DashboardSession
 from bridge.protocol.token_bucket import TokenBucket
 
-EXPIRING_MS: Final = 60_000  # PROTOCOL: `expiring` a minute ahead
+EXPIRING_MS: Final = 60_000  # protocol.md: `expiring` a minute ahead
 
 
 class ConnectionPhase(Enum):

@@ -1,4 +1,4 @@
-"""Codes of `error` frames, which leave the connection open. Source: PROTOCOL, «Asking»."""
+"""Codes of `error` frames, which leave the connection open. Source: protocol.md, «Asking»."""
 
 from enum import StrEnum
 

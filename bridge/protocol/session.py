@@ -1,4 +1,4 @@
-"""Session of an authenticated dashboard: its requests, and the actions they lead to (PROTOCOL, «Asking»).
+"""Session of an authenticated dashboard: its requests, and the actions they lead to (protocol.md, «Asking»).
 
 Authority is a type: a `DashboardSession` requires a `Viewer`, and nothing else can subscribe or command.
 """

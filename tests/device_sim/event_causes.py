@@ -23,7 +23,7 @@ JOB_EVENTS = {
 
 
 def first_causes(messages: Sequence[ReportMessage]) -> dict[str, int]:
-    """Return event type -> when it is first due by DOMAIN's default rules, from messages in order."""
+    """Return event type -> when it is first due by domain.md default rules, from messages in order."""
     floor = Floor()
     for message in messages:
         floor.hear(message)

@@ -27,7 +27,7 @@ DOCUMENTS = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "mosquitto" / "README.md", *(ROOT / "docs").glob("*.md")]
 )
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-POINTING = [*DOCUMENTS, *DECISIONS, ROOT / "docs" / "spec" / "README.md"]
+POINTING = [*DOCUMENTS, *DECISIONS]
 PROGRAMS = ("floor", "device-sim", "make")
 
 

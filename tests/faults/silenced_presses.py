@@ -1,7 +1,7 @@
 """The presses and commands that a bridge silenced: of none of their copies came what people pressed for.
 
 A press that is suppressed for what it is (a call that is not open, a release) was heard. One that is suppressed for its
-number, its way or its quality was not, nor was one that is quarantined. A bounce is neither: DOMAIN, «Andon and
+number, its way or its quality was not, nor was one that is quarantined. A bounce is neither: domain.md, «Andon and
 escalation», takes a press within two seconds of the one before for that one where nothing identifies it.
 """
 

@@ -1,4 +1,4 @@
-"""THREATS, faults: no file descriptors. The whole bridge degrades, lives, and recovers by itself."""
+"""threats.md, faults: no file descriptors. The whole bridge degrades, lives, and recovers by itself."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""THREATS, faults: no file descriptors. Newcomers are refused, who is there is served on, and it heals by itself."""
+"""threats.md, faults: no file descriptors. Newcomers are refused, who is there is served on, and it heals by itself."""
 
 import asyncio
 import contextlib

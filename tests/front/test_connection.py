@@ -1,4 +1,4 @@
-"""Who comes in, how long they may stay, and how each ending is said: PROTOCOL, «Who you are» and «Ending»."""
+"""Who comes in, how long they may stay, and how each ending is said: protocol.md, «Who you are» and «Ending»."""
 
 import json
 from collections.abc import Callable

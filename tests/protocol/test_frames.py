@@ -1,4 +1,4 @@
-"""Client frames: every type of PROTOCOL is understood, everything else is an error in our words."""
+"""Client frames: every type of protocol.md is understood, everything else is an error in our words."""
 
 import json
 from contextlib import suppress

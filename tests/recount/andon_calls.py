@@ -1,4 +1,4 @@
-"""Andon calls and their ladders. Source: DOMAIN, «Andon and escalation»; docs/devices.md, «andon»."""
+"""Andon calls and their ladders. Source: domain.md, «Andon and escalation»; docs/devices.md, «andon»."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """The downtimes of one line: their cause and culprit, category, splits by changeovers, and automatic calls.
 
-Source: DOMAIN, «Downtime». A better finding replaces a worse one. A changeover that starts during a known breakdown
+Source: domain.md, «Downtime». A better finding replaces a worse one. A changeover that starts during a known breakdown
 splits the downtime; a fault that lasts the threshold during a changeover splits it again.
 """
 

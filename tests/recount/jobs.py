@@ -1,4 +1,4 @@
-"""Orders and changeovers of a line. Source: DOMAIN, «Jobs» and «Changeover»; docs/devices.md, «job»."""
+"""Orders and changeovers of a line. Source: domain.md, «Jobs» and «Changeover»; docs/devices.md, «job»."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """One line as a perfect listener knows it: statuses, downtimes, calls, orders, changeovers, pieces, times.
 
-Events come in, deadlines fire in between at their own time; nothing else moves it. Source: docs/spec/DOMAIN.md.
+Events come in, deadlines fire in between at their own time; nothing else moves it. Source: domain.md.
 """
 
 from device_sim.truth import Truth

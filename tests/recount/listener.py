@@ -143,7 +143,7 @@ class Listener:
         )
 
     def _note_boot(self, said: TrueReport, at: int, *, late: bool) -> None:
-        """Take a boot that was never heard for the current one, unless its successor overtook it; DOMAIN, «Reports»."""
+        """Take a boot that was never heard for the current one, unless its successor did; domain.md, «Reports»."""
         name, boots = said.device, self._boots.setdefault(said.device, set())
         current = said.boot_id == self._boot.get(name)
         silent = at - self._spoke_at.get(name, at) >= SILENT_BOOT_MS

@@ -1,4 +1,4 @@
-"""What a machine's `state` report amounts to. Source: DOMAIN, «Status»; docs/devices.md, «state»."""
+"""What a machine's `state` report amounts to. Source: domain.md, «Status»; docs/devices.md, «state»."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,6 +1,6 @@
 """The base of OEE, window by window: planned busy and actual production time, and unknown time.
 
-Source: DOMAIN, «OEE» and «Downtime»: a downtime leaves the production time from its beginning, unknown time is in
+Source: domain.md, «OEE» and «Downtime»: a downtime leaves the production time from its beginning, unknown time is in
 neither base.
 """
 

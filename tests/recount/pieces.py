@@ -53,7 +53,7 @@ class Made(NamedTuple):
     def as_of(self, *, stands_since: int | None, at: int) -> "Made":
         """Return what was made when: nothing since the doubtful report where the line stood before the next was due.
 
-        Source: DOMAIN, «Changeover».
+        Source: domain.md, «Changeover».
         """
         if self.hid_at is None or stands_since is None:
             return self
@@ -65,7 +65,7 @@ class Made(NamedTuple):
 
 @dataclass(slots=True)
 class Doubts:
-    """What one machine's reports show of its pieces, and which are in doubt: then the next one decides (DOMAIN)."""
+    """What one machine's reports show of its pieces, and which are in doubt: then the next one decides (domain.md)."""
 
     machine: Machine
     low: dict[int, int | None]  # reports with a reading so many pieces low; None: nonsense

@@ -149,7 +149,7 @@ class RunningFloor:
 
 @dataclass
 class Client:
-    """A dashboard as PROTOCOL describes it, without any code of the bridge's."""
+    """A dashboard as protocol.md describes it, without any code of the bridge's."""
 
     socket: websockets.ClientConnection
     frames: list[Frame] = field(default_factory=list)

@@ -15,7 +15,7 @@ ASSIGNED = "what is assigned to me"  # needs no subscription
 
 
 class Wrong(AssertionError):
-    """A promise of DESIGN is broken."""
+    """A promise of design.md is broken."""
 
 
 @dataclass

@@ -22,7 +22,7 @@ GRANTS = (
     ("#",), ("+/+/L1/#",), ("+/+/L1/#", "+/+/L2/#"), ("S1/#",), ("+/+/+/E1/#",), ("+/+/+/+/andon/#", "S2/#"),
     ("+/+/+/+/job/#", "+/+/+/+/line/#", "+/+/L1/+/oee/#"), ("+/+/+/+/+/+/high/+", "+/+/L2/#"),
 )  # fmt: skip
-# What is asked, and DESIGN's filter for it; `me` is decided by whom an event is about.
+# What is asked, and design.md filter for it; `me` is decided by whom an event is about.
 ASKED: tuple[tuple[Frame, str], ...] = (
     ({"subscription_type": "line", "target_id": "all"}, "#"),
     ({"subscription_type": "line", "target": "L1"}, "+/+/L1/#"),

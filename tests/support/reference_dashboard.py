@@ -1,7 +1,7 @@
-"""A dashboard's memory as PROTOCOL.md demands it, without IO: frames in, state and log out, and what to ask on return.
+"""A dashboard's memory as protocol.md demands it, without IO: frames in, state and log out, and what to ask on return.
 
-Written from the documents alone: it knows no code of the bridge's. It is strict: a frame that PROTOCOL does not allow
-at this place raises Breach. Where PROTOCOL leaves it to the client, it does the careful thing:
+Written from the documents alone: it knows no code of the bridge. It is strict: a frame that protocol.md does not allow
+at this place raises Breach. Where protocol.md leaves it to the client, it does the careful thing:
 
 - a subscription is resumed only when its last snapshot has ended; one that is not whole is subscribed to anew;
 - after `recovered: false` the position is void;
@@ -23,7 +23,7 @@ UNREMARKABLE = frozenset({"pong", "expiring", "command_result", "explained"})
 
 
 class Breach(AssertionError):
-    """The server said what PROTOCOL does not allow here."""
+    """The server said what protocol.md does not allow here."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A subscription as a dashboard knows it, and what of PROTOCOL's events it is for: written from the documents alone."""
+"""A subscription as a dashboard knows it, and the events it is for: written from protocol.md alone."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ def key_of(event: Frame) -> Key:
 
 
 def topic_of(event: Frame) -> str:
-    """The topic of an event, relative to `{root}/event/` (DESIGN, «The way of a message»)."""
+    """The topic of an event, relative to `{root}/event/` (design.md, «The way of a message»)."""
     place = (event["site"], event["area"], event["line_id"], event["equipment_code"] or "_")
     return "/".join((*place, event["category"], event["type"], event["priority"], event["subject"]))
 

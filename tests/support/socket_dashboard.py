@@ -1,4 +1,4 @@
-"""A dashboard written from PROTOCOL.md alone: it knows no code of the bridge's, and judges none."""
+"""A dashboard written from protocol.md alone: it knows no code of the bridge's, and judges none."""
 
 import asyncio
 import json

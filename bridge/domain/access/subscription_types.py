@@ -1,4 +1,4 @@
-"""Subscription types and their targets as topic filters. Source: DESIGN, «Subscriptions are filters»."""
+"""Subscription types and their targets as topic filters. Source: design.md, «Subscriptions are filters»."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ ADDRESSED_TYPES: Final = frozenset({SubscriptionType.JOB, SubscriptionType.ESCAL
 
 @dataclass(eq=False)
 class SubscriptionError(ValueError):
-    """An invalid subscribe body, the client's fault: a code of PROTOCOL, and a message that the client may see."""
+    """An invalid subscribe body, the client's fault: a code of protocol.md, and a message that the client may see."""
 
     code: SubscriptionErrorCode
     message: str

@@ -1,4 +1,4 @@
-"""Parsing and admission of subscriptions. Source: DESIGN, «Subscriptions are filters»."""
+"""Parsing and admission of subscriptions. Source: design.md, «Subscriptions are filters»."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field

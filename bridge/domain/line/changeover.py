@@ -1,6 +1,6 @@
 """Changeovers of one line, from the last piece of the old run to the Nth good piece of the new one.
 
-Source: DOMAIN, «Changeover». The signal is a report, a command, a mode (the line is in setup), or a product change
+Source: domain.md, «Changeover». The signal is a report, a command, a mode (the line is in setup), or a product change
 while stopped. `started_at` is the last piece before the signal, so it may lie before `signalled_at`. A mode names no
 product: its changeover is emitted once the product is known, dated at the mode, and completed by the piece that was
 made meanwhile. Changeovers never overlap: nothing of one is dated before the end of the one before.

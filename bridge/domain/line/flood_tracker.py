@@ -1,6 +1,6 @@
 """Call limits of one area: how many automatic calls its lines may raise, and which ones are held.
 
-Source: DOMAIN, «Andon and escalation», after ISA-18.2 and EEMUA 191. A flood begins with the call that would exceed
+Source: domain.md, «Andon and escalation», after ISA-18.2 and EEMUA 191. A flood begins with the call that would exceed
 `calls` in `minutes`, and ends when fewer than `below` became due in as long. Held calls are released afterwards, never
 more than `calls` in `minutes`. Calls raised by people and critical calls are not limited.
 

@@ -1,4 +1,4 @@
-"""Jobs of one line: assigned, accepted, run, paused, completed, cancelled. Source: DOMAIN, «Jobs».
+"""Jobs of one line: assigned, accepted, run, paused, completed, cancelled. Source: domain.md, «Jobs».
 
 One job runs at a time; pieces counted while it runs are its own. A job completes once: by report, by command, or (if
 the plant is configured so) at the piece that reaches its target.

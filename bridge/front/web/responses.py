@@ -1,4 +1,4 @@
-"""Common parts of all HTTP responses: errors as PROTOCOL names them, JSON, and bounded request bodies."""
+"""Common parts of all HTTP responses: errors as protocol.md names them, JSON, and bounded request bodies."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The subscription table of DESIGN, row by row; what is refused, and what an admitted subscription shows."""
+"""The subscription table of design.md, row by row; what is refused, and what an admitted subscription shows."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every row of the counter table of DOMAIN: what a sample is by itself, and what the next one makes of a suspect."""
+"""Every row of the counter table of domain.md: what a sample is by itself, and what the next one makes of a suspect."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Fate:
     estimated: bool
 
 
-# -- rows of DOMAIN: what a sample is by itself ---------------------------------------------------------------------
+# -- rows of domain.md: what a sample is by itself ---------------------------------------------------------------------
 
 
 def test_the_first_sample_is_a_baseline() -> None:
@@ -60,7 +60,7 @@ def test_after_a_dip_the_high_water_mark_counts() -> None:
     assert given_.total == 1
 
 
-# -- rows of DOMAIN: what becomes of a suspect ----------------------------------------------------------------------
+# -- rows of domain.md: what becomes of a suspect ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

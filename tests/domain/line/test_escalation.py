@@ -1,4 +1,4 @@
-"""The ladder held against an oracle that walks DOMAIN's table minute by minute, and its edges one by one."""
+"""The ladder held against an oracle that walks domain.md table minute by minute, and its edges one by one."""
 
 from itertools import pairwise
 from typing import Final, Literal

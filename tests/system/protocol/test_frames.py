@@ -1,4 +1,4 @@
-"""PROTOCOL.md frame by frame: what every question is answered by, and what comes unasked."""
+"""protocol.md frame by frame: what every question is answered by, and what comes unasked."""
 
 import asyncio
 import json

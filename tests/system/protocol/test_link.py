@@ -1,4 +1,4 @@
-"""PROTOCOL.md, `link` and `command`, when the broker is away or the journal does not answer."""
+"""protocol.md, `link` and `command`, when the broker is away or the journal does not answer."""
 
 import asyncio
 import sqlite3
@@ -11,7 +11,7 @@ from tests.support.brokers import RunningBroker
 from tests.support.socket_dashboard import Dashboard, dashboard, http
 
 RAISE = {"action": "andon.raise", "line_id": "L1", "equipment_code": "Andon-L1", "andon_type": "quality"}
-TOLD_WITHIN = 5.0  # PROTOCOL and promise P5
+TOLD_WITHIN = 5.0  # protocol.md and promise P5
 
 
 @contextmanager

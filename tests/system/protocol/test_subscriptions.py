@@ -1,4 +1,4 @@
-"""PROTOCOL.md, «Asking»: all subscriptions with every form of target, as a client that knows nothing else sees them."""
+"""protocol.md, «Asking»: all subscriptions with every form of target, as a client that knows nothing else sees them."""
 
 import json
 from typing import Any

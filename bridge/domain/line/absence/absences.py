@@ -1,4 +1,4 @@
-"""Absences of a line: unobserved time, rebuilt once late reports have filled it in. Source: DOMAIN, «Time».
+"""Absences of a line: unobserved time, rebuilt once late reports have filled it in. Source: domain.md, «Time».
 
 The time of an absence's scopes is unknown until the deciding machines report again and their backlog has arrived. Then
 the absence is rebuilt from reports dated by trusted clocks, and stop tracking continues from the result. The absences

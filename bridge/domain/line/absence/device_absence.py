@@ -1,4 +1,4 @@
-"""Absences of devices while the bridge is observing: after a death, a Will or silence. Source: DOMAIN, «Time».
+"""Absences of devices while the bridge is observing: after a death, a Will or silence. Source: domain.md, «Time».
 
 A machine with a trusted clock may report later what it did while absent. Its own time is rebuilt after that. The line's
 is rebuilt once all deciding machines have reported, or once the line is known to be stopped by another machine.

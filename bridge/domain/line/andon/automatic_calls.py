@@ -1,6 +1,6 @@
 """Automatic Andon calls of one line: raised for a downtime, linked, held in a flood, paused after the restart.
 
-Source: DOMAIN, «Andon and escalation». One trouble has one call: an open call for it is linked to the downtime, or
+Source: domain.md, «Andon and escalation». One trouble has one call: an open call for it is linked to the downtime, or
 raised again if the trouble came back.
 """
 

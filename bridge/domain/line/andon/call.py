@@ -1,4 +1,4 @@
-"""Record of one Andon call, its state table, and its event data. Source: DOMAIN, «Andon and escalation».
+"""Record of one Andon call, its state table, and its event data. Source: domain.md, «Andon and escalation».
 
 open -> acknowledged -> resolved | cancelled; a call may be resolved or cancelled without an acknowledgement. Escalation
 is a level beside the status, never a status.

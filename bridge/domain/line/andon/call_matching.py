@@ -1,6 +1,6 @@
 """Matching of a downtime's automatic call to the open Andon calls of the line.
 
-Source: DOMAIN, «Andon and escalation»: one trouble has one call. A call of the family {equipment, maintenance, stop}
+Source: domain.md, «Andon and escalation»: one trouble has one call. A call of the family {equipment, maintenance, stop}
 that was raised since the downtime began is about it. A call for the same machine that is still open from before,
 wherever it was raised, is about a trouble that came back.
 """

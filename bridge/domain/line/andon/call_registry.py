@@ -1,6 +1,6 @@
 """Registry of one line's open Andon calls and their ladders: changes of a call, and the events that report them.
 
-Source: DOMAIN, «Andon and escalation». `calls` decides what people and devices may do to a call, and
+Source: domain.md, «Andon and escalation». `calls` decides what people and devices may do to a call, and
 `automatic_calls` what the line itself does.
 """
 

@@ -1,8 +1,8 @@
 """Actions on one line's Andon calls: raise, press again, acknowledge, arrive, resolve, cancel, escalate.
 
-Source: DOMAIN, «Andon and escalation». A call belongs to the equipment that reported it. An Andon station is equipment:
-a call from a station has the station's id as its `equipment_code` and as its `station_id`. Automatic calls are in
-`automatic_calls`.
+Source: domain.md, «Andon and escalation». A call belongs to the equipment that reported it. An Andon station is
+equipment: a call from a station has the station's id as its `equipment_code` and as its `station_id`. Automatic calls
+are in `automatic_calls`.
 """
 
 from typing import assert_never
@@ -74,7 +74,7 @@ class AndonActions:
         return APPLIED
 
     def _press(self, body: AndonReport, andon_type: AndonType, *, equipment: str | None, moment: Moment) -> Disposition:
-        # DESIGN, «Duplicates»: without identity nothing else distinguishes a bounce, or a copy, from a second press.
+        # design.md, «Duplicates»: without identity nothing else distinguishes a bounce, or a copy, from a second press.
         if moment.actor is None and not moment.identified:
             key = AndonCall.key_of(equipment, andon_type)
             contact = self._state.contacts.setdefault(key, Contact())

@@ -1,4 +1,4 @@
-"""Contacts of an Andon station: the levels of an input, read as presses. Source: DOMAIN, «Andon and escalation».
+"""Contacts of an Andon station: the levels of an input, read as presses. Source: domain.md, «Andon and escalation».
 
 momentary: a press is an observed FALSE -> TRUE. latching: TRUE asks for a call as long as none is open, but after a
 call ended the switch must be seen FALSE first. Releasing never ends a call: a broken wire must not clear an alarm.

@@ -1,6 +1,6 @@
 """Escalation ladder: a call's deadlines, the effect of missing one, and its recipients. Pure functions of the call.
 
-Source: DOMAIN, «Andon and escalation». Deadlines count from the raise, or from when the trouble came back; in
+Source: domain.md, «Andon and escalation». Deadlines count from the raise, or from when the trouble came back; in
 scheduled time unless the call is critical. A paused call has none.
 
 - Until the call is acknowledged, level k is due at the acknowledge deadline plus k-1 steps (`ack_timeout`).

@@ -1,4 +1,4 @@
-"""Counter table of DOMAIN, «Counters»: the meaning of the change between two samples of one register.
+"""Counter table of domain.md, «Counters»: the meaning of the change between two samples of one register.
 
 The ceiling is the most that the machine can make in the time between the samples. It separates pieces from wraps,
 resets, jitter and nonsense. The reach is the most that the machine is likely to have made. A wrap is accepted only if

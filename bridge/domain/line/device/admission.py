@@ -1,4 +1,4 @@
-"""Admission of decoded reports: which of them may have an effect. Source: DOMAIN, «Reports».
+"""Admission of decoded reports: which of them may have an effect. Source: domain.md, «Reports».
 
 The checks, in order: retained reports, repeats and late arrivals, historical data, bad source quality.
 """

@@ -1,4 +1,4 @@
-"""Dating of reports: formats of `ts`, clock rules, and wrong clocks. Source: DOMAIN, «Time»."""
+"""Dating of reports: formats of `ts`, clock rules, and wrong clocks. Source: domain.md, «Time»."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

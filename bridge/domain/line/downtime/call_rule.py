@@ -1,4 +1,4 @@
-"""Rule for a downtime's automatic Andon call: its due time and its content. Source: DOMAIN, «Downtime».
+"""Rule for a downtime's automatic Andon call: its due time and its content. Source: domain.md, «Downtime».
 
 An unclassified downtime raises its call after `auto_call_unclassified_seconds`, a classified one after the minutes of
 its reason. The time counts from the stop, or from when the stop first required a call.

@@ -1,4 +1,4 @@
-"""Downtimes of one line: opened, revised, split, closed, classified, confirmed. Source: DOMAIN, «Downtime».
+"""Downtimes of one line: opened, revised, split, closed, classified, confirmed. Source: domain.md, «Downtime».
 
 `stop_tracker` decides when a stop is a downtime, `split` where it is split.
 """

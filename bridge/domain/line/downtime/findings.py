@@ -1,4 +1,4 @@
-"""Findings on one stop: cause, culprit and reason, as far as they are known. Source: DOMAIN, «Downtime».
+"""Findings on one stop: cause, culprit and reason, as far as they are known. Source: domain.md, «Downtime».
 
 A better finding replaces cause, culprit and reason together; a worse one changes nothing. Faults are only added. If the
 culprit is repaired and another machine keeps the line stopped, cause and culprit stay; the call is for that machine.

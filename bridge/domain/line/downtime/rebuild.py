@@ -1,4 +1,4 @@
-"""Downtimes of an absence, rebuilt once its history is known. Source: DOMAIN, «Time» and «Downtime».
+"""Downtimes of an absence, rebuilt once its history is known. Source: domain.md, «Time» and «Downtime».
 
 A downtime that is over is reported closed, with its true times, and raises no call. One that still lasts opens with its
 true start; the wait for its call counts from there.

@@ -1,4 +1,4 @@
-"""Switches of one stop between breakdown and changeover, which split its downtime. Source: DOMAIN, «Downtime».
+"""Switches of one stop between breakdown and changeover, which split its downtime. Source: domain.md, «Downtime».
 
 A changeover that starts during a known breakdown splits at once. A breakdown during a changeover splits once it has
 lasted the micro-stop threshold; so does the changeover that continues after it. Both are dated at their start. A fault

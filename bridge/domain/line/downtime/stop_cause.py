@@ -1,6 +1,6 @@
 """Culprit of a stopped line: a walk from the machine that decides its status towards the side of the cause.
 
-Source: DOMAIN, «Downtime». A starved machine waits for its upstream side, a blocked one for its downstream side. The
+Source: domain.md, «Downtime». A starved machine waits for its upstream side, a blocked one for its downstream side. The
 walk passes machines that merely wait, and ends at the first that is stopped by itself. If the culprit is another
 machine, the cause is never `internal`.
 """

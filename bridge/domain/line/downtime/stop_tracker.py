@@ -1,4 +1,4 @@
-"""State table for stops: when a stop becomes a downtime, and when the downtime ends. Source: DOMAIN, «Downtime».
+"""State table for stops: when a stop becomes a downtime, and when the downtime ends. Source: domain.md, «Downtime».
 
 A stop shorter than the micro-stop threshold is a minor stop; a longer one opens a downtime, dated at the stop. The
 downtime ends after `restart_ms` of running, dated at the restart. Only scheduled time can be lost: a stop outside it

@@ -1,4 +1,4 @@
-"""Active faults of a machine, resolved through its catalogue, and the first-out fault. Source: DOMAIN, «Status»."""
+"""Active faults of a machine, resolved through its catalogue, and the first-out fault. Source: domain.md, «Status»."""
 
 from collections.abc import Iterable
 from typing import Final

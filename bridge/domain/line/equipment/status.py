@@ -1,4 +1,4 @@
-"""Status of a machine, derived from its reports, and of a line, from its machines. Source: DOMAIN, «Status»."""
+"""Status of a machine, derived from its reports, and of a line, from its machines. Source: domain.md, «Status»."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

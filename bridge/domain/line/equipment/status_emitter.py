@@ -1,6 +1,6 @@
 """Emission of line_status_update for a line or a machine, and the status last emitted.
 
-When (DOMAIN): on change of status, cause, reason, job or product; on a change of speed alone at most once a second.
+When (domain.md): on change of status, cause, reason, job or product; on a change of speed alone at most once a second.
 """
 
 from dataclasses import dataclass

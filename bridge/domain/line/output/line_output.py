@@ -1,6 +1,6 @@
 """Output of a line and its machines: pieces and OEE, and the choice of the line's counters.
 
-Source: DOMAIN, «Counters» and «OEE».
+Source: domain.md, «Counters» and «OEE».
 """
 
 import dataclasses

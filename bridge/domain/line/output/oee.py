@@ -2,7 +2,7 @@
 
 Time accumulates as it passes, by what is known then. Later findings (a stop that turned out to be a downtime, a restart
 that held, a stop that a user confirmed as planned) move time between classes, also in a window that has closed
-meanwhile; that window is emitted again as history. Source: DOMAIN, «OEE».
+meanwhile; that window is emitted again as history. Source: domain.md, «OEE».
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Quality alerts of one line: fixed limits on measurements, and the share of defects in inspections.
 
-Source: DOMAIN, «Quality». An alert is raised once and cleared once; one is active per equipment, parameter, rule and
+Source: domain.md, «Quality». An alert is raised once and cleared once; one is active per equipment, parameter, rule and
 side. `rules.py` decides which value violates which rule; a new rule is a new function there.
 """
 

@@ -1,4 +1,4 @@
-"""Quality rules: when a value violates or satisfies each, one function per rule. Source: DOMAIN, «Quality»."""
+"""Quality rules: when a value violates or satisfies each, one function per rule. Source: domain.md, «Quality»."""
 
 from enum import StrEnum
 from typing import Final

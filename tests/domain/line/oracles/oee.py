@@ -1,4 +1,4 @@
-"""OEE recomputed from the whole history at once, the slow and obvious way. Source: DOMAIN, «OEE» and «Downtime».
+"""OEE recomputed from the whole history at once, the slow and obvious way. Source: domain.md, «OEE» and «Downtime».
 
 Knows nothing of accumulators, revisions or deadlines; shares no code with bridge.domain.
 """

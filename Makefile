@@ -38,9 +38,10 @@ faults: .venv/.dev system-packages
 	FAULT_RECORD=faults $(BIN)/python -m pytest -m faults -s
 
 # where there is an oracle: ten times the examples, and the runs of simulated days; the mutations; and a thousand kills
-PROVED := tests/recount tests/mutations tests/core tests/ingest tests/contract/test_payload_contract.py \
-	tests/adapters/test_journal_verify.py tests/adapters/test_journal_mark.py tests/sim tests/front \
-	tests/system/test_replay.py tests/system/test_exactly_once.py tests/faults
+PROVED := tests/recount tests/mutations tests/domain tests/protocol tests/ingest tests/contract/test_payload_contract.py \
+	tests/ports/test_journal_model.py tests/journal/tools/test_verify.py tests/journal/sqlite/test_lock_file.py \
+	tests/device_sim tests/front/simulation tests/pipeline/test_replay.py tests/pipeline/test_exactly_once.py \
+	tests/pipeline/test_sequence_bounds.py tests/faults
 
 proof: .venv/.dev system-packages
 	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -n $(PROVERS) --dist worksteal -m "proof or not (faults or bench)" $(PROVED)

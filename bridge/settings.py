@@ -1,4 +1,4 @@
-"""All settings, typed and immutable: a TOML file, then environment variables `FLOOR_SECTION__NAME` over it.
+"""All settings, typed and immutable: a TOML file, overridden by environment variables `FLOOR_SECTION__NAME`.
 
 Every setting is documented in docs/settings.md; a test fails for one that is not.
 """
@@ -13,16 +13,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from bridge.core.records import Keep
-from bridge.model_faults import sentence
+from bridge.ports.journal import RetentionLimits
+from bridge.validation_errors import fault_message
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DAY_MS = 86_400_000
 MIN_SECRET_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as its hash
 
 
-class Part(StrEnum):
-    """Which sides one process is: `floor run --role`."""
+class ProcessRole(StrEnum):
+    """The sides that a process runs: `floor run --role`."""
 
     BOTH = "both"
     PIPELINE = "pipeline"
@@ -30,11 +30,11 @@ class Part(StrEnum):
 
 
 class SettingsError(Exception):
-    """The settings are not usable; the text names file, place and reason, a line each."""
+    """The settings cannot be used; the text has a line with file, location and reason for each fault."""
 
 
-def why(error: Exception) -> object:
-    """Say what is wrong with a file without naming it again, as the operating system's errors do."""
+def file_error_reason(error: Exception) -> object:
+    """Return why a file cannot be used, without its name, which an `OSError` would repeat."""
     return error.strerror or error if isinstance(error, OSError) else error
 
 
@@ -49,14 +49,14 @@ class BrokerSettings(Section):
     username: str | None = None  # the pipeline's and the publisher's identity
     password: SecretStr | None = None
     password_file: Path | None = None  # read into `password` by `load`
-    front_username: str | None = None  # the only identity that may write under command/; None: as above
+    front_username: str | None = None  # the only identity that may write under command/; None: `username`
     front_password: SecretStr | None = None
     front_password_file: Path | None = None  # read into `front_password`
     tls: bool = False
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    keepalive_seconds: int = Field(2, ge=2, le=300)  # a half-open connection is noticed after two of them
+    keepalive_seconds: int = Field(2, ge=2, le=300)  # a half-open connection is detected after two of them
     session_expiry_seconds: int = Field(7 * 86_400, ge=0, le=2**32 - 1)
     receive_maximum: int = Field(1_000, ge=1, le=65_535)
     max_payload_bytes: int = Field(65_536, ge=1_024, le=16 * 1024 * 1024)
@@ -66,16 +66,16 @@ class BrokerSettings(Section):
 class JournalSettings(Section):
     path: Path = Path(".floor/journal.db")
     commit_max_inputs: int = Field(500, ge=1, le=10_000)
-    commit_max_ms: int = Field(5, ge=0, le=1_000)  # how long a batch waits for company
+    commit_max_ms: int = Field(5, ge=0, le=1_000)  # how long a batch waits for more inputs
     checkpoint_seconds: float = Field(5.0, gt=0, le=3_600)
-    keep_events_days: float = Field(90.0, ge=0)  # 0: for ever, as for the next two
+    keep_events_days: float = Field(90.0, ge=0)  # 0: no limit, as for the next two
     keep_inputs_days: float = Field(14.0, ge=0)
     max_bytes: int = Field(20 * 1024**3, ge=0)
 
     @property
-    def keep(self) -> Keep:
-        """How long what is held stays."""
-        return Keep(
+    def keep(self) -> RetentionLimits:
+        """Return the retention limits, with None for 0."""
+        return RetentionLimits(
             events_ms=round(self.keep_events_days * DAY_MS) or None,
             inputs_ms=round(self.keep_inputs_days * DAY_MS) or None,
             max_bytes=self.max_bytes or None,
@@ -91,7 +91,7 @@ class TokenSettings(Section):
     audience: str = "floor"
     leeway_seconds: int = Field(0, ge=0, le=60)
     trust_grants_claim: bool = False
-    revoked_file: Path | None = None  # looked at twice a second
+    revoked_file: Path | None = None  # checked twice a second
     max_bytes: int = Field(8_192, ge=512, le=65_536)
 
     @model_validator(mode="after")
@@ -127,8 +127,8 @@ class WebSettings(Section):
 
 
 class TimeSettings(Section):
-    scale: float = Field(1.0, gt=0, le=3_600)  # above 1: a simulation, and the board says so
-    anchor_floor: int | None = None  # floor time was this when the host's clock was `anchor_wall`; both in ms
+    scale: float = Field(1.0, gt=0, le=3_600)  # other than 1: a simulation, and the board shows it
+    anchor_floor: int | None = None  # floor time when the host's clock was `anchor_wall`; both in ms
     anchor_wall: int | None = None
 
     @model_validator(mode="after")
@@ -142,7 +142,7 @@ class Settings(Section):
     root: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = "floor/v1"
     stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
     plant_file: Path = Path("plant.toml")
-    policy_file: Path | None = None  # None: the policy that ships
+    policy_file: Path | None = None  # None: the shipped policy
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     broker: BrokerSettings = BrokerSettings()
@@ -152,24 +152,24 @@ class Settings(Section):
     time: TimeSettings = TimeSettings()
 
 
-OF_THE_COMMANDS = ("FLOOR_CONFIG", "FLOOR_TOKEN", "FLOOR_URL")
-"""What `floor` and the README's clients read from the environment beside settings."""
+CLIENT_VARIABLES = ("FLOOR_CONFIG", "FLOOR_TOKEN", "FLOOR_URL")
+"""Environment variables of `floor` and the README's clients that are not settings."""
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read settings once; raises `SettingsError` with every fault named. Paths are relative to the file."""
+    """Read the settings; raises `SettingsError` that lists every fault. Paths are relative to the file."""
     tree: dict[str, Any] = {}
     if path is not None:
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"{path}: {why(error)}") from error
+            raise SettingsError(f"{path}: {file_error_reason(error)}") from error
         tree.setdefault("plant_file", str(Settings.model_fields["plant_file"].default))
         journal = tree.setdefault("journal", {})
         if isinstance(journal, dict):
             journal.setdefault("path", str(JournalSettings.model_fields["path"].default))
-        _anchor_paths(tree, path.parent)
-    _overlay(tree, os.environ if environment is None else environment)
+        _resolve_paths(tree, path.parent)
+    _apply_environment(tree, os.environ if environment is None else environment)
     _read_passwords(tree.get("broker"))
     try:
         return Settings.model_validate(tree)
@@ -180,15 +180,15 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
 
 
 def _what(fault: ErrorDetails) -> str:
-    """Return what is wrong with a setting, and what to do about a file without any way to check tokens."""
+    """Return what is wrong with a setting; where no token key is set, the settings that can hold one."""
     if fault["loc"] == ("token",) and fault["type"] == "missing":
         return "set token.secret_file, token.secret or token.public_key_file"
-    return sentence(Settings, fault)
+    return fault_message(Settings, fault)
 
 
-def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
+def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
     for name, value in sorted(environment.items()):
-        if not name.startswith("FLOOR_") or name in OF_THE_COMMANDS:
+        if not name.startswith("FLOOR_") or name in CLIENT_VARIABLES:
             continue
         *sections, leaf = name.removeprefix("FLOOR_").lower().split("__")
         branch = tree
@@ -208,15 +208,15 @@ def _read_passwords(broker: object) -> None:
         try:
             broker[name] = Path(broker[f"{name}_file"]).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"broker.{name}_file: {why(error)}") from error
+            raise SettingsError(f"broker.{name}_file: {file_error_reason(error)}") from error
 
 
 LIST_SETTINGS = frozenset({"trusted_proxies", "allowed_origins"})
 
 
-def _anchor_paths(tree: dict[str, Any], folder: Path) -> None:
+def _resolve_paths(tree: dict[str, Any], folder: Path) -> None:
     for name, value in tree.items():
         if isinstance(value, dict):
-            _anchor_paths(value, folder)
+            _resolve_paths(value, folder)
         elif isinstance(value, str) and (name.endswith("_file") or name == "path"):
             tree[name] = str(folder / value)

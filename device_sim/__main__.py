@@ -1,4 +1,4 @@
-"""`python -m device_sim` is `device-sim`."""
+"""Entry point of `python -m device_sim`, the same as `device-sim`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Seeded chance, one source for each actor: adding a machine to the plant file changes nobody else's luck."""
+"""Seeded randomness, one generator per actor: adding a machine to the plant file changes no other actor's sequence."""
 
 from collections.abc import Sequence
 from random import Random
@@ -11,8 +11,8 @@ MINUTE: Millis = 60 * SECOND
 Choice = TypeVar("Choice")
 
 
-class Chance:
-    """What happens to one actor, repeatable for a seed and the actor's name."""
+class SeededRandom:
+    """A random generator for one actor, repeatable for a seed and the actor's name."""
 
     def __init__(self, seed: int, name: str) -> None:
         self._random = Random(f"{seed}/{name}")  # noqa: S311 - a simulation must be repeatable, not secret
@@ -20,18 +20,18 @@ class Chance:
     def happens(self, probability: float) -> bool:
         return self._random.random() < probability
 
-    def between(self, low: float, high: float) -> float:
+    def uniform(self, low: float, high: float) -> float:
         return self._random.uniform(low, high)
 
-    def pick(self, choices: Sequence[Choice]) -> Choice:
+    def choice(self, choices: Sequence[Choice]) -> Choice:
         return self._random.choice(choices)
 
-    def noise(self, sigma: float) -> float:
+    def gauss(self, sigma: float) -> float:
         return self._random.gauss(0.0, sigma)
 
-    def lapse(self, mean: Millis) -> Millis:
-        """Return a time to the next of many independent happenings: exponential, and never less than a second."""
+    def exponential(self, mean: Millis) -> Millis:
+        """Return an exponentially distributed time to the next event, at least one second."""
         return max(SECOND, round(self._random.expovariate(1.0 / mean)))
 
-    def span(self, low_seconds: float, high_seconds: float) -> Millis:
-        return round(self.between(low_seconds, high_seconds) * SECOND)
+    def duration(self, low_seconds: float, high_seconds: float) -> Millis:
+        return round(self.uniform(low_seconds, high_seconds) * SECOND)

@@ -1,4 +1,4 @@
-"""The `device-sim` command: run the plant, press at a station, list what there is."""
+"""The `device-sim` command: `run`, `press`, `leave`, `disturbances` and `list`."""
 
 import argparse
 import asyncio
@@ -10,18 +10,26 @@ from pathlib import Path
 from typing import Final
 
 from device_sim import plant_file, profile
-from device_sim.demo_broker import SETTINGS, USUAL, default_broker
-from device_sim.leftovers import leave
+from device_sim.demo_broker import DEFAULT_ADDRESS, DEMO_SETTINGS_FILE, default_broker
+from device_sim.leftovers import publish_leftovers
 from device_sim.messages import encode, report_topic
-from device_sim.plant_file import ANDON_TYPES, LineSpec, PlantFileError, PlantSpec, StationSpec
+from device_sim.plant_file import ANDON_TYPES, LineSpec, PlantSpec, SimulationFileError, StationSpec
 from device_sim.profile import Profile, ProfileError
-from device_sim.profile_table import show_profiles
-from device_sim.run import Run, Show, run
-from device_sim.suggestion import near
+from device_sim.profile_table import print_profiles
+from device_sim.run import DisplayMode, RunOptions, run
+from device_sim.suggestion import suggest
 from device_sim.truth_file import TruthFileError
-from device_sim.wire import Broker, Version, WireError, publish_once, read_credentials, read_password, tls_context
+from device_sim.wire import (
+    BrokerAccess,
+    BrokerError,
+    NegotiatedVersion,
+    publish_once,
+    read_credentials,
+    read_password,
+    tls_context,
+)
 
-ACTIONS: Final = ("raise", "acknowledge", "arrive", "resolve", "cancel")
+ANDON_ACTIONS: Final = ("raise", "acknowledge", "arrive", "resolve", "cancel")
 
 ABOUT: Final = "A simulated plant of PLCs and Andon stations that publishes over MQTT; docs/devices.md says what."
 RUN_EXAMPLES: Final = """examples:
@@ -45,21 +53,21 @@ PRESS_EXAMPLES: Final = """examples:
 
 
 class UnknownName(Exception):
-    """A station or a type of call that the plant file does not have; names those it has."""
+    """Raised for a station or call type that is not in the plant file; the message lists those that are."""
 
     def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"no {what} is called {name}{near(name, known)}\n  known: {', '.join(known)}")
+        super().__init__(f"no {what} is called {name}{suggest(name, known)}\n  known: {', '.join(known)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; 0, or 1 with one error on stderr that names the way out."""
+    """Run a command and return its exit code: 0, 130 after Ctrl-C, or 1 with an error and its remedy on stderr."""
     options = _parser().parse_args(arguments)
     try:
-        _obey(options)
+        _run_command(options)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has enough: `device-sim list | head`
+    except BrokenPipeError:  # the reader closed the pipe: `device-sim list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (PlantFileError, ProfileError, TruthFileError, WireError, UnknownName) as error:
+    except (SimulationFileError, ProfileError, TruthFileError, BrokerError, UnknownName) as error:
         sys.stderr.write(f"device-sim: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -67,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _obey(options: argparse.Namespace) -> None:
+def _run_command(options: argparse.Namespace) -> None:
     spec = plant_file.load(options.plant)
     match options.command:
         case "run":
@@ -76,23 +84,23 @@ def _obey(options: argparse.Namespace) -> None:
             _press(options, spec)
         case "leave":
             count = asyncio.run(
-                leave(spec, profile.load(options.disturb, spec=spec), _broker(options), seed=options.seed)
+                publish_leftovers(spec, profile.load(options.disturb, spec=spec), _broker(options), seed=options.seed)
             )
-            _say(f"{count} retained leftovers published")
+            _print(f"{count} retained leftovers published")
         case "disturbances":
             chosen = profile.load(options.profile, spec=spec) if options.profile else None
             if chosen is not None and options.kinds:
                 for kind in dict.fromkeys(each.kind for each in chosen.disturbances):
-                    _say(kind)
+                    _print(kind)
             else:
-                show_profiles(chosen, spec, options)
+                print_profiles(chosen, spec, options)
         case _:
             _list(spec, tags=options.tags)
 
 
-def _run_options(options: argparse.Namespace, spec: PlantSpec) -> Run:
-    show: Show = "table" if sys.stdout.isatty() else "lines"
-    return Run(
+def _run_options(options: argparse.Namespace, spec: PlantSpec) -> RunOptions:
+    show: DisplayMode = "table" if sys.stdout.isatty() else "lines"
+    return RunOptions(
         spec=spec,
         broker=_broker(options),
         profile=profile.load(options.disturb, spec=spec) if options.disturb else Profile(name="undisturbed"),
@@ -117,12 +125,12 @@ def _press(options: argparse.Namespace, spec: PlantSpec) -> None:
         body["operator"] = options.operator
     broker = _broker(options)
     topic = report_topic(spec.site, line.area, line.id, station.id, "andon")
-    # the running simulator is connected as the station: the same client id would push it out
-    client_id = f"{broker.client_prefix}{station.id}-hand-{os.getpid()}"  # no dots: NATS refuses them
+    # the running simulator is connected as the station: the same client id would disconnect it
+    client_id = f"{broker.client_prefix}{station.id}-hand-{os.getpid()}"  # no dots: NATS rejects them
     asyncio.run(
         publish_once(broker, spec.identity(line, station.id), client_id=client_id, topic=topic, payload=encode(body))
     )
-    _say(f"{station.id} ({line.id}): {options.action} {options.andon_type} -> {broker.root}/{topic}")
+    _print(f"{station.id} ({line.id}): {options.action} {options.andon_type} -> {broker.root}/{topic}")
 
 
 def _find_station(spec: PlantSpec, name: str) -> tuple[LineSpec, StationSpec]:
@@ -134,32 +142,32 @@ def _find_station(spec: PlantSpec, name: str) -> tuple[LineSpec, StationSpec]:
 
 def _list(spec: PlantSpec, *, tags: bool) -> None:
     for line in spec.lines:
-        _say(f"{spec.site}/{line.area}/{line.id}: {', '.join(line.products)}")
+        _print(f"{spec.site}/{line.area}/{line.id}: {', '.join(line.products)}")
         for machine in line.machines:
-            _say(f"  {machine.id}: {machine.controller}, {60 / machine.cycle_seconds:.0f} pieces/min")
+            _print(f"  {machine.id}: {machine.controller}, {60 / machine.cycle_seconds:.0f} pieces/min")
             for field, tag in machine.tags.items() if tags else ():
-                _say(f"    {field} <- {tag}")
+                _print(f"    {field} <- {tag}")
         for station in line.stations:
-            _say(f"  {station.id}: {station.form}; {', '.join(station.andon_types)}")
+            _print(f"  {station.id}: {station.form}; {', '.join(station.andon_types)}")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def _broker(options: argparse.Namespace) -> Broker:
+def _broker(options: argparse.Namespace) -> BrokerAccess:
     host, port = options.broker or default_broker(Path.cwd())
-    return Broker(
+    return BrokerAccess(
         host=host,
         port=port,
-        found_in="" if options.broker or (host, port) == USUAL else f" (of {SETTINGS})",
+        found_in="" if options.broker or (host, port) == DEFAULT_ADDRESS else f" (of {DEMO_SETTINGS_FILE})",
         root=options.root,
         username=options.username,
         password=read_password(options.password_file) if options.password_file else None,
         credentials=read_credentials(options.credentials) if options.credentials else {},
         client_prefix=options.client_prefix,
         tls=tls_context(options.ca_file),
-        version=Version(options.mqtt),
+        version=NegotiatedVersion(options.mqtt),
     )
 
 
@@ -186,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     pressing.add_argument("station", metavar="STATION", help="id of a station; `device-sim list` names them")
     pressing.add_argument("andon_type", metavar="ANDON_TYPE", help=", ".join(ANDON_TYPES))
-    pressing.add_argument("--action", choices=ACTIONS, default="raise", help="what is done there (raise)")
+    pressing.add_argument("--action", choices=ANDON_ACTIONS, default="raise", help="what is done there (raise)")
     pressing.add_argument("--description", metavar="TEXT", help="what it is about")
     pressing.add_argument("--operator", metavar="NAME", help="who says to have done it")
     _add_broker(pressing)

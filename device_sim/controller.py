@@ -1,12 +1,12 @@
-"""The controller of a machine: what it reports, and when. Source: docs/devices.md."""
+"""The reports of a machine's controller, and their timing. Source: docs/devices.md."""
 
 from typing import Final
 
 from device_sim import packml
-from device_sim.chance import SECOND, Chance, Millis
-from device_sim.machine import Condition, Machine
-from device_sim.messages import Report
-from device_sim.parameter import Inspection, Parameter
+from device_sim.chance import SECOND, Millis, SeededRandom
+from device_sim.machine import Condition, SimulatedMachine
+from device_sim.messages import ReportContent
+from device_sim.parameter import InspectionSampler, MeasuredParameter
 from device_sim.registers import Registers
 
 STATE_PERIOD: Final = 60 * SECOND
@@ -28,10 +28,15 @@ WORD: Final[dict[Condition, str]] = {
 
 
 class Controller:
-    """Speaks for one machine: state on change and every minute, counts every ten seconds while they change."""
+    """Reports for one machine: state on change and every minute, counts every 10 s, or every minute if unchanged."""
 
     def __init__(
-        self, machine: Machine, parameter: Parameter | None, inspection: Inspection | None, chance: Chance, now: Millis
+        self,
+        machine: SimulatedMachine,
+        parameter: MeasuredParameter | None,
+        inspection: InspectionSampler | None,
+        chance: SeededRandom,
+        now: Millis,
     ) -> None:
         self.machine = machine
         self.registers = Registers(machine.spec)
@@ -39,21 +44,21 @@ class Controller:
         self._inspection = inspection
         self._chance = chance
         self._condition = machine.condition
-        self._passing: str | None = None
+        self._acting_state: str | None = None
         self._information: frozenset[int] = frozenset()
-        self._information_at = now + chance.lapse(INFORMATION_MEAN)
-        self._said_state: dict[str, object] = {}
-        self._said_counts: dict[str, object] = {}
-        phase = round(chance.between(0, COUNTS_PERIOD))  # controllers do not report in step
+        self._information_at = now + chance.exponential(INFORMATION_MEAN)
+        self._reported_state: dict[str, object] = {}
+        self._reported_counts: dict[str, object] = {}
+        phase = round(chance.uniform(0, COUNTS_PERIOD))  # controllers do not report at the same moment
         self._state_at = now
         self._counts_at = now + phase
-        self._counts_said_at = now
+        self._counts_reported_at = now
         self._measure_at = now + phase
         self._inspect_at = now + phase
 
-    def reports(self, now: Millis) -> list[Report]:
-        """Return what is due at `now`; to be called every tick."""
-        self._blink(now)
+    def reports(self, now: Millis) -> list[ReportContent]:
+        """Return the reports due at `now`; call it every tick."""
+        self._toggle_information_bit(now)
         reports = [*self._due_state(now), *self._due_counts(now)]
         running = self.machine.condition is Condition.RUNNING
         if running and self._parameter is not None and now >= self._measure_at:
@@ -64,35 +69,35 @@ class Controller:
         if running and self._inspection is not None and now >= self._inspect_at:
             sample = self._inspection.spec
             self._inspect_at = now + round(sample.every_seconds * SECOND)
-            defects = self._inspection.defects(now)
+            defects = self._inspection.count_defects(now)
             reports.append(
                 ("inspection", {"inspected": sample.sample, "defects": defects, "parameter": sample.parameter})
             )
         return reports
 
-    def standing(self) -> list[Report]:
-        """Return what a device says after its birth: its state and its counts as they are."""
+    def current_reports(self) -> list[ReportContent]:
+        """Return the current state and counts, for sending after the birth."""
         return [("state", self._state()), ("counts", self._counts())]
 
-    def _due_state(self, now: Millis) -> list[Report]:
+    def _due_state(self, now: Millis) -> list[ReportContent]:
         condition = self.machine.condition
-        self._passing = packml.passing(self._condition, condition)
+        self._acting_state = packml.acting_state(self._condition, condition)
         self._condition = condition
         state = self._state()
-        if state == self._said_state and now < self._state_at:
+        if state == self._reported_state and now < self._state_at:
             return []
-        self._said_state = state
+        self._reported_state = state
         self._state_at = now + STATE_PERIOD
         return [("state", state)]
 
-    def _due_counts(self, now: Millis) -> list[Report]:
+    def _due_counts(self, now: Millis) -> list[ReportContent]:
         if now < self._counts_at:
             return []
         self._counts_at = now + COUNTS_PERIOD
         counts = self._counts()
-        if counts == self._said_counts and now - self._counts_said_at < STATE_PERIOD:
+        if counts == self._reported_counts and now - self._counts_reported_at < STATE_PERIOD:
             return []
-        self._said_counts, self._counts_said_at = counts, now
+        self._reported_counts, self._counts_reported_at = counts, now
         return [("counts", counts)]
 
     def _state(self) -> dict[str, object]:
@@ -101,7 +106,7 @@ class Controller:
         if spec.packml is None:
             state["state"] = WORD[machine.condition]
         else:
-            name = self._passing or packml.STEADY[machine.condition]
+            name = self._acting_state or packml.STEADY[machine.condition]
             setup = machine.condition is Condition.SETUP
             mode = packml.CHANGEOVER_MODE if setup else packml.PRODUCTION_MODE
             state["packml"] = {"dialect": spec.packml, "state": packml.NUMBER[spec.packml][name], "mode": mode}
@@ -131,14 +136,14 @@ class Controller:
             bits.add(spec.blocked_bit)
         return sum(1 << bit for bit in bits if bit is not None)
 
-    def _blink(self, now: Millis) -> None:
+    def _toggle_information_bit(self, now: Millis) -> None:
         spec = self.machine.spec
         if spec.information_bits and now >= self._information_at:
-            self._information ^= {self._chance.pick(spec.information_bits)}
-            self._information_at = now + self._chance.lapse(INFORMATION_MEAN)
+            self._information ^= {self._chance.choice(spec.information_bits)}
+            self._information_at = now + self._chance.exponential(INFORMATION_MEAN)
 
     def _counts(self) -> dict[str, object]:
-        counts: dict[str, object] = {**self.registers.show(self.machine.made)}
+        counts: dict[str, object] = {**self.registers.read(self.machine.made)}
         if self.machine.spec.tells_modulus:
             counts["modulus"] = self.registers.modulus
         return counts

@@ -1,4 +1,4 @@
-"""A controller's counter words: what is left of a count in 16 or 32 bits, signed or not."""
+"""Counter registers of a controller: 16 or 32 bits, signed or unsigned, wrapping."""
 
 from typing import Final, Literal
 
@@ -8,7 +8,7 @@ MODULUS: Final[dict[Width, int]] = {"int16": 2**16, "uint16": 2**16, "int32": 2*
 SIGNED: Final[frozenset[Width]] = frozenset({"int16", "int32"})
 
 
-def word(count: int, width: Width) -> int:
+def wrap_count(count: int, width: Width) -> int:
     """Return the count as the register shows it: 32768 in an int16 reads -32768."""
     modulus = MODULUS[width]
     value = count % modulus

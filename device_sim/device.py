@@ -1,32 +1,32 @@
-"""A device as the network knows it: its boots, numbers, clock and readings, and the bytes that come of them."""
+"""A simulated device: its boots, sequence numbers, clock and register readings, and the packets built from them."""
 
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from device_sim.chance import Chance, Millis
-from device_sim.messages import Message
-from device_sim.plant import Plant
+from device_sim.chance import Millis, SeededRandom
+from device_sim.messages import ReportMessage
+from device_sim.plant import SimulatedPlant
 from device_sim.registers import Registers
 from device_sim.traits import ClockTraits, Traits
-from device_sim.truth import ClockTruth, RegisterTruth, Said, Truth
+from device_sim.truth import ClockTruth, RegisterTruth, TrueReport, Truth
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One PUBLISH of a device; `topic` is relative to the root. Sent again, it is the same."""
+    """One PUBLISH of a device; `topic` is relative to the root. A resend is identical."""
 
-    said: Said | None
+    true_report: TrueReport | None
     topic: str
     payload: bytes
     qos: int = 1
     retain: bool = False
 
 
-class Clock:
-    """What a device takes for the time."""
+class DeviceClock:
+    """The clock of a device, right or wrong."""
 
-    def __init__(self, device: str, traits: ClockTraits, chance: Chance, start: Millis, truth: Truth) -> None:
+    def __init__(self, device: str, traits: ClockTraits, chance: SeededRandom, start: Millis, truth: Truth) -> None:
         self._device = device
         self._traits = traits
         self._chance = chance
@@ -39,15 +39,15 @@ class Clock:
     def power_up(self, at: Millis) -> None:
         self._powered_at = self._set_at = at
         if self._traits.unset_seconds is not None:
-            self._set_at = at + self._chance.span(*self._traits.unset_seconds)
+            self._set_at = at + self._chance.duration(*self._traits.unset_seconds)
             self._note(at, -at)
         self._note(self._set_at, self._traits.offset)
 
-    def shows(self, at: Millis) -> Millis:
+    def read(self, at: Millis) -> Millis:
         traits = self._traits
         if traits.stands_at is not None:
             return traits.stands_at
-        shown = at - self._powered_at  # 1970, and it counts from there
+        shown = at - self._powered_at  # not set yet: it counts from 1970
         if at >= self._set_at:
             shown = at + traits.offset + round(traits.drift_ppm * (at - self._start) / 1e6)
         return shown // 1_000 * 1_000 if traits.whole_seconds else shown
@@ -59,18 +59,25 @@ class Clock:
         )
 
 
-class Device:
-    """Turns what a device has to say into packets, and keeps the truth about each."""
+class SimulatedDevice:
+    """Turns a device's reports into packets, and records the truth about each."""
 
     def __init__(
-        self, name: str, traits: Traits, *, chance: Chance, registers: Registers | None, start: Millis, truth: Truth
+        self,
+        name: str,
+        traits: Traits,
+        *,
+        chance: SeededRandom,
+        registers: Registers | None,
+        start: Millis,
+        truth: Truth,
     ) -> None:
         self.name = name
         self.traits = traits
         self.registers = registers
         self.powered = True
         self.boot_id = 0
-        self.clock = Clock(name, traits.clock, chance, start, truth)
+        self.clock = DeviceClock(name, traits.clock, chance, start, truth)
         self._chance = chance
         self._truth = truth
         self._seq = 0
@@ -78,7 +85,7 @@ class Device:
         self._shown: dict[str, int] | None = None
         truth.traits[name] = asdict(traits)
         if registers is not None and traits.near_wrap is not None:
-            registers.begin_before_wrap(traits.near_wrap)
+            registers.set_before_wrap(traits.near_wrap)
 
     def power_up(self, at: Millis) -> None:
         self.powered = True
@@ -86,95 +93,109 @@ class Device:
         self.clock.power_up(at)
 
     def boot(self, at: Millis) -> None:
-        """Begin to number anew, as at every connect."""
+        """Start a new boot, as at every connect: a new `boot_id`, and `seq` from 0."""
         self._connects += 1
         self._seq = 0
         self.boot_id = self._connects if self.traits.boot_ids == "counter" else max(self.boot_id + 1, at)
 
-    def say(self, message: Message, at: Millis, made: dict[str, int] | None = None, *, standing: bool = False) -> Said:
-        """Note that it has something to say; nothing is numbered yet."""
-        said = Said(next(self._truth.numbers), at, self.name, message.kind, dict(message.body), standing, made)
+    def record_report(
+        self, message: ReportMessage, at: Millis, made: dict[str, int] | None = None, *, standing: bool = False
+    ) -> TrueReport:
+        """Record a report in the truth; `build_packet` numbers it later."""
+        said = TrueReport(next(self._truth.numbers), at, self.name, message.kind, dict(message.body), standing, made)
         self._truth.said.append(said)
         if message.kind == "counts":
-            self._watch_for_wrap(said)
+            self._record_wrap(said)
         return said
 
-    def packet(self, said: Said, topic: str) -> Packet:
-        """Number, date and encode a report: the device's next."""
-        if said.kind == "counts":
-            self._read(said)
+    def build_packet(self, true_report: TrueReport, topic: str) -> Packet:
+        """Return the packet of a report: numbered as the device's next, timestamped and encoded."""
+        if true_report.kind == "counts":
+            self._read(true_report)
         common: dict[str, object] = {}
         if self.traits.boot_ids != "none":
-            common["boot_id"] = said.boot_id = self.boot_id
+            common["boot_id"] = true_report.boot_id = self.boot_id
         if self.traits.seq:
-            said.position = self._seq
-            common["seq"] = said.seq = self._seq % (self.traits.seq_modulus or self._seq + 1)
+            true_report.position = self._seq
+            common["seq"] = true_report.seq = self._seq % (self.traits.seq_modulus or self._seq + 1)
             self._seq += 1
         if self.traits.ts:
-            common["ts"] = said.ts = self.clock.shows(said.at)
-        said.payload = encode({**common, **said.body})
-        return Packet(said, topic, said.payload, 0 if said.kind in self.traits.qos0 else 1, self.traits.retain)
+            common["ts"] = true_report.ts = self.clock.read(true_report.at)
+        true_report.payload = encode({**common, **true_report.body})
+        return Packet(
+            true_report,
+            topic,
+            true_report.payload,
+            0 if true_report.kind in self.traits.qos0 else 1,
+            self.traits.retain,
+        )
 
-    def will(self) -> bytes:
-        """Return what the broker is to publish when this connection dies."""
+    def will_payload(self) -> bytes:
+        """Return the payload of this connection's Will."""
         common: dict[str, object] = {}
         if self.traits.boot_ids != "none":
             common["boot_id"] = self.boot_id
         return encode({**common, "seq": 0} if self.traits.seq else common)
 
-    def _read(self, said: Said) -> None:
-        """Read the registers once: wrapped, glitching, or a little behind."""
+    def _read(self, true_report: TrueReport) -> None:
+        """Apply a glitch or a dip to the counts of a report, by chance."""
         assert self.registers is not None
-        assert said.made is not None
-        real = _readings(said)
+        assert true_report.made is not None
+        real = _readings(true_report)
         traits, chance = self.traits, self._chance
         if traits.glitch_ratio and chance.happens(traits.glitch_ratio):
-            wild = round(chance.between(0, self.registers.modulus - 1))
-            shown = dict.fromkeys(real, self.registers.word(wild if traits.glitch_to is None else traits.glitch_to))
-            self._note(said, "glitch", shown, real)
+            wild = round(chance.uniform(0, self.registers.modulus - 1))
+            shown = dict.fromkeys(
+                real, self.registers.wrap_count(wild if traits.glitch_to is None else traits.glitch_to)
+            )
+            self._note(true_report, "glitch", shown, real)
         elif traits.dip_ratio and chance.happens(traits.dip_ratio):
-            by = chance.pick(range(1, traits.dip_pieces + 1))
-            shown = {name: self.registers.word(real[name] - by) for name in real}
-            self._note(said, "dip", shown, real)
+            by = chance.choice(range(1, traits.dip_pieces + 1))
+            shown = {name: self.registers.wrap_count(real[name] - by) for name in real}
+            self._note(true_report, "dip", shown, real)
         else:
             return
-        said.body |= shown
+        true_report.body |= shown
 
-    def _watch_for_wrap(self, said: Said) -> None:
+    def _record_wrap(self, true_report: TrueReport) -> None:
         assert self.registers is not None
-        shown = _readings(said)
+        shown = _readings(true_report)
         half = self.registers.modulus // 2
         if self._shown is not None and any(self._shown[name] - value > half for name, value in shown.items()):
-            self._note(said, "wrap", shown, shown)
+            self._note(true_report, "wrap", shown, shown)
         self._shown = shown
 
     def set_registers(self, at: Millis, made: dict[str, int], to: int, what: Any) -> None:
-        """Set the registers to a value, and note it."""
+        """Set the registers to a value, and record it in the truth."""
         assert self.registers is not None
-        before = self.registers.show(made)
+        before = self.registers.read(made)
         self.registers.set(made, to)
         self._shown = None
-        self._truth.registers.append(RegisterTruth(at, self.name, what, self.registers.show(made), before, dict(made)))
+        self._truth.registers.append(RegisterTruth(at, self.name, what, self.registers.read(made), before, dict(made)))
 
-    def _note(self, said: Said, what: Any, shown: dict[str, int], real: dict[str, int]) -> None:
-        assert said.made is not None
-        self._truth.registers.append(RegisterTruth(said.at, self.name, what, dict(shown), real, said.made))
+    def _note(self, true_report: TrueReport, what: Any, shown: dict[str, int], real: dict[str, int]) -> None:
+        assert true_report.made is not None
+        self._truth.registers.append(
+            RegisterTruth(true_report.at, self.name, what, dict(shown), real, true_report.made)
+        )
 
 
-def build_devices(plant: Plant, traits: dict[str, Traits], truth: Truth) -> dict[str, Device]:
-    """Give every device of the plant its traits; registers that begin near their wrap are set."""
-    devices: dict[str, Device] = {}
+def build_devices(plant: SimulatedPlant, traits: dict[str, Traits], truth: Truth) -> dict[str, SimulatedDevice]:
+    """Return every device of the plant by name, with its traits; registers near their wrap are set so."""
+    devices: dict[str, SimulatedDevice] = {}
     for name in plant.devices:
         controller = plant.line_of(name).controllers.get(name)
         registers = None if controller is None else controller.registers
-        chance = Chance(truth.seed, f"device/{name}")
-        devices[name] = Device(name, traits[name], chance=chance, registers=registers, start=truth.start, truth=truth)
+        chance = SeededRandom(truth.seed, f"device/{name}")
+        devices[name] = SimulatedDevice(
+            name, traits[name], chance=chance, registers=registers, start=truth.start, truth=truth
+        )
     return devices
 
 
-def _readings(said: Said) -> dict[str, int]:
+def _readings(true_report: TrueReport) -> dict[str, int]:
     fields: tuple[str, ...] = ("total", "good", "reject")
-    return {name: said.body[name] for name in fields if name in said.body}
+    return {name: true_report.body[name] for name in fields if name in true_report.body}
 
 
 def encode(body: dict[str, object]) -> bytes:

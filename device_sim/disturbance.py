@@ -1,7 +1,7 @@
-"""The base of all disturbances: whom one concerns, and when it comes.
+"""Base classes of disturbances: selection of devices, and timing.
 
-A disturbance is a validated, frozen description. It shapes devices (`traits`), the plant (`plant`), or plans incidents
-(`incidents`); all chance comes from outside, so the same seed gives the same trouble.
+A disturbance is a validated, frozen model. It changes devices (`apply_to_traits`) or the plant (`apply_to_plant`), or
+plans incidents (`incidents`). Random generators are passed in, so the same seed gives the same incidents.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,18 +11,18 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from device_sim.chance import MINUTE, SECOND, Chance, Millis
+from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.incident import Incident
-from device_sim.plant_file import LineSpec, MachineSpec, Model, PlantSpec, Positive, Ratio, Span
+from device_sim.plant_file import LineSpec, MachineSpec, PlantSpec, Positive, Range, Ratio, SimulationModel
 from device_sim.traits import Traits
 
-Together = Literal["device", "line", "plant"]
-ChanceFor = Callable[[str], Chance]
-"""Gives each subject its own luck."""
+Grouping = Literal["device", "line", "plant"]
+RandomFactory = Callable[[str], SeededRandom]
+"""Returns the random generator of a subject by its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DisturbanceTarget:
     """A device that may be disturbed; `machine` is None for a station."""
 
     name: str
@@ -30,63 +30,65 @@ class Target:
     machine: MachineSpec | None
 
 
-def targets(spec: PlantSpec) -> list[Target]:
+def build_targets(spec: PlantSpec) -> list[DisturbanceTarget]:
     return [
-        Target(name, line, next((machine for machine in line.machines if machine.id == name), None))
+        DisturbanceTarget(name, line, next((machine for machine in line.machines if machine.id == name), None))
         for line, name in spec.devices()
     ]
 
 
-class Disturbance(Model):
-    """`devices` are names or patterns with `*`; `share` picks so many of them by chance."""
+class Disturbance(SimulationModel):
+    """A disturbance of `devices`, names or patterns with `*`; each is picked with probability `share`."""
 
     devices: tuple[str, ...] = ("*",)
     share: Ratio = 1.0
 
-    def concerned(self, everybody: Sequence[Target], chance_for: ChanceFor) -> list[Target]:
-        named = [each for each in everybody if any(fnmatchcase(each.name, pattern) for pattern in self.devices)]
+    def select_targets(
+        self, candidates: Sequence[DisturbanceTarget], chance_for: RandomFactory
+    ) -> list[DisturbanceTarget]:
+        named = [each for each in candidates if any(fnmatchcase(each.name, pattern) for pattern in self.devices)]
         return [each for each in named if self.share == 1.0 or chance_for(f"share/{each.name}").happens(self.share)]
 
-    def plant(self, spec: PlantSpec) -> PlantSpec:
-        """Return the plant as the disturbance makes it."""
+    def apply_to_plant(self, spec: PlantSpec) -> PlantSpec:
+        """Return the plant with the disturbance applied."""
         return spec
 
-    def traits(self, traits: Traits, target: Target, chance: Chance) -> Traits:  # noqa: ARG002 - for those that need it
-        """Return what a concerned device is like."""
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002 - for overrides
+        """Return a concerned device's traits with the disturbance applied."""
         return traits
 
     def incidents(
         self,
-        concerned: Sequence[Target],  # noqa: ARG002
+        concerned: Sequence[DisturbanceTarget],  # noqa: ARG002
         start: Millis,  # noqa: ARG002
-        chance_for: ChanceFor,  # noqa: ARG002
+        chance_for: RandomFactory,  # noqa: ARG002
     ) -> list[Iterator[Incident]]:
-        """Return endless iterators of incidents, each in order of time."""
+        """Return iterators of incidents, possibly endless, each in order of time."""
         return []
 
 
-class Timed(Disturbance):
-    """Comes at random (`mean_minutes_between`), or by the clock (`first_minutes` after the start, `every_minutes`)."""
+class TimedDisturbance(Disturbance):
+    """A disturbance at random times (`mean_minutes_between`), or fixed ones (`first_minutes`, then `every_minutes`)."""
 
     mean_minutes_between: Positive | None = None
     first_minutes: Positive | None = None
     every_minutes: Positive | None = None
 
     @model_validator(mode="after")
-    def _has_a_time(self) -> "Timed":
+    def _has_a_time(self) -> "TimedDisturbance":
         if (self.mean_minutes_between is None) == (self.first_minutes is None):
             raise ValueError("say mean_minutes_between, or first_minutes (and every_minutes): one of them")
         return self
 
-    def moments(self, start: Millis, chance: Chance) -> Iterator[Millis]:
-        """Yield when it comes: without end, or once."""
+    def moments(self, start: Millis, chance: SeededRandom) -> Iterator[Millis]:
+        """Yield the times of its occurrences: endlessly, or once for `first_minutes` alone."""
         at = start
         if self.mean_minutes_between is not None:
             while True:
-                at += chance.lapse(round(self.mean_minutes_between * MINUTE))
+                at += chance.exponential(round(self.mean_minutes_between * MINUTE))
                 yield at
         assert self.first_minutes is not None
-        at += round(self.first_minutes * MINUTE) + round(chance.between(0, SECOND))
+        at += round(self.first_minutes * MINUTE) + round(chance.uniform(0, SECOND))
         while True:
             yield at
             if self.every_minutes is None:
@@ -94,27 +96,27 @@ class Timed(Disturbance):
             at += round(self.every_minutes * MINUTE)
 
 
-class Lasting(Timed):
-    """Lasts `seconds`, from one number to another; one at a time."""
+class LastingDisturbance(TimedDisturbance):
+    """A disturbance that lasts a random time between the two numbers of `seconds`."""
 
-    seconds: Span = (5.0, 60.0)
+    seconds: Range = (5.0, 60.0)
 
-    def times(self, start: Millis, chance: Chance) -> Iterator[tuple[Millis, Millis]]:
-        """Yield when it begins and ends."""
+    def times(self, start: Millis, chance: SeededRandom) -> Iterator[tuple[Millis, Millis]]:
+        """Yield the start and end of each occurrence; they do not overlap."""
         until = start
         for at in self.moments(start, chance):
             if at > until:
-                until = at + chance.span(*self.seconds)
+                until = at + chance.duration(*self.seconds)
                 yield at, until
 
 
-class Grouped(Lasting):
-    """Comes to each device by itself, or to all of a line or of the plant at once."""
+class GroupedDisturbance(LastingDisturbance):
+    """A disturbance that hits each device by itself, or all devices of a line or of the plant at once."""
 
-    together: Together = Field("device")
+    together: Grouping = Field("device")
 
-    def groups(self, concerned: Sequence[Target]) -> dict[str, list[Target]]:
-        found: dict[str, list[Target]] = {}
+    def groups(self, concerned: Sequence[DisturbanceTarget]) -> dict[str, list[DisturbanceTarget]]:
+        found: dict[str, list[DisturbanceTarget]] = {}
         for target in concerned:
             key = {"device": target.name, "line": target.line.id, "plant": "plant"}[self.together]
             found.setdefault(key, []).append(target)

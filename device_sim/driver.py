@@ -1,4 +1,4 @@
-"""The driver of a disturbed plant: its seconds and its incidents, played on devices and their connections.
+"""The driver of a disturbed plant: advances the plant and plays incidents on devices and their connections.
 
 Connections are simulated in a rehearsal and real in a run.
 """
@@ -6,85 +6,91 @@ Connections are simulated in a rehearsal and real in a run.
 from functools import partial
 from typing import Protocol
 
-from device_sim.agenda import Agenda
-from device_sim.chance import Chance, Millis
-from device_sim.device import Device, encode
-from device_sim.incident import ForeignDeath, Garbage, Incident, LinkLost, PowerLost, RegisterSet
+from device_sim.agenda import Scheduler
+from device_sim.chance import Millis, SeededRandom
+from device_sim.device import SimulatedDevice, encode
+from device_sim.incident import ForeignDeath, Incident, LinkLost, MalformedPayload, PowerLost, RegisterSet
 from device_sim.machine import TICK
-from device_sim.messages import Message
+from device_sim.messages import ReportMessage
 from device_sim.observer import Observer
-from device_sim.plant import Plant
-from device_sim.truth import Truth, Why
+from device_sim.plant import SimulatedPlant
+from device_sim.truth import OutageCause, Truth
 
 
 class Connections(Protocol):
-    """What the devices are connected by."""
+    """The connections of all devices."""
 
-    def say(self, message: Message, at: Millis) -> None: ...
+    def publish(self, message: ReportMessage, at: Millis) -> None: ...
 
-    def power_off(self, device: Device, why: Why, *, orderly: bool) -> None: ...
+    def power_off(self, device: SimulatedDevice, why: OutageCause, *, orderly: bool) -> None: ...
 
-    def power_on(self, device: Device) -> None: ...
+    def power_on(self, device: SimulatedDevice) -> None: ...
 
-    def lose(self, incident: LinkLost) -> None: ...
+    def lose_link(self, incident: LinkLost) -> None: ...
 
-    def restore(self, incident: LinkLost) -> None: ...
+    def restore_link(self, incident: LinkLost) -> None: ...
 
     def publish_foreign(self, device: str, kind: str, payload: bytes, what: str) -> None: ...
 
 
 class Driver:
     def __init__(
-        self, plant: Plant, devices: dict[str, Device], connections: Connections, *, agenda: Agenda, truth: Truth
+        self,
+        plant: SimulatedPlant,
+        devices: dict[str, SimulatedDevice],
+        connections: Connections,
+        *,
+        scheduler: Scheduler,
+        truth: Truth,
     ) -> None:
         self._plant = plant
         self._devices = devices
         self._connections = connections
-        self._agenda = agenda
+        self._scheduler = scheduler
         self._observer = Observer(truth)
-        # a device reads a moment after the second, each at a moment of its own
-        chance = Chance(truth.seed, "moments")
-        self._moment = {name: round(chance.between(1, 900)) for name in plant.devices}
+        # each device reads at an offset of its own after the full second
+        chance = SeededRandom(truth.seed, "moments")
+        self._moment = {name: round(chance.uniform(1, 900)) for name in plant.devices}
         self._power: dict[str, set[object]] = {name: set() for name in plant.devices}
 
-    def live(self) -> list[Message]:
-        """Let the plant live a second; what it says is said, at each device's moment, in the next. Returns it."""
+    def run_tick(self) -> list[ReportMessage]:
+        """Advance the plant by a second; return its reports, to be published in the next at their device's offset."""
         messages = self._plant.step(self._plant.now + TICK)
-        self.look()
+        self.observe_machines()
         self._lock_out()
         said: dict[str, int] = {}
         for message in messages:
             number = said[message.device] = said.get(message.device, -1) + 1
             at = message.at + self._moment[message.device] + number
-            self._agenda.at(at, partial(self._connections.say, message, at))
+            self._scheduler.call_at(at, partial(self._connections.publish, message, at))
         return messages
 
-    def look(self) -> None:
-        """Note the truth about every machine."""
+    def observe_machines(self) -> None:
+        """Schedule the recording of every machine's condition and counts in the truth."""
         for line in self._plant.lines:
             for index, machine in enumerate(line.flow.machines):
                 at = self._plant.now + self._moment[machine.spec.id]
-                self._agenda.at(at, partial(self._observer.look, line, index, at))
+                self._scheduler.call_at(at, partial(self._observer.observe, line, index, at))
 
-    def enter(self, incident: Incident) -> None:
-        """Enter what an incident does to devices and their connections into the agenda."""
-        at, connections = self._agenda.at, self._connections
+    def schedule_incident(self, incident: Incident) -> None:
+        """Schedule the effects of an incident on devices and their connections."""
+        at, connections = self._scheduler.call_at, self._connections
         match incident:
             case PowerLost():
                 at(incident.at, partial(self._power_off, incident.device, incident))
                 at(incident.until, partial(self._power_on, incident.device, incident))
             case LinkLost():
-                at(incident.at, partial(connections.lose, incident))
-                at(incident.until, partial(connections.restore, incident))
+                at(incident.at, partial(connections.lose_link, incident))
+                at(incident.until, partial(connections.restore_link, incident))
             case RegisterSet():
                 at(incident.at, partial(self._set_registers, incident))
-            case Garbage(device=device, kind=kind, payload=payload):
+            case MalformedPayload(device=device, kind=kind, payload=payload):
                 at(incident.at, partial(connections.publish_foreign, device, kind, payload, "malformed"))
             case ForeignDeath(device=device):
                 payload = encode({"boot_id": incident.boot_id, "seq": 0})
                 at(incident.at, partial(connections.publish_foreign, device, "death", payload, "foreign will"))
             case _:
-                pass  # the broker's and the bridge's own
+                pass  # incidents of the broker and the bridge
 
     def _lock_out(self) -> None:
         for line in self._plant.lines:
@@ -92,19 +98,19 @@ class Driver:
                 name, locked = machine.spec.id, machine.is_locked_out(self._plant.now)
                 if locked != ("lock-out" in self._power[name]):
                     act = self._power_off if locked else self._power_on
-                    self._agenda.at(self._plant.now, partial(act, name, "lock-out"))
+                    self._scheduler.call_at(self._plant.now, partial(act, name, "lock-out"))
 
     def _power_off(self, name: str, reason: object) -> None:
         device, machine = self._devices[name], self._plant.machine(name)
         if not self._power[name]:
             orderly = isinstance(reason, PowerLost) and reason.orderly
             if machine is not None:
-                machine.power_off(self._agenda.now)
+                machine.power_off(self._scheduler.now)
             self._connections.power_off(device, "shutdown" if orderly else "power", orderly=orderly)
             self._observe(name)
         self._power[name].add(reason)
         if machine is not None and isinstance(reason, PowerLost) and not reason.counters_kept:
-            device.set_registers(self._agenda.now, machine.made, 0, "power")
+            device.set_registers(self._scheduler.now, machine.made, 0, "power")
 
     def _power_on(self, name: str, reason: object) -> None:
         self._power[name].discard(reason)
@@ -112,8 +118,8 @@ class Driver:
             return
         device, machine = self._devices[name], self._plant.machine(name)
         if machine is not None:
-            machine.power_on(self._agenda.now)
-        device.power_up(self._agenda.now)
+            machine.power_on(self._scheduler.now)
+        device.power_up(self._scheduler.now)
         self._connections.power_on(device)
         self._observe(name)
 
@@ -121,7 +127,7 @@ class Driver:
         line = self._plant.line_of(name)
         for index, machine in enumerate(line.flow.machines):
             if machine.spec.id == name:
-                self._observer.look(line, index, self._agenda.now)
+                self._observer.observe(line, index, self._scheduler.now)
 
     def _set_registers(self, incident: RegisterSet) -> None:
         machine = self._plant.machine(incident.device)

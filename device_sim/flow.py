@@ -1,15 +1,15 @@
-"""The flow of a line: machines in a row with places for a few pieces between them."""
+"""The material flow of a line: machines in a row with small buffers between them."""
 
 from collections.abc import Sequence
 
 from device_sim.chance import Millis
-from device_sim.machine import ENDLESS, Demand, Machine
+from device_sim.machine import ENDLESS, Demand, SimulatedMachine
 
 
-class Flow:
-    """Hands pieces from machine to machine. Nothing is made of nothing, and nothing disappears but rejects."""
+class MaterialFlow:
+    """Moves pieces from machine to machine. No piece appears or vanishes in between, except rejects."""
 
-    def __init__(self, machines: Sequence[Machine]) -> None:
+    def __init__(self, machines: Sequence[SimulatedMachine]) -> None:
         self.machines = tuple(machines)
         self.between = [0] * (len(self.machines) - 1)
 
@@ -19,7 +19,7 @@ class Flow:
         return self.machines[-1].good
 
     def tick(self, now: Millis, *, demand: Demand, has_material: bool) -> None:
-        """Advance every machine by one tick, the last one first: a place that frees is a place to fill."""
+        """Advance every machine by one tick, last one first: a place that it frees can be filled in the same tick."""
         last = len(self.machines) - 1
         for index in range(last, -1, -1):
             machine = self.machines[index]
@@ -32,7 +32,7 @@ class Flow:
                 self.between[index] += step.passed
 
     def change_product(self, product: str, *, startup_rejects: bool) -> None:
-        """Set every machine to a product; what stands between the machines is taken off the line."""
+        """Set every machine to a product; with `startup_rejects`, remove the pieces between the machines."""
         if startup_rejects:
             self.between = [0] * len(self.between)
         for machine in self.machines:

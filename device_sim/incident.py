@@ -1,6 +1,6 @@
-"""Incidents: single things that go wrong at a time, with a device, its connection, the broker or the bridge.
+"""Incidents: single failures of a device, its connection, the broker or the bridge.
 
-Disturbances plan them (`disturbance.py`); the rehearsal and the real links play them.
+Disturbances plan them (`disturbance.py`); the rehearsal and the real run play them.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from device_sim.chance import Millis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """Begins at `at`, in milliseconds since 1970, true time; ends at `until`, the same for what has no length."""
+    """A failure from `at` until `until`, true time in milliseconds since 1970; both are equal if it has no duration."""
 
     at: Millis
     until: Millis
@@ -19,11 +19,11 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerLost(Incident):
-    """A device has no power; a machine stands meanwhile. What its memory held and had not sent is lost."""
+    """A device has no power, and its machine is stopped. Unsent reports in its memory are lost."""
 
     device: str
     counters_kept: bool = True
-    orderly: bool = False  # it says goodbye first: a shutdown, not a cut
+    orderly: bool = False  # it publishes its death first: a shutdown, not a cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class LinkLost(Incident):
     """A connection dies without a DISCONNECT; `uplink` is a device, or `_/LINE` for the gateway of a line."""
 
     uplink: str
-    noticed_after: Millis = 0  # when the broker notices and publishes the Will
+    noticed_after: Millis = 0  # time until the broker notices and publishes the Will
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,8 @@ class RegisterSet(Incident):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Garbage(Incident):
-    """A payload that is no report arrives on a topic of a device."""
+class MalformedPayload(Incident):
+    """An invalid payload arrives on a topic of a device."""
 
     device: str
     kind: str
@@ -53,7 +53,7 @@ class Garbage(Incident):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignDeath(Incident):
-    """A Will that is not of the device's connection arrives on its topic: an older one, or of another client."""
+    """A Will of an older connection, or of another client, arrives on the device's topic."""
 
     device: str
     boot_id: int
@@ -63,21 +63,21 @@ class ForeignDeath(Incident):
 class BrokerLost(Incident):
     """The broker has no power: every connection dies and no Will is published."""
 
-    keeps_session: bool = True  # the bridge's session and its queue, and what is retained, survive
+    keeps_session: bool = True  # the bridge's session, its queue and the retained messages survive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeLinkLost(Incident):
-    """The network between the broker and the bridge is away."""
+    """The network between the broker and the bridge is down."""
 
-    how: Literal["silent", "reset"] = "silent"  # whether the ends of its connections hear of it
+    how: Literal["silent", "reset"] = "silent"  # whether its connections stall or end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeStopped(Incident):
-    """The bridge itself is away."""
+    """The bridge itself is down."""
 
     how: Literal["crash", "stop"] = "crash"
 
 
-BRIDGE_SIDE = (BrokerLost, BridgeLinkLost, BridgeStopped)
+BRIDGE_SIDE_INCIDENTS = (BrokerLost, BridgeLinkLost, BridgeStopped)

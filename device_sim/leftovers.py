@@ -1,4 +1,4 @@
-"""Retained leftovers: what an earlier life of a device left on the broker."""
+"""Retained leftovers: reports from an earlier run of a device that the broker still holds."""
 
 import json
 import time
@@ -6,21 +6,23 @@ from collections.abc import Iterator, Mapping
 
 from device_sim import packml
 from device_sim.chance import Millis
-from device_sim.disturbance import Target, targets
+from device_sim.disturbance import DisturbanceTarget, build_targets
 from device_sim.machine import Condition
 from device_sim.messages import report_topic
 from device_sim.plant_file import PlantSpec
 from device_sim.profile import Profile
 from device_sim.traits import Traits
-from device_sim.wire import Broker, publish_once
+from device_sim.wire import BrokerAccess, publish_once
 
 OLD_COUNT = 120
 EARLIER = 40_000_000  # milliseconds before the run
 
 
-def leftovers(spec: PlantSpec, traits: Mapping[str, Traits], start: Millis) -> Iterator[tuple[Target, str, bytes]]:
-    """Yield what the broker has retained of a plant's earlier life: whose, topic and payload."""
-    for target in targets(spec):
+def leftover_messages(
+    spec: PlantSpec, traits: Mapping[str, Traits], start: Millis
+) -> Iterator[tuple[DisturbanceTarget, str, bytes]]:
+    """Yield the retained messages of a plant's earlier run: device, topic and payload."""
+    for target in build_targets(spec):
         mine = traits[target.name]
         payloads = leftover_payloads(target, start, boot_id=mine.leftover_boot_id)
         for kind in mine.leftovers:
@@ -29,12 +31,12 @@ def leftovers(spec: PlantSpec, traits: Mapping[str, Traits], start: Millis) -> I
                 yield target, topic, payloads[kind]
 
 
-async def leave(spec: PlantSpec, profile: Profile, broker: Broker, *, seed: int) -> int:
-    """Retain the leftovers of a profile on the broker; return how many."""
+async def publish_leftovers(spec: PlantSpec, profile: Profile, broker: BrokerAccess, *, seed: int) -> int:
+    """Publish the leftovers of a profile, retained, and return their number."""
     count = 0
     start = time.time_ns() // 1_000_000
     traits = profile.traits(spec, seed=seed)
-    for target, topic, payload in leftovers(spec, traits, start):
+    for target, topic, payload in leftover_messages(spec, traits, start):
         identity = spec.identity(target.line, target.name if traits[target.name].gateway is None else None)
         await publish_once(
             broker, identity, client_id=f"{broker.client_prefix}{target.name}-leftovers", topic=topic, payload=payload,
@@ -44,8 +46,8 @@ async def leave(spec: PlantSpec, profile: Profile, broker: Broker, *, seed: int)
     return count
 
 
-def leftover_payloads(target: Target, start: Millis, *, boot_id: bool) -> dict[str, bytes]:
-    """Return the payloads by kind: a machine ran, and had counted little."""
+def leftover_payloads(target: DisturbanceTarget, start: Millis, *, boot_id: bool) -> dict[str, bytes]:
+    """Return the payloads by kind: a machine is running, with low counts."""
     common: dict[str, object] = {"boot_id": start - EARLIER, "seq": 7} if boot_id else {}
     bodies: dict[str, dict[str, object]] = {"birth": {}, "death": {}}
     machine = target.machine

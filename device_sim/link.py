@@ -1,4 +1,4 @@
-"""A real connection to the broker, of a device or of a gateway: birth, reports in order, a Will, and a way back."""
+"""A real connection of a device or a gateway to the broker: birth, reports in order, a Will, reconnects."""
 
 import asyncio
 import random
@@ -7,190 +7,201 @@ from typing import Final, Protocol
 
 import aiomqtt
 
-from device_sim.agenda import Agenda
-from device_sim.chance import SECOND, Chance, Millis
-from device_sim.device import Device, Packet
-from device_sim.messages import Message, lamp_topic, report_topic
-from device_sim.outbox import Outbox
-from device_sim.plant import Plant
-from device_sim.truth import Absence, Said, Truth, Why
+from device_sim.agenda import Scheduler
+from device_sim.chance import SECOND, Millis, SeededRandom
+from device_sim.device import Packet, SimulatedDevice
+from device_sim.messages import ReportMessage, lamp_topic, report_topic
+from device_sim.outage_log import OutageLog
+from device_sim.outbox import DeviceOutbox
+from device_sim.plant import SimulatedPlant
+from device_sim.truth import OutageCause, TrueReport, Truth
 from device_sim.uplink import Gateway, Uplink
-from device_sim.wire import Broker, sever
+from device_sim.wire import BrokerAccess, sever
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
-LAMP_WORDS: Final = frozenset({"off", "open", "acknowledged"})
+LAMP_PAYLOADS: Final = frozenset({"off", "open", "acknowledged"})
 
 
-class Audience(Protocol):
-    """Who is told what happens; the simulator goes on whether or not anybody looks."""
+class Display(Protocol):
+    """The output of a run: reports, lamps, connections and notes."""
 
-    def said(self, message: Message) -> None: ...
+    def show_report(self, message: ReportMessage) -> None: ...
 
-    def lamp(self, station: str, andon_type: str, word: str) -> None: ...
+    def show_lamp(self, station: str, andon_type: str, word: str) -> None: ...
 
-    def link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
+    def show_link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
 
-    def note(self, at: Millis, text: str) -> None: ...
+    def show_note(self, at: Millis, text: str) -> None: ...
 
 
-class Link:
-    """Runs an uplink on a connection of its own; what the uplink owes or keeps follows the next birth."""
+class DeviceLink:
+    """Runs an uplink on a connection of its own; unacknowledged and stored packets follow the next birth."""
 
     def __init__(
-        self, uplink: Uplink, devices: list[Device], plant: Plant, *, broker: Broker, audience: Audience,
-        agenda: Agenda, truth: Truth, scale: float,
+        self, uplink: Uplink, devices: list[SimulatedDevice], plant: SimulatedPlant, *, broker: BrokerAccess,
+        display: Display, scheduler: Scheduler, truth: Truth, scale: float,
     ) -> None:  # fmt: skip
         self.uplink = uplink
         self.devices = devices
         self.online = asyncio.Event()
-        self.outbox = Outbox()
-        self.reasons: set[object] = set()  # why it may not connect
+        self.outbox = DeviceOutbox()
+        self.block_reasons: set[object] = set()  # reasons not to connect
         self._plant = plant
         self._broker = broker
-        self._audience = audience
-        self._agenda = agenda
+        self._display = display
+        self._scheduler = scheduler
         self._truth = truth
         self._scale = scale
-        self._chance = Chance(truth.seed, f"link/{uplink.name}")
+        self._chance = SeededRandom(truth.seed, f"link/{uplink.name}")
         self._allowed = asyncio.Event()
         self._allowed.set()
         self._closed = False
         self._client: aiomqtt.Client | None = None
         self._will: Packet | None = None
         self._latest_due = 0.0
-        self._absences: dict[str, Absence] = {}
+        self._outages = OutageLog(truth, scheduler)
 
     @property
     def name(self) -> str:
         return self.uplink.name
 
     def publish(self, packets: list[Packet]) -> None:
-        """Hand packets to the connection, each a little late, as its device is."""
+        """Queue packets, with the delays, reorders and resends of their device's traits."""
         now = asyncio.get_running_loop().time()
         for packet in packets:
-            traits = self.uplink.traits if packet.said is None else self._device(packet.said.device).traits
+            traits = (
+                self.uplink.traits if packet.true_report is None else self._device(packet.true_report.device).traits
+            )
             low, high = traits.latency_ms if traits.latency_ms[1] > 50 else (0.0, 0.0)  # the real network adds its own
-            self._latest_due = max(self._latest_due, now + self._real(self._chance.between(low, high) / SECOND))
+            self._latest_due = max(self._latest_due, now + self._real_seconds(self._chance.uniform(low, high) / SECOND))
             due = self._latest_due
-            if packet.said is not None and self._chance.happens(traits.reorder.ratio):
-                due += self._real(self._chance.between(*traits.reorder.seconds))
-            self.outbox.post(packet, due)
-            may_resend = packet.said is not None and packet.qos == 1 and traits.has_identity
+            if packet.true_report is not None and self._chance.happens(traits.reorder.ratio):
+                due += self._real_seconds(self._chance.uniform(*traits.reorder.seconds))
+            self.outbox.put(packet, due)
+            may_resend = packet.true_report is not None and packet.qos == 1 and traits.has_identity
             if may_resend and self._chance.happens(traits.resend.ratio):
-                again = due + self._real(self._chance.between(*traits.resend.seconds))
-                self.outbox.post(packet, again, is_copy=True)
+                again = due + self._real_seconds(self._chance.uniform(*traits.resend.seconds))
+                self.outbox.put(packet, again, is_copy=True)
 
-    def lose(self, reason: object, why: Why, *, notice: Millis) -> None:
-        """Let the connection fall silent, and end without a DISCONNECT once the broker has noticed."""
-        self.reasons.add(reason)
+    def lose_connection(self, reason: object, why: OutageCause, *, noticed_after: Millis) -> None:
+        """Stop sending; close the connection without a DISCONNECT after `noticed_after`, in simulated time."""
+        self.block_reasons.add(reason)
         self._allowed.clear()
         client, will = self._client, self._will
-        self._leave(why)
+        self._requeue_unsent(why)
         if client is not None:
-            asyncio.get_running_loop().call_later(self._real(notice / SECOND), self._sever, client)
+            asyncio.get_running_loop().call_later(self._real_seconds(noticed_after / SECOND), self._sever, client)
         late = self.uplink.traits.late_will
         if will is not None and late.ratio and self._chance.happens(late.ratio):
-            wait = self._real(notice / SECOND + self._chance.between(*late.seconds))
+            wait = self._real_seconds(noticed_after / SECOND + self._chance.uniform(*late.seconds))
             asyncio.get_running_loop().call_later(wait, self._publish_late_will, will)
 
-    def leave_in_order(self, reason: object) -> None:
-        """Let the connection send what it has, and end with a DISCONNECT."""
-        self.reasons.add(reason)
+    def disconnect(self, reason: object) -> None:
+        """Send what is queued, then close the connection with a DISCONNECT."""
+        self.block_reasons.add(reason)
         self._allowed.clear()
-        self.outbox.end()
-        self._forget_online("shutdown")
+        self.outbox.close()
+        self._mark_offline("shutdown")
 
-    def restore(self, reason: object) -> None:
-        """Take away a reason not to be connected; a half-dead connection is given up."""
-        self.reasons.discard(reason)
-        if not self.reasons:
+    def allow_connection(self, reason: object) -> None:
+        """Remove a reason not to connect; after the last one, close a stalled connection and reconnect."""
+        self.block_reasons.discard(reason)
+        if not self.block_reasons:
             if self._client is not None and not self.uplink.online:
                 self._sever(self._client)
             self._allowed.set()
 
     def close(self) -> None:
-        """Say goodbye, and end."""
+        """Publish the deaths of powered devices, then close the connection for good."""
         self._closed = True
         if self.uplink.online:
             for device in self.devices:
                 if device.powered:
-                    message = self._plant.death(device.name)
-                    self.publish(self.uplink.say(device, device.say(message, self._agenda.now), message))
+                    message = self._plant.death_message(device.name)
+                    self.publish(
+                        self.uplink.submit(device, device.record_report(message, self._scheduler.now), message)
+                    )
             if isinstance(self.uplink, Gateway):
-                self.publish([self.uplink.will()])
-        self.outbox.end()
+                self.publish([self.uplink.will_packet()])
+        self.outbox.close()
         self._allowed.set()
 
     async def run(self) -> None:
-        """Stay connected until closed; where that may not be, wait."""
+        """Stay connected until `close`; wait while there are reasons not to connect."""
         pause = FIRST_PAUSE
         while True:
             await self._allowed.wait()
-            if self.reasons:
+            if self.block_reasons:
                 return  # closed meanwhile
-            self.outbox.begin()
+            self.outbox.reopen()
             try:
-                await self._connect_and_talk()
+                await self._run_connection()
             except* (aiomqtt.MqttError, TimeoutError):
                 if self.online.is_set():
                     pause = FIRST_PAUSE
-                self._leave("link")
+                self._requeue_unsent("link")
             finally:
                 self._client = None
                 self.online.clear()
             if self._closed:
-                return  # where the connection was lost, the Will speaks
-            if not self.reasons:
-                await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - spreads 15 devices, guards nothing
+                return  # if the connection was lost, the broker publishes the Will
+            if not self.block_reasons:
+                await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - spreads 15 reconnects, no secret
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _connect_and_talk(self) -> None:
-        now = time.time_ns() // 1_000_000  # a boot_id is real time: a later run must be above an earlier, faster one
+    async def _run_connection(self) -> None:
+        now = time.time_ns() // 1_000_000  # real time: a later run's boot_id must exceed that of a faster one before
         if isinstance(self.uplink, Gateway):
             self.uplink.boot(now)
-            self._will = self.uplink.will()
+            self._will = self.uplink.will_packet()
         else:
             self.devices[0].boot(now)
-            self._will = Packet(None, self._topic(self.devices[0], "death"), self.devices[0].will())
+            self._will = Packet(None, self._topic(self.devices[0], "death"), self.devices[0].will_payload())
         will = aiomqtt.Will(self._under_root(self._will.topic), self._will.payload, qos=1, retain=False)
         version = self._broker.version.candidates()[0]
-        async with self._broker.client(self._identity(), version, will=will) as client, asyncio.TaskGroup() as tasks:
+        async with (
+            self._broker.build_client(self._identity(), version, will=will) as client,
+            asyncio.TaskGroup() as tasks,
+        ):
             listener = tasks.create_task(self._listen(client), name=f"{self.name} listens")
             self._client = client
-            self.publish(self._greeting())
-            await self._talk(client)
+            self.publish(self._birth_packets())
+            await self._send_queued(client)
             listener.cancel()
 
-    def _greeting(self) -> list[Packet]:
+    def _birth_packets(self) -> list[Packet]:
         for device in self.devices:
-            self._return(device)
+            self._outages.end(device.name)
         if isinstance(self.uplink, Gateway):
             return self.uplink.connect_gateway()
         (device,) = self.devices
-        return self.uplink.connect(device, self.standing(device))
+        return self.uplink.connect(device, self.birth_reports(device))
 
-    def standing(self, device: Device) -> list[tuple[Said, Message]]:
-        """Return the birth of a device and what follows it."""
-        machine, now = self._plant.machine(device.name), self._agenda.now
+    def birth_reports(self, device: SimulatedDevice) -> list[tuple[TrueReport, ReportMessage]]:
+        """Return the birth of a device and the reports that follow it."""
+        machine, now = self._plant.machine(device.name), self._scheduler.now
         made = None if machine is None else machine.made
-        return [(device.say(each, now, made, standing=True), each) for each in self._plant.birth(device.name)]
+        return [
+            (device.record_report(each, now, made, standing=True), each)
+            for each in self._plant.birth_messages(device.name)
+        ]
 
-    async def _talk(self, client: aiomqtt.Client) -> None:
+    async def _send_queued(self, client: aiomqtt.Client) -> None:
         while (entry := await self.outbox.next()) is not None:
             packet = entry.packet
-            if packet.said is not None:
-                packet.said.sent += 1
+            if packet.true_report is not None:
+                packet.true_report.sent += 1
             await client.publish(self._under_root(packet.topic), packet.payload, qos=packet.qos, retain=packet.retain)
-            if packet.said is not None and packet.said.fate == "on the way":
-                packet.said.fate = "published"
+            if packet.true_report is not None and packet.true_report.fate == "on the way":
+                packet.true_report.fate = "published"
             if not self.online.is_set() and self.uplink.online:
                 self.online.set()
                 for device in self.devices:
-                    self._audience.link(device.name, online=True, planned=False)
+                    self._display.show_link(device.name, online=True, planned=False)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
-        """Read the lamps of stations; for any device, notice that the broker has gone."""
+        """Show the lamps of stations; raise `MqttError` when the connection is lost."""
         spec = self._plant.line_of(self.devices[0].name)
         for device in self.devices:
             if device.name in spec.crew.stations:
@@ -198,19 +209,19 @@ class Link:
                 await client.subscribe(self._under_root(lamps), qos=1)
         async for message in client.messages:
             word = message.payload.decode(errors="replace")
-            if word in LAMP_WORDS:
+            if word in LAMP_PAYLOADS:
                 station, andon_type = str(message.topic).split("/")[-2:]
-                self._audience.lamp(station, andon_type, word)
+                self._display.show_lamp(station, andon_type, word)
 
-    def _leave(self, why: Why) -> None:
-        """Lose the connection: what may be sent again is owed."""
+    def _requeue_unsent(self, why: OutageCause) -> None:
+        """Take the uplink offline: keep what may be sent again, mark the rest as lost."""
         if not self.uplink.online:
             return
-        current, waiting = self.outbox.take_all()
+        current, waiting = self.outbox.drain()
         owed = [packet for packet in waiting if packet.qos == 1]
         lost = [packet for packet in waiting if packet.qos == 0]
         if current is not None:
-            said = current.said
+            said = current.true_report
             identified = said is None or self._device(said.device).traits.has_identity
             if current.qos == 1 and identified:
                 owed.insert(0, current)
@@ -219,29 +230,22 @@ class Link:
             else:
                 lost.append(current)
         for packet in lost:
-            if packet.said is not None and packet.said.fate == "on the way":
-                packet.said.fate = "qos 0"
-        self.uplink.cut(owed)
-        self._forget_online("gateway" if isinstance(self.uplink, Gateway) and why == "link" else why)
+            if packet.true_report is not None and packet.true_report.fate == "on the way":
+                packet.true_report.fate = "qos 0"
+        self.uplink.disconnect(owed)
+        self._mark_offline("gateway" if isinstance(self.uplink, Gateway) and why == "link" else why)
 
-    def _forget_online(self, why: Why) -> None:
+    def _mark_offline(self, why: OutageCause) -> None:
         self.uplink.online = False
         was_online = self.online.is_set()
         self.online.clear()
         for device in self.devices:
-            self.note_absence(device, why)
+            self.begin_outage(device, why)
             if was_online:
-                self._audience.link(device.name, online=False, planned=bool(self.reasons))
+                self._display.show_link(device.name, online=False, planned=bool(self.block_reasons))
 
-    def note_absence(self, device: Device, why: Why) -> None:
-        if device.name not in self._absences:
-            absence = self._absences[device.name] = Absence(device.name, self._agenda.now, None, why)
-            self._truth.absences.append(absence)
-
-    def _return(self, device: Device) -> None:
-        absence = self._absences.pop(device.name, None)
-        if absence is not None:
-            absence.until = self._agenda.now
+    def begin_outage(self, device: SimulatedDevice, why: OutageCause) -> None:
+        self._outages.begin(device.name, why)
 
     def _sever(self, client: aiomqtt.Client) -> None:
         if client is self._client:
@@ -249,7 +253,7 @@ class Link:
 
     def _publish_late_will(self, will: Packet) -> None:
         if self.uplink.online:
-            self._truth.extras.append((self._agenda.now, will.topic, will.payload, "late will"))
+            self._truth.extras.append((self._scheduler.now, will.topic, will.payload, "late will"))
             self.publish([will])
 
     def _identity(self) -> str:
@@ -258,14 +262,14 @@ class Link:
             return self._plant.spec.identity(self._plant.line_of(first).spec, None)
         return self._plant.identity(first)
 
-    def _device(self, name: str) -> Device:
+    def _device(self, name: str) -> SimulatedDevice:
         return next(device for device in self.devices if device.name == name)
 
-    def _topic(self, device: Device, kind: str) -> str:
+    def _topic(self, device: SimulatedDevice, kind: str) -> str:
         line = self._plant.line_of(device.name).spec
         return report_topic(self._plant.spec.site, line.area, line.id, device.name, kind)
 
-    def _real(self, simulated_seconds: float) -> float:
+    def _real_seconds(self, simulated_seconds: float) -> float:
         return simulated_seconds / self._scale
 
     def _under_root(self, relative: str) -> str:

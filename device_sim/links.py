@@ -1,34 +1,34 @@
-"""The real connections of all devices, as the driver plays incidents on them."""
+"""The real connections of all devices, on which the driver plays incidents."""
 
 import time
 
-from device_sim.agenda import Agenda
-from device_sim.chance import Chance, Millis
-from device_sim.device import Device, Packet
+from device_sim.agenda import Scheduler
+from device_sim.chance import Millis, SeededRandom
+from device_sim.device import Packet, SimulatedDevice
 from device_sim.incident import LinkLost
-from device_sim.link import Audience, Link
-from device_sim.messages import Message, report_topic
-from device_sim.plant import Plant
-from device_sim.truth import Truth, Why
-from device_sim.uplink import Gateway, build_uplink, build_uplinks
-from device_sim.wire import Broker
+from device_sim.link import DeviceLink, Display
+from device_sim.messages import ReportMessage, report_topic
+from device_sim.plant import SimulatedPlant
+from device_sim.truth import OutageCause, Truth
+from device_sim.uplink import Gateway, build_uplink, group_by_uplink
+from device_sim.wire import BrokerAccess
 
 
-class Links:
+class RealConnections:
     def __init__(
-        self, plant: Plant, devices: dict[str, Device], *, broker: Broker, audience: Audience, agenda: Agenda,
-        truth: Truth, scale: float,
+        self, plant: SimulatedPlant, devices: dict[str, SimulatedDevice], *, broker: BrokerAccess, display: Display,
+        scheduler: Scheduler, truth: Truth, scale: float,
     ) -> None:  # fmt: skip
         self._plant = plant
         self._devices = devices
-        self._audience = audience
-        self._agenda = agenda
+        self._display = display
+        self._scheduler = scheduler
         self._truth = truth
-        self._chance = Chance(truth.seed, "links")
-        shared = build_uplinks(plant, devices)
+        self._chance = SeededRandom(truth.seed, "links")
+        shared = group_by_uplink(plant, devices)
         self.links = {
-            name: Link(
-                build_uplink(plant, name, group), group, plant, broker=broker, audience=audience, agenda=agenda,
+            name: DeviceLink(
+                build_uplink(plant, name, group), group, plant, broker=broker, display=display, scheduler=scheduler,
                 truth=truth, scale=scale,
             )
             for name, group in shared.items()
@@ -37,80 +37,80 @@ class Links:
         for link in self.links.values():
             if isinstance(link.uplink, Gateway):
                 for device in link.devices:
-                    self._greet(link, device)
+                    self._boot_behind_gateway(link, device)
 
-    def say(self, message: Message, at: Millis) -> None:
-        """Let a device say something, or try to."""
+    def publish(self, message: ReportMessage, at: Millis) -> None:
+        """Publish a device's report. Without power, record an action as lost, and ignore the rest."""
         device, link = self._devices[message.device], self._link_of[message.device]
         if not device.powered:
             if message.is_action:
-                device.say(message, at).fate = "no power"
+                device.record_report(message, at).fate = "no power"
             return
-        self._audience.said(message)
+        self._display.show_report(message)
         machine = self._plant.machine(message.device)
-        said = device.say(message, at, None if machine is None else machine.made)
-        link.publish(link.uplink.say(device, said, message))
+        said = device.record_report(message, at, None if machine is None else machine.made)
+        link.publish(link.uplink.submit(device, said, message))
 
-    def power_off(self, device: Device, why: Why, *, orderly: bool) -> None:
+    def power_off(self, device: SimulatedDevice, why: OutageCause, *, orderly: bool) -> None:
         link = self._link_of[device.name]
         self._note(f"{device.name}: {'switched off' if orderly else 'power cut'}")
         if orderly and (link.uplink.online or isinstance(link.uplink, Gateway)):
-            message = self._plant.death(device.name)
-            link.publish(link.uplink.say(device, device.say(message, self._agenda.now), message))
+            message = self._plant.death_message(device.name)
+            link.publish(link.uplink.submit(device, device.record_report(message, self._scheduler.now), message))
         device.powered = False
         if isinstance(link.uplink, Gateway):
             if not orderly:
-                death = Packet(None, self._topic(device.name, "death"), device.will())
-                self._truth.extras.append((self._agenda.now, death.topic, death.payload, "death by gateway"))
+                death = Packet(None, self._topic(device.name, "death"), device.will_payload())
+                self._truth.extras.append((self._scheduler.now, death.topic, death.payload, "death by gateway"))
                 link.publish(link.uplink.forward([death]))
-            link.note_absence(device, why)
+            link.begin_outage(device, why)
         elif orderly:
-            link.leave_in_order("power")
+            link.disconnect("power")
         else:
-            link.lose("power", why, notice=self._chance.span(0.001, 22.5))
-            link.uplink.forget()
+            link.lose_connection("power", why, noticed_after=self._chance.duration(0.001, 22.5))
+            link.uplink.clear_memory()
 
-    def power_on(self, device: Device) -> None:
+    def power_on(self, device: SimulatedDevice) -> None:
         link = self._link_of[device.name]
         self._note(f"{device.name}: power is back")
         if isinstance(link.uplink, Gateway):
-            self._greet(link, device)
+            self._boot_behind_gateway(link, device)
         else:
-            link.restore("power")
+            link.allow_connection("power")
 
-    def lose(self, incident: LinkLost) -> None:
+    def lose_link(self, incident: LinkLost) -> None:
         link = self.links.get(incident.uplink)
         if link is not None:
-            self._note(f"{_words(link)}: connection lost")
-            why: Why = "gateway" if isinstance(link.uplink, Gateway) else "link"
-            link.lose(incident, why, notice=incident.noticed_after)
+            self._note(f"{_link_label(link)}: connection lost")
+            why: OutageCause = "gateway" if isinstance(link.uplink, Gateway) else "link"
+            link.lose_connection(incident, why, noticed_after=incident.noticed_after)
 
-    def restore(self, incident: LinkLost) -> None:
+    def restore_link(self, incident: LinkLost) -> None:
         link = self.links.get(incident.uplink)
         if link is not None:
-            self._note(f"{_words(link)}: network is back")
-            link.restore(incident)
+            self._note(f"{_link_label(link)}: network is back")
+            link.allow_connection(incident)
 
     def publish_foreign(self, device: str, kind: str, payload: bytes, what: str) -> None:
-        """Publish what is no report of the device on its topic, where its connection can."""
+        """Publish a foreign payload on a device's topic, over its own connection if that is online."""
         link = self._link_of[device]
         if link.uplink.online:
             topic = self._topic(device, kind)
-            self._truth.extras.append((self._agenda.now, topic, payload, what))
+            self._truth.extras.append((self._scheduler.now, topic, payload, what))
             link.publish([Packet(None, topic, payload)])
 
-    def _greet(self, link: Link, device: Device) -> None:
+    def _boot_behind_gateway(self, link: DeviceLink, device: SimulatedDevice) -> None:
         device.boot(time.time_ns() // 1_000_000)
-        for said, message in link.standing(device):
-            link.publish(link.uplink.say(device, said, message))
+        for said, message in link.birth_reports(device):
+            link.publish(link.uplink.submit(device, said, message))
 
     def _note(self, text: str) -> None:
-        self._audience.note(self._agenda.now, text)
+        self._display.show_note(self._scheduler.now, text)
 
     def _topic(self, device: str, kind: str) -> str:
         line = self._plant.line_of(device).spec
         return report_topic(self._plant.spec.site, line.area, line.id, device, kind)
 
 
-def _words(link: Link) -> str:
+def _link_label(link: DeviceLink) -> str:
     return f"gateway of {link.name.removeprefix('_/')}" if isinstance(link.uplink, Gateway) else link.name

@@ -1,19 +1,19 @@
-"""A machine: it runs, jams, breaks, waits for its neighbours, and makes good pieces and bad ones.
+"""A simulated machine: it runs, jams, breaks down, waits for its neighbours, and makes good pieces and rejects.
 
-Pure: time and chance come from outside. A machine advances in ticks of one simulated second.
+Pure: time and randomness are passed in. A machine advances in ticks of one simulated second.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from device_sim.chance import MINUTE, SECOND, Chance, Millis
+from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.plant_file import FaultSpec, MachineSpec
 
 TICK: Final[Millis] = SECOND
-ENDLESS: Final = 1_000_000  # pieces before the first machine, room after the last
-PATIENCE_CYCLES: Final = 5  # a machine turns empty this long before it calls itself starved or blocked
-RESTART_PIECES: Final = 3  # and wants this many pieces, or places, before it starts again
+ENDLESS: Final = 1_000_000  # supply of the first machine, free places after the last
+PATIENCE_CYCLES: Final = 5  # a machine runs empty this long before it is starved or blocked
+RESTART_PIECES: Final = 3  # pieces, or free places, that it needs to start again
 
 
 class Condition(StrEnum):
@@ -29,7 +29,7 @@ class Condition(StrEnum):
 
 
 class Demand(StrEnum):
-    """What the line wants of its machines."""
+    """The line's demand on its machines."""
 
     NOTHING = "nothing"
     SETUP = "setup"
@@ -45,18 +45,18 @@ RESTING: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MachineStep:
     """Pieces taken from upstream and good pieces passed downstream; the difference was rejected."""
 
     taken: int = 0
     passed: int = 0
 
 
-NOTHING: Final = Step()
+NOTHING: Final = MachineStep()
 
 
-class Machine:
-    def __init__(self, spec: MachineSpec, chance: Chance, now: Millis) -> None:
+class SimulatedMachine:
+    def __init__(self, spec: MachineSpec, chance: SeededRandom, now: Millis) -> None:
         self.spec = spec
         self.condition = Condition.IDLE
         self.since = now
@@ -69,8 +69,8 @@ class Machine:
         self._stopped_until = now
         self._reason_at: Millis | None = None
         self._waiting_since: Millis | None = None
-        self._to_fault = chance.lapse(round(spec.mean_minutes_between_faults * MINUTE))
-        self._to_jam = chance.lapse(round(spec.mean_minutes_between_jams * MINUTE))
+        self._to_fault = chance.exponential(round(spec.mean_minutes_between_faults * MINUTE))
+        self._to_jam = chance.exponential(round(spec.mean_minutes_between_jams * MINUTE))
         self._progress = 0.0
         self._slowness = 1.0
         self._startup_left = 0
@@ -98,33 +98,33 @@ class Machine:
         self._startup_left = 2 * self.spec.startup_rejects if startup_rejects else 0
 
     def is_locked_out(self, now: Millis) -> bool:
-        """Return whether those who repair it have switched its power off."""
+        """Return whether its power is switched off for a repair."""
         return self._locked_out_at is not None and self._locked_out_at <= now < self._stopped_until
 
     def power_off(self, now: Millis) -> None:
-        """Stop it for want of power; a fault stays and is repaired meanwhile."""
-        self._become(Condition.OFF, now)
+        """Stop it without power; a fault remains and is repaired meanwhile."""
+        self._set_condition(Condition.OFF, now)
 
     def power_on(self, now: Millis) -> None:
-        """Start it as what it was: still broken, or idle until the line wants something of it."""
+        """Restore power: in `FAULT` while a repair lasts, else in `IDLE`."""
         self._waiting_since = None
-        self._become(Condition.FAULT if self.faults and now < self._stopped_until else Condition.IDLE, now)
+        self._set_condition(Condition.FAULT if self.faults and now < self._stopped_until else Condition.IDLE, now)
         if self.condition is Condition.IDLE:
             self.faults, self.reason, self._reason_at, self._locked_out_at = (), None, None, None
 
-    def tick(self, now: Millis, *, demand: Demand, supply: int, room: int) -> Step:
-        """Live through the second that ends at `now`."""
+    def tick(self, now: Millis, *, demand: Demand, supply: int, room: int) -> MachineStep:
+        """Advance by the second that ends at `now`."""
         if self.condition is Condition.OFF:
             return NOTHING
         if self._is_stopped(now):
             return NOTHING
         if demand is not Demand.RUN:
             self._waiting_since = None
-            self._become(RESTING[demand], now)
+            self._set_condition(RESTING[demand], now)
             return NOTHING
         if not self._can_work(now, supply, room):
             return NOTHING
-        self._become(Condition.RUNNING, now)
+        self._set_condition(Condition.RUNNING, now)
         if self._stops(now):
             return NOTHING
         return self._make(supply, room)
@@ -137,7 +137,7 @@ class Machine:
         if now < self._stopped_until:
             return True
         self.faults, self.reason, self._reason_at, self._locked_out_at = (), None, None, None
-        self._become(Condition.IDLE, now)  # repaired; whether it runs is the line's to say
+        self._set_condition(Condition.IDLE, now)  # repaired; the line's demand decides whether it runs
         return False
 
     def _can_work(self, now: Millis, supply: int, room: int) -> bool:
@@ -152,14 +152,14 @@ class Machine:
             self._waiting_since = now
         patience = max(5 * SECOND, round(PATIENCE_CYCLES * self.spec.cycle_seconds * SECOND))
         if now - self._waiting_since >= patience:
-            self._become(Condition.STARVED if supply == 0 else Condition.BLOCKED, now)
+            self._set_condition(Condition.STARVED if supply == 0 else Condition.BLOCKED, now)
         return False
 
-    def _become(self, condition: Condition, now: Millis) -> None:
+    def _set_condition(self, condition: Condition, now: Millis) -> None:
         if condition is self.condition:
             return
         if condition is Condition.RUNNING:
-            self._slowness = self._chance.between(1.0, 1.12)
+            self._slowness = self._chance.uniform(1.0, 1.12)
         self.condition, self.since = condition, now
 
     def _stops(self, now: Millis) -> bool:
@@ -169,36 +169,36 @@ class Machine:
             self._break_down(now)
             return True
         if self._to_jam <= 0:
-            self._to_jam = self._chance.lapse(round(self.spec.mean_minutes_between_jams * MINUTE))
-            self._stopped_until = now + self._chance.span(*self.spec.jam_seconds)
-            self._become(Condition.JAMMED, now)
+            self._to_jam = self._chance.exponential(round(self.spec.mean_minutes_between_jams * MINUTE))
+            self._stopped_until = now + self._chance.duration(*self.spec.jam_seconds)
+            self._set_condition(Condition.JAMMED, now)
             return True
         return False
 
     def _break_down(self, now: Millis) -> None:
-        self._to_fault = self._chance.lapse(round(self.spec.mean_minutes_between_faults * MINUTE))
-        first = self._chance.pick(self.spec.faults)
-        also = self._chance.pick(self.spec.faults)  # one fault often trips another
+        self._to_fault = self._chance.exponential(round(self.spec.mean_minutes_between_faults * MINUTE))
+        first = self._chance.choice(self.spec.faults)
+        also = self._chance.choice(self.spec.faults)  # one fault often trips another
         self.faults = (first, also) if also != first and self._chance.happens(0.3) else (first,)
         low, high = self._repair_minutes()
-        self._stopped_until = now + self._chance.span(low * 60, high * 60)
+        self._stopped_until = now + self._chance.duration(low * 60, high * 60)
         if self.spec.lock_out_ratio and self._chance.happens(self.spec.lock_out_ratio):
-            self._locked_out_at = now + self._chance.span(60, 180)
-        self._reason_at = now + self._chance.span(45, 150) if self._chance.happens(0.6) else None
-        self._become(Condition.FAULT, now)
+            self._locked_out_at = now + self._chance.duration(60, 180)
+        self._reason_at = now + self._chance.duration(45, 150) if self._chance.happens(0.6) else None
+        self._set_condition(Condition.FAULT, now)
 
     def _repair_minutes(self) -> tuple[float, float]:
         long = self.spec.long_repair_ratio > 0 and self._chance.happens(self.spec.long_repair_ratio)
         return self.spec.long_repair_minutes if long else self.spec.repair_minutes
 
-    def _make(self, supply: int, room: int) -> Step:
+    def _make(self, supply: int, room: int) -> MachineStep:
         self._progress += TICK / (self.spec.cycle_seconds * SECOND * self._slowness)
         pieces = min(int(self._progress), supply, room)
         self._progress = min(self._progress - pieces, 1.0)
         passed = sum(self._is_good() for _ in range(pieces))
         self.total += pieces
         self.good += passed
-        return Step(pieces, passed)
+        return MachineStep(pieces, passed)
 
     def _is_good(self) -> bool:
         if self._startup_left > 0:

@@ -1,4 +1,4 @@
-"""What the plant says, and the bytes it becomes. Source: docs/devices.md."""
+"""Reports of the plant, their topics and their encoding. Source: docs/devices.md."""
 
 import json
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from typing import Final
 from device_sim.chance import Millis
 
 Body = Mapping[str, object]
-Report = tuple[str, Body]
-"""(kind, fields): what one device says at one moment."""
+ReportContent = tuple[str, Body]
+"""(kind, fields) of a report."""
 
-ACTIONS: Final = frozenset({"andon", "job", "changeover"})
-"""What a person did once: kept while the broker is away. The rest is superseded by the next report."""
+ACTION_KINDS: Final = frozenset({"andon", "job", "changeover"})
+"""Kinds for single actions of people, stored while offline. Other kinds are superseded by the next report."""
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One report of one device, dated in simulated time; `topic` is relative to the root."""
+class ReportMessage:
+    """One report of one device; `at` is simulated time, `topic` is relative to the root."""
 
     at: Millis
     device: str
@@ -27,19 +27,19 @@ class Message:
 
     @property
     def is_action(self) -> bool:
-        return self.kind in ACTIONS
+        return self.kind in ACTION_KINDS
 
 
 @dataclass(slots=True)
-class Stamp:
-    """Numbers the reports of one device since its last boot, over all kinds."""
+class ReportNumbering:
+    """Numbers the reports of one device since its last boot, across all kinds."""
 
     boot_id: int
     timestamps: bool = False
     seq: int = field(default=0)
 
-    def payload(self, message: Message) -> bytes:
-        """Encode a report as the device's next; same reports, same bytes."""
+    def payload(self, message: ReportMessage) -> bytes:
+        """Encode a report with the device's next `seq`; the same reports give the same bytes."""
         common: dict[str, object] = {"boot_id": self.boot_id, "seq": self.seq}
         if self.timestamps:
             common["ts"] = message.at

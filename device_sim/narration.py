@@ -1,41 +1,41 @@
-"""Plain lines about the plant: changes of state and actions of people, not every count."""
+"""Text output about the plant: state changes and actions of people, not every count."""
 
 from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 from device_sim import packml
 from device_sim.chance import Millis
-from device_sim.messages import Message
+from device_sim.messages import ReportMessage
 
 PACKML_WORD: Final = {
     dialect: {number: name for name, number in numbers.items()} for dialect, numbers in packml.NUMBER.items()
 }
 ACTING: Final = frozenset(
     {*packml.TR88} - {*packml.STEADY.values()} - {"Complete"}
-)  # states that pass by within a second
+)  # transitional states, over within a second
 
 
-def clock(at: Millis) -> str:
+def time_of_day(at: Millis) -> str:
     """Render the time of day, UTC: `06:00:12`."""
     seconds = at // 1_000 % 86_400
     return f"{seconds // 3_600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-class Narration:
-    """Turns messages into sentences; remembers states, so that only a change is told."""
+class ReportFormatter:
+    """Formats messages as sentences; remembers states, so that only changes are shown."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
 
-    def sentence(self, message: Message) -> str | None:
-        words = self._words(message)
-        return None if words is None else f"{clock(message.at)} {message.device}: {words}"
+    def format_report(self, message: ReportMessage) -> str | None:
+        words = self._format_body(message)
+        return None if words is None else f"{time_of_day(message.at)} {message.device}: {words}"
 
-    def _words(self, message: Message) -> str | None:
+    def _format_body(self, message: ReportMessage) -> str | None:
         body: Any = message.body
         match message.kind:
             case "state":
-                return self._state(message.device, body)
+                return self._format_state(message.device, body)
             case "andon" if "action" in body:
                 who = f" by {body['operator']}" if "operator" in body else ""
                 return f"{body['action']} {body['andon_type']}{who}"
@@ -49,14 +49,14 @@ class Narration:
             case _:
                 return None
 
-    def _state(self, device: str, body: Any) -> str | None:
+    def _format_state(self, device: str, body: Any) -> str | None:
         word = body["state"] if "state" in body else PACKML_WORD[body["packml"]["dialect"]][body["packml"]["state"]]
         if word in ACTING:
             return None
         why = [flag for flag in ("upstream_stop", "downstream_stop", "planned_stop") if body.get(flag)]
         why += body.get("fault_codes", [])
         if word == "fault" and "fault_bits" in body:
-            why.append(f"bits {bits(body['fault_bits'])}")
+            why.append(f"bits {format_bits(body['fault_bits'])}")
         told = f"{word} ({', '.join(why)})" if why else word
         if self._states.get(device) == told:
             return None
@@ -64,63 +64,63 @@ class Narration:
         return told
 
 
-def bits(word: str) -> str:
-    """Name the bits that are set in a hexadecimal word: `3 20`."""
+def format_bits(word: str) -> str:
+    """Return the numbers of the bits set in a hexadecimal word: `3 20`."""
     value = int(word, 16)
     return " ".join(str(bit) for bit in range(value.bit_length()) if value >> bit & 1)
 
 
-class PlainLines:
-    """Prints what happens, a line each. `unread` is called once nobody reads on: `device-sim run | head`."""
+class LineDisplay:
+    """Prints one line per event. Calls `on_closed` once the reader has closed the pipe: `device-sim run | head`."""
 
-    def __init__(self, out: TextIO, unread: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, out: TextIO, on_closed: Callable[[], None] = lambda: None) -> None:
         self._out = out
-        self._unread = unread
-        self._is_read = True
-        self._narration = Narration()
-        self._away: set[str] = set()
+        self._on_closed = on_closed
+        self._is_open = True
+        self._formatter = ReportFormatter()
+        self._offline: set[str] = set()
 
-    def said(self, message: Message) -> None:
-        sentence = self._narration.sentence(message)
+    def show_report(self, message: ReportMessage) -> None:
+        sentence = self._formatter.format_report(message)
         if sentence is not None:
             self._print(sentence)
 
-    def lamp(self, station: str, andon_type: str, word: str) -> None:
+    def show_lamp(self, station: str, andon_type: str, word: str) -> None:
         self._print(f"lamp {station} {andon_type}: {word}")
 
-    def link(self, device: str, *, online: bool, planned: bool = False) -> None:
-        """Print once that the broker has gone, and once that everybody is back; not once a device."""
+    def show_link(self, device: str, *, online: bool, planned: bool = False) -> None:
+        """Print once that the broker is gone, and once that every device is connected again; not once per device."""
         if not online and planned:
             return
         if not online:
-            if not self._away:
+            if not self._offline:
                 self._print("the broker has gone; trying again until it is back")
-            self._away.add(device)
-        elif device in self._away:
-            self._away.discard(device)
-            if not self._away:
+            self._offline.add(device)
+        elif device in self._offline:
+            self._offline.discard(device)
+            if not self._offline:
                 self._print("the broker is back; every device is connected again")
 
-    def note(self, at: Millis, text: str) -> None:
-        self._print(f"{clock(at)} ! {text}")
+    def show_note(self, at: Millis, text: str) -> None:
+        self._print(f"{time_of_day(at)} ! {text}")
 
     def _print(self, text: str) -> None:
-        if not self._is_read:
+        if not self._is_open:
             return
         try:
             print(text, file=self._out, flush=True)
         except BrokenPipeError:
-            self._is_read = False
-            self._unread()
+            self._is_open = False
+            self._on_closed()
 
 
-class Silence:
-    """Tells nothing."""
+class NullDisplay:
+    """Shows nothing."""
 
-    def said(self, message: Message) -> None: ...
+    def show_report(self, message: ReportMessage) -> None: ...
 
-    def lamp(self, station: str, andon_type: str, word: str) -> None: ...
+    def show_lamp(self, station: str, andon_type: str, word: str) -> None: ...
 
-    def link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
+    def show_link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
 
-    def note(self, at: Millis, text: str) -> None: ...
+    def show_note(self, at: Millis, text: str) -> None: ...

@@ -1,23 +1,23 @@
-"""Observation of the plant for the truth: conditions with their culprits, and what was made by when."""
+"""Observation of machines for the truth: conditions with their culprits, and counts over time."""
 
 from device_sim.chance import Millis
-from device_sim.line import Line
-from device_sim.machine import Condition, Machine
-from device_sim.truth import Made, Stretch, Truth
+from device_sim.line import SimulatedLine
+from device_sim.machine import Condition, SimulatedMachine
+from device_sim.truth import ConditionStretch, CountHistory, Truth
 
 WAITING = (Condition.STARVED, Condition.BLOCKED)
 STANDING = (Condition.FAULT, Condition.JAMMED, Condition.OFF)
 
 
 class Observer:
-    """Follows every machine of the plant."""
+    """Records conditions and counts of the plant's machines."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
-        self._open: dict[str, Stretch] = {}
+        self._open: dict[str, ConditionStretch] = {}
 
-    def look(self, line: Line, index: int, at: Millis) -> None:
-        """Note the condition of a machine of the line, where it has changed, and what it has made."""
+    def observe(self, line: SimulatedLine, index: int, at: Millis) -> None:
+        """Record the counts of a machine of the line, and its condition if that has changed."""
         machine = line.flow.machines[index]
         self._count(machine, at)
         name = machine.spec.id
@@ -31,12 +31,12 @@ class Observer:
                 return
         if open_ is not None:
             open_.until = at
-        fresh = Stretch(name, machine.condition.value, at, None, faults, culprit, machine.product)
+        fresh = ConditionStretch(name, machine.condition.value, at, None, faults, culprit, machine.product)
         self._open[name] = fresh
         self._truth.stretches.append(fresh)
 
-    def _count(self, machine: Machine, at: Millis) -> None:
-        made = self._truth.made.setdefault(machine.spec.id, Made())
+    def _count(self, machine: SimulatedMachine, at: Millis) -> None:
+        made = self._truth.made.setdefault(machine.spec.id, CountHistory())
         if made.total and (made.total[-1], made.good[-1]) == (machine.total, machine.good):
             return
         made.at.append(at)
@@ -44,8 +44,8 @@ class Observer:
         made.good.append(machine.good)
 
 
-def _culprit(line: Line, index: int) -> str | None:
-    """Return who makes the machine stand: itself, or the first machine towards the cause that does not merely wait."""
+def _culprit(line: SimulatedLine, index: int) -> str | None:
+    """Return what stops the machine: itself, the first stopped one behind those that wait alike, `material` or None."""
     machines = line.flow.machines
     condition = machines[index].condition
     if condition in STANDING:

@@ -1,6 +1,6 @@
-"""Orders of a line: assigned, accepted, started, now and then paused, completed or cancelled; then the next one.
+"""Production orders of a line: assigned, accepted, started, sometimes paused, then completed or cancelled.
 
-Another product means a changeover. Entered at the line's terminal, so every action is a report of one device.
+A different product means a changeover. All actions are entered at the line's terminal, so one device reports them.
 """
 
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from device_sim.chance import MINUTE, SECOND, Chance, Millis
+from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.machine import Demand
-from device_sim.messages import Report
+from device_sim.messages import ReportContent
 from device_sim.plant_file import LineSpec
 
-PLANNED_EFFICIENCY: Final = 0.6  # of the ideal rate: what the planner has learned to count on
-REASONS: Final = ("customer moved the order", "material not released", "replaced by a rush order")
+PLANNED_EFFICIENCY: Final = 0.6  # share of the ideal rate that the planner counts on
+CANCEL_REASONS: Final = ("customer moved the order", "material not released", "replaced by a rush order")
 
 
-class Phase(StrEnum):
+class OrderPhase(StrEnum):
     GAP = "gap"  # between two orders
     SETUP = "setup"
     RUN = "run"
@@ -25,15 +25,15 @@ class Phase(StrEnum):
 
 
 DEMAND: Final = {
-    Phase.GAP: Demand.NOTHING,
-    Phase.SETUP: Demand.SETUP,
-    Phase.RUN: Demand.RUN,
-    Phase.BREAK: Demand.BREAK,
+    OrderPhase.GAP: Demand.NOTHING,
+    OrderPhase.SETUP: Demand.SETUP,
+    OrderPhase.RUN: Demand.RUN,
+    OrderPhase.BREAK: Demand.BREAK,
 }
 
 
 @dataclass(slots=True)
-class Order:
+class SimulatedOrder:
     id: str
     product: str
     target: int
@@ -43,40 +43,40 @@ class Order:
 
 
 class OrderBook:
-    """What a line is to make now and next, and what its people tell about it."""
+    """The running and the waiting order of a line, and the reports about them."""
 
-    def __init__(self, spec: LineSpec, chance: Chance, now: Millis) -> None:
-        self.phase = Phase.GAP
-        self.running: Order | None = None
-        self.waiting: Order | None = None
+    def __init__(self, spec: LineSpec, chance: SeededRandom, now: Millis) -> None:
+        self.phase = OrderPhase.GAP
+        self.running: SimulatedOrder | None = None
+        self.waiting: SimulatedOrder | None = None
         self.product: str | None = None
         self.finished = 0
         self._spec = spec
         self._chance = chance
         self._prefix = f"{spec.id}-{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now):%y%m%d-%H%M%S}"
         self._number = 0
-        self._assign_at = now + chance.span(2, 20)
+        self._assign_at = now + chance.duration(2, 20)
         self._until = now
         self._break_at: Millis | None = None
         self._good_at_start = 0
 
-    def tick(self, now: Millis, good: int) -> list[Report]:
+    def tick(self, now: Millis, good: int) -> list[ReportContent]:
         """Return the reports of this second; `good` counts the good pieces that have left the line so far."""
         return [*self._plan(now, good), *self._advance(now, good)]
 
-    def cancel(self, now: Millis, *, running: bool) -> list[Report]:
-        """Cancel the running or the waiting order; nothing where there is none, or while it is being set up."""
+    def cancel(self, now: Millis, *, running: bool) -> list[ReportContent]:
+        """Cancel the running or the waiting order; return nothing if there is none, or during its setup."""
         order = self.running if running else self.waiting
-        if order is None or (running and self.phase is Phase.SETUP):
+        if order is None or (running and self.phase is OrderPhase.SETUP):
             return []
         if running:
             self._finish(now)
         else:
             self.waiting = None
-            self._assign_at = now + self._chance.span(20, 90)
-        return [("job", {"action": "cancel", "job_id": order.id, "reason": self._chance.pick(REASONS)})]
+            self._assign_at = now + self._chance.duration(20, 90)
+        return [("job", {"action": "cancel", "job_id": order.id, "reason": self._chance.choice(CANCEL_REASONS)})]
 
-    def _plan(self, now: Millis, good: int) -> list[Report]:
+    def _plan(self, now: Millis, good: int) -> list[ReportContent]:
         if self.waiting is None:
             if now < self._assign_at or not self._wants_next(good):
                 return []
@@ -84,73 +84,73 @@ class OrderBook:
             return [("job", self._assignment(self.waiting))]
         if not self.waiting.accepted and now >= self.waiting.accept_at:
             self.waiting.accepted = True
-            return [("job", self._deed("accept", self.waiting))]
+            return [("job", self._action_body("accept", self.waiting))]
         return []
 
     def _wants_next(self, good: int) -> bool:
         return self.running is None or good - self._good_at_start >= self.running.target // 2
 
-    def _advance(self, now: Millis, good: int) -> list[Report]:
+    def _advance(self, now: Millis, good: int) -> list[ReportContent]:
         match self.phase:
-            case Phase.GAP if self.waiting is not None and self.waiting.accepted and now >= self._until:
+            case OrderPhase.GAP if self.waiting is not None and self.waiting.accepted and now >= self._until:
                 return self._begin(now, good, self.waiting)
-            case Phase.SETUP if self.running is not None and now >= self._until:
+            case OrderPhase.SETUP if self.running is not None and now >= self._until:
                 return self._start(now, good, self.running)
-            case Phase.RUN if self.running is not None and good - self._good_at_start >= self.running.target:
+            case OrderPhase.RUN if self.running is not None and good - self._good_at_start >= self.running.target:
                 order = self.running
                 self._finish(now)
-                return [("job", self._deed("complete", order))]
-            case Phase.RUN if self.running is not None and self._break_at is not None and now >= self._break_at:
+                return [("job", self._action_body("complete", order))]
+            case OrderPhase.RUN if self.running is not None and self._break_at is not None and now >= self._break_at:
                 low, high = self._spec.orders.break_minutes
-                self.phase, self._break_at = Phase.BREAK, None
-                self._until = now + self._chance.span(low * 60, high * 60)
-                return [("job", self._deed("pause", self.running))]
-            case Phase.BREAK if self.running is not None and now >= self._until:
-                self.phase = Phase.RUN
-                return [("job", self._deed("start", self.running))]
+                self.phase, self._break_at = OrderPhase.BREAK, None
+                self._until = now + self._chance.duration(low * 60, high * 60)
+                return [("job", self._action_body("pause", self.running))]
+            case OrderPhase.BREAK if self.running is not None and now >= self._until:
+                self.phase = OrderPhase.RUN
+                return [("job", self._action_body("start", self.running))]
             case _:
                 return []
 
-    def _begin(self, now: Millis, good: int, order: Order) -> list[Report]:
+    def _begin(self, now: Millis, good: int, order: SimulatedOrder) -> list[ReportContent]:
         self.running, self.waiting = order, None
         before, self.product = self.product, order.product
         if before in (None, order.product):
             return self._start(now, good, order)
-        self.phase = Phase.SETUP
-        self._until = now + self._chance.span(*self._spec.orders.changeover_seconds)
-        if self._spec.orders.changeover_signal == "mode":  # the machine's own mode tells it
+        self.phase = OrderPhase.SETUP
+        self._until = now + self._chance.duration(*self._spec.orders.changeover_seconds)
+        if self._spec.orders.changeover_signal == "mode":  # the machine's mode reports it
             return []
         return [("changeover", {"action": "start", "from_product": before, "to_product": order.product})]
 
-    def _start(self, now: Millis, good: int, order: Order) -> list[Report]:
-        self.phase = Phase.RUN
+    def _start(self, now: Millis, good: int, order: SimulatedOrder) -> list[ReportContent]:
+        self.phase = OrderPhase.RUN
         self._good_at_start = good
         self._break_at = None
         if self._chance.happens(self._spec.orders.break_ratio):
-            self._break_at = now + round(self._chance.between(1, self._spec.orders.minutes[0]) * MINUTE)
-        return [("job", self._deed("start", order))]
+            self._break_at = now + round(self._chance.uniform(1, self._spec.orders.minutes[0]) * MINUTE)
+        return [("job", self._action_body("start", order))]
 
     def _finish(self, now: Millis) -> None:
-        self.running, self.phase = None, Phase.GAP
+        self.running, self.phase = None, OrderPhase.GAP
         self.finished += 1
-        self._until = now + self._chance.span(*self._spec.orders.gap_seconds)
+        self._until = now + self._chance.duration(*self._spec.orders.gap_seconds)
 
-    def _draw(self, now: Millis) -> Order:
+    def _draw(self, now: Millis) -> SimulatedOrder:
         self._number += 1
         others = [product for product in self._spec.products if product != self.product]
         stay = self.product is not None and self._chance.happens(self._spec.orders.same_product_ratio)
-        product = self.product if stay or not others else self._chance.pick(others)
+        product = self.product if stay or not others else self._chance.choice(others)
         cycle = max(machine.cycle_seconds for machine in self._spec.machines)
-        seconds = self._chance.span(*self._spec.orders.minutes) / SECOND * 60
-        return Order(
+        seconds = self._chance.duration(*self._spec.orders.minutes) / SECOND * 60
+        return SimulatedOrder(
             id=f"{self._prefix}-{self._number:03d}",
             product=product or self._spec.products[0],
             target=max(1, round(seconds / cycle * PLANNED_EFFICIENCY)),
-            assigned_to=self._chance.pick(self._spec.people.names),
-            accept_at=now + self._chance.span(5, 30),
+            assigned_to=self._chance.choice(self._spec.people.names),
+            accept_at=now + self._chance.duration(5, 30),
         )
 
-    def _assignment(self, order: Order) -> dict[str, object]:
+    def _assignment(self, order: SimulatedOrder) -> dict[str, object]:
         return {
             "action": "assign",
             "job_id": order.id,
@@ -160,24 +160,24 @@ class OrderBook:
             "operator": "planner",
         }
 
-    def _deed(self, action: str, order: Order) -> dict[str, object]:
+    def _action_body(self, action: str, order: SimulatedOrder) -> dict[str, object]:
         return {"action": action, "job_id": order.id, "operator": order.assigned_to}
 
 
 class Planner:
-    """Drops an order of some line now and then, because plans change."""
+    """Cancels an order of some line from time to time."""
 
-    def __init__(self, replan_minutes: tuple[float, float], chance: Chance, now: Millis) -> None:
+    def __init__(self, replan_minutes: tuple[float, float], chance: SeededRandom, now: Millis) -> None:
         self._minutes = replan_minutes
         self._chance = chance
         self._at = now + self._next()
 
-    def tick(self, now: Millis, books: list[OrderBook]) -> tuple[OrderBook, list[Report]] | None:
-        """Return the order book that lost an order, with the report of it."""
+    def tick(self, now: Millis, books: list[OrderBook]) -> tuple[OrderBook, list[ReportContent]] | None:
+        """Cancel an order when it is time; return its order book and the report, or None."""
         if now < self._at:
             return None
         self._at = now + self._next()
-        first = self._chance.pick(range(len(books)))
+        first = self._chance.choice(range(len(books)))
         running = self._chance.happens(0.3)
         for book in (*books[first:], *books[:first]):
             reports = book.cancel(now, running=running) or book.cancel(now, running=not running)
@@ -187,4 +187,4 @@ class Planner:
 
     def _next(self) -> Millis:
         low, high = self._minutes
-        return self._chance.span(low * 60, high * 60)
+        return self._chance.duration(low * 60, high * 60)

@@ -1,4 +1,4 @@
-"""The outbox of a connection: packets in order of when they are due, waiting for the broker to take them."""
+"""The outbox of a connection: packets waiting to be published, in order of due time."""
 
 import asyncio
 import heapq
@@ -8,44 +8,44 @@ from typing import Final
 
 from device_sim.device import Packet
 
-MOST: Final = 1_000  # packets waiting while the broker is slow; bounds the simulator's memory
+MAX_QUEUED: Final = 1_000  # packets waiting while the broker is slow; bounds the simulator's memory
 
 
 @dataclass(order=True, slots=True)
-class Entry:
-    due: float  # of the event loop's clock
+class QueuedReport:
+    due: float  # by the event loop's clock
     order: int
     packet: Packet = field(compare=False)
     is_copy: bool = field(default=False, compare=False)
 
 
-class Outbox:
+class DeviceOutbox:
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
-        self._current: Entry | None = None
+        self._entries: list[QueuedReport] = []
+        self._current: QueuedReport | None = None
         self._order = count()
         self._changed = asyncio.Event()
         self._ended = False
 
-    def post(self, packet: Packet, due: float, *, is_copy: bool = False) -> None:
-        """Add a packet; beyond the bound the one due first is dropped."""
-        if len(self._entries) >= MOST:
-            dropped = heapq.heappop(self._entries).packet.said
+    def put(self, packet: Packet, due: float, *, is_copy: bool = False) -> None:
+        """Add a packet; beyond `MAX_QUEUED`, drop the one due first."""
+        if len(self._entries) >= MAX_QUEUED:
+            dropped = heapq.heappop(self._entries).packet.true_report
             if dropped is not None and dropped.sent == 0:
                 dropped.fate = "memory full"
-        heapq.heappush(self._entries, Entry(due, next(self._order), packet, is_copy))
+        heapq.heappush(self._entries, QueuedReport(due, next(self._order), packet, is_copy))
         self._changed.set()
 
-    def end(self) -> None:
-        """Let `next` return None once everything is out."""
+    def close(self) -> None:
+        """Make `next` return packets without delay, and None once the outbox is empty."""
         self._ended = True
         self._changed.set()
 
-    def begin(self) -> None:
+    def reopen(self) -> None:
         self._ended = False
 
-    async def next(self) -> Entry | None:
-        """Wait until a packet is due and return it; it counts as waiting until the next call."""
+    async def next(self) -> QueuedReport | None:
+        """Wait until a packet is due and return it; it counts as in flight until the next call."""
         self._current = None
         loop = asyncio.get_running_loop()
         while True:
@@ -65,8 +65,8 @@ class Outbox:
             except TimeoutError:
                 pass
 
-    def take_all(self) -> tuple[Packet | None, list[Packet]]:
-        """Empty it: return the packet that is with the broker now, if any, and those that were never sent."""
+    def drain(self) -> tuple[Packet | None, list[Packet]]:
+        """Empty the outbox; return the packet in flight, if any, and those never sent. Copies are dropped."""
         current, self._current = self._current, None
         waiting = [entry.packet for entry in sorted(self._entries) if not entry.is_copy]
         self._entries.clear()

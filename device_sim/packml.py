@@ -1,4 +1,4 @@
-"""PackML words for what a machine does, and their numbers in both dialects. Source: DOMAIN, «Status»."""
+"""PackML states of a machine's conditions, and their numbers in both dialects. Source: domain.md, «Status»."""
 
 from typing import Final, Literal
 
@@ -7,7 +7,7 @@ from device_sim.machine import Condition
 Dialect = Literal["tr88", "tmc"]
 
 PRODUCTION_MODE: Final = 1
-CHANGEOVER_MODE: Final = 4  # modes from 4 on are the user's own; the bridge's plant file says what this one means
+CHANGEOVER_MODE: Final = 4  # modes from 4 on are user-defined; the bridge's plant file defines this one
 
 TR88: Final = (
     "Clearing", "Stopped", "Starting", "Idle", "Suspended", "Execute", "Stopping", "Aborting", "Aborted",
@@ -56,8 +56,8 @@ _RETURNING: Final[dict[Condition, str]] = {
 }
 
 
-def passing(old: Condition, new: Condition) -> str | None:
-    """Return the acting state on the way from one condition to another; None where there is no way to go."""
+def acting_state(old: Condition, new: Condition) -> str | None:
+    """Return the acting state between two conditions; None if their PackML state is the same."""
     if STEADY[old] == STEADY[new]:
         return None
     if new is Condition.RUNNING:

@@ -1,4 +1,4 @@
-"""The simulator's plant file: which devices there are, how they fail, and how their people behave.
+"""The simulator's plant file: its devices, their failures, and the behaviour of people.
 
 Validated by pydantic, because a person writes the file and reads the errors.
 """
@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from device_sim.validation_text import sentence
+from device_sim.validation_text import describe_error
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=86_400)]
-Span = tuple[Positive, Positive]
+Range = tuple[Positive, Positive]
 AndonType = Literal["safety", "stop", "quality", "equipment", "maintenance", "material", "process", "changeover"]
 ANDON_TYPES: tuple[AndonType, ...] = (
     "safety",
@@ -34,8 +34,8 @@ BRIDGE_TABLES = {"areas", "timezone", "shifts", "rules", "reasons", "ladder", "r
 """Keys of the bridge's plant file that the simulator's cannot have."""
 
 
-class PlantFileError(Exception):
-    """The plant file cannot be used; every fault is named with its place."""
+class SimulationFileError(Exception):
+    """Raised when the plant file cannot be used; the message names every fault with its place."""
 
     def __init__(self, path: Path, faults: list[str]) -> None:
         super().__init__("\n".join(f"{path}: {fault}" for fault in faults))
@@ -43,24 +43,24 @@ class PlantFileError(Exception):
         self.faults = faults
 
 
-class BridgePlantFile(PlantFileError):
-    """The file is the bridge's plant file, not the simulator's."""
+class WrongPlantFile(SimulationFileError):
+    """Raised for the bridge's plant file in place of the simulator's."""
 
     def __init__(self, path: Path) -> None:
         what = "this is the bridge's plant file (docs/plant.md); the simulator has one of its own (docs/simulator.md)"
         super().__init__(path, [f"{what}, which says how machines and people behave: {SHIPPED}"])
 
 
-class Model(BaseModel):
+class SimulationModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FaultSpec(Model):
-    """One way to break down: a bit of the fault word, or a code, and what people make of it."""
+class FaultSpec(SimulationModel):
+    """A kind of fault: a bit of the fault word or a code, with the reason and the call that people enter."""
 
     bit: int | None = Field(None, ge=0, le=63)
     code: str | None = None
-    reason: str | None = None  # the reason code that people enter, where they do
+    reason: str | None = None  # the reason code that people may enter
     call: AndonType = "equipment"
 
     @model_validator(mode="after")
@@ -70,7 +70,7 @@ class FaultSpec(Model):
         return self
 
 
-class ParameterSpec(Model):
+class ParameterSpec(SimulationModel):
     """A measured value that drifts out of its limits until somebody corrects it."""
 
     name: Id
@@ -79,11 +79,11 @@ class ParameterSpec(Model):
     tolerance: float = Field(gt=0)  # limits are center - tolerance and center + tolerance
     sigma: float = Field(gt=0)
     minutes_to_limit: Positive = 15.0  # of running, on average
-    correct_seconds: Span = (90.0, 240.0)  # from leaving the limits to the correction
+    correct_seconds: Range = (90.0, 240.0)  # from leaving the limits to the correction
 
 
-class InspectionSpec(Model):
-    """Samples taken now and then; in a bad spell more of them are defective."""
+class InspectionSpec(SimulationModel):
+    """Samples of pieces; during bad periods more of the pieces are defective."""
 
     parameter: Id
     sample: int = Field(10, ge=1, le=1_000)
@@ -91,15 +91,15 @@ class InspectionSpec(Model):
     defect_ratio: Ratio = 0.01
     bad_defect_ratio: Ratio = 0.15
     mean_minutes_between_bad: Positive = 30.0
-    bad_minutes: Span = (3.0, 8.0)
+    bad_minutes: Range = (3.0, 8.0)
 
 
-class MachineSpec(Model):
-    """A machine and the controller that speaks for it."""
+class MachineSpec(SimulationModel):
+    """A machine and its controller."""
 
     id: Id
     controller: str
-    tags: dict[str, str] = {}  # which tag of the controller feeds which field of its reports
+    tags: dict[str, str] = {}  # field of its reports -> tag of the controller
     cycle_seconds: Positive
     counts: tuple[Literal["total", "good", "reject"], ...] = ("total", "good", "reject")
     counter: Literal["int16", "uint16", "int32", "uint32"] = "uint32"
@@ -115,12 +115,12 @@ class MachineSpec(Model):
     starved_bit: int | None = Field(None, ge=0, le=63)
     blocked_bit: int | None = Field(None, ge=0, le=63)
     mean_minutes_between_faults: Positive = 15.0
-    repair_minutes: Span = (1.0, 6.0)
-    long_repair_ratio: Ratio = 0.0  # of the faults, this share takes long
-    long_repair_minutes: Span = (35.0, 80.0)
-    lock_out_ratio: Ratio = 0.0  # of the repairs, this share is done with the power off
+    repair_minutes: Range = (1.0, 6.0)
+    long_repair_ratio: Ratio = 0.0  # share of the faults with a long repair
+    long_repair_minutes: Range = (35.0, 80.0)
+    lock_out_ratio: Ratio = 0.0  # share of the repairs done with the power off
     mean_minutes_between_jams: Positive = 6.0
-    jam_seconds: Span = (6.0, 40.0)
+    jam_seconds: Range = (6.0, 40.0)
     parameter: ParameterSpec | None = None
     inspection: InspectionSpec | None = None
 
@@ -129,8 +129,8 @@ class MachineSpec(Model):
         return any(fault.bit is not None for fault in self.faults)
 
 
-class StationSpec(Model):
-    """An Andon station; `form` says whether it reports actions or the level of its inputs."""
+class StationSpec(SimulationModel):
+    """An Andon station; its `form` decides whether it reports actions or the levels of its inputs."""
 
     id: Id
     form: Literal["action", "momentary", "latching"] = "action"
@@ -139,31 +139,31 @@ class StationSpec(Model):
     terminal: bool = False  # orders and changeovers are entered here
 
 
-class PeopleSpec(Model):
-    """How the people of a line behave."""
+class PeopleSpec(SimulationModel):
+    """The behaviour of the people of a line."""
 
     names: tuple[Id, ...] = Field(("ann", "ben", "cem"), min_length=1)
     notice_seconds: Positive = 40.0  # mean, from the trouble to the press
-    acknowledge_seconds: Span = (20.0, 200.0)
-    walk_seconds: Span = (15.0, 90.0)
-    tidy_seconds: Span = (15.0, 120.0)  # from the end of the trouble to resolving the call
-    forget_ratio: Ratio = 0.3  # nobody comes for long: the call escalates
-    forget_seconds: Span = (420.0, 1_200.0)
-    cancel_ratio: Ratio = 0.08  # pressed by mistake
-    mean_minutes_between_wishes: Positive = 25.0  # calls that no machine caused
+    acknowledge_seconds: Range = (20.0, 200.0)
+    walk_seconds: Range = (15.0, 90.0)
+    tidy_seconds: Range = (15.0, 120.0)  # from the end of the trouble to resolving the call
+    forget_ratio: Ratio = 0.3  # share of the calls ignored for long, so that they escalate
+    forget_seconds: Range = (420.0, 1_200.0)
+    cancel_ratio: Ratio = 0.08  # share of the calls raised by mistake
+    mean_minutes_between_wishes: Positive = 25.0  # between calls that no machine caused
 
 
-class OrdersSpec(Model):
-    minutes: Span = (6.0, 11.0)  # of undisturbed production
+class OrdersSpec(SimulationModel):
+    minutes: Range = (6.0, 11.0)  # of undisturbed production
     same_product_ratio: Ratio = 0.3
-    break_ratio: Ratio = 0.25  # orders that are paused once
-    break_minutes: Span = (1.0, 3.0)
-    gap_seconds: Span = (15.0, 60.0)
-    changeover_seconds: Span = (100.0, 260.0)
+    break_ratio: Ratio = 0.25  # share of the orders paused once
+    break_minutes: Range = (1.0, 3.0)
+    gap_seconds: Range = (15.0, 60.0)
+    changeover_seconds: Range = (100.0, 260.0)
     changeover_signal: Literal["report", "mode"] = "report"
 
 
-class LineSpec(Model):
+class LineSpec(SimulationModel):
     id: Id
     area: Id
     products: tuple[Id, ...] = Field(min_length=1)
@@ -172,18 +172,18 @@ class LineSpec(Model):
     people: PeopleSpec = PeopleSpec()
     orders: OrdersSpec = OrdersSpec()
     mean_minutes_between_shortages: Positive = 45.0
-    shortage_minutes: Span = (1.0, 4.0)
+    shortage_minutes: Range = (1.0, 4.0)
 
     @property
     def terminal(self) -> StationSpec:
         return next((station for station in self.stations if station.terminal), self.stations[0])
 
 
-class PlantSpec(Model):
-    """A plant: its lines in order. Device ids are unique, because each is the client id of a connection."""
+class PlantSpec(SimulationModel):
+    """A plant: its lines in order. Device ids are unique, because client ids are built from them."""
 
     site: Id
-    replan_minutes: Span = (8.0, 16.0)  # the planner drops an order this often
+    replan_minutes: Range = (8.0, 16.0)  # the planner cancels an order this often
     lines: tuple[LineSpec, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -207,9 +207,9 @@ class PlantSpec(Model):
                 yield line, name
 
     def identity(self, line: LineSpec, device: str | None) -> str:
-        """Return the user name and client id of a device, its place: `plant1/packing/L1/Bagger-1`.
+        """Return the user name and client id of a device: its place, `plant1/packing/L1/Bagger-1`.
 
-        None: those of the gateway of the line, `plant1/packing/L1` (mosquitto/acl.devices).
+        With None, those of the line's gateway: `plant1/packing/L1` (mosquitto/acl.devices).
         """
         place = f"{self.site}/{line.area}/{line.id}"
         return place if device is None else f"{place}/{device}"
@@ -221,23 +221,23 @@ class PlantSpec(Model):
 
 
 def load(path: Path) -> PlantSpec:
-    """Read a plant file; `PlantFileError` names every fault with its place."""
+    """Read a plant file; raise `SimulationFileError`, with every fault and its place, if it cannot be used."""
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PlantFileError(path, [str(error)]) from error
+        raise SimulationFileError(path, [str(error)]) from error
     if BRIDGE_TABLES & tree.keys():
-        raise BridgePlantFile(path)
+        raise WrongPlantFile(path)
     try:
         return PlantSpec.model_validate(tree)
     except ValidationError as error:
-        raise PlantFileError(
-            path, [f"{_place(tree, each['loc'])}: {sentence(each)}" for each in error.errors()]
+        raise SimulationFileError(
+            path, [f"{_place(tree, each['loc'])}: {describe_error(each)}" for each in error.errors()]
         ) from error
 
 
 def _place(tree: Any, location: tuple[int | str, ...]) -> str:
-    """Name a place by ids where there are any: `lines.L1.machines.Bagger-1.cycle_seconds`."""
+    """Return a place as text, by ids where there are any: `lines.L1.machines.Bagger-1.cycle_seconds`."""
     names: list[str] = []
     for step in location:
         try:

@@ -1,10 +1,10 @@
-"""The presence of a run: a second run of the same plant finds the first one and refuses, before it disturbs a device.
+"""Detection of a second run of the same plant, which ends before it disturbs a device.
 
-A client id belongs to one connection (MQTT 5 3.1.4-3), so a second plant would push the first one's devices out, one
-after the other, and they would push back. On one machine a locked file says that a run is there. From another machine
-only the broker can help: each run holds one more connection, of an id of its own. A run that begins takes that id;
-where another run lives, it takes it back within a moment, and the newcomer knows. With an account for each device there
-is no such id: the newcomer takes the first device's for a moment.
+A client id belongs to one connection (MQTT 5 3.1.4-3), so a second plant would disconnect the first one's devices, one
+after the other, and they would disconnect its own. On one machine a lock file reveals another run. From another machine
+only the broker can: each run holds one more connection, with a client id for the plant. A new run takes over that id.
+If another run exists, it takes the id back within a moment, and the new run ends. With an account for each device there
+is no such id: the new run takes over the first device's for a moment.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from typing import Final
 
 import aiomqtt
 
-from device_sim.wire import Broker, WireError
+from device_sim.wire import BrokerAccess, BrokerError
 
-CLAIM_SECONDS: Final = 0.6  # within which another run takes its id back
-BORROWED_SECONDS: Final = 1.5  # within which a device does
+CLAIM_SECONDS: Final = 0.6  # another run takes its id back within this time
+BORROWED_SECONDS: Final = 1.5  # a device takes its id back within this time
 SOON: Final = 0.05
 LONGEST_PAUSE: Final = 30.0
 
 
-class AlreadyRunning(WireError):
-    """Another run of the plant is connected to the broker."""
+class AlreadyRunning(BrokerError):
+    """Raised when another run of the plant uses the broker."""
 
-    def __init__(self, broker: Broker, site: str) -> None:
+    def __init__(self, broker: BrokerAccess, site: str) -> None:
         super().__init__(
             f"another device-sim runs {site} on the broker at {broker.host}:{broker.port}: stop it first\n"
             "  (make demo runs one), or give this one a site of its own with --plant, or another --broker. "
@@ -38,8 +38,8 @@ class AlreadyRunning(WireError):
 
 
 @contextlib.contextmanager
-def locked(broker: Broker, site: str) -> Iterator[None]:
-    """Hold this machine's lock on a plant; raises `AlreadyRunning`. It goes with the process, also at kill -9."""
+def lock_plant(broker: BrokerAccess, site: str) -> Iterator[None]:
+    """Hold this machine's lock on a plant, or raise `AlreadyRunning`. It ends with the process, even at kill -9."""
     name = f"device-sim-{os.getuid()}-{broker.host}-{broker.port}-{broker.client_prefix}{site}.lock"
     with (Path(tempfile.gettempdir()) / name.replace("/", "+")).open("wb") as lock:
         try:
@@ -49,15 +49,15 @@ def locked(broker: Broker, site: str) -> Iterator[None]:
         yield
 
 
-class Presence:
-    """A connection that says on the broker that a run is there."""
+class SimulatorPresence:
+    """A connection to the broker by which other runs detect this one."""
 
-    def __init__(self, broker: Broker, identity: str, site: str) -> None:
+    def __init__(self, broker: BrokerAccess, identity: str, site: str) -> None:
         self._broker = broker
         self._identity = identity
         self._site = site
         self._borrowed = bool(broker.credentials) and broker.username is None
-        plain = site.replace(".", "-")  # NATS refuses dots
+        plain = site.replace(".", "-")  # NATS rejects dots
         self.client_id = None if self._borrowed else f"{broker.client_prefix}device-sim-{plain}"
         self._claimed = asyncio.Event()
         self._refused: AlreadyRunning | None = None
@@ -65,14 +65,14 @@ class Presence:
 
     @property
     def probe_id(self) -> str | None:
-        """A client id that nobody else has, to find out about the broker with; None where the account names it."""
+        """A unique client id for probing the broker; None if the account determines the client id."""
         return None if self.client_id is None else f"{self.client_id}-{os.getpid()}"
 
     async def claim(self) -> None:
-        """Wait until it is sure that no other run is there; raises `AlreadyRunning`."""
+        """Make sure that no other run exists, or raise `AlreadyRunning`."""
         found, wanted = self._broker.version.found, self._broker.version.wanted
         if found is aiomqtt.ProtocolVersion.V311 and wanted == "auto":
-            return  # nats-server keeps a client that was pushed out waiting for long: it could not take its id back
+            return  # nats-server makes a replaced client wait long to reconnect: it could not take its id back
         self._task = asyncio.create_task(self._hold(), name="presence")
         waiting = asyncio.create_task(self._claimed.wait(), name="presence claimed")
         await asyncio.wait((self._task, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -100,13 +100,13 @@ class Presence:
                         return
                     await _until_lost(client)
             except aiomqtt.MqttError:
-                # pushed out, it comes back before the newcomer is sure; where two insist, the broker is spared
+                # if replaced, reconnect before the new run is sure; growing pauses protect the broker from two runs
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.2, CLAIM_SECONDS / 2) if connected else min(pause * 2, LONGEST_PAUSE)
 
     def _client(self) -> aiomqtt.Client:
         version = self._broker.version.candidates()[0]
-        return self._broker.client(self._identity, version, client_id=self.client_id, will=None)
+        return self._broker.build_client(self._identity, version, client_id=self.client_id, will=None)
 
     async def _is_pushed_out(self, client: aiomqtt.Client) -> bool:
         try:

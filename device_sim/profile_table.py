@@ -1,4 +1,4 @@
-"""Profiles for the terminal: the list of them, and what happens in one."""
+"""Profiles on the terminal: their list, and the incidents of one."""
 
 import argparse
 from itertools import takewhile
@@ -14,9 +14,9 @@ from device_sim.incident import (
     BridgeStopped,
     BrokerLost,
     ForeignDeath,
-    Garbage,
     Incident,
     LinkLost,
+    MalformedPayload,
     PowerLost,
     RegisterSet,
 )  # fmt: skip
@@ -28,12 +28,12 @@ NOT_FIELDS: Final = {"kind", "devices", "share"}
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Let the command end as it does for every other output; rich would end it with 1."""
+        """Raise the error that `main` handles for all output; rich would exit with 1."""
         raise BrokenPipeError
 
 
-def show_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Namespace) -> None:
-    """Print the named profiles, or the disturbances of one and what they do in its first hours."""
+def print_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Namespace) -> None:
+    """Print the shipped profiles, or the disturbances of one and their incidents in its first hours."""
     console = _Console(highlight=False)
     if chosen is None:
         table = Table("profile", "what goes wrong", box=None, pad_edge=False)
@@ -60,14 +60,14 @@ def show_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Nam
     incidents = chosen.incidents(spec, seed=options.seed, start=0)
     for incident in takewhile(lambda each: each.at < end, incidents):
         seconds = (incident.until - incident.at) / 1_000
-        happenings.add_row(_after(incident.at), describe(incident), f"{seconds:.0f} s" if seconds else "")
+        happenings.add_row(_after(incident.at), describe_incident(incident), f"{seconds:.0f} s" if seconds else "")
     if happenings.row_count:
         console.print()
         console.print(happenings)
 
 
-def describe(incident: Incident) -> str:
-    """Say in a few words what an incident is."""
+def describe_incident(incident: Incident) -> str:
+    """Return a short description of an incident."""
     match incident:
         case PowerLost(device=device, counters_kept=kept, orderly=orderly):
             return f"{device}: {'switched off' if orderly else 'power cut'}{'' if kept else ', counters lost'}"
@@ -75,7 +75,7 @@ def describe(incident: Incident) -> str:
             return f"{'gateway of ' + uplink[2:] if uplink.startswith('_/') else uplink}: connection lost"
         case RegisterSet(device=device, to=to):
             return f"{device}: registers set to {to}"
-        case Garbage(device=device, kind=kind):
+        case MalformedPayload(device=device, kind=kind):
             return f"{device}: malformed {kind}"
         case ForeignDeath(device=device):
             return f"{device}: a Will that is not its own"

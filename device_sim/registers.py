@@ -1,11 +1,11 @@
-"""The counter registers of a machine: what they show of what was made, when they are reset, preset or wrap."""
+"""The counter registers of a machine, which can be reset, preset, and wrap."""
 
-from device_sim.counters import MODULUS, word
+from device_sim.counters import MODULUS, wrap_count
 from device_sim.plant_file import MachineSpec
 
 
 class Registers:
-    """Counts from where the registers stood when they were last set."""
+    """Counts from the values to which the registers were last set."""
 
     def __init__(self, spec: MachineSpec) -> None:
         self._width = spec.counter
@@ -16,20 +16,20 @@ class Registers:
     def modulus(self) -> int:
         return MODULUS[self._width]
 
-    def word(self, count: int) -> int:
+    def wrap_count(self, count: int) -> int:
         """Return a count as the register would show it."""
-        return word(count, self._width)
+        return wrap_count(count, self._width)
 
-    def show(self, made: dict[str, int]) -> dict[str, int]:
-        """Return what the registers show after `made` pieces, by field."""
-        return {name: word(self._base[name] + made[name], self._width) for name in self._fields}
+    def read(self, made: dict[str, int]) -> dict[str, int]:
+        """Return the register values after `made` pieces, by field."""
+        return {name: wrap_count(self._base[name] + made[name], self._width) for name in self._fields}
 
     def set(self, made: dict[str, int], to: int) -> None:
         """Set the registers as an operator does: all to 0, or total and good to a value and reject to 0."""
         for name in self._fields:
             self._base[name] = (0 if name == "reject" else to) - made[name]
 
-    def begin_before_wrap(self, pieces: int) -> None:
-        """Let the registers begin `pieces` before the step to their lowest value."""
+    def set_before_wrap(self, pieces: int) -> None:
+        """Set the registers to `pieces` before they wrap to their lowest value."""
         highest = MODULUS[self._width] // (2 if self._width.startswith("int") else 1)
         self._base = dict.fromkeys(self._fields, highest - pieces)

@@ -1,13 +1,13 @@
-"""A rehearsal: hours of a disturbed plant in seconds, without a broker, as the bridge would get them.
+"""A rehearsal: hours of a disturbed plant in seconds, without a broker, as the bridge would receive them.
 
     rehearsal = rehearse(plant_file.load(plant_file.SHIPPED), profile.load("wifi"), seed=3, start=..., duration=...)
-    for happening in rehearsal:      # Arrival or BridgeAway, in order of time
+    for happening in rehearsal:      # ReceivedPublish or BridgeOutage, in order of time
         ...
-    rehearsal.truth                  # complete when the iteration is
+    rehearsal.truth                  # complete when the iteration has ended
 
-A `BridgeAway` comes at its `since`; nothing arrives until its `until`. What the broker kept follows it in a burst: the
-redeliveries first (`redelivered`, the packet identifier they had), then the queue. The bridge subscribes at `start`. In
-the last minutes nothing goes wrong any more.
+A `BridgeOutage` comes at its `since`; nothing arrives until its `until`. The broker's backlog follows in a burst: first
+the redeliveries (`redelivered`, with their packet identifiers), then the queue. The bridge subscribes at `start`. The
+last minutes have no incidents.
 """
 
 from collections.abc import Iterator
@@ -16,144 +16,149 @@ from functools import partial
 from itertools import takewhile
 from typing import Final, Literal
 
-from device_sim.agenda import Agenda
-from device_sim.chance import MINUTE, SECOND, Chance, Millis
+from device_sim.agenda import Scheduler
+from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.device import build_devices
 from device_sim.driver import Driver
-from device_sim.incident import BRIDGE_SIDE, BridgeStopped, BrokerLost, Incident, LinkLost, PowerLost
-from device_sim.leftovers import leftovers
+from device_sim.incident import BRIDGE_SIDE_INCIDENTS, BridgeStopped, BrokerLost, Incident, LinkLost, PowerLost
+from device_sim.leftovers import leftover_messages
 from device_sim.machine import TICK
-from device_sim.network import Network
-from device_sim.plant import Plant
+from device_sim.network import SimulatedNetwork
+from device_sim.plant import SimulatedPlant
 from device_sim.plant_file import PlantSpec
 from device_sim.profile import Profile
-from device_sim.session import Arrival, Mqtt, Session
+from device_sim.session import BrokerSession, MqttVersion, ReceivedPublish
 from device_sim.traits import Traits
-from device_sim.truth import BridgeAway, Truth
+from device_sim.truth import BridgeOutage, Truth
 
-__all__ = ["Arrival", "BridgeAway", "Happening", "Rehearsal", "rehearse"]
+__all__ = ["BridgeOutage", "Happening", "ReceivedPublish", "Rehearsal", "rehearse"]
 
-Happening = Arrival | BridgeAway
-CALM: Final = 10 * MINUTE  # at the end nothing goes wrong any more: all that can arrive has arrived
-SILENCE_SECONDS: Final = (0.0, 2.0)  # of a connection, before it is known to be dead
+Happening = ReceivedPublish | BridgeOutage
+CALM: Final = 10 * MINUTE  # without incidents at the end, so that everything that can arrive does
+SILENCE_SECONDS: Final = (0.0, 2.0)  # a connection is silent this long before it dies
 BRIDGE_RECONNECT_SECONDS: Final = (0.3, 3.0)
 
 
 def rehearse(
-    spec: PlantSpec, profile: Profile, *, seed: int, start: Millis, duration: Millis, mqtt: Mqtt = "5"
+    spec: PlantSpec, profile: Profile, *, seed: int, start: Millis, duration: Millis, mqtt: MqttVersion = "5"
 ) -> "Rehearsal":
-    """Prepare a run of the plant under a profile; the same arguments give the same happenings and the same truth."""
+    """Prepare a rehearsal of the plant under a profile; the same arguments give the same happenings and truth."""
     return Rehearsal(spec, profile, seed=seed, start=start, duration=duration, mqtt=mqtt)
 
 
 class Rehearsal:
-    """Iterate over it once; `truth` grows with it."""
+    """A run to iterate over once, yielding `Happening`s; `truth` grows with it."""
 
     def __init__(
-        self, spec: PlantSpec, profile: Profile, *, seed: int, start: Millis, duration: Millis, mqtt: Mqtt
+        self, spec: PlantSpec, profile: Profile, *, seed: int, start: Millis, duration: Millis, mqtt: MqttVersion
     ) -> None:
-        spec = profile.plant(spec)
+        spec = profile.apply_to_plant(spec)
         traits = profile.traits(spec, seed=seed)
         self.truth = Truth(seed, profile.name, start, start + duration)
         self._end = start + duration
-        self._plant = Plant(spec, seed=seed, start=start)
-        self._chance = Chance(seed, "rehearsal")
-        self._agenda = Agenda(start)
+        self._plant = SimulatedPlant(spec, seed=seed, start=start)
+        self._chance = SeededRandom(seed, "rehearsal")
+        self._scheduler = Scheduler(start)
         self._out: list[Happening] = []
-        self._session = Session(
-            queue_limit=profile.queue_limit, mqtt=mqtt, chance=Chance(seed, "session"), later=self._arrive_later
+        self._session = BrokerSession(
+            queue_limit=profile.queue_limit,
+            mqtt=mqtt,
+            chance=SeededRandom(seed, "session"),
+            schedule_delivery=self._arrive_later,
         )
         devices = build_devices(self._plant, traits, self.truth)
-        self._network = Network(self._plant, devices, agenda=self._agenda, session=self._session, truth=self.truth)
-        self._driver = Driver(self._plant, devices, self._network, agenda=self._agenda, truth=self.truth)
+        self._network = SimulatedNetwork(
+            self._plant, devices, scheduler=self._scheduler, session=self._session, truth=self.truth
+        )
+        self._driver = Driver(self._plant, devices, self._network, scheduler=self._scheduler, truth=self.truth)
         self._leave_behind(spec, traits, start)
         calm = self._end - min(CALM, duration // 6)
         planned = takewhile(lambda incident: incident.at < calm, profile.incidents(spec, seed=seed, start=start))
         self._incidents = [replace(each, until=min(each.until, calm)) for each in planned]
 
     def __iter__(self) -> Iterator[Happening]:
-        """Yield what comes to the bridge, and when the bridge is away."""
+        """Yield the messages that the bridge receives, and its outages."""
         for incident in self._incidents:
             self._enter(incident)
         for absence in self._absences():
             self._enter_absence(absence)
         self._session.connect(self._plant.now)
         self._network.start()
-        self._driver.look()
+        self._driver.observe_machines()
         while self._plant.now + TICK <= self._end:
-            self._agenda.run(self._plant.now + TICK)
+            self._scheduler.run_until(self._plant.now + TICK)
             yield from self._take()
-            self._driver.live()
-        self._agenda.run(self._end)
+            self._driver.run_tick()
+        self._scheduler.run_until(self._end)
         yield from self._take()
 
     def _enter(self, incident: Incident) -> None:
-        """Enter an incident into the agenda, and the silence before connections die of it."""
-        self._driver.enter(incident)
+        """Schedule an incident, and the silence before it kills connections."""
+        self._driver.schedule_incident(incident)
         match incident:
             case PowerLost(device=device) if not incident.orderly:
                 self._stall_before(incident, [device])
             case LinkLost(uplink=uplink):
                 self._stall_before(incident, [uplink])
             case BrokerLost():
-                self._stall_before(incident, list(self._network.wires))
-                self._agenda.at(incident.at, partial(self._lose_broker, incident))
-                self._agenda.at(incident.until, partial(self._network.return_broker, incident))
+                self._stall_before(incident, list(self._network.connections))
+                self._scheduler.call_at(incident.at, partial(self._lose_broker, incident))
+                self._scheduler.call_at(incident.until, partial(self._network.restore_broker, incident))
             case _:
                 pass
 
     def _stall_before(self, incident: Incident, wires: list[str]) -> None:
         for name in wires:
-            wire = self._network.wires.get(name)
+            wire = self._network.connections.get(name)
             if wire is not None:
-                moment = incident.at - self._chance.span(*SILENCE_SECONDS)
-                self._agenda.at(moment, partial(self._network.stall, wire, incident.at))
+                moment = incident.at - self._chance.duration(*SILENCE_SECONDS)
+                self._scheduler.call_at(moment, partial(self._network.stall, wire, incident.at))
 
     def _lose_broker(self, incident: BrokerLost) -> None:
         self._session.disconnect()
         if not incident.keeps_session:
-            self._session.forget()
+            self._session.clear()
         self._network.lose_broker(incident)
 
-    def _absences(self) -> list[BridgeAway]:
-        """Return when the bridge is away; what overlaps is one absence."""
-        found: list[BridgeAway] = []
+    def _absences(self) -> list[BridgeOutage]:
+        """Return the bridge's outages; those that overlap, or are at most a second apart, become one."""
+        found: list[BridgeOutage] = []
         for incident in self._incidents:
-            if isinstance(incident, BRIDGE_SIDE):
+            if isinstance(incident, BRIDGE_SIDE_INCIDENTS):
                 absence = self._absence(incident)
                 if found and absence.since <= found[-1].until + SECOND:
                     absence = _merged(found.pop(), absence)
                 found.append(absence)
         return found
 
-    def _absence(self, incident: Incident) -> BridgeAway:
-        until = incident.until + self._chance.span(*BRIDGE_RECONNECT_SECONDS)
+    def _absence(self, incident: Incident) -> BridgeOutage:
+        until = incident.until + self._chance.duration(*BRIDGE_RECONNECT_SECONDS)
         broker = isinstance(incident, BrokerLost)
         queued = not isinstance(incident, BrokerLost) or incident.keeps_session
         reason: Literal["crash", "stop", "link"] = incident.how if isinstance(incident, BridgeStopped) else "link"
-        return BridgeAway(incident.at, until, reason, queued, broker)
+        return BridgeOutage(incident.at, until, reason, queued, broker)
 
-    def _enter_absence(self, absence: BridgeAway) -> None:
+    def _enter_absence(self, absence: BridgeOutage) -> None:
         if absence.reason != "stop":
-            moment = absence.since - self._chance.span(*SILENCE_SECONDS)
-            self._agenda.at(moment, self._hold_acknowledgements)
-        self._agenda.at(absence.since, partial(self._leave, absence))
-        self._agenda.at(absence.until, lambda: self._session.connect(absence.until))
+            moment = absence.since - self._chance.duration(*SILENCE_SECONDS)
+            self._scheduler.call_at(moment, self._hold_acknowledgements)
+        self._scheduler.call_at(absence.since, partial(self._leave, absence))
+        self._scheduler.call_at(absence.until, lambda: self._session.connect(absence.until))
 
     def _hold_acknowledgements(self) -> None:
         if self._session.online:
             self._session.holds_acknowledgements = True
 
-    def _leave(self, absence: BridgeAway) -> None:
+    def _leave(self, absence: BridgeOutage) -> None:
         self._session.disconnect()
         self.truth.bridge.append(absence)
         self._out.append(absence)
 
-    def _arrive_later(self, arrival: Arrival) -> None:
-        self._agenda.at(arrival.at, partial(self._arrive, arrival))
+    def _arrive_later(self, arrival: ReceivedPublish) -> None:
+        self._scheduler.call_at(arrival.at, partial(self._arrive, arrival))
 
-    def _arrive(self, arrival: Arrival) -> None:
-        if not self._session.arrived(arrival):
+    def _arrive(self, arrival: ReceivedPublish) -> None:
+        if not self._session.complete_delivery(arrival):
             return
         self._out.append(arrival)
         if arrival.number is not None and not arrival.retained:
@@ -166,14 +171,14 @@ class Rehearsal:
         return out
 
     def _leave_behind(self, spec: PlantSpec, traits: dict[str, Traits], start: Millis) -> None:
-        for _, topic, payload in leftovers(spec, traits, start):
+        for _, topic, payload in leftover_messages(spec, traits, start):
             self._session.retain(topic, payload)
             self.truth.extras.append((start, topic, payload, "leftover"))
 
 
-def _merged(first: BridgeAway, second: BridgeAway) -> BridgeAway:
+def _merged(first: BridgeOutage, second: BridgeOutage) -> BridgeOutage:
     weight = ("link", "stop", "crash")
-    return BridgeAway(
+    return BridgeOutage(
         first.since,
         max(first.until, second.until),
         max(first.reason, second.reason, key=weight.index),

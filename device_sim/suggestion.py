@@ -1,10 +1,10 @@
-"""Suggestions for names that are not known: the nearest one that is."""
+"""Suggestions for unknown names: the closest known one."""
 
 import difflib
 from collections.abc import Iterable
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean …?`, or nothing where no known name is near."""
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?`, or the empty string if no known name is close."""
     found = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {found[0]}?" if found else ""

@@ -1,4 +1,4 @@
-"""The live table of a terminal: lines with their orders, machines with their counts, stations with their lamps."""
+"""A live table on the terminal: lines with their orders, machines with their counts, stations with their lamps."""
 
 from collections import deque
 from typing import Final
@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from device_sim.chance import Millis
-from device_sim.line import Line
-from device_sim.machine import Condition, Machine
-from device_sim.messages import Message
-from device_sim.narration import Narration, clock
-from device_sim.orders import Phase
-from device_sim.plant import Plant
+from device_sim.line import SimulatedLine
+from device_sim.machine import Condition, SimulatedMachine
+from device_sim.messages import ReportMessage
+from device_sim.narration import ReportFormatter, time_of_day
+from device_sim.orders import OrderPhase
+from device_sim.plant import SimulatedPlant
 
 LATEST: Final = 8  # sentences below the table
 
@@ -31,35 +31,35 @@ STYLE: Final[dict[Condition, str]] = {
 LAMP_STYLE: Final = {"open": "bold red", "acknowledged": "yellow"}
 
 
-class LiveTable:
-    """Follows the plant and draws it; rich calls `__rich__` as often as it refreshes."""
+class TableDisplay:
+    """Draws the plant as a table; rich calls `__rich__` at every refresh."""
 
-    def __init__(self, plant: Plant, title: str) -> None:
+    def __init__(self, plant: SimulatedPlant, title: str) -> None:
         self._plant = plant
         self._title = title
-        self._narration = Narration()
+        self._formatter = ReportFormatter()
         self._latest: deque[str] = deque(maxlen=LATEST)
         self._lamps: dict[tuple[str, str], str] = {}
         self._offline: set[str] = set(plant.devices)
         self._messages = 0
 
-    def said(self, message: Message) -> None:
+    def show_report(self, message: ReportMessage) -> None:
         self._messages += 1
-        sentence = self._narration.sentence(message)
+        sentence = self._formatter.format_report(message)
         if sentence is not None:
             self._latest.append(sentence)
 
-    def lamp(self, station: str, andon_type: str, word: str) -> None:
+    def show_lamp(self, station: str, andon_type: str, word: str) -> None:
         self._lamps[station, andon_type] = word
 
-    def link(self, device: str, *, online: bool, planned: bool = False) -> None:  # noqa: ARG002
+    def show_link(self, device: str, *, online: bool, planned: bool = False) -> None:  # noqa: ARG002
         (self._offline.discard if online else self._offline.add)(device)
 
-    def note(self, at: Millis, text: str) -> None:
-        self._latest.append(f"{clock(at)} ! {text}")
+    def show_note(self, at: Millis, text: str) -> None:
+        self._latest.append(f"{time_of_day(at)} ! {text}")
 
     def __rich__(self) -> RenderableType:
-        title = f"{self._title}   {clock(self._plant.now)} simulated   {self._messages} reports"
+        title = f"{self._title}   {time_of_day(self._plant.now)} simulated   {self._messages} reports"
         if self._offline:
             title += f"   [bold red]{len(self._offline)} devices without a broker[/]"
         table = Table(title=title, title_justify="left", expand=True)
@@ -69,7 +69,7 @@ class LiveTable:
             self._add_line(table, line)
         return Group(table, *(Text(each, style="magenta" if " ! " in each else "") for each in self._latest))
 
-    def _add_line(self, table: Table, line: Line) -> None:
+    def _add_line(self, table: Table, line: SimulatedLine) -> None:
         for index, machine in enumerate(line.flow.machines):
             offline = "no connection" if machine.spec.id in self._offline else ""
             notes = (_order(line) if index == 0 else "", _faults(machine), offline)
@@ -87,24 +87,24 @@ class LiveTable:
             table.add_row("", station, "", "", "", "", "", self._calls(line, station))
         table.add_section()
 
-    def _calls(self, line: Line, station: str) -> Text:
+    def _calls(self, line: SimulatedLine, station: str) -> Text:
         text = Text()
         for call in line.crew.calls:
             if call.station.spec.id == station:
-                text.append(f"{call.trouble.andon_type} {call.stage.value}  ")
+                text.append(f"{call.cause.andon_type} {call.stage.value}  ")
         for (owner, andon_type), word in sorted(self._lamps.items()):
             if owner == station and word != "off":
                 text.append(f"● {andon_type} {word}  ", style=LAMP_STYLE[word])
         return text
 
 
-def _order(line: Line) -> str:
+def _order(line: SimulatedLine) -> str:
     book = line.orders
     if book.running is None:
         return "no order"
-    note = "" if book.phase is Phase.RUN else f" ({book.phase.value})"
+    note = "" if book.phase is OrderPhase.RUN else f" ({book.phase.value})"
     return f"{book.running.id} {book.running.product}{note}"
 
 
-def _faults(machine: Machine) -> str:
+def _faults(machine: SimulatedMachine) -> str:
     return ", ".join(fault.code or f"bit {fault.bit}" for fault in machine.faults)

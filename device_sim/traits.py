@@ -1,4 +1,4 @@
-"""Traits: what a device is like for the whole of a run, as disturbances have shaped it."""
+"""Traits: the properties of a device in a run, as disturbances have set them."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ from device_sim.chance import Millis
 
 @dataclass(frozen=True, slots=True)
 class Odds:
-    """How often something happens to a report, and how long it takes, in seconds."""
+    """The probability of an effect on a message, and the range of its duration in seconds."""
 
     ratio: float
     seconds: tuple[float, float] = (0.0, 0.0)
@@ -23,12 +23,12 @@ class ClockTraits:
     drift_ppm: float = 0.0
     stands_at: Millis | None = None
     whole_seconds: bool = False
-    unset_seconds: tuple[float, float] | None = None  # after power-up: it shows 1970 this long, until it is set
+    unset_seconds: tuple[float, float] | None = None  # after power-up: it shows 1970 for this long, until it is set
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """The defaults are a device that does what docs/devices.md asks for."""
+    """The properties of a device; the defaults follow docs/devices.md."""
 
     clock: ClockTraits = field(default_factory=ClockTraits)
     ts: bool = True
@@ -37,7 +37,7 @@ class Traits:
     seq_modulus: int | None = None  # where its seq wraps; None: never
     qos0: tuple[str, ...] = ()  # kinds that are published with QoS 0
     retain: bool = False
-    keeps: Literal["actions", "all"] = "actions"  # while it has no connection
+    keeps: Literal["actions", "all"] = "actions"  # stored while offline
     latency_ms: tuple[float, float] = (2.0, 25.0)
     resend: Odds = NEVER
     reorder: Odds = NEVER
@@ -47,12 +47,12 @@ class Traits:
     dip_pieces: int = 0
     near_wrap: int | None = None  # pieces before its registers wrap, at the start
     late_will: Odds = NEVER
-    leftovers: tuple[str, ...] = ()  # kinds that the broker has retained from an earlier life
+    leftovers: tuple[str, ...] = ()  # kinds that the broker holds retained from an earlier run
     leftover_boot_id: bool = False
     gateway: str | None = None  # the uplink it shares; None: a connection of its own
 
     @property
     def has_identity(self) -> bool:
-        """Whether a repeated report can be distinguished from a second one: docs/devices.md."""
+        """Whether a resent report can be distinguished from a second one. Source: docs/devices.md."""
         numbered = self.boot_ids != "none" and self.seq
         return numbered or (self.ts and self.clock.stands_at is None and not self.clock.whole_seconds)

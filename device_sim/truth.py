@@ -1,6 +1,6 @@
-"""The truth of a run: what machines, people, devices, the network and the bridge really did, whatever was reported.
+"""The truth of a run: what really happened to machines, people, devices, network and bridge, whatever was reported.
 
-Every time is true time in milliseconds since 1970. `Truth.records()` yields it as JSON objects, a line each in a file.
+All times are true time in milliseconds since 1970. `Truth.records()` yields JSON objects, one per line of a file.
 """
 
 from array import array
@@ -10,26 +10,26 @@ from itertools import count
 from typing import Any, Final, Literal
 
 from device_sim.chance import Millis
-from device_sim.messages import ACTIONS
+from device_sim.messages import ACTION_KINDS
 
 Fate = Literal[
     "on the way",  # not arrived when the run ended
     "arrived",  # at least once
-    "published",  # of a real run: the broker has it
-    "superseded",  # a state or count of a device without a connection, which the contract lets it drop
-    "no power",  # the device was off, or lost what it held in memory with its power
+    "published",  # in a real run: the broker has it
+    "superseded",  # not an action, dropped while offline as the contract allows
+    "no power",  # the device was off, or lost its memory with its power
     "qos 0",  # lost with a connection
-    "no identity",  # QoS 1 without acknowledgement, by a device that must not repeat itself
+    "no identity",  # QoS 1 without acknowledgement, from a device that must not resend
     "memory full",  # the device or gateway had to drop it
-    "queue full",  # the broker kept more than it may
-    "session lost",  # the broker forgot the bridge's session
+    "queue full",  # the broker's queue limit was reached
+    "session lost",  # the broker lost the bridge's session
 ]
-Why = Literal["power", "shutdown", "link", "broker", "gateway"]
+OutageCause = Literal["power", "shutdown", "link", "broker", "gateway"]
 RegisterEvent = Literal["reset", "preset", "power", "wrap", "glitch", "dip"]
 
 
 @dataclass(slots=True)
-class Said:
+class TrueReport:
     """One report of a device, or an action that its device could not report."""
 
     number: int
@@ -37,28 +37,28 @@ class Said:
     device: str
     kind: str
     body: dict[str, Any]  # as reported, without boot_id, seq and ts
-    standing: bool = False  # after a birth: nothing happened, it is how things are
-    made: dict[str, int] | None = None  # of counts: what was really made by then
+    standing: bool = False  # sent after a birth: a current value, not an event
+    made: dict[str, int] | None = None  # of counts: the pieces really made by then
     boot_id: int | None = None
     seq: int | None = None
-    position: int | None = None  # the number without its wraps
-    ts: Millis | None = None  # what the device's clock said
+    position: int | None = None  # `seq` without its wraps
+    ts: Millis | None = None  # by the device's clock
     payload: bytes = b""
     fate: Fate = "on the way"
     sent: int = 0  # how often it was published
-    arrived: int = 0  # how often it came to the bridge, retained copies not counted
+    arrived: int = 0  # how often the bridge received it, without retained copies
 
     @property
     def is_action(self) -> bool:
-        return self.kind in ACTIONS and not self.standing
+        return self.kind in ACTION_KINDS and not self.standing
 
 
 @dataclass(slots=True)
-class Stretch:
-    """A machine in one condition; `until` is None while it lasts.
+class ConditionStretch:
+    """A period of a machine in one condition; `until` is None while it lasts.
 
-    `condition` is one of running, jammed, fault, starved, blocked, setup, break, idle, off. The `culprit` of a machine
-    that waits is the machine that stands by itself, or `material`; of one that stands by itself, it is that one.
+    `condition` is one of running, jammed, fault, starved, blocked, setup, break, idle, off. The `culprit` of a
+    waiting machine is the stopped machine that it waits for, or `material`; that of a stopped machine is itself.
     """
 
     device: str
@@ -72,7 +72,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class RegisterTruth:
-    """Something about a register that is not counting; `shown` is what it showed after, `real` what it had to show."""
+    """A register event other than counting: values `shown` after it, and the `real` ones (before it, for a reset)."""
 
     at: Millis
     device: str
@@ -83,29 +83,29 @@ class RegisterTruth:
 
 
 @dataclass(slots=True)
-class Absence:
-    """A device without power or connection."""
+class DeviceOutage:
+    """A period of a device without power or connection."""
 
     device: str
     since: Millis
     until: Millis | None
-    why: Why
+    why: OutageCause
 
 
 @dataclass(frozen=True, slots=True)
-class BridgeAway:
-    """The bridge without a connection to the broker; several reasons that overlap are one absence."""
+class BridgeOutage:
+    """A period of the bridge without a connection to the broker; overlapping outages are one."""
 
     since: Millis
     until: Millis
     reason: Literal["crash", "stop", "link"]
     queued: bool  # whether the broker kept its session
-    broker: bool  # whether the broker was away in it
+    broker: bool  # whether the broker was down in it
 
 
 @dataclass(slots=True)
 class ClockTruth:
-    """How a device's clock goes from `since` on: as ts = at + offset, unless it stands."""
+    """The setting of a device's clock from `since` on: ts = at + offset, unless it is stopped."""
 
     device: str
     since: Millis
@@ -116,8 +116,8 @@ class ClockTruth:
 
 
 @dataclass(slots=True)
-class Made:
-    """What a machine had made by when: three columns, a row for each second in which they changed."""
+class CountHistory:
+    """The counts of a machine over time: three columns, a row for each second in which they changed."""
 
     at: "array[int]" = field(default_factory=lambda: array("q"))
     total: "array[int]" = field(default_factory=lambda: array("q"))
@@ -130,34 +130,34 @@ class Truth:
     profile: str
     start: Millis
     until: Millis
-    said: list[Said] = field(default_factory=list)  # `said[n].number` is n
+    said: list[TrueReport] = field(default_factory=list)  # `said[n].number` is n
     numbers: Iterator[int] = field(default_factory=count)
-    stretches: list[Stretch] = field(default_factory=list)  # of all machines, in order of `since`
+    stretches: list[ConditionStretch] = field(default_factory=list)  # of all machines, in order of `since`
     registers: list[RegisterTruth] = field(default_factory=list)
-    absences: list[Absence] = field(default_factory=list)
-    bridge: list[BridgeAway] = field(default_factory=list)
+    absences: list[DeviceOutage] = field(default_factory=list)
+    bridge: list[BridgeOutage] = field(default_factory=list)
     clocks: list[ClockTruth] = field(default_factory=list)
-    extras: list[tuple[Millis, str, bytes, str]] = field(default_factory=list)  # (at, topic, payload, what): no reports
-    made: dict[str, Made] = field(default_factory=dict)
-    traits: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each device is like
+    extras: list[tuple[Millis, str, bytes, str]] = field(default_factory=list)  # (at, topic, payload, what); no reports
+    made: dict[str, CountHistory] = field(default_factory=dict)
+    traits: dict[str, dict[str, Any]] = field(default_factory=dict)  # by device
 
     @property
-    def actions(self) -> list[Said]:
-        """What people did: presses, orders, changeovers, with what became of each report."""
+    def actions(self) -> list[TrueReport]:
+        """The actions of people: presses, orders, changeovers, each with the fate of its report."""
         return [each for each in self.said if each.is_action]
 
-    def head(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         run = {"seed": self.seed, "profile": self.profile, "start": self.start, "until": self.until}
         return {"truth": "run", **run, "devices": self.traits}
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield all of it but `made` as JSON objects; `truth` says which list one is from."""
-        yield self.head()
+        """Yield everything except `made` as JSON objects; `truth` names the list of each."""
+        yield self.header()
         for name in LISTS:
             yield from (_record(name, each) for each in getattr(self, name))
 
     def drain(self, *, final: bool) -> Iterator[dict[str, Any]]:
-        """Yield what is settled and remove it; at the end, all of it. `made` keeps its last row."""
+        """Yield and remove the settled records, or all if `final`. `made` keeps its last row."""
         for name in LISTS:
             everything: list[Any] = getattr(self, name)
             setattr(self, name, [] if final else [each for each in everything if not _is_settled(each)])
@@ -171,9 +171,9 @@ LISTS: Final = ("said", "stretches", "registers", "absences", "bridge", "clocks"
 
 
 def _is_settled(record: Any) -> bool:
-    if isinstance(record, Said):
+    if isinstance(record, TrueReport):
         return record.fate != "on the way"
-    return not isinstance(record, (Stretch, Absence)) or record.until is not None
+    return not isinstance(record, (ConditionStretch, DeviceOutage)) or record.until is not None
 
 
 def _record(name: str, record: Any) -> dict[str, Any]:
@@ -181,6 +181,6 @@ def _record(name: str, record: Any) -> dict[str, Any]:
         at, topic, payload, what = record
         return {"truth": name, "at": at, "topic": topic, "payload": payload.decode(errors="replace"), "what": what}
     fields = asdict(record)
-    if isinstance(record, Said):
+    if isinstance(record, TrueReport):
         fields["payload"] = record.payload.decode()
     return {"truth": name, **fields}

@@ -1,4 +1,4 @@
-"""The truth of a run in a file: a JSON object on each line, written as soon as it is settled."""
+"""The truth of a run in a file: one JSON object per line, written as soon as it is settled."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ from device_sim.truth import Truth
 
 
 class TruthFileError(Exception):
-    """The file cannot be written."""
+    """Raised when the truth file cannot be opened for writing."""
 
 
 class TruthFile:
-    """Takes what is settled out of the truth, so that it does not grow; without a file it is thrown away."""
+    """Moves settled records from the truth to a file, to bound memory; without a file they are discarded."""
 
     def __init__(self, path: Path | None, truth: Truth, **facts: object) -> None:
         self._truth = truth
@@ -22,7 +22,7 @@ class TruthFile:
                 self._out = path.open("w", encoding="utf-8")
             except OSError as error:
                 raise TruthFileError(f"{path}: {error.strerror}") from error
-            self._write({**truth.head(), **facts})
+            self._write({**truth.header(), **facts})
 
     def flush(self) -> None:
         for record in self._truth.drain(final=False):

@@ -1,20 +1,20 @@
-"""Validation errors of TOML files as sentences for the person who wrote the file."""
+"""Readable messages for validation errors of TOML files."""
 
 from typing import Final
 
 from pydantic_core import ErrorDetails
 
-from device_sim.suggestion import near
+from device_sim.suggestion import suggest
 
-RAISED: Final = "Value error, "  # pydantic's prefix to what a validator of ours says
+RAISED: Final = "Value error, "  # pydantic's prefix to our validators' messages
 
 
-def sentence(fault: ErrorDetails) -> str:
-    """Return what is wrong, without the words of the library where it has better ones."""
+def describe_error(fault: ErrorDetails) -> str:
+    """Return a readable message, in place of pydantic's where that is unclear."""
     context = fault.get("ctx", {})
     if fault["type"] == "union_tag_invalid":
         kinds = [each.strip("'") for each in context["expected_tags"].split(", ")]
-        hint = near(context["tag"], kinds) or f"\n  kinds: {', '.join(kinds)}"
+        hint = suggest(context["tag"], kinds) or f"\n  kinds: {', '.join(kinds)}"
         return f"no kind is called {context['tag']}{hint}"
     if fault["type"] == "union_tag_not_found":
         return "it has no kind"

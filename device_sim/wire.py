@@ -1,4 +1,4 @@
-"""How the simulated devices reach the broker: address, identity, protocol, and the errors a person can act on."""
+"""Access of simulated devices to the broker: address, identity, protocol version, and errors with their remedies."""
 
 import asyncio
 import contextlib
@@ -13,54 +13,54 @@ from typing import Any, Final, Literal
 import aiomqtt
 import paho.mqtt.client as paho
 
-Protocol = Literal["auto", "5", "3.1.1"]
+ProtocolChoice = Literal["auto", "5", "3.1.1"]
 KEEPALIVE_SECONDS: Final = 15
 CONNECT_SECONDS: Final = 10.0
-REFUSED_IDENTITY: Final = frozenset({2, 4, 5, 133, 134, 135, 140})  # CONNACK: client id, credentials, authorization
+IDENTITY_REFUSAL_CODES: Final = frozenset({2, 4, 5, 133, 134, 135, 140})  # CONNACK: client id, credentials, rights
 
-# A run shows by itself which device lost its connection; the library's lines name none, and would go to stderr.
+# The run reports by itself which device lost its connection; the library names none, and would print to stderr.
 UNREAD_LOG: Final = logging.getLogger("device_sim.mqtt")
 UNREAD_LOG.disabled = True
 
 
-class Connection(aiomqtt.Client):
-    """A connection that may break at any moment.
+class BreakableConnection(aiomqtt.Client):
+    """An MQTT client whose connection may break at any moment.
 
-    aiomqtt has the loop watch a socket by its number, a turn of the loop after the number was read. A socket that is
-    closed in between is then an unknown number, or another connection's. And a connection that breaks while nobody uses
-    it leaves an error that nobody asks for, which would be printed for one.
+    aiomqtt registers a socket with the event loop by its file descriptor, one iteration after reading it. If the socket
+    closes in between, the descriptor is invalid or belongs to another connection. And the error of a connection that
+    breaks while unused is never retrieved, which asyncio would log.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, logger=UNREAD_LOG, **options)
-        self._disconnected.add_done_callback(_ask_for_its_error)
+        self._disconnected.add_done_callback(_retrieve_error)
 
-    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
-        self._loop.call_soon_threadsafe(self._watch_for_write, sock)
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho
+        self._loop.call_soon_threadsafe(self._add_writer, sock)
 
-    def _watch_for_write(self, sock: socket.socket) -> None:
+    def _add_writer(self, sock: socket.socket) -> None:
         if sock.fileno() >= 0:
             self._loop.add_writer(sock.fileno(), self._write)
 
     def _write(self) -> None:
         try:
             self._client.loop_write()
-        except Exception as error:  # noqa: BLE001 - as for aiomqtt: whatever it is, the connection is lost
+        except Exception as error:  # noqa: BLE001 - as in aiomqtt: after any error the connection is lost
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
 
 
-def _ask_for_its_error(ended: asyncio.Future[None]) -> None:
+def _retrieve_error(ended: asyncio.Future[None]) -> None:
     if not ended.cancelled():
         ended.exception()
 
 
-class WireError(Exception):
-    """The broker cannot be used; the text says what to do about it."""
+class BrokerError(Exception):
+    """Raised when the broker cannot be used; the message names the remedy."""
 
 
-class BrokerUnreachable(WireError):
-    def __init__(self, broker: "Broker", why: str) -> None:
+class BrokerUnreachable(BrokerError):
+    def __init__(self, broker: "BrokerAccess", why: str) -> None:
         super().__init__(
             f"no broker at {broker.host}:{broker.port}{broker.found_in}: {why}\n"
             "  start one (for example `mosquitto -p 1883`, or `make demo` for everything), "
@@ -68,23 +68,23 @@ class BrokerUnreachable(WireError):
         )
 
 
-class IdentityRefused(WireError):
-    def __init__(self, broker: "Broker", identity: str, why: str) -> None:
+class IdentityRefused(BrokerError):
+    def __init__(self, broker: "BrokerAccess", identity: str, why: str) -> None:
         super().__init__(
             f"the broker at {broker.host}:{broker.port} refuses {identity}: {why}\n"
             "  give one account for all with --username and --password-file, or one for each device with --credentials"
         )
 
 
-class CredentialsError(WireError):
-    """The password or credentials file cannot be used."""
+class CredentialsError(BrokerError):
+    """Raised when the password, credentials or CA file cannot be used."""
 
 
 @dataclass(slots=True)
-class Version:
-    """The MQTT version in use: asked for, or found by trying 5 first."""
+class NegotiatedVersion:
+    """The MQTT version in use: the one asked for, or the one found by trying 5 first."""
 
-    wanted: Protocol = "auto"
+    wanted: ProtocolChoice = "auto"
     found: aiomqtt.ProtocolVersion | None = None
 
     def candidates(self) -> tuple[aiomqtt.ProtocolVersion, ...]:
@@ -100,31 +100,31 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broker:
-    """Where the broker is and who the devices are to it."""
+class BrokerAccess:
+    """The address of the broker, and the devices' accounts on it."""
 
     host: str
     port: int
-    found_in: str = ""  # where the address comes from, for people
+    found_in: str = ""  # source of the address, for error messages
     root: str = "floor/v1"
-    username: str | None = None  # one account for all; None: each device's own, where there are credentials
+    username: str | None = None  # one account for all; None: each device's own, if in `credentials`
     password: str | None = None
     credentials: Mapping[str, str] = field(default_factory=dict)  # identity -> password; the user name is the identity
     client_prefix: str = ""
     tls: ssl.SSLContext | None = None
-    version: Version = field(default_factory=Version)
+    version: NegotiatedVersion = field(default_factory=NegotiatedVersion)
 
-    def client(
+    def build_client(
         self,
         identity: str,
         version: aiomqtt.ProtocolVersion,
         *,
         client_id: str | None = None,
         will: aiomqtt.Will | None,
-    ) -> Connection:
-        """Describe a connection; the client id is the device's identity where no other is given."""
+    ) -> BreakableConnection:
+        """Return an unconnected client; its default client id is the prefix and the device's identity."""
         username, password = self._account(identity)
-        return Connection(
+        return BreakableConnection(
             self.host,
             self.port,
             identifier=client_id or f"{self.client_prefix}{identity}",
@@ -145,13 +145,13 @@ class Broker:
         return None, None
 
     async def find_version(self, identity: str, *, client_id: str | None = None) -> aiomqtt.ProtocolVersion:
-        """Connect once to learn the version; `BrokerUnreachable` or `IdentityRefused` where that fails."""
+        """Connect once to find the MQTT version; raise `BrokerUnreachable` or `IdentityRefused` if that fails."""
         failure: aiomqtt.MqttError | None = None
         for version in self.version.candidates():
             try:
                 async with (
                     asyncio.timeout(CONNECT_SECONDS),
-                    self.client(identity, version, client_id=client_id, will=None),
+                    self.build_client(identity, version, client_id=client_id, will=None),
                 ):
                     self.version.found = version
                     return version
@@ -165,16 +165,16 @@ class Broker:
 
 
 def sever(client: aiomqtt.Client) -> None:
-    """End a connection without a DISCONNECT, as a power cut does: the broker publishes its Will."""
-    connected = client._client.socket()  # noqa: SLF001 - aiomqtt has no way to break off
-    if isinstance(connected, socket.socket):  # TLS is one, too
-        with contextlib.suppress(OSError):  # it has gone already
+    """Close a connection without a DISCONNECT, as a power cut does: the broker publishes its Will."""
+    connected = client._client.socket()  # noqa: SLF001 - aiomqtt cannot close without a DISCONNECT
+    if isinstance(connected, socket.socket):  # a TLS socket is one, too
+        with contextlib.suppress(OSError):  # already closed
             connected.shutdown(socket.SHUT_RDWR)
 
 
 def _refuses_identity(error: aiomqtt.MqttError) -> bool:
     code = getattr(error, "rc", None)
-    return getattr(code, "value", code) in REFUSED_IDENTITY
+    return getattr(code, "value", code) in IDENTITY_REFUSAL_CODES
 
 
 def read_password(path: Path) -> str:
@@ -185,7 +185,7 @@ def read_password(path: Path) -> str:
 
 
 def read_credentials(path: Path) -> Mapping[str, str]:
-    """Read passwords by identity: a folder as mosquitto/make-passwords.sh fills it, or lines of `identity:password`."""
+    """Read passwords by identity: a folder of mosquitto/make-passwords.sh, or a file of `identity:password` lines."""
     if path.is_dir():
         files = sorted(path.glob("password.*+*"))
         return {file.name.removeprefix("password.").replace("+", "/"): read_password(file) for file in files}
@@ -211,9 +211,9 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
 
 
 async def publish_once(
-    broker: Broker, identity: str, *, client_id: str, topic: str, payload: bytes, retain: bool = False
+    broker: BrokerAccess, identity: str, *, client_id: str, topic: str, payload: bytes, retain: bool = False
 ) -> None:
-    """Publish one report under a connection of its own; raises `WireError` where the broker cannot be used."""
+    """Publish one report over a connection of its own; raise `BrokerError` if the broker cannot be used."""
     version = await broker.find_version(identity, client_id=client_id)
-    async with broker.client(identity, version, client_id=client_id, will=None) as client:
+    async with broker.build_client(identity, version, client_id=client_id, will=None) as client:
         await client.publish(f"{broker.root}/{topic}", payload, qos=1, retain=retain)

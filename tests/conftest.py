@@ -9,8 +9,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.brokers import RunningBroker, mosquitto_broker, nats_broker, running
-from tests.faults import record
+from tests.support import run_record
+from tests.support.brokers import RunningBroker, mosquitto_broker, nats_broker, running
 
 SUITE, PROOF, MUTATIONS = "suite", "proof", "mutations"
 EXAMPLES = {SUITE: 0.3, PROOF: 10, MUTATIONS: 1}  # times as many as a test asks for: each run of the suite draws others
@@ -29,11 +29,11 @@ BEGAN = time.time()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    record.collect(getattr(node, "workeroutput", {}))
+    run_record.collect(getattr(node, "workeroutput", {}))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    record.keep(BEGAN, session)
+    run_record.keep(BEGAN, session)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The arrows of DESIGN's «Rooms», and the habits a reader relies on, held by a test."""
+"""The packages and who may import whom (docs/architecture.md), and the size of a file."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,34 @@ MODULES = sorted((ROOT / "bridge").rglob("*.py"))
 SIMULATOR = sorted((ROOT / "device_sim").rglob("*.py"))
 MAX_LINES = 300
 
-CORE_MAY_IMPORT = {
+ALLOWED: dict[str, set[str]] = {
+    "domain": set(),
+    "ports": {"domain"},
+    "protocol": {"domain"},
+    "ingest": {"domain"},
+    "contract": {"domain", "ingest", "protocol"},
+    "pipeline": {"domain", "ports"},
+    "publisher": {"domain", "ports"},
+    "front": {"domain", "ports", "protocol", "contract", "settings"},
+    "journal": {"domain", "ports"},
+    "mqtt": {"domain", "ports", "settings"},
+    "adapters": {"domain", "settings", "validation_errors"},
+    "settings": {"ports", "validation_errors"},
+    "validation_errors": set(),
+    "watch": {"protocol"},
+    "demo": {"domain", "ports", "journal", "adapters", "watch"},
+    "wiring": {
+        "domain", "ports", "protocol", "ingest", "pipeline", "publisher", "front", "journal", "mqtt", "adapters",
+        "settings",
+    },
+    "cli": {"domain", "ports", "journal", "contract", "adapters", "settings", "watch", "demo", "wiring"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}  # fmt: skip
+"""Package -> the other packages of `bridge` that it may import."""
+
+PURE = ("domain", "protocol")
+PURE_MAY_IMPORT = {
     "abc", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "enum",
     "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string",
     "tomllib", "types", "typing", "unicodedata", "zoneinfo",
@@ -25,60 +52,44 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "bridge.adapters")
+            if node.module == "bridge":
+                yield from (f"bridge.{alias.name}" for alias in node.names)
+            else:
+                yield node.module or ""
 
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def _module(path: Path) -> str:
-    return name(path).removesuffix(".py").replace("/", ".")
+def package(path: Path) -> str:
+    return path.relative_to(ROOT / "bridge").parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", [each for each in MODULES if "core" in each.parts], ids=name)
-def test_core_is_pure(path: Path) -> None:
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_packages_import_only_what_they_may(path: Path) -> None:
+    own = package(path)
+    for module in imports(path):
+        if module.startswith("bridge."):
+            other = module.split(".")[1]
+            assert other in ALLOWED[own] | {own}, f"{name(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if package(path) in PURE], ids=name)
+def test_domain_and_protocol_are_pure(path: Path) -> None:
     for module in imports(path):
         top = module.split(".")[0]
-        assert module.startswith("bridge.core") or top in CORE_MAY_IMPORT, f"{name(path)} imports {module}"
+        assert top == "bridge" or top in PURE_MAY_IMPORT, f"{name(path)} imports {module}"
 
 
-@pytest.mark.parametrize("path", [each for each in MODULES if "adapters" in each.parts], ids=name)
-def test_adapters_know_the_core_and_their_own_concern_only(path: Path) -> None:
-    concern = path.relative_to(ROOT / "bridge" / "adapters").parts[0].removesuffix(".py").split("_")[0]
-    for module in imports(path):
-        if module.startswith("bridge.adapters."):
-            other = module.split(".")[2]
-            assert other.split("_")[0] == concern, f"{name(path)} imports {module}"
-        above = ("bridge.app", "bridge.cli", "bridge.pipeline", "bridge.publisher", "bridge.gate", "bridge.front_side")
-        assert not module.startswith(above), f"{name(path)} imports {module}"
-
-
-WIRING = ("bridge.app", "bridge.pipeline_side", "bridge.front_side", "bridge.gate")
-ROOMS = [
-    ROOT / "bridge" / "surroundings.py",
-    *(path for room in ("pipeline", "publisher", "front") for path in (ROOT / "bridge" / room).glob("*.py")),
-]
-
-
-@pytest.mark.parametrize("room", ROOMS, ids=name)
-def test_rooms_do_not_know_the_adapters(room: Path) -> None:
-    for module in imports(room):
-        assert not module.startswith(("bridge.adapters", *WIRING)), f"{name(room)} imports {module}"
-
-
-@pytest.mark.parametrize("path", [each for each in MODULES if _module(each) not in WIRING], ids=name)
-def test_only_the_composition_root_knows_both_a_room_and_what_is_around_it(path: Path) -> None:
-    known = {module for module in imports(path) if module.startswith("bridge.")}
-    rooms = {"bridge.pipeline.pipeline", "bridge.publisher.publisher", "bridge.front.front"} & known
-    adapters = {module for module in known if module.startswith("bridge.adapters")}
-    if "adapters" not in path.parts:  # the web adapter serves the front's door
-        assert not (rooms and adapters), f"{name(path)} wires {sorted(rooms)} with {sorted(adapters)}"
+def test_every_allowed_import_is_used() -> None:
+    used = {own: {module.split(".")[1] for path in MODULES if package(path) == own for module in imports(path)
+                  if module.startswith("bridge.")} - {own} for own in ALLOWED}  # fmt: skip
+    assert used == ALLOWED
 
 
 @pytest.mark.parametrize("path", SIMULATOR, ids=name)
-def test_the_simulator_meets_the_bridge_only_in_the_contract(path: Path) -> None:
+def test_the_simulator_imports_nothing_of_the_bridge(path: Path) -> None:
     assert not [module for module in imports(path) if module.split(".")[0] == "bridge"]
 
 

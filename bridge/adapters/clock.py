@@ -1,10 +1,10 @@
-"""The one clock: floor time for the core, real time for tokens, keepalives and freshness.
+"""The process's clock: floor time for the core, wall-clock time for tokens, keepalives and freshness.
 
-Floor time is the wall at start plus monotonic elapsed time, so a stepped wall moves no deadline. It follows the wall
-by at most 1 %. A step over 5 s forward is followed on request (`ahead`, `follow`), so that it can be journalled; a
-step back is not, for floor time never goes back, and is reported.
+Floor time is the wall clock at start plus monotonic elapsed time, so a step of the wall clock moves no deadline. It
+slews towards the wall clock by at most 1 %. A forward step of more than 5 s is applied on request (`forward_step`,
+`apply_step`), so that it can be journalled. A backward step is reported and not applied: floor time never goes back.
 
-At a scale other than 1 floor time is no wall's. An anchor says how it goes on across a restart.
+At a scale other than 1, floor time does not follow the wall clock. An anchor continues it across a restart.
 """
 
 import time
@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from bridge.core.events import Millis
+from bridge.domain.events import Millis
 
 MAX_SLEW: Final = 0.01
 MAX_FOLLOWED_MS: Final = 5_000
@@ -28,7 +28,7 @@ def wall_ms() -> Millis:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A floor time, and the wall's time at that instant; both in ms."""
+    """A floor time and the wall-clock time at the same instant; both in ms."""
 
     floor: Millis
     wall: Millis
@@ -37,10 +37,10 @@ class Anchor:
 class FloorClock:
     """Floor time in ms since the epoch; never goes back, also across restarts.
 
-    `not_before` is the last journalled time: with a wall behind it (a wrong clock, or a faster simulation before),
-    floor time starts there, and goes on at the pace of the wall. With a `scale` other than 1 time runs that much
-    faster, and free: since the `anchor`, where there is one, also while there was no bridge. `follows`: it is nobody's
-    to journal a step forward here, so it is followed as soon as it shows.
+    `not_before` is the last journalled time. If the wall clock is behind it (a wrong clock, or an earlier simulation
+    that ran faster), floor time starts there and runs at the wall clock's pace. With a `scale` other than 1, time runs
+    that much faster, independent of the wall clock; with an `anchor` also for the time while the bridge was down.
+    `follows_steps`: apply a forward step as soon as it is seen, in a process that has no journal to record it in.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class FloorClock:
         scale: float = 1.0,
         not_before: Millis = 0,
         anchor: Anchor | None = None,
-        follows: bool = False,
+        follows_steps: bool = False,
         wall: Callable[[], Millis] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -61,7 +61,7 @@ class FloorClock:
             start = anchor.floor + int((start - anchor.wall) * scale)
         self._now = float(max(start, not_before))
         self._last = monotonic()
-        self._follows = follows
+        self._follows_steps = follows_steps
         self._step_reported = False
         if start < not_before and scale == 1.0:
             log.warning("clock_behind_journal", wall=start, journal=not_before, behind_ms=not_before - start)
@@ -76,30 +76,30 @@ class FloorClock:
             self._now += self._slew(elapsed)
         return int(self._now)
 
-    def ahead(self) -> Millis:
-        """Return by how much the wall was set forward, where that is more than is slewed; else 0."""
+    def forward_step(self) -> Millis:
+        """Return by how many ms the wall clock was set forward, if that is too much to slew; else 0."""
         drift = self._wall() - self.now()
         return drift if self.scale == 1.0 and drift > MAX_FOLLOWED_MS else 0
 
-    def follow(self, by: Millis) -> None:
-        """Set floor time forward."""
+    def apply_step(self, by: Millis) -> None:
+        """Set floor time forward by a number of ms."""
         log.warning("clock_followed", by_ms=by)
         self._now += by
 
-    def is_behind(self) -> bool:
-        """Return whether the wall is behind floor time by more than is slewed."""
-        return self.offset() * 1_000 > MAX_FOLLOWED_MS
+    def is_ahead_of_wall(self) -> bool:
+        """Return whether floor time is ahead of the wall clock by more than can be slewed."""
+        return self.wall_offset_seconds() * 1_000 > MAX_FOLLOWED_MS
 
     def anchor(self) -> Anchor:
-        """Return what another process continues this clock from."""
+        """Return the anchor from which another process continues this clock."""
         return Anchor(self.now(), self._wall())
 
-    def offset(self) -> float:
-        """Return the seconds by which floor time is ahead of the wall; 0 where it runs at a pace of its own."""
+    def wall_offset_seconds(self) -> float:
+        """Return the seconds by which floor time is ahead of the wall clock; 0 at a scale other than 1."""
         return (self.now() - self._wall()) / 1_000 if self.scale == 1.0 else 0.0
 
-    def real(self) -> Millis:
-        """Return the wall's time in ms, for what other machines date: tokens and their expiry."""
+    def wall_now(self) -> Millis:
+        """Return wall-clock time in ms, for times set by other machines: tokens and their expiry."""
         return self._wall()
 
     def seconds_until(self, at: Millis) -> float:
@@ -108,7 +108,7 @@ class FloorClock:
 
     def _slew(self, elapsed: float) -> float:
         drift = self._wall() - self._now
-        if self._follows and drift > MAX_FOLLOWED_MS:
+        if self._follows_steps and drift > MAX_FOLLOWED_MS:
             log.warning("clock_followed", by_ms=round(drift))
             return drift
         if abs(drift) > MAX_FOLLOWED_MS:

@@ -1,4 +1,4 @@
-"""Logging: events with fields, one line each, for people or for machines; libraries' own logs go the same way."""
+"""Logging: one line per event, with fields, as console text or JSON; libraries' own logs included."""
 
 import logging
 import sys
@@ -7,18 +7,18 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+CONTROL_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
 
 def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
-    """Set up logging for the process; to stderr."""
+    """Set up the process's logging, to stderr."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        one_line,
+        escape_control_characters,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -39,12 +39,12 @@ def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
         )
     )
     logging.basicConfig(level=max(threshold, logging.INFO), handlers=[handler], force=True)
-    logging.getLogger("uvicorn.access").disabled = True  # its lines would hold query strings
+    logging.getLogger("uvicorn.access").disabled = True  # its lines would contain query strings
 
 
-def one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Escape what would break a line or a terminal: names come from devices and users. Tracebacks keep their lines."""
+def escape_control_characters(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Escape control characters and line breaks: names come from devices and users. Tracebacks keep their lines."""
     return {
-        name: value.translate(CONTROL) if isinstance(value, str) and name != "exception" else value
+        name: value.translate(CONTROL_ESCAPES) if isinstance(value, str) and name != "exception" else value
         for name, value in event.items()
     }

@@ -1,4 +1,4 @@
-"""Reads the plant file and its fault catalogues; errors name file, place and reason."""
+"""The loader of the plant file and its fault catalogues; errors name file, location and reason."""
 
 import csv
 import tomllib
@@ -7,56 +7,58 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.core.plant import Plant
-from bridge.model_faults import sentence
-from bridge.settings import why
+from bridge.domain.plant import Plant
+from bridge.settings import file_error_reason
+from bridge.validation_errors import fault_message
 
 
 class PlantFileError(Exception):
-    """The plant file is not usable; the text has a line for each fault."""
+    """The plant file cannot be used; the text has a line for each fault."""
 
 
 def load(path: Path) -> Plant:
     """Read and validate a plant file; raises `PlantFileError`.
 
-    `faults_file` of an equipment names a CSV beside the plant file: bit,code,text,kind,stops,cause.
+    `faults_file` of an equipment names a CSV file beside the plant file, with columns bit,code,text,kind,stops,cause.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PlantFileError(f"{path}: {why(error)}") from error
+        raise PlantFileError(f"{path}: {file_error_reason(error)}") from error
     for line in _tables(tree.get("lines")):
         for equipment in _tables(line.get("equipment")):
             if "faults_file" in equipment:
-                equipment["faults"] = _catalogue(path.parent / str(equipment.pop("faults_file")))
+                equipment["faults"] = _read_fault_catalogue(path.parent / str(equipment.pop("faults_file")))
     try:
         return Plant.model_validate(tree)
     except ValidationError as error:
-        faults = [(fault["loc"], sentence(Plant, fault)) for fault in error.errors()]
-        # an item that is not valid makes its list seem too short; only the item's own fault helps
+        faults = [(fault["loc"], fault_message(Plant, fault)) for fault in error.errors()]
+        # an invalid item also makes its list seem too short; only the item's own fault helps
         inner = [
             (loc, text)
             for loc, text in faults
             if not any(len(other) > len(loc) and other[: len(loc)] == loc for other, _ in faults)
         ]
-        raise PlantFileError("\n".join(f"{path}: {_place(tree, loc)}: {text}" for loc, text in inner)) from error
+        raise PlantFileError(
+            "\n".join(f"{path}: {_describe_location(tree, loc)}: {text}" for loc, text in inner)
+        ) from error
 
 
 def _tables(value: object) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _catalogue(path: Path) -> list[dict[str, Any]]:
+def _read_fault_catalogue(path: Path) -> list[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(row for row in file if not row.startswith("#"))
             return [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PlantFileError(f"{path}: {why(error)}") from error
+        raise PlantFileError(f"{path}: {file_error_reason(error)}") from error
 
 
-def _place(tree: object, path: tuple[int | str, ...]) -> str:
-    """Name a place as a person finds it: `lines[2] (L3) equipment[0] (Bagger-1) rated_speed`."""
+def _describe_location(tree: object, path: tuple[int | str, ...]) -> str:
+    """Return a location with ids, such as `lines[2] (L3) equipment[0] (Bagger-1) rated_speed`."""
     words: list[str] = []
     for step in path:
         tree = _step(tree, step)

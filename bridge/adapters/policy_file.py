@@ -1,18 +1,18 @@
-"""Reads the role policy: the plant's own file, or the one that ships."""
+"""The loader of the role policy: the plant's own file, or the shipped one."""
 
 from importlib import resources
 from pathlib import Path
 
-from bridge.core.access.policy import Policy, PolicyError
-from bridge.settings import why
+from bridge.domain.access.policy import Policy, PolicyError
+from bridge.settings import file_error_reason
 
 
 def load(path: Path | None) -> Policy:
-    """Read and validate a policy file, the shipped one for None; raises `PolicyError` with file, place and reason."""
+    """Read and validate a policy file, the shipped one for None; raises `PolicyError` with file, location, reason."""
     if path is None:
         return Policy.parse((resources.files("bridge") / "policy.toml").read_text(encoding="utf-8"), source="policy")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: {why(error)}") from error
+        raise PolicyError(f"{path}: {file_error_reason(error)}") from error
     return Policy.parse(text, source=str(path))

@@ -1,32 +1,32 @@
-"""Follows the file of revoked users and tokens."""
+"""The file of revoked users and tokens, read again whenever it changes."""
 
 from pathlib import Path
 
 import structlog
 
-from bridge.core.access.revocations import Revocations, RevocationsError
+from bridge.domain.access.revocations import Revocations, RevocationsError
 
 log = structlog.get_logger(__name__)
 
 
 class RevocationFile:
-    """The list as the file has it now; the last good one while the file can't be read."""
+    """The revocations in the file now; while it can't be read, the last ones that could."""
 
     def __init__(self, path: Path | None) -> None:
-        """Read the list; raises `RevocationsError` where a file is named and can't be used."""
+        """Read the file; raises `RevocationsError` if it can't be used. Without a `path` nothing is revoked."""
         self._path = path
         self._seen = self._stamp()
         self._current = self._read()
 
     def current(self) -> Revocations:
-        """Return the list; the same object while the file is unchanged."""
+        """Return the revocations; the same object while the file is unchanged."""
         stamp = self._stamp()
         if stamp != self._seen:
             self._seen = stamp
             try:
                 self._current = self._read()
             except RevocationsError as error:
-                log.error("revocations.unusable", reason=str(error))  # noqa: TRY400 - the operator's slip, not our code
+                log.error("revocations.unusable", reason=str(error))  # noqa: TRY400 - an operator's error, not a bug
             else:
                 log.info("revocations.read", users=len(self._current.users), tokens=len(self._current.tokens))
         return self._current

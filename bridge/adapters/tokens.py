@@ -1,7 +1,7 @@
-"""JSON Web Tokens: PyJWT verifies the signature, `core.claims` decides the rest.
+"""JSON Web Tokens: PyJWT verifies the signature, `bridge.domain.access.claims` checks the rest.
 
-PyJWT checks times by the wall clock, and takes a text for a time and any `typ`: its own checks of claims are not used.
-No key is ever looked up by what a token says: jku, x5u, jwk and kid are ignored.
+PyJWT's own claim checks are not used: they read the wall clock, and accept a string as a time and any `typ`.
+A token never selects its key: jku, x5u, jwk and kid are ignored.
 """
 
 import secrets
@@ -13,15 +13,22 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from bridge.core.access.claims import Claims, Expected, TokenMalformed, TokenTooLarge, TokenUnverified, read_claims
-from bridge.core.events import Millis
+from bridge.domain.access.claims import (
+    Claims,
+    TokenMalformed,
+    TokenRequirements,
+    TokenTooLarge,
+    TokenUnverified,
+    read_claims,
+)
+from bridge.domain.events import Millis
 from bridge.settings import MIN_SECRET_BYTES, TokenSettings
 
 MIN_RSA_BITS: Final = 2_048  # RFC 7518 3.3
 
 
 class TokenKeyError(ValueError):
-    """The configured key can't be used: ours to mend before anything is served."""
+    """The configured key can't be used; raised before anything is served."""
 
 
 class TokenVerifier:
@@ -31,20 +38,20 @@ class TokenVerifier:
         self._settings = settings
         self._key = _verifying_key(settings)
         self._signatures = jwt.PyJWS()
-        self._expected = Expected(
+        self._expected = TokenRequirements(
             issuer=settings.issuer, audience=settings.audience, leeway_ms=settings.leeway_seconds * 1_000
         )
 
     def verify(self, token: str, *, now: Millis) -> Claims:
-        """What the token says, if it may be believed at `now` (real time); raises a TokenError and nothing else."""
+        """Return the claims of a token that is valid at `now` (real time); raises only `TokenError`."""
         if len(token) > self._settings.max_bytes:
             raise TokenTooLarge(len(token), self._settings.max_bytes)
         if not token.isascii() or token.count(".") != 2:
             raise TokenMalformed("not three segments of ASCII")
-        header, payload = self._open(token)
+        header, payload = self._decode(token)
         return read_claims(header, payload, self._expected, now=now)
 
-    def _open(self, token: str) -> tuple[dict[str, Any], bytes]:
+    def _decode(self, token: str) -> tuple[dict[str, Any], bytes]:
         try:
             opened = self._signatures.decode_complete(token, self._key, algorithms=[self._settings.algorithm])
         except jwt.DecodeError as error:
@@ -54,13 +61,13 @@ class TokenVerifier:
         except jwt.PyJWTError as error:
             raise TokenUnverified(type(error).__name__) from error
         except (ValueError, TypeError, RecursionError) as error:
-            # A header of odd types can reach code that never expected it.
+            # A header with values of unexpected types makes PyJWT raise these.
             raise TokenMalformed(type(error).__name__) from error
         return opened["header"], opened["payload"]
 
 
 class TokenIssuer:
-    """Signs tokens that a verifier of the same settings accepts: HS256 only, for `floor token`, demo and tests."""
+    """Signs tokens that a verifier with the same settings accepts: HS256 only, for `floor token`, demo and tests."""
 
     def __init__(self, settings: TokenSettings) -> None:
         if settings.algorithm != "HS256":
@@ -81,7 +88,7 @@ class TokenIssuer:
         lines: list[str] | None = None,
         grants: dict[str, list[str]] | None = None,
     ) -> str:
-        """A token valid from `now` on; None leaves a claim out, while an empty list is a claim that grants nothing."""
+        """Return a token valid from `now` on. None omits a claim; an empty list is a claim that grants nothing."""
         optional = {"name": name, "sites": sites, "areas": areas, "lines": lines, "grants": grants}
         claims = {
             "iss": self._settings.issuer,

@@ -1,4 +1,4 @@
-// A plain board: every event one may see, newest first, and how many things are open. docs/spec/PROTOCOL.md is all it knows.
+// A plain board: every event one may see, newest first, and how many things are open. docs/protocol.md is all it knows.
 // Names come from devices, so text goes through textContent only.
 "use strict";
 

@@ -1,3 +1,3 @@
-from bridge.cli.floor import app, main
+from bridge.cli.main import app, main
 
 __all__ = ["app", "main"]

@@ -1,69 +1,77 @@
-"""Commands about who may see what: `token` and `explain-access`."""
+"""Commands for tokens and access rights: `token` and `explain-access`."""
 
 import json
 from typing import Annotated
 
 import typer
 
-from bridge.cli.options import Config, console, errors, fail, read_settings
-from bridge.cli.whom import Areas, Lines, Roles, Sites, User, issue, subscription
+from bridge.cli.settings_options import ConfigOption, console, error_console, fail, read_settings
+from bridge.cli.user_options import (
+    AreasOption,
+    LinesOption,
+    RolesOption,
+    SitesOption,
+    UserOption,
+    issue_token,
+    subscription_body,
+)
 
 
 def token(
-    user: User,
-    role: Roles = None,
+    user: UserOption,
+    role: RolesOption = None,
     *,
-    site: Sites = None,
-    area: Areas = None,
-    line: Lines = None,
+    site: SitesOption = None,
+    area: AreasOption = None,
+    line: LinesOption = None,
     name: Annotated[str | None, typer.Option(help="The user's name as people read it.")] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it is good for.")] = 12.0,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
-    """Print a token for the secret in the settings (HS256).
+    """Print an access token, signed with the secret in the settings (HS256).
 
     `floor token --user eva --role operator --line L1`
 
-    In a plant, tokens come from the identity provider; this is for trying out and for machines without one.
+    In production, tokens come from the identity provider. This command is for trying out, and for machines without one.
     """
-    from bridge import checks  # noqa: PLC0415
+    from bridge.wiring import checks  # noqa: PLC0415
 
     settings = read_settings(config)
-    made = issue(settings, user=user, name=name, roles=role, sites=site, areas=area, lines=line, hours=hours)
+    made = issue_token(settings, user=user, name=name, roles=role, sites=site, areas=area, lines=line, hours=hours)
     try:
-        shortfall = checks.shortfall(settings, made, role or [])
+        shortfall = checks.explain_empty_access(settings, made, role or [])
     except checks.CheckError as error:
         fail(str(error))
     console.print(made, markup=False, highlight=False, soft_wrap=True)
     if shortfall is not None:
-        errors.print(f"this token {shortfall}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        error_console.print(f"this token {shortfall}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def explain_access(
     subscribe: Annotated[str, typer.Argument(help="`TYPE` or `TYPE:TARGET`, or an MQTT filter with --filter.")],
     *,
-    user: User = "someone",
-    role: Roles = None,
-    site: Sites = None,
-    area: Areas = None,
-    line: Lines = None,
+    user: UserOption = "someone",
+    role: RolesOption = None,
+    site: SitesOption = None,
+    area: AreasOption = None,
+    line: LinesOption = None,
     token: Annotated[str | None, typer.Option("--token", help="Explain for this token instead.")] = None,
     as_filter: Annotated[bool, typer.Option("--filter", help="The argument is an MQTT filter below `event/`.")] = False,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
-    """Say what somebody would see of a subscription, and which grant allows it or which topic it fails on.
+    """Show what a user would receive of a subscription, and which grant allows it or which topic is refused.
 
     `floor explain-access andon:L1 --role operator --line L2`
 
-    The same decision as the WebSocket's and HTTP's `explain`. Exit 0 when something is allowed, 3 when refused.
+    `explain` over WebSocket and HTTP makes the same decision. Exit code 0: something is allowed; 3: refused.
     """
-    from bridge import checks  # noqa: PLC0415
+    from bridge.wiring import checks  # noqa: PLC0415
 
     settings = read_settings(config)
-    given = token or issue(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
-    body = {"mqtt_filter": subscribe} if as_filter else subscription(subscribe)
+    given = token or issue_token(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
+    body = {"mqtt_filter": subscribe} if as_filter else subscription_body(subscribe)
     try:
-        explained = checks.explain(settings, given, body)
+        explained = checks.explain_subscription(settings, given, body)
     except checks.CheckError as error:
         fail(str(error))
     console.print_json(json.dumps(explained))

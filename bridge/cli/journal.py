@@ -1,24 +1,24 @@
-"""`floor journal …`: look at the journal, keep a copy of it, put one back; all but `restore` while the bridge runs."""
+"""The `floor journal` commands. All but `restore` can run while the bridge runs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bridge.cli.export import export
-from bridge.cli.options import Config, fail
-from bridge.cli.stats import stats
-from bridge.cli.telling import (
+from bridge.cli.journal_export import export
+from bridge.cli.journal_output import (
     NOT_WHOLE,
-    AsJson,
+    JsonOption,
     PathOption,
-    bar,
+    exit_on_journal_error,
     journal_and_stream,
     journal_path,
     print_json,
-    say,
-    told,
+    print_text,
+    progress_bar,
 )
+from bridge.cli.journal_stats import stats
+from bridge.cli.settings_options import ConfigOption, fail
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,36 +33,37 @@ app = typer.Typer(
 def verify(
     path: PathOption = None,
     *,
-    config: Config = None,
-    as_json: AsJson = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Look at every byte that counts: seals, order, counts, ends. Exit 1 says what is wrong, and where.
+    """Verify every part of the journal: checksums, order, counts, first and last entries.
 
-    The bridge may run meanwhile: nothing is written, and nothing waits.
+    Prints each fault and its location; the exit code is then 1. The bridge may keep running: this command writes
+    nothing and blocks nothing.
     """
-    from bridge.adapters.journal.verify import verify as verify_journal  # noqa: PLC0415 - only what the command needs
+    from bridge.journal.tools.verify import verify_journal  # noqa: PLC0415 - only what the command needs
 
-    with told(), bar() as progress:
+    with exit_on_journal_error(), progress_bar() as progress:
         verdict = verify_journal(journal_path(path, config), progress=progress)
     if as_json:
-        meta = None if verdict.facts is None else verdict.facts.meta
+        meta = None if verdict.summary is None else verdict.summary.meta
         parts = [
-            {"part": part.name, "looked_at": part.looked_at, "faults": part.faults, "more": part.more}
+            {"part": part.name, "looked_at": part.scope, "faults": part.faults, "more": part.omitted_faults}
             for part in verdict.parts
         ]
         position = None if meta is None else {"stream": meta.stream, "epoch": meta.epoch, "offset": meta.last_offset}
-        print_json({"path": str(verdict.path), "whole": verdict.whole, "position": position, "parts": parts})
+        print_json({"path": str(verdict.path), "whole": verdict.is_intact, "position": position, "parts": parts})
     else:
         for part in verdict.parts:
             mark = "FAIL" if part.faults else "ok"
-            say(f"{mark:<5}{part.name:<14} {part.looked_at}", style="red" if part.faults else None)
+            print_text(f"{mark:<5}{part.name:<14} {part.scope}", style="red" if part.faults else None)
             for fault in part.faults:
-                say(f"     {fault}")
-            if part.more:
-                say(f"     and {part.more:,} more")
-        if verdict.whole:
-            say(f"{verdict.path} is whole")
-    if not verdict.whole:
+                print_text(f"     {fault}")
+            if part.omitted_faults:
+                print_text(f"     and {part.omitted_faults:,} more")
+        if verdict.is_intact:
+            print_text(f"{verdict.path} is whole")
+    if not verdict.is_intact:
         fail(
             f"{verdict.path} is damaged. Keep it with its -wal, -shm and .lock. Put back the newest backup by "
             "`floor journal restore`; `floor journal export` saves what can still be read (docs/journal.md)",
@@ -76,22 +77,24 @@ def backup(
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there of that name.")] = False,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
-    """Copy the journal as it is now, verified: complete under its name, or not there. The bridge goes on.
+    """Copy the journal as it is now, and verify the copy. The bridge may keep running.
 
     `floor journal backup /backup/journal-monday.db --force`
-    """
-    from bridge.adapters.journal import backup as journal_backup  # noqa: PLC0415
 
-    with told(), bar() as progress:
+    The file appears under its name only when it is complete and verified.
+    """
+    from bridge.journal.tools import backup as journal_backup  # noqa: PLC0415
+
+    with exit_on_journal_error(), progress_bar() as progress:
         try:
-            verdict = journal_backup.backup(journal_path(path, config), file, replace=force, progress=progress)
-        except journal_backup.NotWhole as error:
+            verdict = journal_backup.back_up(journal_path(path, config), file, replace=force, progress=progress)
+        except journal_backup.VerificationFailed as error:
             fail(f"{error}. No backup was made", code=NOT_WHOLE)
-    assert verdict.facts is not None
-    meta = verdict.facts.meta
-    say(f"{file}: stream {meta.stream}, epoch {meta.epoch}, up to offset {meta.last_offset}, verified")
+    assert verdict.summary is not None
+    meta = verdict.summary.meta
+    print_text(f"{file}: stream {meta.stream}, epoch {meta.epoch}, up to offset {meta.last_offset}, verified")
 
 
 @app.command()
@@ -102,25 +105,25 @@ def restore(
         bool, typer.Option("--replace", help="Move the journal that is there aside, under a dated name.")
     ] = False,
     path: PathOption = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
-    """Put a backup in the journal's place, verified first, in a new epoch. The bridge must be stopped.
+    """Verify a backup and put it in the journal's place, in a new epoch. The bridge must be stopped.
 
-    Dashboards that come back are told `recovered: false` and get what is current.
+    Dashboards that reconnect receive `recovered: false` and the current state.
     """
-    from bridge.adapters.journal import backup as journal_backup  # noqa: PLC0415
-    from bridge.adapters.journal import restore as journal_restore  # noqa: PLC0415
+    from bridge.journal.tools import backup as journal_backup  # noqa: PLC0415
+    from bridge.journal.tools import restore as journal_restore  # noqa: PLC0415
 
     place, stream = journal_and_stream(path, config)
-    with told(), bar() as progress:
+    with exit_on_journal_error(), progress_bar() as progress:
         try:
-            restored = journal_restore.restore(file, place, stream=stream, replace=replace, progress=progress)
-        except journal_backup.NotWhole as error:
+            restored = journal_restore.restore_journal(file, place, stream=stream, replace=replace, progress=progress)
+        except journal_backup.VerificationFailed as error:
             fail(f"{error}. Nothing was restored", code=NOT_WHOLE)
-    for each in restored.set_aside:
-        say(f"kept: {each}")
-    meta = restored.facts.meta
-    say(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
+    for each in restored.replaced_files:
+        print_text(f"kept: {each}")
+    meta = restored.summary.meta
+    print_text(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
 
 
 app.command()(stats)

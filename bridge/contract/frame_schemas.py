@@ -1,13 +1,13 @@
-"""JSON Schemas of the dashboard protocol's frames, as PROTOCOL.md lists them: what a client sends, what it is told."""
+"""JSON Schemas of the dashboard protocol's client and server frames, as protocol.md lists them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.contract.model_schemas import Schema, named
-from bridge.core.access.shapes import ACTIONS
-from bridge.core.dashboard.commands import FIELDS
-from bridge.core.dashboard.server_frames import ServerFrame
-from bridge.core.events import EventType, Priority
+from bridge.contract.model_schemas import Schema, schemas_by_name
+from bridge.domain.access.topic_layout import ACTIONS
+from bridge.domain.events import EventType, Priority
+from bridge.protocol.commands import ACTION_FIELDS
+from bridge.protocol.server_frames import ServerFrame
 
 SUBSCRIPTION_TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "line": ("line id, or `site/area/line`", ("+/+/{line}/#", "#")),
@@ -30,9 +30,9 @@ SUBSCRIPTION_TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ),
     ),
 }
-"""subscription_type -> (what its target may be, the filters it becomes, relative to `{root}/event/`).
+"""subscription_type -> (allowed targets, resulting filters relative to `{root}/event/`).
 
-The last filter of each is that of the target `all`, or of none.
+The last filter of each is that of the target `all`, or of no target.
 """
 
 _TEXT: Final[Schema] = {"type": "string"}
@@ -67,7 +67,7 @@ _BODY: Final[Mapping[str, Schema]] = {
 
 
 def _object(fields: Mapping[str, Schema], **extra: Any) -> Schema:
-    """An object's schema; a name ending in `?` is optional."""
+    """Return an object's schema; a name ending in `?` is optional."""
     return {
         "type": "object",
         **extra,
@@ -98,16 +98,16 @@ _CLIENT: Final[Mapping[str, Mapping[str, Schema]]] = {
 
 
 def client_frames() -> dict[str, Schema]:
-    """The schema of each frame that a client sends, by its `type`."""
+    """Return the schema of each frame that a client sends, by its `type`."""
     frames = {name: _object({"type": {"const": name}, **fields}) for name, fields in _CLIENT.items()}
     frames["command"]["oneOf"] = [
         _object({"action": {"const": action}, **dict.fromkeys(sorted(needed), _ANY)})
-        for action, (needed, _) in FIELDS.items()
+        for action, (needed, _) in ACTION_FIELDS.items()
     ]
     return frames
 
 
 def server_frames(reference: str) -> tuple[dict[str, Schema], Schema]:
-    """The schema of each frame that the server sends but events, by its `type`, and the parts they share."""
+    """Return the schema of each server frame except events, by its `type`, and the components they share."""
     frames = ServerFrame.__subclasses__()
-    return named([str(frame.__struct_config__.tag) for frame in frames], frames, reference)
+    return schemas_by_name([str(frame.__struct_config__.tag) for frame in frames], frames, reference)

@@ -1,4 +1,4 @@
-"""Structs to JSON Schema: named, portable, and self-contained or with their parts shared."""
+"""Conversion of structs to JSON Schemas: named, portable, and self-contained or with shared components."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -10,9 +10,9 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
 
 
-def named(names: Sequence[str], shapes: Iterable[type], reference: str) -> tuple[dict[str, Schema], Schema]:
-    """The schema of each shape under its name, and the components that they share."""
-    references, parts = components(shapes, reference)
+def schemas_by_name(names: Sequence[str], structs: Iterable[type], reference: str) -> tuple[dict[str, Schema], Schema]:
+    """Return the schema of each struct under its name, and the components that they share."""
+    references, parts = components(structs, reference)
     own = [each["$ref"].rpartition("/")[2] for each in references]
     shared = set(_references(list(parts.values()))) | (parts.keys() - own)
     return (
@@ -21,13 +21,13 @@ def named(names: Sequence[str], shapes: Iterable[type], reference: str) -> tuple
     )
 
 
-def components(shapes: Iterable[type], reference: str) -> tuple[list[Schema], Schema]:
-    references, parts = msgspec.json.schema_components(shapes, ref_template=reference)
+def components(structs: Iterable[type], reference: str) -> tuple[list[Schema], Schema]:
+    references, parts = msgspec.json.schema_components(structs, ref_template=reference)
     return list(references), _portable(parts)
 
 
 def _portable(schema: Any) -> Any:
-    """Write the end of a pattern as ECMA 262 has it: JSON Schema 6.3.3 names that dialect, which lacks Python's one."""
+    """Replace Python's end-of-text anchor in patterns by that of ECMA 262, the dialect of JSON Schema 6.3.3."""
     if isinstance(schema, dict):
         return {name: _portable(value) for name, value in schema.items()}
     if isinstance(schema, list):
@@ -36,7 +36,7 @@ def _portable(schema: Any) -> Any:
 
 
 def self_contained(schema: Schema, shared: Schema) -> Schema:
-    """Add the definitions that a schema refers to, directly or through another."""
+    """Return the schema with all definitions that it refers to, directly or through another."""
     needed: dict[str, Schema] = {}
     waiting = [schema]
     while waiting:

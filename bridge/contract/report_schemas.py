@@ -1,6 +1,7 @@
-"""JSON Schemas of reports and commands: those of the structs, with the rules that the decoder holds beside them.
+"""JSON Schemas of reports and commands: those of the structs, plus the decoder's further rules.
 
-`bridge.ingest` decides; these say the same in JSON Schema 2020-12. docs/devices.md lists what a schema cannot say.
+`bridge.ingest` is authoritative; these express the same rules in JSON Schema 2020-12. docs/devices.md lists the rules
+that a schema cannot express.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,41 +9,44 @@ from typing import Any, Final
 
 import msgspec
 
-from bridge.contract.model_schemas import Schema, named
-from bridge.core.line.packml import STATES
-from bridge.core.reports import BODY_OF, COMMAND_KINDS
-from bridge.core.strict_json import MAX_INTEGER, MIN_INTEGER
-from bridge.ingest.native import Command
-from bridge.ingest.rules import FREE_TEXT
+from bridge.contract.model_schemas import Schema, schemas_by_name
+from bridge.domain.line.equipment.packml import STATES
+from bridge.domain.reports import BODY_OF, COMMAND_KINDS
+from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
+from bridge.ingest.native import CommandPayload
+from bridge.ingest.report_rules import MULTILINE_FIELDS
 
 REPORT_KINDS: Final = tuple(kind for kind in BODY_OF if kind != "quality")  # accepted as a command only
 
-# The ranges are written as every dialect of regular expressions has them, and refuse what `$` lets pass at the end
+# Ranges in the syntax of every regex dialect; they also reject a final line break, which `$` would let pass.
 _NO_CONTROL: Final[Schema] = {"not": {"pattern": r"[\x00-\x1f\x7f-\x9f]"}}
 _NO_CONTROL_BUT_LINES: Final[Schema] = {"not": {"pattern": r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"}}
 
 
 def report_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:
-    """The schema of the payload of each report kind, and the parts they share."""
+    """Return the payload schema of each report kind, and the components they share."""
     return _schemas(REPORT_KINDS, [BODY_OF[kind] for kind in REPORT_KINDS], reference, _of_report)
 
 
 def command_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:
-    """The schema of the payload of each command kind: its report's, with the command's id and its user."""
+    """Return the payload schema of each command kind, and the components they share.
+
+    It is the report's schema plus the command's id and user.
+    """
     return _schemas(COMMAND_KINDS, map(_command_shape, COMMAND_KINDS), reference, _of_command)
 
 
 def _command_shape(kind: str) -> type[msgspec.Struct]:
-    fields = [*msgspec.structs.fields(Command), *msgspec.structs.fields(BODY_OF[kind])]
+    fields = [*msgspec.structs.fields(CommandPayload), *msgspec.structs.fields(BODY_OF[kind])]
     optional = [(each.name, each.type, each.default) for each in fields if not each.required]
     required = [(each.name, each.type) for each in fields if each.required]
     return msgspec.defstruct(f"{kind.capitalize()}Command", [*required, *optional])
 
 
 def _schemas(
-    kinds: Iterable[str], shapes: Iterable[type], reference: str, rules: Callable[[str, Schema], Schema]
+    kinds: Iterable[str], structs: Iterable[type], reference: str, rules: Callable[[str, Schema], Schema]
 ) -> tuple[dict[str, Schema], Schema]:
-    schemas, shared = named(list(kinds), shapes, reference)
+    schemas, shared = schemas_by_name(list(kinds), structs, reference)
     return (
         {kind: rules(kind, _completed(schema)) for kind, schema in schemas.items()},
         {name: _completed(schema) | _PART_RULES.get(name, {}) for name, schema in shared.items()},
@@ -50,10 +54,10 @@ def _schemas(
 
 
 def _completed(schema: Schema) -> Schema:
-    """Say of an object's fields what the decoder holds of all: absent ones, ranges, and characters."""
+    """Return the schema with the decoder's rules for all fields: absent values, ranges, and characters."""
     required = schema["required"]
     fields = {
-        name: _field(field, free=name in FREE_TEXT, optional=name not in required)
+        name: _field(field, free=name in MULTILINE_FIELDS, optional=name not in required)
         for name, field in schema["properties"].items()
     }
     return {**schema, "properties": fields}
@@ -85,12 +89,12 @@ def _form(schema: Schema, *, free: bool) -> Schema:
 
 
 def _given(name: str, **narrowed: Any) -> Schema:
-    """A field that is there: neither null nor, where that counts as absent, empty."""
+    """Return the rule that a field is present: neither null nor, where that counts as absent, empty."""
     return {"properties": {name: {"not": {"enum": [None, ""]}, **narrowed}}, "required": [name]}
 
 
 def _needs(action: str, *names: str) -> Schema:
-    """With this action, those fields are needed."""
+    """Return the rule that this action requires these fields."""
     return {
         "if": {"properties": {"action": {"const": action}}, "required": ["action"]},
         "then": {"allOf": [_given(name) for name in names]},
@@ -118,7 +122,7 @@ _RULES: Final[Mapping[str, Schema]] = {
     "changeover": _needs("start", "to_product"),
     "downtime": _needs("classify", "reason_code"),
 }
-"""Rules over several fields, by kind (`bridge.ingest.rules` holds the same)."""
+"""Rules over several fields, by kind; `bridge.ingest.report_rules` implements the same."""
 
 _PART_RULES: Final[Mapping[str, Schema]] = {
     "PackmlState": {"anyOf": [_packml_numbers(dialect, numbers) for dialect, numbers in STATES.items()]},
@@ -142,4 +146,4 @@ def _of_command(kind: str, schema: Schema) -> Schema:
     with_rules = schema | _RULES.get(kind, {})
     if kind != "andon":
         return with_rules
-    return with_rules | {"properties": {**schema["properties"], "input": {"type": "null"}}}  # a user has no level
+    return with_rules | {"properties": {**schema["properties"], "input": {"type": "null"}}}  # no level in a command

@@ -1,6 +1,6 @@
-"""Contracts of the models: a JSON Schema per event type, report and command kind, and the AsyncAPI 3 document.
+"""Contract documents: a JSON Schema per event type, report kind and command kind, and the AsyncAPI 3 document.
 
-`floor schema --write docs` writes what docs/ holds; a test fails when the two differ.
+`floor schema --write docs` writes them to docs/; a test fails when the two differ.
 """
 
 import json
@@ -10,30 +10,30 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from bridge.contract.frame_schemas import SUBSCRIPTION_TYPES, client_frames, server_frames
-from bridge.contract.model_schemas import Schema, named, self_contained
+from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
-from bridge.core.event_data import AndonType
-from bridge.core.events import CATEGORY_OF, DATA_OF, LATEST_WINS, Envelope, EventType, Priority
-from bridge.core.reports import COMMAND_KINDS
+from bridge.domain.event_data import AndonType
+from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
+from bridge.domain.reports import COMMAND_KINDS
 
 REFERENCE: Final = "#/components/schemas/{name}"
 VERSION: Final = "1.0.0"  # of the contract, which changes additively within 1
 
 
 def event_schemas() -> dict[str, Schema]:
-    """A self-contained JSON Schema for the envelope of each of the 13 event types, its data specialised."""
+    """Return a self-contained JSON Schema for the envelope of each of the 13 event types, with its own `data`."""
     schemas, shared = _envelopes("#/$defs/{name}")
     return {name: self_contained(schema, shared) for name, schema in schemas.items()}
 
 
 def payload_schemas() -> dict[str, Schema]:
-    """A self-contained JSON Schema for each payload that comes in, named `report.{kind}` or `command.{kind}`."""
+    """Return a self-contained JSON Schema for each inbound payload, named `report.{kind}` or `command.{kind}`."""
     schemas, shared = _payloads("#/$defs/{name}")
     return {name: self_contained(schema, shared) for name, schema in schemas.items()}
 
 
 def subscription_types() -> list[dict[str, Any]]:
-    """The 10 subscription types: what a target may be, and the filters that they become."""
+    """Return the 10 subscription types with their allowed targets and resulting filters."""
     return [
         {"subscription_type": name, "target_id": target, "filters": list(filters)}
         for name, (target, filters) in SUBSCRIPTION_TYPES.items()
@@ -41,14 +41,14 @@ def subscription_types() -> list[dict[str, Any]]:
 
 
 def catalogue() -> dict[str, Any]:
-    """What `/ws/events` answers: event types with category, loss policy and schema, and the subscription types."""
+    """Return the body of `/ws/events`: event types with category, loss policy and schema; subscription types."""
     schemas = event_schemas()
     return {
         "event_types": [
             {
                 "type": event_type.value,
                 "category": CATEGORY_OF[event_type].value,
-                "lossless": event_type not in LATEST_WINS,
+                "lossless": event_type not in CONFLATED_TYPES,
                 "schema": schemas[event_type.value],
             }
             for event_type in EventType
@@ -57,9 +57,9 @@ def catalogue() -> dict[str, Any]:
     }
 
 
-def write(folder: Path) -> list[Path]:
-    """Write asyncapi.json and schemas/*.json below `folder`; returns what was written."""
-    documents = {"asyncapi.json": asyncapi("floor/v1")}
+def write_documents(folder: Path) -> list[Path]:
+    """Write asyncapi.json and schemas/*.json below `folder`; returns the paths written."""
+    documents = {"asyncapi.json": asyncapi_document("floor/v1")}
     documents |= {f"schemas/event.{name}.json": schema for name, schema in event_schemas().items()}
     documents |= {f"schemas/{name}.json": schema for name, schema in payload_schemas().items()}
     (folder / "schemas").mkdir(parents=True, exist_ok=True)
@@ -68,8 +68,8 @@ def write(folder: Path) -> list[Path]:
     return [folder / name for name in documents]
 
 
-def asyncapi(root: str) -> Schema:
-    """The AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
+def asyncapi_document(root: str) -> Schema:
+    """Return the AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
     events, shared = _envelopes(REFERENCE)
     payloads, of_payloads = _payloads(REFERENCE)
     sent = {f"client.{name}": schema for name, schema in client_frames().items()}
@@ -187,7 +187,7 @@ def _envelopes(reference: str) -> tuple[dict[str, Schema], Schema]:
         fields["category"] = Literal[CATEGORY_OF[event_type].value]
         fields["data"] = DATA_OF[event_type]
         shapes.append(msgspec.defstruct(event_type.value, list(fields.items())))
-    return named([each.value for each in EventType], shapes, reference)
+    return schemas_by_name([each.value for each in EventType], shapes, reference)
 
 
 def _payloads(reference: str) -> tuple[dict[str, Schema], Schema]:

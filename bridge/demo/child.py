@@ -1,4 +1,4 @@
-"""One process of the demo, tied to the demo's own life."""
+"""A child process of the demo, which ends with the demo."""
 
 import asyncio
 import os
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.embedded_broker import tied_to_us
+from bridge.demo.embedded_broker import parent_death_prefix
 
 STOP_SECONDS: Final = 12.0  # the bridge drains within 10
 
 
-class Child:
-    """One process of the demo; its output goes to a log file. `environment` is asked at each start for more of it."""
+class ChildProcess:
+    """A process that logs to a file. `environment` is called at each start for additional environment variables."""
 
     def __init__(
         self, name: str, folder: Path, *command: str, environment: Callable[[], dict[str, str]] = dict
@@ -32,13 +32,13 @@ class Child:
         with self.log.open("ab") as log:
             self._log_begin = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *tied_to_us(),
+                *parent_death_prefix(),
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self._environment()},
-                start_new_session=True,  # Ctrl-C is ours to pass on, in order
+                start_new_session=True,  # the demo stops its processes in order at Ctrl-C
             )
 
     async def wait(self) -> int:
@@ -46,7 +46,7 @@ class Child:
         return await self._process.wait()
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """Kill the process, like a power cut."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
@@ -61,7 +61,7 @@ class Child:
             await self._process.wait()
 
     def last_lines(self, count: int = 8) -> str:
-        """Return what it said last since its latest start: an earlier run's reasons would mislead."""
+        """Return the last log lines since the latest start: those of an earlier run would mislead."""
         with self.log.open("rb") as log:
             log.seek(self._log_begin)
             lines = log.read().decode(errors="replace").splitlines()

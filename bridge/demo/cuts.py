@@ -1,4 +1,4 @@
-"""Power cuts of the bridge and the broker, which the simulated plant announces and the demo plays."""
+"""Power cuts of bridge and broker, announced by the simulated plant and played by the demo."""
 
 import asyncio
 import json
@@ -7,63 +7,65 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.embedded_broker import EmbeddedBroker
-from bridge.demo.child import Child
+from bridge.demo.child import ChildProcess
+from bridge.demo.embedded_broker import EmbeddedBroker
 
-LOOK_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutAnnouncement:
     """One announcement of `device-sim run --cuts FILE`: a JSON object on a line."""
 
-    part: str  # `bridge` or `broker`; `network` is announced too, and not played
+    part: str  # `bridge` or `broker`; `network` is announced too, but not played
     how: str  # `crash` or `stop` of the bridge, `link` of the broker, `silent` or `reset` of the network
-    seconds: float  # real ones
-    forgets: bool  # the broker loses what it keeps
+    seconds: float  # real time
+    forgets: bool  # the broker loses its stored data
 
 
-class Cuts:
-    """Plays one cut after the other; those who watch over bridge and broker ask whether they may be away."""
+class CutPlayer:
+    """Plays announced cuts. The demo's supervisor asks it whether bridge or broker is offline on purpose."""
 
-    def __init__(self, file: Path, bridge: Child, broker: EmbeddedBroker, *, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, file: Path, bridge: ChildProcess, broker: EmbeddedBroker, *, print_status: Callable[[str], None]
+    ) -> None:
         self._file = file
         self._bridge = bridge
         self._broker = broker
-        self._report = report
+        self._print_status = print_status
         self._bridge_may_run = asyncio.Event()
         self._broker_runs = asyncio.Event()
         self._bridge_may_run.set()
         self._broker_runs.set()
 
     @property
-    def bridge_is_away(self) -> bool:
+    def is_bridge_away(self) -> bool:
         return not self._bridge_may_run.is_set()
 
     @property
-    def broker_is_away(self) -> bool:
+    def is_broker_away(self) -> bool:
         return not self._broker_runs.is_set()
 
-    async def until_the_bridge_may_run(self) -> None:
+    async def wait_for_bridge(self) -> None:
         await self._bridge_may_run.wait()
 
-    async def until_the_broker_runs(self) -> None:
+    async def wait_for_broker(self) -> None:
         await self._broker_runs.wait()
 
     async def play(self) -> None:
-        """Play what is announced, until cancelled: bridge and broker each by themselves."""
+        """Play announced cuts until cancelled, independently per part; skip a cut of a part that is offline."""
         async with asyncio.TaskGroup() as tasks:
-            async for cut in self._announced():
-                if cut.part == "bridge" and not self.bridge_is_away:
+            async for cut in self._read_announcements():
+                if cut.part == "bridge" and not self.is_bridge_away:
                     self._bridge_may_run.clear()
                     tasks.create_task(self._cut_bridge(cut), name="cut-bridge")
-                elif cut.part == "broker" and not self.broker_is_away:
+                elif cut.part == "broker" and not self.is_broker_away:
                     self._broker_runs.clear()
                     tasks.create_task(self._cut_broker(cut), name="cut-broker")
 
-    async def _cut_bridge(self, cut: Cut) -> None:
+    async def _cut_bridge(self, cut: CutAnnouncement) -> None:
         how = "power cut" if cut.how == "crash" else "stopped"
-        self._report(f"[yellow]bridge: {how} for {cut.seconds:.1f} s[/]")
+        self._print_status(f"[yellow]bridge: {how} for {cut.seconds:.1f} s[/]")
         if cut.how == "crash":
             self._bridge.kill()
         else:
@@ -71,26 +73,26 @@ class Cuts:
         await asyncio.sleep(cut.seconds)
         self._bridge_may_run.set()
 
-    async def _cut_broker(self, cut: Cut) -> None:
+    async def _cut_broker(self, cut: CutAnnouncement) -> None:
         memory = ", its memory lost" if cut.forgets else ""
-        self._report(f"[yellow]broker: power cut for {cut.seconds:.1f} s{memory}[/]")
-        await self._broker.cut(forgets=cut.forgets)
+        self._print_status(f"[yellow]broker: power cut for {cut.seconds:.1f} s{memory}[/]")
+        await self._broker.simulate_power_loss(loses_data=cut.forgets)
         await asyncio.sleep(cut.seconds)
         await self._broker.start()
         self._broker_runs.set()
-        self._report("the broker is back")
+        self._print_status("the broker is back")
 
-    async def _announced(self) -> AsyncIterator[Cut]:
-        """Yield each line that is added to the file."""
+    async def _read_announcements(self) -> AsyncIterator[CutAnnouncement]:
+        """Yield each announcement that is added to the file."""
         read = 0
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            text = await asyncio.to_thread(self._read)
+            await asyncio.sleep(POLL_SECONDS)
+            text = await asyncio.to_thread(self._read_file)
             lines = text[read : text.rfind("\n") + 1].splitlines()
             read = max(read, text.rfind("\n") + 1)
             for line in lines:
                 said = json.loads(line)
-                yield Cut(said["part"], said["how"], said["seconds"], said["forgets"])
+                yield CutAnnouncement(said["part"], said["how"], said["seconds"], said["forgets"])
 
-    def _read(self) -> str:
+    def _read_file(self) -> str:
         return self._file.read_text(encoding="utf-8") if self._file.exists() else ""

@@ -2,4 +2,4 @@
 
 
 class DemoError(Exception):
-    """The demo cannot run; the text says why and what to do."""
+    """The demo cannot run; the text gives the reason and the remedy."""

@@ -1,35 +1,35 @@
-"""The demo's floor time, which goes on while its bridge is down, as the simulated plant does."""
+"""The demo's floor time, which keeps running while its bridge is down, as the simulated plant does."""
 
 from pathlib import Path
 
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal.reading import SqliteReader
-from bridge.core.events import Millis
-from bridge.core.records import JournalError
+from bridge.domain.events import Millis
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.ports.journal import JournalError
 
 
-class FloorTime:
-    """Begins at the wall's time, or where the journal ends; between two runs of the demo it stands still."""
+class DemoClock:
+    """Floor time that starts at the wall clock or, if later, at the journal's end; it runs only while the demo runs."""
 
     def __init__(self, scale: float, journal: Path) -> None:
-        self._clock = FloorClock(scale=scale, not_before=_last_of(journal))
+        self._clock = FloorClock(scale=scale, not_before=_last_input_time(journal))
 
-    def settings(self) -> dict[str, str]:
+    def anchor_environment(self) -> dict[str, str]:
         """Return the anchor as environment variables, for a bridge that starts now."""
         anchor = self._clock.anchor()
         return {"FLOOR_TIME__ANCHOR_FLOOR": str(anchor.floor), "FLOOR_TIME__ANCHOR_WALL": str(anchor.wall)}
 
 
-def pace(scale: float) -> str:
+def describe_scale(scale: float) -> str:
     return "as fast as life" if scale == 1 else f"{scale:g} times as fast as life"
 
 
-def _last_of(path: Path) -> Millis:
+def _last_input_time(path: Path) -> Millis:
     if not path.exists():
         return 0
     try:
         journal = SqliteReader.open(path, stream="main")
-    except JournalError:  # the bridge says what is wrong with it, or mends it
+    except JournalError:  # the bridge reports what is wrong with it, or repairs it
         return 0
     try:
         return journal.last_input()[1]

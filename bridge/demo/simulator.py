@@ -1,4 +1,4 @@
-"""The simulated plant as the demo starts it: a command of its own, which nothing of the bridge imports."""
+"""The demo's calls of `device-sim`, the simulated plant: a separate command that the bridge never imports."""
 
 import asyncio
 import sys
@@ -7,12 +7,12 @@ from typing import Final
 
 from bridge.demo.errors import DemoError
 
-CUTS: Final = {"bridge-cut": "the bridge", "broker-cut": "the broker"}
-"""Disturbances that the demo plays itself, and of what."""
+PLAYED_CUTS: Final = {"bridge-cut": "the bridge", "broker-cut": "the broker"}
+"""Kinds of disturbances that the demo plays itself, and the part that each one affects."""
 
 
-class Simulator:
-    """What is to be known of `device-sim` to run it disturbed."""
+class SimulatorCommands:
+    """Options and calls of `device-sim` for a run with a profile of disturbances."""
 
     def __init__(self, disturb: str | None, seed: int, folder: Path, broker_port: int) -> None:
         self._disturb = disturb
@@ -23,35 +23,37 @@ class Simulator:
         self._kinds: frozenset[str] = frozenset()  # of the profile's disturbances
 
     @property
-    def options(self) -> tuple[str, ...]:
-        """Options of `device-sim run`."""
+    def run_options(self) -> tuple[str, ...]:
+        """Return the profile's options for `device-sim run`."""
         if self._disturb is None:
             return ()
         files = ("--truth", str(self._truth_file), "--cuts", str(self.cuts_file))
         return ("--disturb", self._disturb, *files)
 
-    async def require_profile(self) -> None:
-        """Raise `DemoError` where the profile cannot be used."""
+    async def check_profile(self) -> None:
+        """Read the profile's kinds of disturbances and empty the cuts file; raises `DemoError` for a bad profile."""
         if self._disturb is not None:
             self.cuts_file.write_text("")
-            self._kinds = frozenset((await self._device_sim("disturbances", self._disturb, "--kinds")).split())
+            self._kinds = frozenset((await self._run_device_sim("disturbances", self._disturb, "--kinds")).split())
 
-    def trouble(self) -> str | None:
-        """Return which cuts of the profile the demo plays, and what it does not play; None without a profile."""
+    def describe_profile(self) -> str | None:
+        """Return which disturbances of the profile the demo plays and which it does not; None without a profile."""
         if self._disturb is None:
             return None
-        parts = " and ".join(name for kind, name in CUTS.items() if kind in self._kinds)
+        parts = " and ".join(name for kind, name in PLAYED_CUTS.items() if kind in self._kinds)
         said = [f"{self._disturb}: " + (f"with cuts of {parts}" if parts else "no cuts of bridge or broker in it")]
         if "bridge-link-loss" in self._kinds:
             said.append("its losses of the bridge's network are not played here")
         return "; ".join([*said, f"what really happened: {self._truth_file}"])
 
-    async def leave_leftovers(self) -> None:
-        """Retain on the broker what the profile says is left there, before the bridge subscribes."""
+    async def publish_leftovers(self) -> None:
+        """Publish the profile's leftover retained messages, before the bridge subscribes."""
         if self._disturb is not None:
-            await self._device_sim("leave", "--disturb", self._disturb, "--seed", self._seed, "--broker", self._broker)
+            await self._run_device_sim(
+                "leave", "--disturb", self._disturb, "--seed", self._seed, "--broker", self._broker
+            )
 
-    async def _device_sim(self, *arguments: str) -> str:
+    async def _run_device_sim(self, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "device_sim", *arguments),
             stdout=asyncio.subprocess.PIPE,

@@ -6,45 +6,47 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from bridge.core.access.claims import TokenError
-from bridge.core.access.subscriptions import Admitted
-from bridge.core.access.viewer import AdmissionError, Viewer
-from bridge.core.dashboard.actions import (
+from bridge.domain.access.claims import TokenError
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.domain.events import Millis
+from bridge.front.context import OUTBOX_BYTES, FrontContext
+from bridge.front.delivery import Delivery
+from bridge.front.frame_writer import ConnectionEnded, Disconnected, FrameWriter, SocketWriter
+from bridge.ports.journal import JournalError
+from bridge.protocol.actions import (
     AcknowledgeEvent,
     Action,
     Authenticate,
-    Follow,
-    Greet,
-    Regrant,
+    EnablePush,
+    EndSubscription,
     ResumeFrom,
     RunCommand,
     Send,
     SendSnapshot,
-    SetBatch,
-    Unfollow,
+    SetBatching,
+    StartSubscription,
+    UpdateGrants,
 )
-from bridge.core.dashboard.dashboard import Dashboard
-from bridge.core.dashboard.following import Assignments
-from bridge.core.dashboard.frames import CloseCode, ErrorCode, InvalidFrame
-from bridge.core.dashboard.outbox import Outbox
-from bridge.core.dashboard.server_frames import Close, CommandResult, Error, encode_frame, error_frame
-from bridge.core.events import Millis
-from bridge.core.records import JournalError
-from bridge.front.delivery import Delivery
-from bridge.front.shared import OUTBOX_BYTES, Shared
-from bridge.front.writer import Disconnected, Ended, FrameWriter, Wire
+from bridge.protocol.active_subscription import AssignmentSubscription
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.dashboard_protocol import DashboardProtocol
+from bridge.protocol.error_codes import ErrorCode
+from bridge.protocol.outbox import Outbox
+from bridge.protocol.server_frames import Close, CommandResult, Error, encode_frame, error_frame
 
-MAX_COMMANDS: Final = 20  # of one connection, on their way at once
-GOODBYE_SECONDS: Final = 2.0  # for the closing handshake of a client that may not be reading
+MAX_COMMANDS: Final = 20  # of one connection, pending at once
+CLOSE_HANDSHAKE_SECONDS: Final = 2.0  # for the closing handshake of a client that may not be reading
 
 log = structlog.get_logger()
 
 
-class Socket(Wire, Protocol):
+class Socket(SocketWriter, Protocol):
     """An open WebSocket. `send` waits while the client does not read."""
 
     async def receive(self) -> str | bytes:
-        """The next message; raises Disconnected."""
+        """Return the next message; raises Disconnected."""
 
     async def send(self, text: str) -> None:
         """Send a text message; raises Disconnected."""
@@ -53,21 +55,21 @@ class Socket(Wire, Protocol):
         """Close with this code; `reason` has at most 123 bytes (RFC 6455 5.5)."""
 
 
-class Connection:
-    """Lives from the accepted handshake to the end; the protocol decides, this file does."""
+class DashboardConnection:
+    """One connection, from the accepted handshake to its end; performs the actions that its protocol returns."""
 
-    def __init__(self, socket: Socket, shared: Shared, *, peer: str) -> None:
+    def __init__(self, socket: Socket, context: FrontContext, *, peer: str) -> None:
         self.peer = peer
         self._socket = socket
-        self._shared = shared
+        self._context = context
         self._loop = asyncio.get_running_loop()
-        self.dashboard = Dashboard(shared.limits, parse_json=shared.parse_json, elapsed=self._elapsed())
-        self._writer = FrameWriter(socket, check=self._check)
+        self.protocol = DashboardProtocol(context.limits, parse_json=context.parse_json, elapsed=self._elapsed())
+        self._writer = FrameWriter(socket, require_open=self._check_expiry)
         self.delivery = Delivery(
             writer=self._writer,
-            journal=shared.journal,
-            outbox=Outbox(max_events=shared.outbox_events, max_bytes=OUTBOX_BYTES),
-            link=shared.link,
+            journal=context.journal,
+            outbox=Outbox(max_events=context.outbox_events, max_bytes=OUTBOX_BYTES),
+            link=context.link_frame,
         )
         self._ended: asyncio.Future[Close | None] = self._loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,14 +77,14 @@ class Connection:
 
     @property
     def viewer(self) -> Viewer | None:
-        return self.dashboard.viewer
+        return self.protocol.viewer
 
-    async def run(self, offered_token: str | None) -> None:
-        """Serve until either side ends it; the socket is closed when this returns."""
+    async def run(self, handshake_token: str | None) -> None:
+        """Serve until either side ends the connection; the socket is closed when this returns."""
         close: Close | None = None
         try:
-            if offered_token is not None:
-                self._authenticate(offered_token, asked=False)
+            if handshake_token is not None:
+                self._authenticate(handshake_token, confirm=False)
             async with asyncio.TaskGroup() as self._group:
                 self._spawn(self._receive(), name=f"front receive {self.peer}")
                 self._spawn(self._send(), name=f"front send {self.peer}")
@@ -91,39 +93,43 @@ class Connection:
                     task.cancel()
         except* JournalError as errors:
             log.warning("front_journal_failed", peer=self.peer, error=str(errors.exceptions[0]))
-            close = close or self._shared.unavailable()
+            close = close or self._context.unavailable_close()
         finally:
-            self._leave()
+            self._release()
         if close is not None:
-            await self._say_goodbye(close)
+            await self._close_socket(close)
 
     def end(self, close: Close | None) -> None:
-        """End it now, whatever waits; None: the client is gone."""
-        self.dashboard.end()
+        """End the connection at once, whatever is queued; `close` None: the client is gone."""
+        self.protocol.mark_closed()
         if not self._ended.done():
             self._ended.set_result(close)
 
-    def pulse(self) -> None:
-        """Do what is due by time; never waits."""
+    def tick(self) -> None:
+        """Handle timeouts, expiry, positions and stalls that are due; never waits."""
         if self._ended.done():
             return
-        self._act(self.dashboard.tick(elapsed=self._elapsed(), real=self._shared.clock.real()), now=True)
-        self.delivery.pulse(self._elapsed())
+        self._perform(
+            self.protocol.tick(elapsed=self._elapsed(), wall_now=self._context.clock.wall_now()), immediately=True
+        )
+        self.delivery.tick(self._elapsed())
         since = self._writer.sending_since
-        if since is not None and self._loop.time() - since >= self._shared.stall_seconds:
+        if since is not None and self._loop.time() - since >= self._context.stall_seconds:
             self.end(Close(CloseCode.STALLED, "no progress, resume"))
 
     async def _receive(self) -> None:
         try:
             while True:
                 text = await self._socket.receive()
-                self._check()
-                self._act(self.dashboard.receive(text, elapsed=self._elapsed(), facts=self._shared.facts()))
-                # Who asks without reading the answers is not read either.
-                await self.delivery.room.wait()
+                self._check_expiry()
+                self._perform(
+                    self.protocol.receive(text, elapsed=self._elapsed(), server_info=self._context.server_info())
+                )
+                # A client that does not read its answers is not read either.
+                await self.delivery.queue_not_full.wait()
         except Disconnected:
             self.end(None)
-        except Ended as ended:
+        except ConnectionEnded as ended:
             self.end(ended.close)
 
     async def _send(self) -> None:
@@ -131,100 +137,100 @@ class Connection:
             await self.delivery.run()
         except Disconnected:
             self.end(None)
-        except Ended as ended:
+        except ConnectionEnded as ended:
             self.end(ended.close)
 
-    def _act(self, actions: list[Action], *, now: bool = False) -> None:
+    def _perform(self, actions: list[Action], *, immediately: bool = False) -> None:
         for at, action in enumerate(actions):
             match action:
                 case Send(frame):
-                    self.delivery.put(encode_frame(frame))
+                    self.delivery.enqueue(encode_frame(frame))
                 case Authenticate(token):
-                    self._authenticate(token, asked=True)
-                case Follow(admitted, awaits):
-                    self._follow(admitted, awaits=awaits)
-                case Regrant(viewer, admitted_by_id):
-                    self._regrant(viewer, admitted_by_id)
-                case Unfollow(name):
-                    self._unfollow(name)
+                    self._authenticate(token, confirm=True)
+                case StartSubscription(admitted, awaits):
+                    self._start_subscription(admitted, deferred=awaits)
+                case UpdateGrants(viewer, admitted_by_id):
+                    self._update_grants(viewer, admitted_by_id)
+                case EndSubscription(name):
+                    self._end_subscription(name)
                 case RunCommand() | AcknowledgeEvent():
-                    # The first answer may be this command's: the greeting waits for it.
-                    self._command(action, greet=Greet() in actions[at:])
+                    # The first answer may be this command's: unrequested frames wait for it.
+                    self._start_command(action, enable_push=EnablePush() in actions[at:])
                     return
-                case Close() as close if now:
+                case Close() as close if immediately:
                     self.end(close)
-                case Greet() | SendSnapshot() | ResumeFrom() | SetBatch() | Close():
-                    self.delivery.put(action)
+                case EnablePush() | SendSnapshot() | ResumeFrom() | SetBatching() | Close():
+                    self.delivery.enqueue(action)
 
-    def _authenticate(self, token: str, *, asked: bool) -> None:
+    def _authenticate(self, token: str, *, confirm: bool) -> None:
         former = self.viewer
         try:
-            viewer = self._shared.admit(token)
+            viewer = self._context.admit(token)
         except (TokenError, AdmissionError) as error:
             log.info("token_refused", peer=self.peer, fact=type(error).__name__)
-            self._act(self.dashboard.rejected(error))
+            self._perform(self.protocol.reject(error))
             return
-        if former is None and not self._shared.has_room_for(viewer):
-            self.delivery.put(Close(CloseCode.TOO_MANY, "too many connections"))
-            self.dashboard.end()
+        if former is None and not self._context.has_room_for(viewer):
+            self.delivery.enqueue(Close(CloseCode.TOO_MANY, "too many connections"))
+            self.protocol.mark_closed()
             return
-        self._act(self.dashboard.admitted(viewer, facts=self._shared.facts(), asked=asked))
+        self._perform(self.protocol.accept(viewer, server_info=self._context.server_info(), confirm=confirm))
         if former is None and self.viewer is not None:
-            self._shared.viewers[viewer.user_id] += 1
-            assignments = Assignments(viewer, self._shared.journal.position.offset)
-            self.delivery.interests.assignments.append(assignments)
-            self._shared.routes.expect_assignments(assignments, self.delivery)
+            self._context.connections_by_user[viewer.user_id] += 1
+            assignments = AssignmentSubscription(viewer, self._context.journal.position.offset)
+            self.delivery.subscriptions.assignments.append(assignments)
+            self._context.router.add_assignee(assignments, self.delivery)
 
-    def _follow(self, admitted: Admitted, *, awaits: bool) -> None:
-        former = self.delivery.interests.followings.get(admitted.selection.id)
+    def _start_subscription(self, subscription: Subscription, *, deferred: bool) -> None:
+        former = self.delivery.subscriptions.by_id.get(subscription.request.id)
         if former is not None:
-            # What waits for it stays, and goes out; what was left to the journal is the new one's snapshot to tell.
-            self._shared.routes.unfollow(former)
-            former.admitted = None
-        self._shared.routes.follow(self.delivery.follow(admitted, awaits=awaits), self.delivery)
+            # Its queued events are still sent; for those spilled to the journal, the new one's snapshot follows.
+            self._context.router.remove(former)
+            former.subscription = None
+        self._context.router.add(self.delivery.add_subscription(subscription, deferred=deferred), self.delivery)
 
-    def _unfollow(self, name: str) -> None:
-        former = self.delivery.interests.followings.pop(name, None)
+    def _end_subscription(self, name: str) -> None:
+        former = self.delivery.subscriptions.by_id.pop(name, None)
         if former is not None:
-            self._shared.routes.unfollow(former)
-            former.admitted = None
-            self.delivery.revoke()
+            self._context.router.remove(former)
+            former.subscription = None
+            self.delivery.drop_unwanted()
 
-    def _regrant(self, viewer: Viewer, admitted_by_id: Mapping[str, Admitted | None]) -> None:
-        for assignments in self.delivery.interests.assignments:
+    def _update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None]) -> None:
+        for assignments in self.delivery.subscriptions.assignments:
             assignments.viewer = viewer
-        for name, admitted in admitted_by_id.items():
-            following = self.delivery.interests.followings[name]
-            self._shared.routes.unfollow(following)
-            following.admitted = admitted
-            self._shared.routes.follow(following, self.delivery)
-        self.delivery.revoke()
+        for name, admitted in subscriptions.items():
+            following = self.delivery.subscriptions.by_id[name]
+            self._context.router.remove(following)
+            following.subscription = admitted
+            self._context.router.add(following, self.delivery)
+        self.delivery.drop_unwanted()
 
-    def _command(self, action: RunCommand | AcknowledgeEvent, *, greet: bool) -> None:
+    def _start_command(self, action: RunCommand | AcknowledgeEvent, *, enable_push: bool) -> None:
         viewer = self.viewer
         assert viewer is not None, "only a session asks for commands"
         name = action.request.id if isinstance(action, RunCommand) else action.id
         if len(self._tasks) >= MAX_COMMANDS + 2:
             refusal = Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=name)
-            self._answer(refusal, greet=greet)
+            self._answer(refusal, enable_push=enable_push)
             return
-        self._spawn(self._run_command(action, viewer, greet=greet), name=f"front command {self.peer}")
+        self._spawn(self._run_command(action, viewer, enable_push=enable_push), name=f"front command {self.peer}")
 
-    async def _run_command(self, action: RunCommand | AcknowledgeEvent, viewer: Viewer, *, greet: bool) -> None:
+    async def _run_command(self, action: RunCommand | AcknowledgeEvent, viewer: Viewer, *, enable_push: bool) -> None:
         answer: CommandResult | Error
         try:
             if isinstance(action, RunCommand):
-                answer = await self._shared.desk.run(action.request, viewer)
+                answer = await self._context.commands.execute(action.request, viewer)
             else:
-                answer = await self._shared.desk.acknowledge(action, viewer)
+                answer = await self._context.commands.acknowledge(action, viewer)
         except InvalidFrame as error:
             answer = error_frame(error)
-        self._answer(answer, greet=greet)
+        self._answer(answer, enable_push=enable_push)
 
-    def _answer(self, answer: CommandResult | Error, *, greet: bool) -> None:
-        self.delivery.put(encode_frame(answer))
-        if greet:
-            self.delivery.put(Greet())
+    def _answer(self, answer: CommandResult | Error, *, enable_push: bool) -> None:
+        self.delivery.enqueue(encode_frame(answer))
+        if enable_push:
+            self.delivery.enqueue(EnablePush())
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         assert self._group is not None, "the connection runs"
@@ -232,25 +238,25 @@ class Connection:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _check(self) -> None:
-        if self.dashboard.expired(self._shared.clock.real()):
-            raise Ended(Close(CloseCode.EXPIRED, "token expired"))
+    def _check_expiry(self) -> None:
+        if self.protocol.is_expired(self._context.clock.wall_now()):
+            raise ConnectionEnded(Close(CloseCode.EXPIRED, "token expired"))
 
     def _elapsed(self) -> Millis:
         return int(self._loop.time() * 1_000)
 
-    def _leave(self) -> None:
-        self.dashboard.end()
-        for following in self.delivery.interests.followings.values():
-            self._shared.routes.unfollow(following)
+    def _release(self) -> None:
+        self.protocol.mark_closed()
+        for following in self.delivery.subscriptions.by_id.values():
+            self._context.router.remove(following)
         if self.viewer is not None:
-            self._shared.routes.forget_assignments(self.viewer.user_id, self.delivery)
-            self._shared.leave(self.viewer)
+            self._context.router.remove_assignee(self.viewer.user_id, self.delivery)
+            self._context.release_connection(self.viewer)
         self.delivery.close()
 
-    async def _say_goodbye(self, close: Close) -> None:
+    async def _close_socket(self, close: Close) -> None:
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout(CLOSE_HANDSHAKE_SECONDS):
                 await self._socket.close(close.code, close.reason)
         except (TimeoutError, Disconnected):
             log.debug("front_close_unheard", peer=self.peer, code=int(close.code))

@@ -1,34 +1,27 @@
-"""One dashboard's delivery: outbox, snapshots and replays onto one socket, in the order that PROTOCOL promises.
+"""Delivery to one dashboard: outbox, snapshots and replays onto one socket, in the order that protocol.md promises.
 
-Everything is written by one task, so a snapshot is never overtaken. The committed batch comes in by `offer`, which
-never waits: what one socket can't take, no other dashboard feels.
+One task writes everything, so nothing overtakes a snapshot. Committed events come in through `offer`, which never
+waits: a slow socket does not delay other dashboards.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from bridge.core.access.subscriptions import Admitted
-from bridge.core.dashboard.actions import Greet, ResumeFrom, SetBatch
-from bridge.core.dashboard.following import Following
-from bridge.core.dashboard.frames import CloseCode
-from bridge.core.dashboard.interests import NOT_YET, Interests
-from bridge.core.dashboard.outbox import Outbox
-from bridge.core.dashboard.position_pace import PositionPace
-from bridge.core.dashboard.server_frames import (
-    Close,
-    Recovery,
-    Resumed,
-    ServerFrame,
-    confirmation,
-    encode_frame,
-)
-from bridge.core.events import Millis
-from bridge.core.records import Committed, Position
-from bridge.front.journal import FrontJournal
-from bridge.front.recent import name_of
-from bridge.front.snapshot import write_snapshot
-from bridge.front.work import Item, Resumption, Snapshot, WorkQueue
-from bridge.front.writer import CHUNK_BYTES, Ended, FrameWriter
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.events import Millis
+from bridge.domain.records import CommittedEvent, Position
+from bridge.front.event_cache import parse_topic
+from bridge.front.frame_writer import CHUNK_BYTES, ConnectionEnded, FrameWriter
+from bridge.front.journal_reads import FrontJournal
+from bridge.front.snapshot_writer import write_snapshot
+from bridge.front.write_queue import ResumeTask, SnapshotTask, WriteQueue, WriteRequest
+from bridge.protocol.actions import EnablePush, ResumeFrom, SetBatching
+from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.outbox import Outbox
+from bridge.protocol.position_schedule import PositionSchedule
+from bridge.protocol.server_frames import Close, Recovery, Resumed, ServerFrame, confirmation_frame, encode_frame
+from bridge.protocol.subscription_set import NO_OFFSET_YET, SubscriptionSet
 
 
 class Delivery:
@@ -36,62 +29,62 @@ class Delivery:
         self, *, writer: FrameWriter, journal: FrontJournal, outbox: Outbox, link: Callable[[], ServerFrame]
     ) -> None:
         self.outbox = outbox
-        self.interests = Interests()
+        self.subscriptions = SubscriptionSet()
         self.link_due = True
         self._writer = writer
-        writer.urgent = self._link_due
+        writer.take_urgent = self._take_link_frame
         self._journal = journal
-        self._link = link
+        self._link_frame = link
         self._loop = asyncio.get_running_loop()
-        self._queue = WorkQueue()
+        self._queue = WriteQueue()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._batch_ms = 0
-        self._greeted = False
-        self._cursor: int | None = None  # read the journal after this offset; None: fed by offers
-        self._read_to = 0  # offered events up to here were read from the journal
-        self._pace = PositionPace()
+        self._push_enabled = False
+        self._cursor: int | None = None  # read the journal after this offset; None: events come from `offer`
+        self._read_ahead_to = 0  # offered events up to here were read from the journal
+        self._position_schedule = PositionSchedule()
 
     @property
-    def catching_up(self) -> bool:
+    def is_catching_up(self) -> bool:
         return self._cursor is not None
 
-    def offer(self, event: Committed) -> None:
-        """Take an event that is wanted here; over the bound all is left to the journal."""
-        if self._cursor is not None or event.offset <= self._read_to:
+    def offer(self, event: CommittedEvent) -> None:
+        """Queue a selected event; above the outbox's limit, leave all queued events to the journal."""
+        if self._cursor is not None or event.offset <= self._read_ahead_to:
             return
         self.outbox.offer(event)
-        if self.outbox.over:
-            self._cursor = self.outbox.pull()
+        if self.outbox.is_over_limit:
+            self._cursor = self.outbox.spill()
             self.wake()
-        elif event.lossless or not self._batch_ms:
+        elif event.is_lossless or not self._batch_ms:
             self.wake()
         elif self._timer is None:
             self._timer = self._loop.call_later(self._batch_ms / 1_000, self.wake)
 
-    def put(self, item: Item) -> None:
-        """Have an answer, or a piece of work, done in its turn."""
-        self._queue.put(item, self.interests)
+    def enqueue(self, item: WriteRequest) -> None:
+        """Queue an answer or a task for the writer."""
+        self._queue.put(item, self.subscriptions)
         self.wake()
 
     @property
-    def room(self) -> asyncio.Event:
-        """To ask on: cleared while too much waits for a client that does not read."""
-        return self._queue.room
+    def queue_not_full(self) -> asyncio.Event:
+        """Return the event to await before reading requests: cleared while too much is queued for the client."""
+        return self._queue.not_full
 
     def wake(self) -> None:
         self._wake.set()
 
-    def follow(self, admitted: Admitted, *, awaits: bool) -> Following:
-        """Follow from now on, or where it `awaits` a snapshot or a replay, from there on."""
-        return self.interests.follow(admitted, after=NOT_YET if awaits else self._here())
+    def add_subscription(self, subscription: Subscription, *, deferred: bool) -> ActiveSubscription:
+        """Add a subscription from the latest offset on, or, if `deferred`, from its snapshot or replay on."""
+        return self.subscriptions.add(subscription, after=NO_OFFSET_YET if deferred else self._latest_offset())
 
-    def revoke(self) -> None:
-        """Drop what waits and is not wanted any more, or not granted any more."""
-        self.outbox.revoke(self._wanted)
+    def drop_unwanted(self) -> None:
+        """Drop queued events that are no longer subscribed to or granted."""
+        self.outbox.revoke(self._is_wanted)
 
-    def pulse(self, now: Millis) -> None:
-        if self._greeted and self._position_due(now):
+    def tick(self, now: Millis) -> None:
+        if self._push_enabled and self._is_position_due(now):
             self.wake()
 
     def close(self) -> None:
@@ -100,195 +93,204 @@ class Delivery:
             self._timer.cancel()
 
     async def run(self) -> None:
-        """Write until the connection ends; raises Ended or Disconnected."""
+        """Write until the connection ends; raises ConnectionEnded or Disconnected."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self._work()
-            if self._greeted:
+            await self._process_queue()
+            if self._push_enabled:
                 await self._deliver()
 
-    async def _work(self) -> None:
+    async def _process_queue(self) -> None:
         while self._queue:
-            await self._answer()
+            await self._write_answers()
             if not self._queue:
                 return
             match self._queue.take():
-                case SetBatch(batch, batch_ms):
+                case SetBatching(batch, batch_ms):
                     self._writer.batch, self._batch_ms = batch, batch_ms if batch else 0
-                case Greet():
-                    self._greeted = True
-                case Snapshot(following):
+                case EnablePush():
+                    self._push_enabled = True
+                case SnapshotTask(following):
                     await self._send_snapshot(following)
-                case Resumption(resume, followings):
+                case ResumeTask(resume, followings):
                     await self._resume(resume, followings)
                 case Close() as close:
-                    raise Ended(close)
+                    raise ConnectionEnded(close)
                 case bytes() as answer:
                     await self._writer.write([answer])
 
-    async def _answer(self) -> None:
-        """Write the answers at the head of the queue, up to the next piece of work; an end waits for nothing else."""
+    async def _write_answers(self) -> None:
+        """Write the answers at the head of the queue, up to the next task; raises ConnectionEnded if it is a Close."""
         await self._writer.write(self._queue.take_answers())
-        self._queue.written()
+        self._queue.mark_written()
         if isinstance(self._queue.head, Close):
-            raise Ended(self._queue.head)
+            raise ConnectionEnded(self._queue.head)
 
     async def _deliver(self) -> None:
         await self._writer.write_urgent()
         if self._cursor is not None:
             await self._catch_up()
-        await self._drain()
-        await self._tell_position()
+        await self._write_events()
+        await self._send_position()
 
-    def _link_due(self) -> bytes | None:
-        """The link's state where it is to be told: within 5 s (P5), also to whoever is far behind."""
-        if not (self.link_due and self._greeted):
+    def _take_link_frame(self) -> bytes | None:
+        """Return the link frame if it is due. It is sent within 5 s (P5), even to a dashboard that is far behind."""
+        if not (self.link_due and self._push_enabled):
             return None
         self.link_due = False
-        return encode_frame(self._link())
+        return encode_frame(self._link_frame())
 
-    async def _drain(self, *, up_to: int | None = None, lossless_only: bool = False, whole: bool = False) -> None:
-        """Write what waits; unless `whole`, a piece of work in the queue goes before the next chunk."""
+    async def _write_events(
+        self, *, up_to: int | None = None, lossless_only: bool = False, whole: bool = False
+    ) -> None:
+        """Write queued events; unless `whole`, stop before the next chunk when a task is queued."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         while True:
-            # What a new subscription brings does not come before its confirmation.
+            # Events of a new subscription do not precede its confirmation.
             while isinstance(self._queue.head, bytes | Close):
-                await self._answer()
+                await self._write_answers()
             if self._queue and not whole:
                 return
             events = self.outbox.take(
-                max_events=self._writer.events, max_bytes=CHUNK_BYTES, up_to=up_to, lossless_only=lossless_only
+                max_events=self._writer.events_per_write,
+                max_bytes=CHUNK_BYTES,
+                up_to=up_to,
+                lossless_only=lossless_only,
             )
             if not events:
                 return
             await self._writer.write([event.body for event in events])
-            self.outbox.sent()
-            self._pace.owed = True
+            self.outbox.mark_sent()
+            self._position_schedule.has_news = True
 
     async def _catch_up(self) -> None:
-        """Read on from the journal until nothing is unread, at the pace of the socket; from then on offers do.
+        """Read the journal at the pace of the socket until nothing is unread; from then on events come from `offer`.
 
-        Lossless events go out as they are read, the latest of each other state key at the end of a round.
+        Lossless events are sent as they are read, the latest of each other state key at the end of a round.
         """
         while self._cursor is not None:
-            target = self._here()
+            target = self._latest_offset()
             while self._cursor < target:
-                self._cursor = await self._read_on(self._cursor)
-                await self._drain(lossless_only=not self.outbox.over, whole=True)
-                await self._tell_position()
-            await self._drain(whole=True)
-            self.interests.caught_up()
-            if self._cursor >= self._here():
-                self._read_to, self._cursor = self._cursor, None
+                self._cursor = await self._read_page(self._cursor)
+                await self._write_events(lossless_only=not self.outbox.is_over_limit, whole=True)
+                await self._send_position()
+            await self._write_events(whole=True)
+            self.subscriptions.end_replay()
+            if self._cursor >= self._latest_offset():
+                self._read_ahead_to, self._cursor = self._cursor, None
             elif self._queue:
                 self.wake()
                 return
 
-    async def _read_up_to(self, offset: int) -> None:
-        """Send what is unread up to here: after a snapshot that is newer it would be taken for news."""
-        if self._cursor is None and self._here() < offset:
-            self._cursor = self._here()  # a snapshot may be read ahead of the offers
+    async def _catch_up_to(self, offset: int) -> None:
+        """Send unread events up to this offset: after a newer snapshot the client would take them for new."""
+        if self._cursor is None and self._latest_offset() < offset:
+            self._cursor = self._latest_offset()  # a snapshot may be ahead of `offer`
         while self._cursor is not None and self._cursor < offset:
-            self._cursor = await self._read_on(self._cursor, up_to=offset)
-            await self._drain(whole=True)
+            self._cursor = await self._read_page(self._cursor, up_to=offset)
+            await self._write_events(whole=True)
 
-    async def _read_on(self, cursor: int, *, up_to: int = NOT_YET) -> int:
-        """Offer what follows, as far as the outbox has room, and return how far that is; keeps nothing beyond it."""
-        await asyncio.sleep(0)  # neither the memory of recent events nor a socket that never waits lets others run
-        page = await self._writer.meanwhile(self._journal.read_on(cursor))
+    async def _read_page(self, cursor: int, *, up_to: int = NO_OFFSET_YET) -> int:
+        """Queue the events that follow, as far as the outbox has room, and return the last offset covered."""
+        await asyncio.sleep(0)  # neither cached events nor a socket that never waits would let other tasks run
+        page = await self._writer.await_read(self._journal.page_after(cursor))
         if page is None:
-            # The journal no longer holds what this dashboard lacks: it must hear so, not miss it.
-            raise Ended(Close(CloseCode.STALLED, "too far behind, resume"))
+            # The journal no longer holds the next events: close, so that the client notices the gap.
+            raise ConnectionEnded(Close(CloseCode.STALLED, "too far behind, resume"))
         last = min(page.last, up_to)
-        for event in page.wanted(self.interests.admitted()):
+        for event in page.matching(self.subscriptions.granted()):
             if event.offset > last:
                 break
-            if event.offset > cursor and self.interests.lack(event, name_of(event.topic)):
-                if self._journal.superseded(event):
-                    self.outbox.conflate(event)
+            if event.offset > cursor and self.subscriptions.selects_replayed(event, parse_topic(event.topic)):
+                if self._journal.is_superseded(event):
+                    self.outbox.count_conflated(event)
                 else:
                     self.outbox.offer(event)
-            if self.outbox.over:
+            if self.outbox.is_over_limit:
                 return event.offset
         return last
 
-    def _wanted(self, event: Committed) -> bool:
-        return self.interests.want(event, name_of(event.topic))
+    def _is_wanted(self, event: CommittedEvent) -> bool:
+        return self.subscriptions.selects(event, parse_topic(event.topic))
 
-    async def _send_snapshot(self, following: Following) -> None:
-        """Write the subscription's current events; what is committed after their position follows, once."""
-        if following not in self.interests:
+    async def _send_snapshot(self, subscription: ActiveSubscription) -> None:
+        """Write the subscription's current events; events committed after their position follow, each once."""
+        if subscription not in self.subscriptions:
             return
-        begun = self._here()
-        first = following.after == NOT_YET
+        begun = self._latest_offset()
+        first = subscription.after == NO_OFFSET_YET
         if first:
-            following.after = begun
-        current = await self._writer.meanwhile(self._journal.current(at_least=begun))
-        admitted, at = following.admitted, current.position.offset
-        built = await self._journal.built(current, admitted)
-        del current  # a socket that waits holds none of its events
+            subscription.after = begun
+        current = await self._writer.await_read(self._journal.current_events(at_least=begun))
+        admitted, at = subscription.subscription, current.position.offset
+        built = await self._journal.snapshot_offsets(current, admitted)
+        del current  # a waiting socket keeps none of its events in memory
         if first:
-            following.after = at
-            # The snapshot stands for what was offered to this subscription alone while it was read.
-            self.outbox.revoke(lambda event: not begun < event.offset <= at or self._wanted(event))
-        await self._drain(up_to=at, whole=True)
-        await self._read_up_to(at)
-        if following not in self.interests:
-            return  # it ended meanwhile, and that was told
-        if following.admitted is not admitted:
+            subscription.after = at
+            # The snapshot replaces events that were offered to this subscription alone while it was read.
+            self.outbox.revoke(lambda event: not begun < event.offset <= at or self._is_wanted(event))
+        await self._write_events(up_to=at, whole=True)
+        await self._catch_up_to(at)
+        if subscription not in self.subscriptions:
+            return  # it ended meanwhile, with its own confirmation
+        if subscription.subscription is not admitted:
             if first:
-                following.after = NOT_YET
-                self.revoke()
-            await self._send_snapshot(following)  # what is granted when it begins, not when it was read
+                subscription.after = NO_OFFSET_YET
+                self.drop_unwanted()
+            await self._send_snapshot(subscription)  # with the grants at its begin, not those when it was read
         else:
-            await write_snapshot(self._writer, self._journal, built, following, admitted=admitted)
+            await write_snapshot(self._writer, self._journal, built, subscription, granted=admitted)
 
-    async def _resume(self, resume: ResumeFrom, followings: Sequence[Following]) -> None:
-        """Answer, then read again what the dashboard missed, once over the union; or send snapshots."""
+    async def _resume(self, resume: ResumeFrom, subscriptions: Sequence[ActiveSubscription]) -> None:
+        """Send `resumed`, then replay what the dashboard missed, once over all subscriptions; or send snapshots."""
         since = resume.since.get(self._journal.position.stream)
         if since is not None:
-            await self._writer.meanwhile(self._journal.reach(epoch=since.epoch, offset=since.offset))
-        oldest = await self._writer.meanwhile(self._journal.oldest_offset())
+            await self._writer.await_read(self._journal.wait_for_offset(epoch=since.epoch, offset=since.offset))
+        oldest = await self._writer.await_read(self._journal.oldest_offset())
         here = self._journal.position
         recovered = since is not None and since.epoch == here.epoch and oldest - 1 <= since.offset <= here.offset
         answer = Resumed(
-            subscriptions=[confirmation(each) for each in resume.admitted],
+            subscriptions=[confirmation_frame(each) for each in resume.subscriptions],
             streams={name: Recovery(recovered=False) for name in resume.since} | {here.stream: Recovery(recovered)},
         )
         await self._writer.write_frames(answer)
         if since is None or not recovered:
-            self.revoke()  # what waits for a subscription that had one of these ids: the snapshot stands for it
-            for each in followings:
+            self.drop_unwanted()  # queued for former subscriptions with these ids: the snapshots replace it
+            for each in subscriptions:
                 await self._send_snapshot(each)
             return
-        done = self._reached()
-        self.outbox.pull()
-        self.interests.rewind(since.offset, followings, done=done)
+        done = self._delivered_offset()
+        self.outbox.spill()
+        self.subscriptions.rewind(since.offset, subscriptions, delivered_up_to=done)
         self._cursor = min(since.offset, done)
         await self._catch_up()
 
-    def _here(self) -> int:
-        """The last offset that was offered, or read from the journal ahead of its offer."""
-        return max(self._journal.position.offset, self._read_to)
+    def _latest_offset(self) -> int:
+        """Return the last offset that was offered, or read from the journal ahead of `offer`."""
+        return max(self._journal.position.offset, self._read_ahead_to)
 
-    def _reached(self) -> int:
-        """The offset up to which all that is wanted was sent or conflated."""
-        first = self.outbox.first()
-        here = self._here() if self._cursor is None else self._cursor
+    def _delivered_offset(self) -> int:
+        """Return the offset up to which every selected event was sent or conflated."""
+        first = self.outbox.first_offset()
+        here = self._latest_offset() if self._cursor is None else self._cursor
         return here if first is None else min(here, first - 1)
 
-    def _position_due(self, now: Millis) -> bool:
-        """Not while a snapshot or a replay is to come: resuming from that position would pass over what it holds."""
-        return bool(self.interests.followings) and self._pace.due(now) and not self._queue.changes_state
+    def _is_position_due(self, now: Millis) -> bool:
+        """Return whether to send a position; never before a queued snapshot or replay, which a resume would skip."""
+        return (
+            bool(self.subscriptions.by_id)
+            and self._position_schedule.is_due(now)
+            and not self._queue.has_snapshot_or_replay
+        )
 
-    async def _tell_position(self) -> None:
+    async def _send_position(self) -> None:
         now = int(self._loop.time() * 1_000)
-        if not self._position_due(now):
+        if not self._is_position_due(now):
             return
         here = self._journal.position
-        # What was read ahead of its offer is not yet to be resumed from: this front would not know of it.
-        reached = Position(here.stream, here.epoch, min(here.offset, self._reached()))
-        await self._writer.write_frames(*self._pace.tell(reached, self.outbox.ledger.conflated, now=now))
+        # Not beyond the front's own position: it could not yet recover a resume from there.
+        reached = Position(here.stream, here.epoch, min(here.offset, self._delivered_offset()))
+        await self._writer.write_frames(*self._position_schedule.frames(reached, self.outbox.ledger.conflated, now=now))

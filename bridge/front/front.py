@@ -1,7 +1,7 @@
-"""Committed events to the dashboards that may see them: snapshot, resume, freshness, commands.
+"""Front: delivers committed events to authorized dashboards, with snapshots, resume, link state and commands.
 
-`offer` is called with every committed batch and never waits; each connection has two tasks of its own, owned by its
-`serve`; `run` is the one clock hand for all. The front holds no state worth keeping: the journal is the truth.
+`on_committed` takes every committed batch and never waits. Each connection has two tasks of its own, owned by its
+`serve`. `run` ticks all connections. The front holds no durable state: all of it comes from the journal.
 """
 
 import asyncio
@@ -13,38 +13,41 @@ from typing import Any, Final
 
 import structlog
 
-from bridge.core.access.policy import Policy
-from bridge.core.access.revocations import Revocations
-from bridge.core.access.subscriptions import admit_subscription
-from bridge.core.access.viewer import Viewer
-from bridge.core.dashboard.commands import Directory, parse_command
-from bridge.core.dashboard.frames import Body, CloseCode, InvalidFrame
-from bridge.core.dashboard.outbox import Ledger
-from bridge.core.dashboard.server_frames import Close, explained
-from bridge.core.dashboard.session import select
-from bridge.core.events import Millis
-from bridge.core.records import Applied, CommandRecord, Committed, Position
-from bridge.front.commands import CommandDesk, Publish
-from bridge.front.connection import Connection, Socket
-from bridge.front.history import Page, State, current_state, history
-from bridge.front.journal import FrontJournal, ReadableJournal
-from bridge.front.routes import Routes
-from bridge.front.shared import SPREAD_SECONDS, Clock, LinkState, Shared, Verify
-from bridge.front.writer import Disconnected
+from bridge.domain.access.policy import Policy
+from bridge.domain.access.revocations import Revocations
+from bridge.domain.access.subscriptions import admit_subscription
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import Millis
+from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
+from bridge.front.command_dispatcher import CommandDispatcher, Publish
+from bridge.front.connection import DashboardConnection, Socket
+from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState, Verify
+from bridge.front.frame_writer import Disconnected
+from bridge.front.journal_queries import CurrentState, HistoryPage, read_current_state, read_history
+from bridge.front.journal_reads import FrontJournal
+from bridge.front.router import Router
+from bridge.ports.clock import FrontClock
+from bridge.ports.journal import ReadableJournal
+from bridge.protocol.client_frames import Body, InvalidFrame
+from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.commands import PlaceLookup, parse_command
+from bridge.protocol.outbox import Ledger
+from bridge.protocol.server_frames import Close, explained_frame
+from bridge.protocol.session import parse_request
 from bridge.settings import WebSettings
 
-__all__ = ["Disconnected", "Front", "InvalidFrame", "Page", "Socket", "State"]
+__all__ = ["CurrentState", "Disconnected", "Front", "HistoryPage", "InvalidFrame", "Socket"]
 
-PULSE_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
-NOWHERE: Final = Position("", "", 0)  # before a journal is followed; nobody is served then, and told it
-PULSE_STEP: Final = 32  # connections looked after before an event may go out again: a look costs some 10 us
-LEAVE_SECONDS: Final = 5.0  # what a shutdown waits for connections that don't hear it
+TICK_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
+NO_POSITION: Final = Position("", "", 0)  # before there is a journal; no connection is served then
+YIELD_EVERY_CONNECTIONS: Final = 32  # connections ticked before an event may go out again: a tick costs some 10 us
+CLOSE_ALL_SECONDS: Final = 5.0  # how long a shutdown waits for connections that do not react
 
 log = structlog.get_logger()
 
 
 class Front:
-    """The dashboards of one journal's stream; without a `journal` it waits for `turn_to`, and serves nobody yet.
+    """Serves the dashboards of one journal's stream; without a `journal`, nobody until `switch_journal`.
 
     All methods are called on the event loop's thread.
     """
@@ -57,29 +60,29 @@ class Front:
         verify: Verify,
         policy: Policy,
         trust_grants: bool,
-        clock: Clock,
+        clock: FrontClock,
         publish: Publish,
-        directory: Directory,
+        find_place: PlaceLookup,
         simulated: bool = False,
     ) -> None:
         self._settings = settings
-        self._connections: dict[Connection, None] = {}
-        self._former = Ledger()  # the books of the connections that are over
-        self._former_left = 0
+        self._connections: dict[DashboardConnection, None] = {}
+        self._closed_ledger = Ledger()  # of the connections that have ended
+        self._closed_spilled = 0
         self._closing = False
         self._empty = asyncio.Event()
         self._empty.set()
-        self._linked = False
-        self._desk_of = partial(
-            CommandDesk, directory=directory, publish=publish, timeout_seconds=settings.command_timeout_seconds
+        self._link_state_known = False
+        self._make_commands = partial(
+            CommandDispatcher, find_place=find_place, publish=publish, timeout_seconds=settings.command_timeout_seconds
         )
-        self._followed = journal is not None
-        reader = FrontJournal(journal, NOWHERE if journal is None else journal.position())
-        self._shared = Shared(
+        self._has_journal = journal is not None
+        reader = FrontJournal(journal, NO_POSITION if journal is None else journal.position())
+        self._context = FrontContext(
             settings=settings,
             journal=reader,
-            routes=Routes(),
-            desk=self._desk_of(journal=reader),
+            router=Router(),
+            commands=self._make_commands(journal=reader),
             clock=clock,
             verify=verify,
             policy=policy,
@@ -87,109 +90,112 @@ class Front:
             simulated=simulated,
         )
 
-    # Fed by the composition root.
+    # Called by the composition root.
 
-    def offer(self, entries: Sequence[Applied]) -> None:
-        """Hand over what was committed, in order: each event once to every dashboard that wants and may have it."""
+    def on_committed(self, entries: Sequence[JournalEntry]) -> None:
+        """Deliver a committed batch in order: each event once to every dashboard that subscribes and is authorized."""
         for entry in entries:
             self.deliver(entry.events)
             if entry.command is not None:
-                self.settle([entry.command])
+                self.deliver_results([entry.command])
 
-    def deliver(self, events: Sequence[Committed]) -> None:
-        """Hand over the events that come next in the journal."""
-        shared = self._shared
+    def deliver(self, events: Sequence[CommittedEvent]) -> None:
+        """Deliver the events that come next in the journal."""
+        shared = self._context
         for event in events:
             shared.journal.advance(event)
-            for recipient in shared.routes.recipients(event):
+            for recipient in shared.router.recipients(event):
                 recipient.offer(event)
 
-    def settle(self, records: Iterable[CommandRecord]) -> None:
-        """Answer the commands with these results; their events were delivered before."""
+    def deliver_results(self, records: Iterable[CommandRecord]) -> None:
+        """Answer commands with these results; their events must have been delivered before."""
         for record in records:
-            self._shared.desk.settle(record)
+            self._context.commands.deliver_result(record)
 
-    def turn_to(self, journal: ReadableJournal, position: Position) -> None:
-        """Go on with this journal from there. Who followed another is closed with 1012, and resumes on this one."""
-        self._send_away()
+    def switch_journal(self, journal: ReadableJournal, position: Position) -> None:
+        """Continue with this journal from `position`. All connections are closed with 1012 and resume on this one."""
+        self._close_all()
         reader = FrontJournal(journal, position)
-        # New ones, so that nothing of this journal ever reaches a connection of the former on its way out.
-        self._shared = replace(self._shared, journal=reader, routes=Routes(), desk=self._desk_of(journal=reader))
-        self._followed = True
+        # New objects, so that nothing of this journal reaches a closing connection of the former one.
+        self._context = replace(
+            self._context, journal=reader, router=Router(), commands=self._make_commands(journal=reader)
+        )
+        self._has_journal = True
 
-    def set_link(
+    def set_link_state(
         self, *, broker_connected: bool, stream_live: bool, last_seen: Millis | None, reason: str | None = None
     ) -> None:
-        """Tell the dashboards whether what they see is live, when that changes; `last_seen` alone is no change.
+        """Set the link state, and send it to all dashboards when it changes; `last_seen` alone is no change.
 
-        `reason` says for those who operate it why the stream is not live.
+        `reason` states for operators why the stream is not live.
         """
-        shared = self._shared
+        shared = self._context
         former, shared.link_state = shared.link_state, LinkState(broker_connected, stream_live, last_seen, reason)
-        first, self._linked = not self._linked, True
-        if first or (former.broker, former.live) != (broker_connected, stream_live):
+        first, self._link_state_known = not self._link_state_known, True
+        if first or (former.broker_connected, former.stream_live) != (broker_connected, stream_live):
             for connection in self._connections:
                 connection.delivery.link_due = True
                 connection.delivery.wake()
 
     @property
     def position(self) -> Position:
-        """Of the last event delivered."""
-        return self._shared.journal.position
+        """Return the position of the last event delivered."""
+        return self._context.journal.position
 
     @property
-    def commands_waiting(self) -> Sequence[tuple[str, str]]:
-        """The (user, id) of all commands that wait for their results."""
-        return self._shared.desk.waiting
+    def pending_commands(self) -> Sequence[tuple[str, str]]:
+        """Return the (user, id) of all commands that await their results."""
+        return self._context.commands.pending
 
     async def run(self) -> None:
-        """Keep the connections' time, until cancelled."""
+        """Tick all connections until cancelled."""
         while True:
-            await asyncio.sleep(PULSE_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
             for number, connection in enumerate(list(self._connections), start=1):
-                connection.pulse()
-                if number % PULSE_STEP == 0:
+                connection.tick()
+                if number % YIELD_EVERY_CONNECTIONS == 0:
                     await asyncio.sleep(0)
 
-    async def shutdown(self, *, spread_seconds: float = SPREAD_SECONDS) -> None:
-        """Close every connection with 1012, and spread their return over `spread_seconds`."""
+    async def shutdown(self, *, spread_seconds: float = RECONNECT_SPREAD_SECONDS) -> None:
+        """Close every connection with 1012, and spread the reconnects over `spread_seconds`."""
         self._closing = True
-        self._send_away(spread_seconds)
+        self._close_all(spread_seconds)
         try:
-            async with asyncio.timeout(LEAVE_SECONDS):
+            async with asyncio.timeout(CLOSE_ALL_SECONDS):
                 await self._empty.wait()
         except TimeoutError:
             log.warning("front_connections_left", count=len(self._connections))
 
-    # A connection.
+    # Connections.
 
-    async def serve(self, socket: Socket, *, offered_token: str | None, peer: str) -> None:
-        """Run one accepted WebSocket to its end; `offered_token` came with the handshake, `peer` is for the log."""
-        if self._closing or not self._followed:
-            close = self._shared.unavailable()
+    async def serve(self, socket: Socket, *, handshake_token: str | None, peer: str) -> None:
+        """Run one accepted WebSocket to its end; `handshake_token` came with the handshake, `peer` is for the log."""
+        if self._closing or not self._has_journal:
+            close = self._context.unavailable_close()
             await socket.close(close.code, close.reason)
             return
         if len(self._connections) >= self._settings.max_connections:
             await socket.close(CloseCode.TOO_MANY, "too many connections")
             return
-        connection = Connection(socket, self._shared, peer=peer)
+        connection = DashboardConnection(socket, self._context, peer=peer)
         self._connections[connection] = None
         self._empty.clear()
         try:
-            await connection.run(offered_token)
+            await connection.run(handshake_token)
         finally:
             del self._connections[connection]
             if not self._connections:
                 self._empty.set()
-            self._former.add(connection.delivery.outbox.ledger)
-            self._former_left += connection.delivery.outbox.left
+            self._closed_ledger.add(connection.delivery.outbox.ledger)
+            self._closed_spilled += connection.delivery.outbox.spilled
 
-    def end_access(self, revoked: Revocations) -> int:
-        """Close every connection whose user or token is on the list, with 4403; returns how many."""
+    def close_revoked(self, revocations: Revocations) -> int:
+        """Close every connection whose user or token is revoked, with 4403; returns how many."""
         ended = [
             each
             for each in self._connections
-            if each.viewer is not None and revoked.name(user_id=each.viewer.user_id, token_id=each.viewer.token_id)
+            if each.viewer is not None
+            and revocations.is_revoked(user_id=each.viewer.user_id, token_id=each.viewer.token_id)
         ]
         for connection in ended:
             connection.end(Close(CloseCode.REVOKED, "access revoked"))
@@ -198,14 +204,14 @@ class Front:
     # The same over HTTP.
 
     def authenticate(self, token: str) -> Viewer:
-        """Who the bearer is; raises TokenError or AdmissionError."""
-        return self._shared.admit(token)
+        """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
+        return self._context.admit(token)
 
-    async def snapshot_for(self, viewer: Viewer, filter_text: str | None) -> State:
-        """What is current under a filter, as far as granted; raises InvalidFrame."""
-        return await current_state(self._shared.journal, viewer, filter_text)
+    async def read_snapshot(self, viewer: Viewer, filter_text: str | None) -> CurrentState:
+        """Return the current events under a filter, as far as granted; raises InvalidFrame."""
+        return await read_current_state(self._context.journal, viewer, filter_text)
 
-    async def history(
+    async def read_history(
         self,
         viewer: Viewer,
         filter_text: str | None,
@@ -214,57 +220,57 @@ class Front:
         until: Millis | None = None,
         cursor: str | None = None,
         limit: int = 100,
-    ) -> Page:
-        """Events with `since` <= timestamp < `until`, oldest first, as far as granted; raises InvalidFrame."""
-        return await history(
-            self._shared.journal, viewer, filter_text, since=since, until=until, cursor=cursor, limit=limit
+    ) -> HistoryPage:
+        """Return events with `since` <= timestamp < `until`, oldest first, as far as granted; raises InvalidFrame."""
+        return await read_history(
+            self._context.journal, viewer, filter_text, since=since, until=until, cursor=cursor, limit=limit
         )
 
-    def explain_for(self, viewer: Viewer, body: Body) -> dict[str, Any]:
-        """The decision on a subscribe body, without subscribing; raises InvalidFrame."""
-        selection = select(body)
-        return explained(selection.id, admit_subscription(selection, viewer)).as_data()
+    def explain(self, viewer: Viewer, body: Body) -> dict[str, Any]:
+        """Return the decision on a subscribe body, without subscribing; raises InvalidFrame."""
+        selection = parse_request(body)
+        return explained_frame(selection.id, admit_subscription(selection, viewer)).as_data()
 
-    async def command_for(self, viewer: Viewer, body: Body) -> dict[str, Any]:
-        """What became of a command, in the fields of `command_result`; raises InvalidFrame."""
-        return (await self._shared.desk.run(parse_command(body), viewer)).as_data()
+    async def run_command(self, viewer: Viewer, body: Body) -> dict[str, Any]:
+        """Run a command and return its result in the fields of `command_result`; raises InvalidFrame."""
+        return (await self._context.commands.execute(parse_command(body), viewer)).as_data()
 
-    # How it is.
+    # Status.
 
     def statistics(self) -> dict[str, Any]:
-        """Connections, subscriptions by type, and the books of all outboxes, which add up."""
+        """Return the counts of connections, subscriptions by type, and the summed ledgers of all outboxes."""
         ledger, types = Ledger(), Counter[str]()
-        ledger.add(self._former)
+        ledger.add(self._closed_ledger)
         for connection in self._connections:
             ledger.add(connection.delivery.outbox.ledger)
-            types.update(each.subscription_type or "filter" for each in connection.dashboard.subscriptions)
+            types.update(each.subscription_type or "filter" for each in connection.protocol.subscription_requests)
         authenticated = sum(connection.viewer is not None for connection in self._connections)
         return {
             "connections": len(self._connections),
             "authenticated": authenticated,
-            "users": len(self._shared.viewers),
+            "users": len(self._context.connections_by_user),
             "subscriptions": dict(sorted(types.items())),
             "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
             "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
-            "left_to_journal": self._former_left + sum(each.delivery.outbox.left for each in self._connections),
-            "snapshot_builds": self._shared.journal.builds,
-            "catching_up": sum(each.delivery.catching_up for each in self._connections),
+            "left_to_journal": self._closed_spilled + sum(each.delivery.outbox.spilled for each in self._connections),
+            "snapshot_builds": self._context.journal.snapshot_builds,
+            "catching_up": sum(each.delivery.is_catching_up for each in self._connections),
             "ledger": ledger.as_data(),
-            "balanced": ledger.balanced(),
+            "balanced": ledger.is_balanced(),
         }
 
-    def ready(self) -> tuple[bool, str]:
-        """Whether a dashboard that connects now sees a live floor, and if not, why not."""
-        state = self._shared.link_state
+    def readiness(self) -> tuple[bool, str]:
+        """Return whether a dashboard that connects now sees a live stream, and if not, why not."""
+        state = self._context.link_state
         if self._closing:
             return False, "closing"
-        if not state.broker:
+        if not state.broker_connected:
             return False, "no connection to the broker"
-        if not state.live or not self._followed:
+        if not state.stream_live or not self._has_journal:
             return False, state.reason or "the pipeline is silent"
         return True, "ready"
 
-    def _send_away(self, spread_seconds: float = SPREAD_SECONDS) -> None:
+    def _close_all(self, spread_seconds: float = RECONNECT_SPREAD_SECONDS) -> None:
         connections = list(self._connections)
         for number, connection in enumerate(connections, start=1):
-            connection.end(self._shared.restarting(spread_seconds * number / len(connections)))
+            connection.end(self._context.restart_close(spread_seconds * number / len(connections)))

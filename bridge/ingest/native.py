@@ -1,6 +1,6 @@
 """Decoder of the bridge's own messages: topic and JSON payload -> a `Report`, or the reason for its quarantine.
 
-Source: docs/devices.md; DESIGN, «The way of a message». The topic says who speaks; a payload may only agree.
+Source: docs/devices.md; design.md, «The way of a message». The topic identifies the device; the payload must agree.
 """
 
 import re
@@ -9,43 +9,43 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from bridge.core.events import LINE_LEVEL, Millis
-from bridge.core.reports import (
+from bridge.domain.events import LINE_LEVEL, Millis
+from bridge.domain.reports import (
     BODY_OF,
     COMMAND_KINDS,
-    LEVELS,
+    TOPIC_LEVELS,
     Actor,
-    Body,
     Disposition,
     Report,
+    ReportBody,
     StateReport,
-    place_of,
+    place_of_levels,
     quarantined,
 )
-from bridge.core.strict_json import MAX_BYTES, NotStrictJson, parse
-from bridge.ingest.conversion import Refused, convert
-from bridge.ingest.rules import check_line_breaks, check_rules
+from bridge.domain.strict_json import MAX_BYTES, NotStrictJson, parse_json
+from bridge.ingest.report_rules import check_line_breaks, check_rules
+from bridge.ingest.struct_conversion import PayloadRejected, convert
 
-MAX_ROLES: Final = 50  # of one user; what a command may make us keep
+MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-_CLAIMS: Final[Mapping[str, int]] = {
+_IDENTITY_FIELDS: Final[Mapping[str, int]] = {
     "site": 1, "site_id": 1,
     "area": 2, "area_id": 2,
     "line": 3, "line_id": 3,
     "equipment": 4, "equipment_id": 4, "equipment_code": 4, "device": 4, "device_id": 4, "station": 4, "station_id": 4,
 }  # fmt: skip
-"""Fields by which a payload says who it is -> the topic level that decides."""
+"""Identity fields of a payload -> the topic level that each must agree with."""
 
 
 class CommandUser(Struct, frozen=True):
-    id: Annotated[str, Meta(min_length=1, max_length=255)]  # a token's subject, as long as claims.py takes it
+    id: Annotated[str, Meta(min_length=1, max_length=255)]  # a token's subject, as long as claims.py allows
     roles: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=MAX_ROLES)]
     name: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class Command(Struct, frozen=True):
-    """What the front adds to a user's action: the id it is known by for 24 h, and the proven user."""
+class CommandPayload(Struct, frozen=True):
+    """Fields that the front adds to a user's action: its id, kept for 24 h, and the authenticated user."""
 
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     user: CommandUser
@@ -54,23 +54,23 @@ class Command(Struct, frozen=True):
 def decode(
     topic: str, payload: bytes, *, received_at: Millis, cause: str, retained: bool, max_bytes: int = MAX_BYTES
 ) -> Report | Disposition:
-    """Return what a message says, or a quarantine disposition whose reason is one of a bounded set; never raises.
+    """Return the report in a message, or a quarantine disposition whose reason is one of a bounded set; never raise.
 
-    `topic` is relative to the root. Fields that the kind does not know are counted in `unknown_fields`, no more.
+    `topic` is relative to the root. Fields unknown to the kind are only counted, in `unknown_fields`.
     """
     try:
-        levels = _levels(topic)
-        tree = _object(payload, max_bytes)
-        _check_claims(tree, levels)
-        command = convert(tree, Command) if levels[0] == "command" else None
+        levels = _parse_topic(topic)
+        tree = _parse_object(payload, max_bytes)
+        _check_identity(tree, levels)
+        command = convert(tree, CommandPayload) if levels[0] == "command" else None
         body = convert(tree, BODY_OF[levels[5]])
         check_rules(body, is_command=command is not None)
         if b"\\" in payload:  # a line break inside a string is always escaped: strict_json refuses raw ones
             check_line_breaks(body, command)
-    except (NotStrictJson, Refused) as refusal:
+    except (NotStrictJson, PayloadRejected) as refusal:
         return quarantined(refusal.reason)
     return Report(
-        place=place_of(levels),
+        place=place_of_levels(levels),
         body=body,
         received_at=received_at,
         cause=cause,
@@ -81,38 +81,38 @@ def decode(
     )
 
 
-def _levels(topic: str) -> list[str]:
-    levels = topic.split("/", LEVELS)  # at most one more than there may be, however deep the topic is
-    if len(levels) != LEVELS or levels[0] not in ("report", "command"):
-        raise Refused("bad_topic")
+def _parse_topic(topic: str) -> list[str]:
+    levels = topic.split("/", TOPIC_LEVELS)  # at most one more than there may be, however deep the topic is
+    if len(levels) != TOPIC_LEVELS or levels[0] not in ("report", "command"):
+        raise PayloadRejected("bad_topic")
     ids = levels[1:4] if levels[4] == LINE_LEVEL else levels[1:5]
     if not all(map(_ID.fullmatch, ids)):
-        raise Refused("bad_topic")
+        raise PayloadRejected("bad_topic")
     if levels[5] not in BODY_OF:
-        raise Refused("unknown_kind")
+        raise PayloadRejected("unknown_kind")
     if levels[0] == "command" and levels[5] not in COMMAND_KINDS:
-        raise Refused("report_only")
+        raise PayloadRejected("report_only")
     if levels[0] == "report" and levels[5] == "quality":
-        raise Refused("command_only")
+        raise PayloadRejected("command_only")
     return levels
 
 
-def _object(payload: bytes, max_bytes: int) -> dict[str, Any]:
-    tree = parse(payload, max_bytes=max_bytes)
+def _parse_object(payload: bytes, max_bytes: int) -> dict[str, Any]:
+    tree = parse_json(payload, max_bytes=max_bytes)
     if not isinstance(tree, dict):
-        raise Refused("not_an_object")
+        raise PayloadRejected("not_an_object")
     return tree
 
 
-def _check_claims(tree: Mapping[str, Any], levels: list[str]) -> None:
-    for name in _CLAIMS.keys() & tree.keys():
+def _check_identity(tree: Mapping[str, Any], levels: list[str]) -> None:
+    for name in _IDENTITY_FIELDS.keys() & tree.keys():
         claimed = tree[name]
-        if claimed not in (None, "") and claimed != levels[_CLAIMS[name]]:
-            raise Refused("identity_mismatch")
+        if claimed not in (None, "") and claimed != levels[_IDENTITY_FIELDS[name]]:
+            raise PayloadRejected("identity_mismatch")
 
 
-def _unknown_fields(tree: Mapping[str, Any], body: Body, *, is_command: bool) -> int:
-    known = {*body.__struct_fields__, *_CLAIMS, *(Command.__struct_fields__ if is_command else ())}
+def _unknown_fields(tree: Mapping[str, Any], body: ReportBody, *, is_command: bool) -> int:
+    known = {*body.__struct_fields__, *_IDENTITY_FIELDS, *(CommandPayload.__struct_fields__ if is_command else ())}
     unknown = sum(value is not None for name, value in tree.items() if name not in known)
     if isinstance(body, StateReport) and body.packml is not None:
         unknown += _unknown_in(tree["packml"], body.packml)

@@ -1,7 +1,7 @@
-"""Commits what is applied, batch by batch, and only then acknowledges it (DESIGN, promise P1).
+"""The committer: commits applied inputs in batches and only then acknowledges them (design.md, promise P1).
 
-While one batch commits in the writer's thread the next is gathered. A commit that fails is tried again, the same
-batch, until it succeeds: meanwhile nothing is acknowledged and nothing more is taken in, so the broker queues.
+While one batch commits in the journal thread the next is gathered. A failed commit is retried with the same batch until
+it succeeds. Meanwhile nothing is acknowledged and nothing more is taken in, so the broker queues.
 """
 
 import asyncio
@@ -11,52 +11,54 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from bridge.core.events import Millis
-from bridge.core.intake import Intake
-from bridge.core.messages import Message
-from bridge.core.records import Applied, Batch, CommitFailed, Journal, Keep
-from bridge.pipeline.pending import Pending, Waiting, set_before
+from bridge.domain.events import Millis
+from bridge.domain.intake import Intake
+from bridge.domain.messages import Message
+from bridge.domain.records import JournalEntry
+from bridge.pipeline.commit_queue import CommitQueue, PendingInput, wait_until_set
+from bridge.pipeline.journal_thread import JournalThread
 from bridge.pipeline.status import PipelineStatus
-from bridge.pipeline.writer import Writer
-from bridge.surroundings import Clock, Inlet
+from bridge.ports.broker import QueuedMessageSource
+from bridge.ports.clock import Clock
+from bridge.ports.journal import Batch, CommitFailed, Journal, RetentionLimits
 
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0
-PRUNE_SECONDS = 0.2  # between two pieces of what may go: a commit seldom waits for one
-WATCHED_SECONDS = 5.0  # between two notes that the floor is watched: half of what a restart takes for an absence
-LAST_SECONDS = 2.5  # what a stop gives to the commits under way, of the 10 it has in all
-SILENT_DISK = "the disk does not answer"
+PRUNE_SECONDS = 0.2  # between two chunks of pruning, so that a commit seldom waits for one
+WATCHED_SECONDS = 5.0  # between two records of `watched_until`: half of what a restart takes for an absence
+LAST_SECONDS = 2.5  # for the commits under way at a stop, of the 10 that a stop has in all
+DISK_TIMEOUT = "the disk does not answer"
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Listener = Callable[[Sequence[Applied]], None]
+CommitListener = Callable[[Sequence[JournalEntry]], None]
 
 
-class Crash(NamedTuple):
-    """What the journal is told of a message at which the core crashed."""
+class CrashRecord(NamedTuple):
+    """The journal's record of an input on which the core crashed."""
 
-    suspect: bytes | None = None  # its digest; None: a tick
-    replayed: int | None = None  # the quarantined input it was, where somebody had asked for it
+    suspect: bytes | None = None  # the message's digest; None: a tick
+    replayed: int | None = None  # number of the quarantined input, if it was a requested replay
 
 
 class Committer:
-    """The only one who commits. `status` is how the pipeline is; `failure` why the last commit was not to be had."""
+    """Commits the pipeline's batches. `status`: the pipeline's; `failure`: why the last commit did not succeed."""
 
     def __init__(
         self,
-        source: Inlet,
+        source: QueuedMessageSource,
         journal: Journal,
         intake: Intake,
         clock: Clock,
         *,
-        pending: Pending,
+        queue: CommitQueue,
         stopping: asyncio.Event,
-        caught_up: Callable[[], bool],
-        company_seconds: float,
+        is_caught_up: Callable[[], bool],
+        batch_wait_seconds: float,
         checkpoint_seconds: float,
-        keep: Keep,
-        listeners: Iterable[Listener],
+        keep: RetentionLimits,
+        listeners: Iterable[CommitListener],
     ) -> None:
         self.failure: CommitFailed | None = None
         self.listeners = list(listeners)
@@ -64,47 +66,49 @@ class Committer:
         self._journal = journal
         self._intake = intake
         self._clock = clock
-        self._pending = pending
+        self._queue = queue
         self._stopping = stopping
-        self._caught_up = caught_up
-        self._company_seconds = company_seconds
+        self._is_caught_up = is_caught_up
+        self._batch_wait_seconds = batch_wait_seconds
         self._checkpoint_seconds = checkpoint_seconds
         self._keep = keep
         self._began = clock.now()
         self._last_arrival = journal.last_input()[1] or self._began
-        self.replaying: set[int] = set()  # quarantined inputs that are taken in again, and not yet durable
+        self.replaying: set[int] = set()  # quarantined inputs whose replay is not durable yet
         self.status = PipelineStatus(offset=intake.offset, counters=dict(journal.counters()))
-        self.committing: Sequence[Applied] = ()
-        self._settled = intake.resends.settled
-        self._crash: Crash | None = None
+        self.committing: Sequence[JournalEntry] = ()
+        self._acked_up_to = intake.dedup.acked_up_to
+        self._crash: CrashRecord | None = None
         self._crash_told = False
-        self._stop_at: float | None = None  # on the loop's clock: when a stop gives up what the disk does not take
+        self._stop_at: float | None = None  # time of the loop's clock at which a stop gives up on the disk
 
-    def crashed(self, crash: Crash) -> None:
-        """Keep no checkpoint any more, for a line is half changed; and mark the message it crashed at."""
+    def record_crash(self, crash: CrashRecord) -> None:
+        """Record the crashing message, and write no more checkpoints: a line is half changed."""
         self._crash = crash
 
-    def unavailable(self, reason: str) -> None:
-        """Show that nothing goes on for now, until the next commit."""
-        self.status = self.status.but_not_ready(reason)
+    def set_not_ready(self, reason: str) -> None:
+        """Report the pipeline as not ready until the next commit."""
+        self.status = self.status.as_not_ready(reason)
 
     async def run(self) -> None:
-        """Commit until nothing comes any more, and the last of it is durable; or until a stop ends the trying."""
+        """Commit until the queue is closed and all of it is durable, or until a stop ends the retries."""
         loop = asyncio.get_running_loop()
         due = loop.time() + self._checkpoint_seconds
         prune_at = loop.time()
         note_at = loop.time() + WATCHED_SECONDS
         ended = False
-        self.status = self.status.but_ready()
-        writer = Writer()
+        self.status = self.status.as_ready()
+        writer = JournalThread()
         try:
             while not ended:
-                await self._pending.batch(company_seconds=self._company_seconds, until=min(due, prune_at, note_at))
-                ended = self._pending.ended
+                await self._queue.wait_for_batch(
+                    batch_wait_seconds=self._batch_wait_seconds, until=min(due, prune_at, note_at)
+                )
+                ended = self._queue.is_closed
                 checkpoint = ended or loop.time() >= due
                 if checkpoint:
                     due = loop.time() + self._checkpoint_seconds
-                batch, waiting = self._gather(checkpoint=checkpoint, note=ended or loop.time() >= note_at)
+                batch, waiting = self._build_batch(checkpoint=checkpoint, note=ended or loop.time() >= note_at)
                 if batch is not None:
                     note_at = loop.time() + WATCHED_SECONDS
                     if not await self._commit(batch, waiting, writer):
@@ -115,20 +119,20 @@ class Committer:
         finally:
             writer.close()
 
-    def _gather(self, *, checkpoint: bool, note: bool) -> tuple[Batch | None, list[Waiting]]:
-        """Take all that is applied; no await in here, so checkpoints are of exactly that state.
+    def _build_batch(self, *, checkpoint: bool, note: bool) -> tuple[Batch | None, list[PendingInput]]:
+        """Build a batch of all that is applied. No await in here, so checkpoints are of exactly that state.
 
-        `note`: say that the floor is watched even where there is nothing else to commit.
+        `note`: record `watched_until` even if there is nothing else to commit.
         """
-        waiting = self._pending.take()
+        waiting = self._queue.take_all()
         entries = [each.entry for each in waiting]
         replayed = [each.replayed for each in waiting if each.replayed is not None]
         checkpoints: dict[str, bytes] = {}
         settled = None
         if checkpoint:
-            settled = self._settle()
+            settled = self._advance_acked()
             if self._crash is None:
-                checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed()}
+                checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed_lines()}
         suspect = None
         if self._crash is not None and not self._crash_told:
             self._crash_told = True
@@ -139,109 +143,113 @@ class Committer:
         batch = Batch(
             entries=entries,
             checkpoints=checkpoints,
-            settled=settled,
-            suspect=suspect,
-            replayed=replayed,
-            watched=self._clock.now(),
+            acked_up_to=settled,
+            crash_digest=suspect,
+            quarantined_numbers=replayed,
+            watched_until=self._clock.now(),
         )
         return batch, waiting
 
-    def _settle(self) -> int | None:
+    def _advance_acked(self) -> int | None:
         status = self._source.status
         generation = status.generation if status.connected else None
-        settled = self._intake.resends.settle(real_ms(), generation=generation, caught_up=self._caught_up())
-        if settled == self._settled:
+        settled = self._intake.dedup.advance_acked(
+            monotonic_ms(), generation=generation, caught_up=self._is_caught_up()
+        )
+        if settled == self._acked_up_to:
             return None
-        self._settled = settled
+        self._acked_up_to = settled
         return settled
 
-    async def _commit(self, batch: Batch, waiting: list[Waiting], writer: Writer) -> bool:
-        """Commit, however long it takes; False where a stop ended the trying, with nothing acknowledged."""
+    async def _commit(self, batch: Batch, waiting: list[PendingInput], writer: JournalThread) -> bool:
+        """Commit, however long it takes; return False if a stop ended the retries, with nothing acknowledged."""
         delay = FIRST_RETRY_SECONDS
         self.committing = batch.entries
-        self.status = replace(self.status, committing_since=real_ms())
+        self.status = replace(self.status, committing_since=monotonic_ms())
         while True:
             try:
-                await self._in_time(writer.call(self._journal.commit, batch))
+                await self._wait_for_writer(writer.call(self._journal.commit, batch))
                 break
             except CommitFailed as failure:
                 log.warning(
                     "pipeline.commit_failed", reason=failure.reason, inputs=len(batch.entries), retry_seconds=delay
                 )
-                self.status = self.status.but_not_ready(str(failure))
-                if self._stopping.is_set() or self._pending.ended:  # nobody waits for a disk that may never heal
+                self.status = self.status.as_not_ready(str(failure))
+                if self._stopping.is_set() or self._queue.is_closed:  # a stop waits for no disk that may never heal
                     self.failure = failure
-                    self._pending.open()
+                    self._queue.wake_producer()
                     return False
-                self._pending.hold()
-            await set_before(self._stopping, asyncio.get_running_loop().time() + delay)
+                self._queue.block()
+            await wait_until_set(self._stopping, asyncio.get_running_loop().time() + delay)
             delay = min(2 * delay, MAX_RETRY_SECONDS)
         if delay > FIRST_RETRY_SECONDS:
             log.info("pipeline.commits_again", inputs=len(batch.entries))
-        self.replaying.difference_update(batch.replayed)
-        self._note(batch.entries, waiting)
+        self.replaying.difference_update(batch.quarantined_numbers)
+        self._finish_commit(batch.entries, waiting)
         return True
 
-    async def _in_time(self, call: Coroutine[Any, Any, T]) -> T:
-        """Wait for the writer, however long; but `LAST_SECONDS` of a stop at most. Raises `CommitFailed`."""
+    async def _wait_for_writer(self, call: Coroutine[Any, Any, T]) -> T:
+        """Wait for the journal thread, but at most `LAST_SECONDS` of a stop; then raise `CommitFailed`."""
         writing = asyncio.create_task(call, name="pipeline-writing")
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
         try:
             await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
-                await asyncio.wait({writing}, timeout=self._left())
+                await asyncio.wait({writing}, timeout=self._stop_seconds_left())
             if not writing.done():
-                raise CommitFailed(SILENT_DISK)
+                raise CommitFailed(DISK_TIMEOUT)
             return writing.result()
         finally:
             stopping.cancel()
             writing.cancel()
 
-    def _left(self) -> float:
-        """Return the seconds that the stop still gives, over all commits together."""
+    def _stop_seconds_left(self) -> float:
+        """Return the seconds that the stop still allows, over all commits together."""
         now = asyncio.get_running_loop().time()
         self._stop_at = now + LAST_SECONDS if self._stop_at is None else self._stop_at
         return max(0.0, self._stop_at - now)
 
-    async def _prune(self, writer: Writer) -> bool:
-        """Let a piece of what is old go; True where there may be more."""
-        self.status = replace(self.status, committing_since=real_ms())
+    async def _prune(self, writer: JournalThread) -> bool:
+        """Prune a chunk of old events and inputs; return whether there may be more."""
+        self.status = replace(self.status, committing_since=monotonic_ms())
         try:
-            gone = await self._in_time(writer.call(self._journal.prune, self._age_at(), self._keep))
+            gone = await self._wait_for_writer(writer.call(self._journal.prune, self._retention_now(), self._keep))
         except CommitFailed as failure:
             log.warning("pipeline.prune_failed", reason=failure.reason)
             gone = 0
         self.status = replace(self.status, committing_since=None)
         return gone > 0
 
-    def _age_at(self) -> Millis:
-        """Return the time by which what is kept is old: of the last arrival before the start, and what passed since.
+    def _retention_now(self) -> Millis:
+        """Return the time that retention uses: the last arrival before the start, plus the time since.
 
-        A clock that is years ahead at the start would else make all history old at once.
+        By the clock alone, one that is years ahead at the start would expire all history at once.
         """
         return self._last_arrival + self._clock.now() - self._began
 
-    def _note(self, entries: Sequence[Applied], waiting: list[Waiting]) -> None:
-        """Tell everybody who waits for it that a batch is durable; the broker first."""
+    def _finish_commit(self, entries: Sequence[JournalEntry], waiting: list[PendingInput]) -> None:
+        """Acknowledge a durable batch to the broker, then update dedup and status and call the listeners."""
         self._source.acknowledge([each.message for each in waiting if each.message is not None])
-        owed = [each.entry.input.number for each in waiting if each.message is not None and self._is_void(each.message)]
+        owed = [
+            each.entry.input.number for each in waiting if each.message is not None and self._is_ack_lost(each.message)
+        ]
         self.committing = ()
-        self._pending.release()
-        self.status = self.status.but_ready()
+        self._queue.unblock()
+        self.status = self.status.as_ready()
         if not entries:
             return
-        self._intake.resends.acknowledged(entries[-1].input.number, real_ms(), but=owed)
-        self._intake.committed(entries)
-        self.status = self.status.after(entries, at=self._clock.now())
+        self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=owed)
+        self._intake.forget_committed(entries)
+        self.status = self.status.with_committed(entries, at=self._clock.now())
         for listener in self.listeners:
             listener(entries)
 
-    def _is_void(self, message: Message) -> bool:
-        """Whether no acknowledgement could go out, since the connection had ended that the message came by."""
+    def _is_ack_lost(self, message: Message) -> bool:
+        """Return whether no acknowledgement could be sent because the message's connection had ended."""
         link = self._source.status
-        return message.qos > 0 and not (link.connected and message.receipt.generation == link.generation)
+        return message.qos > 0 and not (link.connected and message.pending_ack.generation == link.generation)
 
 
-def real_ms() -> Millis:
-    """Return real time for the doubt about acknowledgements, whatever the floor's clock does."""
+def monotonic_ms() -> Millis:
+    """Return real time in ms, for doubts about acknowledgements; the floor's clock does not affect it."""
     return int(asyncio.get_running_loop().time() * 1_000)

@@ -1,7 +1,7 @@
-"""Receive, decode, apply, commit, acknowledge: the way of a message into the journal (DESIGN, promise P1).
+"""The pipeline of messages into the journal: receive, decode, apply, commit, acknowledge (design.md, promise P1).
 
-A message at which the core crashes stops the process (the half-changed state must not be used); it is marked in the
-journal before, and is quarantined when it comes again, so that a supervised restart goes on without it.
+A message that crashes the core stops the process, because the half-changed state must not be used. It is first recorded
+in the journal, and quarantined when it arrives again, so that a supervised restart continues without it.
 """
 
 import asyncio
@@ -14,33 +14,35 @@ from typing import Final
 
 import structlog
 
-from bridge.core.intake import CRASHED, TICK, Decode, Intake
-from bridge.core.line.counting import CounterFit
-from bridge.core.line.device_state import Gaps
-from bridge.core.line.floor import Floor
-from bridge.core.messages import Message
-from bridge.core.records import Applied, Journal, Keep, kind_of
-from bridge.core.resends import Resends, digest
-from bridge.pipeline.arrival import Arrival
-from bridge.pipeline.committer import Committer, Crash, Listener, real_ms
-from bridge.pipeline.counter_watch import CounterWatch
-from bridge.pipeline.deadlines import Deadlines
-from bridge.pipeline.device_watch import DeviceWatch
-from bridge.pipeline.lookups import REPLAYS, RETRY_SECONDS, Lookups, Stopped
-from bridge.pipeline.pending import Pending
-from bridge.pipeline.presence import Presence
-from bridge.pipeline.status import PipelineStatus, Received
-from bridge.surroundings import Inlet, SteppedClock
+from bridge.domain.dedup import Deduplicator, digest_message
+from bridge.domain.intake import CRASHED, TICK_TOPIC, Decoder, Intake
+from bridge.domain.line.counters.machine_counters import CounterFit
+from bridge.domain.line.device.state import SequenceGaps
+from bridge.domain.line.floor import Floor
+from bridge.domain.messages import Message
+from bridge.domain.records import JournalEntry, input_kind
+from bridge.pipeline.arrival import IncomingMessage
+from bridge.pipeline.commit_queue import CommitQueue
+from bridge.pipeline.committer import CommitListener, Committer, CrashRecord, monotonic_ms
+from bridge.pipeline.counter_fit_monitor import CounterFitMonitor
+from bridge.pipeline.deadline_scheduler import DeadlineScheduler
+from bridge.pipeline.device_monitor import DeviceMonitor
+from bridge.pipeline.internal_inputs import InternalInputSource
+from bridge.pipeline.journal_lookups import REPLAYS, RETRY_SECONDS, JournalLookups, LookupsStopped
+from bridge.pipeline.status import PipelineStatus, ReceivedCounts
+from bridge.ports.broker import QueuedMessageSource
+from bridge.ports.clock import AdjustableClock
+from bridge.ports.journal import Journal, RetentionLimits
 
-FOR_EVER: Final = Keep()
-CHUNK = 100  # messages applied between two looks at the clock: bounds how long the loop is held
+FOR_EVER: Final = RetentionLimits()
+APPLY_CHUNK = 100  # messages applied between two checks of the clock: bounds how long the loop is blocked
 ACK_DOUBT_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
 
 
 class CoreCrashed(Exception):
-    """The core raised on an input: our fault. The process stops with this as its reason."""
+    """The core raised on an input: a bug of ours. The process stops with this as its reason."""
 
     def __init__(self, number: int, topic: str) -> None:
         super().__init__(f"the core crashed on input {number}, {topic or 'a tick'}")
@@ -49,25 +51,29 @@ class CoreCrashed(Exception):
 
 
 class Pipeline:
-    """The one owner of the floor. Built on a floor restored to the journal's end."""
+    """The only owner of the floor, which must be restored to the journal's end."""
 
     def __init__(
         self,
-        source: Inlet,
+        source: QueuedMessageSource,
         journal: Journal,
         floor: Floor,
-        clock: SteppedClock,
+        clock: AdjustableClock,
         *,
-        decode: Decode,
+        decode: Decoder,
         root: str,
         commit_max_inputs: int,
         commit_max_ms: int,
         checkpoint_seconds: float,
-        keep: Keep = FOR_EVER,
+        keep: RetentionLimits = FOR_EVER,
         ack_doubt_seconds: float = ACK_DOUBT_SECONDS,
-        listeners: Iterable[Listener] = (),
+        listeners: Iterable[CommitListener] = (),
     ) -> None:
-        """`ack_doubt_seconds`: at least two keepalives; after so long a connection has delivered what it was given."""
+        """Take over the restored `floor`.
+
+        `ack_doubt_seconds`: at least two keepalives; a connection that lives this long has delivered its
+        acknowledgements.
+        """
         self._source = source
         self._clock = clock
         self._prefix = f"{root}/"
@@ -76,99 +82,99 @@ class Pipeline:
             decode=decode,
             position=journal.position(),
             last_input=journal.last_input(),
-            resends=Resends(journal.known_resends(), doubt_ms=int(ack_doubt_seconds * 1_000)),
-            suspects=journal.suspects(),
+            dedup=Deduplicator(journal.dedup_window(), doubt_ms=int(ack_doubt_seconds * 1_000)),
+            crash_digests=journal.crash_digests(),
         )
         self._stopping = asyncio.Event()
-        self._pending = Pending(most=commit_max_inputs)
+        self._queue = CommitQueue(most=commit_max_inputs)
         self._committer = Committer(
             source,
             journal,
             self._intake,
             clock,
-            pending=self._pending,
+            queue=self._queue,
             stopping=self._stopping,
-            caught_up=self._caught_up,
-            company_seconds=commit_max_ms / 1_000,
+            is_caught_up=self._is_caught_up,
+            batch_wait_seconds=commit_max_ms / 1_000,
             checkpoint_seconds=checkpoint_seconds,
             keep=keep,
             listeners=listeners,
         )
-        self._deadlines = Deadlines(self._intake, clock)
-        self.devices = DeviceWatch(self._intake)
-        self._presence = Presence(source, clock, self._intake)
-        self._lookups = Lookups(journal, stopping=self._stopping, unavailable=self._committer.unavailable)
-        self._received = Received(journal.counters(), last_number=self._intake.number)
-        self._taking: deque[Message] = deque()  # handed over by the source, and not applied yet
+        self._deadlines = DeadlineScheduler(self._intake, clock)
+        self.device_monitor = DeviceMonitor(self._intake)
+        self._presence = InternalInputSource(source, clock, self._intake)
+        self._lookups = JournalLookups(journal, stopping=self._stopping, unavailable=self._committer.set_not_ready)
+        self._received = ReceivedCounts(journal.counters(), last_number=self._intake.number)
+        self._unapplied: deque[Message] = deque()  # received from the source, not applied yet
         self._receiving: asyncio.Task[list[Message]] | None = None
         self._look_seconds = checkpoint_seconds
-        self._wrong: Mapping[str, int] = {}  # what the books were last found to disagree by
-        self._counter_watch = CounterWatch()
+        self._unaccounted: Mapping[str, int] = {}  # the last difference found in the accounting
+        self._counter_watch = CounterFitMonitor()
         self._crash: CoreCrashed | None = None
 
-    def listen(self, listener: Listener) -> None:
+    def add_listener(self, listener: CommitListener) -> None:
         """Call `listener` on the loop with the entries of every batch, once it is durable; it must not block."""
         self._committer.listeners.append(listener)
 
     def status(self) -> PipelineStatus:
-        """Return how it is now, read at one moment: its figures add up."""
-        held = [self._topic(message) for message in self._taking]
-        held += self._pending.topics()
+        """Return the status at one moment: its figures add up."""
+        held = [self._topic(message) for message in self._unapplied]
+        held += self._queue.topics()
         held += [entry.input.topic for entry in self._committer.committing]
         status = replace(
             self._committer.status,
             unknown_fields=self._intake.unknown_fields,
             received=dict(self._received.by_kind),
-            in_flight=Counter(map(kind_of, held)),
+            in_flight=Counter(map(input_kind, held)),
         )
-        return self._deadlines.seen(status.seen(real_ms()))
+        return self._deadlines.adjust_status(status.as_of(monotonic_ms()))
 
-    def gaps(self) -> Mapping[str, Gaps]:
-        """Return by line how many reports were missing, ever; it looks at every line, so ask seldom."""
-        return self._intake.floor.gaps()
+    def gaps(self) -> Mapping[str, SequenceGaps]:
+        """Return by line how many reports were ever missing; it visits every line, so call it seldom."""
+        return self._intake.floor.gaps_by_line()
 
     def counter_fits(self) -> Mapping[tuple[str, str], CounterFit]:
-        """Return by line and machine how counters agree with the plant file; it looks at every machine too."""
+        """Return by line and machine how counters fit the plant file; it visits every machine, so call it seldom."""
         return self._intake.floor.counter_fits()
 
     def stop(self) -> None:
-        """Ask for the end: what is applied is committed and acknowledged, lines are checkpointed, `run` returns."""
+        """Request a stop: applied inputs are committed and acknowledged, lines are checkpointed, `run` returns."""
         self._stopping.set()
-        self._pending.open()
+        self._queue.wake_producer()
 
     async def run(self) -> None:
-        """Run until `stop`; raises `CoreCrashed`, or `CommitFailed` where the last commit was not to be had."""
+        """Run until `stop`; raise `CoreCrashed`, or `CommitFailed` if the last commit did not succeed."""
         committer = self._committer
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._take_in(), name="pipeline-intake")
+                tasks.create_task(self._run_intake(), name="pipeline-intake")
                 tasks.create_task(committer.run(), name="pipeline-commit")
         finally:
-            committer.status = committer.status.but_not_ready("stopped")
+            committer.status = committer.status.as_not_ready("stopped")
         failure = self._crash or committer.failure
         if failure is not None:
             raise failure
 
     # -- intake -----------------------------------------------------------------------------------------------------
 
-    async def _take_in(self) -> None:
+    async def _run_intake(self) -> None:
         loop = asyncio.get_running_loop()
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
         look_at = loop.time()
         try:
-            while await self._may_go_on():
+            while await self._wait_may_continue():
                 if loop.time() >= look_at:
-                    self._check_books()
-                    self._counter_watch.look(self.counter_fits())
-                    self.devices.look()
-                    more = await self._take_asked()
+                    self._check_accounting()
+                    self._counter_watch.log_changes(self.counter_fits())
+                    self.device_monitor.log_changes()
+                    more = await self._replay_quarantined()
                     look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
-                for topic, enter in self._presence.due(caught_up=self._caught_up()):
-                    self._enter(topic, enter)
-                await self._let_time_pass()
+                for topic, enter in self._presence.due_inputs(caught_up=self._is_caught_up()):
+                    self._apply_internal(topic, enter)
+                await self._fire_deadlines()
                 receiving = self._receiving
                 if receiving is None:
-                    most = max(1, min(CHUNK, self._pending.space))
+                    most = max(1, min(APPLY_CHUNK, self._queue.capacity_left))
                     receiving = asyncio.create_task(self._source.receive(most=most), name="pipeline-receive")
                     self._receiving = receiving
                 await asyncio.wait(
@@ -178,87 +184,87 @@ class Pipeline:
                     ),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if receiving.done() and await self._may_go_on():  # the room may have gone while we waited
-                    self._hand_over(receiving.result())
+                if receiving.done() and await self._wait_may_continue():  # the queue may have been blocked meanwhile
+                    self._accept_messages(receiving.result())
                     self._receiving = None
-                    while self._taking:
-                        await self._take(self._taking[0])
-        except Stopped:
-            log.warning("pipeline.left_to_the_broker", messages=len(self._taking))
+                    while self._unapplied:
+                        await self._apply_message(self._unapplied[0])
+        except LookupsStopped:
+            log.warning("pipeline.left_to_the_broker", messages=len(self._unapplied))
         except CoreCrashed as crash:
             log.critical("pipeline.core_crashed", number=crash.number, topic=crash.topic, exc_info=crash.__cause__)
             self._crash = crash
         finally:
             stopping.cancel()
             if self._receiving is not None:
-                self._receiving.cancel()  # what it holds is not acknowledged: the broker sends it again
-            self._pending.end()
+                self._receiving.cancel()  # its messages are not acknowledged: the broker sends them again
+            self._queue.close()
 
-    def _hand_over(self, messages: Sequence[Message]) -> None:
+    def _accept_messages(self, messages: Sequence[Message]) -> None:
         self._received.add(map(self._topic, messages))
-        self._taking.extend(messages)
+        self._unapplied.extend(messages)
 
-    def _caught_up(self) -> bool:
-        """Whether all that has arrived is applied."""
+    def _is_caught_up(self) -> bool:
+        """Return whether all that has arrived is applied."""
         handed = self._receiving is not None and self._receiving.done()
-        return not (handed or self._taking or self._source.waiting)
+        return not (handed or self._unapplied or self._source.queued)
 
     def _topic(self, message: Message) -> str:
         return message.topic.removeprefix(self._prefix)
 
-    async def _may_go_on(self) -> bool:
+    async def _wait_may_continue(self) -> bool:
         if not self._stopping.is_set():
-            await self._pending.room()
+            await self._queue.wait_for_room()
         return not self._stopping.is_set()
 
-    def _check_books(self) -> None:
+    def _check_accounting(self) -> None:
         wrong = {kind: count for kind, count in self.status().unaccounted.items() if count}
-        if wrong != self._wrong:
+        if wrong != self._unaccounted:
             log.error("pipeline.books_disagree", unaccounted=wrong)
-        self._wrong = wrong
+        self._unaccounted = wrong
 
-    async def _let_time_pass(self) -> None:
-        for until in self._deadlines.pieces():
-            self._enter(TICK, partial(self._intake.tick, until))
-            await self._deadlines.rest()
-            if not await self._may_go_on():
+    async def _fire_deadlines(self) -> None:
+        for until in self._deadlines.time_slices():
+            self._apply_internal(TICK_TOPIC, partial(self._intake.tick, until))
+            await self._deadlines.yield_to_loop()
+            if not await self._wait_may_continue():
                 return
 
-    def _enter(self, topic: str, enter: Callable[[], Applied | None]) -> None:
+    def _apply_internal(self, topic: str, enter: Callable[[], JournalEntry | None]) -> None:
         """Apply an input that no message brings."""
         with self._reporting_crashes(topic):
             entry = enter()
         if entry is not None:
             self._received.add([topic])
-            self._pending.add(entry)
+            self._queue.add(entry)
 
-    async def _take(self, message: Message) -> None:
-        entry = await self._apply(Arrival.of(message, topic=self._topic(message)))
-        self._taking.popleft()
-        self._pending.add(entry, message)
+    async def _apply_message(self, message: Message) -> None:
+        entry = await self._apply(IncomingMessage.from_message(message, topic=self._topic(message)))
+        self._unapplied.popleft()
+        self._queue.add(entry, message)
 
-    async def _take_asked(self) -> bool:
-        """Take in again what somebody asked for, in another process perhaps; True where there may be more.
+    async def _replay_quarantined(self) -> bool:
+        """Replay quarantined inputs on request, perhaps of another process; return whether there may be more.
 
-        It is a new input, received now; its commit settles the request, so it is done exactly once.
+        A replay is a new input, received now. Its commit settles the request, so it happens exactly once.
         """
-        asked = await self._lookups.replays_asked()
+        asked = await self._lookups.requested_replays()
         replaying = self._committer.replaying
         for given in asked:
             if given.number in replaying:
                 continue
-            if not await self._may_go_on():
+            if not await self._wait_may_continue():
                 return False
             replaying.add(given.number)
-            entry = await self._apply(Arrival.again(given))
+            entry = await self._apply(IncomingMessage.from_quarantine(given))
             log.info("pipeline.replayed", quarantined=given.number, number=entry.input.number)
             self._received.add([given.topic])
-            self._pending.add(entry, replayed=given.number)
+            self._queue.add(entry, replayed=given.number)
         return len(asked) == REPLAYS
 
-    async def _apply(self, arrival: Arrival) -> Applied:
+    async def _apply(self, arrival: IncomingMessage) -> JournalEntry:
         with self._reporting_crashes(arrival.topic, arrival):
-            decoded = self._intake.read(
+            decoded = self._intake.receive(
                 arrival.topic,
                 arrival.payload,
                 now=self._clock.now(),
@@ -266,11 +272,11 @@ class Pipeline:
                 redelivered=arrival.redelivered,
                 generation=arrival.generation,
                 mid=arrival.mid,
-                asked=arrival.replayed is not None,
+                replay_requested=arrival.replayed is not None,
             )
-            known = self._intake.recall(decoded)
+            known = self._intake.pending_result(decoded)
         if known is None and decoded.command is not None:
-            known = await self._lookups.command(*decoded.command)
+            known = await self._lookups.find_command(*decoded.command)
         with self._reporting_crashes(arrival.topic, arrival):
             entry = self._intake.apply(decoded, known=known)
         if entry.disposition == CRASHED:
@@ -278,11 +284,15 @@ class Pipeline:
         return entry
 
     @contextlib.contextmanager
-    def _reporting_crashes(self, topic: str, arrival: Arrival | None = None) -> Iterator[None]:
-        """Turn an error of the core into `CoreCrashed`, and have the message noted that it crashed at."""
+    def _reporting_crashes(self, topic: str, arrival: IncomingMessage | None = None) -> Iterator[None]:
+        """Turn an error of the core into `CoreCrashed`, and have the crashing message recorded."""
         try:
             yield
         except Exception as error:
-            crash = Crash() if arrival is None else Crash(digest(topic, arrival.payload), arrival.replayed)
-            self._committer.crashed(crash)
+            crash = (
+                CrashRecord()
+                if arrival is None
+                else CrashRecord(digest_message(topic, arrival.payload), arrival.replayed)
+            )
+            self._committer.record_crash(crash)
             raise CoreCrashed(self._intake.number + 1, topic) from error

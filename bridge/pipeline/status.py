@@ -1,8 +1,8 @@
-"""How the pipeline is, in figures that add up: the books of promise P6.
+"""Status of the pipeline, with the accounting of promise P6.
 
-Received is counted where the broker's link hands a message over, before anything is known of it; what became of it
-only once that is durable; and in flight is what is held in between. So the three can disagree, and where they do a
-message was lost or taken twice: that is never silent.
+An input counts as received when the broker's link hands the message over, before anything is known of it. Its effect
+counts only once it is durable, and in flight is what is held in between. The three are counted independently: if they
+disagree, a message was lost or taken twice, and that is never silent.
 """
 
 from collections import Counter
@@ -10,18 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from bridge.core.events import Millis
-from bridge.core.records import Applied, count_key, kind_of
+from bridge.domain.events import Millis
+from bridge.domain.records import JournalEntry, count_key, input_kind
 
-SILENT_MS: Final = 3_000  # of a commit under way: promise P5 gives 5 s until every dashboard is told
-UNKNOWN: Final = "unknown"  # the kind of inputs that were numbered and not counted
+COMMIT_SILENCE_MS: Final = 3_000  # of a commit under way: promise P5 allows 5 s until every dashboard shows it
+UNKNOWN: Final = "unknown"  # the kind of inputs that were numbered but not counted
 
 
-class Received:
-    """Inputs handed over, by kind, of the journal's whole life."""
+class ReceivedCounts:
+    """Received inputs by kind, over the journal's whole life."""
 
     def __init__(self, counters: Mapping[tuple[str, str, str], int], *, last_number: int) -> None:
-        """Begin with what is journalled; the number of its last input says how many there must be."""
+        """Begin with the journalled counters; `last_number` is how many inputs they must add up to."""
         self.by_kind: Counter[str] = Counter()
         for (kind, _, _), count in counters.items():
             self.by_kind[kind] += count
@@ -29,12 +29,12 @@ class Received:
             self.by_kind[UNKNOWN] += last_number - self.by_kind.total()
 
     def add(self, topics: Iterable[str]) -> None:
-        self.by_kind.update(map(kind_of, topics))
+        self.by_kind.update(map(input_kind, topics))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineStatus:
-    """How the pipeline is. `counters`: inputs by (kind, effect, reason), of the journal's whole life."""
+    """Status of the pipeline. `counters`: inputs by (kind, effect, reason), over the journal's whole life."""
 
     ready: bool = False
     reason: str | None = "not started"  # why it is not ready
@@ -48,27 +48,27 @@ class PipelineStatus:
 
     @property
     def unaccounted(self) -> Mapping[str, int]:
-        """Return by kind what is received and neither settled nor in flight: all 0, or something is wrong with us."""
+        """Return by kind the inputs received but neither durable nor in flight: all 0, or it is a bug of ours."""
         left = Counter(self.received)
         left.subtract(self.in_flight)
         for (kind, _, _), count in self.counters.items():
             left[kind] -= count
         return left
 
-    def but_ready(self) -> Self:
+    def as_ready(self) -> Self:
         return replace(self, ready=True, reason=None, committing_since=None)
 
-    def but_not_ready(self, reason: str) -> Self:
+    def as_not_ready(self, reason: str) -> Self:
         return replace(self, ready=False, reason=reason)
 
-    def seen(self, at: Millis) -> Self:
-        """Return how it looks at this real time: a commit that does not come back is not called failed for long."""
+    def as_of(self, at: Millis) -> Self:
+        """Return the status at this real time: not ready if a commit has not returned for `COMMIT_SILENCE_MS`."""
         since = self.committing_since
-        if not self.ready or since is None or at - since < SILENT_MS:
+        if not self.ready or since is None or at - since < COMMIT_SILENCE_MS:
             return self
-        return self.but_not_ready("the journal does not answer")
+        return self.as_not_ready("the journal does not answer")
 
-    def after(self, entries: Sequence[Applied], *, at: Millis) -> Self:
+    def with_committed(self, entries: Sequence[JournalEntry], *, at: Millis) -> Self:
         """Return the status after these entries were committed."""
         counters = dict(self.counters)
         for entry in entries:

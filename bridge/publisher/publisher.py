@@ -1,7 +1,7 @@
-"""Follows the journal: publishes every event in order, and keeps what is retained on the broker true.
+"""The publisher: publishes every journalled event in order, and keeps the broker's retained messages correct.
 
-It wakes on a commit but reads the journal, so it is never in the way of the intake and never ahead of what is durable.
-Its mark in the journal moves when the broker has confirmed; after a crash some events are published twice.
+It wakes on a commit but reads the journal, so it never delays the intake and is never ahead of what is durable. Its
+offset in the journal advances after the broker has confirmed; after a crash some events are published twice.
 """
 
 import asyncio
@@ -9,19 +9,21 @@ from collections.abc import Callable, Container, Sequence
 
 import structlog
 
-from bridge.core.events import StateKey
-from bridge.core.messages import BrokerGone, Publication, PublishRefused
-from bridge.core.published import Plan, PublishedState, up_to_date
-from bridge.core.records import Applied, CommitFailed, Committed, Journal, JournalUnavailable, Position
-from bridge.core.retained import LinePlace
-from bridge.core.stream_status import STATUS_SECONDS, Owner, status_of
-from bridge.publisher.retained_look import RetainedLook, Seen
-from bridge.surroundings import Clock, Reader, Target
+from bridge.domain.events import StateKey
+from bridge.domain.messages import Publication
+from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
+from bridge.domain.records import CommittedEvent, JournalEntry, Position
+from bridge.domain.retained_scan import LinePlace
+from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, status_publication
+from bridge.ports.broker import BrokerUnavailable, PublicationSink, PublishRefused, RetainedMessageReader
+from bridge.ports.clock import Clock
+from bridge.ports.journal import CommitFailed, Journal, JournalUnavailable
+from bridge.publisher.retained_audit import AuditResult, RetainedAudit
 
-WINDOW = 100  # events under way at once: bounds what a lost connection repeats
-MARK_SECONDS = 0.1  # the mark costs an fsync, which the pipeline would otherwise have: so not for every window
-REFUSAL_SECONDS = 10.0  # between two words on refusals: rules that are wrong are wrong for every event
-RETRY_SECONDS = 0.5  # after a failed write of the mark
+EVENT_WINDOW = 100  # events in flight at once: bounds what a lost connection repeats
+SAVE_SECONDS = 0.1  # saving the offset costs an fsync that delays the pipeline, so it is not done after every window
+REFUSAL_SECONDS = 10.0  # between two log entries about refusals: wrong rules refuse every event
+RETRY_SECONDS = 0.5  # after the journal failed
 
 log = structlog.get_logger(__name__)
 
@@ -31,20 +33,20 @@ class Publisher:
 
     def __init__(
         self,
-        target: Target,
-        reader: Reader,
+        target: PublicationSink,
+        reader: RetainedMessageReader,
         journal: Journal,
         clock: Clock,
         *,
         root: str,
         lines: Container[LinePlace],
         simulated: bool,
-        owner: Owner,
+        owner: StreamOwner,
         ready: Callable[[], bool],
     ) -> None:
-        """`lines`: whose lamps are ours. `ready`: whether the floor is journalled now; told in the status."""
+        """Publish to `target`. `lines`: whose lamps are ours. `ready`: whether the floor is journalled now."""
         self._target = target
-        self._look = RetainedLook(reader, root=root, stream=journal.stream, owner=owner)
+        self._audit = RetainedAudit(reader, root=root, stream=journal.stream, owner=owner)
         self._journal = journal
         self._clock = clock
         self._root = root
@@ -55,36 +57,36 @@ class Publisher:
         self._woken = asyncio.Event()
         self._stopping = False
         self._state: PublishedState | None = None
-        self._published = journal.published()
-        self._marked = self._published
-        self._unmarked = dict[StateKey, str | None]()
-        self._refusal_told_at = -REFUSAL_SECONDS
-        self._generation = 0  # of the connection on which the retained state is known to be whole
+        self._published = journal.published_offset()
+        self._saved_offset = self._published
+        self._unsaved_retained = dict[StateKey, str | None]()
+        self._refusal_logged_at = -REFUSAL_SECONDS
+        self._generation = 0  # of the connection on which the retained state was republished
         self.refused = 0
-        """Publications that the broker's rules refused, since the start: a configuration error to be shown."""
-        self.ghosts = 0
-        """Topics that were retained in our name without right, and cleared or switched off, since the start."""
+        """Publications refused by the broker's rules since the start: a configuration error to be shown."""
+        self.stale_cleared = 0
+        """Retained topics of ours that were stale, and were cleared or switched off, since the start."""
         self.looks = 0
-        """How often what the broker retains was judged: on each connection, once the publisher is up to date."""
+        """Completed audits of the retained messages: on each connection, once the publisher is up to date."""
 
     @property
     def published(self) -> int:
         """The offset up to which the broker has confirmed everything."""
         return self._published
 
-    def on_committed(self, entries: Sequence[Applied]) -> None:
-        """Listen to the pipeline."""
+    def on_committed(self, entries: Sequence[JournalEntry]) -> None:
+        """Wake the publisher if a committed entry has events."""
         if any(entry.events for entry in entries):
             self._woken.set()
 
     def stop(self) -> None:
-        """Ask for the end: what is committed is published while the broker is there, then `run` returns."""
+        """Request a stop: committed events are published while the broker is connected, then `run` returns."""
         self._stopping = True
         self._woken.set()
 
     def status(self, *, online: bool) -> Publication:
-        """Return the stream's status as it is to be retained; with `online` False it is the goodbye."""
-        return status_of(
+        """Return the stream's retained status; with `online` False, the one for a regular stop."""
+        return status_publication(
             Position(self._journal.stream, self._journal.epoch, self._published),
             root=self._root,
             online=online,
@@ -95,29 +97,29 @@ class Publisher:
         )
 
     async def run(self) -> None:
-        """Publish until `stop`, however often the broker goes away."""
+        """Publish until `stop`, however often the connection is lost."""
         async with asyncio.TaskGroup() as tasks:
-            telling = tasks.create_task(self._tell_status(), name="publisher-status")
-            await self._follow(tasks)
-            self._look.end()
+            telling = tasks.create_task(self._publish_status(), name="publisher-status")
+            await self._publish_events(tasks)
+            self._audit.stop()
             telling.cancel()
 
-    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+    async def _publish_events(self, tasks: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
-        mark_at = loop.time() + MARK_SECONDS
+        mark_at = loop.time() + SAVE_SECONDS
         while True:
             self._woken.clear()
             events = await self._publish_next(tasks)
             if loop.time() >= mark_at or (not events and self._stopping):
-                mark_at = loop.time() + (MARK_SECONDS if await self._mark() else RETRY_SECONDS)
+                mark_at = loop.time() + (SAVE_SECONDS if await self._save_progress() else RETRY_SECONDS)
             if events:
                 continue
             if self._stopping:
                 return
-            await self._wait(mark_at - loop.time() if self._to_mark else None)
+            await self._wait(mark_at - loop.time() if self._has_unsaved_progress else None)
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait for a commit, a change of the link, or the time to mark."""
+        """Wait for a commit, a change of the link, or the time to save the offset."""
         if self._woken.is_set():
             return
         seen = self._target.status
@@ -131,24 +133,24 @@ class Publisher:
             changed.cancel()
 
     async def _publish_next(self, tasks: asyncio.TaskGroup) -> int:
-        """Publish the next window; returns how many events the broker has confirmed."""
+        """Publish the next window; return how many events the broker has confirmed."""
         link = self._target.status
         if not link.connected or link.protocol is None:
             return 0
         try:
-            state = await self._known_state()
+            state = await self._load_state()
             if link.generation != self._generation:
-                restored = await self._restore(state)
+                restored = await self._republish_retained(state)
                 self._generation = link.generation
-                self._look.begin(tasks, protocol=link.protocol, restored=restored, done=self._woken.set)
-            events = await asyncio.to_thread(self._journal.events_after, self._published, limit=WINDOW)
-            if self._look.seen is not None and len(events) < WINDOW:
-                await self._clear_ghosts(state, self._look.seen)
+                self._audit.start(tasks, protocol=link.protocol, restored=restored, done=self._woken.set)
+            events = await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
+            if self._audit.result is not None and len(events) < EVENT_WINDOW:
+                await self._clear_stale(state, self._audit.result)
             if not events:
                 return 0
             plan = state.plan(events)
             await self._send(plan.publications)
-        except BrokerGone as gone:
+        except BrokerUnavailable as gone:
             log.info("publisher.waits", reason=gone.reason, published=self._published)
             return 0
         except JournalUnavailable as unavailable:
@@ -156,109 +158,109 @@ class Publisher:
             await asyncio.sleep(RETRY_SECONDS)
             self._woken.set()
             return 0
-        self._carried_out(state, plan)
+        self._confirm_plan(state, plan)
         self._published = events[-1].offset
         return len(events)
 
-    def _carried_out(self, state: PublishedState, plan: Plan) -> None:
-        state.carry_out(plan)
-        self._unmarked.update(plan.retained)
+    def _confirm_plan(self, state: PublishedState, plan: PublicationPlan) -> None:
+        state.confirm(plan)
+        self._unsaved_retained.update(plan.retained)
 
-    async def _known_state(self) -> PublishedState:
+    async def _load_state(self) -> PublishedState:
         if self._state is None:
-            retained = await asyncio.to_thread(self._journal.retained)
+            retained = await asyncio.to_thread(self._journal.retained_topics)
             self._state = PublishedState(self._root, retained=retained, current=await self._current())
         return self._state
 
-    async def _current(self) -> list[Committed]:
-        """Return the current events that are published; the later ones come in their order."""
+    async def _current(self) -> list[CommittedEvent]:
+        """Return the current events that are already published; later ones follow in order."""
         snapshot = await asyncio.to_thread(self._journal.snapshot)
         return [event for event in snapshot.events if event.offset <= self._published]
 
-    async def _restore(self, state: PublishedState) -> Sequence[Publication]:
-        """Publish all retained state again: after a new connection the broker may have forgotten any of it.
+    async def _republish_retained(self, state: PublishedState) -> Sequence[Publication]:
+        """Publish all retained state again: after a new connection the broker may have lost any of it.
 
-        `session_present` alone does not tell: a killed Mosquitto comes back with the session and the retained messages
-        of its last autosave, up to a minute old.
+        `session_present` proves nothing: a killed Mosquitto restarts with the session and the retained messages of its
+        last autosave, up to a minute old.
         """
-        publications = await asyncio.to_thread(state.restore, await self._current())
-        for start in range(0, len(publications), WINDOW):
-            await self._send(publications[start : start + WINDOW])
+        publications = await asyncio.to_thread(state.restore_publications, await self._current())
+        for start in range(0, len(publications), EVENT_WINDOW):
+            await self._send(publications[start : start + EVENT_WINDOW])
         await self._send([self.status(online=True)])
         log.info("publisher.restored", publications=len(publications))
         return publications
 
-    async def _clear_ghosts(self, state: PublishedState, seen: Seen) -> None:
-        """Clear what the broker retains in our name and the journal does not know.
+    async def _clear_stale(self, state: PublishedState, seen: AuditResult) -> None:
+        """Clear what the broker retains in our name but the journal does not know.
 
-        No clear can hit what has just become current. Nobody but this task publishes events, and it does one thing
-        after the other: judged by what it has published until now, whatever the reading saw in between; and what it
-        publishes later goes out behind the clear on the same connection. Of a connection that is lost with clears on
-        it the broker acts on nothing once the next one of the same client id has come (MQTT 5 3.1.4).
+        No clear can hit what has just become current. Only this task publishes events, one step after the other. The
+        plan is based on what it has published until now, whatever the reading saw meanwhile, and what it publishes
+        later follows the clear on the same connection. If a connection is lost with clears on it, the broker acts on
+        none of them once the next one of the same client id has come (MQTT 5 3.1.4).
         """
         snapshot = await asyncio.to_thread(self._journal.snapshot)
-        pending = await asyncio.to_thread(self._journal.events_after, self._published, limit=WINDOW)
-        if not up_to_date(snapshot, pending):
-            self._look.stale = True
+        pending = await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
+        if not is_up_to_date(snapshot, pending):
+            self._audit.is_outdated = True
             return  # the next window first
-        if self._look.stale and self._look.again():
+        if self._audit.is_outdated and self._audit.try_again():
             return  # what was published since the reading is not in it
-        plan = await asyncio.to_thread(  # of 20,000 topics it takes the loop's time for a tenth of a second
-            state.correct, seen.reading, current=snapshot.events, pending=pending, lines=self._lines
+        plan = await asyncio.to_thread(  # for 20,000 topics it would block the loop for 0.1 s
+            state.plan_corrections, seen.scan, current=snapshot.events, pending=pending, lines=self._lines
         )
-        for start in range(0, len(plan.publications), WINDOW):
-            await self._send(plan.publications[start : start + WINDOW])
-        self._carried_out(state, plan)
-        self.ghosts += len(plan.publications)
-        log.info("publisher.looked", retained=seen.reading.messages, ghosts=len(plan.publications))
-        if plan.publications and not seen.reading.whole and self._look.again():
+        for start in range(0, len(plan.publications), EVENT_WINDOW):
+            await self._send(plan.publications[start : start + EVENT_WINDOW])
+        self._confirm_plan(state, plan)
+        self.stale_cleared += len(plan.publications)
+        log.info("publisher.looked", retained=seen.scan.messages, ghosts=len(plan.publications))
+        if plan.publications and not seen.scan.is_complete and self._audit.try_again():
             return  # what was cleared makes room for what was left out
-        self._look.tell(seen, state.missing(seen.restored, seen.reading))
-        self._look.seen = None
+        self._audit.log_incomplete(seen, state.find_missing(seen.restored, seen.scan))
+        self._audit.result = None
         self.looks += 1
 
     async def _send(self, publications: Sequence[Publication]) -> None:
-        """Publish in order; what the broker's rules refuse is told and left out, for repeating would not help."""
+        """Publish in order; log and skip what the broker's rules refuse, for repeating would not help."""
         refusals = await self._target.publish_many(publications)
         if refusals:
-            self._tell_refused(refusals[0], len(refusals))
+            self._log_refusals(refusals[0], len(refusals))
 
-    def _tell_refused(self, first: PublishRefused, count: int) -> None:
+    def _log_refusals(self, first: PublishRefused, count: int) -> None:
         self.refused += count
         now = asyncio.get_running_loop().time()
-        if now - self._refusal_told_at < REFUSAL_SECONDS:
+        if now - self._refusal_logged_at < REFUSAL_SECONDS:
             return
-        self._refusal_told_at = now
+        self._refusal_logged_at = now
         log.error(
             "publisher.refused", topic=first.topic, reason=first.reason, code=first.reason_code, refused=self.refused
         )
 
     @property
-    def _to_mark(self) -> bool:
-        return self._marked != self._published or bool(self._unmarked)
+    def _has_unsaved_progress(self) -> bool:
+        return self._saved_offset != self._published or bool(self._unsaved_retained)
 
-    async def _mark(self) -> bool:
-        if not self._to_mark:
+    async def _save_progress(self) -> bool:
+        if not self._has_unsaved_progress:
             return True
-        offset, retained = self._published, list(self._unmarked.items())
+        offset, retained = self._published, list(self._unsaved_retained.items())
         try:
             await asyncio.to_thread(self._journal.mark_published, offset, retained=retained)
         except CommitFailed as failure:
-            # nothing is lost by it: after a crash more is published twice
+            # nothing is lost: after a crash more events are published twice
             log.warning("publisher.mark_failed", reason=failure.reason)
             return False
-        self._marked = offset
-        self._unmarked.clear()
+        self._saved_offset = offset
+        self._unsaved_retained.clear()
         return True
 
-    async def _tell_status(self) -> None:
+    async def _publish_status(self) -> None:
         while True:
             seen, status = self._target.status, self.status(online=True)
             try:
                 await self._target.publish(status.topic, status.payload, retain=True)
-            except BrokerGone:
+            except BrokerUnavailable:
                 await self._target.wait_status_change(seen)
                 continue
             except PublishRefused as refusal:
-                self._tell_refused(refusal, 1)
+                self._log_refusals(refusal, 1)
             await asyncio.sleep(STATUS_SECONDS)

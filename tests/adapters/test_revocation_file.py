@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.revocation_file import RevocationFile
-from bridge.core.access.revocations import Revocations, RevocationsError
+from bridge.domain.access.revocations import Revocations, RevocationsError
 
 
 def test_without_a_file_nobody_is_revoked() -> None:

@@ -1,4 +1,4 @@
-"""Every token that must be refused is (THREATS.md, Tokens), with real keys; a good one says who somebody is."""
+"""Every token that must be refused is (threats.md, Tokens), with real keys; a good one says who somebody is."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.adapters.tokens import TokenIssuer, TokenKeyError, TokenVerifier
-from bridge.core.access.claims import (
+from bridge.domain.access.claims import (
     TokenClaimInvalid,
     TokenError,
     TokenExpired,
@@ -63,7 +63,7 @@ def token_of(claims: dict[str, Any], *, header: dict[str, Any] | None = None) ->
 def refusal(text: str, *, settings: TokenSettings = SETTINGS, now: int = NOW) -> TokenError:
     with pytest.raises(TokenError) as caught:
         TokenVerifier(settings).verify(text, now=now)
-    assert text not in f"{caught.value.public} {caught.value!r}"
+    assert text not in f"{caught.value.public_message} {caught.value!r}"
     assert SECRET not in repr(caught.value)
     return caught.value
 
@@ -92,7 +92,7 @@ def test_a_good_token_says_who_somebody_is() -> None:
     claims = TokenVerifier(SETTINGS).verify(token(roles=["viewer"], jti="t1", kid="../../etc/passwd"), now=NOW)
     assert (claims.subject, claims.issuer, claims.token_id) == ("u1", "plant", "t1")
     assert claims.expires_at == NOW + 60_000
-    assert claims.statements["roles"] == ["viewer"]
+    assert claims.claim_set["roles"] == ["viewer"]
 
 
 @pytest.mark.parametrize("algorithm", list(MAKE))
@@ -354,9 +354,9 @@ def test_an_issued_token_is_accepted_and_says_what_was_asked_for() -> None:
     text = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60, name="Ann", lines=["L1"], sites=[])
     claims = TokenVerifier(SETTINGS).verify(text, now=NOW)
     assert (claims.subject, claims.expires_at) == ("u1", NOW + 60_000)
-    said = {each: claims.statements.get(each) for each in ("roles", "name", "lines", "sites")}
+    said = {each: claims.claim_set.get(each) for each in ("roles", "name", "lines", "sites")}
     assert said == {"roles": ["operator"], "name": "Ann", "lines": ["L1"], "sites": []}
-    assert "areas" not in claims.statements
+    assert "areas" not in claims.claim_set
     again = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60)
     assert TokenVerifier(SETTINGS).verify(again, now=NOW).token_id != claims.token_id
 

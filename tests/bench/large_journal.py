@@ -12,16 +12,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.journal.checks import END_ROWS
-from bridge.adapters.journal.schema import seal, seal_row
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.intake import Intake
-from bridge.core.line.floor import Floor
-from bridge.core.plant import Area, Equipment, Limit, Line, Plant
-from bridge.core.records import RESEND_INPUTS, Applied, Batch
-from bridge.core.resends import Resends
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.intake import Intake
+from bridge.domain.line.floor import Floor
+from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
+from bridge.domain.records import DEDUP_INPUTS, JournalEntry
 from bridge.ingest.native import decode
-from tests.journal_samples import NOON, forge_meta
+from bridge.journal.sqlite.schema import parts_checksum, row_checksum
+from bridge.journal.sqlite.start_checks import END_ROWS
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
+from tests.support.journal_samples import NOON, forge_meta
 
 LINES: Final = 1_000
 TAIL: Final = 1_000  # inputs after the newest checkpoint: 5 s at 200 a second
@@ -46,14 +47,14 @@ PRAGMA wal_checkpoint(TRUNCATE);
 
 
 def plant(lines: int = LINES) -> Plant:
-    machine = Equipment(id="M1", ideal_cycle_seconds=1.0)
-    station = Equipment(id="desk", kind="station")
-    limit = Limit(parameter="weight", unit="g", upper=100.0)
+    machine = EquipmentConfig(id="M1", ideal_cycle_seconds=1.0)
+    station = EquipmentConfig(id="desk", kind="station")
+    limit = MeasurementLimit(parameter="weight", unit="g", upper=100.0)
     return Plant(
         name="large",
-        areas=(Area(id="A1", site="S1"),),
+        areas=(AreaConfig(id="A1", site="S1"),),
         lines=tuple(
-            Line(
+            LineConfig(
                 id=f"L{number}",
                 area="A1",
                 equipment=(machine, station),
@@ -70,15 +71,15 @@ def make(path: Path, *, events: int, lines: int = LINES) -> None:
     """Make a journal with so many events in its past, and close it."""
     SqliteJournal.open(path, stream="main").close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript(PAST.format(events=events, noon=NOON, resends=RESEND_INPUTS))
+        connection.executescript(PAST.format(events=events, noon=NOON, resends=DEDUP_INPUTS))
         _seal_ends(connection, events)
     forge_meta(path, last_offset=events, last_number=events, latest_arrival=NOON + events, published=events)
     _live(path, lines=lines)
 
 
 def _seal_ends(connection: sqlite3.Connection, events: int) -> None:
-    connection.create_function("seal", -1, seal)
-    connection.create_function("seal_row", -1, seal_row)
+    connection.create_function("seal", -1, parts_checksum)
+    connection.create_function("seal_row", -1, row_checksum)
     ends = (END_ROWS, events - END_ROWS)
     connection.execute(
         "UPDATE events SET seal = seal(offset, id, topic, standing, timestamp, audience, body)"
@@ -100,12 +101,12 @@ def _live(path: Path, *, lines: int) -> None:
         decode=DECODE,
         position=journal.position(),
         last_input=journal.last_input(),
-        resends=Resends(journal.known_resends(), doubt_ms=15_000),
-        suspects=(),
+        dedup=Deduplicator(journal.dedup_window(), doubt_ms=15_000),
+        crash_digests=(),
     )
     said = _said(lines)
     entries = _entries(intake, said, count=6 * lines)
-    checkpoints = {line: intake.floor.checkpoint(line) for line in intake.floor.changed()}
+    checkpoints = {line: intake.floor.checkpoint(line) for line in intake.floor.changed_lines()}
     journal.commit(Batch(entries=entries, checkpoints=checkpoints))
     journal.mark_published(intake.offset, retained=[(each.state_key, each.topic) for each in journal.snapshot().events])
     journal.commit(Batch(entries=_entries(intake, said, count=TAIL)))
@@ -125,14 +126,14 @@ def _said(lines: int) -> Iterator[tuple[str, bytes]]:
         seq += 2
 
 
-def _entries(intake: Intake, said: Iterator[tuple[str, bytes]], *, count: int) -> list[Applied]:
+def _entries(intake: Intake, said: Iterator[tuple[str, bytes]], *, count: int) -> list[JournalEntry]:
     entries = []
     for topic, payload in islice(said, count):
-        now = intake.latest + STEP_MS
+        now = intake.latest_time + STEP_MS
         due = intake.floor.next_deadline()
         ticked = intake.tick(now) if due is not None and due <= now else None
         if ticked is not None:
             entries.append(ticked)
-        decoded = intake.read(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+        decoded = intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
         entries.append(intake.apply(decoded, known=None))
     return entries

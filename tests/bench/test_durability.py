@@ -8,16 +8,16 @@ from typing import Literal
 import pytest
 from typing_extensions import override
 
-from bridge.adapters.broker import BrokerLink
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.records import Batch
-from bridge.core.replay import restore
 from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import Pipeline
+from bridge.pipeline.replay import restore_floor
+from bridge.ports.journal import Batch
 from bridge.settings import BrokerSettings, JournalSettings
-from tests.brokers import RunningBroker, until
-from tests.system.shop import PLACE, PLANT, ROOT, device
+from tests.support.brokers import RunningBroker, until
+from tests.support.running_pipeline import PLACE, PLANT, ROOT, device
 
 pytestmark = pytest.mark.bench
 
@@ -65,7 +65,7 @@ async def drain(broker: RunningBroker, path: Path, disk: Disk, *, reports: int) 
     pipeline = Pipeline(
         link,
         journal,
-        restore(PLANT, journal, decode=decode).floor,
+        restore_floor(PLANT, journal, decode=decode).floor,
         FloorClock(not_before=journal.last_input()[1]),
         decode=decode,
         root=ROOT,

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.core.events import encode
-from bridge.core.filter_index import FilterIndex
-from bridge.core.reports import Report
-from bridge.core.topics import TopicFilter, TopicName
+from bridge.domain.events import encode_event
+from bridge.domain.filter_index import FilterIndex
+from bridge.domain.reports import Report
+from bridge.domain.topics import TopicFilter, TopicName
 from bridge.ingest.native import decode
-from tests.journal_samples import event
+from tests.support.journal_samples import event
 
 pytestmark = pytest.mark.bench
 
@@ -45,9 +45,9 @@ def test_the_index_beats_a_walk_over_all_filters() -> None:
 
 def test_encoding_once_beats_encoding_for_each_dashboard() -> None:
     events = [event(f"c{number}") for number in range(100)]
-    once = seconds(lambda: [encode(event, stream="s", epoch="e", offset=1) for event in events])
+    once = seconds(lambda: [encode_event(event, stream="s", epoch="e", offset=1) for event in events])
     each = seconds(
-        lambda: [encode(event, stream="s", epoch="e", offset=1) for event in events for _ in range(DASHBOARDS)]
+        lambda: [encode_event(event, stream="s", epoch="e", offset=1) for event in events for _ in range(DASHBOARDS)]
     )
     print(f"\nencode once for {DASHBOARDS} dashboards: {each / once:.0f} times less work")  # noqa: T201
     assert each > once

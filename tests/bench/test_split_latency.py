@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import RunningBroker
-from tests.running_floor import RunningFloor, running_floor
-from tests.split_floor import split_floor
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import RunningBroker
+from tests.support.split_processes import split_floor
 
 pytestmark = pytest.mark.bench
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.replay import restore
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
 from tests.bench.large_journal import DECODE, LINES, make, plant
 
 T = TypeVar("T")
@@ -40,12 +40,12 @@ def start(path: Path) -> dict[str, float]:
 
     journal = timed("open and check", lambda: SqliteJournal.open(path, stream="main"))
     ground = plant()
-    restored = timed("checkpoints and tail", lambda: restore(ground, journal, decode=DECODE))
+    restored = timed("checkpoints and tail", lambda: restore_floor(ground, journal, decode=DECODE))
     assert restored.replayed >= LINES
     assert restored.differences == 0
-    timed("known resends", journal.known_resends)
+    timed("known resends", journal.dedup_window)
     timed("what is current", journal.snapshot)
-    timed("what is retained", journal.retained)
+    timed("what is retained", journal.retained_topics)
     journal.close()
     return parts
 

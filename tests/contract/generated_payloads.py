@@ -12,7 +12,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from bridge.contract.model_schemas import Schema
-from bridge.core.strict_json import MAX_INTEGER
+from bridge.domain.strict_json import MAX_INTEGER
 
 Tree = dict[str, Any]
 Words = Mapping[str, Sequence[str]]

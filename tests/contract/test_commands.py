@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from bridge.adapters import policy_file
-from bridge.core.access.claims import MAX_SUBJECT, Claims
-from bridge.core.access.policy import Role
-from bridge.core.access.viewer import MAX_NAME, admit
-from bridge.core.dashboard.commands import FIELDS, command_message, parse_command
-from bridge.core.events import Place
-from bridge.core.reports import Report
+from bridge.domain.access.claims import MAX_SUBJECT, Claims
+from bridge.domain.access.policy import Role
+from bridge.domain.access.viewer import MAX_NAME, admit
+from bridge.domain.events import Place
+from bridge.domain.reports import Report
 from bridge.ingest.native import decode
+from bridge.protocol.commands import ACTION_FIELDS, command_message, parse_command
 
 VALUES: dict[str, Any] = {
     "andon_type": "material", "priority": "high", "description": "no film\nleft", "call_id": "L1.call.1",
@@ -21,7 +21,7 @@ VALUES: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("action", FIELDS)
+@pytest.mark.parametrize("action", ACTION_FIELDS)
 @pytest.mark.parametrize("equipment", [None, "bagger"])
 @pytest.mark.parametrize("with_options", [False, True])
 def test_every_command_arrives_as_its_report(action: str, equipment: str | None, *, with_options: bool) -> None:
@@ -30,10 +30,10 @@ def test_every_command_arrives_as_its_report(action: str, equipment: str | None,
         issuer="floor",
         expires_at=1,
         token_id=None,
-        statements={"name": "N" * (MAX_NAME + 1), "roles": [role.value for role in Role]},
+        claim_set={"name": "N" * (MAX_NAME + 1), "roles": [role.value for role in Role]},
     )
     viewer = admit(claims, policy_file.load(None), trust_grants=False)
-    needed, possible = FIELDS[action]
+    needed, possible = ACTION_FIELDS[action]
     fields = {name: VALUES[name] for name in (needed | possible if with_options else needed)}
     request = parse_command({"id": "c" * 64, "action": action, "line_id": "L1", "equipment_code": equipment, **fields})
     message = command_message(request, Place("north", "pack", "L1", equipment), viewer)

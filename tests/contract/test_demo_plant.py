@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from bridge.adapters import plant_file as bridge_plant_file
-from bridge.core.events import EventType
-from bridge.core.line import packml as bridge_packml
-from bridge.core.line.line import Line
-from bridge.core.reports import AndonReport, CountsReport, Disposition, Effect, MeasurementReport, Report, StateReport
+from bridge.domain.events import EventType
+from bridge.domain.line.equipment import packml as bridge_packml
+from bridge.domain.line.line import Line
+from bridge.domain.reports import AndonReport, CountsReport, Disposition, Effect, MeasurementReport, Report, StateReport
 from bridge.ingest.native import decode
 from device_sim import packml as simulated_packml
-from device_sim.plant import Plant
+from device_sim.plant import SimulatedPlant
 from device_sim.plant_file import SHIPPED as SIMULATED_FILE
-from tests.sim.plants import MINUTE, SHIPPED, START, encoded
+from tests.device_sim.sample_plants import MINUTE, SHIPPED, START, encoded
 
 DEMO_FILE = Path(__file__).parents[2] / "bridge" / "demo" / "plant.toml"
 DEMO = bridge_plant_file.load(DEMO_FILE)
@@ -25,10 +25,10 @@ BAGGER_INFORMATION = {29, 43, 47, 48, 57, 58, 59}
 
 def everything(seed: int, minutes: float) -> list[Report | Disposition]:
     """Decode all that the plant says in its first minutes, births and deaths included, as the pipeline would."""
-    plant = Plant(SHIPPED, seed=seed, start=START)
-    births = [message for device in plant.devices for message in plant.birth(device)]
+    plant = SimulatedPlant(SHIPPED, seed=seed, start=START)
+    births = [message for device in plant.devices for message in plant.birth_messages(device)]
     life = plant.step(START + round(minutes * MINUTE))
-    deaths = [plant.death(device) for device in plant.devices]
+    deaths = [plant.death_message(device) for device in plant.devices]
     return [
         decode(topic, payload, received_at=at, cause=f"input:{number}", retained=False)
         for number, (at, topic, payload) in enumerate(encoded([*births, *life, *deaths]), start=1)
@@ -59,7 +59,7 @@ def test_the_plant_has_the_size_the_demo_promises() -> None:
 
 def test_the_shifts_cover_the_day() -> None:
     windows = [DEMO.shift_plan.window_at(START + hour * 60 * MINUTE) for hour in range(48)]
-    assert all(window.scheduled for window in windows)
+    assert all(window.is_scheduled for window in windows)
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
@@ -97,7 +97,7 @@ def test_what_the_files_say_twice_they_say_alike() -> None:
         line = next(each for each in DEMO.lines if each.id == simulated.id)
         assert set(simulated.products) <= {product.id for product in DEMO.products}
         for machine in simulated.machines:
-            known = line.find(machine.id)
+            known = line.find_equipment(machine.id)
             assert known is not None
             assert known.packml_dialect == machine.packml
             assert known.rated_speed == pytest.approx(60 / machine.cycle_seconds, abs=0.1)
@@ -109,7 +109,7 @@ def test_what_the_files_say_twice_they_say_alike() -> None:
                     (middle.center - middle.tolerance, middle.center + middle.tolerance)
                 )
         for station in simulated.stations:
-            known = line.find(station.id)
+            known = line.find_equipment(station.id)
             assert known is not None
             assert known.input == ("latching" if station.form == "latching" else "momentary")
             assert set(station.andon_types) <= set(known.andon_types or station.andon_types)
@@ -126,7 +126,7 @@ def test_counters_name_the_registers_they_read() -> None:
 
 
 def test_the_catalogue_of_bagger_1_has_64_bits_and_its_information_is_no_fault() -> None:
-    bagger = DEMO.lines[0].find("Bagger-1")
+    bagger = DEMO.lines[0].find_equipment("Bagger-1")
     assert bagger is not None
     assert [fault.bit for fault in bagger.faults] == list(range(64))
     assert {fault.bit for fault in bagger.faults if fault.kind == "information"} == BAGGER_INFORMATION

@@ -2,17 +2,17 @@
 
 import pytest
 
-from bridge.core.reports import Disposition
+from bridge.domain.reports import Disposition
 from bridge.ingest.native import decode
 from device_sim import profile
-from device_sim.rehearsal import Arrival, rehearse
-from tests.sim.plants import MINUTE, SHIPPED, START
+from device_sim.rehearsal import ReceivedPublish, rehearse
+from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
 
 
 @pytest.mark.parametrize("name", profile.NAMES)
 def test_what_a_profile_does_is_no_fault_of_the_form(name: str) -> None:
     rehearsal = rehearse(SHIPPED, profile.load(name), seed=2, start=START, duration=45 * MINUTE)
-    arrivals = [each for each in rehearsal if isinstance(each, Arrival)]
+    arrivals = [each for each in rehearsal if isinstance(each, ReceivedPublish)]
     malformed = {(topic, payload) for _, topic, payload, what in rehearsal.truth.extras if what == "malformed"}
     for number, each in enumerate(arrivals):
         decoded = decode(each.topic, each.payload, received_at=each.at, cause=f"input:{number}", retained=each.retained)

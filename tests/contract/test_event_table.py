@@ -1,4 +1,4 @@
-"""DOMAIN's event table: what every event of a type has, and what it may leave out (`?` there)."""
+"""domain.md event table: what every event of a type has, and what it may leave out (`?` there)."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 import pytest
 from msgspec.structs import fields
 
-from bridge.core.events import DATA_OF, Event, EventType, Place, Priority, encode
+from bridge.domain.events import DATA_OF, Event, EventType, Place, Priority, encode_event
 from tests.contract.test_schemas import DATA
 
-DOMAIN: Final = Path(__file__).parents[2] / "docs" / "spec" / "DOMAIN.md"
+DOMAIN: Final = Path(__file__).parents[2] / "docs" / "domain.md"
 HEADER: Final = "| type | where · subject | data |"
 ASIDE: Final = re.compile(r"\([^()]*\)|\[[^][]*\]|\{[^{}]*\}")  # values and remarks, innermost first
 
@@ -36,7 +36,7 @@ def read_row(data: str) -> Row:
 
 
 def read_table(text: str) -> list[tuple[str, Row]]:
-    """Return each event type of DOMAIN's table, in its order, with what it has."""
+    """Return each event type of domain.md table, in its order, with what it has."""
     lines = text.split(HEADER)[1].split("\n\n", maxsplit=1)[0].splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
     return [(name, read_row(data)) for names, _, data in rows for name in names.split(", ")]
@@ -64,7 +64,7 @@ def test_an_event_has_the_fields_of_the_table_and_no_others(event_type: EventTyp
 
 
 def test_the_quality_of_data_always_names_the_clock_and_whether_it_is_an_estimate() -> None:
-    """PROTOCOL: `data_quality`: {clock, estimated, …}, also where there is nothing to doubt."""
+    """protocol.md: `data_quality`: {clock, estimated, …}, also where there is nothing to doubt."""
     event = Event(
         type=EventType.JOB_ASSIGNED,
         place=Place("plant1", "packing", "L1"),
@@ -74,5 +74,5 @@ def test_the_quality_of_data_always_names_the_clock_and_whether_it_is_an_estimat
         timestamp=1,
         data=DATA[EventType.JOB_ASSIGNED],
     )
-    envelope = json.loads(encode(event, stream="main", epoch="e1", offset=1))
+    envelope = json.loads(encode_event(event, stream="main", epoch="e1", offset=1))
     assert envelope["data_quality"] == {"clock": "receive", "estimated": False}

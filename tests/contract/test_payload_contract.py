@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.contract import schemas
-from bridge.core.reports import Disposition, Report
-from bridge.core.strict_json import MAX_BYTES, MAX_DEPTH
+from bridge.domain.reports import Disposition, Report
+from bridge.domain.strict_json import MAX_BYTES, MAX_DEPTH
 from bridge.ingest.native import decode
 from tests.contract.generated_payloads import payloads, words_of
-from tests.contract.test_devices_document import DOCUMENT, EXAMPLES, SECTIONS
+from tests.docs.test_devices import DOCUMENT, EXAMPLES, SECTIONS
 
 SCHEMAS: Final = schemas.payload_schemas()
 EXAMPLES_EACH: Final = 400  # 6,000 over all payloads, and see tests/conftest.py

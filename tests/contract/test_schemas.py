@@ -13,12 +13,18 @@ import pytest
 
 from bridge.contract import frame_schemas, schemas
 from bridge.contract.model_schemas import Schema
-from bridge.core import event_data as data
-from bridge.core.access.subscriptions import parse_subscription
-from bridge.core.access.targets import SubscriptionType
-from bridge.core.dashboard.commands import parse_command
-from bridge.core.dashboard.frames import FRAME_OF, ErrorCode, InvalidFrame
-from bridge.core.dashboard.server_frames import (
+from bridge.domain import event_data as data
+from bridge.domain.access.subscription_types import SubscriptionType
+from bridge.domain.access.subscriptions import parse_subscription
+from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode_event
+from bridge.domain.records import Position
+from bridge.domain.reports import BODY_OF, COMMAND_KINDS
+from bridge.domain.stream_status import StreamOwner, status_publication, will_publication
+from bridge.domain.topics import TopicFilter
+from bridge.protocol.client_frames import CLIENT_FRAMES, InvalidFrame
+from bridge.protocol.commands import parse_command
+from bridge.protocol.error_codes import ErrorCode
+from bridge.protocol.server_frames import (
     Error,
     Link,
     PositionReached,
@@ -28,11 +34,6 @@ from bridge.core.dashboard.server_frames import (
     StreamLink,
     encode_frame,
 )
-from bridge.core.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode
-from bridge.core.records import Position
-from bridge.core.reports import BODY_OF, COMMAND_KINDS
-from bridge.core.stream_status import Owner, status_of, will_of
-from bridge.core.topics import TopicFilter
 
 DOCS = Path(__file__).parents[2] / "docs"
 T0 = "2026-01-05T06:00:00.000Z"
@@ -83,7 +84,7 @@ def sample(event_type: EventType) -> dict[str, Any]:
         revision=1, timestamp=1_767_592_800_000, data=DATA[event_type], received_at=1_767_592_800_000,
         caused_by=("input:7",), quality=DataQuality(clock="receive", estimated=True),
     )  # fmt: skip
-    tree = json.loads(encode(event, stream="main", epoch="e1", offset=3))
+    tree = json.loads(encode_event(event, stream="main", epoch="e1", offset=3))
     assert isinstance(tree, dict)
     return tree
 
@@ -94,7 +95,7 @@ def is_valid(tree: Any, schema: Schema) -> bool:
 
 def test_what_is_checked_in_is_what_is_generated(tmp_path: Path) -> None:
     """Run `floor schema --write docs` when this fails, and look at what the contract gained."""
-    for path in schemas.write(tmp_path):
+    for path in schemas.write_documents(tmp_path):
         assert path.read_text() == (DOCS / path.relative_to(tmp_path)).read_text(), path.name
     assert {path.name for path in (DOCS / "schemas").iterdir()} == {p.name for p in (tmp_path / "schemas").iterdir()}
 
@@ -140,7 +141,7 @@ def references(tree: Any) -> Iterator[str]:
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     found = set(references(document))
     assert len(found) > 100
     for reference in found:
@@ -152,7 +153,7 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 
 
 def test_the_asyncapi_document_names_every_topic_below_the_root() -> None:
-    channels = schemas.asyncapi("plant/x")["channels"]
+    channels = schemas.asyncapi_document("plant/x")["channels"]
     assert [channel["address"] for channel in channels.values()] == [
         "plant/x/report/{site}/{area}/{line}/{equipment}/{kind}",
         "plant/x/command/{site}/{area}/{line}/{equipment}/{kind}",
@@ -167,7 +168,7 @@ def test_the_asyncapi_document_names_every_topic_below_the_root() -> None:
 
 
 def test_the_messages_of_the_asyncapi_document_describe_what_is_sent() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     tree = sample(EventType.ANDON_EVENT)
     for name, valid in (("event.andon_event", True), ("event.job_started", False), ("server.position", False)):
         assert is_valid(tree, {"$ref": f"#/components/schemas/{name}", **document}) == valid
@@ -223,9 +224,9 @@ def test_client_frames_are_described(frame: dict[str, Any], valid: bool) -> None
 
 
 def test_every_frame_and_every_subscription_type_of_the_protocol_is_described() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     messages = document["components"]["messages"]
-    assert frame_schemas.client_frames().keys() == FRAME_OF.keys()
+    assert frame_schemas.client_frames().keys() == CLIENT_FRAMES.keys()
     for tag in (frame.__struct_config__.tag for frame in ServerFrame.__subclasses__()):
         assert f"server.{tag}" in messages
     assert frame_schemas.SUBSCRIPTION_TYPES.keys() == {each.value for each in SubscriptionType}
@@ -243,7 +244,7 @@ def test_the_filters_of_a_subscription_type_are_those_it_becomes(name: str) -> N
 
 
 def test_a_frame_as_sent_is_valid_by_its_message() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     streams = {"main": StreamAt("e1", 3)}
     for frame in (
         PositionReached(streams=streams),
@@ -258,14 +259,20 @@ def test_a_frame_as_sent_is_valid_by_its_message() -> None:
 
 
 def test_the_streams_status_and_its_will_are_valid_by_their_message() -> None:
-    document = schemas.asyncapi("floor/v1")
+    document = schemas.asyncapi_document("floor/v1")
     schema = {"$ref": "#/components/schemas/status", **document}
     at = Position("main", "e1", 3)
     for published in (
-        status_of(
-            at, root="floor/v1", online=True, ready=True, time=1_767_592_800_000, simulated=False, owner=Owner("a", 0)
+        status_publication(
+            at,
+            root="floor/v1",
+            online=True,
+            ready=True,
+            time=1_767_592_800_000,
+            simulated=False,
+            owner=StreamOwner("a", 0),
         ),
-        will_of(at, root="floor/v1", simulated=True, owner=Owner("a", 0)),
+        will_publication(at, root="floor/v1", simulated=True, owner=StreamOwner("a", 0)),
     ):
         tree = json.loads(published.payload)
         assert is_valid(tree, schema)

@@ -1,4 +1,4 @@
-"""Who listens while things break: a plain MQTT consumer, and a dashboard that resumes as PROTOCOL says."""
+"""Who listens while things break: a plain MQTT consumer, and a dashboard that resumes as protocol.md says."""
 
 import asyncio
 import contextlib
@@ -10,9 +10,9 @@ from typing import Any
 
 import websockets
 
-from bridge.adapters.broker import BrokerLink
-from tests.brokers import RunningBroker, client_settings, linked
-from tests.running_floor import RunningFloor
+from bridge.mqtt.link import BrokerLink
+from tests.support.bridge_process import RunningFloor
+from tests.support.brokers import RunningBroker, client_settings, linked
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Dashboard:
     floor: RunningFloor
     delivered: Counter[str] = field(default_factory=Counter)
     bodies: dict[str, int] = field(default_factory=dict)  # id -> hash of the bytes it was delivered as
-    latest: dict[tuple[str, ...], int] = field(default_factory=dict)  # state key as PROTOCOL has it -> newest offset
+    latest: dict[tuple[str, ...], int] = field(default_factory=dict)  # state key as protocol.md has it -> newest offset
     at: int = 0
     resumed: int = 0
     live: bool = False  # as the last `link` said; not while there is no connection

@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from tests.faults import record
-from tests.running_floor import RunningFloor
+from tests.support import run_record
+from tests.support.bridge_process import RunningFloor
 
 SYNCS: Final = "fdatasync,fsync"
 WRITES: Final = "pwrite64"
@@ -70,6 +70,6 @@ async def _attached(tracing: asyncio.subprocess.Process) -> None:
 def cannot_trace(said: str) -> None:
     """Skip with strace's own words; fail where a record is written."""
     reason = f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {said.strip()}"
-    if record.VARIABLE in os.environ:
+    if run_record.VARIABLE in os.environ:
         pytest.fail(reason)
     pytest.skip(reason)

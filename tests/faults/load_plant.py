@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from bridge.core.messages import Publication
-from tests.running_floor import DEMO_PLANT
+from bridge.domain.messages import Publication
+from tests.support.bridge_process import DEMO_PLANT
 
 PLACE: Final = "plant1/assembly/L5"
 STATIONS: Final = ("Andon-A", "Andon-B", "Andon-C")

@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import BrokerGone, Publication
+from bridge.domain.messages import Publication
+from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerUnavailable
 from device_sim import plant_file
-from device_sim.messages import Message, Stamp
-from device_sim.plant import Plant
-from tests.brokers import RunningBroker, client_settings, until
+from device_sim.messages import ReportMessage, ReportNumbering
+from device_sim.plant import SimulatedPlant
 from tests.faults.load_plant import said_by_hand
-from tests.running_floor import ROOT
+from tests.support.bridge_process import ROOT
+from tests.support.brokers import RunningBroker, client_settings, until
 
 SCALE: Final = 60.0  # simulated seconds a second: about a hundred reports a second
 BEAT_SECONDS: Final = 0.02
@@ -55,11 +56,11 @@ class SimulatedLoad:
         await until(lambda: len(self.acknowledged) >= wanted, seconds=30, what="load")
 
     async def run(self) -> None:
-        plant = Plant(plant_file.load(ROOT / "device_sim" / "plant.toml"), seed=1, start=0)
+        plant = SimulatedPlant(plant_file.load(ROOT / "device_sim" / "plant.toml"), seed=1, start=0)
         devices = plant.devices if self.has_plant else ()
-        stamps = {device: Stamp(BOOT) for device in devices}
+        stamps = {device: ReportNumbering(BOOT) for device in devices}
         by_hand = said_by_hand()
-        messages = [message for device in devices for message in plant.birth(device)]
+        messages = [message for device in devices for message in plant.birth_messages(device)]
         began = time.monotonic()
         beat = 0
         while not self._stopped:
@@ -71,7 +72,7 @@ class SimulatedLoad:
                 messages = plant.step(round((time.monotonic() - began) * SCALE * 1_000))
             beat += 1
         # each device has a last word, so that what was lost before it leaves a gap
-        await self._say(_reports([message for device in devices for message in plant.birth(device)], stamps))
+        await self._say(_reports([message for device in devices for message in plant.birth_messages(device)], stamps))
         self._silent.set()
 
     async def _say(self, reports: Sequence[Publication]) -> None:
@@ -81,7 +82,7 @@ class SimulatedLoad:
             try:
                 await self.link.publish_many([_under_root(each) for each in reports])
                 break
-            except BrokerGone:
+            except BrokerUnavailable:
                 await self.link.wait_status_change(self.link.status)
         self.acknowledged += map(_content, reports)
 
@@ -89,12 +90,12 @@ class SimulatedLoad:
         self.sent += map(_content, reports)
         try:
             await self.link.publish_many([_under_root(each) for each in reports])
-        except BrokerGone:
+        except BrokerUnavailable:
             return
         self.acknowledged += map(_content, reports)
 
 
-def _reports(messages: Sequence[Message], stamps: dict[str, Stamp]) -> list[Publication]:
+def _reports(messages: Sequence[ReportMessage], stamps: dict[str, ReportNumbering]) -> list[Publication]:
     return [Publication(message.topic, stamps[message.device].payload(message)) for message in messages]
 
 

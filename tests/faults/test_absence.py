@@ -10,10 +10,10 @@ from typing import Final
 import pytest
 from playwright.async_api import expect
 
-from tests.brokers import RunningBroker, until
-from tests.browser_page import DEADLINE_MS, browser_page
-from tests.faults.faked_time import FakedTime
-from tests.running_floor import RunningFloor, running_floor
+from tests.faults.faketime import FakedTime
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, until
+from tests.support.browser_page import DEADLINE_MS, browser_page
 
 BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 

@@ -3,9 +3,9 @@
 import signal
 from pathlib import Path
 
-from tests.brokers import RunningBroker, until
-from tests.faults.floor_under_load import floor_under_load
-from tests.faults.rounds import rounds
+from tests.faults.bridge_under_load import floor_under_load
+from tests.support.brokers import RunningBroker, until
+from tests.support.rounds import rounds
 
 REPORTS = 60
 

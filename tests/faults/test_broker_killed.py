@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
-from tests.faults import record
-from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
-from tests.faults.ledger import Journalled, last_number
+from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.loss_ledger import Journalled, last_number
+from tests.support import run_record
+from tests.support.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
 
 REPORTS = 60
 WAITING = 200  # some seconds of the load
@@ -51,7 +51,7 @@ async def test_what_a_killed_broker_forgets_is_told(
             ledger = await this.books(title)
     missing, unpublished = ledger.wrong.get("missing", []), ledger.wrong.get("unpublished", [])
     lost = [each for each in missing if has_sequence(each)]
-    record.note(
+    run_record.note(
         f"{title}: what the broker forgot",
         f"{len(missing)} reports of {len(this.load.acknowledged)} that it had acknowledged, {len(lost)} of them with "
         f"a sequence; gaps told {ledger.held.gaps}, "

@@ -1,4 +1,4 @@
-"""THREATS, faults: a wall clock that is 30 days wrong, set back while it runs, or at a change of the plant's zone.
+"""threats.md, faults: a wall clock that is 30 days wrong, set back while it runs, or at a change of the plant's zone.
 
 Timers are monotonic and deadlines right; journal times never go back; tokens go by the wall, as their issuer does.
 """
@@ -19,12 +19,12 @@ import websockets
 from bridge import settings as settings_module
 from bridge.adapters.clock import wall_ms
 from bridge.adapters.tokens import TokenIssuer
-from bridge.core.events import rfc3339
-from tests.brokers import RunningBroker, until
-from tests.faults.faked_time import DAY_MS, FakedTime
-from tests.faults.floor_under_load import floor_under_load
-from tests.running_floor import DEMO_PLANT, Frame, RunningFloor, running_floor
-from tests.served_front import closed
+from bridge.domain.events import rfc3339
+from tests.faults.bridge_under_load import floor_under_load
+from tests.faults.faketime import DAY_MS, FakedTime
+from tests.support.bridge_process import DEMO_PLANT, Frame, RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, until
+from tests.support.front_server import closed
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"

@@ -3,11 +3,11 @@
 import resource
 from pathlib import Path
 
-from tests.brokers import RunningBroker, until
-from tests.faults.floor_under_load import floor_under_load
-from tests.faults.ledger import has_looked
-from tests.faults.rounds import rounds
-from tests.running_floor import RunningFloor
+from tests.faults.bridge_under_load import floor_under_load
+from tests.faults.loss_ledger import has_looked
+from tests.support.bridge_process import RunningFloor
+from tests.support.brokers import RunningBroker, until
+from tests.support.rounds import rounds
 
 REPORTS = 60
 NO_ROOM = 1  # byte a file may have: every write fails, as on a full disk

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import RunningBroker, until
+from tests.faults.bridge_under_load import FloorUnderLoad, forked_floor_under_load
 from tests.faults.failing_disk import SYNCS, WRITES, failing_disk
-from tests.faults.floor_under_load import FloorUnderLoad, forked_floor_under_load
-from tests.faults.ledger import last_number
-from tests.faults.rounds import rounds
+from tests.faults.loss_ledger import last_number
+from tests.support.brokers import RunningBroker, until
+from tests.support.rounds import rounds
 
 REPORTS = 60
 TOLD_SECONDS = 5.0  # P5

@@ -10,11 +10,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import Will
-from tests.brokers import RunningBroker, client_settings, linked, until
-from tests.running_floor import DEMO_PLANT, Client, RunningFloor, running_floor
-from tests.tcp_proxy import End, tcp_proxy
+from bridge.domain.messages import Will
+from bridge.mqtt.link import BrokerLink
+from tests.support.bridge_process import DEMO_PLANT, Client, RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, client_settings, linked, until
+from tests.support.tcp_proxy import End, tcp_proxy
 
 DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 TOLD_SECONDS: Final = 5.0

@@ -12,13 +12,13 @@ import pytest
 import websockets
 from playwright.async_api import expect
 
-from bridge.adapters import web_server
-from bridge.watch import Watch
-from tests.brokers import until
-from tests.browser_page import DEADLINE_MS, browser_page
-from tests.contract.protocol_dashboard import narrow_socket
-from tests.served_front import Served, call, closed, frame_of, served_front
-from tests.tcp_proxy import tcp_proxy
+from bridge.front.web import server
+from bridge.watch.client import WatchClient
+from tests.support.brokers import until
+from tests.support.browser_page import DEADLINE_MS, browser_page
+from tests.support.front_server import Served, call, closed, frame_of, served_front
+from tests.support.socket_dashboard import narrow_socket
+from tests.support.tcp_proxy import tcp_proxy
 
 TOLD_SECONDS = 5.0
 TOLD_MS = TOLD_SECONDS * 1_000
@@ -58,11 +58,11 @@ async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) ->
 async def watching(served: Served, port: int) -> AsyncIterator[list[dict[str, Any]]]:
     """What `floor watch` shows of everything."""
     shown: list[dict[str, Any]] = []
-    watch = Watch(
+    watch = WatchClient(
         url=f"ws://127.0.0.1:{port}/ws",
         token=served.token,
         subscriptions=[{"id": "all", "subscription_type": "line"}],
-        show=shown.append,
+        on_frame=shown.append,
     )
     task = asyncio.create_task(watch.run(), name="watch")
     try:
@@ -103,9 +103,9 @@ def _positions(shown: list[dict[str, Any]]) -> int:
 async def test_the_front_frees_a_dashboard_that_is_gone_without_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unread: int
 ) -> None:
-    monkeypatch.setattr(web_server, "PING_SECONDS", 0.2)  # of 20
-    monkeypatch.setattr(web_server, "PONG_SECONDS", 0.6)  # of 60
-    monkeypatch.setattr(web_server, "CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr(server, "PING_SECONDS", 0.2)  # of 20
+    monkeypatch.setattr(server, "PONG_SECONDS", 0.6)  # of 60
+    monkeypatch.setattr(server, "CLOSE_SECONDS", 0.2)
     async with served_front(tmp_path, send_buffer=4_096) as served, tcp_proxy(served.port) as network:
         address = f"ws://127.0.0.1:{network.port}/ws"
         async with websockets.connect(address, sock=narrow_socket(network.port), close_timeout=0.1) as socket:
@@ -125,8 +125,8 @@ async def test_the_front_frees_a_dashboard_that_is_gone_without_a_word(
 
 @pytest.mark.faults
 async def test_a_slow_but_living_dashboard_is_not_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "PING_SECONDS", 0.2)
-    monkeypatch.setattr(web_server, "PONG_SECONDS", 1.5)
+    monkeypatch.setattr(server, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(server, "PONG_SECONDS", 1.5)
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         network.to_client.delay_seconds = network.to_server.delay_seconds = 0.2
         async with websockets.connect(f"ws://127.0.0.1:{network.port}/ws") as socket:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import RunningBroker, until
-from tests.faults.failing_floor import PLACES
-from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load, forked_floor_under_load
-from tests.faults.forked_floor import ForkedFloor
-from tests.faults.rounds import rounds
+from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load, forked_floor_under_load
+from tests.faults.crash_points import PLACES
+from tests.faults.forked_bridge import ForkedFloor
+from tests.support.brokers import RunningBroker, until
+from tests.support.rounds import rounds
 
 DIES_WITHIN_SECONDS = 60.0
 MOST_PASSINGS = 12  # of a place before the kill: from the first, which is while it starts, to the middle of its work

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import RunningBroker, until
-from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
-from tests.faults.rounds import rounds
-from tests.tcp_proxy import Cut, End, TcpProxy, Way, tcp_proxy
+from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.support.brokers import RunningBroker, until
+from tests.support.rounds import rounds
+from tests.support.tcp_proxy import Cut, End, TcpProxy, Way, tcp_proxy
 
 REPORTS = 60
 CUTS = 30

@@ -16,12 +16,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.brokers import RunningBroker, until
-from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
-from tests.faults.ledger import last_offset, of_dashboard
-from tests.faults.rounds import rounds
+from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.loss_ledger import last_offset, of_dashboard
 from tests.faults.test_split_faults import OrderlyDashboard, boards
-from tests.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
+from tests.support.brokers import RunningBroker, until
+from tests.support.rounds import rounds
+from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
 
 REPORTS: Final = 60
 BOARDS: Final = 4

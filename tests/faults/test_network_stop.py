@@ -13,12 +13,12 @@ from typing import Final
 
 import pytest
 
-from tests.brokers import RunningBroker, until
-from tests.faults.floor_under_load import FloorUnderLoad, floor_under_load
-from tests.faults.rounds import rounds
-from tests.raw_dashboards import RawDashboard, connect, said, stalled
-from tests.running_floor import RunningFloor, write_config
-from tests.tcp_proxy import tcp_proxy
+from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.support.bridge_process import RunningFloor, write_config
+from tests.support.brokers import RunningBroker, until
+from tests.support.bytes_dashboard import RawDashboard, connect, said, stalled
+from tests.support.rounds import rounds
+from tests.support.tcp_proxy import tcp_proxy
 
 STOP_SECONDS: Final = 10.0
 SPREAD_SECONDS: Final = 10.0

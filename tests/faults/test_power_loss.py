@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.journal.writing import SqliteJournal
-from tests.faults import record
+from bridge.journal.sqlite.writer import SqliteJournal
 from tests.faults.failing_disk import cannot_trace
 from tests.faults.power_loss import STDOUT, Disk, calls
-from tests.faults.rounds import rounds
-from tests.running_floor import ROOT
+from tests.support import run_record
+from tests.support.bridge_process import ROOT
+from tests.support.rounds import rounds
 
 LOSSES = 40  # of power, in each run
 TRACED = "pwrite64,fdatasync,fsync,write,ftruncate"
@@ -48,7 +48,7 @@ def test_what_was_committed_survives_a_loss_of_power(tmp_path: Path, fault: str,
             assert numbers_after_power_loss(disk, tmp_path / f"loss-{index}", chance) >= said
     assert said == 3 * rounds
     assert bool(disk.lost) is bool(FAULTS[fault])
-    record.note(
+    run_record.note(
         f"{LOSSES} losses of power, {fault}",
         f"{rounds} commits, {len(seen):,} writes and syncs, {disk.lost:,} bytes that failed syncs took; wrong: nothing",
     )
@@ -77,7 +77,7 @@ def commit_under_strace(path: Path, batches: int, faults: tuple[str, ...], *, lo
     done = subprocess.run(
         [
             *(strace, "-y", "-xx", "-s", "100000", "-o", str(log), "-e", f"trace={TRACED}", *options),
-            *(sys.executable, "-m", "tests.faults.stubborn_commits", str(path), str(batches)),
+            *(sys.executable, "-m", "tests.faults.retrying_writer", str(path), str(batches)),
         ],
         cwd=ROOT,
         capture_output=True,

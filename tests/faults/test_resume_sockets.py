@@ -1,4 +1,4 @@
-"""The same promises as tests/front, over real sockets: TCP is cut at any byte, in either direction, by FIN or RST."""
+"""The promises of tests/front/simulation over real sockets: TCP is cut at any byte, either way, by FIN or RST."""
 
 import asyncio
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bridge.settings import WebSettings
-from tests.brokers import until
-from tests.faults.torn_dashboard import TornDashboard
-from tests.front import histories
-from tests.front.memory_journal import MemoryJournal
-from tests.served_front import Served, served_front
-from tests.tcp_proxy import tcp_proxy
+from tests.faults.interrupted_dashboard import TornDashboard
+from tests.support import random_histories
+from tests.support.brokers import until
+from tests.support.front_server import Served, served_front
+from tests.support.memory_journal import MemoryJournal
+from tests.support.tcp_proxy import tcp_proxy
 
 AT_ONCE = 20  # dashboards on a front
 FRONTS = 5  # at once: most of a round is waiting
@@ -21,14 +21,14 @@ CUTS = 6
 SEED = "RESUME_SOCKETS"
 
 
-async def load(served: Served, journal: MemoryJournal, floor: histories.Floor, chance: random.Random) -> None:
+async def load(served: Served, journal: MemoryJournal, floor: random_histories.Floor, chance: random.Random) -> None:
     """Commit on, until cancelled."""
     while True:
         commit(served, journal, floor)
         await asyncio.sleep(chance.random() * 0.02)
 
 
-def commit(served: Served, journal: MemoryJournal, floor: histories.Floor) -> None:
+def commit(served: Served, journal: MemoryJournal, floor: random_histories.Floor) -> None:
     journal.history += served.commit(*floor.happens(6))
 
 
@@ -36,13 +36,13 @@ async def live_through(folder: Path, seed: int) -> int:
     """One round of dashboards on one front; returns how many connections they had."""
     chance = random.Random(seed)
     journal = MemoryJournal()
-    floor = histories.Floor(random.Random(seed + 1))
+    floor = random_histories.Floor(random.Random(seed + 1))
     settings = WebSettings(outbox_events=10, max_frames_per_second=1_000)
     async with served_front(folder, settings, trust_grants=True) as served, tcp_proxy(served.port) as network:
         commit(served, journal, floor)
         boards = [
             TornDashboard(served, network, journal, user, random.Random(seed + n), CUTS)
-            for n, user in enumerate((*histories.USERS, *(f"user{n}" for n in range(AT_ONCE - 2))))
+            for n, user in enumerate((*random_histories.USERS, *(f"user{n}" for n in range(AT_ONCE - 2))))
         ]
         async with asyncio.TaskGroup() as group:
             loading = group.create_task(load(served, journal, floor, chance))

@@ -20,18 +20,18 @@ from typing import Any, Final
 import pytest
 import websockets
 
-from bridge.core.events import LATEST_WINS
-from bridge.core.messages import Publication
-from tests.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
-from tests.faults import record
+from bridge.domain.events import CONFLATED_TYPES
+from bridge.domain.messages import Publication
 from tests.faults.consumers import Dashboard
-from tests.faults.ledger import is_taken_in, last_offset, of_dashboard, read_journal
 from tests.faults.load_plant import write_plant
-from tests.faults.rounds import rounds
+from tests.faults.loss_ledger import is_taken_in, last_offset, of_dashboard, read_journal
 from tests.faults.simulated_load import Report
 from tests.faults.test_disk_full import NO_ROOM, limit_files
-from tests.running_floor import RunningFloor
-from tests.split_floor import SplitFloor, front_of, split_floor
+from tests.support import run_record
+from tests.support.bridge_process import RunningFloor
+from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
+from tests.support.rounds import rounds
+from tests.support.split_processes import SplitFloor, front_of, split_floor
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 TYPES: Final = ("equipment", "quality", "material", "process")
@@ -77,7 +77,7 @@ class OrderlyDashboard(Dashboard):
         await super()._follow(socket)
 
     def _take(self, text: str, frame: dict[str, Any]) -> None:
-        lossless = "offset" in frame and frame["type"] not in LATEST_WINS
+        lossless = "offset" in frame and frame["type"] not in CONFLATED_TYPES
         if lossless and not self.delivered[frame["id"]]:
             self.order.append(frame["offset"])
         super()._take(text, frame)
@@ -131,12 +131,14 @@ async def close(floor: SplitFloor, found: list[OrderlyDashboard], title: str) ->
     for process in (*floor.fronts, floor.pipeline):
         assert await process.stop() == 0, process.log()
     held = read_journal(floor.pipeline.journal, floor.pipeline.config.parent / "plant.toml")
-    lossless = sum(each.lossless for each in held.events)
+    lossless = sum(each.is_lossless for each in held.events)
     for each in found:
         wrong = {name: what for name, what in of_dashboard(held, each).items() if what}
         assert wrong == {}
         assert all(before < after for before, after in pairwise(each.order)), "in order"
-    record.note(title, f"{len(held.events):,} events, {lossless:,} lossless, {len(found)} dashboards; wrong: nothing")
+    run_record.note(
+        title, f"{len(held.events):,} events, {lossless:,} lossless, {len(found)} dashboards; wrong: nothing"
+    )
 
 
 async def told(found: list[OrderlyDashboard], began: float) -> float:

@@ -4,10 +4,10 @@ import signal
 import time
 from pathlib import Path
 
-from tests.brokers import RunningBroker, until
+from tests.faults.bridge_under_load import floor_under_load, forked_floor_under_load
 from tests.faults.failing_disk import SYNCS, failing_disk
-from tests.faults.floor_under_load import floor_under_load, forked_floor_under_load
-from tests.faults.rounds import rounds
+from tests.support.brokers import RunningBroker, until
+from tests.support.rounds import rounds
 
 STOP_SECONDS = 10.0
 

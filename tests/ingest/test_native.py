@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bridge.core.events import Place
-from bridge.core.line.packml import MEANING
-from bridge.core.line.status import WORDS
-from bridge.core.report_forms import STATE_WORDS
-from bridge.core.reports import (
+from bridge.domain.events import Place
+from bridge.domain.line.equipment.packml import STATE_MEANING
+from bridge.domain.line.equipment.status import STATUS_OF_WORD
+from bridge.domain.report_fields import STATE_WORDS
+from bridge.domain.reports import (
     BODY_OF,
     COMMAND_KINDS,
     AndonReport,
@@ -279,8 +279,8 @@ def test_a_state_word_is_known_in_any_case_and_padded(state: str) -> None:
 
 
 def test_the_state_words_and_packml_names_are_those_of_the_core() -> None:
-    assert set(STATE_WORDS) == WORDS.keys()
-    for name in MEANING:
+    assert set(STATE_WORDS) == STATUS_OF_WORD.keys()
+    for name in STATE_MEANING:
         assert isinstance(report("state", {"packml": {"dialect": "tmc", "state": name.upper()}}).body, StateReport)
 
 
@@ -321,7 +321,7 @@ def test_a_line_level_topic_speaks_for_no_equipment() -> None:
 
 def test_no_claim_is_also_a_field_of_a_kind() -> None:
     fields = {field for body in BODY_OF.values() for field in body.__struct_fields__}
-    assert not fields & native._CLAIMS.keys()
+    assert not fields & native._IDENTITY_FIELDS.keys()
 
 
 def test_an_operator_in_a_report_stays_a_claim() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.reports import BODY_OF, Disposition, Effect, Report
+from bridge.domain.reports import BODY_OF, Disposition, Effect, Report
 from bridge.ingest.native import decode
 
 REASON = re.compile(r"[a-z_0-9]{1,40}(:[a-z_.]{1,40})?")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.recount.fact import Fact
 
-TOLERANCE_MS = 1_000  # docs/spec/DOMAIN.md: deadlines are 1 s late at most
+TOLERANCE_MS = 1_000  # domain.md: deadlines are 1 s late at most
 
 
 @dataclass(slots=True)

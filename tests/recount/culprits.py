@@ -1,4 +1,4 @@
-"""Why a line stands, and which of its machines is to blame, at one instant. Source: DOMAIN, «Downtime».
+"""Why a line stands, and which of its machines is to blame, at one instant. Source: domain.md, «Downtime».
 
 From the machine that decides the line's status one walks towards the side of the cause, past those that merely wait, to
 the first that stands by itself. A machine that runs ends the walk.
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from tests.recount.floor_facts import LineFacts
-from tests.recount.machine_words import Face
+from tests.recount.machine_state import Face
+from tests.recount.plant_facts import LineFacts
 
 CAUSE: Final = {"internal": "internal", "starved": "upstream", "blocked": "downstream", "planned": "planned"}
 

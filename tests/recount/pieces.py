@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from device_sim.truth import RegisterTruth, Said, Truth
-from tests.recount.floor_facts import Machine
+from device_sim.truth import RegisterTruth, TrueReport, Truth
+from tests.recount.plant_facts import Machine
 
 SETS: Final = ("reset", "preset", "power")
 REPORTED_MS: Final = 15_000  # counts that change are reported within this time
@@ -53,7 +53,7 @@ class Made(NamedTuple):
     def as_of(self, *, stands_since: int | None, at: int) -> "Made":
         """Return what was made when: nothing since the doubtful report where the line stood before the next was due.
 
-        Source: DOMAIN, «Changeover».
+        Source: domain.md, «Changeover».
         """
         if self.hid_at is None or stands_since is None:
             return self
@@ -65,7 +65,7 @@ class Made(NamedTuple):
 
 @dataclass(slots=True)
 class Doubts:
-    """What one machine's reports show of its pieces, and which are in doubt: then the next one decides (DOMAIN)."""
+    """What one machine's reports show of its pieces, and which are in doubt: then the next one decides (domain.md)."""
 
     machine: Machine
     low: dict[int, int | None]  # reports with a reading so many pieces low; None: nonsense
@@ -90,7 +90,7 @@ class Doubts:
         unknown = ("wrap",) if machine.modulus is None else ()  # where it wraps is not known: it goes on elsewhere
         return cls(machine, low, [each for each in mine if each.what in SETS + unknown])
 
-    def read(self, step: Step, said: Said, at: int) -> Made:
+    def read(self, step: Step, said: TrueReport, at: int) -> Made:
         """Return the pieces that count with this report."""
         between = [each for each in self.sets if step.since < each.at <= step.until]
         if between or self.seen is None:
@@ -123,7 +123,7 @@ class Doubts:
             self._show(said, at)
         return made
 
-    def _show(self, said: Said, at: int) -> None:
+    def _show(self, said: TrueReport, at: int) -> None:
         self.shown = {name: self._read(value) for name, value in said.body.items() if name in NAMES}
         self.shown_at, self.shown_boot = at, said.boot_id
 

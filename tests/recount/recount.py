@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from device_sim import plant_file, profile
 from device_sim.rehearsal import rehearse
 from device_sim.truth import Truth
-from tests.recount import floor_facts
+from tests.recount import plant_facts
 from tests.recount.comparison import Comparison, compare
-from tests.recount.drive import Driven, drive
-from tests.recount.ledger import Account, accounts
-from tests.recount.line_story import LineStory
-from tests.recount.listening import Listener
-from tests.recount.reported import facts_of
-from tests.recount.windows import Window, WindowComparison, compare_windows, expected_windows, reported_windows
+from tests.recount.core_driver import Driven, drive
+from tests.recount.line_history import LineStory
+from tests.recount.listener import Listener
+from tests.recount.oee_windows import Window, WindowComparison, compare_windows, expected_windows, reported_windows
+from tests.recount.piece_accounts import Account, accounts
+from tests.recount.reported_facts import facts_of
 
 HOUR = 3_600_000
 START = 1_767_600_000_000  # 2026-01-05 08:00 UTC
 FIRST_SHIFT_END = START + 5 * HOUR
-PLANT = floor_facts.load()
+PLANT = plant_facts.load()
 SIMULATED = plant_file.load(plant_file.SHIPPED)
 
 

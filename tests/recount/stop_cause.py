@@ -1,4 +1,4 @@
-"""What is known of why a line stands, as it is learned while the stop lasts. Source: DOMAIN, «Downtime».
+"""What is known of why a line stands, as it is learned while the stop lasts. Source: domain.md, «Downtime».
 
 A better finding replaces a worse one. A machine that fails after the culprit was repaired, or is left standing, is not
 the cause; people are called to it. Nobody is called while somebody is there, or while it is clear what is waited for.

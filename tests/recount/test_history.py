@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.core.plant import Plant
+from bridge.domain.plant import Plant
 from device_sim.profile import Profile
-from device_sim.rehearsal import Arrival, rehearse
+from device_sim.rehearsal import ReceivedPublish, rehearse
 from device_sim.truth import Truth
-from tests.faults import record
 from tests.recount.comparison import Comparison, compare
-from tests.recount.drive import DEMO, Driven, Unwatched, drive
-from tests.recount.ledger import accounts
-from tests.recount.line_story import LineStory
-from tests.recount.listening import Listener
+from tests.recount.core_driver import DEMO, Driven, Unwatched, drive
+from tests.recount.line_history import LineStory
+from tests.recount.listener import Listener
+from tests.recount.oee_windows import Window, expected_windows, reported_windows
+from tests.recount.piece_accounts import accounts
 from tests.recount.recount import HOUR, PLANT, SIMULATED, START, shift_ends
-from tests.recount.reported import facts_of
-from tests.recount.windows import Window, expected_windows, reported_windows
+from tests.recount.reported_facts import facts_of
+from tests.support import run_record
 
 BRIDGE_AWAY = (
     {"kind": "bridge-cut", "mean_minutes_between": 60, "seconds": (3, 600)},
@@ -105,7 +105,7 @@ def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *
                 if window.kind != "job":  # it begins and ends when somebody says so
                     found.add(window, told.get(window.key))
             found.pieces_off += [str(each) for each in accounts(run.truth, story, driven.events) if each.difference]
-    record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", found.text())
+    run_record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", found.text())
     return found
 
 
@@ -131,9 +131,9 @@ def _as_watched(truth: Truth, driven: Driven) -> list[LineStory]:
     return list(stories.values())
 
 
-def _in_order(truth: Truth, driven: Driven) -> Iterator[Arrival]:
+def _in_order(truth: Truth, driven: Driven) -> Iterator[ReceivedPublish]:
     """Yield each report that came, once, when it was made; no Will and nothing that nobody watched."""
-    came: dict[int, Arrival] = {}
+    came: dict[int, ReceivedPublish] = {}
     for each in driven.fed:
         if not isinstance(each, Unwatched) and each.number is not None:
             came.setdefault(each.number, each)

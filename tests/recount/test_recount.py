@@ -7,10 +7,10 @@ difference is declared; no press, order or changeover is lost. `make test` has a
 import pytest
 
 from device_sim import profile
-from tests.faults import record
-from tests.recount.hindsight import disagreements
 from tests.recount.recount import PLANT, recount
-from tests.recount.table import HEAD, Row
+from tests.recount.report_table import HEAD, Row
+from tests.recount.true_downtimes import disagreements
+from tests.support import run_record
 
 SEEDS = 20
 HOURS = 8.0
@@ -42,7 +42,7 @@ def _check(name: str, runs: list[tuple[int, float]]) -> None:
         row.add(found, seed=seed)
         if name == "clean":
             row.hindsight += disagreements(found.truth, PLANT, found.driven.events)
-    record.note(f"recount, {name}, {len(runs)} runs of {runs[0][1]:g} h", row.text())
+    run_record.note(f"recount, {name}, {len(runs)} runs of {runs[0][1]:g} h", row.text())
     goal = 1.0 if name == "clean" else GOAL
     report = f"{HEAD}\n{row.line()}\n{row.differences()}"
     assert row.facts.precision >= goal, report

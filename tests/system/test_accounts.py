@@ -11,12 +11,12 @@ from urllib.request import urlopen
 
 import structlog
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import Message, Publication
-from bridge.pipeline.status import UNKNOWN, Received
-from tests.brokers import RunningBroker, until
-from tests.running_floor import RunningFloor, running_floor
-from tests.system.shop import device, say, shop
+from bridge.domain.messages import Message, Publication
+from bridge.mqtt.link import BrokerLink
+from bridge.pipeline.status import UNKNOWN, ReceivedCounts
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, until
+from tests.support.running_pipeline import device, say, shop
 
 BURST = 100
 SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason="[^"]*")?\} ([\d.]+)')
@@ -104,7 +104,7 @@ async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroke
             device(mosquitto.port) as client,
         ):
             await until(lambda: this.link.status.connected, what="connected")
-            this.pipeline._taking = Leaking()
+            this.pipeline._unapplied = Leaking()
             await say(client, "report/bagger/counts", total=1)
             await until(lambda: this.pipeline.status().unaccounted["counts"] == 1, what="it is missed")
             await until(lambda: any(each["event"] == "pipeline.books_disagree" for each in logs), what="told")
@@ -112,6 +112,6 @@ async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroke
 
 
 def test_a_journal_whose_counters_do_not_reach_its_last_input_is_told() -> None:
-    received = Received({("state", "applied", ""): 3, ("state", "suppressed", "duplicate"): 1}, last_number=5)
+    received = ReceivedCounts({("state", "applied", ""): 3, ("state", "suppressed", "duplicate"): 1}, last_number=5)
     assert received.by_kind == {"state": 4, UNKNOWN: 1}
-    assert Received({("state", "applied", ""): 3}, last_number=3).by_kind == {"state": 3}
+    assert ReceivedCounts({("state", "applied", ""): 3}, last_number=3).by_kind == {"state": 3}

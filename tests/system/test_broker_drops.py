@@ -4,10 +4,18 @@ import re
 from pathlib import Path
 from urllib.request import urlopen
 
-from bridge.adapters.broker import BrokerLink
-from bridge.core.messages import Publication
-from tests.brokers import MOSQUITTO_CONF, RunningBroker, client_settings, linked, mosquitto_broker, running, until
-from tests.running_floor import RunningFloor, running_floor
+from bridge.domain.messages import Publication
+from bridge.mqtt.link import BrokerLink
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import (
+    MOSQUITTO_CONF,
+    RunningBroker,
+    client_settings,
+    linked,
+    mosquitto_broker,
+    running,
+    until,
+)
 
 QUEUED = 50
 FORGETFUL = re.sub(r"max_queued_messages \d+", f"max_queued_messages {QUEUED}\nsys_interval 1", MOSQUITTO_CONF)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bridge.core.events import EventType
-from tests.brokers import free_port
-from tests.command_line import ROOT, floor
-from tests.demo_process import Demo, Frame, demo, watch
+from bridge.domain.events import EventType
+from tests.support.brokers import free_port
+from tests.support.command_line import ROOT, floor
+from tests.system.demo_process import Demo, Frame, demo, watch
 
 DELIVERY_SECONDS = 120.0  # a deadline against hanging; how long it took is printed
 

@@ -14,11 +14,11 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from device_sim.plant import Plant
-from tests.brokers import RunningBroker, until
-from tests.sim.plants import SHIPPED, START
+from device_sim.plant import SimulatedPlant
+from tests.device_sim.sample_plants import SHIPPED, START
+from tests.support.brokers import RunningBroker, until
 
-DEVICES = set(Plant(SHIPPED, seed=1, start=START).devices)
+DEVICES = set(SimulatedPlant(SHIPPED, seed=1, start=START).devices)
 ROOT = Path(__file__).parents[2]
 
 

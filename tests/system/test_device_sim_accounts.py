@@ -11,13 +11,13 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from device_sim.plant import Plant
-from tests.brokers import running, until
-from tests.shipped_mosquitto import SHIPPED as SCRIPTS
-from tests.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
-from tests.sim.plants import SHIPPED, START
+from device_sim.plant import SimulatedPlant
+from tests.device_sim.sample_plants import SHIPPED, START
+from tests.support.brokers import running, until
+from tests.support.shipped_mosquitto import SHIPPED as SCRIPTS
+from tests.support.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
 
-PLANT = Plant(SHIPPED, seed=1, start=START)
+PLANT = SimulatedPlant(SHIPPED, seed=1, start=START)
 IDENTITIES = {PLANT.identity(device) for device in PLANT.devices}
 GATEWAY = SHIPPED.identity(SHIPPED.lines[0], None)
 

@@ -13,7 +13,7 @@ import aiomqtt
 import pytest
 
 from device_sim import profile
-from tests.brokers import RunningBroker, until
+from tests.support.brokers import RunningBroker, until
 from tests.system.test_device_sim import DEVICES, device_sim
 
 ROUGH = """

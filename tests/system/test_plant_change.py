@@ -10,20 +10,21 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.adapters.journal.writing import SqliteJournal
-from bridge.core.intake import Intake
-from bridge.core.line.adoption import gone
-from bridge.core.plant import Plant
-from bridge.core.plant_change import Taken, take_plant
-from bridge.core.plant_text import PLANT, text_of
-from bridge.core.records import Batch, KnownResends
-from bridge.core.replay import restore
-from bridge.core.resends import Resends
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.intake import Intake
+from bridge.domain.line.plant_migration import orphaned_keys
+from bridge.domain.plant import Plant
+from bridge.domain.plant_json import PLANT_TOPIC, plant_to_json
+from bridge.domain.records import DedupWindow
 from bridge.ingest.native import decode
-from tests.brokers import RunningBroker, until
-from tests.core.line.shopfloor import T0
-from tests.faults.retained import retained
-from tests.running_floor import Frame, RunningFloor, running_floor
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
+from bridge.pipeline.startup_inputs import PlantChange, journal_plant
+from bridge.ports.journal import Batch
+from tests.support.bridge_process import Frame, RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, until
+from tests.support.packing_line import T0
+from tests.support.retained_messages import retained
 
 SITE = "floor/v1/report/north/pack"
 WHOLE = {"subscription_type": "line", "target_id": "all"}
@@ -99,21 +100,21 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
         assert "floor.replays_differently" not in floor.log()
 
 
-def start(plant: Plant, journal: SqliteJournal) -> Taken:
-    return take_plant(plant, restore(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
+def start(plant: Plant, journal: SqliteJournal) -> PlantChange:
+    return journal_plant(plant, restore_floor(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
 
 
-def spoken(taken: Taken, journal: SqliteJournal) -> None:
+def spoken(taken: PlantChange, journal: SqliteJournal) -> None:
     """Let the packer say something, and commit it."""
     intake = Intake(
         taken.floor,
         decode=decode,
         position=journal.position(),
         last_input=journal.last_input(),
-        resends=Resends(KnownResends((), 0), doubt_ms=0),
-        suspects=(),
+        dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
+        crash_digests=(),
     )
-    said = intake.read(
+    said = intake.receive(
         "report/north/pack/L1/packer/state", RUNNING, now=T0, retained=False, redelivered=False, generation=1
     )
     entry = intake.apply(said, known=None)
@@ -137,7 +138,7 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
         journal._writer.execute("DROP TRIGGER killed")
         taken = start(after, journal)
         assert (taken.changed, taken.retired > 0) == (True, True)
-        assert gone((event.state_key for event in journal.snapshot().events), after) == []
+        assert orphaned_keys((event.state_key for event in journal.snapshot().events), after) == []
         assert journal.epoch == journal.position().epoch != position.epoch
         again = start(after, journal)
         assert (again.changed, again.retired) == (False, 0), "and it is done once"
@@ -156,9 +157,9 @@ def test_a_file_that_says_the_same_is_no_input_and_an_added_line_no_epoch(tmp_pa
         more = plant_file.load(write_plant(path, {"L1": ("packer", "bagger"), "L2": ("bagger",)}))
         assert start(more, journal).changed
         assert (journal.position().epoch, journal.last_input()[0]) == (epoch, number + 1)
-        held = journal.config(PLANT)
+        held = journal.config(PLANT_TOPIC)
         assert held is not None
-        assert held.payload == text_of(more)
+        assert held.payload == plant_to_json(more)
         assert journal.counters()["config", "applied", ""] == 2
     finally:
         journal.close()

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import websockets
 
-from tests.brokers import RunningBroker
-from tests.command_line import floor
-from tests.running_floor import Client, RunningFloor, running_floor
-from tests.split_floor import split_floor
+from tests.support.bridge_process import Client, RunningFloor, running_floor
+from tests.support.brokers import RunningBroker
+from tests.support.command_line import floor
+from tests.support.split_processes import split_floor
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = b'{"action": "raise", "andon_type": "%s"}'

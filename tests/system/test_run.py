@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from bridge.adapters.broker import BrokerLink
-from tests.brokers import RunningBroker, client_settings, linked, until
-from tests.journal_samples import forge_meta
-from tests.running_floor import DEMO_PLANT, ROOT, RunningFloor, running_floor
+from bridge.mqtt.link import BrokerLink
+from tests.support.bridge_process import DEMO_PLANT, ROOT, RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, client_settings, linked, until
+from tests.support.journal_samples import forge_meta
 
 STOP_SECONDS = 10.0
 AHEAD = 4_000_000_000_000  # ms: the year 2096

@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from tests.brokers import RunningBroker
-from tests.command_line import ROOT
 from tests.faults.load_plant import LINE, PLACE, write_plant
-from tests.running_floor import RunningFloor
-from tests.split_floor import front_of, split_floor
+from tests.support.bridge_process import RunningFloor
+from tests.support.brokers import RunningBroker
+from tests.support.command_line import ROOT
+from tests.support.split_processes import front_of, split_floor
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 STATION_TO_GO = f"floor/v1/report/{PLACE}/Andon-A/andon"

@@ -1,11 +1,11 @@
-"""What the stream's topic says while the disk is full; its ends are in test_ownership.py."""
+"""What the stream's topic says while the disk is full; its ends are in test_stream_ownership.py."""
 
 import resource
 from pathlib import Path
 
-from tests.brokers import RunningBroker, until
-from tests.running_floor import RunningFloor, running_floor
-from tests.system.statuses import statuses
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, until
+from tests.system.status_listener import statuses
 
 NO_ROOM = 1  # byte a file may have: every write fails, as on a full disk
 TOLD_SECONDS = 5.0  # promise P5

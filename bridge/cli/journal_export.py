@@ -1,0 +1,101 @@
+"""The `floor journal export` command: the journal as JSON Lines."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.journal_output import (
+    NOT_DONE,
+    NOT_WHOLE,
+    PathOption,
+    escape_unprintable,
+    exit_on_journal_error,
+    journal_path,
+)
+from bridge.cli.settings_options import ConfigOption, error_console, fail
+
+
+class ExportKind(StrEnum):
+    EVENTS = "events"
+    INPUTS = "inputs"
+
+
+def export(
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; a new one. Without it: stdout.")] = None,
+    *,
+    only: Annotated[ExportKind | None, typer.Option("--only", help="Without it: events, then inputs.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="First offset (with --only inputs: number), or an RFC 3339 time.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="The last one, or a time; itself included.")] = None,
+    path: PathOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write events and inputs as JSON Lines; from a damaged journal, everything that can still be read.
+
+    If entries had to be left out, stderr lists them and the exit code is 1.
+    """
+    from bridge.journal.tools import export as journal_export  # noqa: PLC0415
+
+    span = _parse_range(since, until, only)
+    journal = journal_path(path, config)
+    kinds = {ExportKind.EVENTS: journal_export.export_events, ExportKind.INPUTS: journal_export.export_inputs}
+    with exit_on_journal_error(), _open_output(out) as write:
+        written = 0
+        left_out: list[journal_export.ExportGap] = []
+        for kind in kinds if only is None else (only,):
+            for line in kinds[kind](journal, span):
+                if isinstance(line, bytes):
+                    write(line + b"\n")
+                    written += 1
+                else:
+                    journal_export.add_gap(left_out, line)
+    for each in left_out:
+        error_console.print(escape_unprintable(f"left out: {each}"), markup=False, highlight=False, soft_wrap=True)
+    if left_out:
+        count = sum(each.last - each.first + 1 for each in left_out)
+        fail(f"not whole: {written} lines written, {count} left out", code=NOT_WHOLE)
+    error_console.print(f"{written} lines written, none left out", highlight=False)
+
+
+def _parse_range(since: str | None, until: str | None, only: ExportKind | None) -> Any:
+    from bridge.journal.tools.export import ExportRange  # noqa: PLC0415
+
+    bounds: dict[str, int] = {}
+    for text, key, instant in ((since, "first", "begin"), (until, "last", "end")):
+        if text is None:
+            continue
+        if text.isdecimal():
+            if only is None:
+                fail("an offset or a number says where only with --only events or --only inputs", code=NOT_DONE)
+            bounds[key] = int(text)
+        else:
+            bounds[instant] = _parse_time(text)
+    return ExportRange(**bounds)
+
+
+def _parse_time(text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{escape_unprintable(text)} is neither a number nor a time such as 2026-01-05T06:00:00Z", code=NOT_DONE)
+    return round((at if at.tzinfo else at.astimezone()).timestamp() * 1_000)
+
+
+@contextmanager
+def _open_output(out: Path | None) -> Iterator[Callable[[bytes], object]]:
+    if out is None:
+        yield sys.stdout.buffer.write
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with out.open("xb") as file:
+            yield file.write
+    except OSError as error:
+        fail(f"{out}: {error.strerror}", code=NOT_DONE)

@@ -1,0 +1,95 @@
+"""Commands that start the bridge or check its settings: `demo`, `run`, `check`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.settings_options import ConfigOption, console, fail, find_config, read_settings
+from bridge.cli.user_options import issue_token
+from bridge.settings import ProcessRole
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps its journal, secret and logs.")] = Path(
+        ".floor/demo"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the dashboards' front.")] = 8080,
+    broker_port: Annotated[
+        int, typer.Option("--broker-port", "--mqtt-port", min=1, max=65_535, help="Port of the MQTT broker.")
+    ] = 11883,
+    scale: Annotated[float, typer.Option(min=0.01, max=3_600, help="How many times faster than life.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated plant: same seed, same day.")] = 1,
+    *,
+    disturb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="What goes wrong in the plant: clean, wifi, old-plc, night-off, gateway, chaos or a file "
+            "(docs/simulator.md).",
+        ),
+    ] = None,
+) -> None:
+    """Run a complete demo on this machine: a broker, the bridge, its front and a simulated plant.
+
+    Nothing else needs to be installed. Ctrl-C stops everything; the next start continues from the same journal.
+    """
+    from bridge.adapters import logs  # noqa: PLC0415 - loaded only by the command that needs it
+    from bridge.demo import supervisor  # noqa: PLC0415
+    from bridge.demo.errors import DemoError  # noqa: PLC0415
+    from bridge.demo.folder import DemoOptions  # noqa: PLC0415
+
+    logs.configure(level="warning", log_format="console")
+    options = DemoOptions(folder=folder, port=port, broker_port=broker_port, scale=scale, seed=seed, disturb=disturb)
+    try:
+        asyncio.run(
+            supervisor.run(
+                options,
+                console=console,
+                issue_token=lambda config: issue_token(read_settings(config), user="demo", roles=["admin"], hours=12),
+            )
+        )
+    except* DemoError as group:
+        fail("\n".join(str(error) for error in group.exceptions))
+
+
+def run(
+    config: ConfigOption = None,
+    *,
+    role: Annotated[
+        ProcessRole, typer.Option(help="What this process is; docs/deployment.md says when to split.")
+    ] = ProcessRole.BOTH,
+) -> None:
+    """Run the bridge: pipeline, publisher and front in one process, until SIGTERM or Ctrl-C.
+
+    With `--role pipeline` it serves no dashboards. With `--role front` it only serves dashboards, from the journal that
+    a pipeline on this machine writes.
+    """
+    from bridge.wiring import bridge as composition  # noqa: PLC0415
+
+    settings = read_settings(config)
+    try:
+        composition.run(settings, role=role)
+    except (composition.StartError, composition.BridgeCrashed) as error:
+        fail(str(error))
+
+
+def check(
+    config: ConfigOption = None,
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the broker.")] = False,
+) -> None:
+    """Check settings, plant, policy, token key, journal and broker. Exit code 1 if a check fails."""
+    from bridge.adapters import logs  # noqa: PLC0415
+    from bridge.wiring import checks  # noqa: PLC0415
+
+    logs.configure(level="error", log_format="console")  # the results name what the broker answers
+    findings = asyncio.run(checks.run_checks(find_config(config), offline=offline))
+    for finding in findings:
+        mark = "[green]ok[/]  " if finding.ok else "[red]FAIL[/]"
+        console.print(f"{mark} [bold]{finding.name:<9}[/]", end=" ")
+        console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
+    bad = sum(not finding.ok for finding in findings)
+    console.print(f"{bad} of {len(findings)} checks failed" if bad else "all is well")
+    raise typer.Exit(1 if bad else 0)

@@ -1,0 +1,48 @@
+"""Options that describe a user, the token issued from them, and the subscribe body of an argument."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.settings_options import fail
+from bridge.settings import Settings
+
+UserOption = Annotated[str, typer.Option("--user", help="User id: the token's `sub`.")]
+RolesOption = Annotated[list[str] | None, typer.Option("--role", help="Role; may be given several times.")]
+SitesOption = Annotated[list[str] | None, typer.Option("--site", help="Limit to this site; may be repeated.")]
+AreasOption = Annotated[list[str] | None, typer.Option("--area", help="Limit to this area; may be repeated.")]
+LinesOption = Annotated[list[str] | None, typer.Option("--line", help="Limit to this line; may be repeated.")]
+
+
+def subscription_body(text: str) -> dict[str, str]:
+    kind, _, target = text.partition(":")
+    return {"id": text, "subscription_type": kind, **({"target_id": target} if target else {})}
+
+
+def issue_token(
+    settings: Settings,
+    *,
+    user: str,
+    roles: list[str] | None,
+    hours: float,
+    name: str | None = None,
+    sites: list[str] | None = None,
+    areas: list[str] | None = None,
+    lines: list[str] | None = None,
+) -> str:
+    from bridge.adapters.clock import wall_ms  # noqa: PLC0415
+    from bridge.adapters.tokens import TokenIssuer, TokenKeyError  # noqa: PLC0415
+
+    try:
+        return TokenIssuer(settings.token).issue(
+            subject=user,
+            name=name,
+            roles=roles or [],
+            sites=sites,
+            areas=areas,
+            lines=lines,
+            now=wall_ms(),
+            ttl_seconds=round(hours * 3_600),
+        )
+    except TokenKeyError as error:
+        fail(str(error))

@@ -1,0 +1,115 @@
+"""Commands for developers of dashboards: `watch` and `schema`."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from bridge.cli.settings_options import ConfigOption, console, error_console, fail, read_settings
+from bridge.cli.user_options import RolesOption, UserOption, issue_token, subscription_body
+from bridge.settings import Settings
+
+LINE_TOPIC_LEVEL: Final = 2  # the level of an event's topic that names the line
+MAX_LISTED_LINES: Final = 20  # of a plant, in a warning
+
+
+def watch(
+    subscribe: Annotated[
+        list[str] | None,
+        typer.Argument(help="Subscriptions: `TYPE` or `TYPE:TARGET`, such as `andon:L1`. Without: everything."),
+    ] = None,
+    *,
+    url: Annotated[str | None, typer.Option(help="WebSocket address. Without it: from the settings.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", envvar="FLOOR_TOKEN", help="Token. Without it: one is made from the settings."),
+    ] = None,
+    user: UserOption = "watch",
+    role: RolesOption = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after this many events.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every frame as a line of JSON.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Watch events as a dashboard would.
+
+    `floor watch andon:L1 job:me --role team_leader`
+
+    Reconnects and resumes by itself, without missing or repeating an event.
+    """
+    from bridge.watch.client import WatchClient, WatchEnded  # noqa: PLC0415
+    from bridge.watch.output import line_printer  # noqa: PLC0415
+
+    settings = None if url is not None and token is not None else read_settings(config)
+
+    def current_token() -> str:
+        if token is not None:
+            return token
+        assert settings is not None
+        return issue_token(settings, user=user, roles=role or ["admin"], hours=12)
+
+    subscriptions = [subscription_body(text) for text in subscribe or ["line"]]
+    if url is None:
+        assert settings is not None
+        for notice in _unknown_line_warnings(settings, subscriptions):
+            error_console.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        scheme = "wss" if settings.web.tls_cert_file else "ws"
+        host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104
+        url = f"{scheme}://{host}:{settings.web.port}{settings.web.root_path}/ws"
+    show = (lambda frame: print(json.dumps(frame), flush=True)) if as_json else line_printer(console)  # noqa: T201
+    watching = WatchClient(
+        url=url,
+        token=current_token,
+        subscriptions=subscriptions,
+        on_frame=show,
+        event_limit=count,
+    )
+    try:
+        asyncio.run(watching.run())
+    except WatchEnded as ended:
+        fail(str(ended))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str, str]]) -> Iterator[str]:
+    """Yield a warning for each line that the plant file does not have; nothing if it cannot be read.
+
+    Not an error: a running bridge may use another plant file.
+    """
+    from bridge.adapters import plant_file  # noqa: PLC0415
+    from bridge.domain.access.subscription_types import SubscriptionError  # noqa: PLC0415
+    from bridge.domain.access.subscriptions import parse_subscription  # noqa: PLC0415
+
+    try:
+        lines = [line.id for line in plant_file.load(settings.plant_file).lines]
+    except plant_file.PlantFileError:
+        return
+    for body in subscriptions:
+        try:
+            filters = parse_subscription(body).filters
+        except SubscriptionError:
+            continue  # the server reports the reason
+        for levels in (str(each).split("/") for each in filters):
+            if len(levels) > LINE_TOPIC_LEVEL and levels[LINE_TOPIC_LEVEL] not in ("+", "#", *lines):
+                more = f" and {len(lines) - MAX_LISTED_LINES} more" if len(lines) > MAX_LISTED_LINES else ""
+                yield f"the plant has no line {levels[LINE_TOPIC_LEVEL]}: {', '.join(lines[:MAX_LISTED_LINES])}{more}"
+
+
+def schema(
+    write: Annotated[Path | None, typer.Option(help="Write schemas and asyncapi.json below this folder.")] = None,
+) -> None:
+    """Print the AsyncAPI 3 document of topics and frames; with --write, that and a JSON Schema for each event."""
+    from bridge.contract import schemas  # noqa: PLC0415
+
+    if write is None:
+        print(json.dumps(schemas.asyncapi_document("floor/v1"), indent=2))  # noqa: T201 - a document, not a message
+        return
+    try:
+        written = schemas.write_documents(write)
+    except OSError as error:
+        fail(str(error))
+    for path in written:
+        console.print(str(path), highlight=False)

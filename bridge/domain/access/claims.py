@@ -1,0 +1,236 @@
+"""Validation of the claims of a token with a verified signature (RFC 7519, RFC 8725), at a given time."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, NoReturn
+
+from typing_extensions import override
+
+from bridge.domain.events import Millis
+
+MAX_SUBJECT: Final = 255  # OpenID Connect's bound; a subject is repeated in audit, logs and replies
+MAX_DEPTH: Final = 16  # of nesting; bounds the recursion of code that walks the claims
+MAX_DIGITS: Final = 20  # of an integer; the cost of a conversion grows with the square of the digits
+MAX_DATE: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second in Python and RFC 3339
+ACCESS_TOKEN_TYPES: Final = frozenset({"access", "access_token", "bearer", "jwt", "at+jwt"})
+"""Accepted values of `TYPE_CLAIMS`. Tokens of other types (refresh, logout, id) are not for access."""
+TYPE_CLAIMS: Final = ("typ", "type", "token_use", "token_type")
+
+
+class TokenError(ValueError):
+    """A refused token. The bearer gets only `public_message`; the text is for the log and contains no token."""
+
+    public_message: ClassVar[str] = "the token is not valid"
+
+    @override
+    def __str__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({facts})"
+
+
+@dataclass(eq=False)
+class TokenTooLarge(TokenError):
+    size: int
+    limit: int
+    public_message: ClassVar[str] = "the token is too large"
+
+
+@dataclass(eq=False)
+class TokenMalformed(TokenError):
+    fact: str
+
+
+@dataclass(eq=False)
+class TokenUnverified(TokenError):
+    """A signature that does not verify: wrong algorithm, wrong key or altered bytes. The bearer never learns which."""
+
+    fact: str
+
+
+class TokenRevoked(TokenError):
+    """A valid token on the revocation list, by its user or by its id."""
+
+    public_message: ClassVar[str] = "access was revoked"
+
+
+@dataclass(eq=False)
+class TokenExpired(TokenError):
+    expired_at: Millis
+    public_message: ClassVar[str] = "the token has expired"
+
+
+@dataclass(eq=False)
+class TokenNotYetValid(TokenError):
+    claim: str
+    valid_from: Millis
+    public_message: ClassVar[str] = "the token is not valid yet"
+
+
+@dataclass(eq=False)
+class TokenOfWrongKind(TokenError):
+    claim: str
+    public_message: ClassVar[str] = "the token is not an access token"
+
+
+@dataclass(eq=False)
+class TokenClaimInvalid(TokenError):
+    """A required claim that is missing, or a claim of the wrong type or for another issuer or audience."""
+
+    claim: str
+    fact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Claims of a verified token. `claim_set` holds all of them as decoded, roles, scopes and grants included."""
+
+    subject: str
+    issuer: str
+    expires_at: Millis
+    token_id: str | None
+    claim_set: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequirements:
+    """The accepted issuer and audience, and how far the clocks may differ."""
+
+    issuer: str
+    audience: str
+    leeway_ms: Millis = 0
+
+
+def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRequirements, *, now: Millis) -> Claims:
+    """Return the claims of a token with a verified signature, if they are valid at `now`; raise TokenError if not.
+
+    `expires_at` is `exp` plus the leeway: from then on this function refuses the token.
+    """
+    # RFC 7515 4.1.11: a critical extension that isn't understood is refused; we understand none.
+    if "crit" in header:
+        raise TokenMalformed("critical extensions")
+    _check_token_type(header, "typ")
+    statements = _decode(payload)
+    for claim in TYPE_CLAIMS:
+        _check_token_type(statements, claim)
+    if "events" in statements:  # OpenID Connect Back-Channel Logout 2.4: only a logout token has it
+        raise TokenOfWrongKind("events")
+    _check_issuer_and_audience(statements, requirements)
+    return Claims(
+        subject=_subject(statements),
+        issuer=requirements.issuer,
+        expires_at=_check_times(statements, requirements.leeway_ms, now),
+        token_id=_token_id(statements),
+        claim_set=statements,
+    )
+
+
+def _check_issuer_and_audience(statements: dict[str, Any], requirements: TokenRequirements) -> None:
+    if statements.get("iss") != requirements.issuer:
+        raise TokenClaimInvalid("iss", "missing or another")
+    # RFC 7519 4.1.3: one string, or a list of strings that contains ours. Whole strings are compared, never parts.
+    audience = statements.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if not all(isinstance(each, str) for each in audiences) or requirements.audience not in audiences:
+        raise TokenClaimInvalid("aud", "missing or another")
+
+
+def _check_times(statements: dict[str, Any], leeway: Millis, now: Millis) -> Millis:
+    expires = _read_numeric_date(statements, "exp")
+    if expires is None:
+        raise TokenClaimInvalid("exp", "missing")
+    # RFC 7519 4.1.4: not accepted on or after exp.
+    if now >= expires + leeway:
+        raise TokenExpired(expires)
+    for claim in ("nbf", "iat"):
+        valid_from = _read_numeric_date(statements, claim)
+        if valid_from is not None and now < valid_from - leeway:
+            raise TokenNotYetValid(claim, valid_from)
+    return expires + leeway
+
+
+def _check_token_type(statements: Mapping[str, Any], claim: str) -> None:
+    if claim not in statements:
+        return
+    word = statements[claim]
+    # RFC 7515 4.1.9: `application/` may be left out of a media type.
+    if not isinstance(word, str) or word.casefold().removeprefix("application/") not in ACCESS_TOKEN_TYPES:
+        raise TokenOfWrongKind(claim)
+
+
+def _subject(statements: dict[str, Any]) -> str:
+    subject = statements.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
+        raise TokenClaimInvalid("sub", "missing, or not a printable text within bounds")
+    return subject
+
+
+def _token_id(statements: dict[str, Any]) -> str | None:
+    token_id = statements.get("jti")
+    if token_id is None:
+        return None
+    if not isinstance(token_id, str) or not 0 < len(token_id) <= MAX_SUBJECT:
+        raise TokenClaimInvalid("jti", "not a text within bounds")
+    return token_id
+
+
+def _read_numeric_date(statements: dict[str, Any], claim: str) -> Millis | None:
+    """Return a NumericDate in ms, None if absent. RFC 7519 2: a JSON number of seconds; no string, boolean or null."""
+    if claim not in statements:
+        return None
+    value = statements[claim]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DATE:
+        raise TokenClaimInvalid(claim, "not a number of seconds")
+    return value * 1_000 if isinstance(value, int) else math.floor(value * 1_000)
+
+
+def _decode(payload: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(
+            payload.decode(),
+            object_pairs_hook=_reject_duplicate_claims,
+            parse_int=_integer,
+            parse_float=_parse_finite_float,
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError) as error:
+        raise TokenMalformed("claims are not JSON") from error
+    if not isinstance(found, dict):
+        raise TokenMalformed("claims are not an object")
+    waiting: list[tuple[Any, int]] = [(found, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise TokenMalformed("claims too deep")
+        if isinstance(value, str) and not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+            raise TokenMalformed("a lone surrogate")
+        if isinstance(value, dict):
+            waiting.extend((each, depth + 1) for pair in value.items() for each in pair)
+        elif isinstance(value, list):
+            waiting.extend((each, depth + 1) for each in value)
+    return found
+
+
+def _reject_duplicate_claims(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a claim twice")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError("a huge integer")
+    return int(text)
+
+
+def _parse_finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number without end")
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(text)

@@ -1,0 +1,169 @@
+"""Authorization by set arithmetic: the intersection of a requested filter with grants, and a reason for each decision.
+
+Decisions are exact for the layouts of our topics. Ids are unlimited, so every `+` of a request can be filled with an
+unused id. Only grants that cover all ids of the request match such a topic. They alone decide whether the request is
+narrowed, so there is no search that hostile grants could make expensive.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, assert_never
+
+from typing_extensions import override
+
+from bridge.domain.access.topic_layout import (
+    ACTIONS,
+    ANY,
+    COMMANDS,
+    Region,
+    RegionTable,
+    TopicLayout,
+    action_mask,
+    remove_covered,
+)
+from bridge.domain.topics import TopicFilter, TopicName
+
+MAX_GRANTS: Final = 1_000  # that one token may expand to; stops 300 sites x 300 lines from filling memory
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A filter that a viewer may read or command, and the rule or claim that it comes from."""
+
+    filter: TopicFilter
+    reason: str
+    region: Region = field(repr=False)
+
+    @classmethod
+    def for_filter(
+        cls, shape: TopicLayout, topic_filter: TopicFilter, *, reason: str, actions: Iterable[str] | None = None
+    ) -> "Grant | None":
+        """Return the grant of this filter, of commands only for `actions`; None when no topic of `shape` matches it."""
+        ways = action_mask(actions) if shape is COMMANDS else -1
+        region = shape.region(topic_filter, mask=ways)
+        return None if region is None else cls(topic_filter, reason, region)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The granted part of a request, `effective`. `witness` is a requested topic outside of it, or None."""
+
+    effective: tuple[TopicFilter, ...]
+    witness: TopicName | None
+    grants: tuple[Grant, ...]
+
+    @property
+    def narrowed(self) -> bool:
+        return self.witness is not None
+
+
+@dataclass(frozen=True, slots=True)
+class NotGranted:
+    """A refused request. `witness` is a requested topic that is not granted, None where `reason` needs none."""
+
+    witness: TopicName | None
+    reason: str
+
+
+Decision = Allowed | NotGranted
+
+
+class Grants:
+    """The grants of one viewer, to read or to command, without those that another one covers. Immutable."""
+
+    __slots__ = ("_table", "all", "shape")
+
+    def __init__(self, shape: TopicLayout, grants: Iterable[Grant]) -> None:
+        self.shape = shape
+        by_region: dict[Region, Grant] = {}
+        for grant in grants:
+            by_region.setdefault(grant.region, grant)
+        self.all = tuple(by_region[region] for region in remove_covered(by_region))
+        self._table = RegionTable((grant.region, grant) for grant in self.all)
+
+    def covering(self, region: Region) -> Iterable[tuple[int, Grant]]:
+        """Return (mask, grant) for every grant that covers all ids of the region."""
+        return self._table.covering(region.ids)
+
+    def find(self, name: TopicName, *, action: str | None = None) -> Grant | None:
+        """Return a grant for this topic, and for commands this action; None when there is none."""
+        point = self.shape.locate(name)
+        if point is None:
+            return None
+        ids, ways = point
+        if action is not None:
+            ways &= 1 << ACTIONS.index(action) if action in ACTIONS else 0
+        return next((grant for granted, grant in self._table.covering(ids) if granted & ways), None)
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Grants) and (self.shape, self.all) == (other.shape, other.all)
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self.all)
+
+    @override
+    def __repr__(self) -> str:
+        return f"Grants({self.shape.name}, {[str(grant.filter) for grant in self.all]})"
+
+
+def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decision:
+    """Decide what of a request, within `mask`, is granted.
+
+    A topic matches an effective filter iff it is requested and granted.
+    `narrowed` is exact too: a witness matches the request and no grant.
+    """
+    shape = grants.shape
+    region = shape.region(requested, mask=mask)
+    if region is None:
+        return NotGranted(None, f"no {shape.name} topic can match {_quoted(requested)}")
+    around = list(grants.covering(region))
+    # Without the mask: an effective filter must not be wider than the grant it comes from.
+    whole = shape.region(requested)
+    for granted, grant in around:
+        if whole is not None and not whole.mask & ~granted:
+            return Allowed((requested,), None, (grant,))
+    met: dict[Region, Grant] = {}
+    for grant in grants.all:
+        common = region.intersect(grant.region)
+        if common is not None:
+            met.setdefault(common, grant)
+    missing = region.mask
+    for granted, _ in around:
+        missing &= ~granted
+    witness = _witness(region, missing, grants) if missing else None
+    if not met:
+        return NotGranted(witness, "no grant reaches any topic of it")
+    kept = [met[common] for common in remove_covered(met)]
+    common_filters = [requested.intersect(grant.filter) for grant in kept]
+    effective = tuple(dict.fromkeys(each for each in common_filters if each is not None))
+    return Allowed(effective, witness, tuple(dict.fromkeys(kept)))
+
+
+def explain_decision(decision: Decision) -> dict[str, Any]:
+    """Return the decision as plain data. It reveals only the asker's own request and grants, and unused ids."""
+    match decision:
+        case Allowed(effective, witness, grants):
+            return {
+                "allowed": True,
+                "effective": [str(each) for each in effective],
+                "narrowed": decision.narrowed,
+                "witness": None if witness is None else str(witness),
+                "grants": [{"filter": str(grant.filter), "reason": grant.reason} for grant in grants],
+            }
+        case NotGranted(witness, reason):
+            return {"allowed": False, "witness": None if witness is None else str(witness), "reason": reason}
+        case _:
+            assert_never(decision)
+
+
+def _witness(region: Region, missing: int, grants: Grants) -> TopicName:
+    lowest = (missing & -missing).bit_length() - 1
+    taken = {text for grant in grants.all for text in grant.region.ids}
+    fresh = next(each for each in ("any", *(f"any{number}" for number in range(len(taken) + 1))) if each not in taken)
+    return grants.shape.make_topic((fresh if text == ANY else text for text in region.ids), lowest)
+
+
+def _quoted(topic_filter: TopicFilter) -> str:
+    return repr(topic_filter.text[:80])

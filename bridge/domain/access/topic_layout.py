@@ -1,0 +1,187 @@
+"""Layouts of our own topics, in which filters become regions: exact arithmetic instead of text.
+
+An event's topic has 8 levels, a command's 5 (design.md, «The way of a message»). Some levels hold ids, which are
+unlimited. The others have closed sets of words: 13 pairs of category and type, 4 priorities, 5 kinds of command. So a
+filter becomes an id or `+` for every id level, and a bit mask of the combinations of words in the closed levels.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from bridge.domain.events import CATEGORY_OF, LINE_LEVEL, EventType, Priority
+from bridge.domain.topics import TopicFilter, TopicName
+
+ANY: Final = "+"
+ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+ACTIONS: Final = (
+    *("andon.raise", "andon.acknowledge", "andon.arrive", "andon.resolve", "andon.cancel", "andon.escalate"),
+    *("downtime.classify", "downtime.confirm", "downtime.unconfirm"),
+    *("job.assign", "job.accept", "job.start", "job.pause", "job.complete", "job.cancel"),
+    *("changeover.start", "changeover.complete"),
+    "quality.clear",
+)
+"""Actions a user may command (protocol.md, «Asking»). The word before the dot is the kind, the topic's last level."""
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text is a valid id of a site, line, person or subject: no wildcard, no `/`, no `$`."""
+    return ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """What a filter matches in a layout: an id or `+` for every id level, and a mask of combinations, never 0."""
+
+    ids: tuple[str, ...]
+    mask: int
+
+    def covers(self, other: "Region") -> bool:
+        return not other.mask & ~self.mask and self._covers_ids(other.ids)
+
+    def intersect(self, other: "Region") -> "Region | None":
+        """Return exactly the common part; None when there is none."""
+        ways = self.mask & other.mask
+        if not ways:
+            return None
+        ids = []
+        for mine, theirs in zip(self.ids, other.ids, strict=True):
+            if mine not in (ANY, theirs) and theirs != ANY:
+                return None
+            ids.append(theirs if mine == ANY else mine)
+        return Region(tuple(ids), ways)
+
+    def _covers_ids(self, ids: tuple[str, ...]) -> bool:
+        return all(mine in (ANY, theirs) for mine, theirs in zip(self.ids, ids, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLayout:
+    """A family of topics: `id_levels` hold ids, the closed levels from `first_enum_level` on hold words.
+
+    `optional_levels` may be `_` instead of an id. `combinations` are the possible words of the closed levels; the index
+    of a combination is its bit in a mask.
+    """
+
+    name: str
+    id_levels: tuple[int, ...]
+    optional_levels: frozenset[int]
+    first_enum_level: int
+    combinations: tuple[tuple[str, ...], ...]
+    _bits: dict[tuple[str, ...], int] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _bits_with: dict[tuple[int, str], int] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for bit, words in enumerate(self.combinations):
+            self._bits[words] = self._bits.get(words, 0) | 1 << bit
+            for at, word in enumerate(words):
+                self._bits_with[at, word] = self._bits_with.get((at, word), 0) | 1 << bit
+
+    @property
+    def depth(self) -> int:
+        return len(self.id_levels) + len(self.combinations[0])
+
+    def region(self, topic_filter: TopicFilter, *, mask: int = -1) -> Region | None:
+        """Return what the filter matches in this layout, within `mask`; None when that is no topic."""
+        levels = topic_filter.spine
+        if len(levels) > self.depth or (len(levels) < self.depth and not topic_filter.tail):
+            return None
+        levels += (ANY,) * (self.depth - len(levels))
+        for level in self.id_levels:
+            text = levels[level]
+            if not (text == ANY or is_id(text) or (text == LINE_LEVEL and level in self.optional_levels)):
+                return None
+        asked = levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])]
+        reached = mask & (1 << len(self.combinations)) - 1
+        for at, word in enumerate(asked):
+            if word != ANY:
+                reached &= self._bits_with.get((at, word), 0)
+        return Region(tuple(levels[level] for level in self.id_levels), reached) if reached else None
+
+    def locate(self, name: TopicName) -> tuple[tuple[str, ...], int] | None:
+        """Return the ids of a topic and the mask of its words; None for words or a depth of another layout."""
+        levels = name.levels
+        if len(levels) != self.depth:
+            return None
+        ways = self._bits.get(levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])])
+        return None if ways is None else (tuple(levels[level] for level in self.id_levels), ways)
+
+    def make_topic(self, ids: Iterable[str], bit: int) -> TopicName:
+        levels = list(ids)
+        levels[self.first_enum_level : self.first_enum_level] = self.combinations[bit]
+        return TopicName.parse("/".join(levels))
+
+
+EVENTS: Final = TopicLayout(
+    name="event",
+    id_levels=(0, 1, 2, 3, 7),
+    optional_levels=frozenset({3, 7}),
+    first_enum_level=4,
+    combinations=tuple(
+        (CATEGORY_OF[kind].value, kind.value, priority.value) for kind in EventType for priority in Priority
+    ),
+)
+"""`{site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}`, relative to `{root}/event/`."""
+
+COMMANDS: Final = TopicLayout(
+    name="command",
+    id_levels=(0, 1, 2, 3),
+    optional_levels=frozenset({3}),
+    first_enum_level=4,
+    combinations=tuple((action.partition(".")[0],) for action in ACTIONS),
+)
+"""`{site}/{area}/{line}/{equipment}/{kind}`, relative to `{root}/command/`; a kind has one bit per action."""
+
+
+def event_mask(types: Iterable[EventType] | None, priorities: Iterable[Priority] | None) -> int:
+    """Return the bits of those event types and priorities; None: of all."""
+    kinds = frozenset(EventType if types is None else types)
+    ranks = frozenset(Priority if priorities is None else priorities)
+    bits = (1 << bit for bit, (_, kind, rank) in enumerate(EVENTS.combinations) if kind in kinds and rank in ranks)
+    return sum(bits)
+
+
+def action_mask(actions: Iterable[str] | None) -> int:
+    """Return the bits of those actions; None: of all. `andon.*` and `*` are accepted, unknown words add no bit."""
+    if actions is None:
+        return (1 << len(ACTIONS)) - 1
+    wanted = frozenset(actions)
+    ways = enumerate(ACTIONS)
+    return sum(1 << bit for bit, each in ways if wanted & {each, each.partition(".")[0] + ".*", "*"})
+
+
+T = TypeVar("T")
+
+
+class RegionTable(Generic[T]):
+    """Index of regions by the id levels that they fix: at most 2**5 look-ups find all that cover given ids.
+
+    A thousand grants for a thousand lines fix the same level: one look-up.
+    """
+
+    __slots__ = ("_tables",)
+
+    def __init__(self, entries: Iterable[tuple[Region, T]]) -> None:
+        self._tables: dict[tuple[int, ...], dict[tuple[str, ...], list[tuple[int, T]]]] = {}
+        for region, entry in entries:
+            fixed = tuple(level for level, text in enumerate(region.ids) if text != ANY)
+            table = self._tables.setdefault(fixed, {})
+            table.setdefault(tuple(region.ids[level] for level in fixed), []).append((region.mask, entry))
+
+    def covering(self, ids: tuple[str, ...]) -> Iterator[tuple[int, T]]:
+        """Yield (mask, entry) of every region that covers these ids; only `+` covers a `+` among them."""
+        for fixed, table in self._tables.items():
+            yield from table.get(tuple(ids[level] for level in fixed), ())
+
+
+def remove_covered(regions: Iterable[Region]) -> list[Region]:
+    """Return the regions without those that another one covers: the same topics, in the given order."""
+    distinct = list(dict.fromkeys(regions))
+    table = RegionTable((region, region) for region in distinct)
+    return [
+        region
+        for region in distinct
+        if not any(other != region and not region.mask & ~ways for ways, other in table.covering(region.ids))
+    ]

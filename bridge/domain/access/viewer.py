@@ -1,0 +1,156 @@
+"""Admitted users: a `Viewer`, which only `admit` creates, holds everything that a user may read and command."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import InitVar, dataclass
+from typing import Final
+
+from typing_extensions import override
+
+from bridge.domain.access.claims import Claims
+from bridge.domain.access.grants import MAX_GRANTS, Grant, Grants
+from bridge.domain.access.policy import SCOPES, Policy, Role, expand_template
+from bridge.domain.access.topic_layout import COMMANDS, EVENTS, TopicLayout, is_id
+from bridge.domain.events import Millis, Place
+from bridge.domain.topics import TopicError, TopicFilter, TopicName
+
+MAX_CLAIM_VALUES: Final = 256  # per list claim; a longer one would only expand past MAX_GRANTS, at our cost
+MAX_NAME: Final = 200  # of a person's name, which logs and boards show
+
+
+class AdmissionError(ValueError):
+    """A verified token that can't be admitted: the issuer's fault."""
+
+
+@dataclass(eq=False)
+class TooManyClaimValues(AdmissionError):
+    claim: str
+    count: int
+    limit: int
+
+    @override
+    def __str__(self) -> str:
+        return f"the claim {self.claim} holds {self.count} values, the limit is {self.limit}"
+
+
+@dataclass(eq=False)
+class TooManyGrants(AdmissionError):
+    limit: int
+
+    @override
+    def __str__(self) -> str:
+        return f"the token unfolds to more than {self.limit} grants"
+
+
+_ADMITTED: Final = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """An admitted user, with the read and command grants of one token."""
+
+    user_id: str
+    name: str | None
+    roles: tuple[str, ...]
+    read_grants: Grants
+    command_grants: Grants
+    expires_at: Millis
+    token_id: str | None
+    issuer: str
+    proof: InitVar[object]
+
+    def __post_init__(self, proof: object) -> None:
+        if proof is not _ADMITTED:
+            raise TypeError("only admit() makes a Viewer")
+
+    def may_read(self, name: TopicName) -> bool:
+        """Return whether this event topic (relative to `{root}/event/`) may be shown; checked at every delivery."""
+        return self.read_grants.find(name) is not None
+
+    def find_command_grant(self, action: str, place: Place) -> Grant | None:
+        """Return the grant that allows this action at this place, None when there is none."""
+        levels = (*place.levels(), action.partition(".")[0])
+        # An id with a slash would make it another topic, so each must be exactly one level.
+        if not all(is_id(level) or level == "_" for level in levels):
+            return None
+        return self.command_grants.find(TopicName("/".join(levels), levels), action=action)
+
+
+def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
+    """Return the viewer of a verified token under this policy; raise AdmissionError for one that exceeds the limits.
+
+    `trust_grants`: whether this issuer's `grants` claim counts. A claim of the wrong type, or an invalid id, grants
+    nothing.
+    """
+    known = frozenset(Role)
+    roles = tuple(dict.fromkeys(role for role in _strings(claims.claim_set, "roles") if role in known))
+    name = claims.claim_set.get("name")
+    return Viewer(
+        user_id=claims.subject,
+        # A name with a line break would forge lines in a log.
+        name=name[:MAX_NAME] if isinstance(name, str) and name.isprintable() else None,
+        roles=roles,
+        read_grants=Grants(EVENTS, _bounded(_expand_grants(EVENTS, claims, policy, roles, trust_grants=trust_grants))),
+        command_grants=Grants(
+            COMMANDS, _bounded(_expand_grants(COMMANDS, claims, policy, roles, trust_grants=trust_grants))
+        ),
+        expires_at=claims.expires_at,
+        token_id=claims.token_id,
+        issuer=claims.issuer,
+        proof=_ADMITTED,
+    )
+
+
+def _expand_grants(
+    shape: TopicLayout, claims: Claims, policy: Policy, roles: tuple[str, ...], *, trust_grants: bool
+) -> Iterator[Grant | None]:
+    scope = _read_scope(claims.claim_set)
+    user = claims.subject if is_id(claims.subject) else None
+    for role in roles:
+        rule = policy.roles.get(Role(role))
+        if rule is None:
+            continue
+        for template in rule.read if shape is EVENTS else rule.command:
+            for each in expand_template(template, {} if rule.unscoped else scope, user=user):
+                yield Grant.for_filter(shape, each, reason=f"role {role}: {template}", actions=rule.actions)
+    for text in _read_grants_claim(claims.claim_set, "read" if shape is EVENTS else "command") if trust_grants else ():
+        # Only an unscoped role ignores the scope claims, so they narrow the token's own grants too.
+        for each in expand_template(text, scope, user=None):
+            yield Grant.for_filter(shape, each, reason="grants claim of the token")
+
+
+def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
+    for count, grant in enumerate(grants):
+        if count >= MAX_GRANTS:
+            raise TooManyGrants(MAX_GRANTS)
+        if grant is not None:
+            yield grant
+
+
+def _read_scope(statements: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    """Return the valid ids of each scope claim in the token; an empty or malformed claim allows no place at all."""
+    present = [scope for scope in SCOPES if f"{scope}s" in statements]
+    found = {scope: _strings(statements, f"{scope}s") for scope in present}
+    return {scope: tuple(dict.fromkeys(text for text in texts if is_id(text))) for scope, texts in found.items()}
+
+
+def _read_grants_claim(statements: Mapping[str, object], kind: str) -> Iterator[str]:
+    grants = statements.get("grants")
+    if not isinstance(grants, dict):
+        return
+    shape = EVENTS if kind == "read" else COMMANDS
+    for text in _strings(grants, kind, limit=MAX_GRANTS):
+        try:
+            parsed = TopicFilter.parse(text)
+        except TopicError:
+            continue
+        if shape.region(parsed) is not None:
+            yield text
+
+
+def _strings(statements: Mapping[str, object], claim: str, *, limit: int = MAX_CLAIM_VALUES) -> list[str]:
+    values = statements.get(claim)
+    if not isinstance(values, list):
+        return []
+    if len(values) > limit:
+        raise TooManyClaimValues(claim, len(values), limit)
+    return [value for value in values if isinstance(value, str)]

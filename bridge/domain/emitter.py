@@ -1,0 +1,116 @@
+"""Emitter of a line's events: counts revisions, and fixes the priority of a subject for its life.
+
+Subjects are part of a line's checkpointed state, so revisions continue across restarts.
+"""
+
+from typing import Final, NamedTuple
+
+from msgspec import Struct, field
+
+from bridge.domain.event_data import EventData
+from bridge.domain.events import CATEGORY_OF, DataQuality, Event, EventType, Place, Priority, Standing
+from bridge.domain.reports import Moment
+
+CLOSED_SUBJECTS: Final = 500  # per line, kept for later revisions; bounds its checkpoint
+
+
+class DoubtfulPieces(NamedTuple):
+    """Pieces in a counter's register that the counter rules did not count at once."""
+
+    held: int = 0  # waiting for the next sample to confirm or refute them
+    released: int = 0  # confirmed since the previous event
+    refused: int = 0  # refuted since the previous event
+
+
+NO_DOUBTFUL_PIECES: Final = DoubtfulPieces()
+
+
+class SubjectRevision(Struct):
+    revision: int
+    priority: Priority
+
+
+class Subjects(Struct):
+    """Current subjects, and the latest closed ones, by `{equipment}/{category}/{subject}`."""
+
+    current: dict[str, SubjectRevision] = field(default_factory=dict)
+    closed: dict[str, SubjectRevision] = field(default_factory=dict)
+
+
+class Emitter:
+    """Collects the events of one step of one line."""
+
+    def __init__(self, place: Place, subjects: Subjects) -> None:
+        self.place = place
+        self._subjects = subjects
+        self._events: list[Event] = []
+
+    def emit(
+        self,
+        event_type: EventType,
+        data: EventData,
+        *,
+        moment: Moment,
+        equipment: str | None,
+        subject: str,
+        priority: Priority,
+        standing: Standing = Standing.CURRENT,
+        estimated: bool = False,
+        stale: bool = False,
+        ineffective: bool = False,
+        doubtful: DoubtfulPieces = NO_DOUBTFUL_PIECES,
+    ) -> None:
+        """Add an event dated `moment.at`; a subject keeps its first priority."""
+        place = self.place.with_equipment(equipment)
+        key = f"{place.levels()[3]}/{CATEGORY_OF[event_type]}/{subject}"
+        entry = self._next(key, priority, standing)
+        self._events.append(
+            Event(
+                type=event_type,
+                place=place,
+                subject=subject,
+                priority=entry.priority,
+                revision=entry.revision,
+                timestamp=moment.at,
+                data=data,
+                standing=standing,
+                received_at=moment.received_at,
+                caused_by=moment.caused_by,
+                quality=DataQuality(
+                    clock=moment.clock,
+                    estimated=estimated,
+                    stale=stale,
+                    historical=standing is Standing.HISTORY,
+                    gap=moment.gap,
+                    unplaced=moment.unplaced,
+                    ineffective=ineffective,
+                    pieces_held=doubtful.held or None,
+                    pieces_released=doubtful.released or None,
+                    pieces_refused=doubtful.refused or None,
+                ),
+            )
+        )
+
+    def _next(self, key: str, priority: Priority, standing: Standing) -> SubjectRevision:
+        current, closed = self._subjects.current, self._subjects.closed
+        is_current = key in current
+        known = current.pop(key, None) or closed.pop(key, None)
+        entry = SubjectRevision(1, priority) if known is None else SubjectRevision(known.revision + 1, known.priority)
+        if standing is Standing.CURRENT or (standing is Standing.HISTORY and is_current):
+            current[key] = entry
+        else:
+            closed[key] = entry
+            while len(closed) > CLOSED_SUBJECTS:
+                del closed[next(iter(closed))]
+        return entry
+
+    @property
+    def event_count(self) -> int:
+        """The number of collected events."""
+        return len(self._events)
+
+    def drain(self) -> tuple[Event, ...]:
+        """Return the collected events in order, and clear them."""
+        events = tuple(self._events)
+        self._events.clear()
+        return events

@@ -1,0 +1,283 @@
+"""Intake of messages and ticks: decoding, deduplication, application to the floor, and one journal entry for each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
+from bridge.domain.events import Event, Millis
+from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC, BridgeAbsence, ClockStep
+from bridge.domain.line.floor import Floor
+from bridge.domain.line.plant_migration import migrate_floor
+from bridge.domain.plant_json import PLANT_TOPIC, plant_from_json
+from bridge.domain.records import (
+    CommandRecord,
+    CommittedEvent,
+    Input,
+    JournalEntry,
+    MessageDigest,
+    Position,
+    position_event,
+)
+from bridge.domain.reports import (
+    APPLIED,
+    TOPIC_LEVELS,
+    Disposition,
+    Effect,
+    Outcome,
+    Report,
+    place_of_levels,
+    quarantined,
+    suppressed,
+)
+
+TICK_TOPIC: Final = ""  # the topic of an input that is a tick
+
+_DUPLICATE: Final = suppressed("duplicate")
+_DUPLICATE_COMMAND: Final = suppressed("duplicate_command")
+CRASHED: Final = quarantined("crashed")
+"""The core crashed at this message in an earlier run: it stays in quarantine until the core is fixed."""
+
+
+class Decoder(Protocol):
+    """Decoder of bytes on a topic relative to the root: a report, or the reason for quarantine; never raises."""
+
+    def __call__(
+        self, topic: str, payload: bytes, *, received_at: Millis, cause: str, retained: bool
+    ) -> Report | Disposition: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedInput:
+    """An input and its decoded content, not applied yet."""
+
+    input: Input
+    result: Report | Disposition
+    generation: int
+    mid: int | None = None
+    replay_requested: bool = False  # replay of a quarantined input: known content does not make it a duplicate
+
+    @property
+    def command(self) -> tuple[str, str] | None:
+        """The (user, command id) of a user's command; None for any other input."""
+        report = self.result
+        if isinstance(report, Disposition) or report.command_id is None or report.actor is None:
+            return None
+        return (report.actor.id, report.command_id)
+
+
+def cause_id(number: int) -> str:
+    return f"input:{number}"
+
+
+def decode_input(given: Input, decode: Decoder) -> Report | Disposition:
+    """Decode an input; the result is the same at its arrival and in every replay."""
+    cause = cause_id(given.number)
+    meaning = decode(given.topic, given.payload, received_at=given.received_at, cause=cause, retained=given.retained)
+    if given.redelivered and isinstance(meaning, Report):
+        return replace(meaning, redelivered=True)
+    return meaning
+
+
+def record_unapplied(floor: Floor, given: Input, disposition: Disposition) -> None:
+    """Record a message that was decided before the floor saw it: its device is alive, the message had no effect."""
+    levels = given.topic.split("/", TOPIC_LEVELS)
+    if len(levels) == TOPIC_LEVELS and levels[0] == "report":
+        floor.record_unapplied(place_of_levels(levels), disposition, given.received_at)
+
+
+def apply_plant(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
+    """Return the floor under the plant file in an input, and the outcome of the change."""
+    floor, events = migrate_floor(
+        floor, plant_from_json(given.payload), given.received_at, cause=cause_id(given.number)
+    )
+    return floor, Outcome(APPLIED, events)
+
+
+def apply_absence(floor: Floor, given: Input) -> Outcome:
+    """Apply the absence in an input to the floor."""
+    since = BridgeAbsence.decode(given.payload).since
+    return Outcome(APPLIED, floor.apply_absence(since, given.received_at, cause=cause_id(given.number)))
+
+
+def apply_clock_step(floor: Floor, given: Input) -> Outcome:
+    """Apply the step of the host's clock in an input to the floor."""
+    by = ClockStep.decode(given.payload).by
+    return Outcome(APPLIED, floor.set_forward(by, given.received_at))
+
+
+class Intake:
+    """Numbers inputs, gives events their offsets, and never applies the same message twice."""
+
+    def __init__(
+        self,
+        floor: Floor,
+        *,
+        decode: Decoder,
+        position: Position,
+        last_input: tuple[int, Millis],
+        dedup: Deduplicator,
+        crash_digests: Iterable[bytes],
+    ) -> None:
+        self.floor = floor
+        self.offset = position.offset
+        self.number, self.latest_time = last_input
+        self.dedup = dedup
+        self.unknown_fields = 0
+        self._decode = decode
+        self._stream = position.stream
+        self._epoch = position.epoch
+        self._crash_digests = frozenset(crash_digests)
+        self._commands: dict[tuple[str, str], CommandRecord] = {}
+
+    def receive(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        now: Millis,
+        retained: bool,
+        redelivered: bool,
+        generation: int,
+        mid: int | None = None,
+        replay_requested: bool = False,
+    ) -> DecodedInput:
+        """Number and decode a message. `topic` is relative to the root."""
+        self.latest_time = max(self.latest_time, now)  # the floor's time never goes back
+        given = Input(
+            number=self.number + 1,
+            topic=topic,
+            payload=payload,
+            received_at=self.latest_time,
+            retained=retained,
+            redelivered=redelivered,
+        )
+        if mid is not None and not redelivered:
+            self.dedup.release_packet_id(mid)
+        if self._crash_digests and not replay_requested and digest_message(topic, payload) in self._crash_digests:
+            return DecodedInput(given, CRASHED, generation)
+        return DecodedInput(given, decode_input(given, self._decode), generation, mid, replay_requested)
+
+    def pending_result(self, decoded: DecodedInput) -> CommandRecord | None:
+        """Return the result of this command, if it was applied and is not committed yet."""
+        return None if decoded.command is None else self._commands.get(decoded.command)
+
+    def apply(self, decoded: DecodedInput, *, known: CommandRecord | None) -> JournalEntry:
+        """Apply the input received last. `known`: the earlier result of the same command."""
+        given, report = decoded.input, decoded.result
+        if isinstance(report, Disposition):
+            return self._enter_unapplied(given, report)
+        self.unknown_fields += report.unknown_fields
+        if known is not None:
+            return self._enter(given, Outcome(_DUPLICATE_COMMAND), command=known, reached_core=False)
+        resend = message_digest_of(report, given.topic, given.payload, mid=decoded.mid)
+        if decoded.replay_requested and resend is not None and not resend.has_timestamp:
+            resend = None  # the broker does not send it again
+        known_content = resend is not None and self.dedup.check_and_add(
+            given.number,
+            resend,
+            redelivered=given.redelivered,
+            generation=decoded.generation,
+            clock_proves=resend.has_timestamp and self.floor.is_proven_repeat(report),
+        )
+        if known_content and not decoded.replay_requested:  # the content of a replayed input may well be known
+            return self._enter_unapplied(given, _DUPLICATE, resend=resend)
+        outcome = self.floor.apply(report, given.received_at)
+        entry = self._enter(given, outcome, resend=resend)
+        if decoded.command is None:
+            return entry
+        return self._with_result(entry, decoded.command, outcome)
+
+    def tick(self, now: Millis) -> JournalEntry | None:
+        """Advance the floor to `now`; None if that caused no event."""
+        self.latest_time = max(self.latest_time, now)
+        events = tuple(event for _, events in self.floor.tick(self.latest_time) for event in events)
+        if not events:
+            return None
+        given = Input(number=self.number + 1, topic=TICK_TOPIC, payload=b"", received_at=self.latest_time)
+        return self._enter(given, Outcome(Disposition(Effect.APPLIED), events))
+
+    def enter_plant(self, text: bytes, now: Millis) -> JournalEntry:
+        """Apply a plant file: the floor runs under it from here on."""
+        self.latest_time = max(self.latest_time, now)
+        given = Input(number=self.number + 1, topic=PLANT_TOPIC, payload=text, received_at=self.latest_time)
+        self.floor, outcome = apply_plant(self.floor, given)
+        return self._enter(given, outcome)
+
+    def enter_absence(self, absence: BridgeAbsence, now: Millis) -> JournalEntry:
+        """Apply an absence of the bridge: the state of the machines is unknown from its start on."""
+        self.latest_time = max(self.latest_time, now)
+        given = Input(
+            number=self.number + 1, topic=ABSENCE_TOPIC, payload=absence.encode(), received_at=self.latest_time
+        )
+        return self._enter(given, apply_absence(self.floor, given))
+
+    def enter_clock_step(self, by: Millis, now: Millis) -> JournalEntry:
+        """Apply a step of the host's clock, which was set forward to `now`."""
+        self.latest_time = max(self.latest_time, now)
+        given = Input(
+            number=self.number + 1, topic=CLOCK_TOPIC, payload=ClockStep(by=by).encode(), received_at=self.latest_time
+        )
+        return self._enter(given, apply_clock_step(self.floor, given))
+
+    def forget_committed(self, entries: Sequence[JournalEntry]) -> None:
+        """Forget the results of commands that the journal now holds."""
+        for entry in entries:
+            if entry.command is not None:
+                self._commands.pop((entry.command.user, entry.command.command_id), None)
+
+    def _enter_unapplied(
+        self, given: Input, disposition: Disposition, *, resend: MessageDigest | None = None
+    ) -> JournalEntry:
+        record_unapplied(self.floor, given, disposition)
+        return self._enter(given, Outcome(disposition), resend=resend, reached_core=False)
+
+    def _enter(
+        self,
+        given: Input,
+        outcome: Outcome,
+        *,
+        resend: MessageDigest | None = None,
+        command: CommandRecord | None = None,
+        reached_core: bool = True,
+    ) -> JournalEntry:
+        self.number = given.number
+        return JournalEntry(
+            input=given,
+            disposition=outcome.disposition,
+            events=self._position(outcome.events),
+            command=command,
+            message_digest=resend,
+            reached_core=reached_core,
+        )
+
+    def _position(self, events: Sequence[Event]) -> tuple[CommittedEvent, ...]:
+        first = self.offset + 1
+        self.offset += len(events)
+        return tuple(
+            position_event(event, stream=self._stream, epoch=self._epoch, offset=first + index)
+            for index, event in enumerate(events)
+        )
+
+    def _with_result(self, entry: JournalEntry, command: tuple[str, str], outcome: Outcome) -> JournalEntry:
+        user, command_id = command
+        disposition = outcome.disposition
+        result = "rejected" if disposition.rejected else disposition.effect.value
+        if disposition.effect is Effect.QUARANTINED:
+            result = "rejected"  # a rejection for the user: the plant has no such place
+        record = CommandRecord(
+            user=user,
+            command_id=command_id,
+            outcome=result,
+            reason=disposition.reason,
+            event_ids=tuple(event.id for event in entry.events[outcome.deadline_events :]),
+            at=entry.input.received_at,
+        )
+        self._commands[command] = record
+        return JournalEntry(
+            input=entry.input,
+            disposition=disposition,
+            events=entry.events,
+            command=record,
+            message_digest=entry.message_digest,
+        )

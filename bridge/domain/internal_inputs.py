@@ -1,0 +1,48 @@
+"""Inputs that the bridge itself enters: absences, in which the floor was not monitored, and steps of the host's clock.
+
+They are journalled like messages, so a replay applies them at the same position. No message has such a topic.
+"""
+
+from typing import Final, Literal, Self
+
+import msgspec
+
+from bridge.domain.events import Millis
+from bridge.domain.records import PRESENCE_PREFIX
+
+ABSENCE_TOPIC: Final = f"{PRESENCE_PREFIX}absence"
+"""The topic of an input that states since when the floor was not monitored."""
+
+CLOCK_TOPIC: Final = f"{PRESENCE_PREFIX}clock"
+"""The topic of an input that states by how much the host's clock was set forward, up to the input's arrival."""
+
+UNWATCHED_MS: Final = 10_000
+"""A shorter restart is no absence: the broker queues what is sent meanwhile, and the known state stays valid."""
+
+
+class InternalInput(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of an internal input, as JSON."""
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """Decode what `encode` returned; raise msgspec.MsgspecError for anything else."""
+        return msgspec.json.decode(payload, type=cls)
+
+
+class BridgeAbsence(InternalInput, frozen=True, kw_only=True):
+    """A time without monitoring, from `since` to the input's arrival; for each machine, until it reports.
+
+    `restart`: the bridge did not run. `link`: the connection to the broker was lost at `since`.
+    """
+
+    since: Millis
+    reason: Literal["restart", "link"]
+
+
+class ClockStep(InternalInput, frozen=True, kw_only=True):
+    """A step of the host's clock, set forward by `by` ms. That time did not pass on the floor."""
+
+    by: Millis

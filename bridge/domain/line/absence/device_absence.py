@@ -1,0 +1,142 @@
+"""Absences of devices while the bridge is observing: after a death, a Will or silence. Source: domain.md, «Time».
+
+A machine with a trusted clock may report later what it did while absent. Its own time is rebuilt after that. The line's
+is rebuilt once all deciding machines have reported, or once the line is known to be stopped by another machine.
+"""
+
+from collections.abc import Sequence
+
+from bridge.domain.events import LINE_LEVEL, Millis
+from bridge.domain.line.absence.absences import BACKLOG_SETTLE_MS, TRUSTED_CLOCKS, Absences
+from bridge.domain.line.absence.record import AbsenceRecord
+from bridge.domain.line.downtime.stop_cause import MachineView
+from bridge.domain.line.equipment.machine import Machine
+from bridge.domain.line.equipment.status import Diagnosis
+from bridge.domain.line.output.line_output import Output
+from bridge.domain.reports import Moment
+
+
+class DeviceAbsences(Absences):
+    """Absences of the bridge and of its devices."""
+
+    def mark_lost(self, machines: Sequence[Machine], *, at: Millis) -> dict[str, MachineView]:
+        """Mark absent machines as lost in the pending absences; call it before their views are refreshed.
+
+        Returns the last views of those that have no absence yet.
+        """
+        found: dict[str, MachineView] = {}
+        for machine in machines:
+            name = machine.spec.id
+            if not is_away(machine):
+                continue
+            pending = [each for each in self.state.pending if each.concerns(name)]
+            for each in pending:
+                each.mark_lost(name, stands=machine.view().stands, heard_at=at, at=at)
+            if not any(each.of in (None, name) for each in pending):
+                found[name] = self._flow.view(machine)
+        return found
+
+    def update(
+        self,
+        lost: dict[str, MachineView],
+        machines: Sequence[Machine],
+        diagnosis: Diagnosis,
+        *,
+        output: Output,
+        open_downtime: str | None,
+        moment: Moment,
+    ) -> None:
+        """Begin the absences of lost machines, and update that of the line."""
+        if not lost and not self.state.pending:
+            return
+        for name, view in lost.items():
+            self._begin_of(self._flow.machines[name], view, output=output, at=moment.at)
+        self._begin_line(at=moment.at)
+        now = max(moment.at, moment.received)
+        self._note_seen_again(machines, at=moment.at, now=now)
+        line = self.state.pending_of(LINE_LEVEL)
+        if line is None or line.of is None:
+            return
+        for machine in machines:
+            if machine.spec.id in line.views and not line.concerns(machine.spec.id):
+                line.add_watched_view(self._flow.view(machine), at=moment.at)
+        known = diagnosis.status != "offline" or self._stands_otherwise(line)
+        if not known and LINE_LEVEL not in line.scopes:
+            before = output.mark_lost(LINE_LEVEL, moment.at)
+            assert before is not None, "every line has an OEE"
+            line.scopes[LINE_LEVEL], line.open_downtime = before, open_downtime
+        if LINE_LEVEL in line.scopes:
+            self._await(line, known=known, now=now)
+
+    def _stands_otherwise(self, line: AbsenceRecord) -> bool:
+        """Return whether the line is known to be stopped by a machine whose reports are not awaited."""
+        views = self._flow.plc_views
+        return any(view.stands and view.decides and name not in line.unheard for name, view in views.items())
+
+    def set_forward(self, by: Millis) -> None:
+        """Shift pending absences by a forward step of the host's clock, so that they begin after the skipped time."""
+        for each in self.state.pending:
+            each.start += by
+            each.away = {name: at + by for name, at in each.away.items()}
+            each.heard = {name: at + by for name, at in each.heard.items()}
+            for before in each.scopes.values():
+                before.since = None if before.since is None else before.since + by
+
+    def _begin_of(self, machine: Machine, view: MachineView, *, output: Output, at: Millis) -> None:
+        name, known = machine.spec.id, self._find_unheard(machine.spec.id)
+        if known is not None:
+            view = known.last_view(name)
+        seen_at = machine.device.state.seen_at
+        heard_at = (known and known.absent_since(name)) or (at if seen_at is None else min(seen_at, at))
+        record = AbsenceRecord(start=at, views={name: view}, scopes={}, open_downtime=None, of=name, unwatched=False)
+        record.away[name] = heard_at
+        record.add_unheard(name, stands=machine.view().stands)
+        before = output.mark_lost(name, at)
+        if before is not None:
+            record.scopes[name] = before
+        self.state.add(record)
+        line = self.state.pending_of(LINE_LEVEL)
+        if line is not None and line.of is not None:
+            line.mark_lost(name, stands=machine.view().stands, heard_at=heard_at, at=at)
+
+    def _begin_line(self, *, at: Millis) -> None:
+        """Begin an absence of the line if a deciding machine is absent."""
+        if self.state.pending_of(LINE_LEVEL) is not None:
+            return
+        views = self._flow.plc_views
+        away = {each.of: each for each in self.state.pending if each.of is not None and each.unheard}
+        if not any(views[name].decides for name in away):
+            return
+        record = AbsenceRecord(start=at, views=views, scopes={}, open_downtime=None, of=LINE_LEVEL, unwatched=False)
+        for name, each in away.items():
+            record.views[name], record.away[name] = each.last_view(name), each.away[name]
+            record.add_unheard(name, stands=self._flow.machines[name].view().stands)
+        self.state.add(record)
+
+    def _find_unheard(self, name: str) -> AbsenceRecord | None:
+        """Return the latest absence since which the machine has not reported."""
+        return next((each for each in reversed(self.state.records) if name in each.unheard), None)
+
+    def _note_seen_again(self, machines: Sequence[Machine], *, at: Millis, now: Millis) -> None:
+        """Note machines known again by a report that was not applied, such as one of bad quality."""
+        for machine in machines:
+            view = self._flow.view(machine)
+            for each in self.state.pending:
+                if each.of is not None and view.status != "offline" and view.equipment in each.unheard:
+                    each.add_report(view, at=at, gapless=False, says_state=True, current_known=True, joins_late=False)
+                    self._schedule(each, now, is_late=False)
+
+    def _await(self, line: AbsenceRecord, *, known: bool, now: Millis) -> None:
+        """Schedule the line's rebuild while its status is known without the reports of absent machines."""
+        if line.unwatched or not line.is_waiting:
+            return
+        if not known:
+            line.due = None
+        elif line.due is None:
+            line.due = now + BACKLOG_SETTLE_MS
+
+
+def is_away(machine: Machine) -> bool:
+    """Return whether the machine is offline and, by its trusted clock, may report its history later."""
+    trusted = machine.spec.kind == "plc" and machine.spec.clock in TRUSTED_CLOCKS
+    return trusted and machine.device.state.offline is not None

@@ -1,0 +1,253 @@
+"""Records of absences: the machines' views before each, and its history from later reports.
+
+An absence of the bridge covers every scope; one of devices covers a machine's own scope, or the line's.
+
+A report that a trusted clock dates into the absence is a point of its history. The time between two reports of one
+machine is known if no report is missing between them. Sequence numbers show that; without them, the rule that machines
+report once a minute does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from msgspec import Struct, field
+
+from bridge.domain.events import LINE_LEVEL, Millis
+from bridge.domain.line.downtime.stop_cause import MachineView
+from bridge.domain.line.downtime.stop_tracker import StopState
+from bridge.domain.line.output.oee_state import TimeStretch
+
+MAX_ABSENCES: Final = 8  # per kind (bridge, devices), open to late reports; bounds the checkpoint
+MAX_POINTS: Final = 400  # status changes in one absence; bounds the checkpoint, the rest stays unknown
+MAX_WATCHED_POINTS: Final = 200  # beyond it, machines that were not absent become unknown: leaves room for a backlog
+MAX_UNSEQUENCED_GAP_MS: Final = 120_000  # twice the longest report interval of a machine, one minute
+
+
+class StatusPoint(Struct):
+    """A machine's status from an instant on."""
+
+    at: Millis
+    view: MachineView
+
+
+class StateBeforeLoss(Struct):
+    """One scope's stop state when it was lost, and the stretches whose class may still change."""
+
+    stops: StopState
+    recent: list[TimeStretch]
+    since: Millis | None = None  # when it was lost; None: at the absence's start
+
+
+class AbsenceRecord(Struct, kw_only=True):
+    start: Millis
+    views: dict[str, MachineView]  # at the start, by machine
+    scopes: dict[str, StateBeforeLoss]
+    open_downtime: str | None
+    points: list[StatusPoint] = field(default_factory=list)
+    heard: dict[str, Millis] = field(default_factory=dict)  # latest instant of known status; default: `start`
+    unheard: list[str] = field(default_factory=list)  # machines that have not reported since they were lost
+    doubtful: list[str] = field(default_factory=list)  # machines with a missing report and no state report since
+    late: dict[str, Millis] = field(default_factory=dict)  # the latest report that arrived after newer ones
+    back_at: Millis | None = None  # arrival of the first report since
+    due: Millis | None = None  # when it is rebuilt
+    end: Millis | None = None  # where its rebuild ended; None: not rebuilt yet
+    of: str | None = None  # the machine or line whose devices were lost; None: the bridge's absence
+    away: dict[str, Millis] = field(default_factory=dict)  # lost devices, and when each last reported
+    stood: list[str] = field(default_factory=list)  # those of `unheard` that count as stopped until they report
+    unwatched: bool = True  # the bridge did not observe some part of it
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.points) >= MAX_POINTS
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether a machine whose history decides has not reported yet."""
+        own = self.of not in (None, LINE_LEVEL)
+        return any((own or view.decides) and name in self.unheard for name, view in self.views.items())
+
+    def absent_since(self, equipment: str) -> Millis | None:
+        """Return since when reports of a device may have been queued; None: it was never absent."""
+        return self.start if self.of is None else self.away.get(equipment)
+
+    def concerns(self, equipment: str) -> bool:
+        """Return whether reports of a machine add to this absence."""
+        return equipment in self.views and self.absent_since(equipment) is not None
+
+    def mark_unwatched(self, names: Iterable[str], *, at: Millis) -> None:
+        """Mark all its machines as lost: the bridge stopped observing before the rebuild."""
+        if self.of is not None:
+            for name in names:
+                if name not in self.away:
+                    self.away[name] = self.heard[name] = at
+        for name in self.stood:
+            self._put(self.heard.get(name, self.start), self._lost_view(name))
+            self.heard[name] = at
+        self.unwatched, self.stood = True, []
+        self.unheard = sorted(self.views)
+        self.back_at = self.due = None
+
+    def mark_lost(self, name: str, *, stands: bool, heard_at: Millis, at: Millis) -> None:
+        """Mark a machine as lost, or lost again, before the rebuild."""
+        if name in self.unheard:
+            return
+        if self.of is not None and name not in self.away:
+            self.away[name], self.heard[name] = heard_at, at
+        self.add_unheard(name, stands=stands)
+        if not self.unwatched:
+            self.back_at = self.due = None
+
+    def add_unheard(self, name: str, *, stands: bool) -> None:
+        """Add a lost machine; one that `stands` counts as stopped until something else is known."""
+        if stands:
+            self.stood = sorted([*self.stood, name])
+        self.unheard = sorted([*self.unheard, name])
+
+    def add_watched_view(self, view: MachineView, *, at: Millis) -> None:
+        """Add the view of a machine that is not absent."""
+        self._put(at, view if len(self.points) < MAX_WATCHED_POINTS else unknown_view(view))
+
+    def last_view(self, name: str) -> MachineView:
+        """Return a machine's last known view."""
+        return next((each.view for each in reversed(self.points) if each.view.equipment == name), self.views[name])
+
+    def contains(self, equipment: str, at: Millis) -> bool:
+        """Return whether the machine was absent at an instant."""
+        since = self.absent_since(equipment)
+        return since is not None and min(since, self.start) <= at and (self.end is None or at < self.end)
+
+    def is_superseded(self, equipment: str, at: Millis) -> bool:
+        """Return whether newer data of the machine is known."""
+        since = self.absent_since(equipment)
+        if since is None or equipment in self.unheard:
+            return False
+        return min(since, self.start) <= at < self.heard.get(equipment, self.start)
+
+    def note_birth(self, name: str, *, gapless: bool) -> None:
+        """Note a birth: it does not give the machine's status, but reports before it may be missing."""
+        if not gapless:
+            self._put(self.heard.get(name, self.start), self._lost_view(name))
+
+    def last_known_at(self, name: str, at: Millis) -> Millis:
+        """Return the latest instant, not after `at`, at which a machine's status is known."""
+        heard = self.heard.get(name, self.start)
+        return self.late.get(name, at) if self.is_superseded(name, at) else heard
+
+    def add_report(
+        self, view: MachineView, *, at: Millis, gapless: bool, says_state: bool, current_known: bool, joins_late: bool
+    ) -> None:
+        """Add a report's view. `gapless`: the status since the last report is known; `current_known`: that of now is.
+
+        `joins_late`: its sequence number shows that no report is missing before it, late ones included.
+        """
+        name = view.equipment
+        if self.is_superseded(name, at):
+            self._add_late_report(view, at=at, gapless=gapless, says_state=says_state)
+            return
+        self._join_late(name, gapless=joins_late)
+        if not gapless:
+            self._put(self.heard.get(name, self.start), self._lost_view(name))
+            if not current_known:
+                self.doubtful = sorted({*self.doubtful, name})
+        self._take_heard(name)
+        self.heard[name] = at
+        if says_state and name in self.doubtful:
+            self.doubtful.remove(name)
+        # a gapless report without a state leaves a known status unchanged
+        proves = view.status != "offline" and not (gapless and self.last_view(name).status != "offline")
+        if name not in self.doubtful and (says_state or proves):
+            self._put(at, view)
+
+    def add_later_report(self, name: str, *, at: Millis, gapless: bool) -> bool:
+        """Note a report from after the absence; return whether it makes part of the absence known.
+
+        If no report is missing before it, the machine's last known status held to the end.
+        """
+        before = self.heard.get(name, self.start)
+        self.heard[name] = max(at, before)
+        if name not in self.unheard:
+            return at >= before and self._join_late(name, gapless=gapless)
+        if not gapless:
+            self._put(before, self._lost_view(name))
+        self._take_heard(name)
+        return gapless
+
+    def sorted_points(self, until: Millis) -> list[StatusPoint]:
+        """Return every status change before `until` in time order, including those to unknown."""
+        lost = [StatusPoint(self.heard.get(name, self.start), self._lost_view(name)) for name in self.unheard]
+        return sorted((each for each in (*self.points, *lost) if each.at < until), key=lambda point: point.at)
+
+    def _lost_view(self, name: str) -> MachineView:
+        """Return a machine's view after its last report, for a time in which reports may be missing."""
+        last = self.last_view(name)
+        return replace(unknown_view(last), stands=name in self.stood, broken=last.broken)
+
+    def _take_heard(self, name: str) -> None:
+        self.unheard = [each for each in self.unheard if each != name]
+        self.stood = [each for each in self.stood if each != name]
+
+    def _add_late_report(self, view: MachineView, *, at: Millis, gapless: bool, says_state: bool) -> None:
+        """Add a point older than known ones; it holds until the next report that follows it without a gap."""
+        name = view.equipment
+        follows = self.late.get(name, at) <= at and self._join_late(name, gapless=gapless)
+        self.late[name] = at
+        newest = self.last_view(name)
+        if says_state:
+            self._put(at, view)
+        if says_state or follows:
+            self._put(at, unknown_view(view))
+        self._put(self.heard.get(name, self.start), newest)
+
+    def _join_late(self, name: str, *, gapless: bool) -> bool:
+        """Extend the last late point if no report is missing before the next; return whether it was extended."""
+        before = self.late.pop(name, None)
+        if not gapless or before is None:
+            return False
+        ends = StatusPoint(before, unknown_view(self.views[name]))
+        if ends not in self.points:
+            return False
+        self.points.remove(ends)
+        return True
+
+    def _put(self, at: Millis, view: MachineView) -> None:
+        """Insert after known points of the same instant; a view that changes nothing is not stored."""
+        index = len(self.points)
+        while index and self.points[index - 1].at > at:
+            index -= 1
+        known = [each.view for each in self.points[:index] if each.view.equipment == view.equipment]
+        if (known[-1] if known else self.views[view.equipment]) != view and not self.is_full:
+            self.points.insert(index, StatusPoint(at, view))
+
+
+class AbsenceState(Struct):
+    records: list[AbsenceRecord] = field(default_factory=list)  # the latest, oldest first
+
+    def add(self, record: AbsenceRecord) -> None:
+        self.records.append(record)
+        alike = [each for each in self.records if (each.of is None) == (record.of is None)]
+        oldest = [id(each) for each in alike[:-MAX_ABSENCES] if each.of is None or each.end is not None]
+        self.records = [each for each in self.records if id(each) not in oldest]
+
+    @property
+    def pending(self) -> list[AbsenceRecord]:
+        """The absences not rebuilt yet, at most one per scope."""
+        return [each for each in self.records if each.end is None]
+
+    def pending_of(self, scope: str) -> AbsenceRecord | None:
+        """Return the pending absence in which this scope will be rebuilt."""
+        return next(
+            (each for each in self.pending if each.of == scope or (each.of is None and scope in each.scopes)), None
+        )
+
+    def records_at(self, equipment: str, at: Millis) -> list[AbsenceRecord]:
+        """Return the absences that contain a machine's report; else its pending ones, else its latest one."""
+        followed = [each for each in self.records if each.concerns(equipment)]
+        found = [each for each in followed if each.contains(equipment, at)]
+        return found or [each for each in followed if each.end is None] or followed[-1:]
+
+
+def unknown_view(view: MachineView) -> MachineView:
+    return MachineView(
+        equipment=view.equipment, status="offline", cause=None, reason_code=None, faults=(), decides=view.decides
+    )

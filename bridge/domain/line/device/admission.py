@@ -1,0 +1,146 @@
+"""Admission of decoded reports: which of them may have an effect. Source: domain.md, «Reports».
+
+The checks, in order: retained reports, repeats and late arrivals, historical data, bad source quality.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from bridge.domain.events import Millis
+from bridge.domain.line.device.device import Device
+from bridge.domain.line.device.sequence import Placement
+from bridge.domain.line.device.timestamps import ClockUsed
+from bridge.domain.line.equipment.machine import Machine
+from bridge.domain.reports import (
+    APPLIED,
+    AndonReport,
+    BirthReport,
+    CountsReport,
+    DeathReport,
+    Disposition,
+    Moment,
+    Report,
+    StateReport,
+    quarantined,
+    suppressed,
+)
+
+RETAINABLE_KINDS = (StateReport, CountsReport, BirthReport, DeathReport)
+"""Kinds that report a state, not an action: a retained one may still be true."""
+
+UNNUMBERED: Final = Placement("new")
+
+
+def place_in_sequence(report: Report, device: Device, machine: Machine | None) -> Placement | Disposition:
+    """Return the report's place in its device's sequence, or why it has no effect.
+
+    Commands belong to no device; the pipeline detects their repeats. A retained report leaves no trace in the sequence:
+    the broker may have the same one queued for the bridge.
+    """
+    if report.actor is not None:
+        return UNNUMBERED
+    if report.retained:
+        return UNNUMBERED if _may_be_current(report, device, machine) else suppressed("retained")
+    return device.place_in_sequence(report)
+
+
+def _may_be_current(report: Report, device: Device, machine: Machine | None) -> bool:
+    """Return whether a retained report may be current: no live report was received, or this one is provably newer."""
+    body = report.body
+    if not isinstance(body, RETAINABLE_KINDS) and not _is_latching_level(report, machine):
+        return False  # a press happened when it was sent, not when somebody subscribes
+    if isinstance(body, DeathReport):
+        return not device.state.was_heard_live  # its seq is that of the connect, so nothing proves it newer
+    newer = device.is_newer_than_known(report)
+    if isinstance(body, CountsReport):
+        return newer
+    if isinstance(body, BirthReport) and machine is not None and machine.state.said is not None:
+        return newer and not machine.state.said.estimated  # a retained state may have come first
+    return newer or not device.state.was_heard_live
+
+
+def _is_latching_level(report: Report, machine: Machine | None) -> bool:
+    body = report.body
+    level = isinstance(body, AndonReport) and body.input is not None and body.action is None
+    return level and machine is not None and machine.spec.input == "latching"
+
+
+def affected_machines(report: Report, machine: Machine | None, machines: Iterable[Machine]) -> list[Machine]:
+    """Return the machines that a report applies to.
+
+    A birth or death of the line itself applies to all its equipment: one source may report for many machines. A
+    retained one does not apply to a machine that has reported itself.
+    """
+    if machine is not None:
+        return [machine]
+    if not isinstance(report.body, BirthReport | DeathReport):
+        return []
+    return [each for each in machines if not report.retained or _is_unheard(each, report.body)]
+
+
+def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
+    if machine.device.state.was_heard_live:
+        return False
+    return isinstance(body, DeathReport) or machine.state.said is None
+
+
+def moment_of(
+    report: Report, device: Device, placed: Placement, *, at: Millis, dated: Millis, clock: ClockUsed
+) -> Moment:
+    """Return the time and cause of the step that a report makes."""
+    return Moment(
+        at=at,
+        received_at=report.received_at,
+        dated=dated if clock in ("device", "corrected") else None,
+        caused_by=(report.cause,),
+        clock=clock,
+        gap=device.add_unreported(placed.gap),
+        latest=placed.kind == "new" and placed.is_certain and is_live_and_sequenced(report),
+        late=placed.kind == "late",
+        unplaced=not placed.is_certain,
+        device_time=device.read_clock(report) if isinstance(report.body, AndonReport) else None,
+        identified=device.has_identity(report),
+        actor=report.actor,
+        operator=report.body.operator,
+    )
+
+
+def is_live_and_sequenced(report: Report) -> bool:
+    body = report.body
+    return report.actor is None and not report.retained and body.boot_id is not None and body.seq is not None
+
+
+def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:
+    """Record that a live report shows the device online; a retained one only starts the wait for a sign of life.
+
+    After a death the device is online again, but its state stays unknown until it reports it.
+    """
+    state = device.state
+    if report.actor is not None or isinstance(report.body, DeathReport):
+        return
+    if report.retained:
+        state.live = state.was_heard_live
+        state.seen_at = now if state.seen_at is None else state.seen_at
+        return
+    state.seen_at, state.live, state.offline = now, True, None
+
+
+def find_refusal(report: Report, machine: Machine | None) -> Disposition | None:
+    """Return why a new report has no effect, or None if it may have one."""
+    body = report.body
+    if machine is None and isinstance(body, StateReport | CountsReport):
+        return quarantined("needs_equipment")
+    if body.historical:
+        return suppressed("historical")  # kept among the inputs; it never becomes current state
+    if body.source_quality == "bad":
+        if machine is not None:
+            machine.state.stale = True
+        return suppressed("bad_quality")
+    return machine.validate_state(body) if machine is not None and isinstance(body, StateReport) else None
+
+
+def apply_birth_or_death(report: Report, body: BirthReport | DeathReport, machines: Sequence[Machine]) -> Disposition:
+    """Apply a birth or death to `machines`; a retained one that applies to none has no effect."""
+    for machine in machines:
+        machine.apply_birth_or_death(body)
+    return APPLIED if machines or not report.retained else suppressed("retained")

@@ -1,0 +1,56 @@
+"""All devices of one line: each machine and station, and the source that reports for the line itself."""
+
+from collections.abc import Mapping
+
+from bridge.domain.events import LINE_LEVEL, Millis
+from bridge.domain.line.device import ineffective
+from bridge.domain.line.device.device import Device
+from bridge.domain.line.device.state import SequenceGaps
+from bridge.domain.reports import Disposition, Report
+
+
+class Devices:
+    """Lookup of a report's device, and queries over all devices."""
+
+    def __init__(self, line_source: Device, machines: Mapping[str, Device]) -> None:
+        """Hold all devices; `line_source` reports for the line itself."""
+        self.line_source = line_source
+        self._machines = machines
+
+    def find(self, equipment: str | None) -> Device | None:
+        return self.line_source if equipment is None else self._machines.get(equipment)
+
+    def gaps(self) -> SequenceGaps:
+        """Return how many reports of all devices were ever missing, filled in late, or unplaced."""
+        found = self.gaps_by_device().values()
+        return SequenceGaps(
+            sum(each.missed for each in found), sum(each.filled for each in found), sum(each.unplaced for each in found)
+        )
+
+    def gaps_by_device(self) -> dict[str, SequenceGaps]:
+        """Return the same for each equipment (`_`: the line itself) that ever had a missing or unplaced report."""
+        states = {name: each.state for name, each in self._all().items()}
+        return {
+            name: SequenceGaps(state.missed, state.filled, state.unplaced)
+            for name, state in states.items()
+            if state.missed or state.filled or state.unplaced
+        }
+
+    def is_proven_repeat(self, report: Report) -> bool:
+        """Return whether its `ts` proves that a report of known content is the one received before."""
+        device = self.find(report.place.equipment)
+        return device is not None and device.is_proven_repeat(report)
+
+    def ineffective_devices(self) -> dict[str, str]:
+        """Return the latest reason by ineffective equipment (`_`: the line itself)."""
+        found = {name: each.state.futile for name, each in self._all().items()}
+        return {name: futile.reason for name, futile in found.items() if futile is not None and futile.shown}
+
+    def _all(self) -> dict[str, Device]:
+        return {LINE_LEVEL: self.line_source, **self._machines}
+
+    @staticmethod
+    def note_disposition(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
+        """Record a disposition that left a report without the intended effect; `at`: the line's time."""
+        if ineffective.has_no_effect(disposition):
+            device.state.futile = ineffective.extend_run(device.state.futile, str(disposition.reason), now=now, at=at)

@@ -1,0 +1,99 @@
+"""State of one device between its reports: boots and their sequences, clock, presence."""
+
+from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct, field
+
+from bridge.domain.events import Millis
+from bridge.domain.line.device import sequence
+from bridge.domain.line.device.ineffective import IneffectiveRun
+from bridge.domain.line.device.sequence import SequenceRun
+from bridge.domain.line.device.timestamp_trail import TimestampTrail
+from bridge.domain.line.device.timestamps import ClockState
+
+MAX_PAST_BOOTS: Final = 8  # past boots kept, to recognize their late reports
+MAX_MISSED: Final = 2**53 - 1  # where counting stops: jumps of a wild sequence add up, and JSON readers use doubles
+
+BootId = int | str
+
+
+class PastBoot(Struct):
+    """A past run: of an earlier boot, or of the same boot id before the sequence restarted."""
+
+    boot_id: BootId
+    run: SequenceRun | None = None  # None: written by an earlier version, or its sequence was never seen
+
+
+class DeviceState(Struct):
+    """Checkpointed; bounded by `MAX_PAST_BOOTS` and the bounds of a run."""
+
+    boot_id: BootId | None = None  # of live reports; neither a death nor a retained report changes it
+    run: SequenceRun | None = None
+    spoke_at: Millis | None = None  # the latest live report of this boot
+    old_boots: list[PastBoot | BootId] = field(default_factory=list)  # a bare id: written by an earlier version
+    clock: ClockState = field(default_factory=ClockState)
+    stamp: TimestampTrail = field(default_factory=TimestampTrail)
+    futile: IneffectiveRun | None = None  # since when its reports have had no effect
+    live: bool | None = None  # a live report was ever received; None: written by an earlier version
+    seen_at: Millis | None = None
+    offline: Literal["silence", "death"] | None = None
+    missed: int = 0  # reports that were missing when a later one arrived, ever
+    filled: int = 0  # those of them that arrived late after all
+    unplaced: int = 0  # reports that were applied although their place in the sequence is unknown, ever
+    untold: int = 0  # missing reports that no event has reported yet
+    seq: int | None = None  # the newest number; only in checkpoints of an earlier version
+    missing: list[int] = field(default_factory=list)  # numbers missing before that; likewise
+
+    @property
+    def was_heard_live(self) -> bool:
+        return self.seen_at is not None if self.live is None else self.live
+
+    def set_forward(self, by: Millis) -> None:
+        """Shift the state by a forward jump of the host's clock: the skipped time is no silence."""
+        self.seen_at = None if self.seen_at is None else self.seen_at + by
+        self.spoke_at = None if self.spoke_at is None else self.spoke_at + by
+        self.clock.set_forward(by)
+        if self.futile is not None:
+            self.futile.set_forward(by)
+
+    def add_missed(self, gap: int) -> None:
+        """Count reports that were missing when a later one arrived."""
+        self.missed = min(self.missed + gap, MAX_MISSED)
+
+    def add_unreported(self, gap: int) -> None:
+        """Count missing reports for the next event to report."""
+        self.untold = min(self.untold + gap, MAX_MISSED)
+
+    def past_boots(self) -> list[PastBoot]:
+        """Return the past runs, the latest last."""
+        return [each if isinstance(each, PastBoot) else PastBoot(each) for each in self.old_boots]
+
+    @property
+    def has_growing_boot_ids(self) -> bool:
+        """Return whether this boot's id is newer than every earlier one: then the next start has another id."""
+        boot, past = self.boot_id, self.past_boots()
+        return boot is not None and bool(past) and all(is_newer_boot(boot, each.boot_id) for each in past)
+
+    def find_past_boot(self, boot_id: BootId) -> PastBoot | None:
+        """Return the latest run of a past boot."""
+        return next((each for each in reversed(self.past_boots()) if each.boot_id == boot_id), None)
+
+
+class SequenceGaps(NamedTuple):
+    """Counts of reports missing when a later one arrived, of those that arrived after all, and of unplaced ones."""
+
+    missed: int
+    filled: int
+    unplaced: int = 0
+
+
+def is_newer_boot(boot: BootId, other: BootId) -> bool:
+    """Return whether `boot` is newer than `other`: the greater number is; other ids have no order."""
+    return isinstance(boot, int) and isinstance(other, int) and boot > other
+
+
+def migrate_run(seq: int, missing: list[int]) -> SequenceRun:
+    run = sequence.start_run(seq, seq, 0, at=0, begun=False)
+    run.first = min([*missing, seq])
+    run.holes = [(each, each) for each in sorted(missing) if each < seq]
+    return run

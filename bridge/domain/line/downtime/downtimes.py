@@ -1,0 +1,300 @@
+"""Downtimes of one line: opened, revised, split, closed, classified, confirmed. Source: domain.md, «Downtime».
+
+`stop_tracker` decides when a stop is a downtime, `split` where it is split.
+"""
+
+from collections.abc import Callable
+
+from bridge.domain.emitter import Emitter
+from bridge.domain.events import Millis, Priority
+from bridge.domain.line.andon.call_matching import CallRequest
+from bridge.domain.line.downtime.call_rule import AutoCallRule
+from bridge.domain.line.downtime.findings import DowntimeFindings
+from bridge.domain.line.downtime.record import DowntimeRecord, PlannedTimeChange, category_of, is_breakdown, reason_of
+from bridge.domain.line.downtime.registry import DowntimeRegistry, DowntimesState
+from bridge.domain.line.downtime.split import SplitState
+from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind
+from bridge.domain.line.equipment.status import Diagnosis
+from bridge.domain.plant import LineConfig, Plant
+from bridge.domain.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
+
+
+class Downtimes:
+    """At most one open downtime, driven by the line's diagnoses and stop changes."""
+
+    def __init__(self, state: DowntimesState, *, reasons: Plant, spec: LineConfig, emitter: Emitter) -> None:
+        self._state = state
+        self._reasons = reasons
+        self._rules = reasons.rules_of(spec)
+        self._micro_ms = round(self._rules.micro_stop_seconds * 1000)
+        self._call_rule = AutoCallRule(reasons, round(self._rules.auto_call_unclassified_seconds * 1000))
+        self._registry = DowntimeRegistry(state, reasons=reasons, line_id=spec.id, emitter=emitter)
+
+    def observe(self, signal: Signal, diagnosis: Diagnosis, *, changeover: bool, moment: Moment) -> None:
+        """Collect findings while the line is stopped; revise or split the open downtime if they change it."""
+        state = self._state
+        if signal is Signal.STOP and diagnosis.status != "offline":
+            self._observe_stop(diagnosis, changeover=changeover, at=moment.at, moment=moment)
+        elif state.open is None:
+            if signal not in (Signal.RUN, Signal.STOP):
+                state.pending, state.turn = None, SplitState()
+        elif signal is Signal.RUN:
+            self._drop_split()
+        elif changeover:  # the machines are offline, but a changeover is running
+            state.turn.changing = True
+            if state.turn.is_changeover_start:
+                self._begin_changeover(still_broken=True, changeover=True, at=moment.at, moment=moment)
+        if state.open is not None:
+            self._revise(moment)
+
+    def apply_stop_change(self, change: StopChange, *, changeover: bool, moment: Moment) -> None:
+        """Open or close a downtime, or record a minor stop, according to the change."""
+        match change.kind:
+            case StopChangeKind.CROSSED:
+                self._open(change, changeover=changeover, moment=moment)
+            case StopChangeKind.ENDED:
+                self._close(change.start, moment)
+            case StopChangeKind.MINOR:
+                self._add_minor_stop(change, moment)
+
+    def apply(self, body: DowntimeReport, *, moment: Moment) -> Disposition:
+        """Classify, confirm or unconfirm a downtime, by command or report."""
+        record = self._registry.find(body.downtime_id)
+        if record is None:
+            return rejected("unknown_downtime")
+        if body.action == "classify":
+            return self._classify(record, body, moment)
+        if body.action == "unconfirm":
+            return self._unconfirm(record, body, moment)
+        if record.status == "open":
+            return rejected("downtime_open")
+        if record.status == "confirmed":
+            return suppressed("already_confirmed")
+        record.status = "confirmed"
+        record.confirmed_by = moment.person
+        record.notes = body.notes or record.notes
+        self._registry.amend(record, moment)
+        return APPLIED
+
+    def take_planned_time_change(self, downtime_id: str) -> PlannedTimeChange | None:
+        """Return, once per change, the time of a downtime that a named user confirms as planned, or no longer does."""
+        record = self._state.closed.get(downtime_id)
+        if record is None or record.ended_at is None:
+            return None
+        named = record.confirmed_by is not None and not record.confirmed_by.claimed
+        excluded = named and category_of(record, reason_of(record, self._reasons)) == "planned"
+        if excluded == record.excluded:
+            return None
+        record.excluded = excluded
+        return PlannedTimeChange(record.started_at, record.ended_at, excluded)
+
+    def next_deadline(self) -> Millis | None:
+        record, turn = self._state.open, self._state.turn
+        if record is None:
+            return None
+        turned_at = None if turn.since is None else turn.since + self._micro_ms
+        return min((at for at in (self._call_rule.next_deadline(record), turned_at) if at is not None), default=None)
+
+    def set_forward(self, by: Millis) -> None:
+        """Delay pending deadlines by a forward step of the host's clock."""
+        record, pending = self._state.open, self._state.pending
+        self._state.turn.set_forward(by)
+        if pending is not None:
+            pending.set_forward(by)
+        if record is not None:
+            record.set_forward(by)
+
+    def fire(self, moment: Moment, call: Callable[[CallRequest], bool]) -> None:
+        """Split the downtime if a pending switch has lasted the threshold; raise the call that is due."""
+        record, turn = self._state.open, self._state.turn
+        if record is None:
+            return
+        if turn.since is not None and turn.since + self._micro_ms <= moment.at:
+            record = self._complete_split(record, turn, moment)
+        self._call_rule.fire(record, call, now=moment.at)
+
+    def is_call_wanted(self, downtime_id: str) -> bool:
+        """Return whether a call that became due for a downtime of this stop is still needed."""
+        record = self._state.open
+        if record is None:
+            return False
+        return record.downtime_id != downtime_id or self._call_rule.wait_ms(record) is not None
+
+    # During a stop
+
+    def _observe_stop(self, diagnosis: Diagnosis, *, changeover: bool, at: Millis, moment: Moment) -> None:
+        """Process a diagnosis of the stop that holds from `at` and became known at `moment`."""
+        state = self._state
+        changing = changeover or diagnosis.status == "setup"
+        record = state.open
+        if record is None and state.pending is None:
+            state.pending, state.turn = DowntimeFindings(), SplitState.begin(diagnosis, changing=changing)
+        turn = state.turn
+        turn.observe(diagnosis, changing=changing)
+        if record is not None and turn.carried is None:
+            record.owed = None
+        if turn.is_changeover_start:
+            still_broken = self._findings.current_culprit in diagnosis.broken
+            self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
+        if not turn.is_splitting(diagnosis, current_culprit=self._findings.current_culprit):
+            self._drop_split()
+            self._add_findings(self._findings, diagnosis, record=state.open, changing=changeover, at=at)
+            return
+        if turn.since is None or turn.found is None:
+            turn.since, turn.found = at, DowntimeFindings()
+        self._add_findings(turn.found, diagnosis, record=None, changing=changeover, at=at)
+
+    def _add_findings(
+        self,
+        found: DowntimeFindings,
+        diagnosis: Diagnosis,
+        *,
+        record: DowntimeRecord | None,
+        changing: bool,
+        at: Millis,
+    ) -> None:
+        """Add a diagnosis; if it makes a call necessary, the call's wait begins now."""
+        judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
+        known = found.equipment is not None or found.changing
+        blamed, called_nobody = found.current_culprit, known and self._call_rule.wait_ms(judged) is None
+        found.add_diagnosis(diagnosis, changing=changing)
+        # Responders at the first machine are not at the second, and people who worked here have left.
+        further = judged.called and found.current_culprit not in (None, blamed, judged.called_for)
+        if further or (called_nobody and self._call_rule.wait_ms(judged) is not None):
+            judged.called, found.since = False, at
+
+    @property
+    def _findings(self) -> DowntimeFindings:
+        found = self._state.pending if self._state.open is None else self._state.open.found
+        assert found is not None, "a stop has findings from its first instant on"
+        return found
+
+    def _drop_split(self) -> None:
+        """Discard a pending switch that did not last; keep its faults, which did happen."""
+        turn = self._state.turn
+        if turn.found is not None:
+            self._findings.add_faults(turn.found.faults)
+        turn.since, turn.found = None, None
+
+    def _begin_changeover(self, *, still_broken: bool, changeover: bool, at: Millis, moment: Moment) -> None:
+        """Make the stop a changeover: all of it if no breakdown is known, else from `at` on."""
+        turn, record, found = self._state.turn, self._state.open, self._findings
+        carried = found.current_culprit if found.is_breakdown and still_broken else None
+        self._drop_split()
+        turn.changeover, turn.carried = True, carried
+        if record is None:
+            return
+        owed = (
+            None
+            if carried is None or record.call_at is None
+            else self._call_rule.scheduled_call(record, due=record.call_at)
+        )
+        if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < at:
+            record = self._split(
+                record, at=at, found=DowntimeFindings(setup=not changeover), changeover=changeover, moment=moment
+            )
+        record.changeover = record.changeover or changeover
+        record.found.changing = changeover
+        record.owed = owed
+
+    def _complete_split(
+        self, record: DowntimeRecord, turn: SplitState, moment: Moment, *, unwatched: bool = False
+    ) -> DowntimeRecord:
+        since, found = turn.complete()
+        changeover = turn.changeover and turn.changing
+        if record.started_at < since:
+            record = self._split(record, at=since, found=found, changeover=changeover, moment=moment)
+            record.unwatched = unwatched
+        else:
+            record.found, record.changeover, record.owed = found, changeover, None
+        self._revise(moment)
+        return record
+
+    def _split(
+        self, record: DowntimeRecord, *, at: Millis, found: DowntimeFindings, changeover: bool, moment: Moment
+    ) -> DowntimeRecord:
+        self._registry.end(record, at, moment)
+        after = DowntimeRecord(downtime_id=self._registry.next_id(), started_at=at, found=found, changeover=changeover)
+        self._registry.begin(after)
+        return after
+
+    def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
+        state = self._state
+        found, turn = state.pending or DowntimeFindings(), state.turn
+        found.changing = changeover
+        lasts_since = crossed.start + crossed.skipped
+        if found.since is None and lasts_since > crossed.start:
+            found.since = lasts_since
+        record = DowntimeRecord(
+            downtime_id=self._registry.next_id(),
+            started_at=crossed.start,
+            found=found,
+            changeover=changeover and turn.changeover,
+            unwatched=unwatched,
+        )
+        if turn.carried is not None:
+            due = self._call_rule.breakdown_due_at(record, now=moment.at)
+            record.owed = None if due is None else self._call_rule.scheduled_call(record, due=due)
+        state.pending = None
+        self._registry.begin(record)
+        self._revise(moment)
+
+    def _close(self, ended_at: Millis, moment: Moment, *, estimated: bool = False) -> None:
+        record = self._state.open
+        if record is None:
+            return
+        self._drop_split()
+        self._state.open = self._state.told = None
+        self._state.turn = SplitState()
+        self._registry.end(record, ended_at, moment, estimated=estimated)
+
+    def _add_minor_stop(self, change: StopChange, moment: Moment, *, estimated: bool = False) -> None:
+        found, self._state.pending, self._state.turn = self._state.pending, None, SplitState()
+        if not self._rules.report_minor_stops:
+            return
+        record = DowntimeRecord(
+            downtime_id=self._registry.next_id(),
+            started_at=change.start,
+            found=found or DowntimeFindings(),
+            status="closed",
+            ended_at=change.end,
+            micro_stop=True,
+            priority=Priority.MEDIUM,
+        )
+        self._registry.close(record, moment, estimated=estimated)
+
+    def _classify(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
+        if record.status == "confirmed":
+            return rejected("already_confirmed")
+        if body.reason_code is None:
+            return rejected("incomplete")
+        if self._reasons.find_reason(body.reason_code) is None:
+            return rejected("unknown_reason")
+        if record.classified == body.reason_code and body.notes in (None, record.notes):
+            return suppressed("already_classified")
+        record.classified = body.reason_code
+        record.notes = body.notes or record.notes
+        if record.status == "open":
+            self._revise(moment)
+        else:
+            self._registry.amend(record, moment)
+        return APPLIED
+
+    def _unconfirm(self, record: DowntimeRecord, body: DowntimeReport, moment: Moment) -> Disposition:
+        """Withdraw a confirmation; only a named user may withdraw that of a named user."""
+        if record.status != "confirmed":
+            return suppressed("not_confirmed")
+        named = moment.person is not None and not moment.person.claimed
+        if record.confirmed_by is not None and not record.confirmed_by.claimed and not named:
+            return rejected("not_allowed")
+        record.status, record.confirmed_by = "closed", None
+        record.notes = body.notes or record.notes
+        self._registry.amend(record, moment)
+        return APPLIED
+
+    def _revise(self, moment: Moment) -> None:
+        record = self._state.open
+        assert record is not None, "only an open downtime is revised"
+        record.call_at = None if record.called else self._call_rule.due_at(record, now=moment.at)
+        record.put_off = False  # what it waited for may have ended
+        self._registry.revise(record, moment)

@@ -1,0 +1,118 @@
+"""Culprit of a stopped line: a walk from the machine that decides its status towards the side of the cause.
+
+Source: domain.md, «Downtime». A starved machine waits for its upstream side, a blocked one for its downstream side. The
+walk passes machines that merely wait, and ends at the first that is stopped by itself. If the culprit is another
+machine, the cause is never `internal`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, Literal
+
+from bridge.domain.event_data import DowntimeCause, FaultNote, Status, StatusCause
+
+Side = Literal["upstream", "downstream"]
+
+DOWNTIME_CAUSE: Final[dict[StatusCause | None, DowntimeCause]] = {
+    "internal": "internal",
+    "starved": "upstream",
+    "blocked": "downstream",
+    "planned": "planned",
+    "break": "planned",
+    "no_order": "unknown",  # as far as the machines report; `with_no_order_cause` completes it
+    "unknown": "unknown",
+    None: "unknown",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineView:
+    """One machine as input to its line's diagnosis; sequences of views are in flow order."""
+
+    equipment: str
+    status: Status
+    cause: StatusCause | None
+    reason_code: str | None
+    faults: tuple[FaultNote, ...]
+    decides: bool  # the constraint, or a critical machine
+    broken: bool = False  # stopped by a fault, in any mode, or by itself; if offline: as last seen
+    stands: bool = False  # offline, and known to have been stopped until then
+
+    @property
+    def attended(self) -> bool:
+        """Return whether somebody is already working on it."""
+        return self.status in ("maintenance", "setup")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCause:
+    """The cause of a stop, and the culprit, if it is a machine of the line."""
+
+    cause: DowntimeCause
+    machine: MachineView | None = None
+
+
+class _Encounter(Enum):
+    """The effect of a machine on the walk."""
+
+    CULPRIT = auto()
+    ACCUSES = auto()  # in fault, and its fault blames a machine further on
+    WAITS = auto()
+    ENDS = auto()  # runs, is stopped by plan, or waits for the other side: the cause is not beyond it
+
+
+def find_culprit(flow: Sequence[MachineView], stopped: MachineView) -> StopCause:
+    """Return why `stopped`, a machine of the flow that decides the line's status, does not run."""
+    cause = DOWNTIME_CAUSE[stopped.cause]
+    if stopped.attended or cause == "planned":
+        return StopCause(cause=cause)  # attended or planned: another machine's fault is not the cause
+    place = flow.index(stopped)
+    sides: dict[Side, Sequence[MachineView]] = {"upstream": flow[:place][::-1], "downstream": flow[place + 1 :]}
+    match cause:
+        case "internal":
+            return StopCause(cause=cause, machine=stopped)
+        case "upstream" | "downstream":
+            # A fault that blames a neighbour stays until cleared: without a culprit there, this machine is the culprit.
+            own = stopped if stopped.status == "fault" else None
+            return StopCause(cause=cause, machine=_walk(sides[cause], cause)[0] or own)
+        case _:
+            return _nearest(sides)
+
+
+def _nearest(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
+    """Return the nearer culprit of either side, with that side as the cause; upstream if both are as near."""
+    found = {side: _walk(machines, side) for side, machines in sides.items()}
+    near = min(found, key=lambda side: found[side][1])  # the first of equals is upstream
+    culprit = found[near][0]
+    return StopCause(cause="unknown") if culprit is None else StopCause(cause=near, machine=culprit)
+
+
+def _walk(machines: Iterable[MachineView], side: Side) -> tuple[MachineView | None, float]:
+    """Return the culprit on a side and its distance in machines; (None, infinity) if there is none."""
+    accuser: tuple[MachineView | None, float] = (None, float("inf"))
+    for distance, machine in enumerate(machines, start=1):
+        match _encounter_of(machine, side):
+            case _Encounter.CULPRIT:
+                return machine, distance
+            case _Encounter.ACCUSES:
+                accuser = accuser if accuser[0] is not None else (machine, distance)
+            case _Encounter.WAITS:
+                continue
+            case _Encounter.ENDS:
+                break
+    return accuser
+
+
+def _encounter_of(machine: MachineView, side: Side) -> _Encounter:
+    cause = DOWNTIME_CAUSE[machine.cause]
+    if machine.attended:
+        return _Encounter.CULPRIT
+    if machine.status == "fault":
+        return _Encounter.ACCUSES if cause == side else _Encounter.CULPRIT
+    if machine.status in ("stopped", "idle"):
+        if cause == "internal":
+            return _Encounter.CULPRIT
+        return _Encounter.WAITS if cause in (side, "unknown") else _Encounter.ENDS
+    # nothing is known of an offline machine
+    return _Encounter.WAITS if machine.status == "offline" else _Encounter.ENDS

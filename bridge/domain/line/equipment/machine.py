@@ -1,0 +1,281 @@
+"""One machine or station: its reported state, faults and counters, and the resulting status."""
+
+from typing import Final
+
+from msgspec import msgpack
+
+from bridge.domain import plant
+from bridge.domain.emitter import Emitter
+from bridge.domain.event_data import Status, StatusCause
+from bridge.domain.events import Millis
+from bridge.domain.line.counters import machine_counters
+from bridge.domain.line.counters.machine_counters import CountedPieces, CounterFit
+from bridge.domain.line.device.device import Device
+from bridge.domain.line.downtime.stop_cause import MachineView
+from bridge.domain.line.equipment import packml
+from bridge.domain.line.equipment.faults import Faults, UnreadableFaultBits, parse_fault_bits, update_faults
+from bridge.domain.line.equipment.state import EquipmentState, RememberedState, ReportedState
+from bridge.domain.line.equipment.status import STATUS_OF_WORD, MachineSignals, derive_status
+from bridge.domain.line.equipment.status_emitter import Speed, StatusEmitter, StatusKey
+from bridge.domain.reports import (
+    APPLIED,
+    BirthReport,
+    CountsReport,
+    DeathReport,
+    Disposition,
+    Moment,
+    StateReport,
+    quarantined,
+)
+
+MIN_UNQUEUED_GAP_MS: Final = 2_000  # reports that follow each other within this time may have waited in a queue
+MAX_DOUBTFUL_PIECES: Final = 2**53  # of pieces in doubt: every JSON reader reads it exactly, and it fits a checkpoint
+
+
+class Machine:
+    """Applies a device's own reports to its state. Its line reads `status` and `view`, and calls `emit_status`."""
+
+    def __init__(
+        self,
+        state: EquipmentState,
+        *,
+        spec: plant.EquipmentConfig,
+        rules: plant.Rules,
+        device: Device,
+        emitter: Emitter,
+        decides: bool,
+    ) -> None:
+        self.state = state
+        self.spec = spec
+        self.device = device
+        self.status_emitter = StatusEmitter(state.shown, emitter, spec.id)
+        self.decides = decides
+        self._rules = rules
+
+    def validate_state(self, body: StateReport) -> Disposition | None:
+        """Return why a state report cannot be understood, or None if it may be applied."""
+        meaning = self._interpret_state(body)
+        if isinstance(meaning, Disposition):
+            return meaning
+        try:
+            parse_fault_bits(body.fault_bits)
+        except UnreadableFaultBits:
+            return quarantined("unreadable_fault_bits")
+        return None
+
+    def apply_state(self, body: StateReport, *, moment: Moment, retained: bool) -> None:
+        meaning = self._interpret_state(body)
+        assert not isinstance(meaning, Disposition), "refused before"
+        update_faults(self.state.faults, body, self.spec.faults, at=moment.happened_at)
+        self.state.said = ReportedState(
+            status=meaning[0],
+            cause=meaning[1],
+            speed=body.speed,
+            speed_setpoint=body.speed_setpoint,
+            planned_stop=body.planned_stop,
+            upstream_stop=body.upstream_stop,
+            downstream_stop=body.downstream_stop,
+            reason_code=body.reason_code,
+            estimated=retained or body.source_quality == "uncertain",
+        )
+        self.state.product = body.product or self.state.product
+        self.state.stale = False
+        self._mark_known()
+
+    def _interpret_state(self, body: StateReport) -> tuple[Status, StatusCause | None] | Disposition:
+        if body.packml is None:
+            if body.state is None:
+                return quarantined("no_state")
+            return STATUS_OF_WORD.get(body.state.strip().lower()) or quarantined("unknown_state")
+        dialect = body.packml.dialect
+        if self.spec.packml_dialect not in (None, dialect):
+            return quarantined("other_packml_dialect")
+        state = packml.state_name(dialect, body.packml.state)
+        if state is None:
+            return quarantined("unknown_packml_state")
+        return packml.status_meaning(state, packml.mode_of(body.packml.mode, self.spec.packml_modes))
+
+    def copy(self) -> "Machine":
+        """Return a machine with a copy of the state, for applying a report that is not current."""
+        state = msgpack.decode(msgpack.encode(self.state), type=EquipmentState)
+        return Machine(
+            state,
+            spec=self.spec,
+            rules=self._rules,
+            device=self.device,
+            emitter=self.status_emitter.emitter,
+            decides=self.decides,
+        )
+
+    def apply_counts(self, body: CountsReport, *, moment: Moment) -> CountedPieces:
+        """Judge each counter by the counter table; pieces made while the state was unknown prove that it runs."""
+        rule = machine_counters.limits_of(self.spec, self._rules, modulus=body.modulus)
+        heard_again_at = self._heard_again(moment)
+        counted = machine_counters.apply_counts(self.state.registers, body, limits=rule, moment=moment)
+        doubtful = counted.doubtful_pieces(counted.doubtful)
+        self.state.pieces_released = min(self.state.pieces_released + doubtful.released, MAX_DOUBTFUL_PIECES)
+        self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, MAX_DOUBTFUL_PIECES)
+        if any(delta > 0 for delta in counted.deltas.values()) and self._is_proof_of_running(counted, heard_again_at):
+            self.state.said = ReportedState(status="running", cause=None, estimated=True)
+            self._mark_known()
+        self.state.stale = False
+        return counted
+
+    def _is_proof_of_running(self, counted: CountedPieces, heard_again_at: Millis | None) -> bool:
+        """Return whether pieces prove that an offline machine runs: not if they may have been made in an absence.
+
+        A queue emptied after an absence holds pieces from the absence, and so may the first report behind it.
+        """
+        if self.status[0] != "offline" or counted.hid_at is not None:  # hidden since before it was lost
+            return False
+        if self.state.unwatched_since is None:
+            return True
+        return heard_again_at is not None and counted.since >= heard_again_at
+
+    def _heard_again(self, moment: Moment) -> Millis | None:
+        """Return when an earlier report was surely not from an absence, or None; record this one.
+
+        A queue empties at once: a report that arrives long enough after the one before it did not wait there.
+        """
+        state, seen_at = self.state, self.state.device.seen_at
+        lost_at, before = state.unwatched_since, state.heard_again_at
+        if lost_at is None or seen_at is None:
+            return None
+        if before is not None and before >= lost_at:
+            return before
+        received = moment.received
+        if seen_at >= lost_at and received - seen_at >= MIN_UNQUEUED_GAP_MS:
+            state.heard_again_at = received
+        return None
+
+    def counter_fit(self) -> CounterFit | None:
+        """Return how its counters agree with the plant file; None if that was never in doubt."""
+        state = self.state
+        released, refused = state.pieces_released, state.pieces_refused
+        registers = state.registers.values()
+        if not (released or refused or any(register.suspect or register.over for register in registers)):
+            return None
+        rate = self.spec.counters.max_rate_per_minute
+        return machine_counters.measure_fit(state.registers, max_rate=rate, released=released, refused=refused)
+
+    def mark_unknown(self, *, at: Millis) -> None:
+        """Mark the state unknown from `at` on, as the bridge was absent, until the machine reports it again."""
+        state = self.state
+        if state.unwatched_since is None:
+            state.remembered = RememberedState(state.said, state.faults)
+        state.failed = self.view().broken
+        state.said, state.faults, state.stood = None, Faults(), False
+        state.unwatched_since = at
+
+    def restore_remembered(self) -> None:
+        """Restore the state from before the bridge's absence: no report is missing since, so it still holds."""
+        state, remembered = self.state, self.state.remembered
+        if state.unwatched_since is None or remembered is None or state.said is not None:
+            return
+        state.said, state.faults = remembered.said, remembered.faults
+        if state.said is not None:
+            self._mark_known()
+
+    def forget_remembered(self) -> None:
+        """Forget the state from before the bridge's absence: reports are missing since, so it may be over."""
+        self.state.remembered = None
+
+    def _mark_known(self) -> None:
+        self.state.unwatched_since = self.state.remembered = None
+        self.state.stood = False
+
+    def apply_birth_or_death(self, body: BirthReport | DeathReport) -> Disposition:
+        """Apply a birth or a death: the reported state no longer holds, except that the machine is stopped."""
+        self._remember_stop()
+        self.state.said = self.state.remembered = None
+        self.state.faults.active.clear()
+        if isinstance(body, DeathReport):
+            machine_counters.mark_registers_interrupted(self.state.registers)
+            self.state.device.offline = "death"
+        else:
+            machine_counters.mark_registers_restarted(self.state.registers)
+        return APPLIED
+
+    @property
+    def status(self) -> tuple[Status, StatusCause | None]:
+        said, device = self.state.said, self.state.device
+        if device.offline is not None:
+            return "offline", None
+        if self.spec.kind == "station" and said is None:
+            return ("offline" if device.seen_at is None else "idle"), None  # a station's only state is its presence
+        if said is None:
+            return "offline", None
+        signals = MachineSignals(
+            word=said.status,
+            word_cause=said.cause,
+            speed=said.speed,
+            rated_speed=self.spec.rated_speed,
+            running_speed_ratio=self._rules.running_speed_ratio,
+            planned_stop=said.planned_stop,
+            upstream_stop=said.upstream_stop,
+            downstream_stop=said.downstream_stop,
+        )
+        return derive_status(signals, self.state.faults)
+
+    def _remember_stop(self) -> None:
+        """Remember whether it was stopped before it is lost: a repair with the power off is still a stop."""
+        status = self.status[0]
+        if status != "offline":
+            self.state.stood = status != "running" and self.spec.kind == "plc"
+            self.state.failed = self.view().broken
+
+    def view(self) -> MachineView:
+        (status, cause), faults = self.status, self.state.faults
+        fails = status == "fault" or cause == "internal" or faults.first_out_fault is not None
+        return MachineView(
+            equipment=self.spec.id,
+            status=status,
+            cause=cause,
+            reason_code=None if self.state.said is None else self.state.said.reason_code,
+            faults=() if status == "offline" else tuple(fault.to_fault_note() for fault in faults.active),
+            decides=self.decides,
+            broken=self.state.failed if status == "offline" else fails,
+            stands=status == "offline" and self.state.stood,
+        )
+
+    def speed(self) -> Speed:
+        said = self.state.said
+        if said is None:
+            return Speed()
+        return Speed(
+            speed=said.speed,
+            target_speed=self.spec.rated_speed if said.speed_setpoint is None else said.speed_setpoint,
+            unit=self.spec.speed_unit,
+        )
+
+    def emit_status(self, *, scheduled: bool, moment: Moment) -> None:
+        """Emit this machine's status if it changed; a machine that never reported anything has none."""
+        silent = self.state.device.seen_at is None and self.state.said is None and not self.device.is_ineffective
+        if silent and self.state.shown.face is None:
+            return
+        status, cause = self.status
+        said = self.state.said
+        face = StatusKey(
+            status=status,
+            scheduled=scheduled,
+            cause=cause,
+            reason_code=None if said is None else said.reason_code,
+            product=self.state.product,
+            stale=self.state.stale,
+            estimated=self.state.unwatched_since is not None or (said is not None and said.estimated),
+            ineffective=self.device.is_ineffective,
+        )
+        self.status_emitter.update(face, self.speed(), moment=moment)
+
+    def silence_deadline(self) -> Millis | None:
+        """Return when silence will mean offline; None if no limit is set or it is offline already."""
+        device, limit = self.state.device, self.spec.heartbeat_seconds
+        if limit is None or device.seen_at is None or device.offline is not None:
+            return None
+        return device.seen_at + round(limit * 1000)
+
+    def mark_offline(self) -> None:
+        """Mark it offline for silence; its last state holds again as soon as it reports anything."""
+        self._remember_stop()
+        self.state.device.offline = "silence"
+        machine_counters.mark_registers_interrupted(self.state.registers)

@@ -1,0 +1,49 @@
+"""Checkpointed state of one machine or station between its reports."""
+
+from msgspec import Struct
+from msgspec import field as member
+
+from bridge.domain.event_data import Status, StatusCause
+from bridge.domain.events import Millis
+from bridge.domain.line.counters.machine_counters import Registers
+from bridge.domain.line.device.state import DeviceState
+from bridge.domain.line.equipment.faults import Faults
+from bridge.domain.line.equipment.status_emitter import StatusEmitterState
+
+
+class ReportedState(Struct, kw_only=True):
+    """A machine's last good `state` report, reduced to what determines its status."""
+
+    status: Status
+    cause: StatusCause | None
+    speed: float | None = None
+    speed_setpoint: float | None = None
+    planned_stop: bool = False
+    upstream_stop: bool = False
+    downstream_stop: bool = False
+    reason_code: str | None = None
+    estimated: bool = False
+
+
+class RememberedState(Struct):
+    """State reported before an absence; it holds again if no report of the machine turns out to be missing."""
+
+    said: ReportedState | None
+    faults: Faults
+
+
+class EquipmentState(Struct):
+    device: DeviceState = member(default_factory=DeviceState)
+    said: ReportedState | None = None  # None: nothing is known since it came online
+    stood: bool = False  # it was lost while known to be stopped, and nothing else is known since
+    failed: bool = False  # it was broken when last seen before it was lost
+    remembered: RememberedState | None = None  # its state when the bridge became absent
+    unwatched_since: Millis | None = None  # start of the bridge's absence; no state reported since
+    heard_again_at: Millis | None = None  # first report since then that did not wait in a queue
+    product: str | None = None
+    faults: Faults = member(default_factory=Faults)
+    stale: bool = False
+    registers: Registers = member(default_factory=dict)
+    shown: StatusEmitterState = member(default_factory=StatusEmitterState)
+    pieces_released: int = 0  # that its registers held, ever
+    pieces_refused: int = 0

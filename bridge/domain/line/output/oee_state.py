@@ -1,0 +1,178 @@
+"""OEE state of one scope: its windows, and the stretches of time whose class may still change."""
+
+from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from bridge.domain.events import Millis
+from bridge.domain.line.downtime.stop_tracker import StopState
+from bridge.domain.line.output.oee_window import OeeWindow, TimeClass, WindowKind
+
+UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
+MAX_UNATTRIBUTED: Final = 64  # stretches of unknown time whose pieces may count later
+RECENT: Final = 64  # stretches since a stop began: bounds what jobs that start and end during one can store
+DOWN_STRETCHES: Final = 200  # where a confirmed stop is looked up; about two for each downtime that may be confirmed
+
+
+class TimeStretch(Struct):
+    """[start, end) of one class, while one job ran or none."""
+
+    start: Millis
+    end: Millis
+    time_class: TimeClass
+    job_id: str | None
+
+
+class UnattributedPieces(Struct):
+    """Pieces of a stretch of unknown time, inside one window of each kind."""
+
+    start: Millis
+    end: Millis
+    total: int
+    good: int
+    ideal_cycle: float | None
+    assumed: bool
+
+
+class LastEmitted(Struct):
+    """Last emitted values of a window, to detect whether it has moved."""
+
+    start: Millis
+    oee: float | None
+    availability: float | None
+    performance: float | None
+    quality: float | None
+    flags: list[str]
+    unknown_ms: int = 0
+
+
+class OeeState(Struct):
+    stops: StopState = field(default_factory=StopState)
+    at: Millis = 0  # time is accumulated up to here
+    shift_id: str | None = None
+    checked_at: Millis = 0
+    ideal_cycle: float | None = None
+    windows: dict[WindowKind, OeeWindow] = field(default_factory=dict)
+    closed: dict[WindowKind, list[OeeWindow]] = field(default_factory=dict)  # the latest, oldest first
+    jobs: dict[str, OeeWindow] = field(default_factory=dict)  # by job id, oldest first
+    recent: list[TimeStretch] = field(default_factory=list)
+    down: list[TimeStretch] = field(default_factory=list)  # time that downtimes took, by job
+    excluded: list[TimeStretch] = field(default_factory=list)  # of it, taken out of the plan by confirmed downtimes
+    unknown_until: Millis = 0  # the clock was set forward to here: the time between did not pass
+    unwatched: bool = False  # the bridge is absent: time outside the plan is unknown too, as the line may run in it
+    away: bool = False  # the same, as a deciding device is offline; alone, the bridge is present
+    unknown: list[TimeStretch] = field(default_factory=list)  # the latest, oldest first; also `off` time of absences
+    provisional: list[TimeStretch] = field(default_factory=list)  # known time that offline devices may still change
+    apart: list[UnattributedPieces] = field(default_factory=list)
+    told: dict[WindowKind, LastEmitted] = field(default_factory=dict)
+
+    @property
+    def past_windows(self) -> list[OeeWindow]:
+        return [*(window for each in self.closed.values() for window in each), *self.jobs.values()]
+
+    @property
+    def all_windows(self) -> list[OeeWindow]:
+        return [*self.windows.values(), *self.past_windows]
+
+    def windows_containing(self, start: Millis, end: Millis) -> list[OeeWindow]:
+        """Return the windows that hold [start, end)."""
+        return [window for window in self.all_windows if window.contains(start, end)]
+
+    def reclassify(self, old: TimeClass, new: TimeClass, stretch: TimeStretch) -> None:
+        """Move a stretch from class `old` to `new`, in every window it lies in."""
+        for window in self.all_windows:
+            if window.kind == "job" and window.job_id != stretch.job_id:
+                continue
+            moved = window.overlap_ms(stretch.start, stretch.end)
+            window.add_time(old, -moved)
+            window.add_time(new, moved)
+
+    def add_down(self, stretch: TimeStretch) -> None:
+        """Remember the time of a downtime: a confirmed one may leave the planned time."""
+        down = self.down
+        if down and (down[-1].end, down[-1].job_id) == (stretch.start, stretch.job_id):
+            down[-1].end = stretch.end
+        else:
+            down.append(TimeStretch(stretch.start, stretch.end, TimeClass.DOWN, stretch.job_id))
+            down.sort(key=lambda each: each.start)
+            del down[:-DOWN_STRETCHES]
+
+    def remove_down(self, start: Millis, end: Millis) -> None:
+        """Remove time that was no downtime after all."""
+        self.down = subtract_interval(self.down, start, end)
+
+    def add_elapsed(self, stretch: TimeStretch) -> None:
+        """Remember elapsed time whose class may still change."""
+        time_class, mark = stretch.time_class, self.stops.mark
+        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (self.unwatched or self.away)):
+            add_stretch(self.unknown, replace(stretch), limit=UNKNOWN_STRETCHES)
+        elif self.away and time_class in (TimeClass.BUSY, TimeClass.DOWN):
+            add_stretch(self.provisional, replace(stretch), limit=UNKNOWN_STRETCHES)
+        if time_class is TimeClass.DOWN:
+            self.add_down(stretch)
+        if mark is None:
+            self.recent.clear()
+        else:  # the stop's or restart's own time may still change its class
+            self.recent = [each for each in self.recent if each.end > mark]
+            add_stretch(self.recent, replace(stretch, start=max(stretch.start, mark)), limit=RECENT)
+
+    def add_unknown(self, stretch: TimeStretch) -> None:
+        """Insert unknown time that lies before the latest."""
+        self.unknown = sorted([*self.unknown, stretch], key=lambda each: each.start)[-UNKNOWN_STRETCHES:]
+
+    def mark_provisional_down(self, start: Millis) -> None:
+        """Class provisional busy time from `start` on as down: its stop turned out to be a downtime."""
+        for each in self.provisional:
+            if each.start >= start and each.time_class is TimeClass.BUSY:
+                each.time_class = TimeClass.DOWN
+
+    def exclude(self, start: Millis, end: Millis) -> None:
+        """Take the down time of [start, end) out of the planned time."""
+        for each in self.down:
+            part = TimeStretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
+            if part.start < part.end:
+                self.reclassify(TimeClass.DOWN, TimeClass.OFF, part)
+                self.excluded.append(part)
+        del self.excluded[:-DOWN_STRETCHES]
+        self.provisional = subtract_interval(self.provisional, start, end)
+
+    def include(self, start: Millis, end: Millis) -> None:
+        """Put back, once, what was taken out of [start, end)."""
+        taken = [each for each in self.excluded if start <= each.start < end]
+        self.excluded = [each for each in self.excluded if each not in taken]
+        for part in taken:
+            self.reclassify(TimeClass.OFF, TimeClass.DOWN, part)
+
+    def add_unattributed(self, pieces: UnattributedPieces, *, bounds: frozenset[Millis]) -> None:
+        """Keep pieces of unknown time; merge them with adjacent ones in the same windows."""
+        if self.apart:
+            last = self.apart[-1]
+            same = (last.ideal_cycle, last.assumed) == (pieces.ideal_cycle, pieces.assumed)
+            if same and last.end >= pieces.start >= last.start and pieces.start not in bounds:
+                last.end = max(last.end, pieces.end)
+                last.total += pieces.total
+                last.good += pieces.good
+                return
+        self.apart.append(pieces)
+        del self.apart[:-MAX_UNATTRIBUTED]
+
+
+def subtract_interval(stretches: list[TimeStretch], start: Millis, end: Millis) -> list[TimeStretch]:
+    """Return the parts of the stretches outside [start, end)."""
+    kept: list[TimeStretch] = []
+    for each in stretches:
+        for left, right in ((each.start, min(each.end, start)), (max(each.start, end), each.end)):
+            if left < right:
+                kept.append(TimeStretch(left, right, each.time_class, each.job_id))
+    return kept
+
+
+def add_stretch(stretches: list[TimeStretch], stretch: TimeStretch, *, limit: int) -> None:
+    """Append a stretch; merge it with the last one if adjacent and of the same class and job."""
+    last = stretches[-1] if stretches else None
+    if last and (last.end, last.job_id, last.time_class) == (stretch.start, stretch.job_id, stretch.time_class):
+        last.end = stretch.end
+        return
+    stretches.append(stretch)
+    del stretches[:-limit]

@@ -1,0 +1,41 @@
+"""Distribution of pieces over the time in which they can have been made: one base for time and quantity (ISO 22400-2).
+
+A counter sample shows how many pieces were made since the one before it, not when. If a part of that time is unknown or
+lies in another window, pieces are distributed by the length of each part, as if made evenly.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bridge.domain.events import Millis
+from bridge.domain.line.output.oee_state import TimeStretch
+
+
+@dataclass(frozen=True, slots=True)
+class PieceShare:
+    """Pieces of [start, end); `unknown`: the class of that time is unknown."""
+
+    start: Millis
+    end: Millis
+    total: int
+    good: int
+    unknown: bool
+
+
+def distribute_pieces(
+    total: int, good: int, *, start: Millis, end: Millis, unknown: Sequence[TimeStretch], bounds: Iterable[Millis]
+) -> list[PieceShare]:
+    """Cut [start, end) where unknown time begins or ends, and at `bounds`; the shares add up to all pieces."""
+    edges = {start, end, *bounds, *(each.start for each in unknown), *(each.end for each in unknown)}
+    cuts = sorted(at for at in edges if start <= at <= end)
+    shares: list[PieceShare] = []
+    shared = shared_good = 0
+    for left, right in pairwise(cuts):
+        upto = total * (right - start) // (end - start)
+        # good pieces are spread evenly over all pieces: no share has more good ones than pieces
+        good_upto = good * upto // total if total else good * (right - start) // (end - start)
+        lost = any(each.start <= left and right <= each.end for each in unknown)
+        shares.append(PieceShare(left, right, upto - shared, good_upto - shared_good, lost))
+        shared, shared_good = upto, good_upto
+    return shares

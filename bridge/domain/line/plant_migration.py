@@ -1,0 +1,125 @@
+"""Migration of a floor to another plant file: the state that it keeps, and the events that it emits.
+
+Calls, alerts and numbers of removed equipment go without an event of their own: nobody could ever close them, and their
+current events are retired with the epoch. The line's own state stays. A line that moved to another area or site is
+another line: it is removed from the old place and starts new at the new one.
+"""
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+from msgspec.structs import replace
+
+from bridge.domain import plant
+from bridge.domain.events import LINE_LEVEL, Category, Event, Millis, StateKey
+from bridge.domain.line.counters.machine_counters import CounterFit
+from bridge.domain.line.downtime.findings import DowntimeFindings
+from bridge.domain.line.floor import Floor
+from bridge.domain.line.line_state import LineState
+from bridge.domain.line.output.line_output import counter_sources, tracked_machines
+
+
+def migrate_floor(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: str) -> tuple[Floor, tuple[Event, ...]]:
+    """Return the floor under another plant file, and the events; deadlines up to `now` fire by the old rules."""
+    events = [event for _, fired in floor.tick(now) for event in fired]
+    kept: dict[str, bytes] = {}
+    for spec in plant_file.lines:
+        line = floor.line(spec.id)
+        if line is not None and line.place == plant_file.place_of(spec):
+            state = LineState.decode(line.checkpoint())
+            remove_orphans(state, spec)
+            reset_changed_rates(state, spec, line.counter_fits())
+            kept[spec.id] = state.encode()
+    adopted = Floor(plant_file, kept)
+    events += adopted.emit_plant_changes(now, cause=cause)
+    return adopted, tuple(events)
+
+
+def orphaned_keys(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[StateKey]:
+    """Return the state keys of places missing from the plant file: they would stay current for ever."""
+    places = {plant_file.place_of(spec).levels()[:3]: _StateOwners(spec) for spec in plant_file.lines}
+    left = []
+    for key in keys:
+        site, area, line, equipment, category, _ = key
+        owners = places.get((site, area, line))
+        if owners is None or not owners.is_owner(equipment, category):
+            left.append(key)
+    return left
+
+
+def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
+    """Remove from a line's state what the plant file no longer has, and set the ideal cycles it now has."""
+    owners = _StateOwners(spec)
+    there = owners.there
+    people, output, quality = state.people, state.output, state.people.quality
+    state.equipment = {name: each for name, each in state.equipment.items() if name in there}
+    output.counts = {scope: each for scope, each in output.counts.items() if scope in there}
+    for counts in output.counts.values():
+        counts.held = {source: pieces for source, pieces in counts.held.items() if source in there}
+    output.oee = {scope: each for scope, each in output.oee.items() if scope in owners.watched}
+    for machine in spec.equipment:
+        if machine.id in output.oee:
+            output.oee[machine.id].ideal_cycle = machine.ideal_cycle_seconds
+    counted = {
+        name
+        for name, sources in counter_sources(spec).items()
+        if any(name in state.equipment[each].registers for each in sources if each in state.equipment)
+    }
+    output.counters_seen = [name for name in output.counters_seen if name in counted]
+    people.andon.open = {key: call for key, call in people.andon.open.items() if _owner(key) in there}
+    people.andon.contacts = {key: each for key, each in people.andon.contacts.items() if _owner(key) in there}
+    flood = people.andon.flood
+    if flood.held is not None and flood.held.help.equipment not in {None, *there}:
+        flood.held = None
+    quality.active = {key: alert for key, alert in quality.active.items() if _owner(key) in there}
+    quality.windows = {name: each for name, each in quality.windows.items() if name in there}
+    for watched in output.oee.values():
+        watched.unwatched = watched.away = False
+    state.absences.records.clear()  # of machines as they were: time not rebuilt yet stays unknown
+    if state.downtimes.pending is not None:
+        _forget_equipment(state.downtimes.pending, there)
+    if state.downtimes.open is not None:
+        _forget_equipment(state.downtimes.open.found, there)
+        owed = state.downtimes.open.owed
+        if owed is not None and owed.equipment not in there:
+            state.downtimes.open.owed = None
+    if state.downtimes.turn.found is not None:
+        _forget_equipment(state.downtimes.turn.found, there)
+    subjects = state.subjects
+    subjects.current = {key: each for key, each in subjects.current.items() if owners.is_owner(*key.split("/")[:2])}
+
+
+def reset_changed_rates(state: LineState, spec: plant.LineConfig, fits: Mapping[str, CounterFit]) -> None:
+    """Reset a machine's measured rates if its `max_rate_per_minute` changed: they may have been wrong."""
+    for machine in spec.equipment:
+        fit = fits.get(machine.id)
+        if fit is None or machine.id not in state.equipment or fit.max_rate == machine.counters.max_rate_per_minute:
+            continue
+        registers = state.equipment[machine.id].registers
+        for name, register in registers.items():
+            registers[name] = replace(register, over=0.0, fastest=0.0, spells=0, spell_ms=0, spell_pieces=0)
+
+
+class _StateOwners:
+    """Owners of current events on a line: the line itself, its equipment, and the scopes with an OEE."""
+
+    def __init__(self, spec: plant.LineConfig) -> None:
+        self.there = frozenset({LINE_LEVEL, *(each.id for each in spec.equipment)})
+        self.watched = frozenset({LINE_LEVEL, *tracked_machines(spec)})
+
+    def is_owner(self, equipment: str, category: str) -> bool:
+        return equipment in (self.watched if category == Category.OEE else self.there)
+
+
+def _owner(key: str) -> str:
+    return key.split("/", 1)[0]
+
+
+def _forget_equipment(found: DowntimeFindings, there: AbstractSet[str]) -> None:
+    """Remove missing equipment from the findings of a downtime; the downtime stays the line's."""
+    if found.equipment not in there:
+        found.equipment = None
+    if found.cause_equipment not in there:
+        found.cause_equipment = None
+    if found.further is not None and found.further.equipment not in there:
+        found.further = None

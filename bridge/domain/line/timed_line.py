@@ -1,0 +1,279 @@
+"""Time of a line: consequences of a change, deadlines, and absences of the bridge.
+
+Deadlines are fixed instants: those not after `now` fire first, in their order, each dated at its own time. So it makes
+no difference when, or whether, `tick` is called in between (promise P7). A deadline already overdue when it becomes
+known, because another plant file shortened it or a call took over another's deadlines, fires at the line's time, which
+never goes back.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Self
+
+from bridge.domain import plant
+from bridge.domain.emitter import Emitter
+from bridge.domain.event_data import Status
+from bridge.domain.events import LINE_LEVEL, Event, Millis
+from bridge.domain.line.absence.device_absence import DeviceAbsences
+from bridge.domain.line.counters.machine_counters import CounterFit
+from bridge.domain.line.device.device import Device
+from bridge.domain.line.device.registry import Devices
+from bridge.domain.line.downtime.rebuild import RebuildableDowntimes
+from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind
+from bridge.domain.line.equipment.equipment_group import EquipmentGroup
+from bridge.domain.line.equipment.machine import Machine
+from bridge.domain.line.equipment.status import Diagnosis, with_no_order_cause
+from bridge.domain.line.equipment.status_emitter import StatusEmitter
+from bridge.domain.line.line_state import LineState
+from bridge.domain.line.operations import Operations
+from bridge.domain.line.output.line_output import Output, signal_of
+from bridge.domain.reports import Moment
+from bridge.domain.shifts import ShiftWindow
+
+MAX_ROUNDS: Final = 100  # of deadlines at one instant that fire others at it: stops an endless loop
+
+
+class TimedLine:
+    """The parts of one line, and the passing of time over them; `Line` applies reports."""
+
+    def __init__(self, plant_file: plant.Plant, spec: plant.LineConfig, state: LineState | None = None) -> None:
+        self.spec = spec
+        self.place = plant_file.place_of(spec)
+        self._rules = plant_file.rules_of(spec)
+        self._plan = plant_file.shift_plan
+        self._state = state = LineState() if state is None else state
+        self._emitter = emitter = Emitter(self.place, state.subjects)
+        self._equipment = EquipmentGroup(
+            state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter
+        )
+        talker = Device(state.talker, None, self._plan.zone)
+        self.devices = Devices(talker, {name: each.device for name, each in self._equipment.machines.items()})
+        self._status_emitter = StatusEmitter(state.shown, emitter, None)
+        self._operations = Operations(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
+        self.automatic_calls = self._operations.automatic_calls
+        self.downtimes = RebuildableDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
+        self._absences = DeviceAbsences(state.absences, flow=self._equipment, plan=self._plan)
+        self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
+        if state.shift is not None:
+            self._output.start(state.shift, at=state.at)
+        self._deadline = self._find_deadline()
+
+    @classmethod
+    def restore(cls, plant_file: plant.Plant, spec: plant.LineConfig, checkpoint: bytes) -> Self:
+        """Continue exactly where `checkpoint` was taken; raise msgspec.DecodeError for invalid bytes."""
+        return cls(plant_file, spec, LineState.decode(checkpoint))
+
+    def checkpoint(self) -> bytes:
+        """Return the whole state; its size is bounded, whatever was reported."""
+        return self._state.encode()
+
+    def counter_fits(self) -> dict[str, CounterFit]:
+        """Return how counters agree with the plant file, by equipment; only where that was ever in doubt."""
+        return self._equipment.counter_fits()
+
+    def next_deadline(self) -> Millis | None:
+        """Return the line's next deadline; None before the first report."""
+        return self._deadline
+
+    def tick(self, now: Millis) -> tuple[Event, ...]:
+        """Fire every deadline not after `now`, in order of time."""
+        self._state.last_now = max(self._state.last_now, now)
+        self._fire_until(self._state.last_now)
+        return self._emitter.drain()
+
+    def emit_plant_changes(self, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Emit what differs under a plant file that has just changed; nothing for a line without any report yet."""
+        state = self._state
+        if state.shift is not None:
+            state.last_now, state.at = max(now, state.last_now), max(now, state.at)
+            self._fire_until(state.at)
+            self._propagate_change(Moment(at=state.at, caused_by=(cause,)), list(self._equipment.machines.values()))
+            self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
+    def apply_action(self, at: Millis, action: Callable[[Moment], object]) -> tuple[Event, ...]:
+        """Apply an action of the line's area at an instant; nothing else of the line is due before."""
+        self._state.at = max(self._state.at, at)  # a device clock ahead may have moved it ahead
+        action(Moment(at=self._state.at))
+        self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
+    def apply_absence(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
+        """Mark every machine unknown from `since` on, until it reports; it is `now`.
+
+        Deadlines before `since` fire as usual. Calls, jobs and shifts stay.
+        """
+        state = self._state
+        state.last_now = max(now, state.last_now)
+        if state.shift is None:
+            return ()
+        at = max(since, state.at)
+        self._fire_until(at)
+        state.at = at
+        self.downtimes.mark_unwatched()
+        self._absences.begin(at, self._output.mark_unwatched(at), open_downtime=self.downtimes.open_id)
+        self._propagate_change(Moment(at=at, received_at=now, caused_by=(cause,)), self._equipment.mark_unknown(at=at))
+        self._deadline = self._find_deadline()
+        return self._emitter.drain()
+
+    def set_forward(self, by: Millis, now: Millis) -> tuple[Event, ...]:
+        """Treat [now - by, now) as no time at all: the host's clock was set forward, and it is `now`.
+
+        The stretch is unknown, and pending deadlines keep their remaining time.
+        """
+        state = self._state
+        if state.shift is not None:
+            at = max(now - by, state.at)
+            self._fire_until(at)
+            state.at = at
+            self._absences.make_due(at)
+            self._deadline = self._find_deadline()
+            self._fire_until(at)
+            self._output.set_forward(by, at=at)
+            self._absences.set_forward(by)
+            self.downtimes.set_forward(by)
+            self._operations.set_forward(by)
+            self._equipment.set_forward(by)
+            self.devices.line_source.state.set_forward(by)
+            self._deadline = self._find_deadline()
+        state.last_now = max(now, state.last_now)
+        return self._emitter.drain()
+
+    def _start(self, at: Millis) -> None:
+        self._state.at = at
+        self._state.shift = self._plan.window_at(at)
+        self._output.set_ideal_cycle(self._operations.product)
+        self._output.start(self._state.shift, at=at)
+        self._deadline = self._find_deadline()
+
+    # Consequences of a change
+
+    def _propagate_change(self, moment: Moment, touched: Sequence[Machine]) -> None:
+        shift = self._shift
+        lost = self._absences.mark_lost(touched, at=moment.at)
+        seen = self._equipment.refresh(touched)
+        self._operations.observe_status(seen.status, stands=seen.stands, at=moment.at)
+        self._operations.observe_product(self._equipment.product, runs=seen.status == "running", moment=moment)
+        if self._operations.has_no_order:
+            seen = with_no_order_cause(seen)
+        order = self._operations.running_order
+        self._output.set_job(order, self._operations.take_ended_order(), shift=shift, moment=moment)
+        self._output.set_ideal_cycle(self._operations.product)
+        self._absences.update(
+            lost, touched, seen, output=self._output, open_downtime=self.downtimes.open_id, moment=moment
+        )
+        for machine in touched:
+            machine.emit_status(scheduled=shift.is_scheduled, moment=moment)
+            self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
+        self._emit_status(seen, moment)
+        signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
+        self._apply_stop_change(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
+        # the current status may change the open downtime at once, whatever the earlier time turns out to be
+        signal = signal_of(seen.status, scheduled=shift.is_scheduled, stands=seen.stands)
+        if self._absences.may_revise_stop:
+            if self.downtimes.open_id is not None:
+                return  # the current stop is another one if the open one turns out to have ended
+            signal = Signal.LOST if signal is Signal.RUN else signal  # an earlier stop is another one
+        self.downtimes.observe(signal, seen, changeover=self._operations.is_changing_over, moment=moment)
+
+    def _signal(self, machine: Machine) -> Signal:
+        view = self._equipment.view(machine)
+        return self._time_signal(machine.spec.id, view.status, stands=view.stands)
+
+    def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
+        """Return what a status means for time; while an absence of this scope is pending, it counts as offline.
+
+        A scope that was stopped when lost counts as stopped until something else is known, also once it is back.
+        """
+        if self._absences.is_pending(scope):
+            stands = stands or (status not in ("running", "offline") and self._output.is_standing(scope))
+            status = "offline"
+        return signal_of(status, scheduled=self._shift.is_scheduled, stands=stands)
+
+    def _emit_status(self, diagnosis: Diagnosis, moment: Moment) -> None:
+        ineffective = self.devices.line_source.is_ineffective
+        if not self._equipment.has_known_status and not ineffective and self._state.shown.face is None:
+            return
+        order = self._operations.running_order
+        job_id = None if order is None else order.job_id
+        face = self._equipment.status_key(
+            diagnosis,
+            scheduled=self._shift.is_scheduled,
+            product=self._operations.product,
+            job_id=job_id,
+            ineffective=ineffective,
+        )
+        self._status_emitter.update(face, self._equipment.speed(), moment=moment)
+
+    def _apply_stop_change(self, change: StopChange | None, moment: Moment) -> None:
+        if change is None:
+            return
+        self.downtimes.apply_stop_change(change, changeover=self._operations.is_changing_over, moment=moment)
+        if change.kind is StopChangeKind.ENDED:
+            self.automatic_calls.finish_downtime(line_runs=self._equipment.is_running, moment=moment)
+
+    @property
+    def _shift(self) -> ShiftWindow:
+        assert self._state.shift is not None, "a line is opened by its first report, before anything settles"
+        return self._state.shift
+
+    # Time
+
+    def _find_deadline(self) -> Millis | None:
+        if self._state.shift is None:
+            return None
+        parts = (self._output, self.downtimes, self._operations, self._status_emitter, self._equipment, self._absences)
+        found = [
+            self._state.shift.end,
+            *(part.next_deadline() for part in parts),
+            self.devices.line_source.ineffective_at(),
+        ]
+        return min(at for at in found if at is not None)
+
+    def _fire_until(self, horizon: Millis) -> None:
+        again = 0
+        while self._deadline is not None and self._deadline <= horizon:
+            at = self._state.at = max(self._deadline, self._state.at)
+            self._fire(Moment(at=at))
+            self._deadline = self._find_deadline()
+            again = again + 1 if self._deadline is not None and self._deadline <= at else 0
+            assert again < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
+
+    def _fire(self, moment: Moment) -> None:
+        """Fire all that is due by this instant: losses first; updates of production, OEE and speed last."""
+        if (due := self._absences.next_deadline()) is not None and due <= moment.at:
+            self._rebuild_after_absence(moment)
+        silent = self._equipment.mark_offline(moment.at)
+        ineffective = self._equipment.mark_ineffective(moment.at)
+        talks_in_vain = self.devices.line_source.mark_ineffective(moment.at)
+        if silent or ineffective or talks_in_vain:
+            self._propagate_change(moment, [*silent, *(each for each in ineffective if each not in silent)])
+        self._apply_stop_change(self._output.fire_stops(moment), moment)
+        self.downtimes.fire(moment, partial(self.automatic_calls.request_call, moment=moment))
+        if self._shift.end <= moment.at:
+            self._change_shift(moment)
+        self._output.fire(moment, shift=self._shift, order=self._operations.running_order)
+        self._operations.fire(moment)
+        self._equipment.fire(moment)
+        self._status_emitter.fire(moment)
+
+    def _rebuild_after_absence(self, moment: Moment) -> None:
+        people = self._operations
+        over = self._absences.rebuild_due(
+            self._output,
+            self.downtimes,
+            changeover_since=people.changeover_since,
+            without_job=people.has_no_order,
+            moment=moment,
+        )
+        if over is not None:
+            self.automatic_calls.finish_downtime(line_runs=over.end > over.start, moment=moment)
+        self._propagate_change(moment, list(self._equipment.machines.values()))
+
+    def _change_shift(self, moment: Moment) -> None:
+        before, after = self._shift, self._plan.window_at(moment.at)
+        if not after.is_scheduled:
+            self._apply_stop_change(self._output.end_scheduled_time(moment=moment), moment)
+        self._output.change_shift(before, after, self._operations.running_order, moment=moment)
+        self._state.shift = after
+        self._propagate_change(moment, list(self._equipment.machines.values()))

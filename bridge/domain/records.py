@@ -1,0 +1,153 @@
+"""Records of the journal: inputs and their effects, committed events and their positions, results of commands."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bridge.domain.events import (
+    CONFLATED_TYPES,
+    Event,
+    EventType,
+    Millis,
+    Priority,
+    Standing,
+    StateKey,
+    encode_event,
+    event_id,
+)
+from bridge.domain.reports import BODY_OF, Disposition
+
+DEDUP_INPUTS: Final = 100_000
+"""The number of inputs within which a resend is recognized by content: bounds memory, and what is read at start."""
+
+CONFIG_PREFIX: Final = "config/"
+"""Topic prefix of configuration inputs; no message has it."""
+
+PRESENCE_PREFIX: Final = "presence/"
+"""Topic prefix of absences of the bridge and of clock steps; no message has it."""
+
+EpochReason = Literal["created", "restored", "plant"]
+"""Cause of a journal's epoch: it was created, restored from a backup, or its plant lost a part with current events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position in a stream: `offset` is that of its last event, 0 before the first."""
+
+    stream: str
+    epoch: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A message as received, or a tick that caused events. `number` counts from 1 within a journal."""
+
+    number: int
+    topic: str  # relative to the root: `report/…` or `command/…`; empty for a tick
+    payload: bytes
+    received_at: Millis
+    retained: bool = False
+    redelivered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommittedEvent:
+    """An event at its position, encoded once: `body` is journalled, published and delivered."""
+
+    offset: int
+    id: str
+    type: EventType
+    topic: str  # relative to `{root}/event/`, 8 levels
+    priority: Priority
+    state_key: StateKey
+    standing: Standing
+    timestamp: Millis
+    audience: tuple[str, ...]
+    body: bytes
+
+    @property
+    def is_lossless(self) -> bool:
+        return self.type not in CONFLATED_TYPES
+
+
+def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:
+    """Return an event at its position, encoded."""
+    return CommittedEvent(
+        offset=offset,
+        id=event_id(stream, epoch, offset),
+        type=event.type,
+        topic=event.topic,
+        priority=event.priority,
+        state_key=event.state_key,
+        standing=event.standing,
+        timestamp=event.timestamp,
+        audience=event.audience,
+        body=encode_event(event, stream=stream, epoch=epoch, offset=offset),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRecord:
+    """The result of a user's command, kept 24 h: the same (user, command) gets it and is not applied again."""
+
+    user: str
+    command_id: str
+    outcome: str  # applied, suppressed, rejected
+    reason: str | None
+    event_ids: tuple[str, ...]
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDigest:
+    """Digest of topic and payload, which identifies a resend of the same content (design.md, «Duplicates»)."""
+
+    digest: bytes
+    has_timestamp: bool  # the same bytes with a ts are the same report; without, only a redelivery is
+    mid: int | None = None  # the packet identifier, if known; MQTT 5 4.4: a redelivery has the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One input and all its effects; the unit that the pipeline commits."""
+
+    input: Input
+    disposition: Disposition
+    events: tuple[CommittedEvent, ...] = ()
+    command: CommandRecord | None = None
+    message_digest: MessageDigest | None = None
+    reached_core: bool = True  # False: decided before the core, so a replay does not apply it
+
+
+def input_kind(topic: str) -> str:
+    """Return the kind under which an input of this topic is counted: one of ours, never the sender's text."""
+    if not topic:
+        return "tick"
+    if topic.startswith(CONFIG_PREFIX):
+        return "config"
+    if topic.startswith(PRESENCE_PREFIX):
+        return topic.removeprefix(PRESENCE_PREFIX)
+    levels = topic.split("/")
+    kind = levels[-1] if levels[-1] in BODY_OF else "other"
+    return f"command/{kind}" if levels[0] == "command" else kind
+
+
+def count_key(entry: JournalEntry) -> tuple[str, str, str]:
+    """Return the (kind, effect, reason) under which an input is counted."""
+    return (input_kind(entry.input.topic), entry.disposition.effect.value, entry.disposition.reason or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The current events, oldest first, and the position at which they are current: read in one transaction."""
+
+    position: Position
+    events: tuple[CommittedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DedupWindow:
+    """Digests of the latest inputs, by input number, oldest first, to recognize resends."""
+
+    digests: tuple[tuple[int, MessageDigest], ...]
+    acked_up_to: int

@@ -1,0 +1,104 @@
+"""Scan of the broker's retained messages: our stream's events, and lamps that are lit."""
+
+from typing import Final
+
+import msgspec
+
+from bridge.domain.messages import Message
+from bridge.domain.stream_status import StreamOwner, read_status, status_topic
+
+EVENT_LEVELS: Final = 8  # {site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}
+LAMP_LEVELS: Final = 5  # {site}/{area}/{line}/{station}/{andon_type}
+LIT_PAYLOADS: Final = frozenset({b"open", b"acknowledged"})
+MOST_MESSAGES: Final = 100_000  # bounds the time of a scan: some 20 s of a core
+MOST_BYTES: Final = 128 * 1024 * 1024  # likewise; only topics of ours are kept
+
+LinePlace = tuple[str, str, str]
+"""Site, area, line."""
+
+
+class _Origin(msgspec.Struct):
+    """The field of an envelope that names its stream."""
+
+    stream: str
+
+
+_ORIGIN: Final = msgspec.json.Decoder(_Origin)
+
+
+class RetainedScan:
+    """Collects the messages of one subscription to `filters`, in this order, until it has enough.
+
+    A broker queues retained messages when it accepts a subscription, filter by filter, and later publications behind
+    them. So the stream's live status, published once a second, ends the scan. The retained status, requested last,
+    proves that no message before it was dropped: a queue that was full stayed full until then.
+    """
+
+    def __init__(self, root: str, *, stream: str, owner: StreamOwner) -> None:
+        self._stream = stream
+        self._owner = owner
+        self._status = status_topic(root, stream)
+        self._event, self._station = f"{root}/event/", f"{root}/station/"
+        self.filters = (f"{self._event}#", f"{self._station}#", self._status)
+        self.events = set[str]()
+        """Topics relative to `event/` that hold an event of our stream."""
+        self.lit_lamps = set[str]()
+        """Topics relative to `station/` of lamps that are lit, of any stream."""
+        self.foreign_lines = set[LinePlace]()
+        """Lines with retained events of another stream."""
+        self.messages = 0
+        self._bytes = 0
+        self.is_complete = False
+        """Whether every retained message that the broker lets us read was seen."""
+
+    def add(self, message: Message) -> bool:
+        """Add one message; return True when it was the last one needed."""
+        topic, payload = message.topic, message.payload
+        if topic == self._status:
+            return self._is_own_live_status(payload, retained=message.retained)
+        if not message.retained:
+            return False  # published by us during the scan, so already known
+        self.messages += 1
+        self._bytes += len(topic) + len(payload)
+        if topic.startswith(self._event):
+            self._note_event(topic.removeprefix(self._event), payload)
+        elif topic.startswith(self._station) and payload in LIT_PAYLOADS:
+            self._note_lamp(topic.removeprefix(self._station))
+        return self.stop_reason is not None
+
+    @property
+    def stop_reason(self) -> str | None:
+        """The limit that stopped the scan before its end; None when there was none."""
+        if self.messages >= MOST_MESSAGES:
+            return f"more than {MOST_MESSAGES} retained messages"
+        return f"more than {MOST_BYTES} bytes retained" if self._bytes >= MOST_BYTES else None
+
+    def _is_own_live_status(self, payload: bytes, *, retained: bool) -> bool:
+        if retained:
+            self.is_complete = True
+            return False
+        status = read_status(payload)
+        return status is not None and status.is_owned_by(self._owner)
+
+    def _note_event(self, topic: str, payload: bytes) -> None:
+        levels = topic.split("/")
+        if len(levels) != EVENT_LEVELS:
+            return
+        try:
+            stream = _ORIGIN.decode(payload).stream
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return  # not an event of any stream, so left alone
+        if stream == self._stream:
+            self.events.add(topic)
+        else:
+            self.foreign_lines.add((levels[0], levels[1], levels[2]))
+
+    def _note_lamp(self, topic: str) -> None:
+        if topic.count("/") == LAMP_LEVELS - 1:
+            self.lit_lamps.add(topic)
+
+
+def line_place_of(topic: str) -> LinePlace:
+    """Return the line of a topic relative to `event/` or `station/`."""
+    site, area, line = topic.split("/", 3)[:3]
+    return site, area, line

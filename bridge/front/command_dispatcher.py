@@ -1,0 +1,115 @@
+"""Dispatch of users' commands: authorized, published under `command/`, and answered with the committed result."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import LINE_LEVEL, Place
+from bridge.domain.records import CommandRecord, CommittedEvent
+from bridge.domain.topics import TopicName
+from bridge.front.journal_reads import FrontJournal
+from bridge.ports.broker import BrokerUnavailable, TopicRefused
+from bridge.protocol.actions import AcknowledgeEvent
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.commands import CommandRequest, PlaceLookup, acknowledge_request, authorize, command_message
+from bridge.protocol.error_codes import ErrorCode
+from bridge.protocol.server_frames import CommandResult
+
+Publish = Callable[[str, bytes], Awaitable[None]]
+"""Publishes on a topic relative to the root; raises BrokerUnavailable or TopicRefused."""
+
+MAX_PENDING_COMMANDS: Final = 1_000  # of all dashboards: bounds what piles up behind a stopped pipeline
+MAX_COMMAND_ID: Final = 64
+
+
+class _CallData(Struct):
+    call_id: str | None = None
+
+
+class _CallEvent(Struct):
+    data: _CallData
+
+
+class CommandDispatcher:
+    """Publishes commands and returns their results; the journal keeps each (user, id) for 24 h."""
+
+    def __init__(
+        self, *, journal: FrontJournal, find_place: PlaceLookup, publish: Publish, timeout_seconds: float
+    ) -> None:
+        self._journal = journal
+        self._find_place = find_place
+        self._publish = publish
+        self._timeout = timeout_seconds
+        self._waiting: dict[tuple[str, str], list[asyncio.Future[CommandRecord]]] = {}
+        self._count = 0
+
+    @property
+    def pending(self) -> Sequence[tuple[str, str]]:
+        """Return the (user, id) of all commands that await their results."""
+        return list(self._waiting)
+
+    def deliver_result(self, record: CommandRecord) -> None:
+        """Pass a committed result to all who await it."""
+        for waiter in self._waiting.get((record.user, record.command_id), ()):
+            if not waiter.done():
+                waiter.set_result(record)
+
+    async def execute(self, request: CommandRequest, viewer: Viewer) -> CommandResult:
+        """Return the committed result, or `unknown` after the timeout; raises InvalidFrame if it cannot be sent."""
+        place = authorize(request, viewer, self._find_place)
+        if self._count >= MAX_PENDING_COMMANDS:
+            raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are on their way", id=request.id)
+        message = command_message(request, place, viewer)
+        key = (viewer.user_id, request.id)
+        # Start waiting before the journal is read, so that no result falls in between.
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(waiter)
+        self._count += 1
+        try:
+            async with asyncio.timeout(self._timeout):
+                record = await self._journal.command(*key)
+                if record is None:
+                    # When the link breaks, the broker may or may not have it: await the result, or the timeout.
+                    with contextlib.suppress(BrokerUnavailable):
+                        await self._publish(message.topic, message.payload)
+                    record = await waiter
+        except TimeoutError:
+            return CommandResult(id=request.id, outcome="unknown", event_ids=[], reason="no answer in time")
+        except TopicRefused:
+            raise InvalidFrame(ErrorCode.UNAVAILABLE, "the broker does not take commands", id=request.id) from None
+        finally:
+            self._forget(key, waiter)
+        return CommandResult(
+            id=request.id, outcome=record.outcome, event_ids=list(record.event_ids), reason=record.reason
+        )
+
+    async def acknowledge(self, action: AcknowledgeEvent, viewer: Viewer) -> CommandResult:
+        """Execute andon.acknowledge for an event's call.
+
+        Raises InvalidFrame, the same for an unknown event and one that the viewer may not read.
+        """
+        event = await self._journal.find_event(action.event_id)
+        if event is None or not viewer.may_read(TopicName.parse(event.topic)):
+            raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or not yours to see", id=action.id)
+        call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
+        if call_id is None:
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event is of no call", id=action.id)
+        named = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
+        return await self.execute(acknowledge_request(id=named, call_id=call_id, place=_place_of(event)), viewer)
+
+    def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:
+        self._count -= 1
+        waiters = self._waiting[key]
+        waiters.remove(waiter)
+        if not waiters:
+            del self._waiting[key]
+
+
+def _place_of(event: CommittedEvent) -> Place:
+    site, area, line, equipment, _, _ = event.state_key
+    return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)

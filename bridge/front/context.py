@@ -1,0 +1,113 @@
+"""State shared by all connections of a front: settings, journal, router, commands, link state, connected users."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+
+from bridge.domain.access.claims import Claims
+from bridge.domain.access.policy import Policy
+from bridge.domain.access.viewer import Viewer, admit
+from bridge.domain.events import Millis, rfc3339_or_none
+from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.front.command_dispatcher import CommandDispatcher
+from bridge.front.journal_reads import FrontJournal
+from bridge.front.router import Router
+from bridge.ports.clock import FrontClock
+from bridge.protocol.client_frames import NotJson
+from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
+from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
+from bridge.settings import WebSettings
+
+OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; beyond it the journal is read
+RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards reconnect
+RECONNECT_STEP_SECONDS: Final = (
+    0.7  # from one rejected connection to the next: uses each tenth of the spread once before any again
+)
+
+
+class Verify(Protocol):
+    def __call__(self, token: str, *, now: Millis) -> Claims:
+        """Return the claims of a token that is valid at `now`; raises TokenError."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    broker_connected: bool = False
+    stream_live: bool = False
+    last_seen: Millis | None = None
+    reason: str | None = None  # why the stream is not live, for operators
+
+
+@dataclass(slots=True, kw_only=True)
+class FrontContext:
+    settings: WebSettings
+    journal: FrontJournal
+    router: Router
+    commands: CommandDispatcher
+    clock: FrontClock
+    verify: Verify
+    policy: Policy
+    trust_grants: bool
+    simulated: bool
+    connections_by_user: Counter[str] = field(default_factory=Counter)  # authenticated ones by user id, without zeros
+    link_state: LinkState = field(default_factory=LinkState)
+    rejected_count: int = 0
+
+    @property
+    def limits(self) -> ConnectionLimits:
+        return ConnectionLimits(
+            max_frame_bytes=self.settings.max_frame_bytes,
+            frames_per_second=self.settings.max_frames_per_second,
+            max_subscriptions=self.settings.max_subscriptions,
+            auth_timeout_ms=int(self.settings.auth_timeout_seconds * 1_000),
+        )
+
+    @property
+    def outbox_events(self) -> int:
+        return self.settings.outbox_events
+
+    @property
+    def stall_seconds(self) -> float:
+        return self.settings.stall_seconds
+
+    def parse_json(self, text: str) -> object:
+        """Parse strict JSON; raises NotJson. The frame's length was checked before."""
+        try:
+            return parse_json(text.encode(errors="surrogatepass"), max_bytes=self.settings.max_frame_bytes)
+        except NotStrictJson as error:
+            raise NotJson(error.reason) from None
+
+    def admit(self, token: str) -> Viewer:
+        """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
+        return admit(self.verify(token, now=self.clock.wall_now()), self.policy, trust_grants=self.trust_grants)
+
+    def has_room_for(self, viewer: Viewer) -> bool:
+        return self.connections_by_user[viewer.user_id] < self.settings.max_connections_per_user
+
+    def release_connection(self, viewer: Viewer) -> None:
+        self.connections_by_user[viewer.user_id] -= 1
+        if not self.connections_by_user[viewer.user_id]:
+            del self.connections_by_user[viewer.user_id]
+
+    def server_info(self) -> ServerInfo:
+        return ServerInfo(
+            server_time=self.clock.now(), streams=stream_positions(self.journal.position), simulated=self.simulated
+        )
+
+    def link_frame(self) -> Link:
+        here, state = self.journal.position, self.link_state
+        seen = rfc3339_or_none(state.last_seen)
+        live = state.broker_connected and state.stream_live
+        return Link(broker=state.broker_connected, streams={here.stream: StreamLink(live, seen, here.offset)})
+
+    def unavailable_close(self) -> Close:
+        """Return a close for a client that cannot be served now, with a delay that spreads the reconnects."""
+        self.rejected_count += 1
+        return self.restart_close(1 + self.rejected_count * RECONNECT_STEP_SECONDS % RECONNECT_SPREAD_SECONDS)
+
+    def restart_close(self, retry_after: float) -> Close:
+        """Return a close with `retry_after` seconds as its reason, within the 123 bytes that RFC 6455 5.5 leaves."""
+        return Close(CloseCode.SERVICE_RESTART, msgspec.json.encode({"retry_after": round(retry_after, 1)}).decode())

@@ -1,0 +1,134 @@
+"""Cache of committed events in pages, shared by all dashboards that read them."""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
+from heapq import merge
+from operator import attrgetter
+from typing import Final
+
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.events import EventType
+from bridge.domain.records import CommittedEvent
+from bridge.domain.topics import TopicName
+from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
+
+MAX_PARSED_TOPICS: Final = 20_000  # parsed topics kept; subjects come and go, so a plant's topics have no end
+MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
+_BY_OFFSET = attrgetter("offset")
+
+
+@lru_cache(MAX_PARSED_TOPICS)
+def parse_topic(topic: str) -> TopicName:
+    """Return the parsed topic of an event, from a cache if possible."""
+    return TopicName.parse(topic)
+
+
+class EventPage:
+    """Consecutive events. A page grows at its end; the matches of equal subscriptions are computed once."""
+
+    __slots__ = ("_matches", "events")
+
+    def __init__(self, events: Sequence[CommittedEvent]) -> None:
+        """Start the page after the last gap: below its oldest offset the journal may still hold single events."""
+        first = max(len(events) - 1, 0)
+        while first > 0 and events[first - 1].offset + 1 == events[first].offset:
+            first -= 1
+        self.events = list(events[first:])
+        self._matches: dict[
+            Hashable, tuple[int, list[CommittedEvent]]
+        ] = {}  # number of events examined, and those that match
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].offset
+
+    def has_next_after(self, offset: int) -> bool:
+        """Return whether the page holds the event that follows this offset."""
+        return bool(self.events) and self.events[0].offset <= offset + 1 <= self.last
+
+    def matching(self, subscriptions: Iterable[Subscription]) -> Iterable[CommittedEvent]:
+        """Return the events that any of these subscriptions or an assignee may select; ascending, each once."""
+        found = [self._matching_one(each.cache_key, each) for each in subscriptions]
+        found.append(self._matching_one(EventType.JOB_ASSIGNED, None))
+        return found[0] if not found[-1] and len(found) == 2 else _merge_distinct(found)
+
+    def _matching_one(self, cache_key: Hashable, subscription: Subscription | None) -> list[CommittedEvent]:
+        looked, seen = self._matches.get(cache_key, (0, []))
+        if looked < len(self.events):
+            for event in self.events[looked:]:
+                if subscription is None:
+                    wanted = event.type is EventType.JOB_ASSIGNED
+                else:
+                    wanted = subscription.matches(parse_topic(event.topic), audience=event.audience)
+                if wanted:
+                    seen.append(event)
+            if len(self._matches) >= MAX_CACHED_MATCHES:
+                self._matches.clear()
+            self._matches[cache_key] = (len(self.events), seen)
+        return seen
+
+
+class EventCache:
+    """LRU cache of pages, up to `max_bytes`: a thousand dashboards that are behind share each read from disk.
+
+    Page n holds the offsets from n * `size` + 1 on, `size` of them at most.
+    """
+
+    def __init__(self, *, size: int, max_bytes: int) -> None:
+        self._pages: OrderedDict[int, EventPage] = OrderedDict()  # the most recently used one at the end
+        self._size = size
+        self._bytes = 0
+        self._max_bytes = max_bytes
+
+    def after(self, offset: int) -> EventPage | None:
+        """Return the page with the event that follows this offset, None if it is not cached."""
+        number = offset // self._size
+        page = self._pages.get(number)
+        if page is None or not page.has_next_after(offset):
+            return None
+        self._pages.move_to_end(number)
+        return page
+
+    def page_start(self, offset: int) -> int:
+        """Return the offset after which to read the page that `after` looks up."""
+        return offset // self._size * self._size
+
+    def put(self, page: EventPage) -> None:
+        """Cache a page read from the journal."""
+        if page.events:
+            self._put((page.last - 1) // self._size, page)
+
+    def add(self, event: CommittedEvent) -> None:
+        """Cache an event as it is committed."""
+        number = (event.offset - 1) // self._size
+        page = self._pages.get(number)
+        if page is not None and page.last + 1 == event.offset:
+            page.events.append(event)
+            self._pages.move_to_end(number)
+            self._grow(_total_bytes(event))
+        elif page is None or page.last < event.offset:
+            self._put(number, EventPage([event]))
+
+    def _put(self, number: int, page: EventPage) -> None:
+        former = self._pages.pop(number, None)
+        self._pages[number] = page
+        self._grow(_total_bytes(*page.events) - (_total_bytes(*former.events) if former is not None else 0))
+
+    def _grow(self, more: int) -> None:
+        self._bytes += more
+        while self._bytes > self._max_bytes:
+            _, oldest = self._pages.popitem(last=False)
+            self._bytes -= _total_bytes(*oldest.events)
+
+
+def _merge_distinct(found: Iterable[Sequence[CommittedEvent]]) -> Iterable[CommittedEvent]:
+    last = 0
+    for event in merge(*found, key=_BY_OFFSET):
+        if event.offset > last:
+            last = event.offset
+            yield event
+
+
+def _total_bytes(*events: CommittedEvent) -> int:
+    return sum(EVENT_OVERHEAD_BYTES + len(each.body) for each in events)

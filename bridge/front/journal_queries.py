@@ -1,0 +1,124 @@
+"""Journal queries over HTTP: history in pages, and the current state, authorized like a subscription."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import Millis
+from bridge.domain.records import CommittedEvent, Position
+from bridge.front.event_cache import parse_topic
+from bridge.front.journal_reads import FrontJournal
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.error_codes import ErrorCode
+from bridge.protocol.session import admit_body
+
+MAX_PAGE: Final = 1_000  # events in one answer
+SCAN_EVENTS: Final = 20_000  # examined for one answer: a filter that matches little must not read the whole journal
+READ_EVENTS: Final = 1_000
+MAX_CURSOR: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Events in order, and the `cursor` of the next page, None when there are no more for now."""
+
+    events: tuple[CommittedEvent, ...]
+    cursor: str | None
+    effective: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        tail = {"effective": self.effective, "cursor": self.cursor}
+        return _encode_events(self.events, tail)
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentState:
+    """The current events at a position."""
+
+    events: tuple[CommittedEvent, ...]
+    position: Position
+    effective: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        at = {self.position.stream: {"epoch": self.position.epoch, "offset": self.position.offset}}
+        return _encode_events(self.events, {"effective": self.effective, "positions": at})
+
+
+async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text: str | None) -> CurrentState:
+    """Return the current events under a filter; raises InvalidFrame."""
+    admitted = _admit(viewer, filter_text)
+    current = await journal.current_events(at_least=journal.position.offset)
+    events = (
+        event
+        for event in current.events.values()
+        if admitted.matches(parse_topic(event.topic), audience=event.audience)
+    )
+    return CurrentState(tuple(events), current.position, _effective_texts(admitted))
+
+
+async def read_history(
+    journal: FrontJournal,
+    viewer: Viewer,
+    filter_text: str | None,
+    *,
+    since: Millis | None,
+    until: Millis | None,
+    cursor: str | None,
+    limit: int,
+) -> HistoryPage:
+    """Return events under a filter with `since` <= timestamp < `until`, oldest first; raises InvalidFrame.
+
+    A page may be empty and still have a cursor: nothing matched within `SCAN_EVENTS`.
+    """
+    admitted = _admit(viewer, filter_text)
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"limit lies between 1 and {MAX_PAGE}")
+    epoch = journal.position.epoch
+    after = 0 if cursor is None else _parse_cursor(cursor, epoch)
+    found: list[CommittedEvent] = []
+    looked = 0
+    while looked < SCAN_EVENTS:
+        events = await journal.events_after(after, limit=READ_EVENTS)
+        if after and not (events and events[0].offset == after + 1) and after + 1 < await journal.oldest_offset():
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "what follows the cursor is no longer kept: begin anew")
+        for event in events:
+            after = event.offset
+            if _is_in_period(event, since, until) and admitted.matches(
+                parse_topic(event.topic), audience=event.audience
+            ):
+                found.append(event)
+                if len(found) == limit:
+                    return HistoryPage(tuple(found), f"{epoch}:{after}", _effective_texts(admitted))
+        looked += len(events)
+        if len(events) < READ_EVENTS:
+            return HistoryPage(tuple(found), None, _effective_texts(admitted))
+    return HistoryPage(tuple(found), f"{epoch}:{after}", _effective_texts(admitted))
+
+
+def _is_in_period(event: CommittedEvent, since: Millis | None, until: Millis | None) -> bool:
+    return (since is None or event.timestamp >= since) and (until is None or event.timestamp < until)
+
+
+def _parse_cursor(cursor: str, epoch: str) -> int:
+    given, _, digits = cursor[:MAX_CURSOR].rpartition(":")
+    if given != epoch or not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the cursor is not of this journal: begin anew")
+    return int(digits)
+
+
+def _admit(viewer: Viewer, filter_text: str | None) -> Subscription:
+    return admit_body({"mqtt_filter": filter_text or "#"}, viewer)
+
+
+def _effective_texts(admitted: Subscription) -> tuple[str, ...]:
+    return tuple(str(each) for each in admitted.effective)
+
+
+def _encode_events(events: Iterable[CommittedEvent], tail: dict[str, Any]) -> bytes:
+    """Join the bodies as journalled, without encoding them again."""
+    bodies = b",".join(event.body for event in events)
+    return b'{"events":[' + bodies + b"]," + msgspec.json.encode(tail)[1:]

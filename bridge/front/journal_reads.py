@@ -1,0 +1,159 @@
+"""Journal reads of the front: off the event loop, bounded, and shared by equal concurrent requests."""
+
+import asyncio
+from array import array
+from collections.abc import Sequence
+from typing import Final
+
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.events import StateKey
+from bridge.domain.records import CommandRecord, CommittedEvent, Position
+from bridge.front.event_cache import EventCache, EventPage
+from bridge.front.snapshot_cache import CurrentEvents, SnapshotOffsets
+from bridge.ports.journal import JournalError, ReadableJournal
+
+PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: a dashboard behind by less, or with others, needs no disk
+PAGE_EVENTS: Final = 256
+OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
+
+
+class JournalDetached(JournalError):
+    """The front has no journal, or no longer this one."""
+
+    def __init__(self) -> None:
+        super().__init__("no journal is followed now")
+
+
+class FrontJournal:
+    """Shared access to one journal. `position` is that of the last event delivered by the front.
+
+    All events up to `position` have been matched or can be read. At most one snapshot and one page are read at a time:
+    catching up never takes the threads that others need. `journal` None: every read raises JournalDetached.
+    """
+
+    def __init__(self, journal: ReadableJournal | None, position: Position) -> None:
+        self._journal = journal
+        self.position = position
+        self.snapshot_builds = 0  # snapshots built; equal requests at the same position share one
+        self._current: CurrentEvents | None = None
+        self._snapshot_lock = asyncio.Lock()
+        self._build_lock = asyncio.Lock()
+        self._pages = EventCache(size=PAGE_EVENTS, max_bytes=PAGES_BYTES)
+        self._page_lock = asyncio.Lock()
+        self._offset_waiters = dict[asyncio.Future[None], int]()  # waiter -> its offset; one per connection
+        self._latest_offsets = dict[StateKey, int]()  # of conflated types; as many as the plant has state keys
+
+    def advance(self, event: CommittedEvent) -> None:
+        self.position = Position(self.position.stream, self.position.epoch, event.offset)
+        self._pages.add(event)
+        self._record_latest(event)
+        for waiter in [each for each, offset in self._offset_waiters.items() if offset <= event.offset]:
+            del self._offset_waiters[waiter]
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_for_offset(self, *, epoch: str, offset: int) -> None:
+        """Wait for an offset that the journal holds and this front has not reached: another front may be ahead."""
+        if epoch != self.position.epoch or offset <= self.position.offset:
+            return
+        held = await asyncio.to_thread(self._require_journal().position)
+        if held.epoch != epoch or not self.position.offset < offset <= held.offset:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._offset_waiters[waiter] = offset
+        try:
+            async with asyncio.timeout(OFFSET_WAIT_SECONDS):
+                await waiter
+        except TimeoutError:
+            return  # the client then gets `recovered: false`
+        finally:
+            self._offset_waiters.pop(waiter, None)
+
+    def is_superseded(self, event: CommittedEvent) -> bool:
+        """Return whether a later event of its state key is committed: a catching-up reader does not need this one."""
+        return not event.is_lossless and self._latest_offsets.get(event.state_key, 0) > event.offset
+
+    async def current_events(self, *, at_least: int) -> CurrentEvents:
+        """Return the current events at this committed offset or later; concurrent callers share one read."""
+        async with self._snapshot_lock:
+            # After waiting for the lock, the snapshot read meanwhile is mostly new enough.
+            if self._current is None or self._current.position.offset < at_least:
+                self._current = await asyncio.to_thread(self._read_current, self._current)
+                for event in self._current.events.values():
+                    self._record_latest(event)
+            return self._current
+
+    async def snapshot_offsets(self, current: CurrentEvents, subscription: Subscription | None) -> SnapshotOffsets:
+        """Return the offsets of the current events that match; built once for equal subscriptions."""
+        if subscription is None:
+            return SnapshotOffsets(current.position, array("q"))
+        async with self._build_lock:
+            built = current.offsets_cache.get(subscription.cache_key)
+            if built is None:
+                self.snapshot_builds += 1
+                built = current.offsets_cache[subscription.cache_key] = await current.matching_offsets(subscription)
+            return built
+
+    def cached_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent] | None:
+        """Return these events if all of them are still current, else None."""
+        known = self._current.events if self._current is not None else {}
+        found = [known[each] for each in offsets if each in known]
+        return found if len(found) == len(offsets) else None
+
+    async def read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
+        """Read these events, current or not; those that retention has deleted are missing from the result."""
+        async with self._page_lock:
+            return await asyncio.to_thread(self._read_events, offsets)
+
+    async def page_after(self, offset: int) -> EventPage | None:
+        """Return the page with the event that follows this offset; None if the journal does not hold it."""
+        page = self._pages.after(offset)
+        if page is not None:
+            return page
+        if not self._latest_offsets:
+            await self.current_events(at_least=0)
+        async with self._page_lock:
+            page = self._pages.after(offset)
+            if page is None:
+                page = EventPage(await self.events_after(self._pages.page_start(offset), limit=PAGE_EVENTS))
+                self._pages.put(page)
+            return page if page.has_next_after(offset) else None
+
+    async def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
+        return await asyncio.to_thread(self._require_journal().events_after, offset, limit=limit)
+
+    async def oldest_offset(self) -> int:
+        return await asyncio.to_thread(self._require_journal().oldest_offset)
+
+    async def command(self, user: str, command_id: str) -> CommandRecord | None:
+        return await asyncio.to_thread(self._require_journal().command, user, command_id)
+
+    async def find_event(self, event_id: str) -> CommittedEvent | None:
+        """Return the event with this id, None if this journal does not hold it."""
+        digits = event_id.rpartition(":")[2]
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # SQLite's integers have 63 bits
+            return None
+        found = await asyncio.to_thread(self._require_journal().event, int(digits))
+        return found if found is not None and found.id == event_id else None
+
+    def _require_journal(self) -> ReadableJournal:
+        if self._journal is None:
+            raise JournalDetached
+        return self._journal
+
+    def _record_latest(self, event: CommittedEvent) -> None:
+        if not event.is_lossless:
+            self._latest_offsets[event.state_key] = max(self._latest_offsets.get(event.state_key, 0), event.offset)
+
+    def _read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
+        here, journal = self.position, self._require_journal()
+        found = [each for each in map(journal.event, offsets) if each is not None]
+        if any(each.id != f"{here.stream}:{here.epoch}:{each.offset}" for each in found):
+            raise JournalDetached  # a new epoch began: the connections are about to be closed
+        return found
+
+    def _read_current(self, former: CurrentEvents | None) -> CurrentEvents:
+        snapshot = self._require_journal().snapshot()
+        if snapshot.position.epoch != self.position.epoch:
+            raise JournalDetached  # a new epoch began: the connections are about to be closed
+        return CurrentEvents.from_snapshot(snapshot, former)

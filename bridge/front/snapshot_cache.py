@@ -1,0 +1,49 @@
+"""Current events at one position, and their matches per subscription: built once for equal subscriptions."""
+
+import asyncio
+from array import array
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.records import CommittedEvent, Position, Snapshot
+from bridge.front.event_cache import parse_topic
+
+YIELD_EVERY: Final = 256  # events matched before other tasks run
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotOffsets:
+    """Offsets of the events in one snapshot, oldest first.
+
+    Offsets, because a stalled dashboard would keep events in memory: a plant changes all its states within seconds, and
+    each dashboard may be stalled in a different snapshot.
+    """
+
+    position: Position
+    offsets: "array[int]"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentEvents:
+    """All current events at one position, by offset, oldest first. `offsets_cache` holds snapshots by `cache_key`."""
+
+    position: Position
+    events: Mapping[int, CommittedEvent]
+    offsets_cache: dict[Hashable, SnapshotOffsets] = field(default_factory=dict)
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Snapshot, former: "CurrentEvents | None") -> "CurrentEvents":
+        """Create from a snapshot; events already in `former` are shared, not copied."""
+        known = former.events if former is not None else {}
+        return cls(snapshot.position, {event.offset: known.get(event.offset, event) for event in snapshot.events})
+
+    async def matching_offsets(self, subscription: Subscription) -> SnapshotOffsets:
+        found = array("q")
+        for number, event in enumerate(self.events.values(), start=1):
+            if subscription.matches(parse_topic(event.topic), audience=event.audience):
+                found.append(event.offset)
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return SnapshotOffsets(self.position, found)

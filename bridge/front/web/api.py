@@ -1,0 +1,126 @@
+"""HTTP API under `/api`: journal queries and commands, authorized as over WebSocket, and the check for admins."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from bridge.domain.access.policy import Role
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import UNIX_EPOCH, Millis
+from bridge.front.front import Front
+from bridge.front.web.responses import json_response, read_body
+from bridge.front.web.websocket import bearer_token
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.error_codes import ErrorCode
+
+MAX_FILTER: Final = 1_024  # characters; event topics have 8 levels of at most 64
+MAX_CURSOR: Final = 256
+
+FilterParameter = Annotated[
+    str | None, Query(alias="filter", max_length=MAX_FILTER, description="relative to {root}/event/")
+]
+Texts = Annotated[list[str] | None, Query(max_length=100)]
+
+
+def require_viewer(request: Request) -> Viewer:
+    """Return the viewer of the bearer token.
+
+    Raises InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
+    """
+    token = bearer_token(request.headers.get("authorization"))
+    if token is None:
+        raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "give a token: Authorization: Bearer …")
+    viewer: Viewer = request.app.state.authenticate(token)
+    return viewer
+
+
+def require_admin(request: Request) -> Viewer:
+    viewer = require_viewer(request)
+    if Role.ADMIN not in viewer.roles:
+        raise InvalidFrame(ErrorCode.FORBIDDEN, "for admins only")
+    return viewer
+
+
+RequestViewer = Annotated[Viewer, Depends(require_viewer)]
+
+
+def _to_millis(name: str, value: datetime | None) -> Millis | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"{name} needs a zone: Z or an offset")
+    elapsed = value - UNIX_EPOCH
+    return (elapsed.days * 86_400 + elapsed.seconds) * 1_000 + elapsed.microseconds // 1_000
+
+
+def api_router(front: Front, *, root: str) -> APIRouter:
+    """Return the `/api` routes of one front."""
+    router = APIRouter(prefix="/api")
+
+    def relative(filter_text: str | None) -> str | None:
+        """Return the filter; raises InvalidFrame for one of whole topics, which would match nothing."""
+        prefix = f"{root}/event/"
+        if filter_text is not None and filter_text.startswith(prefix):
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")
+        return filter_text
+
+    @router.get("/events", summary="Events from the journal, oldest first, as far as granted")
+    async def events(
+        asker: RequestViewer,
+        *,
+        filter_text: FilterParameter = None,
+        since: Annotated[datetime | None, Query(alias="from", description="timestamp at or after")] = None,
+        until: Annotated[datetime | None, Query(alias="to", description="timestamp before")] = None,
+        cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> Response:
+        page = await front.read_history(
+            asker,
+            relative(filter_text),
+            since=_to_millis("from", since),
+            until=_to_millis("to", until),
+            cursor=cursor,
+            limit=limit,
+        )
+        return Response(page.encode(), media_type="application/json")
+
+    @router.get("/snapshot", summary="The current events, as far as granted")
+    async def snapshot(asker: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
+        state = await front.read_snapshot(asker, relative(filter_text))
+        return Response(state.encode(), media_type="application/json")
+
+    @router.get("/explain", summary="What a subscription would give, by which grant, or the topic that refuses it")
+    async def explain(
+        asker: RequestViewer,
+        *,
+        subscription_type: Annotated[str | None, Query(max_length=64)] = None,
+        target_id: Texts = None,
+        mqtt_filter: Annotated[str | None, Query(max_length=MAX_FILTER)] = None,
+        event_types: Texts = None,
+        priorities: Texts = None,
+        strict: bool = False,
+    ) -> Response:
+        masks = {"event_types": event_types, "priorities": priorities}
+        body: dict[str, Any] = {
+            "subscription_type": subscription_type,
+            "target_id": target_id[0] if target_id and len(target_id) == 1 else target_id,
+            "mqtt_filter": relative(mqtt_filter),
+            "filters": {name: value for name, value in masks.items() if value} or None,
+            "strict": strict or None,
+        }
+        return json_response(front.explain(asker, {name: value for name, value in body.items() if value}))
+
+    @router.post("/explain", summary="The same for a subscribe body", openapi_extra=_BODY)
+    async def explain_body(asker: RequestViewer, request: Request) -> Response:
+        return json_response(front.explain(asker, await read_body(request)))
+
+    @router.post("/commands", summary="Do what a `command` frame does, and wait for its result", openapi_extra=_BODY)
+    async def commands(asker: RequestViewer, request: Request) -> Response:
+        return json_response(await front.run_command(asker, await read_body(request)))
+
+    return router
+
+
+_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}

@@ -1,0 +1,65 @@
+"""Andon board files and security headers for browsers."""
+
+from importlib.resources import files
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; "  # CSP 3: covers ws and wss of the same host
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",  # frame-ancestors, for browsers before CSP 2
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",  # responses belong to one user, and a board must not be outdated
+}
+MEDIA_TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+
+
+def board_routes() -> list[Route]:
+    """Return routes to the Andon board at `/` and to its files, read once, so that no client input becomes a path."""
+    folder = files("bridge") / "board"
+    routes = []
+    for each in sorted(folder.iterdir(), key=lambda file: file.name):
+        media_type = MEDIA_TYPES.get(each.name.rpartition(".")[2])
+        if media_type is not None:
+            path = "/" if each.name == "index.html" else f"/{each.name}"
+            routes.append(_page(path, each.read_bytes(), media_type))
+    return routes
+
+
+def _page(path: str, content: bytes, media_type: str) -> Route:
+    async def page(_: object) -> Response:
+        return Response(content, media_type=media_type)
+
+    return Route(path, page, include_in_schema=False)
+
+
+class SecurityHeaders:
+    """Middleware that sets `SECURITY_HEADERS` on every HTTP response, errors included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_safely)

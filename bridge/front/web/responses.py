@@ -1,0 +1,122 @@
+"""Common parts of all HTTP responses: errors as protocol.md names them, JSON, and bounded request bodies."""
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from bridge.domain.access.claims import TokenError
+from bridge.domain.access.viewer import AdmissionError
+from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.ports.journal import JournalError
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.error_codes import ErrorCode
+
+MAX_BODY_BYTES: Final = 65_536  # as of a WebSocket frame: stops a body from filling memory
+BODY_SECONDS: Final = 10.0  # for a body to arrive: stops one sent byte by byte
+
+log = structlog.get_logger(__name__)
+
+STATUS_OF: Final[Mapping[ErrorCode, HTTPStatus]] = {
+    ErrorCode.INVALID_JSON: HTTPStatus.BAD_REQUEST,
+    ErrorCode.UNKNOWN_TYPE: HTTPStatus.NOT_FOUND,
+    ErrorCode.INVALID_MESSAGE: HTTPStatus.BAD_REQUEST,
+    ErrorCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    ErrorCode.UNKNOWN_SUBSCRIPTION_TYPE: HTTPStatus.BAD_REQUEST,
+    ErrorCode.MISSING_TARGET_ID: HTTPStatus.BAD_REQUEST,
+    ErrorCode.LIMIT_EXCEEDED: HTTPStatus.BAD_REQUEST,
+    ErrorCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    ErrorCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def json_response(data: object, *, status: int = HTTPStatus.OK) -> Response:
+    return Response(msgspec.json.encode(data), status_code=status, media_type="application/json")
+
+
+def error_response(
+    code: ErrorCode, message: str, *, status: int | None = None, request_id: str | None = None, detail: object = None
+) -> Response:
+    """Return an error in the format of an `error` frame; `request_id` is the id of the request."""
+    body = {"type": "error", "code": code.value, "message": message, "id": request_id, "detail": detail}
+    answer = json_response(
+        {key: value for key, value in body.items() if value is not None},
+        status=STATUS_OF[code] if status is None else status,
+    )
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        answer.headers["www-authenticate"] = "Bearer"  # RFC 9110 11.6.1
+    return answer
+
+
+async def read_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object in a request's body; raises InvalidFrame."""
+    received = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                received += piece
+                if len(received) > MAX_BODY_BYTES:
+                    raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"a body has at most {MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the body did not arrive in time") from None
+    try:
+        tree = parse_json(bytes(received), max_bytes=MAX_BODY_BYTES)
+    except NotStrictJson as error:
+        raise InvalidFrame(ErrorCode.INVALID_JSON, f"not acceptable JSON: {error.reason}") from None
+    if not isinstance(tree, dict):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the body is one JSON object")
+    return tree
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Add handlers whose responses name the client's mistake, and never an internal cause."""
+    app.add_exception_handler(InvalidFrame, _on_invalid_frame)
+    app.add_exception_handler(TokenError, _on_unauthenticated)
+    app.add_exception_handler(AdmissionError, _on_unauthenticated)
+    app.add_exception_handler(JournalError, _on_journal_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_internal_error)
+
+
+async def _on_invalid_frame(_: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidFrame)
+    return error_response(error.code, error.message, request_id=error.id, detail=error.detail)
+
+
+async def _on_unauthenticated(_: Request, error: Exception) -> Response:
+    told = error.public_message if isinstance(error, TokenError) else "the token can't be admitted"
+    return error_response(ErrorCode.UNAUTHENTICATED, told)
+
+
+async def _on_journal_error(_: Request, error: Exception) -> Response:
+    log.warning("web_journal_failed", error=str(error))
+    return error_response(ErrorCode.UNAVAILABLE, "the journal can't be read now")
+
+
+async def _on_invalid_parameters(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = sorted({str(each["loc"][-1]) for each in error.errors()})
+    return error_response(ErrorCode.INVALID_MESSAGE, f"not what it has to be: {', '.join(fields)}")
+
+
+async def _on_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    answer = error_response(
+        ErrorCode.INVALID_MESSAGE, HTTPStatus(error.status_code).phrase.lower(), status=error.status_code
+    )
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_internal_error(_: Request, __: Exception) -> Response:
+    # The server logs the exception itself.
+    return error_response(ErrorCode.UNAVAILABLE, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,0 +1,97 @@
+"""Adapter of Starlette's WebSocket to the front's socket, and handshake checks: origin, subprotocol, token."""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+
+from bridge.front.frame_writer import Disconnected
+
+SUBPROTOCOL: Final = "floor.v1"
+BEARER_PREFIX: Final = "bearer."
+MAX_REASON_BYTES: Final = 123  # RFC 6455 5.5: a control frame has 125 bytes, two of them the code
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def is_origin_allowed(origin: str | None, *, host: str | None, secure: bool, allowed: Sequence[str]) -> bool:
+    """Return whether a page of this origin may connect: the server's own origin, or exactly one of `allowed`.
+
+    No browser omits Origin (RFC 6455 10.2): without it there is no web page whose visitor could be abused.
+    """
+    if origin is None or "*" in allowed:
+        return True
+    if origin in allowed:
+        return origin != "null"  # the origin of every sandboxed page
+    parts = _parse_origin(origin)
+    scheme = "https" if secure else "http"
+    return parts is not None and host is not None and parts == _parse_origin(f"{scheme}://{host}")
+
+
+def _parse_origin(origin: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port (RFC 6454 4); None for an origin that no browser sends."""
+    try:
+        url = urlsplit(origin)
+        port = url.port
+    except ValueError:
+        return None
+    if url.scheme not in DEFAULT_PORTS or not url.hostname or url.netloc.rpartition("@")[1]:
+        return None
+    if url.path or url.query or url.fragment or origin != f"{url.scheme}://{url.netloc}":
+        return None
+    return url.scheme, url.hostname, DEFAULT_PORTS[url.scheme] if port is None else port
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """Return the token of an Authorization header (RFC 6750 2.1); None if it is absent or of another scheme."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def handshake_token(websocket: WebSocket, *, in_query: bool) -> str | None:
+    """Return the handshake's token from the header, else the subprotocol, else (if `in_query`) the query."""
+    token = bearer_token(websocket.headers.get("authorization")) or _subprotocol_token(websocket.scope["subprotocols"])
+    asked = websocket.query_params.get("token")
+    websocket.scope["query_string"] = b""  # keeps the token out of anything that logs this scope later
+    return token or (asked if in_query else None)
+
+
+def _subprotocol_token(offered: Iterable[str]) -> str | None:
+    # Of a WebSocket's handshake headers, browsers let a page set only the subprotocol.
+    return next((each.removeprefix(BEARER_PREFIX) for each in offered if each.startswith(BEARER_PREFIX)), None) or None
+
+
+def select_subprotocol(offered: Iterable[str]) -> str | None:
+    """Return `floor.v1` if it was offered, else None; never the subprotocol that carries the token."""
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+class StarletteSocket:
+    """Adapter of an accepted WebSocket to the front's `Socket`. Sending waits while the client does not read."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def receive(self) -> str | bytes:
+        """Return the next message, text or binary; raises Disconnected."""
+        try:
+            message = await self._websocket.receive()
+        except WebSocketDisconnected:
+            raise Disconnected from None
+        if message["type"] == "websocket.disconnect":
+            raise Disconnected
+        text = message.get("text")
+        return text if isinstance(text, str) else bytes(message["bytes"])
+
+    async def send(self, text: str) -> None:
+        """Send one text message; raises Disconnected."""
+        try:
+            await self._websocket.send({"type": "websocket.send", "text": text})
+        except (WebSocketDisconnect, WebSocketDisconnected):
+            raise Disconnected from None
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the socket; never raises for a client that is already gone."""
+        with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
+            await self._websocket.close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))

@@ -1,0 +1,84 @@
+"""Rules over several fields of a report; the JSON Schemas state the same (`bridge.contract`)."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgspec import Struct
+
+from bridge.domain.line.equipment.packml import STATES
+from bridge.domain.reports import (
+    AndonReport,
+    ChangeoverReport,
+    CountsReport,
+    DowntimeReport,
+    JobReport,
+    PackmlState,
+    ReportBody,
+    StateReport,
+)
+from bridge.domain.strict_json import iter_strings
+from bridge.ingest.struct_conversion import PayloadRejected
+
+MULTILINE_FIELDS: Final = frozenset({"description", "notes", "reason"})  # free text, which may have line breaks
+_LINE_BREAK = re.compile(r"[\t\n\r]")
+
+
+def check_rules(body: ReportBody, *, is_command: bool) -> None:
+    """Raise PayloadRejected if fields contradict each other, or one requires another: docs/devices.md."""
+    match body:
+        case StateReport(state=state, packml=packml):
+            if (state is None) == (packml is None):
+                raise PayloadRejected("needs_state_or_packml")
+            if packml is not None:
+                _check_packml(packml)
+        case CountsReport(total=None, good=None, reject=None):
+            raise PayloadRejected("needs_a_counter")
+        case AndonReport():
+            _check_andon(body, is_command=is_command)
+        case JobReport(action="assign"):
+            _need(body, "product", "target_quantity")
+        case ChangeoverReport(action="start"):
+            _need(body, "to_product")
+        case DowntimeReport(action="classify"):
+            _need(body, "reason_code")
+        case _:
+            pass
+
+
+def _need(body: ReportBody, *names: str) -> None:
+    for name in names:
+        if getattr(body, name) is None:
+            raise PayloadRejected(f"missing_field:{name}")
+
+
+def _check_packml(packml: PackmlState) -> None:
+    if isinstance(packml.state, int) and packml.state not in STATES[packml.dialect]:
+        raise PayloadRejected("out_of_range:packml.state")
+
+
+def _check_andon(body: AndonReport, *, is_command: bool) -> None:
+    if (body.action is None) == (body.input is None):
+        raise PayloadRejected("needs_action_or_input")
+    if is_command and body.input is not None:
+        raise PayloadRejected("report_only:input")  # a wire has a level; a user performs an action
+    if not is_command and body.action == "escalate":
+        raise PayloadRejected("command_only:action")
+    if body.andon_type is None and (body.call_id is None or body.action in ("raise", None)):
+        raise PayloadRejected("missing_field:andon_type")
+
+
+def check_line_breaks(*structs: Struct | None) -> None:
+    """Raise PayloadRejected for a tab or line break outside of free text: names are logged, and shown in one line."""
+    for struct in structs:
+        if struct is not None and any(map(_LINE_BREAK.search, _one_line_texts(struct))):
+            raise PayloadRejected("control_character")
+
+
+def _one_line_texts(struct: Struct) -> Iterator[str]:
+    for name in struct.__struct_fields__:
+        value: Any = getattr(struct, name)
+        if isinstance(value, Struct):
+            yield from _one_line_texts(value)
+        elif name not in MULTILINE_FIELDS:
+            yield from iter_strings(value)

@@ -1,0 +1,53 @@
+"""Errors about a journal's file; each message names the facts and the way out."""
+
+from pathlib import Path
+
+from bridge.ports.journal import JournalError
+
+
+class JournalDamaged(JournalError):
+    """The file is damaged. It is never repaired or recreated automatically: that would lose events silently."""
+
+    def __init__(self, path: Path, finding: str) -> None:
+        super().__init__(
+            f"{path}: the journal is damaged ({finding}). Nothing was changed. Keep the file with its -wal and -shm, "
+            "then restore a backup; or move them and the .lock away to begin anew, with a new epoch and without history"
+        )
+        self.path = path
+        self.finding = finding
+
+
+class JournalTooNew(JournalError):
+    def __init__(self, path: Path, *, found: int, known: int) -> None:
+        super().__init__(
+            f"{path}: schema {found} is newer than {known}, which this version knows; run the newer version"
+        )
+        self.path = path
+        self.found = found
+        self.known = known
+
+
+class JournalTooOld(JournalError):
+    """The journal has an older schema. Only its owner may migrate it, so a reader refuses it."""
+
+    def __init__(self, path: Path, *, found: int, known: int) -> None:
+        super().__init__(
+            f"{path}: schema {found} is older than {known}; start the bridge once, which brings it up to date"
+        )
+        self.path = path
+        self.found = found
+        self.known = known
+
+
+class JournalInUse(JournalError):
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: another process has this journal: stop it first, a stream has one owner")
+        self.path = path
+
+
+class StreamMismatch(JournalError):
+    def __init__(self, path: Path, *, expected: str, found: str) -> None:
+        super().__init__(f"{path}: holds stream {found!r}, the settings say {expected!r}")
+        self.path = path
+        self.expected = expected
+        self.found = found

@@ -1,0 +1,234 @@
+"""Verification of the small tables: current events, counters, checkpoints, and the bridge's other state."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.domain.dedup import DIGEST_BYTES, digest_message
+from bridge.domain.events import CATEGORY_OF, EventType, Priority, Standing
+from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, read_decision
+from bridge.journal.sqlite.rows import (
+    read_command,
+    read_config,
+    read_counter,
+    read_crash_digest,
+    read_digest,
+    require_optional_checksum,
+)
+from bridge.journal.sqlite.schema import parts_checksum
+from bridge.journal.tools.read_only import READ_ERRORS, JournalSummary
+from bridge.journal.tools.row_reader import Row
+from bridge.journal.tools.verify_sequences import EventVerifier, InputVerifier, VerifiedPart
+
+RowCheck = Callable[[VerifiedPart, Row, JournalSummary, Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TableCheck:
+    """A table that is read at once, and the check of one of its rows."""
+
+    name: str
+    query: str
+    check: RowCheck
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentPointer:
+    """The event that a state key points to; `topic` is None if the event isn't held."""
+
+    offset: int
+    topic: str | None
+    standing: str | None
+
+
+def read_current_pointers(connection: sqlite3.Connection, path: Path, part: VerifiedPart) -> dict[str, CurrentPointer]:
+    """Return the rows of `current` by key; add a fault for each that does not match its checksum."""
+    found = {}
+    rows = connection.execute(
+        "SELECT key, current.offset, current.seal, topic, standing FROM current LEFT JOIN events USING (offset)"
+    ).fetchall()
+    for key, offset, sealed, topic, standing in rows:
+        try:
+            require_optional_checksum(path, f"what is current of {key}", (key, offset), sealed)
+        except JournalDamaged as damage:
+            part.add_fault(damage.finding)
+        else:
+            found[key] = CurrentPointer(offset, topic, standing)
+    return found
+
+
+def check_current(
+    part: VerifiedPart, held: Mapping[str, CurrentPointer], summary: JournalSummary, walk: EventVerifier
+) -> None:
+    """Check the rows of `current` against the events."""
+    part.scope = f"{len(held):,} state keys"
+    for key, to in held.items():
+        if to.topic is None:
+            part.add_fault(f"{key} points to event {to.offset}, which is not held")
+        elif to.standing != Standing.CURRENT or not _has_state_key(to.topic, key):
+            part.add_fault(f"{key} points to event {to.offset}, which is another's or not current")
+        elif to.offset >= walk.oldest and walk.current.get(key) != to.offset and not walk.part.faults:
+            part.add_fault(f"{key} points to event {to.offset}, and the last one is {walk.current.get(key, 'closed')}")
+    # a plant that lost equipment retired some current events before
+    since = max((each.first_offset for each in summary.epochs if each.reason == "plant"), default=0)
+    for key, offset in walk.current.items():
+        if key not in held and offset >= max(since, walk.oldest) and not walk.part.faults:
+            part.add_fault(f"{key} is not current, and event {offset} says it is")
+
+
+def check_counters(
+    part: VerifiedPart, counters: Mapping[tuple[str, str, str], int], summary: JournalSummary, walk: InputVerifier
+) -> None:
+    """Check the counters against the inputs held: exactly, unless retention has removed some."""
+    total = sum(counters.values())
+    part.scope = f"{total:,} inputs received"
+    if total != summary.meta.last_number:
+        part.add_fault(f"{total} inputs are counted, and {summary.meta.last_number} were received")
+    if walk.part.faults:
+        return  # what cannot be read cannot be counted
+    for key in counters.keys() | walk.counts.keys():
+        counted, held = counters.get(key, 0), walk.counts[key]
+        if counted < held or (walk.oldest == 1 and counted != held):
+            part.add_fault(f"{'/'.join(filter(None, key))} is counted {counted} times, and {held} are held")
+    if walk.latest_arrival > summary.meta.latest_arrival:
+        part.add_fault("an input arrived after the latest arrival")
+
+
+def read_counters(connection: sqlite3.Connection, path: Path, part: VerifiedPart) -> dict[tuple[str, str, str], int]:
+    """Return the counters; add a fault for each that does not match its checksum."""
+    found = {}
+    for row in connection.execute("SELECT kind, effect, reason, count, seal FROM counters").fetchall():
+        try:
+            key, count = read_counter(row, path)
+        except JournalDamaged as damage:
+            part.add_fault(damage.finding)
+        else:
+            if [type(each) for each in (*key, count)] == [str, str, str, int]:
+                found[key] = count
+            else:  # a row whose checksum became NULL too passes for one of an older version
+                part.add_fault(f"the count of {key} cannot be read")
+    return found
+
+
+def _checkpoint(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
+    line, number, state, sealed = row
+    if parts_checksum(line, number, state) != sealed:
+        raise JournalDamaged(path, f"the checkpoint of line {line} does not match its seal")
+    if number > facts.meta.last_number:
+        part.add_fault(f"the checkpoint of line {line} is after input {number}, which is not there")
+
+
+def _quarantined(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
+    number, payload, sealed, effect = row
+    require_optional_checksum(path, f"the quarantined payload of input {number}", (number, payload), sealed)
+    if effect != "quarantined" and facts.meta.oldest_number <= number <= facts.meta.last_number:
+        part.add_fault(f"a quarantined payload is held of input {number}, which is not quarantined")
+
+
+def _handled(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
+    number, effect = row[0], row[4]
+    read_decision(row[:4], path)
+    if effect != "quarantined" and facts.meta.oldest_number <= number <= facts.meta.last_number:
+        part.add_fault(f"input {number} was decided about, and is not quarantined")
+
+
+def _command(_part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
+    read_command(row, path)
+
+
+def _resend(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
+    number, resend = read_digest(row[:5], path)
+    topic, payload = row[5:]
+    if topic is not None and digest_message(topic, payload) != resend.digest:
+        part.add_fault(f"the digest of input {number} is not that of its content")
+
+
+def _suspect(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
+    if len(read_crash_digest(row, path)) != DIGEST_BYTES:
+        part.add_fault("the digest of a message that crashed the core is none")
+
+
+def _retained(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
+    key, topic, sealed = row
+    require_optional_checksum(path, f"what is retained for {key}", (key, topic), sealed)
+    if not _has_state_key(topic, key):
+        part.add_fault(f"{topic} is noted as retained for {key}")
+
+
+def _config(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
+    given = read_config(row[:5], path)
+    if given.number > facts.meta.last_number or (row[5] is not None and row[5:] != (given.topic, given.payload)):
+        part.add_fault(f"the configuration {given.topic} is not that of input {given.number}")
+
+
+def _age(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
+    at, number, offset, sealed = row
+    require_optional_checksum(path, f"the mark of hour {at}", (at, number, offset), sealed)
+    if not (0 <= number <= facts.meta.last_number and 0 <= offset <= facts.meta.last_offset):
+        part.add_fault(f"the mark of {at} is beyond the last input or event")
+
+
+TABLE_CHECKS: Final = (
+    TableCheck("checkpoints", "SELECT line, number, state, seal FROM checkpoints", _checkpoint),
+    TableCheck(
+        "quarantine",
+        "SELECT number, quarantine.payload, quarantine.seal, effect FROM quarantine LEFT JOIN inputs USING (number)",
+        _quarantined,
+    ),
+    TableCheck(
+        "decisions",
+        f"SELECT {DECISION_COLUMNS}, effect FROM handled LEFT JOIN inputs USING (number)",  # noqa: S608 - ours
+        _handled,
+    ),
+    TableCheck("commands", "SELECT user, command_id, outcome, reason, event_ids, at, seal FROM commands", _command),
+    TableCheck(
+        "resends",
+        "SELECT number, digest, dated, mid, resends.seal, topic, payload FROM resends LEFT JOIN inputs USING (number)",
+        _resend,
+    ),
+    TableCheck("suspects", "SELECT number, digest, seal FROM suspects", _suspect),
+    TableCheck("retained", "SELECT key, topic, seal FROM retained", _retained),
+    TableCheck(
+        "configuration",
+        "SELECT config.topic, config.number, config.payload, config.received_at, config.seal, inputs.topic, "
+        "inputs.payload FROM config LEFT JOIN inputs USING (number)",
+        _config,
+    ),
+    TableCheck("ages", "SELECT at, number, offset, seal FROM ages", _age),
+)
+"""Each table has a bound of its own, or is bounded by what is current."""
+
+
+def check_table(connection: sqlite3.Connection, summary: JournalSummary, path: Path, table: TableCheck) -> VerifiedPart:
+    """Check every row of a small table."""
+    part, seen = VerifiedPart(table.name), 0
+    try:
+        for row in connection.execute(table.query):
+            seen += 1
+            _check_row(part, row, summary, path, table.check)
+    except READ_ERRORS as error:
+        part.add_fault(f"cannot be read: {error}")
+    part.scope = f"{seen:,} rows"
+    return part
+
+
+def _check_row(part: VerifiedPart, row: tuple[Any, ...], facts: JournalSummary, path: Path, check: RowCheck) -> None:
+    try:
+        check(part, row, facts, path)
+    except JournalDamaged as damage:
+        part.add_fault(damage.finding)
+    except (ValueError, TypeError, AttributeError) as error:  # a column holds an invalid value
+        part.add_fault(f"{row[0]}: {error}")
+
+
+def _has_state_key(topic: str, key: str) -> bool:
+    """Return whether `topic` is the topic of an event with this state key."""
+    try:
+        site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
+        fits = CATEGORY_OF[EventType(event_type)] == category and Priority(priority) in Priority
+    except ValueError:
+        return False
+    return fits and key == f"{site}/{area}/{line}/{equipment}/{category}/{subject}"

@@ -1,0 +1,191 @@
+"""A connection to a broker: manual acknowledgement of messages, confirmation of publications."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import aiomqtt
+import paho.mqtt.client as paho
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from bridge.domain.messages import Message, PendingAck, Publication, Will
+from bridge.mqtt.paho_client import ANSWER_SECONDS, PUBLISH_WINDOW, ClientIdentity, PahoClient
+from bridge.ports.broker import BrokerUnavailable, MqttVersion, PublishRefused, SubscribeRefused
+from bridge.settings import BrokerSettings
+
+PACKET_TOO_LARGE = 0x95
+
+
+@dataclass(slots=True)
+class _UnconfirmedPublication:
+    confirmation: asyncio.Future[None]
+    topic: str
+    since: float
+
+
+class BrokerConnection(PahoClient):
+    """A connection with manual acknowledgement, on which a refusal by the broker raises an error."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        identity: ClientIdentity,
+        *,
+        protocol: MqttVersion,
+        will: Will | None,
+        generation: int,
+        deliver: Callable[[Message, "BrokerConnection"], None],
+    ) -> None:
+        super().__init__(settings, identity, protocol=protocol, will=will)
+        self.generation = generation
+        self._durable = identity.durable
+        self._message_callback = deliver
+        self._packet_limit: int | None = None
+        self._window = asyncio.Semaphore(PUBLISH_WINDOW)
+        self._unconfirmed: dict[int, _UnconfirmedPublication] = {}
+        self._serial = 0
+        self._owed: dict[int, tuple[int, bool]] = {}  # serial -> (mid, acknowledged by us); in order of arrival
+        self._serial_of: dict[int, int] = {}  # mid -> serial, while owed
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        self._packet_limit = getattr(properties, "MaximumPacketSize", None)
+        # MQTT 5 3.2.2.3.3: the broker's receive maximum limits what we publish; paho ignores it
+        self._window = asyncio.Semaphore(min(PUBLISH_WINDOW, getattr(properties, "ReceiveMaximum", PUBLISH_WINDOW)))
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _set_lost(self, reason: str) -> None:
+        super()._set_lost(reason)
+        for each in self._unconfirmed.values():
+            if not each.confirmation.done():
+                each.confirmation.set_exception(BrokerUnavailable(reason))
+        self._unconfirmed.clear()
+
+    # -- receiving --------------------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Resume reading. Restart the time limit of unconfirmed publications: their answers may lie unread."""
+        now = self._loop.time()
+        for each in self._unconfirmed.values():
+            each.since = now
+        super().resume()
+
+    # paho's signature
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:  # noqa: ARG002
+        self._serial += 1
+        if message.qos == 1:
+            self._owe(message.mid, redelivered=message.dup)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = bytes(message._topic).decode("utf-8", "replace")  # noqa: SLF001 - the property only raises
+        receipt = PendingAck(self.generation, self._serial, message.mid, message.qos)
+        payload = bytes(message.payload)
+        self._message_callback(
+            Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt), self
+        )
+
+    def _owe(self, mid: int, *, redelivered: bool) -> None:
+        earlier = self._serial_of.get(mid)
+        if earlier is not None:
+            if redelivered:
+                return  # NATS sends again within the session; acknowledging the first copy covers both
+            del self._owed[earlier]
+        self._owed[self._serial] = (mid, False)
+        self._serial_of[mid] = self._serial
+
+    def acknowledge(self, receipts: list[PendingAck]) -> int:
+        """Mark these as acknowledged. Send PUBACKs up to the oldest unmarked message; return how many were sent."""
+        for receipt in receipts:
+            if receipt.generation == self.generation and receipt.serial in self._owed:
+                self._owed[receipt.serial] = (receipt.mid, True)
+        sent = 0
+        # MQTT 5 4.6: PUBACKs are sent in the order in which the PUBLISHes arrived
+        while self._owed and not self.lost.done():
+            serial, (mid, settled) = next(iter(self._owed.items()))
+            if not settled:
+                break
+            del self._owed[serial]
+            del self._serial_of[mid]
+            self._client.ack(mid, 1)
+            sent += 1
+        return sent
+
+    async def subscribe_all(self, subscriptions: list[tuple[str, int]]) -> None:
+        """Subscribe; raises `SubscribeRefused` for the first filter that is not granted, or `BrokerUnavailable`."""
+        if not subscriptions:
+            return
+        wanted: Any = subscriptions
+        if self.protocol == "5":
+            # MQTT 5 3.8.3.1: a resumed session is not sent retained messages again at every connect
+            once = (
+                SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if self._durable else SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+            )
+            wanted = [(topic, SubscribeOptions(qos=qos, retainHandling=once)) for topic, qos in subscriptions]
+        try:
+            codes: Iterable[ReasonCode | int] = await self.subscribe(wanted)
+        except aiomqtt.MqttError as error:
+            raise BrokerUnavailable(str(error)) from None
+        for (topic, _), code in zip(subscriptions, codes, strict=True):
+            value = code.value if isinstance(code, ReasonCode) else code
+            if value >= 0x80:
+                raise SubscribeRefused(topic, value, str(code))
+
+    # -- publishing -------------------------------------------------------------------------------------------------
+
+    async def submit(self, publication: Publication) -> asyncio.Future[None]:
+        """Publish once the window has room; raises `BrokerUnavailable` if the connection is lost before that.
+
+        The returned future resolves at the PUBACK, or raises `PublishRefused` or `BrokerUnavailable`.
+        """
+        confirmation: asyncio.Future[None] = self._loop.create_future()
+        if self._packet_limit is not None and _packet_size(publication) > self._packet_limit:
+            confirmation.set_exception(PublishRefused(publication.topic, PACKET_TOO_LARGE, "Packet too large"))
+            return confirmation
+        window = self._window
+        await window.acquire()
+        try:
+            if self.lost.done():
+                raise BrokerUnavailable(self.lost.result())  # noqa: TRY301 - every exit releases the window
+            info = self._client.publish(publication.topic, publication.payload, publication.qos, publication.retain)
+            if info.rc != paho.MQTT_ERR_SUCCESS:
+                raise BrokerUnavailable(paho.error_string(info.rc))  # noqa: TRY301 - as above
+        except BaseException:
+            window.release()
+            raise
+        confirmation.add_done_callback(lambda _: window.release())
+        self._unconfirmed[info.mid] = _UnconfirmedPublication(confirmation, publication.topic, self._loop.time())
+        return confirmation
+
+    def _on_publish(
+        self,
+        client: paho.Client,  # noqa: ARG002 - paho's signature
+        userdata: Any,  # noqa: ARG002 - paho's signature
+        mid: int,
+        reason_code: ReasonCode,
+        properties: Properties,  # noqa: ARG002 - paho's signature
+    ) -> None:
+        waiting = self._unconfirmed.pop(mid, None)
+        if waiting is None or waiting.confirmation.done():
+            return
+        if reason_code.is_failure:
+            waiting.confirmation.set_exception(PublishRefused(waiting.topic, reason_code.value, str(reason_code)))
+        else:
+            waiting.confirmation.set_result(None)
+
+    def _answer_overdue(self) -> bool:
+        oldest = next(iter(self._unconfirmed.values()), None)
+        return oldest is not None and self._loop.time() - oldest.since > ANSWER_SECONDS
+
+
+def _packet_size(publication: Publication) -> int:
+    return len(publication.topic.encode()) + len(publication.payload) + 16  # headers; no properties are sent

@@ -1,0 +1,271 @@
+"""A paho client on the running loop: connecting, reading, writing, and detection of a lost connection.
+
+aiomqtt's own hooks miss an end before the CONNACK, wait out timeouts after a loss, and leave a cancelled connect open.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiomqtt
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bridge.domain.messages import Will
+from bridge.ports.broker import BrokerUnavailable, ConnectRefused, MqttVersion
+from bridge.settings import BrokerSettings
+
+ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or a PUBACK: a broker that pings but never answers counts as lost
+CLOSE_SECONDS = 2.0
+WATCH_SECONDS = 0.25  # interval of checking keepalive and unanswered publications: two intervals fit in the 5 s of P5
+PUBLISH_WINDOW = 100  # unconfirmed publications: beyond 50 the throughput no longer grows, and a loss repeats fewer
+MIN_PACKET_BYTES = 1024 * 1024  # an oversized report is quarantined, not hidden; above this it would only use memory
+UNSPECIFIED_ERROR = 0x80
+QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
+SESSION_TAKEN_OVER = 0x8E
+
+Answer = TypeVar("Answer")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIdentity:
+    """The identity of a client: the client id names the session, the broker's access rules use the user name."""
+
+    client_id: str
+    username: str | None
+    password: str | None
+    durable: bool
+
+
+class PahoClient(aiomqtt.Client):
+    """A client for one connection. `lost` resolves to the reason when it ends; then its socket is closed too."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        identity: ClientIdentity,
+        *,
+        protocol: MqttVersion,
+        will: Will | None,
+    ) -> None:
+        five = protocol == "5"
+        clean = not identity.durable
+        super().__init__(
+            settings.host,
+            settings.port,
+            identifier=identity.client_id,
+            username=identity.username,
+            password=identity.password,
+            protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+            # the library's default asks for a clean session at every connect
+            clean_session=None if five else clean,
+            clean_start=clean if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=_connect_properties(settings, identity) if five else None,
+            will=None if will is None else aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
+            keepalive=settings.keepalive_seconds,
+            timeout=ANSWER_SECONDS,
+            max_inflight_messages=PUBLISH_WINDOW,
+            tls_context=_tls_context(settings) if settings.tls else None,
+            # a lone PUBLISH must not wait for the acknowledgement of the one before it (Nagle)
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+        self._client.manual_ack_set(True)
+        self._client.disable_logger()  # it formats a line per packet; the reason of a loss is in `lost`
+        self.lost: asyncio.Future[str] = self._loop.create_future()
+        self.protocol = protocol
+        self.session_present = False
+        self.taken_over = False
+        self._paused = False
+
+    async def open(self) -> None:
+        """Connect; on failure leave nothing open and raise `BrokerUnavailable`.
+
+        It is a `ConnectRefused` if the broker answered the CONNECT or closed the connection.
+        """
+        try:
+            await self.__aenter__()
+        except aiomqtt.exceptions.MqttConnectError as error:
+            code = error.rc.value if isinstance(error.rc, ReasonCode) else error.rc
+            reason = str(error.rc) if isinstance(error.rc, ReasonCode) else str(error)
+            raise ConnectRefused(reason, code=code) from None
+        except aiomqtt.MqttError as error:
+            raise BrokerUnavailable(str(error)) from None
+        finally:
+            # on failure aiomqtt replaces the failed future by a new one; on cancellation it leaves it pending
+            if not self._connected.done() or self._connected.cancelled():
+                self._connected.cancel()
+                self.abort("not connected")
+
+    # aiomqtt's signature
+    async def _wait_for(self, fut: Awaitable[Answer], timeout: float | None) -> Answer:  # noqa: ASYNC109
+        answer = await super()._wait_for(fut, timeout)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # Python 3.11's wait_for swallows a cancel that meets the answer
+            raise asyncio.CancelledError
+        return answer
+
+    async def close(self) -> None:
+        """Send a DISCONNECT, so that the broker discards the Will; close anyway after `CLOSE_SECONDS`."""
+        if not self.lost.done() and self._client.disconnect() == paho.MQTT_ERR_SUCCESS:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await asyncio.shield(self.lost)
+        self.abort("closed")
+
+    def abort(self, reason: str) -> None:
+        """Close the connection without a DISCONNECT, so that the broker publishes the Will."""
+        self._set_lost(reason)
+        self._client._sock_close()  # noqa: SLF001 - paho has no public way to close without a DISCONNECT
+
+    def _set_lost(self, reason: str) -> None:
+        if self.lost.done():
+            return
+        self.lost.set_result(reason)
+        if not self._connected.done():
+            # aiomqtt would wait out its timeout for a CONNACK that can no longer come
+            self._connected.set_exception(ConnectRefused(reason, code=None))
+        for answer in self._pending_subscribes.values():
+            if not answer.done():
+                answer.set_exception(BrokerUnavailable(reason))
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not reason_code.is_failure:
+            self.session_present = bool(flags.session_present)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,  # noqa: ARG002 - paho's signature
+        userdata: Any,  # noqa: ARG002 - paho's signature
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,  # noqa: ARG002 - paho's signature
+    ) -> None:
+        self.taken_over = flags.is_disconnect_packet_from_server and reason_code.value == SESSION_TAKEN_OVER
+        # paho reports an end of the stream without a DISCONNECT from the broker as an unspecified error
+        silent = not flags.is_disconnect_packet_from_server and reason_code.value == UNSPECIFIED_ERROR
+        self._set_lost("connection closed" if silent else str(reason_code))
+
+    # -- the socket -------------------------------------------------------------------------------------------------
+
+    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's signature
+        # runs in the executor's thread, which cannot be cancelled: the connection may have been aborted meanwhile
+        self._loop.call_soon_threadsafe(self._attach_socket, sock)
+
+    def _attach_socket(self, sock: socket.socket) -> None:
+        if self.lost.done():
+            self._client._sock_close()  # noqa: SLF001 - see abort
+            return
+        self._loop.add_reader(sock.fileno(), self._read)
+        self._misc_task = self._loop.create_task(self._misc_loop(), name="broker-keepalive")
+
+    def _read(self) -> None:
+        try:
+            while not self._paused:
+                self._client.loop_read()
+                sock = self._client.socket()
+                _request_quickack(sock)
+                if not isinstance(sock, ssl.SSLSocket) or sock.pending() == 0:
+                    return  # TLS may hold packets already decrypted, for which the socket never becomes readable
+        except Exception:  # paho's parser may raise anything on a malformed packet
+            log.exception("broker.malformed_packet", host=self._hostname, port=self._port)
+            self.abort("malformed packet")
+
+    # paho's signature
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002
+        self._loop.call_soon_threadsafe(self._add_writer, sock)
+
+    def _add_writer(self, sock: socket.socket) -> None:
+        if not self.lost.done() and sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except OSError as error:
+            self.abort(str(error))
+        except MemoryError:  # a packet is lost or half written: nothing may be sent after it
+            self.abort("no memory")
+
+    async def _misc_loop(self) -> None:
+        while not self.lost.done():
+            if self._paused:
+                # we are not reading, so an unanswered ping proves nothing; pings are still sent
+                self._client._ping_t = 0.0  # noqa: SLF001 - no public way to wait longer for a PINGRESP
+            elif self._answer_overdue():
+                self.abort(f"no answer within {ANSWER_SECONDS:g} s")
+            self._client.loop_misc()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _answer_overdue(self) -> bool:
+        return False
+
+    def pause(self) -> None:
+        """Stop reading the socket, so that the broker queues messages in its own memory."""
+        sock = self._client.socket()
+        if self._paused or sock is None:
+            return
+        self._paused = True
+        self._loop.remove_reader(sock.fileno())
+
+    def resume(self) -> None:
+        sock = self._client.socket()
+        if not self._paused or sock is None:
+            return
+        self._paused = False
+        self._loop.add_reader(sock.fileno(), self._read)
+        self._loop.call_soon(self._read)  # as in _read
+
+
+def _request_quickack(sock: object) -> None:
+    """Make the kernel acknowledge at once what was read. Linux resets the option by itself: set it after each read.
+
+    Mosquitto sends with Nagle's algorithm, so the second of two small packets waits for the TCP acknowledgement of the
+    first. Linux delays that for 40 ms, which each pair of PUBACKs would cost the publisher.
+    """
+    if QUICK_ACKNOWLEDGEMENT is not None and isinstance(sock, socket.socket):
+        with contextlib.suppress(OSError):  # the socket was just closed
+            sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACKNOWLEDGEMENT, 1)
+
+
+def _connect_properties(settings: BrokerSettings, identity: ClientIdentity) -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
+    properties.SessionExpiryInterval = settings.session_expiry_seconds if identity.durable else 0
+    properties.ReceiveMaximum = settings.receive_maximum
+    properties.MaximumPacketSize = max(MIN_PACKET_BYTES, 4 * settings.max_payload_bytes)
+    return properties
+
+
+class _HandshakeSocket(ssl.SSLSocket):
+    """A TLS socket that closes itself when its handshake fails; paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.sslsocket_class = _HandshakeSocket
+    if settings.cert_file is not None:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context

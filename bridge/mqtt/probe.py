@@ -1,0 +1,172 @@
+"""A probe of the broker's access rules, by real deliveries instead of the broker's answers.
+
+Mosquitto grants every subscription, even if its rules then deliver nothing. On MQTT 3.1.1 it acknowledges
+publications that it discards.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerUnavailable, TopicRefused
+from bridge.settings import BrokerSettings
+
+CONNECT_SECONDS = 5.0
+DELIVERY_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """The result of one probe, with a text that describes it."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+class _NotConnected(Exception):
+    """The broker did not accept the connection in time; the text gives the reason."""
+
+
+async def probe_broker(settings: BrokerSettings, *, root: str) -> list[ProbeResult]:
+    """Probe what the bridge needs of the broker and what the broker must refuse; return a result per probe.
+
+    Takes some seconds, and ends at the first failed connect. Publishes only empty messages under `_probe`; a running
+    bridge quarantines those that the rules let through.
+    """
+    findings: list[ProbeResult] = []
+    try:
+        findings.append(await _connect(settings))
+        findings.append(await _subscribe(settings, root))
+        token = secrets.token_hex(8)
+        places = ("bridge", "event", "station", "command", "report")
+        status, event, lamp, command, report = topics = [f"{root}/{place}/_probe/{token}" for place in places]
+        async with _open_link(settings, subscriptions=topics) as bridge:
+            for topic, what in ((status, "its status"), (event, "events"), (lamp, "lamps")):
+                findings.append(
+                    await _check_delivered(bridge, bridge, topic, f"the bridge writes {what}, and reads back")
+                )
+            if _has_front(settings):
+                async with _open_link(settings, front=True, subscriptions=[status, event]) as front:
+                    findings.append(
+                        await _check_delivered(front, bridge, command, "the front's commands reach the bridge")
+                    )
+                    for topic, what in ((status, "its status"), (event, "events")):  # a separate front needs both
+                        findings.append(
+                            await _check_delivered(bridge, front, topic, f"the front hears the bridge publish {what}")
+                        )
+                findings.append(
+                    await _check_withheld(bridge, command, status, "the bridge's own user may not write commands")
+                )
+                findings.append(
+                    await _check_withheld(bridge, report, status, "the bridge's own user may not write reports")
+                )
+            else:
+                findings.append(ProbeResult("rules", ok=True, text=_ONE_USER))
+    except _NotConnected as error:
+        findings.append(ProbeResult("connect", ok=False, text=str(error)))
+    return findings
+
+
+_ONE_USER = (
+    "no front_username is set: bridge and front are one user, and whoever has it may write commands. "
+    "For trying out that is fine; a plant needs the two users of mosquitto/acl.services"
+)
+
+
+def _has_front(settings: BrokerSettings) -> bool:
+    return settings.front_username is not None and settings.front_username != settings.username
+
+
+async def _connect(settings: BrokerSettings) -> ProbeResult:
+    users = f"as {settings.username}" if settings.username is not None else "without a user name"
+    tls = "TLS" if settings.tls else "no TLS"
+    async with _open_link(settings) as link:
+        text = f"{settings.host}:{settings.port} speaks MQTT {link.status.protocol}, {tls}, {users}"
+    return ProbeResult("connect", ok=True, text=text)
+
+
+async def _subscribe(settings: BrokerSettings, root: str) -> ProbeResult:
+    filters = [f"{root}/report/#", f"{root}/command/#"]
+    try:
+        async with _open_link(settings, subscriptions=filters):
+            return ProbeResult("subscribe", ok=True, text=f"{' and '.join(filters)} granted")
+    except _NotConnected as error:
+        return ProbeResult("subscribe", ok=False, text=str(error))
+
+
+async def _check_delivered(writer: BrokerLink, reader: BrokerLink, topic: str, claim: str) -> ProbeResult:
+    try:
+        async with asyncio.timeout(DELIVERY_SECONDS):
+            await writer.publish(topic, b"")
+            await _until_arrived(reader, topic)
+    except TimeoutError:
+        return ProbeResult("deliver", ok=False, text=f"not so: {claim} ({topic} was accepted and never delivered)")
+    except (BrokerUnavailable, TopicRefused) as error:
+        return ProbeResult("deliver", ok=False, text=f"not so: {claim} ({error})")
+    return ProbeResult("deliver", ok=True, text=claim)
+
+
+async def _check_withheld(bridge: BrokerLink, topic: str, marker: str, claim: str) -> ProbeResult:
+    """Check that `topic` is not delivered: `marker`, published after it by the same client, arrives after it."""
+    refused = False
+    try:
+        async with asyncio.timeout(DELIVERY_SECONDS):
+            try:
+                await bridge.publish(topic, b"")
+            except TopicRefused:
+                refused = True
+            await bridge.publish(marker, b"")
+            arrived = await _until_arrived(bridge, marker)
+    except TimeoutError:
+        return ProbeResult("rules", ok=False, text=f"could not be asked: {claim} (no answer in time)")
+    except (BrokerUnavailable, TopicRefused) as error:
+        return ProbeResult("rules", ok=False, text=f"could not be asked: {claim} ({error})")
+    if topic in arrived:
+        return ProbeResult("rules", ok=False, text=f"not so: {claim} ({topic} came through)")
+    return ProbeResult("rules", ok=True, text=f"{claim} ({'refused' if refused else 'accepted, and not delivered'})")
+
+
+async def _until_arrived(reader: BrokerLink, topic: str) -> list[str]:
+    arrived: list[str] = []
+    while topic not in arrived:
+        messages = await reader.receive(most=100)
+        reader.acknowledge(messages)
+        arrived += [message.topic for message in messages]
+    return arrived
+
+
+@contextlib.asynccontextmanager
+async def _open_link(
+    settings: BrokerSettings, *, front: bool = False, subscriptions: Sequence[str] = ()
+) -> AsyncIterator[BrokerLink]:
+    username = settings.front_username if front else settings.username
+    link = BrokerLink(
+        settings,
+        client_id=f"floor-check-{secrets.token_hex(4)}",  # not the running bridge's: that would take over its session
+        durable=False,
+        username=username,
+        password=settings.front_password if front else settings.password,
+        subscriptions=[(each, 1) for each in subscriptions],
+    )
+    running = asyncio.create_task(link.run(), name="broker-probe")
+    try:
+        await _until_connected(link, f"{settings.host}:{settings.port} as {username or 'nobody'}")
+        yield link
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def _until_connected(link: BrokerLink, who: str) -> None:
+    status = link.status
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            while not status.connected:
+                status = await link.wait_status_change(status)
+    except TimeoutError:
+        raise _NotConnected(f"{who}: {link.status.reason}") from None

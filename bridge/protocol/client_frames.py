@@ -1,0 +1,145 @@
+"""Frames that a dashboard sends, as types, and their strict conversion from parsed JSON.
+
+Source: protocol.md. Unknown fields are ignored. An unknown type or wrong field is an error; the connection stays open.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from bridge.protocol.error_codes import ErrorCode
+
+MAX_ID: Final = 128  # characters of an id that an error repeats; stops replies from growing with requests
+MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
+
+
+class NotJson(Exception):
+    """Unacceptable JSON from the client. `reason` is one of a fixed set of phrases."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class InvalidFrame(Exception):
+    """A frame that cannot be served, by the client's fault. All attributes may be sent to the client."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        id: str | None = None,  # noqa: A002 - the field's name on the wire
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.id = id
+        self.detail = detail
+
+
+FrameId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Body = dict[str, Any]
+
+
+class Auth(Struct, frozen=True):
+    token: Annotated[str, Meta(min_length=1)]
+
+
+class Subscribe(Struct, frozen=True):
+    """`body` is the whole frame; domain/access/subscriptions.py parses it."""
+
+    body: Body = field(default_factory=dict)
+
+
+class Unsubscribe(Struct, frozen=True):
+    """`body` is the whole frame; domain/access/subscriptions.py finds the subscription that it names."""
+
+    body: Body = field(default_factory=dict)
+
+
+class ResumePosition(Struct, frozen=True):
+    epoch: Annotated[str, Meta(max_length=128)]
+    offset: Annotated[int, Meta(ge=0)]
+
+
+class Resume(Struct, frozen=True):
+    subscriptions: list[Body]
+    since: Annotated[dict[str, ResumePosition], Meta(max_length=MAX_RESUME_STREAMS)]
+
+
+class Options(Struct, frozen=True):
+    batch: bool | None = None
+    batch_ms: Annotated[int, Meta(ge=0, le=1_000)] | None = None
+
+
+class Ping(Struct, frozen=True):
+    timestamp: Annotated[str, Meta(max_length=64)] | int | float | None = None
+
+
+class CommandFrame(Struct, frozen=True):
+    """`body` is the whole frame; commands.py checks the fields of its action."""
+
+    id: FrameId
+    body: Body = field(default_factory=dict)
+
+
+class Acknowledge(Struct, frozen=True):
+    event_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    id: FrameId | None = None
+
+
+class Explain(Struct, frozen=True):
+    """`body` is a subscribe body."""
+
+    body: Body = field(default_factory=dict)
+
+
+ClientFrame = Auth | Subscribe | Unsubscribe | Resume | Options | Ping | CommandFrame | Acknowledge | Explain
+
+CLIENT_FRAMES: Final[Mapping[str, type[ClientFrame]]] = {
+    "auth": Auth,
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+    "resume": Resume,
+    "options": Options,
+    "ping": Ping,
+    "heartbeat": Ping,
+    "command": CommandFrame,
+    "acknowledge": Acknowledge,
+    "explain": Explain,
+}
+
+
+def parse_frame(tree: object) -> ClientFrame:
+    """Return the frame in parsed JSON; raises InvalidFrame, with the frame's id where that is valid."""
+    if not isinstance(tree, dict):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame is one JSON object")
+    kind = tree.get("type")
+    given = tree.get("id")
+    named = given if isinstance(given, str) and 0 < len(given) <= MAX_ID else None
+    if not isinstance(kind, str):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame has a type", id=named)
+    shape = CLIENT_FRAMES.get(kind)
+    if shape is None:
+        raise InvalidFrame(ErrorCode.UNKNOWN_TYPE, "no such type of frame", id=named)
+    try:
+        frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, shape)
+    except msgspec.ValidationError as error:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, kind), id=named) from None
+    if isinstance(frame, Subscribe | Unsubscribe | CommandFrame | Explain):
+        return msgspec.structs.replace(frame, body=tree)
+    return frame
+
+
+def describe_wrong_field(error: msgspec.ValidationError, kind: str) -> str:
+    """Return a message that names the wrong field; msgspec's own message may quote what the client sent."""
+    text = str(error)
+    if "missing required field" in text:
+        name = text.split("`")[1]
+        return f"{kind} needs {name}"
+    path = text.rpartition("`$")[2].rstrip("`").lstrip(".").split(".")[0].split("[")[0]
+    return f"{kind}: {path} is not what it has to be" if path.isidentifier() else f"{kind} has a wrong field"

@@ -1,0 +1,166 @@
+"""Commands of dashboard users, and the MQTT messages they become. Source: protocol.md, «Asking».
+
+A message is a report body under `command/`, with the command's id and the authenticated user beside the fields.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bridge.domain.access.topic_layout import ACTIONS
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import Place
+from bridge.domain.plant import Plant
+from bridge.domain.report_fields import Id
+from bridge.domain.reports import BODY_OF
+from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame, describe_wrong_field
+from bridge.protocol.error_codes import ErrorCode
+
+_NOTES: Final = frozenset({"notes", "resolution_code"})
+_REASON: Final = frozenset({"reason"})
+
+ACTION_FIELDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
+    "andon.raise": (frozenset({"andon_type"}), frozenset({"priority", "description"})),
+    "andon.acknowledge": (frozenset({"call_id"}), _NOTES),
+    "andon.arrive": (frozenset({"call_id"}), _NOTES),
+    "andon.resolve": (frozenset({"call_id"}), _NOTES),
+    "andon.cancel": (frozenset({"call_id"}), frozenset()),
+    "andon.escalate": (frozenset({"call_id"}), frozenset()),
+    "downtime.classify": (frozenset({"downtime_id", "reason_code"}), frozenset({"notes"})),
+    "downtime.confirm": (frozenset({"downtime_id"}), frozenset()),
+    "downtime.unconfirm": (frozenset({"downtime_id"}), frozenset()),
+    "job.assign": (frozenset({"job_id", "product", "target_quantity", "assigned_to"}), frozenset()),
+    "job.accept": (frozenset({"job_id"}), _REASON),
+    "job.start": (frozenset({"job_id"}), _REASON),
+    "job.pause": (frozenset({"job_id"}), _REASON),
+    "job.complete": (frozenset({"job_id"}), _REASON),
+    "job.cancel": (frozenset({"job_id"}), _REASON),
+    "changeover.start": (frozenset({"to_product"}), frozenset({"from_product"})),
+    "changeover.complete": (frozenset(), frozenset()),
+    "quality.clear": (frozenset({"alert_id"}), frozenset()),
+}
+"""Action -> required fields, optional fields. All other fields of a body are ignored and never forwarded."""
+
+assert ACTION_FIELDS.keys() == set(ACTIONS), "an action without fields could be granted and never sent"
+
+_FREE_TEXT: Final = frozenset({"description", "notes", "reason"})  # may contain line breaks
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class _Head(Struct, frozen=True):
+    id: FrameId
+    action: Annotated[str, Meta(max_length=64)]
+    line_id: Id
+    equipment_code: Id | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRequest:
+    """A well-formed command, not yet authorized. `fields` holds the action's own fields, without nulls."""
+
+    id: str
+    action: str
+    line_id: str
+    equipment_code: str | None
+    fields: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return self.action.partition(".")[0]
+
+
+def parse_command(body: Body) -> CommandRequest:
+    """Return the command in a body; raises InvalidFrame."""
+    given = body.get("id")
+    named = given if isinstance(given, str) and 0 < len(given) <= MAX_ID else None
+    try:
+        head = msgspec.convert(body, _Head)
+    except msgspec.ValidationError as error:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, "command"), id=named) from None
+    if head.action not in ACTION_FIELDS:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such action", id=head.id, detail={"actions": list(ACTIONS)})
+    needed, possible = ACTION_FIELDS[head.action]
+    fields = {name: body[name] for name in sorted(needed | possible) if body.get(name) is not None}
+    missing = sorted(needed - fields.keys())
+    if missing:
+        message = f"{head.action} needs {', '.join(missing)}"
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=head.id)
+    request = CommandRequest(
+        id=head.id, action=head.action, line_id=head.line_id, equipment_code=head.equipment_code, fields=fields
+    )
+    _check_fields(request)
+    return request
+
+
+def _check_fields(request: CommandRequest) -> None:
+    for name, value in request.fields.items():
+        if name not in _FREE_TEXT and isinstance(value, str) and _CONTROL.search(value):
+            message = f"{request.action}: {name} is not what it has to be"
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=request.id)
+    verb = request.action.partition(".")[2]
+    try:
+        msgspec.convert({"action": verb, **request.fields}, BODY_OF[request.kind])
+    except msgspec.ValidationError as error:
+        raise InvalidFrame(
+            ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, request.action), id=request.id
+        ) from None
+
+
+def acknowledge_request(*, id: str, call_id: str, place: Place) -> CommandRequest:  # noqa: A002 - the field's name
+    """Return the command behind `acknowledge {event_id}`."""
+    return CommandRequest(
+        id=id,
+        action="andon.acknowledge",
+        line_id=place.line,
+        equipment_code=place.equipment,
+        fields={"call_id": call_id},
+    )
+
+
+PlaceLookup = Callable[[str, str | None], Place | None]
+"""Line id and equipment code -> their place; None where the plant has no such line, or the line no such equipment."""
+
+
+def place_lookup(plant: Plant) -> PlaceLookup:
+    """Return a lookup over all lines and equipment in the plant file."""
+    places = {line.id: plant.place_of(line) for line in plant.lines}
+    equipment = {(line.id, each.id) for line in plant.lines for each in line.equipment}
+
+    def find(line_id: str, equipment_code: str | None) -> Place | None:
+        place = places.get(line_id)
+        if place is None or equipment_code is None:
+            return place
+        return place.with_equipment(equipment_code) if (line_id, equipment_code) in equipment else None
+
+    return find
+
+
+def authorize(request: CommandRequest, viewer: Viewer, find_place: PlaceLookup) -> Place:
+    """Return the commanded place; raises InvalidFrame, the same for an unknown place and one that is not granted."""
+    place = find_place(request.line_id, request.equipment_code)
+    if place is None or viewer.find_command_grant(request.action, place) is None:
+        raise InvalidFrame(ErrorCode.FORBIDDEN, f"{request.action} is not granted there", id=request.id)
+    return place
+
+
+@dataclass(frozen=True, slots=True)
+class CommandMessage:
+    """MQTT message of a command: `topic` relative to the root, and the JSON payload that the pipeline reads."""
+
+    topic: str
+    payload: bytes
+
+
+def command_message(request: CommandRequest, place: Place, viewer: Viewer) -> CommandMessage:
+    """Return the message of a command authorized for this place; the same command gives the same bytes."""
+    user: dict[str, Any] = {"id": viewer.user_id, "roles": list(viewer.roles)}
+    if viewer.name is not None:
+        user["name"] = viewer.name
+    verb = request.action.partition(".")[2]
+    body = {"id": request.id, "user": user, "action": verb, **request.fields}
+    topic = "/".join(("command", *place.levels(), request.kind))
+    return CommandMessage(topic, msgspec.json.encode(body))

@@ -1,0 +1,50 @@
+"""Effects of a new token on the subscriptions of an open connection (protocol.md, «Who you are»)."""
+
+from bridge.domain.access.subscriptions import Subscription, SubscriptionRequest, admit_subscription
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.topics import TopicFilter
+from bridge.protocol.actions import Action, Send, SendSnapshot, UpdateGrants
+from bridge.protocol.server_frames import Effective, Revoked, Widened
+
+SubscriptionTable = dict[str, tuple[SubscriptionRequest, Subscription | None]]
+
+
+def update_grants(subscriptions: SubscriptionTable, viewer: Viewer) -> list[Action]:
+    """Decide every subscription again, in place, and return the actions that apply and report the changes.
+
+    A subscription of which nothing is granted is kept without effect: a later token may restore it.
+    A widened one gets its whole snapshot: `snapshot_begin` clears all that the client held for it.
+    """
+    lost: dict[str, list[TopicFilter]] = {}
+    gained: dict[str, list[TopicFilter]] = {}
+    for name, (selection, former) in subscriptions.items():
+        decision = admit_subscription(selection, viewer)
+        latter = decision if isinstance(decision, Subscription) else None
+        subscriptions[name] = (selection, latter)
+        before, after = _effective(former), _effective(latter)
+        lost[name] = _uncovered(before, by=after)
+        gained[name] = _uncovered(after, by=before)
+    actions: list[Action] = [UpdateGrants(viewer, {name: admitted for name, (_, admitted) in subscriptions.items()})]
+    # `widened` comes first: a client disconnected after it knows that a snapshot is still missing.
+    if any(gained.values()):
+        actions.append(Send(Widened(filters=_texts(gained), subscriptions=_remaining(subscriptions, gained))))
+    if any(lost.values()):
+        actions.append(Send(Revoked(filters=_texts(lost), subscriptions=_remaining(subscriptions, lost))))
+    actions.extend(SendSnapshot(name) for name, filters in gained.items() if filters)
+    return actions
+
+
+def _effective(admitted: Subscription | None) -> tuple[TopicFilter, ...]:
+    return () if admitted is None else admitted.effective
+
+
+def _uncovered(filters: tuple[TopicFilter, ...], *, by: tuple[TopicFilter, ...]) -> list[TopicFilter]:
+    return [each for each in filters if not any(other.covers(each) for other in by)]
+
+
+def _texts(changes: dict[str, list[TopicFilter]]) -> list[str]:
+    return list(dict.fromkeys(str(each) for filters in changes.values() for each in filters))
+
+
+def _remaining(held: SubscriptionTable, changes: dict[str, list[TopicFilter]]) -> list[Effective]:
+    return [Effective(name, [str(each) for each in _effective(held[name][1])]) for name in changes if changes[name]]

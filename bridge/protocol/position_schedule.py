@@ -1,0 +1,41 @@
+"""Schedule of a dashboard's `position` and `conflated` frames. Source: protocol.md, «Being told»."""
+
+from collections import Counter
+from typing import Final
+
+from bridge.domain.events import EventType, Millis
+from bridge.domain.records import Position
+from bridge.protocol.outbox import Tally
+from bridge.protocol.server_frames import Conflated, PositionReached, ServerFrame, stream_positions
+
+MIN_INTERVAL_MS: Final = 1_000  # after a delivery: at most one position a second
+MAX_INTERVAL_MS: Final = 5_000  # without one: a position every 5 s
+
+
+class PositionSchedule:
+    """Decides when a position is due. `has_news`: events were sent since the last one. `now`: ms from any start."""
+
+    __slots__ = ("_at", "_sent_conflated", "has_news")
+
+    def __init__(self) -> None:
+        self.has_news = False
+        self._at: Millis | None = None
+        self._sent_conflated: Tally = Counter()
+
+    def is_due(self, now: Millis) -> bool:
+        if self._at is None:
+            return True
+        return now - self._at >= (MIN_INTERVAL_MS if self.has_news else MAX_INTERVAL_MS)
+
+    def frames(self, reached: Position, conflated: Tally, *, now: Millis) -> list[ServerFrame]:
+        """Return the frames that are due: `conflated` with the counts since the last one, if any, then `position`."""
+        self._at, self.has_news = now, False
+        # A reported event may be spilled, read again and sent: the ledger then uncounts it, the reported count stays.
+        news = {
+            kind.value: conflated[kind] - self._sent_conflated[kind]
+            for kind in EventType
+            if conflated[kind] > self._sent_conflated[kind]
+        }
+        self._sent_conflated |= conflated
+        position = PositionReached(streams=stream_positions(reached))
+        return [Conflated(counts=news), position] if news else [position]

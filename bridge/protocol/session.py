@@ -1,0 +1,179 @@
+"""Session of an authenticated dashboard: its requests, and the actions they lead to (protocol.md, «Asking»).
+
+Authority is a type: a `DashboardSession` requires a `Viewer`, and nothing else can subscribe or command.
+"""
+
+from typing import assert_never
+
+from bridge.domain.access.grants import NotGranted
+from bridge.domain.access.subscription_types import SubscriptionError
+from bridge.domain.access.subscriptions import (
+    Subscription,
+    SubscriptionRequest,
+    admit_subscription,
+    is_same_selection,
+    parse_subscription,
+    parse_unsubscription,
+)
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import Millis, rfc3339
+from bridge.protocol.actions import (
+    AcknowledgeEvent,
+    Action,
+    EndSubscription,
+    ResumeFrom,
+    RunCommand,
+    Send,
+    SendSnapshot,
+    SetBatching,
+    StartSubscription,
+)
+from bridge.protocol.client_frames import (
+    Acknowledge,
+    CommandFrame,
+    Explain,
+    InvalidFrame,
+    Options,
+    Ping,
+    Resume,
+    Subscribe,
+    Unsubscribe,
+)
+from bridge.protocol.commands import parse_command
+from bridge.protocol.error_codes import ErrorCode
+from bridge.protocol.grant_update import SubscriptionTable, update_grants
+from bridge.protocol.server_frames import (
+    OptionsInForce,
+    Pong,
+    confirmation_frame,
+    end_confirmation_frame,
+    error_frame,
+    explained_frame,
+)
+
+SessionFrame = Subscribe | Unsubscribe | Resume | Options | Ping | CommandFrame | Acknowledge | Explain
+
+
+class DashboardSession:
+    """One viewer's subscriptions and options, from admission to the end of the connection."""
+
+    def __init__(self, viewer: Viewer, *, max_subscriptions: int) -> None:
+        self.viewer = viewer
+        self.batching = SetBatching(batch=False, batch_ms=0)
+        self._max_subscriptions = max_subscriptions  # bounds what one connection can put into every index
+        self._subscriptions: SubscriptionTable = {}
+
+    @property
+    def subscription_requests(self) -> list[SubscriptionRequest]:
+        return [selection for selection, _ in self._subscriptions.values()]
+
+    def update_viewer(self, viewer: Viewer) -> list[Action]:
+        """Replace the viewer by that of the same user's new token, and return the actions for changed grants."""
+        self.viewer = viewer
+        return update_grants(self._subscriptions, viewer)
+
+    def execute(
+        self,
+        frame: SessionFrame,
+        server_time: Millis,
+    ) -> list[Action]:
+        match frame:
+            case Subscribe(body):
+                admitted = self._add(admit_body(body, self.viewer))
+                snapshot = [SendSnapshot(admitted.request.id)] if admitted.request.snapshot else []
+                return [
+                    StartSubscription(admitted, deferred=bool(snapshot)),
+                    Send(confirmation_frame(admitted)),
+                    *snapshot,
+                ]
+            case Unsubscribe(body):
+                return self._unsubscribe(body)
+            case Resume():
+                return self._resume(frame)
+            case Options():
+                return self._set_options(frame)
+            case Ping(timestamp):
+                return [Send(Pong(timestamp=timestamp, server_time=rfc3339(server_time)))]
+            case CommandFrame(_, body):
+                return [RunCommand(parse_command(body))]
+            case Acknowledge(event_id, id=named):
+                return [AcknowledgeEvent(named, event_id)]
+            case Explain(body):
+                selection = parse_request(body)
+                return [Send(explained_frame(selection.id, admit_subscription(selection, self.viewer)))]
+            case _:
+                assert_never(frame)
+
+    def _add(self, subscription: Subscription) -> Subscription:
+        name = subscription.request.id
+        if name not in self._subscriptions and len(self._subscriptions) >= self._max_subscriptions:
+            raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"at most {self._max_subscriptions} subscriptions", id=name)
+        self._subscriptions[name] = (subscription.request, subscription)
+        return subscription
+
+    def _unsubscribe(self, body: dict[str, object]) -> list[Action]:
+        try:
+            meant = parse_unsubscription(body)
+        except SubscriptionError as error:
+            raise _invalid_frame(error, body) from None
+        if isinstance(meant, str):
+            names = [meant] if meant in self._subscriptions else []
+        else:
+            names = [
+                name for name, (selection, _) in self._subscriptions.items() if is_same_selection(selection, meant)
+            ]
+        if not names:
+            name = meant if isinstance(meant, str) else meant.id
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such subscription", id=name)
+        actions: list[Action] = []
+        for name in names:
+            actions += [EndSubscription(name), Send(end_confirmation_frame(*self._subscriptions.pop(name)))]
+        return actions
+
+    def _resume(self, frame: Resume) -> list[Action]:
+        if len(frame.subscriptions) > self._max_subscriptions:
+            raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"at most {self._max_subscriptions} subscriptions")
+        errors: list[Action] = []
+        found: dict[str, Subscription] = {}
+        for body in frame.subscriptions:
+            try:
+                admitted = self._add(admit_body(body, self.viewer))
+            except InvalidFrame as error:
+                errors.append(Send(error_frame(error)))
+            else:
+                found[admitted.request.id] = admitted
+        follows = [StartSubscription(admitted, deferred=True) for admitted in found.values()]
+        return [*errors, *follows, ResumeFrom(tuple(found.values()), frame.since)]
+
+    def _set_options(self, frame: Options) -> list[Action]:
+        former = self.batching
+        self.batching = SetBatching(
+            batch=former.batch if frame.batch is None else frame.batch,
+            batch_ms=former.batch_ms if frame.batch_ms is None else frame.batch_ms,
+        )
+        # The answer itself is still sent in the former format.
+        return [Send(OptionsInForce(batch=self.batching.batch, batch_ms=self.batching.batch_ms)), self.batching]
+
+
+def parse_request(body: dict[str, object]) -> SubscriptionRequest:
+    """Return the request in a subscribe body; raises InvalidFrame."""
+    try:
+        return parse_subscription(body)
+    except SubscriptionError as error:
+        raise _invalid_frame(error, body) from None
+
+
+def admit_body(body: dict[str, object], viewer: Viewer) -> Subscription:
+    """Return the granted part of a subscribe body; raises InvalidFrame, with the witness if it is refused."""
+    selection = parse_request(body)
+    match admit_subscription(selection, viewer):
+        case Subscription() as admitted:
+            return admitted
+        case NotGranted(witness, reason):
+            detail = None if witness is None else {"witness": str(witness)}
+            raise InvalidFrame(ErrorCode.FORBIDDEN, reason, id=selection.id, detail=detail)
+
+
+def _invalid_frame(error: SubscriptionError, body: dict[str, object]) -> InvalidFrame:
+    name = body.get("id")
+    return InvalidFrame(ErrorCode(error.code), error.message, id=name if isinstance(name, str) else None)

@@ -1,0 +1,119 @@
+"""Audit of the broker's retained messages, once after every new connection, while the publisher continues."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.domain.messages import Publication
+from bridge.domain.retained_scan import RetainedScan
+from bridge.domain.stream_status import StreamOwner
+from bridge.ports.broker import BrokerUnavailable, MqttVersion, RetainedMessageReader, SubscribeRefused
+
+READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that withholds our status, would make endless
+MOST_READINGS = 20  # of one connection, while each is incomplete: stops us where clears have no effect
+FIRST_RETRY_SECONDS = 1.0
+MAX_RETRY_SECONDS = 30.0
+QUEUE_TOO_SHORT = "the broker left some out: its queue is too short (Mosquitto: max_queued_messages)"
+NOT_READABLE = "the broker withholds what we publish: its rules (see mosquitto/acl.services), or it does not retain it"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """A reading, and what had been republished before it. `reason`: why it ended early, None if it did not."""
+
+    scan: RetainedScan
+    restored: Sequence[Publication]
+    reason: str | None
+
+
+class RetainedAudit:
+    """Reads the retained messages, one reading at a time; `result` holds the outcome until it is used."""
+
+    def __init__(self, reader: RetainedMessageReader, *, root: str, stream: str, owner: StreamOwner) -> None:
+        self._reader = reader
+        self._root = root
+        self._stream = stream
+        self._owner = owner
+        self._running: asyncio.Task[None] | None = None
+        self._start_reading: Callable[[], asyncio.Task[None]]
+        self._readings_left = 0
+        self._logged_reason: str | None = None
+        self.result: AuditResult | None = None
+        self.is_outdated = False
+        """Whether something that may have to be cleared was published after the reading."""
+
+    def start(
+        self,
+        tasks: asyncio.TaskGroup,
+        *,
+        protocol: MqttVersion,
+        restored: Sequence[Publication],
+        done: Callable[[], None],
+    ) -> None:
+        """Start a reading in this task group, after the stream's own status and `restored` were confirmed."""
+        self.stop()
+        self._readings_left = MOST_READINGS
+        self._start_reading = lambda: tasks.create_task(
+            self._read_retained(protocol, restored, done), name="publisher-retained"
+        )
+        self._running = self._start_reading()
+
+    def try_again(self) -> bool:
+        """Read again on this connection and discard the result; return False after `MOST_READINGS` readings."""
+        self._readings_left -= 1
+        if self._readings_left <= 0:
+            return False
+        self.result, self.is_outdated = None, False
+        self._running = self._start_reading()
+        return True
+
+    def stop(self) -> None:
+        """Stop reading and discard the result."""
+        self.result, self.is_outdated = None, False
+        if self._running is not None:
+            self._running.cancel()
+
+    def log_incomplete(self, seen: AuditResult, missing: Sequence[str]) -> None:
+        """Log what may have been missed, once per reason. `missing`: topics that must have been there."""
+        reason = seen.reason
+        if reason is None and not seen.scan.is_complete:
+            reason = QUEUE_TOO_SHORT
+        if reason is None and missing:
+            reason = NOT_READABLE
+        if reason is not None and reason != self._logged_reason:
+            log.warning(
+                "publisher.retained_incomplete",
+                reason=reason,
+                seen=seen.scan.messages,
+                missing=len(missing),
+                example=missing[0] if missing else None,
+            )
+        self._logged_reason = reason
+
+    async def _read_retained(
+        self, protocol: MqttVersion, restored: Sequence[Publication], done: Callable[[], None]
+    ) -> None:
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            reading = RetainedScan(self._root, stream=self._stream, owner=self._owner)
+            try:
+                async with asyncio.timeout(READ_SECONDS):
+                    await self._reader.read(reading.filters, reading.add, protocol=protocol)
+            except BrokerUnavailable as gone:
+                # the publisher's own connection may be up; if it is lost too, a new audit starts
+                log.info("publisher.look_failed", reason=gone.reason, retry_seconds=delay)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, MAX_RETRY_SECONDS)
+                continue
+            except TimeoutError:
+                reason: str | None = f"not done within {READ_SECONDS:g} s"
+            except SubscribeRefused as refused:
+                reason = f"the broker does not let us read: {refused}"
+            else:
+                reason = reading.stop_reason
+            self.result = AuditResult(reading, restored, reason)
+            return done()

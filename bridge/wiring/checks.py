@@ -1,0 +1,183 @@
+"""The checks of `floor check`, and the access decisions of `floor explain-access`, without serving anything."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bridge import settings as settings_module
+from bridge.adapters import plant_file, policy_file
+from bridge.adapters.clock import wall_ms
+from bridge.adapters.tokens import TokenKeyError, TokenVerifier
+from bridge.domain.access.claims import TokenError
+from bridge.domain.access.policy import Policy, PolicyError, Role
+from bridge.domain.access.subscription_types import SubscriptionError
+from bridge.domain.access.subscriptions import admit_subscription, parse_subscription
+from bridge.domain.access.viewer import AdmissionError, Viewer, admit
+from bridge.domain.line.counters.machine_counters import CounterFit
+from bridge.domain.line.floor import Floor
+from bridge.journal.sqlite.file import require_no_leftovers
+from bridge.journal.sqlite.lock_file import JournalLock, read_marker
+from bridge.journal.sqlite.writer import JournalInUse, JournalTooOld, SqliteReader
+from bridge.mqtt.probe import probe_broker
+from bridge.ports.journal import JournalError
+from bridge.protocol.server_frames import explained_frame
+from bridge.settings import Settings, SettingsError
+
+
+class CheckError(Exception):
+    """A check fails or an access decision can't be made; the text gives the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    name: str
+    ok: bool
+    text: str
+
+
+async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
+    """Check everything the settings name; return a result each, for a failure with the reason and the location."""
+    try:
+        settings = settings_module.load(config)
+    except SettingsError as error:
+        return [CheckResult("settings", ok=False, text=str(error))]
+    findings = [
+        CheckResult("settings", ok=True, text=str(config)),
+        _finding("plant", lambda: _plant(settings)),
+        _finding("policy", lambda: _policy(settings)),
+        _finding("tokens", lambda: _tokens(settings)),
+        _finding("journal", lambda: _journal(settings)),
+    ]
+    if all(each.ok for each in findings if each.name in ("plant", "journal")):
+        findings.append(_finding("counters", lambda: _counters(settings)))
+    if not offline:
+        findings += [
+            CheckResult("broker", ok=each.ok, text=f"{each.name}: {each.text}")
+            for each in await probe_broker(settings.broker, root=settings.root)
+        ]
+    return findings
+
+
+def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the decision that a front makes on a subscribe body for a token, as plain data; raises `CheckError`."""
+    viewer = _viewer(settings, token, _policy_of(settings))
+    try:
+        selection = parse_subscription(body)
+    except SubscriptionError as error:
+        raise CheckError(str(error)) from error
+    decision = msgspec.to_builtins(explained_frame(selection.id, admit_subscription(selection, viewer)))
+    return {name: value for name, value in decision.items() if name not in ("type", "id")}
+
+
+def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
+    """Return why a token with these roles may read nothing, None if it may read something; raises `CheckError`."""
+    policy = _policy_of(settings)
+    if _viewer(settings, token, policy).read_grants.all:
+        return None
+    known = ", ".join(policy.roles)
+    if not roles:
+        return f"shows nothing without --role: {known}"
+    if unknown := [role for role in roles if role not in policy.roles]:
+        return f"shows nothing: no role {', '.join(unknown)} in the policy, which has {known}"
+    filters = ", ".join(text for role in Role if role in roles for text in policy.roles[role].read)
+    wanted = " or ".join(f"--{claim}" for claim in ("site", "area", "line") if f"{{{claim}}}" in filters)
+    return f"shows nothing: {', '.join(roles)} may read {filters or 'nothing'}" + (f"; give {wanted}" if wanted else "")
+
+
+def _policy_of(settings: Settings) -> Policy:
+    try:
+        return policy_file.load(settings.policy_file)
+    except PolicyError as error:
+        raise CheckError(str(error)) from error
+
+
+def _viewer(settings: Settings, token: str, policy: Policy) -> Viewer:
+    try:
+        claims = TokenVerifier(settings.token).verify(token, now=wall_ms())
+        return admit(claims, policy, trust_grants=settings.token.trust_grants_claim)
+    except TokenError as error:
+        raise CheckError(f"{error.public_message}: {error}") from error
+    except (TokenKeyError, AdmissionError) as error:
+        raise CheckError(str(error)) from error
+
+
+def _finding(name: str, check: Callable[[], str]) -> CheckResult:
+    try:
+        return CheckResult(name, ok=True, text=check())
+    except (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
+        return CheckResult(name, ok=False, text=str(error))
+
+
+def _plant(settings: Settings) -> str:
+    plant = plant_file.load(settings.plant_file)
+    machines = sum(len(line.equipment) for line in plant.lines)
+    return f"{settings.plant_file}: {plant.name}, {len(plant.lines)} lines, {machines} equipment"
+
+
+def _policy(settings: Settings) -> str:
+    policy = policy_file.load(settings.policy_file)
+    return f"{settings.policy_file or 'the one that ships'}: {len(policy.roles)} roles"
+
+
+def _tokens(settings: Settings) -> str:
+    TokenVerifier(settings.token)
+    return f"{settings.token.algorithm}, issuer {settings.token.issuer}, audience {settings.token.audience}"
+
+
+def _journal(settings: Settings) -> str:
+    path = settings.journal.path
+    if not path.exists():
+        require_no_leftovers(path, marker=read_marker(path))
+        folder = next(each for each in path.absolute().parents if each.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise JournalError(f"{path}: no journal can be kept there: {folder} is not a folder that we may write to")
+        return f"{path}: new, made at the first start"
+    try:
+        JournalLock.acquire(path).close()
+        journal = SqliteReader.open(path, stream=settings.stream)
+    except JournalInUse:
+        return f"{path}: in use by a running bridge"
+    except JournalTooOld as old:  # perhaps a check before the update, while the older version is still in use
+        return f"{path}: schema {old.found}, brought to {old.known} by the next start"
+    try:
+        position = journal.position()
+    finally:
+        journal.close()
+    return f"{path}: stream {position.stream}, epoch {position.epoch}, offset {position.offset}"
+
+
+def _counters(settings: Settings) -> str:
+    """Compare the plant file's maximum rates with the rates seen up to the journal's last checkpoints."""
+    path = settings.journal.path
+    if not path.exists():
+        return "nothing counted yet"
+    try:
+        journal = SqliteReader.open(path, stream=settings.stream)
+    except JournalTooOld:
+        return f"{path}: known after the next start"
+    try:
+        checkpoints = {each.line: each.state for each in journal.checkpoints()}
+    finally:
+        journal.close()
+    try:
+        fits = Floor.restore(plant_file.load(settings.plant_file), checkpoints).counter_fits()
+    except msgspec.MsgspecError as error:
+        raise CheckError(f"{path}: its checkpoints are of another version of floor-bridge: {error}") from error
+    if low := [_too_low(*machine, fit) for machine, fit in fits.items() if fit.max_rate_is_too_low]:
+        remedy = f"set one and a half times the rated speed in {settings.plant_file} (docs/plant.md, counters)"
+        raise CheckError(f"{'; '.join(low)}: {remedy}, then restart")
+    doubtful = [_doubtful(*machine, fit) for machine, fit in fits.items() if fit.held or fit.released or fit.refused]
+    return "; ".join(doubtful) or "every piece counted at once"
+
+
+def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
+    return f"{line}/{equipment}: makes up to {fit.over:.0f} a minute, max_rate_per_minute is {fit.max_rate:g}"
+
+
+def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:
+    text = f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"
+    return f"{text} (a difference of registers, no production: is its register read right?)" if fit.refused else text

@@ -1,0 +1,107 @@
+"""The front side of a process: dashboards, the broker link for their commands, and the end of revoked access."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+import structlog
+
+from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.clock import FloorClock
+from bridge.domain.plant import Plant
+from bridge.domain.stream_status import status_topic
+from bridge.front.front import Front
+from bridge.front.replica import Replica
+from bridge.front.web.metric_samples import MetricSample
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
+from bridge.protocol.commands import place_lookup
+from bridge.settings import Settings
+
+REVOCATION_POLL_SECONDS: Final = 0.5  # revoked access ends within a second
+
+log = structlog.get_logger(__name__)
+
+
+class FrontSide:
+    """The front of one stream, wired. It holds no durable state.
+
+    With a `journal`, the pipeline in this process feeds it. Without one, it follows the journal of another process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        journal: SqliteJournal | None,
+        plant: Plant,
+        authenticator: Authenticator,
+        clock: FloorClock,
+    ) -> None:
+        broker, root, stream = settings.broker, settings.root, settings.stream
+        own_user = broker.front_username is not None
+        self._authenticator = authenticator
+        self._broker_link = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
+            durable=False,
+            subscriptions=[] if journal else [(f"{root}/event/#", 1), (status_topic(root, stream), 1)],
+            username=broker.front_username if own_user else broker.username,
+            password=broker.front_password if own_user else broker.password,
+        )
+        self.front = Front(
+            settings=settings.web,
+            journal=journal,
+            verify=authenticator.verify,
+            policy=authenticator.policy,
+            trust_grants=authenticator.trust_grants,
+            clock=clock,
+            publish=lambda topic, payload: self._broker_link.publish(f"{root}/{topic}", payload),
+            find_place=place_lookup(plant),
+            simulated=settings.time.scale != 1,
+        )
+        self._replica: Replica | None = None
+        if journal is None:
+            opening = partial(SqliteReader.open, settings.journal.path, stream=stream)
+            self._replica = Replica(self._broker_link, self.front, opening, root=root, stream=stream)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Start the tasks in this group; `cancel` ends them."""
+        self._tasks = [
+            tasks.create_task(self._broker_link.run(), name="broker-desk"),
+            tasks.create_task(self.front.run(), name="front"),
+            tasks.create_task(self._close_revoked(), name="revocations"),
+        ]
+        if self._replica is not None:
+            self._tasks.append(tasks.create_task(self._replica.run(), name="follower"))
+
+    async def drain(self) -> None:
+        """Close every dashboard's connection, with a time to reconnect."""
+        await self.front.shutdown()
+
+    def cancel(self) -> None:
+        """Cancel every task."""
+        for task in self._tasks:
+            task.cancel()
+
+    def samples(self) -> Iterator[MetricSample]:
+        """Yield this side's metrics, without the front's own statistics."""
+        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "broker-desk"})
+        if self._replica is not None:
+            yield MetricSample("follower_offset", self.front.position.offset)
+            yield MetricSample("follower_hints", self._replica.hints)
+            yield MetricSample("follower_reads", self._replica.reads)
+            yield MetricSample("follower_turns", self._replica.switches)
+
+    async def _close_revoked(self) -> None:
+        """Close the connections of users and tokens that are revoked after they connected."""
+        known = self._authenticator.revocations()
+        while True:
+            await asyncio.sleep(REVOCATION_POLL_SECONDS)
+            if self._authenticator.revocations() is not known:
+                known = self._authenticator.revocations()
+                log.info("access.ended", connections=self.front.close_revoked(known))

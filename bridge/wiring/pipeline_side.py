@@ -1,0 +1,198 @@
+"""The pipeline side of a process: reports in, events out, and the broker links for both."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+
+from bridge.adapters.clock import FloorClock, wall_ms
+from bridge.domain.intake import Decoder
+from bridge.domain.line.floor import Floor
+from bridge.domain.stream_status import StreamOwner, will_publication
+from bridge.front.web.metric_samples import (
+    MetricSample,
+    counter_samples,
+    gap_samples,
+    ineffective_samples,
+    pipeline_samples,
+)
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
+from bridge.mqtt.retained_reader import RetainedReader
+from bridge.pipeline.pipeline import Pipeline
+from bridge.publisher.publisher import Publisher
+from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
+from bridge.settings import Settings
+
+INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer
+DRAIN_SECONDS: Final = 4.0  # and this long for the publisher
+BEHIND_SECONDS: Final = 60.0  # host's clock behind floor time; beyond that, floor time is not the plant's
+DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
+DIGITS: Final = 20  # of a 64-bit count
+
+log = structlog.get_logger(__name__)
+
+
+class PipelineSide:
+    """Intake, pipeline and publisher of one stream, wired. It owns the journal."""
+
+    def __init__(
+        self, settings: Settings, *, journal: SqliteJournal, floor: Floor, decode: Decoder, clock: FloorClock
+    ) -> None:
+        simulated = settings.time.scale != 1
+        broker, root, stream = settings.broker, settings.root, settings.stream
+        owner = StreamOwner(secrets.token_hex(8), wall_ms())
+        self._clock = clock
+        self._intake = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}",
+            durable=True,
+            username=broker.username,
+            password=broker.password,
+            subscriptions=[(f"{root}/report/#", 1), (f"{root}/command/#", 1)],
+        )
+        self._outlet = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}-publisher",
+            durable=False,
+            username=broker.username,
+            password=broker.password,
+            optional=[(DROPPED_TOPIC, 0)],  # not every broker allows $SYS; events are published regardless
+            will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
+            last_publication=lambda: None if self._ownership.taken else self.publisher.status(online=False),
+        )
+        self._dropped = 0  # Mosquitto retains it for only a minute, and publishes it again when it changes
+        self._status_channel = BrokerLink(
+            broker,
+            client_id=f"floor-{stream}-ear-{owner.id}",
+            durable=False,
+            username=broker.username,
+            password=broker.password,
+            optional=ownership_subscriptions(root, stream, owner),
+        )
+        self._ownership = StreamOwnership(self._status_channel, root=root, stream=stream, owner=owner)
+        self.publisher = Publisher(
+            self._outlet,
+            RetainedReader(
+                broker, client_id=f"floor-{stream}-retained", username=broker.username, password=broker.password
+            ),
+            journal,
+            clock,
+            root=root,
+            lines=floor.line_places(),
+            simulated=simulated,
+            owner=owner,
+            ready=lambda: self.readiness()[0],
+        )
+        self.pipeline = Pipeline(
+            self._intake,
+            journal,
+            floor,
+            clock,
+            decode=decode,
+            root=root,
+            # half of what the broker may send unacknowledged: the other half arrives while this one commits
+            commit_max_inputs=min(settings.journal.commit_max_inputs, max(1, broker.receive_maximum // 2)),
+            commit_max_ms=settings.journal.commit_max_ms,
+            checkpoint_seconds=settings.journal.checkpoint_seconds,
+            keep=settings.journal.keep,
+            ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is detected after two
+            listeners=[self.publisher.on_committed],
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def is_connected(self) -> bool:
+        """Return whether reports can arrive: the intake's link is up."""
+        return self._intake.status.connected
+
+    def readiness(self) -> tuple[bool, str]:
+        """Return whether reports are journalled now, and the reason if not."""
+        status = self.pipeline.status()
+        if not self.is_connected:
+            return False, "no connection to the broker"
+        wrong = self.clock_fault()
+        if wrong is not None:
+            return False, wrong
+        return status.ready, status.reason or "ready"
+
+    def clock_fault(self) -> str | None:
+        """Return what is wrong with the host's clock, None if nothing is."""
+        behind = self._clock.wall_offset_seconds()
+        return f"the host's clock is {behind:.0f} s behind what is journalled" if behind > BEHIND_SECONDS else None
+
+    async def claim(self, tasks: asyncio.TaskGroup) -> None:
+        """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.
+
+        Raises `StreamTaken`; the watching task raises it too.
+        """
+        self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ear"))
+        await self._ownership.claim()
+        self._tasks.append(tasks.create_task(self._ownership.watch(), name="ownership"))
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Start the tasks in this group; `stop_intake`, `drain` and `cancel` end them in this order."""
+        links = [
+            tasks.create_task(link.run(), name=f"broker-{name}")
+            for name, link in self._links()
+            if link is not self._status_channel
+        ]
+        self._running = tasks.create_task(self.pipeline.run(), name="pipeline")
+        self._publishing = tasks.create_task(self.publisher.run(), name="publisher")
+        drops = tasks.create_task(self._watch_drops(), name="drops")
+        self._tasks += [drops, self._publishing, *links]
+
+    async def stop_intake(self) -> None:
+        """Stop receiving, and wait until everything received is committed and acknowledged: `INTAKE_SECONDS` at most.
+
+        What is not committed by then is not acknowledged, so the broker sends it again.
+        """
+        self.pipeline.stop()
+        await asyncio.wait([self._running], timeout=INTAKE_SECONDS)
+        self.publisher.stop()
+
+    async def drain(self) -> None:
+        """Wait until everything committed is published, for `DRAIN_SECONDS` at most."""
+        await asyncio.wait([self._publishing], timeout=DRAIN_SECONDS)
+
+    def cancel(self) -> None:
+        """Cancel every task; the links disconnect."""
+        for task in self._tasks:
+            task.cancel()
+
+    def final_offsets(self) -> dict[str, int]:
+        """Return the last committed and the last published offset, for the log."""
+        return {"offset": self.pipeline.status().offset, "published": self.publisher.published}
+
+    def samples(self) -> Iterator[MetricSample]:
+        """Yield this side's metrics."""
+        yield from pipeline_samples(self.pipeline.status())
+        yield from gap_samples(self.pipeline.gaps())
+        yield from counter_samples(self.pipeline.counter_fits())
+        yield from ineffective_samples(self.pipeline.device_monitor.ineffective_by_line())
+        yield MetricSample("published_offset", self.publisher.published)
+        yield MetricSample("publications_refused", self.publisher.refused)
+        yield MetricSample("ghosts_cleared", self.publisher.stale_cleared)
+        yield MetricSample("reports_waiting", self._intake.queued)
+        yield MetricSample("broker_dropped_messages", self._dropped)
+        yield MetricSample("clock_held", float(self._clock.is_ahead_of_wall()))
+        yield MetricSample("clock_offset_seconds", self._clock.wall_offset_seconds())
+        for name, link in self._links():
+            yield MetricSample("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})
+
+    def _links(self) -> Iterator[tuple[str, BrokerLink]]:
+        yield "intake", self._intake
+        yield "outlet", self._outlet
+        yield "ear", self._status_channel
+
+    async def _watch_drops(self) -> None:
+        """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""
+        while True:
+            for message in await self._outlet.receive(most=10):
+                payload = message.payload[:DIGITS]
+                dropped = int(payload) if payload.isdigit() else self._dropped
+                if dropped > self._dropped:
+                    log.error("broker.drops_messages", dropped=dropped, more=dropped - self._dropped)
+                self._dropped = dropped

@@ -1,0 +1,79 @@
+"""`floor check` holds the plant file's greatest rates against what the journal's counters have shown."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters import plant_file
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
+from bridge.wiring import checks
+from tests.support.command_line import write_config
+from tests.support.journal_samples import journal_of_counts
+
+DEMO_PLANT = Path(checks.__file__).parents[1] / "demo" / "plant.toml"
+
+
+def journal_with(path: Path, *totals: int) -> None:
+    """Leave the checkpoint of a line behind whose bagger showed these totals."""
+    plant = plant_file.load(DEMO_PLANT)
+    journal_of_counts(path, plant, "Bagger-1", totals)
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write_config(tmp_path)
+
+
+async def counters(config: Path) -> checks.CheckResult:
+    return next(each for each in await checks.run_checks(config, offline=True) if each.name == "counters")
+
+
+async def test_a_greatest_rate_that_is_too_low_is_named_with_the_rate_seen(config: Path, tmp_path: Path) -> None:
+    journal_with(tmp_path / ".floor" / "journal.db", *range(0, 6_000, 500))
+    found = await counters(config)
+    assert not found.ok
+    assert found.text.endswith(
+        "/Bagger-1: makes up to 3000 a minute, max_rate_per_minute is 120: set one and a half times the rated speed in "
+        f"{DEMO_PLANT} (docs/plant.md, counters), then restart"
+    )
+
+
+async def test_pieces_in_doubt_are_named(config: Path, tmp_path: Path) -> None:
+    journal_with(tmp_path / ".floor" / "journal.db", 0, 70_000)
+    found = await counters(config)
+    assert found.ok
+    assert found.text.endswith("/Bagger-1: 70000 pieces held, 0 released, 0 refused")
+
+
+async def test_refused_pieces_come_with_how_to_read_them(config: Path, tmp_path: Path) -> None:
+    """One nonsense reading of a register of 32 bits makes billions that nobody produced."""
+    journal_with(tmp_path / ".floor" / "journal.db", 0, 4_000_000_000, 10)
+    found = await counters(config)
+    assert found.ok
+    assert found.text.endswith(
+        "/Bagger-1: 0 pieces held, 0 released, 4000000000 refused "
+        "(a difference of registers, no production: is its register read right?)"
+    )
+
+
+async def test_counters_that_fit_are_said_to_fit(config: Path, tmp_path: Path) -> None:
+    journal_with(tmp_path / ".floor" / "journal.db", 0, 10, 20)
+    assert (await counters(config)).text == "every piece counted at once"
+
+
+async def test_without_a_journal_nothing_was_counted(config: Path) -> None:
+    assert await counters(config) == checks.CheckResult("counters", ok=True, text="nothing counted yet")
+
+
+async def test_checkpoints_of_another_version_are_a_finding(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / ".floor" / "journal.db"
+    journal_with(path, 0)
+    spec = next(each for each in plant_file.load(DEMO_PLANT).lines if each.find_equipment("Bagger-1"))
+    journal = SqliteJournal.open(path, stream="main")
+    journal.commit(Batch(entries=[], checkpoints={spec.id: b"\x01"}))
+    journal.close()
+    found = await counters(config)
+    assert not found.ok
+    assert "of another version" in found.text

@@ -1,0 +1,320 @@
+"""The verdicts of the `floor` command: what it prints, where, and its exit code."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge.journal.sqlite.writer import SqliteJournal
+from tests.support.bridge_process import running_floor
+from tests.support.brokers import RunningBroker, free_port
+from tests.support.command_line import ROOT, floor, write_config
+from tests.support.journal_samples import make_schema_1
+
+COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine")
+
+
+def test_help_names_every_command_and_what_to_start_with(tmp_path: Path) -> None:
+    ended = floor(tmp_path, "--help")
+    assert ended.returncode == 0
+    assert re.findall(r"^│ ([a-z-]+) +[A-Z]", ended.stdout, re.MULTILINE) == list(COMMANDS)
+    assert "Start with floor demo" in ended.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "check", "token --user a", "watch", "explain-access line"])
+def test_missing_settings_are_named_by_every_command(tmp_path: Path, command: str) -> None:
+    ended = floor(tmp_path, *command.split())
+    assert ended.returncode == 1
+    assert "no settings file: name one with --config, or start the demo" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "said"),
+    [
+        ("run", "xx [", "floor.toml: Expected '='"),
+        ("check", '[token]\nsecret = "short"', "floor.toml: token: "),
+        ("watch", 'rooot = "x"\n[token]\nsecret = "a-secret-of-the-tests-that-is-long-enough"', "floor.toml: rooot: "),
+    ],
+    ids=["no TOML", "short secret", "unknown setting"],
+)
+def test_wrong_settings_are_named_with_their_place(tmp_path: Path, command: str, text: str, said: str) -> None:
+    (tmp_path / "floor.toml").write_text(text)
+    ended = floor(tmp_path, command)
+    assert ended.returncode == 1
+    assert said in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_check_is_content_with_a_right_house_and_leaves_no_journal(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    write_config(tmp_path, broker_port=mosquitto.port)
+    ended = floor(tmp_path, "check")
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout.endswith("all is well\n")
+    assert "FAIL" not in ended.stdout
+    assert ended.stderr == ""
+    assert not (tmp_path / ".floor").exists()
+
+
+def test_the_settings_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
+    config = write_config(tmp_path).rename(tmp_path / "elsewhere.toml")
+    ended = floor(tmp_path, "check", "--offline", FLOOR_CONFIG=str(config), FLOOR_TOKEN="a.b.c")
+    assert ended.returncode == 0, ended.stdout
+    assert "elsewhere.toml" in ended.stdout
+
+
+def test_check_names_each_fault_and_goes_on_to_the_next(tmp_path: Path) -> None:
+    config = write_config(tmp_path, more='[journal]\npath = "damaged.db"')
+    (tmp_path / "damaged.db").write_bytes(b"no database" * 1_000)
+    (tmp_path / "plant.toml").write_text('name = "x"\nareas = []\nlines = []')
+    (tmp_path / "policy.toml").write_text('[roles.admin]\nread = ["a/#/b"]')
+    text = re.sub(r'plant_file = "[^"]*"', 'plant_file = "plant.toml"\npolicy_file = "policy.toml"', config.read_text())
+    config.write_text(text.replace('secret = "a-secret-of-the-tests-that-is-long-enough"', 'secret_file = "away"'))
+    ended = floor(tmp_path, "check")
+    assert ended.returncode == 1
+    verdicts = dict(re.findall(r"^(?:ok  |FAIL) (\w+) +(.*)$", ended.stdout, re.MULTILINE))
+    assert "plant.toml: areas" in verdicts["plant"]
+    assert "policy.toml: roles.admin.read" in verdicts["policy"]
+    assert "away: No such file" in verdicts["tokens"]
+    assert "damaged.db: the journal is damaged" in verdicts["journal"]
+    assert "127.0.0.1:1" in verdicts["broker"]
+    assert "5 of 6 checks failed" in ended.stdout
+    assert ended.stderr == "", "the verdict says it all"
+
+
+def test_check_tells_of_a_journal_that_a_bridge_holds(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    journal = SqliteJournal.open(tmp_path / ".floor" / "journal.db", stream="main")
+    try:
+        ended = floor(tmp_path, "check", "--offline")
+    finally:
+        journal.close()
+    assert ended.returncode == 0
+    assert "in use by a running bridge" in ended.stdout
+    assert "broker" not in ended.stdout
+
+
+@pytest.mark.parametrize("left", ["-wal", ".lock"])
+def test_check_says_what_a_start_would_of_a_journal_that_is_gone(tmp_path: Path, left: str) -> None:
+    write_config(tmp_path)
+    path = tmp_path / ".floor" / "journal.db"
+    SqliteJournal.open(path, stream="main").close()
+    path.with_name("journal.db-wal").touch()
+    for suffix in {"", "-wal", ".lock"} - {left}:
+        path.with_name("journal.db" + suffix).unlink()
+    ended = floor(tmp_path, "check", "--offline")
+    assert ended.returncode == 1
+    assert f"the file is missing, its {left}" in ended.stdout
+
+
+def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None:
+    """Whoever only asks must not take away the way back to the older version."""
+    write_config(tmp_path)
+    path = tmp_path / ".floor" / "journal.db"
+    make_schema_1(path)
+    before = path.read_bytes()
+    ended = floor(tmp_path, "check", "--offline")
+    assert ended.returncode == 0
+    assert "journal.db: schema 1, brought to 3 by the next start" in ended.stdout
+    assert path.read_bytes() == before
+
+
+def test_a_token_is_all_that_stdout_holds(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    ended = floor(tmp_path, "token", "--user", "eva", "--role", "operator", "--line", "L1")
+    assert ended.returncode == 0
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", ended.stdout)
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "shows nothing without --role: admin,"),
+        (("--role", "amdin"), "no role amdin in the policy, which has admin,"),
+        (("--role", "operator"), "operator may read +/+/{line}/#; give --line"),
+    ],
+    ids=["no role", "unknown role", "no line"],
+)
+def test_a_token_that_would_show_nothing_comes_with_the_reason(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    write_config(tmp_path)
+    ended = floor(tmp_path, "token", "--user", "eva", *options)
+    assert ended.returncode == 0
+    assert said in ended.stderr
+    assert ended.stdout.count(".") == 2, "still made: what the policy says may change"
+
+
+def test_no_token_is_made_that_the_bridge_would_refuse(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    ended = floor(tmp_path, "token", "--user", "")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "the token is not valid" in ended.stderr
+    config.write_text('[token]\nalgorithm = "RS256"\npublic_key_file = "key.pem"\n')
+    ended = floor(tmp_path, "token", "--user", "eva", "--role", "admin")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "tokens are issued with HS256 only" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "shown"),
+    [
+        (("line:L1", "--role", "admin"), 0, {"effective": ["+/+/L1/#"], "narrowed": False}),
+        (("andon", "--role", "operator", "--line", "L2"), 0, {"effective": ["+/+/L2/+/andon/#"], "narrowed": True}),
+        (("+/+/L1/#", "--filter", "--role", "operator", "--line", "L1"), 0, {"effective": ["+/+/L1/#"]}),
+        (("line:L1", "--role", "operator", "--line", "L2"), 3, {"allowed": False}),
+    ],
+    ids=["whole", "narrowed", "filter", "refused"],
+)
+def test_explain_access_says_what_would_be_seen(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, shown: dict[str, object]
+) -> None:
+    write_config(tmp_path)
+    ended = floor(tmp_path, "explain-access", *arguments)
+    assert ended.returncode == code, ended.stderr
+    said = json.loads(ended.stdout)
+    assert {name: said[name] for name in shown} == shown
+    assert said["allowed"] == (code == 0)
+    assert said["reason"] if code else said["grants"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("banana",), "'banana' is none of line, equipment, job"),
+        (("a/#/b", "--filter"), "'#' in level 1"),
+        (("line", "--token", "a.b.c"), "the token is not valid"),
+    ],
+)
+def test_explain_access_refuses_what_is_no_question(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    write_config(tmp_path)
+    ended = floor(tmp_path, "explain-access", *arguments)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert said in ended.stderr
+
+
+def test_schema_prints_the_document_that_ships_and_writes_it(tmp_path: Path) -> None:
+    shipped = json.loads((ROOT / "docs" / "asyncapi.json").read_text())
+    assert json.loads(floor(tmp_path, "schema").stdout) == shipped
+    ended = floor(tmp_path, "schema", "--write", "out")
+    assert ended.returncode == 0
+    assert json.loads((tmp_path / "out" / "asyncapi.json").read_text()) == shipped
+    assert len(ended.stdout.splitlines()) == 1 + len(list((tmp_path / "out" / "schemas").iterdir()))
+
+
+def test_schema_names_a_folder_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = floor(tmp_path, "schema", "--write", "file")
+    assert ended.returncode == 1
+    assert "file/schemas" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("url", ["nowhere", "http://127.0.0.1:1"])
+def test_watch_refuses_what_is_no_address(tmp_path: Path, url: str) -> None:
+    ended = floor(tmp_path, "watch", "--url", url, "--token", "x")
+    assert ended.returncode == 1
+    assert "such as ws://127.0.0.1:8080/ws" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with running_floor(tmp_path, mosquitto):
+        unknown = await asyncio.to_thread(floor, tmp_path, "watch", "banana")
+        assert unknown.returncode == 1
+        assert "nothing to watch: 'banana' is none of line" in unknown.stderr
+        refused = await asyncio.to_thread(floor, tmp_path, "watch", "line:L1", "--role", "amdin")
+        assert refused.returncode == 1
+        assert "nothing to watch" in refused.stderr
+        stranger = await asyncio.to_thread(floor, tmp_path, "watch", "--token", "a.b.c")
+        assert stranger.returncode == 1
+        assert "1008" in stranger.stderr
+
+
+@pytest.mark.parametrize(
+    ("subscriptions", "said"),
+    [
+        (("downtime:L9",), "the plant has no line L9: L1, L2, L3, L4\n"),
+        (("line:site/area/L8", "oee:L1"), "the plant has no line L8: L1, L2, L3, L4\n"),
+        (("downtime:L1", "job:me", "equipment:Bagger-1", "banana", "line"), ""),
+    ],
+)
+async def test_watch_says_which_lines_there_are_where_one_is_not(
+    subscriptions: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    write_config(tmp_path, web_port=free_port())
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "watch", *subscriptions),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        assert b"no connection" in await asyncio.wait_for(process.stdout.readline(), 30)
+    finally:
+        process.kill()
+    _, stderr = await process.communicate()
+    assert stderr.decode() == said
+
+
+@pytest.mark.parametrize("options", [("--json",), ()], ids=["json", "lines"])
+async def test_watch_ends_with_the_reader_of_its_output(
+    tmp_path: Path, mosquitto: RunningBroker, options: tuple[str, ...]
+) -> None:
+    async with running_floor(tmp_path, mosquitto) as running:
+        command = (sys.executable, "-m", "bridge", "watch", "--token", running.token(), *options)
+        process = await asyncio.create_subprocess_shell(
+            f"{shlex.join(command)} | head -n 1",
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            assert await process.stdout.readline(), "the one line"
+            async with running.device() as device:  # something more to say
+                await device.publish("floor/v1/report/plant1/packing/L1/Bagger-1/state", b'{"state": "running"}')
+            await process.wait()
+        assert await process.stderr.read() == b""
+
+
+async def test_watch_tells_what_keeps_it_waiting_and_ends_at_ctrl_c(tmp_path: Path) -> None:
+    """A front that is away, or an address where something else than a front answers, may be a front in a minute."""
+
+    async def other(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    port = free_port()
+    process = await start_watch(tmp_path, f"ws://127.0.0.1:{port}/ws")
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        assert b"no connection; trying again" in await process.stdout.readline()
+        async with await asyncio.start_server(other, "127.0.0.1", port):
+            while b"HTTP 404" not in await process.stdout.readline():
+                assert process.returncode is None
+    process.send_signal(signal.SIGINT)
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, errors) == (130, b"")
+
+
+async def start_watch(folder: Path, url: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        # started in the background of a shell, a test run ignores SIGINT, and so would what it starts
+        *("env", "--default-signal=INT", sys.executable, "-m", "bridge", "watch", "--url", url, "--token", "x"),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )

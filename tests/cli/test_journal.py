@@ -1,0 +1,171 @@
+"""`floor journal …` as an operator types it: what it prints, where, and its exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import floor, write_config
+from tests.support.full_journal import whole_journal
+from tests.support.journal_samples import forge_meta
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with settings and their journal, which no bridge runs."""
+    write_config(tmp_path, more='[journal]\npath = "journal.db"')
+    whole_journal(tmp_path / "journal.db")
+    return tmp_path
+
+
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    at = data.index(b'"changeover_id":"s5"')
+    data[at + 18] ^= 1
+    path.write_bytes(data)
+
+
+def test_verify_says_what_it_looked_at(folder: Path) -> None:
+    ended = floor(folder, "journal", "verify")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "events         35 held, 1 to 35" in ended.stdout
+    assert ended.stdout.endswith("journal.db is whole\n")
+    ended = floor(folder, "journal", "verify", "--json", "--path", "journal.db")
+    assert ended.returncode == 0
+    said = json.loads(ended.stdout)
+    assert said["whole"]
+    assert said["position"]["offset"] == 35
+    assert [part for part in said["parts"] if part["faults"]] == []
+
+
+def test_verify_says_what_is_wrong_and_what_to_do(folder: Path) -> None:
+    damage(folder / "journal.db")
+    ended = floor(folder, "journal", "verify")
+    assert ended.returncode == 1
+    assert "FAIL events" in ended.stdout
+    assert "does not match its seal" in ended.stdout
+    assert "floor journal restore" in ended.stderr
+    ended = floor(folder, "journal", "verify", "--json")
+    assert ended.returncode == 1
+    assert not json.loads(ended.stdout)["whole"]
+
+
+def test_a_backup_is_made_once_and_restored(folder: Path) -> None:
+    ended = floor(folder, "journal", "backup", "backup.db")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("backup.db: stream main, epoch ")
+    nowhere = floor(folder, "journal", "backup", "nowhere/backup.db")
+    assert (nowhere.returncode, nowhere.stderr) == (2, "nowhere: no such folder\n")
+    again = floor(folder, "journal", "backup", "backup.db")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == "backup.db: there is something of that name; --force replaces it\n"
+    refused = floor(folder, "journal", "restore", "backup.db")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "journal.db: there is a journal; --replace moves it aside and keeps it" in refused.stderr
+    ended = floor(folder, "journal", "restore", "backup.db", "--replace")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "kept: " in ended.stdout
+    assert "in the new epoch" in ended.stdout
+    foreign = floor(folder, "journal", "restore", "backup.db", "--replace", FLOOR_STREAM="other")
+    assert foreign.returncode == 2
+    assert "holds stream 'main', the settings say 'other'" in foreign.stderr
+
+
+def test_a_damaged_journal_is_neither_backed_up_nor_restored(folder: Path) -> None:
+    damage(folder / "journal.db")
+    ended = floor(folder, "journal", "backup", "backup.db")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "No backup was made" in ended.stderr
+    assert not (folder / "backup.db").exists()
+    ended = floor(folder, "journal", "restore", "journal.db", "--path", "other.db")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Nothing was restored" in ended.stderr
+    assert not (folder / "other.db").exists()
+
+
+def test_stats_show_the_books_and_what_retention_would_take(folder: Path) -> None:
+    ended = floor(folder, "journal", "stats")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (
+        "received      changeover: 57 = 24 applied + 11 suppressed (duplicate) + 11 quarantined (syntax)"
+        in ended.stdout
+    )
+    assert "all: 101, and the last input's number is 101" in ended.stdout
+    assert "events        35 held, 1 to 35, 2026-01-06T12:00:00.000Z to" in ended.stdout
+    assert "up to offset 33, 2 behind" in ended.stdout
+    assert "1 asked, 1 dropped, 20 waiting" in ended.stdout
+    assert "0 events and 0 inputs may go by now" in ended.stdout
+    said = json.loads(floor(folder, "journal", "stats", "--json").stdout)
+    for books in said["received"].values():
+        others = sum(books["suppressed"].values()) + sum(books["quarantined"].values())
+        assert books["received"] == books["applied"] + others
+    assert sum(books["received"] for books in said["received"].values()) == said["inputs"]["last"] == 101
+    assert said["unaccounted"] == 0
+    assert [each["reason"] for each in said["epochs"]] == ["created", "plant"]
+    assert said["bytes"]["parts"]["events"] > 20_000
+    assert said["retention"] == {"offset": 0, "number": 0}
+
+
+def test_stats_of_books_that_do_not_balance_end_with_1(folder: Path) -> None:
+    forge_meta(folder / "journal.db", last_number=103)
+    ended = floor(folder, "journal", "stats")
+    assert ended.returncode == 1
+    assert "the books do not balance: 2 inputs are unaccounted for" in ended.stderr
+
+
+def test_an_export_is_what_the_journal_holds(folder: Path) -> None:
+    ended = floor(folder, "journal", "export")
+    assert (ended.returncode, ended.stderr) == (0, "136 lines written, none left out\n")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    events = [line["event"] for line in lines if "event" in line]
+    assert [event["offset"] for event in events] == list(range(1, 36))
+    assert {"topic", "standing", "audience", "event"} == set(lines[0])
+    inputs = [line for line in lines if "input" in line]
+    assert [each["input"] for each in inputs] == list(range(1, 102))
+    garbage = next(each for each in inputs if each["reason"] == "syntax")
+    assert garbage["payload"] == "{\x00\x1b[31m"
+    assert garbage["event_count"] == 0
+    ended = floor(folder, "journal", "export", "--only", "events", "--from", "30", "--to", "31", "--out", "some.jsonl")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert len((folder / "some.jsonl").read_text().splitlines()) == 2
+    ended = floor(folder, "journal", "export", "--out", "some.jsonl")
+    assert (ended.returncode, ended.stderr) == (2, "some.jsonl: File exists\n")
+    noon = "2026-01-06T12:00:00"
+    ended = floor(folder, "journal", "export", "--only", "inputs", "--from", f"{noon}.010Z", "--to", f"{noon}.019Z")
+    assert [json.loads(line)["input"] for line in ended.stdout.splitlines()] == list(range(10, 20))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--from", "5"), "an offset or a number says where only with --only"),
+        (("--from", "noon"), "noon is neither a number nor a time such as"),
+    ],
+)
+def test_an_export_of_no_bounds_is_refused(folder: Path, options: tuple[str, ...], said: str) -> None:
+    ended = floor(folder, "journal", "export", *options)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+
+
+def test_an_export_of_a_damaged_journal_says_what_is_not_in_it(folder: Path) -> None:
+    damage(folder / "journal.db")
+    ended = floor(folder, "journal", "export", "--only", "events")
+    assert ended.returncode == 1
+    assert len(ended.stdout.splitlines()) == 34
+    *left_out, last = ended.stderr.splitlines()
+    assert left_out == ["left out: event 16: event 16 does not match its seal"]
+    assert last == "not whole: 34 lines written, 1 left out"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--path", "away.db"), "away.db: no such file"),
+        (("--config", "away.toml"), "no settings file away.toml"),
+    ],
+)
+def test_what_cannot_be_asked_ends_with_2(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    ended = floor(folder, "journal", "verify", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"{said}\n"

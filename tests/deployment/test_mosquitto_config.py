@@ -1,0 +1,321 @@
+"""The Mosquitto configuration that ships, run as it is: who may do what, through which door."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bridge.domain.messages import Publication
+from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerUnavailable, PublishRefused
+from tests.support.brokers import linked, receive, running, started, until
+from tests.support.shipped_mosquitto import (
+    DEVICE_A,
+    DEVICE_B,
+    GATEWAY,
+    REVOKED,
+    SHIPPED,
+    ShippedMosquitto,
+    shipped_mosquitto,
+)
+
+NOT_AUTHORIZED = 0x87
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShippedMosquitto]:
+    mosquitto = shipped_mosquitto(tmp_path_factory.mktemp("shipped"))
+    with running(mosquitto.broker):
+        yield mosquitto
+
+
+def user(
+    shipped: ShippedMosquitto,
+    name: str,
+    *subscriptions: str,
+    door: str | None = None,
+    client_id: str | None = None,
+    durable: bool = False,
+    will: Publication | None = None,
+) -> BrokerLink:
+    """Return a link for a user who comes through the own door, unless another is given."""
+    own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
+    return BrokerLink(
+        shipped.settings(door or own_door),
+        client_id=client_id or f"test-{name}",
+        username=name,
+        password=SecretStr(shipped.password(name)),
+        durable=durable,
+        subscriptions=[(each, 1) for each in subscriptions],
+        will=will,
+    )
+
+
+async def assert_refused(link: BrokerLink, topic: str) -> None:
+    with pytest.raises(PublishRefused) as refused:
+        await link.publish(topic, b"{}")
+    assert refused.value.reason_code == NOT_AUTHORIZED, topic
+
+
+async def assert_kept_out(link: BrokerLink, reason: str) -> None:
+    async with started(link):
+        await until(lambda: reason in str(link.status.reason), what=f"{reason!r}; {link.status.reason}")
+        assert link.status.generation == 0
+
+
+async def test_a_device_writes_its_own_reports_and_the_bridge_reads_them(shipped: ShippedMosquitto) -> None:
+    async with (
+        linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge,
+        linked(user(shipped, DEVICE_A)) as device,
+    ):
+        await device.publish(f"floor/v1/report/{DEVICE_A}/state", b"{}")
+        (message,) = await receive(bridge, 1)
+        assert message.topic == f"floor/v1/report/{DEVICE_A}/state"
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        f"floor/v1/report/{DEVICE_B}/state",
+        "floor/v1/report/S1/A1/L1/PLC11/state",
+        "floor/v1/report/S1/A1/L1/_/state",
+        f"floor/v1/command/{DEVICE_A}/andon",
+        "floor/v1/event/S1/A1/L1/_/line/line_status_update/medium/_",
+        "floor/v1/bridge/main",
+        f"floor/v1/station/{DEVICE_A}/stop",
+        "$SYS/broker/version",
+        f"other/report/{DEVICE_A}/state",
+    ],
+)
+async def test_a_device_writes_nothing_else(shipped: ShippedMosquitto, topic: str) -> None:
+    async with linked(user(shipped, DEVICE_A)) as device:
+        await assert_refused(device, topic)
+
+
+async def test_a_device_reads_its_lamps_and_nothing_else(shipped: ShippedMosquitto) -> None:
+    async with (
+        linked(user(shipped, DEVICE_A, "#", "$SYS/#")) as device,
+        linked(user(shipped, "bridge")) as bridge,
+        linked(user(shipped, "front")) as front,
+    ):
+        await bridge.publish("floor/v1/event/S1/A1/L1/_/andon/andon_event/high/call-1", b"secret")
+        await bridge.publish("floor/v1/bridge/main", b"secret")
+        await front.publish(f"floor/v1/command/{DEVICE_A}/andon", b"secret")
+        await bridge.publish(f"floor/v1/station/{DEVICE_B}/stop", b"secret")
+        await bridge.publish(f"floor/v1/station/{DEVICE_A}/stop", b"open")
+        (message,) = await receive(device, 1)
+        assert message.payload == b"open"
+
+
+@pytest.mark.parametrize("door", ["devices", "certificates"])
+async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMosquitto, door: str) -> None:
+    topics = [f"floor/v1/report/{place}/state" for place in (DEVICE_A, DEVICE_B)]
+    topics.append(f"floor/v1/report/{GATEWAY}/_/birth")
+    will = Publication(f"floor/v1/report/{GATEWAY}/_/death", b"{}")
+    link = user(shipped, GATEWAY, will=will) if door == "devices" else certified(shipped, GATEWAY, will=will)
+    async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge:
+        async with linked(link) as gateway:
+            for topic in topics:
+                await gateway.publish(topic, b"{}")
+            assert gateway._connection is not None
+            gateway._connection.abort("cable cut")
+        assert [each.topic for each in await receive(bridge, 4)] == [*topics, will.topic]
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "floor/v1/report/S1/A1/L2/PLC1/state",
+        "floor/v1/report/S1/A1/L11/PLC1/state",
+        "floor/v1/report/S1/A2/L1/PLC1/state",
+        "floor/v1/report/S2/A1/L1/PLC1/state",
+        "floor/v1/report/S1/A1/_/_/death",
+        f"floor/v1/command/{DEVICE_A}/andon",
+        "floor/v1/event/S1/A1/L1/_/line/line_status_update/medium/_",
+        f"floor/v1/station/{DEVICE_A}/stop",
+    ],
+)
+async def test_a_gateway_writes_for_no_other_line_and_nothing_else(shipped: ShippedMosquitto, topic: str) -> None:
+    async with linked(user(shipped, GATEWAY)) as gateway:
+        await assert_refused(gateway, topic)
+
+
+async def test_a_gateway_reads_the_lamps_of_its_line_alone(shipped: ShippedMosquitto) -> None:
+    async with linked(user(shipped, GATEWAY, "#")) as gateway, linked(user(shipped, "bridge")) as bridge:
+        await bridge.publish("floor/v1/station/S1/A1/L2/PLC1/stop", b"of another line")
+        await bridge.publish(f"floor/v1/station/{DEVICE_B}/stop", b"open")
+        (message,) = await receive(gateway, 1)
+        assert message.payload == b"open"
+
+
+async def test_a_will_on_a_foreign_topic_is_never_published(shipped: ShippedMosquitto) -> None:
+    foreign = Publication(f"floor/v1/report/{DEVICE_B}/death", b"{}")
+    own = Publication(f"floor/v1/report/{DEVICE_A}/death", b"{}")
+    async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge:
+        for will in (foreign, own):
+            async with linked(user(shipped, DEVICE_A, will=will)) as device:
+                assert device._connection is not None
+                device._connection.abort("cable cut")
+        (message,) = await receive(bridge, 1)
+        assert message.topic == own.topic
+
+
+async def test_only_the_front_writes_commands(shipped: ShippedMosquitto) -> None:
+    topic = f"floor/v1/command/{DEVICE_A}/andon"
+    async with (
+        linked(user(shipped, "bridge", "floor/v1/command/#")) as bridge,
+        linked(user(shipped, "front")) as front,
+        linked(user(shipped, "simulator")) as simulator,
+        linked(user(shipped, "mqtt_consumer")) as consumer,
+    ):
+        for other in (bridge, simulator, consumer):
+            await assert_refused(other, topic)
+        await front.publish(topic, b"{}")
+        (message,) = await receive(bridge, 1)
+        assert message.topic == topic
+
+
+async def test_a_consumer_reads_events_and_writes_nothing(shipped: ShippedMosquitto) -> None:
+    topic = "floor/v1/event/S1/A1/L1/_/job/job_started/medium/J1"
+    async with (
+        linked(user(shipped, "mqtt_consumer", "#")) as consumer,
+        linked(user(shipped, "bridge")) as bridge,
+        linked(user(shipped, DEVICE_A)) as device,
+    ):
+        await device.publish(f"floor/v1/report/{DEVICE_A}/state", b"not for consumers")
+        await bridge.publish(topic, b"{}")
+        (message,) = await receive(consumer, 1)
+        assert message.topic == topic
+        for forbidden in (topic, "floor/v1/bridge/main", f"floor/v1/report/{DEVICE_A}/state"):
+            await assert_refused(consumer, forbidden)
+
+
+async def test_the_bridge_reads_how_much_the_broker_dropped(shipped: ShippedMosquitto) -> None:
+    async with linked(user(shipped, "bridge", "$SYS/#")) as bridge:
+        (message,) = await receive(bridge, 1)
+        assert message.topic == "$SYS/broker/publish/messages/dropped"
+        assert int(message.payload) >= 0
+
+
+@pytest.mark.parametrize("door", ["devices", "services", "loopback"])
+async def test_nobody_is_anonymous(shipped: ShippedMosquitto, door: str) -> None:
+    anonymous = BrokerLink(shipped.settings(door), client_id="nobody", durable=False)
+    await assert_kept_out(anonymous, "Not authorized")
+
+
+async def test_a_devices_password_opens_no_other_door(shipped: ShippedMosquitto) -> None:
+    for door in ("services", "loopback"):
+        await assert_kept_out(user(shipped, DEVICE_A, door=door), "Not authorized")
+    await assert_kept_out(user(shipped, "bridge", door="devices"), "Not authorized")
+
+
+async def test_a_device_cannot_take_the_bridges_session_over(shipped: ShippedMosquitto) -> None:
+    async with linked(user(shipped, "bridge", "floor/v1/report/#", client_id="floor-main", durable=True)) as bridge:
+        async with linked(user(shipped, DEVICE_A, "#", client_id="floor-main", durable=True)) as device:
+            assert not device.status.session_present
+            await device.publish(f"floor/v1/report/{DEVICE_A}/state", b"{}")
+            assert len(await receive(bridge, 1)) == 1
+        assert bridge.status.generation == 1
+
+
+async def test_a_certificate_is_an_identity(shipped: ShippedMosquitto) -> None:
+    async with linked(certified(shipped, DEVICE_A)) as device:
+        await device.publish(f"floor/v1/report/{DEVICE_A}/state", b"{}")
+        await assert_refused(device, f"floor/v1/report/{DEVICE_B}/state")
+
+
+async def test_a_revoked_certificate_is_kept_out(shipped: ShippedMosquitto) -> None:
+    await assert_never_up(certified(shipped, REVOKED))
+
+
+@pytest.fixture
+def foreign_authority(tmp_path: Path) -> Path:
+    subprocess.run([SHIPPED / "make-dev-certs.sh", tmp_path, DEVICE_A], check=True, capture_output=True)
+    return tmp_path
+
+
+async def test_no_certificate_or_one_of_an_unknown_authority_is_kept_out(
+    shipped: ShippedMosquitto, foreign_authority: Path
+) -> None:
+    await assert_never_up(BrokerLink(shipped.settings("certificates"), client_id="none", durable=False))
+    await assert_never_up(certified(shipped, DEVICE_A, folder=foreign_authority))
+
+
+async def test_the_broker_must_be_certified_too(shipped: ShippedMosquitto, foreign_authority: Path) -> None:
+    settings = shipped.settings(ca_file=foreign_authority / "ca.crt")
+    link = BrokerLink(settings, client_id="wary", durable=False, username="bridge")
+    await assert_kept_out(link, "certificate verify failed")
+    absent = shipped.settings(ca_file=foreign_authority / "absent.crt")
+    await assert_kept_out(BrokerLink(absent, client_id="wary", durable=False), "TLS files")
+
+
+def certified(
+    shipped: ShippedMosquitto, device: str, *, folder: Path | None = None, will: Publication | None = None
+) -> BrokerLink:
+    stem = f"client.{device.replace('/', '+')}"
+    files = folder or shipped.secrets
+    settings = shipped.settings("certificates", cert_file=files / f"{stem}.crt", key_file=files / f"{stem}.key")
+    return BrokerLink(settings, client_id="anything", durable=False, will=will)
+
+
+async def assert_never_up(link: BrokerLink) -> None:
+    async with started(link):
+        first = await link.wait_status_change(link.status)
+        assert not first.connected
+        with pytest.raises(BrokerUnavailable):
+            await link.publish("a", b"")
+
+
+async def test_a_packet_over_the_limit_costs_its_sender_the_connection_and_nobody_else(
+    shipped: ShippedMosquitto,
+) -> None:
+    topic = f"floor/v1/report/{DEVICE_A}/state"
+    async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge:
+        async with linked(user(shipped, DEVICE_A)) as device:
+            with pytest.raises(PublishRefused, match="too large"):  # the broker says its limit at the CONNACK
+                await device.publish(topic, bytes(200_000))
+            await device.publish(topic, bytes(65_536))
+        old = BrokerLink(
+            shipped.settings("devices", protocol="3.1.1"),
+            client_id="old",
+            durable=False,
+            username=DEVICE_A,
+            password=SecretStr(shipped.password(DEVICE_A)),
+        )
+        async with linked(old):
+            with pytest.raises(BrokerUnavailable):
+                await old.publish(topic, bytes(200_000))
+        assert [len(each.payload) for each in await receive(bridge, 1)] == [65_536]
+        assert bridge.status.generation == 1
+
+
+async def test_the_bridges_session_survives_a_restart_with_its_rights(tmp_path: Path) -> None:
+    shipped = shipped_mosquitto(tmp_path)
+    topic = f"floor/v1/report/{DEVICE_A}/state"
+    with running(shipped.broker) as broker:
+        async with linked(user(shipped, "bridge", "floor/v1/report/#", durable=True)):
+            pass
+        async with linked(user(shipped, DEVICE_A)) as device:
+            await device.publish(topic, b"before")
+        broker.stop()
+        broker.start()
+        async with linked(user(shipped, DEVICE_A)) as device:
+            await device.publish(topic, b"after")
+        async with linked(user(shipped, "bridge", "floor/v1/report/#", durable=True)) as bridge:
+            assert bridge.status.session_present
+            assert [each.payload for each in await receive(bridge, 2)] == [b"before", b"after"]
+
+
+def test_the_scripts_keep_what_exists(tmp_path: Path) -> None:
+    shipped = shipped_mosquitto(tmp_path)
+    kept = {path: path.read_bytes() for path in shipped.secrets.glob("*.key")}
+    kept |= {path: path.read_bytes() for path in shipped.secrets.glob("password.*")}
+    subprocess.run([SHIPPED / "make-passwords.sh", shipped.secrets, "S1/A1/L2/PLC9"], check=True, capture_output=True)
+    subprocess.run([SHIPPED / "make-dev-certs.sh", shipped.secrets, "S1/A1/L2/PLC9"], check=True, capture_output=True)
+    assert {path: path.read_bytes() for path in kept} == kept
+    users = [line.split(":")[0] for line in (shipped.secrets / "passwd.devices").read_text().splitlines()]
+    assert sorted(users) == sorted(["mqtt_consumer", GATEWAY, DEVICE_A, DEVICE_B, "S1/A1/L2/PLC9"])
+    hashes = (shipped.secrets / "passwd.services").read_text()
+    assert all(path.read_text() not in hashes for path in shipped.secrets.glob("password.*"))

@@ -1,0 +1,87 @@
+"""A rehearsal repeats itself, is in order of time, and its truth accounts for every report and every piece."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+
+from device_sim import profile
+from device_sim.rehearsal import BridgeOutage, Happening, ReceivedPublish, rehearse
+from device_sim.truth import Truth
+from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
+
+HOUR = 60 * MINUTE
+MOST_AN_HOUR = 12_500  # happenings, so that tests can afford many hours
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A rehearsal of an hour, played to its end."""
+
+    name: str
+    truth: Truth
+    happenings: tuple[Happening, ...]
+
+    @property
+    def arrivals(self) -> list[ReceivedPublish]:
+        return [each for each in self.happenings if isinstance(each, ReceivedPublish)]
+
+
+def play(name: str, *, seed: int = 1, hours: float = 1) -> Played:
+    rehearsal = rehearse(SHIPPED, profile.load(name), seed=seed, start=START, duration=round(hours * HOUR))
+    return Played(name, rehearsal.truth, tuple(rehearsal))
+
+
+@pytest.fixture(scope="module", params=profile.NAMES)
+def played(request: pytest.FixtureRequest) -> Played:
+    return play(request.param)
+
+
+def test_the_same_seed_gives_the_same_happenings_and_the_same_truth(played: Played) -> None:
+    again = play(played.name)
+    assert again.happenings == played.happenings
+    assert list(again.truth.records()) == list(played.truth.records())
+
+
+def test_another_seed_gives_others() -> None:
+    assert play("wifi", seed=1, hours=0.2).happenings != play("wifi", seed=2, hours=0.2).happenings
+
+
+def test_happenings_come_in_order_and_nothing_arrives_while_the_bridge_is_away(played: Played) -> None:
+    now, back = START, START
+    for happening in played.happenings:
+        match happening:
+            case ReceivedPublish(at=at):
+                assert at >= max(now, back)
+                now = at
+            case BridgeOutage(since=since, until=until):
+                assert since >= max(now, back)
+                back = until
+
+
+def test_every_arrival_is_accounted_for(played: Played) -> None:
+    said_of = played.truth.said
+    came = Counter(each.number for each in played.arrivals if each.number is not None and not each.retained)
+    for said in said_of:
+        assert came[said.number] == said.arrived
+        assert (said.fate == "arrived") == (said.arrived > 0)
+    extras = Counter((topic, payload) for _, topic, payload, _ in played.truth.extras)
+    for each in played.arrivals:
+        if each.number is not None:
+            assert each.payload == said_of[each.number].payload
+        elif not each.topic.endswith(("/_/birth", "/_/death")):
+            assert extras[each.topic, each.payload] > 0
+
+
+@pytest.mark.parametrize("played", ["clean"], indirect=True)
+def test_on_the_clean_profile_everything_arrives_once_and_registers_only_count(played: Played) -> None:
+    truth = played.truth
+    assert all(not each.retained and not each.redelivered for each in played.arrivals)
+    assert {said.fate for said in truth.said} <= {"arrived", "superseded", "on the way"}
+    assert {said.arrived for said in truth.actions if said.fate == "arrived"} == {1}
+    assert {each.what for each in truth.registers} <= {"wrap"}
+    assert truth.bridge == []
+
+
+def test_an_hour_stays_a_matter_of_a_second(played: Played) -> None:
+    assert len(played.happenings) < MOST_AN_HOUR

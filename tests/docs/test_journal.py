@@ -1,0 +1,52 @@
+"""docs/journal.md as an operator follows it: every command in it is run, in its order, on a journal."""
+
+import re
+import shlex
+from pathlib import Path
+
+from tests.support.command_line import ROOT, floor, write_config
+from tests.support.full_journal import whole_journal
+
+DOCUMENT = ROOT / "docs" / "journal.md"
+
+
+def shown() -> list[list[str]]:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line[0] == "floor"]
+
+
+def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> None:
+    write_config(tmp_path, more='[journal]\npath = "journal.db"')
+    whole_journal(tmp_path / "journal.db")
+    (tmp_path / "backup").mkdir()
+    said = {}
+    for _, *arguments in shown():
+        words = [_here(word, tmp_path) for word in arguments]
+        options = ("--wait", "0") if words[1] == "replay" else ()  # no bridge runs here
+        ended = floor(tmp_path, *words, *options)
+        assert ended.returncode == 0, f"{words}: {ended.stdout}{ended.stderr}"
+        said[" ".join(arguments[:2])] = ended.stdout + ended.stderr
+    assert set(said) == {
+        *(f"journal {name}" for name in ("backup", "verify", "restore", "export", "stats")),
+        *(f"quarantine {name}" for name in ("list", "show", "replay", "drop")),
+    }
+    assert "is whole" in said["journal verify"]
+    assert "11 asked" in said["quarantine replay"]
+    assert "2 dropped" in said["quarantine drop"]
+
+
+def _here(word: str, folder: Path) -> str:
+    """Put what is there in the place of the document's examples."""
+    if word.startswith("journal.db.replaced-"):
+        (found,) = (each for each in folder.glob("journal.db.replaced-*Z"))
+        return found.name
+    places = {"4711": "24", "4712": "33", "report/+/+/L1/#": "report/+/+/bagger-1/#"}
+    return places.get(word, word.replace("/backup/", f"{folder}/backup/"))
+
+
+def test_the_document_names_every_exit_code_and_command() -> None:
+    text = DOCUMENT.read_text()
+    for name in ("backup", "verify", "restore", "export", "stats"):
+        assert f"floor journal {name}" in text
+    assert re.findall(r"^\| (\d) \|", text, re.MULTILINE) == ["0", "1", "2"]

@@ -1,0 +1,117 @@
+"""docs/operations.md: its tables hold every metric there is, with labels and meaning, and its alerts name no other."""
+
+import json
+import re
+from pathlib import Path
+from urllib.request import urlopen
+
+from bridge.domain.line.andon.contacts import IGNORED_READINGS
+from bridge.domain.line.device.ineffective import INEFFECTIVE_REASONS, NEUTRAL_REASONS
+from bridge.domain.messages import Publication
+from bridge.front.web.metrics import METRICS
+from tests.support.bridge_process import RunningFloor
+from tests.support.brokers import RunningBroker, until
+from tests.support.command_line import ROOT
+from tests.support.split_processes import split_floor
+
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
+ROW = re.compile(r"^\| `(floor_\w+)` \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
+SAMPLE = re.compile(r"^(floor_\w+)(?:\{([^}]*)\})? ", re.MULTILINE)
+(ALERTS,) = re.findall(r"^## Alerts\n(.*?)^## ", DOCUMENT, re.MULTILINE | re.DOTALL)
+PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
+
+
+def full(name: str) -> str:
+    return f"floor_{name}_total" if METRICS[name].kind == "counter" else f"floor_{name}"
+
+
+def labels_of(name: str) -> set[str]:
+    """Return the labels of a metric as the document has them."""
+    return {label for found, labels, _ in ROW.findall(DOCUMENT) if found == full(name) for label in labels.split(", ")}
+
+
+def scrape(floor: RunningFloor) -> dict[str, set[str]]:
+    """Return the labels of each metric."""
+    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return {name: set(re.findall(r'(\w+)="', labels)) for name, labels in SAMPLE.findall(text)}
+
+
+def counts(seq: int) -> Publication:
+    return Publication(f"{PLACE}/counts", json.dumps({"total": seq, "boot_id": 1, "seq": seq}).encode())
+
+
+async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels, _ in ROW.findall(DOCUMENT)}
+    async with split_floor(tmp_path, mosquitto) as floor, floor.front.dashboard() as dashboard:
+        await dashboard.snapshot(subscription_type="line")
+        async with floor.pipeline.device() as link:
+            unreadable = Publication(f"{PLACE}/state", b"x")
+            jump = Publication(f"{PLACE}/counts", json.dumps({"total": 10**6, "boot_id": 1, "seq": 4}).encode())
+            await link.publish_many([counts(0), counts(3), counts(3), jump, unreadable])
+            await dashboard.until("production_update")
+            await until(
+                lambda: set(scrape(floor.pipeline) | scrape(floor.front)) >= set(documented), what="all of them"
+            )
+            shown = scrape(floor.pipeline) | scrape(floor.front)
+    assert shown == documented
+
+
+def test_the_meanings_of_the_document_are_the_help_texts() -> None:
+    assert [(name, text) for name, _, text in ROW.findall(DOCUMENT)] == [
+        (full(name), meaning.help) for name, meaning in METRICS.items()
+    ]
+
+
+def test_alerts_see_the_first_of_what_has_never_happened() -> None:
+    """A counter with the labels of a line is not there before its first: `increase()` would not see that one."""
+    alerts = re.findall(r"^\| `(.*floor_.*)` \| [^|]* \| [^|]* \|$", ALERTS, re.MULTILINE)
+    late = {
+        full(name) for name, meaning in METRICS.items() if meaning.kind == "counter" and "`line`" in labels_of(name)
+    }
+    late.add("floor_pipeline_quarantined_total")
+    about = {name: [each for each in alerts if name in each] for name in late}
+    assert {name for name, found in about.items() if found} >= {
+        *("floor_missing_reports_total", "floor_unplaced_reports_total", "floor_pieces_refused_total"),
+        "floor_pipeline_quarantined_total",
+    }
+    for name, found in about.items():
+        for alert in found:
+            absent = f"sum({name} offset" in alert and "or vector(0))" in alert
+            assert absent or f"or 0 * {name})" in alert, alert
+
+
+def test_every_event_of_the_log_that_is_named_is_logged_at_that_level() -> None:
+    (table,) = re.findall(r"^## In the log\n(.*?)^## ", DOCUMENT, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \|", table, re.MULTILINE)
+    code = "".join(path.read_text() for path in (ROOT / "bridge").rglob("*.py"))
+    logged = re.findall(r'log\.(\w+)\(\s*"([a-z_.]+)"', code)
+    assert len(rows) == 11
+    for event, level in rows:
+        assert {how for how, what in logged if what == event} == {level}, event
+
+
+def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
+    (table,) = re.findall(r"^## Suppressed reports\n(.*)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    named = [
+        name for row in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    code = "".join(path.read_text() for path in (ROOT / "bridge" / "domain").rglob("*.py"))
+    given = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {each.value for each in IGNORED_READINGS}
+    assert len(named) == len(set(named))
+    assert set(named) == given
+
+
+def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> None:
+    (said,) = re.findall(r"^A device that has nothing but (.*?) and quarantined", DOCUMENT, re.MULTILINE)
+    (neutral,) = re.findall(r"^(`retained`.*) say nothing about it", DOCUMENT, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", said)) == INEFFECTIVE_REASONS
+    assert set(re.findall(r"`(\w+)`", neutral)) == NEUTRAL_REASONS
+
+
+def test_alerts_ask_for_metrics_that_there_are() -> None:
+    asked = set(
+        re.findall(r"\bfloor_\w+", re.sub(r"^## Every metric$.*", "", DOCUMENT, flags=re.DOTALL | re.MULTILINE))
+    )
+    assert asked
+    assert asked <= {full(name) for name in METRICS}

@@ -1,0 +1,65 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from bridge.domain import escalation_policy, plant, shifts
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "plant.md").read_text()
+SECTIONS = dict(re.findall(r"^## `(\w+)`.*?\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
+MODELS: dict[str, type[BaseModel]] = {
+    "plant": plant.Plant,
+    "area": plant.AreaConfig,
+    "line": plant.LineConfig,
+    "equipment": plant.EquipmentConfig,
+    "counters": plant.CounterRule,
+    "fault": plant.FaultDefinition,
+    "limit": plant.MeasurementLimit,
+    "product": plant.Product,
+    "shift": shifts.ShiftConfig,
+    "reason": plant.DowntimeReason,
+    "ladder": escalation_policy.EscalationPolicy,
+    "flood": escalation_policy.FloodRule,
+    "rules": plant.Rules,
+}
+
+
+def test_every_table_of_the_plant_file_has_its_section() -> None:
+    assert list(SECTIONS) == list(MODELS)
+
+
+@pytest.mark.parametrize("section", MODELS)
+def test_every_field_is_documented_with_its_default(section: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", SECTIONS[section], re.MULTILINE)
+    fields = MODELS[section].model_fields
+    assert [name for name, _ in rows] == list(fields)
+    for name, said in rows:
+        field = fields[name]
+        assert (said.strip() == "-") == field.is_required(), name
+        if isinstance(field.default, (bool, int, float)) or said.startswith("`"):
+            text = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+            assert said.strip() == f"`{text}`", name
+
+
+def table(section: str, first: str) -> list[list[str]]:
+    """Return the rows of the section's table whose head begins so."""
+    (found,) = re.findall(rf"^\| {first} \|.*\n\| ---.*\n((?:\|.*\n)+)", SECTIONS[section], re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
+
+
+def test_the_default_ladders_are_told() -> None:
+    assert table("ladder", "priority") == [
+        [
+            *(name, f"{rung.acknowledge_minutes:g}", f"{rung.resolve_minutes:g}", f"{rung.step_minutes:g}"),
+            " / ".join(", ".join(level) for level in rung.recipients),
+        ]
+        for name, rung in escalation_policy.DEFAULT_POLICIES.items()
+    ]
+
+
+def test_who_answers_a_type_of_call_is_told() -> None:
+    assert table("ladder", "type") == [
+        [name, escalation_policy.DEFAULT_PRIORITY[name], ", ".join(roles)]
+        for name, roles in escalation_policy.DEFAULT_RESPONDERS.items()
+    ]

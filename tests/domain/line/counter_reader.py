@@ -1,0 +1,46 @@
+"""A reader of one counter for tests: samples by second, and what they amount to."""
+
+from dataclasses import dataclass
+
+from bridge.domain.line.counters import machine_counters
+from bridge.domain.line.counters.counter_delta import CounterDelta, judge_sample
+from bridge.domain.line.counters.counter_table import RegisterLimits
+from bridge.domain.line.counters.registers import Register, RegisterSample, mark_interrupted
+
+WORD = 65_536
+
+
+@dataclass
+class Reader:
+    """Reads samples, given with their second of receipt and perhaps of the device's clock."""
+
+    rule: RegisterLimits
+    register: Register | None = None
+    total: int = 0
+    estimated: bool = False
+
+    def see(self, value: int, at: float, *, dated: float | None = None, boot: int | None = None) -> CounterDelta:
+        mark = RegisterSample(value, round(at * 1000), None if dated is None else round(dated * 1000), boot)
+        found = judge_sample(self.register, mark, limits=self.rule)
+        self.register = found.register
+        self.total += found.delta
+        self.estimated = self.estimated or found.estimated
+        return found
+
+    def see_all(self, *samples: tuple[int, float]) -> CounterDelta:
+        return [self.see(value, at) for value, at in samples][-1]
+
+    def lose_touch(self) -> None:
+        assert self.register is not None
+        self.register = mark_interrupted(self.register)
+
+    def start_anew(self) -> None:
+        """Note a birth, whatever boot id it has."""
+        assert self.register is not None
+        registers: machine_counters.Registers = {"total": self.register}
+        machine_counters.mark_registers_restarted(registers)
+        self.register = registers["total"]
+
+
+def reader(modulus: int | None = None, *, rate: float = 600.0) -> Reader:
+    return Reader(RegisterLimits(modulus=modulus, max_rate_per_minute=rate, slack=10, max_dip=5))

@@ -1,0 +1,149 @@
+"""OEE recomputed from the whole history at once, the slow and obvious way. Source: domain.md, «OEE» and «Downtime».
+
+Knows nothing of accumulators, revisions or deadlines; shares no code with bridge.domain.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+MICRO_MS = 60_000
+RESTART_MS = 10_000
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Piece:
+    at: int
+    total: int
+    good: int
+    ideal_seconds: float  # per piece, of the product made then
+    since: int = 0  # when its counter was read before: they were made in [since, at), nobody knows when
+
+
+@dataclass(frozen=True)
+class Result:
+    busy_ms: int
+    down_ms: int
+    unknown_ms: int
+    total: int
+    good: int
+    ideal_seconds: float
+    apart: int = 0  # pieces made in unknown time
+
+    @property
+    def availability(self) -> float | None:
+        pbt = self.busy_ms + self.down_ms
+        return self.busy_ms / pbt if pbt else None
+
+    @property
+    def performance(self) -> float | None:
+        return self.ideal_seconds * 1000 / self.busy_ms if self.busy_ms else None
+
+    @property
+    def quality(self) -> float | None:
+        return self.good / self.total if self.total else None
+
+
+@dataclass(frozen=True)
+class History:
+    """`said`: (since, run | stop | lost), in order, each valid until the next and the last until `until`."""
+
+    said: Sequence[tuple[int, str]]
+    until: int
+    scheduled: Sequence[Span]
+    pieces: Sequence[Piece]
+
+    def signals(self) -> list[tuple[int, int, str]]:
+        """Maximal stretches of run, stop, lost and (not running, outside the plan) off."""
+        cuts = sorted({at for at, _ in self.said} | {edge for span in self.scheduled for edge in span} | {self.until})
+        cuts = [at for at in cuts if self.said[0][0] <= at <= self.until]
+        found: list[tuple[int, int, str]] = []
+        for start, end in pairwise(cuts):
+            word = [word for at, word in self.said if at <= start][-1]
+            if word != "run" and not self.is_scheduled(start):
+                word = "off"
+            if found and found[-1][2] == word and not (word == "run" and self.plan_ends(start)):
+                found[-1] = (found[-1][0], end, word)
+            else:
+                found.append((start, end, word))
+        return found
+
+    def is_scheduled(self, at: int) -> bool:
+        return any(start <= at < end for start, end in self.scheduled)
+
+    def plan_ends(self, at: int) -> bool:
+        return any(end == at for _, end in self.scheduled) and not self.is_scheduled(at)
+
+    def downtimes(self) -> list[Span]:
+        signals = self.signals()
+        found: list[Span] = []
+        for index, (start, end, word) in enumerate(signals):
+            if word == "stop" and end - start >= MICRO_MS and not (found and start < found[-1][1]):
+                found.append((start, self.end_of_downtime(signals[index + 1 :])))
+        return found
+
+    def end_of_downtime(self, later: Sequence[tuple[int, int, str]]) -> int:
+        for start, end, word in later:
+            if word == "off":
+                return start
+            if word == "run" and (end - start >= RESTART_MS or self.plan_ends(end)):
+                return start
+        return self.until
+
+    def within(self, start: int, end: int, *, only: Sequence[Span] | None = None) -> Result:
+        """What [start, end) amounts to; of a job, only while it ran."""
+        spans = [(start, end)] if only is None else [(max(start, a), min(end, b)) for a, b in only]
+        downtimes = self.downtimes()
+        busy = down = unknown = 0
+        for lower, upper in spans:
+            for since, till, word in self.signals():
+                a, b = max(since, lower), min(till, upper)
+                if a >= b or word == "off":
+                    continue
+                if word == "lost":
+                    unknown += b - a
+                    continue
+                lost = sum(max(0, min(b, y) - max(a, x)) for x, y in downtimes)
+                down += lost
+                busy += b - a - lost
+            unknown += max(0, min(upper, self.said[0][0]) - lower)
+        made = [self.pieces_of(piece, spans) for piece in self.pieces]
+        return Result(
+            busy_ms=busy,
+            down_ms=down,
+            unknown_ms=unknown,
+            total=sum(total for total, _, _ in made),
+            good=sum(good for _, good, _ in made),
+            ideal_seconds=sum(
+                total * piece.ideal_seconds for (total, _, _), piece in zip(made, self.pieces, strict=True)
+            ),
+            apart=sum(apart for _, _, apart in made),
+        )
+
+    def pieces_of(self, piece: Piece, spans: Sequence[Span]) -> tuple[int, int, int]:
+        """What one reading adds to these spans: pieces, good ones, and pieces of unknown time."""
+        since = min(piece.since, piece.at - 1)
+        lost = [(a, b) for a, b, word in self.signals() if word == "lost" and a < piece.at and b > since]
+        if not lost:  # all of that time is known: it counts when it is read
+            inside = any(a <= piece.at < b for a, b in spans)
+            return inside * piece.total, inside * piece.good, 0
+        total = good = apart = 0
+        for lower, upper in ((max(a, since), min(b, piece.at)) for a, b in spans):
+            if lower >= upper:
+                continue
+            unknown = [(max(a, lower), min(b, upper)) for a, b in lost if a < upper and b > lower]
+            unknown_total = sum(made_by(piece, b)[0] - made_by(piece, a)[0] for a, b in unknown)
+            unknown_good = sum(made_by(piece, b)[1] - made_by(piece, a)[1] for a, b in unknown)
+            apart += unknown_total
+            total += made_by(piece, upper)[0] - made_by(piece, lower)[0] - unknown_total
+            good += made_by(piece, upper)[1] - made_by(piece, lower)[1] - unknown_good
+        return total, good, apart
+
+
+def made_by(piece: Piece, at: int) -> tuple[int, int]:
+    """How many of a reading's pieces, and of them good ones, were made by then, had they been made evenly."""
+    since = min(piece.since, piece.at - 1)
+    total = piece.total * (at - since) // (piece.at - since)
+    return total, piece.good * total // piece.total if piece.total else 0

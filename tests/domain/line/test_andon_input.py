@@ -1,0 +1,224 @@
+"""Station inputs: momentary contacts press on an observed edge, latching ones ask as long as no call is open."""
+
+from typing import Final, Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.emitter import Emitter, Subjects
+from bridge.domain.event_data import Andon
+from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
+from bridge.domain.line.andon.calls import AndonActions
+from bridge.domain.line.andon.contacts import Contact, LevelReading, read_level
+from bridge.domain.plant import Plant
+from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
+
+PLANT: Final = Plant.model_validate(
+    {
+        "name": "works",
+        "areas": [{"id": "pack", "site": "north"}],
+        "lines": [
+            {
+                "id": "L1",
+                "area": "pack",
+                "equipment": [
+                    {"id": "BUTTON", "kind": "station"},
+                    {"id": "SWITCH", "kind": "station", "input": "latching"},
+                ],
+            }
+        ],
+    }
+)
+START: Final = 1_750_000_000_000
+SECOND: Final = 1_000
+
+
+class Floor:
+    def __init__(self) -> None:
+        self.state = AndonState()
+        self.now = START
+        line = PLANT.lines[0]
+        place = PLANT.place_of(line)
+        self.emitter = Emitter(place, Subjects())
+        book = CallRegistry(self.state, place=place, plant=PLANT, spec=line, emitter=self.emitter)
+        self.calls = AndonActions(book, plant=PLANT, spec=line)
+
+    def observe(self, equipment: str, *, level: bool, after: float = 10) -> Disposition:
+        self.now += round(after * SECOND)
+        body = AndonReport(input=level, andon_type="material")
+        return self.calls.apply(body, equipment=equipment, moment=Moment(at=self.now))
+
+    def resolve(self, equipment: str) -> None:
+        body = AndonReport(action="resolve", andon_type="material")
+        assert self.calls.apply(body, equipment=equipment, moment=Moment(at=self.now)) == APPLIED
+        self.emitter.drain()
+
+    def told(self) -> list[tuple[str, int]]:
+        """Return number and repeat of each call told of."""
+        data = [event.data for event in self.emitter.drain()]
+        return [(each.call_id.rpartition(".")[2], each.repeat) for each in data if isinstance(each, Andon)]
+
+
+def test_a_button_calls_on_the_observed_edge_only() -> None:
+    floor = Floor()
+    assert floor.observe("BUTTON", level=False) == APPLIED
+    assert floor.observe("BUTTON", level=True) == APPLIED
+    assert floor.observe("BUTTON", level=True) == suppressed("unchanged")
+    assert floor.observe("BUTTON", level=False) == APPLIED
+    assert floor.observe("BUTTON", level=False) == suppressed("unchanged")
+    assert floor.told() == [("1", 0)]
+
+
+def test_a_button_first_seen_pressed_does_not_call() -> None:
+    floor = Floor()
+    assert floor.observe("BUTTON", level=True) == suppressed("unobserved_edge")
+    assert floor.told() == []
+
+
+def test_a_button_pressed_again_adds_to_repeat_and_after_2_seconds_only() -> None:
+    floor = Floor()
+    floor.observe("BUTTON", level=False)
+    floor.observe("BUTTON", level=True)
+    floor.observe("BUTTON", level=False, after=0.5)
+    assert floor.observe("BUTTON", level=True, after=0.5) == suppressed("debounced")
+    floor.observe("BUTTON", level=False, after=1)
+    assert floor.observe("BUTTON", level=True, after=0.5) == APPLIED
+    assert floor.told() == [("1", 0), ("1", 1)]
+
+
+def test_a_late_copy_of_a_press_hides_no_later_press() -> None:
+    """The copy comes after the release, and nothing releases it again."""
+    floor = Floor()
+    floor.observe("BUTTON", level=False)
+    floor.observe("BUTTON", level=True)
+    floor.observe("BUTTON", level=False, after=0.5)
+    assert floor.observe("BUTTON", level=True, after=0.5) == suppressed("debounced")
+    assert floor.observe("BUTTON", level=True, after=600) == APPLIED
+    assert floor.told() == [("1", 0), ("1", 1)]
+
+
+def test_a_press_after_the_call_is_over_is_no_bounce_however_soon_it_comes() -> None:
+    """What was pressed, resolved and pressed again in minutes comes at once where the network was away."""
+    floor = Floor()
+    floor.observe("BUTTON", level=False)
+    floor.observe("BUTTON", level=True)
+    floor.observe("BUTTON", level=False, after=0)
+    floor.resolve("BUTTON")
+    assert floor.observe("BUTTON", level=True, after=0) == APPLIED
+    assert floor.told() == [("2", 0)]
+
+
+def test_a_switch_calls_even_when_first_seen_on() -> None:
+    floor = Floor()
+    assert floor.observe("SWITCH", level=True) == APPLIED
+    assert floor.told() == [("1", 0)]
+
+
+def test_a_switch_left_on_says_nothing_more() -> None:
+    floor = Floor()
+    floor.observe("SWITCH", level=True)
+    assert floor.observe("SWITCH", level=True) == suppressed("unchanged")
+    assert floor.told() == [("1", 0)]
+
+
+def test_a_switch_turned_off_ends_no_call_and_turned_on_again_repeats_it() -> None:
+    floor = Floor()
+    floor.observe("SWITCH", level=True)
+    assert floor.observe("SWITCH", level=False) == APPLIED
+    assert floor.observe("SWITCH", level=True) == APPLIED
+    assert floor.told() == [("1", 0), ("1", 1)]
+
+
+def test_after_a_resolve_a_switch_must_be_off_before_it_calls_again() -> None:
+    floor = Floor()
+    floor.observe("SWITCH", level=True)
+    floor.resolve("SWITCH")
+    assert floor.observe("SWITCH", level=True) == suppressed("not_released")
+    floor.observe("SWITCH", level=False)
+    assert floor.observe("SWITCH", level=True) == APPLIED
+    assert floor.told() == [("2", 0)]
+
+
+def test_a_switch_whose_level_was_never_seen_does_not_repeat_an_open_call() -> None:
+    floor = Floor()
+    raised = AndonReport(action="raise", andon_type="material", seq=0)
+    floor.calls.apply(raised, equipment="SWITCH", moment=Moment(at=floor.now))
+    assert floor.observe("SWITCH", level=True) == suppressed("unobserved_edge")
+
+
+def test_types_and_stations_have_contacts_of_their_own() -> None:
+    floor = Floor()
+    floor.observe("BUTTON", level=False)
+    floor.observe("BUTTON", level=True)
+    other = AndonReport(input=True, andon_type="quality")
+    assert floor.calls.apply(other, equipment="BUTTON", moment=Moment(at=floor.now)) == suppressed("unobserved_edge")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5_000))))
+def test_a_button_agrees_with_a_reading_of_its_whole_history(history: list[tuple[bool, int]]) -> None:
+    """The oracle looks at all levels so far; the contact remembers two values, through a checkpoint each time."""
+    contact, at, presses, last = Contact(), START, 0, None
+    expected, observed = 0, list[bool]()
+    for level, wait in history:
+        at += wait
+        reading = read_level(contact, level=level, kind="momentary", call_open=True, received_at=at, debounce_ms=2_000)
+        if reading is LevelReading.PRESSED:
+            contact.pressed_at = at
+            presses += 1
+        contact = msgspec.msgpack.decode(msgspec.msgpack.encode(contact), type=Contact)
+        edge = level and observed[-1:] == [False]
+        bounces = edge and last is not None and at - last <= 2_000
+        if not bounces:
+            observed.append(level)
+        if edge and not bounces:
+            expected, last = expected + 1, at
+        assert presses == expected
+
+
+@given(
+    kind=st.sampled_from(["momentary", "latching"]),
+    history=st.lists(
+        st.tuples(st.booleans(), st.integers(0, 100_000), st.none() | st.integers(0, 900_000)), max_size=12
+    ),
+    call_open=st.booleans(),
+    behind=st.integers(0, 1_000_000),
+)
+def test_a_press_is_read_whatever_came_before_its_release(
+    kind: Literal["momentary", "latching"],
+    history: list[tuple[bool, int, int | None]],
+    *,
+    call_open: bool,
+    behind: int,
+) -> None:
+    """Late copies and a clock that is set may be taken for a press too many, and never hide one."""
+    contact, at = Contact(), START
+
+    def read(*, level: bool, stamped: int | None) -> LevelReading:
+        reading = read_level(
+            contact,
+            level=level,
+            kind=kind,
+            call_open=call_open,
+            received_at=at,
+            device_time=stamped,
+            debounce_ms=2_000,
+        )
+        if reading is LevelReading.PRESSED:
+            contact.record_press(received_at=at, device_time=stamped)
+        return reading
+
+    for level, wait, late in history:
+        at += wait
+        read(level=level, stamped=None if late is None else at - late)
+        contact = msgspec.msgpack.decode(msgspec.msgpack.encode(contact), type=Contact)
+    at += 5 * SECOND
+    read(level=False, stamped=at - behind)
+    at += 5 * SECOND
+    assert read(level=True, stamped=at - behind) is LevelReading.PRESSED
+
+
+@pytest.mark.parametrize("reading", list(LevelReading))
+def test_reasons_are_fixed_lower_case_phrases(reading: LevelReading) -> None:
+    assert reading.value == reading.name.lower()

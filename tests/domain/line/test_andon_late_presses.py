@@ -1,0 +1,378 @@
+"""Presses of a station without a sequence that come late, at once, or once more: none of them hides another."""
+
+import pytest
+from msgspec.structs import replace
+
+from bridge.domain import plant
+from bridge.domain.event_data import Andon
+from bridge.domain.events import EventType
+from bridge.domain.reports import APPLIED, AndonReport, StateReport
+from tests.support.packing_line import LEADER, T0, Shop, equipment, line_spec, plant_file
+
+
+class Station:
+    """A desk with a clock that is in step with ours, to the whole second; `sequenced`: it numbers its reports, too."""
+
+    def __init__(self, kind: str = "momentary", *, sequenced: bool = False, clock: bool = True) -> None:
+        desk = plant.EquipmentConfig.model_validate({"id": "desk", "kind": "station", "input": kind})
+        self.shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
+        self.sequenced, self.clock = sequenced, clock
+        self.seq = -1
+
+    def level(self, level: bool, at: float, *, made: float | None = None, seq: int | None = None) -> str | None:  # noqa: FBT001
+        if seq is not None:
+            self.seq = seq - 1
+        return self._say(AndonReport(input=level, andon_type="equipment"), at, made)
+
+    def resolve(self, at: float) -> None:
+        """A user ends the call."""
+        body = AndonReport(action="resolve", andon_type="equipment", call_id=f"L1.call.{self.calls()[-1]}")
+        assert self.shop.say(None, body, at=at, actor=LEADER).disposition == APPLIED
+
+    def raises(self, at: float, *, made: float) -> str | None:
+        return self._say(AndonReport(action="raise", andon_type="equipment"), at, made)
+
+    def calls(self) -> list[str]:
+        """Return the call of each press that counted."""
+        found = [each.data for each in self.shop.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)]
+        return [each.call_id.rpartition(".")[2] for each in found if each.status == "open"]
+
+    def repeats(self) -> list[int]:
+        return [
+            each.data.repeat for each in self.shop.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)
+        ]
+
+    def _say(self, body: AndonReport, at: float, made: float | None) -> str | None:
+        self.seq += 1
+        if self.clock:
+            body = replace(body, ts=T0 + round((at if made is None else made) * 1_000))
+        if self.sequenced:
+            body = replace(body, boot_id=1, seq=self.seq)
+        return self.shop.say("desk", body, at=at).disposition.reason
+
+
+@pytest.mark.parametrize(("apart", "reason", "repeats"), [(4, None, [0, 1]), (1, "debounced", [0])])
+def test_two_presses_that_waited_for_a_connection_are_two(apart: float, reason: str | None, repeats: list[int]) -> None:
+    desk = Station()
+    assert desk.raises(300, made=100) is None
+    assert desk.raises(300.1, made=100 + apart) == reason
+    assert desk.repeats() == repeats
+
+
+def test_a_copy_of_a_press_that_comes_after_its_release_hides_no_later_press() -> None:
+    """Nothing releases it again, so the contact seems to be held."""
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (False, 21)):
+        desk.level(level, at)
+    assert desk.level(True, 26, made=20) is None, "not proven to be a copy: taken once more rather than lost"
+    assert desk.level(True, 600) is None
+    assert desk.repeats()[-1] == 2
+
+
+def test_a_press_that_was_stored_and_is_in_order_is_held_until_it_is_released() -> None:
+    """Its `ts` is before that of the connection, which came first; its number says that it is the latest."""
+    desk = Station(sequenced=True)
+    for level, at, made in ((False, 10, 10), (False, 50, 50), (True, 50.1, 30)):
+        desk.level(level, at, made=made)
+    assert desk.level(True, 50.2, made=50) == "unchanged"
+    assert desk.repeats() == [0]
+
+
+@pytest.mark.parametrize("kind", ["momentary", "latching"])
+@pytest.mark.parametrize("sequenced", [False, True])
+def test_a_press_behind_its_release_hides_no_press_after_its_call(kind: str, *, sequenced: bool) -> None:
+    desk = Station(kind, sequenced=sequenced)
+    desk.level(False, 10, seq=1)
+    desk.level(False, 30, seq=3)
+    assert desk.level(True, 31, made=20, seq=2) is None
+    desk.resolve(100)
+    assert desk.level(True, 600, seq=4) is None
+    assert desk.calls() == ["1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["momentary", "latching"])
+@pytest.mark.parametrize("resolved", [False, True])
+def test_without_a_clock_the_sequence_shows_that_a_press_was_overtaken(kind: str, *, resolved: bool) -> None:
+    desk = Station(kind, sequenced=True, clock=False)
+    for level, seq in ((False, 1), (False, 3), (True, 2)):
+        desk.level(level, 10 * seq, seq=seq)
+    if resolved:
+        desk.resolve(100)
+    assert desk.level(True, 200, seq=4) is None
+    assert desk.calls() == ["1", "2" if resolved else "1"]
+
+
+def test_what_overtook_a_switch_and_is_no_level_of_it_does_not_put_it_back() -> None:
+    desk = Station("latching", sequenced=True, clock=False)
+    for seq in (0, 2):
+        other = AndonReport(input=False, andon_type="quality", boot_id=1, seq=seq)
+        desk.shop.say("desk", other, at=10 * seq)
+    assert desk.level(True, 30, seq=1) is None
+    assert desk.level(True, 40, seq=3) == "unchanged"
+
+
+@pytest.mark.parametrize("kind", ["momentary", "latching"])
+@pytest.mark.parametrize("sequenced", [False, True])
+def test_a_release_behind_the_press_that_follows_it_shows_that_press(kind: str, *, sequenced: bool) -> None:
+    """It is dated when that is known; the button is held from then on, and pressed again after a release only."""
+    desk = Station(kind, sequenced=sequenced)
+    desk.level(False, 10, seq=1)
+    desk.level(True, 20, seq=2)
+    desk.resolve(100)
+    assert desk.level(True, 200, seq=4) in ("unchanged", "not_released"), "nobody has seen it released"
+    assert desk.level(False, 201, made=60, seq=3) is None
+    assert desk.shop.of(EventType.ANDON_EVENT, "desk")[-1].timestamp == T0 + 201_000
+    assert desk.level(True, 210, seq=5) == "unchanged"
+    assert desk.level(False, 220, seq=6) is None
+    assert desk.level(True, 230, seq=7) is None
+    assert desk.calls() == ["1", "2", "2"]
+
+
+@pytest.mark.parametrize("kind", ["momentary", "latching"])
+@pytest.mark.parametrize(("sequenced", "clock"), [(False, True), (True, True), (True, False)])
+@pytest.mark.parametrize("release_first", [False, True])
+@pytest.mark.parametrize("resolved", [False, True])
+def test_a_release_behind_that_of_the_press_that_follows_it_shows_that_press(
+    kind: str, *, sequenced: bool, clock: bool, release_first: bool, resolved: bool
+) -> None:
+    """The last release is known already: the level stays FALSE, and the next TRUE is a press of its own."""
+    desk = Station(kind, sequenced=sequenced, clock=clock)
+    desk.level(False, 1, seq=1)
+    desk.level(True, 10, seq=2)
+    if resolved:
+        desk.resolve(12)
+    assert desk.level(True, 15.5, seq=4) in ("unchanged", "not_released")
+    if release_first:
+        assert desk.level(False, 16.5, seq=5) is None
+    assert desk.level(False, 20, made=13, seq=3) is None
+    assert desk.calls() == ["1", "2" if resolved else "1"]
+    desk.level(False, 20.5, made=16.5 if release_first else 20.5, seq=6)
+    assert desk.level(True, 30, seq=7) is None
+    assert desk.calls() == (["1", "2", "2"] if resolved else ["1", "1", "1"])
+
+
+def test_a_release_shows_a_press_whatever_release_of_before_the_last_press_came_first() -> None:
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 200)):
+        desk.level(level, at)
+    for made in (15, 60):
+        desk.level(False, 201, made=made)
+    assert desk.repeats() == [0, 1]
+
+
+def test_a_release_from_before_a_press_or_after_the_last_true_shows_none() -> None:
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 30), (False, 40)):
+        desk.level(level, at)
+    for made in (15, 35):
+        assert desk.level(False, 41, made=made) == "unchanged"
+    assert desk.level(True, 50) is None
+    for made in (15, 25, 35, 45):
+        desk.level(False, 51, made=made)
+    assert desk.repeats() == [0, 1], "the press that was seen explains them all"
+
+
+def test_without_a_clock_a_late_release_shows_no_press_where_none_was_missing_before_the_last_true() -> None:
+    """The first release fills no gap between the press and the TRUE that follows it."""
+    desk = Station("momentary", sequenced=True, clock=False)
+    for level, seq in ((False, 1), (True, 3), (True, 4), (False, 2)):
+        desk.level(level, 10 * seq if seq > 2 else 50, seq=seq)
+    assert desk.repeats() == [0]
+
+
+def test_without_a_clock_what_a_release_has_shown_to_be_a_press_is_not_shown_again() -> None:
+    desk = Station("momentary", sequenced=True, clock=False)
+    for at, level, seq in ((10, False, 1), (20, True, 2), (60, True, 6), (70, False, 3), (80, False, 4)):
+        desk.level(level, at, seq=seq)
+    assert desk.repeats() == [0, 1]
+
+
+def test_several_late_levels_of_one_release_show_one_press() -> None:
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 200)):
+        desk.level(level, at)
+    for made in (60, 70, 60, 80):
+        desk.level(False, 201, made=made)
+    desk.level(True, 210)
+    assert desk.repeats() == [0, 1]
+
+
+def test_late_releases_of_two_presses_show_both() -> None:
+    """Also where the first of the presses comes late itself."""
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 200)):
+        desk.level(level, at)
+    for level, made in ((False, 60), (True, 100), (False, 150)):
+        desk.level(level, 201, made=made)
+    assert desk.repeats() == [0, 1, 2]
+
+
+def test_a_late_release_shows_a_press_of_a_button_first_seen_pressed() -> None:
+    desk = Station()
+    assert desk.level(True, 20) == "unobserved_edge"
+    assert desk.level(False, 21, made=10) is None
+    assert desk.calls() == ["1"]
+
+
+def test_a_release_from_before_the_press_shows_none() -> None:
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 30)):
+        desk.level(level, at)
+    desk.level(False, 31, made=15)
+    assert desk.repeats() == [0]
+
+
+@pytest.mark.parametrize(("held", "repeats"), [(21, [0]), (100, [0, 1])])
+def test_a_late_release_within_a_bounce_shows_none(held: float, repeats: list[int]) -> None:
+    """The press is as old as the TRUE that overtook its release, not as that release."""
+    desk = Station()
+    desk.level(False, 10)
+    for level, made in ((True, 20), (True, held), (False, 20.6)):
+        desk.level(level, 101, made=made)
+    assert desk.repeats() == repeats
+
+
+BACK = [30, 3_600, 10**9]
+
+
+def held(desk: Station, since: int, until: int, *, back: int) -> None:
+    for at in range(since, until, 10):
+        desk.level(True, at, made=at - back)
+
+
+@pytest.mark.parametrize("back", BACK)
+def test_a_button_held_while_its_clock_is_set_back_makes_no_press(back: int) -> None:
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 30)):
+        desk.level(level, at)
+    desk.resolve(35)
+    held(desk, 40, 300, back=back)
+    assert desk.calls() == ["1"]
+
+
+@pytest.mark.parametrize("back", BACK)
+def test_a_switch_left_on_while_its_clock_is_set_back_repeats_nothing(back: int) -> None:
+    desk = Station("latching")
+    desk.level(False, 10)
+    desk.level(True, 20)
+    held(desk, 30, 300, back=back)
+    assert desk.repeats() == [0]
+
+
+@pytest.mark.parametrize("kind", ["momentary", "latching"])
+@pytest.mark.parametrize("back", [3_600, 10**9])
+@pytest.mark.parametrize("released", [25, 40])
+def test_a_press_after_a_clock_was_set_back_is_one(kind: str, back: int, released: int) -> None:
+    """Whether it was set while the button was up or down, and however long the button is held then."""
+    desk = Station(kind)
+    desk.level(False, 10)
+    desk.level(True, 20)
+    desk.level(False, released, made=released if released == 25 else released - back)
+    held(desk, 50, 300, back=back)
+    desk.level(False, 300, made=300 - back)
+    desk.resolve(305)
+    held(desk, 310, 400, back=back)
+    assert desk.calls() == ["1", "1", "2"]
+
+
+@pytest.mark.parametrize("released", [111, 250])
+def test_a_clock_known_to_be_set_back_is_followed_over_a_cut_of_the_network(released: int) -> None:
+    """What waited comes at another pace, in order, and the button is held."""
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (False, 25)):
+        desk.level(level, at)
+    held(desk, 40, 110, back=3_600)
+    for made in range(110, released, 10):
+        desk.level(True, released, made=made - 3_600)
+    assert desk.level(False, released + 0.1, made=released - 3_600) is None
+    held(desk, released + 10, released + 50, back=3_600)
+    assert desk.repeats() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["momentary", "latching"])
+@pytest.mark.parametrize("pause", [0.1, 0.5])
+def test_late_levels_one_after_another_are_no_clock_set_back(kind: str, pause: float) -> None:
+    """They come faster than they were made, and the contact is released: the next press is one."""
+    desk = Station(kind)
+    desk.level(False, 10)
+    desk.level(False, 50)
+    for number, (level, made) in enumerate(((True, 20), (False, 24), (True, 30), (True, 34))):
+        desk.level(level, 51 + number * pause, made=made)
+    desk.resolve(55)
+    assert desk.level(True, 600) is None
+    assert desk.calls()[-1] == "2"
+
+
+def test_a_burst_of_late_levels_is_no_clock_set_back_however_near_they_were_made() -> None:
+    desk = Station()
+    desk.level(False, 10)
+    desk.level(True, 20)
+    desk.resolve(100)
+    desk.level(True, 200)
+    desk.level(True, 201, made=100)
+    assert desk.level(False, 201.1, made=101) is None
+    assert desk.calls() == ["1", "2"]
+
+
+def test_late_levels_that_keep_pace_hide_no_press_either() -> None:
+    """They look like a clock set back; the button is up all the same."""
+    desk = Station()
+    desk.level(False, 10)
+    desk.level(False, 300)
+    for at in (301, 305):
+        desk.level(True, at, made=at - 201)
+    assert desk.level(True, 600) is None
+    assert desk.calls() == ["1", "1"]
+
+
+@pytest.mark.parametrize("delay", [0, 3])
+def test_no_press_is_lost_where_a_clock_set_back_has_caught_up(delay: int) -> None:
+    """The release seems to be of before a TRUE that was a press."""
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (True, 200)):
+        desk.level(level, at)
+    desk.level(False, 210 + delay, made=110)
+    desk.resolve(215)
+    assert desk.level(True, 320, made=220) is None
+    assert desk.calls()[-1] == "2"
+
+
+@pytest.mark.parametrize(("back", "delay"), [(5, 0), (5, 3), (2, 3)])
+def test_no_press_is_lost_where_a_clock_was_set_back_a_little(back: int, delay: int) -> None:
+    """The release seems to be of before the last press; delayed, it seems later than the clock makes it."""
+    desk = Station()
+    desk.level(False, 10)
+    desk.level(True, 20)
+    desk.level(False, 21 + delay, made=21 - back)
+    assert desk.level(True, 27, made=27 - back) is None
+    assert desk.repeats() == [0, 1]
+
+
+def test_a_press_that_is_delayed_after_a_clock_was_set_back_is_one() -> None:
+    desk = Station()
+    desk.level(False, 10)
+    desk.level(True, 20)
+    for level, at, made in ((True, 30, 30), (False, 40, 40), (True, 57, 50)):
+        desk.level(level, at, made=made - 3_600)
+    assert desk.repeats() == [0, 1]
+
+
+def test_a_bounce_after_a_clock_was_set_back_hides_no_press() -> None:
+    desk = Station()
+    for level, at in ((False, 10), (True, 20), (False, 25)):
+        desk.level(level, at)
+    for level, made, reason in ((True, 30, None), (False, 30.5, None), (True, 31, "debounced"), (True, 36, None)):
+        assert desk.level(level, made, made=made - 3_600) == reason
+    assert desk.repeats() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("ahead", [0, 5])
+def test_presses_apart_by_arrival_are_no_bounce_whatever_moved_the_lines_time(ahead: int) -> None:
+    """The clock of a machine beside it is ahead, and takes the line's time along."""
+    desk = Station()
+    desk.shop.say("packer", StateReport(state="running", ts=T0 + ahead * 1_000), at=0)
+    for at, level in ((0.1, False), (0.2, True), (1.5, False), (4.9, True)):
+        desk.shop.say("desk", AndonReport(input=level, andon_type="equipment"), at=at)
+    for at in (10, 13.4):
+        desk.shop.say("desk", AndonReport(action="raise", andon_type="equipment"), at=at)
+    assert desk.repeats() == [0, 1, 2, 3]

@@ -1,0 +1,93 @@
+"""One base for time and quantity: pieces of unknown time are in no ratio, as that time is in none."""
+
+import pytest
+
+from bridge.domain import event_data
+from bridge.domain.events import EventType
+from bridge.domain.line.output.oee_state import TimeStretch
+from bridge.domain.line.output.oee_window import TimeClass
+from bridge.domain.line.output.piece_shares import distribute_pieces
+from bridge.domain.reports import BirthReport, CountsReport, DeathReport, StateReport
+from tests.domain.line.test_absence import absent
+from tests.support.packing_line import T0, Shop
+
+RUNNING = StateReport(state="running", speed=90.0)
+MINUTE = 60
+IDEAL = 2.0
+
+
+def counts(shop: Shop, at: float, total: float) -> None:
+    shop.say("bagger", CountsReport(total=round(total), good=round(total)), at=at)
+
+
+def closed(shop: Shop, window: str = "hour") -> list[event_data.Oee]:
+    """Return the closed windows as last told, oldest first."""
+    found = {each.window_start: each for each in shop.oee(window) if each.closed}
+    return [found[start] for start in sorted(found)]
+
+
+def ran_at_ideal_speed(shop: Shop, since: float, until: float) -> None:
+    """The line runs at ideal speed and is heard all the time."""
+    at = since
+    while at <= until:
+        counts(shop, at, at / IDEAL)
+        at += 10
+
+
+@pytest.mark.parametrize("way", ["absence", "death"])
+@pytest.mark.parametrize("lost", [(30 * MINUTE, 100 * MINUTE), (59 * MINUTE, 61 * MINUTE), (605, 3_000)])
+def test_what_counters_tell_of_unknown_time_makes_no_hour_better_than_it_was(way: str, lost: tuple[int, int]) -> None:
+    """The kind: the line ran at ideal speed all the time, and was not seen for a while."""
+    shop = Shop()
+    shop.say("bagger", RUNNING, at=0)
+    ran_at_ideal_speed(shop, 0, lost[0])
+    if way == "absence":
+        absent(shop, *lost)
+    else:
+        shop.say("bagger", DeathReport(), at=lost[0])
+        shop.say("bagger", BirthReport(), at=lost[1])
+    shop.say("bagger", RUNNING, at=lost[1])
+    ran_at_ideal_speed(shop, lost[1], 4 * 60 * MINUTE)
+    hours, shift = closed(shop), closed(shop, "shift")[-1]
+    assert len(hours) == 4
+    for each in (*hours, shift):
+        assert each.performance == pytest.approx(1.0, abs=0.01)
+        assert each.oee == pytest.approx(1.0, abs=0.01)
+        assert "estimated" in each.flags or not each.unknown_seconds
+    unknown = lost[1] - lost[0]
+    assert sum(each.unknown_seconds for each in hours) == unknown
+    assert sum(each.unknown_count for each in hours) == pytest.approx(unknown / IDEAL, abs=6)
+    made = sum(each.total_count + each.unknown_count for each in hours)
+    assert made == pytest.approx(4 * 60 * MINUTE / IDEAL, abs=6), "no piece is lost, and none doubled"
+
+
+def test_production_counts_all_pieces_in_the_hours_they_were_made_in_and_says_that_it_estimates() -> None:
+    shop = Shop()
+    shop.say("bagger", RUNNING, at=0)
+    counts(shop, 0, 0)
+    absent(shop, 600, 6_000)
+    shop.say("bagger", RUNNING, at=6_000)
+    counts(shop, 6_000, 3_000)
+    shop.wait(6_002)
+    last = shop.production()[-1]
+    assert last.total_count == 3_000
+    assert [hour.actual for hour in last.hourly][-2:] == [1_800, 1_200]
+    assert last.rate_per_minute < 100, "pieces of the absence are none of the last minute"
+    assert shop.of(EventType.PRODUCTION_UPDATE)[-1].quality.estimated
+
+
+@pytest.mark.parametrize("total", [0, 1, 7, 100, 997])
+@pytest.mark.parametrize("good", [0.0, 0.5, 0.97, 1.0])
+def test_shares_add_up_and_no_share_has_more_good_pieces_than_pieces(total: int, good: float) -> None:
+    made_good = round(total * good)
+    unknown = [
+        TimeStretch(T0 + 300, T0 + 701, TimeClass.UNKNOWN, None),
+        TimeStretch(T0 + 900, T0 + 2_000, TimeClass.UNKNOWN, None),
+    ]
+    shares = distribute_pieces(
+        total, made_good, start=T0, end=T0 + 1_000, unknown=unknown, bounds=[T0 - 5, T0 + 333, T0 + 999]
+    )
+    assert sum(share.total for share in shares) == total
+    assert sum(share.good for share in shares) == made_good
+    assert all(0 <= share.good <= share.total for share in shares)
+    assert sum(share.end - share.start for share in shares if share.unknown) == 501

@@ -1,0 +1,67 @@
+"""A line that works by jobs and has none: it stands for want of an order, and nobody is called to repair it."""
+
+import pytest
+
+from bridge.domain.events import EventType, Priority
+from bridge.domain.reports import JobReport, StateReport
+from tests.support.packing_line import Shop, seconds
+
+RUNNING = StateReport(state="running")
+IDLE = StateReport(state="idle")
+FAULT = StateReport(state="fault", fault_bits=[0])
+
+
+def out_of_orders() -> Shop:
+    """A job ran from 0 and completed at 100; the line idles since."""
+    shop = Shop()
+    shop.say("bagger", RUNNING, at=0)
+    shop.say(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=1)
+    shop.say(None, JobReport(action="start", job_id="J"), at=2)
+    shop.say(None, JobReport(action="complete", job_id="J"), at=100)
+    shop.say("bagger", IDLE, at=100)
+    return shop
+
+
+def test_standing_without_an_order_is_a_planned_downtime_and_calls_nobody() -> None:
+    shop = out_of_orders()
+    shop.wait(1_000)
+    assert shop.statuses()[-1].cause == "no_order"
+    (opened,) = shop.downtimes()
+    assert (opened.cause, opened.category, opened.cause_equipment) == ("planned", "planned", None)
+    assert shop.of(EventType.DOWNTIME_EVENT)[0].priority is Priority.MEDIUM
+    assert shop.of(EventType.ANDON_EVENT, "bagger") == []
+
+
+def test_it_stays_planned_when_the_next_order_starts() -> None:
+    shop = out_of_orders()
+    shop.wait(500)
+    shop.say(None, JobReport(action="assign", job_id="K", product="crisps", target_quantity=9), at=600)
+    shop.say(None, JobReport(action="start", job_id="K"), at=600)
+    shop.say("bagger", RUNNING, at=610)
+    shop.wait(700)
+    closed = shop.downtimes()[-1]
+    assert (closed.status, closed.cause, closed.category, closed.duration_seconds) == (
+        "closed",
+        "planned",
+        "planned",
+        510,
+    )
+
+
+def test_a_fault_meanwhile_is_the_cause_and_calls_for_help() -> None:
+    shop = out_of_orders()
+    shop.say("bagger", FAULT, at=200)
+    shop.wait(1_000)
+    last = shop.downtimes()[-1]
+    assert (last.cause, last.category, last.cause_equipment) == ("internal", "unplanned", "bagger")
+    called = shop.of(EventType.ANDON_EVENT, "bagger")[0]
+    assert seconds(called.timestamp) == 200 + 300  # five minutes of the fault: until then nobody was wanted
+
+
+@pytest.mark.parametrize("word", ["stopped", "maintenance"])
+def test_only_an_idle_line_waits_for_an_order(word: str) -> None:
+    shop = out_of_orders()
+    shop.say("bagger", RUNNING, at=110)
+    shop.say("bagger", StateReport(state=word), at=120)
+    shop.wait(200)
+    assert shop.downtimes()[-1].cause == "unknown"

@@ -1,0 +1,138 @@
+"""The emitter: revisions counted per subject, priorities held for its life, across restarts and within a bound."""
+
+from typing import Final
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.emitter import CLOSED_SUBJECTS, Emitter, Subjects
+from bridge.domain.event_data import Person, Quality
+from bridge.domain.events import DataQuality, Event, EventType, Place, Priority, Standing
+from bridge.domain.reports import Actor, Moment
+
+LINE: Final = Place("north", "pack", "L1")
+DATA: Final = Quality(
+    alert_id="a", parameter="weight", rule="limit", value=1.0, unit="g", severity="low", status="active"
+)
+
+
+def emit(
+    emitter: Emitter,
+    subject: str = "S1",
+    *,
+    standing: Standing = Standing.CURRENT,
+    equipment: str | None = None,
+    priority: Priority = Priority.LOW,
+    kind: EventType = EventType.QUALITY_ALERT,
+) -> Event:
+    emitter.emit(
+        kind,
+        DATA,
+        moment=Moment(at=1_000),
+        equipment=equipment,
+        subject=subject,
+        priority=priority,
+        standing=standing,
+    )
+    (event,) = emitter.drain()
+    return event
+
+
+def test_an_event_says_when_where_and_why() -> None:
+    emitter = Emitter(LINE, Subjects())
+    moment = Moment(
+        at=1_000, received_at=2_000, caused_by=("input:7",), clock="skewed", gap=3, actor=Actor("mia", ("quality",))
+    )
+    emitter.emit(
+        EventType.QUALITY_ALERT,
+        DATA,
+        moment=moment,
+        equipment="BAG1",
+        subject="S1",
+        priority=Priority.HIGH,
+        standing=Standing.HISTORY,
+        estimated=True,
+        stale=True,
+    )
+    (event,) = emitter.drain()
+    assert event == Event(
+        type=EventType.QUALITY_ALERT,
+        place=LINE.with_equipment("BAG1"),
+        subject="S1",
+        priority=Priority.HIGH,
+        revision=1,
+        timestamp=1_000,
+        data=DATA,
+        standing=Standing.HISTORY,
+        received_at=2_000,
+        caused_by=("input:7",),
+        quality=DataQuality(clock="skewed", estimated=True, stale=True, historical=True, gap=3),
+    )
+    assert moment.person == Person("mia")
+
+
+def test_draining_hands_over_in_order_and_starts_anew() -> None:
+    emitter = Emitter(LINE, Subjects())
+    for subject in ("S2", "S1"):
+        emitter.emit(
+            EventType.QUALITY_ALERT,
+            DATA,
+            moment=Moment(at=0),
+            equipment=None,
+            subject=subject,
+            priority=Priority.LOW,
+        )
+    assert [event.subject for event in emitter.drain()] == ["S2", "S1"]
+    assert emitter.drain() == ()
+
+
+def test_a_subject_is_apart_by_equipment_and_category_but_not_by_type() -> None:
+    emitter = Emitter(LINE, Subjects())
+    assert emit(emitter, kind=EventType.JOB_ASSIGNED).revision == 1
+    assert emit(emitter, kind=EventType.JOB_STARTED).revision == 2
+    assert emit(emitter, kind=EventType.DOWNTIME_EVENT).revision == 1
+    assert emit(emitter, kind=EventType.JOB_STARTED, equipment="BAG1").revision == 1
+
+
+def test_the_first_priority_of_a_subject_stays_its_priority() -> None:
+    emitter = Emitter(LINE, Subjects())
+    emit(emitter, priority=Priority.MEDIUM)
+    assert emit(emitter, priority=Priority.HIGH).priority is Priority.MEDIUM
+    assert emit(emitter, priority=Priority.HIGH, standing=Standing.CLOSED).priority is Priority.MEDIUM
+    assert emit(emitter, priority=Priority.HIGH, standing=Standing.HISTORY).priority is Priority.MEDIUM
+
+
+def test_history_neither_ends_a_current_subject_nor_revives_a_closed_one() -> None:
+    subjects = Subjects()
+    emitter = Emitter(LINE, subjects)
+    emit(emitter, "open")
+    emit(emitter, "open", standing=Standing.HISTORY)
+    emit(emitter, "shut", standing=Standing.CLOSED)
+    emit(emitter, "shut", standing=Standing.HISTORY)
+    assert list(subjects.current) == ["_/quality/open"]
+    assert list(subjects.closed) == ["_/quality/shut"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Standing)), max_size=40))
+def test_revisions_count_every_event_of_a_subject_across_restarts(steps: list[tuple[str, Standing]]) -> None:
+    subjects = Subjects()
+    seen: dict[str, int] = {}
+    for subject, standing in steps:
+        event = emit(Emitter(LINE, subjects), subject, standing=standing)
+        seen[subject] = seen.get(subject, 0) + 1
+        assert event.revision == seen[subject]
+        assert not subjects.current.keys() & subjects.closed.keys()
+        subjects = msgspec.msgpack.decode(msgspec.msgpack.encode(subjects), type=Subjects)
+
+
+def test_closed_subjects_are_bounded_and_the_latest_touched_stay() -> None:
+    subjects = Subjects()
+    emitter = Emitter(LINE, subjects)
+    for number in range(CLOSED_SUBJECTS):
+        emit(emitter, f"S{number}", standing=Standing.CLOSED)
+    emit(emitter, "S0", standing=Standing.HISTORY)
+    emit(emitter, "one more", standing=Standing.CLOSED)
+    assert len(subjects.closed) == CLOSED_SUBJECTS
+    assert emit(emitter, "S0", standing=Standing.HISTORY).revision == 3
+    assert emit(emitter, "S1", standing=Standing.HISTORY).revision == 1

@@ -1,0 +1,191 @@
+"""A whole bridge under the devices of `device-sim run --disturb`, and what is done to it meanwhile.
+
+The plant runs many times as fast as life, and the bridge with it. While the bridge is away its plant runs on, so each
+of its starts finds a wall clock that has run as fast.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from bridge import settings as settings_module
+from bridge.adapters.tokens import TokenIssuer
+from tests.faults.consumers import Consumer, Dashboard, consumer, dashboard
+from tests.faults.load_plant import write_plant
+from tests.faults.loss_ledger import Ledger, close_books
+from tests.faults.simulated_load import Report, SimulatedLoad, simulated_load
+from tests.faults.simulator_truth import PlayedTruth, read_truth
+from tests.support.bridge_process import ROOT, RunningFloor, kept_running, write_config
+from tests.support.brokers import RunningBroker, until
+from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
+
+SCALE: Final = 120.0  # simulated seconds a second
+LOOK_SECONDS: Final = 0.05
+END_SECONDS: Final = 30.0
+
+
+@dataclass
+class FastFloor(RunningFloor):
+    """A bridge that finds at each start that its wall has run `SCALE` times as fast as life, also in its absence."""
+
+    began: float = field(default_factory=time.time)
+    ahead: float = 0.0  # seconds by which its wall, which goes on as walls do, is before the real one
+
+    def now(self) -> float:
+        """Return the time of the plant, in seconds since 1970."""
+        return self.began + (time.time() - self.began) * SCALE
+
+    async def launch(self) -> None:
+        self.ahead = self.now() - time.time()
+        self.under = (sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")
+        await super().launch()
+
+    def token(self, *, user: str = "eva", roles: tuple[str, ...] = ("admin",), lines: list[str] | None = None) -> str:
+        issuer = TokenIssuer(settings_module.load(self.config, {}).token)
+        now = round((time.time() + self.ahead) * 1000)
+        return issuer.issue(subject=user, roles=list(roles), now=now, ttl_seconds=86_400, lines=lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A time in which the bridge was not there, by its own wall in milliseconds."""
+
+    since: int
+    until: int
+
+
+@dataclass
+class AllSent:
+    """What the ledger holds the journal against: the simulated devices, and those without a sequence."""
+
+    truth: PlayedTruth
+    by_hand: SimulatedLoad
+
+    @property
+    def sent(self) -> list[Report]:
+        return [*self.truth.sent, *self.by_hand.sent]
+
+    @property
+    def acknowledged(self) -> list[Report]:
+        return [*self.truth.acknowledged, *self.by_hand.acknowledged]
+
+
+@dataclass
+class DisturbedFloor:
+    floor: FastFloor
+    broker: RunningBroker
+    network: TcpProxy
+    load: SimulatedLoad
+    consumer: Consumer
+    dashboard: Dashboard
+    plant: asyncio.subprocess.Process
+    truth_file: Path
+    network_free: asyncio.Lock = field(default_factory=asyncio.Lock)
+    away: list[Away] = field(default_factory=list)
+    network_cuts: int = 0  # announced by the simulator, and played
+
+    @contextlib.contextmanager
+    def absent(self) -> Iterator[None]:
+        """Note when the bridge was away."""
+        since = round(self.floor.now() * 1000)
+        yield
+        self.away.append(Away(since, round(self.floor.now() * 1000)))
+
+    async def play_network(self, cuts_file: Path) -> None:
+        """Play what the simulator announces of the network between broker and bridge, until cancelled."""
+        played = 0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            announced = _announced(cuts_file)
+            for cut in announced[played:]:
+                if cut["part"] == "network":
+                    async with self.network_free:
+                        await self._cut_network(cut["how"], cut["seconds"])
+                    self.network_cuts += 1
+            played = len(announced)
+
+    async def _cut_network(self, how: str, seconds: float) -> None:
+        if how == "silent":
+            self.network.freeze()
+        else:
+            self.network.refusing = True
+            self.network.cut(End.RESET)
+        await asyncio.sleep(seconds)
+        self.network.refusing = False
+        self.network.thaw()
+
+    async def books(self) -> tuple[Ledger, PlayedTruth]:
+        """Wait for the end of the plant's run, let everything else fall silent, and close the books."""
+        _, errors = await asyncio.wait_for(self.plant.communicate(), END_SECONDS)
+        ended = f"the simulator ended with {self.plant.returncode}: {errors.decode()[-3_000:]}"
+        assert self.plant.returncode == 0, ended
+        assert not errors, ended
+        await self.load.more(1)
+        await self.load.stop()
+        truth = read_truth(self.truth_file)
+        both = AllSent(truth, self.load)
+        return await close_books(self.floor, self.broker, both, self.consumer, self.dashboard), truth
+
+
+@asynccontextmanager
+async def disturbed_floor(
+    folder: Path, broker: RunningBroker, profile: str, *, seconds: float
+) -> AsyncIterator[DisturbedFloor]:
+    """Run a bridge, its consumers, and the plant under a profile for so long; the bridge is behind a network."""
+    config, port = write_config(folder, broker, plant=write_plant(folder))
+    truth_file, cuts_file = folder / "truth.jsonl", folder / "cuts.jsonl"
+    await _device_sim(broker, "leave", "--disturb", profile)
+    async with tcp_proxy(broker.port) as network:
+        floor = FastFloor(
+            config, port, broker, {"FLOOR_BROKER__PORT": str(network.port), "FLOOR_TIME__SCALE": str(SCALE)}
+        )
+        async with (
+            consumer(broker) as plain,
+            kept_running(floor),
+            dashboard(floor) as board,
+            simulated_load(broker, has_plant=False) as load,
+        ):
+            await until(lambda: board.live, what="live")
+            plant = await _start(
+                broker,
+                *("run", "--disturb", profile, "--truth", str(truth_file), "--cuts", str(cuts_file), "--quiet"),
+                *("--scale", str(SCALE), "--duration", str(seconds)),
+            )
+            this = DisturbedFloor(floor, broker, network, load, plain, board, plant, truth_file)
+            playing = asyncio.create_task(this.play_network(cuts_file), name="play-network")
+            try:
+                yield this
+            finally:
+                playing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await playing
+                if plant.returncode is None:
+                    plant.kill()
+                    await plant.wait()
+
+
+def _announced(cuts_file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in cuts_file.read_text().splitlines()] if cuts_file.exists() else []
+
+
+async def _start(broker: RunningBroker, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "device_sim", *arguments, "--broker", f"127.0.0.1:{broker.port}"),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def _device_sim(broker: RunningBroker, *arguments: str) -> None:
+    process = await _start(broker, *arguments)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")

@@ -1,0 +1,208 @@
+"""The loss ledger: what was said, acknowledged, journalled, published and delivered, held against one another."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+from bridge.adapters import plant_file
+from bridge.domain.records import CommittedEvent, JournalEntry, count_key
+from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import restore_floor
+from tests.faults.consumers import Consumer, Dashboard
+from tests.faults.simulated_load import Report
+from tests.support import retained_messages
+from tests.support.bridge_process import RunningFloor
+from tests.support.brokers import RunningBroker, until
+
+ALL = 10_000_000
+REPEATS = ("duplicate", "duplicate_command")
+Books = dict[str, list[object]]
+
+
+class Load(Protocol):
+    """What was sent to the broker, and what it acknowledged."""
+
+    @property
+    def sent(self) -> Sequence[Report]: ...
+
+    @property
+    def acknowledged(self) -> Sequence[Report]: ...
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One run's books, closed when the bridge has stopped.
+
+    `wrong` names what does not add up; empty: nothing missing, doubled or invented anywhere.
+    """
+
+    counts: Mapping[str, int]
+    wrong: Books
+    held: "Journalled"
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.counts.items())
+        wrong = ", ".join(f"{len(found)} {name}" for name, found in self.wrong.items())
+        return f"{counts}; wrong: {wrong or 'nothing'}"
+
+
+@dataclass(frozen=True)
+class Journalled:
+    """All that the journal of a stopped bridge holds."""
+
+    entries: Sequence[JournalEntry]
+    events: Sequence[CommittedEvent]
+    current: Sequence[CommittedEvent]
+    counters: Mapping[tuple[str, str, str], int]
+    replayed_differently: Sequence[object]
+    gaps: int  # reports that are missing in the sequences of their devices, as the replay counts them
+
+    def messages(self) -> list[JournalEntry]:
+        """Return the inputs that came from devices and users."""
+        return [each for each in self.entries if each.input.topic.startswith(("report/", "command/"))]
+
+
+def is_taken_in(path: Path, report: Report) -> bool:
+    """Look into the journal of a running bridge."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
+        query = "SELECT EXISTS (SELECT * FROM inputs WHERE topic = ? AND payload = ?)"
+        return bool(journal.execute(query, report).fetchone()[0])
+
+
+def last_number(path: Path) -> int:
+    """Look into the journal of a running bridge: how many inputs it has."""
+    return _meta(path, "last_number")
+
+
+def last_offset(path: Path) -> int:
+    """Look into the journal of a running bridge."""
+    return _meta(path, "last_offset")
+
+
+def has_looked(log: str) -> bool:
+    """Whether the publisher has held what the broker retains against the journal since it last connected."""
+    return log.rfind("publisher.looked") > log.rfind("publisher.restored")
+
+
+def _meta(path: Path, column: str) -> int:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
+        return int(journal.execute(f"SELECT {column} FROM meta").fetchone()[0])
+
+
+def read_journal(path: Path, plant: Path) -> Journalled:
+    """Read the whole journal, and hold its events against a replay from the beginning."""
+    journal = SqliteJournal.open(path, stream="main")
+    try:
+        entries, events = journal.inputs_after(0, limit=ALL), journal.events_after(0, limit=ALL)
+        current, counters = journal.snapshot().events, journal.counters()
+        journal._writer.execute("DELETE FROM checkpoints")
+        replayed = restore_floor(plant_file.load(plant), journal, decode=decode)
+    finally:
+        journal.close()
+    gaps = sum(each.missed - each.filled for each in replayed.floor.gaps_by_line().values())
+    return Journalled(entries, events, current, counters, replayed.first_differences, gaps)
+
+
+async def close_books(
+    floor: RunningFloor, broker: RunningBroker, load: Load, consumer: Consumer, dashboard: Dashboard
+) -> Ledger:
+    """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
+    await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
+    committed = last_offset(floor.journal)
+    await until(lambda: dashboard.at >= committed, seconds=30, what="the dashboard has caught up")
+    await until(lambda: has_looked(floor.log()), seconds=30, what="ghosts were looked for on this connection")
+    assert await floor.stop() == 0, floor.log()
+    held = read_journal(floor.journal, floor.config.parent / "plant.toml")
+    await until(
+        lambda: len(held.events) in consumer.got,
+        what=f"a stop publishes all {len(held.events)} events; {max(consumer.got, default=0)}",
+    )
+    found = retained_messages.lit(await retained_messages.retained(broker))
+    books = {
+        **of_intake(held, load),
+        **of_accounts(held),
+        **of_mqtt(held, consumer, found),
+        **of_dashboard(held, dashboard),
+    }
+    lossless = sum(each.is_lossless for each in held.events[: dashboard.at])
+    counts = {
+        "sent": len(load.sent),
+        "acknowledged by the broker": len(load.acknowledged),
+        "journalled": len(held.messages()),
+        "of them repeats": sum(each.disposition.reason in REPEATS for each in held.messages()),
+        "events": len(held.events),
+        "published": len(consumer.got),
+        "again": consumer.repeats,
+        "lossless up to the dashboard's position": lossless,
+        "resumed": dashboard.resumed,
+        "retained": len(found),
+    }
+    return Ledger(counts, {name: wrong for name, wrong in books.items() if wrong}, held)
+
+
+def of_intake(held: Journalled, load: Load) -> Books:
+    """What was sent against what was taken in. What the broker retains comes again at every connect, and may."""
+    taken = Counter[Report]()
+    known = set[Report]()
+    for each in held.messages():
+        report = (each.input.topic, each.input.payload)
+        known.add(report)
+        if not each.input.retained and each.disposition.reason not in REPEATS:
+            taken[report] += 1
+    return {
+        "missing": [each for each in load.acknowledged if each not in known],
+        "doubled": [each for each, times in taken.items() if times > 1],
+        "invented": [*(known - set(load.sent))],
+    }
+
+
+def of_accounts(held: Journalled) -> Books:
+    """The journal against itself: the accounting identity by kind, numbers and offsets without holes, its replay."""
+    counted = Counter(map(count_key, held.entries))
+    numbers = [each.input.number for each in held.entries]
+    offsets = [each.offset for each in held.events]
+    return {
+        "unaccounted": [key for key in counted.keys() | held.counters.keys() if counted[key] != held.counters.get(key)],
+        "holes in the inputs": [*(set(range(1, len(numbers) + 1)) ^ set(numbers))],
+        "holes in the events": [*(set(range(1, len(offsets) + 1)) ^ set(offsets))],
+        "replayed differently": [*held.replayed_differently],
+    }
+
+
+def of_mqtt(held: Journalled, consumer: Consumer, found: Mapping[str, bytes]) -> Books:
+    """What plain MQTT consumers had and find: every event, in order, and exactly what is current."""
+    bodies = {each.offset: hash(each.body) for each in held.events}
+    # what was found retained is not late when the publisher restores it: a broker that forgets may lose the news of it
+    first_came = [offset for offset in consumer.got if offset not in consumer.beforehand]
+    should = retained_messages.expected(held.current)
+    return {
+        "unpublished": [offset for offset in bodies if offset not in consumer.got],
+        "published otherwise": [
+            *consumer.differing,
+            *(at for at, body in consumer.got.items() if bodies.get(at) != body),
+        ],
+        "published out of order": [b for a, b in pairwise(first_came) if b < a],
+        "not retained": [topic for topic, body in should.items() if found.get(topic) != body],
+        "ghosts": [topic for topic in found if topic not in should],
+    }
+
+
+def of_dashboard(held: Journalled, dashboard: Dashboard) -> Books:
+    """What a dashboard had, up to its last position: all that is lossless once, and the newest of the rest."""
+    bodies = {each.id: hash(each.body) for each in held.events}
+    lossless = [each for each in held.events[: dashboard.at] if each.is_lossless]
+    newest = {each.state_key[2:]: each.offset for each in held.events}
+    return {
+        "undelivered": [each.id for each in lossless if not dashboard.delivered[each.id]],
+        "delivered twice": [event_id for event_id, times in dashboard.delivered.items() if times > 1],
+        "delivered otherwise": [each for each, body in dashboard.bodies.items() if bodies.get(each) != body],
+        "left behind": [
+            key for key, offset in newest.items() if offset <= dashboard.at and dashboard.latest.get(key, 0) < offset
+        ],
+    }

@@ -1,0 +1,80 @@
+"""The presses and commands that a bridge silenced: of none of their copies came what people pressed for.
+
+A press that is suppressed for what it is (a call that is not open, a release) was heard. One that is suppressed for its
+number, its way or its quality was not, nor was one that is quarantined. A bounce is neither: domain.md, «Andon and
+escalation», takes a press within two seconds of the one before for that one where nothing identifies it.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from bridge.domain.records import JournalEntry
+from tests.faults.simulated_load import Report
+from tests.faults.simulator_truth import PLACES, PlayedTruth
+
+NOT_FOR_ITSELF: Final = ("duplicate", "out_of_order", "retained", "historical", "bad_quality", "debounced")
+"""Reasons to suppress a press that are about its number, its way or its time, and not about the call it is for."""
+DEBOUNCE_MS: Final = 2_000
+
+Key = tuple[str, str]
+"""(topic, type of the call)."""
+
+
+def report_of(entry: JournalEntry) -> Report:
+    return entry.input.topic, entry.input.payload
+
+
+def silenced(entries: Sequence[JournalEntry], presses: Sequence[Report], truth: PlayedTruth) -> list[Report]:
+    """Return presses and commands that are not in the journal, or that no copy of had a chance to have an effect."""
+    heard = {report_of(each) for each in entries if _is_heard(each)}
+    heard.update(_bounces(entries, truth))
+    return [each for each in presses if each not in heard]
+
+
+def _is_heard(entry: JournalEntry) -> bool:
+    effect = entry.disposition.effect.value
+    return effect == "applied" or (effect != "quarantined" and entry.disposition.reason not in NOT_FOR_ITSELF)
+
+
+def _bounces(entries: Sequence[JournalEntry], truth: PlayedTruth) -> Iterator[Report]:
+    """Yield debounced presses that nothing tells from a press that counted within two seconds of them."""
+    pressed_at = _times_in(truth)
+    counted: dict[Key, list[set[int]]] = {}
+    for each in entries:
+        if each.disposition.effect.value == "applied" and _is_press(report_of(each)):
+            counted.setdefault(_key(report_of(each)), []).append(pressed_at(each))
+    for each in entries:
+        report = report_of(each)
+        if each.disposition.reason != "debounced" or _is_identified(report, truth):
+            continue
+        near = (
+            abs(at - before) for times in counted.get(_key(report), ()) for before in times for at in pressed_at(each)
+        )
+        if any(distance <= DEBOUNCE_MS for distance in near):
+            yield report
+
+
+def _times_in(truth: PlayedTruth) -> Callable[[JournalEntry], set[int]]:
+    """Return when a report came, and when people did what it says: one of the two is the bridge's time for it."""
+    done: dict[Report, set[int]] = {}
+    for said in truth.truth.actions:
+        if said.payload:
+            done.setdefault(truth.report(said), set()).add(said.at)
+    return lambda entry: {entry.input.received_at} | done.get(report_of(entry), set())
+
+
+def _is_identified(report: Report, truth: PlayedTruth) -> bool:
+    """Whether a second copy can be told from a second press; a level of an input bounces by its contact."""
+    return report[0].split("/")[-2] in PLACES and "input" not in json.loads(report[1]) and truth.identifies(report)
+
+
+def _is_press(report: Report) -> bool:
+    if not report[0].endswith("/andon"):
+        return False
+    body = json.loads(report[1])
+    return body.get("action") == "raise" or body.get("input") is True
+
+
+def _key(report: Report) -> Key:
+    return report[0], json.loads(report[1]).get("andon_type", "")

@@ -1,0 +1,105 @@
+"""The truth that a `device-sim run` wrote, and what of it reached the bridge's journal, for the ledger and the recount.
+
+A report is known in the journal by its topic and payload. Devices without numbers or a clock say the same again: of
+theirs the first copy in the journal is the first in the truth, and so on.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
+from bridge.domain.records import JournalEntry
+from device_sim import plant_file
+from device_sim.messages import report_topic
+from device_sim.session import ReceivedPublish
+from device_sim.truth import RegisterTruth, TrueReport, Truth
+from tests.faults.simulated_load import Report
+from tests.recount.core_driver import Fed, Unwatched
+
+SIMULATED: Final = plant_file.load(plant_file.SHIPPED)
+PLACES: Final = {name: (line.area, line.id) for line, name in SIMULATED.devices()}
+
+
+@dataclass(frozen=True)
+class PlayedTruth:
+    truth: Truth
+    extras: frozenset[Report]  # what was published on topics of devices, and is none of their reports
+    reports: frozenset[Report]
+
+    @property
+    def sent(self) -> list[Report]:
+        return [*self.reports, *self.extras]
+
+    @property
+    def acknowledged(self) -> list[Report]:
+        """Reports that the broker has acknowledged, and must keep for the bridge: those with QoS 1."""
+        return [self.report(each) for each in self.truth.said if self.is_acknowledged(each)]
+
+    def is_acknowledged(self, said: TrueReport) -> bool:
+        return said.fate == "published" and said.kind not in self.truth.traits[said.device]["qos0"]
+
+    def identifies(self, report: Report) -> bool:
+        """Whether a second copy of a report can be told from a second report: docs/devices.md."""
+        device = report[0].split("/")[-2]
+        if device not in PLACES:
+            return True
+        if report not in self.reports:
+            return False  # malformed, or a Will
+        traits, body = self.truth.traits[device], json.loads(report[1])
+        clock = traits["clock"]
+        dated = "ts" in body and clock["stands_at"] is None and not clock["whole_seconds"]
+        return dated or ("seq" in body and traits["boot_ids"] == "time")
+
+    @staticmethod
+    def report(said: TrueReport) -> Report:
+        area, line = PLACES[said.device]
+        return report_topic(SIMULATED.site, area, line, said.device, said.kind), said.payload
+
+    def fed(self, entries: Iterable[JournalEntry]) -> Iterator[Fed]:
+        """Yield what the bridge took in of the simulated plant, as a rehearsal would have delivered it."""
+        first: dict[Report, deque[int]] = {}
+        for said in self.truth.said:
+            if said.payload:
+                first.setdefault(self.report(said), deque()).append(said.number)
+        known: dict[Report, int] = {}
+        for each in (entry.input for entry in entries):
+            if each.topic == ABSENCE_TOPIC:
+                yield Unwatched(each.received_at, BridgeAbsence.decode(each.payload).since)
+                continue
+            if not each.topic.startswith("report/") or each.topic.split("/")[-2] not in (*PLACES, "_"):
+                continue
+            report = (each.topic, each.payload)
+            waiting = first.get(report)
+            if waiting and not each.retained and not (each.redelivered and report in known):
+                known[report] = waiting.popleft()
+            number = known.get(report)
+            if each.topic.split("/")[3] in LINES:
+                yield ReceivedPublish(each.received_at, *report, each.retained, each.redelivered, 0, number)
+
+
+LINES: Final = frozenset(line.id for line in SIMULATED.lines)
+
+
+def read_truth(path: Path) -> PlayedTruth:
+    """Read a file of `device-sim run --truth`, complete because the run has ended."""
+    lists: dict[str, list[dict[str, Any]]] = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        lists.setdefault(record.pop("truth"), []).append(record)
+    (run,) = lists["run"]
+    truth = Truth(run["seed"], run["profile"], run["start"], run["until"], traits=run["devices"])
+    truth.said = sorted(map(_said, lists["said"]), key=lambda said: said.number)
+    truth.registers = [RegisterTruth(**each) for each in lists.get("registers", ())]
+    truth.extras = [
+        (each["at"], each["topic"], each["payload"].encode(), each["what"]) for each in lists.get("extras", ())
+    ]
+    extras = frozenset((topic, payload) for _, topic, payload, _ in truth.extras)
+    return PlayedTruth(truth, extras, frozenset(PlayedTruth.report(each) for each in truth.said if each.payload))
+
+
+def _said(record: Mapping[str, Any]) -> TrueReport:
+    return TrueReport(**{**record, "payload": record["payload"].encode()})

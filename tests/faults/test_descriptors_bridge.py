@@ -1,0 +1,65 @@
+"""threats.md, faults: no file descriptors. The whole bridge degrades, lives, and recovers by itself."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+from pathlib import Path
+from typing import Final
+
+from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.support.brokers import RunningBroker, until
+from tests.support.tcp_proxy import End, tcp_proxy
+
+REPORTS: Final = 60
+NEWCOMERS: Final = 20
+HEALED_SECONDS: Final = 40.0
+
+
+def pid_of(this: FloorUnderLoad) -> int:
+    assert this.floor.process is not None
+    return this.floor.process.pid
+
+
+def allow_descriptors(this: FloorUnderLoad, more: int | None) -> None:
+    """Let the bridge open so many more files and sockets than it has; None: as many as at its start."""
+    pid = pid_of(this)
+    hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+    used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard if more is None else used + more, hard))
+
+
+async def knock(port: int, times: int) -> list[socket.socket]:
+    """Connect, and wait for nobody."""
+    loop, found = asyncio.get_running_loop(), []
+    for _ in range(times):
+        plug = socket.socket()
+        plug.setblocking(False)
+        with contextlib.suppress(OSError):
+            await loop.sock_connect(plug, ("127.0.0.1", port))
+        found.append(plug)
+    return found
+
+
+async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_there_are_some(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    """Newcomers are not accepted, the lost link cannot be made anew; and then it can."""
+    async with tcp_proxy(mosquitto.port) as network:
+        there = {"FLOOR_BROKER__PORT": str(network.port)}
+        async with floor_under_load(tmp_path, mosquitto, environment=there) as this:
+            await this.load.more(REPORTS)
+            allow_descriptors(this, 0)
+            plugs = await knock(this.floor.port, NEWCOMERS)  # they take every descriptor that becomes free
+            network.cut(End.RESET)
+            await until(lambda: not this.dashboard.live, seconds=5, what="told")
+            await this.load.more(REPORTS)
+            assert this.floor.process is not None
+            assert this.floor.process.returncode is None, this.floor.log()[-2_000:]
+            allow_descriptors(this, None)
+            for plug in plugs:
+                plug.close()
+            await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")
+            await until(this.floor.is_ready, what="newcomers are accepted")
+            ledger = await this.books("no file descriptors while the broker's links were cut")
+    assert ledger.wrong == {}

@@ -1,0 +1,59 @@
+"""threats.md, faults: no file descriptors. Newcomers are refused, who is there is served on, and it heals by itself."""
+
+import asyncio
+import contextlib
+import json
+import time
+from pathlib import Path
+
+from tests.support.brokers import until
+from tests.support.bytes_dashboard import RawDashboard, connect, said, token_of
+from tests.support.front_process import FrontProcess, front_process
+
+NEWCOMERS = 30
+ROOM = 5
+
+
+async def load_of_commits(process: FrontProcess) -> float:
+    """Return the share of a processor that serving twenty commits in a second takes, however long it takes here."""
+    began, used = time.monotonic(), process.cpu_seconds
+    await process.commit(20, lines=2, pause_ms=50)
+    return (process.cpu_seconds - used) / (time.monotonic() - began)
+
+
+async def test_without_descriptors_newcomers_are_refused_and_others_are_served_on(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+    late: list[RawDashboard] = []
+    first = said(
+        {"type": "auth", "token": token_of("eva")},
+        {"type": "subscribe", "id": "all", "subscription_type": "line", "snapshot": False},
+    )
+    snapshot = said({"type": "auth", "token": token_of("eva")}, {"type": "subscribe", "subscription_type": "line"})
+    served: dict[RawDashboard, None] = {}
+
+    def hear(dashboard: RawDashboard, text: bytes) -> None:
+        if b'"snapshot_end"' in text:
+            served[dashboard] = None
+
+    async with front_process(tmp_path) as process:
+        old = await connect(process.port, first, lambda _, text: heard.append(text))
+        await until(lambda: any(b"subscription_confirmed" in text for text in heard), what="the subscription")
+        usual = await load_of_commits(process)
+        process.allow_descriptors(ROOM)
+        for _ in range(NEWCOMERS):
+            with contextlib.suppress(OSError):
+                late.append(await connect(process.port, snapshot, hear))
+        await asyncio.wait_for(process.commit(20, lines=2), 30)
+        await until(lambda: b'"offset":40' in b"".join(heard), what="the events, at who was there before")
+        assert await load_of_commits(process) < max(0.5, 3 * usual), "it waits for descriptors, it does not spin"
+        assert old.ended is None
+        assert (await process.statistics())["connections"] <= 1 + ROOM
+        process.allow_descriptors(1_000)
+        for each in late:
+            each.leave()
+        healed = await connect(process.port, snapshot, hear)
+        await until(lambda: healed in served, what="a newcomer with a snapshot")
+        await process.commit(1, lines=2)
+        await until(lambda: b'"offset":61' in b"".join(heard), what="events after it healed")
+        assert old.ended is None
+        assert json.loads(heard[-1])["type"] != "error"

@@ -1,0 +1,168 @@
+"""The bridge killed, stopped and cut off while devices misbehave: nothing lost, and nothing claimed of what it missed.
+
+Real Mosquitto, real `floor run`, and the simulator's devices on real connections, under each of its named profiles.
+"""
+
+import asyncio
+import json
+import random
+import signal
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
+from device_sim import profile
+from tests.faults.disturbed_bridge import SCALE, Away, DisturbedFloor, disturbed_floor
+from tests.faults.loss_ledger import Books, Journalled
+from tests.faults.silenced_presses import report_of, silenced
+from tests.faults.simulated_load import Report
+from tests.faults.simulator_truth import PlayedTruth
+from tests.faults.test_absence import absences
+from tests.recount.core_driver import Driven
+from tests.recount.piece_accounts import Account, accounts
+from tests.recount.recount import build_stories
+from tests.recount.reported_facts import millis
+from tests.support import run_record
+from tests.support.brokers import RunningBroker, until
+
+KILLS: Final = 4
+SECONDS: Final = 40.0  # of the plant, in which all of it happens
+PAUSE_SECONDS: Final = (1.5, 3.0)
+AWAY_SECONDS: Final = (0.1, 1.5)
+LOST_SECONDS: Final = 20.0
+NOTICE_SECONDS: Final = 10.0
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", profile.NAMES)
+async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_nothing(
+    tmp_path: Path, mosquitto: RunningBroker, name: str
+) -> None:
+    chance = random.Random(name)
+    async with disturbed_floor(tmp_path, mosquitto, name, seconds=SECONDS) as this:
+        for _ in range(KILLS):
+            await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
+            await restart(this, signal.SIGKILL, away=chance.uniform(*AWAY_SECONDS))
+        await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
+        await restart(this, signal.SIGTERM, away=chance.uniform(*AWAY_SECONDS))
+        await lose_the_network(this)
+        await restart_the_broker(this)
+        ledger, truth = await this.books()
+    held = ledger.held
+    pieces = pieces_of(truth, held)
+    actions = [each for each in truth.truth.actions if truth.is_acknowledged(each)]
+    presses = [truth.report(each) for each in actions] + this.load.acknowledged
+    lost = silenced(held.entries, presses, truth)
+    unwatched = absences_of(held, this.away)
+    unknown = sum(each.until - each.since for each in unwatched) / 60_000
+    made, forgotten, counted = (sum(getattr(each, key) for each in pieces) for key in ("made", "lost", "counted"))
+    declared = sum(abs(each.difference) for each in pieces)
+    wrong = explained(ledger.wrong, truth, held)
+    run_record.note(
+        f"{name}: {KILLS} kills, a stop, a half-open link and a broker's restart",
+        f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {this.network_cuts} times; "
+        f"{ledger}; of presses and commands {len(presses):,}, lost {len(lost)}; "
+        f"pieces made {made:,}, forgotten by registers {forgotten:,}, counted {counted:,}, "
+        f"difference declared {declared:,}; {len(unwatched)} absences of {unknown:.0f} minutes",
+    )
+    assert wrong == {}
+    assert lost == []
+    assert [each for each in pieces if not each.is_declared] == []
+    assert carried_over(held, unwatched) == []
+
+
+async def restart(this: DisturbedFloor, number: signal.Signals, *, away: float) -> None:
+    with this.absent():
+        code = await this.floor.stop(number)
+        assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), this.floor.log()
+        await asyncio.sleep(away)
+        await this.floor.launch()
+    await this.floor.ready()
+
+
+async def lose_the_network(this: DisturbedFloor) -> None:
+    """Let the bridge's connections be half-open until it says that it does not watch the floor."""
+    async with this.network_free:
+        this.network.freeze()
+        await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
+        before = len(absences(this.floor))
+        await until(lambda: len(absences(this.floor)) > before, seconds=LOST_SECONDS, what="nobody watches")
+        with this.absent():
+            this.network.thaw()
+            await until(lambda: this.dashboard.live, seconds=LOST_SECONDS, what="healed")
+
+
+async def restart_the_broker(this: DisturbedFloor) -> None:
+    this.broker.stop()
+    await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
+    this.broker.start()
+    await until(lambda: this.dashboard.live, seconds=LOST_SECONDS, what="healed")
+
+
+# What must hold
+
+
+def explained(wrong: Books, truth: PlayedTruth, held: Journalled) -> Books:
+    """Return what is wrong in the books but for what the devices themselves explain."""
+    kept_aside = {report_of(each) for each in held.entries if each.disposition.effect.value == "quarantined"}
+    old = {report_of(each) for each in held.entries if each.input.retained}
+    left: Mapping[str, list[object]] = {
+        **wrong,
+        "doubled": [
+            each
+            for each in wrong.get("doubled", ())
+            if truth.identifies(as_report(each)) and not is_of_a_connection(as_report(each))
+        ],
+        "invented": [
+            each
+            for each in wrong.get("invented", ())
+            if each not in kept_aside and each not in old and not is_of_a_connection(as_report(each))
+        ],
+    }
+    return {name: found for name, found in left.items() if found}
+
+
+def is_of_a_connection(report: Report) -> bool:
+    """Wills, and the birth of a gateway: no device says them, they have no number, and a second one changes nothing."""
+    return report[0].endswith(("/death", "/_/birth"))
+
+
+def as_report(found: object) -> Report:
+    assert isinstance(found, tuple)
+    topic, payload = found
+    return topic, payload
+
+
+def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:
+    events = [json.loads(each.body) for each in held.events]
+    stories = build_stories(truth.truth, Driven(fed=list(truth.fed(held.entries))))
+    return [account for story in stories.values() for account in accounts(truth.truth, story, events)]
+
+
+def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
+    """Return since when the bridge says it was away, with the end of each; each begins before it was surely away."""
+    inputs = [each.input for each in held.entries if each.input.topic == ABSENCE_TOPIC]
+    said = [BridgeAbsence.decode(each.payload).since for each in inputs]
+    assert len(said) == len(away), (said, away)
+    assert all(since <= each.since for since, each in zip(said, away, strict=True)), (said, away)
+    return [Away(since, each.until) for since, each in zip(said, away, strict=True)]
+
+
+def carried_over(held: Journalled, unwatched: Sequence[Away]) -> list[Any]:
+    """Return machines that are said to have run while nobody watched, because they ran before."""
+    told: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for event in (json.loads(each.body) for each in held.events if each.type.value == "line_status_update"):
+        place = (event["line_id"], event["equipment_code"] or "_")
+        told.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
+    wrong = []
+    for absence in unwatched:
+        for place, statuses in told.items():
+            before = [each for each in statuses if each[0] < absence.until]
+            at, status = max(before, key=itemgetter(0), default=(0, "offline"))
+            if status == "running" and at < absence.since:
+                wrong.append((place, absence, at))
+    return wrong

@@ -1,0 +1,263 @@
+"""One seeded run: a front over a journal in memory, dashboards that come and go, and a judge for each of them."""
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from bridge.domain.access.policy import Policy
+from bridge.domain.events import Millis
+from bridge.domain.records import CommittedEvent, Input, JournalEntry
+from bridge.domain.reports import APPLIED
+from bridge.front import connection, journal_reads
+from bridge.front.front import Front
+from bridge.settings import WebSettings
+from tests.front.simulation.memory_connection import MemoryWire
+from tests.front.simulation.simulated_dashboard import VirtualDashboard
+from tests.front.simulation.virtual_loop import VirtualLoop
+from tests.support import random_histories
+from tests.support.delivery_checker import Wrong
+from tests.support.memory_journal import MemoryJournal
+from tests.support.random_histories import NOON
+from tests.support.reference_dashboard import Breach
+from tests.support.reference_subscription import topic_of
+
+STEPS = 24
+LONGEST = 900.0  # virtual seconds
+NO_POLICY = Policy(roles={})
+INPUT = Input(number=1, topic="report/S1/A1/L1/E1/state", payload=b"{}", received_at=NOON)
+PAUSES = (0.0, 0.0, 0.001, 0.01, 0.1, 0.7, 2.0)
+
+
+class Clock:
+    def now(self) -> Millis:
+        return NOON
+
+    def wall_now(self) -> Millis:
+        return NOON + int(asyncio.get_running_loop().time() * 1_000)
+
+
+class ResumeRun:
+    """`seed` decides everything but where the first dashboard's first connection is cut."""
+
+    def __init__(self, seed: int, *, cut_after: int | None = None) -> None:
+        self.chance = Random(seed)
+        self.loop = VirtualLoop(Random(seed + 1))  # type: ignore[abstract] # as much of a loop as it takes
+        self.journal = MemoryJournal()
+        self.floor = random_histories.Floor(Random(seed + 2))
+        self.front: Front | None = None
+        self.boards: list[VirtualDashboard] = []
+        self.left_to_the_journal = 0  # events, by outboxes that were full
+        self._cut_after = cut_after
+        self._offers: deque[list[CommittedEvent]] = deque()
+        self._offered_until = 0.0
+        self._serving: set[asyncio.Task[None]] = set()
+        self.outbox_events = self.chance.choice((1, 2, 5, 40))
+        self._settings = WebSettings(max_frames_per_second=10_000).model_copy(
+            update={"outbox_events": self.outbox_events}
+        )
+        # Small, so that a replay takes many reads, and few of them from memory.
+        self._bounds = (
+            (connection, "OUTBOX_BYTES", self.chance.choice((3_000, 10_000, 200_000))),
+            (journal_reads, "PAGE_EVENTS", self.chance.choice((1, 3, 500))),
+            (journal_reads, "PAGES_BYTES", self.chance.choice((0, 5_000, 500_000))),
+        )
+
+    @property
+    def is_open(self) -> bool:
+        return self.front is not None
+
+    @property
+    def heard(self) -> list[int]:
+        """Where the frames of the first connection ended, in bytes."""
+        first = self.boards[0].first
+        return [] if first is None else first.heard
+
+    def live(self) -> None:
+        """Live through it; raises Wrong or Breach."""
+        with pytest.MonkeyPatch.context() as patch:
+            for module, name, value in self._bounds:
+                patch.setattr(module, name, value)
+            self.loop.run(self._main(), until=LONGEST)
+        for failure in self.loop.failures:
+            raise failure.get("exception") or Wrong(str(failure))
+
+    async def _main(self) -> None:
+        self.journal.append(self.floor.happens(30))
+        seed = self.chance.random()
+        self.boards = [VirtualDashboard(self, "eva", Random(seed), self._cut_after)]
+        if self.chance.random() < 0.3:
+            self.boards.append(VirtualDashboard(self, "otto", Random(seed + 1)))
+        with self._open():
+            for board in self.boards:
+                board.granted = self.chance.choice((("#",), *random_histories.GRANTS))
+                board.connect()
+                for name in "abc"[: self.chance.randint(1, 3)]:
+                    board.subscribes(name)
+            for _ in range(STEPS):
+                await asyncio.sleep(self.chance.choice(PAUSES))
+                await self._step()
+                self._check()
+            await self._finish()
+        await self._close(crash=False)
+
+    async def _step(self) -> None:
+        match self.chance.randrange(40):
+            case 0:
+                await self._restart()
+            case 1:
+                self.journal.retain(self.journal.end - self.chance.choice((0, 1, 5, 20)))
+            case each if each < 22:
+                self._commit(self.chance.choice((1, 2, 5, 20)))
+            case _:
+                self.chance.choice(self.boards).acts()
+
+    def _commit(self, most: int) -> None:
+        self._offers.append(self.journal.append(self.floor.happens(most)))
+        late = 0.0 if self.chance.random() < 0.4 else self.chance.random() * 0.02
+        self._offered_until = max(self._offered_until, self.loop.time() + late)
+        self.loop.call_at(self._offered_until, self._offer)
+
+    def _offer(self) -> None:
+        """Hand over what was committed a moment ago."""
+        if self._offers and self.front is not None:
+            self.front.on_committed(
+                [JournalEntry(input=INPUT, disposition=APPLIED, events=tuple(self._offers.popleft()))]
+            )
+
+    # The front.
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        self._start()
+        try:
+            yield
+        finally:
+            self._hand.cancel()
+
+    def _start(self) -> None:
+        async def publish(topic: str, payload: bytes) -> None:
+            raise Wrong(f"nothing is commanded here: {topic} {payload!r}")
+
+        self.front = Front(
+            settings=self._settings,
+            journal=self.journal,
+            verify=random_histories.verify,
+            policy=NO_POLICY,
+            trust_grants=True,
+            clock=Clock(),
+            publish=publish,
+            find_place=lambda *_: None,
+        )
+        self.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
+        self._hand = self.loop.create_task(self.front.run())
+
+    async def _restart(self) -> None:
+        """Stop the bridge, or let it crash; perhaps restore a backup meanwhile."""
+        await self._close(crash=self.chance.random() < 0.5)
+        match self.chance.randrange(4):
+            case 0:
+                self.journal.renew()
+            case 1:
+                self.journal.renew(back_to=max(0, self.journal.end - self.chance.randint(1, 10)))
+            case _:
+                pass
+        self._start()
+        for board in self.boards:
+            self.loop.call_later(self.chance.random(), board.connect)
+
+    async def _close(self, *, crash: bool) -> None:
+        front, self.front = self.front, None
+        assert front is not None
+        self._offers.clear()
+        self._hand.cancel()
+        if crash:
+            for board in self.boards:
+                if board.wire is not None:
+                    board.wire.cut(noticed_in=0.0)
+        await front.shutdown()
+        while self._serving:
+            await asyncio.wait(list(self._serving))
+        for board in self.boards:
+            if board.wire is not None:
+                board.wire.cut(noticed_in=0.0)  # what was under way is lost with the machine
+        books = front.statistics()
+        if not books["balanced"] or books["ledger"].get("pending") or len(front._context.router):
+            raise Wrong(f"left behind: {books}")
+
+    def serve(self, wire: MemoryWire) -> None:
+        assert self.front is not None
+        front = self.front
+        grants: list[tuple[str, ...]] = []
+
+        def on_read(text: str) -> None:
+            frame = json.loads(text)
+            if frame["type"] == "auth":
+                grants[:] = [random_histories.grants_of(frame["token"])]
+
+        def on_write(text: str) -> None:
+            self._check_front(front)
+            self._left(front)
+            for frame in json.loads(text) if text.startswith("[") else [json.loads(text)]:
+                if "offset" in frame and not random_histories.granted(grants[0], topic_of(frame)):
+                    raise Wrong(f"{frame['id']} {topic_of(frame)} was shown to who may read {grants[0]}")
+
+        wire.on_read, wire.on_write = on_read, on_write
+        task = self.loop.create_task(front.serve(wire, handshake_token=None, peer="test"))
+        self._serving.add(task)
+        task.add_done_callback(self._served)
+
+    def _left(self, front: Front) -> None:
+        for each in front._connections:
+            self.left_to_the_journal = max(self.left_to_the_journal, each.delivery.outbox.spilled)
+
+    def _served(self, task: "asyncio.Task[None]") -> None:
+        self._serving.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.loop.failures.append({"exception": task.exception()})
+
+    def _check(self) -> None:
+        if self.loop.failures:
+            raise self.loop.failures[0].get("exception") or Wrong(str(self.loop.failures[0]))
+        if self.front is not None:
+            self._check_front(self.front)
+
+    @staticmethod
+    def _check_front(front: Front) -> None:
+        for each in front._connections:
+            outbox = each.delivery.outbox
+            if not outbox.ledger.is_balanced() or outbox.ledger.pending.total() != len(outbox) + len(outbox._in_flight):
+                raise Wrong(f"the books don't add up: {outbox.ledger}")
+
+    async def _finish(self) -> None:
+        """Let everybody read, and wait until all is told."""
+        self._commit(3)
+        for _ in range(1_000):
+            for board in self.boards:
+                board.reads("fast")
+            await asyncio.sleep(0.2)
+            self._check()
+            if not self._offers and all(each.content for each in self.boards):
+                break
+        else:
+            raise Wrong(f"never done: {[(b.client.held, b.client.position, b.wire) for b in self.boards]}")
+        for board in self.boards:
+            board.judge.finishes()
+            board.gone = True
+            if board.wire is not None:
+                board.wire.cut(noticed_in=0.0)
+
+
+def lives(seed: int, cut_after: int | None = None) -> ResumeRun:
+    """Live through the run of this seed; what is wrong names it."""
+    run = ResumeRun(seed, cut_after=cut_after)
+    try:
+        run.live()
+    except (Wrong, Breach, TimeoutError) as error:
+        again = f"RESUME_RUN={seed}:{'' if cut_after is None else cut_after}"
+        raise AssertionError(f"{again}: {type(error).__name__}: {error}") from error
+    return run

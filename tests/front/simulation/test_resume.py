@@ -1,0 +1,69 @@
+"""Whatever happens, a dashboard has every alarm once and the true state, or was told: promises P2, P3 and P4.
+
+Each run is decided by a seed, and by the byte of the first dashboard's first connection after which it is cut. One that
+fails says how it is run again alone: `RESUME_RUN=seed:bytes pytest tests/front/simulation/test_resume.py`.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count, islice
+from random import Random
+
+import pytest
+
+from tests.front.simulation.resume_run import ResumeRun, lives
+
+AGAIN = "RESUME_RUN"
+
+
+def every_cut(first_seed: int) -> Iterator[ResumeRun]:
+    """Runs without end: each seed's own, then the same cut after every frame and somewhere within it."""
+    for seed in count(first_seed):
+        whole = lives(seed)
+        yield whole
+        chance = Random(seed)
+        start = 0
+        for end in whole.heard:
+            yield lives(seed, cut_after=end)
+            yield lives(seed, cut_after=chance.randint(start, end - 1))
+            start = end
+
+
+def whole_runs(first_seed: int) -> Iterator[ResumeRun]:
+    return (lives(seed) for seed in count(first_seed))
+
+
+def live_through(runs: Iterator[ResumeRun]) -> Counter[str]:
+    """Live through these runs, or through the one that the environment names; says how much happened in them."""
+    if again := os.environ.get(AGAIN):
+        seed, _, cut = again.partition(":")
+        runs = iter([lives(int(seed), cut_after=int(cut) if cut else None)])
+    told: Counter[str] = Counter()
+    for run in runs:
+        told["runs"] += 1
+        for board in run.boards:
+            told["connections"] += board.connections
+            told["log entries"] += len(board.client.log)
+            told["gaps told"] += board.client.gaps
+            told["conflated"] += board.client.conflated.total()
+        told["pulled"] += run.left_to_the_journal
+    return told
+
+
+def test_every_alarm_comes_once_and_the_state_is_true_whatever_happens() -> None:
+    told = live_through(islice(whole_runs(0), 150))
+    if AGAIN not in os.environ:
+        # The runs are about these: without them they would prove nothing.
+        assert min(told[each] for each in ("gaps told", "conflated", "pulled")) > 25, told
+
+
+def test_it_does_so_too_when_the_connection_is_cut_at_every_frame_and_within() -> None:
+    live_through(islice(every_cut(1_000), 150))
+
+
+@pytest.mark.proof
+def test_it_does_so_ten_thousand_times() -> None:
+    first_seed = 100_000
+    told = live_through(islice(every_cut(first_seed), 10_000))
+    print(f"\nseeds from {first_seed}: {dict(told)}")  # noqa: T201 - a proof says what it proved

@@ -1,0 +1,174 @@
+"""Many dashboards that want the same cost one read: the latest events, pages of the journal, snapshots."""
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.events import EventType
+from bridge.domain.records import CommittedEvent
+from bridge.front import journal_reads as front_journal
+from bridge.front.event_cache import EventCache, EventPage
+from bridge.front.snapshot_writer import SNAPSHOT_CHUNK
+from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
+from bridge.protocol.session import admit_body
+from tests.front.memory_front import Floor, Frame, call, floor, status
+from tests.protocol.test_outbox import event
+from tests.support.viewers import viewer
+
+EVENT_BYTES = EVENT_OVERHEAD_BYTES + len(event(1).body)
+SETS: tuple[tuple[Frame, Frame], ...] = (
+    ({"subscription_type": "andon", "target_id": "L1"}, {"lines": ["L1", "L2"]}),
+    ({"subscription_type": "andon", "target_id": "L1"}, {"lines": ["L1"]}),  # the same, of another bearer
+    ({"subscription_type": "line", "target_id": "all"}, {"lines": ["L1"]}),
+    ({"subscription_type": "line", "target_id": "L1"}, {"lines": ["L1"]}),  # the same, asked otherwise
+    ({"subscription_type": "line", "target_id": "all", "filters": {"priorities": ["high"]}}, {"lines": ["L1"]}),
+)
+
+
+EVERYTHING = admit_body({"subscription_type": "line"}, viewer())
+
+
+@given(
+    start=st.integers(1, 30),
+    count=st.integers(1, 40),
+    keep=st.integers(0, 40),
+    offset=st.integers(0, 80),
+    hole=st.integers(0, 50),
+)
+def test_what_is_held_is_without_a_hole_and_within_bounds(
+    start: int, count: int, keep: int, offset: int, hole: int
+) -> None:
+    pages = EventCache(size=4, max_bytes=keep * EVENT_BYTES)
+    added = [each for each in range(start, start + count) if each != hole]
+    for each in added:
+        pages.add(event(each))
+    page = pages.after(offset)
+    if page is None:
+        latest = added[-4:]
+        assert keep < 8 or offset + 1 not in latest or hole in range(latest[0], latest[-1])
+        return
+    held = [each.offset for each in page.events]
+    assert offset + 1 in held
+    assert held == list(range(held[0], held[-1] + 1))
+    assert len(held) <= min(4, keep)
+    assert {(each - 1) // 4 for each in held} == {offset // 4}
+
+
+def test_a_page_begins_behind_the_last_hole() -> None:
+    page = EventPage([event(offset) for offset in (2, 5, 7, 8, 9)])
+    assert [each for each in range(12) if page.has_next_after(each)] == [6, 7, 8]
+    assert not EventPage([]).has_next_after(0)
+
+
+def test_a_page_grows_and_shows_each_event_once_to_several_subscriptions() -> None:
+    page = EventPage([event(1), event(2, EventType.JOB_ASSIGNED)])
+    assert [each.offset for each in page.matching([EVERYTHING, EVERYTHING])] == [1, 2]
+    page.events.append(event(3))
+    assert [each.offset for each in page.matching([EVERYTHING, EVERYTHING])] == [1, 2, 3]
+    assert [each.offset for each in page.matching([])] == [2], "an assignee needs no subscription"
+
+
+def test_the_pages_used_last_are_kept() -> None:
+    pages = EventCache(size=1, max_bytes=2 * EVENT_BYTES)
+    pages.add(event(1))
+    pages.put(EventPage([event(2)]))
+    assert pages.after(0) is not None
+    pages.add(event(3))
+    assert [pages.after(offset) is not None for offset in range(3)] == [True, False, True]
+
+
+async def test_dashboards_that_return_at_once_read_each_page_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_journal, "PAGE_EVENTS", 10)
+    async with floor(tmp_path) as shop:
+        shop.commit(*(call(f"C{number}") for number in range(95)))
+    async with floor(tmp_path) as shop:
+        reads = _counted(shop)
+        boards = [await shop.join() for _ in range(20)]
+        for board in boards:
+            since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
+            body = {"id": "all", "subscription_type": "andon"}
+            board.say({"type": "resume", "subscriptions": [body], "since": since})
+        for board in boards:
+            await board.hears("andon_event", subject="C94")
+            assert board.live() == list(range(1, 96))
+        assert sorted(reads) == [10 * number for number in range(10)]
+
+
+async def test_who_is_a_little_behind_reads_nothing_from_disk(tmp_path: Path) -> None:
+    async with floor(tmp_path, outbox_events=10) as shop:
+        reads = _counted(shop)
+        board = await shop.join()
+        board.say({"type": "subscribe", "subscription_type": "andon", "snapshot": False})
+        await board.hears("subscription_confirmed")
+        board.stop_reading()
+        shop.commit(*(call(f"C{number}") for number in range(95)))
+        assert shop.front.statistics()["left_to_journal"] > 0
+        board.read_on()
+        await board.hears("andon_event", subject="C94")
+        assert board.live() == list(range(1, 96))
+        assert reads == []
+
+
+async def test_each_distinct_filter_set_costs_one_snapshot_build(tmp_path: Path) -> None:
+    async with floor(tmp_path) as shop:
+        shop.commit(call("C1"), call("C2", line="L2"), status("L1"), status("L2"))
+        boards = []
+        for subscription, claims in SETS * 4:
+            board = await shop.join(roles=["operator"], **claims)
+            boards.append(board)
+            board.say({"type": "subscribe", **subscription})
+        ends = [await board.hears("snapshot_end") for board in boards]
+        assert shop.front.statistics()["snapshot_builds"] == 3
+        assert [each["count"] for each in ends] == [1, 1, 2, 2, 1] * 4
+        shop.commit(call("C3"))
+        board = await shop.join()
+        board.say({"type": "subscribe", "subscription_type": "andon", "target_id": "L1"})
+        assert (await board.hears("snapshot_end"))["count"] == 2, "another position, another build"
+
+
+def _counted(shop: Floor) -> list[int]:
+    """The offsets after which events are read from disk, from now on."""
+    reads: list[int] = []
+    read: Any = shop.journal.events_after
+
+    def counted(offset: int, *, limit: int) -> Any:
+        reads.append(offset)
+        return read(offset, limit=limit)
+
+    shop.journal.events_after = counted  # type: ignore[method-assign]
+    return reads
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
+) -> None:
+    monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
+    async with floor(tmp_path) as shop:
+        calls = [call(f"C{number}") for number in range(500)]
+        shop.commit(*calls)
+        board = await shop.join()
+        board.say({"type": "options", "batch": batch, "batch_ms": 0})
+        await board.hears("options")
+        board.stop_reading(after="snapshot_begin")
+        board.say({"type": "subscribe", "subscription_type": "line"})
+        await board.hears("snapshot_begin")
+        shop.commit(*calls)
+        other = await shop.join(user="otto")
+        other.say({"type": "subscribe", "subscription_type": "line"})
+        await other.hears("snapshot_end")
+        assert shop.front.position.offset == 1_000
+        gc.collect()
+        ids = {f"{shop.front.position.stream}:{shop.front.position.epoch}:{offset}" for offset in range(1, 501)}
+        held = {each.id for each in gc.get_objects() if isinstance(each, CommittedEvent)}
+        assert len(held & ids) <= 2 * SNAPSHOT_CHUNK
+        board.read_on()
+        await board.hears("snapshot_end")
+        begin = next(number for number, each in enumerate(board.frames) if each["type"] == "snapshot_begin")
+        assert [each["offset"] for each in board.frames[begin + 1 : begin + 501]] == list(range(1, 501))

@@ -1,0 +1,253 @@
+"""A front that follows another process's journal: hints only wake it, the journal is the truth."""
+
+import asyncio
+import json
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bridge.domain.records import CommandRecord
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch
+from tests.front.fake_link import Hints
+from tests.front.memory_front import NOON, Floor, MemorySocket, call, floor
+from tests.support import command_line
+from tests.support.brokers import until
+from tests.support.command_line import write_config
+
+MANY = 1_700  # more than one read
+FORGED = 3_000
+TRICKLE = 100  # each heard before the next is said
+
+
+async def subscribed(here: Floor) -> MemorySocket:
+    board = await here.join()
+    board.say({"type": "subscribe", "id": "s", "subscription_type": "line"})
+    await board.hears("snapshot_end")
+    return board
+
+
+async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) -> None:
+    async with floor(tmp_path, hints=Hints()) as here:
+        board = await subscribed(here)
+        for number in range(MANY // 10):
+            here.commit(*(call(f"C{number}.{each}") for each in range(10)))
+        await board.until(lambda: len(board.live()) >= MANY)
+        assert board.live() == list(range(1, MANY + 1))
+        assert here.hints is not None
+        assert here.hints.acknowledged == MANY
+        assert here.follower is not None
+        assert here.follower.reads < MANY // 2, "hints that come together are one look"
+
+
+async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
+    async with floor(tmp_path, hints=Hints()) as here:
+        board = await subscribed(here)
+        here.commit(*(call(f"C{each}") for each in range(MANY)), offer=False)
+        await board.until(lambda: len(board.live()) >= MANY)
+        assert board.live() == list(range(1, MANY + 1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        epoch = here.journal.epoch
+        for _ in range(FORGED // 10):
+            for _ in range(10):
+                hints.say(*forged(chance, epoch))
+            if chance.random() < 0.1:
+                here.commit(call(f"C{chance.random()}"), offer=chance.random() < 0.5)
+            await asyncio.sleep(0)
+        end = here.journal.position().offset
+        await until(lambda: hints.acknowledged >= FORGED, what="heard")
+        await board.until(lambda: len(board.live()) >= end)
+        assert board.live() == list(range(1, end + 1))
+        assert board.closed is None
+        assert here.front.position == here.journal.position()
+        assert here.follower is not None
+        assert here.follower.switches == 1, "that of its start"
+
+
+async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        assert here.follower is not None
+        reads = here.follower.reads
+        for number in range(1, TRICKLE + 1):
+            body = {"stream": "main", "epoch": here.journal.epoch, "offset": number + 10**6}
+            hints.say("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
+            await until(lambda number=number: hints.acknowledged >= number, what="heard")  # type: ignore[misc]
+        assert here.follower.hints == TRICKLE
+        assert here.follower.reads - reads < TRICKLE / 2
+
+
+def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
+    """Say something a hint could be, with what is never true."""
+    topic = chance.choice(["event/S1/A1/L1/_/andon/andon_event/high/C1", "event/x", "bridge/main", "bridge/other", "x"])
+    body = {
+        "type": "andon_event",
+        "stream": chance.choice(["main", "other", 7]),
+        "epoch": chance.choice([epoch, "another", None]),
+        "offset": chance.choice([-1, 0, 10**6, 2**63, 10**40, 1.5, "7", None]),
+        "online": chance.choice([True, False, 1]),
+        "time": chance.choice(["", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+01:00", None, 3]),
+    }
+    payload = chance.choice([json.dumps(body).encode(), chance.randbytes(40), b"", b"[" * 100_000])
+    return topic, payload
+
+
+async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        here.commit(call("C1"))
+        told = await board.hears("position")
+        here.journal.commit(Batch(entries=[], retired_keys=()))
+        code, reason = await board.ends()
+        assert code == 1012
+        assert json.loads(reason)["retry_after"] >= 0
+        await until(lambda: here.front.position == here.journal.position(), what="turned")
+        again = await here.join()
+        body = {"id": "s", "subscription_type": "line"}
+        again.say({"type": "resume", "subscriptions": [body], "since": told["streams"]})
+        resumed = await again.hears("resumed")
+        assert resumed["streams"]["main"] == {"recovered": False}
+        await again.hears("snapshot_end", count=1)
+        here.commit(call("C2"))
+        await again.until(lambda: again.live() == [2])
+
+
+async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        hints.say_status(here.journal.epoch)
+        await until(lambda: board.last_link()["streams"]["main"]["live"], what="live")
+        here.commit(call("C1"), call("C2"))
+        await board.until(lambda: len(board.live()) == 2)
+        here.journal.close()
+        put_aside(tmp_path)
+        await until(
+            lambda: not here.front.readiness()[0] and "no such file" in here.front.readiness()[1].lower(), what="told"
+        )
+        await until(lambda: not board.last_link()["streams"]["main"]["live"], what="told")
+        assert board.closed is None
+        here.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+        assert (await board.ends())[0] == 1012
+        again = await subscribed(here)
+        here.commit(call("C3"))
+        await again.until(lambda: again.live() == [1])
+
+
+async def test_backup_is_restored_while_the_front_runs(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        backup = tmp_path / "backup.db"
+        here.commit(call("C1"), call("C2"))
+        assert (await journal_command(tmp_path, "backup", backup)).returncode == 0
+        here.commit(call("C3"))
+        await board.until(lambda: board.live() == [1, 2, 3])
+        here.journal.close()
+        async with asyncio.timeout(20):  # a front that looks at the journal at this moment is in the way
+            while (await journal_command(tmp_path, "restore", backup, "--replace")).returncode != 0:
+                assert board.closed is None
+        assert (await board.ends())[0] == 1012
+        here.journal = SqliteJournal.open(here.journal.path, stream="main")
+        again = await subscribed(here)
+        assert again.events() == [1, 2]
+        here.commit(call("C4"))
+        await again.until(lambda: again.live() == [3])
+
+
+async def journal_command(folder: Path, name: str, *more: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `floor journal` as a process: locks of this very one would be no obstacle to it."""
+    config = write_config(folder)
+    return await asyncio.to_thread(
+        command_line.floor, folder, "journal", name, *more, "--path", folder / "journal.db", "--config", config
+    )
+
+
+async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp_path: Path) -> None:
+    async with floor(tmp_path, hints=Hints()) as here:
+        board = await subscribed(here)
+        here.commit(call("C1"))
+        told = (await board.hears("position"))["streams"]
+        here.commit(call("C2"), call("C3"), offer=False)  # another front has them; this one will poll
+        told["main"]["offset"] = 2
+        body = {"id": "s", "subscription_type": "line"}
+        roaming = await here.join()
+        roaming.say({"type": "resume", "subscriptions": [body], "since": told})
+        assert (await roaming.hears("resumed"))["streams"]["main"] == {"recovered": True}
+        await roaming.until(lambda: roaming.live() == [3])
+        told["main"]["offset"] = 10**9
+        forging = await here.join()
+        forging.say({"type": "resume", "subscriptions": [body], "since": told})
+        assert (await forging.hears("resumed"))["streams"]["main"] == {"recovered": False}
+
+
+def put_aside(folder: Path) -> None:
+    (folder / "aside").mkdir()
+    for each in folder.glob("journal.db*"):
+        each.rename(folder / "aside" / each.name)
+
+
+async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        epoch = here.journal.epoch
+        board = await subscribed(here)
+        await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="nothing heard")
+        hints.say_status(epoch, retained=True)
+        hints.say_status(epoch)
+        assert (await board.hears("link", broker=True, count=2))["streams"]["main"]["live"]
+        assert here.front.readiness() == (True, "ready")
+        hints.say_status(epoch, ready=False)
+        await until(lambda: here.front.readiness() == (False, "the pipeline is not ready"), what="not ready")
+        hints.say_status(epoch)
+        await until(lambda: here.front.readiness()[0], what="live")
+        await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="silent")
+
+
+async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path) -> None:
+    hints = Hints()
+    async with floor(tmp_path, hints=hints) as here:
+        board = await subscribed(here)
+        hints.say_status(here.journal.epoch, offset=0)
+        await until(lambda: here.front.readiness()[0], what="live")
+
+        def stands_still() -> bool:
+            hints.say_status(here.journal.epoch, offset=1)
+            return here.front.readiness() == (
+                False,
+                "what the pipeline publishes is not in the journal that this front reads",
+            )
+
+        await until(stands_still, what="told")
+        await until(lambda: not board.last_link()["streams"]["main"]["live"], what="its dashboards too")
+        here.commit(call("C1"), offer=False)
+        await until(lambda: here.front.readiness()[0], what="live again, once it is there")
+
+
+async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:
+    async with floor(tmp_path, hints=Hints()) as here:
+        board = await subscribed(here)
+
+        def record(command_id: str, outcome: str) -> CommandRecord:
+            return CommandRecord(user="eva", command_id=command_id, outcome=outcome, reason=None, event_ids=(), at=NOON)
+
+        def answer(_: str, body: dict[str, object]) -> CommandRecord | None:
+            here.commit(call("C1"), command=record(str(body["id"]), "applied"), offer=False)
+            return None
+
+        here.answer = answer
+        command = {"type": "command", "id": "c1", "action": "andon.raise", "line_id": "L1", "equipment_code": "E1"}
+        board.say({**command, "andon_type": "quality"})
+        assert (await board.hears("command_result"))["outcome"] == "applied"
+        kinds = board.types()
+        assert kinds.index("andon_event") < kinds.index("command_result")

@@ -1,0 +1,269 @@
+"""The same front over HTTP: health, metrics, contracts, history, commands; errors that tell nothing of ours."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge.domain.line.counters.machine_counters import CounterFit
+from bridge.domain.line.device.state import SequenceGaps
+from bridge.front.web.metric_samples import (
+    MetricSample,
+    counter_samples,
+    gap_samples,
+    ineffective_samples,
+    pipeline_samples,
+)
+from bridge.pipeline.status import PipelineStatus
+from bridge.settings import WebSettings
+from tests.support.front_server import call, served_front, status
+from tests.support.journal_samples import NOON
+
+COMMAND = {"id": "c1", "action": "andon.acknowledge", "line_id": "L1", "call_id": "L1.call.1"}
+
+
+async def test_health_is_open_and_says_why_it_is_not_ready(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        assert (await served.get("/health/live")).json() == {"live": True}
+        assert (await served.get("/health/ready")).json()["ready"] is True
+        served.front.set_link_state(broker_connected=False, stream_live=True, last_seen=NOON)
+        response = await served.get("/health/ready")
+        assert response.status_code == 503
+        assert response.json() == {"ready": False, "reason": "no connection to the broker"}
+
+
+async def test_statistics_are_for_admins(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        assert (await served.get("/ws/health", served.bearer())).json()["connections"] == 0
+        refused = await served.get("/ws/health", served.bearer("viewer", lines=["L1"]))
+        assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+        unproven = await served.get("/ws/health")
+        assert (unproven.status_code, unproven.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_the_catalogue_is_open(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        catalogue = (await served.get("/ws/events")).json()
+    assert len(catalogue["event_types"]) == 13
+    assert len(catalogue["subscription_types"]) == 10
+
+
+async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_path: Path) -> None:
+    pipeline = PipelineStatus(
+        ready=True, reason=None, offset=7, committed_at=NOON, unknown_fields=1,
+        received={"state": 5, "other": 1}, in_flight={"state": 2},
+        counters={("state", "applied", ""): 2, ("other", "quarantined", "bad_topic"): 1},
+    )  # fmt: skip
+    numbers = [
+        *pipeline_samples(pipeline),
+        *gap_samples({"L1": SequenceGaps(4, 3, 2)}),
+        *ineffective_samples({"L1": 1}),
+    ]
+    numbers += [MetricSample("clock_held", 1.0)]
+    fit = CounterFit(held=5, released=6, refused=7, over=90.0, max_rate=60.0)
+    numbers += counter_samples({("L1", "bagger"): fit})
+    async with served_front(tmp_path, numbers=numbers) as served:
+        served.commit(call("S.3.C.R.3.T"))
+        text = (await served.get("/metrics")).text
+    lines = text.splitlines()
+    assert "floor_ready 1.0" in lines
+    assert "floor_dashboard_connections 0.0" in lines
+    assert 'floor_pipeline_received_total{kind="state"} 5.0' in lines
+    assert 'floor_pipeline_applied_total{kind="state"} 2.0' in lines
+    assert 'floor_pipeline_in_flight{kind="state"} 2.0' in lines
+    assert 'floor_pipeline_quarantined_total{kind="other",reason="bad_topic"} 1.0' in lines
+    assert 'floor_pipeline_unaccounted{kind="state"} 1.0' in lines, "5 received, 2 applied, 2 in flight: one is lost"
+    assert 'floor_pipeline_unaccounted{kind="other"} 0.0' in lines
+    assert 'floor_missing_reports_total{line="L1"} 4.0' in lines
+    assert 'floor_missing_reports_filled_late_total{line="L1"} 3.0' in lines
+    assert 'floor_pieces_held{equipment="bagger",line="L1"} 5.0' in lines
+    assert 'floor_pieces_released_total{equipment="bagger",line="L1"} 6.0' in lines
+    assert 'floor_pieces_refused_total{equipment="bagger",line="L1"} 7.0' in lines
+    assert 'floor_max_rate_too_low{equipment="bagger",line="L1"} 1.0' in lines
+    assert 'floor_unplaced_reports_total{line="L1"} 2.0' in lines
+    assert 'floor_devices_ineffective{line="L1"} 1.0' in lines
+    assert "floor_clock_held 1.0" in lines
+    assert "S.3.C.R.3.T" not in text
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+async def test_what_a_proxy_passed_on_is_not_loopback(tmp_path: Path, header: str) -> None:
+    async with served_front(tmp_path) as served:
+        assert (await served.get("/metrics", {header: "127.0.0.1"})).status_code == 401
+        assert (await served.get("/metrics", {header: "127.0.0.1", **served.bearer()})).status_code == 200
+
+
+async def test_behind_a_proxy_metrics_are_for_admins(tmp_path: Path) -> None:
+    async with served_front(tmp_path, WebSettings(trusted_proxies=("127.0.0.1",))) as served:
+        assert (await served.get("/metrics")).status_code == 401
+        assert (await served.get("/metrics", {"X-Forwarded-For": "127.0.0.1"})).status_code == 401
+        assert (await served.get("/metrics", served.bearer("viewer", lines=["L1"]))).status_code == 403
+        assert (await served.get("/metrics", served.bearer())).status_code == 200
+
+
+async def test_history_comes_in_pages_byte_for_byte(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        served.commit(status("L1"), status("L2"), call())
+        bodies = [each.body for each in served.journal.events_after(0, limit=10)]
+        first = await served.get("/api/events?limit=2", served.bearer())
+        assert bodies[0] + b"," + bodies[1] in first.content
+        second = await served.get(f"/api/events?limit=2&cursor={first.json()['cursor']}", served.bearer())
+        assert [event["offset"] for event in second.json()["events"]] == [3]
+        assert second.json()["cursor"] is None
+        narrowed = await served.get("/api/events", served.bearer("viewer", lines=["L2"]))
+        assert [event["line_id"] for event in narrowed.json()["events"]] == ["L2"]
+
+
+async def test_history_is_cut_by_time(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        served.commit(call())
+        for query, count in (
+            ("from=2026-01-06T12:00:00Z", 1),
+            ("from=2026-01-06T12:00:00.001Z", 0),
+            ("to=2026-01-06T12:00:00Z", 0),
+            ("to=2026-01-06T13:00:00.001%2B01:00", 1),
+        ):
+            answer = await served.get(f"/api/events?{query}", served.bearer())
+            assert len(answer.json()["events"]) == count, query
+
+
+async def test_the_snapshot_is_what_is_current_and_granted(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        served.commit(status("L1"), status("L2"), status("L1", revision=2))
+        answer = (await served.get("/api/snapshot", served.bearer("viewer", lines=["L1"]))).json()
+        assert [(event["line_id"], event["revision"]) for event in answer["events"]] == [("L1", 2)]
+        assert answer["positions"]["main"]["offset"] == 3
+        refused = await served.get("/api/snapshot?filter=%2B/%2B/L2/%23", served.bearer("viewer", lines=["L1"]))
+        assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+
+
+async def test_explain_answers_alike_to_a_query_and_a_body(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        viewer = served.bearer("viewer", lines=["L1"])
+        query = "subscription_type=andon&target_id=L1&target_id=L2&priorities=high"
+        asked = await served.get(f"/api/explain?{query}", viewer)
+        body = {"subscription_type": "andon", "target_id": ["L1", "L2"], "filters": {"priorities": ["high"]}}
+        posted = await served.post("/api/explain", content=json.dumps(body).encode(), headers=viewer)
+        assert asked.status_code == 200
+        assert asked.json()["allowed"] is True
+        assert asked.json()["narrowed"] is True
+        for answer in (asked.json(), posted.json()):
+            answer.pop("id")  # of a subscription that nobody named
+        assert asked.json().keys() == posted.json().keys()
+        assert asked.json()["effective"] == posted.json()["effective"]
+
+
+async def test_a_command_is_done_once(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        for _ in range(2):
+            answer = await served.post(
+                "/api/commands",
+                content=json.dumps(COMMAND).encode(),
+                headers=served.bearer("maintenance", lines=["L1"]),
+            )
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["outcome"] == "applied"
+        assert served.published == ["command/north/pack/L1/_/andon"]
+
+
+async def test_a_command_without_the_right_is_forbidden(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        for headers, expected in (
+            (served.bearer("viewer", lines=["L1"]), 403),
+            (served.bearer("maintenance", lines=["L2"]), 403),
+            ({}, 401),
+            ({"Authorization": "Bearer a.b.c"}, 401),
+            (served.bearer(ttl_seconds=-10), 401),
+        ):
+            answer = await served.post("/api/commands", content=json.dumps(COMMAND).encode(), headers=headers)
+            assert answer.status_code == expected
+        assert not served.published
+
+
+async def test_a_bearer_hears_no_more_of_a_token_than_it_may(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        for headers, message in (
+            ({"Authorization": "Bearer a.b.c"}, "the token is not valid"),
+            (served.bearer(ttl_seconds=-10), "the token has expired"),
+        ):
+            assert (await served.get("/api/snapshot", headers)).json()["message"] == message
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "INVALID_JSON"),
+        (b"{", "INVALID_JSON"),
+        (b'{"id":NaN}', "INVALID_JSON"),
+        (b'{"id":"a","id":"b"}', "INVALID_JSON"),
+        (b"[]", "INVALID_MESSAGE"),
+        (b"{}", "INVALID_MESSAGE"),
+        (b'{"id":"a","action":"andon.paint","line_id":"L1"}', "INVALID_MESSAGE"),
+        (b" " * 65_537, "LIMIT_EXCEEDED"),
+    ],
+)
+async def test_a_bad_body_is_refused_with_its_code(tmp_path: Path, content: bytes, code: str) -> None:
+    async with served_front(tmp_path) as served:
+        answer = await served.post("/api/commands", content=content, headers=served.bearer())
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/events?limit=x", "/api/events?limit=0", "/api/events?from=SECRET", "/api/events?from=2026-01-06T12:00:00",
+     "/api/events?filter=a%23", "/api/events?cursor=SECRET", f"/api/snapshot?filter={'a' * 2000}",
+     "/api/explain?strict=SECRET", "/api/events?filter=%00"],
+)  # fmt: skip
+async def test_a_bad_question_is_refused_and_not_repeated(tmp_path: Path, path: str) -> None:
+    async with served_front(tmp_path) as served:
+        answer = await served.get(path, served.bearer())
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "error"
+    assert "SECRET" not in answer.text
+
+
+async def test_an_unknown_path_is_an_error_of_the_same_shape(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        for path in ("/nowhere", "/docs", "/redoc", "/board/..%2fsettings.py", "/%2e%2e/settings.py"):
+            answer = await served.get(path)
+            assert (answer.status_code, answer.json()["message"]) == (404, "not found")
+        assert (await served.post("/health/live", content=b"")).status_code == 405
+
+
+async def test_our_own_fault_is_told_without_its_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with served_front(tmp_path, numbers=(_broken(),)) as served:
+        answer = await served.get("/metrics")
+    assert (answer.status_code, answer.json()["message"]) == (500, "internal error")
+    assert "SECRET" not in answer.text
+    assert "SECRET" in caplog.text
+
+
+def _broken() -> MetricSample:
+    return MetricSample("SECRET", float("nan"), {"SECRET": 1})  # type: ignore[dict-item]
+
+
+async def test_the_contracts_are_served(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        asyncapi, openapi = (await served.get("/asyncapi.json")).json(), (await served.get("/openapi.json")).json()
+    assert asyncapi["asyncapi"] == "3.0.0"
+    assert {"/api/events", "/api/snapshot", "/api/explain", "/api/commands", "/metrics", "/ws/events"} <= openapi[
+        "paths"
+    ].keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"), [("/", "text/html"), ("/board.js", "text/javascript"), ("/board.css", "text/css")]
+)
+async def test_the_board_is_served_from_here_alone(tmp_path: Path, path: str, media_type: str) -> None:
+    async with served_front(tmp_path) as served:
+        answer = await served.get(path)
+    assert answer.headers["content-type"].startswith(media_type)
+    assert "://" not in answer.text
+    assert "'unsafe-inline'" not in answer.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_errors_have_the_safe_headers_too(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        assert (await served.get("/nowhere")).headers["x-content-type-options"] == "nosniff"

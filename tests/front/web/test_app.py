@@ -1,0 +1,206 @@
+"""The front's WebSocket over real sockets: where a token may stand, whose page may connect, what ends a connection."""
+
+import json
+import logging
+import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from websockets import Subprotocol
+
+from bridge.settings import WebSettings
+from tests.support.front_server import Served, call, closed, frame_of, served_front
+
+SUBSCRIBE = json.dumps({"type": "subscribe", "id": "a", "subscription_type": "line", "target_id": "all"})
+
+
+def proven(served: Served) -> websockets.connect:
+    return websockets.connect(served.ws, additional_headers=served.bearer())
+
+
+async def test_a_first_frame_proves_who_one_is_and_events_follow(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, websockets.connect(served.ws) as client:
+        await client.send(json.dumps({"type": "auth", "token": served.token()}))
+        assert (await frame_of(client, "auth_ok", "error"))["user_id"] == "anna"
+        await client.send(SUBSCRIBE)
+        await frame_of(client, "snapshot_end")
+        served.commit(call())
+        event = await frame_of(client, "andon_event")
+    assert event["data"]["call_id"] == "L1.call.1"
+    assert event["offset"] == 1
+
+
+@pytest.mark.parametrize("path", ["/ws", "/ws/"])
+async def test_a_header_proves_it_too(tmp_path: Path, path: str) -> None:
+    async with served_front(tmp_path) as served:
+        url = f"ws://127.0.0.1:{served.port}{path}"
+        async with websockets.connect(url, additional_headers=served.bearer()) as client:
+            await client.send(SUBSCRIBE)
+            assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+
+
+@pytest.mark.parametrize("beside", [("floor.v1",), ("other", "floor.v1")])
+async def test_a_subprotocol_proves_it_and_is_never_echoed(tmp_path: Path, beside: Sequence[str]) -> None:
+    async with served_front(tmp_path) as served:
+        offered = [Subprotocol(f"bearer.{served.token()}"), *map(Subprotocol, beside)]
+        async with websockets.connect(served.ws, subprotocols=offered) as client:
+            assert client.subprotocol == "floor.v1"
+            await client.send(SUBSCRIBE)
+            assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+
+
+async def test_a_token_in_the_query_counts_where_it_is_allowed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with served_front(tmp_path, WebSettings(token_in_query=True)) as served:
+        token = served.token()
+        quiet = logging.getLogger("test")
+        async with websockets.connect(f"{served.ws}?token={token}", logger=quiet) as client:
+            await client.send(SUBSCRIBE)
+            assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+    assert not [each for each in caplog.records if each.name != "test" and token in each.getMessage()]
+
+
+async def test_a_token_in_the_query_counts_nowhere_else(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, websockets.connect(f"{served.ws}?token={served.token()}") as client:
+        await client.send(SUBSCRIBE)
+        assert (await frame_of(client, "subscription_confirmed", "error"))["code"] == "UNAUTHENTICATED"
+        assert (await closed(client))[0] == 1008
+
+
+async def test_a_bad_token_ends_it(tmp_path: Path) -> None:
+    headers = {"Authorization": "Bearer a.b.c"}
+    async with served_front(tmp_path) as served, websockets.connect(served.ws, additional_headers=headers) as client:
+        assert (await closed(client))[0] == 1008
+
+
+async def test_silence_ends_it(tmp_path: Path) -> None:
+    web = WebSettings(auth_timeout_seconds=0.1)
+    async with served_front(tmp_path, web) as served, websockets.connect(served.ws) as client:
+        assert (await closed(client))[0] == 4408
+
+
+@pytest.mark.parametrize("header", ["", ",", "bearer.", "bearer.,floor.v1", 'a"b, c d', "\xe4", "floor.v2"])
+async def test_a_bad_subprotocol_header_is_no_fault_of_ours(tmp_path: Path, header: str) -> None:
+    async with served_front(tmp_path) as served:
+        headers = {"Sec-WebSocket-Protocol": header}
+        try:
+            async with websockets.connect(served.ws, additional_headers=headers) as client:
+                assert client.subprotocol is None
+        except (websockets.InvalidStatus, websockets.NegotiationError) as refused:
+            status = getattr(getattr(refused, "response", None), "status_code", 400)
+            answered = status < 500
+        else:
+            answered = True
+        assert answered
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "http://evil.example", "http://127.0.0.1", "http://127.0.0.1:1.evil.example"]
+)
+async def test_a_page_of_another_origin_is_refused_before_the_upgrade(tmp_path: Path, origin: str) -> None:
+    async with served_front(tmp_path) as served:
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(served.ws, additional_headers={"Origin": origin, **served.bearer()})
+    assert refused.value.response.status_code == 403
+    assert json.loads(refused.value.response.body or b"")["code"] == "FORBIDDEN"
+
+
+async def test_the_servers_own_pages_and_those_of_the_list_may_connect(tmp_path: Path) -> None:
+    async with served_front(tmp_path, WebSettings(allowed_origins=("https://wall.example",))) as served:
+        for origin in (served.http, "https://wall.example"):
+            async with websockets.connect(
+                served.ws, additional_headers={"Origin": origin, **served.bearer()}
+            ) as client:
+                await client.send(SUBSCRIBE)
+                assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+
+
+async def test_a_binary_frame_is_an_invalid_message_and_the_connection_lives(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, proven(served) as client:
+        await client.send(b"\x00\x01")
+        assert (await frame_of(client, "error"))["code"] == "INVALID_MESSAGE"
+        await client.send(SUBSCRIBE)
+        await frame_of(client, "subscription_confirmed")
+
+
+async def test_a_frame_over_the_limit_ends_with_1009(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served, proven(served) as client:
+        await client.send("x" * 65_537)
+        assert (await closed(client))[0] == 1009
+
+
+async def test_one_connection_too_many_ends_with_4429(tmp_path: Path) -> None:
+    async with (
+        served_front(tmp_path, WebSettings(max_connections=1)) as served,
+        websockets.connect(served.ws),
+        websockets.connect(served.ws) as second,
+    ):
+        assert (await closed(second))[0] == 4429
+
+
+async def test_a_restart_says_when_to_come_back(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        client = await websockets.connect(served.ws, additional_headers=served.bearer())
+        await client.send(SUBSCRIBE)
+        await frame_of(client, "snapshot_end")
+    code, reason = await closed(client)
+    assert code == 1012
+    assert json.loads(reason)["retry_after"] >= 0
+
+
+async def test_behind_a_prefix_that_a_proxy_strips_all_is_found(tmp_path: Path) -> None:
+    async with served_front(tmp_path, WebSettings(root_path="/floor")) as served, proven(served) as client:
+        await client.send(SUBSCRIBE)
+        assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+        for path in ("/", "/board.js", "/health/live", "/ws/events"):
+            assert (await served.get(path)).status_code == 200
+
+
+async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    web = WebSettings(tls_cert_file=certificate, tls_key_file=key)
+    trust = ssl.create_default_context(cafile=str(certificate))
+    async with served_front(tmp_path, web) as served:
+        origin = f"https://localhost:{served.port}"
+        headers = {"Origin": origin, **served.bearer()}
+        url = f"wss://localhost:{served.port}/ws"
+        async with websockets.connect(url, ssl=trust, additional_headers=headers) as client:
+            await client.send(SUBSCRIBE)
+            await frame_of(client, "subscription_confirmed")
+        async with httpx.AsyncClient(verify=trust) as http:
+            assert (await http.get(f"{origin}/health/live")).status_code == 200
+        with pytest.raises(websockets.InvalidStatus):
+            await websockets.connect(
+                url, ssl=trust, additional_headers={"Origin": f"http://localhost:{served.port}", **served.bearer()}
+            )
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "cert.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths

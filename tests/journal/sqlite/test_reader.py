@@ -1,0 +1,106 @@
+"""A reader beside the owner: what another process asks of a journal that goes on without it."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import JournalTooNew, SqliteJournal, StreamMismatch
+from bridge.ports.journal import JournalError, JournalUnavailable
+from tests.support.journal_samples import event, follow
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[SqliteJournal]:
+    opened = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    opened.commit(follow(opened, [event("a")]))
+    yield opened
+    opened.close()
+
+
+def test_reader_sees_what_the_owner_commits(owner: SqliteJournal) -> None:
+    reader = SqliteReader.open(owner.path, stream="main")
+    assert reader.position() == owner.position()
+    owner.commit(follow(owner, [event("b")]))
+    assert reader.events_after(1, limit=9) == owner.events_after(1, limit=9) != []
+    assert reader.snapshot() == owner.snapshot()
+    owner.close()
+    assert reader.position().offset == 2, "the owner may go before the reader"
+    reader.close()
+
+
+def test_reader_refuses_what_the_owner_would(owner: SqliteJournal, tmp_path: Path) -> None:
+    with pytest.raises(StreamMismatch):
+        SqliteReader.open(owner.path, stream="other")
+    with pytest.raises(JournalError, match="no journal"):
+        SqliteReader.open(tmp_path / "nowhere.db", stream="main")
+    assert not (tmp_path / "nowhere.db").exists()
+    owner._writer.execute("PRAGMA user_version = 99")
+    with pytest.raises(JournalTooNew):
+        SqliteReader.open(owner.path, stream="main")
+
+
+def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    former = SqliteJournal.open(path, stream="main")
+    former.commit(follow(former, [event("a")]))
+    reader = SqliteReader.open(path, stream="main")
+    with reader._read_transaction() as lent:  # while somebody reads, another file comes in its place
+        assert lent.execute("SELECT last_offset FROM meta").fetchone() == (1,)
+        assert reader.position() == former.position()
+        former.close()
+        for each in sorted(tmp_path.glob("journal.db*")):
+            each.rename(each.with_name(f"aside.{each.name}"))
+        with pytest.raises(JournalUnavailable):
+            reader.position()
+        present = SqliteJournal.open(path, stream="main")
+        assert reader.position() == present.position()
+    assert reader.position() == present.position()
+    assert reader.position().epoch != former.epoch
+    present.commit(follow(present, [event("b")], [event("c")]))
+    assert [each.offset for each in reader.events_after(0, limit=9)] == [1, 2]
+    reader.close()
+    present.close()
+
+
+def test_the_last_reader_to_leave_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    wal = tmp_path / "journal.db-wal"
+    command = [sys.executable, "-m", "tests.support.journal_samples", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        durable = [int(killed.stdout.readline()) for _ in range(3)][-1]
+        killed.kill()
+    before = path.read_bytes(), wal.read_bytes()
+    reader = SqliteReader.open(path, stream="main")
+    assert reader.position().offset >= durable
+    reader.close()
+    assert (path.read_bytes(), wal.read_bytes()) == before
+
+
+@contextmanager
+def no_file_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as taken:
+        highest = os.open(os.devnull, os.O_RDONLY)
+        taken.callback(os.close, highest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        yield
+
+
+def test_reading_without_file_descriptors_fails_for_now(owner: SqliteJournal) -> None:
+    reader = SqliteReader.open(owner.path, stream="main")
+    following = follow(owner, [event("b")])
+    with no_file_descriptors():
+        with pytest.raises(JournalUnavailable):
+            reader.position()
+        owner.commit(following)
+    assert reader.position().offset == 2
+    reader.close()

@@ -1,0 +1,274 @@
+"""What passes through the link: received in order, acknowledged by hand, published with an answer."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.domain.messages import Message, Publication
+from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerUnavailable, PublishRefused
+from tests.support.brokers import (
+    MOSQUITTO_CONF,
+    RunningBroker,
+    client_settings,
+    linked,
+    mosquitto_broker,
+    receive,
+    running,
+    until,
+)
+
+ROUNDS = 100
+TOGETHER = 3
+BODY = b"x" * 600
+MOMENT_SECONDS = 0.002
+
+ACL_CONF = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+acl_file {folder}/acl
+max_packet_size 20000
+max_queued_messages 100000
+user root
+log_dest stderr
+"""
+
+
+def consumer(broker: RunningBroker, *, queue_bound: int | None = None) -> BrokerLink:
+    settings = client_settings(broker)
+    subscriptions = [("a/#", 1)]
+    return BrokerLink(
+        settings, client_id="consumer", durable=True, subscriptions=subscriptions, queue_bound=queue_bound
+    )
+
+
+def producer(broker: RunningBroker) -> BrokerLink:
+    return BrokerLink(client_settings(broker), client_id="producer", durable=False)
+
+
+def numbered(count: int) -> list[Publication]:
+    return [Publication(f"a/{number}", b"%d" % number) for number in range(count)]
+
+
+def payloads(count: int) -> list[bytes]:
+    return [b"%d" % number for number in range(count)]
+
+
+async def test_a_durable_session_sends_the_unacknowledged_again(mosquitto: RunningBroker) -> None:
+    async with linked(consumer(mosquitto)) as first:
+        await first.publish_many(numbered(5))
+        got = await receive(first, 5)
+        assert not any(each.redelivered for each in got)
+        assert first.acknowledge(got[:2]) == 2
+    async with linked(consumer(mosquitto)) as second:
+        assert second.status.session_present
+        again = await receive(second, 3)
+        assert [each.payload for each in again] == [b"2", b"3", b"4"]
+        assert all(each.redelivered for each in again)
+
+
+async def test_what_comes_while_away_waits_in_the_session(mosquitto: RunningBroker) -> None:
+    async with linked(consumer(mosquitto)):
+        pass
+    async with linked(producer(mosquitto)) as sender:
+        await sender.publish_many(numbered(200))
+    async with linked(consumer(mosquitto)) as back:
+        assert [each.payload for each in await receive(back, 200)] == payloads(200)
+
+
+async def test_acknowledgements_go_out_in_the_order_of_arrival(mosquitto: RunningBroker) -> None:
+    async with linked(consumer(mosquitto)) as link:
+        await link.publish_many(numbered(3))
+        first, second, third = await receive(link, 3)
+        assert link.acknowledge([third]) == 0
+        assert link.acknowledge([second, second]) == 0
+        assert link.acknowledge([first]) == 3
+        assert link.acknowledge([first, second, third]) == 0
+
+
+async def test_a_receipt_of_an_earlier_connection_is_void(mosquitto: RunningBroker) -> None:
+    async with linked(consumer(mosquitto)) as link:
+        await link.publish_many(numbered(2))
+        old = await receive(link, 2)
+        async with linked(consumer(mosquitto)):  # takes the client id over
+            pass
+        await until(lambda: link.status.connected and link.status.generation > old[0].pending_ack.generation)
+        again = await receive(link, 2)
+        assert link.acknowledge(old) == 0
+        assert [(each.payload, each.redelivered) for each in again] == [(b"0", True), (b"1", True)]
+        assert link.acknowledge(again) == 2
+
+
+async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: RunningBroker) -> None:
+    async with linked(consumer(mosquitto)) as link:
+        await link.publish_many(numbered(4))
+        await until(lambda: link.queued == 4, what="arrived")
+        generation = link.status.generation
+        async with linked(BrokerLink(client_settings(mosquitto), client_id="consumer", durable=True)):
+            pass
+        await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
+        await link.publish("a/end", b"end")
+        got = await receive(link, 5)
+        assert [each.payload for each in got] == [*payloads(4), b"end"]
+        assert link.acknowledge(got) == 5, "each has the receipt of the copy that came again"
+
+
+async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
+    async with linked(consumer(mosquitto)) as link:
+        await link.publish_many(numbered(4))
+        await until(lambda: link.queued == 4, what="arrived")
+        mosquitto.kill()  # nothing saved yet: ours are the only copies
+        mosquitto.start()
+        await until(lambda: link.status.connected and link.status.generation > 1, what="reconnected")
+        assert not link.status.session_present
+        assert [each.payload for each in await receive(link, 4)] == payloads(4)
+
+
+async def test_what_waits_is_kept_when_the_broker_kept_the_session_and_forgot_the_message(
+    mosquitto: RunningBroker,
+) -> None:
+    async with linked(consumer(mosquitto)) as link:
+        mosquitto.stop()  # and save: from here on it knows the session
+        mosquitto.start()
+        await until(lambda: link.status.connected and link.status.session_present, what="reconnected")
+        generation = link.status.generation
+        await link.publish_many(numbered(4))
+        await until(lambda: link.queued == 4, what="arrived")
+        mosquitto.kill()
+        mosquitto.start()
+        await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
+        assert link.status.session_present
+        await link.publish("a/end", b"end")
+        assert [each.payload for each in await receive(link, 5)] == [*payloads(4), b"end"]
+
+
+async def test_what_waits_behind_a_full_queue_does_not_hold_the_next_connection_up(mosquitto: RunningBroker) -> None:
+    bound = 4
+    async with linked(consumer(mosquitto, queue_bound=bound)) as link, linked(producer(mosquitto)) as sender:
+        await sender.publish_many(numbered(bound))
+        await until(lambda: link.queued == bound, what="full")
+        generation = link.status.generation
+        mosquitto.stop()
+        mosquitto.start()
+        await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
+        assert [each.payload for each in await receive(link, bound)] == payloads(bound)
+
+
+async def test_a_full_queue_holds_the_broker_back_and_loses_nothing(mosquitto: RunningBroker) -> None:
+    bound, count = 50, 5 * 50
+    async with linked(consumer(mosquitto, queue_bound=bound)) as link, linked(producer(mosquitto)) as sender:
+        await sender.publish_many(numbered(count))
+        got: list[Message] = []
+        while len(got) < count:
+            assert link.queued <= bound
+            got += await receive(link, 1)
+            link.acknowledge(got[-1:])
+            await asyncio.sleep(0)
+        assert [each.payload for each in got] == payloads(count)
+        assert not any(each.redelivered for each in got)
+
+
+async def test_a_retained_message_and_qos_0_are_told_apart(mosquitto: RunningBroker) -> None:
+    async with linked(producer(mosquitto)) as sender:
+        await sender.publish("a/kept", b"old", retain=True)
+    async with linked(consumer(mosquitto)) as link:
+        (kept,) = await receive(link, 1)
+        await link.publish("a/fast", b"new", qos=0)
+        (fast,) = await receive(link, 1)
+    assert (kept.retained, kept.qos) == (True, 1)
+    assert (fast.retained, fast.qos) == (False, 0)
+    assert link.acknowledge([fast]) == 0
+
+
+async def test_many_publishers_share_a_connection(mosquitto: RunningBroker) -> None:
+    async with linked(consumer(mosquitto)) as link:
+        await asyncio.gather(*(link.publish(each.topic, each.payload) for each in numbered(1000)))
+        assert [each.payload for each in await receive(link, 1000)] == payloads(1000)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[RunningBroker]:
+    (tmp_path / "acl").write_text("topic readwrite a/#\n")
+    with running(mosquitto_broker(tmp_path, conf=ACL_CONF)) as broker:
+        yield broker
+
+
+async def test_a_refused_publication_is_raised(guarded: RunningBroker) -> None:
+    async with linked(producer(guarded)) as link:
+        with pytest.raises(PublishRefused) as refused:
+            await link.publish("b/c", b"")
+        assert (refused.value.topic, refused.value.reason_code) == ("b/c", 0x87)
+        await link.publish("a/b", b"")
+
+
+async def test_a_refused_one_among_many_does_not_hold_the_others(guarded: RunningBroker) -> None:
+    async with linked(consumer(guarded)) as link:
+        refused = await link.publish_many(
+            [
+                Publication("a/1", b"1"),
+                Publication("b/c", b""),
+                Publication("a/large", bytes(20_000)),
+                Publication("a/2", b"2"),
+                Publication("b/d", b""),
+            ]
+        )
+        assert [each.topic for each in refused] == ["b/c", "a/large", "b/d"]
+        assert [each.payload for each in await receive(link, 2)] == [b"1", b"2"]
+
+
+async def test_a_publication_over_the_brokers_limit_is_refused_and_the_link_stays(guarded: RunningBroker) -> None:
+    async with linked(producer(guarded)) as link:
+        with pytest.raises(PublishRefused, match="too large"):
+            await link.publish("a/b", bytes(20_000))
+        await link.publish("a/b", bytes(10_000))
+        assert link.status.generation == 1
+
+
+async def test_a_publication_that_failed_is_not_sent_later(mosquitto: RunningBroker) -> None:
+    async with linked(producer(mosquitto)) as sender:
+        mosquitto.send(signal.SIGSTOP)
+        lost = [asyncio.create_task(sender.publish(f"a/{number}", b"lost")) for number in range(150)]
+        many = asyncio.create_task(sender.publish_many(numbered(150)))
+        await asyncio.sleep(0)
+        mosquitto.kill()
+        for task in [*lost, many]:
+            with pytest.raises(BrokerUnavailable):
+                await task
+        mosquitto.start()
+        async with linked(consumer(mosquitto)) as link:
+            await until(lambda: sender.status.connected, what="healed")
+            await sender.publish("a/marker", b"marker")
+            (first,) = await receive(link, 1)
+            assert first.payload == b"marker"
+
+
+async def test_what_is_published_together_waits_for_no_timer_of_tcp(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """By itself Mosquitto holds small packets back until the kernel acknowledges those before them: 40 ms later."""
+    folder = tmp_path / "prompt"
+    folder.mkdir()
+    with running(mosquitto_broker(folder, conf=f"{MOSQUITTO_CONF}set_tcp_nodelay true\n")) as prompt:
+        by_itself, by_setting = await seconds_on_the_way(mosquitto), await seconds_on_the_way(prompt)
+    assert by_itself < 2 * by_setting
+
+
+async def seconds_on_the_way(broker: RunningBroker) -> float:
+    """Publish a few at once, now and then, to a consumer that takes a moment to acknowledge."""
+    device, took = BrokerLink(client_settings(broker), client_id="device", durable=False), 0.0
+    async with linked(device), linked(consumer(broker)) as link:
+        for number in range(ROUNDS):
+            began = time.perf_counter()
+            publishing = asyncio.create_task(device.publish_many([Publication("a/b", BODY)] * TOGETHER))
+            count = 0
+            while count < TOGETHER:
+                messages = await link.receive(most=TOGETHER)
+                count += len(messages)
+                await asyncio.sleep(MOMENT_SECONDS)
+                link.acknowledge(messages)
+            await publishing
+            took += time.perf_counter() - began
+            await asyncio.sleep(MOMENT_SECONDS * (number % 5))
+    return took

@@ -1,0 +1,33 @@
+"""The log says from when to when nobody watched the floor: one name, a line at either end."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bridge.pipeline import internal_inputs
+from tests.support.brokers import RunningBroker, until
+from tests.support.running_pipeline import shop
+
+
+def of(logs: list[Any], event: str) -> list[Any]:
+    return [each for each in logs if each["event"] == event]
+
+
+async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_again(
+    mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(internal_inputs, "OUTAGE_SECONDS", 0.2)
+    with capture_logs() as logs:
+        async with shop(mosquitto.port, tmp_path / "journal.db"):
+            for turn in (1, 2):
+                mosquitto.stop()
+                await until(lambda: len(of(logs, "floor.unwatched")) == turn, what="nobody watches")  # noqa: B023
+                assert len(of(logs, "floor.watched")) == turn - 1
+                mosquitto.start()
+                await until(lambda: len(of(logs, "floor.watched")) == turn, what="somebody watches")  # noqa: B023
+    assert {(each["log_level"], each["reason"]) for each in of(logs, "floor.unwatched")} == {("warning", "link")}
+    for lost, back in zip(of(logs, "floor.unwatched"), of(logs, "floor.watched"), strict=True):
+        assert (back["log_level"], back["since"]) == ("info", lost["since"])
+        assert back["seconds"] > 0

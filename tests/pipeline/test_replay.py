@@ -1,0 +1,141 @@
+"""Promise P7 over a long run: at any batch, checkpoint and replay give the very floor that made the journal."""
+
+import random
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters import plant_file
+from bridge.domain.dedup import Deduplicator
+from bridge.domain.events import EventType, Millis
+from bridge.domain.intake import Intake
+from bridge.domain.line.floor import Floor
+from bridge.domain.line.plant_migration import orphaned_keys
+from bridge.domain.plant import Plant
+from bridge.domain.plant_json import plant_from_json, plant_to_json
+from bridge.domain.records import JournalEntry
+from bridge.ingest.native import decode
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.pipeline.replay import CheckpointUnreadable, restore_floor
+from bridge.pipeline.startup_inputs import journal_plant
+from bridge.ports.journal import Batch
+from device_sim import plant as simulated
+from device_sim import plant_file as simulated_file
+from device_sim.messages import ReportNumbering
+from tests.support.bridge_process import DEMO_PLANT, ROOT
+from tests.support.packing_line import T0
+
+HOUR: Millis = 3_600_000
+INPUTS = 500  # of a batch, at most
+CHANGES = 0.5  # how often a restart finds another plant file
+CHECKPOINTS = 0.3  # how often a batch carries checkpoints; the others leave more to be replayed
+read = partial(decode, max_bytes=65_536)
+
+
+def said(until: Millis) -> Iterator[tuple[Millis, str, bytes]]:
+    """What the simulated plant says, as (arrival, topic, payload)."""
+    plant = simulated.SimulatedPlant(simulated_file.load(ROOT / "device_sim" / "plant.toml"), seed=3, start=T0)
+    stamps = {device: ReportNumbering(1) for device in plant.devices}
+    for message in [each for device in plant.devices for each in plant.birth_messages(device)]:
+        yield message.at, message.topic, stamps[message.device].payload(message)
+    while plant.now < until:
+        for message in plant.step(plant.now + 60_000):
+            payload = stamps[message.device].payload(message)
+            garbled = "/Case-Packer-1/" in message.topic and (message.at - T0) % HOUR < HOUR // 4
+            yield message.at, message.topic, payload[:-1] if garbled else payload
+
+
+def restarted(
+    plant: Plant, journal: SqliteJournal, *, now: Millis = T0, was: tuple[Plant, Floor] | None = None
+) -> Intake:
+    """Start as the bridge does: from the newest checkpoints, the inputs after them, and the plant file of today."""
+    restored = restore_floor(plant, journal, decode=read)
+    assert restored.differences == 0, restored.first_differences
+    assert was is None or states(was[0], restored.floor) == states(*was), "as it was, under the plant file of then"
+    taken = journal_plant(plant, restored, journal, decode=read, now=max(now, journal.last_input()[1]))
+    return Intake(
+        taken.floor,
+        decode=read,
+        position=journal.position(),
+        last_input=journal.last_input(),
+        dedup=Deduplicator(journal.dedup_window(), doubt_ms=15_000),
+        crash_digests=(),
+    )
+
+
+def take(intake: Intake, now: Millis, topic: str, payload: bytes) -> Iterator[JournalEntry]:
+    """As the pipeline takes a message: what fell due before it is an input of its own."""
+    deadline = intake.floor.next_deadline()
+    if deadline is not None and deadline <= now and (tick := intake.tick(now)) is not None:
+        yield tick
+    decoded = intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+    yield intake.apply(decoded, known=None)
+
+
+def states(plant: Plant, floor: Floor) -> dict[str, bytes]:
+    found = {spec.id: floor.line(spec.id) for spec in plant.lines}
+    return {line_id: line.checkpoint() for line_id, line in found.items() if line is not None}
+
+
+def plants(plant: Plant) -> list[Plant]:
+    """The plant file of today, and others that an engineer may write next."""
+    first, *others = plant.lines
+    machines = tuple(each for each in first.equipment if each.kind == "plc")
+    unrated = tuple(each.model_copy(update={"ideal_cycle_seconds": None}) for each in first.equipment)
+    changed = (
+        {"lines": tuple(others)},
+        {"lines": (first.model_copy(update={"equipment": machines}), *others)},
+        {"lines": (first.model_copy(update={"equipment": unrated}), *others)},
+        {"shifts": plant.shifts[:2], "ladder": {}},
+    )
+    return [plant, *(plant_from_json(plant_to_json(plant.model_copy(update=each))) for each in changed)]
+
+
+@pytest.mark.parametrize("hours", [0.5, pytest.param(24.0, marks=pytest.mark.proof)])
+def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, hours: float) -> None:
+    chance = random.Random(5)
+    files = plants(plant_file.load(DEMO_PLANT))
+    plant = files[0]
+    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    intake = restarted(plant, journal)
+    batch: list[JournalEntry] = []
+    held: dict[str, bytes] = {}
+    size = restarts = changes = 0
+    for now, topic, payload in said(T0 + round(hours * HOUR)):
+        batch += take(intake, now, topic, payload)
+        if len(batch) < size:
+            continue
+        lines = intake.floor.changed_lines() if chance.random() < CHECKPOINTS else frozenset[str]()
+        journal.commit(Batch(entries=batch, checkpoints={line: intake.floor.checkpoint(line) for line in lines}))
+        before, plant = plant, chance.choice(files) if chance.random() < CHANGES else plant
+        intake = restarted(plant, journal, now=now, was=(before, intake.floor))  # as after a kill -9
+        batch, size, restarts = [], chance.randint(1, INPUTS), restarts + 1
+        held = states(plant, intake.floor)
+        changes += plant is not before
+        assert orphaned_keys((event.state_key for event in journal.snapshot().events), plant) == [], (
+            "nothing frozen green"
+        )
+    assert changes >= 2
+    journal._writer.execute("DELETE FROM checkpoints")
+    assert states(plant, restarted(plant, journal).floor) == held, "from the first input on"
+    events = journal.events_after(0, limit=10_000_000)
+    assert [each.offset for each in events] == list(range(1, journal.position().offset + 1))
+    assert {each.type for each in events} <= set(EventType)
+    assert any(b'"ineffective":true' in each.body for each in events), "a device that is not understood is shown"
+    print(  # noqa: T201 - the proof's size
+        f"\n{hours} h: {journal.last_input()[0]} inputs, {len(events)} events, {restarts} restarts, "
+        f"{changes} other plant files"
+    )
+    journal.close()
+
+
+def test_a_checkpoint_of_another_version_is_refused_not_guessed_at(tmp_path: Path) -> None:
+    journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+    try:
+        journal.commit(Batch(entries=[], checkpoints={"L1": b"\x81\xa2at\xa3one"}))
+        with pytest.raises(CheckpointUnreadable, match="another version"):
+            restore_floor(plant_file.load(DEMO_PLANT), journal, decode=decode)
+    finally:
+        journal.close()

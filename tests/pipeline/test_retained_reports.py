@@ -1,0 +1,134 @@
+"""A real broker that retains what devices say: a reconnect, however often, changes nothing that was known live.
+
+Both protocols; the session is there after the reconnect, or lost while the broker goes on retaining.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from bridge.ports.broker import LinkStatus
+from tests.support.brokers import RunningBroker, until
+from tests.support.running_pipeline import PLACE, ROOT, Shop, device, say, shop
+
+PROTOCOLS = ["5", "3.1.1"]
+TOPIC = f"{ROOT}/report/{PLACE}/bagger"
+
+
+async def connected(this: Shop) -> LinkStatus:
+    await until(lambda: this.link.status.connected, what="connected")
+    return this.link.status
+
+
+async def restart_broker(mosquitto: RunningBroker, this: Shop) -> None:
+    """Stop it in an orderly way and start it again: it has its sessions, and all that it retains."""
+    generation = this.link.status.generation
+    mosquitto.stop()
+    await until(lambda: not this.link.status.connected, what="loss noticed")
+    mosquitto.start()
+    await until(lambda: this.link.status.connected and this.link.status.generation > generation, what="healed")
+    assert this.link.status.session_present
+
+
+async def lose_session(mosquitto: RunningBroker, this: Shop) -> None:
+    """Let another client end the session; what is retained stays."""
+    generation = this.link.status.generation
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port, identifier="floor-main", clean_session=True):
+        await until(lambda: not this.link.status.connected, what="taken over")
+    await until(lambda: this.link.status.connected and this.link.status.generation > generation, what="healed")
+    assert not this.link.status.session_present
+
+
+WAYS = [restart_broker, lose_session]
+Way = Callable[[RunningBroker, Shop], Awaitable[None]]
+
+
+async def retain(client: aiomqtt.Client, kind: str, **fields: object) -> None:
+    await client.publish(f"{TOPIC}/{kind}", json.dumps(fields), qos=1, retain=True)
+
+
+async def handled(this: Shop, count: int) -> None:
+    await until(lambda: len(outcomes(this)) >= count, what=f"{count} messages: {this.dispositions()}")
+
+
+def outcomes(this: Shop) -> list[tuple[str, str | None]]:
+    """Return the dispositions, without those of messages whose acknowledgement a killed connection took along."""
+    return [each for each in this.dispositions() if each != ("suppressed", "duplicate")]
+
+
+def statuses(this: Shop) -> list[str]:
+    told = this.events("line_status_update")
+    return [each["data"]["status"] for each in told if each["data"]["scope"] == "equipment"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("state", {"state": "running"}),
+        ("death", {}),
+        ("birth", {}),
+        ("death", {"boot_id": 4}),
+        ("counts", {"total": 120}),
+    ],
+)
+async def test_a_reconnect_changes_nothing_that_was_known_live(
+    mosquitto: RunningBroker, tmp_path: Path, *, protocol: str, way: Way, kind: str, fields: dict[str, object]
+) -> None:
+    async with device(mosquitto.port) as client:
+        await retain(client, kind, **fields)
+    async with shop(mosquitto.port, tmp_path / "journal.db", protocol=protocol) as this:
+        await connected(this)
+        await handled(this, 1)  # the retained one, with the new subscription
+        async with device(mosquitto.port) as client:
+            await say(client, "report/bagger/state", state="fault")
+            await say(client, "report/bagger/counts", total=50_000)
+            await say(client, "report/bagger/counts", total=50_001)
+            await handled(this, 4)
+        for turn in range(2):
+            seen = len(outcomes(this))
+            await way(mosquitto, this)
+            again = 0 if protocol == "5" and way is restart_broker else 1
+            await handled(this, seen + again)
+            async with device(mosquitto.port) as client:
+                await say(client, "report/bagger/counts", total=50_002 + turn)
+                await handled(this, seen + again + 1)
+            assert outcomes(this)[seen:] == [("suppressed", "retained")] * again + [("applied", None)]
+        assert statuses(this)[-1] == "fault"
+        assert statuses(this).count("fault") == 1
+        await until(lambda: bool(this.events("production_update")), what="production")
+        await until(lambda: this.events("production_update")[-1]["data"]["total_count"] == 3, what="3 pieces")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_restart_of_the_bridge_changes_nothing_either(
+    mosquitto: RunningBroker, tmp_path: Path, *, protocol: str
+) -> None:
+    """What the journal knows was heard live."""
+    async with device(mosquitto.port) as client:
+        await retain(client, "state", state="running")
+    async with (
+        shop(mosquitto.port, tmp_path / "journal.db", protocol=protocol) as this,
+        device(mosquitto.port) as client,
+    ):
+        await connected(this)
+        await handled(this, 1)
+        await say(client, "report/bagger/state", state="fault")
+        await handled(this, 2)
+        await lose_session(mosquitto, this)
+        await handled(this, 3)
+    async with (
+        shop(mosquitto.port, tmp_path / "journal.db", protocol=protocol) as this,
+        device(mosquitto.port) as client,
+    ):
+        await connected(this)
+        await lose_session(mosquitto, this)
+        await handled(this, 1)
+        assert set(outcomes(this)) == {("suppressed", "retained")}
+        await say(client, "report/bagger/state", state="stopped")
+        await until(lambda: statuses(this)[-1] == "stopped", what="live again")
+        assert statuses(this)[-2:] == ["fault", "stopped"]

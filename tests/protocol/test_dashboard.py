@@ -1,0 +1,274 @@
+"""The protocol without a socket: phases, pace, proof, expiry, and what each frame leads to."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked, TokenUnverified
+from bridge.domain.access.viewer import AdmissionError, TooManyGrants
+from bridge.protocol.actions import (
+    AcknowledgeEvent,
+    Action,
+    Authenticate,
+    EnablePush,
+    EndSubscription,
+    ResumeFrom,
+    RunCommand,
+    Send,
+    SendSnapshot,
+    SetBatching,
+    StartSubscription,
+    UpdateGrants,
+)
+from bridge.protocol.client_frames import NotJson
+from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.dashboard_protocol import (
+    NEXT,
+    ConnectionLimits,
+    ConnectionPhase,
+    ConnectionStep,
+    DashboardProtocol,
+    ServerInfo,
+)
+from bridge.protocol.server_frames import Close, StreamAt, encode_frame
+from tests.support.viewers import HOUR_MS, viewer
+
+LIMITS = ConnectionLimits(max_frame_bytes=2_000, frames_per_second=10, max_subscriptions=3, auth_timeout_ms=5_000)
+FACTS = ServerInfo(server_time=0, streams={"main": StreamAt("e", 7)}, simulated=True)
+ANDON = {"type": "subscribe", "subscription_type": "andon", "target_id": "L1"}
+
+
+def parse_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise NotJson("not_json") from None
+
+
+def arrived() -> DashboardProtocol:
+    return DashboardProtocol(LIMITS, parse_json=parse_json, elapsed=0)
+
+
+def joined(**claims: Any) -> DashboardProtocol:
+    dashboard = arrived()
+    say(dashboard, {"type": "auth", "token": "t"})
+    dashboard.accept(viewer(**claims), server_info=FACTS)
+    return dashboard
+
+
+def say(dashboard: DashboardProtocol, frame: object, *, elapsed: int = 0) -> list[Action]:
+    return dashboard.receive(json.dumps(frame), elapsed=elapsed, server_info=FACTS)
+
+
+def told(actions: list[Action]) -> list[dict[str, Any]]:
+    return [json.loads(encode_frame(each.frame)) for each in actions if isinstance(each, Send)]
+
+
+def kinds(actions: list[Action]) -> list[str]:
+    return [each.frame.__struct_config__.tag if isinstance(each, Send) else type(each).__name__ for each in actions]  # type: ignore[misc]
+
+
+def test_auth_asks_for_verification_and_is_answered_first() -> None:
+    dashboard = arrived()
+    assert say(dashboard, {"type": "auth", "token": "t"}) == [Authenticate("t")]
+    actions = dashboard.accept(viewer(), server_info=FACTS)
+    assert kinds(actions) == ["auth_ok", "EnablePush"]
+    assert told(actions)[0] == {
+        "type": "auth_ok", "user_id": "eva", "roles": ["admin"], "expires_at": "1970-01-01T01:00:00.000Z",
+        "read": ["#"], "command": ["#"], "streams": {"main": {"epoch": "e", "offset": 7}},
+        "server_time": "1970-01-01T00:00:00.000Z", "simulated": True,
+    }  # fmt: skip
+
+
+def test_only_a_proven_connection_has_a_session() -> None:
+    for kind in ("subscribe", "unsubscribe", "options", "ping", "explain"):
+        dashboard = arrived()
+        actions = say(dashboard, {"type": kind})
+        assert kinds(actions) == ["error", "Close"]
+        assert actions[-1] == Close(CloseCode.POLICY_VIOLATION, "token missing")
+        assert dashboard.session is None
+        assert dashboard.phase is ConnectionPhase.CLOSED
+        assert say(dashboard, {"type": "auth", "token": "t"}) == []
+
+
+def test_auth_without_a_token_is_the_end_and_noise_is_not() -> None:
+    assert kinds(say(arrived(), {"type": "auth"})) == ["error", "Close"]
+    assert kinds(say(arrived(), {"type": "dance"})) == ["error"]
+    assert kinds(arrived().receive("{", elapsed=0, server_info=FACTS)) == ["error"]
+    assert kinds(arrived().receive(b"{}", elapsed=0, server_info=FACTS)) == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TokenExpired(1), CloseCode.EXPIRED),
+        (TokenRevoked(), CloseCode.REVOKED),
+        (TokenUnverified("signature"), CloseCode.POLICY_VIOLATION),
+        (TooManyGrants(1_000), CloseCode.POLICY_VIOLATION),
+    ],
+)
+def test_a_rejected_token_ends_an_unproven_connection_only(error: TokenError | AdmissionError, code: CloseCode) -> None:
+    [close] = arrived().reject(error)
+    assert isinstance(close, Close)
+    assert close.code is code
+    proven = joined()
+    assert kinds(proven.reject(error)) == ["error"]
+    assert proven.phase is ConnectionPhase.AUTHENTICATED
+
+
+def test_every_phase_has_its_steps() -> None:
+    assert {phase for phase, step in NEXT if step is ConnectionStep.CLOSE} == set(ConnectionPhase)
+    assert {NEXT[phase, ConnectionStep.CLOSE] for phase in ConnectionPhase} == {ConnectionPhase.CLOSED}
+    assert (ConnectionPhase.CLOSED, ConnectionStep.TOKEN_ACCEPTED) not in NEXT
+
+
+def test_the_time_to_authenticate_ends() -> None:
+    dashboard = arrived()
+    assert dashboard.tick(elapsed=4_999, wall_now=0) == []
+    assert dashboard.tick(elapsed=5_000, wall_now=0) == [
+        Close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time")
+    ]
+    assert dashboard.tick(elapsed=9_000, wall_now=0) == []
+    assert joined().tick(elapsed=5_000, wall_now=0) == []
+
+
+def test_expiry_is_told_a_minute_ahead_once_and_ends_delivery_to_the_millisecond() -> None:
+    dashboard = joined()
+    assert dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_001) == []
+    assert kinds(dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_000)) == ["expiring"]
+    assert dashboard.tick(elapsed=0, wall_now=HOUR_MS - 1) == []
+    assert not dashboard.is_expired(HOUR_MS - 1)
+    assert dashboard.is_expired(HOUR_MS)
+    assert dashboard.tick(elapsed=0, wall_now=HOUR_MS) == [Close(CloseCode.EXPIRED, "token expired")]
+
+
+def test_a_refresh_moves_the_expiry_and_warns_again() -> None:
+    dashboard = joined()
+    dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_000)
+    dashboard.accept(viewer(expires_at=2 * HOUR_MS), server_info=FACTS)
+    assert dashboard.tick(elapsed=0, wall_now=HOUR_MS) == []
+    assert kinds(dashboard.tick(elapsed=0, wall_now=2 * HOUR_MS - 60_000)) == ["expiring"]
+
+
+def test_a_token_from_the_handshake_keeps_silent_until_the_first_answer() -> None:
+    dashboard = arrived()
+    assert dashboard.accept(viewer(expires_at=50_000), server_info=FACTS, confirm=False) == []
+    assert dashboard.tick(elapsed=0, wall_now=0) == []
+    assert kinds(say(dashboard, {"type": "ping"})) == ["pong", "EnablePush"]
+    assert kinds(dashboard.tick(elapsed=0, wall_now=0)) == ["expiring"]
+
+
+def test_what_each_question_leads_to() -> None:
+    dashboard = joined()
+    follow, confirmed, snapshot = say(dashboard, ANDON)
+    assert isinstance(follow, StartSubscription)
+    assert follow.deferred
+    assert told([confirmed]) == [
+        {
+            "type": "subscription_confirmed", "id": "andon:L1", "subscription_type": "andon", "target_id": "L1",
+            "target": "L1", "effective": ["+/+/L1/+/andon/#"], "narrowed": False,
+        }
+    ]  # fmt: skip
+    assert snapshot == SendSnapshot("andon:L1")
+    assert kinds(say(dashboard, {**ANDON, "snapshot": False, "id": "x"})) == [
+        "StartSubscription",
+        "subscription_confirmed",
+    ]
+    unfollow, ended, *others = say(dashboard, {**ANDON, "type": "unsubscribe"})
+    assert unfollow == EndSubscription("andon:L1")
+    assert told([ended])[0]["type"] == "unsubscription_confirmed"
+    assert others[0] == EndSubscription("x"), "the same type and target, whatever its id"
+    assert told(say(dashboard, {**ANDON, "type": "unsubscribe"}))[0]["code"] == "INVALID_MESSAGE"
+    assert told(say(dashboard, {"type": "heartbeat", "timestamp": "t1"})) == [
+        {"type": "pong", "server_time": "1970-01-01T00:00:00.000Z", "timestamp": "t1"}
+    ]
+    assert say(dashboard, {"type": "options", "batch": True})[1] == SetBatching(batch=True, batch_ms=0)
+    assert say(dashboard, {"type": "options", "batch_ms": 20})[1] == SetBatching(batch=True, batch_ms=20)
+    [command] = say(dashboard, {"type": "command", "id": "k", "action": "changeover.complete", "line_id": "L1"})
+    assert isinstance(command, RunCommand)
+    assert say(dashboard, {"type": "acknowledge", "event_id": "e"}) == [AcknowledgeEvent(None, "e")]
+
+
+def test_a_resume_follows_all_it_may_and_tells_the_rest() -> None:
+    dashboard = joined(role="operator", lines=["L1"])
+    bodies = [ANDON, {"subscription_type": "andon", "target_id": "L2"}, {"subscription_type": "dance"}]
+    actions = say(dashboard, {"type": "resume", "subscriptions": bodies, "since": {}})
+    assert kinds(actions) == ["error", "error", "StartSubscription", "ResumeFrom"]
+    assert [each["code"] for each in told(actions)] == ["FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE"]
+    resume = actions[-1]
+    assert isinstance(resume, ResumeFrom)
+    assert [each.request.id for each in resume.subscriptions] == ["andon:L1"]
+    too_many = say(dashboard, {"type": "resume", "subscriptions": [ANDON] * 4, "since": {}})
+    assert told(too_many)[0]["code"] == "LIMIT_EXCEEDED"
+
+
+def test_a_refresh_tells_what_ends_and_what_begins_and_snapshots_that() -> None:
+    dashboard = joined(role="operator", lines=["L1", "L2"])
+    for line in ("L1", "L2", "all"):
+        say(dashboard, {**ANDON, "target_id": line})
+    actions = dashboard.accept(viewer(role="operator", lines=["L2", "L3"]), server_info=FACTS)
+    assert kinds(actions) == ["auth_ok", "UpdateGrants", "widened", "revoked", "SendSnapshot"]
+    regrant = actions[1]
+    assert isinstance(regrant, UpdateGrants)
+    assert regrant.subscriptions["andon:L1"] is None
+    _, widened, revoked = told(actions)
+    assert revoked["filters"] == ["+/+/L1/+/andon/#"]
+    assert [each["id"] for each in revoked["subscriptions"]] == ["andon:L1", "andon:all"]
+    assert widened["filters"] == ["+/+/L3/+/andon/#"]
+    assert actions[-1] == SendSnapshot("andon:all")
+
+
+def test_a_refresh_for_another_user_or_issuer_is_refused() -> None:
+    dashboard = joined()
+    before = dashboard.viewer
+    assert kinds(dashboard.accept(viewer(user="otto"), server_info=FACTS)) == ["error"]
+    assert dashboard.viewer is before
+
+
+def test_pace_is_a_burst_then_a_rate() -> None:
+    dashboard = joined()
+    answers = [kinds(say(dashboard, {"type": "ping"})) for _ in range(25)]
+    assert answers == [["pong"]] * 19 + [["error"]] + [[]] * 5
+    assert kinds(say(dashboard, {"type": "ping"}, elapsed=1_000)) == ["pong"]
+
+
+def test_a_client_that_never_pauses_is_closed() -> None:
+    dashboard = joined()
+    actions = [action for _ in range(60) for action in say(dashboard, {"type": "ping"}, elapsed=1)]
+    assert actions[-1] == Close(CloseCode.TOO_MANY, "too many messages")
+    assert kinds(actions).count("error") == 1
+
+
+def test_size_is_counted_in_bytes() -> None:
+    assert joined().receive("x" * 2_001, elapsed=0, server_info=FACTS) == [Close(CloseCode.TOO_BIG, "frame too big")]
+    assert joined().receive("ä" * 1_001, elapsed=0, server_info=FACTS) == [Close(CloseCode.TOO_BIG, "frame too big")]
+    assert kinds(joined().receive("x" * 2_000, elapsed=0, server_info=FACTS)) == ["error"]
+
+
+WORDS = st.sampled_from(["andon", "line", "escalation", "L1", "all", "me", "a/b", "#", "+", "k", "", "andon.raise"])
+FIELDS = st.sampled_from(
+    ["id", "token", "subscription_type", "target_id", "target", "filters", "mqtt_filter", "strict", "snapshot", "batch",
+     "subscriptions", "since", "batch_ms", "timestamp", "action", "line_id", "event_id", "andon_type", "call_id"]
+)  # fmt: skip
+VALUES = st.recursive(
+    WORDS | st.none() | st.booleans() | st.integers(-2, 2_000) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS | st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+TYPES = st.sampled_from(
+    ["subscribe", "unsubscribe", "resume", "options", "ping", "command", "acknowledge", "explain", "dance"]
+)
+
+
+@given(st.lists(st.tuples(TYPES, st.dictionaries(FIELDS, VALUES, max_size=6)), max_size=8))
+def test_no_frame_breaks_a_session_and_every_frame_is_answered(frames: list[tuple[str, dict[str, Any]]]) -> None:
+    dashboard = joined()
+    for kind, fields in frames:
+        actions = say(dashboard, {**fields, "type": kind})
+        assert actions
+        assert EnablePush() not in actions
+    assert dashboard.phase is ConnectionPhase.AUTHENTICATED
+    assert len(dashboard.subscription_requests) <= LIMITS.max_subscriptions

@@ -1,0 +1,58 @@
+"""Positions and token buckets: what depends on time alone."""
+
+import json
+from collections import Counter
+
+from bridge.domain.events import EventType
+from bridge.domain.records import Position
+from bridge.protocol.position_schedule import PositionSchedule
+from bridge.protocol.server_frames import encode_frame
+from bridge.protocol.token_bucket import TokenBucket
+
+HERE = Position("main", "e", 3)
+
+
+def test_a_position_is_due_at_once_then_after_a_flush_once_a_second_and_at_least_every_five() -> None:
+    pace = PositionSchedule()
+    assert pace.is_due(0)
+    pace.frames(HERE, Counter(), now=0)
+    assert not pace.is_due(4_999)
+    assert pace.is_due(5_000)
+    pace.has_news = True
+    assert not pace.is_due(999)
+    assert pace.is_due(1_000)
+    pace.frames(HERE, Counter(), now=1_000)
+    assert not pace.is_due(2_000)
+
+
+def test_what_was_conflated_since_the_last_position_is_told_with_the_next() -> None:
+    pace = PositionSchedule()
+    conflated = Counter({EventType.OEE_UPDATE: 3})
+    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, conflated, now=0)]
+    assert [each["type"] for each in frames] == ["conflated", "position"]
+    assert frames[0]["counts"] == {"oee_update": 3}
+    conflated[EventType.OEE_UPDATE] += 2
+    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, conflated, now=1)]
+    assert frames[0]["counts"] == {"oee_update": 2}
+    assert len(pace.frames(HERE, conflated, now=2)) == 1
+
+
+def test_what_the_books_forget_and_count_again_is_told_once() -> None:
+    pace = PositionSchedule()
+    pace.frames(HERE, Counter({EventType.OEE_UPDATE: 3}), now=0)
+    assert len(pace.frames(HERE, Counter({EventType.OEE_UPDATE: 1}), now=1)) == 1
+    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, Counter({EventType.OEE_UPDATE: 4}), now=2)]
+    assert frames[0]["counts"] == {"oee_update": 1}
+
+
+def test_a_bucket_allows_a_burst_and_then_the_rate() -> None:
+    bucket = TokenBucket(per_second=10, at=0)
+    assert [bucket.take(0) for _ in range(22)] == [0] * 20 + [1, 2]
+    assert bucket.take(300) == 0
+    assert bucket.take(300) == 1
+
+
+def test_a_bucket_never_holds_more_than_its_burst_and_time_never_takes_from_it() -> None:
+    bucket = TokenBucket(per_second=10, at=1_000)
+    assert bucket.take(10**9) == 0
+    assert [bucket.take(0) for _ in range(20)] == [0] * 19 + [1]

@@ -1,0 +1,113 @@
+"""Client frames: every type of protocol.md is understood, everything else is an error in our words."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.records import Position
+from bridge.protocol.client_frames import (
+    CLIENT_FRAMES,
+    Acknowledge,
+    Auth,
+    ClientFrame,
+    CommandFrame,
+    Explain,
+    InvalidFrame,
+    Options,
+    Ping,
+    Resume,
+    ResumePosition,
+    Subscribe,
+    Unsubscribe,
+    parse_frame,
+)
+from bridge.protocol.error_codes import ErrorCode
+from bridge.protocol.server_frames import PositionReached, Resumed, encode_frame, stream_positions
+
+BODY = {"type": "subscribe", "subscription_type": "andon", "id": "a"}
+
+
+@pytest.mark.parametrize(
+    ("tree", "frame"),
+    [
+        ({"type": "auth", "token": "t"}, Auth("t")),
+        (BODY, Subscribe(BODY)),
+        ({"type": "unsubscribe", "id": "a"}, Unsubscribe({"type": "unsubscribe", "id": "a"})),
+        (
+            {"type": "resume", "subscriptions": [BODY], "since": {"main": {"epoch": "e", "offset": 3}}},
+            Resume([BODY], {"main": ResumePosition("e", 3)}),
+        ),
+        ({"type": "options", "batch": True, "batch_ms": 50}, Options(batch=True, batch_ms=50)),
+        ({"type": "ping"}, Ping()),
+        ({"type": "heartbeat", "timestamp": 4.5, "more": [1]}, Ping(4.5)),
+        ({"type": "command", "id": "k"}, CommandFrame("k", {"type": "command", "id": "k"})),
+        ({"type": "acknowledge", "event_id": "main:e:1"}, Acknowledge("main:e:1")),
+        ({"type": "explain"}, Explain({"type": "explain"})),
+    ],
+)
+def test_every_type_of_frame_is_understood(tree: dict[str, Any], frame: ClientFrame) -> None:
+    assert parse_frame(tree) == frame
+
+
+@pytest.mark.parametrize(
+    ("tree", "code", "message"),
+    [
+        ([], "INVALID_MESSAGE", "a frame is one JSON object"),
+        ({}, "INVALID_MESSAGE", "a frame has a type"),
+        ({"type": 3}, "INVALID_MESSAGE", "a frame has a type"),
+        ({"type": "Auth"}, "UNKNOWN_TYPE", "no such type of frame"),
+        ({"type": "auth"}, "INVALID_MESSAGE", "auth needs token"),
+        ({"type": "auth", "token": None}, "INVALID_MESSAGE", "auth: token is not what it has to be"),
+        ({"type": "options", "batch": 1}, "INVALID_MESSAGE", "options: batch is not what it has to be"),
+        ({"type": "options", "batch_ms": 1_001}, "INVALID_MESSAGE", "options: batch_ms is not what it has to be"),
+        ({"type": "options", "batch_ms": True}, "INVALID_MESSAGE", "options: batch_ms is not what it has to be"),
+        ({"type": "ping", "timestamp": {}}, "INVALID_MESSAGE", "ping: timestamp is not what it has to be"),
+        ({"type": "resume", "subscriptions": []}, "INVALID_MESSAGE", "resume needs since"),
+        (
+            {"type": "resume", "subscriptions": [], "since": {"`$.x`": {"epoch": "e", "offset": -1}}},
+            "INVALID_MESSAGE",
+            "resume: since is not what it has to be",
+        ),
+        ({"type": "command", "id": "k" * 65}, "INVALID_MESSAGE", "command: id is not what it has to be"),
+        ({"type": "command", "id": "a\nb"}, "INVALID_MESSAGE", "command: id is not what it has to be"),
+    ],
+)
+def test_a_wrong_frame_is_told_in_our_words(tree: object, code: str, message: str) -> None:
+    with pytest.raises(InvalidFrame) as caught:
+        parse_frame(tree)
+    assert (caught.value.code, caught.value.message) == (ErrorCode(code), message)
+
+
+def test_an_error_repeats_a_good_id_and_no_other() -> None:
+    for given_id, repeated in (("a", "a"), ("a" * 128, "a" * 128), ("a" * 129, None), ("", None), (3, None)):
+        with pytest.raises(InvalidFrame) as caught:
+            parse_frame({"type": "dance", "id": given_id})
+        assert caught.value.id == repeated
+
+
+trees = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ["token", "id", "batch", "batch_ms", "timestamp", "subscriptions", "since", "event_id"]
+
+
+@given(st.sampled_from(sorted(CLIENT_FRAMES)), st.dictionaries(st.sampled_from(FIELDS), trees))
+def test_no_tree_of_json_raises_anything_else(kind: str, fields: dict[str, Any]) -> None:
+    with suppress(InvalidFrame):
+        assert isinstance(parse_frame({**fields, "type": kind}), CLIENT_FRAMES[kind])
+
+
+def test_a_server_frame_names_its_type_first() -> None:
+    at = stream_positions(Position("main", "e", 4))
+    assert (
+        encode_frame(PositionReached(streams=at)) == b'{"type":"position","streams":{"main":{"epoch":"e","offset":4}}}'
+    )
+    assert json.loads(encode_frame(Resumed(subscriptions=[], streams={}))) == {
+        "type": "resumed", "subscriptions": [], "streams": {},
+    }  # fmt: skip

@@ -1,0 +1,205 @@
+"""Every event goes out, in order, whatever happens to the publisher's way to the broker or to the disk."""
+
+import asyncio
+import random
+import signal
+import tracemalloc
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import pytest
+
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import CommitFailed, JournalUnavailable
+from bridge.publisher import publisher as publisher_module
+from bridge.wiring.pipeline_side import DRAIN_SECONDS
+from tests.publisher.running_publisher import Workload, assert_true, consumer, outlet
+from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running, until
+from tests.support.running_pipeline import device, say, shop
+from tests.support.tcp_proxy import Cut, End, tcp_proxy
+
+CUTS = 8
+FROM_US = 0.7  # of the cuts are of what we send
+P = ParamSpec("P")
+T = TypeVar("T")
+WITH_RULES = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+user root
+acl_file {folder}/acl
+max_queued_messages 100000
+log_dest stderr
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+async def test_intake_goes_on_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
+    async with (
+        tcp_proxy(mosquitto.port) as way,
+        consumer(mosquitto) as seen,
+        shop(mosquitto.port, path, outlet_port=way.port) as this,
+        device(mosquitto.port) as client,
+    ):
+        await until(lambda: this.outlet.status.connected)
+        await say(client, "report/bagger/counts", total=0)
+        await until(lambda: len(seen.offsets) > 0)
+        way.refusing = True
+        way.cut()
+        for number in range(1_500):
+            order: dict[str, object] = {"job_id": f"J{number}", "product": "p", "target_quantity": 1}
+            await say(client, "report/bagger/job", action="assign", **order)
+            await say(client, "report/bagger/job", action="cancel", job_id=f"J{number}")
+        await until(lambda: len(this.dispositions()) == 3_001, seconds=60, what="journalled meanwhile")
+        assert this.link.status.generation == 1, "the intake noticed nothing"
+        assert this.journal.position().offset - this.publisher.published >= 3_000
+        way.refusing = False
+        await seen.all_up_to(this.journal.position().offset)
+
+
+async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto: RunningBroker, path: Path) -> None:
+    chance = random.Random(3)
+    async with (
+        tcp_proxy(mosquitto.port) as way,
+        consumer(mosquitto) as seen,
+        outlet(mosquitto, path, port=way.port) as this,
+    ):
+        for _ in range(CUTS):
+            after, end = chance.randrange(30_000), chance.choice(list(End))
+            way.plan_cut(Cut(after, end, from_client=chance.random() < FROM_US))
+        workload, last = Workload(seed=5), 0
+        while way.connections <= CUTS:
+            last = this.commit(workload.next(100))
+            cuts = way.connections
+            await until(lambda: this.publisher.published == last or way.connections > cuts, seconds=30)  # noqa: B023 - asked before the next round
+        await this.marked(last)
+        await seen.all_up_to(last)
+        assert len(seen.offsets) > last, "some came twice: it was cut while it published"
+        for before, offset in zip([0, *accumulate(seen.offsets, max)], seen.offsets, strict=False):
+            assert offset <= before + 1, "what is repeated may go back; nothing jumps ahead"
+        await until(lambda: this.publisher.looks > 0, what="looked")
+        await assert_true(mosquitto, this.journal)
+
+
+@pytest.mark.faults
+async def test_backlog_of_any_length_takes_the_same_memory(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    peaks, workload = [], Workload(seed=7)
+    for number, count in enumerate((500, 4_000)):
+        async with outlet(mosquitto, tmp_path / f"{number}.db", port=free_port()) as away:
+            for _ in range(count // 100):
+                away.commit(workload.next(100))
+            last = away.journal.position().offset
+        tracemalloc.start()
+        try:
+            async with outlet(mosquitto, tmp_path / f"{number}.db") as this:
+                await this.marked(last)
+                peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp_path: Path, path: Path) -> None:
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    rules = [
+        f"topic {each}" for each in ("read #", "write floor/v1/bridge/#", "write floor/v1/station/#", "write a-mark/#")
+    ]
+    rules.append("topic write floor/v1/event/+/+/+/+/+/changeover_started/#")
+    (folder / "acl").write_text("\n".join(rules) + "\n")
+    with running(mosquitto_broker(folder, conf=WITH_RULES)) as broker:
+        async with consumer(broker) as seen, outlet(broker, path) as this:
+            last = this.commit(Workload(seed=9).next(400))
+            await this.marked(last)
+            allowed = [e.offset for e in this.journal.events_after(0, limit=400) if e.type == "changeover_started"]
+            await until(lambda: seen.last == allowed[-1])
+            assert seen.offsets == allowed
+            assert this.publisher.refused > 0
+
+
+async def test_mark_that_fails_for_long_holds_up_nothing(
+    mosquitto: RunningBroker, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full; what was published without a mark is published again after the restart."""
+    monkeypatch.setattr(publisher_module, "RETRY_SECONDS", 0.01)
+    tries = 0
+
+    def full(*_: object, **__: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise CommitFailed("database or disk is full")
+
+    async with consumer(mosquitto) as seen:
+        with monkeypatch.context() as failing:
+            failing.setattr(SqliteJournal, "mark_published", full)
+            async with outlet(mosquitto, path) as this:
+                last = this.commit(Workload(seed=11).next(500))
+                await seen.all_up_to(last)
+                await until(lambda: tries > 3, what="tried again")
+                this.publisher.stop()
+                await asyncio.wait_for(this.publishing, 5)
+                assert this.journal.published_offset() == 0
+        seen.offsets.clear()
+        async with outlet(mosquitto, path) as this:
+            await this.marked(last)
+            await seen.all_up_to(last)
+            await until(lambda: this.publisher.looks > 0, what="looked")
+            await assert_true(mosquitto, this.journal)
+
+
+async def test_journal_that_cannot_be_read_for_a_while_is_asked_again(
+    mosquitto: RunningBroker, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "RETRY_SECONDS", 0.01)
+    chance = random.Random(13)
+    for name in ("events_after", "snapshot", "retained_topics"):
+        monkeypatch.setattr(SqliteJournal, name, unreliable(getattr(SqliteJournal, name), chance))
+    async with consumer(mosquitto) as seen, outlet(mosquitto, path) as this:
+        last = this.commit(Workload(seed=13).next(1_000))
+        await this.marked(last)
+        await seen.all_up_to(last)
+        await until(lambda: this.publisher.looks > 0, what="looked")
+
+
+def unreliable(inner: Callable[P, T], chance: random.Random) -> Callable[P, T]:
+    def read(*args: P.args, **kwargs: P.kwargs) -> T:
+        if chance.random() < 0.5:
+            raise JournalUnavailable("unable to open database file")
+        return inner(*args, **kwargs)
+
+    return read
+
+
+@pytest.mark.parametrize("outage", ["gone", pytest.param("frozen", marks=pytest.mark.faults)])
+async def test_stop_in_an_outage_ends_and_the_next_start_goes_on(tmp_path: Path, path: Path, outage: str) -> None:
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    broker = mosquitto_broker(folder)
+    with running(broker):
+        async with outlet(broker, path) as this:
+            last = this.commit(Workload(seed=15).next(50))
+            await this.marked(last)
+            broker.send(signal.SIGSTOP)
+            if outage == "gone":
+                broker.kill()
+                await until(lambda: not this.link.status.connected)
+            last = this.commit(Workload(seed=17).next(500))
+            this.publisher.stop()
+            await asyncio.wait([this.publishing], timeout=DRAIN_SECONDS)
+            assert this.publishing.done() or outage == "frozen", "only who may still be heard is waited for"
+            assert this.publisher.published == 50
+        if outage == "gone":
+            broker.start()
+        else:
+            broker.send(signal.SIGCONT)
+        async with consumer(broker) as seen, outlet(broker, path) as this:
+            await this.marked(last)
+            await until(lambda: seen.last == last)
+            assert set(range(51, last + 1)) <= set(seen.offsets)
+            await until(lambda: this.publisher.looks > 0, what="looked")
+            await assert_true(broker, this.journal)

@@ -1,0 +1,295 @@
+"""The downtimes of one line: their cause and culprit, category, splits by changeovers, and automatic calls.
+
+Source: domain.md, «Downtime». A better finding replaces a worse one. A changeover that starts during a known breakdown
+splits the downtime; a fault that lasts the threshold during a changeover splits it again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.recount.andon_calls import Calls, Wanted
+from tests.recount.culprits import Finding, Rank
+from tests.recount.fact import Fact
+from tests.recount.plant_facts import PRIORITY, PlantFacts, Reason
+from tests.recount.stop_cause import Trouble
+
+UNCLASSIFIED_MS: Final = 300_000
+
+
+@dataclass(slots=True)
+class Downtime:
+    number: int
+    started_at: int
+    trouble: Trouble
+    changeover: bool = False
+    ended_at: int | None = None
+    called_for: str | None = None
+    called: bool = False
+    owed: tuple[Wanted, int] | None = None  # a call of the breakdown before, and when it is due
+
+
+@dataclass(slots=True)
+class Standing:
+    """One stop of the line, from its first instant to the restart."""
+
+    since: int
+    trouble: Trouble
+    is_changeover: bool
+    within: bool  # a breakdown within a changeover that goes on
+    carried: str | None = None  # a machine that was broken when the changeover began, and still is
+    turn_since: int | None = None
+    turn: Trouble | None = None
+
+
+@dataclass(slots=True)
+class Look:
+    """The line at one instant."""
+
+    status: str
+    no_order: bool
+    found: Finding
+    changeover: bool  # one is running
+
+    @property
+    def changing(self) -> bool:
+        return self.changeover or self.status == "setup"
+
+    @property
+    def broken(self) -> bool:
+        """One of its machines failed, be it a neighbour, and nobody works on that one."""
+        return self.found.rank >= Rank.CULPRIT
+
+
+@dataclass(slots=True)
+class Troubles:
+    plant: PlantFacts
+    line: str
+    calls: Calls
+    note: Callable[[Fact], None]
+    threshold: int
+    downtimes: list[Downtime] = field(default_factory=list)
+    standing: Standing | None = None
+    open: Downtime | None = None
+    _now: int = 0
+
+    def look(self, look: Look, at: int) -> None:
+        """Learn from a line that stands."""
+        standing = self.standing
+        if standing is None:
+            standing = self.standing = Standing(
+                at, Trouble(), look.changing and not look.broken, look.changing and look.broken
+            )
+        standing.within = standing.within and look.changing
+        if standing.carried not in look.found.broken:
+            standing.carried = None
+            if self.open is not None:
+                self.open.owed = None
+        if look.changing and not standing.is_changeover and not standing.within:
+            self._begin_changeover(standing, look, at)
+        turns = (
+            look.broken and not (look.changing and standing.carried == look.found.culprit)
+            if standing.is_changeover
+            else standing.within and not look.broken and self._current.place not in look.found.unseen
+        )
+        if not turns:
+            standing.turn_since, standing.turn = None, None
+            self._learn(self._current, look, at)
+            return
+        if standing.turn_since is None or standing.turn is None:
+            standing.turn_since, standing.turn = at, Trouble()
+        self._learn(standing.turn, look, at)
+
+    @property
+    def _current(self) -> Trouble:
+        assert self.standing is not None
+        return self.standing.trouble if self.open is None else self.open.trouble
+
+    def _learn(self, trouble: Trouble, look: Look, at: int) -> None:
+        downtime = self.open if self.open is not None and self.open.trouble is trouble else None
+        known = trouble.stopped is not None or trouble.changeover
+        place, silent = trouble.place, known and self._wait(trouble, downtime) is None
+        trouble.learn(look.found, status=look.status, no_order=look.no_order, changeover=look.changeover)
+        if downtime is not None and downtime.called and trouble.place not in (None, place, downtime.called_for):
+            downtime.called, trouble.calls_from = False, at
+        elif silent and self._wait(trouble, downtime) is not None:
+            trouble.calls_from = at
+            if downtime is not None:
+                downtime.called = False  # the person called has left, or the call is open
+
+    def _begin_changeover(self, standing: Standing, look: Look, at: int) -> None:
+        trouble = self._current
+        breakdown = trouble.rank >= Rank.CULPRIT
+        standing.carried = trouble.place if breakdown and trouble.place in look.found.broken else None
+        standing.turn_since, standing.turn, standing.is_changeover = None, None, True
+        if self.open is None:
+            return
+        due = self.call_due()
+        owed = None
+        if standing.carried is not None and due is not None and not self.open.called:
+            owed = (self._wanted(self.open), due)
+        if breakdown and self._category(self.open) in ("unplanned", "maintenance") and self.open.started_at < at:
+            self._split(at, Trouble(setup=not look.changeover), changeover=look.changeover)
+        self.open.changeover = self.open.changeover or look.changeover
+        self.open.trouble.changeover = look.changeover
+        self.open.owed = owed
+
+    def _split(self, at: int, trouble: Trouble, *, changeover: bool) -> None:
+        self.close(at)
+        self._open(at, trouble, changeover=changeover)
+
+    def changed_over_unseen(self, at: int) -> None:
+        """Somebody changes the line over while nobody sees its machines: what was broken is still."""
+        standing, downtime = self.standing, self.open
+        if standing is None or downtime is None or standing.is_changeover or standing.within:
+            return
+        trouble = downtime.trouble
+        broken = frozenset({trouble.place} if trouble.place else ())
+        found = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
+        self._begin_changeover(standing, Look("offline", no_order=False, found=found, changeover=True), at)
+
+    def unwatched(self) -> None:
+        """Nobody watches from now on: that a turn lasts is not seen."""
+        if self.standing is not None:
+            self.standing.turn_since, self.standing.turn = None, None
+
+    def opened(self, at: int, *, changing: bool) -> None:
+        """The stop has lasted the threshold; a changeover that people run goes on though nobody sees the machines."""
+        standing = self.standing
+        assert standing is not None
+        standing.trouble.changeover = changing
+        self._open(standing.since, standing.trouble, changeover=changing and standing.is_changeover)
+        assert self.open is not None
+        if standing.carried is not None:
+            wait = self._wait_for_breakdown(self.open.trouble)
+            if wait is not None:
+                self.open.owed = (self._wanted(self.open), max(self._since(self.open) + wait, at))
+
+    def _open(self, at: int, trouble: Trouble, *, changeover: bool) -> None:
+        self.open = Downtime(len(self.downtimes), at, trouble, changeover)
+        self.downtimes.append(self.open)
+
+    def close(self, at: int) -> None:
+        assert self.open is not None
+        self.open.ended_at = at
+        self.open = None
+
+    def over(self) -> None:
+        self.standing = None
+
+    # Deadlines
+
+    def due(self) -> int | None:
+        if self.open is None or self.standing is None:
+            return None
+        turn = None if self.standing.turn_since is None else self.standing.turn_since + self.threshold
+        return min((each for each in (turn, self._owed_due(), self._may_call_at()) if each is not None), default=None)
+
+    def fire(self, look: Look | None, at: int) -> None:
+        assert self.open is not None
+        standing = self.standing
+        assert standing is not None
+        if standing.turn_since is not None and standing.turn_since + self.threshold == at:
+            self._turn(standing, look)
+        if self.open.owed is not None and self._owed_due() == at:
+            wanted, self.open.owed = self.open.owed[0], None
+            self.calls.call_for(wanted, at)
+        elif self._may_call_at() == at:
+            wanted = self._wanted(self.open)
+            self.open.called, self.open.called_for = True, wanted.place
+            self.calls.call_for(wanted, at)
+
+    def _turn(self, standing: Standing, look: Look | None) -> None:
+        assert self.open is not None
+        assert standing.turn_since is not None
+        since, trouble = standing.turn_since, standing.turn or Trouble()
+        standing.is_changeover = not standing.is_changeover
+        standing.turn_since, standing.turn, standing.carried = None, None, None
+        changing = look is not None and look.changing
+        standing.within = changing and not standing.is_changeover
+        changeover = standing.is_changeover and changing
+        if self.open.started_at < since:
+            self._split(since, trouble, changeover=changeover)
+        else:
+            self.open.trouble, self.open.changeover, self.open.owed = trouble, changeover, None
+
+    def _owed_due(self) -> int | None:
+        owed = None if self.open is None else self.open.owed
+        return None if owed is None or self.calls.must_wait(owed[0]) else max(owed[1], self._now)
+
+    def _may_call_at(self) -> int | None:
+        """Return when it calls; None as long as an earlier call of the downtime has to end first."""
+        due = self.call_due()
+        assert due is None or self.open is not None
+        return None if due is None or self.open is None or self.calls.must_wait(self._wanted(self.open)) else due
+
+    def call_due(self) -> int | None:
+        downtime = self.open
+        if downtime is None or downtime.called:
+            return None
+        wait = self._wait(downtime.trouble, downtime)
+        return None if wait is None else max(self._since(downtime) + wait, self._now)
+
+    def now(self, at: int) -> None:
+        """Note the time: no call is due before it."""
+        self._now = at
+
+    @staticmethod
+    def _since(downtime: Downtime) -> int:
+        return max(downtime.started_at, downtime.trouble.calls_from or 0)
+
+    def _wait(self, trouble: Trouble, downtime: Downtime | None) -> int | None:
+        """Return how long such a stop lasts before it calls; None while nobody is called for it."""
+        reason = self._reason_to_call(trouble)
+        changing = trouble.changeover and downtime is not None and downtime.changeover
+        if trouble.manned or changing:
+            return None
+        if reason is not None:
+            return reason.call_ms if reason.category == "unplanned" else None
+        return None if trouble.awaited and trouble.rank < Rank.CULPRIT else UNCLASSIFIED_MS
+
+    def _wait_for_breakdown(self, trouble: Trouble) -> int | None:
+        reason = self._reason_to_call(trouble)
+        return UNCLASSIFIED_MS if reason is None else reason.call_ms
+
+    def _reason(self, trouble: Trouble) -> Reason | None:
+        return self.plant.reasons.get(trouble.reason or "")
+
+    def _reason_to_call(self, trouble: Trouble) -> Reason | None:
+        if trouble.successor is None:
+            return self._reason(trouble)
+        return self.plant.reasons.get(trouble.successor_reason or "")
+
+    def _wanted(self, downtime: Downtime) -> Wanted:
+        trouble, reason = downtime.trouble, self._reason_to_call(downtime.trouble)
+        place = trouble.place or trouble.stopped
+        assert place is not None
+        andon_type = "equipment" if reason is None else reason.andon_type
+        priority = PRIORITY[andon_type] if reason is None else reason.priority
+        return Wanted(place, andon_type, priority, downtime.number, downtime.started_at, trouble.stopped or "")
+
+    def _category(self, downtime: Downtime) -> str:
+        trouble = downtime.trouble
+        return self._category_by(self._reason(trouble), trouble, changing=downtime.changeover or trouble.setup)
+
+    @staticmethod
+    def _category_by(reason: Reason | None, trouble: Trouble, *, changing: bool) -> str:
+        if changing:
+            return "changeover"
+        if reason is not None:
+            return reason.category
+        if trouble.maintenance:
+            return "maintenance"
+        return "planned" if trouble.shown_cause == "planned" else "unplanned"
+
+    def facts(self) -> None:
+        """Note every downtime as it turned out."""
+        for each in self.downtimes:
+            trouble = each.trouble
+            self.note(Fact("downtime", self.line, "begin", each.started_at))
+            if each.ended_at is not None:
+                self.note(Fact("downtime", self.line, "end", each.ended_at))
+            self.note(
+                Fact("cause", self.line, trouble.shown_cause, each.started_at, (trouble.culprit, trouble.stopped))
+            )
+            self.note(Fact("category", self.line, self._category(each), each.started_at, (trouble.reason,)))

@@ -1,0 +1,276 @@
+"""One line as a perfect listener knows it: statuses, downtimes, calls, orders, changeovers, pieces, times.
+
+Events come in, deadlines fire in between at their own time; nothing else moves it. Source: domain.md.
+"""
+
+from device_sim.truth import Truth
+from tests.recount.andon_calls import Calls
+from tests.recount.culprits import find
+from tests.recount.downtimes import Look, Troubles
+from tests.recount.fact import Fact
+from tests.recount.jobs import Work
+from tests.recount.listener import Heard
+from tests.recount.machine_state import Face, face_of
+from tests.recount.pieces import Counters, Doubts
+from tests.recount.plant_facts import LineFacts, PlantFacts
+from tests.recount.stops import LOST, RUN, STOP, Watch
+
+QUEUE_MS = 2_000  # reports that follow each other within this time may have waited in a queue
+
+PROOF_MS = 15_000  # which report of a burst proves that a machine runs again is open: the next one is as good
+
+
+class LineStory:
+    def __init__(self, plant: PlantFacts, line: LineFacts, truth: Truth) -> None:
+        threshold = plant.seconds("micro_stop_seconds", 60)
+        restart = plant.seconds("restart_seconds", 10)
+        self.line = line
+        self.facts: list[Fact] = []
+        self.actions: dict[int, bool] = {}  # report's number -> whether it had an effect
+        self.faces = {name: Face() for name in line.machines}
+        self.calls = Calls(line, self.facts.append)
+        self.work = Work(line.id, self.facts.append)
+        self.counters = {name: Counters() for name in line.machines}
+        self.doubts = {name: Doubts.of(truth, machine) for name, machine in line.machines.items()}
+        self.watch = Watch(threshold, restart)
+        self.watches = {name: Watch(threshold, restart) for name in line.machines}
+        self.troubles = Troubles(plant, line.id, self.calls, self.facts.append, threshold)
+        self._heard_at: dict[str, int] = {}
+        self._counted_alone: dict[str, int] = {}  # when counts first came, after an absence, by no queue
+        places = (*line.machines, *line.stations, "_")
+        self._shown: dict[str, tuple[object, ...]] = dict.fromkeys(places, ("offline", None))
+        self._stands_since: int | None = None  # while it is known to stand
+        self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
+        self._remembered: dict[str, Face] = {}  # what it had said before
+
+    # Time
+
+    def pass_time(self, until: int) -> None:
+        while (at := self._due()) is not None and at <= until:
+            self._now(at)
+            self._fire(at)
+
+    def _due(self) -> int | None:
+        found = [self.watch.due(), self.troubles.due(), self.calls.due()]
+        found += [each.due() for each in self.watches.values()]
+        found += [self._silent_at(name) for name in self.line.machines]
+        return min((each for each in found if each is not None), default=None)
+
+    def _silent_at(self, name: str) -> int | None:
+        limit, heard = self.line.machines[name].heartbeat_ms, self._heard_at.get(name)
+        return None if limit is None or heard is None or not self.faces[name].known else heard + limit
+
+    def _now(self, at: int) -> None:
+        self.troubles.now(at)
+
+    def _fire(self, at: int) -> None:
+        for name, watch in self.watches.items():
+            watch.fire(at)
+            if self._silent_at(name) == at:
+                self._lose(name, at)
+        happened = self.watch.fire(at)
+        if happened == "opened":
+            self.troubles.opened(at, changing=self.work.changeover is not None)
+        elif happened == "closed":
+            assert self.watch.downtimes[-1][1] is not None
+            self.troubles.close(self.watch.downtimes[-1][1])
+            self.troubles.over()
+            self.calls.downtime_over()
+        if self.troubles.due() == at:
+            self.troubles.fire(self._look(), at)
+        if self.calls.due() == at:
+            self.calls.fire(at)
+        self._settle(at)
+
+    # What is heard
+
+    def hear(self, heard: Heard) -> None:
+        at = heard.at
+        if heard.kind == "unwatched":
+            self._unwatch(heard.body["since"], at)
+            return
+        self.pass_time(at)
+        self._now(at)
+        heard_before = None if heard.device is None else self._heard_at.get(heard.device)
+        self._hear_from(heard, at)
+        if heard.device in self.line.stations or heard.device is None:
+            self._hear_station(heard, at)
+        match heard.kind:
+            case "state":
+                self._hear_state(heard, at)
+            case "counts":
+                self._hear_counts(heard, at, heard_before)
+            case "offline" | "birth":  # a birth says nothing about the state; the next report does
+                for name in self.line.machines if heard.device is None else [heard.device]:
+                    if name in self.faces:
+                        self._lose(name, at)
+            case "andon" | "job" | "changeover":
+                self._hear_action(heard, at)
+            case _:
+                pass
+        self._settle(at)
+
+    def _hear_from(self, heard: Heard, at: int) -> None:
+        """Take note that a machine lives, and of what its numbers prove."""
+        name = heard.device
+        if name is None or name not in self.faces:
+            return
+        if heard.kind != "offline" and not (heard.retained and name in self._heard_at):
+            self._heard_at[name] = at
+        if heard.cut_off:
+            self._remembered.pop(name, None)
+        elif heard.connected and name in self._remembered:
+            self._recall(name, at)
+
+    def _hear_station(self, heard: Heard, at: int) -> None:
+        """A station is there or not; there is nothing else to show of it."""
+        for name in self.line.stations if heard.device is None else [heard.device]:
+            self._show_one(name, ("offline" if heard.kind == "offline" else "idle", None), at)
+
+    def _hear_state(self, heard: Heard, at: int) -> None:
+        name = heard.device
+        assert name is not None
+        if heard.retained and self._is_silent(name, at):
+            return  # it only starts the wait for a sign of life
+        self.faces[name] = face_of(heard.body, self.line.machines[name], self.faces[name])
+        self._watch_again(name)
+        self._see(name, at)
+
+    def _is_silent(self, name: str, at: int) -> bool:
+        limit, heard_at = self.line.machines[name].heartbeat_ms, self._heard_at.get(name)
+        return limit is not None and heard_at is not None and at - heard_at >= limit
+
+    def _recall(self, name: str, at: int) -> None:
+        """Nothing of it is missing since it was watched: what it said then still holds."""
+        if not self.faces[name].known and self._remembered[name].known:
+            self.faces[name] = self._remembered[name]
+            self._watch_again(name)
+            self._see(name, at)
+
+    def _watch_again(self, name: str) -> None:
+        self._unwatched.pop(name, None)
+        self._remembered.pop(name, None)
+
+    def _is_of_now(self, name: str, at: int, *, before: int | None) -> bool:
+        """Whether what is counted since the report before is of now: after an absence, once that came by no queue."""
+        lost_at = self._unwatched.get(name)
+        if lost_at is None:
+            return True
+        if self._counted_alone.get(name, lost_at - 1) >= lost_at:
+            return True
+        if before is not None and before >= lost_at and at - before >= QUEUE_MS:
+            self._counted_alone[name] = at
+        return False
+
+    def _hear_counts(self, heard: Heard, at: int, heard_before: int | None) -> None:
+        name = heard.device
+        assert name is not None
+        if heard.said is None or heard.said.made is None:
+            return
+        counters = self.counters[name]
+        is_of_now = self._is_of_now(name, at, before=heard_before)
+        step = counters.read(heard.said.made, heard.said.at)
+        if step is None:
+            return
+        made = self.doubts[name].read(step, heard.said, at)
+        total = 0 if made.hid_at is not None else made.total  # what a doubtful report hid is not of now
+        if total > 0 and not self.faces[name].known and is_of_now:
+            # pieces prove that it runs
+            self.faces[name].status, self.faces[name].cause, self.faces[name].broken = "running", None, False
+            self._watch_again(name)
+            self._see(name, at)
+            self._show(at, self._look(), slack=PROOF_MS)
+        if name == self.line.counts_of:
+            made = made.as_of(stands_since=self._stands_since, at=at)
+            self.work.pieces(made, at, runs=self._status == "running")
+
+    def _hear_action(self, heard: Heard, at: int) -> None:
+        runs = self._status == "running"
+        assert heard.device is not None
+        if heard.kind == "andon":
+            dated = heard.said is not None and (heard.said.seq is not None or heard.said.ts is not None)
+            effect = self.calls.hear(heard.device, heard.body, at, dated=dated)
+        elif heard.kind == "job":
+            effect = self.work.job(heard.body, at, runs=runs)
+        else:
+            effect = self.work.asked(heard.body, at)
+        if heard.said is not None:
+            self.actions[heard.said.number] = effect
+
+    def _lose(self, name: str, at: int) -> None:
+        """The device is gone: its machine is shown offline. A stop that is known stays one until it is heard again."""
+        face = self.faces[name]
+        self._remembered.pop(name, None)
+        self.faces[name] = Face(product=face.product, broken=face.broken)
+        self._see(name, at, known_stop=True)
+
+    def _unwatch(self, since: int, now: int) -> None:
+        """Nobody watched: what was due before holds, and what machines did since then nobody knows."""
+        self.pass_time(since)
+        self._now(since)
+        for name, face in self.faces.items():
+            if name not in self._unwatched:
+                self._remembered[name] = face
+            self.faces[name] = Face(product=face.product, broken=face.broken)
+            self._unwatched[name] = since
+            self._see(name, since)
+        self.troubles.unwatched()
+        self._settle(since)
+        self.pass_time(now)
+
+    # What follows
+
+    @property
+    def _status(self) -> str:
+        return self.faces[self.line.constraint].status
+
+    def _look(self) -> Look | None:
+        face = self.faces[self.line.constraint]
+        if not face.known:
+            return None
+        no_order = face.status == "idle" and face.cause == "unknown" and self.work.without_order
+        found = find(self.line, self.faces)
+        no_order = no_order and found.cause == "unknown"
+        return Look(face.status, no_order, found, self.work.changeover is not None)
+
+    def _see(self, name: str, at: int, *, known_stop: bool = False) -> None:
+        face = self.faces[name]
+        watches = [self.watches[name], *([self.watch] if name == self.line.constraint else [])]
+        for watch in watches:
+            if not face.known:
+                watch.see(STOP if known_stop and watch.signal == STOP else LOST, at)
+            else:
+                watch.see(RUN if face.status == "running" else STOP, at)
+
+    def _settle(self, at: int) -> None:
+        """Let everything else hear what the machines amount to now."""
+        face = self.faces[self.line.constraint]
+        runs = face.status == "running"
+        if self.watch.signal != STOP:
+            self._stands_since = None
+        elif self._stands_since is None:
+            self._stands_since = at
+        self.work.seen_setup(at, in_setup=face.status == "setup")
+        self.work.reported(face.product, at, runs=runs)
+        look = self._look()
+        if look is not None and look.status != "running":
+            self.troubles.look(look, at)
+        elif look is None and self.work.changeover is not None and self.watch.down_since is not None:
+            self.troubles.changed_over_unseen(at)
+        elif self.watch.down_since is None and (look is not None or self.watch.signal == LOST):
+            self.troubles.over()
+        elif self.troubles.standing is not None and runs:
+            self.troubles.standing.turn_since = self.troubles.standing.turn = None
+        self._show(at, look)
+
+    def _show(self, at: int, look: Look | None, *, slack: int = 0) -> None:
+        for name, face in self.faces.items():
+            self._show_one(name, (face.status, face.cause), at, slack=slack)
+        cause = self.faces[self.line.constraint].cause
+        shown = (self._status, "no_order" if look is not None and look.no_order else cause)
+        self._show_one("_", shown, at, slack=slack)
+
+    def _show_one(self, name: str, shown: tuple[object, ...], at: int, *, slack: int = 0) -> None:
+        if shown != self._shown[name]:
+            self._shown[name] = shown
+            self.facts.append(Fact("status", self.line.id, name, at, shown, slack))

@@ -1,0 +1,112 @@
+"""Accounts of pieces: made, forgotten by registers, counted, and whether a difference is declared in the events."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from device_sim.truth import RegisterTruth, Truth
+from tests.recount.line_history import LineStory
+from tests.recount.pieces import SETS, Step
+from tests.recount.reported_facts import Event
+
+FIELDS: Final = {"total": "total_count", "good": "good_count", "reject": "reject_count"}
+
+
+@dataclass(slots=True)
+class Account:
+    """One counter of one machine over a run."""
+
+    line: str
+    machine: str
+    counter: str
+    made: int  # between the first and the last report that arrived in order
+    lost: int  # of them, what a register forgot before it was read, or did not show when it was read last
+    counted: int
+    held: int
+    released: int
+    refused: int
+    estimated: bool
+
+    @property
+    def difference(self) -> int:
+        """Return how many pieces are missing from the count; negative: invented."""
+        return self.made - self.lost - self.counted
+
+    @property
+    def is_declared(self) -> bool:
+        return self.difference == 0 or self.estimated or self.held > 0 or self.refused > 0
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether the pieces that were refused, or are held, may be those that are missing; the released, those beyond.
+
+        What is left of a difference is known as an estimate only: a register that was reset unseen, or a reset that
+        looked like a climb.
+        """
+        return -self.released <= self.difference <= self.held + self.refused
+
+
+@dataclass(slots=True)
+class _Counted:
+    shifts: dict[str, dict[str, int]] = field(default_factory=dict)
+    held: int = 0
+    released: int = 0
+    refused: int = 0
+    estimated: bool = False
+
+
+def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Account]:
+    counted = _counted(story.line.id, events)
+    found = []
+    for name, counters in story.counters.items():
+        shown = _fields_of(truth, name)
+        mine = counted.get(name, _Counted())
+        for counter in shown:
+            sets = [each for each in truth.registers if each.device == name and each.what in SETS]
+            found.append(
+                Account(
+                    line=story.line.id,
+                    machine=name,
+                    counter=counter,
+                    made=sum(step.after[counter] - step.before[counter] for step in counters.steps),
+                    lost=sum(_lost(step, sets, counter) for step in counters.steps)
+                    + _not_shown(truth, name, counters.last_at, counter),
+                    counted=sum(shift.get(counter, 0) for shift in mine.shifts.values()),
+                    held=mine.held,
+                    released=mine.released,
+                    refused=mine.refused,
+                    estimated=mine.estimated,
+                )
+            )
+    return found
+
+
+def _fields_of(truth: Truth, name: str) -> list[str]:
+    first = next((said for said in truth.said if said.device == name and said.kind == "counts"), None)
+    return [] if first is None else [each for each in FIELDS if each in first.body]
+
+
+def _lost(step: Step, sets: list[RegisterTruth], counter: str) -> int:
+    """Return what was made between two reports and forgotten by the register before the later one."""
+    between = [each for each in sets if step.since < each.at <= step.until]
+    return between[-1].made[counter] - step.before[counter] if between else 0
+
+
+def _not_shown(truth: Truth, name: str, last_at: int | None, counter: str) -> int:
+    """Return what the last reading was low by: nothing came after it that could show the rest."""
+    dips = [each for each in truth.registers if (each.device, each.at, each.what) == (name, last_at, "dip")]
+    return dips[-1].real[counter] - dips[-1].shown[counter] if dips else 0
+
+
+def _counted(line: str, events: list[Event]) -> dict[str, _Counted]:
+    found: dict[str, _Counted] = {}
+    for event in events:
+        if event["type"] != "production_update" or event["line_id"] != line:
+            continue
+        mine = found.setdefault(event["equipment_code"] or "_", _Counted())
+        data, quality = event["data"], event["data_quality"]
+        mine.shifts[data["window_start"]] = {counter: data[name] for counter, name in FIELDS.items()}
+        mine.held = quality.get("pieces_held") or 0
+        mine.released += quality.get("pieces_released") or 0
+        mine.refused += quality.get("pieces_refused") or 0
+        mine.estimated = mine.estimated or bool(quality.get("estimated"))
+    return found

@@ -1,0 +1,40 @@
+"""Runs the commands as a user does: real processes, with what they print and their exit codes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+
+
+def floor(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `floor` in a folder, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "bridge", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def write_config(folder: Path, *, broker_port: int = 1, web_port: int = 8080, more: str = "") -> Path:
+    """Write a `floor.toml` that is right but for a broker that need not be there."""
+    config = folder / "floor.toml"
+    config.write_text(
+        f"""
+plant_file = "{ROOT / "bridge" / "demo" / "plant.toml"}"
+[token]
+secret = "a-secret-of-the-tests-that-is-long-enough"
+[broker]
+port = {broker_port}
+[web]
+port = {web_port}
+{more}"""
+    )
+    return config

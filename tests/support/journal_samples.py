@@ -1,0 +1,160 @@
+"""Small events and inputs for journals under test, and the child process that commits until it is killed."""
+
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bridge.domain.event_data import Changeover
+from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.line.line import Line
+from bridge.domain.plant import Plant
+from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest, position_event
+from bridge.domain.reports import APPLIED, CountsReport, Disposition, Report
+from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
+from bridge.journal.sqlite.meta import read_meta, write_meta
+from bridge.journal.sqlite.schema import row_checksum
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.ports.journal import Batch, Journal, RetentionLimits
+
+JOURNALS = Path(__file__).parent / "journals"
+SCHEMA_1 = JOURNALS / "schema_1.sql"
+SCHEMA_2 = JOURNALS / "schema_2.sql"
+NOON = 1_767_700_800_000
+
+
+def event(
+    subject: str = "c1",
+    *,
+    standing: Standing = Standing.CURRENT,
+    revision: int = 1,
+    event_type: EventType = EventType.CHANGEOVER_STARTED,
+    at: Millis = NOON,
+) -> Event:
+    """Return a small event; two subjects are two state keys."""
+    return Event(
+        type=event_type,
+        place=Place("plant", "packing", "bagger-1"),
+        subject=subject,
+        priority=Priority.MEDIUM,
+        revision=revision,
+        timestamp=at,
+        data=Changeover(changeover_id=subject, to_product="p", started_at=rfc3339(at), signalled_at=rfc3339(at)),
+        standing=standing,
+    )
+
+
+def applied(
+    number: int,
+    events: Sequence[CommittedEvent] = (),
+    *,
+    topic: str = "report/plant/packing/bagger-1/plc/changeover",
+    payload: bytes = b"{}",
+    disposition: Disposition = APPLIED,
+    command: CommandRecord | None = None,
+    resend: MessageDigest | None = None,
+    reached_core: bool = True,
+) -> JournalEntry:
+    return JournalEntry(
+        input=Input(number=number, topic=topic, payload=payload, received_at=NOON + number),
+        disposition=disposition,
+        events=tuple(events),
+        command=command,
+        message_digest=resend,
+        reached_core=reached_core,
+    )
+
+
+def follow(journal: Journal, *inputs: Sequence[Event]) -> Batch:
+    """Return the batch that comes next in a journal: one input for each sequence of events."""
+    number, _ = journal.last_input()
+    offset = journal.position().offset
+    entries = []
+    for events in inputs:
+        number += 1
+        positioned = []
+        for each in events:
+            offset += 1
+            positioned.append(position_event(each, stream=journal.stream, epoch=journal.epoch, offset=offset))
+        entries.append(applied(number, positioned))
+    return Batch(entries=entries)
+
+
+def journal_of_counts(path: Path, plant_file: Plant, equipment: str, totals: Sequence[int]) -> None:
+    """Make a journal that ends with the checkpoint of a line whose machine showed these totals, 10 s apart."""
+    spec = next(each for each in plant_file.lines if each.find_equipment(equipment))
+    line = Line(plant_file, spec)
+    for index, total in enumerate(totals):
+        at = NOON + index * 10_000
+        place = plant_file.place_of(spec).with_equipment(equipment)
+        report = Report(place=place, body=CountsReport(total=total), received_at=at, cause=f"input:{index}")
+        line.apply(report, at)
+    journal = SqliteJournal.open(path, stream="main")
+    journal.commit(Batch(entries=[], checkpoints={spec.id: line.checkpoint()}))
+    journal.close()
+
+
+def forge_meta(path: Path, **changes: Any) -> None:
+    """Change where a journal says that it begins, ends or stands, with the seal that belongs to it."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        write_meta(connection, replace(read_meta(connection, path), **changes))
+
+
+def forge_payload(path: Path, number: int, payload: bytes) -> None:
+    """Put another payload in an input's place, with the seal that belongs to it."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE inputs SET payload = ? WHERE number = ?", (payload, number))
+        *row, _ = connection.execute("SELECT * FROM inputs WHERE number = ?", (number,)).fetchone()
+        connection.execute("UPDATE inputs SET seal = ? WHERE number = ?", (row_checksum(*row), number))
+
+
+def make_schema_1(path: Path) -> None:
+    """Put a journal there as version 0.1.0 left it."""
+    _make_older(path, SCHEMA_1)
+
+
+def make_schema_2(path: Path) -> None:
+    """Put a journal of schema 2 there, with the mark that its owner left beside it."""
+    _make_older(path, SCHEMA_2)
+    with closing(JournalLock.acquire(path)) as ownership:
+        ownership.force_marker(CommitMarker("fedcba9876543210", 5))
+
+
+def _make_older(path: Path, sample: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript(sample.read_text())
+
+
+def commit_until_killed(path: Path) -> None:
+    """Commit batch after batch and say on stdout, after each commit, what is durable now."""
+    journal = SqliteJournal.open(path, stream="main")
+    while True:
+        batch = follow(journal, [event("a"), event("b")], [], [event("a", standing=Standing.CLOSED)])
+        journal.commit(batch)
+        sys.stdout.write(f"{batch.entries[-1].events[-1].offset}\n")
+        sys.stdout.flush()
+
+
+def prune_until_killed(path: Path) -> None:
+    """Do all that an owner does, and keep no more than must be kept; say on stdout what is durable now."""
+    journal = SqliteJournal.open(path, stream="main")
+    while True:
+        batch = follow(journal, [event("a"), event("b")], [event("c", standing=Standing.HISTORY)])
+        journal.commit(replace(batch, checkpoints={"bagger-1": b"state"}))
+        offset = batch.entries[-1].events[-1].offset
+        journal.mark_published(offset, retained=[])
+        journal.prune(NOON, RetentionLimits(max_bytes=1))
+        if offset % 4 == 0:
+            journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in journal.snapshot().events]))
+        sys.stdout.write(f"{offset}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    work = prune_until_killed if sys.argv[2:] == ["prune"] else commit_until_killed
+    work(Path(sys.argv[1]))

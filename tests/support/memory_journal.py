@@ -1,0 +1,72 @@
+"""A journal in memory, with what time does to one: retention, and a restore from a backup."""
+
+from collections.abc import Sequence
+
+from bridge.domain.events import Event, Standing, StateKey
+from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot, position_event
+
+STREAM = "main"
+
+
+class MemoryJournal:
+    """What a front reads of a journal. `history` holds all that was ever committed: the truth to judge by."""
+
+    def __init__(self) -> None:
+        self.stream = STREAM
+        self.epoch = "epoch-1"
+        self.history: list[CommittedEvent] = []  # offset n at n - 1
+        self.oldest = 1
+
+    @property
+    def end(self) -> int:
+        return len(self.history)
+
+    def append(self, events: Sequence[Event]) -> list[CommittedEvent]:
+        new = [
+            position_event(each, stream=self.stream, epoch=self.epoch, offset=self.end + number)
+            for number, each in enumerate(events, start=1)
+        ]
+        self.history += new
+        return new
+
+    def retain(self, oldest: int) -> None:
+        """Forget the events below `oldest`; what is current stays known."""
+        self.oldest = max(self.oldest, min(oldest, self.end + 1))
+
+    def renew(self, *, back_to: int | None = None) -> None:
+        """Begin a new epoch, after a restore of a backup taken at an offset."""
+        self.epoch = f"epoch-{int(self.epoch.partition('-')[2]) + 1}"
+        if back_to is not None:
+            del self.history[back_to:]
+            self.oldest = min(self.oldest, back_to + 1)
+
+    def current_at(self, offset: int) -> dict[StateKey, CommittedEvent]:
+        current: dict[StateKey, CommittedEvent] = {}
+        for event in self.history[:offset]:
+            if event.standing is not Standing.HISTORY:
+                current.pop(event.state_key, None)
+            if event.standing is Standing.CURRENT:
+                current[event.state_key] = event
+        return current
+
+    # What the front reads.
+
+    def position(self) -> Position:
+        return Position(self.stream, self.epoch, self.end)
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.position(), tuple(self.current_at(self.end).values()))
+
+    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
+        first = max(offset + 1, self.oldest)
+        return self.history[first - 1 : first - 1 + limit]
+
+    def event(self, offset: int) -> CommittedEvent | None:
+        return self.history[offset - 1] if self.oldest <= offset <= self.end else None
+
+    def oldest_offset(self) -> int:
+        return self.oldest
+
+    def command(self, user: str, command_id: str) -> CommandRecord | None:
+        del user, command_id
+        return None

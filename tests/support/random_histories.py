@@ -1,0 +1,151 @@
+"""Random floors: events of all 13 types, what dashboards ask for, and what they are granted."""
+
+import json
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from bridge.domain.access.claims import Claims
+from bridge.domain.event_data import Changeover, Escalation, EventData, Job, Person
+from bridge.domain.events import CATEGORY_OF, Event, EventType, Millis, Place, Priority, Standing, StateKey, rfc3339
+from bridge.domain.records import CommittedEvent
+from tests.support.reference_subscription import Frame, matches
+
+NOON = 1_767_700_800_000
+NEVER = NOON + 10_000_000_000
+PLACES = (
+    Place("S1", "A1", "L1"), Place("S1", "A1", "L1", "E1"), Place("S1", "A2", "L2"), Place("S2", "A3", "L3", "E1"),
+)  # fmt: skip
+USERS = ("eva", "otto")
+ROLES = ("maintenance", "quality")
+GRANTS = (
+    ("#",), ("+/+/L1/#",), ("+/+/L1/#", "+/+/L2/#"), ("S1/#",), ("+/+/+/E1/#",), ("+/+/+/+/andon/#", "S2/#"),
+    ("+/+/+/+/job/#", "+/+/+/+/line/#", "+/+/L1/+/oee/#"), ("+/+/+/+/+/+/high/+", "+/+/L2/#"),
+)  # fmt: skip
+# What is asked, and design.md filter for it; `me` is decided by whom an event is about.
+ASKED: tuple[tuple[Frame, str], ...] = (
+    ({"subscription_type": "line", "target_id": "all"}, "#"),
+    ({"subscription_type": "line", "target": "L1"}, "+/+/L1/#"),
+    ({"subscription_type": "line", "target_id": "S1/A2/L2"}, "S1/A2/L2/#"),
+    ({"subscription_type": "equipment", "target_id": "E1"}, "+/+/+/E1/#"),
+    ({"subscription_type": "andon"}, "+/+/+/+/andon/#"),
+    ({"subscription_type": "andon", "target_id": "L1"}, "+/+/L1/+/andon/#"),
+    ({"subscription_type": "oee", "target_id": "equipment:E1"}, "+/+/+/E1/oee/#"),
+    ({"subscription_type": "production"}, "+/+/+/+/production/#"),
+    ({"subscription_type": "escalation", "target_id": "priority:high"}, "+/+/+/+/escalation/+/high/+"),
+    ({"subscription_type": "escalation", "target_id": "me"}, "+/+/+/+/escalation/#"),
+    ({"subscription_type": "job", "target_id": "me"}, "+/+/+/+/job/#"),
+    ({"subscription_type": "job", "target_id": "s2"}, "+/+/+/+/job/+/+/s2"),
+    ({"mqtt_filter": "S1/+/+/+/downtime/#"}, "S1/+/+/+/downtime/#"),
+    ({"mqtt_filter": "+/+/L1/_/#"}, "+/+/L1/_/#"),
+)
+MASKS: tuple[Frame, ...] = (
+    {"event_types": ["andon_event", "job_started", "line_status_update"]},
+    {"priorities": ["high"]},
+    {"event_types": ["job_assigned", "oee_update"], "priorities": ["high", "low"]},
+)
+WHOLE_LINE = frozenset({EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE})
+
+
+class Floor:
+    """Makes events whose keys live as those of a floor do: current again and again, closed, amended afterwards."""
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._revisions: dict[StateKey, int] = {}
+        self._open: set[StateKey] = set()
+
+    def happens(self, most: int) -> list[Event]:
+        return [self._event() for _ in range(self._chance.randint(1, most))]
+
+    def _event(self) -> Event:
+        chance = self._chance
+        # as many of those that are conflated as of the others
+        kind = chance.choice([*EventType, *WHOLE_LINE, *WHOLE_LINE, EventType.OEE_UPDATE, EventType.OEE_UPDATE])
+        place = chance.choice(PLACES)
+        subject = "_" if kind in WHOLE_LINE else chance.choice(("s1", "s2"))
+        key = (*place.levels(), CATEGORY_OF[kind].value, subject)
+        standing = self._standing(kind, key)
+        self._revisions[key] = self._revisions.get(key, 0) + 1
+        return Event(
+            type=kind,
+            place=place,
+            subject=subject,
+            priority=(Priority.HIGH, Priority.MEDIUM, Priority.LOW)[sum(map(ord, "".join(key))) % 3],
+            revision=self._revisions[key],
+            timestamp=NOON,
+            data=self._data(kind, subject),
+            standing=standing,
+        )
+
+    def _standing(self, kind: EventType, key: StateKey) -> Standing:
+        if kind in WHOLE_LINE:
+            return Standing.CURRENT
+        if key in self._open and self._chance.random() < 0.4:
+            self._open.discard(key)
+            return Standing.CLOSED
+        if key not in self._open and key in self._revisions and self._chance.random() < 0.3:
+            return Standing.HISTORY
+        self._open.add(key)
+        return Standing.CURRENT
+
+    def _data(self, kind: EventType, subject: str) -> EventData:
+        if CATEGORY_OF[kind].value == "job":
+            person = Person(self._chance.choice(USERS))
+            return Job(job_id=subject, product="P", status="assigned", target_quantity=5, assigned_to=person)
+        if kind is EventType.ESCALATION_UPDATE:
+            return Escalation(
+                escalation_id=subject, call_id=subject, andon_type="quality", level=1, previous_level=0,
+                status="active", cause="manual", recipients=[self._chance.choice(ROLES)],
+            )  # fmt: skip
+        at = rfc3339(NOON)
+        return Changeover(changeover_id=subject, to_product="P", started_at=at, signalled_at=at)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A subscription's body, and what it selects."""
+
+    body: Frame
+    filter: str
+    user: str
+
+    def selects(self, event: CommittedEvent) -> bool:
+        masks = self.body.get("filters") or {}
+        if event.type.value not in masks.get("event_types", (event.type.value,)):
+            return False
+        if event.priority.value not in masks.get("priorities", (event.priority.value,)):
+            return False
+        if self.body.get("target_id") == "me" and not {self.user, ROLES[0]} & set(event.audience):
+            return False
+        return matches(self.filter, event.topic)
+
+
+def ask(chance: Random, name: str, user: str) -> Asked:
+    body, topic_filter = chance.choice(ASKED)
+    more: Frame = {"id": name}
+    if chance.random() < 0.25:
+        more["filters"] = chance.choice(MASKS)
+    if chance.random() < 0.15:
+        more["snapshot"] = False
+    return Asked({**body, **more}, topic_filter, user)
+
+
+def token(user: str, grants: tuple[str, ...]) -> str:
+    """Roles that grant nothing: what the token's own grants say is all."""
+    return json.dumps({"sub": user, "roles": [ROLES[0]], "grants": {"read": list(grants)}})
+
+
+def verify(token: str, *, now: Millis) -> Claims:
+    """Stand for an issuer whose every word is true."""
+    del now
+    statements: dict[str, Any] = json.loads(token)
+    return Claims(statements["sub"], "floor", NEVER, None, statements)
+
+
+def grants_of(token: str) -> tuple[str, ...]:
+    return tuple(json.loads(token)["grants"]["read"])
+
+
+def granted(grants: tuple[str, ...], topic: str) -> bool:
+    return any(matches(each, topic) for each in grants)

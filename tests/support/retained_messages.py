@@ -1,0 +1,52 @@
+"""What a broker retains, as a client that has never been there finds it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from bridge.domain.events import EventType
+from bridge.domain.records import CommittedEvent
+from bridge.mqtt.link import BrokerLink
+from tests.support.brokers import RunningBroker, client_settings, linked
+
+MARK: Final = "a-mark/of-the-test"
+
+
+async def retained(broker: RunningBroker) -> dict[str, bytes]:
+    """Return what is retained below `event/` and `station/`, by topic relative to the root."""
+    link = BrokerLink(
+        client_settings(broker),
+        client_id="a-newcomer",
+        durable=False,
+        subscriptions=[("floor/v1/event/#", 1), ("floor/v1/station/#", 1), (MARK, 1)],
+    )
+    found: dict[str, bytes] = {}
+    async with linked(link):
+        await link.publish(MARK, b"!")  # comes behind all that the subscriptions brought
+        while True:
+            messages = await link.receive(most=100)
+            found |= {each.topic.removeprefix("floor/v1/"): each.payload for each in messages if each.retained}
+            link.acknowledge(messages)
+            if any(each.topic == MARK for each in messages):
+                return found
+
+
+def expected(current: Sequence[CommittedEvent]) -> dict[str, bytes]:
+    """Return what should be retained while these events are current; lamps only where they are lit."""
+    events = {f"event/{each.topic}": each.body for each in current}
+    return events | {topic: word for each in current for topic, word in _lamp(each).items()}
+
+
+def lit(found: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Leave out the lamps that are off: they need not have been said ever."""
+    return {topic: payload for topic, payload in found.items() if payload != b"off"}
+
+
+def _lamp(event: CommittedEvent) -> dict[str, bytes]:
+    if event.type is not EventType.ANDON_EVENT:
+        return {}
+    call = json.loads(event.body)["data"]
+    if call.get("station_id") is None or call["status"] not in ("open", "acknowledged"):
+        return {}
+    site, area, line = event.state_key[:3]
+    return {f"station/{site}/{area}/{line}/{call['station_id']}/{call['andon_type']}": call["status"].encode()}

@@ -1,0 +1,31 @@
+"""Viewers for tests of what an admitted user may do."""
+
+from typing import Any
+
+from bridge.domain.access.claims import Claims
+from bridge.domain.access.policy import Policy
+from bridge.domain.access.viewer import Viewer, admit
+from bridge.domain.events import Millis
+
+HOUR_MS = 3_600_000
+POLICY = Policy.parse(
+    """
+[roles.admin]
+unscoped = true
+read = ["#"]
+command = ["#"]
+
+[roles.operator]
+read = ["+/+/{line}/#"]
+command = ["+/+/{line}/#"]
+actions = ["andon.raise"]
+"""
+)
+
+
+def viewer(
+    *, user: str = "eva", role: str = "admin", name: str | None = None, expires_at: Millis = HOUR_MS, **claims: Any
+) -> Viewer:
+    statements = {"roles": [role], **({} if name is None else {"name": name}), **claims}
+    given = Claims(subject=user, issuer="floor", expires_at=expires_at, token_id="t", claim_set=statements)
+    return admit(given, POLICY, trust_grants=False)

@@ -1,0 +1,124 @@
+"""Starts `floor demo` as a user would, and looks at it from outside: its output, its sockets, its processes."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import websockets
+
+from tests.support.bridge_process import CLOSE_SECONDS
+from tests.support.brokers import free_port, until
+
+READY_SECONDS = 60.0
+Frame = dict[str, Any]
+
+
+@dataclass
+class Demo:
+    process: asyncio.subprocess.Process
+    folder: Path
+    port: int
+    output: str = ""
+
+    async def until(self, pattern: str, *, seconds: float = READY_SECONDS) -> re.Match[str]:
+        """Read the demo's output until the pattern matches all of it so far."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(seconds):
+            while True:
+                found = re.search(pattern, self.output, re.DOTALL)
+                if found is not None:
+                    return found
+                line = await self.process.stdout.readline()
+                assert line, f"the demo ended without {pattern!r}:\n{self.output}"
+                self.output += line.decode()
+
+    @property
+    def token(self) -> str:
+        found = re.search(r"^\s*token\s+(\S+)$", self.output, re.MULTILINE)
+        assert found is not None, self.output
+        return found.group(1)
+
+    @property
+    def bridge_pid(self) -> int:
+        pids = re.findall(r"bridge(?: is back:)?\s+pid (\d+)", self.output)
+        return int(pids[-1])
+
+    async def child(self, words: str) -> int:
+        """Return the id of the demo's own process whose command line holds these words; waits until there is one."""
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = [pid for pid in self._children() if words in _command_line(pid)]
+            return len(found) == 1
+
+        await until(look, what=f"a process with {words!r}")
+        return found[0]
+
+    def _children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    async def stop(self) -> int:
+        """Press Ctrl-C and wait for the end."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGINT)
+        return await self.end()
+
+    async def end(self) -> int:
+        """Wait until it ends by itself; returns its exit code."""
+        rest, _ = await asyncio.wait_for(self.process.communicate(), 60)
+        self.output += rest.decode()
+        return self.process.returncode or 0
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:  # it ended meanwhile
+        return ""
+
+
+@asynccontextmanager
+async def demo(folder: Path, *options: str) -> AsyncIterator[Demo]:
+    """Run `floor demo` in `folder` on free ports; killed at the end if it still runs."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "demo"),
+        *("--port", str(port), "--broker-port", str(free_port()), *options),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "COLUMNS": "500", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    running = Demo(process, folder, port)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def watch(port: int, token: str, until: Callable[[Frame], bool], *, seconds: float) -> list[Frame]:
+    """Subscribe to everything as a dashboard, and return all frames up to the one `until` is true for."""
+    frames: list[Frame] = []
+    async with (
+        asyncio.timeout(seconds),
+        websockets.connect(f"ws://127.0.0.1:{port}/ws", close_timeout=CLOSE_SECONDS) as socket,
+    ):
+        await socket.send(json.dumps({"type": "auth", "token": token}))
+        await socket.send(json.dumps({"type": "subscribe", "id": "all", "subscription_type": "line"}))
+        async for text in socket:
+            frame = json.loads(text)
+            frames.append(frame)
+            if until(frame):
+                break
+    return frames

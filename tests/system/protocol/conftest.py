@@ -1,0 +1,67 @@
+"""A floor where something of every kind is going on, for all tests of a module."""
+
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import mosquitto_broker, running
+from tests.support.socket_dashboard import dashboard
+
+REPORTS: list[tuple[str, dict[str, Any]]] = [
+    ("{machine}/state", {"state": "running", "speed": 50}),
+    ("{machine}/counts", {"total": 100, "good": 100, "reject": 0}),
+    ("{machine}/counts", {"total": 105, "good": 104, "reject": 1}),
+    (
+        "{station}/job",
+        {"action": "assign", "job_id": "{line}-eva", "product": "p", "target_quantity": 5, "assigned_to": "eva"},
+    ),
+    (
+        "{station}/job",
+        {"action": "assign", "job_id": "{line}-olga", "product": "p", "target_quantity": 5, "assigned_to": "olga"},
+    ),
+    ("{station}/andon", {"action": "raise", "andon_type": "equipment", "operator": "cem"}),
+    ("{station}/andon", {"action": "raise", "andon_type": "material", "operator": "cem"}),
+    ("{machine}/measurement", {"parameter": "{parameter}", "value": 900.0, "unit": "{unit}"}),
+    ("{station}/changeover", {"action": "start", "to_product": "other"}),
+    ("{machine}/state", {"state": "stopped"}),
+]
+LINES = [
+    {
+        "line": "L1", "at": "packing/L1", "machine": "Bagger-1", "station": "Andon-L1",
+        "parameter": "fill-weight", "unit": "g",
+    },
+    {
+        "line": "L3", "at": "assembly/L3", "machine": "Tester-3", "station": "Andon-L3-End",
+        "parameter": "test-pressure", "unit": "bar",
+    },
+]  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def busy_floor() -> AsyncIterator[RunningFloor]:
+    """Run a floor sixty times as fast, with something current in every category at L1 and at L3."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with running(mosquitto_broker(folder)) as broker:
+            async with running_floor(folder, broker, environment={"FLOOR_TIME__SCALE": "60"}) as floor:
+                await _keep_busy(floor)
+                yield floor
+
+
+async def _keep_busy(floor: RunningFloor) -> None:
+    async with dashboard(floor.port) as board, floor.device() as device:
+        await board.snapshot(subscription_type="line")
+        for line in LINES:
+            for path, fields in REPORTS:
+                body = {key: each.format(**line) if isinstance(each, str) else each for key, each in fields.items()}
+                topic = f"floor/v1/report/plant1/{line['at']}/{path.format(**line)}"
+                await device.publish(topic, json.dumps(body).encode())
+        missing = {(line["line"], category) for line in LINES for category in ("downtime", "oee", "escalation")}
+        while missing:
+            event = await board.hears_event()
+            missing.discard((event["line_id"], event["category"]))

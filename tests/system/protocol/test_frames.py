@@ -1,0 +1,233 @@
+"""protocol.md frame by frame: what every question is answered by, and what comes unasked."""
+
+import asyncio
+import json
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.support.bridge_process import RunningFloor
+from tests.support.socket_dashboard import Dashboard, Frame, connected, dashboard, http, is_event, token
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SUBSCRIBE = {"type": "subscribe", "id": "x", "subscription_type": "line"}
+RAISE = {"action": "andon.raise", "line_id": "L2", "equipment_code": "Andon-L2"}
+
+
+async def commanded(board: Dashboard, name: str, **fields: object) -> Frame:
+    await board.say("command", id=name, **fields)
+    return await board.hears("command_result", id=name)
+
+
+async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_floor: RunningFloor) -> None:
+    async with connected(busy_floor.port) as board:
+        proof = token(user="olga", roles=("operator",), lines=["L3"], exp=4_000_000_000)
+        told = await board.asks("auth", "auth_ok", token=proof)
+        assert (told["user_id"], told["roles"], told["simulated"]) == ("olga", ["operator"], True)
+        assert told["read"] == ["+/+/L3/#"]
+        assert told["command"] == ["+/+/L3/#"]
+        assert told["expires_at"] == "2096-10-02T07:06:40.000Z"
+        assert datetime.fromisoformat(told["server_time"]).tzinfo is not None
+        assert told["streams"].keys() == {"main"}
+        assert told["streams"]["main"].keys() == {"epoch", "offset"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"additional_headers": {"Authorization": f"Bearer {token()}"}},
+        {"subprotocols": ["floor.v1", f"bearer.{token()}"]},
+    ],
+    ids=["header", "subprotocol"],
+)
+async def test_who_came_with_a_token_hears_nothing_before_the_first_answer(
+    busy_floor: RunningFloor, options: Any
+) -> None:
+    async with connected(busy_floor.port, **options) as board:
+        assert board.socket.subprotocol == ("floor.v1" if "subprotocols" in options else None)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(board.read(), 0.7)
+        await board.asks("ping", "pong")
+        assert [each["type"] for each in board.frames] == ["pong"]
+        link = await board.hears("link")
+        assert link["broker"]
+        assert link["streams"]["main"].keys() == {"live", "last_seen", "offset"}
+        assert link["streams"]["main"]["live"]
+
+
+@pytest.mark.parametrize("kind", ["ping", "heartbeat"])
+@pytest.mark.parametrize("stamp", [None, 7, 1.5, "then"])
+async def test_a_ping_is_answered(busy_floor: RunningFloor, kind: str, stamp: object) -> None:
+    async with dashboard(busy_floor.port) as board:
+        pong = await board.asks(kind, "pong", **({} if stamp is None else {"timestamp": stamp}))
+        assert pong.get("timestamp") == stamp
+        assert pong["server_time"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("{", "INVALID_JSON"),
+        ('{"type":"ping","type":"ping"}', "INVALID_JSON"),
+        ('{"type":"ping","timestamp":NaN}', "INVALID_JSON"),
+        ("[]", "INVALID_MESSAGE"),
+        ('{"type":7}', "INVALID_MESSAGE"),
+        ('{"type":"dance","id":"x"}', "UNKNOWN_TYPE"),
+        (json.dumps({**SUBSCRIBE, "strict": "yes"}), "INVALID_MESSAGE"),
+        (json.dumps({**SUBSCRIBE, "subscription_type": "lines"}), "UNKNOWN_SUBSCRIPTION_TYPE"),
+        (json.dumps({**SUBSCRIBE, "target_id": ""}), "MISSING_TARGET_ID"),
+        (json.dumps({**SUBSCRIBE, "target_id": None}), "MISSING_TARGET_ID"),
+        (json.dumps({**SUBSCRIBE, "target_id": []}), "MISSING_TARGET_ID"),
+        (json.dumps({**SUBSCRIBE, "target_id": ["L1"] * 101}), "LIMIT_EXCEEDED"),
+        (json.dumps({**SUBSCRIBE, "target_id": "me"}), "INVALID_MESSAGE"),
+        (json.dumps({**SUBSCRIBE, "target_id": "a/+/#"}), "INVALID_MESSAGE"),
+        ('{"type":"subscribe","id":"x","mqtt_filter":"a/#/b"}', "INVALID_MESSAGE"),
+        ('{"type":"subscribe","id":"x","mqtt_filter":"$SYS/#"}', "FORBIDDEN"),
+        ('{"type":"unsubscribe","id":"x"}', "INVALID_MESSAGE"),
+        ('{"type":"options","batch_ms":1001}', "INVALID_MESSAGE"),
+        ('{"type":"resume","subscriptions":[],"since":{"main":{"epoch":"x","offset":-1}}}', "INVALID_MESSAGE"),
+        ('{"type":"command","id":"x","action":"andon.dance","line_id":"L1"}', "INVALID_MESSAGE"),
+        ('{"type":"command","id":"x","action":"andon.raise","line_id":"L1"}', "INVALID_MESSAGE"),
+        ('{"type":"command","id":"x","action":"changeover.complete","line_id":"L9"}', "FORBIDDEN"),
+        ('{"type":"acknowledge","event_id":"main:x:1","id":"x"}', "FORBIDDEN"),
+        ('{"type":"auth","token":"a.b.c"}', "UNAUTHENTICATED"),
+    ],
+)
+async def test_a_wrong_frame_is_an_error_and_the_connection_lives(
+    busy_floor: RunningFloor, text: str, code: str
+) -> None:
+    async with dashboard(busy_floor.port) as board:
+        await board.socket.send(text)
+        error = await board.hears("error")
+        assert error["code"] == code
+        assert error["message"]
+        if '"id": "x"' in text or '"id":"x"' in text:
+            assert error["id"] == "x"
+        await board.asks("ping", "pong", timestamp=1, unknown_field=[])
+
+
+async def test_a_batch_is_an_array_and_an_alarm_does_not_wait_for_it(busy_floor: RunningFloor) -> None:
+    async with dashboard(busy_floor.port) as board:
+        in_force = await board.asks("options", "options", batch=True, batch_ms=1000)
+        assert (in_force["batch"], in_force["batch_ms"]) == (True, 1000)
+        await board.snapshot(id="s", subscription_type="andon", target_id="L2")
+        await board.asks("ping", "pong")
+        began = len(board.texts)
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        result = await commanded(board, "batched", **RAISE, andon_type="quality")
+        while result["event_ids"][0] not in [each.get("id") for each in board.frames]:
+            await board.read()
+        assert loop.time() - asked < 0.9, "an alarm does not wait for batch_ms"
+        assert all(isinstance(json.loads(text), list) for text in board.texts[began:])
+        assert not (await board.asks("options", "options", batch=False))["batch"]
+        await board.asks("ping", "pong")
+        assert isinstance(json.loads(board.texts[-1]), dict)
+
+
+async def test_a_position_comes_after_events_once_a_second_and_every_five(busy_floor: RunningFloor) -> None:
+    async with dashboard(busy_floor.port) as board:
+        loop = asyncio.get_running_loop()
+        await board.snapshot(id="s", subscription_type="changeover", target_id="L4")  # where nothing happens
+        at = []
+        for _ in range(3):
+            position = await board.hears("position")
+            at.append(loop.time())
+            assert position["streams"]["main"].keys() == {"epoch", "offset"}
+        assert all(0.9 < later - former < 5.8 for former, later in pairwise(at))
+        assert at[2] - at[1] > 4, "nothing was flushed, so there is no hurry"
+
+
+async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_floor: RunningFloor) -> None:
+    async with dashboard(busy_floor.port) as board:
+        told = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
+        epoch, offset = told[0]["epoch"], told[0]["offset"] - 1
+    bodies = [
+        {"id": "a", "subscription_type": "andon", "target_id": "L1"},
+        {"id": "l", "subscription_type": "line", "target_id": "L1", "filters": {"event_types": ["andon_event"]}},
+    ]
+    async with dashboard(busy_floor.port) as board:
+        since = {"main": {"epoch": epoch, "offset": offset}, "other": {"epoch": "e", "offset": 1}}
+        resumed = await board.asks("resume", "resumed", subscriptions=bodies, since=since)
+        assert [each["id"] for each in resumed["subscriptions"]] == ["a", "l"]
+        assert resumed["streams"] == {"main": {"recovered": True}, "other": {"recovered": False}}
+        await board.hears("position")
+        offsets = [each["offset"] for each in board.events]
+        assert offsets == sorted(set(offsets)), "once, in order"
+        assert offsets[0] == offset + 1
+        assert not [each for each in board.frames if each["type"] == "snapshot_begin"]
+    for wrong in ({"epoch": "0" * len(epoch), "offset": offset}, {"epoch": epoch, "offset": 10**9}):
+        async with dashboard(busy_floor.port) as board:
+            await board.say("resume", subscriptions=bodies, since={"main": wrong})
+            resumed = await board.hears("resumed")
+            assert resumed["streams"] == {"main": {"recovered": False}}
+            assert await board.told_snapshot("a") == told
+            assert await board.told_snapshot("l")
+
+
+async def test_a_new_token_ends_and_begins_in_place(busy_floor: RunningFloor) -> None:
+    wide, narrow = (
+        token(user="mia", roles=("engineer",), lines=["L1", "L3"]),
+        token(user="mia", roles=("engineer",), lines=["L3"]),
+    )
+    async with dashboard(busy_floor.port, wide) as board:
+        await board.snapshot(id="s", subscription_type="andon")
+        assert (await board.asks("auth", "auth_ok", token=narrow))["read"] == ["+/+/L3/#"]
+        assert (await board.hears("revoked"))["filters"] == ["+/+/L1/+/andon/#"]
+        assert {each["line_id"] for each in await board.snapshot(id="t", subscription_type="andon")} == {"L3"}
+        await board.asks("auth", "auth_ok", token=wide)
+        assert "+/+/L1/+/andon/#" in (await board.hears("widened"))["filters"]
+        assert {each["line_id"] for each in await board.told_snapshot("s")} == {"L1", "L3"}
+        other = await board.asks("auth", "error", token=token(user="eva"))
+        assert other["code"] == "FORBIDDEN"
+        await board.asks("ping", "pong")
+
+
+async def test_a_command_is_done_once_and_answered_after_its_commit(busy_floor: RunningFloor) -> None:
+    raised = {**RAISE, "andon_type": "safety"}
+    async with dashboard(busy_floor.port) as board:
+        await board.snapshot(id="s", subscription_type="andon", target_id="L2")
+        await board.say("command", id="once", **raised)
+        call = await board.hears("andon_event", data__andon_type="safety")
+        result = await board.hears("command_result", id="once")
+        assert result["outcome"] == "applied"
+        assert call["id"] in result["event_ids"]
+        assert call["data"]["raised_by"]["id"] == "eva"
+        assert await commanded(board, "once", **raised) == result
+        over_http = await http(busy_floor.port, "/api/commands", token(), {"id": "once", **raised})
+        assert {"type": "command_result", **over_http.data} == result
+
+        await board.say("acknowledge", event_id=call["id"])
+        acknowledged = await board.hears("andon_event", subject=call["subject"], data__status="acknowledged")
+        answer = await board.hears("command_result")
+        assert answer["outcome"] == "applied"
+        assert acknowledged["id"] in answer["event_ids"]
+        again = await commanded(board, "again", action="andon.acknowledge", line_id="L2", call_id=call["subject"])
+        assert again["outcome"] in ("suppressed", "rejected")
+        assert again["reason"]
+        unknown = await commanded(board, "none", action="andon.resolve", line_id="L2", call_id="L2.call.999")
+        assert (unknown["outcome"], bool(unknown["reason"])) == ("rejected", True)
+
+
+async def test_an_unreadable_event_answers_like_an_unknown_one(busy_floor: RunningFloor) -> None:
+    async with dashboard(busy_floor.port) as admin:
+        call = (await admin.snapshot(id="s", subscription_type="andon", target_id="L1"))[0]
+    async with dashboard(busy_floor.port, token(user="mia", roles=("maintenance",), lines=["L3"])) as board:
+        unreadable = await board.asks("acknowledge", "error", event_id=call["id"])
+        assert unreadable == await board.asks("acknowledge", "error", event_id=f"main:{call['epoch']}:999999")
+
+
+async def test_an_assignment_reaches_its_assignee_without_a_subscription(busy_floor: RunningFloor) -> None:
+    job = {"action": "job.assign", "line_id": "L4", "product": "p", "target_quantity": 1, "assigned_to": "ida"}
+    async with (
+        dashboard(busy_floor.port, token(user="ida", roles=("operator",), lines=["L4"])) as ida,
+        dashboard(busy_floor.port, token(user="ida", roles=("operator",), lines=["L1"])) as elsewhere,
+        dashboard(busy_floor.port) as board,
+    ):
+        result = await commanded(board, "for-ida", job_id="for-ida", **job)
+        assert (await ida.hears("job_assigned"))["id"] in result["event_ids"]
+        await elsewhere.asks("ping", "pong")
+        assert not [each for each in elsewhere.frames if is_event(each)]

@@ -1,0 +1,75 @@
+"""protocol.md, `link` and `command`, when the broker is away or the journal does not answer."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.brokers import RunningBroker
+from tests.support.socket_dashboard import Dashboard, dashboard, http
+
+RAISE = {"action": "andon.raise", "line_id": "L1", "equipment_code": "Andon-L1", "andon_type": "quality"}
+TOLD_WITHIN = 5.0  # protocol.md and promise P5
+
+
+@contextmanager
+def held(floor: RunningFloor) -> Iterator[None]:
+    """Keep the journal's writer waiting, as a disk does that has stopped to answer."""
+    path = floor.config.parent / ".floor" / "journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def raised_once(board: Dashboard) -> None:
+    """Read until the call is told; it is one, however often it was asked for."""
+    async with asyncio.timeout(TOLD_WITHIN):
+        while not board.events:
+            await board.read()
+    assert [(each["type"], each["data"]["repeat"]) for each in board.events] == [("andon_event", 0)]
+
+
+async def test_a_lost_broker_is_told_and_a_command_is_unknown_until_it_is_back(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
+    async with running_floor(tmp_path, mosquitto, environment=quick) as floor, dashboard(floor.port) as board:
+        await board.snapshot(id="s", subscription_type="andon", target_id="L1")
+        mosquitto.kill()
+        link = await board.hears("link", seconds=TOLD_WITHIN, broker=False)
+        assert not link["streams"]["main"]["live"]
+        assert (await http(floor.port, "/health/ready")).status == 503
+        assert (await http(floor.port, "/health/live")).status == 200
+        await board.say("command", id="c", **RAISE)
+        assert (await board.hears("command_result", id="c"))["outcome"] == "unknown"
+        mosquitto.start()
+        link = await board.hears("link", broker=True)
+        assert link["streams"]["main"]["live"]
+        outcome = "unknown"
+        while outcome == "unknown":  # the front's own connection may come back later than the intake's
+            outcome = (await board.asks("command", "command_result", id="c", **RAISE))["outcome"]
+        assert outcome == "applied"
+        await raised_once(board)
+
+
+async def test_a_journal_that_does_not_answer_is_told_and_loses_nothing(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
+    async with running_floor(tmp_path, mosquitto, environment=quick) as floor, dashboard(floor.port) as board:
+        await board.snapshot(id="s", subscription_type="andon", target_id="L1")
+        with held(floor):
+            asked = asyncio.get_running_loop().time()
+            await board.say("command", id="c", **RAISE)
+            assert (await board.hears("command_result", id="c"))["outcome"] == "unknown"
+            link = await board.hears("link", seconds=2 * TOLD_WITHIN)
+            assert (link["broker"], link["streams"]["main"]["live"]) == (True, False)
+            assert asyncio.get_running_loop().time() - asked < TOLD_WITHIN
+            assert (await http(floor.port, "/health/ready")).status == 503
+        link = await board.hears("link")
+        assert link["streams"]["main"]["live"]
+        assert (await board.asks("command", "command_result", id="c", **RAISE))["outcome"] == "applied"
+        await raised_once(board)

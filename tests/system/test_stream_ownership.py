@@ -1,0 +1,186 @@
+"""A stream has one process: a second one refuses, whichever way it comes, and the first goes on."""
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from bridge.domain.records import Position
+from bridge.domain.stream_status import StreamOwner, status_publication
+from bridge.mqtt.link import BrokerLink
+from bridge.publisher.stream_ownership import StreamOwnership, StreamTaken, echo_topic, ownership_subscriptions
+from tests.support.bridge_process import CONFIG, DEMO_PLANT, RunningFloor, running_floor
+from tests.support.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.system.status_listener import STATUS, statuses
+
+ROOT = "floor/v1"
+TOLD_SECONDS = 5.0  # promise P5
+
+
+def rival(folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None) -> RunningFloor:
+    """Describe a second bridge for the same stream: with a journal of its own, unless one is named."""
+    folder.mkdir()
+    config = folder / "floor.toml"
+    web = free_port()
+    text = CONFIG.format(plant=DEMO_PLANT, broker=port or broker.port, port=web)
+    config.write_text(text + (f'[journal]\npath = "{journal}"\n' if journal else ""))
+    return RunningFloor(config, web, broker)
+
+
+async def ended(floor: RunningFloor) -> str:
+    """Wait until it has ended by itself; returns what it said."""
+    assert floor.process is not None
+    try:
+        assert await asyncio.wait_for(floor.process.wait(), 30) == 1, floor.log()
+    finally:
+        if floor.process.returncode is None:
+            floor.process.kill()
+    return floor.log()
+
+
+@pytest.mark.parametrize("which", ["mosquitto", pytest.param("nats", marks=pytest.mark.faults)])
+async def test_second_process_refuses_to_start(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
+    """With a journal of its own, and on the same one."""
+    broker: RunningBroker = request.getfixturevalue(which)
+    async with running_floor(tmp_path, broker) as first, statuses(broker.port) as seen:
+        await until(lambda: len(seen.heard) > 0)
+        second = rival(tmp_path / "second", broker)
+        third = rival(tmp_path / "third", broker, journal=first.journal)
+        await asyncio.gather(second.launch(), third.launch())
+        said = await ended(second)
+        assert "another process publishes stream main" in said
+        assert f"epoch {seen.heard[0]['epoch']}" in said
+        assert "a stream of its own" in said
+        assert str(first.journal) in await ended(third)
+        assert len(seen.owners()) == 1, "they never spoke"
+        assert all(each["online"] for each in seen.heard), "and took nobody's connection"
+        assert first.is_ready()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_next_process_starts_without_waiting(
+    tmp_path: Path, mosquitto: RunningBroker, how: signal.Signals
+) -> None:
+    """An orderly stop leaves `online: false`, a kill the Will, which is published before the next one listens."""
+    async with running_floor(tmp_path, mosquitto) as floor, statuses(mosquitto.port) as seen:
+        await until(lambda: seen.last.get("ready") is True, what="ready")
+        owner = seen.last["owner"]
+        await floor.stop(how)
+        await until(lambda: seen.last["online"] is False, seconds=TOLD_SECONDS)
+        assert (seen.last["ready"], seen.last["owner"]) == (False, owner)
+        assert (seen.last["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
+        await floor.start()
+        assert "stream.listening" not in floor.log()
+
+
+async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """A killed broker can come back with the status of an owner who ended meanwhile."""
+    ghost = {
+        "online": True,
+        "epoch": "old",
+        "offset": 5,
+        "time": None,
+        "simulated": False,
+        "owner": "gone",
+        "since": "",
+    }
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+        await client.publish(STATUS, json.dumps(ghost), qos=1, retain=True)
+    async with running_floor(tmp_path, mosquitto) as floor:
+        assert "stream.abandoned" in floor.log()
+
+
+async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    broker = mosquitto_broker(folder)
+    floor = rival(tmp_path / "floor", broker)
+    try:
+        await floor.launch()
+        await until(lambda: "stream.unclaimed" in floor.log() and "bridge.up" in floor.log(), seconds=30)
+        with running(broker):
+            await floor.ready()
+    finally:
+        await floor.stop(signal.SIGKILL)
+
+
+async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """Both started while the second one's way to the broker was cut, so that it could ask nobody."""
+    async with running_floor(tmp_path, mosquitto) as first, statuses(mosquitto.port) as seen, network(mosquitto) as way:
+        await until(lambda: len(seen.heard) > 0)
+        (owner,) = seen.owners()
+        second = rival(tmp_path / "second", mosquitto, port=way.port)
+        way.refusing = True
+        await second.launch()
+        await until(lambda: "stream.unclaimed" in second.log() and "bridge.up" in second.log(), seconds=30)
+        way.refusing = False
+        assert "another process publishes stream main" in await ended(second)
+        count = len(seen.heard)
+        await until(lambda: len(seen.heard) >= count + 3, what="the first goes on")
+        assert {each["owner"] for each in seen.heard[-2:] if each["online"]} == {owner}
+        await first.ready()
+        assert "stream.rival" in first.log() or len(seen.owners()) == 1
+
+
+@contextlib.asynccontextmanager
+async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
+    async with tcp_proxy(broker.port) as way:
+        yield way
+
+
+async def test_what_is_retained_of_an_older_owner_ends_nobody(mosquitto: RunningBroker) -> None:
+    """A killed broker comes back with what it remembers; taking that for life would end the only process there is."""
+    older = status_publication(
+        Position("main", "old", 5),
+        root=ROOT,
+        online=True,
+        ready=True,
+        time=0,
+        simulated=False,
+        owner=StreamOwner("old", 0),
+    )
+    owner = StreamOwner("own", 1_000)
+    ear = BrokerLink(
+        client_settings(mosquitto),
+        client_id="ear",
+        durable=False,
+        subscriptions=ownership_subscriptions(ROOT, "main", owner),
+    )
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+        await client.publish(older.topic, older.payload, qos=1, retain=True)
+        async with linked(ear):
+            watching = asyncio.create_task(StreamOwnership(ear, root=ROOT, stream="main", owner=owner).watch())
+            await ear.publish(echo_topic(ROOT, "main", owner), b"")  # comes back after what is retained
+            await until(lambda: ear.queued == 0, what="all is heard")
+            await ear.publish("elsewhere", b"")
+            assert not watching.done()
+            await client.publish(older.topic, older.payload, qos=1, retain=True)
+            with pytest.raises(StreamTaken, match="epoch old"):
+                await asyncio.wait_for(watching, 10)
+
+
+@pytest.mark.faults
+async def test_of_two_that_start_at_once_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """Neither finds the other's status when it asks, so they meet."""
+    both = [rival(tmp_path / name, mosquitto) for name in ("one", "two")]
+    try:
+        for _ in range(3):
+            await asyncio.gather(*(each.launch() for each in both))
+            processes = [each.process for each in both if each.process is not None]
+            await until(lambda processes=processes: any(p.returncode is not None for p in processes), seconds=30)  # type: ignore[misc]
+            (stays,) = (each for each in both if each.process is not None and each.process.returncode is None)
+            (gone,) = (each for each in both if each is not stays)
+            assert "another process publishes stream main" in await ended(gone)
+            async with statuses(mosquitto.port) as seen:
+                await until(lambda seen=seen: seen.last.get("ready") is True, seconds=20)  # type: ignore[misc]
+            await stays.ready()
+            assert await stays.stop() == 0
+    finally:
+        for each in both:
+            await each.stop(signal.SIGKILL)

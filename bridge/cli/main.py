@@ -12,7 +12,7 @@ app = typer.Typer(
     help="""Shop-floor reports in over MQTT, 13 event types out to dashboards that see exactly what they may.
 
     Start with `floor demo`. For your own plant: write `floor.toml` and `plant.toml` (docs/settings.md, docs/plant.md),
-    see that `floor check` is content, then `floor run`.""",
+    run `floor check`, then `floor run`.""",
 )
 
 for _command in (run.demo, run.run, run.check, access.token, watch.watch, watch.schema):

@@ -142,4 +142,4 @@ def describe_wrong_field(error: msgspec.ValidationError, kind: str) -> str:
         name = text.split("`")[1]
         return f"{kind} needs {name}"
     path = text.rpartition("`$")[2].rstrip("`").lstrip(".").split(".")[0].split("[")[0]
-    return f"{kind}: {path} is not what it has to be" if path.isidentifier() else f"{kind} has a wrong field"
+    return f"{kind}: invalid value for `{path}`" if path.isidentifier() else f"{kind} has a wrong field"

@@ -99,7 +99,7 @@ def parse_command(body: Body) -> CommandRequest:
 def _check_fields(request: CommandRequest) -> None:
     for name, value in request.fields.items():
         if name not in _FREE_TEXT and isinstance(value, str) and _CONTROL.search(value):
-            message = f"{request.action}: {name} is not what it has to be"
+            message = f"{request.action}: invalid value for `{name}`"
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=request.id)
     verb = request.action.partition(".")[2]
     try:

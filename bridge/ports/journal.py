@@ -65,7 +65,32 @@ class CommitFailed(JournalError):
         self.reason = reason
 
 
-class Journal(Protocol):
+class ReadableJournal(Protocol):
+    """The part of a journal that a front needs. Every method blocks, and may raise `JournalUnavailable`."""
+
+    def position(self) -> Position:
+        """Return the last committed position, of the current epoch."""
+
+    def snapshot(self) -> Snapshot:
+        """Return all current events at one position."""
+
+    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
+        """Return events with greater offsets, in order, at most `limit`, without gaps.
+
+        If the first is not `offset` + 1, retention has removed the events before it.
+        """
+
+    def event(self, offset: int) -> CommittedEvent | None:
+        """Return the event at an offset, None when it isn't held; a current one always is, however old."""
+
+    def oldest_offset(self) -> int:
+        """Return the offset from which on every event is held; last offset + 1 when none is."""
+
+    def command(self, user: str, command_id: str) -> CommandRecord | None:
+        """Return the result of a user's command, None when it is unknown or older than 24 h."""
+
+
+class Journal(ReadableJournal, Protocol):
     """A durable log of one stream: one writer, many readers. Every method blocks; adapters run them off the loop."""
 
     stream: str
@@ -84,26 +109,8 @@ class Journal(Protocol):
         the oldest are deleted first, an hour at a time. On failure raise `CommitFailed` and change nothing.
         """
 
-    def position(self) -> Position:
-        """Return the last committed position, of the current epoch. Every read may raise `JournalUnavailable`."""
-
     def last_input(self) -> tuple[int, Millis]:
         """Return the last input's number, and the latest arrival or `watched_until`; (0, 0) when empty."""
-
-    def snapshot(self) -> Snapshot:
-        """Return all current events at one position."""
-
-    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
-        """Return events with greater offsets, in order, at most `limit`, without gaps.
-
-        If the first is not `offset` + 1, retention has removed the events before it.
-        """
-
-    def event(self, offset: int) -> CommittedEvent | None:
-        """Return the event at an offset, None when it isn't held; a current one always is, however old."""
-
-    def oldest_offset(self) -> int:
-        """Return the offset from which on every event is held; last offset + 1 when none is."""
 
     def checkpoints(self) -> Sequence[Checkpoint]:
         """Return the newest checkpoint of every line."""
@@ -127,9 +134,6 @@ class Journal(Protocol):
     def crash_digests(self) -> frozenset[bytes]:
         """Return the digests of messages at which the core crashed before."""
 
-    def command(self, user: str, command_id: str) -> CommandRecord | None:
-        """Return the result of a user's command, None when it is unknown or older than 24 h."""
-
     def published_offset(self) -> int:
         """Return the offset up to which publishing is complete."""
 
@@ -143,17 +147,6 @@ class Journal(Protocol):
         """Return how many inputs had each (kind, effect, reason): the accounting of promise P6."""
 
     def close(self) -> None: ...
-
-
-class ReadableJournal(Protocol):
-    """The part of a `Journal` that a front needs; every method blocks, and may raise JournalError."""
-
-    def position(self) -> Position: ...
-    def snapshot(self) -> Snapshot: ...
-    def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]: ...
-    def event(self, offset: int) -> CommittedEvent | None: ...
-    def oldest_offset(self) -> int: ...
-    def command(self, user: str, command_id: str) -> CommandRecord | None: ...
 
 
 class ReplicatedJournal(ReadableJournal, Protocol):

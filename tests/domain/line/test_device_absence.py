@@ -106,8 +106,7 @@ def lives(machine: Machine, since: float, until: float) -> None:
 
 def found(shop: Shop) -> list[tuple[str, int | float | None]]:
     """Return the state and length of each downtime as last told."""
-    last = {each.downtime_id: each for each in shop.downtimes()}
-    return [(each.status, each.duration_seconds) for each in last.values()]
+    return [(each.status, each.duration_seconds) for each in last_of(shop)]
 
 
 def last_of(shop: Shop) -> list[event_data.Downtime]:
@@ -525,8 +524,7 @@ def test_an_absence_of_which_the_device_kept_everything_costs_nothing(seed: int,
         assert data.window_end is not None
         agrees_in_time(data, history.within(millis(data.window_start), millis(data.window_end)))
         assert data.unknown_count == 0, "its pieces came back with the time"
-    last = {data.downtime_id: data for data in shop.downtimes()}
-    downtimes = [data for data in last.values() if not data.micro_stop]
+    downtimes = [data for data in last_of(shop) if not data.micro_stop]
     told = sorted((millis(data.started_at), _end(data, history.until)) for data in downtimes)
     assert told == history.downtimes()
 

@@ -147,8 +147,8 @@ class RebuildableDowntimes(Downtimes):
                 start, ended.start, found, changeover=changeover_since is not None and turn.changeover, moment=moment
             )
             return None
-        none = state.open  # opened before this stop began: the line has run since
-        over = None if none is None else self._retract(none, none.started_at, moment)
+        mistaken = state.open  # opened before this stop began: the line has run since
+        over = None if mistaken is None else self._retract(mistaken, mistaken.started_at, moment)
         if state.open is None:
             state.pending, state.turn = found, turn
             self._open(stop.change, changeover=changeover_since is not None, moment=moment, unwatched=not known)

@@ -62,6 +62,18 @@ class RunningFloor:
     process: Process | None = field(default=None)
     under: tuple[str, ...] = ()  # a command that runs it, and leaves it the process id
     role: str = "both"
+    fronts: list["RunningFloor"] = field(default_factory=list)  # processes of their own beside this one
+
+    @property
+    def front(self) -> "RunningFloor":
+        return self.fronts[0]
+
+    def add_front(self, environment: Mapping[str, str] | None = None) -> "RunningFloor":
+        """Describe a front beside this process: the same settings, a port of its own. It is stopped with this one."""
+        port = free_port()
+        settings = {**self.environment, **(environment or {}), "FLOOR_WEB__PORT": str(port)}
+        self.fronts.append(RunningFloor(self.config, port, self.broker, settings, role="front"))
+        return self.fronts[-1]
 
     async def start(self) -> None:
         await self.launch()
@@ -102,6 +114,11 @@ class RunningFloor:
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 30)
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -199,23 +216,48 @@ def write_config(folder: Path, broker: RunningBroker, *, plant: Path | None = No
     return config, port
 
 
+def configured(
+    folder: Path,
+    broker: RunningBroker,
+    *,
+    plant: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    fronts: int | None = None,
+) -> RunningFloor:
+    """Write the settings of a bridge on this broker, with a free port; `environment` adds some. It is not started.
+
+    `fronts`: None for one process with both sides, else a pipeline and so many fronts beside it.
+    """
+    config, port = write_config(folder, broker, plant=plant)
+    bridge = RunningFloor(config, port, broker, environment or {}, role="both" if fronts is None else "pipeline")
+    for _ in range(fronts or 0):
+        bridge.add_front()
+    return bridge
+
+
 @asynccontextmanager
 async def running_floor(
-    folder: Path, broker: RunningBroker, *, plant: Path | None = None, environment: Mapping[str, str] | None = None
+    folder: Path,
+    broker: RunningBroker,
+    *,
+    plant: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    fronts: int | None = None,
+    start: bool = True,
 ) -> AsyncIterator[RunningFloor]:
-    """Run a bridge on this broker; stopped at the end, however the test ends. `environment` adds settings."""
-    config, port = write_config(folder, broker, plant=plant)
-    async with kept_running(RunningFloor(config, port, broker, environment or {})) as floor:
+    """Run what `configured` describes; killed at the end if the test has not stopped it."""
+    floor = configured(folder, broker, plant=plant, environment=environment, fronts=fronts)
+    async with kept_running(floor, start=start):
         yield floor
 
 
 @asynccontextmanager
-async def kept_running(floor: RunningFloor) -> AsyncIterator[RunningFloor]:
-    """Start a bridge that is described already; stopped at the end, however the test ends."""
-    await floor.start()
+async def kept_running(floor: RunningFloor, *, start: bool = True) -> AsyncIterator[None]:
+    """Start a bridge that is configured already, and its fronts; killed at the end if the test has not stopped it."""
     try:
-        yield floor
+        for process in (floor, *floor.fronts) if start else ():
+            await process.start()
+        yield
     finally:
-        if floor.process is not None and floor.process.returncode is None:
-            floor.process.kill()
-            await floor.process.wait()
+        for process in (floor, *floor.fronts):
+            await process.kill()

@@ -19,11 +19,11 @@ from bridge.journal.tools import restore as journal_restore
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.ports.journal import Batch, JournalUnavailable
 from tests.domain.test_publications import call
-from tests.faults.forked_bridge import ForkedFloor, nursery
+from tests.faults.forked_bridge import Fork
 from tests.publisher.running_publisher import Workload, assert_true, outlet
 from tests.publisher.test_publisher import LAMP, raise_call, retained
 from tests.support import retained_messages as faults_retained
-from tests.support.bridge_process import write_config
+from tests.support.bridge_process import running_floor
 from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.support.journal_samples import event, follow
 from tests.support.running_pipeline import ROOT, Shop, device, say, shop
@@ -277,13 +277,14 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
 async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_ghost(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    config, port = write_config(tmp_path, mosquitto)
-    floor = ForkedFloor(config, port, mosquitto)
+    fork = Fork()
+    fork.crash_next("event out, not cleared", nth=1)
     station = f"{ROOT}/report/plant1/packing/L1/Andon-L1/andon"
     lamp = f"{ROOT}/station/plant1/packing/L1/Andon-L1/equipment"
-    async with nursery(floor), aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
-        await floor.launch_to_die("event out, not cleared", 1)
-        await floor.ready()
+    async with (
+        running_floor(tmp_path, mosquitto, launcher=fork) as floor,
+        aiomqtt.Client("127.0.0.1", mosquitto.port) as client,
+    ):
         assert floor.process is not None
         await client.publish(station, b'{"action": "raise", "andon_type": "equipment"}', qos=1)
         await until_retained(mosquitto.port, lambda found: found.get(lamp) == "open")

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from tests.support.brokers import RunningBroker, client_settings, free_port, lin
 ROOT = Path(__file__).parents[2]
 DEMO_PLANT = ROOT / "bridge" / "demo" / "plant.toml"
 START_SECONDS = 30.0
+TOKEN_SECONDS = 86_400
 CLOSE_SECONDS = 0.2  # whoever stops reading in a flood of events never sees the answer to its close
 Frame = dict[str, Any]
 
@@ -51,6 +53,41 @@ class Process(Protocol):
     async def wait(self) -> int: ...
 
 
+class Launcher(ABC):
+    """Starts the process of a bridge, in one way."""
+
+    @abstractmethod
+    async def launch(self, bridge: "RunningFloor") -> Process: ...
+
+    async def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Release what outlives a single bridge."""
+
+    def wall_ms(self) -> int:
+        """Return the wall clock of the bridge last launched."""
+        return wall_ms()
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Launcher):
+    """`floor run`; `wrapper` is a command that runs it under the same process id."""
+
+    wrapper: tuple[str, ...] = ()
+
+    async def launch(self, bridge: "RunningFloor") -> Process:
+        command = (sys.executable, "-m", "bridge", "run", "--config", str(bridge.config), "--role", bridge.role)
+        with bridge.log_file.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *self.wrapper,
+                *command,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **bridge.environment, "PYTHONPATH": str(ROOT)},
+            )
+
+
+RUN = Run()
+
+
 @dataclass
 class RunningFloor:
     """One `floor run`, which may be killed and started again on the same journal."""
@@ -59,9 +96,9 @@ class RunningFloor:
     port: int
     broker: RunningBroker
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: Process | None = field(default=None)
-    under: tuple[str, ...] = ()  # a command that runs it, and leaves it the process id
+    launcher: Launcher = RUN
     role: str = "both"
+    process: Process | None = None
     fronts: list["RunningFloor"] = field(default_factory=list)  # processes of their own beside this one
 
     @property
@@ -80,23 +117,8 @@ class RunningFloor:
         await self.ready()
 
     async def launch(self) -> None:
-        with (self.config.parent / "bridge.log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(
-                    *self.under,
-                    sys.executable,
-                    "-m",
-                    "bridge",
-                    "run",
-                    "--config",
-                    str(self.config),
-                    "--role",
-                    self.role,
-                ),
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
-            )
+        """Start the process, and don't wait for it."""
+        self.process = await self.launcher.launch(self)
 
     async def ready(self) -> None:
         assert self.process is not None
@@ -104,6 +126,10 @@ class RunningFloor:
             while not await asyncio.to_thread(self.is_ready):
                 assert self.process.returncode is None, self.log()
                 await asyncio.sleep(0.05)
+
+    @property
+    def log_file(self) -> Path:
+        return self.config.parent / "bridge.log"
 
     @property
     def journal(self) -> Path:
@@ -135,11 +161,13 @@ class RunningFloor:
             return ""
 
     def log(self) -> str:
-        return (self.config.parent / "bridge.log").read_text()
+        return self.log_file.read_text()
 
     def token(self, *, user: str = "eva", roles: tuple[str, ...] = ("admin",), lines: list[str] | None = None) -> str:
         issuer = TokenIssuer(settings_module.load(self.config, {}).token)
-        return issuer.issue(subject=user, roles=list(roles), now=wall_ms(), ttl_seconds=600, lines=lines)
+        return issuer.issue(
+            subject=user, roles=list(roles), now=self.launcher.wall_ms(), ttl_seconds=TOKEN_SECONDS, lines=lines
+        )
 
     @asynccontextmanager
     async def device(self) -> AsyncIterator[BrokerLink]:
@@ -208,14 +236,6 @@ def _field(frame: Frame, path: str) -> object:
     return value
 
 
-def write_config(folder: Path, broker: RunningBroker, *, plant: Path | None = None) -> tuple[Path, int]:
-    """Write settings for a bridge on this broker; returns their path and its free port."""
-    port = free_port()
-    config = folder / "floor.toml"
-    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port))
-    return config, port
-
-
 def configured(
     folder: Path,
     broker: RunningBroker,
@@ -223,13 +243,16 @@ def configured(
     plant: Path | None = None,
     environment: Mapping[str, str] | None = None,
     fronts: int | None = None,
+    launcher: Launcher = RUN,
 ) -> RunningFloor:
     """Write the settings of a bridge on this broker, with a free port; `environment` adds some. It is not started.
 
     `fronts`: None for one process with both sides, else a pipeline and so many fronts beside it.
     """
-    config, port = write_config(folder, broker, plant=plant)
-    bridge = RunningFloor(config, port, broker, environment or {}, role="both" if fronts is None else "pipeline")
+    port, config = free_port(), folder / "floor.toml"
+    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port))
+    role = "both" if fronts is None else "pipeline"
+    bridge = RunningFloor(config, port, broker, environment or {}, launcher, role)
     for _ in range(fronts or 0):
         bridge.add_front()
     return bridge
@@ -243,21 +266,15 @@ async def running_floor(
     plant: Path | None = None,
     environment: Mapping[str, str] | None = None,
     fronts: int | None = None,
-    start: bool = True,
+    launcher: Launcher = RUN,
 ) -> AsyncIterator[RunningFloor]:
     """Run what `configured` describes; killed at the end if the test has not stopped it."""
-    floor = configured(folder, broker, plant=plant, environment=environment, fronts=fronts)
-    async with kept_running(floor, start=start):
-        yield floor
-
-
-@asynccontextmanager
-async def kept_running(floor: RunningFloor, *, start: bool = True) -> AsyncIterator[None]:
-    """Start a bridge that is configured already, and its fronts; killed at the end if the test has not stopped it."""
+    floor = configured(folder, broker, plant=plant, environment=environment, fronts=fronts, launcher=launcher)
     try:
-        for process in (floor, *floor.fronts) if start else ():
+        for process in (floor, *floor.fronts):
             await process.start()
-        yield
+        yield floor
     finally:
         for process in (floor, *floor.fronts):
             await process.kill()
+        await launcher.close()

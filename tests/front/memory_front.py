@@ -24,8 +24,8 @@ from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from bridge.settings import TokenSettings, WebSettings
-from tests.front.fake_link import Hints
 from tests.support.brokers import until
+from tests.support.fake_link import FakeLink
 
 NOON = 1_767_700_800_000
 PATIENCE = 5.0  # seconds until a condition that doesn't come fails the test
@@ -170,7 +170,7 @@ class Floor:
     sockets: list[MemorySocket] = field(default_factory=list)
     answer: Callable[[str, dict[str, Any]], CommandRecord | None] = lambda *_: None
     follower: Replica | None = None
-    hints: Hints | None = None  # given: the front follows the journal, and nothing is offered to it
+    hints: FakeLink | None = None  # given: the front follows the journal, and nothing is offered to it
 
     def token(self, *, user: str = "eva", roles: Sequence[str] = ("admin",), ttl: int = 3_600, **claims: Any) -> str:
         now = self.clock.wall_now()
@@ -209,7 +209,7 @@ class Floor:
             self.front.on_committed([entry])
         elif offer and self.hints is not None:
             for each in entry.events:
-                self.hints.say(f"event/{each.topic}", each.body)
+                self.hints.deliver(f"event/{each.topic}", each.body)
         return [entry]
 
     async def publish(self, topic: str, payload: bytes) -> None:
@@ -221,7 +221,7 @@ class Floor:
 
 
 @asynccontextmanager
-async def floor(folder: Path, *, hints: Hints | None = None, **settings: Any) -> AsyncIterator[Floor]:
+async def floor(folder: Path, *, hints: FakeLink | None = None, **settings: Any) -> AsyncIterator[Floor]:
     """A front with this test's settings; at the end every connection is over and every task is done.
 
     With `hints` it follows the journal as a front alone does.

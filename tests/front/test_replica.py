@@ -11,11 +11,11 @@ import pytest
 from bridge.domain.records import CommandRecord
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
-from tests.front.fake_link import Hints
 from tests.front.memory_front import NOON, Floor, MemorySocket, call, floor
 from tests.support import command_line
 from tests.support.brokers import until
 from tests.support.command_line import write_config
+from tests.support.fake_link import FakeLink
 
 MANY = 1_700  # more than one read
 FORGED = 3_000
@@ -30,20 +30,20 @@ async def subscribed(here: Floor) -> MemorySocket:
 
 
 async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with floor(tmp_path, hints=FakeLink()) as here:
         board = await subscribed(here)
         for number in range(MANY // 10):
             here.commit(*(call(f"C{number}.{each}") for each in range(10)))
         await board.until(lambda: len(board.live()) >= MANY)
         assert board.live() == list(range(1, MANY + 1))
         assert here.hints is not None
-        assert here.hints.acknowledged == MANY
+        assert len(here.hints.acknowledged) == MANY
         assert here.follower is not None
         assert here.follower.reads < MANY // 2, "hints that come together are one look"
 
 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with floor(tmp_path, hints=FakeLink()) as here:
         board = await subscribed(here)
         here.commit(*(call(f"C{each}") for each in range(MANY)), offer=False)
         await board.until(lambda: len(board.live()) >= MANY)
@@ -53,18 +53,18 @@ async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None
 @pytest.mark.parametrize("seed", range(5))
 async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    hints = Hints()
+    hints = FakeLink()
     async with floor(tmp_path, hints=hints) as here:
         board = await subscribed(here)
         epoch = here.journal.epoch
         for _ in range(FORGED // 10):
             for _ in range(10):
-                hints.say(*forged(chance, epoch))
+                hints.deliver(*forged(chance, epoch))
             if chance.random() < 0.1:
                 here.commit(call(f"C{chance.random()}"), offer=chance.random() < 0.5)
             await asyncio.sleep(0)
         end = here.journal.position().offset
-        await until(lambda: hints.acknowledged >= FORGED, what="heard")
+        await until(lambda: len(hints.acknowledged) >= FORGED, what="heard")
         await board.until(lambda: len(board.live()) >= end)
         assert board.live() == list(range(1, end + 1))
         assert board.closed is None
@@ -74,14 +74,14 @@ async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
-    hints = Hints()
+    hints = FakeLink()
     async with floor(tmp_path, hints=hints) as here:
         assert here.follower is not None
         reads = here.follower.reads
         for number in range(1, TRICKLE + 1):
             body = {"stream": "main", "epoch": here.journal.epoch, "offset": number + 10**6}
-            hints.say("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
-            await until(lambda number=number: hints.acknowledged >= number, what="heard")  # type: ignore[misc]
+            hints.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
+            await until(lambda number=number: len(hints.acknowledged) >= number, what="heard")  # type: ignore[misc]
         assert here.follower.hints == TRICKLE
         assert here.follower.reads - reads < TRICKLE / 2
 
@@ -102,7 +102,7 @@ def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
 
 
 async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
-    hints = Hints()
+    hints = FakeLink()
     async with floor(tmp_path, hints=hints) as here:
         board = await subscribed(here)
         here.commit(call("C1"))
@@ -123,10 +123,10 @@ async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovere
 
 
 async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
-    hints = Hints()
+    hints = FakeLink()
     async with floor(tmp_path, hints=hints) as here:
         board = await subscribed(here)
-        hints.say_status(here.journal.epoch)
+        hints.deliver_status(here.journal.epoch)
         await until(lambda: board.last_link()["streams"]["main"]["live"], what="live")
         here.commit(call("C1"), call("C2"))
         await board.until(lambda: len(board.live()) == 2)
@@ -145,7 +145,7 @@ async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
 
 
 async def test_backup_is_restored_while_the_front_runs(tmp_path: Path) -> None:
-    hints = Hints()
+    hints = FakeLink()
     async with floor(tmp_path, hints=hints) as here:
         board = await subscribed(here)
         backup = tmp_path / "backup.db"
@@ -174,7 +174,7 @@ async def journal_command(folder: Path, name: str, *more: str | Path) -> subproc
 
 
 async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with floor(tmp_path, hints=FakeLink()) as here:
         board = await subscribed(here)
         here.commit(call("C1"))
         told = (await board.hears("position"))["streams"]
@@ -198,31 +198,31 @@ def put_aside(folder: Path) -> None:
 
 
 async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:
-    hints = Hints()
+    hints = FakeLink()
     async with floor(tmp_path, hints=hints) as here:
         epoch = here.journal.epoch
         board = await subscribed(here)
         await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="nothing heard")
-        hints.say_status(epoch, retained=True)
-        hints.say_status(epoch)
+        hints.deliver_status(epoch, retained=True)
+        hints.deliver_status(epoch)
         assert (await board.hears("link", broker=True, count=2))["streams"]["main"]["live"]
         assert here.front.readiness() == (True, "ready")
-        hints.say_status(epoch, ready=False)
+        hints.deliver_status(epoch, ready=False)
         await until(lambda: here.front.readiness() == (False, "the pipeline is not ready"), what="not ready")
-        hints.say_status(epoch)
+        hints.deliver_status(epoch)
         await until(lambda: here.front.readiness()[0], what="live")
         await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="silent")
 
 
 async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path) -> None:
-    hints = Hints()
+    hints = FakeLink()
     async with floor(tmp_path, hints=hints) as here:
         board = await subscribed(here)
-        hints.say_status(here.journal.epoch, offset=0)
+        hints.deliver_status(here.journal.epoch, offset=0)
         await until(lambda: here.front.readiness()[0], what="live")
 
         def stands_still() -> bool:
-            hints.say_status(here.journal.epoch, offset=1)
+            hints.deliver_status(here.journal.epoch, offset=1)
             return here.front.readiness() == (
                 False,
                 "what the pipeline publishes is not in the journal that this front reads",
@@ -235,7 +235,7 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
 
 
 async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with floor(tmp_path, hints=FakeLink()) as here:
         board = await subscribed(here)
 
         def record(command_id: str, outcome: str) -> CommandRecord:

@@ -111,6 +111,18 @@ def forge_payload(path: Path, number: int, payload: bytes) -> None:
         connection.execute("UPDATE inputs SET seal = ? WHERE number = ?", (row_checksum(*row), number))
 
 
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Read a journal that may be in use."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def forget_checkpoints(path: Path) -> None:
+    """Make the next start replay from the beginning."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM checkpoints")
+
+
 def make_schema_1(path: Path) -> None:
     """Put a journal there as version 0.1.0 left it."""
     _make_older(path, SCHEMA_1)

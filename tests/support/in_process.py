@@ -10,10 +10,14 @@ from typing import Any, Final
 
 import aiomqtt
 
+from bridge.adapters import policy_file
+from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import FloorClock
-from bridge.domain import plant
+from bridge.adapters.revocation_file import RevocationFile
+from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.events import Event
 from bridge.domain.line.floor import Floor
+from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
 from bridge.domain.records import JournalEntry
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
@@ -21,8 +25,10 @@ from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import Pipeline
 from bridge.pipeline.replay import RestoredFloor, restore_floor
 from bridge.ports.broker import BrokerClient
+from bridge.ports.clock import FrontClock
 from bridge.publisher.publisher import Publisher
 from bridge.settings import Settings
+from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
 from tests.support.brokers import until
 from tests.support.fake_link import FakeLink
@@ -41,32 +47,59 @@ DEFAULTS: Final[dict[str, dict[str, object]]] = {
 PIPELINE, PUBLISHER = "pipeline", "publisher"
 CLIENT_IDS: Final = {PIPELINE: "floor-main", PUBLISHER: "floor-main-publisher"}
 
-PLANT = plant.Plant(
+PLANT = Plant(
     name="test",
-    areas=(plant.AreaConfig(id="pack", site="north"),),
+    areas=(AreaConfig(id="pack", site="north"),),
     lines=(
-        plant.LineConfig(
+        LineConfig(
             id="L1",
             area="pack",
             equipment=(
-                plant.EquipmentConfig(id="bagger", ideal_cycle_seconds=1.0),
-                plant.EquipmentConfig(id="desk", kind="station"),
+                EquipmentConfig(id="bagger", ideal_cycle_seconds=1.0),
+                EquipmentConfig(id="desk", kind="station"),
             ),
             total_from=("bagger",),
             ideal_cycle_seconds=1.0,
-            limits=(plant.MeasurementLimit(parameter="weight", unit="g", upper=1_000_000.0),),
+            limits=(MeasurementLimit(parameter="weight", unit="g", upper=1_000_000.0),),
         ),
     ),
 )
 
 
 def settings_with(**changes: object) -> Settings:
-    """Return settings for tests; `broker__port` is `port` of the section `broker`."""
-    sections = {name: dict(values) for name, values in DEFAULTS.items()}
+    """Return settings for tests; `broker` replaces a section, `broker__port` changes one setting of it."""
+    values: dict[str, Any] = {name: dict(section) for name, section in DEFAULTS.items()}
     for name, value in changes.items():
         section, _, key = name.partition("__")
-        sections.setdefault(section, {})[key] = value
-    return Settings.model_validate(sections)
+        if key:
+            values.setdefault(section, {})[key] = value
+        else:
+            values[section] = value
+    return Settings.model_validate(values)
+
+
+def front_side(
+    path: Path, *, journal: SqliteJournal | None, plant: Plant, clock: FrontClock, link: FakeLink, **settings: object
+) -> FrontSide:
+    """Return a front, not started, whose link to the broker is `link`; without a `journal` it follows that at `path`.
+
+    `settings` are changes for `settings_with`; the policy is the shipped one.
+    """
+    checked = settings_with(journal__path=path, **settings)
+    authenticator = Authenticator(
+        policy=policy_file.load(None),
+        tokens=TokenVerifier(checked.token),
+        revocations=RevocationFile(None),
+        trust_grants=checked.token.trust_grants_claim,
+    )
+    return FrontSide(
+        checked,
+        journal=journal,
+        plant=plant,
+        authenticator=authenticator,
+        clock=clock,
+        make_client=lambda *_, **__: link,
+    )
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from bridge.ports.journal import Batch
 from bridge.settings import JournalSettings
 from tests.support.brokers import RunningBroker, until
 from tests.support.in_process import PIPELINE, PLACE, ROOT, device, in_process
+from tests.support.journal_samples import open_connected
 
 pytestmark = pytest.mark.bench
 
@@ -43,12 +44,16 @@ async def publish(port: int, first: int) -> None:
             await asyncio.gather(*(client.publish(topic, payload, qos=1) for payload in payloads))
 
 
-async def drain(broker: RunningBroker, path: Path, disk: Disk, *, reports: int) -> float:
+async def drain(
+    broker: RunningBroker, path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, *, reports: int
+) -> float:
     """Run a pipeline with the default settings until it has committed so many; returns reports a second."""
     defaults = JournalSettings()
-    journal = (SlowJournal if disk == "slow fsync" else SqliteJournal).open(path, stream="main")
     if disk == "no fsync":
-        journal._writer.execute("PRAGMA synchronous=OFF")
+        journal, connection = open_connected(path, monkeypatch)
+        connection.execute("PRAGMA synchronous=OFF")
+    else:
+        journal = (SlowJournal if disk == "slow fsync" else SqliteJournal).open(path, stream="main")
     first = journal.last_input()[0]
     times: list[tuple[float, int]] = []
     async with in_process(
@@ -71,14 +76,16 @@ async def drain(broker: RunningBroker, path: Path, disk: Disk, *, reports: int) 
     return (reports - times[0][1]) / (times[-1][0] - times[0][0])
 
 
-async def test_an_fsync_of_every_batch_costs_the_intake_little(mosquitto: RunningBroker, tmp_path: Path) -> None:
+async def test_an_fsync_of_every_batch_costs_the_intake_little(
+    mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "journal.db"
     rates: dict[Disk, float] = dict.fromkeys(DISKS, 0.0)
-    await drain(mosquitto, path, "no fsync", reports=0)  # from now on the broker keeps what comes
+    await drain(mosquitto, path, "no fsync", monkeypatch, reports=0)  # from now on the broker keeps what comes
     for number in range(ROUNDS * len(DISKS)):
         disk = DISKS[number % len(DISKS)]
         await publish(mosquitto.port, number * REPORTS)
-        rates[disk] = max(rates[disk], await drain(mosquitto, path, disk, reports=REPORTS))
+        rates[disk] = max(rates[disk], await drain(mosquitto, path, disk, monkeypatch, reports=REPORTS))
     for disk, rate in rates.items():
         print(f"\nintake, {disk:10}: {rate:6,.0f} reports/s, {rate / rates['no fsync']:.2f}", end="")  # noqa: T201
     assert min(rates.values()) > AT_LEAST * rates["no fsync"]

@@ -16,7 +16,7 @@ from bridge.domain.reports import Outcome, Report, StateReport
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import APPLY_CHUNK, CoreCrashed
-from bridge.ports.journal import CommitFailed
+from bridge.ports.journal import Batch, CommitFailed
 from bridge.wiring import pipeline_side
 from tests.support.brokers import RunningBroker, until
 from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
@@ -102,8 +102,15 @@ async def test_broken_disk_heals_without_a_restart(mosquitto: RunningBroker, pat
 
 
 def break_disk(journal: SqliteJournal, *, broken: bool = True) -> None:
-    """Do what a file system does that remounts itself read-only after an error."""
-    journal._writer.execute(f"PRAGMA query_only = {int(broken)}")
+    """Let every commit fail, as on a file system that remounts itself read-only after an error."""
+
+    def fail(_: Batch) -> None:
+        raise CommitFailed("attempt to write a readonly database")
+
+    if broken:
+        journal.commit = fail  # type: ignore[assignment, method-assign]
+    else:
+        del journal.commit
 
 
 async def test_stop_on_a_broken_disk_says_so_and_leaves_it_to_the_broker(mosquitto: RunningBroker, path: Path) -> None:

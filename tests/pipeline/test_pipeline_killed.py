@@ -19,7 +19,7 @@ from bridge.pipeline.replay import restore_floor
 from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
 from tests.support.in_process import ROOT, device, say
-from tests.support.journal_samples import forget_checkpoints, rows
+from tests.support.journal_samples import forget_checkpoints, query
 
 KILLS = 4  # `make faults` kills the whole bridge, more often
 BURST = 40
@@ -97,7 +97,7 @@ async def collect(watcher: aiomqtt.Client, offsets: list[int]) -> None:
 
 
 def taken(path: Path) -> int:
-    ((count,),) = rows(path, "SELECT count(DISTINCT payload) FROM inputs WHERE topic LIKE 'report/%'")
+    ((count,),) = query(path, "SELECT count(DISTINCT payload) FROM inputs WHERE topic LIKE 'report/%'")
     return int(count)
 
 

@@ -159,9 +159,7 @@ async def test_what_waits_and_is_revoked_is_never_sent(tmp_path: Path) -> None:
         shop.commit(call("C0", line="L2"))
         shop.commit(*(call(f"C{number}", line="L1") for number in range(5)))
         board.say({"type": "auth", "token": shop.token(roles=["operator"], lines=["L2"])})
-        [connection] = shop.front._connections
-        viewer = connection.viewer
-        await _until(shop, board, lambda: connection.viewer is not viewer)
+        await _until(shop, board, lambda: bool(shop.front.statistics()["ledger"]["revoked"]))
         shop.commit(call("C9", line="L2"))
         board.read_on()
         await board.hears("andon_event", subject="C9")

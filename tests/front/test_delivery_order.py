@@ -60,8 +60,7 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
         shop.commit(call("C1", line="L1"))
         board.stop_reading()
         gate.open()
-        [connection] = shop.front._connections
-        await until(lambda: connection._writer.sending_since is not None)
+        await until(lambda: board.is_blocking)
         board.say(proof(shop, WIDE))
         await _let_the_front_work()
         board.read_on()
@@ -130,8 +129,7 @@ async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed
         shop.commit(call("C1", line="L2"))
         board.stop_reading()
         gate.open()
-        [connection] = shop.front._connections
-        await until(lambda: connection._writer.sending_since is not None)
+        await until(lambda: board.is_blocking)
         board.say({"type": "unsubscribe", "id": "L1"})
         await _let_the_front_work()
         board.read_on()

@@ -49,7 +49,7 @@ class BehindRun(ResumeRun):
     @property
     def catching_up(self) -> bool:
         assert self.front is not None
-        return any(each.delivery.is_catching_up for each in self.front._connections)
+        return bool(self.front.statistics()["catching_up"])
 
 
 class SlowButSteady(BehindRun):

@@ -21,13 +21,12 @@ from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import rfc3339
-from bridge.domain.intake import Decoder
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
 from bridge.front.web.metric_samples import MetricSample
-from bridge.ingest import native
+from bridge.ingest.decoders import DecoderTable, build_decoders
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
@@ -77,7 +76,7 @@ class PipelineResources:
 
     journal: SqliteJournal
     floor: Floor
-    decode: Decoder
+    decode: DecoderTable
     clock: FloorClock
 
 
@@ -118,7 +117,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
 
 
 def _open_pipeline_resources(settings: Settings, plant: Plant, journal: SqliteJournal) -> PipelineResources:
-    decode = partial(native.decode, max_bytes=settings.broker.max_payload_bytes)
+    decode = build_decoders(max_bytes=settings.broker.max_payload_bytes)
     given, anchor = settings.time, None
     if given.anchor_floor is not None and given.anchor_wall is not None:
         anchor = Anchor(given.anchor_floor, given.anchor_wall)
@@ -126,7 +125,7 @@ def _open_pipeline_resources(settings: Settings, plant: Plant, journal: SqliteJo
     return PipelineResources(journal, _restore_floor(plant, journal, decode, clock), decode, clock)
 
 
-def _restore_floor(plant: Plant, journal: SqliteJournal, decode: Decoder, clock: FloorClock) -> Floor:
+def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, clock: FloorClock) -> Floor:
     now = clock.now()
     restored = restore_floor(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from bridge.domain.ids import Id
 from bridge.ports.journal import RetentionLimits
 from bridge.validation_errors import fault_message
 
@@ -140,7 +141,7 @@ class TimeSettings(Section):
 
 class Settings(Section):
     root: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = "floor/v1"
-    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
+    stream: Id = "main"
     plant_file: Path = Path("plant.toml")
     policy_file: Path | None = None  # None: the shipped policy
     log_format: Literal["console", "json"] = "console"

@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "journal": {"domain", "ports"},
     "mqtt": {"domain", "ports", "settings"},
     "adapters": {"domain", "settings", "validation_errors"},
-    "settings": {"ports", "validation_errors"},
+    "settings": {"domain", "ports", "validation_errors"},
     "validation_errors": set(),
     "watch": {"protocol"},
     "demo": {"domain", "ports", "journal", "adapters", "watch"},

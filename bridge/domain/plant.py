@@ -16,11 +16,10 @@ from bridge.domain.escalation_policy import (
 )
 from bridge.domain.event_data import AndonType, CallPriority, DowntimeCategory, LossKind
 from bridge.domain.events import Place
+from bridge.domain.ids import Id
 from bridge.domain.shifts import ShiftConfig, ShiftPlan
 
-# Pydantic uses Rust's regular expressions: `$` matches only at the end of the text.
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]  # leaves room for `{line}.call.{n}`
+LineId = Annotated[Id, Field(max_length=40)]  # leaves room for `{line}.call.{n}`
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 

@@ -14,11 +14,11 @@ from msgspec import Meta, Struct
 
 from bridge.domain.event_data import AndonType, CallPriority, Person
 from bridge.domain.events import LINE_LEVEL, Event, Millis, Place
+from bridge.domain.ids import Id
 from bridge.domain.report_fields import (
     Counter,
     FaultBit,
     FaultWord,
-    Id,
     Number,
     PackmlName,
     Sample,

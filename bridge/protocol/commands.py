@@ -14,8 +14,8 @@ from msgspec import Meta, Struct
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Place
+from bridge.domain.ids import Id
 from bridge.domain.plant import Plant
-from bridge.domain.report_fields import Id
 from bridge.domain.reports import BODY_OF
 from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame, describe_wrong_field
 from bridge.protocol.error_codes import ErrorCode

@@ -1,5 +1,7 @@
 """Ids: the same texts are ids for the function, for both model libraries and for the simulator."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -15,7 +17,7 @@ INVALID = (
 )
 
 
-def accepts_pydantic(kind: object, text: str) -> bool:
+def accepts_pydantic(kind: Any, text: str) -> bool:
     try:
         return bool(TypeAdapter(kind).validate_python(text) == text)
     except ValidationError:

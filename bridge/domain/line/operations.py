@@ -42,7 +42,7 @@ class Operations:
         self.automatic_calls = AutomaticCalls(self._book, line_id=spec.id)
         self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._quality = QualityChecks(state.quality, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._quality = QualityChecks(state.quality, place=place, spec=spec, emitter=emitter)
         self._ended: RunningOrder | None = None
 
     @property
@@ -147,7 +147,7 @@ class Operations:
         if product == before:
             return
         self._state.product = product
-        self._quality.reset_windows(moment=moment)
+        self._quality.reset_windows()
         self._changeovers.observe_product_change(from_product=before, to_product=product, runs=runs, moment=moment)
 
 

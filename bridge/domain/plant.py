@@ -105,6 +105,10 @@ class EquipmentConfig(PlantModel):
     input: Literal["momentary", "latching"] = "momentary"  # the kind of a station's `input`
     andon_types: tuple[AndonType, ...] = ()  # the types a station can raise; empty: all
 
+    @property
+    def has_trusted_clock(self) -> bool:
+        return self.clock != "receive"
+
 
 class Product(PlantModel):
     id: Id

@@ -40,6 +40,11 @@ class CommonFields(Struct, frozen=True, kw_only=True, omit_defaults=True):
     historical: bool = False
     operator: Word | None = None
 
+    @property
+    def is_sequenced(self) -> bool:
+        """Return whether the report has a position in its device's sequence."""
+        return self.boot_id is not None and self.seq is not None
+
 
 class PackmlState(Struct, frozen=True):
     """A PackML state by its name, or by its number in the dialect, and the mode the machine is in."""
@@ -220,7 +225,7 @@ class Moment:
     @property
     def happened_at(self) -> Millis:
         """The time by the device's clock where that is trusted, else `at`."""
-        return self.dated if self.dated is not None and self.clock in ("device", "corrected") else self.at
+        return self.at if self.dated is None else self.dated
 
     @property
     def received(self) -> Millis:

@@ -113,9 +113,9 @@ class PipelineSide:
         status = self.pipeline.status()
         if not self.is_connected:
             return False, "no connection to the broker"
-        wrong = self.clock_fault()
-        if wrong is not None:
-            return False, wrong
+        fault = self.clock_fault()
+        if fault is not None:
+            return False, fault
         return status.ready, status.reason or "ready"
 
     def clock_fault(self) -> str | None:

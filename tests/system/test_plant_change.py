@@ -10,13 +10,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.domain.dedup import Deduplicator
-from bridge.domain.intake import Intake
 from bridge.domain.line.plant_migration import orphaned_keys
-from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import PLANT_TOPIC, plant_to_json
-from bridge.domain.records import DedupWindow
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
@@ -24,6 +20,7 @@ from bridge.pipeline.startup_inputs import PlantChange, journal_plant
 from bridge.ports.journal import Batch
 from tests.support.bridge_process import Frame, RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
+from tests.support.driven_intake import driven_intake, take
 from tests.support.journal_samples import change
 from tests.support.packing_line import T0
 from tests.support.retained_messages import retained
@@ -108,16 +105,7 @@ def start(plant: Plant, journal: SqliteJournal) -> PlantChange:
 
 def spoken(taken: PlantChange, journal: SqliteJournal) -> None:
     """Let the packer say something, and commit it."""
-    intake = Intake(
-        taken.floor,
-        decode=decode,
-        position=journal.position(),
-        last_input=journal.last_input(),
-        dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
-        crash_digests=(),
-    )
-    message = IncomingMessage("report/north/pack/L1/packer/state", RUNNING, generation=1)
-    entry = intake.apply(intake.receive(message, now=T0), known=None)
+    entry = take(driven_intake(taken.floor, journal), "report/north/pack/L1/packer/state", RUNNING, now=T0)
     journal.commit(Batch(entries=[entry]))
 
 

@@ -15,10 +15,10 @@ from bridge.front.front import Front
 from bridge.front.replica import Replica
 from bridge.front.web.metric_samples import MetricSample
 from bridge.journal.sqlite.reader import SqliteReader
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import FrontClock
+from bridge.ports.journal import ReadableJournal
 from bridge.protocol.commands import place_lookup
 from bridge.settings import Settings
 
@@ -38,7 +38,7 @@ class FrontSide:
         self,
         settings: Settings,
         *,
-        journal: SqliteJournal | None,
+        journal: ReadableJournal | None,
         plant: Plant,
         authenticator: Authenticator,
         clock: FrontClock,

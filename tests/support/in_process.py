@@ -26,6 +26,7 @@ from bridge.pipeline.pipeline import Pipeline
 from bridge.pipeline.replay import RestoredFloor, restore_floor
 from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import FrontClock
+from bridge.ports.journal import ReadableJournal
 from bridge.publisher.publisher import Publisher
 from bridge.settings import Settings
 from bridge.wiring.front_side import FrontSide
@@ -79,14 +80,21 @@ def settings_with(**changes: object) -> Settings:
 
 
 def front_side(
-    path: Path, *, journal: SqliteJournal | None, plant: Plant, clock: FrontClock, link: FakeLink, **settings: object
+    path: Path,
+    *,
+    journal: ReadableJournal | None,
+    plant: Plant,
+    clock: FrontClock,
+    link: FakeLink,
+    authenticator: Authenticator | None = None,
+    **settings: object,
 ) -> FrontSide:
     """Return a front, not started, whose link to the broker is `link`; without a `journal` it follows that at `path`.
 
-    `settings` are changes for `settings_with`; the policy is the shipped one.
+    `settings` are changes for `settings_with`. Without an `authenticator`, tokens and the policy are as shipped.
     """
     checked = settings_with(journal__path=path, **settings)
-    authenticator = Authenticator(
+    shipped = Authenticator(
         policy=policy_file.load(None),
         tokens=TokenVerifier(checked.token),
         revocations=RevocationFile(None),
@@ -96,7 +104,7 @@ def front_side(
         checked,
         journal=journal,
         plant=plant,
-        authenticator=authenticator,
+        authenticator=authenticator or shipped,
         clock=clock,
         make_client=lambda *_, **__: link,
     )

@@ -5,10 +5,15 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.revocation_file import RevocationFile
+from bridge.adapters.tokens import TokenVerifier
+from bridge.domain.access.claims import Claims
 from bridge.domain.access.policy import Policy
 from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
@@ -21,6 +26,8 @@ from tests.front.simulation.simulated_dashboard import VirtualDashboard
 from tests.front.simulation.virtual_loop import VirtualLoop
 from tests.support import random_histories
 from tests.support.delivery_checker import Wrong
+from tests.support.fake_link import FakeLink
+from tests.support.in_process import PLANT, front_side, settings_with
 from tests.support.memory_journal import MemoryJournal
 from tests.support.random_histories import NOON
 from tests.support.reference_dashboard import Breach
@@ -28,7 +35,6 @@ from tests.support.reference_subscription import topic_of
 
 STEPS = 24
 LONGEST = 900.0  # virtual seconds
-NO_POLICY = Policy(roles={})
 INPUT = Input(number=1, topic="report/S1/A1/L1/E1/state", payload=b"{}", received_at=NOON)
 PAUSES = (0.0, 0.0, 0.001, 0.01, 0.1, 0.7, 2.0)
 
@@ -39,6 +45,17 @@ class Clock:
 
     def wall_now(self) -> Millis:
         return NOON + int(asyncio.get_running_loop().time() * 1_000)
+
+
+class PlainAuthenticator(Authenticator):
+    """Trusts what a token of random_histories says."""
+
+    def __init__(self) -> None:
+        tokens, revocations = TokenVerifier(settings_with().token), RevocationFile(None)
+        super().__init__(tokens=tokens, revocations=revocations, policy=Policy(roles={}), trust_grants=True)
+
+    def verify(self, token: str, *, now: Millis) -> Claims:
+        return random_histories.verify(token, now=now)
 
 
 class ResumeRun:
@@ -143,16 +160,15 @@ class ResumeRun:
         async def publish(topic: str, payload: bytes) -> None:
             raise Wrong(f"nothing is commanded here: {topic} {payload!r}")
 
-        self.front = Front(
-            settings=self._settings,
+        self.front = front_side(
+            Path(),
             journal=self.journal,
-            verify=random_histories.verify,
-            policy=NO_POLICY,
-            trust_grants=True,
+            plant=PLANT,
             clock=Clock(),
-            publish=publish,
-            find_place=lambda *_: None,
-        )
+            link=FakeLink(publish),
+            authenticator=PlainAuthenticator(),
+            web=self._settings,
+        ).front
         self.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
         self._hand = self.loop.create_task(self.front.run())
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bridge import settings as settings_module
-from bridge.adapters.tokens import TokenIssuer
+from typing_extensions import override
+
 from tests.faults.consumers import Consumer, Dashboard, consumer, dashboard
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import Ledger, close_books
@@ -26,6 +26,7 @@ from tests.faults.simulator_truth import PlayedTruth, read_truth
 from tests.support.bridge_process import ROOT, RunningFloor, kept_running, write_config
 from tests.support.brokers import RunningBroker, until
 from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
+from tests.support.tokens import token
 
 SCALE: Final = 120.0  # simulated seconds a second
 LOOK_SECONDS: Final = 0.05
@@ -48,10 +49,9 @@ class FastFloor(RunningFloor):
         self.under = (sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")
         await super().launch()
 
-    def token(self, *, user: str = "eva", roles: tuple[str, ...] = ("admin",), lines: list[str] | None = None) -> str:
-        issuer = TokenIssuer(settings_module.load(self.config, {}).token)
-        now = round((time.time() + self.ahead) * 1000)
-        return issuer.issue(subject=user, roles=list(roles), now=now, ttl_seconds=86_400, lines=lines)
+    @override
+    def token(self) -> str:
+        return token(now=time.time() + self.ahead, ttl=86_400)
 
 
 @dataclass(frozen=True, slots=True)

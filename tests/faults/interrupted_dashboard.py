@@ -16,6 +16,7 @@ from tests.support.memory_journal import MemoryJournal
 from tests.support.reference_dashboard import ReferenceDashboard
 from tests.support.reference_subscription import Frame
 from tests.support.tcp_proxy import Cut, End, TcpProxy
+from tests.support.tokens import token
 
 MOST_BYTES = {False: 12_000, True: 1_500}  # of what the server says, and the client, until a cut
 SILENCE = 10.0  # seconds in which a handshake that is cut has failed
@@ -50,10 +51,7 @@ class TornDashboard:
 
     def _token(self) -> str:
         grants = self.chance.choice((("#",), ("#",), *random_histories.GRANTS))
-        return self.served.issuer.issue(
-            subject=self.user, roles=[random_histories.ROLES[0]], now=self.served.clock.wall_now(), ttl_seconds=600,
-            grants={"read": list(grants)},
-        )  # fmt: skip
+        return token(user=self.user, roles=random_histories.ROLES[:1], grants={"read": list(grants)})
 
     async def run(self) -> None:
         """Come back whenever the connection is lost, until cancelled."""

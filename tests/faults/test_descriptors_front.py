@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from tests.support.brokers import until
-from tests.support.bytes_dashboard import RawDashboard, connect, said, token_of
+from tests.support.bytes_dashboard import RawDashboard, connect, said
 from tests.support.front_process import FrontProcess, front_process
+from tests.support.tokens import token
 
 NEWCOMERS = 30
 ROOM = 5
@@ -25,10 +26,10 @@ async def test_without_descriptors_newcomers_are_refused_and_others_are_served_o
     heard: list[bytes] = []
     late: list[RawDashboard] = []
     first = said(
-        {"type": "auth", "token": token_of("eva")},
+        {"type": "auth", "token": token()},
         {"type": "subscribe", "id": "all", "subscription_type": "line", "snapshot": False},
     )
-    snapshot = said({"type": "auth", "token": token_of("eva")}, {"type": "subscribe", "subscription_type": "line"})
+    snapshot = said({"type": "auth", "token": token()}, {"type": "subscribe", "subscription_type": "line"})
     served: dict[RawDashboard, None] = {}
 
     def hear(dashboard: RawDashboard, text: bytes) -> None:

@@ -16,9 +16,10 @@ from bridge.front.web import server
 from bridge.watch.client import WatchClient
 from tests.support.brokers import until
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import Served, call, closed, frame_of, served_front
+from tests.support.front_server import call, closed, frame_of, served_front
 from tests.support.socket_dashboard import narrow_socket
 from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tokens import token
 
 TOLD_SECONDS = 5.0
 TOLD_MS = TOLD_SECONDS * 1_000
@@ -30,7 +31,7 @@ async def test_a_board_that_hears_nothing_greys_out_by_itself_and_comes_back(tmp
         tcp_proxy(served.port) as network,
         browser_page() as page,
     ):
-        await page.goto(f"http://127.0.0.1:{network.port}/#token={served.token()}")
+        await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
         network.freeze()
         await expect(page.locator("body.stale #link")).to_have_text("the server is silent", timeout=TOLD_MS)
@@ -45,7 +46,7 @@ async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) ->
         tcp_proxy(served.port) as network,
         browser_page() as page,
     ):
-        await page.goto(f"http://127.0.0.1:{network.port}/#token={served.token()}")
+        await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
         network.freeze_passages()
         await expect(page.locator("body.stale")).to_be_visible(timeout=TOLD_MS)
@@ -55,12 +56,12 @@ async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) ->
 
 
 @contextlib.asynccontextmanager
-async def watching(served: Served, port: int) -> AsyncIterator[list[dict[str, Any]]]:
+async def watching(port: int) -> AsyncIterator[list[dict[str, Any]]]:
     """What `floor watch` shows of everything."""
     shown: list[dict[str, Any]] = []
     watch = WatchClient(
         url=f"ws://127.0.0.1:{port}/ws",
-        token=served.token,
+        token=token,
         subscriptions=[{"id": "all", "subscription_type": "line"}],
         on_frame=shown.append,
     )
@@ -74,7 +75,7 @@ async def watching(served: Served, port: int) -> AsyncIterator[list[dict[str, An
 
 async def test_floor_watch_says_when_it_hears_nothing_and_goes_on_with_a_new_connection(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
-        async with watching(served, network.port) as shown:
+        async with watching(network.port) as shown:
             await until(lambda: any(each["type"] == "link" for each in shown), what="connected")
             network.freeze_passages()
             began = time.monotonic()
@@ -89,7 +90,7 @@ async def test_floor_watch_says_when_it_hears_nothing_and_goes_on_with_a_new_con
 @pytest.mark.faults
 async def test_an_idle_watch_of_a_front_that_is_there_is_not_called_silent(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
-        async with watching(served, network.port) as shown:
+        async with watching(network.port) as shown:
             # past the time after which silence is told
             await until(lambda: network.connections == 1 and _positions(shown) >= 3, seconds=20, what="positions")
         assert "link_lost" not in {each["type"] for each in shown}
@@ -109,7 +110,7 @@ async def test_the_front_frees_a_dashboard_that_is_gone_without_a_word(
     async with served_front(tmp_path, send_buffer=4_096) as served, tcp_proxy(served.port) as network:
         address = f"ws://127.0.0.1:{network.port}/ws"
         async with websockets.connect(address, sock=narrow_socket(network.port), close_timeout=0.1) as socket:
-            await socket.send(json.dumps({"type": "auth", "token": served.token()}))
+            await socket.send(json.dumps({"type": "auth", "token": token()}))
             await frame_of(socket, "auth_ok")
             await socket.send(json.dumps({"type": "subscribe", "subscription_type": "line"}))
             await frame_of(socket, "snapshot_end")
@@ -130,7 +131,7 @@ async def test_a_slow_but_living_dashboard_is_not_freed(tmp_path: Path, monkeypa
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         network.to_client.delay_seconds = network.to_server.delay_seconds = 0.2
         async with websockets.connect(f"ws://127.0.0.1:{network.port}/ws") as socket:
-            await socket.send(json.dumps({"type": "auth", "token": served.token()}))
+            await socket.send(json.dumps({"type": "auth", "token": token()}))
             await frame_of(socket, "auth_ok")
             began = time.monotonic()
             while time.monotonic() - began < 3.0:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.brokers import until
-from tests.support.bytes_dashboard import RawDashboard, connect, said, stalled, token_of
+from tests.support.bytes_dashboard import RawDashboard, connect, said, stalled
 from tests.support.front_process import FrontProcess, front_process
+from tests.support.tokens import token
 
 STALLED_BYTES = 256 * 1_024
 SMALL_BUFFER = 8_192  # of the kernel, for a socket: the front feels soon who does not read
@@ -24,7 +25,7 @@ BATCHED: dict[str, Any] = {"type": "options", "batch": True, "batch_ms": 0}
 
 def asks_for_all(*, batch: bool = True) -> bytes:
     options = [BATCHED] if batch else []
-    return said({"type": "auth", "token": token_of("eva")}, *options, ALL_EVENTS)
+    return said({"type": "auth", "token": token()}, *options, ALL_EVENTS)
 
 
 @contextlib.asynccontextmanager
@@ -148,7 +149,7 @@ async def test_dashboards_that_come_back_at_once_get_one_snapshot_build_for_each
 async def _epoch(process: FrontProcess) -> str:
     texts: list[bytes] = []
     dashboard = await connect(
-        process.port, said({"type": "auth", "token": token_of("eva")}), lambda _, text: texts.append(text)
+        process.port, said({"type": "auth", "token": token()}), lambda _, text: texts.append(text)
     )
     await until(lambda: bool(texts), what="auth_ok")
     dashboard.leave()
@@ -165,9 +166,9 @@ async def _all_back(process: FrontProcess, count: int, since: dict[str, Any], *,
 
     def first(number: int) -> bytes:
         body = {"id": "mine", "subscription_type": "line", "target_id": f"L{lines[number]}"}
-        token = token_of(f"user-{number}", "operator", lines=[f"L{lines[number]}"])
+        proof = token(user=f"user-{number}", roles=("operator",), lines=[f"L{lines[number]}"])
         resume = {"type": "resume", "subscriptions": [body], "since": since}
-        return said({"type": "auth", "token": token}, BATCHED, resume)
+        return said({"type": "auth", "token": proof}, BATCHED, resume)
 
     def waiting_for(end: bytes) -> Any:
         def hear(dashboard: RawDashboard, text: bytes) -> None:

@@ -19,6 +19,7 @@ from tests.support.brokers import RunningBroker, until
 from tests.support.bytes_dashboard import RawDashboard, connect, said, stalled
 from tests.support.rounds import rounds
 from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tokens import token
 
 STOP_SECONDS: Final = 10.0
 SPREAD_SECONDS: Final = 10.0
@@ -44,7 +45,7 @@ async def crowd(
     this: FloorUnderLoad, *, reading: int, stuck: int, catching_up: int
 ) -> AsyncIterator[list[RawDashboard]]:
     """Dashboards that read, some that don't, and some that are reading all from the beginning; those that hear."""
-    auth = {"type": "auth", "token": this.floor.token()}
+    auth = {"type": "auth", "token": token()}
     all_events = {"type": "subscribe", "id": "all", "subscription_type": "line"}
     since = {"main": {"epoch": this.dashboard.epoch, "offset": 0}}
     greeted: set[RawDashboard] = set()
@@ -103,7 +104,7 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
             tcp_proxy(this.floor.port) as front,
         ):
             await this.load.more(100)
-            lost = [await connect(front.port, said({"type": "auth", "token": this.floor.token()}), lambda *_: None)]
+            lost = [await connect(front.port, said({"type": "auth", "token": token()}), lambda *_: None)]
             async with crowd(this, reading=20, stuck=20, catching_up=20) as found:
                 front.freeze()
                 if broker == "dead":

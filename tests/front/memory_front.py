@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bridge.adapters.policy_file import load as load_policy
-from bridge.adapters.tokens import TokenIssuer, TokenVerifier
+from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, position_event
@@ -26,10 +26,11 @@ from bridge.ports.journal import Batch
 from bridge.settings import TokenSettings, WebSettings
 from tests.front.fake_link import Hints
 from tests.support.brokers import until
+from tests.support.tokens import SECRET, token
 
 NOON = 1_767_700_800_000
 PATIENCE = 5.0  # seconds until a condition that doesn't come fails the test
-TOKENS = TokenSettings(secret=SecretStr("a secret of thirty-two bytes or more"))
+TOKENS = TokenSettings(secret=SecretStr(SECRET))
 PLACES = {line: Place("S1", "A1" if line < "L3" else "A2", line) for line in ("L1", "L2", "L3", "L4")}
 EQUIPMENT = frozenset({"E1", "E2"})
 Frame = dict[str, Any]
@@ -172,10 +173,6 @@ class Floor:
     follower: Replica | None = None
     hints: Hints | None = None  # given: the front follows the journal, and nothing is offered to it
 
-    def token(self, *, user: str = "eva", roles: Sequence[str] = ("admin",), ttl: int = 3_600, **claims: Any) -> str:
-        now = self.clock.wall_now()
-        return TokenIssuer(TOKENS).issue(subject=user, roles=list(roles), now=now, ttl_seconds=ttl, **claims)
-
     def connect(self, *, offered_token: str | None = None) -> MemorySocket:
         socket = MemorySocket()
         self.sockets.append(socket)
@@ -183,10 +180,10 @@ class Floor:
         self.group.create_task(work, name=f"test serve {len(self.sockets)}")
         return socket
 
-    async def join(self, *, token: str | None = None, **claims: Any) -> MemorySocket:
+    async def join(self, **claims: Any) -> MemorySocket:
         """Connect and authenticate."""
         socket = self.connect()
-        socket.say({"type": "auth", "token": token or self.token(**claims)})
+        socket.say({"type": "auth", "token": token(**claims)})
         await socket.hears("auth_ok")
         return socket
 

@@ -12,6 +12,7 @@ from bridge.ports.broker import BrokerUnavailable, PublishRefused
 from bridge.ports.journal import Batch, RetentionLimits
 from bridge.protocol.client_frames import InvalidFrame
 from tests.front.memory_front import NOON, Floor, assignment, call, floor, status
+from tests.support.tokens import token
 
 RAISE = {"type": "command", "id": "k1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"}
 
@@ -161,7 +162,7 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
         assert allowed["grants"] == [{"filter": "+/+/L1/#", "reason": "role operator: +/+/{line}/#"}]
         assert refused["allowed"] is False
         assert "/L2/" in refused["witness"]
-        viewer = shop.front.authenticate(shop.token(roles=["operator"], lines=["L1"]))
+        viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
         over_http = shop.front.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
         assert {"type": "explained", **over_http} == refused
         assert "subscription_confirmed" not in board.types()
@@ -170,7 +171,7 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
 async def test_http_commands_are_the_same(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         shop.answer = applied
-        viewer = shop.front.authenticate(shop.token())
+        viewer = shop.front.authenticate(token())
         assert await shop.front.run_command(viewer, dict(RAISE)) == {
             "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"],
         }  # fmt: skip
@@ -181,7 +182,7 @@ async def test_http_commands_are_the_same(tmp_path: Path) -> None:
 async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         shop.commit(call("C1"), call("C2", line="L2"), status())
-        viewer = shop.front.authenticate(shop.token(roles=["operator"], lines=["L1"]))
+        viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
         state = json.loads((await shop.front.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
         assert [each["offset"] for each in state["events"]] == [1]
         assert state["effective"] == ["+/+/L1/+/andon/#"]
@@ -191,7 +192,7 @@ async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Pa
 
 
 async def _all_pages(shop: Floor, limit: int) -> list[int]:
-    viewer = shop.front.authenticate(shop.token(roles=["operator"], lines=["L1"]))
+    viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
     found: list[int] = []
     cursor: str | None = None
     while True:
@@ -207,7 +208,7 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
         shop.commit(*(call(f"C{number}", line=("L1", "L2")[number % 2]) for number in range(9)), assignment())
         for limit in (1, 2, 1_000):
             assert await _all_pages(shop, limit) == [1, 3, 5, 7, 9, 10]
-        viewer = shop.front.authenticate(shop.token())
+        viewer = shop.front.authenticate(token())
         nothing = await shop.front.read_history(viewer, None, since=NOON + 1)
         assert nothing.events == ()
         for wrong in ({"limit": 0}, {"limit": 1_001}, {"cursor": "x"}, {"cursor": "other:3"}):
@@ -218,7 +219,7 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
 async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         shop.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
-        viewer = shop.front.authenticate(shop.token())
+        viewer = shop.front.authenticate(token())
         page = await shop.front.read_history(viewer, None, limit=2)
         shop.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
         for published, kept in ((2, 7), (5, 4), (9, 0)):

@@ -9,6 +9,7 @@ import pytest
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.revocations import Revocations
 from tests.front.memory_front import Floor, MemorySocket, call, floor
+from tests.support.tokens import token
 
 HOUR_MS = 3_600_000
 
@@ -27,11 +28,11 @@ async def test_auth_ok_says_who_one_is_and_what_one_may(tmp_path: Path) -> None:
         assert answer["server_time"] == "2026-01-06T12:00:00.000Z"
 
 
-@pytest.mark.parametrize("token", ["", "x", "a.b.c"])
-async def test_a_bad_token_is_refused_with_1008(tmp_path: Path, token: str) -> None:
+@pytest.mark.parametrize("proof", ["", "x", "a.b.c"])
+async def test_a_bad_token_is_refused_with_1008(tmp_path: Path, proof: str) -> None:
     async with floor(tmp_path) as shop:
-        said, offered = shop.connect(), shop.connect(offered_token=token or "none")
-        said.say({"type": "auth", "token": token})
+        said, offered = shop.connect(), shop.connect(offered_token=proof or "none")
+        said.say({"type": "auth", "token": proof})
         assert (await said.ends())[0] == 1008
         assert (await offered.ends())[0] == 1008
         assert offered.frames == []
@@ -39,10 +40,10 @@ async def test_a_bad_token_is_refused_with_1008(tmp_path: Path, token: str) -> N
 
 async def test_an_expired_token_is_refused_with_4401(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
-        token = shop.token(ttl=60)
+        proof = token(ttl=60)
         shop.clock.ahead_ms += 61_000
         board = shop.connect()
-        board.say({"type": "auth", "token": token})
+        board.say({"type": "auth", "token": proof})
         assert (await board.ends())[0] == 4401
 
 
@@ -63,7 +64,7 @@ async def test_silence_before_auth_ends_with_4408(tmp_path: Path) -> None:
 
 async def test_with_a_token_in_the_handshake_nothing_comes_before_the_first_answer(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
-        board, witness = shop.connect(offered_token=shop.token()), await shop.join(user="otto")
+        board, witness = shop.connect(offered_token=token()), await shop.join(user="otto")
         shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
         await witness.hears("link", broker=True)
         assert board.frames == []
@@ -76,15 +77,15 @@ async def test_with_a_token_in_the_handshake_nothing_comes_before_the_first_answ
 
 async def test_with_a_token_in_the_handshake_auth_is_answered_first_too(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
-        board = shop.connect(offered_token=shop.token())
-        board.say({"type": "auth", "token": shop.token()})
+        board = shop.connect(offered_token=token())
+        board.say({"type": "auth", "token": token()})
         await board.hears("link")
         assert board.frames[0]["type"] == "auth_ok"
 
 
 async def test_with_a_token_in_the_handshake_a_command_is_answered_first(tmp_path: Path) -> None:
     async with floor(tmp_path, command_timeout_seconds=0.05) as shop:
-        board = shop.connect(offered_token=shop.token())
+        board = shop.connect(offered_token=token())
         board.say({"type": "command", "id": "1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"})
         await board.hears("link")
         assert board.frames[0]["type"] == "command_result"
@@ -118,7 +119,7 @@ async def test_a_refresh_goes_on_without_a_gap(tmp_path: Path) -> None:
         board = await shop.join(ttl=90)
         board.say({"type": "subscribe", "subscription_type": "andon"})
         await board.hears("snapshot_end")
-        board.say({"type": "auth", "token": shop.token(ttl=3_600)})
+        board.say({"type": "auth", "token": token(ttl=3_600)})
         shop.commit(call("C1"))
         await board.hears("auth_ok", count=2)
         shop.clock.ahead_ms += 100_000
@@ -136,7 +137,7 @@ async def test_a_refresh_revokes_and_widens_in_place(tmp_path: Path) -> None:
         await board.hears("snapshot_end")
         assert board.events() == [1, 2]
         seen = len(board.frames)
-        board.say({"type": "auth", "token": shop.token(roles=["operator"], lines=["L2", "L3"])})
+        board.say({"type": "auth", "token": token(roles=["operator"], lines=["L2", "L3"])})
         revoked = await board.hears("revoked")
         widened = await board.hears("widened")
         await board.hears("snapshot_end", count=2)
@@ -158,7 +159,7 @@ async def test_what_waits_and_is_revoked_is_never_sent(tmp_path: Path) -> None:
         board.stop_reading()
         shop.commit(call("C0", line="L2"))
         shop.commit(*(call(f"C{number}", line="L1") for number in range(5)))
-        board.say({"type": "auth", "token": shop.token(roles=["operator"], lines=["L2"])})
+        board.say({"type": "auth", "token": token(roles=["operator"], lines=["L2"])})
         [connection] = shop.front._connections
         viewer = connection.viewer
         await _until(shop, board, lambda: connection.viewer is not viewer)
@@ -185,11 +186,11 @@ async def test_a_subscription_left_with_nothing_comes_back_with_a_wider_token(tm
         board = await shop.join(roles=["operator"], lines=["L1"])
         board.say({"type": "subscribe", "subscription_type": "andon"})
         await board.hears("snapshot_end")
-        board.say({"type": "auth", "token": shop.token(roles=["operator"], lines=[])})
+        board.say({"type": "auth", "token": token(roles=["operator"], lines=[])})
         revoked = await board.hears("revoked")
         assert revoked["subscriptions"] == [{"id": "andon:all", "effective": []}]
         shop.commit(call("C1"))
-        board.say({"type": "auth", "token": shop.token(roles=["operator"], lines=["L1"])})
+        board.say({"type": "auth", "token": token(roles=["operator"], lines=["L1"])})
         await board.hears("widened")
         await board.hears("snapshot_end", count=2, id="andon:all")
         shop.commit(call("C2"))
@@ -202,7 +203,7 @@ async def test_a_refresh_by_another_user_or_with_a_bad_token_changes_nothing(tmp
         board = await shop.join(user="eva", roles=["operator"], lines=["L1"])
         board.say({"type": "subscribe", "subscription_type": "andon"})
         await board.hears("snapshot_end")
-        board.say({"type": "auth", "token": shop.token(user="otto")})
+        board.say({"type": "auth", "token": token(user="otto")})
         board.say({"type": "auth", "token": "nonsense"})
         await board.hears("error", code="FORBIDDEN")
         await board.hears("error", code="UNAUTHENTICATED")
@@ -216,7 +217,7 @@ async def test_connections_are_bounded_in_all_and_by_user(tmp_path: Path) -> Non
         await shop.join()
         await shop.join()
         third = shop.connect()
-        third.say({"type": "auth", "token": shop.token()})
+        third.say({"type": "auth", "token": token()})
         assert (await third.ends())[0] == 4429
         await shop.join(user="otto")
         fourth = shop.connect()
@@ -306,6 +307,6 @@ async def test_what_cannot_be_read_is_an_error_and_the_connection_lives(tmp_path
 
 async def test_over_http_the_same_token_makes_the_same_viewer(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
-        assert shop.front.authenticate(shop.token(user="otto")).user_id == "otto"
+        assert shop.front.authenticate(token(user="otto")).user_id == "otto"
         with pytest.raises(TokenError):
             shop.front.authenticate("nonsense")

@@ -12,6 +12,7 @@ from bridge.front import journal_reads as front_journal
 from tests.front.memory_front import Floor, Frame, MemorySocket, assignment, call, floor
 from tests.front.test_delivery_races import Gate, andon
 from tests.support.brokers import until
+from tests.support.tokens import token
 
 NARROW = ["+/+/L1/#"]
 WIDE = ["+/+/L1/#", "+/+/L2/#"]
@@ -25,8 +26,8 @@ async def granted(shop: Floor, read: list[str]) -> MemorySocket:
     return await shop.join(roles=[], grants={"read": read})
 
 
-def proof(shop: Floor, read: list[str]) -> Frame:
-    return {"type": "auth", "token": shop.token(roles=[], grants={"read": read})}
+def proof(read: list[str]) -> Frame:
+    return {"type": "auth", "token": token(roles=[], grants={"read": read})}
 
 
 async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_is_to_come(
@@ -41,7 +42,7 @@ async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_
         body = {"id": "a", "subscription_type": "andon"}
         board.say({"type": "resume", "subscriptions": [body], "since": since})
         await gate.reached()
-        board.say(proof(shop, WIDE))
+        board.say(proof(WIDE))
         await _let_the_front_work()
         gate.open()
         await board.hears("position")
@@ -62,7 +63,7 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
         gate.open()
         [connection] = shop.front._connections
         await until(lambda: connection._writer.sending_since is not None)
-        board.say(proof(shop, WIDE))
+        board.say(proof(WIDE))
         await _let_the_front_work()
         board.read_on()
         await board.hears("widened")

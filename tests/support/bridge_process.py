@@ -15,11 +15,9 @@ from urllib.request import urlopen
 
 import websockets
 
-from bridge import settings as settings_module
-from bridge.adapters.clock import wall_ms
-from bridge.adapters.tokens import TokenIssuer
 from bridge.mqtt.link import BrokerLink
 from tests.support.brokers import RunningBroker, client_settings, free_port, linked
+from tests.support.tokens import SECRET, token
 
 ROOT = Path(__file__).parents[2]
 DEMO_PLANT = ROOT / "bridge" / "demo" / "plant.toml"
@@ -33,7 +31,7 @@ plant_file = "{plant}"
 port = {broker}
 max_backoff_seconds = 0.3
 [token]
-secret = "a-secret-of-the-tests-that-is-long-enough"
+secret = "{secret}"
 [web]
 port = {port}
 """
@@ -120,9 +118,9 @@ class RunningFloor:
     def log(self) -> str:
         return (self.config.parent / "bridge.log").read_text()
 
-    def token(self, *, user: str = "eva", roles: tuple[str, ...] = ("admin",), lines: list[str] | None = None) -> str:
-        issuer = TokenIssuer(settings_module.load(self.config, {}).token)
-        return issuer.issue(subject=user, roles=list(roles), now=wall_ms(), ttl_seconds=600, lines=lines)
+    def token(self) -> str:
+        """Return a token of an admin, valid by this bridge's wall clock."""
+        return token()
 
     @asynccontextmanager
     async def device(self) -> AsyncIterator[BrokerLink]:
@@ -195,7 +193,7 @@ def write_config(folder: Path, broker: RunningBroker, *, plant: Path | None = No
     """Write settings for a bridge on this broker; returns their path and its free port."""
     port = free_port()
     config = folder / "floor.toml"
-    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port))
+    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port, secret=SECRET))
     return config, port
 
 

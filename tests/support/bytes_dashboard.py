@@ -7,22 +7,11 @@ import struct
 from collections.abc import Callable
 from typing import Any, cast
 
-from bridge.adapters.clock import wall_ms
-from bridge.adapters.tokens import TokenIssuer
-from tests.support.front_server import TOKENS
-
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
-
-
-def token_of(user: str, *roles: str, **claims: Any) -> str:
-    """A token of the served front's issuer."""
-    return TokenIssuer(TOKENS).issue(
-        subject=user, roles=list(roles or ("admin",)), now=wall_ms(), ttl_seconds=3_600, **claims
-    )
 
 
 def masked(content: bytes, opcode: int = TEXT) -> bytes:

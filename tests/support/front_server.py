@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bridge.adapters import policy_file
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.tokens import TokenIssuer, TokenVerifier
+from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.event_data import Andon, LineStatus
 from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
@@ -31,10 +31,11 @@ from bridge.ports.journal import Batch
 from bridge.protocol.commands import place_lookup
 from bridge.settings import TokenSettings, WebSettings
 from tests.support.journal_samples import NOON, applied, follow
+from tests.support.tokens import SECRET
 
 DEADLINE = 10.0
 Frame = dict[str, Any]
-TOKENS = TokenSettings(secret=SecretStr("0123456789abcdef0123456789abcdef"))
+TOKENS = TokenSettings(secret=SecretStr(SECRET))
 PLANT = Plant(
     name="test",
     areas=(AreaConfig(id="pack", site="north"),),
@@ -72,7 +73,6 @@ def status(
 class Served:
     front: Front
     journal: SqliteJournal
-    issuer: TokenIssuer
     clock: FloorClock
     port: int
     published: list[str] = field(default_factory=list)
@@ -84,18 +84,6 @@ class Served:
     @property
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
-
-    def token(self, *roles: str, ttl_seconds: int = 600, **claims: Any) -> str:
-        return self.issuer.issue(
-            subject="anna",
-            roles=list(roles or ("admin",)),
-            now=self.clock.wall_now(),
-            ttl_seconds=ttl_seconds,
-            **claims,
-        )
-
-    def bearer(self, *roles: str, **claims: Any) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token(*roles, **claims)}"}
 
     def commit(self, *events: Event) -> tuple[CommittedEvent, ...]:
         batch = follow(self.journal, events)
@@ -157,7 +145,7 @@ async def served_front(
         trust_grants=trust_grants, clock=clock, publish=publish,
         find_place=place_lookup(PLANT), simulated=simulated,
     )  # fmt: skip
-    served = Served(front, journal, TokenIssuer(TOKENS), clock, listener.getsockname()[1])
+    served = Served(front, journal, clock, listener.getsockname()[1])
     front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
     app = make_front_app(front, settings, root="floor/v1", samples=lambda: numbers)
     started = asyncio.Event()

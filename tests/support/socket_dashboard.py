@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,19 +10,13 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import jwt
 import pytest
 import websockets
 
-SECRET = "a-secret-of-the-tests-that-is-long-enough"
+from tests.support.tokens import token
+
 PATIENCE = 15.0
 Frame = dict[str, Any]
-
-
-def token(*, user: str = "eva", roles: tuple[str, ...] = ("admin",), ttl: float = 600, **claims: object) -> str:
-    """Return a token as the issuer of the settings would sign it; `claims` add to it or take a place in it."""
-    statements = {"iss": "floor", "aud": "floor", "sub": user, "exp": time.time() + ttl, "roles": list(roles)}
-    return jwt.encode({**statements, **claims}, SECRET, algorithm="HS256")
 
 
 @dataclass

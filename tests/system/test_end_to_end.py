@@ -11,6 +11,7 @@ import websockets
 
 from tests.support.bridge_process import ROOT, RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, free_port
+from tests.support.tokens import token
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = {"action": "raise", "andon_type": "equipment", "operator": "cem", "description": "noise"}
@@ -51,8 +52,8 @@ async def test_who_may_not_see_a_line_is_refused_and_shown_nothing_of_it(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with running_floor(tmp_path, mosquitto) as floor:
-        token = floor.token(user="olga", roles=("operator",), lines=["L2"])
-        async with floor.dashboard(token) as board, floor.dashboard() as admin:
+        proof = token(user="olga", roles=("operator",), lines=["L2"])
+        async with floor.dashboard(proof) as board, floor.dashboard() as admin:
             await board.send({"type": "subscribe", "id": "a", "subscription_type": "andon", "target_id": "L1"})
             assert (await board.until("error"))["code"] == "FORBIDDEN"
             assert await board.snapshot(subscription_type="line", target_id="all") == []
@@ -166,15 +167,15 @@ async def test_revoked_access_ends_and_stays_ended(tmp_path: Path, mosquitto: Ru
     revoked.write_text("# nobody yet\n")
     settings = {"FLOOR_TOKEN__REVOKED_FILE": str(revoked)}
     async with running_floor(tmp_path, mosquitto, environment=settings) as floor:
-        token = floor.token(user="otto")
-        async with floor.dashboard() as eva, floor.dashboard(token) as otto:
+        proof = token(user="otto")
+        async with floor.dashboard() as eva, floor.dashboard(proof) as otto:
             revoked.write_text("user otto\n")
             await otto.socket.wait_closed()
             assert otto.socket.close_code == 4403
             await floor.stop()
             await floor.start()
             async with websockets.connect(f"ws://127.0.0.1:{floor.port}/ws") as again:
-                await again.send(json.dumps({"type": "auth", "token": token}))
+                await again.send(json.dumps({"type": "auth", "token": proof}))
                 await again.wait_closed()
                 assert again.close_code == 4403
             assert eva.socket.close_code == 1012

@@ -25,6 +25,7 @@ from tests.support.bridge_process import Frame, RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
 from tests.support.packing_line import T0
 from tests.support.retained_messages import retained
+from tests.support.tokens import token
 
 SITE = "floor/v1/report/north/pack"
 WHOLE = {"subscription_type": "line", "target_id": "all"}
@@ -50,7 +51,7 @@ def places(events: list[Frame]) -> set[tuple[str, str | None]]:
 
 
 def read(floor: RunningFloor, path: str) -> str:
-    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {floor.token()}"})
+    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {token()}"})
     with urlopen(request, timeout=5) as answer:
         return str(answer.read().decode())
 

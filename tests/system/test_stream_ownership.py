@@ -17,6 +17,7 @@ from bridge.publisher.stream_ownership import StreamOwnership, StreamTaken, echo
 from tests.support.bridge_process import CONFIG, DEMO_PLANT, RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.tokens import SECRET
 from tests.system.status_listener import STATUS, statuses
 
 ROOT = "floor/v1"
@@ -28,7 +29,7 @@ def rival(folder: Path, broker: RunningBroker, *, port: int | None = None, journ
     folder.mkdir()
     config = folder / "floor.toml"
     web = free_port()
-    text = CONFIG.format(plant=DEMO_PLANT, broker=port or broker.port, port=web)
+    text = CONFIG.format(plant=DEMO_PLANT, broker=port or broker.port, port=web, secret=SECRET)
     config.write_text(text + (f'[journal]\npath = "{journal}"\n' if journal else ""))
     return RunningFloor(config, web, broker)
 

@@ -18,18 +18,19 @@ from websockets import Subprotocol
 
 from bridge.settings import WebSettings
 from tests.support.front_server import Served, call, closed, frame_of, served_front
+from tests.support.tokens import bearer, token
 
 SUBSCRIBE = json.dumps({"type": "subscribe", "id": "a", "subscription_type": "line", "target_id": "all"})
 
 
 def proven(served: Served) -> websockets.connect:
-    return websockets.connect(served.ws, additional_headers=served.bearer())
+    return websockets.connect(served.ws, additional_headers=bearer())
 
 
 async def test_a_first_frame_proves_who_one_is_and_events_follow(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, websockets.connect(served.ws) as client:
-        await client.send(json.dumps({"type": "auth", "token": served.token()}))
-        assert (await frame_of(client, "auth_ok", "error"))["user_id"] == "anna"
+        await client.send(json.dumps({"type": "auth", "token": token()}))
+        assert (await frame_of(client, "auth_ok", "error"))["user_id"] == "eva"
         await client.send(SUBSCRIBE)
         await frame_of(client, "snapshot_end")
         served.commit(call())
@@ -42,7 +43,7 @@ async def test_a_first_frame_proves_who_one_is_and_events_follow(tmp_path: Path)
 async def test_a_header_proves_it_too(tmp_path: Path, path: str) -> None:
     async with served_front(tmp_path) as served:
         url = f"ws://127.0.0.1:{served.port}{path}"
-        async with websockets.connect(url, additional_headers=served.bearer()) as client:
+        async with websockets.connect(url, additional_headers=bearer()) as client:
             await client.send(SUBSCRIBE)
             assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
 
@@ -50,7 +51,7 @@ async def test_a_header_proves_it_too(tmp_path: Path, path: str) -> None:
 @pytest.mark.parametrize("beside", [("floor.v1",), ("other", "floor.v1")])
 async def test_a_subprotocol_proves_it_and_is_never_echoed(tmp_path: Path, beside: Sequence[str]) -> None:
     async with served_front(tmp_path) as served:
-        offered = [Subprotocol(f"bearer.{served.token()}"), *map(Subprotocol, beside)]
+        offered = [Subprotocol(f"bearer.{token()}"), *map(Subprotocol, beside)]
         async with websockets.connect(served.ws, subprotocols=offered) as client:
             assert client.subprotocol == "floor.v1"
             await client.send(SUBSCRIBE)
@@ -62,16 +63,16 @@ async def test_a_token_in_the_query_counts_where_it_is_allowed(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with served_front(tmp_path, WebSettings(token_in_query=True)) as served:
-        token = served.token()
+        text = token()
         quiet = logging.getLogger("test")
-        async with websockets.connect(f"{served.ws}?token={token}", logger=quiet) as client:
+        async with websockets.connect(f"{served.ws}?token={text}", logger=quiet) as client:
             await client.send(SUBSCRIBE)
             assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
-    assert not [each for each in caplog.records if each.name != "test" and token in each.getMessage()]
+    assert not [each for each in caplog.records if each.name != "test" and text in each.getMessage()]
 
 
 async def test_a_token_in_the_query_counts_nowhere_else(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, websockets.connect(f"{served.ws}?token={served.token()}") as client:
+    async with served_front(tmp_path) as served, websockets.connect(f"{served.ws}?token={token()}") as client:
         await client.send(SUBSCRIBE)
         assert (await frame_of(client, "subscription_confirmed", "error"))["code"] == "UNAUTHENTICATED"
         assert (await closed(client))[0] == 1008
@@ -110,7 +111,7 @@ async def test_a_bad_subprotocol_header_is_no_fault_of_ours(tmp_path: Path, head
 async def test_a_page_of_another_origin_is_refused_before_the_upgrade(tmp_path: Path, origin: str) -> None:
     async with served_front(tmp_path) as served:
         with pytest.raises(websockets.InvalidStatus) as refused:
-            await websockets.connect(served.ws, additional_headers={"Origin": origin, **served.bearer()})
+            await websockets.connect(served.ws, additional_headers={"Origin": origin, **bearer()})
     assert refused.value.response.status_code == 403
     assert json.loads(refused.value.response.body or b"")["code"] == "FORBIDDEN"
 
@@ -118,9 +119,7 @@ async def test_a_page_of_another_origin_is_refused_before_the_upgrade(tmp_path: 
 async def test_the_servers_own_pages_and_those_of_the_list_may_connect(tmp_path: Path) -> None:
     async with served_front(tmp_path, WebSettings(allowed_origins=("https://wall.example",))) as served:
         for origin in (served.http, "https://wall.example"):
-            async with websockets.connect(
-                served.ws, additional_headers={"Origin": origin, **served.bearer()}
-            ) as client:
+            async with websockets.connect(served.ws, additional_headers={"Origin": origin, **bearer()}) as client:
                 await client.send(SUBSCRIBE)
                 assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
 
@@ -150,7 +149,7 @@ async def test_one_connection_too_many_ends_with_4429(tmp_path: Path) -> None:
 
 async def test_a_restart_says_when_to_come_back(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
-        client = await websockets.connect(served.ws, additional_headers=served.bearer())
+        client = await websockets.connect(served.ws, additional_headers=bearer())
         await client.send(SUBSCRIBE)
         await frame_of(client, "snapshot_end")
     code, reason = await closed(client)
@@ -172,7 +171,7 @@ async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     trust = ssl.create_default_context(cafile=str(certificate))
     async with served_front(tmp_path, web) as served:
         origin = f"https://localhost:{served.port}"
-        headers = {"Origin": origin, **served.bearer()}
+        headers = {"Origin": origin, **bearer()}
         url = f"wss://localhost:{served.port}/ws"
         async with websockets.connect(url, ssl=trust, additional_headers=headers) as client:
             await client.send(SUBSCRIBE)
@@ -181,7 +180,7 @@ async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
             assert (await http.get(f"{origin}/health/live")).status_code == 200
         with pytest.raises(websockets.InvalidStatus):
             await websockets.connect(
-                url, ssl=trust, additional_headers={"Origin": f"http://localhost:{served.port}", **served.bearer()}
+                url, ssl=trust, additional_headers={"Origin": f"http://localhost:{served.port}", **bearer()}
             )
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.bridge_process import running_floor
 from tests.support.brokers import RunningBroker
-from tests.support.socket_dashboard import PATIENCE, connected, dashboard, http, narrow_socket, token
+from tests.support.socket_dashboard import PATIENCE, connected, dashboard, http, narrow_socket
+from tests.support.tokens import token
 
 JOBS = "floor/v1/report/plant1/packing/L2/Andon-L2/job"
 JOB = {"action": "assign", "product": "p", "target_quantity": 5, "assigned_to": "olga"}

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.bridge_process import RunningFloor
-from tests.support.socket_dashboard import Dashboard, Frame, connected, dashboard, http, is_event, token
+from tests.support.socket_dashboard import Dashboard, Frame, connected, dashboard, http, is_event
+from tests.support.tokens import token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

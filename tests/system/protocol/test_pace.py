@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker
-from tests.support.socket_dashboard import PATIENCE, Dashboard, Frame, dashboard, http, narrow_socket, token
+from tests.support.socket_dashboard import PATIENCE, Dashboard, Frame, dashboard, http, narrow_socket
+from tests.support.tokens import token
 
 REPORT = "floor/v1/report/plant1"
 JOB = {"action": "assign", "product": "p", "target_quantity": 5, "assigned_to": "olga"}

@@ -18,7 +18,7 @@ from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, 
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, position_event
 from bridge.domain.reports import APPLIED
-from bridge.front.front import Disconnected, Front
+from bridge.front.front import Front
 from bridge.front.replica import Replica
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import SqliteJournal
@@ -26,14 +26,13 @@ from bridge.ports.journal import Batch
 from bridge.settings import TokenSettings, WebSettings
 from tests.front.fake_link import Hints
 from tests.support.brokers import until
+from tests.support.memory_dashboard import MemoryDashboard
 from tests.support.tokens import SECRET, token
 
 NOON = 1_767_700_800_000
-PATIENCE = 5.0  # seconds until a condition that doesn't come fails the test
 TOKENS = TokenSettings(secret=SecretStr(SECRET))
 PLACES = {line: Place("S1", "A1" if line < "L3" else "A2", line) for line in ("L1", "L2", "L3", "L4")}
 EQUIPMENT = frozenset({"E1", "E2"})
-Frame = dict[str, Any]
 
 
 def directory(line_id: str, equipment_code: str | None) -> Place | None:
@@ -56,109 +55,6 @@ class ManualClock:
         return time.time_ns() // 1_000_000 + self.ahead_ms
 
 
-class MemorySocket:
-    """A WebSocket in memory: both ends. The client's end reads all it gets unless it is told to stop."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-        self.texts: list[str] = []
-        self.closed: tuple[int, str] | None = None
-        self._inbound: asyncio.Queue[str | bytes | None] = asyncio.Queue()
-        self._reading = asyncio.Event()
-        self._reading.set()
-        self._last = ""  # the type of the last frame that it reads
-        self._news = asyncio.Condition()
-        self.gone = False
-
-    # The server's end.
-
-    async def receive(self) -> str | bytes:
-        message = await self._inbound.get()
-        if message is None:
-            raise Disconnected
-        return message
-
-    async def send(self, text: str) -> None:
-        await self._reading.wait()
-        if self.gone or self.closed is not None:
-            raise Disconnected
-        self.texts.append(text)
-        decoded = json.loads(text)
-        self.frames.extend(decoded if isinstance(decoded, list) else [decoded])
-        if self.frames[-1]["type"] == self._last:
-            self.stop_reading()
-        await self._tell()
-
-    async def close(self, code: int, reason: str) -> None:
-        assert len(reason.encode()) <= 123
-        self.closed = (int(code), reason)
-        await self._tell()
-
-    # The client's end.
-
-    def stop_reading(self, *, after: str | None = None) -> None:
-        """From now on, or `after` a frame of this type."""
-        self._last = after or ""
-        if after is None:
-            self._reading.clear()
-
-    def read_on(self) -> None:
-        self._reading.set()
-
-    def say(self, frame: Frame | str | bytes) -> None:
-        self._inbound.put_nowait(json.dumps(frame) if isinstance(frame, dict) else frame)
-
-    def leave(self) -> None:
-        self.gone = True
-        self._reading.set()
-        self._inbound.put_nowait(None)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(condition)
-
-    async def hears(self, kind: str, *, count: int = 1, **fields: Any) -> Frame:
-        """Wait for the `count`th frame of this type with these fields."""
-
-        def found() -> list[Frame]:
-            return [each for each in self.frames if each["type"] == kind and fields.items() <= each.items()]
-
-        try:
-            await self.until(lambda: len(found()) >= count)
-        except TimeoutError:
-            heard = [each["type"] for each in self.frames]
-            raise AssertionError(f"never heard {kind} {fields}; heard {heard}, closed {self.closed}") from None
-        return found()[count - 1]
-
-    async def ends(self) -> tuple[int, str]:
-        await self.until(lambda: self.closed is not None)
-        assert self.closed is not None
-        return self.closed
-
-    def events(self) -> list[int]:
-        """Offsets of all events, in the order they came, those of snapshots included."""
-        return [each["offset"] for each in self.frames if "offset" in each]
-
-    def live(self) -> list[int]:
-        """Offsets of the events outside of snapshots."""
-        found, inside = [], False
-        for each in self.frames:
-            inside = each["type"] == "snapshot_begin" or (inside and each["type"] != "snapshot_end")
-            if "offset" in each and not inside:
-                found.append(each["offset"])
-        return found
-
-    def last_link(self) -> Frame:
-        return [each for each in self.frames if each["type"] == "link"][-1]
-
-    def types(self) -> list[str]:
-        return [each["type"] for each in self.frames if each["type"] not in ("position", "link")]
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
-
-
 @dataclass
 class Floor:
     """The front, its journal, and what was published for it."""
@@ -168,24 +64,23 @@ class Floor:
     clock: ManualClock
     group: asyncio.TaskGroup
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    sockets: list[MemorySocket] = field(default_factory=list)
+    boards: list[MemoryDashboard] = field(default_factory=list)
     answer: Callable[[str, dict[str, Any]], CommandRecord | None] = lambda *_: None
     follower: Replica | None = None
     hints: Hints | None = None  # given: the front follows the journal, and nothing is offered to it
 
-    def connect(self, *, offered_token: str | None = None) -> MemorySocket:
-        socket = MemorySocket()
-        self.sockets.append(socket)
-        work = self.front.serve(socket, handshake_token=offered_token, peer=f"test:{len(self.sockets)}")
-        self.group.create_task(work, name=f"test serve {len(self.sockets)}")
-        return socket
+    def connect(self, *, offered_token: str | None = None) -> MemoryDashboard:
+        board = MemoryDashboard()
+        self.boards.append(board)
+        work = self.front.serve(board.socket, handshake_token=offered_token, peer=f"test:{len(self.boards)}")
+        self.group.create_task(work, name=f"test serve {len(self.boards)}")
+        return board
 
-    async def join(self, **claims: Any) -> MemorySocket:
+    async def join(self, **claims: Any) -> MemoryDashboard:
         """Connect and authenticate."""
-        socket = self.connect()
-        socket.say({"type": "auth", "token": token(**claims)})
-        await socket.hears("auth_ok")
-        return socket
+        board = self.connect()
+        await board.ask("auth", "auth_ok", token=token(**claims))
+        return board
 
     def positioned(self, *events: Event) -> list[CommittedEvent]:
         at = self.journal.position()
@@ -254,8 +149,8 @@ async def floor(folder: Path, *, hints: Hints | None = None, **settings: Any) ->
                 made[0].follower = follower
                 await until(lambda: front.position == journal.position(), what="followed")
             yield made[0]
-            for socket in made[0].sockets:
-                socket.leave()
+            for board in made[0].boards:
+                await board.disconnect()
             await front.shutdown()
             for task in tasks:
                 task.cancel()

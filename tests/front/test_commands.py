@@ -27,8 +27,8 @@ async def test_a_command_is_published_with_its_user_and_answered_after_the_commi
     async with floor(tmp_path) as shop:
         shop.answer = applied
         board = await shop.join(name="Eva")
-        board.say({**RAISE, "equipment_code": "E1", "description": "torn bag", "operator": "somebody else"})
-        result = await board.hears("command_result")
+        await board.send(RAISE, equipment_code="E1", description="torn bag", operator="somebody else")
+        result = await board.receive("command_result")
         assert result == {"type": "command_result", "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"]}
         user = {"id": "eva", "roles": ["admin"], "name": "Eva"}
         fields = {"action": "raise", "andon_type": "quality", "description": "torn bag"}
@@ -39,18 +39,18 @@ async def test_the_same_command_again_is_answered_and_not_sent_again(tmp_path: P
     async with floor(tmp_path) as shop:
         shop.answer = applied
         board = await shop.join()
-        board.say(RAISE)
-        await board.hears("command_result")
-        board.say(RAISE)
-        await board.hears("command_result", count=2)
+        await board.send(RAISE)
+        await board.receive("command_result")
+        await board.send(RAISE)
+        await board.receive("command_result")
         assert len(shop.commands) == 1
 
 
 async def test_without_an_answer_in_time_the_outcome_is_unknown(tmp_path: Path) -> None:
     async with floor(tmp_path, command_timeout_seconds=0.05) as shop:
         board = await shop.join()
-        board.say(RAISE)
-        result = await board.hears("command_result")
+        await board.send(RAISE)
+        result = await board.receive("command_result")
         assert result["outcome"] == "unknown"
         assert shop.front._context.commands._waiting == {}
 
@@ -63,8 +63,8 @@ async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) 
 
         shop.answer = refuse
         board = await shop.join()
-        board.say(RAISE)
-        assert (await board.hears("error"))["code"] == "UNAVAILABLE"
+        await board.send(RAISE)
+        assert (await board.receive("error"))["code"] == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -78,8 +78,8 @@ async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tm
 
         shop.answer = lose
         board = await shop.join()
-        board.say(RAISE)
-        assert (await board.hears("command_result"))["outcome"] == ("applied" if arrived else "unknown")
+        await board.send(RAISE)
+        assert (await board.receive("command_result"))["outcome"] == ("applied" if arrived else "unknown")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ async def test_what_is_not_granted_and_what_is_not_there_answer_the_same(
 ) -> None:
     async with floor(tmp_path) as shop:
         board = await shop.join(roles=["operator"], lines=["L1"])
-        board.say({**RAISE, **change})
-        refused = await board.hears("error", id="k1")
+        await board.send(RAISE, **change)
+        refused = await board.receive("error", id="k1")
         action = change.get("action", "andon.raise")
         assert (refused["code"], refused["message"]) == ("FORBIDDEN", f"{action} is not granted there")
         assert shop.commands == []
@@ -119,8 +119,8 @@ async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
 
         shop.answer = rejected
         board = await shop.join()
-        board.say(RAISE)
-        result = await board.hears("command_result")
+        await board.send(RAISE)
+        result = await board.receive("command_result")
         assert (result["outcome"], result["reason"], result["event_ids"]) == ("rejected", "no such call", [])
 
 
@@ -129,8 +129,8 @@ async def test_acknowledging_an_event_commands_its_call(tmp_path: Path) -> None:
         shop.answer = applied
         [entry] = shop.commit(call("C7"))
         board = await shop.join()
-        board.say({"type": "acknowledge", "event_id": entry.events[0].id})
-        result = await board.hears("command_result")
+        await board.send("acknowledge", event_id=entry.events[0].id)
+        result = await board.receive("command_result")
         assert result["outcome"] == "applied"
         [(topic, body)] = shop.commands
         assert topic == "command/S1/A1/L1/_/andon"
@@ -144,20 +144,20 @@ async def test_an_unreadable_event_answers_like_an_unknown_one(tmp_path: Path) -
         hidden = entry.events[0].id
         others = ["", "x", "main:other:1", hidden.replace(":1", ":99"), hidden + "9" * 30]
         for event_id in (hidden, *others[1:]):
-            board.say({"type": "acknowledge", "event_id": event_id})
-        await board.hears("error", count=5)
+            await board.send("acknowledge", event_id=event_id)
+        await board.until(lambda: board.types.count("error") == 5)
         assert len({each["message"] for each in board.frames if each["type"] == "error"}) == 1
-        board.say({"type": "acknowledge", "event_id": entry.events[1].id})
-        assert (await board.hears("error", code="INVALID_MESSAGE"))["message"] == "the event is of no call"
+        await board.send("acknowledge", event_id=entry.events[1].id)
+        assert (await board.receive("error", code="INVALID_MESSAGE"))["message"] == "the event is of no call"
         assert shop.commands == []
 
 
 async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
     async with floor(tmp_path) as shop:
         board = await shop.join(roles=["operator"], lines=["L1"])
-        board.say({"type": "explain", "id": "a", "subscription_type": "andon", "target_id": "L1"})
-        board.say({"type": "explain", "id": "b", "subscription_type": "andon", "target_id": "L2"})
-        allowed, refused = await board.hears("explained", id="a"), await board.hears("explained", id="b")
+        await board.send("explain", id="a", subscription_type="andon", target_id="L1")
+        await board.send("explain", id="b", subscription_type="andon", target_id="L2")
+        allowed, refused = await board.receive("explained", id="a"), await board.receive("explained", id="b")
         assert allowed["allowed"] is True
         assert allowed["grants"] == [{"filter": "+/+/L1/#", "reason": "role operator: +/+/{line}/#"}]
         assert refused["allowed"] is False
@@ -165,7 +165,7 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
         viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
         over_http = shop.front.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
         assert {"type": "explained", **over_http} == refused
-        assert "subscription_confirmed" not in board.types()
+        assert "subscription_confirmed" not in board.types
 
 
 async def test_http_commands_are_the_same(tmp_path: Path) -> None:

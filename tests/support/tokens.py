@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import jwt
 
@@ -26,6 +26,6 @@ def token(
     return jwt.encode({**statements, **claims}, SECRET, algorithm="HS256")
 
 
-def bearer(**claims: object) -> dict[str, str]:
+def bearer(**claims: Any) -> dict[str, str]:
     """Return the header that carries such a token."""
-    return {"Authorization": f"Bearer {token(**claims)}"}  # type: ignore[arg-type]
+    return {"Authorization": f"Bearer {token(**claims)}"}

@@ -3,14 +3,13 @@
 Each of these was found by the seeded runs of tests/front/simulation.
 """
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from bridge.front import journal_reads as front_journal
+from tests.front.journal_gate import Gate, andon, let_the_front_run
 from tests.front.memory_front import Floor, assignment, call, floor
-from tests.front.test_delivery_races import Gate, andon
 from tests.support.brokers import until
 from tests.support.dashboard import Frame
 from tests.support.memory_dashboard import MemoryDashboard
@@ -45,7 +44,7 @@ async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_
         await board.send("resume", subscriptions=[body], since=since)
         await gate.reached()
         await board.send(proof(WIDE))
-        await _let_the_front_work()
+        await let_the_front_run()
         gate.open()
         await board.receive("position")
         assert types(board).index("position") > types(board).index("snapshot_end")
@@ -65,7 +64,7 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
         gate.open()
         await until(lambda: board.socket.is_send_blocked)
         await board.send(proof(WIDE))
-        await _let_the_front_work()
+        await let_the_front_run()
         board.read_on()
         await board.receive("widened")
         await board.until(lambda: types(board).count("snapshot_end") == 2)
@@ -79,7 +78,7 @@ async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path:
         await board.send(andon("L1"))
         await gate.reached()
         await board.send(andon("L2"), snapshot=False)
-        await _let_the_front_work()
+        await let_the_front_run()
         shop.commit(call("C1", line="L2"))
         gate.open()
         await board.receive("andon_event", subject="C1")
@@ -96,7 +95,7 @@ async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_i
         await gate.reached()
         await board.send(andon("L1"), id="a")
         await board.send(andon("L2"), id="a")
-        await _let_the_front_work()
+        await let_the_front_run()
         gate.open()
         await board.receive("snapshot_end", id="a")
         told = [each for each in board.frames if each.get("id") == "a" or "offset" in each]
@@ -114,7 +113,7 @@ async def test_what_is_asked_again_behind_a_resume_is_not_replayed(tmp_path: Pat
         await board.send("resume", subscriptions=[{**andon("L1"), "id": "a"}], since=since)
         await gate.reached()
         await board.send(andon("L2"), id="a")
-        await _let_the_front_work()
+        await let_the_front_run()
         gate.open()
         await board.receive("snapshot_end", id="a")
         assert board.live_offsets == []
@@ -134,7 +133,7 @@ async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed
         gate.open()
         await until(lambda: board.socket.is_send_blocked)
         await board.send("unsubscribe", id="L1")
-        await _let_the_front_work()
+        await let_the_front_run()
         board.read_on()
         await board.receive("unsubscription_confirmed")
         shop.commit(call("C2", line="L2"))
@@ -159,9 +158,3 @@ async def test_a_snapshot_is_never_overtaken_by_what_it_stands_for(tmp_path: Pat
         await board.receive("andon_event", subject="C1")
         told = [each["type"] for each in board.frames if "offset" in each or each["type"] == "snapshot_begin"]
         assert told == ["job_assigned", "snapshot_begin", "andon_event"]
-
-
-async def _let_the_front_work() -> None:
-    """Let every task that can run do so; nothing here depends on how long that takes."""
-    for _ in range(20):
-        await asyncio.sleep(0)

@@ -1,9 +1,9 @@
 """Coming back, falling behind, and being told: promises P2 and P3."""
 
-import asyncio
 from pathlib import Path
 
 from bridge.domain.events import Standing
+from tests.front.journal_gate import let_the_front_run
 from tests.front.memory_front import Floor, assignment, call, floor, status
 from tests.support.dashboard import Frame
 
@@ -132,8 +132,7 @@ async def test_a_client_that_asks_and_does_not_read_is_not_read_either(tmp_path:
         unread = 1_001
         while board.socket.unread < unread:  # until the front reads no more, however often it may run
             unread = board.socket.unread
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await let_the_front_run()
         assert unread > 500
         board.read_on()
         await board.until(lambda: board.types.count("pong") == 1_000)

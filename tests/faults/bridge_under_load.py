@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.consumers import Consumer, Dashboard, consumer, dashboard
 from tests.faults.forked_bridge import ForkedFloor, nursery
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import Ledger, close_books
+from tests.faults.published_books import PublishedBooks, published_books
+from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import SCALE, SimulatedLoad, simulated_load
 from tests.support import run_record
 from tests.support.bridge_process import RunningFloor, kept_running, write_config
@@ -20,8 +21,8 @@ class FloorUnderLoad:
     floor: RunningFloor
     broker: RunningBroker
     load: SimulatedLoad
-    consumer: Consumer
-    dashboard: Dashboard
+    consumer: PublishedBooks
+    dashboard: ResumingSubscriber
 
     async def books(self, title: str) -> Ledger:
         """Let the plant fall silent, close the books, print and record them."""
@@ -59,8 +60,8 @@ async def _loaded(floor: RunningFloor) -> AsyncIterator[FloorUnderLoad]:
     broker = floor.broker
     async with (
         kept_running(floor),
-        consumer(broker) as plain,
-        dashboard(floor) as board,
+        published_books(broker) as plain,
+        subscribers(floor) as (board,),
         simulated_load(broker) as load,
     ):
         yield FloorUnderLoad(floor, broker, load, plain, board)

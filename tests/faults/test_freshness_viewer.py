@@ -2,22 +2,20 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import websockets
 from playwright.async_api import expect
 
 from bridge.front.web import server
 from bridge.watch.client import WatchClient
 from tests.support.brokers import until
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import call, closed, frame_of, served_front
-from tests.support.socket_dashboard import narrow_socket
+from tests.support.front_server import call, served_front
+from tests.support.socket_dashboard import dashboard
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.tokens import token
 
@@ -107,21 +105,20 @@ async def test_the_front_frees_a_dashboard_that_is_gone_without_a_word(
     monkeypatch.setattr(server, "PING_SECONDS", 0.2)  # of 20
     monkeypatch.setattr(server, "PONG_SECONDS", 0.6)  # of 60
     monkeypatch.setattr(server, "CLOSE_SECONDS", 0.2)
-    async with served_front(tmp_path, send_buffer=4_096) as served, tcp_proxy(served.port) as network:
-        address = f"ws://127.0.0.1:{network.port}/ws"
-        async with websockets.connect(address, sock=narrow_socket(network.port), close_timeout=0.1) as socket:
-            await socket.send(json.dumps({"type": "auth", "token": token()}))
-            await frame_of(socket, "auth_ok")
-            await socket.send(json.dumps({"type": "subscribe", "subscription_type": "line"}))
-            await frame_of(socket, "snapshot_end")
-            assert served.front.statistics()["connections"] == 1
-            network.freeze()
-            for number in range(unread):
-                served.commit(call(f"L1.call.{number}"))
-            await until(lambda: served.front.statistics()["connections"] == 0, what="freed")
-            statistics = served.front.statistics()
-            assert statistics["balanced"]
-            assert statistics["subscriptions"] == {}
+    async with (
+        served_front(tmp_path, send_buffer=4_096) as served,
+        tcp_proxy(served.port) as network,
+        dashboard(network.port, narrow=True, close_timeout=0.1) as board,
+    ):
+        await board.snapshot(subscription_type="line")
+        assert served.front.statistics()["connections"] == 1
+        network.freeze()
+        for number in range(unread):
+            served.commit(call(f"L1.call.{number}"))
+        await until(lambda: served.front.statistics()["connections"] == 0, what="freed")
+        statistics = served.front.statistics()
+        assert statistics["balanced"]
+        assert statistics["subscriptions"] == {}
 
 
 @pytest.mark.faults
@@ -130,12 +127,9 @@ async def test_a_slow_but_living_dashboard_is_not_freed(tmp_path: Path, monkeypa
     monkeypatch.setattr(server, "PONG_SECONDS", 1.5)
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         network.to_client.delay_seconds = network.to_server.delay_seconds = 0.2
-        async with websockets.connect(f"ws://127.0.0.1:{network.port}/ws") as socket:
-            await socket.send(json.dumps({"type": "auth", "token": token()}))
-            await frame_of(socket, "auth_ok")
+        async with dashboard(network.port) as board:
             began = time.monotonic()
             while time.monotonic() - began < 3.0:
-                await socket.send(json.dumps({"type": "ping"}))
-                await frame_of(socket, "pong")
+                await board.ask("ping", "pong")
             await served.front.shutdown(spread_seconds=1.0)
-            assert (await closed(socket))[0] == 1012
+            assert (await board.closed())[0] == 1012

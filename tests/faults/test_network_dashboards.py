@@ -18,7 +18,8 @@ import pytest
 
 from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
 from tests.faults.loss_ledger import last_offset, of_dashboard
-from tests.faults.test_split_faults import OrderlyDashboard, boards
+from tests.faults.resuming_subscriber import ResumingSubscriber
+from tests.faults.test_split_faults import boards
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
@@ -36,14 +37,14 @@ UPGRADE: Final = (
 @contextlib.asynccontextmanager
 async def behind_a_network(
     folder: Path, broker: RunningBroker
-) -> AsyncIterator[tuple[FloorUnderLoad, TcpProxy, list[OrderlyDashboard]]]:
+) -> AsyncIterator[tuple[FloorUnderLoad, TcpProxy, list[ResumingSubscriber]]]:
     async with floor_under_load(folder, broker) as this, tcp_proxy(this.floor.port) as network:
         there = replace(this.floor, port=network.port)
         async with boards(*[there] * BOARDS) as found:
             yield this, network, found
 
 
-async def close(this: FloorUnderLoad, found: list[OrderlyDashboard], title: str) -> None:
+async def close(this: FloorUnderLoad, found: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, and hold what each had against the journal."""
     await this.load.stop()
     end = last_offset(this.floor.journal)

@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
-import websockets
 from pydantic import SecretStr
 
 from bridge.adapters import policy_file
@@ -34,7 +31,6 @@ from tests.support.journal_samples import NOON, applied, follow
 from tests.support.tokens import SECRET
 
 DEADLINE = 10.0
-Frame = dict[str, Any]
 TOKENS = TokenSettings(secret=SecretStr(SECRET))
 PLANT = Plant(
     name="test",
@@ -164,19 +160,3 @@ async def served_front(
         journal.close()
         failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
         assert not any(failures), failures
-
-
-async def frame_of(client: websockets.ClientConnection, *types: str) -> Frame:
-    """The next frame of one of these types; others are passed over."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            frame: Frame = json.loads(await client.recv())
-            if frame["type"] in types:
-                return frame
-
-
-async def closed(client: websockets.ClientConnection) -> tuple[int, str]:
-    """The code and reason with which the server closes."""
-    await asyncio.wait_for(client.wait_closed(), DEADLINE)
-    assert client.close_code is not None
-    return client.close_code, client.close_reason or ""

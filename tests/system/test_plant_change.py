@@ -21,8 +21,9 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.pipeline.startup_inputs import PlantChange, journal_plant
 from bridge.ports.journal import Batch
-from tests.support.bridge_process import Frame, RunningFloor, running_floor
+from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
+from tests.support.dashboard import Frame
 from tests.support.packing_line import T0
 from tests.support.retained_messages import retained
 from tests.support.tokens import token
@@ -81,9 +82,9 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
         async with floor.dashboard() as board:
             since = {"main": {"epoch": epoch, "offset": int(offset)}}
             await board.send({"type": "resume", "subscriptions": [{**WHOLE, "id": "w"}], "since": since})
-            resumed = await board.until("resumed")
+            resumed = await board.receive("resumed")
             assert resumed["streams"]["main"] == {"recovered": False}
-            await board.until("snapshot_end", id="w")
+            await board.receive("snapshot_end", id="w")
             shown = [each for each in board.frames if "offset" in each]
         assert {("L1", "bagger"), ("L1", None)} == places(shown)
         (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)

@@ -250,13 +250,14 @@ class Front:
             "authenticated": authenticated,
             "users": len(self._context.connections_by_user),
             "subscriptions": dict(sorted(types.items())),
+            "routes": len(self._context.router),
             "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
             "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
             "left_to_journal": self._closed_spilled + sum(each.delivery.outbox.spilled for each in self._connections),
             "snapshot_builds": self._context.journal.snapshot_builds,
             "catching_up": sum(each.delivery.is_catching_up for each in self._connections),
             "ledger": ledger.as_data(),
-            "balanced": ledger.is_balanced(),
+            "balanced": ledger.is_balanced() and all(each.delivery.outbox.is_balanced for each in self._connections),
         }
 
     def readiness(self) -> tuple[bool, str]:

@@ -2,14 +2,13 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 import structlog
 
 from bridge.adapters.authenticator import Authenticator
-from bridge.adapters.clock import FloorClock
 from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
 from bridge.front.front import Front
@@ -18,6 +17,8 @@ from bridge.front.web.metric_samples import MetricSample
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerClient
+from bridge.ports.clock import FrontClock
 from bridge.protocol.commands import place_lookup
 from bridge.settings import Settings
 
@@ -30,6 +31,7 @@ class FrontSide:
     """The front of one stream, wired. It holds no durable state.
 
     With a `journal`, the pipeline in this process feeds it. Without one, it follows the journal of another process.
+    `make_client` makes the broker link, from what `BrokerLink` takes.
     """
 
     def __init__(
@@ -39,12 +41,13 @@ class FrontSide:
         journal: SqliteJournal | None,
         plant: Plant,
         authenticator: Authenticator,
-        clock: FloorClock,
+        clock: FrontClock,
+        make_client: Callable[..., BrokerClient] = BrokerLink,
     ) -> None:
         broker, root, stream = settings.broker, settings.root, settings.stream
         own_user = broker.front_username is not None
         self._authenticator = authenticator
-        self._broker_link = BrokerLink(
+        self._broker_link = make_client(
             broker,
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,

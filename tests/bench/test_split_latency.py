@@ -10,7 +10,6 @@ import pytest
 
 from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker
-from tests.support.split_processes import split_floor
 
 pytestmark = pytest.mark.bench
 
@@ -40,8 +39,8 @@ async def test_what_a_front_apart_adds_to_the_way(tmp_path: Path, mosquitto: Run
     async with running_floor(tmp_path / "one", mosquitto) as floor:
         one = await latencies(floor, floor)
         await floor.stop()
-    async with split_floor(tmp_path / "two", mosquitto) as floor2:
-        two = await latencies(floor2.pipeline, floor2.front)
+    async with running_floor(tmp_path / "two", mosquitto, fronts=1) as floor:
+        two = await latencies(floor, floor.front)
     for name, figure in (("p50", statistics.median), ("p99", lambda each: statistics.quantiles(each, n=100)[98])):
         print(f"\n{name}: apart {figure(two) / figure(one):.2f} times ({figure(one):.1f} ms -> {figure(two):.1f} ms)")  # noqa: T201
     assert statistics.median(two) < 3 * statistics.median(one)

@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.forked_bridge import ForkedFloor, nursery
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import Ledger, close_books
 from tests.faults.published_books import PublishedBooks, published_books
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import SCALE, SimulatedLoad, simulated_load
 from tests.support import run_record
-from tests.support.bridge_process import RunningFloor, kept_running, write_config
+from tests.support.bridge_process import RUN, Launcher, RunningFloor, running_floor
 from tests.support.brokers import RunningBroker
 
 
@@ -34,32 +33,16 @@ class FloorUnderLoad:
 
 @contextlib.asynccontextmanager
 async def floor_under_load(
-    folder: Path, broker: RunningBroker, *, under: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
+    folder: Path,
+    broker: RunningBroker,
+    *,
+    launcher: Launcher = RUN,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[FloorUnderLoad]:
-    """Run `floor run` itself; `under` is a command that runs it, `environment` adds settings."""
-    config, port = write_config(folder, broker, plant=write_plant(folder))
+    """Run a bridge; `environment` adds settings."""
     settings = {"FLOOR_TIME__SCALE": str(SCALE), **(environment or {})}
-    async with _loaded(RunningFloor(config, port, broker, settings, under=under)) as this:
-        yield this
-
-
-@contextlib.asynccontextmanager
-async def forked_floor_under_load(
-    folder: Path, broker: RunningBroker, *, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[tuple[FloorUnderLoad, ForkedFloor]]:
-    """Run what `floor run` runs, forked from a process that can be told where it is to die."""
-    config, port = write_config(folder, broker, plant=write_plant(folder))
-    settings = {"FLOOR_TIME__SCALE": str(SCALE), **(environment or {})}
-    floor = ForkedFloor(config, port, broker, settings)
-    async with nursery(floor), _loaded(floor) as this:
-        yield this, floor
-
-
-@contextlib.asynccontextmanager
-async def _loaded(floor: RunningFloor) -> AsyncIterator[FloorUnderLoad]:
-    broker = floor.broker
     async with (
-        kept_running(floor),
+        running_floor(folder, broker, plant=write_plant(folder), environment=settings, launcher=launcher) as floor,
         published_books(broker) as plain,
         subscribers(floor) as (board,),
         simulated_load(broker) as load,

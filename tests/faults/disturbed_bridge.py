@@ -16,18 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from typing_extensions import override
-
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import Ledger, close_books
 from tests.faults.published_books import PublishedBooks, published_books
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import Report, SimulatedLoad, simulated_load
 from tests.faults.simulator_truth import PlayedTruth, read_truth
-from tests.support.bridge_process import ROOT, RunningFloor, kept_running, write_config
+from tests.support.bridge_process import ROOT, Launcher, Process, Run, RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
 from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
-from tests.support.tokens import token
 
 SCALE: Final = 120.0  # simulated seconds a second
 LOOK_SECONDS: Final = 0.05
@@ -35,24 +32,22 @@ END_SECONDS: Final = 30.0
 
 
 @dataclass
-class FastFloor(RunningFloor):
-    """A bridge that finds at each start that its wall has run `SCALE` times as fast as life, also in its absence."""
+class ShiftedClock(Launcher):
+    """Lets a bridge find at each start that its wall has run `SCALE` times as fast as life, also in its absence."""
 
     began: float = field(default_factory=time.time)
-    ahead: float = 0.0  # seconds by which its wall, which goes on as walls do, is before the real one
+    ahead: float = 0.0  # seconds by which the bridge's wall, which goes on as walls do, is before the real one
 
     def now(self) -> float:
         """Return the time of the plant, in seconds since 1970."""
         return self.began + (time.time() - self.began) * SCALE
 
-    async def launch(self) -> None:
-        self.ahead = self.now() - time.time()
-        self.under = (sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")
-        await super().launch()
+    def wall_ms(self) -> int:
+        return round((time.time() + self.ahead) * 1000)
 
-    @override
-    def token(self) -> str:
-        return token(now=time.time() + self.ahead, ttl=86_400)
+    async def launch(self, bridge: RunningFloor) -> Process:
+        self.ahead = self.now() - time.time()
+        return await Run((sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")).launch(bridge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,8 @@ class AllSent:
 
 @dataclass
 class DisturbedFloor:
-    floor: FastFloor
+    floor: RunningFloor
+    clock: ShiftedClock
     broker: RunningBroker
     network: TcpProxy
     load: SimulatedLoad
@@ -96,9 +92,9 @@ class DisturbedFloor:
     @contextlib.contextmanager
     def absent(self) -> Iterator[None]:
         """Note when the bridge was away."""
-        since = round(self.floor.now() * 1000)
+        since = round(self.clock.now() * 1000)
         yield
-        self.away.append(Away(since, round(self.floor.now() * 1000)))
+        self.away.append(Away(since, round(self.clock.now() * 1000)))
 
     async def play_network(self, cuts_file: Path) -> None:
         """Play what the simulator announces of the network between broker and bridge, until cancelled."""
@@ -141,16 +137,14 @@ async def disturbed_floor(
     folder: Path, broker: RunningBroker, profile: str, *, seconds: float
 ) -> AsyncIterator[DisturbedFloor]:
     """Run a bridge, its consumers, and the plant under a profile for so long; the bridge is behind a network."""
-    config, port = write_config(folder, broker, plant=write_plant(folder))
+    clock = ShiftedClock()
     truth_file, cuts_file = folder / "truth.jsonl", folder / "cuts.jsonl"
     await _device_sim(broker, "leave", "--disturb", profile)
     async with tcp_proxy(broker.port) as network:
-        floor = FastFloor(
-            config, port, broker, {"FLOOR_BROKER__PORT": str(network.port), "FLOOR_TIME__SCALE": str(SCALE)}
-        )
+        settings = {"FLOOR_BROKER__PORT": str(network.port), "FLOOR_TIME__SCALE": str(SCALE)}
         async with (
             published_books(broker) as plain,
-            kept_running(floor),
+            running_floor(folder, broker, plant=write_plant(folder), environment=settings, launcher=clock) as floor,
             subscribers(floor) as (board,),
             simulated_load(broker, has_plant=False) as load,
         ):
@@ -160,7 +154,7 @@ async def disturbed_floor(
                 *("run", "--disturb", profile, "--truth", str(truth_file), "--cuts", str(cuts_file), "--quiet"),
                 *("--scale", str(SCALE), "--duration", str(seconds)),
             )
-            this = DisturbedFloor(floor, broker, network, load, plain, board, plant, truth_file)
+            this = DisturbedFloor(floor, clock, broker, network, load, plain, board, plant, truth_file)
             playing = asyncio.create_task(this.play_network(cuts_file), name="play-network")
             try:
                 yield this

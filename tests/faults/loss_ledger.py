@@ -20,6 +20,7 @@ from tests.faults.simulated_load import Report
 from tests.support import retained_messages
 from tests.support.bridge_process import RunningFloor
 from tests.support.brokers import RunningBroker, until
+from tests.support.journal_samples import forget_checkpoints
 
 ALL = 10_000_000
 REPEATS = ("duplicate", "duplicate_command")
@@ -102,7 +103,7 @@ def read_journal(path: Path, plant: Path) -> Journalled:
     try:
         entries, events = journal.inputs_after(0, limit=ALL), journal.events_after(0, limit=ALL)
         current, counters = journal.snapshot().events, journal.counters()
-        journal._writer.execute("DELETE FROM checkpoints")
+        forget_checkpoints(journal.path)
         replayed = restore_floor(plant_file.load(plant), journal, decode=decode)
     finally:
         journal.close()

@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
-from tests.support.bridge_process import RunningFloor, write_config
+from tests.support.bridge_process import RunningFloor, configured
 from tests.support.brokers import RunningBroker, until
 from tests.support.bytes_dashboard import BytesDashboard, connect, encoded, stalled
 from tests.support.rounds import rounds
@@ -141,8 +141,7 @@ async def test_a_signal_that_comes_again_changes_nothing(
 
 async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A supervisor that is impatient sends it again, in the very last moments too."""
-    config, port = write_config(tmp_path, mosquitto)
-    floor = RunningFloor(config, port, mosquitto)
+    floor = configured(tmp_path, mosquitto)
     await floor.start()
     process = floor.process
     assert process is not None
@@ -160,9 +159,8 @@ async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mo
 
 async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Where it waits to hear whether another process has the stream, and the broker does not answer."""
-    config, port = write_config(tmp_path, mosquitto)
+    floor = configured(tmp_path, mosquitto)
     mosquitto.send(signal.SIGSTOP)
-    floor = RunningFloor(config, port, mosquitto)
     try:
         await floor.launch()
         await until(floor.journal.exists, seconds=30, what="it has begun")
@@ -177,8 +175,7 @@ async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquit
 async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    config, port = write_config(tmp_path, mosquitto)
-    floor = RunningFloor(config, port, mosquitto)
+    floor = configured(tmp_path, mosquitto)
     moments = 0
     for step in range(8):
         await floor.launch()

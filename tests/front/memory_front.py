@@ -6,40 +6,38 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from bridge.adapters.policy_file import load as load_policy
-from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, position_event
 from bridge.domain.reports import APPLIED
 from bridge.front.front import Front
-from bridge.front.replica import Replica
-from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from bridge.settings import TokenSettings, WebSettings
-from tests.front.fake_link import Hints
+from bridge.wiring.front_side import FrontSide
 from tests.support.brokers import until
+from tests.support.fake_link import FakeLink
+from tests.support.in_process import front_side
 from tests.support.memory_dashboard import MemoryDashboard
 from tests.support.tokens import SECRET, token
 
 NOON = 1_767_700_800_000
-TOKENS = TokenSettings(secret=SecretStr(SECRET))
-PLACES = {line: Place("S1", "A1" if line < "L3" else "A2", line) for line in ("L1", "L2", "L3", "L4")}
-EQUIPMENT = frozenset({"E1", "E2"})
-
-
-def directory(line_id: str, equipment_code: str | None) -> Place | None:
-    place = PLACES.get(line_id)
-    if place is None or equipment_code is None:
-        return place
-    return place.with_equipment(equipment_code) if equipment_code in EQUIPMENT else None
+TOKENS = TokenSettings(secret=SecretStr(SECRET), trust_grants_claim=True)
+AREAS = {"L1": "A1", "L2": "A1", "L3": "A2", "L4": "A2"}
+PLANT = Plant(
+    name="test",
+    areas=tuple(AreaConfig(id=area, site="S1") for area in ("A1", "A2")),
+    lines=tuple(
+        LineConfig(id=line, area=area, equipment=(EquipmentConfig(id="E1"), EquipmentConfig(id="E2")))
+        for line, area in AREAS.items()
+    ),
+)
 
 
 class ManualClock:
@@ -59,15 +57,22 @@ class ManualClock:
 class Floor:
     """The front, its journal, and what was published for it."""
 
-    front: Front
+    side: FrontSide
     journal: SqliteJournal
     clock: ManualClock
     group: asyncio.TaskGroup
+    link: FakeLink
+    follows: bool  # the journal, as a front alone does: nothing is offered to it
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     boards: list[MemoryDashboard] = field(default_factory=list)
     answer: Callable[[str, dict[str, Any]], CommandRecord | None] = lambda *_: None
-    follower: Replica | None = None
-    hints: Hints | None = None  # given: the front follows the journal, and nothing is offered to it
+
+    @property
+    def front(self) -> Front:
+        return self.side.front
+
+    def metric(self, name: str) -> float:
+        return next(each.value for each in self.side.samples() if each.name == name)
 
     def connect(self, *, offered_token: str | None = None) -> MemoryDashboard:
         board = MemoryDashboard()
@@ -97,11 +102,11 @@ class Floor:
             input=message, disposition=APPLIED, events=tuple(self.positioned(*events)), command=command
         )
         self.journal.commit(Batch(entries=[entry]))
-        if offer and self.hints is None:
+        if offer and not self.follows:
             self.front.on_committed([entry])
-        elif offer and self.hints is not None:
+        elif offer:
             for each in entry.events:
-                self.hints.say(f"event/{each.topic}", each.body)
+                self.link.deliver(f"event/{each.topic}", each.body)
         return [entry]
 
     async def publish(self, topic: str, payload: bytes) -> None:
@@ -113,55 +118,48 @@ class Floor:
 
 
 @asynccontextmanager
-async def floor(folder: Path, *, hints: Hints | None = None, **settings: Any) -> AsyncIterator[Floor]:
+async def floor(folder: Path, *, follows: bool = False, **settings: Any) -> AsyncIterator[Floor]:
     """A front with this test's settings; at the end every connection is over and every task is done.
 
-    With `hints` it follows the journal as a front alone does.
+    With `follows` it follows the journal as a front alone does.
     """
     path = folder / "journal.db"
     journal = SqliteJournal.open(path, stream="main")
     clock = ManualClock()
-    verifier = TokenVerifier(TOKENS)
     made: list[Floor] = []
+
+    async def publish(topic: str, payload: bytes) -> None:
+        await made[0].publish(topic, payload)
+
+    link = FakeLink(publish)
+    side = front_side(
+        path,
+        journal=None if follows else journal,
+        plant=PLANT,
+        clock=clock,
+        link=link,
+        token=TOKENS,
+        web=WebSettings(**settings),
+    )
     try:
         async with asyncio.TaskGroup() as group:
-
-            async def publish(topic: str, payload: bytes) -> None:
-                await made[0].publish(topic, payload)
-
-            front = Front(
-                settings=WebSettings(**settings),
-                journal=journal if hints is None else None,
-                verify=verifier.verify,
-                policy=load_policy(None),
-                trust_grants=True,
-                clock=clock,
-                publish=publish,
-                find_place=directory,
-            )
-            made.append(Floor(front, journal, clock, group, hints=hints))
-            tasks = [group.create_task(front.run(), name="front run")]
-            if hints is not None:
-                follower = Replica(
-                    hints, front, partial(SqliteReader.open, path, stream="main"), root="floor/v1", stream="main"
-                )
-                tasks.append(group.create_task(follower.run(), name="follower"))
-                made[0].follower = follower
-                await until(lambda: front.position == journal.position(), what="followed")
+            made.append(Floor(side, journal, clock, group, link, follows))
+            side.start(group)
+            if follows:
+                await until(lambda: side.front.position == journal.position(), what="followed")
             yield made[0]
             for board in made[0].boards:
                 await board.disconnect()
-            await front.shutdown()
-            for task in tasks:
-                task.cancel()
+            await side.drain()
+            side.cancel()
     finally:
         made[0].journal.close()
+    front = side.front
     books = front.statistics()
     assert books["connections"] == 0
     assert books["balanced"]
     assert books["ledger"]["pending"] == {}
-    assert len(front._context.router) == 0
-    assert front._context.router._assignees == {}
+    assert books["routes"] == 0
 
 
 def call(
@@ -202,7 +200,7 @@ def event(
 ) -> Event:
     return Event(
         type=kind,
-        place=PLACES[line],
+        place=Place("S1", AREAS[line], line),
         subject=subject,
         priority=priority,
         revision=1,

@@ -52,7 +52,7 @@ async def test_without_an_answer_in_time_the_outcome_is_unknown(tmp_path: Path) 
         await board.send(RAISE)
         result = await board.receive("command_result")
         assert result["outcome"] == "unknown"
-        assert shop.front._context.commands._waiting == {}
+        assert shop.front.pending_commands == []
 
 
 async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) -> None:

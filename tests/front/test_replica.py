@@ -11,7 +11,6 @@ import pytest
 from bridge.domain.records import CommandRecord
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
-from tests.front.fake_link import Hints
 from tests.front.memory_front import NOON, Floor, call, floor
 from tests.support import command_line
 from tests.support.brokers import until
@@ -31,20 +30,18 @@ async def subscribed(here: Floor) -> MemoryDashboard:
 
 
 async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
         for number in range(MANY // 10):
             here.commit(*(call(f"C{number}.{each}") for each in range(10)))
         await board.until(lambda: len(board.live_offsets) >= MANY)
         assert board.live_offsets == list(range(1, MANY + 1))
-        assert here.hints is not None
-        assert here.hints.acknowledged == MANY
-        assert here.follower is not None
-        assert here.follower.reads < MANY // 2, "hints that come together are one look"
+        assert len(here.link.acknowledged) == MANY
+        assert here.metric("follower_reads") < MANY // 2, "hints that come together are one look"
 
 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(*(call(f"C{each}") for each in range(MANY)), offer=False)
         await board.until(lambda: len(board.live_offsets) >= MANY)
@@ -54,37 +51,33 @@ async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None
 @pytest.mark.parametrize("seed", range(5))
 async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
         epoch = here.journal.epoch
         for _ in range(FORGED // 10):
             for _ in range(10):
-                hints.say(*forged(chance, epoch))
+                here.link.deliver(*forged(chance, epoch))
             if chance.random() < 0.1:
                 here.commit(call(f"C{chance.random()}"), offer=chance.random() < 0.5)
             await asyncio.sleep(0)
         end = here.journal.position().offset
-        await until(lambda: hints.acknowledged >= FORGED, what="heard")
+        await until(lambda: len(here.link.acknowledged) >= FORGED, what="heard")
         await board.until(lambda: len(board.live_offsets) >= end)
         assert board.live_offsets == list(range(1, end + 1))
         assert board.close_code is None
         assert here.front.position == here.journal.position()
-        assert here.follower is not None
-        assert here.follower.switches == 1, "that of its start"
+        assert here.metric("follower_turns") == 1, "that of its start"
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
-        assert here.follower is not None
-        reads = here.follower.reads
+    async with floor(tmp_path, follows=True) as here:
+        reads = here.metric("follower_reads")
         for number in range(1, TRICKLE + 1):
             body = {"stream": "main", "epoch": here.journal.epoch, "offset": number + 10**6}
-            hints.say("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
-            await until(lambda number=number: hints.acknowledged >= number, what="heard")  # type: ignore[misc]
-        assert here.follower.hints == TRICKLE
-        assert here.follower.reads - reads < TRICKLE / 2
+            here.link.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
+            await until(lambda number=number: len(here.link.acknowledged) >= number, what="heard")  # type: ignore[misc]
+        assert here.metric("follower_hints") == TRICKLE
+        assert here.metric("follower_reads") - reads < TRICKLE / 2
 
 
 def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
@@ -103,8 +96,7 @@ def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
 
 
 async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(call("C1"))
         told = await board.receive("position")
@@ -124,10 +116,9 @@ async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovere
 
 
 async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
-        hints.say_status(here.journal.epoch)
+        here.link.deliver_status(here.journal.epoch)
         await until(lambda: board.last("link")["streams"]["main"]["live"], what="live")
         here.commit(call("C1"), call("C2"))
         await board.until(lambda: len(board.live_offsets) == 2)
@@ -146,8 +137,7 @@ async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
 
 
 async def test_backup_is_restored_while_the_front_runs(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
         backup = tmp_path / "backup.db"
         here.commit(call("C1"), call("C2"))
@@ -175,7 +165,7 @@ async def journal_command(folder: Path, name: str, *more: str | Path) -> subproc
 
 
 async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(call("C1"))
         told = (await board.receive("position"))["streams"]
@@ -199,31 +189,29 @@ def put_aside(folder: Path) -> None:
 
 
 async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with floor(tmp_path, follows=True) as here:
         epoch = here.journal.epoch
         board = await subscribed(here)
         await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="nothing heard")
-        hints.say_status(epoch, retained=True)
-        hints.say_status(epoch)
+        here.link.deliver_status(epoch, retained=True)
+        here.link.deliver_status(epoch)
         await board.receive("link", broker=True, streams__main__live=True)
         assert here.front.readiness() == (True, "ready")
-        hints.say_status(epoch, ready=False)
+        here.link.deliver_status(epoch, ready=False)
         await until(lambda: here.front.readiness() == (False, "the pipeline is not ready"), what="not ready")
-        hints.say_status(epoch)
+        here.link.deliver_status(epoch)
         await until(lambda: here.front.readiness()[0], what="live")
         await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="silent")
 
 
 async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
-        hints.say_status(here.journal.epoch, offset=0)
+        here.link.deliver_status(here.journal.epoch, offset=0)
         await until(lambda: here.front.readiness()[0], what="live")
 
         def stands_still() -> bool:
-            hints.say_status(here.journal.epoch, offset=1)
+            here.link.deliver_status(here.journal.epoch, offset=1)
             return here.front.readiness() == (
                 False,
                 "what the pipeline publishes is not in the journal that this front reads",
@@ -236,7 +224,7 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
 
 
 async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with floor(tmp_path, follows=True) as here:
         board = await subscribed(here)
 
         def record(command_id: str, outcome: str) -> CommandRecord:

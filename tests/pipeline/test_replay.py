@@ -25,6 +25,7 @@ from device_sim import plant as simulated
 from device_sim import plant_file as simulated_file
 from device_sim.messages import ReportNumbering
 from tests.support.bridge_process import DEMO_PLANT, ROOT
+from tests.support.journal_samples import forget_checkpoints
 from tests.support.packing_line import T0
 
 HOUR: Millis = 3_600_000
@@ -118,7 +119,7 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
             "nothing frozen green"
         )
     assert changes >= 2
-    journal._writer.execute("DELETE FROM checkpoints")
+    forget_checkpoints(journal.path)
     assert states(plant, restarted(plant, journal).floor) == held, "from the first input on"
     events = journal.events_after(0, limit=10_000_000)
     assert [each.offset for each in events] == list(range(1, journal.position().offset + 1))

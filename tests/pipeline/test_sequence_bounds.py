@@ -15,6 +15,7 @@ from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch
+from tests.support.journal_samples import forget_checkpoints
 from tests.support.packing_line import T0, equipment, line_spec, plant_file
 
 LARGEST = 2**64 - 1  # docs/devices.md, «Values»: an integer
@@ -63,7 +64,7 @@ class Bridge:
         return gaps["L1"].missed if gaps else 0
 
     def replays_the_same(self) -> bool:
-        self.journal._writer.execute("DELETE FROM checkpoints")
+        forget_checkpoints(self.journal.path)
         return restore_floor(self.plant, self.journal, decode=decode).differences == 0
 
 

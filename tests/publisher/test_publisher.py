@@ -10,7 +10,7 @@ import aiomqtt
 import pytest
 
 from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
-from tests.support.running_pipeline import ROOT, Shop, device, say, shop
+from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
 
 LAMP = f"{ROOT}/station/north/pack/L1/desk/material"
 NO_EVENTS_CONF = """\
@@ -87,7 +87,7 @@ async def retained(port: int) -> dict[str, dict[str, object] | str]:
     return found
 
 
-async def published(this: Shop, ready: Callable[[], bool]) -> None:
+async def published(this: RunningPipeline, ready: Callable[[], bool]) -> None:
     """Wait until `ready`, and everything committed by then is published and marked."""
     await until(ready)
     offset = this.journal.position().offset
@@ -99,8 +99,12 @@ async def raise_call(client: aiomqtt.Client) -> None:
 
 
 async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: Path) -> None:
-    async with watcher(mosquitto.port) as seen, shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with (
+        watcher(mosquitto.port) as seen,
+        in_process(mosquitto.port, path) as this,
+        device(mosquitto.port) as client,
+    ):
+        await until(lambda: this.connected)
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
         journalled = this.journal.events_after(0, limit=100)
@@ -110,8 +114,12 @@ async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: P
 
 
 async def test_closed_call_leaves_nothing_retained_and_the_lamp_off(mosquitto: RunningBroker, path: Path) -> None:
-    async with watcher(mosquitto.port) as seen, shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with (
+        watcher(mosquitto.port) as seen,
+        in_process(mosquitto.port, path) as this,
+        device(mosquitto.port) as client,
+    ):
+        await until(lambda: this.connected)
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
         held = await retained(mosquitto.port)
@@ -127,8 +135,8 @@ async def test_closed_call_leaves_nothing_retained_and_the_lamp_off(mosquitto: R
 
 
 async def test_what_is_retained_is_what_is_current(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
+        await until(lambda: this.connected)
         await raise_call(client)
         await say(client, "report/bagger/state", state="running")
         for action in ("assign", "start", "complete"):
@@ -138,7 +146,7 @@ async def test_what_is_retained_is_what_is_current(mosquitto: RunningBroker, pat
             await say(client, "report/bagger/counts", total=number)
         await until(lambda: len(this.dispositions()) == 35)
     held = await retained(mosquitto.port)
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         assert this.journal.published_offset() == this.journal.position().offset, "an orderly stop publishes all"
         current = {f"{ROOT}/event/{each.topic}": json.loads(each.body) for each in this.journal.snapshot().events}
     assert {topic: event for topic, event in held.items() if topic != LAMP} == current
@@ -149,8 +157,8 @@ async def test_broker_that_lost_its_memory_gets_it_back(tmp_path: Path, path: Pa
     folder.mkdir()
     broker = mosquitto_broker(folder)
     with running(broker):
-        async with shop(broker.port, path) as this, device(broker.port) as client:
-            await until(lambda: this.link.status.connected)
+        async with in_process(broker.port, path) as this, device(broker.port) as client:
+            await until(lambda: this.connected)
             await raise_call(client)
             await published(this, lambda: len(this.events("andon_event")) == 1)
             before = await retained(broker.port)
@@ -159,8 +167,8 @@ async def test_broker_that_lost_its_memory_gets_it_back(tmp_path: Path, path: Pa
                 for each in folder.glob("*.db"):
                     each.unlink()
                 broker.start()
-            lost = this.link.status
-            await until(lambda: this.link.status.connected and this.link.status.generation > lost.generation)
+            lost = this.outlet.status
+            await until(lambda: this.outlet.status.connected and this.outlet.status.generation > lost.generation)
             after: dict[str, object] = {}
             async with asyncio.timeout(10):
                 while after != before:
@@ -174,15 +182,15 @@ async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, pa
     folder.mkdir()
     broker = mosquitto_broker(folder)
     with running(broker):
-        async with shop(broker.port, path) as this:
+        async with in_process(broker.port, path) as this:
             async with device(broker.port) as client:
-                await until(lambda: this.link.status.connected)
+                await until(lambda: this.connected)
                 await say(client, "report/bagger/counts", total=0)
                 for number in range(1, 50):
                     await say(client, "report/bagger/counts", total=number)
                 await published(this, lambda: len(this.dispositions()) == 50)
             broker.stop()
-            await until(lambda: not this.link.status.connected)
+            await until(lambda: not this.outlet.status.connected)
             offset = this.journal.position().offset
             await until(lambda: this.journal.position().offset > offset, what="a periodic event while it is away")
             assert this.publisher.published <= offset
@@ -195,7 +203,7 @@ async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, pa
 
 
 async def test_status_is_told_and_retained(mosquitto: RunningBroker, path: Path) -> None:
-    async with watcher(mosquitto.port) as seen, shop(mosquitto.port, path) as this:
+    async with watcher(mosquitto.port) as seen, in_process(mosquitto.port, path) as this:
         await until(lambda: len(seen.statuses) >= 2, what="two statuses")
         assert seen.statuses[-1]["online"] is True
         assert seen.statuses[-1]["epoch"] == this.journal.epoch
@@ -211,8 +219,8 @@ async def test_refused_publication_is_counted_and_blocks_nothing(tmp_path: Path,
     acl = f"topic read #\ntopic write {ROOT}/report/#\ntopic write {ROOT}/station/#\ntopic write end\n"
     (folder / "acl").write_text(acl)
     with running(broker):
-        async with shop(broker.port, path) as this, device(broker.port) as client:
-            await until(lambda: this.link.status.connected)
+        async with in_process(broker.port, path) as this, device(broker.port) as client:
+            await until(lambda: this.connected)
             await raise_call(client)
             await published(this, lambda: len(this.events("andon_event")) == 1)
             assert this.publisher.refused > 0
@@ -221,14 +229,14 @@ async def test_refused_publication_is_counted_and_blocks_nothing(tmp_path: Path,
 
 
 async def test_publisher_goes_on_from_its_mark(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
+        await until(lambda: this.connected)
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
         mark = this.journal.published_offset()
     async with watcher(mosquitto.port) as seen:
-        async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-            await until(lambda: this.link.status.connected)
+        async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
+            await until(lambda: this.connected)
             assert this.publisher.published >= mark
             await say(client, "report/desk/andon", action="acknowledge", andon_type="material")
             await published(this, lambda: len(this.events("andon_event")) == 2)

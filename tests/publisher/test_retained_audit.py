@@ -19,14 +19,14 @@ from bridge.journal.tools import restore as journal_restore
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.ports.journal import Batch, JournalUnavailable
 from tests.domain.test_publications import call
-from tests.faults.forked_bridge import ForkedFloor, nursery
-from tests.publisher.running_publisher import Workload, assert_true, outlet
+from tests.faults.forked_bridge import Fork
 from tests.publisher.test_publisher import LAMP, raise_call, retained
+from tests.publisher.workload import Workload, assert_true
 from tests.support import retained_messages as faults_retained
-from tests.support.bridge_process import write_config
+from tests.support.bridge_process import running_floor
 from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
+from tests.support.in_process import PUBLISHER, ROOT, RunningPipeline, device, in_process, say
 from tests.support.journal_samples import event, follow
-from tests.support.running_pipeline import ROOT, Shop, device, say, shop
 
 DEFAULT_LIMITS = MOSQUITTO_CONF.replace("max_inflight_messages 1000\nmax_queued_messages 100000\n", "")
 NO_READING = """\
@@ -61,7 +61,7 @@ async def until_retained(port: int, holds: Callable[[Retained], bool], *, second
     return found
 
 
-def right(this: Shop) -> set[str]:
+def right(this: RunningPipeline) -> set[str]:
     return {f"{ROOT}/event/{each.topic}" for each in this.journal.snapshot().events}
 
 
@@ -69,7 +69,7 @@ def events(found: Retained) -> set[str]:
     return {topic for topic in found if topic.startswith(f"{ROOT}/event/")}
 
 
-async def looked(this: Shop) -> None:
+async def looked(this: RunningPipeline) -> None:
     """Wait until what the broker retains was read on the link's present connection, and judged."""
     await until(lambda: this.publisher.looks > 0, seconds=30, what="looked at what is retained")
 
@@ -98,7 +98,7 @@ class OldMemory:
         self.broker.start()
 
 
-async def resolve(client: aiomqtt.Client, this: Shop) -> None:
+async def resolve(client: aiomqtt.Client, this: RunningPipeline) -> None:
     for action in ("acknowledge", "resolve"):
         await say(client, "report/desk/andon", action=action, andon_type="material")
     await until(lambda: len(this.events("andon_event")) == 3)
@@ -111,8 +111,8 @@ async def test_cleared_call_that_an_older_memory_brings_back_is_cleared_again(tm
     memory = OldMemory(tmp_path / "mosquitto")
     broker = memory.broker
     with running(broker):
-        async with shop(broker.port, tmp_path / "journal.db") as this:
-            await until(lambda: this.link.status.connected)
+        async with in_process(broker.port, tmp_path / "journal.db") as this:
+            await until(lambda: this.connected)
             async with device(broker.port) as client:
                 await raise_call(client)
                 await until_retained(broker.port, lambda found: found.get(LAMP) == "open")
@@ -129,15 +129,15 @@ async def test_lamp_goes_out_though_both_bridge_and_broker_had_stopped(tmp_path:
     memory = OldMemory(tmp_path / "mosquitto")
     broker = memory.broker
     with running(broker):
-        async with shop(broker.port, tmp_path / "journal.db") as this, device(broker.port) as client:
-            await until(lambda: this.link.status.connected)
+        async with in_process(broker.port, tmp_path / "journal.db") as this, device(broker.port) as client:
+            await until(lambda: this.connected)
             await raise_call(client)
             await until_retained(broker.port, lambda found: found.get(LAMP) == "open")
             await memory.remember()
             await resolve(client, this)
         memory.come_back_with_it()
         assert (await retained(broker.port))[LAMP] == "open"
-        async with shop(broker.port, tmp_path / "journal.db") as this:
+        async with in_process(broker.port, tmp_path / "journal.db") as this:
             await until_retained(broker.port, lambda found: found[LAMP] == "off" and events(found) == right(this))
 
 
@@ -145,7 +145,7 @@ async def test_older_memory_of_anything_is_put_right(tmp_path: Path) -> None:
     """Subjects that moved to another topic, ended, or came anew since then, and lamps."""
     memory, workload = OldMemory(tmp_path / "mosquitto"), Workload(seed=23)
     with running(memory.broker):
-        async with outlet(memory.broker, tmp_path / "journal.db") as this:
+        async with in_process(memory.broker.port, tmp_path / "journal.db", parts=[PUBLISHER]) as this:
             await this.marked(this.commit(workload.next(200)))
             await memory.remember()
             await this.marked(this.commit(workload.next(200)))
@@ -157,13 +157,13 @@ async def test_older_memory_of_anything_is_put_right(tmp_path: Path) -> None:
 
 
 async def test_new_journal_clears_what_the_one_before_left(mosquitto: RunningBroker, tmp_path: Path) -> None:
-    async with shop(mosquitto.port, tmp_path / "old.db") as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with in_process(mosquitto.port, tmp_path / "old.db") as this, device(mosquitto.port) as client:
+        await until(lambda: this.connected)
         await raise_call(client)
         await say(client, "report/bagger/state", state="running")
         await until_retained(mosquitto.port, lambda found: found.get(LAMP) == "open")
     before = events(await retained(mosquitto.port))
-    async with shop(mosquitto.port, tmp_path / "new.db") as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, tmp_path / "new.db") as this, device(mosquitto.port) as client:
         await say(client, "report/bagger/state", state="running")  # on a topic that was retained before
         await until(lambda: len(this.dispositions()) == 1)
         await looked(this)
@@ -176,7 +176,7 @@ async def test_new_journal_clears_what_the_one_before_left(mosquitto: RunningBro
 async def test_another_streams_topics_are_left_alone(mosquitto: RunningBroker, tmp_path: Path) -> None:
     theirs = {THEIRS: of("south"), THEIR_LAMP: b"open", f"{ROOT}/event/no/event": b"{}"}
     await retain(mosquitto.port, {GHOST: of("main"), LAMP: b"acknowledged", **theirs})
-    async with shop(mosquitto.port, tmp_path / "journal.db") as this:
+    async with in_process(mosquitto.port, tmp_path / "journal.db") as this:
         await looked(this)
         found = await retained(mosquitto.port)
         assert GHOST not in found
@@ -190,7 +190,7 @@ async def test_thousands_of_ghosts_are_cleared(tmp_path: Path, which: str, reque
     broker: RunningBroker = request.getfixturevalue(which)
     ghosts = {f"{GHOST}-{number}": of("main") for number in range(5_000)}
     await retain(broker.port, ghosts)
-    async with shop(broker.port, tmp_path / "journal.db") as this:
+    async with in_process(broker.port, tmp_path / "journal.db") as this:
         await looked(this)
         assert this.publisher.stale_cleared == len(ghosts)
         assert events(await retained(broker.port)) == right(this)
@@ -209,7 +209,7 @@ async def test_ghosts_beyond_the_brokers_queue_are_cleared_in_turns(
     short: RunningBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await retain(short.port, {f"{GHOST}-{number}": of("main") for number in range(3_000)})
-    async with shop(short.port, tmp_path / "journal.db") as this:
+    async with in_process(short.port, tmp_path / "journal.db") as this:
         await looked(this)
         assert this.publisher.stale_cleared == 3_000
     assert "max_queued_messages" not in capsys.readouterr().out
@@ -219,7 +219,7 @@ async def test_what_others_leave_no_room_to_see_is_said(
     short: RunningBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await retain(short.port, {f"{THEIRS}-{number}": of("south") for number in range(3_000)})
-    async with shop(short.port, tmp_path / "journal.db") as this:
+    async with in_process(short.port, tmp_path / "journal.db") as this:
         await looked(this)
         assert this.publisher.stale_cleared == 0
     assert "max_queued_messages" in capsys.readouterr().out
@@ -235,11 +235,11 @@ async def test_rules_that_forbid_the_reading_are_told_and_the_rest_works(
     (folder / "acl").write_text(own)
     with running(broker):
         async with device(broker.port) as client:
-            async with shop(broker.port, tmp_path / "journal.db") as this:
-                await until(lambda: this.link.status.connected)
+            async with in_process(broker.port, tmp_path / "journal.db") as this:
+                await until(lambda: this.connected)
                 await raise_call(client)
                 await until(lambda: len(this.events("andon_event")) == 1)
-            async with shop(broker.port, tmp_path / "journal.db") as this:
+            async with in_process(broker.port, tmp_path / "journal.db") as this:
                 await looked(this)
                 last = this.journal.position().offset
                 await until(lambda: this.publisher.published >= last)
@@ -251,7 +251,7 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
 ) -> None:
     """The reading saw it as a ghost; when it is judged, it is the line's status."""
     topic = f"{ROOT}/event/north/pack/L1/_/line/line_status_update/medium/_"
-    shops: list[Shop] = []
+    shops: list[RunningPipeline] = []
     inner = RetainedReader.read
 
     async def slow(reader: RetainedReader, *args: Any, **kwargs: Any) -> None:
@@ -264,7 +264,7 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
 
     monkeypatch.setattr(RetainedReader, "read", slow)
     await retain(mosquitto.port, {topic: of("main"), GHOST: of("main")})
-    async with shop(mosquitto.port, tmp_path / "journal.db") as this:
+    async with in_process(mosquitto.port, tmp_path / "journal.db") as this:
         shops.append(this)
         await looked(this)
         found = await retained(mosquitto.port)
@@ -277,13 +277,14 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
 async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_ghost(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    config, port = write_config(tmp_path, mosquitto)
-    floor = ForkedFloor(config, port, mosquitto)
+    fork = Fork()
+    fork.crash_next("event out, not cleared", nth=1)
     station = f"{ROOT}/report/plant1/packing/L1/Andon-L1/andon"
     lamp = f"{ROOT}/station/plant1/packing/L1/Andon-L1/equipment"
-    async with nursery(floor), aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
-        await floor.launch_to_die("event out, not cleared", 1)
-        await floor.ready()
+    async with (
+        running_floor(tmp_path, mosquitto, launcher=fork) as floor,
+        aiomqtt.Client("127.0.0.1", mosquitto.port) as client,
+    ):
         assert floor.process is not None
         await client.publish(station, b'{"action": "raise", "andon_type": "equipment"}', qos=1)
         await until_retained(mosquitto.port, lambda found: found.get(lamp) == "open")
@@ -301,12 +302,12 @@ async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_ghost(
 
 async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: RunningBroker, tmp_path: Path) -> None:
     path, kept, workload = tmp_path / "journal.db", tmp_path / "backup.db", Workload(seed=21)
-    async with outlet(mosquitto, path) as this:
+    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
         await this.marked(this.commit(workload.next(200)))
         journal_backup.back_up(path, kept)
         await this.marked(this.commit([*workload.next(200), event("only later"), call("late", "open")]))
     journal_restore.restore_journal(kept, path, replace=True)
-    async with outlet(mosquitto, path) as this:
+    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
         await until(lambda: this.publisher.looks > 0, what="looked")
         assert this.publisher.stale_cleared > 1
         await assert_true(mosquitto, this.journal)
@@ -320,7 +321,7 @@ async def test_what_left_the_plant_is_cleared(
     path = tmp_path / "journal.db"
     gone, stays = [event("gone"), call("gone", "open")], [event("stays")]
     if published:
-        async with outlet(mosquitto, path) as this:
+        async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
             await this.marked(this.commit([*gone, *stays]))
     else:
         with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
@@ -328,7 +329,7 @@ async def test_what_left_the_plant_is_cleared(
     with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
         journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in gone]))
     publish_nothing_before_it_was_read(monkeypatch)
-    async with outlet(mosquitto, path) as this:
+    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
         await until(lambda: this.publisher.looks > 0, what="looked")
         found = await faults_retained.retained(mosquitto)
         assert {topic.split("/")[-1] for topic in found} == {"stays", "material"}

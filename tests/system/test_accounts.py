@@ -16,7 +16,7 @@ from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.status import UNKNOWN, ReceivedCounts
 from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
-from tests.support.running_pipeline import device, say, shop
+from tests.support.in_process import device, in_process, say
 
 BURST = 100
 SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason="[^"]*")?\} ([\d.]+)')
@@ -100,7 +100,7 @@ async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroke
     """Lose one between intake and commit, as a bug of ours would."""
     with structlog.testing.capture_logs() as logs:
         async with (
-            shop(mosquitto.port, tmp_path / "journal.db", checkpoint_seconds=0.05) as this,
+            in_process(mosquitto.port, tmp_path / "journal.db", journal__checkpoint_seconds=0.05) as this,
             device(mosquitto.port) as client,
         ):
             await until(lambda: this.link.status.connected, what="connected")

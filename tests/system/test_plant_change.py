@@ -24,6 +24,7 @@ from bridge.ports.journal import Batch
 from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
 from tests.support.dashboard import Frame
+from tests.support.journal_samples import change
 from tests.support.packing_line import T0
 from tests.support.retained_messages import retained
 from tests.support.tokens import token
@@ -130,14 +131,12 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
     try:
         spoken(start(before, journal), journal)
         position, current = journal.position(), journal.snapshot().events
-        journal._writer.execute(
-            "CREATE TRIGGER killed BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'killed'); END"
-        )
+        change(journal.path, "CREATE TRIGGER killed BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'killed'); END")
         with pytest.raises(sqlite3.IntegrityError, match="killed"):
             start(after, journal)
         assert (journal.position(), journal.snapshot().events) == (position, current)
         assert not start(before, journal).changed
-        journal._writer.execute("DROP TRIGGER killed")
+        change(journal.path, "DROP TRIGGER killed")
         taken = start(after, journal)
         assert (taken.changed, taken.retired > 0) == (True, True)
         assert orphaned_keys((event.state_key for event in journal.snapshot().events), after) == []

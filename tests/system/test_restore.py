@@ -9,7 +9,6 @@ from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker
 from tests.support.command_line import floor
 from tests.support.dashboard import Dashboard
-from tests.support.split_processes import split_floor
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = b'{"action": "raise", "andon_type": "%s"}'
@@ -71,9 +70,8 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
 async def test_a_front_apart_stays_through_a_restore_and_tells_its_dashboards(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with split_floor(tmp_path, mosquitto) as split:
-        pipeline = split.pipeline
-        async with split.front.dashboard() as board:
+    async with running_floor(tmp_path, mosquitto, fronts=1) as pipeline:
+        async with pipeline.front.dashboard() as board:
             await board.snapshot(subscription_type="andon", target_id="all")
             kept = await press(pipeline, board, b"equipment")
             await tool(pipeline, "journal", "backup", "backup.db")
@@ -83,8 +81,8 @@ async def test_a_front_apart_stays_through_a_restore_and_tells_its_dashboards(
             await tool(pipeline, "journal", "restore", "backup.db", "--replace")
             await pipeline.start()
             assert (await board.closed(seconds=30))[0] == 1012
-        await split.front.ready()
-        async with split.front.dashboard() as board:
+        await pipeline.front.ready()
+        async with pipeline.front.dashboard() as board:
             await board.send({"type": "resume", "subscriptions": [ANDON], "since": since})
             assert (await board.receive("resumed"))["streams"] == {"main": {"recovered": False}}
             await board.receive("snapshot_end", id="a")

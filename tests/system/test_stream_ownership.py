@@ -14,11 +14,10 @@ from bridge.domain.records import Position
 from bridge.domain.stream_status import StreamOwner, status_publication
 from bridge.mqtt.link import BrokerLink
 from bridge.publisher.stream_ownership import StreamOwnership, StreamTaken, echo_topic, ownership_subscriptions
-from tests.support.bridge_process import CONFIG, DEMO_PLANT, RunningFloor, running_floor
-from tests.support.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
+from tests.support.bridge_process import RunningFloor, configured, running_floor
+from tests.support.brokers import RunningBroker, client_settings, linked, mosquitto_broker, running, until
 from tests.support.mqtt_consumer import mqtt_consumer
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
-from tests.support.tokens import SECRET
 
 ROOT = "floor/v1"
 STATUS = f"{ROOT}/bridge/main"
@@ -28,11 +27,8 @@ TOLD_SECONDS = 5.0  # promise P5
 def rival(folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None) -> RunningFloor:
     """Describe a second bridge for the same stream: with a journal of its own, unless one is named."""
     folder.mkdir()
-    config = folder / "floor.toml"
-    web = free_port()
-    text = CONFIG.format(plant=DEMO_PLANT, broker=port or broker.port, port=web, secret=SECRET)
-    config.write_text(text + (f'[journal]\npath = "{journal}"\n' if journal else ""))
-    return RunningFloor(config, web, broker)
+    settings = {"FLOOR_BROKER__PORT": str(port or broker.port)}
+    return configured(folder, broker, environment=settings | ({"FLOOR_JOURNAL__PATH": str(journal)} if journal else {}))
 
 
 async def ended(floor: RunningFloor) -> str:

@@ -49,6 +49,7 @@ METRICS: Final = {
     "dashboard_authenticated": _gauge("those that have proved who they are"),
     "dashboard_users": _gauge("different users among them"),
     "dashboard_subscriptions": _gauge("their subscriptions"),
+    "dashboard_routes": _gauge("filters by which events are routed to them, and those that get their own assignments"),
     "dashboard_waiting_events": _gauge("events that wait in all outboxes"),
     "dashboard_waiting_bytes": _gauge("bytes that wait there"),
     "dashboard_catching_up": _gauge("dashboards that read the journal to catch up"),

@@ -13,7 +13,7 @@ import pytest
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import JournalTooNew, SqliteJournal, StreamMismatch
 from bridge.ports.journal import JournalError, JournalUnavailable
-from tests.support.journal_samples import event, follow
+from tests.support.journal_samples import change, event, follow
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_reader_refuses_what_the_owner_would(owner: SqliteJournal, tmp_path: Pat
     with pytest.raises(JournalError, match="no journal"):
         SqliteReader.open(tmp_path / "nowhere.db", stream="main")
     assert not (tmp_path / "nowhere.db").exists()
-    owner._writer.execute("PRAGMA user_version = 99")
+    change(owner.path, "PRAGMA user_version = 99")
     with pytest.raises(JournalTooNew):
         SqliteReader.open(owner.path, stream="main")
 

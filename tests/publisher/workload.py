@@ -1,23 +1,18 @@
-"""A publisher alone, on a journal that the test fills, and what a plain MQTT consumer has of it."""
+"""Events for a publisher, and a plain MQTT consumer of what it publishes."""
 
 import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from bridge.adapters.clock import FloorClock
 from bridge.domain.events import Event, EventType, Standing
-from bridge.domain.stream_status import StreamOwner
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
-from bridge.mqtt.retained_reader import RetainedReader
-from bridge.publisher.publisher import Publisher
 from tests.domain.test_publications import call
 from tests.support.brokers import RunningBroker, client_settings, linked, until
-from tests.support.journal_samples import event, follow
+from tests.support.journal_samples import event
 from tests.support.retained_messages import expected, lit, retained
 
 SUBJECTS = 30
@@ -52,56 +47,6 @@ class Workload:
             return self._open
         self._open = None
         return call(f"c{self._call}", "resolved", standing=Standing.CLOSED)
-
-
-@dataclass
-class Outlet:
-    link: BrokerLink
-    journal: SqliteJournal
-    publisher: Publisher
-    publishing: asyncio.Task[None]
-
-    def commit(self, events: Sequence[Event]) -> int:
-        """Commit them, an input for each, as the pipeline does; returns the last offset."""
-        batch = follow(self.journal, *([each] for each in events))
-        self.journal.commit(batch)
-        self.publisher.on_committed(batch.entries)
-        return self.journal.position().offset
-
-    async def marked(self, offset: int) -> None:
-        await until(lambda: self.journal.published_offset() == offset, seconds=60, what=f"marked up to {offset}")
-
-
-@contextlib.asynccontextmanager
-async def outlet(broker: RunningBroker, path: Path, *, port: int | None = None) -> AsyncIterator[Outlet]:
-    """Run a publisher; its link goes to `port` where the broker is not to be reached directly."""
-    journal = SqliteJournal.open(path, stream="main")
-    settings = client_settings(broker)
-    through = settings.model_copy(update={"port": port or broker.port})
-    link = BrokerLink(through, client_id="floor-main-publisher", durable=False)
-    reader = RetainedReader(settings, client_id="floor-main-retained", username=None, password=None)
-    publisher = Publisher(
-        link,
-        reader,
-        journal,
-        FloorClock(not_before=0),
-        root="floor/v1",
-        lines=frozenset({("north", "pack", "L1")}),
-        simulated=False,
-        owner=StreamOwner("outlet", 0),
-        ready=lambda: True,
-    )
-    linking = asyncio.create_task(link.run())
-    publishing = asyncio.create_task(publisher.run())
-    try:
-        yield Outlet(link, journal, publisher, publishing)
-    finally:
-        publisher.stop()
-        linking.cancel()
-        await asyncio.wait([linking])
-        publishing.cancel()
-        await asyncio.wait([publishing])
-        journal.close()
 
 
 @dataclass

@@ -144,7 +144,7 @@ def test_a_command_that_a_document_shows_is_one(document: Path, words: list[str]
                 group.commands[name].make_context(name, rest)
         case _:
             if len(arguments) > 1:
-                device_sim_cli._parser().parse_args(arguments)
+                device_sim_cli.parser().parse_args(arguments)
             else:
                 assert arguments[0] in ("run", "press", "list", "disturbances"), document
 

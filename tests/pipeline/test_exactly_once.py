@@ -329,13 +329,14 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
         world.commit(False)
         world.acknowledge()
         world.arrive()
-    held = list(world.intake.dedup._in_order)
+    held = world.intake.dedup.remembered()
     assert len(held) == 20
     world.kill()
-    assert list(world.intake.dedup._in_order) == held
-    assert len(world.intake.dedup._dated) == 10
-    assert sum(map(len, world.intake.dedup._unacked.values())) <= 20
-    assert len(world.intake.dedup._content_of) <= 20
+    assert world.intake.dedup.remembered() == held
+    sizes = world.intake.dedup.sizes
+    assert sizes.dated == 10
+    assert sizes.unacknowledged <= 20
+    assert sizes.by_packet_identifier <= 20
     world.journal.close()
 
 

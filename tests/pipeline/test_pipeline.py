@@ -92,7 +92,9 @@ async def test_broken_disk_heals_without_a_restart(mosquitto: RunningBroker, pat
             await say(client, "report/bagger/counts", total=number, ts=1_000 + number)
         # one chunk may have been asked for already; it is not applied either
         await until(lambda: this.link.queued >= 299 - APPLY_CHUNK, what="the link holds what came later")
-        assert this.pipeline._intake.number == 1, "nothing more is applied on top of what is not committed"
+        assert sum(this.pipeline.status().in_flight.values()) == 1, (
+            "nothing more is applied on top of what is not committed"
+        )
         assert this.entries == []
         break_disk(this.journal, broken=False)
         await messages(this, 300)
@@ -135,7 +137,7 @@ async def test_stop_leaves_nothing_to_replay(mosquitto: RunningBroker, path: Pat
         for number in range(20):
             await say(client, "report/bagger/counts", total=number)
         await messages(this, 20)
-        floor = this.pipeline._intake.floor
+        floor = this.restored.floor
     async with in_process(mosquitto.port, path) as this:
         assert this.restored.replayed == 0
         assert this.restored.floor.checkpoint("L1") == floor.checkpoint("L1")
@@ -158,7 +160,7 @@ async def test_replay_brings_back_the_very_same_state(mosquitto: RunningBroker, 
         await until(lambda: any(not entry.input.topic for entry in this.entries), what="a tick")
         this.running.cancel()  # without the checkpoint of an orderly stop
         await asyncio.wait([this.running])
-        floor = this.pipeline._intake.floor
+        floor = this.restored.floor
         last = this.journal.last_input()[0]
     async with in_process(mosquitto.port, path) as this:
         assert this.restored.differences == 0, this.restored.first_differences

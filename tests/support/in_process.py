@@ -19,7 +19,7 @@ from bridge.domain.events import Event
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
 from bridge.domain.records import JournalEntry
-from bridge.ingest.native import decode
+from bridge.ingest.decoders import DecoderTable, build_decoders
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import Pipeline
@@ -166,6 +166,7 @@ async def in_process(
     clock: FloorClock | None = None,
     make_floor: Callable[[Floor], Floor] = lambda floor: floor,
     make_client: Callable[..., BrokerClient] = BrokerLink,
+    decoders: DecoderTable | None = None,
     **settings: object,
 ) -> AsyncIterator[RunningPipeline]:
     """Run these parts until the block ends, with the broker at this port; then stop them in order.
@@ -184,9 +185,11 @@ async def in_process(
         if journal is None:
             journal = SqliteJournal.open(path, stream="main")
             opened.callback(journal.close)
+        checked = settings_with(broker__port=port, **settings)
+        decode = decoders or build_decoders(max_bytes=checked.broker.max_payload_bytes)
         restored = restore_floor(PLANT, journal, decode=decode)
         side = PipelineSide(
-            settings_with(broker__port=port, **settings),
+            checked,
             journal=journal,
             floor=make_floor(restored.floor),
             decode=decode,

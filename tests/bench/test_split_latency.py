@@ -27,7 +27,7 @@ async def latencies(pipeline: RunningFloor, front: RunningFloor) -> list[float]:
             body = {"boot_id": 1, "seq": number, "action": DEEDS[number % 3], "andon_type": "equipment"}
             began = time.perf_counter()
             publishing = asyncio.create_task(device.publish(STATION, json.dumps(body).encode()))
-            await board.until("andon_event")
+            await board.receive("andon_event")
             took.append((time.perf_counter() - began) * 1_000)
             await publishing
     return took

@@ -16,6 +16,7 @@ from tests.support.bridge_process import running_floor
 from tests.support.brokers import RunningBroker, free_port
 from tests.support.command_line import ROOT, floor, write_config
 from tests.support.journal_samples import make_schema_1
+from tests.support.tokens import token
 
 COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine")
 
@@ -271,7 +272,7 @@ async def test_watch_ends_with_the_reader_of_its_output(
     tmp_path: Path, mosquitto: RunningBroker, options: tuple[str, ...]
 ) -> None:
     async with running_floor(tmp_path, mosquitto) as running:
-        command = (sys.executable, "-m", "bridge", "watch", "--token", running.token(), *options)
+        command = (sys.executable, "-m", "bridge", "watch", "--token", token(), *options)
         process = await asyncio.create_subprocess_shell(
             f"{shlex.join(command)} | head -n 1",
             cwd=tmp_path,

@@ -48,7 +48,7 @@ async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: Runnin
             unreadable = Publication(f"{PLACE}/state", b"x")
             jump = Publication(f"{PLACE}/counts", json.dumps({"total": 10**6, "boot_id": 1, "seq": 4}).encode())
             await link.publish_many([counts(0), counts(3), counts(3), jump, unreadable])
-            await dashboard.until("production_update")
+            await dashboard.receive("production_update")
             await until(lambda: set(scrape(floor) | scrape(floor.front)) >= set(documented), what="all of them")
             shown = scrape(floor) | scrape(floor.front)
     assert shown == documented

@@ -21,6 +21,7 @@ from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker
 from tests.support.browser_page import DEADLINE_MS, browser_page
 from tests.support.command_line import ROOT
+from tests.support.tokens import token
 
 SECONDS = 30
 DOCUMENTS = sorted(
@@ -55,7 +56,7 @@ async def test_the_python_client_shows_calls(tmp_path: Path, mosquitto: RunningB
         await press(running, "Andon-L1", "equipment")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(client)),
-            env={**os.environ, "FLOOR_URL": f"ws://127.0.0.1:{running.port}/ws", "FLOOR_TOKEN": running.token()},
+            env={**os.environ, "FLOOR_URL": f"ws://127.0.0.1:{running.port}/ws", "FLOOR_TOKEN": token()},
             stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
@@ -81,7 +82,7 @@ async def test_the_browser_client_shows_calls(tmp_path: Path, mosquitto: Running
 async def open_client(page: Page, running: RunningFloor) -> None:
     """Run the README's script in a page of the front's own origin that has no script of its own."""
     await page.goto(f"http://127.0.0.1:{running.port}/health/live")
-    await page.evaluate(f"(token) => {{ window.floorToken = token; {code('js')} }}", running.token())
+    await page.evaluate(f"(token) => {{ window.floorToken = token; {code('js')} }}", token())
 
 
 def commands(document: Path) -> list[list[str]]:

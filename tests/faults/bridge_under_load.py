@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.consumers import Consumer, Dashboard, consumer, dashboard
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import Ledger, close_books
+from tests.faults.published_books import PublishedBooks, published_books
+from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import SCALE, SimulatedLoad, simulated_load
 from tests.support import run_record
 from tests.support.bridge_process import RUN, Launcher, RunningFloor, running_floor
@@ -19,8 +20,8 @@ class FloorUnderLoad:
     floor: RunningFloor
     broker: RunningBroker
     load: SimulatedLoad
-    consumer: Consumer
-    dashboard: Dashboard
+    consumer: PublishedBooks
+    dashboard: ResumingSubscriber
 
     async def books(self, title: str) -> Ledger:
         """Let the plant fall silent, close the books, print and record them."""
@@ -42,8 +43,8 @@ async def floor_under_load(
     settings = {"FLOOR_TIME__SCALE": str(SCALE), **(environment or {})}
     async with (
         running_floor(folder, broker, plant=write_plant(folder), environment=settings, launcher=launcher) as floor,
-        consumer(broker) as plain,
-        dashboard(floor) as board,
+        published_books(broker) as plain,
+        subscribers(floor) as (board,),
         simulated_load(broker) as load,
     ):
         yield FloorUnderLoad(floor, broker, load, plain, board)

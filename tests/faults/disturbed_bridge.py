@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.consumers import Consumer, Dashboard, consumer, dashboard
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import Ledger, close_books
+from tests.faults.published_books import PublishedBooks, published_books
+from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import Report, SimulatedLoad, simulated_load
 from tests.faults.simulator_truth import PlayedTruth, read_truth
 from tests.support.bridge_process import ROOT, Launcher, Process, Run, RunningFloor, running_floor
@@ -80,8 +81,8 @@ class DisturbedFloor:
     broker: RunningBroker
     network: TcpProxy
     load: SimulatedLoad
-    consumer: Consumer
-    dashboard: Dashboard
+    consumer: PublishedBooks
+    dashboard: ResumingSubscriber
     plant: asyncio.subprocess.Process
     truth_file: Path
     network_free: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -142,9 +143,9 @@ async def disturbed_floor(
     async with tcp_proxy(broker.port) as network:
         settings = {"FLOOR_BROKER__PORT": str(network.port), "FLOOR_TIME__SCALE": str(SCALE)}
         async with (
-            consumer(broker) as plain,
+            published_books(broker) as plain,
             running_floor(folder, broker, plant=write_plant(folder), environment=settings, launcher=clock) as floor,
-            dashboard(floor) as board,
+            subscribers(floor) as (board,),
             simulated_load(broker, has_plant=False) as load,
         ):
             await until(lambda: board.live, what="live")

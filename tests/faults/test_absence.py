@@ -14,6 +14,7 @@ from tests.faults.faketime import FakedTime
 from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
 from tests.support.browser_page import DEADLINE_MS, browser_page
+from tests.support.tokens import token
 
 BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
@@ -102,7 +103,7 @@ async def test_the_board_shows_unknown_time_as_such(tmp_path: Path, mosquitto: R
         await floor.start()
         await until(lambda: statuses(floor)[-1:] == [("offline", True)], what="nobody knows what it does")
         async with browser_page() as page:
-            await page.goto(f"http://127.0.0.1:{floor.port}/#token={floor.token()}")
+            await page.goto(f"http://127.0.0.1:{floor.port}/#token={token()}")
             row = page.locator("#events tr", has_text="Bagger-1").filter(has_text="line_status_update").first
             await expect(row).to_contain_text("status offline", timeout=DEADLINE_MS)
             await expect(row).to_contain_text("estimated")

@@ -12,8 +12,9 @@ from typing import Final
 
 from bridge.domain.messages import Will
 from bridge.mqtt.link import BrokerLink
-from tests.support.bridge_process import DEMO_PLANT, Client, RunningFloor, running_floor
+from tests.support.bridge_process import DEMO_PLANT, RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, client_settings, linked, until
+from tests.support.dashboard import Dashboard
 from tests.support.tcp_proxy import End, tcp_proxy
 
 DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
@@ -56,9 +57,11 @@ async def wills(broker: RunningBroker) -> AsyncIterator[list[float]]:
             listening.cancel()
 
 
-async def status(board: Client, wanted: str) -> dict[str, object]:
+async def status(board: Dashboard, wanted: str) -> dict[str, object]:
     """Read up to this status of the machine."""
-    return await board.until("line_status_update", equipment_code="Bagger-1", data__status=wanted, seconds=DEAD_SECONDS)
+    return await board.receive(
+        "line_status_update", equipment_code="Bagger-1", data__status=wanted, seconds=DEAD_SECONDS
+    )
 
 
 async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import struct
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,9 +15,10 @@ import pytest
 from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
 from tests.support.bridge_process import RunningFloor, configured
 from tests.support.brokers import RunningBroker, until
-from tests.support.bytes_dashboard import RawDashboard, connect, said, stalled
+from tests.support.bytes_dashboard import BytesDashboard, connect, encoded, stalled
 from tests.support.rounds import rounds
 from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tokens import token
 
 STOP_SECONDS: Final = 10.0
 SPREAD_SECONDS: Final = 10.0
@@ -42,34 +42,32 @@ async def stopped(floor: RunningFloor, *signals: signal.Signals) -> float:
 @contextlib.asynccontextmanager
 async def crowd(
     this: FloorUnderLoad, *, reading: int, stuck: int, catching_up: int
-) -> AsyncIterator[list[RawDashboard]]:
+) -> AsyncIterator[list[BytesDashboard]]:
     """Dashboards that read, some that don't, and some that are reading all from the beginning; those that hear."""
-    auth = {"type": "auth", "token": this.floor.token()}
+    auth = {"type": "auth", "token": token()}
     all_events = {"type": "subscribe", "id": "all", "subscription_type": "line"}
     since = {"main": {"epoch": this.dashboard.epoch, "offset": 0}}
-    greeted: set[RawDashboard] = set()
+    greeted: set[BytesDashboard] = set()
 
-    def hear(dashboard: RawDashboard, _: bytes) -> None:
+    def take(dashboard: BytesDashboard, _: bytes) -> None:
         greeted.add(dashboard)
 
-    resume = said(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
+    resume = encoded(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
     with contextlib.ExitStack() as there:
-        found = [await connect(this.floor.port, said(auth, all_events), hear) for _ in range(reading)]
+        found = [await connect(this.floor.port, encoded(auth, all_events), take) for _ in range(reading)]
         for _ in range(stuck):
-            there.enter_context(await stalled(this.floor.port, said(auth, all_events)))
-        found += [await connect(this.floor.port, resume, hear) for _ in range(catching_up)]
+            there.enter_context(await stalled(this.floor.port, encoded(auth, all_events)))
+        found += [await connect(this.floor.port, resume, take) for _ in range(catching_up)]
         for each in found:
-            there.callback(each.leave)
+            there.callback(each.abort)
         await until(lambda: len(greeted) == len(found), seconds=30, what="a crowd")
         yield found
 
 
-def told(content: bytes | None) -> float:
+def retry_after(board: BytesDashboard) -> float:
     """Return after how many seconds a dashboard was told to return."""
-    assert content, "closed without a word"
-    (code,) = struct.unpack("!H", content[:2])
-    assert code == RESTARTING
-    return float(json.loads(content[2:])["retry_after"])
+    assert board.close_code == RESTARTING, "closed without a word"
+    return float(json.loads(board.close_reason)["retry_after"])
 
 
 @rounds(60, faults=200)
@@ -80,8 +78,8 @@ async def test_a_stop_with_many_dashboards_is_in_time_and_tells_each_when_to_ret
         await this.load.more(100)
         async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as found:
             assert await stopped(this.floor) < STOP_SECONDS
-            await until(lambda: all(each.ended is not None for each in found), what="each heard the end")
-            returns = sorted(told(each.ended) for each in found)
+            await until(lambda: all(each.is_closed for each in found), what="each heard the end")
+            returns = sorted(retry_after(each) for each in found)
         await this.floor.start()
         ledger = await this.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
     assert ledger.wrong == {}
@@ -103,7 +101,7 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
             tcp_proxy(this.floor.port) as front,
         ):
             await this.load.more(100)
-            lost = [await connect(front.port, said({"type": "auth", "token": this.floor.token()}), lambda *_: None)]
+            lost = [await connect(front.port, encoded({"type": "auth", "token": token()}), lambda *_: None)]
             async with crowd(this, reading=20, stuck=20, catching_up=20) as found:
                 front.freeze()
                 if broker == "dead":
@@ -112,12 +110,12 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
                 else:
                     network.freeze()
                 assert await stopped(this.floor) < STOP_SECONDS
-                await until(lambda: all(each.ended is not None for each in found), what="each heard the end")
-                assert len({told(each.ended) for each in found}) > 1
+                await until(lambda: all(each.is_closed for each in found), what="each heard the end")
+                assert len({retry_after(each) for each in found}) > 1
             network.refusing = False
             network.thaw()
             for each in lost:
-                each.leave()
+                each.abort()
             await this.floor.start()
             ledger = await this.books(f"SIGTERM with a {broker} broker and dashboards that hang")
     assert ledger.wrong == {}

@@ -12,19 +12,17 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import websockets
 
-from bridge.domain.events import CONFLATED_TYPES
 from bridge.domain.messages import Publication
-from tests.faults.consumers import Dashboard
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import is_taken_in, last_offset, of_dashboard, read_journal
+from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import Report
 from tests.faults.test_disk_full import NO_ROOM, limit_files
 from tests.support import run_record
@@ -49,37 +47,6 @@ def small_broker(tmp_path: Path) -> Iterator[RunningBroker]:
     small = conf.replace("max_queued_messages 100000", "max_queued_messages 100")
     with running(mosquitto_broker(folder, conf=small)) as broker:
         yield broker
-
-
-@dataclass
-class OrderlyDashboard(Dashboard):
-    """Notes in which order lossless events came first, and when it was told what of its link."""
-
-    order: list[int] = field(default_factory=list)
-    connections: int = 0
-    socket: websockets.ClientConnection | None = None
-
-    async def something_new(self) -> None:
-        at = self.at
-        await until(lambda: self.at > at, seconds=20, what="something new")
-
-    async def move(self, front: RunningFloor) -> None:
-        """Leave, and come back to this front."""
-        assert self.socket is not None
-        connections, self.floor = self.connections, front
-        await self.socket.close()
-        await until(lambda: self.connections > connections and self.live, seconds=20, what="there")
-
-    async def _follow(self, socket: websockets.ClientConnection) -> None:
-        self.connections += 1
-        self.socket = socket
-        await super()._follow(socket)
-
-    def _take(self, text: str, frame: dict[str, Any]) -> None:
-        lossless = "offset" in frame and frame["type"] not in CONFLATED_TYPES
-        if lossless and not self.delivered[frame["id"]]:
-            self.order.append(frame["offset"])
-        super()._take(text, frame)
 
 
 @dataclass
@@ -110,20 +77,14 @@ class Presses:
 
 
 @contextlib.asynccontextmanager
-async def boards(*fronts: RunningFloor) -> AsyncIterator[list[OrderlyDashboard]]:
+async def boards(*fronts: RunningFloor) -> AsyncIterator[list[ResumingSubscriber]]:
     """A dashboard at each front, from the moment it has a position: before that it has nothing to resume from."""
-    found = [OrderlyDashboard(front) for front in fronts]
-    tasks = [asyncio.create_task(each.run(), name="dashboard") for each in found]
-    try:
+    async with subscribers(*fronts) as found:
         await until(lambda: all(each.live and each.positioned for each in found), seconds=20, what="live")
         yield found
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def close(floor: RunningFloor, found: list[OrderlyDashboard], title: str) -> None:
+async def close(floor: RunningFloor, found: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, stop, and hold what each had against the journal."""
     end = last_offset(floor.journal)
     await until(lambda: all(each.at >= end for each in found), seconds=30, what="caught up")
@@ -140,13 +101,13 @@ async def close(floor: RunningFloor, found: list[OrderlyDashboard], title: str) 
     )
 
 
-async def told(found: list[OrderlyDashboard], began: float) -> float:
+async def told(found: list[ResumingSubscriber], began: float) -> float:
     """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
     await until(lambda: not any(each.live for each in found), seconds=TOLD_SECONDS, what="told")
     return time.monotonic() - began
 
 
-async def live(found: list[OrderlyDashboard]) -> None:
+async def live(found: list[ResumingSubscriber]) -> None:
     await until(lambda: all(each.live for each in found), seconds=20, what="live again")
 
 
@@ -259,7 +220,7 @@ async def test_dashboard_goes_from_front_to_front_without_a_loss(
             for _ in range(rounds):
                 bursting = asyncio.create_task(presses.burst(2 * WINDOW))
                 await roaming.something_new()
-                await roaming.move(next(fronts))
+                await roaming.move_to(next(fronts))
                 await bursting
             await close(floor, found, f"{rounds} moves between two fronts")
             assert roaming.resumed >= rounds
@@ -281,23 +242,23 @@ async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path
             await board.snapshot(subscription_type="andon")
             await presses.burst(WINDOW)
             end = last_offset(floor.journal)
-            position = await board.until("position")
+            position = await board.receive("position")
             while position["streams"]["main"]["offset"] < end:
-                position = await board.until("position")
+                position = await board.receive("position")
             assert await floor.stop() == 0
-            await board.until("link", broker=True)
+            await board.receive("link", broker=True)
             put_aside(floor.journal, "second")
             await floor.start()
-            await board.socket.wait_closed()
-            assert board.socket.close_code == 1012
-            assert json.loads(board.socket.close_reason or "")["retry_after"] >= 0
+            code, reason = await board.closed()
+            assert code == 1012
+            assert json.loads(reason)["retry_after"] >= 0
         await front.ready()
         async with front.dashboard() as board:
             body = {"id": "s", "subscription_type": "andon"}
             await board.send({"type": "resume", "subscriptions": [body], "since": position["streams"]})
-            resumed = await board.until("resumed")
+            resumed = await board.receive("resumed")
             assert resumed["streams"]["main"]["recovered"] is False
-            await board.until("snapshot_end")
+            await board.receive("snapshot_end")
         assert await front.stop() == 0
 
 

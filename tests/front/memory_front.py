@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +11,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bridge.adapters.tokens import TokenIssuer
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, position_event
 from bridge.domain.reports import APPLIED
-from bridge.front.front import Disconnected, Front
+from bridge.front.front import Front
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from bridge.settings import TokenSettings, WebSettings
@@ -25,10 +24,11 @@ from bridge.wiring.front_side import FrontSide
 from tests.support.brokers import until
 from tests.support.fake_link import FakeLink
 from tests.support.in_process import front_side
+from tests.support.memory_dashboard import MemoryDashboard
+from tests.support.tokens import SECRET, token
 
 NOON = 1_767_700_800_000
-PATIENCE = 5.0  # seconds until a condition that doesn't come fails the test
-TOKENS = TokenSettings(secret=SecretStr("a secret of thirty-two bytes or more"), trust_grants_claim=True)
+TOKENS = TokenSettings(secret=SecretStr(SECRET), trust_grants_claim=True)
 AREAS = {"L1": "A1", "L2": "A1", "L3": "A2", "L4": "A2"}
 PLANT = Plant(
     name="test",
@@ -38,7 +38,6 @@ PLANT = Plant(
         for line, area in AREAS.items()
     ),
 )
-Frame = dict[str, Any]
 
 
 class ManualClock:
@@ -54,122 +53,6 @@ class ManualClock:
         return time.time_ns() // 1_000_000 + self.ahead_ms
 
 
-class MemorySocket:
-    """A WebSocket in memory: both ends. The client's end reads all it gets unless it is told to stop."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-        self.texts: list[str] = []
-        self.closed: tuple[int, str] | None = None
-        self._inbound: asyncio.Queue[str | bytes | None] = asyncio.Queue()
-        self._reading = asyncio.Event()
-        self._reading.set()
-        self._last = ""  # the type of the last frame that it reads
-        self._news = asyncio.Condition()
-        self.gone = False
-        self._blocked = False
-
-    # The server's end.
-
-    async def receive(self) -> str | bytes:
-        message = await self._inbound.get()
-        if message is None:
-            raise Disconnected
-        return message
-
-    async def send(self, text: str) -> None:
-        self._blocked = True
-        await self._reading.wait()
-        self._blocked = False
-        if self.gone or self.closed is not None:
-            raise Disconnected
-        self.texts.append(text)
-        decoded = json.loads(text)
-        self.frames.extend(decoded if isinstance(decoded, list) else [decoded])
-        if self.frames[-1]["type"] == self._last:
-            self.stop_reading()
-        await self._tell()
-
-    async def close(self, code: int, reason: str) -> None:
-        assert len(reason.encode()) <= 123
-        self.closed = (int(code), reason)
-        await self._tell()
-
-    # The client's end.
-
-    @property
-    def is_blocking(self) -> bool:
-        """Whether the server waits for this end to read."""
-        return self._blocked
-
-    @property
-    def unread(self) -> int:
-        """How many messages the server has not read."""
-        return self._inbound.qsize()
-
-    def stop_reading(self, *, after: str | None = None) -> None:
-        """From now on, or `after` a frame of this type."""
-        self._last = after or ""
-        if after is None:
-            self._reading.clear()
-
-    def read_on(self) -> None:
-        self._reading.set()
-
-    def say(self, frame: Frame | str | bytes) -> None:
-        self._inbound.put_nowait(json.dumps(frame) if isinstance(frame, dict) else frame)
-
-    def leave(self) -> None:
-        self.gone = True
-        self._reading.set()
-        self._inbound.put_nowait(None)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(condition)
-
-    async def hears(self, kind: str, *, count: int = 1, **fields: Any) -> Frame:
-        """Wait for the `count`th frame of this type with these fields."""
-
-        def found() -> list[Frame]:
-            return [each for each in self.frames if each["type"] == kind and fields.items() <= each.items()]
-
-        try:
-            await self.until(lambda: len(found()) >= count)
-        except TimeoutError:
-            heard = [each["type"] for each in self.frames]
-            raise AssertionError(f"never heard {kind} {fields}; heard {heard}, closed {self.closed}") from None
-        return found()[count - 1]
-
-    async def ends(self) -> tuple[int, str]:
-        await self.until(lambda: self.closed is not None)
-        assert self.closed is not None
-        return self.closed
-
-    def events(self) -> list[int]:
-        """Offsets of all events, in the order they came, those of snapshots included."""
-        return [each["offset"] for each in self.frames if "offset" in each]
-
-    def live(self) -> list[int]:
-        """Offsets of the events outside of snapshots."""
-        found, inside = [], False
-        for each in self.frames:
-            inside = each["type"] == "snapshot_begin" or (inside and each["type"] != "snapshot_end")
-            if "offset" in each and not inside:
-                found.append(each["offset"])
-        return found
-
-    def last_link(self) -> Frame:
-        return [each for each in self.frames if each["type"] == "link"][-1]
-
-    def types(self) -> list[str]:
-        return [each["type"] for each in self.frames if each["type"] not in ("position", "link")]
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
-
-
 @dataclass
 class Floor:
     """The front, its journal, and what was published for it."""
@@ -181,7 +64,7 @@ class Floor:
     link: FakeLink
     follows: bool  # the journal, as a front alone does: nothing is offered to it
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    sockets: list[MemorySocket] = field(default_factory=list)
+    boards: list[MemoryDashboard] = field(default_factory=list)
     answer: Callable[[str, dict[str, Any]], CommandRecord | None] = lambda *_: None
 
     @property
@@ -191,23 +74,18 @@ class Floor:
     def metric(self, name: str) -> float:
         return next(each.value for each in self.side.samples() if each.name == name)
 
-    def token(self, *, user: str = "eva", roles: Sequence[str] = ("admin",), ttl: int = 3_600, **claims: Any) -> str:
-        now = self.clock.wall_now()
-        return TokenIssuer(TOKENS).issue(subject=user, roles=list(roles), now=now, ttl_seconds=ttl, **claims)
+    def connect(self, *, offered_token: str | None = None) -> MemoryDashboard:
+        board = MemoryDashboard()
+        self.boards.append(board)
+        work = self.front.serve(board.socket, handshake_token=offered_token, peer=f"test:{len(self.boards)}")
+        self.group.create_task(work, name=f"test serve {len(self.boards)}")
+        return board
 
-    def connect(self, *, offered_token: str | None = None) -> MemorySocket:
-        socket = MemorySocket()
-        self.sockets.append(socket)
-        work = self.front.serve(socket, handshake_token=offered_token, peer=f"test:{len(self.sockets)}")
-        self.group.create_task(work, name=f"test serve {len(self.sockets)}")
-        return socket
-
-    async def join(self, *, token: str | None = None, **claims: Any) -> MemorySocket:
+    async def join(self, **claims: Any) -> MemoryDashboard:
         """Connect and authenticate."""
-        socket = self.connect()
-        socket.say({"type": "auth", "token": token or self.token(**claims)})
-        await socket.hears("auth_ok")
-        return socket
+        board = self.connect()
+        await board.ask("auth", "auth_ok", token=token(**claims))
+        return board
 
     def positioned(self, *events: Event) -> list[CommittedEvent]:
         at = self.journal.position()
@@ -270,8 +148,8 @@ async def floor(folder: Path, *, follows: bool = False, **settings: Any) -> Asyn
             if follows:
                 await until(lambda: side.front.position == journal.position(), what="followed")
             yield made[0]
-            for socket in made[0].sockets:
-                socket.leave()
+            for board in made[0].boards:
+                await board.disconnect()
             await side.drain()
             side.cancel()
     finally:

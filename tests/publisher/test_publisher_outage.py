@@ -17,9 +17,10 @@ from bridge.ports.journal import CommitFailed, JournalUnavailable
 from bridge.publisher import publisher as publisher_module
 from bridge.settings import BrokerSettings
 from bridge.wiring.pipeline_side import DRAIN_SECONDS
-from tests.publisher.workload import Workload, assert_true, consumer
+from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running, until
 from tests.support.in_process import CLIENT_IDS, PUBLISHER, device, in_process, say
+from tests.support.mqtt_consumer import mqtt_consumer
 from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
 
 CUTS = 8
@@ -54,7 +55,7 @@ def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
 async def test_intake_goes_on_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
     async with (
         tcp_proxy(mosquitto.port) as way,
-        consumer(mosquitto) as seen,
+        mqtt_consumer(mosquitto) as seen,
         in_process(mosquitto.port, path, make_client=publishing_through(way)) as this,
         device(mosquitto.port) as client,
     ):
@@ -78,7 +79,7 @@ async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto:
     chance = random.Random(3)
     async with (
         tcp_proxy(mosquitto.port) as way,
-        consumer(mosquitto) as seen,
+        mqtt_consumer(mosquitto) as seen,
         in_process(way.port, path, parts=[PUBLISHER]) as this,
     ):
         for _ in range(CUTS):
@@ -125,7 +126,7 @@ async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp
     rules.append("topic write floor/v1/event/+/+/+/+/+/changeover_started/#")
     (folder / "acl").write_text("\n".join(rules) + "\n")
     with running(mosquitto_broker(folder, conf=WITH_RULES)) as broker:
-        async with consumer(broker) as seen, in_process(broker.port, path, parts=[PUBLISHER]) as this:
+        async with mqtt_consumer(broker) as seen, in_process(broker.port, path, parts=[PUBLISHER]) as this:
             last = this.commit(Workload(seed=9).next(400))
             await this.marked(last)
             allowed = [e.offset for e in this.journal.events_after(0, limit=400) if e.type == "changeover_started"]
@@ -146,7 +147,7 @@ async def test_mark_that_fails_for_long_holds_up_nothing(
         tries += 1
         raise CommitFailed("database or disk is full")
 
-    async with consumer(mosquitto) as seen:
+    async with mqtt_consumer(mosquitto) as seen:
         with monkeypatch.context() as failing:
             failing.setattr(SqliteJournal, "mark_published", full)
             async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
@@ -171,7 +172,7 @@ async def test_journal_that_cannot_be_read_for_a_while_is_asked_again(
     chance = random.Random(13)
     for name in ("events_after", "snapshot", "retained_topics"):
         monkeypatch.setattr(SqliteJournal, name, unreliable(getattr(SqliteJournal, name), chance))
-    async with consumer(mosquitto) as seen, in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
+    async with mqtt_consumer(mosquitto) as seen, in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
         last = this.commit(Workload(seed=13).next(1_000))
         await this.marked(last)
         await seen.all_up_to(last)
@@ -209,7 +210,7 @@ async def test_stop_in_an_outage_ends_and_the_next_start_goes_on(tmp_path: Path,
             broker.start()
         else:
             broker.send(signal.SIGCONT)
-        async with consumer(broker) as seen, in_process(broker.port, path, parts=[PUBLISHER]) as this:
+        async with mqtt_consumer(broker) as seen, in_process(broker.port, path, parts=[PUBLISHER]) as this:
             await this.marked(last)
             await until(lambda: seen.last == last)
             assert set(range(51, last + 1)) <= set(seen.offsets)

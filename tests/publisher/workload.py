@@ -1,23 +1,16 @@
-"""Events for a publisher, and a plain MQTT consumer of what it publishes."""
+"""Events for a publisher, and what has to be retained of them."""
 
-import asyncio
-import contextlib
-import json
 import random
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
 from bridge.domain.events import Event, EventType, Standing
 from bridge.journal.sqlite.writer import SqliteJournal
-from bridge.mqtt.link import BrokerLink
 from tests.domain.test_publications import call
-from tests.support.brokers import RunningBroker, client_settings, linked, until
+from tests.support.brokers import RunningBroker
 from tests.support.journal_samples import event
 from tests.support.retained_messages import expected, lit, retained
 
 SUBJECTS = 30
 CALLS = 10
-EVENT = "floor/v1/event/"
 
 
 class Workload:
@@ -47,46 +40,6 @@ class Workload:
             return self._open
         self._open = None
         return call(f"c{self._call}", "resolved", standing=Standing.CLOSED)
-
-
-@dataclass
-class Seen:
-    """The offsets that a consumer got, in order, repetitions included."""
-
-    offsets: list[int] = field(default_factory=list)
-
-    async def all_up_to(self, offset: int) -> None:
-        """Wait for it; fails where an event was missing before it, or came before its predecessor had come once."""
-        await until(lambda: self.last >= offset, seconds=60, what=f"{offset} published, {self.last} is")
-        assert self.news() == list(range(1, self.last + 1))
-
-    @property
-    def last(self) -> int:
-        return max(self.offsets, default=0)
-
-    def news(self) -> list[int]:
-        """Return the offsets in the order in which they came for the first time."""
-        return list(dict.fromkeys(self.offsets))
-
-
-@contextlib.asynccontextmanager
-async def consumer(broker: RunningBroker) -> AsyncIterator[Seen]:
-    seen = Seen()
-    link = BrokerLink(client_settings(broker), client_id="a-consumer", durable=False, subscriptions=[(f"{EVENT}#", 1)])
-
-    async def listen() -> None:
-        while True:
-            messages = await link.receive(most=100)
-            link.acknowledge(messages)
-            seen.offsets += [json.loads(each.payload)["offset"] for each in messages if each.payload]
-
-    async with linked(link):
-        listening = asyncio.create_task(listen())
-        try:
-            yield seen
-        finally:
-            listening.cancel()
-            await asyncio.wait([listening])
 
 
 async def assert_true(broker: RunningBroker, journal: SqliteJournal) -> None:

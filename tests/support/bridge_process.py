@@ -1,7 +1,6 @@
 """A whole bridge as its own process: `floor run` on a broker of the test's, as an operator starts it."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -10,24 +9,21 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-import websockets
-
-from bridge import settings as settings_module
 from bridge.adapters.clock import wall_ms
-from bridge.adapters.tokens import TokenIssuer
 from bridge.mqtt.link import BrokerLink
 from tests.support.brokers import RunningBroker, client_settings, free_port, linked
+from tests.support.socket_dashboard import SocketDashboard, dashboard
+from tests.support.tokens import SECRET, token
 
 ROOT = Path(__file__).parents[2]
 DEMO_PLANT = ROOT / "bridge" / "demo" / "plant.toml"
 START_SECONDS = 30.0
 TOKEN_SECONDS = 86_400
 CLOSE_SECONDS = 0.2  # whoever stops reading in a flood of events never sees the answer to its close
-Frame = dict[str, Any]
 
 CONFIG = """
 plant_file = "{plant}"
@@ -35,7 +31,7 @@ plant_file = "{plant}"
 port = {broker}
 max_backoff_seconds = 0.3
 [token]
-secret = "a-secret-of-the-tests-that-is-long-enough"
+secret = "{secret}"
 [web]
 port = {port}
 """
@@ -163,11 +159,9 @@ class RunningFloor:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def token(self, *, user: str = "eva", roles: tuple[str, ...] = ("admin",), lines: list[str] | None = None) -> str:
-        issuer = TokenIssuer(settings_module.load(self.config, {}).token)
-        return issuer.issue(
-            subject=user, roles=list(roles), now=self.launcher.wall_ms(), ttl_seconds=TOKEN_SECONDS, lines=lines
-        )
+    def token(self) -> str:
+        """Return a token of an admin, valid by this bridge's wall clock."""
+        return token(now=self.launcher.wall_ms() / 1_000, ttl=TOKEN_SECONDS)
 
     @asynccontextmanager
     async def device(self) -> AsyncIterator[BrokerLink]:
@@ -176,13 +170,10 @@ class RunningFloor:
             yield link
 
     @asynccontextmanager
-    async def dashboard(self, token: str | None = None) -> AsyncIterator["Client"]:
-        """Return an authenticated dashboard."""
-        async with websockets.connect(f"ws://127.0.0.1:{self.port}/ws", close_timeout=CLOSE_SECONDS) as socket:
-            client = Client(socket)
-            await client.send({"type": "auth", "token": token or self.token()})
-            await client.until("auth_ok")
-            yield client
+    async def dashboard(self, proof: str | None = None) -> AsyncIterator[SocketDashboard]:
+        """Return an authenticated dashboard, by default of an admin."""
+        async with dashboard(self.port, proof or self.token(), close_timeout=CLOSE_SECONDS) as board:
+            yield board
 
     def is_ready(self) -> bool:
         try:
@@ -190,50 +181,6 @@ class RunningFloor:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
-
-
-@dataclass
-class Client:
-    """A dashboard as protocol.md describes it, without any code of the bridge's."""
-
-    socket: websockets.ClientConnection
-    frames: list[Frame] = field(default_factory=list)
-
-    async def send(self, frame: Frame) -> None:
-        await self.socket.send(json.dumps(frame))
-
-    async def until(self, frame_type: str, *, seconds: float = 20.0, **fields: object) -> Frame:
-        """Read up to the first frame of this type with these fields; `data__status` looks inside."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._next(frame_type, fields)
-        except TimeoutError:
-            seen = [(frame["type"], frame.get("subject") or frame.get("id")) for frame in self.frames]
-            raise AssertionError(f"no {frame_type} with {fields} in {seconds} s after {seen}") from None
-
-    async def _next(self, frame_type: str, fields: dict[str, object]) -> Frame:
-        while True:
-            frame: Frame = json.loads(await self.socket.recv())
-            self.frames.append(frame)
-            if frame["type"] == frame_type and all(_field(frame, name) == want for name, want in fields.items()):
-                return frame
-
-    async def snapshot(self, **subscription: object) -> list[Frame]:
-        """Subscribe, and return the events of the snapshot."""
-        await self.send({"type": "subscribe", "id": "s", **subscription})
-        await self.until("snapshot_begin", id="s")
-        begin = len(self.frames)
-        end = await self.until("snapshot_end", id="s")
-        events = [frame for frame in self.frames[begin:-1] if "offset" in frame]
-        assert end["count"] == len(events)
-        return events
-
-
-def _field(frame: Frame, path: str) -> object:
-    value: Any = frame
-    for name in path.split("__"):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
 
 
 def configured(
@@ -250,7 +197,7 @@ def configured(
     `fronts`: None for one process with both sides, else a pipeline and so many fronts beside it.
     """
     port, config = free_port(), folder / "floor.toml"
-    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port))
+    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port, secret=SECRET))
     role = "both" if fronts is None else "pipeline"
     bridge = RunningFloor(config, port, broker, environment or {}, launcher, role)
     for _ in range(fronts or 0):

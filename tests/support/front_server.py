@@ -2,20 +2,16 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
-import websockets
 from pydantic import SecretStr
 
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.tokens import TokenIssuer
 from bridge.domain.event_data import Andon, LineStatus
 from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
@@ -32,10 +28,10 @@ from bridge.settings import TokenSettings, WebSettings
 from tests.support.fake_link import FakeLink
 from tests.support.in_process import ROOT, front_side
 from tests.support.journal_samples import NOON, applied, follow
+from tests.support.tokens import SECRET
 
 DEADLINE = 10.0
-Frame = dict[str, Any]
-TOKENS = TokenSettings(secret=SecretStr("0123456789abcdef0123456789abcdef"))
+TOKENS = TokenSettings(secret=SecretStr(SECRET))
 PLANT = Plant(
     name="test",
     areas=(AreaConfig(id="pack", site="north"),),
@@ -73,7 +69,6 @@ def status(
 class Served:
     front: Front
     journal: SqliteJournal
-    issuer: TokenIssuer
     clock: FloorClock
     port: int
     published: list[str] = field(default_factory=list)
@@ -85,18 +80,6 @@ class Served:
     @property
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
-
-    def token(self, *roles: str, ttl_seconds: int = 600, **claims: Any) -> str:
-        return self.issuer.issue(
-            subject="anna",
-            roles=list(roles or ("admin",)),
-            now=self.clock.wall_now(),
-            ttl_seconds=ttl_seconds,
-            **claims,
-        )
-
-    def bearer(self, *roles: str, **claims: Any) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token(*roles, **claims)}"}
 
     def commit(self, *events: Event) -> tuple[CommittedEvent, ...]:
         batch = follow(self.journal, events)
@@ -164,7 +147,7 @@ async def served_front(
             web=settings,
             time__scale=2 if simulated else 1,
         )
-        served = Served(side.front, journal, TokenIssuer(TOKENS), clock, listener.getsockname()[1])
+        served = Served(side.front, journal, clock, listener.getsockname()[1])
         side.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
         app = make_front_app(side.front, settings, root=ROOT, samples=lambda: numbers)
         started = asyncio.Event()
@@ -178,19 +161,3 @@ async def served_front(
                 await side.front.shutdown(spread_seconds=1.0)
                 serving.cancel()
                 side.cancel()
-
-
-async def frame_of(client: websockets.ClientConnection, *types: str) -> Frame:
-    """The next frame of one of these types; others are passed over."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            frame: Frame = json.loads(await client.recv())
-            if frame["type"] in types:
-                return frame
-
-
-async def closed(client: websockets.ClientConnection) -> tuple[int, str]:
-    """The code and reason with which the server closes."""
-    await asyncio.wait_for(client.wait_closed(), DEADLINE)
-    assert client.close_code is not None
-    return client.close_code, client.close_reason or ""

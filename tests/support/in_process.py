@@ -34,11 +34,11 @@ from bridge.wiring.pipeline_side import PipelineSide
 from tests.support.brokers import until
 from tests.support.fake_link import FakeLink
 from tests.support.journal_samples import follow
+from tests.support.tokens import SECRET
 
 ROOT = "floor/v1"
 PLACE = "north/pack/L1"
 STOP_SECONDS: Final = 10.0
-SECRET: Final = "0123456789abcdef0123456789abcdef"  # of every token
 DEFAULTS: Final[dict[str, dict[str, object]]] = {
     "broker": {"keepalive_seconds": 2, "max_backoff_seconds": 0.2},
     "journal": {"commit_max_inputs": 50, "commit_max_ms": 1, "keep_events_days": 0, "keep_inputs_days": 0},

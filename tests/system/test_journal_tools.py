@@ -32,11 +32,11 @@ OFTEN = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}  # when a replay that was a
 async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with running_floor(tmp_path, mosquitto, environment=OFTEN) as running, running.dashboard() as board:
         await board.send({"type": "subscribe", **ANDON})
-        await board.until("snapshot_end", id="a")
+        await board.receive("snapshot_end", id="a")
         async with running.device() as device:
             await device.publish(STATION, b"{garbage")
             await device.publish(STATION, PRESS)
-        opened = await board.until("andon_event", data__status="open")
+        opened = await board.receive("andon_event", data__status="open")
         assert "is whole" in await tool(running, "journal", "verify")
         books = await stats(running)
         assert books["received"]["andon"]["applied"] == 1
@@ -55,7 +55,7 @@ async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitt
         assert (await stats(running))["unaccounted"] == 0
         async with running.device() as device:
             await device.publish(STATION, b'{"action": "acknowledge", "andon_type": "equipment"}')
-        await board.until("andon_event", data__status="acknowledged")
+        await board.receive("andon_event", data__status="acknowledged")
         await running.stop()
         assert "is whole" in await tool(running, "journal", "verify")
 
@@ -78,7 +78,7 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
         await running.start()
         async with running.dashboard() as board:
             await board.send({"type": "subscribe", **ANDON})
-            opened = await board.until("andon_event", data__status="open", data__andon_type="equipment")
+            opened = await board.receive("andon_event", data__status="open", data__andon_type="equipment")
         await running.stop()
         await running.start()
         (replayed,) = json.loads(await tool(running, "quarantine", "list", "--json"))["inputs"]

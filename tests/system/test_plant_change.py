@@ -18,12 +18,14 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.pipeline.startup_inputs import PlantChange, journal_plant
 from bridge.ports.journal import Batch
-from tests.support.bridge_process import Frame, RunningFloor, running_floor
+from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker, until
+from tests.support.dashboard import Frame
 from tests.support.driven_intake import driven_intake, take
 from tests.support.journal_samples import change
 from tests.support.packing_line import T0
 from tests.support.retained_messages import retained
+from tests.support.tokens import token
 
 SITE = "floor/v1/report/north/pack"
 WHOLE = {"subscription_type": "line", "target_id": "all"}
@@ -49,7 +51,7 @@ def places(events: list[Frame]) -> set[tuple[str, str | None]]:
 
 
 def read(floor: RunningFloor, path: str) -> str:
-    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {floor.token()}"})
+    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {token()}"})
     with urlopen(request, timeout=5) as answer:
         return str(answer.read().decode())
 
@@ -79,9 +81,9 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
         async with floor.dashboard() as board:
             since = {"main": {"epoch": epoch, "offset": int(offset)}}
             await board.send({"type": "resume", "subscriptions": [{**WHOLE, "id": "w"}], "since": since})
-            resumed = await board.until("resumed")
+            resumed = await board.receive("resumed")
             assert resumed["streams"]["main"] == {"recovered": False}
-            await board.until("snapshot_end", id="w")
+            await board.receive("snapshot_end", id="w")
             shown = [each for each in board.frames if "offset" in each]
         assert {("L1", "bagger"), ("L1", None)} == places(shown)
         (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)

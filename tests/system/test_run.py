@@ -1,29 +1,25 @@
 """`floor run` as an operator meets it: how it starts, what it refuses, how it ends, what the broker is left with."""
 
 import asyncio
-import json
 import os
 import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
-from bridge.mqtt.link import BrokerLink
 from tests.support.bridge_process import DEMO_PLANT, ROOT, RunningFloor, running_floor
-from tests.support.brokers import RunningBroker, client_settings, linked, until
+from tests.support.brokers import RunningBroker, until
 from tests.support.journal_samples import forge_meta
+from tests.support.mqtt_consumer import mqtt_consumer
 
 STOP_SECONDS = 10.0
 AHEAD = 4_000_000_000_000  # ms: the year 2096
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
-LAMP = "floor/v1/station/plant1/packing/L1/Andon-L1/equipment"
-STATUS = "floor/v1/bridge/main"
+LAMP = "station/plant1/packing/L1/Andon-L1/equipment"
 LADDER = """
 [ladder.high]
 acknowledge_minutes = 0.05
@@ -48,25 +44,6 @@ async def refused(floor: RunningFloor) -> str:
     return floor.log()[before:]
 
 
-@asynccontextmanager
-async def retained(broker: RunningBroker, topic: str) -> AsyncIterator[dict[str, bytes]]:
-    """Return what is retained on a topic, as it changes."""
-    link = BrokerLink(client_settings(broker), client_id="watcher", durable=False, subscriptions=[(topic, 1)])
-    seen: dict[str, bytes] = {}
-
-    async def watch() -> None:
-        while True:
-            for message in await link.receive(most=10):
-                seen[message.topic] = message.payload
-
-    async with linked(link):
-        watching = asyncio.create_task(watch(), name="watch")
-        try:
-            yield seen
-        finally:
-            watching.cancel()
-
-
 async def test_a_task_that_fails_ends_the_process_and_says_why(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with running_floor(tmp_path, mosquitto) as floor, floor.device() as device:
         forge_meta(floor.journal, last_number=7)
@@ -83,7 +60,7 @@ async def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path, mosquitto: 
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="andon")
             await device.publish(STATION, PRESS)
-            await board.until("andon_event")
+            await board.receive("andon_event")
         assert await floor.stop() == 0
         write(floor.journal, "UPDATE checkpoints SET state = x'00'")
         content = floor.journal.read_bytes()
@@ -168,32 +145,28 @@ async def test_a_stop_while_broker_and_dashboard_hang_is_in_time(tmp_path: Path,
 
 
 async def test_the_broker_is_told_whether_the_bridge_is_there(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, retained(mosquitto, STATUS) as seen:
-
-        def status() -> dict[str, Any]:
-            return dict(json.loads(seen.get(STATUS, b"{}")))
-
-        await until(lambda: status().get("online") is True, what="online")
+    async with running_floor(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
+        await until(lambda: seen.status.get("online") is True, what="online")
         await floor.stop(signal.SIGKILL)
-        await until(lambda: status()["online"] is False, what="the Will")
-        assert status()["offset"] is None
+        await until(lambda: seen.status["online"] is False, what="the Will")
+        assert seen.status["offset"] is None
         await floor.start()
-        await until(lambda: status()["online"] is True, what="online again")
+        await until(lambda: seen.status["online"] is True, what="online again")
         await floor.stop()
-        await until(lambda: status()["online"] is False, what="the goodbye")
-        assert status()["offset"] == 0
+        await until(lambda: seen.status["online"] is False, what="the goodbye")
+        assert seen.status["offset"] == 0
 
 
 async def test_lamps_are_lit_again_on_a_broker_that_forgot_them(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with running_floor(tmp_path, mosquitto) as floor:
-        async with floor.device() as device, retained(mosquitto, LAMP) as lamps:
+        async with floor.device() as device, mqtt_consumer(mosquitto, "station") as seen:
             await device.publish(STATION, PRESS)
-            await until(lambda: lamps.get(LAMP) == b"open", what="lit")
+            await until(lambda: seen.values.get(LAMP) == b"open", what="lit")
         mosquitto.kill()
         (tmp_path / "mosquitto" / "mosquitto.db").unlink(missing_ok=True)
         mosquitto.start()
-        async with retained(mosquitto, LAMP) as lamps:
-            await until(lambda: lamps.get(LAMP) == b"open", what="lit again")
+        async with mqtt_consumer(mosquitto, "station") as seen:
+            await until(lambda: seen.values.get(LAMP) == b"open", what="lit again")
         assert await floor.stop() == 0
 
 
@@ -207,7 +180,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="escalation")
             await device.publish(STATION, PRESS)
-            call = await board.until("escalation_update", data__level=0)
+            call = await board.receive("escalation_update", data__level=0)
         await floor.stop(signal.SIGKILL)
         due = datetime.fromisoformat(call["data"]["deadline"])
         await until(lambda: datetime.now(UTC) > due, what="the deadline passes, with nobody there")
@@ -215,7 +188,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
         async with floor.dashboard() as board:
             (late,) = await board.snapshot(subscription_type="escalation")
             if late["data"]["level"] == 0:
-                late = await board.until("escalation_update", data__level=1)
+                late = await board.receive("escalation_update", data__level=1)
         assert late["subject"] == call["subject"]
         assert late["timestamp"] == call["data"]["deadline"]
 
@@ -233,7 +206,7 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="andon")
             await device.publish(STATION, PRESS)
-            call = await board.until("andon_event")
+            call = await board.receive("andon_event")
         assert datetime.fromisoformat(call["received_at"]).timestamp() * 1_000 >= AHEAD
 
 
@@ -246,7 +219,7 @@ async def test_a_poisoned_or_oversized_message_is_quarantined_and_the_stream_goe
             for payload in (b"", b"\xff\x00", b"[" * 60_000, b'{"action": "raise"', b"x" * 900_000):
                 await device.publish(STATION, payload)
             await device.publish(STATION, PRESS)
-            await board.until("andon_event")
+            await board.receive("andon_event")
         assert await floor.stop() == 0
         with closing(sqlite3.connect(floor.journal)) as journal:
             effects = journal.execute("SELECT effect, count(*) FROM inputs WHERE topic LIKE 'report/%' GROUP BY effect")

@@ -52,26 +52,25 @@ async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
     async with running_floor(tmp_path, mosquitto, fronts=1) as floor, floor.front.dashboard() as board:
         await board.snapshot(subscription_type="andon", target_id="L1")
         await press(floor)
-        call = await board.until("andon_event", data__status="open")
+        call = await board.receive("andon_event", data__status="open")
         await board.send({"type": "acknowledge", "event_id": call["id"]})
-        acknowledged = await board.until("andon_event", data__status="acknowledged")
+        acknowledged = await board.receive("andon_event", data__status="acknowledged")
         assert acknowledged["data"]["acknowledged_by"] == {"id": "eva"}
 
         command = {"type": "command", "id": "c1", "action": "andon.resolve", "line_id": "L1"}
         command |= {"equipment_code": "Andon-L1", "call_id": call["subject"], "notes": "oiled"}
         await board.send(command)
-        result = await board.until("command_result", id="c1")
+        result = await board.receive("command_result", id="c1")
         assert result["outcome"] == "applied"
         resolved = next(frame for frame in board.frames if frame.get("id") in result["event_ids"])
         assert resolved["data"]["resolution_notes"] == "oiled"
         await board.send(command)
-        assert (await board.until("command_result", id="c1"))["event_ids"] == result["event_ids"]
+        assert (await board.receive("command_result", id="c1"))["event_ids"] == result["event_ids"]
         await board.send({**command, "id": "c2", "call_id": "L1.call.99"})
-        refused = await board.until("command_result", id="c2")
+        refused = await board.receive("command_result", id="c2")
         assert (refused["outcome"], refused["event_ids"]) == ("rejected", [])
         assert await floor.front.stop() == 0
-        await board.socket.wait_closed()
-        assert board.socket.close_code == 1012
+        assert (await board.closed())[0] == 1012
 
 
 async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
@@ -105,11 +104,11 @@ async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
         raising = {"type": "command", "id": "c1", "action": "andon.raise", "line_id": "L1"}
         raising |= {"equipment_code": "Andon-L1", "andon_type": "quality"}
         await board.send(raising)
-        assert (await board.until("command_result", id="c1"))["outcome"] == "unknown"
+        assert (await board.receive("command_result", id="c1"))["outcome"] == "unknown"
         await floor.start()
-        call = await board.until("andon_event", data__status="open")
+        call = await board.receive("andon_event", data__status="open")
         await board.send(raising)
-        result = await board.until("command_result", id="c1")
+        result = await board.receive("command_result", id="c1")
         assert result["outcome"] == "applied"
         assert call["id"] in result["event_ids"]
 
@@ -131,22 +130,21 @@ async def test_plant_that_lost_a_line_is_a_new_epoch_to_a_front_that_stays(
         async with floor.front.dashboard() as board:
             await board.snapshot(subscription_type="andon")
             await press(floor)
-            call = await board.until("andon_event", data__status="open")
+            call = await board.receive("andon_event", data__status="open")
             async with floor.device() as device:
                 await device.publish(STATION_TO_GO, PRESS)
-            await board.until("andon_event", line_id="L5")
-            since = (await board.until("position"))["streams"]
+            await board.receive("andon_event", line_id="L5")
+            since = (await board.receive("position"))["streams"]
             assert await floor.stop() == 0
             plant.write_text(plant.read_text().replace(LINE, ""))
             await floor.start()
             async with asyncio.timeout(20):
-                await board.socket.wait_closed()
-            assert board.socket.close_code == 1012
+                assert (await board.closed())[0] == 1012
         await floor.front.ready()
         async with floor.front.dashboard() as board:
             body = {"id": "s", "subscription_type": "andon"}
             await board.send({"type": "resume", "subscriptions": [body], "since": since})
-            assert (await board.until("resumed"))["streams"]["main"] == {"recovered": False}
-            await board.until("snapshot_end")
+            assert (await board.receive("resumed"))["streams"]["main"] == {"recovered": False}
+            await board.receive("snapshot_end")
             calls = [frame for frame in board.frames if frame["type"] == "andon_event"]
             assert calls == [call]

@@ -63,5 +63,5 @@ async def _keep_busy(floor: RunningFloor) -> None:
                 await device.publish(topic, json.dumps(body).encode())
         missing = {(line["line"], category) for line in LINES for category in ("downtime", "oee", "escalation")}
         while missing:
-            event = await board.hears_event()
+            event = await board.receive_event()
             missing.discard((event["line_id"], event["category"]))

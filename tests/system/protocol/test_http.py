@@ -3,7 +3,8 @@
 import pytest
 
 from tests.support.bridge_process import RunningFloor
-from tests.support.socket_dashboard import dashboard, http, token
+from tests.support.socket_dashboard import dashboard, http
+from tests.support.tokens import token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

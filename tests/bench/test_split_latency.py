@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
 
 pytestmark = pytest.mark.bench
@@ -18,7 +18,7 @@ DEEDS = ("raise", "acknowledge", "resolve")
 ROUNDS = 300
 
 
-async def latencies(pipeline: RunningFloor, front: RunningFloor) -> list[float]:
+async def latencies(pipeline: BridgeProcess, front: BridgeProcess) -> list[float]:
     """Milliseconds from a press to its event on a dashboard, one after the other."""
     took = []
     async with front.dashboard() as board, pipeline.device() as device:
@@ -36,10 +36,10 @@ async def latencies(pipeline: RunningFloor, front: RunningFloor) -> list[float]:
 async def test_what_a_front_apart_adds_to_the_way(tmp_path: Path, mosquitto: RunningBroker) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    async with running_floor(tmp_path / "one", mosquitto) as floor:
+    async with bridge_process(tmp_path / "one", mosquitto) as floor:
         one = await latencies(floor, floor)
         await floor.stop()
-    async with running_floor(tmp_path / "two", mosquitto, fronts=1) as floor:
+    async with bridge_process(tmp_path / "two", mosquitto, fronts=1) as floor:
         two = await latencies(floor, floor.front)
     for name, figure in (("p50", statistics.median), ("p99", lambda each: statistics.quantiles(each, n=100)[98])):
         print(f"\n{name}: apart {figure(two) / figure(one):.2f} times ({figure(one):.1f} ms -> {figure(two):.1f} ms)")  # noqa: T201

@@ -11,13 +11,13 @@ from tests.faults.published_books import PublishedBooks, published_books
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import SCALE, SimulatedLoad, simulated_load
 from tests.support import run_record
-from tests.support.bridge_process import RUN, Launcher, RunningFloor, running_floor
+from tests.support.bridge_process import RUN, BridgeProcess, Launcher, bridge_process
 from tests.support.brokers import RunningBroker
 
 
 @dataclass
-class FloorUnderLoad:
-    floor: RunningFloor
+class BridgeUnderLoad:
+    bridge: BridgeProcess
     broker: RunningBroker
     load: SimulatedLoad
     consumer: PublishedBooks
@@ -26,25 +26,25 @@ class FloorUnderLoad:
     async def books(self, title: str) -> Ledger:
         """Let the plant fall silent, close the books, print and record them."""
         await self.load.stop()
-        ledger = await close_books(self.floor, self.broker, self.load, self.consumer, self.dashboard)
+        ledger = await close_books(self.bridge, self.broker, self.load, self.consumer, self.dashboard)
         run_record.note(title, str(ledger))
         return ledger
 
 
 @contextlib.asynccontextmanager
-async def floor_under_load(
+async def bridge_under_load(
     folder: Path,
     broker: RunningBroker,
     *,
     launcher: Launcher = RUN,
     environment: Mapping[str, str] | None = None,
-) -> AsyncIterator[FloorUnderLoad]:
+) -> AsyncIterator[BridgeUnderLoad]:
     """Run a bridge; `environment` adds settings."""
     settings = {"FLOOR_TIME__SCALE": str(SCALE), **(environment or {})}
     async with (
-        running_floor(folder, broker, plant=write_plant(folder), environment=settings, launcher=launcher) as floor,
+        bridge_process(folder, broker, plant=write_plant(folder), environment=settings, launcher=launcher) as bridge,
         published_books(broker) as plain,
-        subscribers(floor) as (board,),
+        subscribers(bridge) as (board,),
         simulated_load(broker) as load,
     ):
-        yield FloorUnderLoad(floor, broker, load, plain, board)
+        yield BridgeUnderLoad(bridge, broker, load, plain, board)

@@ -22,7 +22,7 @@ from tests.faults.published_books import PublishedBooks, published_books
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import Report, SimulatedLoad, simulated_load
 from tests.faults.simulator_truth import PlayedTruth, read_truth
-from tests.support.bridge_process import ROOT, Launcher, Process, Run, RunningFloor, running_floor
+from tests.support.bridge_process import ROOT, BridgeProcess, Launcher, Process, Run, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
 
@@ -45,7 +45,7 @@ class ShiftedClock(Launcher):
     def wall_ms(self) -> int:
         return round((time.time() + self.ahead) * 1000)
 
-    async def launch(self, bridge: RunningFloor) -> Process:
+    async def launch(self, bridge: BridgeProcess) -> Process:
         self.ahead = self.now() - time.time()
         return await Run((sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")).launch(bridge)
 
@@ -75,8 +75,8 @@ class AllSent:
 
 
 @dataclass
-class DisturbedFloor:
-    floor: RunningFloor
+class DisturbedBridge:
+    bridge: BridgeProcess
     clock: ShiftedClock
     broker: RunningBroker
     network: TcpProxy
@@ -129,13 +129,13 @@ class DisturbedFloor:
         await self.load.stop()
         truth = read_truth(self.truth_file)
         both = AllSent(truth, self.load)
-        return await close_books(self.floor, self.broker, both, self.consumer, self.dashboard), truth
+        return await close_books(self.bridge, self.broker, both, self.consumer, self.dashboard), truth
 
 
 @asynccontextmanager
-async def disturbed_floor(
+async def disturbed_bridge(
     folder: Path, broker: RunningBroker, profile: str, *, seconds: float
-) -> AsyncIterator[DisturbedFloor]:
+) -> AsyncIterator[DisturbedBridge]:
     """Run a bridge, its consumers, and the plant under a profile for so long; the bridge is behind a network."""
     clock = ShiftedClock()
     truth_file, cuts_file = folder / "truth.jsonl", folder / "cuts.jsonl"
@@ -144,8 +144,8 @@ async def disturbed_floor(
         settings = {"FLOOR_BROKER__PORT": str(network.port), "FLOOR_TIME__SCALE": str(SCALE)}
         async with (
             published_books(broker) as plain,
-            running_floor(folder, broker, plant=write_plant(folder), environment=settings, launcher=clock) as floor,
-            subscribers(floor) as (board,),
+            bridge_process(folder, broker, plant=write_plant(folder), environment=settings, launcher=clock) as bridge,
+            subscribers(bridge) as (board,),
             simulated_load(broker, has_plant=False) as load,
         ):
             await until(lambda: board.live, what="live")
@@ -154,7 +154,7 @@ async def disturbed_floor(
                 *("run", "--disturb", profile, "--truth", str(truth_file), "--cuts", str(cuts_file), "--quiet"),
                 *("--scale", str(SCALE), "--duration", str(seconds)),
             )
-            this = DisturbedFloor(floor, clock, broker, network, load, plain, board, plant, truth_file)
+            this = DisturbedBridge(bridge, clock, broker, network, load, plain, board, plant, truth_file)
             playing = asyncio.create_task(this.play_network(cuts_file), name="play-network")
             try:
                 yield this

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from tests.support.bridge_process import ROOT, Launcher, RunningFloor
+from tests.support.bridge_process import ROOT, BridgeProcess, Launcher
 
 LINE_BYTES = 1_000
 
@@ -49,7 +49,7 @@ class Fork(Launcher):
         """Let the next bridge kill itself when it passes this one of crash_points.PLACES for the nth time."""
         self._crash = {"at": at, "nth": nth}
 
-    async def launch(self, bridge: RunningFloor) -> ForkedProcess:
+    async def launch(self, bridge: BridgeProcess) -> ForkedProcess:
         if self._server is None:
             self._server = await self._open(bridge)
         assert self._server.stdin is not None
@@ -65,7 +65,7 @@ class Fork(Launcher):
             await self._server.wait()
 
     @staticmethod
-    async def _open(bridge: RunningFloor) -> asyncio.subprocess.Process:
+    async def _open(bridge: BridgeProcess) -> asyncio.subprocess.Process:
         with bridge.log_file.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.faults.crash_points", str(bridge.config)),
@@ -76,10 +76,10 @@ class Fork(Launcher):
                 limit=LINE_BYTES,
             )
 
-    async def _watch(self, bridge: RunningFloor, child: ForkedProcess) -> None:
+    async def _watch(self, bridge: BridgeProcess, child: ForkedProcess) -> None:
         child.ended((await self._answer(bridge))["ended"])
 
-    async def _answer(self, bridge: RunningFloor) -> dict[str, int]:
+    async def _answer(self, bridge: BridgeProcess) -> dict[str, int]:
         assert self._server is not None
         assert self._server.stdout is not None
         line = await self._server.stdout.readline()

@@ -18,7 +18,7 @@ from tests.faults.published_books import PublishedBooks
 from tests.faults.resuming_subscriber import ResumingSubscriber
 from tests.faults.simulated_load import Report
 from tests.support import retained_messages
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess
 from tests.support.brokers import RunningBroker, until
 from tests.support.journal_samples import forget_checkpoints
 
@@ -112,7 +112,7 @@ def read_journal(path: Path, plant: Path) -> Journalled:
 
 
 async def close_books(
-    floor: RunningFloor, broker: RunningBroker, load: Load, consumer: PublishedBooks, dashboard: ResumingSubscriber
+    floor: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedBooks, dashboard: ResumingSubscriber
 ) -> Ledger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
     await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")

@@ -11,7 +11,7 @@ from typing import Any
 import websockets
 
 from bridge.domain.events import CONFLATED_TYPES
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess
 from tests.support.brokers import until
 from tests.support.dashboard import Frame
 from tests.support.socket_dashboard import SocketDashboard, connected
@@ -23,7 +23,7 @@ ALL = {"id": "all", "subscription_type": "line"}
 class ResumingSubscriber:
     """Subscribes to everything at a front, and drops repeated ids."""
 
-    front: RunningFloor
+    front: BridgeProcess
     delivered: Counter[str] = field(default_factory=Counter)
     order: list[int] = field(default_factory=list)  # offsets of lossless events, as they first came
     bodies: dict[str, int] = field(default_factory=dict)  # id -> hash of the bytes it was delivered as
@@ -55,7 +55,7 @@ class ResumingSubscriber:
             self.live = False
             await asyncio.sleep(0.05)
 
-    async def move_to(self, front: RunningFloor) -> None:
+    async def move_to(self, front: BridgeProcess) -> None:
         """Leave, and come back to this front."""
         assert self._board is not None
         connections, self.front = self.connections, front
@@ -100,7 +100,7 @@ class ResumingSubscriber:
 
 
 @contextlib.asynccontextmanager
-async def subscribers(*fronts: RunningFloor) -> AsyncIterator[list[ResumingSubscriber]]:
+async def subscribers(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
     """Run one at each of these fronts."""
     found = [ResumingSubscriber(front) for front in fronts]
     tasks = [asyncio.create_task(subscriber.run(), name="subscriber") for subscriber in found]

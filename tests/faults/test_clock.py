@@ -17,9 +17,9 @@ import pytest
 
 from bridge.adapters.clock import wall_ms
 from bridge.domain.events import rfc3339
-from tests.faults.bridge_under_load import floor_under_load
+from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.faketime import DAY_MS, FakedTime
-from tests.support.bridge_process import DEMO_PLANT, RunningFloor, running_floor
+from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.dashboard import Frame
 from tests.support.socket_dashboard import connected
@@ -52,22 +52,22 @@ def millis(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp() * 1_000
 
 
-def journalled_times(floor: RunningFloor) -> list[int]:
+def journalled_times(floor: BridgeProcess) -> list[int]:
     with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
         return [at for (at,) in journal.execute("SELECT received_at FROM inputs ORDER BY number")]
 
 
-def metrics(floor: RunningFloor) -> str:
+def metrics(floor: BridgeProcess) -> str:
     with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=20) as answer:
         return str(answer.read().decode())
 
 
-def offset_of(floor: RunningFloor) -> float:
+def offset_of(floor: BridgeProcess) -> float:
     (line,) = [each for each in metrics(floor).splitlines() if each.startswith("floor_clock_offset_seconds ")]
     return float(line.split()[1])
 
 
-async def escalates_in_time(floor: RunningFloor, proof: str) -> tuple[Frame, Frame]:
+async def escalates_in_time(floor: BridgeProcess, proof: str) -> tuple[Frame, Frame]:
     """Raise a call, wait until nobody has come, and resolve it; returns how it escalated."""
     async with floor.dashboard(proof) as board, floor.device() as device:
         await board.snapshot(subscription_type="escalation")
@@ -91,7 +91,7 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
 ) -> None:
     """Right, 30 days behind, a day ahead, and right again."""
     faked = FakedTime(tmp_path)
-    async with running_floor(
+    async with bridge_process(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
     ) as floor:
         right, _ = await escalates_in_time(floor, token())
@@ -120,7 +120,7 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
 async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Set back it is not followed, and the bridge says so; set forward it is, and what is pending has its time."""
     faked = FakedTime(tmp_path)
-    async with running_floor(
+    async with bridge_process(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
     ) as floor:
         async with floor.dashboard() as board, floor.device() as device:
@@ -161,16 +161,16 @@ async def test_a_wall_that_is_set_again_and_again_under_load_costs_nothing(
     """Backwards by days and by less than what is followed, and kills between them."""
     faked = FakedTime(tmp_path)
     alive = {**faked.environment, "FLOOR_TIME__SCALE": "1"}
-    async with floor_under_load(tmp_path, mosquitto, environment=alive) as this:
+    async with bridge_under_load(tmp_path, mosquitto, environment=alive) as this:
         for shift in ("-1h", "-3", "-30d", "+0"):
             await this.load.more(60)
             faked.set(shift)
             await this.load.more(60)
             if shift == "-3":
-                assert this.floor.process is not None
-                this.floor.process.kill()
-                await this.floor.process.wait()
-                await this.floor.start()
+                assert this.bridge.process is not None
+                this.bridge.process.kill()
+                await this.bridge.process.wait()
+                await this.bridge.start()
         await until(lambda: this.dashboard.live, what="live")
         ledger = await this.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
     assert ledger.wrong == {}
@@ -194,7 +194,7 @@ async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
     shift_ms = moment - wall_ms() - 8_000
     faked = FakedTime(tmp_path, f"{shift_ms / 1_000:+.3f}")
     plant = plant_with_quick_ladder(tmp_path)
-    async with running_floor(tmp_path, mosquitto, plant=plant, environment=faked.environment) as floor:
+    async with bridge_process(tmp_path, mosquitto, plant=plant, environment=faked.environment) as floor:
         async with floor.device() as device:
             await device.publish(f"{BAGGER}/state", b'{"state": "running"}')
         following = {"window": "hour", "window_start": rfc3339(moment)}
@@ -214,7 +214,7 @@ async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
     assert all(before <= after for before, after in pairwise(times))
 
 
-def oee_of(floor: RunningFloor, like: Frame) -> list[Frame]:
+def oee_of(floor: BridgeProcess, like: Frame) -> list[Frame]:
     """What the journal holds of the line's windows; a dashboard sees the newest of those that come at once."""
     with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events WHERE topic LIKE '%/L1/\\_/oee/%' ESCAPE '\\' ORDER BY offset")

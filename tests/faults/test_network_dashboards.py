@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.faults.loss_ledger import last_offset, of_dashboard
 from tests.faults.resuming_subscriber import ResumingSubscriber
 from tests.faults.test_split_faults import boards
@@ -33,17 +33,17 @@ SHORT: Final = 200  # connections
 @contextlib.asynccontextmanager
 async def behind_a_network(
     folder: Path, broker: RunningBroker
-) -> AsyncIterator[tuple[FloorUnderLoad, TcpProxy, list[ResumingSubscriber]]]:
-    async with floor_under_load(folder, broker) as this, tcp_proxy(this.floor.port) as network:
-        there = replace(this.floor, port=network.port)
+) -> AsyncIterator[tuple[BridgeUnderLoad, TcpProxy, list[ResumingSubscriber]]]:
+    async with bridge_under_load(folder, broker) as this, tcp_proxy(this.bridge.port) as network:
+        there = replace(this.bridge, port=network.port)
         async with boards(*[there] * BOARDS) as found:
             yield this, network, found
 
 
-async def close(this: FloorUnderLoad, found: list[ResumingSubscriber], title: str) -> None:
+async def close(this: BridgeUnderLoad, found: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, and hold what each had against the journal."""
     await this.load.stop()
-    end = last_offset(this.floor.journal)
+    end = last_offset(this.bridge.journal)
     await until(lambda: all(each.at >= end for each in found), seconds=PATIENCE, what="caught up")
     resumed = sum(each.resumed for each in found)
     ledger = await this.books(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
@@ -89,7 +89,7 @@ async def test_dashboards_behind_a_narrow_network_have_everything_once(
     async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = 20_000
         await this.load.more(15 * REPORTS)
-        behind = last_offset(this.floor.journal) - min(each.at for each in found)
+        behind = last_offset(this.bridge.journal) - min(each.at for each in found)
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = None
         await close(this, found, f"20 kB/s between front and each dashboard, {behind} events behind")
 
@@ -100,7 +100,7 @@ async def test_many_short_connections_disturb_nobody(tmp_path: Path, mosquitto: 
     chance = random.Random(13)
     async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
         for number in range(SHORT):
-            await short_life(network, this.floor.token(), chance, stage=number % 4)
+            await short_life(network, this.bridge.token(), chance, stage=number % 4)
         await this.load.more(REPORTS)
         assert all(each.live and each.connections == 1 for each in found)
         await until(lambda: connections(this) == BOARDS + 1, what="no trace of them")
@@ -121,7 +121,7 @@ async def short_life(network: TcpProxy, proof: str, chance: random.Random, *, st
         await board.disconnect()
 
 
-def connections(this: FloorUnderLoad) -> int:
-    with urlopen(f"http://127.0.0.1:{this.floor.port}/metrics", timeout=2) as answer:
+def connections(this: BridgeUnderLoad) -> int:
+    with urlopen(f"http://127.0.0.1:{this.bridge.port}/metrics", timeout=2) as answer:
         lines = answer.read().decode().splitlines()
     return int(float(next(line.split()[1] for line in lines if line.startswith("floor_dashboard_connections "))))

@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
-from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
-from tests.support.bridge_process import RunningFloor, configured
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
+from tests.support.bridge_process import BridgeProcess, configured
 from tests.support.brokers import RunningBroker, until
 from tests.support.bytes_dashboard import BytesDashboard, connect, encoded, stalled
 from tests.support.rounds import rounds
@@ -28,7 +28,7 @@ STATUS: Final = "floor/v1/bridge/main"
 READY_LINE: Final = "bridge.up"
 
 
-async def stopped(floor: RunningFloor, *signals: signal.Signals) -> float:
+async def stopped(floor: BridgeProcess, *signals: signal.Signals) -> float:
     """Send these signals one after another, and return how long the end took; it must be in order."""
     assert floor.process is not None
     began = time.monotonic()
@@ -41,7 +41,7 @@ async def stopped(floor: RunningFloor, *signals: signal.Signals) -> float:
 
 @contextlib.asynccontextmanager
 async def crowd(
-    this: FloorUnderLoad, *, reading: int, stuck: int, catching_up: int
+    this: BridgeUnderLoad, *, reading: int, stuck: int, catching_up: int
 ) -> AsyncIterator[list[BytesDashboard]]:
     """Dashboards that read, some that don't, and some that are reading all from the beginning; those that hear."""
     auth = {"type": "auth", "token": token()}
@@ -54,10 +54,10 @@ async def crowd(
 
     resume = encoded(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
     with contextlib.ExitStack() as there:
-        found = [await connect(this.floor.port, encoded(auth, all_events), take) for _ in range(reading)]
+        found = [await connect(this.bridge.port, encoded(auth, all_events), take) for _ in range(reading)]
         for _ in range(stuck):
-            there.enter_context(await stalled(this.floor.port, encoded(auth, all_events)))
-        found += [await connect(this.floor.port, resume, take) for _ in range(catching_up)]
+            there.enter_context(await stalled(this.bridge.port, encoded(auth, all_events)))
+        found += [await connect(this.bridge.port, resume, take) for _ in range(catching_up)]
         for each in found:
             there.callback(each.abort)
         await until(lambda: len(greeted) == len(found), seconds=30, what="a crowd")
@@ -74,13 +74,13 @@ def retry_after(board: BytesDashboard) -> float:
 async def test_a_stop_with_many_dashboards_is_in_time_and_tells_each_when_to_return(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with floor_under_load(tmp_path, mosquitto, environment=ROOM) as this:
+    async with bridge_under_load(tmp_path, mosquitto, environment=ROOM) as this:
         await this.load.more(100)
         async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as found:
-            assert await stopped(this.floor) < STOP_SECONDS
+            assert await stopped(this.bridge) < STOP_SECONDS
             await until(lambda: all(each.is_closed for each in found), what="each heard the end")
             returns = sorted(retry_after(each) for each in found)
-        await this.floor.start()
+        await this.bridge.start()
         ledger = await this.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
     assert ledger.wrong == {}
     assert len(set(returns)) > min(50, len(returns) / 2), "spread, in steps of 0.1 s"
@@ -97,8 +97,8 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
     async with tcp_proxy(mosquitto.port) as network:
         there = {**ROOM, "FLOOR_BROKER__PORT": str(network.port)}
         async with (
-            floor_under_load(tmp_path, mosquitto, environment=there) as this,
-            tcp_proxy(this.floor.port) as front,
+            bridge_under_load(tmp_path, mosquitto, environment=there) as this,
+            tcp_proxy(this.bridge.port) as front,
         ):
             await this.load.more(100)
             lost = [await connect(front.port, encoded({"type": "auth", "token": token()}), lambda *_: None)]
@@ -109,14 +109,14 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
                     network.cut()
                 else:
                     network.freeze()
-                assert await stopped(this.floor) < STOP_SECONDS
+                assert await stopped(this.bridge) < STOP_SECONDS
                 await until(lambda: all(each.is_closed for each in found), what="each heard the end")
                 assert len({retry_after(each) for each in found}) > 1
             network.refusing = False
             network.thaw()
             for each in lost:
                 each.abort()
-            await this.floor.start()
+            await this.bridge.start()
             ledger = await this.books(f"SIGTERM with a {broker} broker and dashboards that hang")
     assert ledger.wrong == {}
 
@@ -130,10 +130,10 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
 async def test_a_signal_that_comes_again_changes_nothing(
     tmp_path: Path, mosquitto: RunningBroker, signals: tuple[signal.Signals, ...]
 ) -> None:
-    async with floor_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as this:
         await this.load.more(60)
-        assert await stopped(this.floor, *signals) < STOP_SECONDS
-        await this.floor.start()
+        assert await stopped(this.bridge, *signals) < STOP_SECONDS
+        await this.bridge.start()
         ledger = await this.books(f"signals that come again: {' '.join(each.name for each in signals)}")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "what was taken was acknowledged"
@@ -189,7 +189,7 @@ async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
     assert await floor.stop() == 0
 
 
-def listens_to_signals(floor: RunningFloor) -> bool:
+def listens_to_signals(floor: BridgeProcess) -> bool:
     """Whether SIGTERM would not end the process by the kernel's hand (proc(5), SigCgt)."""
     assert floor.process is not None
     status = Path(f"/proc/{floor.process.pid}/status").read_text()

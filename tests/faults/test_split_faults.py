@@ -26,7 +26,7 @@ from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import Report
 from tests.faults.test_disk_full import NO_ROOM, limit_files
 from tests.support import run_record
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.support.rounds import rounds
 
@@ -53,7 +53,7 @@ def small_broker(tmp_path: Path) -> Iterator[RunningBroker]:
 class Presses:
     """A station that never tires: each report with its sequence, no more of them at once than the broker holds."""
 
-    floor: RunningFloor
+    floor: BridgeProcess
     said: int = 0
     last: Report = ("", b"")
 
@@ -77,14 +77,14 @@ class Presses:
 
 
 @contextlib.asynccontextmanager
-async def boards(*fronts: RunningFloor) -> AsyncIterator[list[ResumingSubscriber]]:
+async def boards(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
     """A dashboard at each front, from the moment it has a position: before that it has nothing to resume from."""
     async with subscribers(*fronts) as found:
         await until(lambda: all(each.live and each.positioned for each in found), seconds=20, what="live")
         yield found
 
 
-async def close(floor: RunningFloor, found: list[ResumingSubscriber], title: str) -> None:
+async def close(floor: BridgeProcess, found: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, stop, and hold what each had against the journal."""
     end = last_offset(floor.journal)
     await until(lambda: all(each.at >= end for each in found), seconds=30, what="caught up")
@@ -115,7 +115,7 @@ async def live(found: list[ResumingSubscriber]) -> None:
 async def test_front_that_stood_still_under_load_misses_nothing(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with running_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
         presses = Presses(floor)
         async with boards(floor.front, floor.front, floor.front) as found:
             for _ in range(rounds):
@@ -134,7 +134,7 @@ async def test_front_that_stood_still_under_load_misses_nothing(
 
 @rounds(1, faults=3)
 async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker: RunningBroker, rounds: int) -> None:
-    async with running_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
         presses = Presses(floor)
         async with boards(floor.front, floor.front) as found:
             for _ in range(rounds):
@@ -151,7 +151,7 @@ async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker
 async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with running_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
         presses = Presses(floor)
         lasted = []
         async with boards(*floor.fronts) as found:
@@ -176,7 +176,7 @@ async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
 
 @pytest.mark.faults
 async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with running_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
         presses = Presses(floor)
         async with boards(floor.front) as found:
             for _ in range(TIMES):
@@ -194,7 +194,7 @@ async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, 
 
 @pytest.mark.faults
 async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with running_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
         presses = Presses(floor)
         async with boards(*floor.fronts) as found:
             for _ in range(TIMES):
@@ -213,7 +213,7 @@ async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small
 async def test_dashboard_goes_from_front_to_front_without_a_loss(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with running_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
         presses = Presses(floor)
         async with boards(*floor.fronts) as found:
             roaming, fronts = found[0], itertools.cycle(floor.fronts)
@@ -228,7 +228,7 @@ async def test_dashboard_goes_from_front_to_front_without_a_loss(
 
 @pytest.mark.faults
 async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with running_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
         await floor.front.stop()
         await floor.stop()
         put_aside(floor.journal, "first")

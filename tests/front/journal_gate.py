@@ -4,7 +4,7 @@ import asyncio
 import threading
 from typing import Any, Literal
 
-from tests.front.memory_front import Floor
+from tests.front.memory_front import MemoryFront
 from tests.support.dashboard import PATIENCE, Frame
 
 Reading = Literal["snapshot", "events_after", "oldest_offset"]
@@ -13,7 +13,7 @@ Reading = Literal["snapshot", "events_after", "oldest_offset"]
 class Gate:
     """Holds the journal's next read of a kind, before it reads or after, until the test opens."""
 
-    def __init__(self, shop: Floor, reading: Reading, *, after: bool) -> None:
+    def __init__(self, shop: MemoryFront, reading: Reading, *, after: bool) -> None:
         self._read: Any = getattr(shop.journal, reading)
         self._after = after
         self._reached = threading.Event()

@@ -54,7 +54,7 @@ class ManualClock:
 
 
 @dataclass
-class Floor:
+class MemoryFront:
     """The front, its journal, and what was published for it."""
 
     side: FrontSide
@@ -118,7 +118,7 @@ class Floor:
 
 
 @asynccontextmanager
-async def floor(folder: Path, *, follows: bool = False, **settings: Any) -> AsyncIterator[Floor]:
+async def memory_front(folder: Path, *, follows: bool = False, **settings: Any) -> AsyncIterator[MemoryFront]:
     """A front with this test's settings; at the end every connection is over and every task is done.
 
     With `follows` it follows the journal as a front alone does.
@@ -126,7 +126,7 @@ async def floor(folder: Path, *, follows: bool = False, **settings: Any) -> Asyn
     path = folder / "journal.db"
     journal = SqliteJournal.open(path, stream="main")
     clock = ManualClock()
-    made: list[Floor] = []
+    made: list[MemoryFront] = []
 
     async def publish(topic: str, payload: bytes) -> None:
         await made[0].publish(topic, payload)
@@ -143,7 +143,7 @@ async def floor(folder: Path, *, follows: bool = False, **settings: Any) -> Asyn
     )
     try:
         async with asyncio.TaskGroup() as group:
-            made.append(Floor(side, journal, clock, group, link, follows))
+            made.append(MemoryFront(side, journal, clock, group, link, follows))
             side.start(group)
             if follows:
                 await until(lambda: side.front.position == journal.position(), what="followed")

@@ -15,7 +15,7 @@ from bridge.front.event_cache import EventCache, EventPage
 from bridge.front.snapshot_writer import SNAPSHOT_CHUNK
 from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
 from bridge.protocol.session import admit_body
-from tests.front.memory_front import Floor, call, floor, status
+from tests.front.memory_front import MemoryFront, call, memory_front, status
 from tests.protocol.test_outbox import event
 from tests.support.dashboard import Frame
 from tests.support.viewers import viewer
@@ -86,9 +86,9 @@ async def test_dashboards_that_return_at_once_read_each_page_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGE_EVENTS", 10)
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(*(call(f"C{number}") for number in range(95)))
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         reads = _counted(shop)
         boards = [await shop.join() for _ in range(20)]
         for board in boards:
@@ -102,7 +102,7 @@ async def test_dashboards_that_return_at_once_read_each_page_once(
 
 
 async def test_who_is_a_little_behind_reads_nothing_from_disk(tmp_path: Path) -> None:
-    async with floor(tmp_path, outbox_events=10) as shop:
+    async with memory_front(tmp_path, outbox_events=10) as shop:
         reads = _counted(shop)
         board = await shop.join()
         await board.send("subscribe", subscription_type="andon", snapshot=False)
@@ -117,7 +117,7 @@ async def test_who_is_a_little_behind_reads_nothing_from_disk(tmp_path: Path) ->
 
 
 async def test_each_distinct_filter_set_costs_one_snapshot_build(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2", line="L2"), status("L1"), status("L2"))
         boards = []
         for subscription, claims in SETS * 4:
@@ -133,7 +133,7 @@ async def test_each_distinct_filter_set_costs_one_snapshot_build(tmp_path: Path)
         assert (await board.receive("snapshot_end"))["count"] == 2, "another position, another build"
 
 
-def _counted(shop: Floor) -> list[int]:
+def _counted(shop: MemoryFront) -> list[int]:
     """The offsets after which events are read from disk, from now on."""
     reads: list[int] = []
     read: Any = shop.journal.events_after
@@ -151,7 +151,7 @@ async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         calls = [call(f"C{number}") for number in range(500)]
         shop.commit(*calls)
         board = await shop.join()

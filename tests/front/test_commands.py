@@ -11,7 +11,7 @@ from bridge.domain.records import CommandRecord
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
 from bridge.ports.journal import Batch, RetentionLimits
 from bridge.protocol.client_frames import InvalidFrame
-from tests.front.memory_front import NOON, Floor, assignment, call, floor, status
+from tests.front.memory_front import NOON, MemoryFront, assignment, call, memory_front, status
 from tests.support.tokens import token
 
 RAISE = {"type": "command", "id": "k1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"}
@@ -24,7 +24,7 @@ def applied(_topic: str, body: dict[str, Any]) -> CommandRecord:
 
 
 async def test_a_command_is_published_with_its_user_and_answered_after_the_commit(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.answer = applied
         board = await shop.join(name="Eva")
         await board.send(RAISE, equipment_code="E1", description="torn bag", operator="somebody else")
@@ -36,7 +36,7 @@ async def test_a_command_is_published_with_its_user_and_answered_after_the_commi
 
 
 async def test_the_same_command_again_is_answered_and_not_sent_again(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.answer = applied
         board = await shop.join()
         await board.send(RAISE)
@@ -47,7 +47,7 @@ async def test_the_same_command_again_is_answered_and_not_sent_again(tmp_path: P
 
 
 async def test_without_an_answer_in_time_the_outcome_is_unknown(tmp_path: Path) -> None:
-    async with floor(tmp_path, command_timeout_seconds=0.05) as shop:
+    async with memory_front(tmp_path, command_timeout_seconds=0.05) as shop:
         board = await shop.join()
         await board.send(RAISE)
         result = await board.receive("command_result")
@@ -56,7 +56,7 @@ async def test_without_an_answer_in_time_the_outcome_is_unknown(tmp_path: Path) 
 
 
 async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
 
         def refuse(topic: str, _body: dict[str, Any]) -> CommandRecord | None:
             raise PublishRefused(topic, 0x87, "not authorized")
@@ -69,7 +69,7 @@ async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) 
 
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tmp_path: Path, *, arrived: bool) -> None:
-    async with floor(tmp_path, command_timeout_seconds=0.2) as shop:
+    async with memory_front(tmp_path, command_timeout_seconds=0.2) as shop:
 
         def lose(topic: str, body: dict[str, Any]) -> CommandRecord | None:
             if arrived:
@@ -94,7 +94,7 @@ async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tm
 async def test_what_is_not_granted_and_what_is_not_there_answer_the_same(
     tmp_path: Path, change: dict[str, str]
 ) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(roles=["operator"], lines=["L1"])
         await board.send(RAISE, **change)
         refused = await board.receive("error", id="k1")
@@ -104,7 +104,7 @@ async def test_what_is_not_granted_and_what_is_not_there_answer_the_same(
 
 
 async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
 
         def rejected(topic: str, body: dict[str, Any]) -> CommandRecord:
             given = applied(topic, body)
@@ -125,7 +125,7 @@ async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
 
 
 async def test_acknowledging_an_event_commands_its_call(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.answer = applied
         [entry] = shop.commit(call("C7"))
         board = await shop.join()
@@ -138,7 +138,7 @@ async def test_acknowledging_an_event_commands_its_call(tmp_path: Path) -> None:
 
 
 async def test_an_unreadable_event_answers_like_an_unknown_one(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         [entry] = shop.commit(call("C1", line="L2"), status("L1"))
         board = await shop.join(roles=["maintenance"], lines=["L1"])
         hidden = entry.events[0].id
@@ -153,7 +153,7 @@ async def test_an_unreadable_event_answers_like_an_unknown_one(tmp_path: Path) -
 
 
 async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(roles=["operator"], lines=["L1"])
         await board.send("explain", id="a", subscription_type="andon", target_id="L1")
         await board.send("explain", id="b", subscription_type="andon", target_id="L2")
@@ -169,7 +169,7 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
 
 
 async def test_http_commands_are_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.answer = applied
         viewer = shop.front.authenticate(token())
         assert await shop.front.run_command(viewer, dict(RAISE)) == {
@@ -180,7 +180,7 @@ async def test_http_commands_are_the_same(tmp_path: Path) -> None:
 
 
 async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2", line="L2"), status())
         viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
         state = json.loads((await shop.front.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
@@ -191,7 +191,7 @@ async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Pa
             await shop.front.read_snapshot(viewer, "+/+/L2/#")
 
 
-async def _all_pages(shop: Floor, limit: int) -> list[int]:
+async def _all_pages(shop: MemoryFront, limit: int) -> list[int]:
     viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
     found: list[int] = []
     cursor: str | None = None
@@ -204,7 +204,7 @@ async def _all_pages(shop: Floor, limit: int) -> list[int]:
 
 
 async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(*(call(f"C{number}", line=("L1", "L2")[number % 2]) for number in range(9)), assignment())
         for limit in (1, 2, 1_000):
             assert await _all_pages(shop, limit) == [1, 3, 5, 7, 9, 10]
@@ -217,7 +217,7 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
 
 
 async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
         viewer = shop.front.authenticate(token())
         page = await shop.front.read_history(viewer, None, limit=2)

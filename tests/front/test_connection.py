@@ -7,7 +7,7 @@ import pytest
 
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.revocations import Revocations
-from tests.front.memory_front import call, floor
+from tests.front.memory_front import call, memory_front
 from tests.support.brokers import until
 from tests.support.tokens import token
 
@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 
 
 async def test_auth_ok_says_who_one_is_and_what_one_may(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call())
         board = await shop.join(user="otto", roles=["operator"], lines=["L2"])
         answer = board.first("auth_ok")
@@ -30,7 +30,7 @@ async def test_auth_ok_says_who_one_is_and_what_one_may(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("proof", ["", "x", "a.b.c"])
 async def test_a_bad_token_is_refused_with_1008(tmp_path: Path, proof: str) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         said, offered = shop.connect(), shop.connect(offered_token=proof or "none")
         await said.send("auth", token=proof)
         assert (await said.closed())[0] == 1008
@@ -39,7 +39,7 @@ async def test_a_bad_token_is_refused_with_1008(tmp_path: Path, proof: str) -> N
 
 
 async def test_an_expired_token_is_refused_with_4401(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         proof = token(ttl=60)
         shop.clock.ahead_ms += 61_000
         board = shop.connect()
@@ -48,7 +48,7 @@ async def test_an_expired_token_is_refused_with_4401(tmp_path: Path) -> None:
 
 
 async def test_asking_before_auth_is_an_error_and_the_end(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = shop.connect()
         await board.send("subscribe", subscription_type="andon")
         assert (await board.closed())[0] == 1008
@@ -56,14 +56,14 @@ async def test_asking_before_auth_is_an_error_and_the_end(tmp_path: Path) -> Non
 
 
 async def test_silence_before_auth_ends_with_4408(tmp_path: Path) -> None:
-    async with floor(tmp_path, auth_timeout_seconds=0.05) as shop:
+    async with memory_front(tmp_path, auth_timeout_seconds=0.05) as shop:
         board = shop.connect()
         assert (await board.closed())[0] == 4408
         assert board.frames == []
 
 
 async def test_with_a_token_in_the_handshake_nothing_comes_before_the_first_answer(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board, witness = shop.connect(offered_token=token()), await shop.join(user="otto")
         shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
         await witness.receive("link", broker=True)
@@ -76,7 +76,7 @@ async def test_with_a_token_in_the_handshake_nothing_comes_before_the_first_answ
 
 
 async def test_with_a_token_in_the_handshake_auth_is_answered_first_too(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = shop.connect(offered_token=token())
         await board.send("auth", token=token())
         await board.receive("link")
@@ -84,7 +84,7 @@ async def test_with_a_token_in_the_handshake_auth_is_answered_first_too(tmp_path
 
 
 async def test_with_a_token_in_the_handshake_a_command_is_answered_first(tmp_path: Path) -> None:
-    async with floor(tmp_path, command_timeout_seconds=0.05) as shop:
+    async with memory_front(tmp_path, command_timeout_seconds=0.05) as shop:
         board = shop.connect(offered_token=token())
         await board.send("command", id="1", action="andon.raise", line_id="L1", andon_type="quality")
         await board.receive("link")
@@ -92,7 +92,7 @@ async def test_with_a_token_in_the_handshake_a_command_is_answered_first(tmp_pat
 
 
 async def test_a_token_that_expires_on_a_living_socket_ends_it_with_4401(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(ttl=90)
         await board.send("subscribe", subscription_type="andon")
         await board.receive("snapshot_end")
@@ -105,7 +105,7 @@ async def test_a_token_that_expires_on_a_living_socket_ends_it_with_4401(tmp_pat
 
 
 async def test_nothing_is_done_for_a_token_that_has_expired(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(ttl=90)
         shop.clock.ahead_ms += 91_000
         await board.send("command", id="1", action="andon.raise", line_id="L1", andon_type="quality")
@@ -115,7 +115,7 @@ async def test_nothing_is_done_for_a_token_that_has_expired(tmp_path: Path) -> N
 
 
 async def test_a_refresh_goes_on_without_a_gap(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(ttl=90)
         await board.send("subscribe", subscription_type="andon")
         await board.receive("snapshot_end")
@@ -130,7 +130,7 @@ async def test_a_refresh_goes_on_without_a_gap(tmp_path: Path) -> None:
 
 
 async def test_a_refresh_revokes_and_widens_in_place(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L1"), call("C2", line="L2"), call("C3", line="L3"))
         board = await shop.join(roles=["operator"], lines=["L1", "L2"])
         await board.send("subscribe", id="all", subscription_type="andon")
@@ -151,7 +151,7 @@ async def test_a_refresh_revokes_and_widens_in_place(tmp_path: Path) -> None:
 
 
 async def test_what_waits_and_is_revoked_is_never_sent(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(roles=["operator"], lines=["L1", "L2"])
         await board.send("subscribe", id="all", subscription_type="andon")
         await board.receive("snapshot_end")
@@ -169,7 +169,7 @@ async def test_what_waits_and_is_revoked_is_never_sent(tmp_path: Path) -> None:
 
 
 async def test_a_subscription_left_with_nothing_comes_back_with_a_wider_token(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(roles=["operator"], lines=["L1"])
         await board.send("subscribe", subscription_type="andon")
         await board.receive("snapshot_end")
@@ -186,7 +186,7 @@ async def test_a_subscription_left_with_nothing_comes_back_with_a_wider_token(tm
 
 
 async def test_a_refresh_by_another_user_or_with_a_bad_token_changes_nothing(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(user="eva", roles=["operator"], lines=["L1"])
         await board.send("subscribe", subscription_type="andon")
         await board.receive("snapshot_end")
@@ -200,7 +200,7 @@ async def test_a_refresh_by_another_user_or_with_a_bad_token_changes_nothing(tmp
 
 
 async def test_connections_are_bounded_in_all_and_by_user(tmp_path: Path) -> None:
-    async with floor(tmp_path, max_connections=3, max_connections_per_user=2) as shop:
+    async with memory_front(tmp_path, max_connections=3, max_connections_per_user=2) as shop:
         await shop.join()
         await shop.join()
         third = shop.connect()
@@ -212,7 +212,7 @@ async def test_connections_are_bounded_in_all_and_by_user(tmp_path: Path) -> Non
 
 
 async def test_subscriptions_are_bounded_and_asking_again_is_none_more(tmp_path: Path) -> None:
-    async with floor(tmp_path, max_subscriptions=2) as shop:
+    async with memory_front(tmp_path, max_subscriptions=2) as shop:
         board = await shop.join()
         for line in ("L1", "L2", "L2", "L3"):
             await board.send("subscribe", subscription_type="andon", target_id=line)
@@ -222,7 +222,7 @@ async def test_subscriptions_are_bounded_and_asking_again_is_none_more(tmp_path:
 
 
 async def test_asking_again_loses_no_alarm_that_waits(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         body = {"type": "subscribe", "subscription_type": "andon", "target_id": "L1"}
         await board.send(body)
@@ -237,7 +237,7 @@ async def test_asking_again_loses_no_alarm_that_waits(tmp_path: Path) -> None:
 
 
 async def test_a_flood_is_told_once_and_then_ended_with_4429(tmp_path: Path) -> None:
-    async with floor(tmp_path, max_frames_per_second=5) as shop:
+    async with memory_front(tmp_path, max_frames_per_second=5) as shop:
         board = await shop.join()
         for _ in range(30):
             await board.send("ping")
@@ -246,14 +246,14 @@ async def test_a_flood_is_told_once_and_then_ended_with_4429(tmp_path: Path) -> 
 
 
 async def test_a_frame_over_the_limit_ends_with_1009(tmp_path: Path) -> None:
-    async with floor(tmp_path, max_frame_bytes=1_024) as shop:
+    async with memory_front(tmp_path, max_frame_bytes=1_024) as shop:
         board = await shop.join()
         await board.send("ping", padding="ä" * 600)
         assert (await board.closed())[0] == 1009
 
 
 async def test_a_shutdown_spreads_the_return_with_1012(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         boards = [await shop.join(user=f"user{number}") for number in range(4)]
         await shop.front.shutdown(spread_seconds=8)
         ends = [await board.closed() for board in boards]
@@ -265,7 +265,7 @@ async def test_a_shutdown_spreads_the_return_with_1012(tmp_path: Path) -> None:
 
 
 async def test_revoked_access_ends_with_4403(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         eva, otto = await shop.join(), await shop.join(user="otto")
         assert shop.front.close_revoked(Revocations(users=frozenset({"eva"}))) == 1
         assert (await eva.closed())[0] == 4403
@@ -274,7 +274,7 @@ async def test_revoked_access_ends_with_4403(tmp_path: Path) -> None:
 
 
 async def test_what_cannot_be_read_is_an_error_and_the_connection_lives(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send_text("{")
         await board.send_text(b"{}")
@@ -293,7 +293,7 @@ async def test_what_cannot_be_read_is_an_error_and_the_connection_lives(tmp_path
 
 
 async def test_over_http_the_same_token_makes_the_same_viewer(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         assert shop.front.authenticate(token(user="otto")).user_id == "otto"
         with pytest.raises(TokenError):
             shop.front.authenticate("nonsense")

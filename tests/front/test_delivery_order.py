@@ -9,7 +9,7 @@ import pytest
 
 from bridge.front import journal_reads as front_journal
 from tests.front.journal_gate import Gate, andon, let_the_front_run
-from tests.front.memory_front import Floor, assignment, call, floor
+from tests.front.memory_front import MemoryFront, assignment, call, memory_front
 from tests.support.brokers import until
 from tests.support.dashboard import Frame
 from tests.support.memory_dashboard import MemoryDashboard
@@ -23,7 +23,7 @@ def types(board: MemoryDashboard) -> list[str]:
     return [each["type"] for each in board.frames if each["type"] != "link"]
 
 
-async def granted(shop: Floor, read: list[str]) -> MemoryDashboard:
+async def granted(shop: MemoryFront, read: list[str]) -> MemoryDashboard:
     return await shop.join(roles=[], grants={"read": read})
 
 
@@ -35,7 +35,7 @@ async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L2"))
         board = await granted(shop, NARROW)
         gate = Gate(shop, "events_after", after=True)
@@ -51,7 +51,7 @@ async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_
 
 
 async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C0", line="L2"))
         board = await granted(shop, NARROW)
         await board.send(andon("L1"), snapshot=False)
@@ -72,7 +72,7 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
 
 
 async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         gate = Gate(shop, "snapshot", after=False)
         await board.send(andon("L1"))
@@ -87,7 +87,7 @@ async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path:
 
 
 async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_is_now(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L1"), call("C2", line="L2"))
         board = await shop.join()
         gate = Gate(shop, "snapshot", after=True)
@@ -105,7 +105,7 @@ async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_i
 
 
 async def test_what_is_asked_again_behind_a_resume_is_not_replayed(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L1"), call("C2", line="L2"))
         board = await shop.join()
         gate = Gate(shop, "oldest_offset", after=True)
@@ -121,7 +121,7 @@ async def test_what_is_asked_again_behind_a_resume_is_not_replayed(tmp_path: Pat
 
 
 async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send(andon("L2"), snapshot=False)
         await board.receive("position")
@@ -143,7 +143,7 @@ async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed
 
 async def test_a_snapshot_is_never_overtaken_by_what_it_stands_for(tmp_path: Path) -> None:
     """An assignment that the snapshot knows to be over would come alive again."""
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(user="eva")
         await board.send(andon("L2"), snapshot=False)
         await board.receive("position")

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.front import journal_reads as front_journal
 from tests.front.journal_gate import Gate, andon, let_the_front_run
-from tests.front.memory_front import call, floor, status
+from tests.front.memory_front import call, memory_front, status
 from tests.support.memory_dashboard import MemoryDashboard
 
 
@@ -24,7 +24,7 @@ def outline(board: MemoryDashboard) -> list[Any]:
 
 
 async def test_what_is_committed_before_the_snapshot_is_read_is_in_it_and_nowhere_else(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         gate = Gate(shop, "snapshot", after=False)
         await board.send(andon("L1"))
@@ -40,7 +40,7 @@ async def test_what_is_committed_before_the_snapshot_is_read_is_in_it_and_nowher
 
 
 async def test_what_is_committed_after_the_snapshot_was_read_follows_it(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"))
         board = await shop.join()
         gate = Gate(shop, "snapshot", after=True)
@@ -53,7 +53,7 @@ async def test_what_is_committed_after_the_snapshot_was_read_follows_it(tmp_path
 
 
 async def test_what_other_subscriptions_want_comes_before_a_snapshot_that_is_newer(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send(andon("L1"), snapshot=False)
         await board.receive("subscription_confirmed")
@@ -69,7 +69,7 @@ async def test_what_other_subscriptions_want_comes_before_a_snapshot_that_is_new
 
 
 async def test_a_subscription_whose_snapshot_is_to_come_gets_nothing_before_it(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         gate = Gate(shop, "snapshot", after=False)
         await board.send(andon("L1"))
@@ -86,7 +86,7 @@ async def test_a_subscription_whose_snapshot_is_to_come_gets_nothing_before_it(t
 
 
 async def test_what_was_read_from_the_journal_ahead_of_its_offer_comes_once(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"))
         board = await shop.join()
         unoffered = shop.commit(call("C2"), offer=False)
@@ -101,7 +101,7 @@ async def test_what_was_read_from_the_journal_ahead_of_its_offer_comes_once(tmp_
 
 @pytest.mark.usefixtures("from_disk")
 async def test_what_is_committed_during_a_replay_follows_it(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"))
         board = await shop.join()
         gate = Gate(shop, "events_after", after=True)
@@ -116,7 +116,7 @@ async def test_what_is_committed_during_a_replay_follows_it(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("from_disk")
 async def test_what_ends_during_a_replay_is_not_told_again(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send(andon("L1"), id="ends")
         await board.receive("snapshot_end")
@@ -135,7 +135,7 @@ async def test_what_ends_during_a_replay_is_not_told_again(tmp_path: Path) -> No
 
 
 async def test_a_replay_over_what_still_waits_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send(andon("L1"), snapshot=False)
         await board.receive("subscription_confirmed")
@@ -156,7 +156,7 @@ async def test_a_long_replay_sends_every_alarm_and_only_the_latest_of_each_state
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGE_EVENTS", 3)
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         for number in range(6):
             shop.commit(status("L1"), call(f"C{number}"), status("L2"))
         board = await shop.join()
@@ -170,7 +170,7 @@ async def test_a_long_replay_sends_every_alarm_and_only_the_latest_of_each_state
 
 
 async def test_no_position_is_told_before_there_is_something_to_resume(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call())
         board = await shop.join()
         await board.receive("link")
@@ -185,7 +185,7 @@ async def test_no_position_is_told_before_there_is_something_to_resume(tmp_path:
 
 @pytest.mark.usefixtures("from_disk")
 async def test_no_position_is_told_while_a_snapshot_is_to_come(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call())
         board = await shop.join()
         gate = Gate(shop, "events_after", after=True)

@@ -4,16 +4,16 @@ from pathlib import Path
 
 from bridge.domain.events import Standing
 from tests.front.journal_gate import let_the_front_run
-from tests.front.memory_front import Floor, assignment, call, floor, status
+from tests.front.memory_front import MemoryFront, assignment, call, memory_front, status
 from tests.support.dashboard import Frame
 
 
-def since(shop: Floor, offset: int) -> Frame:
+def since(shop: MemoryFront, offset: int) -> Frame:
     return {"main": {"epoch": shop.journal.epoch, "offset": offset}}
 
 
 async def test_resume_replays_what_was_missed_once_over_the_union(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), status(word="running"), call("C2"), status(word="stopped"), call("C3", line="L2"))
         board = await shop.join()
         bodies = [
@@ -32,7 +32,7 @@ async def test_resume_replays_what_was_missed_once_over_the_union(tmp_path: Path
 
 
 async def test_another_epoch_or_an_impossible_offset_is_told_and_gets_a_snapshot(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2"))
         foreign: list[Frame] = [{"main": {"epoch": "other", "offset": 1}}, since(shop, 9), {}]
         for claim in foreign:
@@ -46,7 +46,7 @@ async def test_another_epoch_or_an_impossible_offset_is_told_and_gets_a_snapshot
 
 
 async def test_a_replay_leaves_out_what_other_subscriptions_had_already(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send("subscribe", id="one", subscription_type="andon", target_id="L1")
         await board.receive("snapshot_end")
@@ -61,7 +61,7 @@ async def test_a_replay_leaves_out_what_other_subscriptions_had_already(tmp_path
 
 
 async def test_a_resume_brings_assignments_that_were_missed(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(assignment("J1"), assignment("J2", to="otto"))
         board = await shop.join()
         await board.send("resume", subscriptions=[], since=since(shop, 0))
@@ -70,7 +70,7 @@ async def test_a_resume_brings_assignments_that_were_missed(tmp_path: Path) -> N
 
 
 async def test_refused_bodies_of_a_resume_are_told_and_the_others_resume(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L2"))
         board = await shop.join(roles=["operator"], lines=["L2"])
         bodies = [
@@ -85,7 +85,7 @@ async def test_refused_bodies_of_a_resume_are_told_and_the_others_resume(tmp_pat
 
 
 async def test_a_slow_dashboard_loses_no_alarm_and_is_told_what_was_conflated(tmp_path: Path) -> None:
-    async with floor(tmp_path, outbox_events=10) as shop:
+    async with memory_front(tmp_path, outbox_events=10) as shop:
         board = await shop.join()
         await board.send("subscribe", subscription_type="line", target_id="all", snapshot=False)
         await board.receive("subscription_confirmed")
@@ -108,7 +108,7 @@ async def test_a_slow_dashboard_loses_no_alarm_and_is_told_what_was_conflated(tm
 
 
 async def test_a_dashboard_that_does_not_read_delays_no_other_and_is_closed(tmp_path: Path) -> None:
-    async with floor(tmp_path, stall_seconds=0.3) as shop:
+    async with memory_front(tmp_path, stall_seconds=0.3) as shop:
         stuck, fine = await shop.join(), await shop.join(user="otto")
         for board in (stuck, fine):
             await board.send("subscribe", subscription_type="andon", snapshot=False)
@@ -124,7 +124,7 @@ async def test_a_dashboard_that_does_not_read_delays_no_other_and_is_closed(tmp_
 
 
 async def test_a_client_that_asks_and_does_not_read_is_not_read_either(tmp_path: Path) -> None:
-    async with floor(tmp_path, max_frames_per_second=10_000) as shop:
+    async with memory_front(tmp_path, max_frames_per_second=10_000) as shop:
         board = await shop.join()
         board.stop_reading()
         for _ in range(1_000):
@@ -139,7 +139,7 @@ async def test_a_client_that_asks_and_does_not_read_is_not_read_either(tmp_path:
 
 
 async def test_a_closed_subject_is_in_no_snapshot(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2"), call("C1", status="resolved", standing=Standing.CLOSED))
         board = await shop.join()
         await board.send("subscribe", subscription_type="andon")

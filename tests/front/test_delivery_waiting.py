@@ -7,11 +7,11 @@ import pytest
 
 from bridge.front import journal_reads as front_journal
 from tests.front.journal_gate import andon, let_the_front_run
-from tests.front.memory_front import call, floor, status
+from tests.front.memory_front import call, memory_front, status
 
 
 async def test_what_waits_for_an_ended_subscription_is_dropped(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         for line in ("L1", "L2"):
             await board.ask(andon(line), "subscription_confirmed", snapshot=False)
@@ -30,7 +30,7 @@ async def test_what_waits_for_an_ended_subscription_is_dropped(tmp_path: Path) -
 
 
 async def test_an_ending_does_not_wait_for_all_that_waits(tmp_path: Path) -> None:
-    async with floor(tmp_path, max_frame_bytes=1_024) as shop:
+    async with memory_front(tmp_path, max_frame_bytes=1_024) as shop:
         board = await shop.join()
         await board.send(andon("L1"), snapshot=False)
         await board.receive("subscription_confirmed")
@@ -46,7 +46,7 @@ async def test_an_ending_does_not_wait_for_all_that_waits(tmp_path: Path) -> Non
 
 
 async def test_with_batching_a_state_waits_for_company_and_an_alarm_does_not(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send("subscribe", subscription_type="line", snapshot=False)
         await board.send("options", batch=True, batch_ms=1_000)
@@ -73,7 +73,7 @@ async def test_a_dashboard_that_falls_behind_what_the_journal_holds_is_told_to_c
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2"), call("C3"))
         held = shop.journal.events_after
         monkeypatch.setattr(shop.journal, "events_after", lambda _offset, *, limit: held(1, limit=limit))
@@ -85,7 +85,7 @@ async def test_a_dashboard_that_falls_behind_what_the_journal_holds_is_told_to_c
 
 
 async def test_who_is_told_a_gap_gets_the_snapshot_next(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send(andon("L1"), snapshot=False)
         await board.receive("subscription_confirmed")

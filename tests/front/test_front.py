@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tests.front.memory_front import assignment, call, floor, status
+from tests.front.memory_front import assignment, call, memory_front, status
 
 
 async def test_a_subscriber_gets_the_snapshot_then_what_is_committed_later(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2", line="L2"), status())
         board = await shop.join()
         await board.send("subscribe", subscription_type="andon", target_id="L1")
@@ -21,7 +21,7 @@ async def test_a_subscriber_gets_the_snapshot_then_what_is_committed_later(tmp_p
 
 
 async def test_an_event_goes_as_journalled_and_once_however_many_subscriptions_match(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         for kind in ("andon", "line"):
             body = {"subscription_type": kind, "target_id": "L1", "snapshot": False}
@@ -34,7 +34,7 @@ async def test_an_event_goes_as_journalled_and_once_however_many_subscriptions_m
 
 
 async def test_what_is_committed_while_the_snapshot_is_read_comes_once(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         for number in range(20):
             await board.send("subscribe", id=f"s{number}", subscription_type="andon", target_id="L1")
@@ -55,7 +55,7 @@ async def test_what_is_committed_while_the_snapshot_is_read_comes_once(tmp_path:
 
 
 async def test_a_dashboard_gets_only_what_its_grants_cover(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L1"), call("C2", line="L2"))
         board = await shop.join(user="otto", roles=["operator"], lines=["L2"])
         await board.send("subscribe", id="all", subscription_type="andon")
@@ -73,7 +73,7 @@ async def test_a_dashboard_gets_only_what_its_grants_cover(tmp_path: Path) -> No
 
 
 async def test_an_assignment_reaches_its_assignee_without_a_subscription(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         eva = await shop.join(user="eva", roles=["operator"], lines=["L1"])
         otto = await shop.join(user="otto", roles=["operator"], lines=["L1"])
         shop.commit(assignment("J1", line="L2"), assignment("J2", line="L1"))
@@ -85,7 +85,7 @@ async def test_an_assignment_reaches_its_assignee_without_a_subscription(tmp_pat
 
 
 async def test_unsubscribing_ends_delivery(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send("subscribe", subscription_type="andon", target_id="L1")
         await board.send("subscribe", subscription_type="andon", target_id="L2")
@@ -101,7 +101,7 @@ async def test_unsubscribing_ends_delivery(tmp_path: Path) -> None:
 
 
 async def test_masks_narrow_beside_the_filter(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         masks = {"event_types": ["line_status_update"]}
         await board.send("subscribe", subscription_type="line", target_id="L1", filters=masks)
@@ -112,7 +112,7 @@ async def test_masks_narrow_beside_the_filter(tmp_path: Path) -> None:
 
 
 async def test_batches_are_arrays_and_a_lossless_event_flushes_what_is_ahead_of_it(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send("options", batch=True, batch_ms=1_000)
         options = await board.receive("options")
@@ -132,7 +132,7 @@ async def test_batches_are_arrays_and_a_lossless_event_flushes_what_is_ahead_of_
 
 
 async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
         board = await shop.join()
         link = await board.receive("link")
@@ -149,7 +149,7 @@ async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path
 
 
 async def test_ready_tells_what_is_missing(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         assert shop.front.readiness() == (False, "no connection to the broker")
         shop.front.set_link_state(broker_connected=True, stream_live=False, last_seen=None)
         assert shop.front.readiness() == (False, "the pipeline is silent")
@@ -158,7 +158,7 @@ async def test_ready_tells_what_is_missing(tmp_path: Path) -> None:
 
 
 async def test_statistics_count_connections_and_subscriptions(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         await board.send("subscribe", subscription_type="andon")
         await board.send("subscribe", mqtt_filter="S1/#")

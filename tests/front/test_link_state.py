@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from bridge.ports.journal import JournalError
-from tests.front.memory_front import NOON, Floor, call, floor
+from tests.front.memory_front import NOON, MemoryFront, call, memory_front
 from tests.support.dashboard import PATIENCE
 from tests.support.memory_dashboard import MemoryDashboard
 
 LAST_CALL = 40
 
 
-def lose_link(shop: Floor) -> None:
+def lose_link(shop: MemoryFront) -> None:
     shop.front.set_link_state(broker_connected=True, stream_live=False, last_seen=NOON)
 
 
-async def live_board(shop: Floor) -> MemoryDashboard:
+async def live_board(shop: MemoryFront) -> MemoryDashboard:
     shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
     board = await shop.join()
     await board.receive("link")
@@ -51,7 +51,7 @@ def live(link: dict[str, object]) -> bool:
 
 @pytest.mark.parametrize("batch", [False, True])
 async def test_it_is_told_in_the_middle_of_a_snapshot(tmp_path: Path, *, batch: bool) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(*(call(f"C{number}") for number in range(LAST_CALL)))
         board = await live_board(shop)
         if batch:
@@ -64,7 +64,7 @@ async def test_it_is_told_in_the_middle_of_a_snapshot(tmp_path: Path, *, batch: 
 
 
 async def test_it_is_told_in_the_middle_of_a_replay(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(*(call(f"C{number}") for number in range(LAST_CALL)))
         board = await live_board(shop)
         on_frame(board, lambda: len(board.offsets) >= 5, lambda: lose_link(shop))
@@ -75,7 +75,7 @@ async def test_it_is_told_in_the_middle_of_a_replay(tmp_path: Path) -> None:
 
 
 async def test_it_is_told_while_the_journal_does_not_answer(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await live_board(shop)
         answers, read = threading.Event(), shop.journal.snapshot
         shop.journal.snapshot = lambda: (answers.wait(PATIENCE), read())[1]  # type: ignore[method-assign]
@@ -92,7 +92,7 @@ async def test_it_is_told_while_the_journal_does_not_answer(tmp_path: Path) -> N
 
 async def test_whom_a_journal_that_fails_sends_away_comes_back_spread_over_time(tmp_path: Path) -> None:
     """At once and all together they would ask a journal that fails as fast as they can connect."""
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
 
         def fails() -> None:
             raise JournalError("the disk does not answer")

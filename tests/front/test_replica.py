@@ -11,7 +11,7 @@ import pytest
 from bridge.domain.records import CommandRecord
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
-from tests.front.memory_front import NOON, Floor, call, floor
+from tests.front.memory_front import NOON, MemoryFront, call, memory_front
 from tests.support import command_line
 from tests.support.brokers import until
 from tests.support.command_line import write_config
@@ -22,7 +22,7 @@ FORGED = 3_000
 TRICKLE = 100  # each heard before the next is said
 
 
-async def subscribed(here: Floor) -> MemoryDashboard:
+async def subscribed(here: MemoryFront) -> MemoryDashboard:
     board = await here.join()
     await board.send("subscribe", id="s", subscription_type="line")
     await board.receive("snapshot_end")
@@ -30,7 +30,7 @@ async def subscribed(here: Floor) -> MemoryDashboard:
 
 
 async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         for number in range(MANY // 10):
             here.commit(*(call(f"C{number}.{each}") for each in range(10)))
@@ -41,7 +41,7 @@ async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) 
 
 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(*(call(f"C{each}") for each in range(MANY)), offer=False)
         await board.until(lambda: len(board.live_offsets) >= MANY)
@@ -51,7 +51,7 @@ async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None
 @pytest.mark.parametrize("seed", range(5))
 async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         epoch = here.journal.epoch
         for _ in range(FORGED // 10):
@@ -70,7 +70,7 @@ async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         reads = here.metric("follower_reads")
         for number in range(1, TRICKLE + 1):
             body = {"stream": "main", "epoch": here.journal.epoch, "offset": number + 10**6}
@@ -96,7 +96,7 @@ def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
 
 
 async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(call("C1"))
         told = await board.receive("position")
@@ -116,7 +116,7 @@ async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovere
 
 
 async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.link.deliver_status(here.journal.epoch)
         await until(lambda: board.last("link")["streams"]["main"]["live"], what="live")
@@ -137,7 +137,7 @@ async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
 
 
 async def test_backup_is_restored_while_the_front_runs(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         backup = tmp_path / "backup.db"
         here.commit(call("C1"), call("C2"))
@@ -165,7 +165,7 @@ async def journal_command(folder: Path, name: str, *more: str | Path) -> subproc
 
 
 async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(call("C1"))
         told = (await board.receive("position"))["streams"]
@@ -189,7 +189,7 @@ def put_aside(folder: Path) -> None:
 
 
 async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         epoch = here.journal.epoch
         board = await subscribed(here)
         await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="nothing heard")
@@ -205,7 +205,7 @@ async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: P
 
 
 async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.link.deliver_status(here.journal.epoch, offset=0)
         await until(lambda: here.front.readiness()[0], what="live")
@@ -224,7 +224,7 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
 
 
 async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:
-    async with floor(tmp_path, follows=True) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
 
         def record(command_id: str, outcome: str) -> CommandRecord:

@@ -16,7 +16,7 @@ from bridge.domain.reports import APPLIED
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.in_process import ROOT, device, say
 from tests.support.journal_samples import forget_checkpoints, query
@@ -52,7 +52,7 @@ async def test_sigkill_loses_nothing_and_doubles_nothing(mosquitto: RunningBroke
     offsets: list[int] = []
     sent = 0
     async with (
-        running_floor(tmp_path, mosquitto, plant=plant, fronts=0, environment=OFTEN_CHECKPOINTS) as bridge,
+        bridge_process(tmp_path, mosquitto, plant=plant, fronts=0, environment=OFTEN_CHECKPOINTS) as bridge,
         device(mosquitto.port) as watcher,
         device(mosquitto.port) as client,
     ):
@@ -76,7 +76,7 @@ async def test_sigkill_loses_nothing_and_doubles_nothing(mosquitto: RunningBroke
     assert sorted(set(offsets)) == list(range(1, last + 1)), "every event was published"
 
 
-async def burst_and_kill(bridge: RunningFloor, client: aiomqtt.Client, sent: int, chance: random.Random) -> int:
+async def burst_and_kill(bridge: BridgeProcess, client: aiomqtt.Client, sent: int, chance: random.Random) -> int:
     """Send a burst of reports of all three kinds, and kill the bridge somewhere within."""
     kill_at = chance.randrange(BURST)
     for index in range(BURST):

@@ -22,7 +22,7 @@ from tests.faults.forked_bridge import Fork
 from tests.publisher.retained_audit import looked, right
 from tests.publisher.test_publisher import LAMP, raise_call
 from tests.publisher.workload import Workload, assert_true
-from tests.support.bridge_process import running_floor
+from tests.support.bridge_process import bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.in_process import PUBLISHER, ROOT, device, in_process, say
 from tests.support.journal_samples import event, follow
@@ -54,7 +54,7 @@ async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_ghost(
     station = f"{ROOT}/report/plant1/packing/L1/Andon-L1/andon"
     lamp = "station/plant1/packing/L1/Andon-L1/equipment"
     async with (
-        running_floor(tmp_path, mosquitto, launcher=fork) as floor,
+        bridge_process(tmp_path, mosquitto, launcher=fork) as floor,
         aiomqtt.Client("127.0.0.1", mosquitto.port) as client,
     ):
         assert floor.process is not None

@@ -53,7 +53,7 @@ class Launcher(ABC):
     """Starts the process of a bridge, in one way."""
 
     @abstractmethod
-    async def launch(self, bridge: "RunningFloor") -> Process: ...
+    async def launch(self, bridge: "BridgeProcess") -> Process: ...
 
     async def close(self) -> None:  # noqa: B027 - most hold nothing
         """Release what outlives a single bridge."""
@@ -69,7 +69,7 @@ class Run(Launcher):
 
     wrapper: tuple[str, ...] = ()
 
-    async def launch(self, bridge: "RunningFloor") -> Process:
+    async def launch(self, bridge: "BridgeProcess") -> Process:
         command = (sys.executable, "-m", "bridge", "run", "--config", str(bridge.config), "--role", bridge.role)
         with bridge.log_file.open("ab") as log:
             return await asyncio.create_subprocess_exec(
@@ -85,7 +85,7 @@ RUN = Run()
 
 
 @dataclass
-class RunningFloor:
+class BridgeProcess:
     """One `floor run`, which may be killed and started again on the same journal."""
 
     config: Path
@@ -95,17 +95,17 @@ class RunningFloor:
     launcher: Launcher = RUN
     role: str = "both"
     process: Process | None = None
-    fronts: list["RunningFloor"] = field(default_factory=list)  # processes of their own beside this one
+    fronts: list["BridgeProcess"] = field(default_factory=list)  # processes of their own beside this one
 
     @property
-    def front(self) -> "RunningFloor":
+    def front(self) -> "BridgeProcess":
         return self.fronts[0]
 
-    def add_front(self, environment: Mapping[str, str] | None = None) -> "RunningFloor":
+    def add_front(self, environment: Mapping[str, str] | None = None) -> "BridgeProcess":
         """Describe a front beside this process: the same settings, a port of its own. It is stopped with this one."""
         port = free_port()
         settings = {**self.environment, **(environment or {}), "FLOOR_WEB__PORT": str(port)}
-        self.fronts.append(RunningFloor(self.config, port, self.broker, settings, role="front"))
+        self.fronts.append(BridgeProcess(self.config, port, self.broker, settings, role="front"))
         return self.fronts[-1]
 
     async def start(self) -> None:
@@ -191,7 +191,7 @@ def configured(
     environment: Mapping[str, str] | None = None,
     fronts: int | None = None,
     launcher: Launcher = RUN,
-) -> RunningFloor:
+) -> BridgeProcess:
     """Write the settings of a bridge on this broker, with a free port; `environment` adds some. It is not started.
 
     `fronts`: None for one process with both sides, else a pipeline and so many fronts beside it.
@@ -199,14 +199,14 @@ def configured(
     port, config = free_port(), folder / "floor.toml"
     config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port, secret=SECRET))
     role = "both" if fronts is None else "pipeline"
-    bridge = RunningFloor(config, port, broker, environment or {}, launcher, role)
+    bridge = BridgeProcess(config, port, broker, environment or {}, launcher, role)
     for _ in range(fronts or 0):
         bridge.add_front()
     return bridge
 
 
 @asynccontextmanager
-async def running_floor(
+async def bridge_process(
     folder: Path,
     broker: RunningBroker,
     *,
@@ -214,7 +214,7 @@ async def running_floor(
     environment: Mapping[str, str] | None = None,
     fronts: int | None = None,
     launcher: Launcher = RUN,
-) -> AsyncIterator[RunningFloor]:
+) -> AsyncIterator[BridgeProcess]:
     """Run what `configured` describes; killed at the end if the test has not stopped it."""
     floor = configured(folder, broker, plant=plant, environment=environment, fronts=fronts, launcher=launcher)
     try:

@@ -14,7 +14,7 @@ import structlog
 from bridge.domain.messages import Message, Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.status import UNKNOWN, ReceivedCounts
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.in_process import device, in_process, say
 
@@ -40,7 +40,7 @@ class Books(Counter[tuple[str, str]]):
         return sum(count for (column, _), count in self.items() if column == "in_flight")
 
 
-def scrape(floor: RunningFloor) -> Books:
+def scrape(floor: BridgeProcess) -> Books:
     with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
         found = SAMPLE.findall(answer.read().decode())
     books = Books()
@@ -65,7 +65,7 @@ async def burst(link: BrokerLink, start: int) -> None:
 async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.device() as link:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as link:
         scrapes: list[Books] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))

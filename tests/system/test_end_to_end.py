@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.support.bridge_process import ROOT, RunningFloor, running_floor
+from tests.support.bridge_process import ROOT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, free_port
 from tests.support.socket_dashboard import connected
 from tests.support.tokens import token
@@ -16,7 +16,7 @@ STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = {"action": "raise", "andon_type": "equipment", "operator": "cem", "description": "noise"}
 
 
-async def press(floor: RunningFloor, **fields: object) -> None:
+async def press(floor: BridgeProcess, **fields: object) -> None:
     async with floor.device() as device:
         await device.publish(STATION, json.dumps({**PRESS, **fields}).encode())
 
@@ -24,7 +24,7 @@ async def press(floor: RunningFloor, **fields: object) -> None:
 async def test_a_press_reaches_a_dashboard_and_its_acknowledgement_the_floor(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
         await board.snapshot(subscription_type="andon", target_id="L1")
         await press(floor)
         call = await board.receive("andon_event", data__status="open")
@@ -50,7 +50,7 @@ async def test_a_press_reaches_a_dashboard_and_its_acknowledgement_the_floor(
 async def test_who_may_not_see_a_line_is_refused_and_shown_nothing_of_it(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         proof = token(user="olga", roles=("operator",), lines=["L2"])
         async with floor.dashboard(proof) as board, floor.dashboard() as admin:
             await board.send({"type": "subscribe", "id": "a", "subscription_type": "andon", "target_id": "L1"})
@@ -71,7 +71,7 @@ async def test_who_may_not_see_a_line_is_refused_and_shown_nothing_of_it(
 async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mosquitto: RunningBroker) -> None:
     counts = "floor/v1/report/plant1/packing/L1/Bagger-1/counts"
     job = "floor/v1/report/plant1/packing/L1/Andon-L1/job"
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="line", target_id="L1")
             for action in ("assign", "start"):
@@ -104,7 +104,7 @@ async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mos
 async def test_a_dashboard_resumes_over_a_restart_without_a_gap_or_a_double(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.dashboard() as board:
             await board.snapshot(subscription_type="andon")
             await press(floor)
@@ -127,7 +127,7 @@ async def test_a_dashboard_resumes_over_a_restart_without_a_gap_or_a_double(
 
 
 async def test_a_lost_broker_is_told_and_its_return_too(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
         await board.receive("link", broker=True)
         mosquitto.stop()
         await board.receive("link", broker=False)
@@ -139,7 +139,7 @@ async def test_a_lost_broker_is_told_and_its_return_too(tmp_path: Path, mosquitt
 
 
 async def test_sigterm_says_when_to_come_back(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
         assert await floor.stop() == 0
         code, reason = await board.closed()
         assert code == 1012
@@ -147,7 +147,7 @@ async def test_sigterm_says_when_to_come_back(tmp_path: Path, mosquitto: Running
 
 
 async def test_a_second_bridge_for_the_same_journal_refuses(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         second = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bridge", "run", "--config", str(floor.config)),
             stderr=asyncio.subprocess.PIPE,
@@ -165,7 +165,7 @@ async def test_revoked_access_ends_and_stays_ended(tmp_path: Path, mosquitto: Ru
     revoked = tmp_path / "revoked"
     revoked.write_text("# nobody yet\n")
     settings = {"FLOOR_TOKEN__REVOKED_FILE": str(revoked)}
-    async with running_floor(tmp_path, mosquitto, environment=settings) as floor:
+    async with bridge_process(tmp_path, mosquitto, environment=settings) as floor:
         proof = token(user="otto")
         async with floor.dashboard() as eva, floor.dashboard(proof) as otto:
             revoked.write_text("user otto\n")

@@ -18,7 +18,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.pipeline.startup_inputs import PlantChange, journal_plant
 from bridge.ports.journal import Batch
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.dashboard import Frame
 from tests.support.driven_intake import driven_intake, take
@@ -50,13 +50,13 @@ def places(events: list[Frame]) -> set[tuple[str, str | None]]:
     return {(each["line_id"], each["equipment_code"]) for each in events}
 
 
-def read(floor: RunningFloor, path: str) -> str:
+def read(floor: BridgeProcess, path: str) -> str:
     request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {token()}"})
     with urlopen(request, timeout=5) as answer:
         return str(answer.read().decode())
 
 
-async def speak(floor: RunningFloor) -> None:
+async def speak(floor: BridgeProcess) -> None:
     async with floor.device() as device:
         for line in BEFORE:
             for machine in ("bagger", "packer"):
@@ -68,7 +68,7 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     plant = write_plant(tmp_path / "plant.toml", BEFORE)
-    async with running_floor(tmp_path, mosquitto, plant=plant) as floor:
+    async with bridge_process(tmp_path, mosquitto, plant=plant) as floor:
         await speak(floor)
         await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(floor, "/metrics"), what="taken")
         async with floor.dashboard() as board:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.command_line import floor
 from tests.support.dashboard import Dashboard
@@ -15,13 +15,13 @@ PRESS = b'{"action": "raise", "andon_type": "%s"}'
 ANDON = {"id": "a", "subscription_type": "andon", "target_id": "all"}
 
 
-async def tool(running: RunningFloor, *arguments: str | Path) -> str:
+async def tool(running: BridgeProcess, *arguments: str | Path) -> str:
     ended = await asyncio.to_thread(floor, running.config.parent, *arguments)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
-async def press(running: RunningFloor, client: Dashboard, andon_type: bytes) -> dict[str, Any]:
+async def press(running: BridgeProcess, client: Dashboard, andon_type: bytes) -> dict[str, Any]:
     """Raise a call; returns the event that tells of it."""
     async with running.device() as device:
         await device.publish(STATION, PRESS % andon_type)
@@ -31,7 +31,7 @@ async def press(running: RunningFloor, client: Dashboard, andon_type: bytes) -> 
 async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as running:
+    async with bridge_process(tmp_path, mosquitto) as running:
         async with running.dashboard() as board:
             await board.snapshot(subscription_type="andon", target_id="all")
             kept = await press(running, board, b"equipment")
@@ -70,7 +70,7 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
 async def test_a_front_apart_stays_through_a_restore_and_tells_its_dashboards(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto, fronts=1) as pipeline:
+    async with bridge_process(tmp_path, mosquitto, fronts=1) as pipeline:
         async with pipeline.front.dashboard() as board:
             await board.snapshot(subscription_type="andon", target_id="all")
             kept = await press(pipeline, board, b"equipment")

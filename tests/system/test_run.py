@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.support.bridge_process import DEMO_PLANT, ROOT, RunningFloor, running_floor
+from tests.support.bridge_process import DEMO_PLANT, ROOT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.journal_samples import forge_meta
 from tests.support.mqtt_consumer import mqtt_consumer
@@ -35,7 +35,7 @@ def write(journal: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-async def refused(floor: RunningFloor) -> str:
+async def refused(floor: BridgeProcess) -> str:
     """Start a bridge that cannot; return what it says on the way out."""
     before = len(floor.log())
     await floor.launch()
@@ -45,7 +45,7 @@ async def refused(floor: RunningFloor) -> str:
 
 
 async def test_a_task_that_fails_ends_the_process_and_says_why(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as device:
         forge_meta(floor.journal, last_number=7)
         await device.publish(STATION, PRESS)
         assert floor.process is not None
@@ -56,7 +56,7 @@ async def test_a_task_that_fails_ends_the_process_and_says_why(tmp_path: Path, m
 
 
 async def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="andon")
             await device.publish(STATION, PRESS)
@@ -73,7 +73,7 @@ async def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path, mosquitto: 
 async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_and_run(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         floor.environment = {"FLOOR_JOURNAL__PATH": str(floor.config / "journal.db")}
         assert "no journal can be kept there" in await refused(floor)
@@ -88,7 +88,7 @@ async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_
 
 
 async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         floor.environment = {"FLOOR_WEB__TLS_CERT_FILE": "/nowhere.crt", "FLOOR_WEB__TLS_KEY_FILE": "/nowhere.key"}
         said = await refused(floor)
@@ -99,7 +99,7 @@ async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Pat
 async def test_without_a_broker_it_starts_and_is_ready_once_there_is_one(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         mosquitto.stop()
         await floor.launch()
@@ -113,21 +113,21 @@ async def test_without_a_broker_it_starts_and_is_ready_once_there_is_one(
         assert time.monotonic() - began < STOP_SECONDS
 
 
-def is_live(floor: RunningFloor) -> bool:
+def is_live(floor: BridgeProcess) -> bool:
     try:
         return bool(get(floor, "/health/live"))
     except OSError:
         return False
 
 
-def get(floor: RunningFloor, path: str) -> bytes:
+def get(floor: BridgeProcess, path: str) -> bytes:
     with urlopen(f"http://127.0.0.1:{floor.port}{path}", timeout=2) as answer:
         content: bytes = answer.read()
         return content
 
 
 async def test_a_stop_while_broker_and_dashboard_hang_is_in_time(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as device:
         reader, writer = await asyncio.open_connection("127.0.0.1", floor.port)
         writer.write(
             b"GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
@@ -145,7 +145,7 @@ async def test_a_stop_while_broker_and_dashboard_hang_is_in_time(tmp_path: Path,
 
 
 async def test_the_broker_is_told_whether_the_bridge_is_there(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
+    async with bridge_process(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
         await until(lambda: seen.status.get("online") is True, what="online")
         await floor.stop(signal.SIGKILL)
         await until(lambda: seen.status["online"] is False, what="the Will")
@@ -158,7 +158,7 @@ async def test_the_broker_is_told_whether_the_bridge_is_there(tmp_path: Path, mo
 
 
 async def test_lamps_are_lit_again_on_a_broker_that_forgot_them(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.device() as device, mqtt_consumer(mosquitto, "station") as seen:
             await device.publish(STATION, PRESS)
             await until(lambda: seen.values.get(LAMP) == b"open", what="lit")
@@ -176,7 +176,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
     plant = tmp_path / "plant.toml"
     demo = DEMO_PLANT.read_text().replace('faults_file = "', f'faults_file = "{DEMO_PLANT.parent}/')
     plant.write_text(demo + LADDER)
-    async with running_floor(tmp_path, mosquitto, plant=plant) as floor:
+    async with bridge_process(tmp_path, mosquitto, plant=plant) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="escalation")
             await device.publish(STATION, PRESS)
@@ -196,7 +196,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
 async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         forge_meta(floor.journal, latest_arrival=AHEAD)
         await floor.launch()
@@ -213,7 +213,7 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
 async def test_a_poisoned_or_oversized_message_is_quarantined_and_the_stream_goes_on(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="andon")
             for payload in (b"", b"\xff\x00", b"[" * 60_000, b'{"action": "raise"', b"x" * 900_000):

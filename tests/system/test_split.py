@@ -8,7 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.faults.load_plant import LINE, PLACE, write_plant
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.command_line import ROOT
 
@@ -17,12 +17,12 @@ STATION_TO_GO = f"floor/v1/report/{PLACE}/Andon-A/andon"
 PRESS = b'{"action": "raise", "andon_type": "equipment"}'
 
 
-async def press(floor: RunningFloor, payload: bytes = PRESS) -> None:
+async def press(floor: BridgeProcess, payload: bytes = PRESS) -> None:
     async with floor.device() as device:
         await device.publish(STATION, payload)
 
 
-def status_of(floor: RunningFloor, path: str) -> int:
+def status_of(floor: BridgeProcess, path: str) -> int:
     try:
         with urlopen(f"http://127.0.0.1:{floor.port}{path}", timeout=2) as answer:
             return int(answer.status)
@@ -49,7 +49,7 @@ async def first_line(folder: Path, *arguments: str) -> str:
 async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto, fronts=1) as floor, floor.front.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto, fronts=1) as floor, floor.front.dashboard() as board:
         await board.snapshot(subscription_type="andon", target_id="L1")
         await press(floor)
         call = await board.receive("andon_event", data__status="open")
@@ -76,7 +76,7 @@ async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
 async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto, fronts=0) as floor:
+    async with bridge_process(tmp_path, mosquitto, fronts=0) as floor:
         answers = {
             path: status_of(floor, path)
             for path in ("/health/live", "/health/ready", "/metrics", "/", "/ws", "/api/snapshot")
@@ -96,7 +96,7 @@ async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
 ) -> None:
     impatient = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
     async with (
-        running_floor(tmp_path, mosquitto, environment=impatient, fronts=1) as floor,
+        bridge_process(tmp_path, mosquitto, environment=impatient, fronts=1) as floor,
         floor.front.dashboard() as board,
     ):
         await board.snapshot(subscription_type="andon", target_id="L1")
@@ -114,7 +114,7 @@ async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
 
 
 async def test_front_of_a_simulation_is_refused(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto, fronts=0) as floor:
+    async with bridge_process(tmp_path, mosquitto, fronts=0) as floor:
         front = floor.add_front({"FLOOR_TIME__SCALE": "60"})
         await front.launch()
         assert front.process is not None
@@ -126,7 +126,7 @@ async def test_plant_that_lost_a_line_is_a_new_epoch_to_a_front_that_stays(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     plant = write_plant(tmp_path)
-    async with running_floor(tmp_path, mosquitto, plant=plant, fronts=1) as floor:
+    async with bridge_process(tmp_path, mosquitto, plant=plant, fronts=1) as floor:
         async with floor.front.dashboard() as board:
             await board.snapshot(subscription_type="andon")
             await press(floor)

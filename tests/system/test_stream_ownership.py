@@ -14,7 +14,7 @@ from bridge.domain.records import Position
 from bridge.domain.stream_status import StreamOwner, status_publication
 from bridge.mqtt.link import BrokerLink
 from bridge.publisher.stream_ownership import StreamOwnership, StreamTaken, echo_topic, ownership_subscriptions
-from tests.support.bridge_process import RunningFloor, configured, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process, configured
 from tests.support.brokers import RunningBroker, client_settings, linked, mosquitto_broker, running, until
 from tests.support.mqtt_consumer import mqtt_consumer
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
@@ -24,14 +24,16 @@ STATUS = f"{ROOT}/bridge/main"
 TOLD_SECONDS = 5.0  # promise P5
 
 
-def rival(folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None) -> RunningFloor:
+def rival(
+    folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None
+) -> BridgeProcess:
     """Describe a second bridge for the same stream: with a journal of its own, unless one is named."""
     folder.mkdir()
     settings = {"FLOOR_BROKER__PORT": str(port or broker.port)}
     return configured(folder, broker, environment=settings | ({"FLOOR_JOURNAL__PATH": str(journal)} if journal else {}))
 
 
-async def ended(floor: RunningFloor) -> str:
+async def ended(floor: BridgeProcess) -> str:
     """Wait until it has ended by itself; returns what it said."""
     assert floor.process is not None
     try:
@@ -46,7 +48,7 @@ async def ended(floor: RunningFloor) -> str:
 async def test_second_process_refuses_to_start(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
     """With a journal of its own, and on the same one."""
     broker: RunningBroker = request.getfixturevalue(which)
-    async with running_floor(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as seen:
+    async with bridge_process(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as seen:
         await until(lambda: len(seen.statuses) > 0)
         second = rival(tmp_path / "second", broker)
         third = rival(tmp_path / "third", broker, journal=first.journal)
@@ -66,7 +68,7 @@ async def test_next_process_starts_without_waiting(
     tmp_path: Path, mosquitto: RunningBroker, how: signal.Signals
 ) -> None:
     """An orderly stop leaves `online: false`, a kill the Will, which is published before the next one listens."""
-    async with running_floor(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
+    async with bridge_process(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
         await until(lambda: seen.status.get("ready") is True, what="ready")
         owner = seen.status["owner"]
         await floor.stop(how)
@@ -90,7 +92,7 @@ async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path
     }
     async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
         await client.publish(STATUS, json.dumps(ghost), qos=1, retain=True)
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         assert "stream.abandoned" in floor.log()
 
 
@@ -111,7 +113,7 @@ async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> No
 async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Both started while the second one's way to the broker was cut, so that it could ask nobody."""
     async with (
-        running_floor(tmp_path, mosquitto) as first,
+        bridge_process(tmp_path, mosquitto) as first,
         mqtt_consumer(mosquitto, "bridge") as seen,
         network(mosquitto) as way,
     ):

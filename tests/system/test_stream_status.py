@@ -3,7 +3,7 @@
 import resource
 from pathlib import Path
 
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.mqtt_consumer import mqtt_consumer
 
@@ -11,14 +11,14 @@ NO_ROOM = 1  # byte a file may have: every write fails, as on a full disk
 TOLD_SECONDS = 5.0  # promise P5
 
 
-def limit_files(floor: RunningFloor, most: int) -> None:
+def limit_files(floor: BridgeProcess, most: int) -> None:
     assert floor.process is not None
     resource.prlimit(floor.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
 async def test_full_disk_is_told_as_not_ready_and_heals(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with (
-        running_floor(tmp_path, mosquitto) as floor,
+        bridge_process(tmp_path, mosquitto) as floor,
         mqtt_consumer(mosquitto, "bridge") as seen,
         floor.device() as device,
     ):

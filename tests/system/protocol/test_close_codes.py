@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bridge_process import running_floor
+from tests.support.bridge_process import bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.dashboard import PATIENCE
 from tests.support.socket_dashboard import connected, dashboard, http
@@ -30,7 +30,7 @@ SMALL = {
 
 
 async def test_a_connection_ends_as_the_table_says(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto, environment=SMALL) as floor:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor:
         for proof, code in [
             ("a.b.c", 1008),
             (token(iss="another"), 1008),
@@ -66,7 +66,7 @@ async def test_a_connection_ends_as_the_table_says(tmp_path: Path, mosquitto: Ru
 
 
 async def test_too_much_is_an_error_first_and_4429_then(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as board:
         for name in "abc":
             await board.ask("subscribe", "subscription_confirmed", id=name, subscription_type="line")
         error = await board.ask("subscribe", "error", id="d", subscription_type="line")
@@ -79,7 +79,7 @@ async def test_too_much_is_an_error_first_and_4429_then(tmp_path: Path, mosquitt
 
 
 async def test_a_token_that_ends_is_told_ahead_and_then_ends_it(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, dashboard(floor.port, token(ttl=3)) as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, dashboard(floor.port, token(ttl=3)) as board:
         loop = asyncio.get_running_loop()
         admitted = loop.time()
         expiring = await board.receive("expiring")
@@ -96,7 +96,7 @@ async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     patience = {"FLOOR_WEB__STALL_SECONDS": "1.5", "FLOOR_WEB__MAX_FRAMES_PER_SECOND": "1000"}
-    async with running_floor(tmp_path, mosquitto, environment=patience) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto, environment=patience) as floor, floor.device() as device:
         async with dashboard(floor.port) as board:
             await board.snapshot(id="s", subscription_type="job")
             for number in range(200):
@@ -121,7 +121,7 @@ async def test_a_stop_says_when_to_come_back_and_a_resume_has_no_gap(
     tmp_path: Path, mosquitto: RunningBroker, number: signal.Signals
 ) -> None:
     body = {"id": "j", "subscription_type": "job", "target_id": "line:L2"}
-    async with running_floor(tmp_path, mosquitto) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as device:
 
         async def assign(name: str) -> None:
             await device.publish(JOBS, json.dumps({**JOB, "job_id": name}).encode())

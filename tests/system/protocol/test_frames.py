@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess
 from tests.support.dashboard import Frame, is_event
 from tests.support.socket_dashboard import SocketDashboard, connected, dashboard, http
 from tests.support.tokens import token
@@ -24,8 +24,8 @@ async def commanded(board: SocketDashboard, name: str, **fields: object) -> Fram
     return await board.receive("command_result", id=name)
 
 
-async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_floor: RunningFloor) -> None:
-    async with connected(busy_floor.port) as board:
+async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_bridge: BridgeProcess) -> None:
+    async with connected(busy_bridge.port) as board:
         proof = token(user="olga", roles=("operator",), lines=["L3"], exp=4_000_000_000)
         told = await board.ask("auth", "auth_ok", token=proof)
         assert (told["user_id"], told["roles"], told["simulated"]) == ("olga", ["operator"], True)
@@ -46,9 +46,9 @@ async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_floor: R
     ids=["header", "subprotocol"],
 )
 async def test_who_came_with_a_token_hears_nothing_before_the_first_answer(
-    busy_floor: RunningFloor, options: Any
+    busy_bridge: BridgeProcess, options: Any
 ) -> None:
-    async with connected(busy_floor.port, **options) as board:
+    async with connected(busy_bridge.port, **options) as board:
         assert board.socket.subprotocol == ("floor.v1" if "subprotocols" in options else None)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(board.read(), 0.7)
@@ -62,8 +62,8 @@ async def test_who_came_with_a_token_hears_nothing_before_the_first_answer(
 
 @pytest.mark.parametrize("kind", ["ping", "heartbeat"])
 @pytest.mark.parametrize("stamp", [None, 7, 1.5, "then"])
-async def test_a_ping_is_answered(busy_floor: RunningFloor, kind: str, stamp: object) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_a_ping_is_answered(busy_bridge: BridgeProcess, kind: str, stamp: object) -> None:
+    async with dashboard(busy_bridge.port) as board:
         pong = await board.ask(kind, "pong", **({} if stamp is None else {"timestamp": stamp}))
         assert pong.get("timestamp") == stamp
         assert pong["server_time"].endswith("Z")
@@ -99,9 +99,9 @@ async def test_a_ping_is_answered(busy_floor: RunningFloor, kind: str, stamp: ob
     ],
 )
 async def test_a_wrong_frame_is_an_error_and_the_connection_lives(
-    busy_floor: RunningFloor, text: str, code: str
+    busy_bridge: BridgeProcess, text: str, code: str
 ) -> None:
-    async with dashboard(busy_floor.port) as board:
+    async with dashboard(busy_bridge.port) as board:
         await board.send_text(text)
         error = await board.receive("error")
         assert error["code"] == code
@@ -111,8 +111,8 @@ async def test_a_wrong_frame_is_an_error_and_the_connection_lives(
         await board.ask("ping", "pong", timestamp=1, unknown_field=[])
 
 
-async def test_a_batch_is_an_array_and_an_alarm_does_not_wait_for_it(busy_floor: RunningFloor) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_a_batch_is_an_array_and_an_alarm_does_not_wait_for_it(busy_bridge: BridgeProcess) -> None:
+    async with dashboard(busy_bridge.port) as board:
         in_force = await board.ask("options", "options", batch=True, batch_ms=1000)
         assert (in_force["batch"], in_force["batch_ms"]) == (True, 1000)
         await board.snapshot(id="s", subscription_type="andon", target_id="L2")
@@ -130,8 +130,8 @@ async def test_a_batch_is_an_array_and_an_alarm_does_not_wait_for_it(busy_floor:
         assert isinstance(json.loads(board.texts[-1]), dict)
 
 
-async def test_a_position_comes_after_events_once_a_second_and_every_five(busy_floor: RunningFloor) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_a_position_comes_after_events_once_a_second_and_every_five(busy_bridge: BridgeProcess) -> None:
+    async with dashboard(busy_bridge.port) as board:
         loop = asyncio.get_running_loop()
         await board.snapshot(id="s", subscription_type="changeover", target_id="L4")  # where nothing happens
         at = []
@@ -143,15 +143,15 @@ async def test_a_position_comes_after_events_once_a_second_and_every_five(busy_f
         assert at[2] - at[1] > 4, "nothing was flushed, so there is no hurry"
 
 
-async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_floor: RunningFloor) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_bridge: BridgeProcess) -> None:
+    async with dashboard(busy_bridge.port) as board:
         told = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
         epoch, offset = told[0]["epoch"], told[0]["offset"] - 1
     bodies = [
         {"id": "a", "subscription_type": "andon", "target_id": "L1"},
         {"id": "l", "subscription_type": "line", "target_id": "L1", "filters": {"event_types": ["andon_event"]}},
     ]
-    async with dashboard(busy_floor.port) as board:
+    async with dashboard(busy_bridge.port) as board:
         since = {"main": {"epoch": epoch, "offset": offset}, "other": {"epoch": "e", "offset": 1}}
         resumed = await board.ask("resume", "resumed", subscriptions=bodies, since=since)
         assert [each["id"] for each in resumed["subscriptions"]] == ["a", "l"]
@@ -162,7 +162,7 @@ async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_
         assert offsets[0] == offset + 1
         assert not [each for each in board.frames if each["type"] == "snapshot_begin"]
     for wrong in ({"epoch": "0" * len(epoch), "offset": offset}, {"epoch": epoch, "offset": 10**9}):
-        async with dashboard(busy_floor.port) as board:
+        async with dashboard(busy_bridge.port) as board:
             await board.send("resume", subscriptions=bodies, since={"main": wrong})
             resumed = await board.receive("resumed")
             assert resumed["streams"] == {"main": {"recovered": False}}
@@ -170,12 +170,12 @@ async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_
             assert await board.receive_snapshot("l")
 
 
-async def test_a_new_token_ends_and_begins_in_place(busy_floor: RunningFloor) -> None:
+async def test_a_new_token_ends_and_begins_in_place(busy_bridge: BridgeProcess) -> None:
     wide, narrow = (
         token(user="mia", roles=("engineer",), lines=["L1", "L3"]),
         token(user="mia", roles=("engineer",), lines=["L3"]),
     )
-    async with dashboard(busy_floor.port, wide) as board:
+    async with dashboard(busy_bridge.port, wide) as board:
         await board.snapshot(id="s", subscription_type="andon")
         assert (await board.ask("auth", "auth_ok", token=narrow))["read"] == ["+/+/L3/#"]
         assert (await board.receive("revoked"))["filters"] == ["+/+/L1/+/andon/#"]
@@ -188,9 +188,9 @@ async def test_a_new_token_ends_and_begins_in_place(busy_floor: RunningFloor) ->
         await board.ask("ping", "pong")
 
 
-async def test_a_command_is_done_once_and_answered_after_its_commit(busy_floor: RunningFloor) -> None:
+async def test_a_command_is_done_once_and_answered_after_its_commit(busy_bridge: BridgeProcess) -> None:
     raised = {**RAISE, "andon_type": "safety"}
-    async with dashboard(busy_floor.port) as board:
+    async with dashboard(busy_bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon", target_id="L2")
         await board.send("command", id="once", **raised)
         call = await board.receive("andon_event", data__andon_type="safety")
@@ -199,7 +199,7 @@ async def test_a_command_is_done_once_and_answered_after_its_commit(busy_floor: 
         assert call["id"] in result["event_ids"]
         assert call["data"]["raised_by"]["id"] == "eva"
         assert await commanded(board, "once", **raised) == result
-        over_http = await http(busy_floor.port, "/api/commands", token(), {"id": "once", **raised})
+        over_http = await http(busy_bridge.port, "/api/commands", token(), {"id": "once", **raised})
         assert {"type": "command_result", **over_http.data} == result
 
         await board.send("acknowledge", event_id=call["id"])
@@ -214,20 +214,20 @@ async def test_a_command_is_done_once_and_answered_after_its_commit(busy_floor: 
         assert (unknown["outcome"], bool(unknown["reason"])) == ("rejected", True)
 
 
-async def test_an_unreadable_event_answers_like_an_unknown_one(busy_floor: RunningFloor) -> None:
-    async with dashboard(busy_floor.port) as admin:
+async def test_an_unreadable_event_answers_like_an_unknown_one(busy_bridge: BridgeProcess) -> None:
+    async with dashboard(busy_bridge.port) as admin:
         call = (await admin.snapshot(id="s", subscription_type="andon", target_id="L1"))[0]
-    async with dashboard(busy_floor.port, token(user="mia", roles=("maintenance",), lines=["L3"])) as board:
+    async with dashboard(busy_bridge.port, token(user="mia", roles=("maintenance",), lines=["L3"])) as board:
         unreadable = await board.ask("acknowledge", "error", event_id=call["id"])
         assert unreadable == await board.ask("acknowledge", "error", event_id=f"main:{call['epoch']}:999999")
 
 
-async def test_an_assignment_reaches_its_assignee_without_a_subscription(busy_floor: RunningFloor) -> None:
+async def test_an_assignment_reaches_its_assignee_without_a_subscription(busy_bridge: BridgeProcess) -> None:
     job = {"action": "job.assign", "line_id": "L4", "product": "p", "target_quantity": 1, "assigned_to": "ida"}
     async with (
-        dashboard(busy_floor.port, token(user="ida", roles=("operator",), lines=["L4"])) as ida,
-        dashboard(busy_floor.port, token(user="ida", roles=("operator",), lines=["L1"])) as elsewhere,
-        dashboard(busy_floor.port) as board,
+        dashboard(busy_bridge.port, token(user="ida", roles=("operator",), lines=["L4"])) as ida,
+        dashboard(busy_bridge.port, token(user="ida", roles=("operator",), lines=["L1"])) as elsewhere,
+        dashboard(busy_bridge.port) as board,
     ):
         result = await commanded(board, "for-ida", job_id="for-ida", **job)
         assert (await ida.receive("job_assigned"))["id"] in result["event_ids"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.socket_dashboard import SocketDashboard, dashboard, http
 
@@ -15,7 +15,7 @@ TOLD_WITHIN = 5.0  # protocol.md and promise P5
 
 
 @contextmanager
-def held(floor: RunningFloor) -> Iterator[None]:
+def held(floor: BridgeProcess) -> Iterator[None]:
     """Keep the journal's writer waiting, as a disk does that has stopped to answer."""
     path = floor.config.parent / ".floor" / "journal.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -36,7 +36,7 @@ async def test_a_lost_broker_is_told_and_a_command_is_unknown_until_it_is_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
-    async with running_floor(tmp_path, mosquitto, environment=quick) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto, environment=quick) as floor, dashboard(floor.port) as board:
         await board.snapshot(id="s", subscription_type="andon", target_id="L1")
         mosquitto.kill()
         link = await board.receive("link", seconds=TOLD_WITHIN, broker=False)
@@ -59,7 +59,7 @@ async def test_a_journal_that_does_not_answer_is_told_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
-    async with running_floor(tmp_path, mosquitto, environment=quick) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto, environment=quick) as floor, dashboard(floor.port) as board:
         await board.snapshot(id="s", subscription_type="andon", target_id="L1")
         with held(floor):
             asked = asyncio.get_running_loop().time()

@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.dashboard import PATIENCE, Frame
 from tests.support.socket_dashboard import SocketDashboard, dashboard, http
@@ -16,7 +16,7 @@ COUNT = 150
 SMALL = {"FLOOR_WEB__OUTBOX_EVENTS": "20", "FLOOR_WEB__MAX_FRAMES_PER_SECOND": "1000"}
 
 
-async def burst(floor: RunningFloor) -> None:
+async def burst(floor: BridgeProcess) -> None:
     """As many changes of a machine's state as jobs at L2, in turn; a job is the last."""
     async with floor.device() as device:
         for number in range(COUNT):
@@ -43,7 +43,7 @@ async def read_to_the_end_of(board: SocketDashboard, last: int) -> None:
 async def test_a_slow_dashboard_gets_every_alarm_once_in_order_and_is_told_what_was_conflated(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as quick:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as quick:
         await quick.snapshot(id="q", subscription_type="line")
         async with floor.device() as device:
             for number in range(200):
@@ -76,7 +76,7 @@ async def test_a_slow_dashboard_gets_every_alarm_once_in_order_and_is_told_what_
 async def test_a_snapshot_in_a_burst_and_what_follows_it_are_all_and_nothing_twice(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, dashboard(floor.port) as board:
         work = asyncio.create_task(burst(floor), name="burst")
         names: list[str] = []
         while not work.done():

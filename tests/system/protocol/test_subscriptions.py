@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess
 from tests.support.dashboard import Frame, is_event
 from tests.support.socket_dashboard import SocketDashboard, dashboard, http
 from tests.support.tokens import token
@@ -80,9 +80,11 @@ async def beside_all(board: SocketDashboard, **body: object) -> tuple[list[Frame
 
 
 @pytest.mark.parametrize(("kind", "target", "filters"), FILTERS, ids=str)
-async def test_a_subscription_is_a_filter(busy_floor: RunningFloor, kind: str, target: Any, filters: list[str]) -> None:
+async def test_a_subscription_is_a_filter(
+    busy_bridge: BridgeProcess, kind: str, target: Any, filters: list[str]
+) -> None:
     asked = {"subscription_type": kind} | ({} if target is None else {"target_id": target})
-    async with dashboard(busy_floor.port, EVA) as board:
+    async with dashboard(busy_bridge.port, EVA) as board:
         everything, told, confirmed = await beside_all(board, **asked)
         assert confirmed["effective"] == filters
         assert not confirmed["narrowed"]
@@ -101,8 +103,8 @@ async def test_a_subscription_is_a_filter(busy_floor: RunningFloor, kind: str, t
         assert {**ended, "type": confirmed["type"]} == confirmed
 
 
-async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_else(busy_floor: RunningFloor) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_else(busy_bridge: BridgeProcess) -> None:
+    async with dashboard(busy_bridge.port) as board:
         for name, target in {"a": "L1", "b": "line:L1", "c": "L3"}.items():
             await board.snapshot(id=name, subscription_type="andon", target_id=target)
         await board.snapshot(subscription_type="andon", target_id="L1")
@@ -125,8 +127,8 @@ async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_el
         ),
     ],
 )
-async def test_masks_narrow_beside_the_filter(busy_floor: RunningFloor, mask: Frame, allowed: Any) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_masks_narrow_beside_the_filter(busy_bridge: BridgeProcess, mask: Frame, allowed: Any) -> None:
+    async with dashboard(busy_bridge.port) as board:
         everything, told, confirmed = await beside_all(
             board, subscription_type="line", target_id="L1", mqtt_filter="plant1/#", filters=mask
         )
@@ -135,9 +137,9 @@ async def test_masks_narrow_beside_the_filter(busy_floor: RunningFloor, mask: Fr
         assert told
 
 
-async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_floor: RunningFloor) -> None:
+async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_bridge: BridgeProcess) -> None:
     proof = token(user="olga", roles=("operator",), lines=["L3"])
-    async with dashboard(busy_floor.port, proof) as board:
+    async with dashboard(busy_bridge.port, proof) as board:
         confirmed = await board.ask("subscribe", "subscription_confirmed", id="s", subscription_type="line")
         assert confirmed["narrowed"]
         assert confirmed["effective"] == ["+/+/L3/#"]
@@ -157,10 +159,10 @@ async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_floor: Ru
         assert {each["line_id"] for each in board.events} == {"L3"}
 
     for path in ("/api/snapshot", "/api/events?limit=1000"):
-        answer = (await http(busy_floor.port, path, proof)).data
+        answer = (await http(busy_bridge.port, path, proof)).data
         assert answer["effective"] == ["+/+/L3/#"]
         assert {each["line_id"] for each in answer["events"]} == {"L3"}
-    assert (await http(busy_floor.port, "/api/events?filter=%2B/%2B/L1/%23", proof)).status == 403
+    assert (await http(busy_bridge.port, "/api/events?filter=%2B/%2B/L1/%23", proof)).status == 403
 
 
 @pytest.mark.parametrize("proof", [token(), token(user="olga", roles=("operator",), lines=["L3"])])
@@ -174,10 +176,10 @@ async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_floor: Ru
         {"subscription_type": "line", "strict": True},
     ],
 )
-async def test_explain_is_what_subscribe_then_does(busy_floor: RunningFloor, proof: str, body: Frame) -> None:
-    async with dashboard(busy_floor.port, proof) as board:
+async def test_explain_is_what_subscribe_then_does(busy_bridge: BridgeProcess, proof: str, body: Frame) -> None:
+    async with dashboard(busy_bridge.port, proof) as board:
         explained = await board.ask("explain", "explained", id="e", **body)
-        over_http = (await http(busy_floor.port, "/api/explain", proof, {"id": "e", **body})).data
+        over_http = (await http(busy_bridge.port, "/api/explain", proof, {"id": "e", **body})).data
         assert {"type": "explained", **over_http} == explained
         await board.send("subscribe", id="e", **body)
         answer = await board.receive("subscription_confirmed" if explained["allowed"] else "error")
@@ -188,13 +190,13 @@ async def test_explain_is_what_subscribe_then_does(busy_floor: RunningFloor, pro
             assert answer["detail"]["witness"] == explained["witness"]
 
 
-async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_floor: RunningFloor) -> None:
+async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_bridge: BridgeProcess) -> None:
     bodies: list[dict[str, Any]] = [
         {"mqtt_filter": "#"},
         {"subscription_type": "job"},
         {"subscription_type": "line", "target_id": "L2"},
     ]
-    async with dashboard(busy_floor.port) as board, busy_floor.device() as device:
+    async with dashboard(busy_bridge.port) as board, busy_bridge.device() as device:
         for number, body in enumerate(bodies):
             await board.ask("subscribe", "subscription_confirmed", id=str(number), snapshot=False, **body)
         job = {"action": "assign", "product": "p", "target_quantity": 5, "assigned_to": "olga"}
@@ -206,6 +208,6 @@ async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_floor:
         assert told == list(range(told[0], told[-1] + 1)), "no hole, no double"
         cursor = f"{board.events[0]['epoch']}:{told[0] - 1}"
         path = f"/api/events?cursor={cursor}&limit={len(told)}"
-        journalled = (await http(busy_floor.port, path, token())).body
+        journalled = (await http(busy_bridge.port, path, token())).body
         texts = [text.encode() for text in board.texts if is_event(json.loads(text))]
         assert journalled.startswith(b'{"events":[' + b",".join(texts) + b"],")

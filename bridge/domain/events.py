@@ -1,6 +1,6 @@
 """The 13 event types, their data, and the envelope a dashboard receives.
 
-Source: design.md, «The way of a message»; domain.md event table. The pure core emits an `Event` without a position; a
+Source: design.md, «Message flow»; domain.md event table. The pure core emits an `Event` without a position; a
 `CommittedEvent` has one (stream, epoch, offset).
 """
 
@@ -205,7 +205,7 @@ Timestamp = data.Timestamp
 
 
 class Envelope(Struct, frozen=True):
-    """An event as journalled, published and delivered, byte for byte. Source: protocol.md, «Being told»."""
+    """An event as journalled, published and delivered, byte for byte. Source: protocol.md, «Server frames»."""
 
     type: EventType
     schema_version: int

@@ -10,6 +10,7 @@ from bridge.domain.events import EventType, Standing, StateKey
 from bridge.domain.messages import Publication
 from bridge.domain.records import CommittedEvent, Snapshot
 from bridge.domain.retained_scan import LinePlace, RetainedScan, line_place_of
+from bridge.domain.topic_tree import TopicBranch
 
 LAMP_OFF: Final = "off"
 LAMP_STATES: Final[Mapping[str, str]] = {
@@ -73,7 +74,7 @@ class PublishedState:
 
     def __init__(self, root: str, *, retained: Mapping[StateKey, str], current: Iterable[CommittedEvent]) -> None:
         """Take over the state of the broker; `current`: the published current events, which determine the lamps."""
-        self._root = root
+        self._event_prefix, self._lamp_prefix = TopicBranch.EVENT.prefix(root), TopicBranch.STATION.prefix(root)
         self._retained = dict(retained)
         self._lamps: dict[str, Lamp] = {}
         for event in current:
@@ -95,7 +96,7 @@ class PublishedState:
                 retained[key] = event.topic if event.standing is Standing.CURRENT else None
                 if before is not None and before != retained[key]:
                     # cleared after the new one is published, so that a subscriber always finds the state
-                    publications.append(Publication(f"{self._root}/event/{before}", b"", retain=True))
+                    publications.append(Publication(f"{self._event_prefix}{before}", b"", retain=True))
                 publications.extend(self._lamp_changes(event, lamps))
         return PublicationPlan(tuple(publications), retained, lamps)
 
@@ -119,9 +120,9 @@ class PublishedState:
 
     def find_missing(self, restored: Iterable[Publication], scan: RetainedScan) -> list[str]:
         """Return the topics restored before a scan that should still be retained but that the scan did not see."""
-        events = {f"{self._root}/event/{topic}" for topic in set(self._retained.values()) - scan.events}
+        events = {f"{self._event_prefix}{topic}" for topic in set(self._retained.values()) - scan.events}
         lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
-        lit -= {f"{self._root}/station/{topic}" for topic in scan.lit_lamps}
+        lit -= {f"{self._lamp_prefix}{topic}" for topic in scan.lit_lamps}
         return [each.topic for each in restored if each.topic in events or each.topic in lit]
 
     def plan_corrections(
@@ -145,14 +146,14 @@ class PublishedState:
         # a line removed from the plant file is still ours to clean up, unless another stream owns it now
         ours = {line_place_of(topic) for topic in (*ghosts, *forgotten.values())} - scan.foreign_lines
         lamps = {
-            f"{self._root}/station/{topic}": Lamp("", LAMP_OFF)
+            f"{self._lamp_prefix}{topic}": Lamp("", LAMP_OFF)
             for topic in sorted(scan.lit_lamps)
             if line_place_of(topic) in lines or line_place_of(topic) in ours
         }
         lit = {lamp[0] for event in current if (lamp := self._lamp(event)) is not None and lamp[1].state != LAMP_OFF}
         lit |= {lamp[0] for event in pending if (lamp := self._lamp(event)) is not None}
         off = {topic: lamp for topic, lamp in lamps.items() if topic not in lit}
-        clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in sorted(ghosts)]
+        clear = [Publication(f"{self._event_prefix}{topic}", b"", retain=True) for topic in sorted(ghosts)]
         switch = [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in off.items()]
         # a topic on another stream's line is remembered until a scan was complete
         gone = {key: None for key, topic in forgotten.items() if scan.is_complete or topic in ghosts}
@@ -165,7 +166,7 @@ class PublishedState:
         return right | {self._retained[event.state_key] for event in pending if event.state_key in self._retained}
 
     def _topic(self, event: CommittedEvent) -> str:
-        return f"{self._root}/event/{event.topic}"
+        return f"{self._event_prefix}{event.topic}"
 
     def _lamp_changes(self, event: CommittedEvent, lamps: dict[str, Lamp]) -> Iterable[Publication]:
         found = self._lamp(event)
@@ -186,5 +187,5 @@ class PublishedState:
         if call.station_id is None:
             return None
         site, area, line = event.state_key[:3]
-        topic = f"{self._root}/station/{site}/{area}/{line}/{call.station_id}/{call.andon_type}"
+        topic = f"{self._lamp_prefix}{site}/{area}/{line}/{call.station_id}/{call.andon_type}"
         return topic, Lamp(call.call_id, LAMP_STATES[call.status])

@@ -15,6 +15,7 @@ from bridge.domain.events import (
     event_id,
 )
 from bridge.domain.reports import BODY_OF, Disposition
+from bridge.domain.topic_tree import TopicBranch
 
 DEDUP_INPUTS: Final = 100_000
 """The number of inputs within which a resend is recognized by content: bounds memory, and what is read at start."""
@@ -129,7 +130,7 @@ def input_kind(topic: str) -> str:
         return topic.removeprefix(PRESENCE_PREFIX)
     levels = topic.split("/")
     kind = levels[-1] if levels[-1] in BODY_OF else "other"
-    return f"command/{kind}" if levels[0] == "command" else kind
+    return f"command/{kind}" if levels[0] == TopicBranch.COMMAND else kind
 
 
 def count_key(entry: JournalEntry) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ import msgspec
 
 from bridge.domain.messages import Message
 from bridge.domain.stream_status import StreamOwner, read_status, status_topic
+from bridge.domain.topic_tree import TopicBranch
 
 EVENT_LEVELS: Final = 8  # {site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}
 LAMP_LEVELS: Final = 5  # {site}/{area}/{line}/{station}/{andon_type}
@@ -38,8 +39,8 @@ class RetainedScan:
         self._stream = stream
         self._owner = owner
         self._status = status_topic(root, stream)
-        self._event, self._station = f"{root}/event/", f"{root}/station/"
-        self.filters = (f"{self._event}#", f"{self._station}#", self._status)
+        self._event_prefix, self._lamp_prefix = TopicBranch.EVENT.prefix(root), TopicBranch.STATION.prefix(root)
+        self.filters = (TopicBranch.EVENT.topic_filter(root), TopicBranch.STATION.topic_filter(root), self._status)
         self.events = set[str]()
         """Topics relative to `event/` that hold an event of our stream."""
         self.lit_lamps = set[str]()
@@ -60,10 +61,10 @@ class RetainedScan:
             return False  # published by us during the scan, so already known
         self.messages += 1
         self._bytes += len(topic) + len(payload)
-        if topic.startswith(self._event):
-            self._note_event(topic.removeprefix(self._event), payload)
-        elif topic.startswith(self._station) and payload in LIT_PAYLOADS:
-            self._note_lamp(topic.removeprefix(self._station))
+        if topic.startswith(self._event_prefix):
+            self._note_event(topic.removeprefix(self._event_prefix), payload)
+        elif topic.startswith(self._lamp_prefix) and payload in LIT_PAYLOADS:
+            self._note_lamp(topic.removeprefix(self._lamp_prefix))
         return self.stop_reason is not None
 
     @property

@@ -17,6 +17,7 @@ from bridge.domain.events import Place
 from bridge.domain.plant import Plant
 from bridge.domain.report_fields import Id
 from bridge.domain.reports import BODY_OF
+from bridge.domain.topic_tree import TopicBranch
 from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame, describe_wrong_field
 from bridge.protocol.error_codes import ErrorCode
 
@@ -162,5 +163,5 @@ def command_message(request: CommandRequest, place: Place, viewer: Viewer) -> Co
         user["name"] = viewer.name
     verb = request.action.partition(".")[2]
     body = {"id": request.id, "user": user, "action": verb, **request.fields}
-    topic = "/".join(("command", *place.levels(), request.kind))
+    topic = "/".join((TopicBranch.COMMAND, *place.levels(), request.kind))
     return CommandMessage(topic, msgspec.json.encode(body))

@@ -11,6 +11,7 @@ from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.intake import Decoder
 from bridge.domain.line.floor import Floor
 from bridge.domain.stream_status import StreamOwner, will_publication
+from bridge.domain.topic_tree import TopicBranch
 from bridge.front.web.metric_samples import (
     MetricSample,
     counter_samples,
@@ -51,7 +52,7 @@ class PipelineSide:
             durable=True,
             username=broker.username,
             password=broker.password,
-            subscriptions=[(f"{root}/report/#", 1), (f"{root}/command/#", 1)],
+            subscriptions=[(branch.topic_filter(root), 1) for branch in (TopicBranch.REPORT, TopicBranch.COMMAND)],
         )
         self._outlet = BrokerLink(
             broker,

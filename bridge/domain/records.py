@@ -3,17 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bridge.domain.events import (
-    CONFLATED_TYPES,
-    Event,
-    EventType,
-    Millis,
-    Priority,
-    Standing,
-    StateKey,
-    encode_event,
-    event_id,
-)
+from bridge.domain.event_topic import EventTopic, StateKey
+from bridge.domain.events import CONFLATED_TYPES, Event, EventType, Millis, Standing, encode_event, event_id
 from bridge.domain.reports import BODY_OF, Disposition
 from bridge.domain.topic_tree import TopicBranch
 
@@ -57,18 +48,23 @@ class CommittedEvent:
 
     offset: int
     id: str
-    type: EventType
-    topic: str  # relative to `{root}/event/`, 8 levels
-    priority: Priority
-    state_key: StateKey
+    topic: EventTopic
     standing: Standing
     timestamp: Millis
     audience: tuple[str, ...]
     body: bytes
 
     @property
+    def type(self) -> EventType:
+        return self.topic.type
+
+    @property
+    def state_key(self) -> StateKey:
+        return self.topic.state_key
+
+    @property
     def is_lossless(self) -> bool:
-        return self.type not in CONFLATED_TYPES
+        return self.topic.type not in CONFLATED_TYPES
 
 
 def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:
@@ -76,10 +72,7 @@ def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> Com
     return CommittedEvent(
         offset=offset,
         id=event_id(stream, epoch, offset),
-        type=event.type,
-        topic=event.topic,
-        priority=event.priority,
-        state_key=event.state_key,
+        topic=EventTopic.from_event(event),
         standing=event.standing,
         timestamp=event.timestamp,
         audience=event.audience,

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
-from functools import lru_cache
 from heapq import merge
 from operator import attrgetter
 from typing import Final
@@ -10,18 +9,10 @@ from typing import Final
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
-from bridge.domain.topics import TopicName
 from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
 
-MAX_PARSED_TOPICS: Final = 20_000  # parsed topics kept; subjects come and go, so a plant's topics have no end
 MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
 _BY_OFFSET = attrgetter("offset")
-
-
-@lru_cache(MAX_PARSED_TOPICS)
-def parse_topic(topic: str) -> TopicName:
-    """Return the parsed topic of an event, from a cache if possible."""
-    return TopicName.parse(topic)
 
 
 class EventPage:
@@ -60,7 +51,7 @@ class EventPage:
                 if subscription is None:
                     wanted = event.type is EventType.JOB_ASSIGNED
                 else:
-                    wanted = subscription.matches(parse_topic(event.topic), audience=event.audience)
+                    wanted = subscription.matches(event.topic, audience=event.audience)
                 if wanted:
                     seen.append(event)
             if len(self._matches) >= MAX_CACHED_MATCHES:

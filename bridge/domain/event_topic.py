@@ -1,6 +1,6 @@
 """Topics of events, typed and relative to `{root}/event/`, and the state keys that they contain.
 
-Source: design.md, «The way of a message».
+Source: design.md, «Message flow».
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Branches of the MQTT topic tree below the root. Source: design.md, «The way of a message»."""
+"""Branches of the MQTT topic tree below the root. Source: design.md, «Message flow»."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Commands of dashboard users, and the MQTT messages they become. Source: protocol.md, «Asking».
+"""Commands of dashboard users, and the MQTT messages they become. Source: protocol.md, «Requests».
 
 A message is a report body under `command/`, with the command's id and the authenticated user beside the fields.
 """
@@ -17,6 +17,7 @@ from bridge.domain.events import Place
 from bridge.domain.ids import Id
 from bridge.domain.plant import Plant
 from bridge.domain.reports import BODY_OF
+from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.validation_errors import FieldFault, invalid_value
 from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -161,5 +162,5 @@ def command_message(request: CommandRequest, place: Place, viewer: Viewer) -> Co
         user["name"] = viewer.name
     verb = request.action.partition(".")[2]
     body = {"id": request.id, "user": user, "action": verb, **request.fields}
-    topic = "/".join(("command", *place.levels(), request.kind))
+    topic = "/".join((TopicBranch.COMMAND, *place.levels(), request.kind))
     return CommandMessage(topic, msgspec.json.encode(body))

@@ -11,6 +11,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
+from bridge.domain.event_topic import EventTopic
 from bridge.domain.records import CommittedEvent
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools import backup as journal_backup
@@ -99,7 +100,7 @@ async def test_what_left_the_plant_is_cleared(
         with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
             journal.commit(follow(journal, gone, stays))
     with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
-        journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in gone]))
+        journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(each).state_key for each in gone]))
     publish_nothing_before_it_was_read(monkeypatch)
     async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
         await until(lambda: this.publisher.looks > 0, what="looked")

@@ -159,7 +159,9 @@ class DeliveryChecker:
     def _check_state(self, name: str, obligation: Obligation, held: Held) -> None:
         assert obligation.asked is not None
         grants = self.tokens[-1].grants
-        seen = [each for each in self.journal.history if obligation.asked.selects(each) and granted(grants, each.topic)]
+        seen = [
+            each for each in self.journal.history if obligation.asked.selects(each) and granted(grants, each.topic.text)
+        ]
         newest = {_key(each): each.offset for each in seen}
         expected: dict[Key, int] = {}
         if obligation.state_at is not None:
@@ -183,8 +185,8 @@ class DeliveryChecker:
         current = [each for each in self.journal.current_at(at).values() if obligation.asked.selects(each)]
         # While a new token is on its way, either may hold; what ended meanwhile the dashboard has let go.
         possible = self.tokens[self._known :]
-        certain = {each.offset for each in current if all(granted(use.grants, each.topic) for use in possible)}
-        allowed = {each.offset for each in current if any(granted(use.grants, each.topic) for use in possible)}
+        certain = {each.offset for each in current if all(granted(use.grants, each.topic.text) for use in possible)}
+        allowed = {each.offset for each in current if any(granted(use.grants, each.topic.text) for use in possible)}
         found = {each["offset"] for each in held.events.values()}
         if not certain <= found <= allowed:
             raise PromiseBroken(f"snapshot of {name} at {at}: missing {certain - found}, invented {found - allowed}")
@@ -242,7 +244,7 @@ class DeliveryChecker:
         superseded = max(
             (at for at, each in enumerate(self.tokens) if each.known and each.known < event.offset), default=0
         )
-        if not all(granted(each.grants, event.topic) for each in self.tokens[superseded:]):
+        if not all(granted(each.grants, event.topic.text) for each in self.tokens[superseded:]):
             return
         for name, obligation in [*self.obligations.items(), *(("ended", each) for each in self.ended)]:
             if not obligation.owes(event.offset):

@@ -4,36 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge.contract.model_schemas import Schema, schemas_by_name
+from bridge.domain.access.subscription_types import SubscriptionType
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.events import EventType, Priority
 from bridge.protocol.commands import ACTION_FIELDS
 from bridge.protocol.server_frames import ServerFrame
-
-SUBSCRIPTION_TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "line": ("line id, or `site/area/line`", ("+/+/{line}/#", "#")),
-    "equipment": ("equipment code", ("+/+/+/{equipment}/#", "#")),
-    "job": ("job id, or `me`", ("+/+/+/+/job/+/+/{job}", "+/+/+/+/job/#")),
-    **{
-        category: (
-            "line id, `line:L`, `equipment:E`, or `site/area/line`",
-            (f"+/+/{{line}}/+/{category}/#", f"+/+/+/{{equipment}}/{category}/#", f"+/+/+/+/{category}/#"),
-        )
-        for category in ("production", "oee", "downtime", "andon", "quality", "changeover")
-    },
-    "escalation": (
-        "priority, `priority:P`, `escalation:X`, `line:L`, or `me`",
-        (
-            "+/+/+/+/escalation/+/{priority}/+",
-            "+/+/+/+/escalation/+/+/{escalation}",
-            "+/+/{line}/+/escalation/#",
-            "+/+/+/+/escalation/#",
-        ),
-    ),
-}
-"""subscription_type -> (allowed targets, resulting filters relative to `{root}/event/`).
-
-The last filter of each is that of the target `all`, or of no target.
-"""
 
 _TEXT: Final[Schema] = {"type": "string"}
 _TEXTS: Final[Schema] = {"type": "array", "items": _TEXT}
@@ -56,7 +31,7 @@ _NARROWING: Final[Schema] = {
 }
 _BODY: Final[Mapping[str, Schema]] = {
     "id?": _TEXT,
-    "subscription_type?": {"enum": list(SUBSCRIPTION_TYPES)},
+    "subscription_type?": {"enum": [each.value for each in SubscriptionType]},
     "target_id?": _TARGET,
     "target?": _TARGET,
     "filters?": _NARROWING,

@@ -9,9 +9,10 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from bridge.contract.frame_schemas import SUBSCRIPTION_TYPES, client_frames, server_frames
+from bridge.contract.frame_schemas import client_frames, server_frames
 from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
+from bridge.domain.access.subscription_types import PLACEHOLDERS, SubscriptionType
 from bridge.domain.event_data import AndonType
 from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
 from bridge.domain.reports import COMMAND_KINDS
@@ -33,10 +34,14 @@ def payload_schemas() -> dict[str, Schema]:
 
 
 def subscription_types() -> list[dict[str, Any]]:
-    """Return the 10 subscription types with their allowed targets and resulting filters."""
+    """Return the 10 subscription types with their allowed targets and resulting filters, the last that of `all`."""
     return [
-        {"subscription_type": name, "target_id": target, "filters": list(filters)}
-        for name, (target, filters) in SUBSCRIPTION_TYPES.items()
+        {
+            "subscription_type": kind.value,
+            "target_id": ", ".join([PLACEHOLDERS[kind.default_prefix], *(f"`{form.target}`" for form in kind.forms)]),
+            "filters": list(dict.fromkeys(form.filter.replace("{type}", kind.value) for form in kind.forms)),
+        }
+        for kind in SubscriptionType
     ]
 
 

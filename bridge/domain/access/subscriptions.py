@@ -2,14 +2,14 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 from bridge.domain.access.grants import Allowed, Grant, NotGranted, decide
 from bridge.domain.access.subscription_types import (
-    ADDRESSED_TYPES,
     MAX_QUOTED_CHARS,
     TARGET_ALL,
     TARGET_ME,
+    Addressee,
     SubscriptionError,
     SubscriptionType,
     target_filter,
@@ -28,7 +28,7 @@ MAX_ID: Final = 128  # characters of a subscription id, which every answer about
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRequest:
-    """A client's request. `filters` are relative to `{root}/event/`; `addressed_only`: only events for this user."""
+    """A client's request. `filters` are relative to `{root}/event/`; `addressee` must be in an event's audience."""
 
     id: str
     subscription_type: SubscriptionType | None  # None: only a raw filter
@@ -36,7 +36,7 @@ class SubscriptionRequest:
     filters: tuple[TopicFilter, ...]
     event_types: frozenset[EventType] | None = None
     priorities: frozenset[Priority] | None = None
-    addressed_only: bool = False
+    addressee: Addressee | None = None
     strict: bool = False
     snapshot: bool = True
     raw_filter: TopicFilter | None = None
@@ -63,13 +63,7 @@ class Subscription:
     @property
     def cache_key(self) -> Hashable:
         """Key that is equal for subscriptions that match the same events, whatever the viewer and the request."""
-        if not self.request.addressed_only:
-            addressed: Hashable = None
-        elif self.request.subscription_type is SubscriptionType.JOB:
-            addressed = self.user_id
-        else:
-            addressed = self.roles
-        return frozenset(self.effective), self.request.mask, addressed
+        return frozenset(self.effective), self.request.mask, self._addressees
 
     def matches(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
         """Return whether an event is for this subscription; its topic contains type and priority."""
@@ -79,11 +73,20 @@ class Subscription:
         ids, way = point
         if not any(ways & way for ways, _ in self._table.covering(ids)):
             return False
-        if not self.request.addressed_only:
-            return True
-        if self.request.subscription_type is SubscriptionType.JOB:
-            return self.user_id in audience
-        return not self.roles.isdisjoint(audience)
+        return self._addressees is None or not self._addressees.isdisjoint(audience)
+
+    @property
+    def _addressees(self) -> frozenset[str] | None:
+        """Names of this user of which one must be in an event's audience; None: the audience does not matter."""
+        match self.request.addressee:
+            case None:
+                return None
+            case Addressee.USER:
+                return frozenset({self.user_id})
+            case Addressee.ROLE:
+                return self.roles
+            case _:
+                assert_never(self.request.addressee)
 
 
 def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
@@ -94,8 +97,8 @@ def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
     event_types, priorities = _parse_masks(body)
     filters: tuple[TopicFilter, ...] = (raw,) if raw is not None else ()
     texts = (target,) if isinstance(target, str) else target and tuple(dict.fromkeys(target))
-    mine = texts is not None and TARGET_ME in texts and kind in ADDRESSED_TYPES
-    if mine and texts is not None and len(texts) > 1:
+    addressee = kind.me if kind is not None and TARGET_ME in (texts or ()) else None
+    if addressee is not None and texts is not None and len(texts) > 1:
         raise SubscriptionError("INVALID_MESSAGE", "the target me stands alone; ask for the others beside it")
     if kind is not None:
         filters = tuple(dict.fromkeys(target_filter(kind, text) for text in texts or (TARGET_ALL,)))
@@ -110,7 +113,7 @@ def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
         filters=filters,
         event_types=event_types,
         priorities=priorities,
-        addressed_only=mine,
+        addressee=addressee,
         strict=_parse_flag(body, "strict", default=False),
         snapshot=_parse_flag(body, "snapshot", default=True),
         raw_filter=raw,
@@ -124,9 +127,9 @@ def parse_unsubscription(body: Mapping[str, object]) -> str | SubscriptionReques
 
 def is_same_selection(one: SubscriptionRequest, other: SubscriptionRequest) -> bool:
     """Return whether two requests have the same type and targets, however written; ids and masks may differ."""
-    return (one.subscription_type, one.addressed_only, set(one.filters)) == (
+    return (one.subscription_type, one.addressee, set(one.filters)) == (
         other.subscription_type,
-        other.addressed_only,
+        other.addressee,
         set(other.filters),
     )
 
@@ -192,19 +195,20 @@ def _parse_raw_filter(body: Mapping[str, object]) -> TopicFilter | None:
         raise SubscriptionError("INVALID_MESSAGE", f"mqtt_filter: {error}") from error
 
 
+_TYPES: Final = {kind.value: kind for kind in SubscriptionType}
+
+
 def _parse_type(body: Mapping[str, object], *, required: bool) -> SubscriptionType | None:
     text = body.get("subscription_type")
     if text is None and not required:
         return None
     if not isinstance(text, str):
         raise SubscriptionError("INVALID_MESSAGE", "subscription_type is missing, or not a text")
-    try:
-        return SubscriptionType(text)
-    except ValueError:
-        known = ", ".join(SubscriptionType)
-        raise SubscriptionError(
-            "UNKNOWN_SUBSCRIPTION_TYPE", f"{text[:MAX_QUOTED_CHARS]!r} is none of {known}"
-        ) from None
+    kind = _TYPES.get(text)
+    if kind is None:
+        message = f"{text[:MAX_QUOTED_CHARS]!r} is none of {', '.join(_TYPES)}"
+        raise SubscriptionError("UNKNOWN_SUBSCRIPTION_TYPE", message)
+    return kind
 
 
 def _parse_target(body: Mapping[str, object]) -> str | tuple[str, ...] | None:

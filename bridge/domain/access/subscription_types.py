@@ -6,7 +6,7 @@ Parser, schemas and the table of design.md, «Subscriptions are filters», all c
 import re
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from typing_extensions import override
 
@@ -17,8 +17,6 @@ from bridge.domain.topics import TopicFilter
 TARGET_ALL: Final = "all"
 TARGET_ME: Final = "me"
 MAX_QUOTED_CHARS: Final = 80  # of a refused value, in the error about it
-
-SubscriptionErrorCode = Literal["INVALID_MESSAGE", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "LIMIT_EXCEEDED"]
 
 PLACEHOLDERS: Final = {
     "site": "site id",
@@ -119,6 +117,15 @@ class SubscriptionType(StrEnum):
         return self.forms[0].target.partition(":")[0]
 
 
+class SubscriptionErrorCode(StrEnum):
+    """Those of protocol.md's error codes that an invalid subscribe body has."""
+
+    INVALID_MESSAGE = "INVALID_MESSAGE"
+    UNKNOWN_SUBSCRIPTION_TYPE = "UNKNOWN_SUBSCRIPTION_TYPE"
+    MISSING_TARGET_ID = "MISSING_TARGET_ID"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+
+
 @dataclass(eq=False)
 class SubscriptionError(ValueError):
     """An invalid subscribe body, the client's fault: a code of protocol.md, and a message that the client may see."""
@@ -139,4 +146,5 @@ def target_filter(kind: SubscriptionType, target: str) -> TopicFilter:
         values = form.values(full)
         if values is not None:
             return TopicFilter.parse(form.filter.format(type=kind.value, **values))
-    raise SubscriptionError("INVALID_MESSAGE", f"{target[:MAX_QUOTED_CHARS]!r} is no target of {kind.value}")
+    message = f"{target[:MAX_QUOTED_CHARS]!r} is no target of {kind.value}"
+    raise SubscriptionError(SubscriptionErrorCode.INVALID_MESSAGE, message)

@@ -5,9 +5,9 @@ import pytest
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, NotGranted
 from bridge.domain.access.policy import Policy
+from bridge.domain.access.subscription_body import MAX_TARGETS
 from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
 from bridge.domain.access.subscriptions import (
-    MAX_TARGETS,
     Subscription,
     admit_subscription,
     is_same_selection,

@@ -77,7 +77,8 @@ def asyncapi_document(root: str) -> Schema:
     """Return the AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
     events, shared = _envelopes(REFERENCE)
     payloads, of_payloads = _payloads(REFERENCE)
-    sent = {f"client.{name}": schema for name, schema in client_frames().items()}
+    requests, of_requests = client_frames(REFERENCE)
+    sent = {f"client.{name}": schema for name, schema in requests.items()}
     frames, of_frames = server_frames(REFERENCE)
     told = {f"server.{name}": schema for name, schema in frames.items()}
     by_name = payloads | {"status": _STATUS, "lamp": _LAMP}
@@ -126,7 +127,7 @@ def asyncapi_document(root: str) -> Schema:
         },
         "components": {
             "messages": {name: _message(name) for name in by_name},
-            "schemas": {**by_name, **of_payloads, **of_frames, **shared},
+            "schemas": {**by_name, **of_payloads, **of_requests, **of_frames, **shared},
         },
     }
 

@@ -23,7 +23,13 @@ from bridge.front.command_dispatcher import CommandDispatcher, Publish
 from bridge.front.connection import DashboardConnection, Socket
 from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState, Verify
 from bridge.front.frame_writer import Disconnected
-from bridge.front.journal_queries import CurrentState, HistoryPage, read_current_state, read_history
+from bridge.front.journal_queries import (
+    DEFAULT_PAGE,
+    CurrentState,
+    HistoryPage,
+    read_current_state,
+    read_history,
+)
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
 from bridge.ports.clock import FrontClock
@@ -219,7 +225,7 @@ class Front:
         since: Millis | None = None,
         until: Millis | None = None,
         cursor: str | None = None,
-        limit: int = 100,
+        limit: int = DEFAULT_PAGE,
     ) -> HistoryPage:
         """Return events with `since` <= timestamp < `until`, oldest first, as far as granted; raises InvalidFrame."""
         return await read_history(

@@ -17,9 +17,10 @@ from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.session import admit_body
 
 MAX_PAGE: Final = 1_000  # events in one answer
+DEFAULT_PAGE: Final = 100
 SCAN_EVENTS: Final = 20_000  # examined for one answer: a filter that matches little must not read the whole journal
 READ_EVENTS: Final = 1_000
-MAX_CURSOR: Final = 256
+MAX_CURSOR: Final = 256  # characters; an epoch and an offset
 
 
 @dataclass(frozen=True, slots=True)

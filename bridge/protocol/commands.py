@@ -6,18 +6,16 @@ A message is a report body under `command/`, with the command's id and the authe
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta, Struct
 
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Place
 from bridge.domain.plant import Plant
-from bridge.domain.report_fields import Id
 from bridge.domain.reports import BODY_OF
-from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame, describe_wrong_field
+from bridge.protocol.client_frames import Body, CommandHead, InvalidFrame, describe_wrong_field, repeatable_id
 from bridge.protocol.error_codes import ErrorCode
 
 _NOTES: Final = frozenset({"notes", "resolution_code"})
@@ -51,13 +49,6 @@ _FREE_TEXT: Final = frozenset({"description", "notes", "reason"})  # may contain
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class _Head(Struct, frozen=True):
-    id: FrameId
-    action: Annotated[str, Meta(max_length=64)]
-    line_id: Id
-    equipment_code: Id | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRequest:
     """A well-formed command, not yet authorized. `fields` holds the action's own fields, without nulls."""
@@ -75,12 +66,12 @@ class CommandRequest:
 
 def parse_command(body: Body) -> CommandRequest:
     """Return the command in a body; raises InvalidFrame."""
-    given = body.get("id")
-    named = given if isinstance(given, str) and 0 < len(given) <= MAX_ID else None
     try:
-        head = msgspec.convert(body, _Head)
+        head = msgspec.convert(body, CommandHead)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, "command"), id=named) from None
+        raise InvalidFrame(
+            ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, "command"), id=repeatable_id(body)
+        ) from None
     if head.action not in ACTION_FIELDS:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such action", id=head.id, detail={"actions": list(ACTIONS)})
     needed, possible = ACTION_FIELDS[head.action]

@@ -38,6 +38,7 @@ from bridge.protocol.client_frames import (
     Resume,
     Subscribe,
     Unsubscribe,
+    repeatable_id,
 )
 from bridge.protocol.commands import parse_command
 from bridge.protocol.error_codes import ErrorCode
@@ -175,5 +176,4 @@ def admit_body(body: dict[str, object], viewer: Viewer) -> Subscription:
 
 
 def _invalid_frame(error: SubscriptionError, body: dict[str, object]) -> InvalidFrame:
-    name = body.get("id")
-    return InvalidFrame(ErrorCode(error.code), error.message, id=name if isinstance(name, str) else None)
+    return InvalidFrame(ErrorCode(error.code), error.message, id=repeatable_id(body))

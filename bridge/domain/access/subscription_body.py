@@ -85,6 +85,7 @@ def _check_target(value: object) -> None:
 
 
 def _invalid_field(error: msgspec.ValidationError) -> SubscriptionError:
-    path = re.search(r"`\$\.([\w.]+)", str(error))  # msgspec's own message may quote what the client sent
+    # Only the path, at its end: msgspec's message may quote what the client sent.
+    path = re.match(r"[a-z_.]+", str(error).rpartition("`$.")[2])
     assert path is not None, "a decoded body is an object"
-    return SubscriptionError(SubscriptionErrorCode.INVALID_MESSAGE, f"invalid value for `{path[1]}`")
+    return SubscriptionError(SubscriptionErrorCode.INVALID_MESSAGE, f"invalid value for `{path[0]}`")

@@ -86,13 +86,10 @@ _PRIORITY: Final = TargetForm("priority:{priority}", "+/+/+/+/{type}/+/{priority
 
 
 class SubscriptionType(StrEnum):
-    """A subscription type with the forms of its targets: a new type is a new row.
+    """A kind of subscription, which says what its targets mean."""
 
-    The first form is also that of a target without a prefix. `me` is None where no event has an audience.
-    """
-
-    forms: tuple[TargetForm, ...]
-    me: Addressee | None
+    forms: tuple[TargetForm, ...]  # the first is also that of a target without a prefix
+    me: Addressee | None  # None: no event of the type has an audience
 
     def __new__(cls, name: str, forms: tuple[TargetForm, ...], me: Addressee | None = None) -> Self:
         member = str.__new__(cls, name)

@@ -153,6 +153,21 @@ def test_what_is_no_subscription_is_refused_with_its_code(code: str, body: dict[
     assert len(caught.value.message) < 300
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"id": 7}, "id"),
+        ({"strict": "`$.target`"}, "strict"),
+        ({"filters": {"priorities": ["high", "`$.target`"]}}, "filters.priorities"),
+        ({"target_id": {"`$.id`": 1}}, "target_id"),
+    ],
+)
+def test_an_error_names_the_field_and_quotes_nothing_of_its_value(body: dict[str, object], field: str) -> None:
+    with pytest.raises(SubscriptionError) as caught:
+        parse_subscription({**LINE, **body})
+    assert caught.value.message == f"invalid value for `{field}`"
+
+
 def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:
     made = parse_subscription(
         {"id": "mine", "subscription_type": "andon", "target": ["L2", "L1"], "filters": {"priorities": ["high"]}}

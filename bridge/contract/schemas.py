@@ -13,8 +13,9 @@ from bridge.contract.frame_schemas import client_frames, server_frames
 from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
 from bridge.domain.access.subscription_types import PLACEHOLDERS, SubscriptionType
+from bridge.domain.envelope import Envelope
 from bridge.domain.event_data import AndonType
-from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
+from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, EventType, Priority
 from bridge.domain.reports import COMMAND_KINDS
 
 REFERENCE: Final = "#/components/schemas/{name}"

@@ -1,4 +1,4 @@
-"""The 13 event types, their data, and the envelope a dashboard receives.
+"""The 13 event types and their data.
 
 Source: design.md, «The way of a message»; domain.md event table. The pure core emits an `Event` without a position; a
 `CommittedEvent` has one (stream, epoch, offset).
@@ -7,10 +7,9 @@ Source: design.md, «The way of a message»; domain.md event table. The pure cor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Final, Literal, assert_never
+from typing import Final, Literal, assert_never
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from bridge.domain import event_data as data
 
@@ -18,7 +17,6 @@ Millis = int
 """Milliseconds since the Unix epoch, UTC."""
 
 UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-SCHEMA_VERSION: Final = 1
 LINE_LEVEL: Final = "_"
 """The equipment level and the subject of everything that concerns the whole line."""
 
@@ -204,33 +202,6 @@ class Event:
 Timestamp = data.Timestamp
 
 
-class Envelope(Struct, frozen=True):
-    """An event as journalled, published and delivered, byte for byte. Source: protocol.md, «Being told»."""
-
-    type: EventType
-    schema_version: int
-    id: Annotated[str, Meta(description="{stream}:{epoch}:{offset}")]
-    stream: str
-    epoch: str
-    offset: Annotated[int, Meta(ge=1)]
-    site: str
-    area: str
-    line_id: str
-    equipment_code: str | None
-    category: Category
-    subject: str
-    priority: Priority
-    revision: Annotated[int, Meta(ge=1)]
-    timestamp: Timestamp
-    received_at: Timestamp | None
-    caused_by: list[str]
-    data_quality: DataQuality
-    data: data.EventData
-
-
-_ENCODER = msgspec.json.Encoder()
-
-
 def rfc3339(at: Millis) -> Timestamp:
     """Format an instant as RFC 3339 UTC with milliseconds: `2026-01-05T06:00:00.000Z`."""
     return (UNIX_EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
@@ -238,34 +209,3 @@ def rfc3339(at: Millis) -> Timestamp:
 
 def rfc3339_or_none(at: Millis | None) -> Timestamp | None:
     return None if at is None else rfc3339(at)
-
-
-def encode_event(event: Event, *, stream: str, epoch: str, offset: int) -> bytes:
-    """Encode an event's envelope at its position; same input, same bytes."""
-    return _ENCODER.encode(
-        Envelope(
-            type=event.type,
-            schema_version=SCHEMA_VERSION,
-            id=event_id(stream, epoch, offset),
-            stream=stream,
-            epoch=epoch,
-            offset=offset,
-            site=event.place.site,
-            area=event.place.area,
-            line_id=event.place.line,
-            equipment_code=event.place.equipment,
-            category=event.category,
-            subject=event.subject,
-            priority=event.priority,
-            revision=event.revision,
-            timestamp=rfc3339(event.timestamp),
-            received_at=rfc3339_or_none(event.received_at),
-            caused_by=list(event.caused_by),
-            data_quality=event.quality,
-            data=event.data,
-        )
-    )
-
-
-def event_id(stream: str, epoch: str, offset: int) -> str:
-    return f"{stream}:{epoch}:{offset}"

@@ -3,17 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bridge.domain.events import (
-    CONFLATED_TYPES,
-    Event,
-    EventType,
-    Millis,
-    Priority,
-    Standing,
-    StateKey,
-    encode_event,
-    event_id,
-)
+from bridge.domain.envelope import encode_event, event_id
+from bridge.domain.events import CONFLATED_TYPES, Event, EventType, Millis, Priority, Standing, StateKey
 from bridge.domain.reports import BODY_OF, Disposition
 
 DEDUP_INPUTS: Final = 100_000

@@ -6,7 +6,7 @@ Source: design.md, «The way of a message»; domain.md event table. The pure cor
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Final, Literal, assert_never
 
 from msgspec import Struct
@@ -93,24 +93,64 @@ def category_of(event_type: EventType) -> Category:
 
 CATEGORY_OF: Final = {event_type: category_of(event_type) for event_type in EventType}
 
-CONFLATED_TYPES: Final = frozenset({EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE, EventType.OEE_UPDATE})
-"""Conflated to the latest per state key when a dashboard is slow; every other type is lossless (promise P3)."""
 
-DATA_OF: Final[dict[EventType, type[data.EventData]]] = {
-    EventType.LINE_STATUS_UPDATE: data.LineStatus,
-    EventType.PRODUCTION_UPDATE: data.Production,
-    EventType.OEE_UPDATE: data.Oee,
-    EventType.DOWNTIME_EVENT: data.Downtime,
-    EventType.ANDON_EVENT: data.Andon,
-    EventType.ESCALATION_UPDATE: data.Escalation,
-    EventType.JOB_ASSIGNED: data.Job,
-    EventType.JOB_STARTED: data.Job,
-    EventType.JOB_COMPLETED: data.Job,
-    EventType.JOB_CANCELLED: data.Job,
-    EventType.QUALITY_ALERT: data.Quality,
-    EventType.CHANGEOVER_STARTED: data.Changeover,
-    EventType.CHANGEOVER_COMPLETED: data.Changeover,
-}
+class LossPolicy(Enum):
+    """Promise P3: the treatment of an event that waits for a slow dashboard."""
+
+    LOSSLESS = auto()  # sent, however late
+    CONFLATED = auto()  # replaced by the next one of its state key
+
+
+def loss_policy_of(event_type: EventType) -> LossPolicy:
+    match event_type:
+        case EventType.LINE_STATUS_UPDATE | EventType.PRODUCTION_UPDATE | EventType.OEE_UPDATE:
+            return LossPolicy.CONFLATED
+        case (
+            EventType.DOWNTIME_EVENT
+            | EventType.ANDON_EVENT
+            | EventType.ESCALATION_UPDATE
+            | EventType.JOB_ASSIGNED
+            | EventType.JOB_STARTED
+            | EventType.JOB_COMPLETED
+            | EventType.JOB_CANCELLED
+            | EventType.QUALITY_ALERT
+            | EventType.CHANGEOVER_STARTED
+            | EventType.CHANGEOVER_COMPLETED
+        ):
+            return LossPolicy.LOSSLESS
+        case _:
+            assert_never(event_type)
+
+
+CONFLATED_TYPES: Final = frozenset(kind for kind in EventType if loss_policy_of(kind) is LossPolicy.CONFLATED)
+
+
+def data_type_of(event_type: EventType) -> type[data.EventData]:
+    """Return the type of the `data` of an event type."""
+    match event_type:
+        case EventType.LINE_STATUS_UPDATE:
+            return data.LineStatus
+        case EventType.PRODUCTION_UPDATE:
+            return data.Production
+        case EventType.OEE_UPDATE:
+            return data.Oee
+        case EventType.DOWNTIME_EVENT:
+            return data.Downtime
+        case EventType.ANDON_EVENT:
+            return data.Andon
+        case EventType.ESCALATION_UPDATE:
+            return data.Escalation
+        case EventType.JOB_ASSIGNED | EventType.JOB_STARTED | EventType.JOB_COMPLETED | EventType.JOB_CANCELLED:
+            return data.Job
+        case EventType.QUALITY_ALERT:
+            return data.Quality
+        case EventType.CHANGEOVER_STARTED | EventType.CHANGEOVER_COMPLETED:
+            return data.Changeover
+        case _:
+            assert_never(event_type)
+
+
+DATA_OF: Final = {event_type: data_type_of(event_type) for event_type in EventType}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -191,12 +231,22 @@ class Event:
     def audience(self) -> tuple[str, ...]:
         """The addressees: the assignee's user id (jobs), the recipient roles (escalations)."""
         match self.data:
-            case data.Job(assigned_to=person) if person is not None:
-                return (person.id,)
+            case data.Job(assigned_to=person):
+                return () if person is None else (person.id,)
             case data.Escalation(recipients=roles):
                 return tuple(roles)
-            case _:
+            case (
+                data.LineStatus()
+                | data.Production()
+                | data.Oee()
+                | data.Downtime()
+                | data.Andon()
+                | data.Quality()
+                | data.Changeover()
+            ):
                 return ()
+            case _:
+                assert_never(self.data)
 
 
 Timestamp = data.Timestamp

@@ -74,7 +74,7 @@ class Front:
         self._settings = settings
         self._connections: dict[DashboardConnection, None] = {}
         self._closed_ledger = Ledger()  # of the connections that have ended
-        self._closed_spilled = 0
+        self._former_snapshot_builds = 0  # of the journals before this one
         self._closing = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -121,6 +121,7 @@ class Front:
     def switch_journal(self, journal: ReadableJournal, position: Position) -> None:
         """Continue with this journal from `position`. All connections are closed with 1012 and resume on this one."""
         self._close_all()
+        self._former_snapshot_builds += self._context.journal.snapshot_builds
         reader = FrontJournal(journal, position)
         # New objects, so that nothing of this journal reaches a closing connection of the former one.
         self._context = replace(
@@ -193,7 +194,6 @@ class Front:
             if not self._connections:
                 self._empty.set()
             self._closed_ledger.add(connection.delivery.outbox.ledger)
-            self._closed_spilled += connection.delivery.outbox.spilled
 
     def close_revoked(self, revocations: Revocations) -> int:
         """Close every connection whose user or token is revoked, with 4403; returns how many."""
@@ -245,10 +245,8 @@ class Front:
 
     def statistics(self) -> dict[str, Any]:
         """Return the counts of connections, subscriptions by type, and the summed ledgers of all outboxes."""
-        ledger, types = Ledger(), Counter[str]()
-        ledger.add(self._closed_ledger)
+        ledger, types = self.ledger(), Counter[str]()
         for connection in self._connections:
-            ledger.add(connection.delivery.outbox.ledger)
             types.update(each.subscription_type or "filter" for each in connection.protocol.subscription_requests)
         authenticated = sum(connection.viewer is not None for connection in self._connections)
         return {
@@ -258,12 +256,20 @@ class Front:
             "subscriptions": dict(sorted(types.items())),
             "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
             "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
-            "left_to_journal": self._closed_spilled + sum(each.delivery.outbox.spilled for each in self._connections),
-            "snapshot_builds": self._context.journal.snapshot_builds,
+            "left_to_journal": ledger.spilled,
+            "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
             "catching_up": sum(each.delivery.is_catching_up for each in self._connections),
             "ledger": ledger.as_data(),
             "balanced": ledger.is_balanced(),
         }
+
+    def ledger(self) -> Ledger:
+        """Return the summed ledgers of all connections, the closed ones included."""
+        ledger = Ledger()
+        ledger.add(self._closed_ledger)
+        for connection in self._connections:
+            ledger.add(connection.delivery.outbox.ledger)
+        return ledger
 
     def readiness(self) -> tuple[bool, str]:
         """Return whether a dashboard that connects now sees a live stream, and if not, why not."""

@@ -213,7 +213,7 @@ class ResumeRun:
 
     def _left(self, front: Front) -> None:
         for each in front._connections:
-            self.left_to_the_journal = max(self.left_to_the_journal, each.delivery.outbox.spilled)
+            self.left_to_the_journal = max(self.left_to_the_journal, each.delivery.outbox.ledger.spilled)
 
     def _served(self, task: "asyncio.Task[None]") -> None:
         self._serving.discard(task)

@@ -59,5 +59,5 @@ METRICS: Final = {
     "replica_offset": _gauge("Offset up to which a separate front has read the journal."),
     "replica_hints": _counter("MQTT events that a separate front received as hints."),
     "replica_reads": _counter("Reads of the journal by a separate front."),
-    "replica_journal_switches": _counter("Journals that a separate front opened: at its start, and after each restore."),
+    "replica_journal_switches": _counter("Journals that a separate front opened: at its start, after each restore."),
 }  # fmt: skip

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import structlog
 
-from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import Viewer
@@ -21,7 +20,7 @@ from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
 from bridge.front.command_dispatcher import CommandDispatcher, Publish
 from bridge.front.connection import DashboardConnection, Socket
-from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState, Verify
+from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState
 from bridge.front.frame_writer import Disconnected
 from bridge.front.journal_queries import (
     DEFAULT_PAGE,
@@ -32,6 +31,7 @@ from bridge.front.journal_queries import (
 )
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
+from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
 from bridge.protocol.client_frames import Body, InvalidFrame
@@ -63,9 +63,7 @@ class Front:
         *,
         settings: WebSettings,
         journal: ReadableJournal | None,
-        verify: Verify,
-        policy: Policy,
-        trust_grants: bool,
+        authenticator: Authenticator,
         clock: FrontClock,
         publish: Publish,
         find_place: PlaceLookup,
@@ -90,9 +88,7 @@ class Front:
             router=Router(),
             commands=self._make_commands(journal=reader),
             clock=clock,
-            verify=verify,
-            policy=policy,
-            trust_grants=trust_grants,
+            authenticator=authenticator,
             simulated=simulated,
         )
 

@@ -55,9 +55,7 @@ class FrontSide:
         self.front = Front(
             settings=settings.web,
             journal=journal,
-            verify=authenticator.verify,
-            policy=authenticator.policy,
-            trust_grants=authenticator.trust_grants,
+            authenticator=authenticator,
             clock=clock,
             publish=lambda topic, payload: self._broker_link.publish(f"{root}/{topic}", payload),
             find_place=place_lookup(plant),

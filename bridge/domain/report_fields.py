@@ -21,7 +21,6 @@ def _any_case(words: Iterable[str]) -> str:
 
 MAX_COMMAND_ID: Final = 64  # characters; the journal keeps each (user, id) for 24 h
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Text = Annotated[str, Meta(max_length=500)]  # a description or note: bounds what one press can store
 Word = Annotated[str, Meta(min_length=1, max_length=64)]  # a name, reason or fault code
 CommandId = Annotated[str, Meta(min_length=1, max_length=MAX_COMMAND_ID)]

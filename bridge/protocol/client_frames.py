@@ -11,7 +11,9 @@ from msgspec import Meta, Struct, field
 
 from bridge.domain.access.subscription_body import MAX_SUBSCRIPTION_ID, SubscriptionBody
 from bridge.domain.access.topic_layout import ACTIONS
-from bridge.domain.report_fields import CommandId, Id
+from bridge.domain.ids import Id
+from bridge.domain.report_fields import CommandId
+from bridge.domain.validation_errors import FieldFault
 from bridge.protocol.error_codes import ErrorCode
 
 MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
@@ -147,7 +149,7 @@ def parse_frame(tree: object) -> ClientFrame:
     try:
         frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, shape)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, kind), id=named) from None
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe(kind), id=named) from None
     if isinstance(frame, Subscribe | Unsubscribe | CommandFrame | Explain):
         return msgspec.structs.replace(frame, body=tree)
     return frame
@@ -157,13 +159,3 @@ def repeatable_id(body: Body) -> str | None:
     """Return the id in a frame that an error may repeat; bounded, so that replies do not grow with requests."""
     value = body.get("id")
     return value if isinstance(value, str) and 0 < len(value) <= MAX_SUBSCRIPTION_ID else None
-
-
-def describe_wrong_field(error: msgspec.ValidationError, kind: str) -> str:
-    """Return a message that names the wrong field; msgspec's own message may quote what the client sent."""
-    text = str(error)
-    if "missing required field" in text:
-        name = text.split("`")[1]
-        return f"{kind} needs {name}"
-    path = text.rpartition("`$")[2].rstrip("`").lstrip(".").split(".")[0].split("[")[0]
-    return f"{kind}: invalid value for `{path}`" if path.isidentifier() else f"{kind} has a wrong field"

@@ -1,6 +1,5 @@
 """Body of a subscribe frame: its fields as types, from which its schema comes. Source: protocol.md, «Asking»."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -14,6 +13,7 @@ from bridge.domain.access.subscription_types import (
     SubscriptionType,
 )
 from bridge.domain.events import EventType, Priority
+from bridge.domain.validation_errors import FieldFault
 
 MAX_TARGETS: Final = 100  # of one subscription; each is checked against every grant
 MAX_SUBSCRIPTION_ID: Final = 128  # characters; every answer about the subscription repeats it
@@ -85,7 +85,4 @@ def _check_target(value: object) -> None:
 
 
 def _invalid_field(error: msgspec.ValidationError) -> SubscriptionError:
-    # Only the path, at its end: msgspec's message may quote what the client sent.
-    path = re.match(r"[a-z_.]+", str(error).rpartition("`$.")[2])
-    assert path is not None, "a decoded body is an object"
-    return SubscriptionError(SubscriptionErrorCode.INVALID_MESSAGE, f"invalid value for `{path[0]}`")
+    return SubscriptionError(SubscriptionErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe("subscription"))

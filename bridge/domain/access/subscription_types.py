@@ -10,8 +10,8 @@ from typing import Final, Self
 
 from typing_extensions import override
 
-from bridge.domain.access.topic_layout import ID
 from bridge.domain.events import Priority
+from bridge.domain.ids import is_id
 from bridge.domain.topics import TopicFilter
 
 TARGET_ALL: Final = "all"
@@ -49,18 +49,22 @@ class TargetForm:
     _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        pattern = re.sub(r"\{(\w+)\}", lambda match: f"(?P<{match[1]}>{_value_pattern(match[1])})", self.target)
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/:]+)", self.target)
         object.__setattr__(self, "_pattern", re.compile(pattern))
 
     def values(self, target: str) -> dict[str, str] | None:
         """Return the values of the placeholders; None for a target of another form."""
         match = self._pattern.fullmatch(target)
-        return None if match is None else match.groupdict()
+        if match is None or not all(_is_valid(name, text) for name, text in match.groupdict().items()):
+            return None
+        return match.groupdict()
 
 
-def _value_pattern(placeholder: str) -> str:
-    return "|".join(Priority) if placeholder == "priority" else ID.pattern
+def _is_valid(placeholder: str, text: str) -> bool:
+    return text in _PRIORITIES if placeholder == "priority" else is_id(text)
 
+
+_PRIORITIES: Final = frozenset(priority.value for priority in Priority)
 
 _LINE: Final = TargetForm("line:{line}", "+/+/{line}/#")
 _EQUIPMENT: Final = TargetForm("equipment:{equipment}", "+/+/+/{equipment}/#")

@@ -165,7 +165,7 @@ def test_what_is_no_subscription_is_refused_with_its_code(code: str, body: dict[
 def test_an_error_names_the_field_and_quotes_nothing_of_its_value(body: dict[str, object], field: str) -> None:
     with pytest.raises(SubscriptionError) as caught:
         parse_subscription({**LINE, **body})
-    assert caught.value.message == f"invalid value for `{field}`"
+    assert caught.value.message == f"subscription: invalid value for `{field}`"
 
 
 def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:

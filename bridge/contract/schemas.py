@@ -79,13 +79,13 @@ def asyncapi_document(root: str) -> Schema:
     events, shared = _envelopes(REFERENCE)
     payloads, of_payloads = _payloads(REFERENCE)
     requests, of_requests = client_frames(REFERENCE)
-    sent = {f"client.{name}": schema for name, schema in requests.items()}
+    requested = {f"client.{name}": schema for name, schema in requests.items()}
     frames, of_frames = server_frames(REFERENCE)
-    told = {f"server.{name}": schema for name, schema in frames.items()}
+    delivered = {f"server.{name}": schema for name, schema in frames.items()}
     by_name = payloads | {"status": _STATUS, "lamp": _LAMP}
-    by_name |= {f"event.{name}": schema for name, schema in events.items()} | sent | told
+    by_name |= {f"event.{name}": schema for name, schema in events.items()} | requested | delivered
     kinds = [f"report.{kind}" for kind in REPORT_KINDS]
-    commands, of_events = [f"command.{kind}" for kind in COMMAND_KINDS], [f"event.{each}" for each in EventType]
+    commands, of_events = [f"command.{kind}" for kind in COMMAND_KINDS], [f"event.{kind}" for kind in EventType]
     place = "{site}/{area}/{line}/{equipment}"
     channels = {
         "report": _channel(f"{root}/report/{place}/{{kind}}", kinds, _MQTT, kind=[k.split(".")[1] for k in kinds]),
@@ -105,7 +105,7 @@ def asyncapi_document(root: str) -> Schema:
             _MQTT,
             andon_type=sorted(get_args(AndonType)),
         ),
-        "dashboard": _channel("/ws", [*sent, *told, *of_events], _WEB),
+        "dashboard": _channel("/ws", [*requested, *delivered, *of_events], _WEB),
     }
     return {
         "asyncapi": "3.0.0",
@@ -123,8 +123,8 @@ def asyncapi_document(root: str) -> Schema:
             "sendEvents": _operation("send", "event", of_events),
             "sendStatus": _operation("send", "bridge_status", ["status"]),
             "sendLamps": _operation("send", "station_lamp", ["lamp"]),
-            "receiveFrames": _operation("receive", "dashboard", list(sent)),
-            "sendFrames": _operation("send", "dashboard", [*told, *of_events]),
+            "receiveFrames": _operation("receive", "dashboard", list(requested)),
+            "sendFrames": _operation("send", "dashboard", [*delivered, *of_events]),
         },
         "components": {
             "messages": {name: _message(name) for name in by_name},
@@ -194,7 +194,7 @@ def _envelopes(reference: str) -> tuple[dict[str, Schema], Schema]:
         fields["category"] = Literal[CATEGORY_OF[event_type].value]
         fields["data"] = DATA_OF[event_type]
         shapes.append(msgspec.defstruct(event_type.value, list(fields.items())))
-    return schemas_by_name([each.value for each in EventType], shapes, reference)
+    return schemas_by_name([kind.value for kind in EventType], shapes, reference)
 
 
 def _payloads(reference: str) -> tuple[dict[str, Schema], Schema]:

@@ -194,10 +194,10 @@ class Front:
     def close_revoked(self, revocations: Revocations) -> int:
         """Close every connection whose user or token is revoked, with 4403; returns how many."""
         ended = [
-            each
-            for each in self._connections
-            if each.viewer is not None
-            and revocations.is_revoked(user_id=each.viewer.user_id, token_id=each.viewer.token_id)
+            connection
+            for connection in self._connections
+            if connection.viewer is not None
+            and revocations.is_revoked(user_id=connection.viewer.user_id, token_id=connection.viewer.token_id)
         ]
         for connection in ended:
             connection.end(Close(CloseCode.REVOKED, "access revoked"))
@@ -243,18 +243,18 @@ class Front:
         """Return the counts of connections, subscriptions by type, and the summed ledgers of all outboxes."""
         ledger, types = self.ledger(), Counter[str]()
         for connection in self._connections:
-            types.update(each.subscription_type or "filter" for each in connection.protocol.subscription_requests)
+            types.update(request.subscription_type or "filter" for request in connection.protocol.subscription_requests)
         authenticated = sum(connection.viewer is not None for connection in self._connections)
         return {
             "connections": len(self._connections),
             "authenticated": authenticated,
             "users": len(self._context.connections_by_user),
             "subscriptions": dict(sorted(types.items())),
-            "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
-            "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
+            "waiting_events": sum(len(connection.delivery.outbox) for connection in self._connections),
+            "waiting_bytes": sum(connection.delivery.outbox.bytes for connection in self._connections),
             "left_to_journal": ledger.spilled,
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
-            "catching_up": sum(each.delivery.is_catching_up for each in self._connections),
+            "catching_up": sum(connection.delivery.is_catching_up for connection in self._connections),
             "ledger": ledger.as_data(),
             "balanced": ledger.is_balanced(),
         }

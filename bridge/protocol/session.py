@@ -135,16 +135,16 @@ class DashboardSession:
         if len(frame.subscriptions) > self._max_subscriptions:
             raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"at most {self._max_subscriptions} subscriptions")
         errors: list[Action] = []
-        found: dict[str, Subscription] = {}
+        subscriptions: dict[str, Subscription] = {}
         for body in frame.subscriptions:
             try:
                 admitted = self._add(admit_body(body, self.viewer))
             except InvalidFrame as error:
                 errors.append(Send(error_frame(error)))
             else:
-                found[admitted.request.id] = admitted
-        follows = [StartSubscription(admitted, deferred=True) for admitted in found.values()]
-        return [*errors, *follows, ResumeFrom(tuple(found.values()), frame.since)]
+                subscriptions[admitted.request.id] = admitted
+        follows = [StartSubscription(admitted, deferred=True) for admitted in subscriptions.values()]
+        return [*errors, *follows, ResumeFrom(tuple(subscriptions.values()), frame.since)]
 
     def _set_options(self, frame: Options) -> list[Action]:
         former = self.batching

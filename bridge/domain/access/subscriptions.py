@@ -138,8 +138,8 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
     refusal: NotGranted | None = None
     witness: TopicName | None = None
     ways = request.mask
-    for each in request.filters:
-        match decide(each, viewer.read_grants, mask=ways):
+    for topic_filter in request.filters:
+        match decide(topic_filter, viewer.read_grants, mask=ways):
             case NotGranted() as refused:
                 refusal = refusal or refused
             case Allowed() as allowed:
@@ -155,7 +155,7 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
         return NotGranted(
             missing, refusal.reason if refusal is not None else "it is strict, and not all of it is granted"
         )
-    regions = {EVENTS.region(each, mask=ways): each for each in effective}
+    regions = {EVENTS.region(topic_filter, mask=ways): topic_filter for topic_filter in effective}
     kept = remove_covered(region for region in regions if region is not None)
     return Subscription(
         request=request,

@@ -1,4 +1,4 @@
-"""Envelope of an event: its bytes as journalled, published and delivered. Source: protocol.md, «Being told»."""
+"""Envelope of an event: its bytes as journalled, published and delivered. Source: protocol.md, «Server frames»."""
 
 from typing import Annotated, Final
 

@@ -1,6 +1,6 @@
 """The 13 event types and their data.
 
-Source: design.md, «The way of a message»; domain.md event table. The pure core emits an `Event` without a position; a
+Source: design.md, «Message flow»; domain.md event table. The pure core emits an `Event` without a position; a
 `CommittedEvent` has one (stream, epoch, offset).
 """
 

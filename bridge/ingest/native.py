@@ -1,6 +1,6 @@
 """Decoder of the bridge's own messages: topic and JSON payload -> a `Report`, or the reason for its quarantine.
 
-Source: docs/devices.md; design.md, «The way of a message». The topic identifies the device; the payload must agree.
+Source: docs/devices.md; design.md, «Message flow». The topic identifies the device; the payload must agree.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Commands of dashboard users, and the MQTT messages they become. Source: protocol.md, «Asking».
+"""Commands of dashboard users, and the MQTT messages they become. Source: protocol.md, «Requests».
 
 A message is a report body under `command/`, with the command's id and the authenticated user beside the fields.
 """

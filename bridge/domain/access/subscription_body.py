@@ -1,4 +1,4 @@
-"""Body of a subscribe frame: its fields as types, from which its schema comes. Source: protocol.md, «Asking»."""
+"""Body of a subscribe frame: its fields as types, from which its schema comes. Source: protocol.md, «Requests»."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final

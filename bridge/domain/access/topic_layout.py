@@ -1,6 +1,6 @@
 """Layouts of our own topics, in which filters become regions: exact arithmetic instead of text.
 
-An event's topic has 8 levels, a command's 5 (design.md, «The way of a message»). Some levels hold ids, which are
+An event's topic has 8 levels, a command's 5 (design.md, «Message flow»). Some levels hold ids, which are
 unlimited. The others have closed sets of words: 13 pairs of category and type, 4 priorities, 5 kinds of command. So a
 filter becomes an id or `+` for every id level, and a bit mask of the combinations of words in the closed levels.
 """
@@ -22,7 +22,7 @@ ACTIONS: Final = (
     *("changeover.start", "changeover.complete"),
     "quality.clear",
 )
-"""Actions a user may command (protocol.md, «Asking»). The word before the dot is the kind, the topic's last level."""
+"""Actions a user may command (protocol.md, «Requests»). The word before the dot is the kind, the topic's last level."""
 
 
 @dataclass(frozen=True, slots=True)

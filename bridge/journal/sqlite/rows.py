@@ -23,7 +23,7 @@ from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.schema import parts_checksum, row_checksum
 from bridge.ports.journal import Batch
 
-COMMAND_MS: Final = 24 * 3_600_000  # protocol.md, Asking: idempotent for 24 h
+COMMAND_MS: Final = 24 * 3_600_000  # protocol.md, «Requests»: idempotent for 24 h
 QUARANTINE_INPUTS: Final = 1_000  # payloads kept for inspection: a misbehaving device can't fill the disk
 QUARANTINE_BYTES: Final = 65_536  # kept of one payload
 MAX_CRASH_DIGESTS: Final = 1_000  # messages that crashed the core; with more than that the messages are not the cause

@@ -4,6 +4,7 @@ Source: design.md, «Message flow»; domain.md event table. The pure core emits 
 `CommittedEvent` has one (stream, epoch, offset).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum, auto
@@ -169,11 +170,18 @@ class Place:
         return Place(self.site, self.area, self.line, equipment)
 
     def levels(self) -> tuple[str, str, str, str]:
+        """Return the four levels of the place in a topic."""
         return (self.site, self.area, self.line, self.equipment or LINE_LEVEL)
 
+    @classmethod
+    def from_levels(cls, levels: Sequence[str]) -> "Place":
+        """Return the place with these four levels."""
+        site, area, line, equipment = levels
+        return cls(site, area, line, None if equipment == LINE_LEVEL else equipment)
 
-StateKey = tuple[str, str, str, str, str, str]
-"""(site, area, line, equipment or `_`, category, subject): the key of what is current, conflated and retained."""
+
+LinePlace = tuple[str, str, str]
+"""Site, area, line."""
 
 
 class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -216,16 +224,6 @@ class Event:
     @property
     def category(self) -> Category:
         return CATEGORY_OF[self.type]
-
-    @property
-    def state_key(self) -> StateKey:
-        return (*self.place.levels(), self.category.value, self.subject)
-
-    @property
-    def topic(self) -> str:
-        """Topic name relative to `{root}/event/`, always 8 levels."""
-        levels = (*self.place.levels(), self.category.value, self.type.value, self.priority.value, self.subject)
-        return "/".join(levels)
 
     @property
     def audience(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Place
 from bridge.domain.plant import Plant
 from bridge.domain.reports import BODY_OF
+from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.validation_errors import FieldFault, invalid_value
 from bridge.protocol.client_frames import Body, CommandHead, InvalidFrame, repeatable_id
 from bridge.protocol.error_codes import ErrorCode
@@ -151,5 +152,5 @@ def command_message(request: CommandRequest, place: Place, viewer: Viewer) -> Co
         user["name"] = viewer.name
     verb = request.action.partition(".")[2]
     body = {"id": request.id, "user": user, "action": verb, **request.fields}
-    topic = "/".join(("command", *place.levels(), request.kind))
+    topic = "/".join((TopicBranch.COMMAND, *place.levels(), request.kind))
     return CommandMessage(topic, msgspec.json.encode(body))

@@ -12,6 +12,7 @@ from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import FloorClock
 from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
+from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.front.replica import Replica
 from bridge.front.web.metric_samples import MetricSample
@@ -44,11 +45,12 @@ class FrontSide:
         broker, root, stream = settings.broker, settings.root, settings.stream
         has_own_user = broker.front_username is not None
         self._authenticator = authenticator
+        hints = [(TopicBranch.EVENT.topic_filter(root), 1), (status_topic(root, stream), 1)]
         self._broker_link = BrokerLink(
             broker,
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,
-            subscriptions=[] if journal else [(f"{root}/event/#", 1), (status_topic(root, stream), 1)],
+            subscriptions=[] if journal else hints,
             username=broker.front_username if has_own_user else broker.username,
             password=broker.front_password if has_own_user else broker.password,
         )

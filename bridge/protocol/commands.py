@@ -118,7 +118,7 @@ PlaceLookup = Callable[[str, str | None], Place | None]
 def place_lookup(plant: Plant) -> PlaceLookup:
     """Return a lookup over all lines and equipment in the plant file."""
     places = {line.id: plant.place_of(line) for line in plant.lines}
-    equipment = {(line.id, each.id) for line in plant.lines for each in line.equipment}
+    equipment = {(line.id, item.id) for line in plant.lines for item in line.equipment}
 
     def find(line_id: str, equipment_code: str | None) -> Place | None:
         place = places.get(line_id)

@@ -37,7 +37,7 @@ async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) 
         await board.until(lambda: len(board.live_offsets) >= MANY)
         assert board.live_offsets == list(range(1, MANY + 1))
         assert len(here.link.acknowledged) == MANY
-        assert here.metric("follower_reads") < MANY // 2, "hints that come together are one look"
+        assert here.metric("replica_reads") < MANY // 2, "hints that come together are one look"
 
 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
@@ -66,18 +66,18 @@ async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
         assert board.live_offsets == list(range(1, end + 1))
         assert board.close_code is None
         assert here.front.position == here.journal.position()
-        assert here.metric("follower_turns") == 1, "that of its start"
+        assert here.metric("replica_journal_switches") == 1, "that of its start"
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
     async with memory_front(tmp_path, follows=True) as here:
-        reads = here.metric("follower_reads")
+        reads = here.metric("replica_reads")
         for number in range(1, TRICKLE + 1):
             body = {"stream": "main", "epoch": here.journal.epoch, "offset": number + 10**6}
             here.link.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
             await until(lambda number=number: len(here.link.acknowledged) >= number, what="heard")  # type: ignore[misc]
-        assert here.metric("follower_hints") == TRICKLE
-        assert here.metric("follower_reads") - reads < TRICKLE / 2
+        assert here.metric("replica_hints") == TRICKLE
+        assert here.metric("replica_reads") - reads < TRICKLE / 2
 
 
 def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:

@@ -13,8 +13,8 @@ import pytest
 from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
-from bridge.domain.access.claims import Claims
 from bridge.domain.access.policy import Policy
+from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
@@ -54,8 +54,8 @@ class PlainAuthenticator(Authenticator):
         tokens, revocations = TokenVerifier(settings_with().token), RevocationFile(None)
         super().__init__(tokens=tokens, revocations=revocations, policy=Policy(roles={}), trust_grants=True)
 
-    def verify(self, token: str, *, now: Millis) -> Claims:
-        return random_histories.verify(token, now=now)
+    def admit(self, token: str, *, now: Millis) -> Viewer:
+        return random_histories.UnsignedTokens().admit(token, now=now)
 
 
 class ResumeRun:

@@ -36,11 +36,11 @@ async def latencies(pipeline: BridgeProcess, front: BridgeProcess) -> list[float
 async def test_what_a_front_apart_adds_to_the_way(tmp_path: Path, mosquitto: RunningBroker) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    async with bridge_process(tmp_path / "one", mosquitto) as floor:
-        one = await latencies(floor, floor)
-        await floor.stop()
-    async with bridge_process(tmp_path / "two", mosquitto, fronts=1) as floor:
-        two = await latencies(floor, floor.front)
+    async with bridge_process(tmp_path / "one", mosquitto) as bridge:
+        one = await latencies(bridge, bridge)
+        await bridge.stop()
+    async with bridge_process(tmp_path / "two", mosquitto, fronts=1) as bridge:
+        two = await latencies(bridge, bridge.front)
     for name, figure in (("p50", statistics.median), ("p99", lambda each: statistics.quantiles(each, n=100)[98])):
         print(f"\n{name}: apart {figure(two) / figure(one):.2f} times ({figure(one):.1f} ms -> {figure(two):.1f} ms)")  # noqa: T201
     assert statistics.median(two) < 3 * statistics.median(one)

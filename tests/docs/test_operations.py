@@ -29,9 +29,9 @@ def labels_of(name: str) -> set[str]:
     return {label for found, labels, _ in ROW.findall(DOCUMENT) if found == full(name) for label in labels.split(", ")}
 
 
-def scrape(floor: BridgeProcess) -> dict[str, set[str]]:
+def scrape(bridge: BridgeProcess) -> dict[str, set[str]]:
     """Return the labels of each metric."""
-    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
+    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     return {name: set(re.findall(r'(\w+)="', labels)) for name, labels in SAMPLE.findall(text)}
 
@@ -42,15 +42,15 @@ def counts(seq: int) -> Publication:
 
 async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: RunningBroker, tmp_path: Path) -> None:
     documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels, _ in ROW.findall(DOCUMENT)}
-    async with bridge_process(tmp_path, mosquitto, fronts=1) as floor, floor.front.dashboard() as dashboard:
+    async with bridge_process(tmp_path, mosquitto, fronts=1) as bridge, bridge.front.dashboard() as dashboard:
         await dashboard.snapshot(subscription_type="line")
-        async with floor.device() as link:
+        async with bridge.device() as link:
             unreadable = Publication(f"{PLACE}/state", b"x")
             jump = Publication(f"{PLACE}/counts", json.dumps({"total": 10**6, "boot_id": 1, "seq": 4}).encode())
             await link.publish_many([counts(0), counts(3), counts(3), jump, unreadable])
             await dashboard.receive("production_update")
-            await until(lambda: set(scrape(floor) | scrape(floor.front)) >= set(documented), what="all of them")
-            shown = scrape(floor) | scrape(floor.front)
+            await until(lambda: set(scrape(bridge) | scrape(bridge.front)) >= set(documented), what="all of them")
+            shown = scrape(bridge) | scrape(bridge.front)
     assert shown == documented
 
 

@@ -20,20 +20,20 @@ LET_GO_SECONDS: Final = 2.0
 
 
 @contextlib.asynccontextmanager
-async def failing_disk(floor: BridgeProcess, calls: str, how: str) -> AsyncIterator[Callable[[], bool]]:
+async def failing_disk(bridge: BridgeProcess, calls: str, how: str) -> AsyncIterator[Callable[[], bool]]:
     """Let system calls of the bridge fail, as strace's `inject` has it: `error=EIO:when=3+3`, `delay_enter=2s`.
 
     `calls` are names with commas. Counted for each thread. Yields a question: whether one has failed by now. Where this
     machine lets nobody trace, the test is skipped with strace's own words; a run that writes the record fails instead,
     for it would say too much.
     """
-    log = floor.config.parent / "strace.log"
+    log = bridge.config.parent / "strace.log"
     log.unlink(missing_ok=True)
-    assert floor.process is not None
+    assert bridge.process is not None
     strace = shutil.which("strace")
     assert strace is not None, "no strace found: install the package `strace`"
     tracing = await asyncio.create_subprocess_exec(
-        *(strace, "-f", "-p", str(floor.process.pid), "-e", f"trace={calls}"),
+        *(strace, "-f", "-p", str(bridge.process.pid), "-e", f"trace={calls}"),
         *("-e", f"inject={calls}:{how}", "-o", str(log)),
         stderr=asyncio.subprocess.PIPE,
     )

@@ -112,15 +112,15 @@ def read_journal(path: Path, plant: Path) -> Journalled:
 
 
 async def close_books(
-    floor: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedBooks, dashboard: ResumingSubscriber
+    bridge: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedBooks, dashboard: ResumingSubscriber
 ) -> Ledger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
-    await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
-    committed = last_offset(floor.journal)
+    await until(lambda: is_taken_in(bridge.journal, load.acknowledged[-1]), seconds=30, what="the last report")
+    committed = last_offset(bridge.journal)
     await until(lambda: dashboard.at >= committed, seconds=30, what="the dashboard has caught up")
-    await until(lambda: has_looked(floor.log()), seconds=30, what="ghosts were looked for on this connection")
-    assert await floor.stop() == 0, floor.log()
-    held = read_journal(floor.journal, floor.config.parent / "plant.toml")
+    await until(lambda: has_looked(bridge.log()), seconds=30, what="ghosts were looked for on this connection")
+    assert await bridge.stop() == 0, bridge.log()
+    held = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
     await until(
         lambda: len(held.events) in consumer.got,
         what=f"a stop publishes all {len(held.events)} events; {max(consumer.got, default=0)}",

@@ -13,9 +13,9 @@ REPORTS = 60
 NO_ROOM = 1  # byte a file may have: every write fails, as on a full disk
 
 
-def limit_files(floor: BridgeProcess, most: int) -> None:
-    assert floor.process is not None
-    resource.prlimit(floor.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+def limit_files(bridge: BridgeProcess, most: int) -> None:
+    assert bridge.process is not None
+    resource.prlimit(bridge.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
 @rounds(1, faults=3)

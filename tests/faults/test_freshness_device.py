@@ -68,8 +68,8 @@ async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with (
-        bridge_process(tmp_path, mosquitto) as floor,
-        floor.dashboard() as board,
+        bridge_process(tmp_path, mosquitto) as bridge,
+        bridge.dashboard() as board,
         wills(mosquitto) as heard,
         tcp_proxy(mosquitto.port) as network,
     ):
@@ -98,8 +98,8 @@ async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offli
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with (
-        bridge_process(tmp_path, mosquitto) as floor,
-        floor.dashboard() as board,
+        bridge_process(tmp_path, mosquitto) as bridge,
+        bridge.dashboard() as board,
         wills(mosquitto) as heard,
         tcp_proxy(mosquitto.port) as network,
     ):
@@ -112,11 +112,11 @@ async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offli
                 await until(lambda: bool(heard), seconds=DEAD_SECONDS, what="the late Will")
                 await link.publish(*say("state", boot_id=2, seq=2, state="stopped"))
                 await status(board, "stopped")
-        assert became_of_deaths(floor) == {("suppressed", "out_of_order")}
+        assert became_of_deaths(bridge) == {("suppressed", "out_of_order")}
 
 
-def became_of_deaths(floor: BridgeProcess) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+def became_of_deaths(bridge: BridgeProcess) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         return set(journal.execute("SELECT effect, reason FROM inputs WHERE topic LIKE '%/Bagger-1/death'"))
 
 
@@ -129,8 +129,8 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
     plant = tmp_path / "plant.toml"
     plant.write_text(changed.replace("heartbeat_seconds = 300", "# heartbeat_seconds = 300"))
     async with (
-        bridge_process(tmp_path, mosquitto, plant=plant) as floor,
-        floor.dashboard() as board,
+        bridge_process(tmp_path, mosquitto, plant=plant) as bridge,
+        bridge.dashboard() as board,
         tcp_proxy(mosquitto.port) as network,
     ):
         await board.snapshot(subscription_type="line", target_id="L1")

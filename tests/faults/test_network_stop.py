@@ -28,14 +28,14 @@ STATUS: Final = "floor/v1/bridge/main"
 READY_LINE: Final = "bridge.up"
 
 
-async def stopped(floor: BridgeProcess, *signals: signal.Signals) -> float:
+async def stopped(bridge: BridgeProcess, *signals: signal.Signals) -> float:
     """Send these signals one after another, and return how long the end took; it must be in order."""
-    assert floor.process is not None
+    assert bridge.process is not None
     began = time.monotonic()
     for number in signals or (signal.SIGTERM,):
-        floor.process.send_signal(number)
+        bridge.process.send_signal(number)
         await asyncio.sleep(0)
-    assert await asyncio.wait_for(floor.process.wait(), 3 * STOP_SECONDS) == 0, floor.log()[-2_000:]
+    assert await asyncio.wait_for(bridge.process.wait(), 3 * STOP_SECONDS) == 0, bridge.log()[-2_000:]
     return time.monotonic() - began
 
 
@@ -141,9 +141,9 @@ async def test_a_signal_that_comes_again_changes_nothing(
 
 async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A supervisor that is impatient sends it again, in the very last moments too."""
-    floor = configured(tmp_path, mosquitto)
-    await floor.start()
-    process = floor.process
+    bridge = configured(tmp_path, mosquitto)
+    await bridge.start()
+    process = bridge.process
     assert process is not None
 
     async def insist() -> None:
@@ -154,44 +154,44 @@ async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mo
 
     async with asyncio.timeout(3 * STOP_SECONDS):
         await insist()
-    assert await process.wait() == 0, floor.log()
+    assert await process.wait() == 0, bridge.log()
 
 
 async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Where it waits to hear whether another process has the stream, and the broker does not answer."""
-    floor = configured(tmp_path, mosquitto)
+    bridge = configured(tmp_path, mosquitto)
     mosquitto.send(signal.SIGSTOP)
     try:
-        await floor.launch()
-        await until(floor.journal.exists, seconds=30, what="it has begun")
-        assert await stopped(floor) < 3.0
+        await bridge.launch()
+        await until(bridge.journal.exists, seconds=30, what="it has begun")
+        assert await stopped(bridge) < 3.0
     finally:
         mosquitto.send(signal.SIGCONT)
-    assert READY_LINE not in floor.log()
-    assert "Traceback" not in floor.log()
+    assert READY_LINE not in bridge.log()
+    assert "Traceback" not in bridge.log()
 
 
 @pytest.mark.faults
 async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    floor = configured(tmp_path, mosquitto)
+    bridge = configured(tmp_path, mosquitto)
     moments = 0
     for step in range(8):
-        await floor.launch()
-        await until(lambda: listens_to_signals(floor), seconds=30, what="its own handler")
+        await bridge.launch()
+        await until(lambda: listens_to_signals(bridge), seconds=30, what="its own handler")
         await asyncio.sleep(step * 0.07)
-        assert await stopped(floor, (signal.SIGTERM, signal.SIGINT)[step % 2]) < STOP_SECONDS
-        moments += READY_LINE not in floor.log()
-    assert "Traceback" not in floor.log()
+        assert await stopped(bridge, (signal.SIGTERM, signal.SIGINT)[step % 2]) < STOP_SECONDS
+        moments += READY_LINE not in bridge.log()
+    assert "Traceback" not in bridge.log()
     assert moments, "some of them came before it was up"
-    await floor.start()
-    assert await floor.stop() == 0
+    await bridge.start()
+    assert await bridge.stop() == 0
 
 
-def listens_to_signals(floor: BridgeProcess) -> bool:
+def listens_to_signals(bridge: BridgeProcess) -> bool:
     """Whether SIGTERM would not end the process by the kernel's hand (proc(5), SigCgt)."""
-    assert floor.process is not None
-    status = Path(f"/proc/{floor.process.pid}/status").read_text()
+    assert bridge.process is not None
+    status = Path(f"/proc/{bridge.process.pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)

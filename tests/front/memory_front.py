@@ -68,7 +68,7 @@ class MemoryFront:
     answer: Callable[[str, dict[str, Any]], CommandRecord | None] = lambda *_: None
 
     @property
-    def front(self) -> Front:
+    def core(self) -> Front:
         return self.side.front
 
     def metric(self, name: str) -> float:
@@ -77,7 +77,7 @@ class MemoryFront:
     def connect(self, *, offered_token: str | None = None) -> MemoryDashboard:
         board = MemoryDashboard()
         self.boards.append(board)
-        work = self.front.serve(board.socket, handshake_token=offered_token, peer=f"test:{len(self.boards)}")
+        work = self.core.serve(board.socket, handshake_token=offered_token, peer=f"test:{len(self.boards)}")
         self.group.create_task(work, name=f"test serve {len(self.boards)}")
         return board
 
@@ -103,7 +103,7 @@ class MemoryFront:
         )
         self.journal.commit(Batch(entries=[entry]))
         if offer and not self.follows:
-            self.front.on_committed([entry])
+            self.core.on_committed([entry])
         elif offer:
             for each in entry.events:
                 self.link.deliver(f"event/{each.topic}", each.body)

@@ -202,21 +202,21 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
 ) -> None:
     """The reading saw it as a ghost; when it is judged, it is the line's status."""
     topic = "event/north/pack/L1/_/line/line_status_update/medium/_"
-    shops: list[RunningPipeline] = []
+    pipelines: list[RunningPipeline] = []
     inner = RetainedReader.read
 
     async def slow(reader: RetainedReader, *args: Any, **kwargs: Any) -> None:
         await inner(reader, *args, **kwargs)
         async with device(mosquitto.port) as client:
             await say(client, "report/bagger/state", state="running")
-        await until(lambda: any(topic.endswith(each.topic.text) for each in shops[0].journal.snapshot().events))
-        offset = shops[0].journal.position().offset
-        await until(lambda: shops[0].publisher.published >= offset, what="published while it was read")
+        await until(lambda: any(topic.endswith(each.topic.text) for each in pipelines[0].journal.snapshot().events))
+        offset = pipelines[0].journal.position().offset
+        await until(lambda: pipelines[0].publisher.published >= offset, what="published while it was read")
 
     monkeypatch.setattr(RetainedReader, "read", slow)
     await retain(mosquitto.port, {topic: of("main"), GHOST: of("main")})
     async with in_process(mosquitto.port, tmp_path / "journal.db") as this:
-        shops.append(this)
+        pipelines.append(this)
         await looked(this)
         found = await retained(mosquitto)
         assert GHOST not in found

@@ -55,22 +55,22 @@ async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_ghost(
     station = f"{ROOT}/report/plant1/packing/L1/Andon-L1/andon"
     lamp = "station/plant1/packing/L1/Andon-L1/equipment"
     async with (
-        bridge_process(tmp_path, mosquitto, launcher=fork) as floor,
+        bridge_process(tmp_path, mosquitto, launcher=fork) as bridge,
         aiomqtt.Client("127.0.0.1", mosquitto.port) as client,
     ):
-        assert floor.process is not None
+        assert bridge.process is not None
         await client.publish(station, b'{"action": "raise", "andon_type": "equipment"}', qos=1)
         await until_retained(mosquitto, lambda found: found.get(lamp) == b"open")
         await client.publish(station, b'{"action": "resolve", "andon_type": "equipment"}', qos=1)
-        assert await asyncio.wait_for(floor.process.wait(), 20) == -signal.SIGKILL
+        assert await asyncio.wait_for(bridge.process.wait(), 20) == -signal.SIGKILL
         assert any("/andon/" in topic for topic in await retained(mosquitto)), "it died before the clear"
-        await floor.start()
+        await bridge.start()
         found = await until_retained(
             mosquitto,
             lambda found: found.get(lamp) == b"off" and not any("/andon/" in topic for topic in found),
         )
         assert event_topics(found)
-        await floor.stop()
+        await bridge.stop()
 
 
 async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: RunningBroker, tmp_path: Path) -> None:

@@ -216,12 +216,12 @@ async def bridge_process(
     launcher: Launcher = RUN,
 ) -> AsyncIterator[BridgeProcess]:
     """Run what `configured` describes; killed at the end if the test has not stopped it."""
-    floor = configured(folder, broker, plant=plant, environment=environment, fronts=fronts, launcher=launcher)
+    bridge = configured(folder, broker, plant=plant, environment=environment, fronts=fronts, launcher=launcher)
     try:
-        for process in (floor, *floor.fronts):
+        for process in (bridge, *bridge.fronts):
             await process.start()
-        yield floor
+        yield bridge
     finally:
-        for process in (floor, *floor.fronts):
+        for process in (bridge, *bridge.fronts):
             await process.kill()
         await launcher.close()

@@ -74,18 +74,18 @@ LEADER = Actor("lea", ("team_leader",), "Lea")
 
 
 @dataclass
-class Shop:
+class PackingLine:
     """One line, reported to by seconds since T0; `events` are all so far."""
 
     plant_file: plant.Plant = field(default_factory=plant_file)
     events: list[Event] = field(default_factory=list)
     inputs: int = 0
-    line: Line = field(init=False)
+    core: Line = field(init=False)
 
     def __post_init__(self) -> None:
-        self.line = Line(self.plant_file, self.plant_file.lines[0])
+        self.core = Line(self.plant_file, self.plant_file.lines[0])
 
-    def say(
+    def report(
         self,
         who: str | None,
         body: ReportBody,
@@ -104,12 +104,12 @@ class Shop:
             retained=retained,
             actor=actor,
         )
-        outcome = self.line.apply(report, received_at)
+        outcome = self.core.apply(report, received_at)
         self.events += outcome.events
         return outcome
 
     def wait(self, until: float) -> list[Event]:
-        fired = list(self.line.tick(T0 + round(until * 1000)))
+        fired = list(self.core.tick(T0 + round(until * 1000)))
         self.events += fired
         return fired
 

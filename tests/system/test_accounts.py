@@ -40,8 +40,8 @@ class Books(Counter[tuple[str, str]]):
         return sum(count for (column, _), count in self.items() if column == "in_flight")
 
 
-def scrape(floor: BridgeProcess) -> Books:
-    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
+def scrape(bridge: BridgeProcess) -> Books:
+    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
         found = SAMPLE.findall(answer.read().decode())
     books = Books()
     for column, kind, count in found:
@@ -65,20 +65,20 @@ async def burst(link: BrokerLink, start: int) -> None:
 async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as link:
+    async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as link:
         scrapes: list[Books] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))
             before = len(scrapes)
             while len(scrapes) < before + 20 or (len(scrapes) < before + 200 and not speaking.done()):
-                scrapes.append(await asyncio.to_thread(scrape, floor))
-            await floor.stop(end)  # in the middle of it, or with what is left in the broker's queue
+                scrapes.append(await asyncio.to_thread(scrape, bridge))
+            await bridge.stop(end)  # in the middle of it, or with what is left in the broker's queue
             await speaking
-            await floor.start()
+            await bridge.start()
         expected = 3 * 4 * BURST
 
         def settled() -> bool:
-            scrapes.append(scrape(floor))
+            scrapes.append(scrape(bridge))
             return scrapes[-1].received() >= expected and not scrapes[-1].in_flight()
 
         await until(settled, seconds=30, what="all of it")
@@ -86,7 +86,7 @@ async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
         last = scrapes[-1]
         assert last["applied", "counts"] == 3 * BURST, "each once"
         assert last["suppressed", "counts"] >= 3 * BURST, "redeliveries after a kill count as received again"
-        assert "books_disagree" not in floor.log()
+        assert "books_disagree" not in bridge.log()
 
 
 class Leaking(deque[Message]):

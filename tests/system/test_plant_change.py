@@ -50,14 +50,14 @@ def places(events: list[Frame]) -> set[tuple[str, str | None]]:
     return {(each["line_id"], each["equipment_code"]) for each in events}
 
 
-def read(floor: BridgeProcess, path: str) -> str:
-    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {token()}"})
+def read(bridge: BridgeProcess, path: str) -> str:
+    request = Request(f"http://127.0.0.1:{bridge.port}{path}", headers={"Authorization": f"Bearer {token()}"})
     with urlopen(request, timeout=5) as answer:
         return str(answer.read().decode())
 
 
-async def speak(floor: BridgeProcess) -> None:
-    async with floor.device() as device:
+async def speak(bridge: BridgeProcess) -> None:
+    async with bridge.device() as device:
         for line in BEFORE:
             for machine in ("bagger", "packer"):
                 await device.publish(f"{SITE}/{line}/{machine}/state", RUNNING)
@@ -68,17 +68,17 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     plant = write_plant(tmp_path / "plant.toml", BEFORE)
-    async with bridge_process(tmp_path, mosquitto, plant=plant) as floor:
-        await speak(floor)
-        await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(floor, "/metrics"), what="taken")
-        async with floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto, plant=plant) as bridge:
+        await speak(bridge)
+        await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(bridge, "/metrics"), what="taken")
+        async with bridge.dashboard() as board:
             before = await board.snapshot(**WHOLE)
         assert {("L1", "bagger"), ("L1", "packer"), ("L1", "desk"), ("L2", None)} <= places(before)
         _, epoch, offset = before[-1]["id"].split(":")
-        await floor.stop()
+        await bridge.stop()
         write_plant(plant, AFTER)
-        await floor.start()
-        async with floor.dashboard() as board:
+        await bridge.start()
+        async with bridge.dashboard() as board:
             since = {"main": {"epoch": epoch, "offset": int(offset)}}
             await board.send({"type": "resume", "subscriptions": [{**WHOLE, "id": "w"}], "since": since})
             resumed = await board.receive("resumed")
@@ -92,13 +92,13 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
             while any(GONE.search(topic) and word != b"off" for topic, word in (await retained(mosquitto)).items()):
                 pass
         assert any("/north/pack/L1/bagger/" in topic for topic in await retained(mosquitto))
-        await speak(floor)
+        await speak(bridge)
         for unknown in ('kind="state",reason="unknown_place"} 2.0', 'kind="state",reason="unknown_equipment"} 1.0'):
             sample = f"floor_pipeline_quarantined_total{{{unknown}"
-            await until(lambda sample=sample: sample in read(floor, "/metrics"), what=sample)  # type: ignore[misc]
-        assert 'floor_pipeline_applied_total{kind="config"} 2.0' in read(floor, "/metrics")
-        assert await floor.stop() == 0
-        assert "floor.replays_differently" not in floor.log()
+            await until(lambda sample=sample: sample in read(bridge, "/metrics"), what=sample)  # type: ignore[misc]
+        assert 'floor_pipeline_applied_total{kind="config"} 2.0' in read(bridge, "/metrics")
+        assert await bridge.stop() == 0
+        assert "floor.replays_differently" not in bridge.log()
 
 
 def start(plant: Plant, journal: SqliteJournal) -> PlantChange:

@@ -33,15 +33,15 @@ def rival(
     return configured(folder, broker, environment=settings | ({"FLOOR_JOURNAL__PATH": str(journal)} if journal else {}))
 
 
-async def ended(floor: BridgeProcess) -> str:
+async def ended(bridge: BridgeProcess) -> str:
     """Wait until it has ended by itself; returns what it said."""
-    assert floor.process is not None
+    assert bridge.process is not None
     try:
-        assert await asyncio.wait_for(floor.process.wait(), 30) == 1, floor.log()
+        assert await asyncio.wait_for(bridge.process.wait(), 30) == 1, bridge.log()
     finally:
-        if floor.process.returncode is None:
-            floor.process.kill()
-    return floor.log()
+        if bridge.process.returncode is None:
+            bridge.process.kill()
+    return bridge.log()
 
 
 @pytest.mark.parametrize("which", ["mosquitto", pytest.param("nats", marks=pytest.mark.faults)])
@@ -68,15 +68,15 @@ async def test_next_process_starts_without_waiting(
     tmp_path: Path, mosquitto: RunningBroker, how: signal.Signals
 ) -> None:
     """An orderly stop leaves `online: false`, a kill the Will, which is published before the next one listens."""
-    async with bridge_process(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
+    async with bridge_process(tmp_path, mosquitto) as bridge, mqtt_consumer(mosquitto, "bridge") as seen:
         await until(lambda: seen.status.get("ready") is True, what="ready")
         owner = seen.status["owner"]
-        await floor.stop(how)
+        await bridge.stop(how)
         await until(lambda: seen.status["online"] is False, seconds=TOLD_SECONDS)
         assert (seen.status["ready"], seen.status["owner"]) == (False, owner)
         assert (seen.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
-        await floor.start()
-        assert "stream.listening" not in floor.log()
+        await bridge.start()
+        assert "stream.listening" not in bridge.log()
 
 
 async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
@@ -92,22 +92,22 @@ async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path
     }
     async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
         await client.publish(STATUS, json.dumps(ghost), qos=1, retain=True)
-    async with bridge_process(tmp_path, mosquitto) as floor:
-        assert "stream.abandoned" in floor.log()
+    async with bridge_process(tmp_path, mosquitto) as bridge:
+        assert "stream.abandoned" in bridge.log()
 
 
 async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     broker = mosquitto_broker(folder)
-    floor = rival(tmp_path / "floor", broker)
+    bridge = rival(tmp_path / "floor", broker)
     try:
-        await floor.launch()
-        await until(lambda: "stream.unclaimed" in floor.log() and "bridge.up" in floor.log(), seconds=30)
+        await bridge.launch()
+        await until(lambda: "stream.unclaimed" in bridge.log() and "bridge.up" in bridge.log(), seconds=30)
         with running(broker):
-            await floor.ready()
+            await bridge.ready()
     finally:
-        await floor.stop(signal.SIGKILL)
+        await bridge.stop(signal.SIGKILL)
 
 
 async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:

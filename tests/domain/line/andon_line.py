@@ -36,7 +36,7 @@ MAINTAINER: Final = Actor("mia", ("maintenance",), "Mia")
 VISITOR: Final = Actor("vic", ("viewer",))
 
 
-class CallFloor:
+class AndonLine:
     def __init__(self, plant: Plant = PLANT) -> None:
         self.plant = plant
         self.state = AndonState()

@@ -48,7 +48,7 @@ class Raised(NamedTuple):
     repeat: int
 
 
-class Flooded:
+class ManyLines:
     """Reports by seconds since T0, as (second, line, body)."""
 
     def __init__(self, plant_file: plant.Plant) -> None:
@@ -56,9 +56,9 @@ class Flooded:
         self.floor = Floor(plant_file)
         self.events: list[Event] = []
         for spec in plant_file.lines:
-            self.say(0, spec.id, RUNNING)
+            self.report(0, spec.id, RUNNING)
 
-    def say(self, second: float, line: str, body: ReportBody, *, actor: Actor | None = None) -> None:
+    def report(self, second: float, line: str, body: ReportBody, *, actor: Actor | None = None) -> None:
         equipment = "m" if isinstance(body, StateReport) else None
         at = T0 + round(second * 1000)
         report = Report(
@@ -80,7 +80,7 @@ class Flooded:
 
     def resolve(self, second: float, call: Andon) -> None:
         line = call.call_id.split(".")[0]
-        self.say(second, line, AndonReport(action="resolve", call_id=call.call_id), actor=MIA)
+        self.report(second, line, AndonReport(action="resolve", call_id=call.call_id), actor=MIA)
 
     def calls(self) -> list[tuple[float, Andon]]:
         return [(seconds_of(each.timestamp), each.data) for each in self.events if isinstance(each.data, Andon)]

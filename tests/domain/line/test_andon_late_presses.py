@@ -7,7 +7,7 @@ from bridge.domain import plant
 from bridge.domain.event_data import Andon
 from bridge.domain.events import EventType
 from bridge.domain.reports import APPLIED, AndonReport, StateReport
-from tests.support.packing_line import LEADER, T0, Shop, equipment, line_spec, plant_file
+from tests.support.packing_line import LEADER, T0, PackingLine, equipment, line_spec, plant_file
 
 
 class Station:
@@ -15,7 +15,7 @@ class Station:
 
     def __init__(self, kind: str = "momentary", *, sequenced: bool = False, clock: bool = True) -> None:
         desk = plant.EquipmentConfig.model_validate({"id": "desk", "kind": "station", "input": kind})
-        self.shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
+        self.line = PackingLine(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
         self.sequenced, self.clock = sequenced, clock
         self.seq = -1
 
@@ -27,19 +27,19 @@ class Station:
     def resolve(self, at: float) -> None:
         """A user ends the call."""
         body = AndonReport(action="resolve", andon_type="equipment", call_id=f"L1.call.{self.calls()[-1]}")
-        assert self.shop.say(None, body, at=at, actor=LEADER).disposition == APPLIED
+        assert self.line.report(None, body, at=at, actor=LEADER).disposition == APPLIED
 
     def raises(self, at: float, *, made: float) -> str | None:
         return self._say(AndonReport(action="raise", andon_type="equipment"), at, made)
 
     def calls(self) -> list[str]:
         """Return the call of each press that counted."""
-        found = [each.data for each in self.shop.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)]
+        found = [each.data for each in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)]
         return [each.call_id.rpartition(".")[2] for each in found if each.status == "open"]
 
     def repeats(self) -> list[int]:
         return [
-            each.data.repeat for each in self.shop.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)
+            each.data.repeat for each in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)
         ]
 
     def _say(self, body: AndonReport, at: float, made: float | None) -> str | None:
@@ -48,7 +48,7 @@ class Station:
             body = replace(body, ts=T0 + round((at if made is None else made) * 1_000))
         if self.sequenced:
             body = replace(body, boot_id=1, seq=self.seq)
-        return self.shop.say("desk", body, at=at).disposition.reason
+        return self.line.report("desk", body, at=at).disposition.reason
 
 
 @pytest.mark.parametrize(("apart", "reason", "repeats"), [(4, None, [0, 1]), (1, "debounced", [0])])
@@ -106,7 +106,7 @@ def test_what_overtook_a_switch_and_is_no_level_of_it_does_not_put_it_back() -> 
     desk = Station("latching", sequenced=True, clock=False)
     for seq in (0, 2):
         other = AndonReport(input=False, andon_type="quality", boot_id=1, seq=seq)
-        desk.shop.say("desk", other, at=10 * seq)
+        desk.line.report("desk", other, at=10 * seq)
     assert desk.level(True, 30, seq=1) is None
     assert desk.level(True, 40, seq=3) == "unchanged"
 
@@ -121,7 +121,7 @@ def test_a_release_behind_the_press_that_follows_it_shows_that_press(kind: str, 
     desk.resolve(100)
     assert desk.level(True, 200, seq=4) in ("unchanged", "not_released"), "nobody has seen it released"
     assert desk.level(False, 201, made=60, seq=3) is None
-    assert desk.shop.of(EventType.ANDON_EVENT, "desk")[-1].timestamp == T0 + 201_000
+    assert desk.line.of(EventType.ANDON_EVENT, "desk")[-1].timestamp == T0 + 201_000
     assert desk.level(True, 210, seq=5) == "unchanged"
     assert desk.level(False, 220, seq=6) is None
     assert desk.level(True, 230, seq=7) is None
@@ -370,9 +370,9 @@ def test_a_bounce_after_a_clock_was_set_back_hides_no_press() -> None:
 def test_presses_apart_by_arrival_are_no_bounce_whatever_moved_the_lines_time(ahead: int) -> None:
     """The clock of a machine beside it is ahead, and takes the line's time along."""
     desk = Station()
-    desk.shop.say("packer", StateReport(state="running", ts=T0 + ahead * 1_000), at=0)
+    desk.line.report("packer", StateReport(state="running", ts=T0 + ahead * 1_000), at=0)
     for at, level in ((0.1, False), (0.2, True), (1.5, False), (4.9, True)):
-        desk.shop.say("desk", AndonReport(input=level, andon_type="equipment"), at=at)
+        desk.line.report("desk", AndonReport(input=level, andon_type="equipment"), at=at)
     for at in (10, 13.4):
-        desk.shop.say("desk", AndonReport(action="raise", andon_type="equipment"), at=at)
+        desk.line.report("desk", AndonReport(action="raise", andon_type="equipment"), at=at)
     assert desk.repeats() == [0, 1, 2, 3]

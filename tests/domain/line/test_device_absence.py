@@ -19,7 +19,7 @@ from tests.domain.line.test_absence import absent
 from tests.domain.line.test_absence_rebuilt import agrees_in_time
 from tests.domain.line.test_oee_base import closed
 from tests.domain.line.test_oee_oracle import SCHEDULED, last_told, millis
-from tests.support.packing_line import T0, Shop, equipment, line_spec, plant_file, state_of
+from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file, state_of
 
 SILENCE = 70.0
 ORDERS = ("in order", "after the standing value", "after a birth")
@@ -28,8 +28,8 @@ ORDERS = ("in order", "after the standing value", "after a birth")
 class Machine:
     """A device with a clock and a sequence; what it says while it is away it keeps, and sends when it is back."""
 
-    def __init__(self, shop: Shop, name: str = "bagger") -> None:
-        self.shop, self.name = shop, name
+    def __init__(self, line: PackingLine, name: str = "bagger") -> None:
+        self.line, self.name = line, name
         self.boot, self.seq, self.total = 1, 0, 0
         self.kept: list[ReportBody] | None = None
         self.word = "running"
@@ -43,7 +43,7 @@ class Machine:
 
     def send(self, body: ReportBody, at: float) -> None:
         self.seq += 1
-        self.shop.say(self.name, msgspec.structs.replace(body, boot_id=self.boot, seq=self.seq), at=at)
+        self.line.report(self.name, msgspec.structs.replace(body, boot_id=self.boot, seq=self.seq), at=at)
 
     def state(self, word: str, at: float) -> None:
         self.word = word
@@ -54,12 +54,12 @@ class Machine:
         self.says(CountsReport(total=self.total), at)
 
     def dies(self, at: float) -> None:
-        self.shop.say(self.name, DeathReport(), at=at)
+        self.line.report(self.name, DeathReport(), at=at)
         self.kept = []
 
     def falls_silent(self, at: float) -> None:
         """Lost at this instant; the last it said was a report of as long before."""
-        self.shop.wait(at)
+        self.line.wait(at)
         self.kept = []
 
     def returns(self, at: float, *, order: str = "in order", lost: Sequence[int] = ()) -> None:
@@ -82,18 +82,20 @@ each_loss = pytest.mark.parametrize("lose", LOSSES.values(), ids=list(LOSSES))
 each_order = pytest.mark.parametrize("order", ORDERS)
 
 
-def shop_of(clock: str = "device", *, heartbeat: float | None = None) -> Shop:
-    return Shop(plant_file(line_spec(equipment=equipment(clock=clock, heartbeat_seconds=heartbeat))))
+def line_of(clock: str = "device", *, heartbeat: float | None = None) -> PackingLine:
+    return PackingLine(plant_file(line_spec(equipment=equipment(clock=clock, heartbeat_seconds=heartbeat))))
 
 
-def running(clock: str = "device", lose: Callable[[Machine, float], None] = Machine.dies) -> tuple[Shop, Machine]:
+def running(
+    clock: str = "device", lose: Callable[[Machine, float], None] = Machine.dies
+) -> tuple[PackingLine, Machine]:
     """The bagger is the constraint, and was last heard at 230 s."""
-    shop = shop_of(clock, heartbeat=SILENCE if lose is Machine.falls_silent else None)
-    bagger = Machine(shop)
+    line = line_of(clock, heartbeat=SILENCE if lose is Machine.falls_silent else None)
+    bagger = Machine(line)
     bagger.counts(0, 0)
     lives(bagger, 0, 180)
     bagger.state("running", 230)
-    return shop, bagger
+    return line, bagger
 
 
 def lives(machine: Machine, since: float, until: float) -> None:
@@ -104,94 +106,94 @@ def lives(machine: Machine, since: float, until: float) -> None:
         at += 60
 
 
-def found(shop: Shop) -> list[tuple[str, int | float | None]]:
+def found(line: PackingLine) -> list[tuple[str, int | float | None]]:
     """Return the state and length of each downtime as last told."""
-    return [(each.status, each.duration_seconds) for each in last_of(shop)]
+    return [(each.status, each.duration_seconds) for each in last_of(line)]
 
 
-def last_of(shop: Shop) -> list[event_data.Downtime]:
+def last_of(line: PackingLine) -> list[event_data.Downtime]:
     """Return each downtime as last reported."""
-    return list({each.downtime_id: each for each in shop.downtimes()}.values())
+    return list({each.downtime_id: each for each in line.downtimes()}.values())
 
 
 @each_order
 @each_loss
 def test_a_stop_that_the_device_kept_is_the_downtime_it_was(lose: Callable[[Machine, float], None], order: str) -> None:
-    shop, bagger = running(lose=lose)
+    line, bagger = running(lose=lose)
     lose(bagger, 300)
     bagger.state("fault", 310)
     bagger.state("running", 410)
     bagger.counts(50, 411)
     bagger.returns(1_000, order=order)
     lives(bagger, 1_050, 3_660)
-    (downtime,) = shop.downtimes()
+    (downtime,) = line.downtimes()
     assert (downtime.status, downtime.duration_seconds, downtime.started_at) == (
         "closed",
         100,
         "2026-01-05T09:05:10.000Z",
     )
-    assert shop.of(EventType.DOWNTIME_EVENT)[0].quality.estimated
+    assert line.of(EventType.DOWNTIME_EVENT)[0].quality.estimated
     for scope in (None, "bagger"):
-        hour = [each for each in shop.oee("hour", scope) if each.closed][-1]
+        hour = [each for each in line.oee("hour", scope) if each.closed][-1]
         away = 1 if order == "after a birth" else 0  # nobody knows what it does until it says it
         assert hour.unknown_seconds == pytest.approx(0, abs=away)
         assert hour.planned_busy_seconds - hour.actual_production_seconds == 100
         assert "estimated" in hour.flags
-    assert not shop.of(EventType.ANDON_EVENT), "what is over calls nobody"
-    assert shop.statuses("bagger")[-1].status == "running"
+    assert not line.of(EventType.ANDON_EVENT), "what is over calls nobody"
+    assert line.statuses("bagger")[-1].status == "running"
 
 
 @each_loss
 def test_a_device_whose_clock_is_not_trusted_stays_unknown(lose: Callable[[Machine, float], None]) -> None:
-    shop, bagger = running("receive", lose)
+    line, bagger = running("receive", lose)
     lose(bagger, 300)
     bagger.state("fault", 310)
     bagger.state("running", 410)
     bagger.returns(1_000)
     lives(bagger, 1_050, 3_660)
-    assert shop.downtimes() == []
-    assert closed(shop)[-1].unknown_seconds == pytest.approx(700, abs=1)
-    assert not state_of(shop.line).absences.records
+    assert line.downtimes() == []
+    assert closed(line)[-1].unknown_seconds == pytest.approx(700, abs=1)
+    assert not state_of(line.core).absences.records
 
 
 def test_the_device_is_shown_as_it_is_seen() -> None:
     """Offline until it speaks; then what it says, though its time is gone through later."""
-    shop, bagger = running()
+    line, bagger = running()
     bagger.dies(300)
     bagger.returns(1_000)
-    shop.wait(1_100)
-    assert [each.status for each in shop.statuses("bagger")][-2:] == ["offline", "running"]
-    assert shop.statuses("bagger")[-1].since == "2026-01-05T09:16:40.900Z"
-    grown = [each.unknown_seconds for each in shop.oee("hour") if each.unknown_seconds]
+    line.wait(1_100)
+    assert [each.status for each in line.statuses("bagger")][-2:] == ["offline", "running"]
+    assert line.statuses("bagger")[-1].since == "2026-01-05T09:16:40.900Z"
+    grown = [each.unknown_seconds for each in line.oee("hour") if each.unknown_seconds]
     assert len(grown) > 3, "unknown time is shown as it grows"
 
 
 @each_order
 def test_a_stop_that_still_lasts_began_when_it_began_and_calls(order: str) -> None:
-    shop, bagger = running()
+    line, bagger = running()
     bagger.dies(300)
     bagger.state("fault", 310)
     bagger.returns(600, order=order)
-    shop.wait(606)
-    (downtime,) = shop.downtimes()
+    line.wait(606)
+    (downtime,) = line.downtimes()
     assert (downtime.status, downtime.started_at) == ("open", "2026-01-05T09:05:10.000Z")
-    shop.wait(660)
-    assert shop.of(EventType.ANDON_EVENT, "bagger")
+    line.wait(660)
+    assert line.of(EventType.ANDON_EVENT, "bagger")
 
 
 def test_what_lies_around_a_missing_report_is_unknown() -> None:
-    shop, bagger = running()
+    line, bagger = running()
     bagger.dies(300)
     for at, word in ((360, "running"), (500, "fault"), (700, "running")):
         bagger.state(word, at)
     bagger.returns(900, lost=[1])
     lives(bagger, 950, 3_660)
-    assert shop.downtimes() == []
-    assert closed(shop)[-1].unknown_seconds == 340, "from the report before the missing one to the one after it"
+    assert line.downtimes() == []
+    assert closed(line)[-1].unknown_seconds == 340, "from the report before the missing one to the one after it"
 
 
 def test_what_lies_before_a_new_boot_is_unknown() -> None:
-    shop, bagger = running()
+    line, bagger = running()
     bagger.dies(300)
     for at, word in ((350, "running"), (500, "fault"), (700, "running")):
         bagger.state(word, at)
@@ -199,20 +201,20 @@ def test_what_lies_before_a_new_boot_is_unknown() -> None:
     bagger.send(BirthReport(ts=T0 + 900_000), 900)
     bagger.returns(900)
     lives(bagger, 950, 3_660)
-    assert closed(shop)[-1].unknown_seconds == 50, "from its death to the first report of the boot"
-    assert found(shop) == [("closed", 200)]
+    assert closed(line)[-1].unknown_seconds == 50, "from its death to the first report of the boot"
+    assert found(line) == [("closed", 200)]
 
 
 @pytest.mark.parametrize(("every", "unknown"), [(60, 0), (300, 600)])
 def test_without_a_sequence_it_is_known_while_it_reports_every_minute(every: int, unknown: int) -> None:
-    shop = shop_of()
-    shop.say("bagger", StateReport(state="running", ts=T0 + 300_000), at=300)
-    shop.say("bagger", DeathReport(), at=300)
+    line = line_of()
+    line.report("bagger", StateReport(state="running", ts=T0 + 300_000), at=300)
+    line.report("bagger", DeathReport(), at=300)
     for at in range(300 + every, 900, every):
-        shop.say("bagger", StateReport(state="running", ts=T0 + at * 1000), at=900)
+        line.report("bagger", StateReport(state="running", ts=T0 + at * 1000), at=900)
     for at in range(900, 3_601, 60):
-        shop.say("bagger", StateReport(state="running", ts=T0 + at * 1000), at=at)
-    assert closed(shop)[-1].unknown_seconds == 300 + unknown
+        line.report("bagger", StateReport(state="running", ts=T0 + at * 1000), at=at)
+    assert closed(line)[-1].unknown_seconds == 300 + unknown
 
 
 @each_loss
@@ -223,7 +225,7 @@ def test_a_device_that_kept_nothing_costs_what_it_cost_before(
     """A report is missing: the windows and downtimes are those of a device whose clock nobody trusts."""
     told = []
     for clock in ("device", "receive"):
-        shop, bagger = running(clock, lose)
+        line, bagger = running(clock, lose)
         lives(bagger, 240, since)
         lose(bagger, since + 70)
         bagger.kept = None
@@ -231,13 +233,13 @@ def test_a_device_that_kept_nothing_costs_what_it_cost_before(
         bagger.state("fault", 1_000)
         bagger.state("running", 1_100)
         lives(bagger, 1_150, 3_660)
-        told.append(({each.window_start: each for each in shop.oee("hour") if each.closed}, found(shop)))
+        told.append(({each.window_start: each for each in line.oee("hour") if each.closed}, found(line)))
     assert told[0] == told[1]
 
 
 def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
     """The store is sent after the value of now, and gone through; a minute later nothing turns out to be missing."""
-    shop, bagger = running()
+    line, bagger = running()
     bagger.dies(300)
     bagger.state("fault", 400)
     bagger.state("running", 500)
@@ -246,16 +248,16 @@ def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
     bagger.state("running", 1_000)
     for index, body in enumerate(kept):
         bagger.send(body, 1_000.1 + index / 100)
-    shop.wait(1_050)
-    assert found(shop) == [("closed", 100)]
-    assert [each.unknown_seconds for each in shop.oee("hour")][-1] == 480
+    line.wait(1_050)
+    assert found(line) == [("closed", 100)]
+    assert [each.unknown_seconds for each in line.oee("hour")][-1] == 480
     lives(bagger, 1_060, 3_660)
-    assert closed(shop)[-1].unknown_seconds == 0
+    assert closed(line)[-1].unknown_seconds == 0
 
 
 def test_what_is_heard_of_a_machine_without_being_used_ends_its_absence() -> None:
     """After silence it is again what it said last, whatever the quality of what it says; its time is known."""
-    shop, bagger = running(lose=Machine.falls_silent)
+    line, bagger = running(lose=Machine.falls_silent)
     bagger.falls_silent(300)
     bagger.kept = None
     at = 600.0
@@ -263,43 +265,43 @@ def test_what_is_heard_of_a_machine_without_being_used_ends_its_absence() -> Non
         bagger.says(StateReport(state="running", source_quality="bad"), at)
         at += 60
     for scope in (None, "bagger"):
-        assert [each for each in shop.oee("hour", scope) if each.closed][-1].unknown_seconds == 300
+        assert [each for each in line.oee("hour", scope) if each.closed][-1].unknown_seconds == 300
 
 
 def test_what_the_clock_of_the_host_skipped_stays_unknown() -> None:
-    shop, bagger = running()
+    line, bagger = running()
     bagger.dies(300)
-    shop.events += shop.line.set_forward(300_000, T0 + 800_000)
+    line.events += line.core.set_forward(300_000, T0 + 800_000)
     bagger.kept = []
     bagger.state("fault", 850)
     bagger.state("running", 950)
     bagger.returns(1_000)
-    shop.wait(3_600)
-    assert found(shop) == [("closed", 100)]
-    assert closed(shop)[-1].unknown_seconds == 300
+    line.wait(3_600)
+    assert found(line) == [("closed", 100)]
+    assert closed(line)[-1].unknown_seconds == 300
 
 
 # The line, and what decides it
 
 
-def two_that_decide() -> tuple[Shop, Machine, Machine]:
+def two_that_decide() -> tuple[PackingLine, Machine, Machine]:
     machines = (
         plant.EquipmentConfig(id="bagger", clock="device", ideal_cycle_seconds=1.0),
         plant.EquipmentConfig(id="packer", clock="device"),
         plant.EquipmentConfig(id="wrapper"),
     )
-    shop = Shop(plant_file(line_spec(equipment=machines, constraint=None, critical=("bagger", "packer"))))
-    bagger, packer = Machine(shop, "bagger"), Machine(shop, "packer")
+    line = PackingLine(plant_file(line_spec(equipment=machines, constraint=None, critical=("bagger", "packer"))))
+    bagger, packer = Machine(line, "bagger"), Machine(line, "packer")
     for each in (bagger, packer):
         each.state("running", 0)
-    shop.say("wrapper", StateReport(state="running"), at=0)
-    return shop, bagger, packer
+    line.report("wrapper", StateReport(state="running"), at=0)
+    return line, bagger, packer
 
 
 @pytest.mark.parametrize("back", [(900, 1_200), (1_200, 900), (1_000, 1_000)])
 @pytest.mark.parametrize("lost", [(300, 400), (400, 300), (300, 300)])
 def test_two_devices_whose_absences_overlap(lost: tuple[int, int], back: tuple[int, int]) -> None:
-    shop, *both = two_that_decide()
+    line, *both = two_that_decide()
     stops = ((420, 540), (500, 600))
     steps: list[tuple[float, Callable[[], None]]] = []
     for machine, away, until, (stop, end) in zip(both, lost, back, stops, strict=True):
@@ -311,9 +313,9 @@ def test_two_devices_whose_absences_overlap(lost: tuple[int, int], back: tuple[i
         ]
     for _, step in sorted(steps, key=lambda each: each[0]):
         step()
-    shop.wait(3_600)
-    assert found(shop) == [("closed", 180)]
-    (hour,) = closed(shop)
+    line.wait(3_600)
+    assert found(line) == [("closed", 180)]
+    (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 180)
 
 
@@ -323,68 +325,68 @@ def test_a_machine_that_does_not_decide_is_gone_through_by_itself() -> None:
         plant.EquipmentConfig(id="bagger"),
         plant.EquipmentConfig(id="packer", clock="device", ideal_cycle_seconds=1.0),
     )
-    shop = Shop(plant_file(line_spec(equipment=machines)))
-    packer = Machine(shop, "packer")
-    shop.say("bagger", StateReport(state="running"), at=0)
+    line = PackingLine(plant_file(line_spec(equipment=machines)))
+    packer = Machine(line, "packer")
+    line.report("bagger", StateReport(state="running"), at=0)
     packer.state("running", 0)
     packer.dies(300)
     packer.state("fault", 400)
-    shop.say("bagger", StateReport(state="fault"), at=500)
-    shop.wait(600)
-    assert [each.status for each in shop.downtimes()] == ["open"]
+    line.report("bagger", StateReport(state="fault"), at=500)
+    line.wait(600)
+    assert [each.status for each in line.downtimes()] == ["open"]
     packer.state("running", 700)
     packer.returns(1_000)
-    shop.wait(3_600)
-    line, own = closed(shop)[-1], [each for each in shop.oee("hour", "packer") if each.closed][-1]
-    assert line.unknown_seconds == own.unknown_seconds == 0
+    line.wait(3_600)
+    hour, own = closed(line)[-1], [each for each in line.oee("hour", "packer") if each.closed][-1]
+    assert hour.unknown_seconds == own.unknown_seconds == 0
     assert own.planned_busy_seconds - own.actual_production_seconds == 300
-    assert line.planned_busy_seconds - line.actual_production_seconds == 3_100
+    assert hour.planned_busy_seconds - hour.actual_production_seconds == 3_100
 
 
 def test_a_stop_by_another_machine_is_watched_while_one_is_away() -> None:
     """A known stop weighs more than an unknown state: a downtime opens at its threshold, and calls."""
-    shop, bagger, packer = two_that_decide()
+    line, bagger, packer = two_that_decide()
     bagger.dies(300)
     packer.state("fault", 400)
-    shop.wait(461)
-    assert [(each.status, each.started_at) for each in shop.downtimes()] == [("open", "2026-01-05T09:06:40.000Z")]
-    shop.wait(701)
-    assert shop.of(EventType.ANDON_EVENT, "packer")
+    line.wait(461)
+    assert [(each.status, each.started_at) for each in line.downtimes()] == [("open", "2026-01-05T09:06:40.000Z")]
+    line.wait(701)
+    assert line.of(EventType.ANDON_EVENT, "packer")
     packer.state("running", 800)
     bagger.state("fault", 900)
     bagger.state("running", 1_000)
     bagger.returns(1_100)
-    shop.wait(3_600)
-    assert found(shop) == [("closed", 400), ("closed", 100)]
-    (hour,) = closed(shop)
+    line.wait(3_600)
+    assert found(line) == [("closed", 400), ("closed", 100)]
+    (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 500)
 
 
 def test_the_line_is_lost_only_when_the_other_machine_runs_again() -> None:
-    shop, bagger, packer = two_that_decide()
+    line, bagger, packer = two_that_decide()
     packer.state("fault", 290)
     bagger.dies(300)
     packer.state("running", 500)
     bagger.state("fault", 600)
     bagger.state("running", 700)
     bagger.returns(900)
-    shop.wait(3_600)
-    assert found(shop) == [("closed", 210), ("closed", 100)]
-    (hour,) = closed(shop)
+    line.wait(3_600)
+    assert found(line) == [("closed", 210), ("closed", 100)]
+    (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 310)
 
 
 def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
-    shop, bagger = running()
-    shop.say("feeder", StateReport(state="running"), at=1)
+    line, bagger = running()
+    line.report("feeder", StateReport(state="running"), at=1)
     bagger.dies(300)
-    shop.say("feeder", StateReport(state="fault"), at=400)
+    line.report("feeder", StateReport(state="fault"), at=400)
     bagger.says(StateReport(state="idle", upstream_stop=True), 420)
-    shop.say("feeder", StateReport(state="running"), at=500)
+    line.report("feeder", StateReport(state="running"), at=500)
     bagger.state("running", 510)
     bagger.returns(900)
-    shop.wait(960)
-    assert [(each.cause, each.cause_equipment, each.duration_seconds) for each in shop.downtimes()] == [
+    line.wait(960)
+    assert [(each.cause, each.cause_equipment, each.duration_seconds) for each in line.downtimes()] == [
         ("upstream", "feeder", 90)
     ]
 
@@ -392,8 +394,8 @@ def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
 @pytest.mark.parametrize("restarts", [False, True], ids=["it stands", "it runs again for less than 10 s"])
 def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restarts: bool) -> None:
     """Lost while it stood, so a downtime opens as the shift begins; it ran by then, and stands again since."""
-    shop = shop_of()
-    bagger = Machine(shop)
+    line = line_of()
+    bagger = Machine(line)
     shift = 20 * 3_600
     bagger.state("running", shift - 400)
     bagger.state("stopped", shift - 130)
@@ -404,10 +406,10 @@ def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restart
     if restarts:
         bagger.state("running", shift + 283)
         bagger.state("fault", shift + 291)
-    shop.wait(shift + 3_600)
-    assert [(each.status, each.micro_stop) for each in last_of(shop)] == [("closed", True), ("open", False)]
-    assert millis(last_of(shop)[-1].started_at) == T0 + (shift + 160) * 1_000
-    calls = [each.data for each in shop.of(EventType.ANDON_EVENT, "bagger")]
+    line.wait(shift + 3_600)
+    assert [(each.status, each.micro_stop) for each in last_of(line)] == [("closed", True), ("open", False)]
+    assert millis(last_of(line)[-1].started_at) == T0 + (shift + 160) * 1_000
+    calls = [each.data for each in line.of(EventType.ANDON_EVENT, "bagger")]
     assert {call.downtime_id for call in calls if isinstance(call, event_data.Andon)} == {"L1.down.2"}
 
 
@@ -416,38 +418,38 @@ def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restart
 
 @pytest.mark.parametrize("bridge", [(500, 700), (500, 1_100), (310, 330)])
 def test_the_bridge_is_away_while_a_device_is(bridge: tuple[int, int]) -> None:
-    shop, bagger = running()
+    line, bagger = running()
     bagger.dies(300)
     bagger.state("fault", 400)
     bagger.state("running", 520)
-    absent(shop, *bridge)
+    absent(line, *bridge)
     bagger.returns(max(bridge[1], 1_000))
-    shop.wait(3_600)
-    assert found(shop) == [("closed", 120)]
-    (hour,) = closed(shop)
+    line.wait(3_600)
+    assert found(line) == [("closed", 120)]
+    (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 120)
 
 
 @pytest.mark.parametrize("dies", [402, 600])
 def test_a_device_is_away_within_and_after_an_absence_of_the_bridge(dies: float) -> None:
     """Its Will reaches the bridge when that is back; what the device kept comes long after it."""
-    shop, bagger = running()
-    absent(shop, 300, 400)
+    line, bagger = running()
+    absent(line, 300, 400)
     bagger.kept = []
     bagger.state("running", 390)
     if dies > 500:
         bagger.returns(400)
         lives(bagger, 450, 599)
     bagger.dies(dies)
-    shop.say("packer", StateReport(state="running", ts=T0 + 403_000), at=max(dies, 403))
-    shop.wait(800)
+    line.report("packer", StateReport(state="running", ts=T0 + 403_000), at=max(dies, 403))
+    line.wait(800)
     bagger.kept = [StateReport(state="running", ts=T0 + 390_000)] if dies < 500 else []
     bagger.state("fault", 700)
     bagger.state("running", 900)
     bagger.returns(1_000)
-    shop.wait(3_600)
-    assert found(shop) == [("closed", 200)]
-    (hour,) = closed(shop)
+    line.wait(3_600)
+    assert found(line) == [("closed", 200)]
+    (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 200)
 
 
@@ -466,16 +468,16 @@ class Kept:
     clock: str = "device"
     keeps: bool = True
 
-    def go(self, *, restart: bool = False) -> tuple[Shop, oracle.History]:
+    def go(self, *, restart: bool = False) -> tuple[PackingLine, oracle.History]:
         rnd = self.random = random.Random(self.seed)
         machine = plant.EquipmentConfig.model_validate(
             {"id": "bagger", "clock": self.clock, "ideal_cycle_seconds": 1.0, "counters": FAST}
         )
-        self.shop = Shop(plant_file(line_spec(equipment=[machine])))
-        self.bagger = Machine(self.shop)
+        self.line = PackingLine(plant_file(line_spec(equipment=[machine])))
+        self.bagger = Machine(self.line)
         self.at = rnd.choice((0.0, 3_500.0, 11.9 * 3_600, 11.99 * 3_600, 19.9 * 3_600)) + rnd.randrange(400)
         self.said: list[tuple[int, str]] = []
-        self.say("run")
+        self.report("run")
         self.bagger.counts(0, self.at)
         for _ in range(rnd.randrange(10, 50)):
             self.at = round(self.at + rnd.choice((0.7, 5, 9.999, 10, 30, 59.999, 60, 61, 200, 2_000)), 3)
@@ -489,12 +491,12 @@ class Kept:
             self.at += 20
             self.come_back(restart=restart)
         self.at = round(self.at + 30)
-        self.say("run")
+        self.report("run")
         self.at += 2 * 3_600
-        self.shop.wait(self.at)
-        return self.shop, oracle.History(self.said, T0 + round(self.at * 1000), SCHEDULED, [])
+        self.line.wait(self.at)
+        return self.line, oracle.History(self.said, T0 + round(self.at * 1000), SCHEDULED, [])
 
-    def say(self, word: str) -> None:
+    def report(self, word: str) -> None:
         self.bagger.state("running" if word == "run" else "stopped", self.at)
         if self.said and self.said[-1][0] == T0 + round(self.at * 1000):
             self.said.pop()
@@ -506,11 +508,11 @@ class Kept:
         self.bagger.returns(self.at, order=self.order, lost=[] if self.keeps else kept)
         self.at += 1 if self.keeps else 7
         if restart:
-            spec = self.shop.plant_file.lines[0]
-            self.shop.line = Line.restore(self.shop.plant_file, spec, self.shop.line.checkpoint())
+            spec = self.line.plant_file.lines[0]
+            self.line.core = Line.restore(self.line.plant_file, spec, self.line.core.checkpoint())
 
     def change(self) -> None:
-        self.say(self.random.choice(("run", "stop")))
+        self.report(self.random.choice(("run", "stop")))
 
     def count(self) -> None:
         self.bagger.counts(self.random.randrange(50), self.at)
@@ -519,12 +521,12 @@ class Kept:
 @given(seed=st.integers(0, 2**32), order=st.sampled_from(ORDERS), restart=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_an_absence_of_which_the_device_kept_everything_costs_nothing(seed: int, order: str, *, restart: bool) -> None:
-    shop, history = Kept(seed, order).go(restart=restart)
-    for data in last_told(shop.events).values():
+    line, history = Kept(seed, order).go(restart=restart)
+    for data in last_told(line.events).values():
         assert data.window_end is not None
         agrees_in_time(data, history.within(millis(data.window_start), millis(data.window_end)))
         assert data.unknown_count == 0, "its pieces came back with the time"
-    downtimes = [data for data in last_of(shop) if not data.micro_stop]
+    downtimes = [data for data in last_of(line) if not data.micro_stop]
     told = sorted((millis(data.started_at), _end(data, history.until)) for data in downtimes)
     assert told == history.downtimes()
 
@@ -534,13 +536,13 @@ def test_an_absence_of_which_the_device_kept_everything_costs_nothing(seed: int,
 def test_without_a_backlog_all_becomes_what_it_is_without_a_trusted_clock(seed: int) -> None:
     told = []
     for clock in ("device", "receive"):
-        shop, history = Kept(seed, clock=clock, keeps=False).go()
+        line, history = Kept(seed, clock=clock, keeps=False).go()
         windows = {
             key: (each.unknown_seconds, each.actual_production_seconds, each.planned_busy_seconds)
-            for key, each in last_told(shop.events).items()
+            for key, each in last_told(line.events).items()
             if each.unknown_seconds or each.planned_busy_seconds  # an hour outside the plan may be told again
         }
-        last = {data.downtime_id: data for data in shop.downtimes()}
+        last = {data.downtime_id: data for data in line.downtimes()}
         told.append((windows, sorted((each.started_at, _end(each, history.until)) for each in last.values())))
     assert told[0] == told[1]
 

@@ -88,9 +88,9 @@ def test_nobody_is_called_while_somebody_works_on_the_culprit(
 
 def test_a_fault_that_comes_back_after_somebody_worked_on_it_calls_by_its_own_time() -> None:
     steps: list[Step] = [(11, "bagger", FAULT), (60, "bagger", MAINTENANCE), (200, "bagger", FAULT)]
-    shop = play(*steps, until=4 * HOUR)
-    assert called(shop) == [(500, "bagger")]
-    assert causes(shop) == {("L1.down.1", "internal", "bagger")}
+    line = play(*steps, until=4 * HOUR)
+    assert called(line) == [(500, "bagger")]
+    assert causes(line) == {("L1.down.1", "internal", "bagger")}
 
 
 def test_somebody_at_another_machine_is_not_at_the_one_that_is_broken() -> None:
@@ -103,8 +103,8 @@ def test_somebody_at_another_machine_is_not_at_the_one_that_is_broken() -> None:
 
 def test_nobody_is_called_to_a_repaired_machine_while_somebody_works_on_the_next_one() -> None:
     steps: list[Step] = [(10, "feeder", FAULT), (11, "bagger", STARVED), (60, "packer", MAINTENANCE)]
-    shop = play(*steps, (70, "feeder", RUNNING), (71, "bagger", BLOCKED), until=4 * HOUR)
-    assert called(shop) == []
+    line = play(*steps, (70, "feeder", RUNNING), (71, "bagger", BLOCKED), until=4 * HOUR)
+    assert called(line) == []
 
 
 def test_a_known_breakdown_keeps_its_time_where_its_machine_waits_for_others_meanwhile() -> None:
@@ -118,9 +118,9 @@ def test_a_known_breakdown_keeps_its_time_where_its_machine_waits_for_others_mea
 def test_people_are_called_to_the_machine_that_is_left_standing_not_to_the_one_that_was_repaired() -> None:
     steps: list[Step] = [(10, "feeder", FAULT), (11, "bagger", STARVED)]
     steps += [(100, "feeder", RUNNING), (101, "bagger", STOPPED)]
-    shop = play(*steps, until=4 * HOUR)
-    assert called(shop) == [(311, "bagger")]
-    assert causes(shop) == {("L1.down.1", "upstream", "feeder")}
+    line = play(*steps, until=4 * HOUR)
+    assert called(line) == [(311, "bagger")]
+    assert causes(line) == {("L1.down.1", "upstream", "feeder")}
     solved: list[Step] = [(400, "feeder", RESOLVE), (500, "feeder", RUNNING), (510, "bagger", STOPPED)]
     assert called(play(*steps[:2], *solved, until=4 * HOUR)) == [(311, "feeder"), (810, "bagger")]
 

@@ -54,7 +54,7 @@ def plant_with(ladder: dict[CallPriority, EscalationPolicy] | None = None) -> Pl
 PLANT: Final = plant_with()
 
 
-class Floor:
+class EscalationLine:
     def __init__(self, plant: Plant = PLANT) -> None:
         self.plant = plant
         self.state = AndonState()
@@ -145,26 +145,26 @@ def plots() -> st.SearchStrategy[Plot]:
 
 
 def play(
-    floor: Floor, priority: CallPriority, plot: Plot, *, restore_at: int | None = None, lazy: bool = False
+    line: EscalationLine, priority: CallPriority, plot: Plot, *, restore_at: int | None = None, lazy: bool = False
 ) -> None:
     """Act the plot: firing each minute, or only when somebody acts; `restore_at` restarts from a checkpoint there."""
-    floor.act("raise", priority=priority)
+    line.act("raise", priority=priority)
     deeds = dict.fromkeys(when for when, _ in plot)
     for minute in range(HORIZON):
         if not lazy or minute in deeds or minute == HORIZON - 1:
-            floor.run_to(minute)
+            line.run_to(minute)
         if minute == restore_at:
-            floor.restore()
+            line.restore()
         for when, deed in plot:
             if when == minute:
-                floor.act(deed, minute=minute + 0.5)
+                line.act(deed, minute=minute + 0.5)
 
 
 @given(st.sampled_from(sorted(TABLE)), plots())
 def test_the_ladder_is_the_tables(priority: CallPriority, plot: Plot) -> None:
-    floor = Floor()
-    play(floor, priority, plot)
-    assert floor.rungs() == oracle(TABLE[priority], plot)
+    line = EscalationLine()
+    play(line, priority, plot)
+    assert line.rungs() == oracle(TABLE[priority], plot)
 
 
 @given(st.tuples(st.integers(1, 25), st.integers(1, 70), st.integers(1, 20), st.integers(1, 5)), plots())
@@ -176,14 +176,14 @@ def test_any_ladder_is_its_tables(row: Row, plot: Plot) -> None:
         step_minutes=step,
         recipients=(("responders",), *((f"level{number}",) for number in range(1, top + 1))),
     )
-    floor = Floor(plant_with({"high": rung}))
-    play(floor, "high", plot)
-    assert floor.rungs() == oracle(row, plot)
+    line = EscalationLine(plant_with({"high": rung}))
+    play(line, "high", plot)
+    assert line.rungs() == oracle(row, plot)
 
 
 @given(st.sampled_from(sorted(TABLE)), plots(), st.integers(0, 90))
 def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: Plot, restore_at: int) -> None:
-    punctual, late, restarted = Floor(), Floor(), Floor()
+    punctual, late, restarted = EscalationLine(), EscalationLine(), EscalationLine()
     play(punctual, priority, plot)
     play(late, priority, plot, lazy=True)
     play(restarted, priority, plot, restore_at=restore_at)
@@ -193,13 +193,13 @@ def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: P
 
 @given(st.sampled_from(sorted(TABLE)), plots())
 def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriority, plot: Plot) -> None:
-    floor = Floor()
-    play(floor, priority, plot)
-    data = [each for _, each in floor.escalations()]
+    line = EscalationLine()
+    play(line, priority, plot)
+    data = [each for _, each in line.escalations()]
     rises = [each for each in data if each.level != each.previous_level]
     assert [each.level for each in rises] == list(range(1, len(rises) + 1))
     assert all(later.level in {earlier.level, earlier.level + 1} for earlier, later in pairwise(data))
-    calls = [event.data.escalation_level for event in floor.events if isinstance(event.data, Andon)]
+    calls = [event.data.escalation_level for event in line.events if isinstance(event.data, Andon)]
     assert calls == sorted(calls)
     assert calls[-1] == data[-1].level
 
@@ -207,9 +207,9 @@ def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriorit
 @pytest.mark.parametrize("priority", sorted(TABLE))
 def test_an_ignored_call_climbs_to_the_top_and_tells_everybody(priority: CallPriority) -> None:
     acknowledge, _, step, _ = TABLE[priority]
-    floor = Floor()
-    play(floor, priority, ())
-    rises = [(minute, data) for minute, data in floor.escalations() if data.cause == "ack_timeout"]
+    line = EscalationLine()
+    play(line, priority, ())
+    rises = [(minute, data) for minute, data in line.escalations() if data.cause == "ack_timeout"]
     assert [minute for minute, _ in rises] == [acknowledge, acknowledge + step]
     responders, first, second = TOLD[priority]
     assert [set(data.recipients) for _, data in rises] == [responders | first, responders | first | second]
@@ -220,9 +220,9 @@ def test_an_ignored_call_climbs_to_the_top_and_tells_everybody(priority: CallPri
 
 
 def test_an_acknowledged_call_that_is_not_solved_climbs_from_the_resolve_deadline() -> None:
-    floor = Floor()
-    play(floor, "high", ((1, "acknowledge"),))
-    assert floor.rungs() == [
+    line = EscalationLine()
+    play(line, "high", ((1, "acknowledge"),))
+    assert line.rungs() == [
         (20, 0, "reminder"),
         (30, 1, "resolve_timeout"),
         (35, 2, "resolve_timeout"),
@@ -234,28 +234,28 @@ def test_an_acknowledged_call_that_is_not_solved_climbs_from_the_resolve_deadlin
 def test_a_deadline_missed_at_the_top_is_a_reminder_and_never_silent(priority: CallPriority) -> None:
     """With nobody left to add: at the resolve deadline and at each step after it, as often as there are levels."""
     acknowledge, resolve, step, top = TABLE[priority]
-    floor = Floor()
-    play(floor, priority, ((1, "escalate"), (1, "escalate")))
+    line = EscalationLine()
+    play(line, priority, ((1, "escalate"), (1, "escalate")))
     due = {acknowledge, acknowledge + step, acknowledge + 2 * step, resolve, resolve + step, resolve + 2 * step}
-    assert due <= {minute for minute, level, cause in floor.rungs() if (level, cause) == (top, "reminder")}
-    floor = Floor()
-    play(floor, priority, ((1, "escalate"), (1, "escalate"), (1, "acknowledge")))
-    late = [(minute, level, cause) for minute, level, cause in floor.rungs() if minute >= resolve]
+    assert due <= {minute for minute, level, cause in line.rungs() if (level, cause) == (top, "reminder")}
+    line = EscalationLine()
+    play(line, priority, ((1, "escalate"), (1, "escalate"), (1, "acknowledge")))
+    late = [(minute, level, cause) for minute, level, cause in line.rungs() if minute >= resolve]
     assert late == [(resolve + number * step, top, "reminder") for number in range(3)]
-    last = floor.escalations()[-1][1]
+    last = line.escalations()[-1][1]
     assert (last.deadline, last.status) == (None, "acknowledged")
 
 
 def test_a_call_acknowledged_at_level_1_goes_on_from_there() -> None:
-    floor = Floor()
-    play(floor, "high", ((5, "acknowledge"),))
-    assert (30, 2, "resolve_timeout") in floor.rungs()
+    line = EscalationLine()
+    play(line, "high", ((5, "acknowledge"),))
+    assert (30, 2, "resolve_timeout") in line.rungs()
 
 
 def test_each_step_tells_the_next_deadline() -> None:
-    floor = Floor()
-    play(floor, "medium", ((12, "acknowledge"),))
-    told = [(minute, data.minutes_remaining, data.status) for minute, data in floor.escalations()]
+    line = EscalationLine()
+    play(line, "medium", ((12, "acknowledge"),))
+    told = [(minute, data.minutes_remaining, data.status) for minute, data in line.escalations()]
     assert told == [
         (0, 10, "active"),
         (5, 5, "active"),  # reminder
@@ -269,9 +269,9 @@ def test_each_step_tells_the_next_deadline() -> None:
 
 
 def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
-    floor = Floor()
-    play(floor, "low", ((1, "acknowledge"),))
-    assert floor.rungs() == [
+    line = EscalationLine()
+    play(line, "low", ((1, "acknowledge"),))
+    assert line.rungs() == [
         (50, 0, "reminder"),
         (60, 1, "resolve_timeout"),
         (75, 2, "resolve_timeout"),
@@ -289,34 +289,34 @@ def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
     ],
 )
 def test_the_deadline_told_is_the_next_that_can_be_missed(deeds: tuple[DeedName, ...], remaining: float) -> None:
-    floor = Floor()
-    floor.act("raise", priority="medium")
+    line = EscalationLine()
+    line.act("raise", priority="medium")
     for deed in deeds:
-        floor.act(deed, minute=1.5)
-    assert floor.escalations()[-1][1].minutes_remaining == remaining
+        line.act(deed, minute=1.5)
+    assert line.escalations()[-1][1].minutes_remaining == remaining
 
 
 def test_closing_the_call_closes_its_escalation_and_stops_its_clock() -> None:
     for deed, status in (("resolve", "resolved"), ("cancel", "cancelled")):
-        floor = Floor()
-        floor.act("raise")
-        floor.run_to(5)
-        floor.act("resolve" if deed == "resolve" else "cancel", minute=6)
-        last = floor.events[-1]
+        line = EscalationLine()
+        line.act("raise")
+        line.run_to(5)
+        line.act("resolve" if deed == "resolve" else "cancel", minute=6)
+        last = line.events[-1]
         assert isinstance(last.data, Escalation)
         assert (last.data.status, last.data.level, last.data.deadline) == (status, 1, None)
         assert last.standing is Standing.CLOSED
         assert set(last.data.recipients) == TOLD["high"][0] | TOLD["high"][1]
-        assert floor.book.next_deadline() is None
+        assert line.book.next_deadline() is None
 
 
 def test_a_manual_escalation_rises_by_one_and_ends_at_the_top() -> None:
-    floor = Floor()
-    floor.act("raise")
-    assert floor.act("escalate", minute=1) == APPLIED
-    assert floor.act("escalate", minute=2) == APPLIED
-    assert floor.act("escalate", minute=3) == suppressed("top_level")
-    assert [(data.level, data.previous_level, data.cause) for _, data in floor.escalations()] == [
+    line = EscalationLine()
+    line.act("raise")
+    assert line.act("escalate", minute=1) == APPLIED
+    assert line.act("escalate", minute=2) == APPLIED
+    assert line.act("escalate", minute=3) == suppressed("top_level")
+    assert [(data.level, data.previous_level, data.cause) for _, data in line.escalations()] == [
         (0, 0, None),
         (1, 0, "manual"),
         (2, 1, "manual"),
@@ -324,41 +324,41 @@ def test_a_manual_escalation_rises_by_one_and_ends_at_the_top() -> None:
 
 
 def test_a_level_reached_by_hand_is_not_told_again_at_its_deadline() -> None:
-    floor = Floor()
-    play(floor, "high", ((1, "escalate"),))
-    assert floor.rungs()[0] == (10, 2, "ack_timeout")
+    line = EscalationLine()
+    play(line, "high", ((1, "escalate"),))
+    assert line.rungs()[0] == (10, 2, "ack_timeout")
 
 
 def test_a_deadline_that_passed_below_the_top_is_not_reminded_of_at_the_top() -> None:
-    floor = Floor()
-    play(floor, "high", ((1, "escalate"), (6, "escalate")))  # the deadline at 5 would have raised to level 1
-    assert floor.rungs()[0] == (10, 2, "reminder")
+    line = EscalationLine()
+    play(line, "high", ((1, "escalate"), (6, "escalate")))  # the deadline at 5 would have raised to level 1
+    assert line.rungs()[0] == (10, 2, "reminder")
 
 
 def test_arriving_stops_no_deadline() -> None:
-    floor = Floor()
-    floor.act("raise")
-    floor.act("arrive", minute=1)
-    floor.run_to(5)
-    assert floor.rungs() == [(5, 1, "ack_timeout")]
+    line = EscalationLine()
+    line.act("raise")
+    line.act("arrive", minute=1)
+    line.run_to(5)
+    assert line.rungs() == [(5, 1, "ack_timeout")]
 
 
 def test_firing_before_a_deadline_does_nothing() -> None:
-    floor = Floor()
-    floor.act("raise")
-    told = len(floor.events)
-    floor.book.fire(Moment(at=at_minute(5) - 1))
-    assert floor.emitter.drain() == ()
-    assert len(floor.events) == told
-    assert floor.book.next_deadline() == at_minute(5)
+    line = EscalationLine()
+    line.act("raise")
+    told = len(line.events)
+    line.book.fire(Moment(at=at_minute(5) - 1))
+    assert line.emitter.drain() == ()
+    assert len(line.events) == told
+    assert line.book.next_deadline() == at_minute(5)
 
 
 def test_calls_due_at_one_instant_fire_in_the_order_they_were_raised() -> None:
-    floor = Floor()
+    line = EscalationLine()
     for equipment in (None, "BAG1"):
         body = AndonReport(action="raise", andon_type="equipment")
-        floor.calls.apply(body, equipment=equipment, moment=Moment(at=START))
-    floor.restore()
-    floor.book.fire(Moment(at=at_minute(5)))
-    subjects = [event.subject for event in floor.emitter.drain()]
+        line.calls.apply(body, equipment=equipment, moment=Moment(at=START))
+    line.restore()
+    line.book.fire(Moment(at=at_minute(5)))
+    subjects = [event.subject for event in line.emitter.drain()]
     assert subjects == ["L1.call.1", "L1.esc.1", "L1.call.2", "L1.esc.2"]

@@ -11,7 +11,7 @@ from bridge.domain import event_data, plant
 from bridge.domain.events import Event, EventType, Standing
 from bridge.domain.reports import CountsReport, DeathReport, JobReport, StateReport
 from tests.domain.line.oracles import oee as oracle
-from tests.support.packing_line import T0, Shop, line_spec, plant_file
+from tests.support.packing_line import T0, PackingLine, line_spec, plant_file
 
 HOUR = 3_600_000
 IDEAL = {"crisps": 2.0, "nuts": 4.0}
@@ -28,7 +28,7 @@ class Run:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         machine = plant.EquipmentConfig(id="bagger", counters=plant.CounterRule(max_rate_per_minute=1_000_000))
-        self.shop = Shop(plant_file(line_spec(equipment=[machine], ideal_cycle_seconds=None)))
+        self.line = PackingLine(plant_file(line_spec(equipment=[machine], ideal_cycle_seconds=None)))
         self.said: list[tuple[int, str]] = []
         self.pieces: list[oracle.Piece] = []
         self.jobs: dict[str, list[list[int]]] = {}
@@ -40,14 +40,14 @@ class Run:
         self.at = round(self.at, 3)
 
     def go(self) -> oracle.History:
-        self.say("run")
-        self.shop.say("bagger", CountsReport(total=0, good=0), at=self.at)
+        self.report("run")
+        self.line.report("bagger", CountsReport(total=0, good=0), at=self.at)
         self.counted_at = self.now()
         for job in ("J1", "J2"):
             body = JobReport(
                 action="assign", job_id=job, product="nuts" if job == "J1" else "crisps", target_quantity=9
             )
-            self.shop.say(None, body, at=self.at)
+            self.line.report(None, body, at=self.at)
         for _ in range(self.random.randrange(5, 60)):
             self.at = round(self.at + self.random.choice((0.7, 5, 9.999, 10, 30, 59.999, 60, 61, 200, 2_000)), 3)
             self.random.choice((self.state, self.state, self.count, self.count, self.job))()
@@ -57,14 +57,14 @@ class Run:
     def now(self) -> int:
         return T0 + round(self.at * 1000)
 
-    def say(self, word: str) -> None:
+    def report(self, word: str) -> None:
         self.dead = word == "lost"
         if self.dead:
-            self.shop.say("bagger", DeathReport(), at=self.at)
+            self.line.report("bagger", DeathReport(), at=self.at)
         else:
             product = self.random.choice(("crisps", "nuts", "crisps"))
             body = StateReport(state="running" if word == "run" else "stopped", product=product)
-            self.shop.say("bagger", body, at=self.at)
+            self.line.report("bagger", body, at=self.at)
             if product != self.said_product and self.running is None:
                 self.product = product
             self.said_product = product
@@ -75,7 +75,7 @@ class Run:
         self.said.append((self.now(), word))
 
     def state(self) -> None:
-        self.say(self.random.choice(("run", "stop", "stop", "run", "lost")))
+        self.report(self.random.choice(("run", "stop", "stop", "run", "lost")))
 
     def count(self) -> None:
         # at a rate that a machine keeps: of pieces that come faster, the counter rules believe that they waited
@@ -83,10 +83,10 @@ class Run:
         made, bad = int(seconds * self.random.uniform(0.12, 0.2)), self.random.randrange(3)
         bad = min(made, bad)
         if self.dead and made:
-            return self.say("run")  # pieces would prove that it runs: another test's matter
+            return self.report("run")  # pieces would prove that it runs: another test's matter
         self.total += made
         self.good += made - bad
-        self.shop.say("bagger", CountsReport(total=self.total, good=self.good), at=self.at)
+        self.line.report("bagger", CountsReport(total=self.total, good=self.good), at=self.at)
         self.pieces.append(oracle.Piece(self.now(), made, made - bad, IDEAL[self.product], self.counted_at))
         self.counted_at = self.now()
         return None
@@ -94,11 +94,11 @@ class Run:
     def job(self) -> None:
         job = self.random.choice(("J1", "J2"))
         if self.running is None:
-            self.shop.say(None, JobReport(action="start", job_id=job), at=self.at)
+            self.line.report(None, JobReport(action="start", job_id=job), at=self.at)
             self.jobs.setdefault(job, []).append([self.now(), self.now()])
             self.running, self.product = job, "nuts" if job == "J1" else "crisps"
         else:
-            self.shop.say(None, JobReport(action="pause", job_id=self.running), at=self.at)
+            self.line.report(None, JobReport(action="pause", job_id=self.running), at=self.at)
             self.jobs[self.running][-1][1] = self.now()
             self.running = None
 
@@ -142,7 +142,7 @@ def agrees(told: event_data.Oee, truth: oracle.Result) -> None:
 def test_closed_windows_agree_with_the_whole_history(seed: int) -> None:
     run = Run(seed)
     history = run.go()
-    told = last_told(run.shop.events)
+    told = last_told(run.line.events)
     windows = {key: data for key, data in told.items() if key[0] != "job"}
     for data in windows.values():
         assert data.window_end is not None
@@ -165,7 +165,7 @@ def test_downtimes_are_what_the_whole_history_says(seed: int) -> None:
     """And so planned busy time less production time is the sum of downtimes."""
     run = Run(seed)
     history = run.go()
-    told = {data.downtime_id: data for data in run.shop.downtimes()}
+    told = {data.downtime_id: data for data in run.line.downtimes()}
     found = [
         (millis(data.started_at), history.until if data.ended_at is None else millis(data.ended_at))
         for data in told.values()
@@ -177,11 +177,11 @@ def test_a_window_that_closed_during_a_stop_is_told_again_as_history() -> None:
     """The stop crosses the micro-stop threshold in the next hour: its time leaves APT of the hour before, too."""
     run = Run(0)
     run.at = 3_570.0
-    run.say("run")
+    run.report("run")
     run.at = 3_580.0
-    run.say("stop")
-    run.shop.wait(3_700)
-    hours = [event for event in run.shop.of(EventType.OEE_UPDATE) if event.subject == "hour"]
+    run.report("stop")
+    run.line.wait(3_700)
+    hours = [event for event in run.line.of(EventType.OEE_UPDATE) if event.subject == "hour"]
     revised = [event for event in hours if event.standing is Standing.HISTORY]
     assert len(revised) == 1
     data = revised[0].data

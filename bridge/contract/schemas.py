@@ -15,6 +15,8 @@ from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report
 from bridge.domain.event_data import AndonType
 from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
 from bridge.domain.reports import COMMAND_KINDS
+from bridge.domain.stream_status import status_topic
+from bridge.domain.topic_tree import TopicBranch
 
 REFERENCE: Final = "#/components/schemas/{name}"
 VERSION: Final = "1.0.0"  # of the contract, which changes additively within 1
@@ -81,19 +83,23 @@ def asyncapi_document(root: str) -> Schema:
     commands, of_events = [f"command.{kind}" for kind in COMMAND_KINDS], [f"event.{each}" for each in EventType]
     place = "{site}/{area}/{line}/{equipment}"
     channels = {
-        "report": _channel(f"{root}/report/{place}/{{kind}}", kinds, _MQTT, kind=[k.split(".")[1] for k in kinds]),
-        "command": _channel(f"{root}/command/{place}/{{kind}}", commands, _MQTT, kind=list(COMMAND_KINDS)),
+        "report": _channel(
+            f"{TopicBranch.REPORT.prefix(root)}{place}/{{kind}}", kinds, _MQTT, kind=[k.split(".")[1] for k in kinds]
+        ),
+        "command": _channel(
+            f"{TopicBranch.COMMAND.prefix(root)}{place}/{{kind}}", commands, _MQTT, kind=list(COMMAND_KINDS)
+        ),
         "event": _channel(
-            f"{root}/event/{place}/{{category}}/{{type}}/{{priority}}/{{subject}}",
+            f"{TopicBranch.EVENT.prefix(root)}{place}/{{category}}/{{type}}/{{priority}}/{{subject}}",
             of_events,
             _MQTT,
             category=sorted(set(CATEGORY_OF.values())),
             type=list(EventType),
             priority=list(Priority),
         ),
-        "bridge_status": _channel(f"{root}/bridge/{{stream}}", ["status"], _MQTT),
+        "bridge_status": _channel(status_topic(root, "{stream}"), ["status"], _MQTT),
         "station_lamp": _channel(
-            f"{root}/station/{{site}}/{{area}}/{{line}}/{{station}}/{{andon_type}}",
+            f"{TopicBranch.STATION.prefix(root)}{{site}}/{{area}}/{{line}}/{{station}}/{{andon_type}}",
             ["lamp"],
             _MQTT,
             andon_type=sorted(get_args(AndonType)),

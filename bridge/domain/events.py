@@ -1,9 +1,10 @@
 """The 13 event types, their data, and the envelope a dashboard receives.
 
-Source: design.md, «The way of a message»; domain.md event table. The pure core emits an `Event` without a position; a
+Source: design.md, «Message flow»; domain.md event table. The pure core emits an `Event` without a position; a
 `CommittedEvent` has one (stream, epoch, offset).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -131,11 +132,18 @@ class Place:
         return Place(self.site, self.area, self.line, equipment)
 
     def levels(self) -> tuple[str, str, str, str]:
+        """Return the four levels of the place in a topic."""
         return (self.site, self.area, self.line, self.equipment or LINE_LEVEL)
 
+    @classmethod
+    def from_levels(cls, levels: Sequence[str]) -> "Place":
+        """Return the place with these four levels."""
+        site, area, line, equipment = levels
+        return cls(site, area, line, None if equipment == LINE_LEVEL else equipment)
 
-StateKey = tuple[str, str, str, str, str, str]
-"""(site, area, line, equipment or `_`, category, subject): the key of what is current, conflated and retained."""
+
+LinePlace = tuple[str, str, str]
+"""Site, area, line."""
 
 
 class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -180,16 +188,6 @@ class Event:
         return CATEGORY_OF[self.type]
 
     @property
-    def state_key(self) -> StateKey:
-        return (*self.place.levels(), self.category.value, self.subject)
-
-    @property
-    def topic(self) -> str:
-        """Topic name relative to `{root}/event/`, always 8 levels."""
-        levels = (*self.place.levels(), self.category.value, self.type.value, self.priority.value, self.subject)
-        return "/".join(levels)
-
-    @property
     def audience(self) -> tuple[str, ...]:
         """The addressees: the assignee's user id (jobs), the recipient roles (escalations)."""
         match self.data:
@@ -205,7 +203,7 @@ Timestamp = data.Timestamp
 
 
 class Envelope(Struct, frozen=True):
-    """An event as journalled, published and delivered, byte for byte. Source: protocol.md, «Being told»."""
+    """An event as journalled, published and delivered, byte for byte. Source: protocol.md, «Server frames»."""
 
     type: EventType
     schema_version: int

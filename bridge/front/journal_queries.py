@@ -10,7 +10,6 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Position
-from bridge.front.event_cache import parse_topic
 from bridge.front.journal_reads import FrontJournal
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -52,11 +51,7 @@ async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text:
     """Return the current events under a filter; raises InvalidFrame."""
     admitted = _admit(viewer, filter_text)
     current = await journal.current_events(at_least=journal.position.offset)
-    events = (
-        event
-        for event in current.events.values()
-        if admitted.matches(parse_topic(event.topic), audience=event.audience)
-    )
+    events = (event for event in current.events.values() if admitted.matches(event.topic, audience=event.audience))
     return CurrentState(tuple(events), current.position, _effective_texts(admitted))
 
 
@@ -87,9 +82,7 @@ async def read_history(
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "what follows the cursor is no longer kept: begin anew")
         for event in events:
             after = event.offset
-            if _is_in_period(event, since, until) and admitted.matches(
-                parse_topic(event.topic), audience=event.audience
-            ):
+            if _is_in_period(event, since, until) and admitted.matches(event.topic, audience=event.audience):
                 found.append(event)
                 if len(found) == limit:
                     return HistoryPage(tuple(found), f"{epoch}:{after}", _effective_texts(admitted))

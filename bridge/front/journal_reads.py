@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
-from bridge.domain.events import StateKey
+from bridge.domain.event_topic import StateKey
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.front.event_cache import EventCache, EventPage
 from bridge.front.snapshot_cache import CurrentEvents, SnapshotOffsets

@@ -18,6 +18,7 @@ from bridge.domain.messages import Message
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.domain.stream_liveness import SILENT_MS, StreamLiveness, read_hint
 from bridge.domain.stream_status import read_status, status_topic
+from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.ports.broker import MessageSource
 from bridge.ports.journal import JournalError, ReplicatedJournal
@@ -59,7 +60,7 @@ class Replica:
         self._front = front
         self._open_journal = open_journal
         self._stream = stream
-        self._events_prefix = f"{root}/event/"
+        self._events_prefix = TopicBranch.EVENT.prefix(root)
         self._status_topic = status_topic(root, stream)
         self._journal: ReplicatedJournal | None = None
         self._heard = StreamLiveness()

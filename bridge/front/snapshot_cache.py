@@ -8,7 +8,6 @@ from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent, Position, Snapshot
-from bridge.front.event_cache import parse_topic
 
 YIELD_EVERY: Final = 256  # events matched before other tasks run
 
@@ -42,7 +41,7 @@ class CurrentEvents:
     async def matching_offsets(self, subscription: Subscription) -> SnapshotOffsets:
         found = array("q")
         for number, event in enumerate(self.events.values(), start=1):
-            if subscription.matches(parse_topic(event.topic), audience=event.audience):
+            if subscription.matches(event.topic, audience=event.audience):
                 found.append(event.offset)
             if number % YIELD_EVERY == 0:
                 await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Codes of `error` frames, which leave the connection open. Source: protocol.md, «Asking»."""
+"""Codes of `error` frames, which leave the connection open. Source: protocol.md, «Requests»."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Effects of a new token on the subscriptions of an open connection (protocol.md, «Who you are»)."""
+"""Effects of a new token on the subscriptions of an open connection (protocol.md, «Authentication»)."""
 
 from bridge.domain.access.subscriptions import Subscription, SubscriptionRequest, admit_subscription
 from bridge.domain.access.viewer import Viewer

@@ -10,7 +10,8 @@ from heapq import merge
 from operator import attrgetter
 from typing import Final
 
-from bridge.domain.events import EventType, StateKey
+from bridge.domain.event_topic import StateKey
+from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
 
 _BY_OFFSET = attrgetter("offset")
@@ -81,7 +82,7 @@ class Outbox:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._lossless: deque[CommittedEvent] = deque()
-        self._latest: dict[StateKey, CommittedEvent] = {}  # ascending: a key that gets a later event moves to the end
+        self._latest = dict[StateKey, CommittedEvent]()  # ascending: a key that gets a later event moves to the end
         self._in_flight: list[CommittedEvent] = []
         self._conflated_behind: list[tuple[int, EventType]] = []  # conflated, at an offset above the first queued one
         self._bytes = 0
@@ -107,14 +108,15 @@ class Outbox:
 
     def offer(self, event: CommittedEvent) -> None:
         """Queue one matching event, whose offset is above all queued ones. Check `is_over_limit` afterwards."""
-        self.ledger.matched[event.type] += 1
-        self.ledger.pending[event.type] += 1
+        topic = event.topic
+        self.ledger.matched[topic.type] += 1
+        self.ledger.pending[topic.type] += 1
         self._bytes += event_bytes(event)
         if event.is_lossless:
             self._lossless.append(event)
             return
-        former = self._latest.pop(event.state_key, None)
-        self._latest[event.state_key] = event
+        former = self._latest.pop(topic.state_key, None)
+        self._latest[topic.state_key] = event
         if former is not None:
             self._drop(former, self.ledger.conflated)
             self._record_conflated(former)
@@ -141,15 +143,16 @@ class Outbox:
             if event.is_lossless:
                 self._lossless.popleft()
             else:
-                del self._latest[event.state_key]
+                del self._latest[event.topic.state_key]
         self._clear_conflated()
         return self._in_flight
 
     def mark_sent(self) -> None:
         """Count the events taken last as sent: they have reached the socket."""
         for event in self._in_flight:
-            self.ledger.pending[event.type] -= 1
-            self.ledger.sent[event.type] += 1
+            event_type = event.topic.type
+            self.ledger.pending[event_type] -= 1
+            self.ledger.sent[event_type] += 1
         self._in_flight = []
 
     def revoke(self, keep: Callable[[CommittedEvent], bool]) -> None:

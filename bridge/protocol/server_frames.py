@@ -1,4 +1,4 @@
-"""Frames that the server sends besides events, as types. Source: protocol.md, «Asking» and «Being told»."""
+"""Frames that the server sends besides events, as types. Source: protocol.md, «Requests» and «Server frames»."""
 
 from dataclasses import dataclass
 from typing import Any

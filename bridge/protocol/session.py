@@ -1,4 +1,4 @@
-"""Session of an authenticated dashboard: its requests, and the actions they lead to (protocol.md, «Asking»).
+"""Session of an authenticated dashboard: its requests, and the actions they lead to (protocol.md, «Requests»).
 
 Authority is a type: a `DashboardSession` requires a `Viewer`, and nothing else can subscribe or command.
 """

@@ -6,7 +6,6 @@ from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent
-from bridge.domain.topics import TopicName
 from bridge.protocol.active_subscription import (
     ActiveSubscription,
     AssignmentSubscription,
@@ -41,14 +40,14 @@ class SubscriptionSet:
         """Iterate over the subscriptions of which anything is granted now."""
         return (each.subscription for each in self.by_id.values() if each.subscription is not None)
 
-    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
-        return any_selects(self, event, name)
+    def selects(self, event: CommittedEvent) -> bool:
+        return any_selects(self, event)
 
-    def selects_replayed(self, event: CommittedEvent, name: TopicName) -> bool:
+    def selects_replayed(self, event: CommittedEvent) -> bool:
         """Return whether an event read from the journal is to be delivered: selected, and not delivered before."""
         if self._replay is not None and event.offset <= self._replay.until:
-            return self._replay.selects(event, name)
-        return self.selects(event, name)
+            return self._replay.selects(event)
+        return self.selects(event)
 
     def rewind(self, since: int, subscriptions: Sequence[ActiveSubscription], *, delivered_up_to: int) -> None:
         """Make these subscriptions and the assignments select what came after `since`.

@@ -12,6 +12,7 @@ from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import FloorClock
 from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
+from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.front.replica import Replica
 from bridge.front.web.metric_samples import MetricSample
@@ -42,15 +43,16 @@ class FrontSide:
         clock: FloorClock,
     ) -> None:
         broker, root, stream = settings.broker, settings.root, settings.stream
-        own_user = broker.front_username is not None
+        has_own_user = broker.front_username is not None
         self._authenticator = authenticator
+        hints = [(TopicBranch.EVENT.topic_filter(root), 1), (status_topic(root, stream), 1)]
         self._broker_link = BrokerLink(
             broker,
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,
-            subscriptions=[] if journal else [(f"{root}/event/#", 1), (status_topic(root, stream), 1)],
-            username=broker.front_username if own_user else broker.username,
-            password=broker.front_password if own_user else broker.password,
+            subscriptions=[] if journal else hints,
+            username=broker.front_username if has_own_user else broker.username,
+            password=broker.front_password if has_own_user else broker.password,
         )
         self.front = Front(
             settings=settings.web,
@@ -99,9 +101,9 @@ class FrontSide:
 
     async def _close_revoked(self) -> None:
         """Close the connections of users and tokens that are revoked after they connected."""
-        known = self._authenticator.revocations()
+        revocations = self._authenticator.revocations()
         while True:
             await asyncio.sleep(REVOCATION_POLL_SECONDS)
-            if self._authenticator.revocations() is not known:
-                known = self._authenticator.revocations()
-                log.info("access.ended", connections=self.front.close_revoked(known))
+            if self._authenticator.revocations() is not revocations:
+                revocations = self._authenticator.revocations()
+                log.info("access.ended", connections=self.front.close_revoked(revocations))

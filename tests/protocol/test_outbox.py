@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Priority, Standing
+from bridge.domain.event_topic import EventTopic
+from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Standing
 from bridge.domain.records import CommittedEvent
 from bridge.protocol.outbox import CONFLATED_OVERHEAD_BYTES, EVENT_OVERHEAD_BYTES, Outbox
 
@@ -18,14 +19,10 @@ OFFER = st.tuples(st.sampled_from(TYPES), st.sampled_from(["L1", "L2"]), st.inte
 
 
 def event(offset: int, kind: EventType = EventType.ANDON_EVENT, *, line: str = "L1", size: int = 10) -> CommittedEvent:
-    category = CATEGORY_OF[kind]
     return CommittedEvent(
         offset=offset,
         id=f"s:e:{offset}",
-        type=kind,
-        topic=f"S/A/{line}/_/{category}/{kind}/high/x",
-        priority=Priority.HIGH,
-        state_key=("S", "A", line, "_", category.value, "x"),
+        topic=EventTopic.parse(f"S/A/{line}/_/{CATEGORY_OF[kind]}/{kind}/high/x"),
         standing=Standing.CURRENT,
         timestamp=offset,
         audience=(),

@@ -1,20 +1,20 @@
 """Layouts of our own topics, in which filters become regions: exact arithmetic instead of text.
 
-An event's topic has 8 levels, a command's 5 (design.md, «The way of a message»). Some levels hold ids, which are
+An event's topic has 8 levels, a command's 5 (design.md, «Message flow»). Some levels hold ids, which are
 unlimited. The others have closed sets of words: 13 pairs of category and type, 4 priorities, 5 kinds of command. So a
 filter becomes an id or `+` for every id level, and a bit mask of the combinations of words in the closed levels.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from bridge.domain.events import CATEGORY_OF, LINE_LEVEL, EventType, Priority
+from bridge.domain.event_topic import EVENT_WORDS
+from bridge.domain.events import LINE_LEVEL, EventType, Priority
+from bridge.domain.ids import is_id
 from bridge.domain.topics import TopicFilter, TopicName
 
 ANY: Final = "+"
-ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 ACTIONS: Final = (
     *("andon.raise", "andon.acknowledge", "andon.arrive", "andon.resolve", "andon.cancel", "andon.escalate"),
@@ -23,12 +23,7 @@ ACTIONS: Final = (
     *("changeover.start", "changeover.complete"),
     "quality.clear",
 )
-"""Actions a user may command (protocol.md, «Asking»). The word before the dot is the kind, the topic's last level."""
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text is a valid id of a site, line, person or subject: no wildcard, no `/`, no `$`."""
-    return ID.fullmatch(text) is not None
+"""Actions a user may command (protocol.md, «Requests»). The word before the dot is the kind, the topic's last level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +114,7 @@ EVENTS: Final = TopicLayout(
     id_levels=(0, 1, 2, 3, 7),
     optional_levels=frozenset({3, 7}),
     first_enum_level=4,
-    combinations=tuple(
-        (CATEGORY_OF[kind].value, kind.value, priority.value) for kind in EventType for priority in Priority
-    ),
+    combinations=tuple(words for words, _, _ in EVENT_WORDS),
 )
 """`{site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}`, relative to `{root}/event/`."""
 

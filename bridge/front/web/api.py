@@ -9,6 +9,7 @@ from starlette.responses import Response
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import UNIX_EPOCH, Millis
+from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.front.web.responses import json_response, read_body
 from bridge.front.web.websocket import bearer_token
@@ -61,7 +62,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
 
     def relative(filter_text: str | None) -> str | None:
         """Return the filter; raises InvalidFrame for one of whole topics, which would match nothing."""
-        prefix = f"{root}/event/"
+        prefix = TopicBranch.EVENT.prefix(root)
         if filter_text is not None and filter_text.startswith(prefix):
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")
         return filter_text

@@ -1,4 +1,4 @@
-"""FastAPI apps: a front's, with the routes of protocol.md, «Also over HTTP», and `/ws`; and a pipeline's."""
+"""FastAPI apps: a front's, with the routes of protocol.md, «HTTP», and `/ws`; and a pipeline's."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bridge.domain.event_topic import format_state_key
 from bridge.domain.events import Standing, event_id
 from bridge.domain.records import JournalEntry, count_key
 from bridge.domain.reports import Disposition, Effect
@@ -105,7 +106,7 @@ class EventVerifier(SequenceVerifier):
         expected = event_id(self._facts.meta.stream, self._facts.epoch_of(event.offset), event.offset)
         if event.id != expected:
             self.part.add_fault(f"event {event.offset} has the id {event.id}, not {expected}")
-        key = "/".join(event.state_key)
+        key = format_state_key(event.state_key)
         if event.standing is Standing.CURRENT:
             self.current[key] = event.offset
         elif event.standing is Standing.CLOSED:

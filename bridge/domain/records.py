@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from bridge.domain.envelope import encode_event, event_id
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import CONFLATED_TYPES, Event, EventType, Millis, Standing, encode_event, event_id
+from bridge.domain.events import CONFLATED_TYPES, Event, EventType, Millis, Standing
 from bridge.domain.reports import BODY_OF, Disposition
 from bridge.domain.topic_tree import TopicBranch
 

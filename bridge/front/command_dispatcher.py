@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord
+from bridge.domain.report_fields import MAX_COMMAND_ID
 from bridge.front.journal_reads import FrontJournal
 from bridge.ports.broker import BrokerUnavailable, TopicRefused
 from bridge.protocol.actions import AcknowledgeEvent
@@ -22,7 +23,6 @@ Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes on a topic relative to the root; raises BrokerUnavailable or TopicRefused."""
 
 MAX_PENDING_COMMANDS: Final = 1_000  # of all dashboards: bounds what piles up behind a stopped pipeline
-MAX_COMMAND_ID: Final = 64
 
 
 class _CallData(Struct):

@@ -252,14 +252,14 @@ class Delivery:
         here = self._journal.position
         recovered = since is not None and since.epoch == here.epoch and oldest - 1 <= since.offset <= here.offset
         answer = Resumed(
-            subscriptions=[confirmation_frame(each) for each in resume.subscriptions],
+            subscriptions=[confirmation_frame(subscription) for subscription in resume.subscriptions],
             streams={name: Recovery(recovered=False) for name in resume.since} | {here.stream: Recovery(recovered)},
         )
         await self._writer.write_frames(answer)
         if since is None or not recovered:
             self.drop_unwanted()  # queued for former subscriptions with these ids: the snapshots replace it
-            for each in subscriptions:
-                await self._send_snapshot(each)
+            for subscription in subscriptions:
+                await self._send_snapshot(subscription)
             return
         done = self._delivered_offset()
         self.outbox.spill()

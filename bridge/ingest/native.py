@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from bridge.domain.events import LINE_LEVEL, Millis
 from bridge.domain.ids import is_id
+from bridge.domain.report_fields import CommandId
 from bridge.domain.reports import (
     BODY_OF,
     COMMAND_KINDS,
@@ -47,7 +48,7 @@ class CommandUser(Struct, frozen=True):
 class CommandPayload(Struct, frozen=True):
     """Fields that the front adds to a user's action: its id, kept for 24 h, and the authenticated user."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    id: CommandId
     user: CommandUser
 
 

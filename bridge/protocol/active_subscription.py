@@ -66,10 +66,10 @@ class ReplaySelector:
     already_served: tuple[EventSelector, ...]
 
     def selects(self, event: CommittedEvent) -> bool:
-        if any(each.selects(event) for each in self.already_served):
+        if any(selector.selects(event) for selector in self.already_served):
             return False
-        return any(each.selects(event) for each in self.resumed)
+        return any(selector.selects(event) for selector in self.resumed)
 
 
 def any_selects(selectors: Iterable[EventSelector], event: CommittedEvent) -> bool:
-    return any(each.selects(event) for each in selectors)
+    return any(selector.selects(event) for selector in selectors)

@@ -33,10 +33,18 @@ class Ledger:
     revoked: Tally = field(default_factory=Counter)  # queued when its grant or its subscription ended
     abandoned: Tally = field(default_factory=Counter)  # queued when the connection ended
     pending: Tally = field(default_factory=Counter)
+    spilled_pending: Tally = field(default_factory=Counter)  # no longer in `matched`
+    spilled_conflated: Tally = field(default_factory=Counter)  # no longer in `matched` nor in `conflated`
+
+    @property
+    def spilled(self) -> int:
+        return self.spilled_pending.total() + self.spilled_conflated.total()
 
     def add(self, other: "Ledger") -> None:
-        for mine, theirs in zip(self.columns(), other.columns(), strict=True):
-            mine.update(theirs)
+        mine = (*self.columns(), self.spilled_pending, self.spilled_conflated)
+        theirs = (*other.columns(), other.spilled_pending, other.spilled_conflated)
+        for tally, more in zip(mine, theirs, strict=True):
+            tally.update(more)
 
     def is_balanced(self) -> bool:
         """Return whether `matched` is the sum of the other columns, for every type."""
@@ -51,6 +59,20 @@ class Ledger:
         return {
             name: {kind.value: count for kind, count in sorted(column.items()) if count}
             for name, column in zip(names, self.columns(), strict=True)
+        }
+
+    def totals(self) -> Mapping[str, Tally]:
+        """Return counts that never fall, also when events are spilled: of all matches, and of their outcomes by name.
+
+        `matched` is the sum of the others and `pending`. An event that is spilled and read again is matched twice.
+        """
+        return {
+            "matched": self.matched + self.spilled_pending + self.spilled_conflated,
+            "sent": self.sent,
+            "conflated": self.conflated + self.spilled_conflated,
+            "revoked": self.revoked,
+            "abandoned": self.abandoned,
+            "left_to_journal": self.spilled_pending,
         }
 
     def columns(self) -> tuple[Tally, ...]:
@@ -73,12 +95,10 @@ class Outbox:
         "_max_bytes",
         "_max_events",
         "ledger",
-        "spilled",
     )
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
         self.ledger = Ledger()
-        self.spilled = 0  # events spilled so far; the ledger no longer counts them
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._lossless: deque[CommittedEvent] = deque()
@@ -176,12 +196,12 @@ class Outbox:
             return None
         for event in self._in_order():
             self._drop(event, self.ledger.matched, by=-1)
-            self.spilled += 1
+            self.ledger.spilled_pending[event.type] += 1
         for offset, kind in self._conflated_behind:
             if offset > first:
                 self.ledger.matched[kind] -= 1
                 self.ledger.conflated[kind] -= 1
-                self.spilled += 1
+                self.ledger.spilled_conflated[kind] += 1
         self._clear()
         return first - 1
 

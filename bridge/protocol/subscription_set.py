@@ -38,7 +38,7 @@ class SubscriptionSet:
 
     def granted(self) -> Iterator[Subscription]:
         """Iterate over the subscriptions of which anything is granted now."""
-        return (each.subscription for each in self.by_id.values() if each.subscription is not None)
+        return (active.subscription for active in self.by_id.values() if active.subscription is not None)
 
     def selects(self, event: CommittedEvent) -> bool:
         return any_selects(self, event)
@@ -54,12 +54,12 @@ class SubscriptionSet:
 
         All others were served up to `delivered_up_to`.
         """
-        resumed = [each for each in subscriptions if each in self]
+        resumed = [subscription for subscription in subscriptions if subscription in self]
         fresh: list[EventSelector] = list(resumed)
         # Copies: what they were served stays served, even if one of them ends or changes during the replay.
-        settled = [copy(each) for each in self if each not in fresh]
-        for each in resumed:
-            each.after = since
+        settled = [copy(selector) for selector in self if selector not in fresh]
+        for subscription in resumed:
+            subscription.after = since
         if self.assignments and since < self.assignments[0].after:
             missed = AssignmentSubscription(self.assignments[0].viewer, since)
             self.assignments[1:] = [missed]

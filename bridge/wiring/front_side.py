@@ -57,9 +57,7 @@ class FrontSide:
         self.front = Front(
             settings=settings.web,
             journal=journal,
-            verify=authenticator.verify,
-            policy=authenticator.policy,
-            trust_grants=authenticator.trust_grants,
+            authenticator=authenticator,
             clock=clock,
             publish=lambda topic, payload: self._broker_link.publish(f"{root}/{topic}", payload),
             find_place=place_lookup(plant),
@@ -92,12 +90,12 @@ class FrontSide:
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield this side's metrics, without the front's own statistics."""
-        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "broker-desk"})
+        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "front"})
         if self._replica is not None:
-            yield MetricSample("follower_offset", self.front.position.offset)
-            yield MetricSample("follower_hints", self._replica.hints)
-            yield MetricSample("follower_reads", self._replica.reads)
-            yield MetricSample("follower_turns", self._replica.switches)
+            yield MetricSample("replica_offset", self.front.position.offset)
+            yield MetricSample("replica_hints", self._replica.hints)
+            yield MetricSample("replica_reads", self._replica.reads)
+            yield MetricSample("replica_journal_switches", self._replica.switches)
 
     async def _close_revoked(self) -> None:
         """Close the connections of users and tokens that are revoked after they connected."""

@@ -63,6 +63,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         self.flying: list[Fate] = []
         self.offset = 0
         self.left = 0
+        self.totals: dict[str, Counter[EventType]] = {}
 
     @rule(offers=st.lists(OFFER, min_size=1, max_size=6))
     def offer(self, offers: list[tuple[EventType, str, int]]) -> None:
@@ -149,7 +150,17 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         assert +ledger.revoked == self.oracle.tally("revoked")
         assert +ledger.abandoned == self.oracle.tally("abandoned")
         assert +ledger.pending == self.oracle.tally("pending")
-        assert self.outbox.spilled == self.left
+        assert self.outbox.ledger.spilled == self.left
+
+    @invariant()
+    def totals_never_fall_and_add_up(self) -> None:
+        totals = {name: Counter(tally) for name, tally in self.outbox.ledger.totals().items()}
+        assert all(tally <= totals[name] for name, tally in self.totals.items())
+        outcomes = Counter(self.outbox.ledger.pending)
+        for name in totals.keys() - {"matched"}:
+            outcomes.update(totals[name])
+        assert +outcomes == totals["matched"]
+        self.totals = totals
 
     @invariant()
     def what_waits_is_known(self) -> None:

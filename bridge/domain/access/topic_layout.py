@@ -142,7 +142,7 @@ def action_mask(actions: Iterable[str] | None) -> int:
         return (1 << len(ACTIONS)) - 1
     wanted = frozenset(actions)
     ways = enumerate(ACTIONS)
-    return sum(1 << bit for bit, each in ways if wanted & {each, each.partition(".")[0] + ".*", "*"})
+    return sum(1 << bit for bit, action in ways if wanted & {action, action.partition(".")[0] + ".*", "*"})
 
 
 T = TypeVar("T")

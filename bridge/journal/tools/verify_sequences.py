@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bridge.domain.envelope import event_id
 from bridge.domain.event_topic import format_state_key
-from bridge.domain.events import Standing, event_id
+from bridge.domain.events import Standing
 from bridge.domain.records import JournalEntry, count_key
 from bridge.domain.reports import Disposition, Effect
 from bridge.journal.sqlite.errors import JournalDamaged

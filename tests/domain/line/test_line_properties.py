@@ -7,8 +7,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.domain.envelope import encode_event
 from bridge.domain.event_topic import EventTopic
-from bridge.domain.events import Event, Millis, Place, Standing, encode_event
+from bridge.domain.events import Event, Millis, Place, Standing
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.line import Line
 from bridge.domain.reports import (

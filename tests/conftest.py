@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         given = getattr(test, "_hypothesis_internal_use_settings", None)  # no public way to ask a collected test
         if isinstance(given, hypothesis.settings):
             asked = hypothesis.settings(given, max_examples=round(times * given.max_examples))
-            test._hypothesis_internal_use_settings = asked  # type: ignore[union-attr] # as above
+            test._hypothesis_internal_use_settings = asked  # type: ignore[union-attr] # noqa: SLF001 - as above
 
 
 @pytest.fixture

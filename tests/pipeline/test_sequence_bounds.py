@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.dedup import Deduplicator
-from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import MAX_MISSED
 from bridge.domain.line.floor import Floor
-from bridge.domain.messages import IncomingMessage
-from bridge.domain.records import DedupWindow, JournalEntry
+from bridge.domain.records import JournalEntry
 from bridge.domain.reports import APPLIED, suppressed
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch
+from tests.support.driven_intake import driven_intake, take
+from tests.support.journal_samples import forget_checkpoints
 from tests.support.packing_line import T0, equipment, line_spec, plant_file
 
 LARGEST = 2**64 - 1  # docs/devices.md, «Values»: an integer
@@ -31,32 +30,19 @@ class Bridge:
     def __init__(self, journal: SqliteJournal, modulus: int) -> None:
         self.plant = plant_file(line_spec(equipment=equipment(seq_modulus=modulus)))
         self.journal = journal
-        self.intake = self._on(Floor(self.plant))
-
-    def _on(self, floor: Floor) -> Intake:
-        return Intake(
-            floor,
-            decode=decode,
-            position=self.journal.position(),
-            last_input=self.journal.last_input(),
-            dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
-            crash_digests=(),
-        )
+        self.intake = driven_intake(Floor(self.plant), journal)
 
     def take(self, kind: str, **body: object) -> JournalEntry:
         """Take a report in, a second after the one before; each begins a new process."""
         payload = json.dumps(body).encode()
         at = max(T0, self.intake.latest_time) + 1_000
-        entry = self.intake.apply(
-            self.intake.receive(IncomingMessage(f"{PLACE}/{kind}", payload, generation=1), now=at),
-            known=None,
-        )
+        entry = take(self.intake, f"{PLACE}/{kind}", payload, now=at)
         checkpoints = {line.id: self.intake.floor.checkpoint(line.id) for line in self.plant.lines}
         self.journal.commit(Batch(entries=[entry], checkpoints=checkpoints))
         before = self.missed
         restored = restore_floor(self.plant, self.journal, decode=decode)
         assert (restored.replayed, restored.differences) == (0, 0)
-        self.intake = self._on(restored.floor)
+        self.intake = driven_intake(restored.floor, self.journal)
         assert self.missed == before
         return entry
 
@@ -66,7 +52,7 @@ class Bridge:
         return gaps["L1"].missed if gaps else 0
 
     def replays_the_same(self) -> bool:
-        self.journal._writer.execute("DELETE FROM checkpoints")
+        forget_checkpoints(self.journal.path)
         return restore_floor(self.plant, self.journal, decode=decode).differences == 0
 
 

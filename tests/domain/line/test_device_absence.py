@@ -19,7 +19,7 @@ from tests.domain.line.test_absence import absent
 from tests.domain.line.test_absence_rebuilt import agrees_in_time
 from tests.domain.line.test_oee_base import closed
 from tests.domain.line.test_oee_oracle import SCHEDULED, last_told, millis
-from tests.support.packing_line import T0, Shop, equipment, line_spec, plant_file
+from tests.support.packing_line import T0, Shop, equipment, line_spec, plant_file, state_of
 
 SILENCE = 70.0
 ORDERS = ("in order", "after the standing value", "after a birth")
@@ -151,7 +151,7 @@ def test_a_device_whose_clock_is_not_trusted_stays_unknown(lose: Callable[[Machi
     lives(bagger, 1_050, 3_660)
     assert shop.downtimes() == []
     assert closed(shop)[-1].unknown_seconds == pytest.approx(700, abs=1)
-    assert not shop.line._state.absences.records
+    assert not state_of(shop.line).absences.records
 
 
 def test_the_device_is_shown_as_it_is_seen() -> None:

@@ -250,7 +250,7 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
 async def test_watch_says_which_lines_there_are_where_one_is_not(
     subscriptions: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
-    write_config(tmp_path, web_port=free_port())
+    write_config(tmp_path)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bridge", "watch", *subscriptions),
         cwd=tmp_path,

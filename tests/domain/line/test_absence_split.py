@@ -21,8 +21,8 @@ def dated(line: PackingLine, word: str, at: float, ts: float) -> None:
     line.report("bagger", StateReport(state=word, ts=T0 + round(ts * 1000)), at=at)
 
 
-def line_of(clock: str) -> PackingLine:
-    line = PackingLine(plant_file(line_spec(equipment=equipment(clock=clock))))
+def line_of(clock: str, *, minor_stops: bool = False) -> PackingLine:
+    line = PackingLine(plant_file(line_spec(equipment=equipment(clock=clock)), report_minor_stops=minor_stops))
     for machine in ("feeder", "packer"):
         line.report(machine, StateReport(state="running"), at=0)
     return line

@@ -217,6 +217,18 @@ def test_without_a_sequence_it_is_known_while_it_reports_every_minute(every: int
     assert closed(line)[-1].unknown_seconds == 300 + unknown
 
 
+def test_late_counts_make_nothing_unknown() -> None:
+    """They say nothing of the state, and what the report before them said holds until the next."""
+    line = line_of()
+    line.report("bagger", StateReport(state="running", ts=T0 + 290_000), at=290)
+    line.report("bagger", DeathReport(), at=300)
+    line.report("bagger", StateReport(state="running", ts=T0 + 350_000), at=350)
+    line.report("bagger", CountsReport(total=1, ts=T0 + 320_000), at=351)
+    for at in range(360, 3_601, 60):
+        line.report("bagger", StateReport(state="running", ts=T0 + at * 1000), at=at)
+    assert closed(line)[-1].unknown_seconds == 290
+
+
 @each_loss
 @pytest.mark.parametrize("since", [230, 600])
 def test_a_device_that_kept_nothing_costs_what_it_cost_before(
@@ -413,6 +425,48 @@ def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restart
     assert {call.downtime_id for call in calls if isinstance(call, event_data.Andon)} == {"L1.down.2"}
 
 
+def test_a_line_known_to_stand_is_not_kept_waiting_for_the_machine_still_away() -> None:
+    """Five seconds, not the time that silent machines have to report after an absence of the bridge."""
+    line, bagger, packer = two_that_decide()
+    bagger.dies(300)
+    packer.dies(300)
+    packer.state("fault", 320)
+    packer.returns(400)
+    line.wait(407)
+    assert [(each.status, millis(each.started_at)) for each in line.downtimes()] == [("open", T0 + 320_000)]
+
+
+def test_a_downtime_from_before_the_line_was_lost_is_reported_once() -> None:
+    """The shift ends it while the bagger is away; only when the packer runs is nothing known of the line."""
+    line, bagger, packer = two_that_decide()
+    end = 12 * 3_600
+    for machine in (bagger, packer):
+        machine.state("running", end - 600)
+    packer.state("fault", end - 500)
+    bagger.dies(end - 200)
+    packer.state("running", end + 100)
+    bagger.returns(end + 200)
+    line.wait(end + 3_600)
+    assert found(line) == [("closed", 500)]
+
+
+def test_no_downtime_stays_open_when_the_line_runs_again_after_a_step_of_the_clock() -> None:
+    """The line was lost before it stopped; the history that is rebuilt after the step does not contain the downtime."""
+    line, bagger, packer = two_that_decide()
+    packer.dies(590)
+    bagger.state("fault", 600)
+    bagger.dies(600)
+    line.wait(670)
+    assert [each.status for each in line.downtimes()] == ["open"]
+    line.events += line.core.set_forward(300_000, T0 + 970_000)
+    bagger.seq += 1
+    for machine, at in ((bagger, 1_060), (packer, 1_200)):
+        machine.kept = None
+        machine.state("running", at)
+    line.wait(3_600)
+    assert {each.status for each in last_of(line)} == {"closed"}
+
+
 # With an absence of the bridge
 
 
@@ -451,6 +505,29 @@ def test_a_device_is_away_within_and_after_an_absence_of_the_bridge(dies: float)
     assert found(line) == [("closed", 200)]
     (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 200)
+
+
+def test_one_lost_again_before_it_reports_is_what_it_was_before_the_absence_of_the_bridge() -> None:
+    """Its next report, with none missing before it, proves that it ran in both absences."""
+    line, bagger = running()
+    absent(line, 300, 400)
+    line.report("packer", StateReport(state="running", ts=T0 + 410_000), at=410)
+    bagger.dies(600)
+    bagger.returns(1_000)
+    lives(bagger, 1_050, 3_660)
+    assert closed(line)[-1].unknown_seconds == 100, "from when no machine was waited for any more to its death"
+
+
+def test_a_machine_never_heard_after_an_absence_of_the_bridge_was_watched_until_then() -> None:
+    line, bagger, packer = two_that_decide()
+    for machine in (bagger, packer):
+        machine.state("running", 290)
+    bagger.dies(300)
+    packer.state("running", 490)
+    absent(line, 500, 700)
+    bagger.returns(1_000)
+    lives(bagger, 1_050, 3_660)
+    assert closed(line)[-1].unknown_seconds == 3_100
 
 
 FAST = plant.CounterRule(max_rate_per_minute=1_000_000)

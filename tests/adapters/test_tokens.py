@@ -140,11 +140,11 @@ def test_an_unsigned_or_changed_token_is_refused() -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        *({"crit": each} for each in CRITICAL),
+        *({"crit": value} for value in CRITICAL),
         {"crit": ["b64"], "b64": True},
         {"b64": False},
         {"crit": ["b64"], "b64": False},
-        *({"kid": each} for each in NO_TEXTS),
+        *({"kid": value} for value in NO_TEXTS),
     ],
 )
 def test_critical_extensions_and_odd_headers_are_refused(header: dict[str, Any]) -> None:
@@ -174,11 +174,11 @@ def test_required_claims_are_required(claim: str) -> None:
 @pytest.mark.parametrize(
     ("claim", "value"),
     [
-        *((claim, each) for claim in ("exp", "nbf", "iat") for each in NO_DATES),
-        *(("iss", each) for each in NOT_THE_ISSUER),
-        *(("aud", each) for each in NOT_THE_AUDIENCE),
-        *(("sub", each) for each in NO_SUBJECTS),
-        *(("jti", each) for each in NO_TOKEN_IDS),
+        *((claim, wrong) for claim in ("exp", "nbf", "iat") for wrong in NO_DATES),
+        *(("iss", wrong) for wrong in NOT_THE_ISSUER),
+        *(("aud", wrong) for wrong in NOT_THE_AUDIENCE),
+        *(("sub", wrong) for wrong in NO_SUBJECTS),
+        *(("jti", wrong) for wrong in NO_TOKEN_IDS),
     ],
 )
 def test_a_claim_of_the_wrong_type_or_for_somebody_else_is_refused(claim: str, value: object) -> None:

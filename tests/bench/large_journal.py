@@ -101,7 +101,9 @@ def _live(path: Path, *, lines: int) -> None:
     entries = _entries(intake, said, count=6 * lines)
     checkpoints = {line: intake.floor.checkpoint(line) for line in intake.floor.changed_lines()}
     journal.commit(Batch(entries=entries, checkpoints=checkpoints))
-    journal.mark_published(intake.offset, retained=[(each.state_key, each.topic) for each in journal.snapshot().events])
+    journal.mark_published(
+        intake.offset, retained=[(event.state_key, event.topic) for event in journal.snapshot().events]
+    )
     journal.commit(Batch(entries=_entries(intake, said, count=TAIL)))
     journal.close()
 

@@ -32,13 +32,13 @@ def test_the_index_beats_a_walk_over_all_filters() -> None:
     filters = [TopicFilter.parse(f"+/+/L{number}/#") for number in range(LINES)]
     names = [TopicName.parse(f"S1/A1/L{number}/_/andon/andon_event/high/c1") for number in range(0, LINES, 10)]
     index: FilterIndex[int] = FilterIndex()
-    for number, each in enumerate(filters):
-        index.add(each, number)
+    for number, topic_filter in enumerate(filters):
+        index.add(topic_filter, number)
     found = [set(index.match(name)) for name in names]
-    walked = [{number for number, each in enumerate(filters) if each.matches(name)} for name in names]
+    walked = [{number for number, topic_filter in enumerate(filters) if topic_filter.matches(name)} for name in names]
     assert found == walked
     fast = seconds(lambda: [set(index.match(name)) for name in names])
-    slow = seconds(lambda: [[each.matches(name) for each in filters] for name in names], repeat=1)
+    slow = seconds(lambda: [[topic_filter.matches(name) for topic_filter in filters] for name in names], repeat=1)
     print(f"\nfilter index, {LINES} filters: {slow / fast:.0f} times a walk")  # noqa: T201
     assert slow > fast
 

@@ -101,7 +101,7 @@ def test_stats_show_the_books_and_what_retention_would_take(folder: Path) -> Non
         assert books["received"] == books["applied"] + others
     assert sum(books["received"] for books in said["received"].values()) == said["inputs"]["last"] == 101
     assert said["unaccounted"] == 0
-    assert [each["reason"] for each in said["epochs"]] == ["created", "plant"]
+    assert [epoch["reason"] for epoch in said["epochs"]] == ["created", "plant"]
     assert said["bytes"]["parts"]["events"] > 20_000
     assert said["retention"] == {"offset": 0, "number": 0}
 
@@ -121,8 +121,8 @@ def test_an_export_is_what_the_journal_holds(folder: Path) -> None:
     assert [event["offset"] for event in events] == list(range(1, 36))
     assert {"topic", "standing", "audience", "event"} == set(lines[0])
     inputs = [line for line in lines if "input" in line]
-    assert [each["input"] for each in inputs] == list(range(1, 102))
-    garbage = next(each for each in inputs if each["reason"] == "syntax")
+    assert [entry["input"] for entry in inputs] == list(range(1, 102))
+    garbage = next(entry for entry in inputs if entry["reason"] == "syntax")
     assert garbage["payload"] == "{\x00\x1b[31m"
     assert garbage["event_count"] == 0
     ended = floor(folder, "journal", "export", "--only", "events", "--from", "30", "--to", "31", "--out", "some.jsonl")

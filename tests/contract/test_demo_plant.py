@@ -45,7 +45,8 @@ def test_both_plant_files_name_the_same_floor() -> None:
         for line in SHIPPED.lines
     }
     known = {
-        (DEMO.place_of(line).site, line.area, line.id): [each.id for each in line.equipment] for line in DEMO.lines
+        (DEMO.place_of(line).site, line.area, line.id): [machine.id for machine in line.equipment]
+        for line in DEMO.lines
     }
     assert simulated == known
 
@@ -65,9 +66,9 @@ def test_the_shifts_cover_the_day() -> None:
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_every_message_decodes_with_no_field_unknown(seed: int) -> None:
     decoded = everything(seed, 45)
-    assert [each for each in decoded if isinstance(each, Disposition)] == []
-    assert [each for each in decoded if isinstance(each, Report) and each.unknown_fields] == []
-    kinds = {type(each.body).__name__ for each in decoded if isinstance(each, Report)}
+    assert [report for report in decoded if isinstance(report, Disposition)] == []
+    assert [report for report in decoded if isinstance(report, Report) and report.unknown_fields] == []
+    kinds = {type(report.body).__name__ for report in decoded if isinstance(report, Report)}
     assert len(kinds) == 9  # every kind of docs/devices.md but `downtime`, which needs an id only the bridge knows
 
 
@@ -94,7 +95,7 @@ def test_the_bridge_makes_all_13_events_of_it_in_order_and_refuses_nothing(seed:
 
 def test_what_the_files_say_twice_they_say_alike() -> None:
     for simulated in SHIPPED.lines:
-        line = next(each for each in DEMO.lines if each.id == simulated.id)
+        line = next(candidate for candidate in DEMO.lines if candidate.id == simulated.id)
         assert set(simulated.products) <= {product.id for product in DEMO.products}
         for machine in simulated.machines:
             known = line.find_equipment(machine.id)
@@ -102,7 +103,7 @@ def test_what_the_files_say_twice_they_say_alike() -> None:
             assert known.packml_dialect == machine.packml
             assert known.rated_speed == pytest.approx(60 / machine.cycle_seconds, abs=0.1)
             if machine.parameter is not None:
-                limit = next(each for each in line.limits if each.parameter == machine.parameter.name)
+                limit = next(candidate for candidate in line.limits if candidate.parameter == machine.parameter.name)
                 assert limit.unit == machine.parameter.unit
                 middle = machine.parameter
                 assert (limit.lower, limit.upper) == pytest.approx(

@@ -47,7 +47,7 @@ TABLE: Final = read_table(DOMAIN.read_text(encoding="utf-8"))
 
 
 def test_the_table_has_each_event_type_once() -> None:
-    assert [name for name, _ in TABLE] == [each.value for each in EventType]
+    assert [name for name, _ in TABLE] == [event_type.value for event_type in EventType]
 
 
 def test_a_row_says_what_may_be_left_out() -> None:

@@ -102,7 +102,7 @@ def test_what_is_checked_in_is_what_is_generated(tmp_path: Path) -> None:
 
 
 def test_every_event_type_report_and_command_kind_has_a_schema() -> None:
-    assert list(schemas.event_schemas()) == [each.value for each in EventType]
+    assert list(schemas.event_schemas()) == [event_type.value for event_type in EventType]
     reports = [f"report.{kind}" for kind in BODY_OF if kind != "quality"]  # accepted as a command only
     assert list(schemas.payload_schemas()) == reports + [f"command.{kind}" for kind in COMMAND_KINDS]
     for schema in (*schemas.event_schemas().values(), *schemas.payload_schemas().values()):
@@ -184,15 +184,17 @@ def test_there_are_ten_subscription_types_of_filters_that_mqtt_knows() -> None:
     types = schemas.subscription_types()
     assert len(types) == 10
     categories = {category.value for category in CATEGORY_OF.values()}
-    assert {each["subscription_type"] for each in types} == categories | {"equipment"}
-    for each in types:
-        for text in each["filters"]:
+    assert {subscription_type["subscription_type"] for subscription_type in types} == categories | {"equipment"}
+    for subscription_type in types:
+        for text in subscription_type["filters"]:
             TopicFilter.parse(text.replace("{", "").replace("}", ""))
 
 
 def test_the_catalogue_lists_thirteen_types_and_their_loss_policy() -> None:
     catalogue = schemas.catalogue()
-    lossy = [each["type"] for each in catalogue["event_types"] if not each["lossless"]]
+    lossy = [
+        subscription_type["type"] for subscription_type in catalogue["event_types"] if not subscription_type["lossless"]
+    ]
     assert len(catalogue["event_types"]) == 13
     assert lossy == ["line_status_update", "production_update", "oee_update"]
     assert len(catalogue["subscription_types"]) == 10
@@ -261,7 +263,7 @@ def test_the_filters_of_a_subscription_type_are_those_it_becomes(listed: dict[st
     name, filters = listed["subscription_type"], listed["filters"]
     for text, target in ((filters[0], "high" if name == "escalation" else "X"), (filters[-1], "all")):
         selection = parse_subscription({"subscription_type": name, "target_id": target})
-        assert [str(each) for each in selection.filters] == [re.sub(r"\{\w+\}", target, text)]
+        assert [str(topic_filter) for topic_filter in selection.filters] == [re.sub(r"\{\w+\}", target, text)]
         assert f"`{target}`" in listed["target_id"] or target != "all"
 
 

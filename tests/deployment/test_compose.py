@@ -24,14 +24,14 @@ PROGRAMS = {"eclipse-mosquitto": {"nc", "mosquitto_sub"}, "floor-bridge": {"pyth
 
 
 def host_mounts(service: dict[str, Any]) -> dict[str, Path]:
-    mounts = (each.split(":") for each in service.get("volumes", []))
+    mounts = (volume.split(":") for volume in service.get("volumes", []))
     return {target: ROOT / source for source, target, *_ in mounts if source.startswith("./")}
 
 
 def secret_targets(service: dict[str, Any]) -> dict[str, str]:
     """Where each secret lies in the container -> its name."""
-    entries = [{"source": each} if isinstance(each, str) else each for each in service.get("secrets", [])]
-    return {each.get("target", f"/run/secrets/{each['source']}"): each["source"] for each in entries}
+    entries = [{"source": volume} if isinstance(volume, str) else volume for volume in service.get("secrets", [])]
+    return {entry.get("target", f"/run/secrets/{entry['source']}"): entry["source"] for entry in entries}
 
 
 CONFIG = ROOT / "docs" / "examples" / "compose.floor.toml"
@@ -75,7 +75,7 @@ def test_what_mosquitto_reads_is_mounted() -> None:
 
 def test_every_port_that_is_published_is_listened_on() -> None:
     listeners = re.findall(r"^listener (\d+)$", (ROOT / "mosquitto" / "mosquitto.conf").read_text(), re.MULTILINE)
-    published = [each.split(":")[-1] for each in SERVICES["mosquitto"]["ports"]]
+    published = [port.split(":")[-1] for port in SERVICES["mosquitto"]["ports"]]
     assert set(published) <= set(listeners)
 
 
@@ -89,8 +89,8 @@ def test_the_bridges_settings_fit_what_is_mounted(settings: settings_module.Sett
         assert path in targets
     assert settings.broker.password is not None
     assert settings.broker.front_password is not None
-    assert any(f":{settings.journal.path.parent}" in each for each in bridge["volumes"])
-    assert all(each.endswith(f":{settings.web.port}") for each in bridge["ports"])
+    assert any(f":{settings.journal.path.parent}" in volume for volume in bridge["volumes"])
+    assert all(port.endswith(f":{settings.web.port}") for port in bridge["ports"])
 
 
 def test_the_plant_that_is_mounted_is_valid(settings: settings_module.Settings, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ async def test_the_bridges_health_check_tells_ready_from_not(status: str, *, hea
     _, _, *arguments = SERVICES["bridge"]["healthcheck"]["test"]
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        moved = [each.replace("127.0.0.1:8080", f"127.0.0.1:{port}") for each in arguments]
+        moved = [argument.replace("127.0.0.1:8080", f"127.0.0.1:{port}") for argument in arguments]
         check = await asyncio.create_subprocess_exec(sys.executable, *moved, stderr=asyncio.subprocess.DEVNULL)
         assert (await check.wait() == 0) is healthy
     assert asked[0].startswith(b"GET /health/ready ")

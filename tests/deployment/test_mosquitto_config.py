@@ -60,7 +60,7 @@ def user(
         username=name,
         password=SecretStr(shipped.password(name)),
         durable=durable,
-        subscriptions=[(each, 1) for each in subscriptions],
+        subscriptions=[(subscription, 1) for subscription in subscriptions],
         will=will,
     )
 
@@ -132,7 +132,7 @@ async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMo
             for topic in topics:
                 await gateway.publish(topic, b"{}")
             cut(way)
-        assert [each.topic for each in await receive(bridge, 4)] == [*topics, will.topic]
+        assert [message.topic for message in await receive(bridge, 4)] == [*topics, will.topic]
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ async def test_a_packet_over_the_limit_costs_its_sender_the_connection_and_nobod
         async with linked(old):
             with pytest.raises(BrokerUnavailable):
                 await old.publish(topic, bytes(200_000))
-        assert [len(each.payload) for each in await receive(bridge, 1)] == [65_536]
+        assert [len(message.payload) for message in await receive(bridge, 1)] == [65_536]
         assert bridge.status.generation == 1
 
 
@@ -324,7 +324,7 @@ async def test_the_bridges_session_survives_a_restart_with_its_rights(tmp_path: 
             await device.publish(topic, b"after")
         async with linked(user(shipped, "bridge", "floor/v1/report/#", durable=True)) as bridge:
             assert bridge.status.session_present
-            assert [each.payload for each in await receive(bridge, 2)] == [b"before", b"after"]
+            assert [message.payload for message in await receive(bridge, 2)] == [b"before", b"after"]
 
 
 def test_the_scripts_keep_what_exists(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_alerts_see_the_first_of_what_has_never_happened() -> None:
         full(name) for name, meaning in METRICS.items() if meaning.kind == "counter" and "`line`" in labels_of(name)
     }
     late.add("floor_pipeline_quarantined_total")
-    about = {name: [each for each in alerts if name in each] for name in late}
+    about = {name: [alert for alert in alerts if name in alert] for name in late}
     assert {name for name, found in about.items() if found} >= {
         *("floor_missing_reports_total", "floor_unplaced_reports_total", "floor_pieces_refused_total"),
         "floor_pipeline_quarantined_total",
@@ -94,7 +94,9 @@ def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
         name for row in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     ]
     code = "".join(path.read_text() for path in (ROOT / "bridge" / "domain").rglob("*.py"))
-    given = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {each.value for each in IGNORED_READINGS}
+    given = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {
+        reading.value for reading in IGNORED_READINGS
+    }
     assert len(named) == len(set(named))
     assert set(named) == given
 

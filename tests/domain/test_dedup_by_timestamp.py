@@ -33,7 +33,7 @@ class Taken:
         return entry.disposition.reason
 
     def take_all(self, topic: str, bodies: Sequence[dict[str, object]], *, pause: float) -> list[str | None]:
-        return [self.take(topic, each, at=index * pause) for index, each in enumerate(bodies)]
+        return [self.take(topic, body, at=index * pause) for index, body in enumerate(bodies)]
 
 
 def act(action: str, ts: object) -> dict[str, object]:
@@ -138,8 +138,8 @@ def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest
         steps.append(advance)
         if stamp.is_proven_repeat(ts, received_at=at):
             assert not far
-            since = max((number for number, each in enumerate(steps) if each <= 0), default=-1)
-            assert len([each for each in steps[max(since, 0) + 1 :] if each % 1000]) >= 2
+            since = max((number for number, step in enumerate(steps) if step <= 0), default=-1)
+            assert len([step for step in steps[max(since, 0) + 1 :] if step % 1000]) >= 2
 
 
 BIRTH = "report/north/pack/L1/bagger/birth"

@@ -51,13 +51,13 @@ class Broker:
         self.lamps: list[str] = []
 
     def take(self, publications: tuple[Publication, ...] | list[Publication]) -> None:
-        for each in publications:
-            if "/station/" in each.topic:
-                self.lamps.append(each.payload.decode())
-            if each.retain and each.payload:
-                self.retained[each.topic] = each.payload
-            elif each.retain:
-                self.retained.pop(each.topic, None)
+        for publication in publications:
+            if "/station/" in publication.topic:
+                self.lamps.append(publication.payload.decode())
+            if publication.retain and publication.payload:
+                self.retained[publication.topic] = publication.payload
+            elif publication.retain:
+                self.retained.pop(publication.topic, None)
 
 
 def empty() -> PublishedState:
@@ -72,7 +72,10 @@ def test_current_is_retained_and_closed_clears_after_it() -> None:
     state.confirm(plan)
     assert broker.retained == {f"r/event/{opened.topic}": opened.body}
     plan = state.plan([closed])
-    assert [(each.payload, each.retain) for each in plan.publications] == [(closed.body, False), (b"", True)]
+    assert [(publication.payload, publication.retain) for publication in plan.publications] == [
+        (closed.body, False),
+        (b"", True),
+    ]
     broker.take(plan.publications)
     assert broker.retained == {}
 
@@ -94,7 +97,7 @@ def test_topic_that_changes_is_cleared_after_the_new_one() -> None:
     started = at(1, event("a"))
     completed = at(2, event("a", event_type=EventType.CHANGEOVER_COMPLETED))
     state.confirm(state.plan([started]))
-    assert [(each.topic, each.payload) for each in state.plan([completed]).publications] == [
+    assert [(publication.topic, publication.payload) for publication in state.plan([completed]).publications] == [
         (f"r/event/{completed.topic}", completed.body),
         (f"r/event/{started.topic}", b""),
     ]
@@ -104,7 +107,7 @@ def test_history_changes_nothing_retained() -> None:
     state = empty()
     state.confirm(state.plan([at(1, event("a"))]))
     plan = state.plan([at(2, event("a", standing=Standing.HISTORY))])
-    assert [each.retain for each in plan.publications] == [False]
+    assert [publication.retain for publication in plan.publications] == [False]
     assert plan.retained == {}
 
 

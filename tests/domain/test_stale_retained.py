@@ -39,16 +39,16 @@ def of(stream: str, **more: object) -> bytes:
 
 def read(*messages: Message, whole: bool = True) -> RetainedScan:
     reading = RetainedScan("r", stream="main", owner=OWNER)
-    for each in (*messages, *([status(retained=True)] if whole else [])):
-        assert not reading.add(each)
+    for received in (*messages, *([status(retained=True)] if whole else [])):
+        assert not reading.add(received)
     return reading
 
 
 def holding(events: Iterable[CommittedEvent], lamps: Iterable[str] = ()) -> RetainedScan:
     """Return a whole reading of a broker that retains these."""
     return read(
-        *(message(f"event/{each.topic}", each.body) for each in events),
-        *(message(f"station/{each}", b"open") for each in lamps),
+        *(message(f"event/{event.topic}", event.body) for event in events),
+        *(message(f"station/{lamp}", b"open") for lamp in lamps),
     )
 
 
@@ -70,11 +70,19 @@ def correct(
 
 
 def cleared(plan: PublicationPlan) -> list[str]:
-    return [each.topic.removeprefix("r/event/") for each in plan.publications if each.retain and not each.payload]
+    return [
+        publication.topic.removeprefix("r/event/")
+        for publication in plan.publications
+        if publication.retain and not publication.payload
+    ]
 
 
 def switched(plan: PublicationPlan) -> list[str]:
-    return [each.topic.removeprefix("r/station/") for each in plan.publications if each.payload == b"off"]
+    return [
+        publication.topic.removeprefix("r/station/")
+        for publication in plan.publications
+        if publication.payload == b"off"
+    ]
 
 
 def test_reading_ends_with_our_own_live_status() -> None:

@@ -87,7 +87,7 @@ names = st.lists(level, min_size=1, max_size=12).map("/".join).filter(bool).map(
 @st.composite
 def filters_of(draw: st.DrawFn, name: TopicName) -> TopicFilter:
     """A filter that is `name` with some levels made wildcards, some changed, and maybe a `#`."""
-    levels = [draw(st.sampled_from((each, each, "+", "other"))) for each in name.levels]
+    levels = [draw(st.sampled_from((level, level, "+", "other"))) for level in name.levels]
     if draw(st.booleans()):
         levels = [*levels[: draw(st.integers(0, len(levels)))], "#"]
     text = "/".join(levels) or "+"

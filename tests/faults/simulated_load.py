@@ -80,7 +80,7 @@ class SimulatedLoad:
         self.sent += map(_content, reports)
         while True:
             try:
-                await self.link.publish_many([_under_root(each) for each in reports])
+                await self.link.publish_many([_under_root(report) for report in reports])
                 break
             except BrokerUnavailable:
                 await self.link.wait_status_change(self.link.status)
@@ -89,7 +89,7 @@ class SimulatedLoad:
     async def _say_once(self, reports: Sequence[Publication]) -> None:
         self.sent += map(_content, reports)
         try:
-            await self.link.publish_many([_under_root(each) for each in reports])
+            await self.link.publish_many([_under_root(report) for report in reports])
         except BrokerUnavailable:
             return
         self.acknowledged += map(_content, reports)

@@ -25,9 +25,9 @@ def statuses(bridge: BridgeProcess, equipment: str = "Bagger-1") -> list[tuple[s
         rows = journal.execute("SELECT body FROM events ORDER BY offset").fetchall()
     events = [json.loads(body) for (body,) in rows]
     return [
-        (each["data"]["status"], each["data_quality"].get("estimated", False))
-        for each in events
-        if each["type"] == "line_status_update" and each["equipment_code"] == equipment
+        (event["data"]["status"], event["data_quality"].get("estimated", False))
+        for event in events
+        if event["type"] == "line_status_update" and event["equipment_code"] == equipment
     ]
 
 
@@ -87,7 +87,7 @@ async def test_a_link_that_is_lost_for_long_leaves_every_machine_unknown_until_i
         await runs(bridge)
         mosquitto.stop()
         await until(lambda: statuses(bridge)[-1:] == [("offline", True)], seconds=15, what="nobody watches")
-        assert [each["reason"] for each in absences(bridge)] == ["link"]
+        assert [absence["reason"] for absence in absences(bridge)] == ["link"]
         mosquitto.start()
         await bridge.ready()
         await runs(bridge)

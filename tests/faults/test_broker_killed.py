@@ -50,7 +50,7 @@ async def test_what_a_killed_broker_forgets_is_told(
             title = f"{2 * rounds} kills of the broker, autosave_interval {autosave_seconds}, {since}"
             ledger = await this.books(title)
     missing, unpublished = ledger.wrong.get("missing", []), ledger.wrong.get("unpublished", [])
-    lost = [each for each in missing if has_sequence(each)]
+    lost = [report for report in missing if has_sequence(report)]
     run_record.note(
         f"{title}: what the broker forgot",
         f"{len(missing)} reports of {len(this.load.acknowledged)} that it had acknowledged, {len(lost)} of them with "
@@ -81,7 +81,7 @@ async def kill_with_reports_waiting(this: BridgeUnderLoad) -> None:
 def gaps_in_events(held: Journalled) -> int:
     """Count what `data_quality` tells: an input that shows a gap may make several events, or none."""
     told: dict[str, int] = {}
-    for event in map(json.loads, (each.body for each in held.events)):
+    for event in map(json.loads, (event.body for event in held.events)):
         gap = event["data_quality"].get("gap")
         if gap is not None:
             told[event["caused_by"][0]] = gap

@@ -63,7 +63,7 @@ def metrics(bridge: BridgeProcess) -> str:
 
 
 def offset_of(bridge: BridgeProcess) -> float:
-    (line,) = [each for each in metrics(bridge).splitlines() if each.startswith("floor_clock_offset_seconds ")]
+    (line,) = [row for row in metrics(bridge).splitlines() if row.startswith("floor_clock_offset_seconds ")]
     return float(line.split()[1])
 
 
@@ -174,7 +174,7 @@ async def test_a_wall_that_is_set_again_and_again_under_load_costs_nothing(
         await until(lambda: this.dashboard.live, what="live")
         ledger = await this.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
     assert ledger.wrong == {}
-    times = [each.input.received_at for each in ledger.held.entries]
+    times = [entry.input.received_at for entry in ledger.held.entries]
     assert all(before <= after for before, after in pairwise(times))
 
 
@@ -204,10 +204,10 @@ async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
         await escalates_in_time(bridge, token(now=time.time() + shift_ms / 1_000))
         assert await bridge.stop() == 0
         times = journalled_times(bridge)
-    assert [(each["timestamp"], each["data"]["window_start"], each["data"]["window_end"]) for each in ended] == [
+    assert [(event["timestamp"], event["data"]["window_start"], event["data"]["window_end"]) for event in ended] == [
         (rfc3339(moment), rfc3339(moment - 3_600_000), rfc3339(moment))
     ]
-    for data in (each["data"] for each in night):
+    for data in (event["data"] for event in night):
         assert (data["shift_id"], data["closed"]) == ("night", False)
         assert millis(data["window_end"]) - millis(data["window_start"]) == night_hours * 3_600_000
     assert night
@@ -219,4 +219,4 @@ def oee_of(bridge: BridgeProcess, like: Frame) -> list[Frame]:
     with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events WHERE topic LIKE '%/L1/\\_/oee/%' ESCAPE '\\' ORDER BY offset")
         events: list[Frame] = [json.loads(body) for (body,) in rows]
-    return [each for each in events if like.items() <= each["data"].items()]
+    return [event for event in events if like.items() <= event["data"].items()]

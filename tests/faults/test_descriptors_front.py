@@ -50,8 +50,8 @@ async def test_without_descriptors_newcomers_are_refused_and_others_are_served_o
         assert not old.is_closed
         assert (await process.statistics())["connections"] <= 1 + ROOM
         process.allow_descriptors(1_000)
-        for each in late:
-            each.abort()
+        for board in late:
+            board.abort()
         healed = await connect(process.port, snapshot, take)
         await until(lambda: healed in served, what="a newcomer with a snapshot")
         await process.commit(1, lines=2)

@@ -54,13 +54,13 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
         ledger, truth = await this.books()
     held = ledger.held
     pieces = pieces_of(truth, held)
-    actions = [each for each in truth.truth.actions if truth.is_acknowledged(each)]
-    presses = [truth.report(each) for each in actions] + this.load.acknowledged
+    actions = [action for action in truth.truth.actions if truth.is_acknowledged(action)]
+    presses = [truth.report(action) for action in actions] + this.load.acknowledged
     lost = silenced(held.entries, presses, truth)
     unwatched = absences_of(held, this.away)
-    unknown = sum(each.until - each.since for each in unwatched) / 60_000
-    made, forgotten, counted = (sum(getattr(each, key) for each in pieces) for key in ("made", "lost", "counted"))
-    declared = sum(abs(each.difference) for each in pieces)
+    unknown = sum(absence.until - absence.since for absence in unwatched) / 60_000
+    made, forgotten, counted = (sum(getattr(piece, key) for piece in pieces) for key in ("made", "lost", "counted"))
+    declared = sum(abs(piece.difference) for piece in pieces)
     wrong = explained(ledger.wrong, truth, held)
     run_record.note(
         f"{name}: {KILLS} kills, a stop, a half-open link and a broker's restart",
@@ -71,7 +71,7 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     )
     assert wrong == {}
     assert lost == []
-    assert [each for each in pieces if not each.is_declared] == []
+    assert [piece for piece in pieces if not piece.is_declared] == []
     assert carried_over(held, unwatched) == []
 
 
@@ -108,8 +108,8 @@ async def restart_the_broker(this: DisturbedBridge) -> None:
 
 def explained(wrong: Books, truth: PlayedTruth, held: Journalled) -> Books:
     """Return what is wrong in the books but for what the devices themselves explain."""
-    kept_aside = {report_of(each) for each in held.entries if each.disposition.effect.value == "quarantined"}
-    old = {report_of(each) for each in held.entries if each.input.retained}
+    kept_aside = {report_of(entry) for entry in held.entries if entry.disposition.effect.value == "quarantined"}
+    old = {report_of(entry) for entry in held.entries if entry.input.retained}
     left: Mapping[str, list[object]] = {
         **wrong,
         "doubled": [
@@ -138,30 +138,30 @@ def as_report(found: object) -> Report:
 
 
 def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:
-    events = [json.loads(each.body) for each in held.events]
+    events = [json.loads(event.body) for event in held.events]
     stories = build_stories(truth.truth, Driven(fed=list(truth.fed(held.entries))))
     return [account for story in stories.values() for account in accounts(truth.truth, story, events)]
 
 
 def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
     """Return since when the bridge says it was away, with the end of each; each begins before it was surely away."""
-    inputs = [each.input for each in held.entries if each.input.topic == ABSENCE_TOPIC]
-    said = [BridgeAbsence.decode(each.payload).since for each in inputs]
+    inputs = [entry.input for entry in held.entries if entry.input.topic == ABSENCE_TOPIC]
+    said = [BridgeAbsence.decode(entry.payload).since for entry in inputs]
     assert len(said) == len(away), (said, away)
-    assert all(since <= each.since for since, each in zip(said, away, strict=True)), (said, away)
-    return [Away(since, each.until) for since, each in zip(said, away, strict=True)]
+    assert all(since <= absence.since for since, absence in zip(said, away, strict=True)), (said, away)
+    return [Away(since, absence.until) for since, absence in zip(said, away, strict=True)]
 
 
 def carried_over(held: Journalled, unwatched: Sequence[Away]) -> list[Any]:
     """Return machines that are said to have run while nobody watched, because they ran before."""
     told: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for event in (json.loads(each.body) for each in held.events if each.type.value == "line_status_update"):
+    for event in (json.loads(event.body) for event in held.events if event.type.value == "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")
         told.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
     wrong = []
     for absence in unwatched:
         for place, statuses in told.items():
-            before = [each for each in statuses if each[0] < absence.until]
+            before = [status for status in statuses if status[0] < absence.until]
             at, status = max(before, key=itemgetter(0), default=(0, "offline"))
             if status == "running" and at < absence.since:
                 wrong.append((place, absence, at))

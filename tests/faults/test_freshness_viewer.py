@@ -74,15 +74,15 @@ async def watching(port: int) -> AsyncIterator[list[dict[str, Any]]]:
 async def test_floor_watch_says_when_it_hears_nothing_and_goes_on_with_a_new_connection(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         async with watching(network.port) as shown:
-            await until(lambda: any(each["type"] == "link" for each in shown), what="connected")
+            await until(lambda: any(frame["type"] == "link" for frame in shown), what="connected")
             network.freeze_passages()
             began = time.monotonic()
             lost = {"type": "link_lost", "reason": "the server is silent"}
             await until(lambda: lost in shown, seconds=TOLD_SECONDS, what="told")
             assert time.monotonic() - began > 1.0, "a pause is no silence"
             served.commit(call())
-            await until(lambda: any(each.get("offset") == 1 for each in shown), what="healed")
-        assert not [each for each in shown if each["type"] in ("error", "pong")]
+            await until(lambda: any(frame.get("offset") == 1 for frame in shown), what="healed")
+        assert not [frame for frame in shown if frame["type"] in ("error", "pong")]
 
 
 @pytest.mark.faults
@@ -91,11 +91,11 @@ async def test_an_idle_watch_of_a_front_that_is_there_is_not_called_silent(tmp_p
         async with watching(network.port) as shown:
             # past the time after which silence is told
             await until(lambda: network.connections == 1 and _positions(shown) >= 3, seconds=20, what="positions")
-        assert "link_lost" not in {each["type"] for each in shown}
+        assert "link_lost" not in {frame["type"] for frame in shown}
 
 
 def _positions(shown: list[dict[str, Any]]) -> int:
-    return sum(each["type"] == "position" for each in shown)
+    return sum(frame["type"] == "position" for frame in shown)
 
 
 @pytest.mark.parametrize("unread", [0, 2_000], ids=["idle", "with unread events"])

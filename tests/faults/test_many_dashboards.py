@@ -118,8 +118,8 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
             alone.append(await window(process))
             async with stalled_dashboards(process, stuck):
                 beside.append(await window(process))
-        for each in dashboards:
-            each.abort()
+        for board in dashboards:
+            board.abort()
     # Of each kind the quieter half of the windows, for the same reason.
     quiet, disturbed = (sum(sorted(each)[: windows // 2]) for each in (alone, beside))
     print(f"\np99 beside {stuck} stalled dashboards: {disturbed / quiet:.2f} of that without")  # noqa: T201
@@ -177,13 +177,13 @@ async def _all_back(process: FrontProcess, count: int, since: dict[str, Any], *,
     began = time.monotonic()
     dashboards: Iterable[BytesDashboard] = await asyncio.gather(
         *(
-            connect(process.port, each, waiting_for(ends[line] if recovered else b'"snapshot_end"'))
-            for each, line in zip(firsts, lines, strict=True)
+            connect(process.port, first, waiting_for(ends[line] if recovered else b'"snapshot_end"'))
+            for first, line in zip(firsts, lines, strict=True)
         )
     )
     await until(lambda: len(done) == count, seconds=90, what=f"all {count} are back")
     seconds = time.monotonic() - began
-    for each in dashboards:
-        assert not each.is_closed
-        each.abort()
+    for board in dashboards:
+        assert not board.is_closed
+        board.abort()
     return seconds

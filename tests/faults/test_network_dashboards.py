@@ -44,14 +44,14 @@ async def close(this: BridgeUnderLoad, found: list[ResumingSubscriber], title: s
     """Wait until every dashboard has all, and hold what each had against the journal."""
     await this.load.stop()
     end = last_offset(this.bridge.journal)
-    await until(lambda: all(each.at >= end for each in found), seconds=PATIENCE, what="caught up")
-    resumed = sum(each.resumed for each in found)
+    await until(lambda: all(subscriber.at >= end for subscriber in found), seconds=PATIENCE, what="caught up")
+    resumed = sum(subscriber.resumed for subscriber in found)
     ledger = await this.books(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
     assert ledger.wrong == {}
-    for each in found:
-        wrong = {name: what for name, what in of_dashboard(ledger.held, each).items() if what}
+    for subscriber in found:
+        wrong = {name: what for name, what in of_dashboard(ledger.held, subscriber).items() if what}
         assert wrong == {}
-        assert all(before < after for before, after in pairwise(each.order)), "in order"
+        assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
 
 
 @rounds(3, faults=20)
@@ -77,7 +77,7 @@ async def test_dashboards_behind_a_slow_and_shaky_network_have_everything_once(
         for way in (network.to_server, network.to_client):
             way.delay_seconds, way.jitter_seconds = 0.2, 0.2
         await this.load.more(5 * REPORTS)
-        assert all(each.live for each in found), "slow is not dead"
+        assert all(subscriber.live for subscriber in found), "slow is not dead"
         await close(this, found, "latency of 0.2 to 0.4 s each way between front and dashboards")
 
 
@@ -89,7 +89,7 @@ async def test_dashboards_behind_a_narrow_network_have_everything_once(
     async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = 20_000
         await this.load.more(15 * REPORTS)
-        behind = last_offset(this.bridge.journal) - min(each.at for each in found)
+        behind = last_offset(this.bridge.journal) - min(subscriber.at for subscriber in found)
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = None
         await close(this, found, f"20 kB/s between front and each dashboard, {behind} events behind")
 
@@ -102,7 +102,7 @@ async def test_many_short_connections_disturb_nobody(tmp_path: Path, mosquitto: 
         for number in range(SHORT):
             await short_life(network, this.bridge.token(), chance, stage=number % 4)
         await this.load.more(REPORTS)
-        assert all(each.live and each.connections == 1 for each in found)
+        assert all(subscriber.live and subscriber.connections == 1 for subscriber in found)
         await until(lambda: connections(this) == BOARDS + 1, what="no trace of them")
         await close(this, found, f"{SHORT} short connections")
 

@@ -58,8 +58,8 @@ async def crowd(
         for _ in range(stuck):
             there.enter_context(await stalled(this.bridge.port, encoded(auth, all_events)))
         found += [await connect(this.bridge.port, resume, take) for _ in range(catching_up)]
-        for each in found:
-            there.callback(each.abort)
+        for subscriber in found:
+            there.callback(subscriber.abort)
         await until(lambda: len(greeted) == len(found), seconds=30, what="a crowd")
         yield found
 
@@ -78,8 +78,8 @@ async def test_a_stop_with_many_dashboards_is_in_time_and_tells_each_when_to_ret
         await this.load.more(100)
         async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as found:
             assert await stopped(this.bridge) < STOP_SECONDS
-            await until(lambda: all(each.is_closed for each in found), what="each heard the end")
-            returns = sorted(retry_after(each) for each in found)
+            await until(lambda: all(subscriber.is_closed for subscriber in found), what="each heard the end")
+            returns = sorted(retry_after(subscriber) for subscriber in found)
         await this.bridge.start()
         ledger = await this.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
     assert ledger.wrong == {}
@@ -110,12 +110,12 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
                 else:
                     network.freeze()
                 assert await stopped(this.bridge) < STOP_SECONDS
-                await until(lambda: all(each.is_closed for each in found), what="each heard the end")
-                assert len({retry_after(each) for each in found}) > 1
+                await until(lambda: all(subscriber.is_closed for subscriber in found), what="each heard the end")
+                assert len({retry_after(subscriber) for subscriber in found}) > 1
             network.refusing = False
             network.thaw()
-            for each in lost:
-                each.abort()
+            for subscriber in lost:
+                subscriber.abort()
             await this.bridge.start()
             ledger = await this.books(f"SIGTERM with a {broker} broker and dashboards that hang")
     assert ledger.wrong == {}
@@ -125,7 +125,7 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
 @pytest.mark.parametrize(
     "signals",
     [(signal.SIGTERM,) * 5, (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT, signal.SIGINT)],
-    ids=lambda signals: " ".join(each.name for each in signals),
+    ids=lambda signals: " ".join(sent.name for sent in signals),
 )
 async def test_a_signal_that_comes_again_changes_nothing(
     tmp_path: Path, mosquitto: RunningBroker, signals: tuple[signal.Signals, ...]
@@ -134,7 +134,7 @@ async def test_a_signal_that_comes_again_changes_nothing(
         await this.load.more(60)
         assert await stopped(this.bridge, *signals) < STOP_SECONDS
         await this.bridge.start()
-        ledger = await this.books(f"signals that come again: {' '.join(each.name for each in signals)}")
+        ledger = await this.books(f"signals that come again: {' '.join(sent.name for sent in signals)}")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "what was taken was acknowledged"
 

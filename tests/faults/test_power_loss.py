@@ -33,7 +33,7 @@ FAULTS = {
 def test_what_was_committed_survives_a_loss_of_power(tmp_path: Path, fault: str, rounds: int) -> None:
     path, log = tmp_path / "journal.db", tmp_path / "strace.log"
     SqliteJournal.open(path, stream="main").close()
-    disk = Disk({each.name: bytearray(each.read_bytes()) for each in tmp_path.iterdir()})
+    disk = Disk({path.name: bytearray(path.read_bytes()) for path in tmp_path.iterdir()})
     commit_under_strace(path, rounds, FAULTS[fault], log=log)
     seen = list(calls(log))
     chance = random.Random(13)
@@ -62,7 +62,7 @@ def numbers_after_power_loss(disk: Disk, folder: Path, chance: random.Random) ->
     try:
         last, _ = journal.last_input()
         inputs = journal.inputs_after(0, limit=last + 1)
-        assert [each.input.number for each in inputs] == list(range(1, last + 1))
+        assert [entry.input.number for entry in inputs] == list(range(1, last + 1))
         assert len(journal.events_after(0, limit=2 * last)) == journal.position().offset
         return last
     finally:

@@ -80,22 +80,24 @@ class Presses:
 async def boards(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
     """A dashboard at each front, from the moment it has a position: before that it has nothing to resume from."""
     async with subscribers(*fronts) as found:
-        await until(lambda: all(each.live and each.positioned for each in found), seconds=20, what="live")
+        await until(
+            lambda: all(subscriber.live and subscriber.positioned for subscriber in found), seconds=20, what="live"
+        )
         yield found
 
 
 async def close(bridge: BridgeProcess, found: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, stop, and hold what each had against the journal."""
     end = last_offset(bridge.journal)
-    await until(lambda: all(each.at >= end for each in found), seconds=30, what="caught up")
+    await until(lambda: all(subscriber.at >= end for subscriber in found), seconds=30, what="caught up")
     for process in (*bridge.fronts, bridge):
         assert await process.stop() == 0, process.log()
     held = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
-    lossless = sum(each.is_lossless for each in held.events)
-    for each in found:
-        wrong = {name: what for name, what in of_dashboard(held, each).items() if what}
+    lossless = sum(event.is_lossless for event in held.events)
+    for subscriber in found:
+        wrong = {name: what for name, what in of_dashboard(held, subscriber).items() if what}
         assert wrong == {}
-        assert all(before < after for before, after in pairwise(each.order)), "in order"
+        assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
     run_record.note(
         title, f"{len(held.events):,} events, {lossless:,} lossless, {len(found)} dashboards; wrong: nothing"
     )
@@ -103,12 +105,12 @@ async def close(bridge: BridgeProcess, found: list[ResumingSubscriber], title: s
 
 async def told(found: list[ResumingSubscriber], began: float) -> float:
     """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
-    await until(lambda: not any(each.live for each in found), seconds=TOLD_SECONDS, what="told")
+    await until(lambda: not any(subscriber.live for subscriber in found), seconds=TOLD_SECONDS, what="told")
     return time.monotonic() - began
 
 
 async def live(found: list[ResumingSubscriber]) -> None:
-    await until(lambda: all(each.live for each in found), seconds=20, what="live again")
+    await until(lambda: all(subscriber.live for subscriber in found), seconds=20, what="live again")
 
 
 @rounds(1, faults=4)
@@ -129,7 +131,7 @@ async def test_front_that_stood_still_under_load_misses_nothing(
                 await presses.burst(WINDOW)
                 await live(found)
             await close(bridge, found, f"{rounds} times a front that stood still")
-        assert all(each.connections >= 1 for each in found)
+        assert all(subscriber.connections >= 1 for subscriber in found)
 
 
 @rounds(1, faults=3)
@@ -144,7 +146,7 @@ async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker
                 await bridge.front.start()
                 await live(found)
             await close(bridge, found, f"{rounds} times a killed front")
-        assert all(each.resumed >= rounds for each in found)
+        assert all(subscriber.resumed >= rounds for subscriber in found)
 
 
 @rounds(1, faults=2)
@@ -169,8 +171,8 @@ async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
                 bridge.signal(signal.SIGCONT)
                 await live(found)
                 await presses.burst(WINDOW)
-            assert [each.connections for each in found] == [1, 1], "nobody was sent away"
-            took = ", ".join(f"{each:.1f} s" for each in lasted)
+            assert [subscriber.connections for subscriber in found] == [1, 1], "nobody was sent away"
+            took = ", ".join(f"{duration:.1f} s" for duration in lasted)
             await close(bridge, found, f"a killed, then a frozen pipeline, told after {took}")
 
 
@@ -205,7 +207,7 @@ async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small
                 small_broker.start()
                 await live(found)
                 await presses.burst(2 * WINDOW)
-            assert [each.connections for each in found] == [1, 1], "nobody was sent away"
+            assert [subscriber.connections for subscriber in found] == [1, 1], "nobody was sent away"
             await close(bridge, found, f"{TIMES} times a killed broker")
 
 
@@ -265,5 +267,5 @@ async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path
 def put_aside(journal: Path, name: str) -> None:
     folder = journal.parent / name
     folder.mkdir()
-    for each in journal.parent.glob("journal.db*"):
-        each.rename(folder / each.name)
+    for path in journal.parent.glob("journal.db*"):
+        path.rename(folder / path.name)

@@ -72,7 +72,7 @@ class MemoryFront:
         return self.side.front
 
     def metric(self, name: str) -> float:
-        return next(each.value for each in self.side.samples() if each.name == name)
+        return next(sample.value for sample in self.side.samples() if sample.name == name)
 
     def connect(self, *, offered_token: str | None = None) -> MemoryDashboard:
         board = MemoryDashboard()
@@ -90,8 +90,8 @@ class MemoryFront:
     def positioned(self, *events: Event) -> list[CommittedEvent]:
         at = self.journal.position()
         return [
-            position_event(each, stream=at.stream, epoch=at.epoch, offset=at.offset + number)
-            for number, each in enumerate(events, start=1)
+            position_event(event, stream=at.stream, epoch=at.epoch, offset=at.offset + number)
+            for number, event in enumerate(events, start=1)
         ]
 
     def commit(self, *events: Event, offer: bool = True, command: CommandRecord | None = None) -> list[JournalEntry]:
@@ -105,8 +105,8 @@ class MemoryFront:
         if offer and not self.follows:
             self.core.on_committed([entry])
         elif offer:
-            for each in entry.events:
-                self.link.deliver(f"event/{each.topic}", each.body)
+            for committed in entry.events:
+                self.link.deliver(f"event/{committed.topic}", committed.body)
         return [entry]
 
     async def publish(self, topic: str, payload: bytes) -> None:

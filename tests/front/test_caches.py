@@ -44,33 +44,33 @@ def test_what_is_held_is_without_a_hole_and_within_bounds(
     start: int, count: int, keep: int, offset: int, hole: int
 ) -> None:
     pages = EventCache(size=4, max_bytes=keep * EVENT_BYTES)
-    added = [each for each in range(start, start + count) if each != hole]
-    for each in added:
-        pages.add(event(each))
+    added = [number for number in range(start, start + count) if number != hole]
+    for committed in added:
+        pages.add(event(committed))
     page = pages.after(offset)
     if page is None:
         latest = added[-4:]
         assert keep < 8 or offset + 1 not in latest or hole in range(latest[0], latest[-1])
         return
-    held = [each.offset for each in page.events]
+    held = [committed.offset for committed in page.events]
     assert offset + 1 in held
     assert held == list(range(held[0], held[-1] + 1))
     assert len(held) <= min(4, keep)
-    assert {(each - 1) // 4 for each in held} == {offset // 4}
+    assert {(number - 1) // 4 for number in held} == {offset // 4}
 
 
 def test_a_page_begins_behind_the_last_hole() -> None:
     page = EventPage([event(offset) for offset in (2, 5, 7, 8, 9)])
-    assert [each for each in range(12) if page.has_next_after(each)] == [6, 7, 8]
+    assert [number for number in range(12) if page.has_next_after(number)] == [6, 7, 8]
     assert not EventPage([]).has_next_after(0)
 
 
 def test_a_page_grows_and_shows_each_event_once_to_several_subscriptions() -> None:
     page = EventPage([event(1), event(2, EventType.JOB_ASSIGNED)])
-    assert [each.offset for each in page.matching([EVERYTHING, EVERYTHING])] == [1, 2]
+    assert [committed.offset for committed in page.matching([EVERYTHING, EVERYTHING])] == [1, 2]
     page.events.append(event(3))
-    assert [each.offset for each in page.matching([EVERYTHING, EVERYTHING])] == [1, 2, 3]
-    assert [each.offset for each in page.matching([])] == [2], "an assignee needs no subscription"
+    assert [committed.offset for committed in page.matching([EVERYTHING, EVERYTHING])] == [1, 2, 3]
+    assert [committed.offset for committed in page.matching([])] == [2], "an assignee needs no subscription"
 
 
 def test_the_pages_used_last_are_kept() -> None:
@@ -126,7 +126,7 @@ async def test_each_distinct_filter_set_costs_one_snapshot_build(tmp_path: Path)
             await board.send("subscribe", **subscription)
         ends = [await board.receive("snapshot_end") for board in boards]
         assert front.core.statistics()["snapshot_builds"] == 3
-        assert [each["count"] for each in ends] == [1, 1, 2, 2, 1] * 4
+        assert [end["count"] for end in ends] == [1, 1, 2, 2, 1] * 4
         front.commit(call("C3"))
         board = await front.join()
         await board.send("subscribe", subscription_type="andon", target_id="L1")
@@ -171,5 +171,5 @@ async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_
         assert len(held & ids) <= 2 * SNAPSHOT_CHUNK
         board.read_on()
         await board.receive("snapshot_end")
-        begin = next(number for number, each in enumerate(board.frames) if each["type"] == "snapshot_begin")
-        assert [each["offset"] for each in board.frames[begin + 1 : begin + 501]] == list(range(1, 501))
+        begin = next(number for number, frame in enumerate(board.frames) if frame["type"] == "snapshot_begin")
+        assert [frame["offset"] for frame in board.frames[begin + 1 : begin + 501]] == list(range(1, 501))

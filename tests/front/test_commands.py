@@ -146,7 +146,7 @@ async def test_an_unreadable_event_answers_like_an_unknown_one(tmp_path: Path) -
         for event_id in (hidden, *others[1:]):
             await board.send("acknowledge", event_id=event_id)
         await board.until(lambda: board.types.count("error") == 5)
-        assert len({each["message"] for each in board.frames if each["type"] == "error"}) == 1
+        assert len({frame["message"] for frame in board.frames if frame["type"] == "error"}) == 1
         await board.send("acknowledge", event_id=entry.events[1].id)
         assert (await board.receive("error", code="INVALID_MESSAGE"))["message"] == "the event is of no call"
         assert front.commands == []
@@ -184,7 +184,7 @@ async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Pa
         front.commit(call("C1"), call("C2", line="L2"), status())
         viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
         state = json.loads((await front.core.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
-        assert [each["offset"] for each in state["events"]] == [1]
+        assert [event["offset"] for event in state["events"]] == [1]
         assert state["effective"] == ["+/+/L1/+/andon/#"]
         assert state["positions"] == {"main": {"epoch": front.journal.epoch, "offset": 3}}
         with pytest.raises(InvalidFrame):
@@ -197,7 +197,7 @@ async def _all_pages(front: MemoryFront, limit: int) -> list[int]:
     cursor: str | None = None
     while True:
         page = await front.core.read_history(viewer, None, cursor=cursor, limit=limit, since=NOON, until=NOON + 1)
-        found += [each["offset"] for each in json.loads(page.encode())["events"]]
+        found += [event["offset"] for event in json.loads(page.encode())["events"]]
         cursor = page.cursor
         if cursor is None:
             return found

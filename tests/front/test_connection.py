@@ -52,7 +52,7 @@ async def test_asking_before_auth_is_an_error_and_the_end(tmp_path: Path) -> Non
         board = front.connect()
         await board.send("subscribe", subscription_type="andon")
         assert (await board.closed())[0] == 1008
-        assert [each["code"] for each in board.frames] == ["UNAUTHENTICATED"]
+        assert [frame["code"] for frame in board.frames] == ["UNAUTHENTICATED"]
 
 
 async def test_silence_before_auth_ends_with_4408(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ async def test_a_refresh_revokes_and_widens_in_place(tmp_path: Path) -> None:
         assert revoked["filters"] == ["+/+/L1/+/andon/#"]
         assert widened["filters"] == ["+/+/L3/+/andon/#"]
         assert widened["subscriptions"] == [{"id": "all", "effective": ["+/+/L2/+/andon/#", "+/+/L3/+/andon/#"]}]
-        assert [each["offset"] for each in board.frames[seen:] if "offset" in each] == [2, 3]
+        assert [frame["offset"] for frame in board.frames[seen:] if "offset" in frame] == [2, 3]
         front.commit(call("C4", line="L1"), call("C5", line="L2"), call("C6", line="L3"))
         await board.receive("andon_event", subject="C6")
         assert board.live_offsets == [5, 6]
@@ -164,7 +164,7 @@ async def test_what_waits_and_is_revoked_is_never_sent(tmp_path: Path) -> None:
         front.commit(call("C9", line="L2"))
         board.read_on()
         await board.receive("andon_event", subject="C9")
-        assert {each["line_id"] for each in board.frames if each["type"] == "andon_event"} == {"L2"}
+        assert {frame["line_id"] for frame in board.frames if frame["type"] == "andon_event"} == {"L2"}
         assert front.core.statistics()["ledger"]["revoked"] == {"andon_event": 5}
 
 
@@ -242,7 +242,7 @@ async def test_a_flood_is_told_once_and_then_ended_with_4429(tmp_path: Path) -> 
         for _ in range(30):
             await board.send("ping")
         assert (await board.closed())[0] == 4429
-        assert [each["code"] for each in board.frames if each["type"] == "error"] == ["RATE_LIMITED"]
+        assert [frame["code"] for frame in board.frames if frame["type"] == "error"] == ["RATE_LIMITED"]
 
 
 async def test_a_frame_over_the_limit_ends_with_1009(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ async def test_what_cannot_be_read_is_an_error_and_the_connection_lives(tmp_path
         await board.send("ping", timestamp=7)
         pong = await board.receive("pong")
         assert pong["timestamp"] == 7
-        codes = [each["code"] for each in board.frames if each["type"] == "error"]
+        codes = [frame["code"] for frame in board.frames if frame["type"] == "error"]
         assert codes == [
             "INVALID_JSON", "INVALID_MESSAGE", "INVALID_MESSAGE", "UNKNOWN_TYPE", "UNKNOWN_SUBSCRIPTION_TYPE",
             "MISSING_TARGET_ID",

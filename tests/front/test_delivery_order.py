@@ -20,7 +20,7 @@ WIDE = ["+/+/L1/#", "+/+/L2/#"]
 
 
 def types(board: MemoryDashboard) -> list[str]:
-    return [each["type"] for each in board.frames if each["type"] != "link"]
+    return [frame["type"] for frame in board.frames if frame["type"] != "link"]
 
 
 async def granted(front: MemoryFront, read: list[str]) -> MemoryDashboard:
@@ -68,7 +68,7 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
         board.read_on()
         await board.receive("widened")
         await board.until(lambda: types(board).count("snapshot_end") == 2)
-        assert len([each for each in board.frames if each["type"] == "snapshot_end" and each["count"] < 2]) == 0
+        assert len([frame for frame in board.frames if frame["type"] == "snapshot_end" and frame["count"] < 2]) == 0
 
 
 async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path:
         front.commit(call("C1", line="L2"))
         gate.open()
         await board.receive("andon_event", subject="C1")
-        told = [each["type"] if "offset" in each else each.get("id") for each in board.frames]
+        told = [frame["type"] if "offset" in frame else frame.get("id") for frame in board.frames]
         assert told.index("L2") < told.index("andon_event")
 
 
@@ -98,8 +98,8 @@ async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_i
         await let_the_front_run()
         gate.open()
         await board.receive("snapshot_end", id="a")
-        told = [each for each in board.frames if each.get("id") == "a" or "offset" in each]
-        assert [each.get("target") or each.get("offset") or each["type"] for each in told] == [
+        told = [frame for frame in board.frames if frame.get("id") == "a" or "offset" in frame]
+        assert [frame.get("target") or frame.get("offset") or frame["type"] for frame in told] == [
             "L1", "L2", "snapshot_begin", 2, "snapshot_end",
         ]  # fmt: skip
 
@@ -156,5 +156,5 @@ async def test_a_snapshot_is_never_overtaken_by_what_it_stands_for(tmp_path: Pat
         front.core.on_committed(unoffered)
         front.commit(call("C1", line="L2"))
         await board.receive("andon_event", subject="C1")
-        told = [each["type"] for each in board.frames if "offset" in each or each["type"] == "snapshot_begin"]
+        told = [frame["type"] for frame in board.frames if "offset" in frame or frame["type"] == "snapshot_begin"]
         assert told == ["job_assigned", "snapshot_begin", "andon_event"]

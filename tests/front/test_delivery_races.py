@@ -20,7 +20,7 @@ def from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def outline(board: MemoryDashboard) -> list[Any]:
     """Events by offset, snapshots by their frames' names."""
     shown = ("snapshot_begin", "snapshot_end")
-    return [each.get("offset", each["type"]) for each in board.frames if "offset" in each or each["type"] in shown]
+    return [frame.get("offset", frame["type"]) for frame in board.frames if "offset" in frame or frame["type"] in shown]
 
 
 async def test_what_is_committed_before_the_snapshot_is_read_is_in_it_and_nowhere_else(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ async def test_a_long_replay_sends_every_alarm_and_only_the_latest_of_each_state
         await board.send("resume", subscriptions=[body], since=since)
         await board.receive("position", streams={"main": {"epoch": front.journal.epoch, "offset": 18}})
         assert outline(board) == [2, 5, 8, 11, 14, 17, 16, 18]
-        early = [each["streams"]["main"]["offset"] for each in board.frames if each["type"] == "position"][:-1]
+        early = [frame["streams"]["main"]["offset"] for frame in board.frames if frame["type"] == "position"][:-1]
         assert early == [3], "a state that a later one stands for is conflated, not owed"
 
 
@@ -180,7 +180,7 @@ async def test_no_position_is_told_before_there_is_something_to_resume(tmp_path:
         await board.send(andon("L1"))
         await board.receive("position")
         assert board.frames[-1]["type"] == "position"
-        assert [each["type"] for each in board.frames].count("position") == 1
+        assert [frame["type"] for frame in board.frames].count("position") == 1
 
 
 @pytest.mark.usefixtures("from_disk")
@@ -196,5 +196,5 @@ async def test_no_position_is_told_while_a_snapshot_is_to_come(tmp_path: Path) -
         await let_the_front_run()
         gate.open()
         await board.receive("position")
-        types = [each["type"] for each in board.frames]
+        types = [frame["type"] for frame in board.frames]
         assert types.index("position") > types.index("snapshot_end")

@@ -23,7 +23,7 @@ async def test_resume_replays_what_was_missed_once_over_the_union(tmp_path: Path
         await board.send("resume", subscriptions=bodies, since=since(front, 1))
         resumed = await board.receive("resumed")
         assert resumed["streams"] == {"main": {"recovered": True}}
-        assert [each["id"] for each in resumed["subscriptions"]] == ["a", "b"]
+        assert [subscription["id"] for subscription in resumed["subscriptions"]] == ["a", "b"]
         await board.receive("line_status_update")
         front.commit(call("C4"))
         await board.receive("andon_event", subject="C4")
@@ -80,7 +80,7 @@ async def test_refused_bodies_of_a_resume_are_told_and_the_others_resume(tmp_pat
         await board.send("resume", subscriptions=bodies, since=since(front, 0))
         assert (await board.receive("error", id="no"))["code"] == "FORBIDDEN"
         resumed = await board.receive("resumed")
-        assert [each["id"] for each in resumed["subscriptions"]] == ["yes"]
+        assert [subscription["id"] for subscription in resumed["subscriptions"]] == ["yes"]
         await board.receive("andon_event")
 
 
@@ -98,9 +98,9 @@ async def test_a_slow_dashboard_loses_no_alarm_and_is_told_what_was_conflated(tm
         last = await board.receive("andon_event", subject="C39")
         front.commit(status(word="fault"))
         await board.receive("line_status_update", offset=121)
-        alarms = [each["offset"] for each in board.frames if each["type"] == "andon_event"]
+        alarms = [frame["offset"] for frame in board.frames if frame["type"] == "andon_event"]
         assert alarms == [1 + 3 * number for number in range(40)]
-        statuses = [each["offset"] for each in board.frames if each["type"] == "line_status_update"]
+        statuses = [frame["offset"] for frame in board.frames if frame["type"] == "line_status_update"]
         assert len(statuses) < 80
         assert last["offset"] == 118
         told = await board.receive("conflated")

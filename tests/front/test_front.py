@@ -47,10 +47,10 @@ async def test_what_is_committed_while_the_snapshot_is_read_comes_once(tmp_path:
         assert len(board.live_offsets) == len(set(board.live_offsets))
         for number in range(20):
             begin = next(
-                at for at, each in enumerate(board.frames) if each.get("id") == f"s{number}" and "positions" in each
+                at for at, frame in enumerate(board.frames) if frame.get("id") == f"s{number}" and "positions" in frame
             )
             position = board.frames[begin]["positions"]["main"]["offset"]
-            later = [each["offset"] for each in board.frames[begin:] if "offset" in each]
+            later = [frame["offset"] for frame in board.frames[begin:] if "offset" in frame]
             assert set(range(position + 1, 42)) <= set(later)
 
 

@@ -39,14 +39,14 @@ def on_frame(board: MemoryDashboard, marked: Callable[[], bool], happens: Callab
 
 def told_after(board: MemoryDashboard) -> list[int]:
     """The events that came after the link was told lost."""
-    at = next(n for n, each in enumerate(board.frames) if each["type"] == "link" and not live(each))
-    return [each["offset"] for each in board.frames[at:] if "offset" in each]
+    at = next(n for n, frame in enumerate(board.frames) if frame["type"] == "link" and not live(frame))
+    return [frame["offset"] for frame in board.frames[at:] if "offset" in frame]
 
 
 def live(link: dict[str, object]) -> bool:
     streams = link["streams"]
     assert isinstance(streams, dict)
-    return all(each["live"] for each in streams.values())
+    return all(stream["live"] for stream in streams.values())
 
 
 @pytest.mark.parametrize("batch", [False, True])

@@ -33,7 +33,7 @@ async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) 
     async with memory_front(tmp_path, follows=True) as front:
         board = await subscribed(front)
         for number in range(MANY // 10):
-            front.commit(*(call(f"C{number}.{each}") for each in range(10)))
+            front.commit(*(call(f"C{number}.{index}") for index in range(10)))
         await board.until(lambda: len(board.live_offsets) >= MANY)
         assert board.live_offsets == list(range(1, MANY + 1))
         assert len(front.link.acknowledged) == MANY
@@ -43,7 +43,7 @@ async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
     async with memory_front(tmp_path, follows=True) as front:
         board = await subscribed(front)
-        front.commit(*(call(f"C{each}") for each in range(MANY)), offer=False)
+        front.commit(*(call(f"C{number}") for number in range(MANY)), offer=False)
         await board.until(lambda: len(board.live_offsets) >= MANY)
         assert board.live_offsets == list(range(1, MANY + 1))
 
@@ -184,8 +184,8 @@ async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp
 
 def put_aside(folder: Path) -> None:
     (folder / "aside").mkdir()
-    for each in folder.glob("journal.db*"):
-        each.rename(folder / "aside" / each.name)
+    for path in folder.glob("journal.db*"):
+        path.rename(folder / "aside" / path.name)
 
 
 async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:

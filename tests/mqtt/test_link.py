@@ -86,7 +86,7 @@ def test_it_works_on_uvloop(mosquitto: RunningBroker) -> None:
         async with linked(durable(mosquitto)) as link:
             await link.publish_many([Publication(f"a/{n}", b"%d" % n) for n in range(500)])
             got = await receive(link, 500)
-            assert [each.payload for each in got] == [b"%d" % n for n in range(500)]
+            assert [message.payload for message in got] == [b"%d" % n for n in range(500)]
             assert link.acknowledge(got) == 500
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -174,7 +174,7 @@ async def test_a_link_that_is_stopped_says_goodbye_and_the_will_stays_unsaid(mos
             pass
         await watcher.publish("a/end", b"end")
         messages = await receive(watcher, 2)
-    assert [each.payload for each in messages] == [b"stopped", b"end"]
+    assert [message.payload for message in messages] == [b"stopped", b"end"]
     assert link.status.reason == "stopped"
 
 

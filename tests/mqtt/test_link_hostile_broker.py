@@ -176,7 +176,7 @@ async def test_a_full_queue_leaves_the_socket_unread_and_the_link_alive() -> Non
         assert link.queued == 10
         assert link.status.connected
         got = await receive(link, sent)
-        assert [each.payload for each in got] == [b"%d" % number for number in range(sent)]
+        assert [message.payload for message in got] == [b"%d" % number for number in range(sent)]
         assert link.status.generation == 1
 
 
@@ -235,4 +235,4 @@ async def test_a_broker_that_hangs_up_with_publications_unanswered_is_told_to_al
     async with scripted(hang_up) as link, linked(link):
         publishing = [asyncio.create_task(link.publish("a/b", b"")) for _ in range(300)]
         outcomes = await asyncio.gather(*publishing, return_exceptions=True)
-        assert {type(each) for each in outcomes} == {BrokerUnavailable}
+        assert {type(outcome) for outcome in outcomes} == {BrokerUnavailable}

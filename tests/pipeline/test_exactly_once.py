@@ -113,8 +113,8 @@ class World:
         self.owed.clear()
         self.cut()
         self.generation = 1
-        for each in self.queue:
-            each.seen = 0  # on no connection of the next process
+        for message in self.queue:
+            message.seen = 0  # on no connection of the next process
         self.open()
 
     def take(self, message: Sent, *, redelivered: bool) -> None:
@@ -155,12 +155,12 @@ class World:
     def arrive(self) -> None:
         if self.deaf:
             return
-        self.queue = [each for each in self.queue if each not in self.on_the_wire]
+        self.queue = [message for message in self.queue if message not in self.on_the_wire]
         self.on_the_wire.clear()
 
     def send(self, most: int = WINDOW) -> None:
         """Send what the window allows and this connection has not had; on a dead one it goes nowhere."""
-        for message in [each for each in self.queue[:WINDOW] if each.seen != self.generation][:most]:
+        for message in [message for message in self.queue[:WINDOW] if message.seen != self.generation][:most]:
             redelivered = message.mid is not None
             message.mid = message.mid or next(self.mids)
             message.seen = self.generation

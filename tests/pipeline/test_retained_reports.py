@@ -56,12 +56,12 @@ async def handled(this: RunningPipeline, count: int) -> None:
 
 def outcomes(this: RunningPipeline) -> list[tuple[str, str | None]]:
     """Return the dispositions, without those of messages whose acknowledgement a killed connection took along."""
-    return [each for each in this.dispositions() if each != ("suppressed", "duplicate")]
+    return [disposition for disposition in this.dispositions() if disposition != ("suppressed", "duplicate")]
 
 
 def statuses(this: RunningPipeline) -> list[str]:
     told = this.events("line_status_update")
-    return [each["data"]["status"] for each in told if each["data"]["scope"] == "equipment"]
+    return [event["data"]["status"] for event in told if event["data"]["scope"] == "equipment"]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -73,7 +73,7 @@ def test_a_sequence_wraps_at_its_modulus_whatever_that_is(tmp_path: Path, modulu
         for seq, state in ((last - 1, "running"), (last, "fault"), (0, "running"), (1, "fault"), (2, "running")):
             entry = bridge.take("state", boot_id=LARGEST, seq=seq % modulus, state=state)
             assert entry.disposition == APPLIED
-            assert not any(json.loads(each.body)["data_quality"].get("unplaced") for each in entry.events)
+            assert not any(json.loads(event.body)["data_quality"].get("unplaced") for event in entry.events)
         assert bridge.missed == 0
         assert bridge.replays_the_same()
 

@@ -76,7 +76,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
         journal.failing = False
         journal.gate.release(100)
     assert link.acknowledged == list(range(1, reports + 1)), "in the order of their arrival, each once"
-    durable = [each.input.number for each in bridge.entries]
+    durable = [entry.input.number for entry in bridge.entries]
     assert durable == sorted(durable)
     assert link.most_held <= APPLY_CHUNK + 2 * most
     journal.close()
@@ -107,5 +107,5 @@ async def flow(port: int, path: Path, *, protocol: str, window: int) -> None:
                 await say(client, "report/bagger/counts", total=number, ts=number + 1)
         applied = ("counts", "applied", "")
         await until(lambda: bridge.pipeline.status().counters.get(applied) == 100, what="all of them")
-        inputs = [each.input for each in bridge.journal.inputs_after(0, limit=1_000)]
-        assert [json.loads(each.payload)["total"] for each in inputs if each.topic] == list(range(100))
+        inputs = [entry.input for entry in bridge.journal.inputs_after(0, limit=1_000)]
+        assert [json.loads(entry.payload)["total"] for entry in inputs if entry.topic] == list(range(100))

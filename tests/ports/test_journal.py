@@ -53,7 +53,7 @@ def test_every_journal_has_an_epoch_of_its_own_and_keeps_it(journal: SqliteJourn
 def test_committed_events_come_back_as_they_went_in(journal: SqliteJournal) -> None:
     batch = follow(journal, [event("a"), event("b")], [], [event("c")])
     journal.commit(batch)
-    went_in = [each for entry in batch.entries for each in entry.events]
+    went_in = [committed for entry in batch.entries for committed in entry.events]
     again = reopen(journal)
     assert again.events_after(0, limit=10) == went_in
     assert again.events_after(1, limit=1) == went_in[1:2]
@@ -61,7 +61,7 @@ def test_committed_events_come_back_as_they_went_in(journal: SqliteJournal) -> N
     assert again.last_input() == (3, NOON + 3)
     assert again.oldest_offset() == 1
     assert [(e.input, e.events) for e in again.inputs_after(0, limit=9)] == [(e.input, e.events) for e in batch.entries]
-    assert [each.input.number for each in again.inputs_after(1, limit=1)] == [2]
+    assert [entry.input.number for entry in again.inputs_after(1, limit=1)] == [2]
     again.close()
 
 
@@ -70,7 +70,7 @@ def test_current_is_what_is_neither_closed_nor_history(journal: SqliteJournal) -
     journal.commit(follow(journal, [event("a", revision=2)], [event("b", standing=Standing.CLOSED)]))
     journal.commit(follow(journal, [event("c", standing=Standing.HISTORY), event("d", standing=Standing.HISTORY)]))
     snapshot = journal.snapshot()
-    assert [(each.offset, each.state_key[5]) for each in snapshot.events] == [(3, "c"), (4, "a")]
+    assert [(committed.offset, committed.state_key[5]) for committed in snapshot.events] == [(3, "c"), (4, "a")]
     assert snapshot.position.offset == 7
 
 
@@ -78,7 +78,7 @@ def test_event_types_of_one_subject_share_its_state(journal: SqliteJournal) -> N
     """A completed changeover that may still be revised takes the place of the started one."""
     completed = event("a", event_type=EventType.CHANGEOVER_COMPLETED)
     journal.commit(follow(journal, [event("a")], [completed]))
-    assert [each.type for each in journal.snapshot().events] == [EventType.CHANGEOVER_COMPLETED]
+    assert [committed.type for committed in journal.snapshot().events] == [EventType.CHANGEOVER_COMPLETED]
 
 
 def test_failed_commit_changes_nothing_and_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_offsets_never_repeat_and_have_no_holes(journal: SqliteJournal, first: i
     batch = follow(journal, [event("a")])
     journal.commit(batch)
     (good,) = follow(journal, [event("b")]).entries
-    wrong = replace(good, events=tuple(replace(each, offset=first) for each in good.events))
+    wrong = replace(good, events=tuple(replace(committed, offset=first) for committed in good.events))
     with pytest.raises(ValueError, match="does not follow"):
         journal.commit(Batch(entries=[wrong]))
     with pytest.raises(ValueError, match="does not follow"):
@@ -177,9 +177,9 @@ def test_quarantine_keeps_the_newest_payloads_only(journal: SqliteJournal, monke
         bad = applied(number, payload=b"bad-%d" % number, disposition=quarantined("not_json"), reached_core=False)
         journal.commit(Batch(entries=[bad]))
     kept = journal.inputs_after(0, limit=9)
-    assert [each.input.payload for each in kept] == [b"", b"", b"bad-", b"bad-"]
-    assert {each.disposition for each in kept} == {quarantined("not_json")}
-    assert not any(each.reached_core for each in kept)
+    assert [entry.input.payload for entry in kept] == [b"", b"", b"bad-", b"bad-"]
+    assert {entry.disposition for entry in kept} == {quarantined("not_json")}
+    assert not any(entry.reached_core for entry in kept)
 
 
 def test_payload_that_reached_the_core_is_kept_whole(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ def test_readers_see_whole_batches_while_the_writer_writes(journal: SqliteJourna
     def read() -> None:
         while not done.is_set():
             snapshot = journal.snapshot()
-            offsets = [each.offset for each in snapshot.events]
+            offsets = [event.offset for event in snapshot.events]
             assert snapshot.position.offset == max(offsets, default=0)
             seen.append(tuple(offsets))
 

@@ -64,11 +64,14 @@ def say(dashboard: DashboardProtocol, frame: object, *, elapsed: int = 0) -> lis
 
 
 def told(actions: list[Action]) -> list[dict[str, Any]]:
-    return [json.loads(encode_frame(each.frame)) for each in actions if isinstance(each, Send)]
+    return [json.loads(encode_frame(action.frame)) for action in actions if isinstance(action, Send)]
 
 
 def kinds(actions: list[Action]) -> list[str]:
-    return [each.frame.__struct_config__.tag if isinstance(each, Send) else type(each).__name__ for each in actions]  # type: ignore[misc]
+    return [
+        action.frame.__struct_config__.tag if isinstance(action, Send) else type(action).__name__  # type: ignore[misc]
+        for action in actions
+    ]
 
 
 def test_auth_asks_for_verification_and_is_answered_first() -> None:
@@ -197,10 +200,10 @@ def test_a_resume_follows_all_it_may_and_tells_the_rest() -> None:
     bodies = [ANDON, {"subscription_type": "andon", "target_id": "L2"}, {"subscription_type": "dance"}]
     actions = say(dashboard, {"type": "resume", "subscriptions": bodies, "since": {}})
     assert kinds(actions) == ["error", "error", "StartSubscription", "ResumeFrom"]
-    assert [each["code"] for each in told(actions)] == ["FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE"]
+    assert [frame["code"] for frame in told(actions)] == ["FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE"]
     resume = actions[-1]
     assert isinstance(resume, ResumeFrom)
-    assert [each.request.id for each in resume.subscriptions] == ["andon:L1"]
+    assert [subscription.request.id for subscription in resume.subscriptions] == ["andon:L1"]
     too_many = say(dashboard, {"type": "resume", "subscriptions": [ANDON] * 4, "since": {}})
     assert told(too_many)[0]["code"] == "LIMIT_EXCEEDED"
 
@@ -216,7 +219,7 @@ def test_a_refresh_tells_what_ends_and_what_begins_and_snapshots_that() -> None:
     assert regrant.subscriptions["andon:L1"] is None
     _, widened, revoked = told(actions)
     assert revoked["filters"] == ["+/+/L1/+/andon/#"]
-    assert [each["id"] for each in revoked["subscriptions"]] == ["andon:L1", "andon:all"]
+    assert [subscription["id"] for subscription in revoked["subscriptions"]] == ["andon:L1", "andon:all"]
     assert widened["filters"] == ["+/+/L3/+/andon/#"]
     assert actions[-1] == SendSnapshot("andon:all")
 

@@ -51,7 +51,7 @@ async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: P
         await published(this, lambda: len(this.events("andon_event")) == 1)
         journalled = this.journal.events_after(0, limit=100)
         await until(lambda: len(seen.events) >= len(journalled))
-        assert seen.events[: len(journalled)] == [json.loads(each.body) for each in journalled]
+        assert seen.events[: len(journalled)] == [json.loads(event.body) for event in journalled]
         assert seen.lamps == ["open"]
 
 
@@ -90,7 +90,7 @@ async def test_what_is_retained_is_what_is_current(mosquitto: RunningBroker, pat
     held = await retained(mosquitto)
     async with in_process(mosquitto.port, path) as this:
         assert this.journal.published_offset() == this.journal.position().offset, "an orderly stop publishes all"
-        current = {f"event/{each.topic}": each.body for each in this.journal.snapshot().events}
+        current = {f"event/{event.topic}": event.body for event in this.journal.snapshot().events}
     assert {topic: body for topic, body in held.items() if topic != LAMP} == current
 
 
@@ -106,8 +106,8 @@ async def test_broker_that_lost_its_memory_gets_it_back(tmp_path: Path, path: Pa
             before = await retained(broker)
             with contextlib.suppress(aiomqtt.MqttError):
                 broker.kill()
-                for each in folder.glob("*.db"):
-                    each.unlink()
+                for file in folder.glob("*.db"):
+                    file.unlink()
                 broker.start()
             lost = this.outlet.status
             await until(lambda: this.outlet.status.connected and this.outlet.status.generation > lost.generation)
@@ -140,7 +140,7 @@ async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, pa
             async with mqtt_consumer(broker, "event", "station", "bridge") as seen:
                 await until(lambda: this.publisher.published > offset)
                 await until(lambda: offset + 1 in seen.offsets)
-        new = [each for each in seen.offsets if each > offset]
+        new = [seen_offset for seen_offset in seen.offsets if seen_offset > offset]
         assert new == list(range(offset + 1, offset + 1 + len(new)))
 
 
@@ -184,4 +184,4 @@ async def test_publisher_goes_on_from_its_mark(mosquitto: RunningBroker, path: P
             await published(this, lambda: len(this.events("andon_event")) == 2)
             last = this.journal.position().offset
             await until(lambda: last in seen.offsets)
-        assert next(each for each in seen.offsets if each > mark) == mark + 1
+        assert next(offset for offset in seen.offsets if offset > mark) == mark + 1

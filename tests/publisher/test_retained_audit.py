@@ -209,7 +209,7 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
         await inner(reader, *args, **kwargs)
         async with device(mosquitto.port) as client:
             await say(client, "report/bagger/state", state="running")
-        await until(lambda: any(topic.endswith(each.topic.text) for each in pipelines[0].journal.snapshot().events))
+        await until(lambda: any(topic.endswith(event.topic.text) for event in pipelines[0].journal.snapshot().events))
         offset = pipelines[0].journal.position().offset
         await until(lambda: pipelines[0].publisher.published >= offset, what="published while it was read")
 

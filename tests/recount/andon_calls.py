@@ -204,10 +204,10 @@ class Calls:
         own = self.open.get(f"{device}/{andon_type}")
         if own is not None:
             return own
-        alike = [each for each in self.open.values() if same_family(each.type, andon_type)]
+        alike = [call for call in self.open.values() if same_family(call.type, andon_type)]
         if device not in self._line.stations:
-            alike = [each for each in alike if each.culprit == device]
-        exact = [each for each in alike if each.type == andon_type]
+            alike = [call for call in alike if call.culprit == device]
+        exact = [call for call in alike if call.type == andon_type]
         if device in self._line.stations or exact:
             alike = exact
         return alike[0] if len(alike) == 1 else None

@@ -145,7 +145,7 @@ class RunningPipeline:
         return self.tasks["publisher"]
 
     def events(self, event_type: str) -> list[dict[str, Any]]:
-        bodies = [json.loads(each.body) for each in self.journal.events_after(0, limit=100_000)]
+        bodies = [json.loads(event.body) for event in self.journal.events_after(0, limit=100_000)]
         return [body for body in bodies if body["type"] == event_type]
 
     def dispositions(self) -> list[tuple[str, str | None]]:
@@ -154,7 +154,7 @@ class RunningPipeline:
 
     def commit(self, events: Sequence[Event]) -> int:
         """Commit them in the place of a pipeline that does not run, an input for each; return the last offset."""
-        batch = follow(self.journal, *([each] for each in events))
+        batch = follow(self.journal, *([event] for event in events))
         self.journal.commit(batch)
         self.publisher.on_committed(batch.entries)
         return self.journal.position().offset
@@ -224,8 +224,8 @@ async def _running(this: RunningPipeline, parts: Sequence[str]) -> AsyncIterator
         for part in parts:
             work[part].stop()
             await asyncio.wait([this.tasks[part]], timeout=STOP_SECONDS)
-        for each in (*linking, *this.tasks.values()):
-            each.cancel()
+        for task in (*linking, *this.tasks.values()):
+            task.cancel()
         await asyncio.wait([*linking, *this.tasks.values()])
 
 

@@ -79,16 +79,16 @@ def follow(journal: Journal, *inputs: Sequence[Event]) -> Batch:
     for events in inputs:
         number += 1
         positioned = []
-        for each in events:
+        for committed in events:
             offset += 1
-            positioned.append(position_event(each, stream=journal.stream, epoch=journal.epoch, offset=offset))
+            positioned.append(position_event(committed, stream=journal.stream, epoch=journal.epoch, offset=offset))
         entries.append(applied(number, positioned))
     return Batch(entries=entries)
 
 
 def journal_of_counts(path: Path, plant_file: Plant, equipment: str, totals: Sequence[int]) -> None:
     """Make a journal that ends with the checkpoint of a line whose machine showed these totals, 10 s apart."""
-    spec = next(each for each in plant_file.lines if each.find_equipment(equipment))
+    spec = next(candidate for candidate in plant_file.lines if candidate.find_equipment(equipment))
     line = Line(plant_file, spec)
     for index, total in enumerate(totals):
         at = NOON + index * 10_000
@@ -186,7 +186,9 @@ def prune_until_killed(path: Path) -> None:
         journal.mark_published(offset, retained=[])
         journal.prune(NOON, RetentionLimits(max_bytes=1))
         if offset % 4 == 0:
-            journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in journal.snapshot().events]))
+            journal.commit(
+                Batch(entries=[], retired_keys=[committed.state_key for committed in journal.snapshot().events])
+            )
         sys.stdout.write(f"{offset}\n")
         sys.stdout.flush()
 

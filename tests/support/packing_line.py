@@ -114,22 +114,22 @@ class PackingLine:
         return fired
 
     def of(self, event_type: EventType, equipment: str | None = None) -> list[Event]:
-        return [each for each in self.events if each.type is event_type and each.place.equipment == equipment]
+        return [event for event in self.events if event.type is event_type and event.place.equipment == equipment]
 
     def statuses(self, equipment: str | None = None) -> list[event_data.LineStatus]:
-        found = [each.data for each in self.of(EventType.LINE_STATUS_UPDATE, equipment)]
+        found = [event.data for event in self.of(EventType.LINE_STATUS_UPDATE, equipment)]
         return [data for data in found if isinstance(data, event_data.LineStatus)]
 
     def downtimes(self) -> list[event_data.Downtime]:
-        found = [each.data for each in self.of(EventType.DOWNTIME_EVENT)]
+        found = [event.data for event in self.of(EventType.DOWNTIME_EVENT)]
         return [data for data in found if isinstance(data, event_data.Downtime)]
 
     def oee(self, window: str, equipment: str | None = None) -> list[event_data.Oee]:
-        found = [each.data for each in self.of(EventType.OEE_UPDATE, equipment)]
+        found = [event.data for event in self.of(EventType.OEE_UPDATE, equipment)]
         return [data for data in found if isinstance(data, event_data.Oee) and data.window == window]
 
     def production(self, equipment: str | None = None) -> list[event_data.Production]:
-        found = [each.data for each in self.of(EventType.PRODUCTION_UPDATE, equipment)]
+        found = [event.data for event in self.of(EventType.PRODUCTION_UPDATE, equipment)]
         return [data for data in found if isinstance(data, event_data.Production)]
 
 

@@ -123,7 +123,7 @@ async def test_when_it_is_killed_the_wills_speak(mosquitto: RunningBroker) -> No
 
 async def test_it_comes_back_when_the_broker_does_and_tells_it_once(mosquitto: RunningBroker) -> None:
     def newer(device: str) -> bool:
-        born = [each["boot_id"] for each in after.of(device, "birth")]
+        born = [event["boot_id"] for event in after.of(device, "birth")]
         return bool(born) and born[-1] > before.of(device, "birth")[0]["boot_id"]
 
     async with device_sim(mosquitto, "run", "--scale", "30") as process:

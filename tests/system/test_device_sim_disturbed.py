@@ -96,7 +96,7 @@ async def test_the_truth_is_what_a_subscriber_heard(disturbed: Run) -> None:
         extra["payload"].encode(errors="replace") for extra in truth["extras"]
     }
     foreign = [(topic, body) for topic, body in heard.messages if body not in mine and not topic.endswith("/death")]
-    assert [each for each in foreign if b"\xff" not in each[1] and "/_/" not in each[0]] == []
+    assert [message for message in foreign if b"\xff" not in message[1] and "/_/" not in message[0]] == []
     assert not heard.retained
     # the disturbances were there
     assert any(count > 1 for count in Counter(heard.messages).values())

@@ -86,6 +86,6 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
         events = [
             json.loads(line) for line in (await tool(running, "journal", "export", "--only", "events")).splitlines()
         ]
-        calls = [each["event"]["id"] for each in events if each["event"]["type"] == "andon_event"]
+        calls = [event["event"]["id"] for event in events if event["event"]["type"] == "andon_event"]
         assert calls == [opened["id"]], "once, also over another start"
         assert "is whole" in await tool(running, "journal", "verify")

@@ -47,7 +47,7 @@ def write_plant(path: Path, lines: Mapping[str, Sequence[str]]) -> Path:
 
 
 def places(events: list[Frame]) -> set[tuple[str, str | None]]:
-    return {(each["line_id"], each["equipment_code"]) for each in events}
+    return {(event["line_id"], event["equipment_code"]) for event in events}
 
 
 def read(bridge: BridgeProcess, path: str) -> str:
@@ -84,7 +84,7 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
             resumed = await board.receive("resumed")
             assert resumed["streams"]["main"] == {"recovered": False}
             await board.receive("snapshot_end", id="w")
-            shown = [each for each in board.frames if "offset" in each]
+            shown = [frame for frame in board.frames if "offset" in frame]
         assert {("L1", "bagger"), ("L1", None)} == places(shown)
         (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)
         assert list(line["data"]["equipment"]) == ["bagger"], "running, or unknown where the start took 10 s"

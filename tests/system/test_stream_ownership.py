@@ -59,7 +59,7 @@ async def test_second_process_refuses_to_start(tmp_path: Path, which: str, reque
         assert "a stream of its own" in said
         assert str(first.journal) in await ended(third)
         assert len(seen.owners) == 1, "they never spoke"
-        assert all(each["online"] for each in seen.statuses), "and took nobody's connection"
+        assert all(status["online"] for status in seen.statuses), "and took nobody's connection"
         assert first.is_ready()
 
 
@@ -127,7 +127,7 @@ async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: Ru
         assert "another process publishes stream main" in await ended(second)
         count = len(seen.statuses)
         await until(lambda: len(seen.statuses) >= count + 3, what="the first goes on")
-        assert {each["owner"] for each in seen.statuses[-2:] if each["online"]} == {owner}
+        assert {status["owner"] for status in seen.statuses[-2:] if status["online"]} == {owner}
         await first.ready()
         assert "stream.rival" in first.log() or len(seen.owners) == 1
 
@@ -175,16 +175,20 @@ async def test_of_two_that_start_at_once_one_ends(tmp_path: Path, mosquitto: Run
     both = [rival(tmp_path / name, mosquitto) for name in ("one", "two")]
     try:
         for _ in range(3):
-            await asyncio.gather(*(each.launch() for each in both))
-            processes = [each.process for each in both if each.process is not None]
+            await asyncio.gather(*(contender.launch() for contender in both))
+            processes = [contender.process for contender in both if contender.process is not None]
             await until(lambda processes=processes: any(p.returncode is not None for p in processes), seconds=30)  # type: ignore[misc]
-            (stays,) = (each for each in both if each.process is not None and each.process.returncode is None)
-            (gone,) = (each for each in both if each is not stays)
+            (stays,) = (
+                contender
+                for contender in both
+                if contender.process is not None and contender.process.returncode is None
+            )
+            (gone,) = (contender for contender in both if contender is not stays)
             assert "another process publishes stream main" in await ended(gone)
             async with mqtt_consumer(mosquitto, "bridge") as seen:
                 await until(lambda seen=seen: seen.status.get("ready") is True, seconds=20)  # type: ignore[misc]
             await stays.ready()
             assert await stays.stop() == 0
     finally:
-        for each in both:
-            await each.stop(signal.SIGKILL)
+        for contender in both:
+            await contender.stop(signal.SIGKILL)

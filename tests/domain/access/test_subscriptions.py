@@ -23,7 +23,7 @@ ABSENT = object()
 
 def filters(kind: str, target: object = ABSENT, **more: object) -> list[str]:
     body = {"subscription_type": kind, **({} if target is ABSENT else {"target_id": target}), **more}
-    return [str(each) for each in parse_subscription(body).filters]
+    return [str(topic_filter) for topic_filter in parse_subscription(body).filters]
 
 
 BY_CATEGORY = ("production", "oee", "downtime", "andon", "quality", "changeover")
@@ -87,7 +87,7 @@ def test_a_list_of_targets_is_a_list_of_filters() -> None:
 
 
 def test_a_raw_filter_stands_alone_or_narrows_its_type() -> None:
-    assert [str(each) for each in parse_subscription({"mqtt_filter": "S1/+/+/+/andon/#"}).filters] == [
+    assert [str(topic_filter) for topic_filter in parse_subscription({"mqtt_filter": "S1/+/+/+/andon/#"}).filters] == [
         "S1/+/+/+/andon/#"
     ]
     assert filters("andon", ["L1", "L2"], mqtt_filter="S1/+/L1/#") == ["S1/+/L1/+/andon/#"]
@@ -226,7 +226,7 @@ def topic(place: str, kind: str, priority: str = "medium", subject: str = "x1") 
 
 def test_a_subscription_within_the_grants_stands_as_asked() -> None:
     found = admitted(viewer("viewer", lines=["L1"]), subscription_type="andon", target_id="L1", strict=True)
-    assert ([str(each) for each in found.effective], found.narrowed) == (["+/+/L1/+/andon/#"], False)
+    assert ([str(topic_filter) for topic_filter in found.effective], found.narrowed) == (["+/+/L1/+/andon/#"], False)
     assert found.matches(topic("S1/A1/L1/E1", "andon_event"))
     assert not found.matches(topic("S1/A1/L2/E1", "andon_event"))
     assert not found.matches(topic("S1/A1/L1/E1", "oee_update"))
@@ -235,7 +235,7 @@ def test_a_subscription_within_the_grants_stands_as_asked() -> None:
 
 def test_a_wider_one_is_narrowed_to_the_grants_and_says_so() -> None:
     found = admitted(viewer("viewer", lines=["L1", "L2"]), subscription_type="andon")
-    assert [str(each) for each in found.effective] == ["+/+/L1/+/andon/#", "+/+/L2/+/andon/#"]
+    assert [str(topic_filter) for topic_filter in found.effective] == ["+/+/L1/+/andon/#", "+/+/L2/+/andon/#"]
     assert found.narrowed
     assert str(found.witness) == "any/any/any/any/andon/andon_event/critical/any"
     assert found.matches(topic("S1/A1/L2/_", "andon_event"))
@@ -252,7 +252,7 @@ def test_a_strict_one_is_refused_where_it_would_be_narrowed() -> None:
 
 def test_one_target_that_is_not_granted_narrows_the_others() -> None:
     found = admitted(viewer("viewer", lines=["L1"]), subscription_type="line", target_id=["L2", "L1"])
-    assert ([str(each) for each in found.effective], found.narrowed) == (["+/+/L1/#"], True)
+    assert ([str(topic_filter) for topic_filter in found.effective], found.narrowed) == (["+/+/L1/#"], True)
 
 
 def test_nothing_granted_is_refused_with_a_witness() -> None:
@@ -272,7 +272,7 @@ def test_masks_narrow_what_is_shown_and_what_is_asked() -> None:
     assert not found.matches(topic("S/A/L1/_", "job_completed", "high"))
     granted = viewer(grants={"read": ["+/+/+/+/andon/#"]}, trust_grants=True)
     only = admitted(granted, subscription_type="line", filters={"event_types": ["andon_event"]}, strict=True)
-    assert ([str(each) for each in only.effective], only.narrowed) == (["+/+/+/+/andon/#"], False)
+    assert ([str(topic_filter) for topic_filter in only.effective], only.narrowed) == (["+/+/+/+/andon/#"], False)
     assert refused(viewer("admin"), subscription_type="job", filters={"event_types": ["andon_event"]}).witness is None
 
 

@@ -34,7 +34,14 @@ def test_unknown_time_is_shown_as_it_grows() -> None:
     line = running_line()
     line.report("bagger", DeathReport(), at=60)
     line.wait(2_000)
-    assert [each.unknown_seconds for each in line.oee("hour") if each.unknown_seconds] == [10, 70, 140, 280, 560, 1_120]
+    assert [window.unknown_seconds for window in line.oee("hour") if window.unknown_seconds] == [
+        10,
+        70,
+        140,
+        280,
+        560,
+        1_120,
+    ]
 
 
 def test_what_is_made_up_after_an_absence_of_days_is_told_by_the_hour() -> None:
@@ -53,7 +60,7 @@ def test_every_machine_is_unknown_from_the_absence_on_and_told_as_estimated() ->
     absent(line, 100, 400)
     told = zip(line.of(EventType.LINE_STATUS_UPDATE), line.statuses(), strict=True)
     lost = [event for event, data in told if data.status == "offline"]
-    assert [(seconds(each.timestamp), each.quality.estimated) for each in lost] == [(100, True)]
+    assert [(seconds(event.timestamp), event.quality.estimated) for event in lost] == [(100, True)]
     assert lost[0].caused_by == ("input:absence",)
     for machine in ("bagger", "feeder"):
         assert (line.statuses(machine)[-1].status, line.statuses(machine)[-1].since[11:19]) == ("offline", "09:01:40")
@@ -64,7 +71,7 @@ def test_an_absence_is_neither_running_nor_down() -> None:
     absent(line, 100, 400)
     line.report("bagger", RUNNING, at=400)
     line.wait(3_600)
-    (hour,) = [each for each in line.oee("hour") if each.closed]
+    (hour,) = [window for window in line.oee("hour") if window.closed]
     assert (hour.unknown_seconds, hour.actual_production_seconds, hour.planned_busy_seconds) == (300, 3_300, 3_300)
     assert hour.availability == 1.0
 
@@ -76,7 +83,7 @@ def test_what_was_due_before_the_absence_is_done_and_what_would_be_due_in_it_is_
         line.report("bagger", FAULT, at=60)
         absent(line, since, 4_000)
         line.wait(4_001)
-        assert [each.status for each in line.downtimes()] == found
+        assert [downtime.status for downtime in line.downtimes()] == found
 
 
 def test_an_open_downtime_stays_open_and_its_time_in_the_absence_is_unknown() -> None:
@@ -96,8 +103,8 @@ def test_the_calls_and_ladders_of_people_go_on() -> None:
     line.report("desk", AndonReport(action="raise", andon_type="quality"), at=10)
     absent(line, 60, 1_000)
     line.wait(1_000)
-    told = [each.data for each in line.of(EventType.ESCALATION_UPDATE, "desk")]
-    assert [each.level for each in told if isinstance(each, event_data.Escalation)][-1] >= 1
+    told = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "desk")]
+    assert [data.level for data in told if isinstance(data, event_data.Escalation)][-1] >= 1
 
 
 def test_an_absence_of_what_was_never_watched_is_nothing() -> None:

@@ -37,7 +37,7 @@ def test_reports_of_one_instant_count_one_after_the_other(*, away: bool) -> None
     ):
         line.report(machine, body, at=200)
     line.wait(300)
-    assert [(each.cause, each.cause_equipment) for each in line.downtimes()] == [("upstream", "feeder")]
+    assert [(downtime.cause, downtime.cause_equipment) for downtime in line.downtimes()] == [("upstream", "feeder")]
 
 
 @pytest.mark.parametrize("who", ["bagger", None], ids=["the machine", "its gateway"])

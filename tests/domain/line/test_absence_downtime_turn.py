@@ -44,7 +44,7 @@ def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_standing_wit
     absent(line, 200, 330)
     line.report("feeder", RUNNING, at=331)
     line.wait(1_000)
-    (downtime,) = {each.downtime_id: each for each in line.downtimes()}.values()
+    (downtime,) = {downtime.downtime_id: downtime for downtime in line.downtimes()}.values()
     assert (downtime.status, downtime.cause_equipment) == ("open", "feeder")
     assert not line.of(EventType.ANDON_EVENT, "bagger")
 
@@ -59,8 +59,8 @@ def test_a_fault_that_was_seen_for_seconds_is_no_downtime_of_its_own() -> None:
     absent(line, 300, 500)
     line.report("bagger", RUNNING, at=501)
     line.wait(600)
-    last = {each.downtime_id: each for each in line.downtimes()}
-    assert [(each.category, each.status) for each in last.values()] == [("changeover", "closed")]
+    last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
+    assert [(downtime.category, downtime.status) for downtime in last.values()] == [("changeover", "closed")]
 
 
 @pytest.mark.parametrize("began", [303, 305])
@@ -80,9 +80,11 @@ def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(beg
         changed_over(line, began)
         line.report("bagger", StateReport(state="setup"), at=305)
         line.wait(1_000)
-        last = {each.downtime_id: each for each in line.downtimes()}
-        calls = [each.timestamp for each in line.of(EventType.ANDON_EVENT, "feeder")]
-        found.append(([(each.category, each.cause_equipment, each.started_at) for each in last.values()], calls))
+        last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
+        calls = [event.timestamp for event in line.of(EventType.ANDON_EVENT, "feeder")]
+        found.append(
+            ([(downtime.category, downtime.cause_equipment, downtime.started_at) for downtime in last.values()], calls)
+        )
     assert found[0] == found[1]
     assert found[0][0][0][1] == "feeder"
 
@@ -96,8 +98,8 @@ def test_what_was_seen_before_people_changed_over_is_of_the_breakdown_before() -
     for index, (at, state) in enumerate(((200, FAULT), (250, StateReport(state="stopped")), (310, STARVED))):
         line.report("bagger", msgspec.structs.replace(state, ts=T0 + at * 1_000), at=320 + index / 100)
     line.wait(600)
-    last = {each.downtime_id: each for each in line.downtimes()}
-    assert [(each.category, each.cause) for each in last.values()] == [
+    last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
+    assert [(downtime.category, downtime.cause) for downtime in last.values()] == [
         ("unplanned", "internal"),
         ("changeover", "upstream"),
     ]

@@ -22,10 +22,10 @@ LATE_SHIFT = 4 * 3_600
 
 def spans(line: PackingLine, until: float) -> list[tuple[float, float]]:
     """Return when each downtime began and ended, in seconds, as last reported; an open one lasts until now."""
-    last = {each.downtime_id: each for each in line.downtimes()}
-    last = {name: each for name, each in last.items() if not each.micro_stop}
-    ends = {name: until if each.ended_at is None else second(each.ended_at) for name, each in last.items()}
-    return sorted((second(each.started_at), ends[name]) for name, each in last.items())
+    last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
+    last = {name: downtime for name, downtime in last.items() if not downtime.micro_stop}
+    ends = {name: until if downtime.ended_at is None else second(downtime.ended_at) for name, downtime in last.items()}
+    return sorted((second(downtime.started_at), ends[name]) for name, downtime in last.items())
 
 
 def second(instant: str) -> float:
@@ -82,7 +82,7 @@ def test_more_of_a_stop_that_becomes_known_is_of_its_downtime_unless_that_is_con
     send(bagger, stored[2:], 1_020)
     line.wait(1_100)
     assert spans(line, 1_100) == ([(310, 410), (410, 890)] if confirmed else [(310, 890)])
-    (window,) = {each.window_start: each for each in line.oee("shift")}.values()
+    (window,) = {window.window_start: window for window in line.oee("shift")}.values()
     assert lost(window) == 580
 
 

@@ -55,7 +55,7 @@ class Bagger:
 
     def lose(self, *numbers: int) -> None:
         """The broker loses these of what waits."""
-        self.waiting = [each for index, each in enumerate(self.waiting) if index not in numbers]
+        self.waiting = [body for index, body in enumerate(self.waiting) if index not in numbers]
 
     def return_(self) -> None:
         """The bridge is back, and the broker sends what waits."""
@@ -130,7 +130,9 @@ def test_a_downtime_that_was_open_ends_where_it_ended() -> None:
     bagger.state("running", 400)
     bagger.return_()
     line.wait(600)
-    assert [(each.status, each.duration_seconds) for each in line.downtimes() if each.status != "open"] == [
+    assert [
+        (downtime.status, downtime.duration_seconds) for downtime in line.downtimes() if downtime.status != "open"
+    ] == [
         ("closed", 250),
         ("closed", 110),
     ]
@@ -225,7 +227,7 @@ def test_a_death_proves_nothing_of_what_was_said_before_the_absence(word: str) -
     bagger.counts(0, 1)
     absent(line, 300, 400)
     line.report("bagger", DeathReport(boot_id=bagger.boot, seq=0), at=400.1)
-    assert [each.status for each in line.statuses("bagger")] == [word, "offline"]
+    assert [status.status for status in line.statuses("bagger")] == [word, "offline"]
     bagger.counts(0, 400.1)
     assert line.statuses("bagger")[-1].status == "offline", "nothing is missing before it, but a death came since"
     bagger.boot, bagger.seq = 2, -1
@@ -265,7 +267,7 @@ def test_what_comes_after_the_absence_was_gone_through_is_added_by_revision() ->
         line.report("bagger", replace_seq(body, bagger.seq + index), at=4_001 + index * 0.01)
     line.wait(4_100)
     assert line.statuses("bagger")[-1].status == "running"
-    assert [(each.status, each.duration_seconds) for each in line.downtimes()] == [("closed", 100)]
+    assert [(downtime.status, downtime.duration_seconds) for downtime in line.downtimes()] == [("closed", 100)]
     assert closed(line)[0].unknown_seconds == 601 - 190, "from the first stored report to the last"
 
 
@@ -293,10 +295,10 @@ def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
         line.report("bagger", replace_seq(body, bagger.seq + index), at=4 * 3_600 + index * 0.01)
     line.wait(4 * 3_600 + 100)
     expected = [T0 + (begin + 50) * 1000 for begin in range(1_200, 300 + 9 * 900, 900)]
-    assert [millis(each.started_at) for each in line.downtimes()] == expected
-    assert {(each.status, each.duration_seconds) for each in line.downtimes()} == {("closed", 100)}
-    hours = {each.window_start: each for each in closed(line)}
-    assert sum(each.unknown_seconds for each in hours.values()) == 301 + 8 * (301 - 280)
+    assert [millis(downtime.started_at) for downtime in line.downtimes()] == expected
+    assert {(downtime.status, downtime.duration_seconds) for downtime in line.downtimes()} == {("closed", 100)}
+    hours = {window.window_start: window for window in closed(line)}
+    assert sum(hour.unknown_seconds for hour in hours.values()) == 301 + 8 * (301 - 280)
 
 
 @pytest.mark.parametrize(("clock", "missing", "unknown"), [("device", 1, 300), ("device", 0, 109), ("receive", 0, 300)])
@@ -359,7 +361,7 @@ def test_a_downtime_that_is_known_is_not_added_again_by_what_comes_still_later()
     line.wait(1_100)
     send(bagger, stored[3:], 1_200)
     line.wait(1_300)
-    assert [(each.status, each.duration_seconds) for each in line.downtimes()] == [("closed", 100)]
+    assert [(downtime.status, downtime.duration_seconds) for downtime in line.downtimes()] == [("closed", 100)]
 
 
 def test_what_is_learnt_of_an_old_absence_leaves_the_stop_of_now_alone() -> None:
@@ -372,7 +374,10 @@ def test_what_is_learnt_of_an_old_absence_leaves_the_stop_of_now_alone() -> None
     line.wait(1_100)
     send(bagger, stored, 1_200)
     line.wait(3_600)
-    assert [(each.status, each.duration_seconds) for each in line.downtimes()] == [("open", None), ("closed", 100)]
+    assert [(downtime.status, downtime.duration_seconds) for downtime in line.downtimes()] == [
+        ("open", None),
+        ("closed", 100),
+    ]
     (hour,) = closed(line)
     assert hour.planned_busy_seconds - hour.actual_production_seconds == 2_600 + 100
 
@@ -392,7 +397,9 @@ def test_a_stop_over_the_end_of_the_shift_is_the_one_that_would_have_been_watche
         if away is not None:
             bagger.return_()
         line.wait(50_000)
-        found.append([(each.started_at, each.ended_at) for each in line.downtimes() if each.status == "closed"])
+        found.append(
+            [(downtime.started_at, downtime.ended_at) for downtime in line.downtimes() if downtime.status == "closed"]
+        )
     assert found[0] == found[1]
     assert len(found[0]) == 1
 
@@ -407,7 +414,7 @@ def test_a_downtime_whose_end_is_unknown_ends_with_scheduled_time() -> None:
     bagger.lose(2)
     bagger.return_()
     line.wait(50_000)
-    assert [(each.status, each.duration_seconds) for each in line.downtimes()] == [("closed", 200)]
+    assert [(downtime.status, downtime.duration_seconds) for downtime in line.downtimes()] == [("closed", 200)]
 
 
 def replace_seq(body: ReportBody, seq: int) -> ReportBody:

@@ -44,20 +44,22 @@ def away(
 
 
 def last(line: PackingLine) -> list[event_data.Downtime]:
-    found = {each.downtime_id: each for each in line.downtimes()}
+    found = {downtime.downtime_id: downtime for downtime in line.downtimes()}
     return list(found.values())
 
 
 def kinds(line: PackingLine) -> list[tuple[str, str]]:
-    return [(each.category, each.cause) for each in last(line)]
+    return [(downtime.category, downtime.cause) for downtime in last(line)]
 
 
 @pytest.mark.parametrize("restore", [False, True])
 def test_a_changeover_after_the_stop_was_over_is_a_downtime_of_its_own(*, restore: bool) -> None:
     line = away([(200, "running"), (290, "setup")], restore=restore)
     assert spans(line, 600) == [(0, 200), (290, 600)]
-    assert [each.category for each in last(line)] == ["unplanned", "changeover"]
-    assert [each.status for each in line.downtimes()] == ["open", "closed", "open"], "nothing that never was is sent"
+    assert [downtime.category for downtime in last(line)] == ["unplanned", "changeover"]
+    assert [downtime.status for downtime in line.downtimes()] == ["open", "closed", "open"], (
+        "nothing that never was is sent"
+    )
 
 
 def test_what_is_seen_after_the_stop_was_over_is_not_its_cause() -> None:
@@ -67,7 +69,10 @@ def test_what_is_seen_after_the_stop_was_over_is_not_its_cause() -> None:
     for ts, word in ((200, "running"), (290, "fault")):
         dated(line, word, 320, ts)
     line.wait(600)
-    assert [(each.cause, each.status) for each in last(line)] == [("unknown", "closed"), ("internal", "open")]
+    assert [(downtime.cause, downtime.status) for downtime in last(line)] == [
+        ("unknown", "closed"),
+        ("internal", "open"),
+    ]
 
 
 @pytest.mark.parametrize("clock", ["device", "receive"])
@@ -76,7 +81,7 @@ def test_a_changeover_within_the_stop_splits_it_where_it_began(clock: str) -> No
     began = 180 if clock == "device" else 320
     line = away([(180, "setup"), (290, "setup")], clock=clock)
     assert spans(line, 600) == [(0, began), (began, 600)]
-    assert [each.category for each in last(line)] == ["unplanned", "changeover"]
+    assert [downtime.category for downtime in last(line)] == ["unplanned", "changeover"]
     times = [event.timestamp for event in line.events]
     assert times == sorted(times)
 
@@ -109,7 +114,7 @@ def test_without_trusted_clocks_it_splits_at_once() -> None:
 @pytest.mark.parametrize("clock", ["device", "receive"])
 def test_the_end_of_the_shift_while_nothing_is_gone_through_makes_no_part_longer_than_it_was(clock: str) -> None:
     """Two machines that decide stay silent, so patience ends half a second after the shift."""
-    machines = [each.model_copy(update={"clock": clock}) for each in equipment()[:3]]
+    machines = [machine.model_copy(update={"clock": clock}) for machine in equipment()[:3]]
     line = PackingLine(plant_file(line_spec(constraint=None, equipment=(*machines, equipment()[3]))))
     line.report("packer", StateReport(state="setup"), at=SHIFT_END - 340)
     absent(line, SHIFT_END - 215, SHIFT_END - 90)

@@ -61,10 +61,10 @@ def test_it_is_unknown_and_calls_nobody(lose: Loss, heartbeat: float | None, new
     assert line.downtimes() == []
     assert not line.of(EventType.ANDON_EVENT)
     for scope in (None, "bagger"):
-        hours = [each for each in line.oee("hour", scope) if each.closed]
-        first = [each for each in hours if each.window_start == hours[0].window_start][-1]
+        hours = [window for window in line.oee("hour", scope) if window.closed]
+        first = [hour for hour in hours if hour.window_start == hours[0].window_start][-1]
         assert (first.unknown_seconds, first.planned_busy_seconds) == (3_600 - 110, 110)
-        assert all(each.planned_busy_seconds == each.actual_production_seconds for each in hours)
+        assert all(hour.planned_busy_seconds == hour.actual_production_seconds for hour in hours)
 
 
 @pytest.mark.parametrize(("lose", "heartbeat"), LATER)
@@ -73,6 +73,6 @@ def test_where_nothing_of_it_is_missing_it_stood(lose: Loss, heartbeat: float | 
     line, bagger = away(lose, heartbeat)
     bagger.word = "running"
     lives(bagger, BACK, 3 * 3_600 + 60)
-    last = {each.downtime_id: each for each in line.downtimes()}
-    assert sum(each.duration_seconds or 0 for each in last.values()) == BACK - 100
-    assert sum(each.planned_busy_seconds - each.actual_production_seconds for each in closed(line)) == BACK - 100
+    last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
+    assert sum(downtime.duration_seconds or 0 for downtime in last.values()) == BACK - 100
+    assert sum(window.planned_busy_seconds - window.actual_production_seconds for window in closed(line)) == BACK - 100

@@ -58,7 +58,7 @@ class SwitchLine:
     def told(self) -> list[tuple[str, int]]:
         """Return number and repeat of each call told of."""
         data = [event.data for event in self.emitter.drain()]
-        return [(each.call_id.rpartition(".")[2], each.repeat) for each in data if isinstance(each, Andon)]
+        return [(call.call_id.rpartition(".")[2], call.repeat) for call in data if isinstance(call, Andon)]
 
 
 def test_a_button_calls_on_the_observed_edge_only() -> None:

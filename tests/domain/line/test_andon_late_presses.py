@@ -34,12 +34,12 @@ class Station:
 
     def calls(self) -> list[str]:
         """Return the call of each press that counted."""
-        found = [each.data for each in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)]
-        return [each.call_id.rpartition(".")[2] for each in found if each.status == "open"]
+        found = [event.data for event in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(event.data, Andon)]
+        return [call.call_id.rpartition(".")[2] for call in found if call.status == "open"]
 
     def repeats(self) -> list[int]:
         return [
-            each.data.repeat for each in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)
+            event.data.repeat for event in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(event.data, Andon)
         ]
 
     def _say(self, body: AndonReport, at: float, made: float | None) -> str | None:

@@ -29,7 +29,7 @@ def press(line: PackingLine, who: str | None, action: str, andon_type: AndonType
 
 def statuses(line: PackingLine) -> dict[str, tuple[AndonType, str]]:
     """Return each call's type and latest status."""
-    found = [each.data for each in line.events if isinstance(each.data, event_data.Andon)]
+    found = [event.data for event in line.events if isinstance(event.data, event_data.Andon)]
     return {data.call_id: (data.andon_type, data.status) for data in found}
 
 

@@ -25,7 +25,7 @@ def running_line(**rules: object) -> PackingLine:
 
 
 def calls(line: PackingLine) -> list[tuple[float, event_data.Andon]]:
-    return [(seconds(each.timestamp), each.data) for each in line.events if isinstance(each.data, event_data.Andon)]
+    return [(seconds(event.timestamp), event.data) for event in line.events if isinstance(event.data, event_data.Andon)]
 
 
 def call_ids(line: PackingLine) -> set[str]:
@@ -34,9 +34,9 @@ def call_ids(line: PackingLine) -> set[str]:
 
 def ladder(line: PackingLine, *, after: float = 0) -> list[tuple[float, int, str | None]]:
     return [
-        (seconds(each.timestamp), each.data.level, each.data.cause)
-        for each in line.events
-        if isinstance(each.data, event_data.Escalation) and seconds(each.timestamp) > after
+        (seconds(event.timestamp), event.data.level, event.data.cause)
+        for event in line.events
+        if isinstance(event.data, event_data.Escalation) and seconds(event.timestamp) > after
     ]
 
 
@@ -93,7 +93,7 @@ def test_those_who_were_recipients_once_stay_recipients_when_the_ladder_begins_a
     line.report("bagger", RUNNING, at=1_100)  # level 2 was reached at 1,000
     line.report("bagger", FAULT, at=10_000)
     line.wait(10_301)
-    last = [each.data for each in line.events if isinstance(each.data, event_data.Escalation)][-1]
+    last = [event.data for event in line.events if isinstance(event.data, event_data.Escalation)][-1]
     assert (last.level, last.previous_level, last.cause) == (0, 2, None)
     assert last.recipients == ["maintenance", "shift_manager", "engineer", "production_manager"]
 
@@ -116,7 +116,7 @@ def test_another_machine_that_fails_is_another_trouble() -> None:
     line.report("packer", FAULT, at=5_000)
     line.report("bagger", StateReport(state="idle", downstream_stop=True), at=5_001)
     line.wait(6_000)
-    raised = [(each.place.equipment, each.subject) for each in line.events if each.type is EventType.ANDON_EVENT]
+    raised = [(event.place.equipment, event.subject) for event in line.events if event.type is EventType.ANDON_EVENT]
     assert dict.fromkeys(raised) == dict.fromkeys([("bagger", "L1.call.1"), ("packer", "L1.call.2")])
 
 
@@ -132,7 +132,7 @@ def test_a_call_is_quiet_after_the_restart_and_stays_open(*, acknowledged: bool)
         act(line, "acknowledge", "L1.call.1", at=410)
     line.report("bagger", RUNNING, at=500)
     line.wait(4 * HOUR)
-    told = [each.data for each in line.events if isinstance(each.data, event_data.Escalation)]
+    told = [event.data for event in line.events if isinstance(event.data, event_data.Escalation)]
     assert ladder(line, after=509) == [(510, 0, None)]
     assert (told[-1].paused, told[-1].deadline) == (True, None)
     assert told[-1].status == ("acknowledged" if acknowledged else "active")
@@ -164,7 +164,7 @@ def test_the_end_of_the_shift_is_no_restart() -> None:
     ]
     assert ladder(line, after=end)[0] == (morning + 200, 1, "ack_timeout")
     assert calls(line)[-1][1].downtime_id == "L1.down.2"
-    assert not [each for each in line.events if isinstance(each.data, event_data.Escalation) and each.data.paused]
+    assert not [event for event in line.events if isinstance(event.data, event_data.Escalation) and event.data.paused]
 
 
 def test_a_critical_call_is_never_paused() -> None:
@@ -381,7 +381,7 @@ def test_a_persons_call_is_called_again_when_its_trouble_comes_again(
     line = running_line()
     line.report("bagger", FAULT, at=100)
     press(line, who, andon_type, at=pressed_at)
-    (_, mine) = next(each for each in calls(line) if each[0] == pressed_at and each[1].status != "cancelled")
+    (_, mine) = next(call for call in calls(line) if call[0] == pressed_at and call[1].status != "cancelled")
     if acknowledged:
         act(line, "acknowledge", mine.call_id, at=pressed_at + 10)
     line.report("bagger", RUNNING, at=600)

@@ -30,7 +30,13 @@ def test_the_new_boot_goes_on_after_all_of_the_old_one_came_again() -> None:
         assert line.report("bagger", body, at=100.1).disposition.reason == "duplicate"
     for index, body in enumerate(states):
         assert line.report("bagger", body, at=105 + 5 * index).disposition.reason is None
-    assert [each.status for each in line.statuses("bagger")] == ["offline", "running", "offline", "fault", "running"]
+    assert [status.status for status in line.statuses("bagger")] == [
+        "offline",
+        "running",
+        "offline",
+        "fault",
+        "running",
+    ]
 
 
 @pytest.mark.parametrize("ts", [True, False])

@@ -41,10 +41,12 @@ def ran_crisps(last: CountsReport) -> PackingLine:
 def told(line: PackingLine) -> list[tuple[str, str, str | None]]:
     """Return (outcome or begun, started_at, completed_at) of each event of a changeover, times as minute:second."""
     found = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
-    data = [each.data for each in line.events if each.type in found and isinstance(each.data, event_data.Changeover)]
+    data = [
+        event.data for event in line.events if event.type in found and isinstance(event.data, event_data.Changeover)
+    ]
     return [
-        (each.outcome or "begun", each.started_at[14:19], each.completed_at and each.completed_at[14:19])
-        for each in data
+        (change.outcome or "begun", change.started_at[14:19], change.completed_at and change.completed_at[14:19])
+        for change in data
     ]
 
 

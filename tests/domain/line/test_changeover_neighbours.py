@@ -24,7 +24,7 @@ def fails(machine: str, at: float, *, with_what: StateReport = FAULT) -> list[St
 
 
 def culprits(line: PackingLine) -> list[str | None]:
-    return [each.cause_equipment for each in {each.downtime_id: each for each in line.downtimes()}.values()]
+    return [each.cause_equipment for each in {downtime.downtime_id: downtime for downtime in line.downtimes()}.values()]
 
 
 @each_changeover

@@ -22,8 +22,8 @@ def step(line: PackingLine, at: float, by: float) -> None:
 
 
 def levels(line: PackingLine) -> list[int]:
-    told = [each.data for each in line.of(EventType.ESCALATION_UPDATE, "desk")]
-    return [each.level for each in told if isinstance(each, event_data.Escalation)]
+    told = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "desk")]
+    return [data.level for data in told if isinstance(data, event_data.Escalation)]
 
 
 @pytest.mark.parametrize("by", [600, 10 * HOUR])
@@ -53,8 +53,8 @@ def test_the_stretch_is_unknown_in_every_window() -> None:
     step(line, 600, 2 * HOUR)
     line.wait(4 * HOUR)
     hours = closed(line)
-    assert [each.unknown_seconds for each in hours] == [3_000, 3_600, 600, 0]
-    assert [each.actual_production_seconds for each in hours] == [600, 0, 3_000, 3_600]
+    assert [hour.unknown_seconds for hour in hours] == [3_000, 3_600, 600, 0]
+    assert [hour.actual_production_seconds for hour in hours] == [600, 0, 3_000, 3_600]
 
 
 def test_a_restart_after_a_step_changes_nothing() -> None:
@@ -84,7 +84,7 @@ def troubles(by: float, stepped_at: float) -> list[tuple[object, ...]]:
     given += [(second, "pack-15", SETUP) for second in (110, 600)]
     given += [(second, "pack-15", FAULT) for second in (180, 360)]  # within the changeover
     floor, late = ManyLines(plant_of("pack")), 0.0
-    for second, line, body in sorted(given, key=lambda each: each[0]):
+    for second, line, body in sorted(given, key=lambda step: step[0]):
         if by and second > stepped_at and not late:
             step_all(floor, stepped_at, by)
             late = by
@@ -97,16 +97,16 @@ def troubles(by: float, stepped_at: float) -> list[tuple[object, ...]]:
     kinds = (EventType.ANDON_EVENT, EventType.ESCALATION_UPDATE, EventType.DOWNTIME_EVENT)
     return [
         (
-            each.timestamp - (round(by * 1000) if each.timestamp > since else 0),
-            each.type,
-            each.place.line,
-            getattr(each.data, "status", None),
-            getattr(each.data, "level", None),
-            getattr(each.data, "cause", None),
-            getattr(each.data, "repeat", None),
+            event.timestamp - (round(by * 1000) if event.timestamp > since else 0),
+            event.type,
+            event.place.line,
+            getattr(event.data, "status", None),
+            getattr(event.data, "level", None),
+            getattr(event.data, "cause", None),
+            getattr(event.data, "repeat", None),
         )
-        for each in floor.events
-        if each.type in kinds
+        for event in floor.events
+        if event.type in kinds
     ]
 
 
@@ -139,8 +139,8 @@ def test_pieces_between_two_readings_are_not_of_the_time_that_was_skipped() -> N
     for at in range(610, 4 * HOUR, 10):
         line.report("bagger", CountsReport(total=at // 2, good=at // 2), at=at + 2 * HOUR)
     hours = closed(line)
-    assert sum(each.unknown_count for each in hours) <= 1
-    assert all(each.performance in (None, pytest.approx(1.0, abs=0.01)) for each in hours)
+    assert sum(hour.unknown_count for hour in hours) <= 1
+    assert all(hour.performance in (None, pytest.approx(1.0, abs=0.01)) for hour in hours)
 
 
 def test_a_corrected_clock_stays_right_and_a_device_that_was_right_all_along_becomes_trusted() -> None:
@@ -153,10 +153,10 @@ def test_a_corrected_clock_stays_right_and_a_device_that_was_right_all_along_bec
         for at, word in ((30, "fault"), (40, "running")):
             line.report("bagger", StateReport(state=word, ts=T0 + (at + error) * 1000), at=at + HOUR + 2)
         found = line.of(EventType.LINE_STATUS_UPDATE, "bagger")[-2:]
-        assert [each.quality.clock for each in found] == [rule, rule]
+        assert [event.quality.clock for event in found] == [rule, rule]
         late = 2_000 if rule == "corrected" else 0
         assert all(
-            abs(each.timestamp - T0 - (at + HOUR) * 1000) <= late for each, at in zip(found, (30, 40), strict=True)
+            abs(event.timestamp - T0 - (at + HOUR) * 1000) <= late for event, at in zip(found, (30, 40), strict=True)
         )
 
 
@@ -167,7 +167,7 @@ def test_a_device_is_not_ineffective_for_time_that_did_not_pass() -> None:
         line.report("bagger", StateReport(state="no such word"), at=at)
     step(line, 30, HOUR)
     line.wait(69 + HOUR)
-    assert not any(each.quality.ineffective for each in line.events)
+    assert not any(event.quality.ineffective for event in line.events)
     line.wait(70 + HOUR)
     assert line.events[-1].quality.ineffective
 
@@ -182,4 +182,4 @@ def test_a_step_before_an_absence_was_gone_through_makes_nothing_known() -> None
     step(line, 402, HOUR)
     line.report("bagger", StateReport(state="running", ts=T0 + 4_010_000, boot_id=1, seq=3), at=410 + HOUR)
     line.wait(4 * HOUR)
-    assert sum(each.unknown_seconds for each in closed(line)) == HOUR
+    assert sum(window.unknown_seconds for window in closed(line)) == HOUR

@@ -30,8 +30,8 @@ def stopped(since: float, until: float, *, stepped_at: float | None = None, by: 
 
 
 def lost(line: PackingLine) -> float:
-    shifts = {each.window_start: each for each in line.oee("shift")}
-    return sum(each.planned_busy_seconds - each.actual_production_seconds for each in shifts.values())
+    shifts = {window.window_start: window for window in line.oee("shift")}
+    return sum(shift.planned_busy_seconds - shift.actual_production_seconds for shift in shifts.values())
 
 
 def at(second: float) -> str:
@@ -70,7 +70,7 @@ def test_a_minor_stop_is_as_long_as_it_was() -> None:
 @pytest.mark.parametrize("stepped_at", [SHIFT_END - 61, SHIFT_END - 65])
 def test_a_restart_before_the_step_ends_the_downtime_where_the_shift_ends_within_it(stepped_at: float) -> None:
     line = stopped(SHIFT_END - 156, SHIFT_END - 70, stepped_at=stepped_at)
-    (event,) = [each for each in line.of(EventType.DOWNTIME_EVENT) if getattr(each.data, "status", None) == "closed"]
+    (event,) = [event for event in line.of(EventType.DOWNTIME_EVENT) if getattr(event.data, "status", None) == "closed"]
     assert event.timestamp == T0 + SHIFT_END * 1000
     last = line.downtimes()[-1]
     assert (last.duration_seconds, last.ended_at) == (86, at(SHIFT_END - 70))

@@ -28,7 +28,7 @@ def qualities(line: PackingLine, who: str | None = None) -> list[DataQuality]:
 
 def doubts(line: PackingLine, who: str | None = None) -> list[tuple[int | None, int | None, int | None]]:
     found = qualities(line, who)
-    return [(each.pieces_held, each.pieces_released, each.pieces_refused) for each in found]
+    return [(window.pieces_held, window.pieces_released, window.pieces_refused) for window in found]
 
 
 # -- held, released, refused ----------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_what_is_held_stays_told_until_it_is_decided() -> None:
     line.report("bagger", CountsReport(good=5), at=2)
     line.report("bagger", CountsReport(good=6), at=4)
     line.wait(6)
-    assert {each[0] for each in doubts(line, "bagger")} == {50_000}
+    assert {doubt[0] for doubt in doubts(line, "bagger")} == {50_000}
 
 
 def test_pieces_that_two_counters_show_are_held_once() -> None:
@@ -300,7 +300,7 @@ def test_pieces_of_a_window_that_was_down_throughout_contradict_its_state() -> N
     for at in range(10, 5_000, 10):
         line.report("bagger", CountsReport(total=at, good=at), at=at)
     line.wait(7_300)
-    hour = [each for each in line.oee("hour") if each.closed][-1]
+    hour = [window for window in line.oee("hour") if window.closed][-1]
     assert hour.total_count > 0
     assert (hour.availability, hour.performance) == (0, None)
     assert hour.oee is not None
@@ -313,4 +313,4 @@ def test_a_window_that_was_down_without_a_piece_contradicts_nothing() -> None:
     line.report("bagger", CountsReport(total=0, good=0), at=0)
     line.report("bagger", StateReport(state="fault"), at=0)
     line.wait(3_700)
-    assert all("counts_contradict" not in each.flags for each in line.oee("hour"))
+    assert all("counts_contradict" not in window.flags for window in line.oee("hour"))

@@ -114,7 +114,7 @@ def blamed_on(side: str, states: list[State], constraint: int) -> tuple[int, str
     reached = []
     for index in there:
         low, high = sorted((index, constraint))
-        if all(lets_pass(each, side) for each in states[low + 1 : high]):
+        if all(lets_pass(state, side) for state in states[low + 1 : high]):
             reached.append(index)
     strong = [index for index in reached if stands_by_itself(states[index], side)]
     weak = [index for index in reached if accuses(states[index], side)]
@@ -133,7 +133,7 @@ def described(states: list[State], constraint: int) -> tuple[str, str | None]:
     blamed = [found_here for side in sides if (found_here := blamed_on(side, states, constraint)) is not None]
     if not blamed:
         return mapped, f"m{constraint}" if status == "fault" else None
-    _, side, index = min(blamed, key=lambda each: each[0])
+    _, side, index = min(blamed, key=lambda candidate: candidate[0])
     return side, f"m{index}"
 
 

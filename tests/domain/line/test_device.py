@@ -195,8 +195,8 @@ def test_reports_of_an_earlier_boot_are_known_again() -> None:
         BirthReport(boot_id="b", seq=0),
     ]
     window += [press(1, "b")]
-    assert [put(target, each) for each in window] == [0, 0, 1, 0, 0]
-    assert [put(target, each, redelivered=True) for each in window] == [suppressed("duplicate")] * len(window)
+    assert [put(target, report) for report in window] == [0, 0, 1, 0, 0]
+    assert [put(target, report, redelivered=True) for report in window] == [suppressed("duplicate")] * len(window)
     assert put(target, press(2, "a")) == 0, "the missing one came late, as a press of the boot before"
     assert put(target, press(2, "a")) == suppressed("duplicate")
     assert put(target, press(2, "b")) == 0
@@ -250,6 +250,6 @@ def test_what_is_remembered_is_bounded(seqs: list[int], boots: list[int]) -> Non
     for index, seq in enumerate(seqs):
         put(target, state(seq, boots[index % len(boots)]))
     assert len(target.state.old_boots) <= MAX_PAST_BOOTS
-    past = [each.run for each in target.state.old_boots if isinstance(each, PastBoot)]
+    past = [boot.run for boot in target.state.old_boots if isinstance(boot, PastBoot)]
     for run in (target.state.run, *past):
         assert run is None or (len(run.holes) <= HOLES and len(run.sums) <= RING * SUM_BYTES)

@@ -108,12 +108,12 @@ def lives(machine: Machine, since: float, until: float) -> None:
 
 def found(line: PackingLine) -> list[tuple[str, int | float | None]]:
     """Return the state and length of each downtime as last told."""
-    return [(each.status, each.duration_seconds) for each in last_of(line)]
+    return [(downtime.status, downtime.duration_seconds) for downtime in last_of(line)]
 
 
 def last_of(line: PackingLine) -> list[event_data.Downtime]:
     """Return each downtime as last reported."""
-    return list({each.downtime_id: each for each in line.downtimes()}.values())
+    return list({downtime.downtime_id: downtime for downtime in line.downtimes()}.values())
 
 
 @each_order
@@ -134,7 +134,7 @@ def test_a_stop_that_the_device_kept_is_the_downtime_it_was(lose: Callable[[Mach
     )
     assert line.of(EventType.DOWNTIME_EVENT)[0].quality.estimated
     for scope in (None, "bagger"):
-        hour = [each for each in line.oee("hour", scope) if each.closed][-1]
+        hour = [window for window in line.oee("hour", scope) if window.closed][-1]
         away = 1 if order == "after a birth" else 0  # nobody knows what it does until it says it
         assert hour.unknown_seconds == pytest.approx(0, abs=away)
         assert hour.planned_busy_seconds - hour.actual_production_seconds == 100
@@ -162,9 +162,9 @@ def test_the_device_is_shown_as_it_is_seen() -> None:
     bagger.dies(300)
     bagger.returns(1_000)
     line.wait(1_100)
-    assert [each.status for each in line.statuses("bagger")][-2:] == ["offline", "running"]
+    assert [status.status for status in line.statuses("bagger")][-2:] == ["offline", "running"]
     assert line.statuses("bagger")[-1].since == "2026-01-05T09:16:40.900Z"
-    grown = [each.unknown_seconds for each in line.oee("hour") if each.unknown_seconds]
+    grown = [window.unknown_seconds for window in line.oee("hour") if window.unknown_seconds]
     assert len(grown) > 3, "unknown time is shown as it grows"
 
 
@@ -245,7 +245,7 @@ def test_a_device_that_kept_nothing_costs_what_it_cost_before(
         bagger.state("fault", 1_000)
         bagger.state("running", 1_100)
         lives(bagger, 1_150, 3_660)
-        told.append(({each.window_start: each for each in line.oee("hour") if each.closed}, found(line)))
+        told.append(({window.window_start: window for window in line.oee("hour") if window.closed}, found(line)))
     assert told[0] == told[1]
 
 
@@ -262,7 +262,7 @@ def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
         bagger.send(body, 1_000.1 + index / 100)
     line.wait(1_050)
     assert found(line) == [("closed", 100)]
-    assert [each.unknown_seconds for each in line.oee("hour")][-1] == 480
+    assert [window.unknown_seconds for window in line.oee("hour")][-1] == 480
     lives(bagger, 1_060, 3_660)
     assert closed(line)[-1].unknown_seconds == 0
 
@@ -277,7 +277,7 @@ def test_what_is_heard_of_a_machine_without_being_used_ends_its_absence() -> Non
         bagger.says(StateReport(state="running", source_quality="bad"), at)
         at += 60
     for scope in (None, "bagger"):
-        assert [each for each in line.oee("hour", scope) if each.closed][-1].unknown_seconds == 300
+        assert [window for window in line.oee("hour", scope) if window.closed][-1].unknown_seconds == 300
 
 
 def test_what_the_clock_of_the_host_skipped_stays_unknown() -> None:
@@ -323,7 +323,7 @@ def test_two_devices_whose_absences_overlap(lost: tuple[int, int], back: tuple[i
             (end, partial(machine.state, "running", end)),
             (until, partial(machine.returns, until)),
         ]
-    for _, step in sorted(steps, key=lambda each: each[0]):
+    for _, step in sorted(steps, key=lambda step: step[0]):
         step()
     line.wait(3_600)
     assert found(line) == [("closed", 180)]
@@ -345,11 +345,11 @@ def test_a_machine_that_does_not_decide_is_gone_through_by_itself() -> None:
     packer.state("fault", 400)
     line.report("bagger", StateReport(state="fault"), at=500)
     line.wait(600)
-    assert [each.status for each in line.downtimes()] == ["open"]
+    assert [downtime.status for downtime in line.downtimes()] == ["open"]
     packer.state("running", 700)
     packer.returns(1_000)
     line.wait(3_600)
-    hour, own = closed(line)[-1], [each for each in line.oee("hour", "packer") if each.closed][-1]
+    hour, own = closed(line)[-1], [window for window in line.oee("hour", "packer") if window.closed][-1]
     assert hour.unknown_seconds == own.unknown_seconds == 0
     assert own.planned_busy_seconds - own.actual_production_seconds == 300
     assert hour.planned_busy_seconds - hour.actual_production_seconds == 3_100
@@ -361,7 +361,9 @@ def test_a_stop_by_another_machine_is_watched_while_one_is_away() -> None:
     bagger.dies(300)
     packer.state("fault", 400)
     line.wait(461)
-    assert [(each.status, each.started_at) for each in line.downtimes()] == [("open", "2026-01-05T09:06:40.000Z")]
+    assert [(downtime.status, downtime.started_at) for downtime in line.downtimes()] == [
+        ("open", "2026-01-05T09:06:40.000Z")
+    ]
     line.wait(701)
     assert line.of(EventType.ANDON_EVENT, "packer")
     packer.state("running", 800)
@@ -398,7 +400,7 @@ def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
     bagger.state("running", 510)
     bagger.returns(900)
     line.wait(960)
-    assert [(each.cause, each.cause_equipment, each.duration_seconds) for each in line.downtimes()] == [
+    assert [(downtime.cause, downtime.cause_equipment, downtime.duration_seconds) for downtime in line.downtimes()] == [
         ("upstream", "feeder", 90)
     ]
 
@@ -419,9 +421,9 @@ def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restart
         bagger.state("running", shift + 283)
         bagger.state("fault", shift + 291)
     line.wait(shift + 3_600)
-    assert [(each.status, each.micro_stop) for each in last_of(line)] == [("closed", True), ("open", False)]
+    assert [(downtime.status, downtime.micro_stop) for downtime in last_of(line)] == [("closed", True), ("open", False)]
     assert millis(last_of(line)[-1].started_at) == T0 + (shift + 160) * 1_000
-    calls = [each.data for each in line.of(EventType.ANDON_EVENT, "bagger")]
+    calls = [event.data for event in line.of(EventType.ANDON_EVENT, "bagger")]
     assert {call.downtime_id for call in calls if isinstance(call, event_data.Andon)} == {"L1.down.2"}
 
 
@@ -433,7 +435,7 @@ def test_a_line_known_to_stand_is_not_kept_waiting_for_the_machine_still_away() 
     packer.state("fault", 320)
     packer.returns(400)
     line.wait(407)
-    assert [(each.status, millis(each.started_at)) for each in line.downtimes()] == [("open", T0 + 320_000)]
+    assert [(downtime.status, millis(downtime.started_at)) for downtime in line.downtimes()] == [("open", T0 + 320_000)]
 
 
 def test_a_downtime_from_before_the_line_was_lost_is_reported_once() -> None:
@@ -457,14 +459,14 @@ def test_no_downtime_stays_open_when_the_line_runs_again_after_a_step_of_the_clo
     bagger.state("fault", 600)
     bagger.dies(600)
     line.wait(670)
-    assert [each.status for each in line.downtimes()] == ["open"]
+    assert [downtime.status for downtime in line.downtimes()] == ["open"]
     line.events += line.core.set_forward(300_000, T0 + 970_000)
     bagger.seq += 1
     for machine, at in ((bagger, 1_060), (packer, 1_200)):
         machine.kept = None
         machine.state("running", at)
     line.wait(3_600)
-    assert {each.status for each in last_of(line)} == {"closed"}
+    assert {downtime.status for downtime in last_of(line)} == {"closed"}
 
 
 # With an absence of the bridge
@@ -615,12 +617,14 @@ def test_without_a_backlog_all_becomes_what_it_is_without_a_trusted_clock(seed: 
     for clock in ("device", "receive"):
         line, history = Kept(seed, clock=clock, keeps=False).go()
         windows = {
-            key: (each.unknown_seconds, each.actual_production_seconds, each.planned_busy_seconds)
-            for key, each in last_told(line.events).items()
-            if each.unknown_seconds or each.planned_busy_seconds  # an hour outside the plan may be told again
+            key: (window.unknown_seconds, window.actual_production_seconds, window.planned_busy_seconds)
+            for key, window in last_told(line.events).items()
+            if window.unknown_seconds or window.planned_busy_seconds  # an hour outside the plan may be told again
         }
         last = {data.downtime_id: data for data in line.downtimes()}
-        told.append((windows, sorted((each.started_at, _end(each, history.until)) for each in last.values())))
+        told.append(
+            (windows, sorted((downtime.started_at, _end(downtime, history.until)) for downtime in last.values()))
+        )
     assert told[0] == told[1]
 
 

@@ -44,8 +44,10 @@ def flaps(bagger: Machine, *words: str, since: float, until: float, away: float 
 
 def found(line: PackingLine) -> list[tuple[str | None, float | None, float | None]]:
     """Each downtime as it was last reported: culprit, from, to."""
-    last = {each.downtime_id: each for each in line.downtimes()}
-    return [(each.cause_equipment, at_of(each.started_at), at_of(each.ended_at)) for each in last.values()]
+    last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
+    return [
+        (downtime.cause_equipment, at_of(downtime.started_at), at_of(downtime.ended_at)) for downtime in last.values()
+    ]
 
 
 @each_cause

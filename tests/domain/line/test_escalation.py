@@ -196,8 +196,8 @@ def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriorit
     line = EscalationLine()
     play(line, priority, plot)
     data = [each for _, each in line.escalations()]
-    rises = [each for each in data if each.level != each.previous_level]
-    assert [each.level for each in rises] == list(range(1, len(rises) + 1))
+    rises = [step for step in data if step.level != step.previous_level]
+    assert [rise.level for rise in rises] == list(range(1, len(rises) + 1))
     assert all(later.level in {earlier.level, earlier.level + 1} for earlier, later in pairwise(data))
     calls = [event.data.escalation_level for event in line.events if isinstance(event.data, Andon)]
     assert calls == sorted(calls)

@@ -54,7 +54,7 @@ def test_a_critical_call_waits_for_nobody() -> None:
 def test_the_deadline_told_is_the_one_that_comes() -> None:
     line = PackingLine()
     line.report("bagger", AndonReport(action="raise", andon_type="equipment"), at=LATE_END - 2 * MINUTE)
-    (raised,) = [each.data for each in line.of(EventType.ESCALATION_UPDATE, "bagger")]
+    (raised,) = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "bagger")]
     assert isinstance(raised, Escalation)
     assert raised.deadline == "2026-01-06T05:03:00.000Z"
     assert raised.minutes_remaining == 8 * 60 + 5

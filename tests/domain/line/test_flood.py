@@ -35,8 +35,8 @@ def test_fourteen_lines_that_break_down_in_five_minutes_are_ten_calls_and_one_su
     floor = broken()
     floor.wait(900)
     raised = floor.raised()
-    assert [each.line for each in raised if not each.summary] == [f"pack-{number}" for number in range(1, 11)]
-    (summary,) = [each for each in raised if each.summary]
+    assert [call.line for call in raised if not call.summary] == [f"pack-{number}" for number in range(1, 11)]
+    (summary,) = [call for call in raised if call.summary]
     assert (summary.at, summary.line) == (100 + 10 * 20 + CALL_AFTER, "pack-11")
     data = floor.summaries()
     assert {each.call_id for _, each in data} == {"pack-11.call.1"}
@@ -66,7 +66,7 @@ def test_the_flood_ends_below_five_and_what_still_stands_calls_by_itself() -> No
     floor.wait(1_179)
     assert len(floor.raised()) == LIMIT + 1
     floor.wait(1_180)
-    assert [(each.at, each.line) for each in floor.raised()[LIMIT + 1 :]] == [
+    assert [(call.at, call.line) for call in floor.raised()[LIMIT + 1 :]] == [
         (1_180, "pack-11"),
         (1_180, "pack-13"),
         (1_180, "pack-14"),
@@ -91,7 +91,7 @@ def test_a_flood_that_is_released_holds_back_as_many_as_the_limit_again() -> Non
     """Forty lines at once, and none of them restarts: ten of them call every ten minutes."""
     floor = broken(plant_of("pack", lines=40), lines=40, apart=0)
     floor.wait(5_000)
-    called = [each.at for each in floor.raised() if not each.summary]
+    called = [call.at for call in floor.raised() if not call.summary]
     assert called == [at for at in (400.0, 1_000.0, 1_600.0, 2_200.0) for _ in range(LIMIT)]
 
 
@@ -113,7 +113,7 @@ def test_people_and_critical_calls_are_never_held_and_do_not_count() -> None:
     pressed = [data for at, data in floor.calls() if at == 670]
     assert [(data.status, data.auto_generated) for data in pressed] == [("open", False), ("open", False)]
     assert [data.priority for _, data in floor.calls() if data.call_id.startswith("pack-15")] == ["critical"]
-    assert [each.line for each in floor.raised() if not each.summary] == [f"pack-{number}" for number in range(1, 11)]
+    assert [call.line for call in floor.raised() if not call.summary] == [f"pack-{number}" for number in range(1, 11)]
 
 
 def test_a_held_trouble_for_which_a_person_has_called_is_linked_when_the_flood_is_over() -> None:
@@ -143,10 +143,10 @@ def test_a_held_trouble_on_which_somebody_works_calls_once_it_is_left_standing(l
     floor.wait(650)
     floor.report(700, "pack-12", StateReport(state="maintenance"))
     floor.wait(left_at)
-    assert "pack-12" not in [each.line for each in floor.raised() if not each.summary]
+    assert "pack-12" not in [call.line for call in floor.raised() if not call.summary]
     floor.report(left_at, "pack-12", StateReport(state="stopped"))
     floor.wait(left_at + 3_600)
-    assert [each.line for each in floor.raised() if not each.summary].count("pack-12") == 1
+    assert [call.line for call in floor.raised() if not call.summary].count("pack-12") == 1
 
 
 def test_what_is_held_after_the_summary_was_resolved_has_a_new_one() -> None:
@@ -169,8 +169,8 @@ def test_a_trouble_that_calls_again_counts_as_a_call() -> None:
     for number in range(1, LIMIT + 1):
         floor.report(700, f"pack-{number}", FAULT)
     floor.wait(1_000)
-    called = [each for each in floor.raised() if not each.summary]
-    assert len([each for each in called if 400 < each.at <= 1_000]) == LIMIT
+    called = [call for call in floor.raised() if not call.summary]
+    assert len([call for call in called if 400 < call.at <= 1_000]) == LIMIT
     assert floor.summaries()
 
 
@@ -178,13 +178,13 @@ def test_areas_are_apart() -> None:
     floor = broken(BOTH)
     floor.report(500, "bake-1", FAULT)
     floor.wait(1_000)
-    assert [(each.at, each.line) for each in floor.raised("bake")] == [(800, "bake-1")]
+    assert [(call.at, call.line) for call in floor.raised("bake")] == [(800, "bake-1")]
 
 
 def test_limits_are_the_plants() -> None:
     floor = broken(plant_of("pack", flood=FloodRule(calls=2, minutes=5, below=1)), lines=4, apart=0)
     floor.wait(2_000)
-    assert [(each.at, each.summary) for each in floor.raised()] == [
+    assert [(call.at, call.summary) for call in floor.raised()] == [
         *((400, False), (400, False), (400, True)),
         *((700, False), (700, False)),
     ]
@@ -196,7 +196,7 @@ def test_a_flood_that_lasts_holds_calls_although_the_window_has_room_again() -> 
     for number, second in enumerate((100, 100, 100, 600, 800), start=1):
         floor.report(second, f"pack-{number}", FAULT)
     floor.wait(3_000)
-    called = [(each.at, each.line) for each in floor.raised() if not each.summary]
+    called = [(call.at, call.line) for call in floor.raised() if not call.summary]
     assert called == [(400, "pack-1"), (400, "pack-2"), (1_700, "pack-3"), (1_700, "pack-4"), (2_300, "pack-5")]
 
 
@@ -206,7 +206,7 @@ def test_a_flood_lasts_where_as_many_are_due_as_must_not_be() -> None:
     for number, second in enumerate((100, 100, 400, 700), start=1):
         floor.report(second, f"pack-{number}", FAULT)
     floor.wait(3_000)
-    called = [(each.at, each.line) for each in floor.raised() if not each.summary]
+    called = [(call.at, call.line) for call in floor.raised() if not call.summary]
     assert called == [(400, "pack-1"), (400, "pack-2"), (1_300, "pack-3"), (1_300, "pack-4")]
 
 
@@ -281,7 +281,7 @@ def test_an_area_never_calls_more_than_its_limit_and_forgets_nothing_it_held(ste
     floor = ManyLines(SMALL)
     play(floor, steps, ticks=set(), restarts=set())
     for area in AREAS:
-        called = sorted(each.at for each in floor.raised(area) if not each.summary)
+        called = sorted(call.at for call in floor.raised(area) if not call.summary)
         for index, at in enumerate(called):
             assert index + 1 - bisect_right(called, at - WINDOW) <= SMALL.flood.calls
     linked = {data.downtime_id for _, data in floor.calls()}
@@ -301,4 +301,4 @@ def test_a_restart_in_a_flood_goes_on_with_it(second: float) -> None:
     for floor in (plain, restarted):
         floor.wait(3_000)
     assert restarted.events == plain.events
-    assert [each for each in plain.events if isinstance(each.data, Escalation)]
+    assert [event for event in plain.events if isinstance(event.data, Escalation)]

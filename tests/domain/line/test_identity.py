@@ -70,5 +70,5 @@ def test_history_makes_no_clock_wrong() -> None:
     for seq, made, at in ((0, 0, 0), (1, -3_600, 20), (2, 3, 20)):
         body = AndonReport(action="raise", andon_type="equipment", boot_id=1, seq=seq, ts=T0 + made * 1_000)
         outcome = line.report("packer", replace(body, historical=seq == 1), at=at)
-        clocks += [each.quality.clock for each in outcome.events if each.type is EventType.ANDON_EVENT]
+        clocks += [event.quality.clock for event in outcome.events if event.type is EventType.ANDON_EVENT]
     assert clocks == ["device", "device"]

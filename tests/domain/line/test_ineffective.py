@@ -11,7 +11,7 @@ from tests.support.packing_line import T0, PackingLine, plant_file
 
 def flags(line: PackingLine, who: str | None = "bagger") -> list[tuple[bool, bool]]:
     events = line.of(EventType.LINE_STATUS_UPDATE, who)
-    return [(each.quality.ineffective, each.quality.stale) for each in events]
+    return [(event.quality.ineffective, event.quality.stale) for event in events]
 
 
 def duplicate(line: PackingLine, at: float) -> None:
@@ -168,7 +168,7 @@ def test_messages_that_are_not_understood_make_their_device_ineffective(kind: st
     door = Door()
     for at in range(0, 50, 10):
         door.take(f"report/north/pack/L1/feeder/{kind}", payload, at=at)
-    (event,) = [each for each in door.tick(60) if each.place.equipment == "feeder"]
+    (event,) = [event for event in door.tick(60) if event.place.equipment == "feeder"]
     assert event.quality.ineffective
     assert event.timestamp == T0 + 60_000
     assert door.floor.ineffective_devices() == {Place("north", "pack", "L1", "feeder"): reason}

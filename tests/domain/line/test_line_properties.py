@@ -176,7 +176,7 @@ class Keeping(Chaos):
             span = max(self.at - since, 1)
             dated = sorted(since + rnd.randrange(span) for _ in range(rnd.randrange(6)))
             kept = [(who, msgspec.structs.replace(self.kind()(who), ts=at)) for at in dated]
-            self.queue += [each for each in kept if isinstance(each[1], StateReport | CountsReport)]
+            self.queue += [step for step in kept if isinstance(step[1], StateReport | CountsReport)]
             return rnd.choice((BirthReport(), self.state(who), self.counts(who)))
         if rnd.random() < 0.3:
             self.away[who] = self.at
@@ -256,7 +256,7 @@ def test_absences_of_devices_are_the_same_however_often_it_is_ticked_or_restored
     found += play(line, reports[cut:], ticks, before=reports[cut - 1].received_at if cut else None)
     assert found == expected
     assert line.next_deadline() == plain.next_deadline()
-    assert sum(each.end is None for each in state_of(line).absences.records) <= len(Keeping(0).numbers) + 2
+    assert sum(record.end is None for record in state_of(line).absences.records) <= len(Keeping(0).numbers) + 2
 
 
 def test_the_state_of_a_line_whose_devices_are_lost_again_and_again_is_bounded() -> None:

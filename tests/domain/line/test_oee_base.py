@@ -50,14 +50,14 @@ def test_what_counters_tell_of_unknown_time_makes_no_hour_better_than_it_was(way
     ran_at_ideal_speed(line, lost[1], 4 * 60 * MINUTE)
     hours, shift = closed(line), closed(line, "shift")[-1]
     assert len(hours) == 4
-    for each in (*hours, shift):
-        assert each.performance == pytest.approx(1.0, abs=0.01)
-        assert each.oee == pytest.approx(1.0, abs=0.01)
-        assert "estimated" in each.flags or not each.unknown_seconds
+    for hour in (*hours, shift):
+        assert hour.performance == pytest.approx(1.0, abs=0.01)
+        assert hour.oee == pytest.approx(1.0, abs=0.01)
+        assert "estimated" in hour.flags or not hour.unknown_seconds
     unknown = lost[1] - lost[0]
-    assert sum(each.unknown_seconds for each in hours) == unknown
-    assert sum(each.unknown_count for each in hours) == pytest.approx(unknown / IDEAL, abs=6)
-    made = sum(each.total_count + each.unknown_count for each in hours)
+    assert sum(hour.unknown_seconds for hour in hours) == unknown
+    assert sum(hour.unknown_count for hour in hours) == pytest.approx(unknown / IDEAL, abs=6)
+    made = sum(hour.total_count + hour.unknown_count for hour in hours)
     assert made == pytest.approx(4 * 60 * MINUTE / IDEAL, abs=6), "no piece is lost, and none doubled"
 
 

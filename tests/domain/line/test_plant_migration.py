@@ -33,7 +33,7 @@ WITHOUT_DESK = plant_file(line_spec(limits=(LIMIT,), equipment=equipment()[:3]))
 WITHOUT_BAGGER = plant_file(
     line_spec(
         limits=(LIMIT,),
-        equipment=tuple(each for each in equipment() if each.id != "bagger"),
+        equipment=tuple(machine for machine in equipment() if machine.id != "bagger"),
         constraint="packer",
         **dict.fromkeys(("total_from", "good_from", "reject_from"), ("packer",)),
     )
@@ -254,4 +254,4 @@ def test_any_history_of_plant_files_tells_only_of_what_is_there_and_replays_the_
             assert migrated.report(said[0], said[1], at) == other.report(said[0], said[1], at)
             events = migrated.events[begin:]
             assert other.events[-len(events) :] == events or not events
-        assert owners(events) <= {None, *(each.id for each in file.lines[0].equipment)}
+        assert owners(events) <= {None, *(machine.id for machine in file.lines[0].equipment)}

@@ -107,11 +107,11 @@ def test_a_shorter_restart_ends_the_downtime_when_the_line_ran_again(restart: in
     line.report("bagger", RUNNING, at=LATE_SHIFT - 500)
     line.adopt(plant_file(restart_seconds=restart, micro_stop_seconds=threshold), at=LATE_SHIFT - 490)
     line.wait(LATE_SHIFT + 1)
-    (last,) = {each.downtime_id: each for each in line.downtimes()}.values()
+    (last,) = {downtime.downtime_id: downtime for downtime in line.downtimes()}.values()
     assert last.ended_at is not None
     assert second(last.ended_at) == LATE_SHIFT - 500
     assert instants(line.events, EventType.DOWNTIME_EVENT)[-1] == LATE_SHIFT - 490 + max(0, restart - 10)
-    (window,) = [each for each in closed(line, "shift") if second(each.window_start) < LATE_SHIFT]
+    (window,) = [window for window in closed(line, "shift") if second(window.window_start) < LATE_SHIFT]
     assert lost(window) == inside(window, spans(line, LATE_SHIFT)) == 400
 
 
@@ -124,7 +124,7 @@ def test_a_restart_of_a_machine_that_the_new_plant_file_makes_silent_is_gone_thr
     line.adopt(plant_file(silent, restart_seconds=10), at=LATE_SHIFT - 300)
     line.report("bagger", RUNNING, at=LATE_SHIFT - 200)
     line.wait(LATE_SHIFT + 1)
-    (window,) = [each for each in closed(line, "shift") if second(each.window_start) < LATE_SHIFT]
+    (window,) = [window for window in closed(line, "shift") if second(window.window_start) < LATE_SHIFT]
     assert lost(window) == inside(window, spans(line, LATE_SHIFT)) == 400
 
 
@@ -261,6 +261,6 @@ def test_no_change_of_the_plant_file_dates_anything_back(seed: int) -> None:
     found = spans(line, LATE_SHIFT + 10_000)
     assert all(one[1] <= two[0] for one, two in pairwise(found))
     for window in closed(line, "shift"):
-        known = not any(each.status == "offline" for each in line.statuses())
+        known = not any(status.status == "offline" for status in line.statuses())
         within = inside(window, found)
         assert lost(window) == pytest.approx(within) if known else lost(window) <= within + 0.001

@@ -95,8 +95,8 @@ def test_total_less_reject_is_good_in_whatever_reports_they_come(made: list[tupl
     found = [infer_pieces({name: delta}, counters={"total", "reject"}) for name, delta in made]
     total = sum(delta for name, delta in made if name == "total")
     reject = sum(delta for name, delta in made if name == "reject")
-    assert sum(each.total for each in found) == total
-    assert sum(each.good for each in found) == total - reject
+    assert sum(update.total for update in found) == total
+    assert sum(update.good for update in found) == total - reject
 
 
 def test_whose_counters_are_the_lines_is_configured() -> None:
@@ -151,7 +151,7 @@ def test_the_plan_counts_from_when_the_line_was_first_heard(first_heard: int, *,
             line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
         line.report("bagger", CountsReport(total=10 * minute, good=8 * minute), at=first_heard + 60 * minute)
     line.wait(first_heard + 5_400)
-    in_first_shift = [each for each in line.production() if each.shift_id == "early"]
+    in_first_shift = [update for update in line.production() if update.shift_id == "early"]
     for data in in_first_shift:
         assert data.planned_from == rfc3339(T0 + first_heard * 1_000)
         assert data.planned_count_now is not None

@@ -82,7 +82,7 @@ class QualityLine:
     def told(self) -> list[tuple[str, str, float]]:
         """Return number, status and value of each alert told of."""
         data = [event.data for event in self.events()]
-        return [(each.alert_id, each.status, each.value) for each in data if isinstance(each, Quality)]
+        return [(alert.alert_id, alert.status, alert.value) for alert in data if isinstance(alert, Quality)]
 
 
 def test_an_alert_is_raised_once_and_cleared_once() -> None:
@@ -139,7 +139,7 @@ def test_alerts_agree_with_a_reading_of_the_whole_history(values: list[int]) -> 
     for number, value in enumerate(values):
         line.measure(value)
         for side, broken, kept in (("upper", range(511, 521), range(509)), ("lower", range(490), range(492, 521))):
-            decisive = [each for each in values[: number + 1] if each in broken or each in kept]
+            decisive = [value for value in values[: number + 1] if value in broken or value in kept]
             expected = bool(decisive) and decisive[-1] in broken
             assert (f"BAG1/weight/limit/{side}" in line.state.active) == expected
         statuses += [status for _, status, _ in line.told()]

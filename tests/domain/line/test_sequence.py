@@ -75,7 +75,7 @@ def counted_late(line: PackingLine, *, clock: int | None) -> list[Disposition]:
         return line.report("bagger", body, at=at).disposition
 
     line.report("bagger", StateReport(state="running", boot_id=1, seq=239), at=0)
-    for number, seq in enumerate(each for each in range(240, 290) if each not in (258, 260)):
+    for number, seq in enumerate(number for number in range(240, 290) if number not in (258, 260)):
         say(seq, 1 + number / 1000)
     late = [say(seq, 2) for seq in (258, 260)]
     for seq in (290, 291):

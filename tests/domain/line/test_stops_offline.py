@@ -60,7 +60,7 @@ def test_a_repair_with_the_power_off_costs_what_it_costs(
     downtime = line.downtimes()[-1]
     assert (downtime.status, downtime.duration_seconds) == ("closed", 2 * HOUR + 46)
     assert lost(line) == downtime.duration_seconds
-    assert sum(each.unknown_seconds for each in closed(line)) == 0
+    assert sum(window.unknown_seconds for window in closed(line)) == 0
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=list(LOSSES))

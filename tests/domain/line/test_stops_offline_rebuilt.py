@@ -26,7 +26,7 @@ def standing(lose: Lose, *, since: float = 240) -> tuple[PackingLine, Machine]:
 
 def lost(line: PackingLine) -> float:
     """Return the seconds of the line's closed hours that downtimes took."""
-    return sum(each.planned_busy_seconds - each.actual_production_seconds for each in closed(line))
+    return sum(window.planned_busy_seconds - window.actual_production_seconds for window in closed(line))
 
 
 def confirm_as_cleaning(line: PackingLine, downtime_id: str, *, at: float) -> None:
@@ -36,7 +36,7 @@ def confirm_as_cleaning(line: PackingLine, downtime_id: str, *, at: float) -> No
 
 
 def downtimes(line: PackingLine) -> list[event_data.Downtime]:
-    return list({each.downtime_id: each for each in line.downtimes()}.values())
+    return list({downtime.downtime_id: downtime for downtime in line.downtimes()}.values())
 
 
 @each_loss
@@ -77,7 +77,7 @@ def test_a_stop_that_turns_out_a_minor_one_was_no_downtime(order: str) -> None:
     assert (downtime.status, downtime.micro_stop, downtime.duration_seconds) == ("closed", True, 30)
     assert lost(line) == 0
     line.wait(1_000 + 3_600)
-    assert not [each for each in line.of(EventType.ESCALATION_UPDATE) if each.timestamp > T0 + 1_010_000]
+    assert not [event for event in line.of(EventType.ESCALATION_UPDATE) if event.timestamp > T0 + 1_010_000]
 
 
 @each_order
@@ -132,7 +132,7 @@ def test_the_shift_ends_meanwhile(until: int) -> None:
     bagger.state("running", until)
     bagger.returns(15_000)
     lives(bagger, 15_050, 18_060)
-    total = sum(each.duration_seconds or 0 for each in downtimes(line))
+    total = sum(downtime.duration_seconds or 0 for downtime in downtimes(line))
     assert total == until - 13_500
     assert lost(line) == total
 
@@ -150,7 +150,7 @@ def test_a_downtime_confirmed_before_its_end_was_known_leaves_no_time_twice() ->
     confirm_as_cleaning(line, downtime, at=begun + 1_206)
     bagger.state("running", begun + 1_220)
     line.wait(begun + 1_300)
-    last = [each for each in line.oee("shift") if each.closed][-1]
+    last = [window for window in line.oee("shift") if window.closed][-1]
     assert last.actual_production_seconds <= last.planned_busy_seconds
     assert last.availability == 1
 
@@ -158,8 +158,8 @@ def test_a_downtime_confirmed_before_its_end_was_known_leaves_no_time_twice() ->
 def test_what_is_due_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None:
     """The patience of the bridge's absence and the silence of a machine are both 90 s."""
     trusted = [
-        each.model_copy(update={"clock": "device", "heartbeat_seconds": 90.0}) if each.kind == "plc" else each
-        for each in equipment()
+        machine.model_copy(update={"clock": "device", "heartbeat_seconds": 90.0}) if machine.kind == "plc" else machine
+        for machine in equipment()
     ]
     line = PackingLine(plant_file(line_spec(equipment=trusted, constraint=None, critical=("bagger", "packer"))))
     bagger, packer = Machine(line, "bagger"), Machine(line, "packer")
@@ -177,7 +177,7 @@ def test_what_is_due_at_the_instant_of_a_silence_ends_no_downtime_twice() -> Non
     packer.state("running", 230.5)
     line.wait(300)
     assert line.statuses()[-1].status == "running"
-    assert [each.status for each in downtimes(line)] == ["closed", "closed"]
+    assert [downtime.status for downtime in downtimes(line)] == ["closed", "closed"]
 
 
 def test_pieces_that_a_standing_machine_kept_do_not_say_that_it_ran() -> None:
@@ -248,7 +248,7 @@ def test_a_device_that_is_back_after_the_patience_for_it() -> None:
     bagger.returns(600)
     bagger.state("running", 640)
     lives(bagger, 690, 3_660)
-    assert sorted(each.duration_seconds or 0 for each in downtimes(line)) == [71, 149]
+    assert sorted(downtime.duration_seconds or 0 for downtime in downtimes(line)) == [71, 149]
     assert lost(line) == 220
     assert closed(line)[-1].unknown_seconds == 0
 

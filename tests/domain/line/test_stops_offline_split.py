@@ -21,8 +21,11 @@ def changed_over(line: PackingLine, at: float) -> None:
 
 
 def parts(line: PackingLine) -> list[Part]:
-    last = {each.downtime_id: each for each in line.downtimes()}
-    return [(each.category, at_of(each.started_at), at_of(each.ended_at), each.micro_stop) for each in last.values()]
+    last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
+    return [
+        (downtime.category, at_of(downtime.started_at), at_of(downtime.ended_at), downtime.micro_stop)
+        for downtime in last.values()
+    ]
 
 
 def lost_while_it_stands(
@@ -56,8 +59,8 @@ def test_a_changeover_that_began_while_the_line_ran_is_no_part_of_a_minor_stop(o
         ("changeover", 110, 110, True),
         ("unplanned", 300, None, False),
     ]
-    calls = [each.data for each in line.of(EventType.ANDON_EVENT, "bagger")]
-    assert "L1.down.3" in {getattr(each, "downtime_id", None) for each in calls}
+    calls = [event.data for event in line.of(EventType.ANDON_EVENT, "bagger")]
+    assert "L1.down.3" in {getattr(call, "downtime_id", None) for call in calls}
     assert down(line) == 3_300
 
 

@@ -100,7 +100,7 @@ async def test_behind_a_proxy_metrics_are_for_admins(tmp_path: Path) -> None:
 async def test_history_comes_in_pages_byte_for_byte(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         served.commit(status("L1"), status("L2"), call())
-        bodies = [each.body for each in served.journal.events_after(0, limit=10)]
+        bodies = [event.body for event in served.journal.events_after(0, limit=10)]
         first = await served.get("/api/events?limit=2", bearer())
         assert bodies[0] + b"," + bodies[1] in first.content
         second = await served.get(f"/api/events?limit=2&cursor={first.json()['cursor']}", bearer())

@@ -65,7 +65,7 @@ async def test_a_token_in_the_query_counts_where_it_is_allowed(
         quiet = logging.getLogger("test")
         async with connected(f"{served.ws}?token={text}", logger=quiet) as client:
             await client.ask(SUBSCRIBE, "subscription_confirmed")
-    assert not [each for each in caplog.records if each.name != "test" and text in each.getMessage()]
+    assert not [record for record in caplog.records if record.name != "test" and text in record.getMessage()]
 
 
 async def test_a_token_in_the_query_counts_nowhere_else(tmp_path: Path) -> None:

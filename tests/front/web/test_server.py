@@ -206,7 +206,7 @@ async def test_many_silent_connections_keep_nobody_out(monkeypatch: pytest.Monke
         assert (await get(port)).status_code == 200
         ended = [asyncio.create_task(reader.read()) for reader, _ in silent]
         await asyncio.wait_for(asyncio.gather(*ended[:20]), DEADLINE)
-        assert sum(each.done() for each in ended) == 21, "the oldest, and one for who came with a request"
+        assert sum(task.done() for task in ended) == 21, "the oldest, and one for who came with a request"
         for _, writer in silent:
             writer.close()
 
@@ -240,5 +240,7 @@ async def test_no_query_reaches_a_log(caplog: pytest.LogCaptureFixture, path: st
                 await client.recv()
         async with httpx.AsyncClient() as http:
             await http.get(f"http://127.0.0.1:{port}{path}")
-    ours = [each.getMessage() for each in caplog.records if not each.name.startswith(("test", "httpx", "httpcore"))]
+    ours = [
+        record.getMessage() for record in caplog.records if not record.name.startswith(("test", "httpx", "httpcore"))
+    ]
     assert not [line for line in ours if "SECRET" in line]

@@ -19,7 +19,7 @@ PROTOCOLS: list[type[asyncio.Protocol]] = [BoundedHttp, BoundedWebSocket]
 def used_names(protocol: type[asyncio.Protocol]) -> set[str]:
     """Return the attributes of `self` and methods of `super()` in the source of a class that it does not define."""
     tree = ast.parse(Path(server.__file__).read_text())
-    (body,) = (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef) and each.name == protocol.__name__)
+    (body,) = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == protocol.__name__)
     return set(_names(body)) - (vars(protocol).keys() - set(_overridden(protocol)))
 
 

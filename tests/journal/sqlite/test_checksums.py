@@ -186,9 +186,9 @@ def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) 
         lambda: list(aside.list_inputs()),
         lambda: aside.find_input(6),
     ]
-    for each in refused:
+    for error in refused:
         with pytest.raises(JournalDamaged, match=SAID["handled"]):
-            each()
+            error()
     desk.close()
     assert running.last_input()[0] == number
 

@@ -61,11 +61,11 @@ def test_journal_of_schema_1_holds_what_it_held(path: Path) -> None:
     assert journal.position().offset == 5
     assert journal.last_input() == (9, NOON + 9)
     assert journal.oldest_offset() == 1
-    assert [each.offset for each in journal.events_after(0, limit=9)] == [1, 2, 3, 4, 5]
-    assert [each.offset for each in journal.snapshot().events] == [3, 5]
+    assert [event.offset for event in journal.events_after(0, limit=9)] == [1, 2, 3, 4, 5]
+    assert [event.offset for event in journal.snapshot().events] == [3, 5]
     inputs = journal.inputs_after(0, limit=99)
-    assert [each.input.number for each in inputs] == list(range(1, 10))
-    assert [each.input.payload for each in inputs[5:7]] == [b"not json", b"whole"]
+    assert [entry.input.number for entry in inputs] == list(range(1, 10))
+    assert [entry.input.payload for entry in inputs[5:7]] == [b"not json", b"whole"]
     assert journal.checkpoints() == [Checkpoint("bagger-1", 8, b"state")]
     assert journal.command("ann", "x") == CommandRecord(
         user="ann",
@@ -92,8 +92,8 @@ def test_journal_of_schema_1_goes_on(path: Path) -> None:
     journal.close()
     again = SqliteJournal.open(path, stream="main")
     assert again.epoch == "0123456789abcdef"
-    assert [each.offset for each in again.events_after(4, limit=9)] == [5, 6, 7]
-    assert [each.offset for each in again.snapshot().events] == [5, 7]
+    assert [committed.offset for committed in again.events_after(4, limit=9)] == [5, 6, 7]
+    assert [committed.offset for committed in again.snapshot().events] == [5, 7]
     assert again.checkpoints() == [Checkpoint("bagger-1", 11, b"later")]
     assert again.counters()["changeover", "applied", ""] == 8
     assert again.inputs_after(6, limit=1)[0].disposition == quarantined("unknown_place")
@@ -113,10 +113,10 @@ def test_journal_of_schema_2_holds_what_it_held(second: Path) -> None:
     assert journal.epoch == "fedcba9876543210"
     assert journal.position().offset == 5
     assert journal.last_input() == (11, NOON + 3_600_011)
-    assert [each.offset for each in journal.events_after(0, limit=9)] == [1, 2, 3, 4, 5]
-    assert [each.offset for each in journal.snapshot().events] == [5]
-    assert [each.input.number for each in journal.inputs_after(0, limit=99)] == list(range(1, 12))
-    assert [each.payload for each in journal.requested_replays(9)] == [b"not json"]
+    assert [event.offset for event in journal.events_after(0, limit=9)] == [1, 2, 3, 4, 5]
+    assert [event.offset for event in journal.snapshot().events] == [5]
+    assert [entry.input.number for entry in journal.inputs_after(0, limit=99)] == list(range(1, 12))
+    assert [replay.payload for replay in journal.requested_replays(9)] == [b"not json"]
     (resend,) = journal.dedup_window().digests
     assert (resend[0], resend[1].mid) == (4, 7)
     assert len(journal.crash_digests()) == 1
@@ -150,7 +150,7 @@ def test_journal_of_schema_2_goes_on(second: Path) -> None:
     journal.close()
     again = SqliteJournal.open(second, stream="main")
     assert again.epoch == last
-    assert [each.id.split(":")[1] for each in again.events_after(4, limit=9)] == ["fedcba9876543210"] * 2
+    assert [committed.id.split(":")[1] for committed in again.events_after(4, limit=9)] == ["fedcba9876543210"] * 2
     assert query(again.path, "SELECT number, action FROM handled ORDER BY number") == [
         (5, "replayed"),
         (6, "replayed"),

@@ -103,7 +103,7 @@ def refused(path: Path) -> str:
 
 def files_of(path: Path) -> list[bytes | None]:
     both = (path, path.with_name(path.name + "-wal"))
-    return [each.read_bytes() if each.exists() and each.stat().st_size else None for each in both]
+    return [file.read_bytes() if file.exists() and file.stat().st_size else None for file in both]
 
 
 def test_overwritten_header_is_refused(path: Path) -> None:

@@ -37,9 +37,9 @@ def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path,
         journal = SqliteJournal.open(path, stream="main")
         last = journal.position().offset
         assert last >= said
-        offsets = [each.offset for each in journal.events_after(0, limit=1_000_000)]
+        offsets = [event.offset for event in journal.events_after(0, limit=1_000_000)]
         assert offsets == list(range(journal.oldest_offset(), last + 1))
-        assert all(each.offset <= last for each in journal.snapshot().events)
+        assert all(event.offset <= last for event in journal.snapshot().events)
         assert journal.published_offset() <= last
         assert journal.oldest_offset() > said - 3
         journal.close()
@@ -73,13 +73,13 @@ def check(path: Path, *, at_least: int) -> None:
     last = journal.position().offset
     assert last >= at_least
     assert last % 3 == 0, "a batch of three events is there whole or not at all"
-    assert [each.offset for each in events] == list(range(1, last + 1))
+    assert [event.offset for event in events] == list(range(1, last + 1))
     assert journal.last_input()[0] == last, "three inputs a batch"
     current = dict[StateKey, int]()
-    for each in events:
-        if each.standing is Standing.CURRENT:
-            current[each.state_key] = each.offset
+    for event in events:
+        if event.standing is Standing.CURRENT:
+            current[event.state_key] = event.offset
         else:
-            current.pop(each.state_key, None)
-    assert [each.offset for each in journal.snapshot().events] == sorted(current.values())
+            current.pop(event.state_key, None)
+    assert [event.offset for event in journal.snapshot().events] == sorted(current.values())
     journal.close()

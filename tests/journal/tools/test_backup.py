@@ -77,7 +77,7 @@ def test_a_backup_is_all_of_the_journal_at_one_moment(
     assert verdict.summary.meta.last_offset == before
     assert steps > 3
     assert owner.position().offset > before
-    assert [each.name for each in target.parent.iterdir()] == ["backup.db"]
+    assert [path.name for path in target.parent.iterdir()] == ["backup.db"]
     assert verify_journal(target).is_intact
     assert verify_journal(owner.path).is_intact
 
@@ -130,7 +130,7 @@ def test_a_full_disk_leaves_what_was_there(path: Path, tmp_path: Path) -> None:
         restore_journal(copy, path, replace=True)
     assert held(path) == before
     SqliteJournal.open(path, stream="main").close()
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.db", "journal.db", "journal.db.lock"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["copy.db", "journal.db", "journal.db.lock"]
 
 
 def test_two_backups_to_one_name_do_not_mix(path: Path, tmp_path: Path) -> None:
@@ -159,14 +159,14 @@ def test_a_restored_journal_goes_on_in_a_new_epoch(path: Path, tmp_path: Path) -
     later = held(path)
     restored = restore_journal(target, path, replace=True)
     assert target.read_bytes() == before
-    kept = next(each for each in restored.replaced_files if ".replaced-" in each.name and "-wal" not in each.name)
+    kept = next(file for file in restored.replaced_files if ".replaced-" in file.name and "-wal" not in file.name)
     assert held(kept) == later
     assert verify_journal(kept).is_intact
     assert verify_journal(path).is_intact
     assert restored.summary.epochs[-1].reason == "restored"
     assert restored.summary.epochs[-1].first_offset == old.offset
     journal = SqliteJournal.open(path, stream="main")
-    assert journal.epoch not in {each.epoch for each in restored.summary.epochs[:-1]}
+    assert journal.epoch not in {epoch.epoch for epoch in restored.summary.epochs[:-1]}
     journal.commit(follow(journal, [event("new")]))
     assert journal.position().offset == old.offset
     (event_there,) = journal.events_after(old.offset - 1, limit=9)
@@ -211,7 +211,7 @@ def test_a_restore_needs_no_journal_before_it(sample: Path, tmp_path: Path) -> N
     copy = Path(shutil.copy(sample, tmp_path / "backup.db"))
     assert restore_journal(copy, path).replaced_files == []
     SqliteJournal.open(path, stream="main").close()
-    assert sorted(each.name for each in path.parent.iterdir()) == ["journal.db", "journal.db.lock"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["journal.db", "journal.db.lock"]
 
 
 def test_an_administrators_restore_is_of_the_bridges_user(
@@ -241,7 +241,7 @@ def test_a_copy_of_an_older_version_is_restored_as_one_of_this(tmp_path: Path) -
     path = tmp_path / "journal.db"
     restored = restore_journal(copy, path)
     assert copy.read_bytes() == before
-    assert [each.reason for each in restored.summary.epochs] == ["created", "restored"]
+    assert [epoch.reason for epoch in restored.summary.epochs] == ["created", "restored"]
     assert verify_journal(path).is_intact
     SqliteJournal.open(path, stream="main").close()
 
@@ -254,7 +254,7 @@ def test_a_copy_of_schema_2_is_restored_in_one_new_epoch(tmp_path: Path) -> None
     path = tmp_path / "journal.db"
     restored = restore_journal(copy, path)
     assert copy.read_bytes() == before
-    assert [each.reason for each in restored.summary.epochs] == ["created", "plant", "restored"]
+    assert [epoch.reason for epoch in restored.summary.epochs] == ["created", "plant", "restored"]
     assert verify_journal(path).is_intact
     journal = SqliteJournal.open(path, stream="main")
     assert journal.epoch == restored.summary.epochs[-1].epoch
@@ -278,10 +278,10 @@ def test_a_wal_that_was_not_written_back_is_kept_with_its_file(owner: SqliteJour
     target = tmp_path / "backup.db"
     back_up(crashed, target)
     restored = restore_journal(target, crashed, replace=True)
-    assert sorted(each.name.rpartition("Z")[2] for each in restored.replaced_files) == ["", "-shm", "-wal"]
+    assert sorted(file.name.rpartition("Z")[2] for file in restored.replaced_files) == ["", "-shm", "-wal"]
     kept = crashed.with_name("kept.db")
-    for each in restored.replaced_files:
-        each.rename(kept.with_name("kept.db" + each.name.rpartition("Z")[2]))
+    for file in restored.replaced_files:
+        file.rename(kept.with_name("kept.db" + file.name.rpartition("Z")[2]))
     assert verify_journal(kept).is_intact
     shutil.copy(owner.path.with_name("journal.db.lock"), kept.with_name("kept.db.lock"))
     SqliteJournal.open(kept, stream="main").close()
@@ -336,7 +336,7 @@ def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_pa
         restore_journal(path, path, replace=True)
     assert held(path) == before
     SqliteJournal.open(path, stream="main").close()
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["backup.db", "journal.db", "journal.db.lock"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["backup.db", "journal.db", "journal.db.lock"]
 
 
 def test_what_cannot_be_set_aside_stays_the_journal(path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:

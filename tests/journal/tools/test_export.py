@@ -80,4 +80,4 @@ def test_neighbours_left_out_for_one_reason_are_one_note() -> None:
     noted: list[ExportGap] = []
     for first, reason in ((1, "a"), (2, "a"), (3, "b"), (5, "b")):
         add_gap(noted, ExportGap("event", first, first, reason))
-    assert [str(each) for each in noted] == ["events 1 to 2: a", "event 3: b", "event 5: b"]
+    assert [str(gap) for gap in noted] == ["events 1 to 2: a", "event 3: b", "event 5: b"]

@@ -38,7 +38,7 @@ def desk(journal: SqliteJournal) -> Iterator[SqliteQuarantineWriter]:
 
 
 def asked(journal: SqliteJournal) -> list[tuple[int, bytes]]:
-    return [(each.number, each.payload) for each in journal.requested_replays(10)]
+    return [(replay.number, replay.payload) for replay in journal.requested_replays(10)]
 
 
 def test_only_quarantined_inputs_are_replayed_and_each_once(

@@ -58,7 +58,7 @@ def test_a_whole_journal_is_found_whole(sample: Path) -> None:
     verdict = verify_journal(sample)
     assert verdict.is_intact, faults(verdict)
     assert verdict.summary is not None
-    assert [each.reason for each in verdict.summary.epochs] == ["created", "plant"]
+    assert [epoch.reason for epoch in verdict.summary.epochs] == ["created", "plant"]
     looked_at = {part.name: part.scope for part in verdict.parts}
     assert looked_at["events"] == "35 held, 1 to 35"
     assert looked_at["counters"] == "101 inputs received"
@@ -68,7 +68,7 @@ def test_a_copy_is_verified_without_a_trace(path: Path) -> None:
     path.chmod(0o400)
     before = path.read_bytes()
     assert verify_journal(path).is_intact
-    assert [each.name for each in path.parent.iterdir()] == ["copy.db"]
+    assert [file.name for file in path.parent.iterdir()] == ["copy.db"]
     assert path.read_bytes() == before
 
 

@@ -58,7 +58,10 @@ async def _keep_busy(bridge: BridgeProcess) -> None:
         await board.snapshot(subscription_type="line")
         for line in LINES:
             for path, fields in REPORTS:
-                body = {key: each.format(**line) if isinstance(each, str) else each for key, each in fields.items()}
+                body = {
+                    key: field_name.format(**line) if isinstance(field_name, str) else field_name
+                    for key, field_name in fields.items()
+                }
                 topic = f"floor/v1/report/plant1/{line['at']}/{path.format(**line)}"
                 await device.publish(topic, json.dumps(body).encode())
         missing = {(line["line"], category) for line in LINES for category in ("downtime", "oee", "escalation")}

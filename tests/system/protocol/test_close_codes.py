@@ -138,7 +138,7 @@ async def test_a_stop_says_when_to_come_back_and_a_resume_has_no_gap(
             code, reason = await board.closed()
             assert code == 1012
             assert json.loads(reason)["retry_after"] >= 0
-        seen = {each["subject"] for each in board.events}
+        seen = {committed["subject"] for committed in board.events}
         await bridge.start()
         await assign("after")
         async with dashboard(bridge.port) as board:
@@ -148,5 +148,5 @@ async def test_a_stop_says_when_to_come_back_and_a_resume_has_no_gap(
                 event = await board.receive_event()
                 seen.add(event["subject"])
             assert seen == {"before", "unseen", "after"}
-            offsets = [each["offset"] for each in board.events]
+            offsets = [committed["offset"] for committed in board.events]
             assert offsets == sorted(set(offsets))

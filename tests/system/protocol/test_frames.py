@@ -53,7 +53,7 @@ async def test_who_came_with_a_token_hears_nothing_before_the_first_answer(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(board.read(), 0.7)
         await board.ask("ping", "pong")
-        assert [each["type"] for each in board.frames] == ["pong"]
+        assert [frame["type"] for frame in board.frames] == ["pong"]
         link = await board.receive("link")
         assert link["broker"]
         assert link["streams"]["main"].keys() == {"live", "last_seen", "offset"}
@@ -121,7 +121,7 @@ async def test_a_batch_is_an_array_and_an_alarm_does_not_wait_for_it(busy_bridge
         loop = asyncio.get_running_loop()
         asked = loop.time()
         result = await commanded(board, "batched", **RAISE, andon_type="quality")
-        while result["event_ids"][0] not in [each.get("id") for each in board.frames]:
+        while result["event_ids"][0] not in [frame.get("id") for frame in board.frames]:
             await board.read()
         assert loop.time() - asked < 0.9, "an alarm does not wait for batch_ms"
         assert all(isinstance(json.loads(text), list) for text in board.texts[began:])
@@ -154,13 +154,13 @@ async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_
     async with dashboard(busy_bridge.port) as board:
         since = {"main": {"epoch": epoch, "offset": offset}, "other": {"epoch": "e", "offset": 1}}
         resumed = await board.ask("resume", "resumed", subscriptions=bodies, since=since)
-        assert [each["id"] for each in resumed["subscriptions"]] == ["a", "l"]
+        assert [subscription["id"] for subscription in resumed["subscriptions"]] == ["a", "l"]
         assert resumed["streams"] == {"main": {"recovered": True}, "other": {"recovered": False}}
         await board.receive("position")
-        offsets = [each["offset"] for each in board.events]
+        offsets = [event["offset"] for event in board.events]
         assert offsets == sorted(set(offsets)), "once, in order"
         assert offsets[0] == offset + 1
-        assert not [each for each in board.frames if each["type"] == "snapshot_begin"]
+        assert not [frame for frame in board.frames if frame["type"] == "snapshot_begin"]
     for wrong in ({"epoch": "0" * len(epoch), "offset": offset}, {"epoch": epoch, "offset": 10**9}):
         async with dashboard(busy_bridge.port) as board:
             await board.send("resume", subscriptions=bodies, since={"main": wrong})
@@ -179,10 +179,10 @@ async def test_a_new_token_ends_and_begins_in_place(busy_bridge: BridgeProcess) 
         await board.snapshot(id="s", subscription_type="andon")
         assert (await board.ask("auth", "auth_ok", token=narrow))["read"] == ["+/+/L3/#"]
         assert (await board.receive("revoked"))["filters"] == ["+/+/L1/+/andon/#"]
-        assert {each["line_id"] for each in await board.snapshot(id="t", subscription_type="andon")} == {"L3"}
+        assert {event["line_id"] for event in await board.snapshot(id="t", subscription_type="andon")} == {"L3"}
         await board.ask("auth", "auth_ok", token=wide)
         assert "+/+/L1/+/andon/#" in (await board.receive("widened"))["filters"]
-        assert {each["line_id"] for each in await board.receive_snapshot("s")} == {"L1", "L3"}
+        assert {event["line_id"] for event in await board.receive_snapshot("s")} == {"L1", "L3"}
         other = await board.ask("auth", "error", token=token(user="eva"))
         assert other["code"] == "FORBIDDEN"
         await board.ask("ping", "pong")
@@ -232,4 +232,4 @@ async def test_an_assignment_reaches_its_assignee_without_a_subscription(busy_br
         result = await commanded(board, "for-ida", job_id="for-ida", **job)
         assert (await ida.receive("job_assigned"))["id"] in result["event_ids"]
         await elsewhere.ask("ping", "pong")
-        assert not [each for each in elsewhere.frames if is_event(each)]
+        assert not [frame for frame in elsewhere.frames if is_event(frame)]

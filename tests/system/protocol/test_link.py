@@ -29,7 +29,7 @@ async def raised_once(board: SocketDashboard) -> None:
     async with asyncio.timeout(TOLD_WITHIN):
         while not board.events:
             await board.read()
-    assert [(each["type"], each["data"]["repeat"]) for each in board.events] == [("andon_event", 0)]
+    assert [(event["type"], event["data"]["repeat"]) for event in board.events] == [("andon_event", 0)]
 
 
 async def test_a_lost_broker_is_told_and_a_command_is_unknown_until_it_is_back(

@@ -27,11 +27,11 @@ async def burst(bridge: BridgeProcess) -> None:
 
 
 def jobs_of(board: SocketDashboard) -> list[str]:
-    return [each["subject"] for each in board.events if each["subject"].startswith("burst")]
+    return [event["subject"] for event in board.events if event["subject"].startswith("burst")]
 
 
 def changes_of(board: SocketDashboard) -> list[Frame]:
-    return [each for each in board.events if each["type"] == "line_status_update" and each["line_id"] == "L2"]
+    return [event for event in board.events if event["type"] == "line_status_update" and event["line_id"] == "L2"]
 
 
 async def read_to_the_end_of(board: SocketDashboard, last: int) -> None:
@@ -61,15 +61,15 @@ async def test_a_slow_dashboard_gets_every_alarm_once_in_order_and_is_told_what_
             await read_to_the_end_of(board, last)
             await read_to_the_end_of(quick, last)
             assert jobs_of(board) == [f"burst-{number}" for number in range(COUNT)]
-            conflated = [each["counts"] for each in board.frames if each["type"] == "conflated"]
+            conflated = [frame["counts"] for frame in board.frames if frame["type"] == "conflated"]
             counted = sum(counts["line_status_update"] for counts in conflated)
             states = changes_of(board)
             changes = changes_of(quick)
             assert counted > 0
             assert all(counts.keys() == {"line_status_update"} for counts in conflated)
             assert len(states) + counted >= len(changes)
-            newest = {each["equipment_code"]: each for each in changes}
-            assert {each["equipment_code"]: each for each in states} == newest
+            newest = {change["equipment_code"]: change for change in changes}
+            assert {state["equipment_code"]: state for state in states} == newest
             assert (await http(bridge.port, "/ws/health", token())).data["balanced"]
 
 
@@ -83,19 +83,19 @@ async def test_a_snapshot_in_a_burst_and_what_follows_it_are_all_and_nothing_twi
             name = str(len(names) % 50)
             names.append(name)
             told = await board.snapshot(id=name, subscription_type="job", target_id="line:L2")
-            begin = next(each for each in reversed(board.frames) if each["type"] == "snapshot_begin")
+            begin = next(frame for frame in reversed(board.frames) if frame["type"] == "snapshot_begin")
             at = begin["positions"]["main"]["offset"]
-            assert all(each["offset"] <= at for each in told)
+            assert all(event["offset"] <= at for event in told)
             # An overlapping subscription that ends takes nothing from the others.
             if len(names) > 1:
                 await board.ask("unsubscribe", "unsubscription_confirmed", id=names[-2])
             async with dashboard(bridge.port) as fresh:
                 told = await fresh.snapshot(id="f", subscription_type="job", target_id="line:L2")
-                at = fresh.frames[[each["type"] for each in fresh.frames].index("snapshot_begin")]
+                at = fresh.frames[[frame["type"] for frame in fresh.frames].index("snapshot_begin")]
                 offset = at["positions"]["main"]["offset"]
                 await fresh.receive("position")
                 live = fresh.events[len(told) :]
-                assert all(each["offset"] > offset for each in live), "what follows is later than the snapshot"
+                assert all(event["offset"] > offset for event in live), "what follows is later than the snapshot"
                 subjects = jobs_of(fresh)
                 assert subjects == [f"burst-{number}" for number in range(len(subjects))], "no gap and no double"
         await work

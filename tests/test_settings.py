@@ -37,14 +37,14 @@ def test_documented_defaults_are_true() -> None:
     """The second column of the table is the default, as TOML or «-» where there is none."""
     rows = dict(re.findall(r"^\| `([a-z_.0-9]+)` \| ([^|]+) \|", DOCUMENT.read_text(), re.MULTILINE))
     defaults = Settings.model_validate({"token": {"secret": SECRET}})
-    for name, said in rows.items():
+    for name, expected in rows.items():
         value: object = defaults
         for part in name.split("."):
             value = getattr(value, part)
         if name == "token.secret":
             continue
         text = "-" if value is None or value == () else str(value).lower() if isinstance(value, bool) else str(value)
-        assert said.strip().strip("`") == text, name
+        assert expected.strip().strip("`") == text, name
 
 
 def test_environment_goes_over_the_file(tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
         ("[token", "floor.toml"),
     ],
 )
-def test_an_error_names_file_and_setting(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_names_file_and_setting(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings.load(write(tmp_path, text), {})
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "floor.toml" in str(caught.value)
 
 

@@ -217,18 +217,18 @@ def test_a_token_begins_when_it_says_to_the_millisecond(claim: str, leeway: int)
     "word", ["refresh", "Refresh", "logout", "Logout", "refresh_token", "ID", "Offline", "", 7, None]
 )
 @pytest.mark.parametrize("claim", ["typ", "type", "token_use", "token_type"])
-def test_a_token_of_another_kind_gives_no_access(claim: str, word: object) -> None:
-    assert isinstance(refusal(token_of({claim: word})), TokenOfWrongKind)
+def test_a_token_of_another_kind_gives_no_access(claim: str, value: object) -> None:
+    assert isinstance(refusal(token_of({claim: value})), TokenOfWrongKind)
 
 
 @pytest.mark.parametrize("word", ["refresh+jwt", "logout+jwt", "application/logout+jwt", "dpop+jwt", 7, None])
-def test_a_header_of_another_kind_gives_no_access(word: object) -> None:
-    assert isinstance(refusal(token(header={"typ": word})), TokenOfWrongKind)
+def test_a_header_of_another_kind_gives_no_access(value: object) -> None:
+    assert isinstance(refusal(token(header={"typ": value})), TokenOfWrongKind)
 
 
 @pytest.mark.parametrize("word", ["JWT", "jwt", "at+jwt", "application/at+jwt"])
-def test_what_calls_itself_an_access_token_is_one(word: str) -> None:
-    text = token(header={"typ": word}, typ="Bearer", token_use="access")
+def test_what_calls_itself_an_access_token_is_one(value: str) -> None:
+    text = token(header={"typ": value}, typ="Bearer", token_use="access")
     assert TokenVerifier(SETTINGS).verify(text, now=NOW).subject == "u1"
 
 
@@ -363,8 +363,8 @@ def test_an_issued_token_is_accepted_and_says_what_was_asked_for() -> None:
     text = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60, name="Ann", lines=["L1"], sites=[])
     claims = TokenVerifier(SETTINGS).verify(text, now=NOW)
     assert (claims.subject, claims.expires_at) == ("u1", NOW + 60_000)
-    said = {each: claims.claim_set.get(each) for each in ("roles", "name", "lines", "sites")}
-    assert said == {"roles": ["operator"], "name": "Ann", "lines": ["L1"], "sites": []}
+    statements = {each: claims.claim_set.get(each) for each in ("roles", "name", "lines", "sites")}
+    assert statements == {"roles": ["operator"], "name": "Ann", "lines": ["L1"], "sites": []}
     assert "areas" not in claims.claim_set
     again = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60)
     assert TokenVerifier(SETTINGS).verify(again, now=NOW).token_id != claims.token_id

@@ -139,8 +139,8 @@ def test_the_catalogue_of_bagger_1_has_64_bits_and_its_information_is_no_fault()
 
 def test_the_plant_shows_the_variety_of_a_floor() -> None:
     """Names what dashboards and the bridge must cope with, so that nobody tunes it away."""
-    said = reports(1, 45)
-    states = [report.body for report in said if isinstance(report.body, StateReport)]
+    payloads = reports(1, 45)
+    states = [report.body for report in payloads if isinstance(report.body, StateReport)]
     assert {state.packml.dialect for state in states if state.packml is not None} == {"tr88", "tmc"}
     assert any(state.fault_bits for state in states)
     assert any(state.fault_codes for state in states)
@@ -148,13 +148,13 @@ def test_the_plant_shows_the_variety_of_a_floor() -> None:
     assert any(state.planned_stop for state in states)
     assert any(state.upstream_stop for state in states)
     assert any(state.downstream_stop for state in states)
-    counts = [report.body for report in said if isinstance(report.body, CountsReport)]
+    counts = [report.body for report in payloads if isinstance(report.body, CountsReport)]
     assert min(count.total for count in counts if count.total is not None) < 0
     assert {count.modulus for count in counts} == {None, 65_536}
-    presses = [report.body for report in said if isinstance(report.body, AndonReport)]
+    presses = [report.body for report in payloads if isinstance(report.body, AndonReport)]
     assert any(press.input is not None for press in presses)
     assert {"raise", "acknowledge", "arrive", "resolve"} <= {press.action for press in presses}
-    assert len({report.body.parameter for report in said if isinstance(report.body, MeasurementReport)}) == 4
+    assert len({report.body.parameter for report in payloads if isinstance(report.body, MeasurementReport)}) == 4
 
 
 def test_both_sides_number_packml_states_alike() -> None:

@@ -24,10 +24,10 @@ def simulator(disturb: str | None, folder: Path) -> SimulatorCommands:
         ("chaos", f"chaos: with cuts of the bridge and the broker{NO_NETWORK}"),
     ],
 )
-async def test_the_cuts_of_a_named_profile_are_those_it_has(profile: str, said: str, tmp_path: Path) -> None:
+async def test_the_cuts_of_a_named_profile_are_those_it_has(profile: str, expected: str, tmp_path: Path) -> None:
     plant = simulator(profile, tmp_path)
     await plant.check_profile()
-    assert plant.describe_profile() == f"{said}; what really happened: {tmp_path / 'truth.jsonl'}"
+    assert plant.describe_profile() == f"{expected}; what really happened: {tmp_path / 'truth.jsonl'}"
 
 
 async def test_the_cuts_of_a_file_are_those_it_has(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def user(
     shipped: ShippedMosquitto,
     name: str,
     *subscriptions: str,
-    door: str | None = None,
+    listener: str | None = None,
     client_id: str | None = None,
     durable: bool = False,
     will: Publication | None = None,
@@ -55,7 +55,7 @@ def user(
     """Return a link for a user who comes through the own door, unless another is given, and through the proxy `way`."""
     own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
     return BrokerLink(
-        shipped.settings(door or own_door, **through(way)),
+        shipped.settings(listener or own_door, **through(way)),
         client_id=client_id or f"test-{name}",
         username=name,
         password=SecretStr(shipped.password(name)),
@@ -122,12 +122,15 @@ async def test_a_device_reads_its_lamps_and_nothing_else(shipped: ShippedMosquit
 
 
 @pytest.mark.parametrize("door", ["devices", "certificates"])
-async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMosquitto, door: str) -> None:
+async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMosquitto, listener: str) -> None:
     topics = [f"floor/v1/report/{place}/state" for place in (DEVICE_A, DEVICE_B)]
     topics.append(f"floor/v1/report/{GATEWAY}/_/birth")
     will = Publication(f"floor/v1/report/{GATEWAY}/_/death", b"{}")
-    make = user if door == "devices" else certified
-    async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge, tcp_proxy(shipped.ports[door]) as way:
+    make = user if listener == "devices" else certified
+    async with (
+        linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge,
+        tcp_proxy(shipped.ports[listener]) as way,
+    ):
         async with linked(make(shipped, GATEWAY, will=will, way=way)) as gateway:
             for topic in topics:
                 await gateway.publish(topic, b"{}")
@@ -213,15 +216,15 @@ async def test_the_bridge_reads_how_much_the_broker_dropped(shipped: ShippedMosq
 
 
 @pytest.mark.parametrize("door", ["devices", "services", "loopback"])
-async def test_nobody_is_anonymous(shipped: ShippedMosquitto, door: str) -> None:
-    anonymous = BrokerLink(shipped.settings(door), client_id="nobody", durable=False)
+async def test_nobody_is_anonymous(shipped: ShippedMosquitto, listener: str) -> None:
+    anonymous = BrokerLink(shipped.settings(listener), client_id="nobody", durable=False)
     await assert_kept_out(anonymous, "Not authorized")
 
 
 async def test_a_devices_password_opens_no_other_door(shipped: ShippedMosquitto) -> None:
-    for door in ("services", "loopback"):
-        await assert_kept_out(user(shipped, DEVICE_A, door=door), "Not authorized")
-    await assert_kept_out(user(shipped, "bridge", door="devices"), "Not authorized")
+    for listener in ("services", "loopback"):
+        await assert_kept_out(user(shipped, DEVICE_A, listener=listener), "Not authorized")
+    await assert_kept_out(user(shipped, "bridge", listener="devices"), "Not authorized")
 
 
 async def test_a_device_cannot_take_the_bridges_session_over(shipped: ShippedMosquitto) -> None:

@@ -20,20 +20,20 @@ def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> No
     write_config(tmp_path, more='[journal]\npath = "journal.db"')
     whole_journal(tmp_path / "journal.db")
     (tmp_path / "backup").mkdir()
-    said = {}
+    outputs = {}
     for _, *arguments in shown():
         words = [_here(word, tmp_path) for word in arguments]
         options = ("--wait", "0") if words[1] == "replay" else ()  # no bridge runs here
         ended = floor(tmp_path, *words, *options)
         assert ended.returncode == 0, f"{words}: {ended.stdout}{ended.stderr}"
-        said[" ".join(arguments[:2])] = ended.stdout + ended.stderr
-    assert set(said) == {
+        outputs[" ".join(arguments[:2])] = ended.stdout + ended.stderr
+    assert set(outputs) == {
         *(f"journal {name}" for name in ("backup", "verify", "restore", "export", "stats")),
         *(f"quarantine {name}" for name in ("list", "show", "replay", "drop")),
     }
-    assert "is whole" in said["journal verify"]
-    assert "11 asked" in said["quarantine replay"]
-    assert "2 dropped" in said["quarantine drop"]
+    assert "is whole" in outputs["journal verify"]
+    assert "11 asked" in outputs["quarantine replay"]
+    assert "2 dropped" in outputs["quarantine drop"]
 
 
 def _here(word: str, folder: Path) -> str:

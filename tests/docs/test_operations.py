@@ -94,17 +94,17 @@ def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
         name for row in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     ]
     code = "".join(path.read_text() for path in (ROOT / "bridge" / "domain").rglob("*.py"))
-    given = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {
+    reported = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {
         reading.value for reading in IGNORED_READINGS
     }
     assert len(named) == len(set(named))
-    assert set(named) == given
+    assert set(named) == reported
 
 
 def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> None:
-    (said,) = re.findall(r"^A device that has nothing but (.*?) and quarantined", DOCUMENT, re.MULTILINE)
+    (reasons,) = re.findall(r"^A device that has nothing but (.*?) and quarantined", DOCUMENT, re.MULTILINE)
     (neutral,) = re.findall(r"^(`retained`.*) say nothing about it", DOCUMENT, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", said)) == INEFFECTIVE_REASONS
+    assert set(re.findall(r"`(\w+)`", reasons)) == INEFFECTIVE_REASONS
     assert set(re.findall(r"`(\w+)`", neutral)) == NEUTRAL_REASONS
 
 

@@ -34,12 +34,12 @@ def test_every_field_is_documented_with_its_default(section: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", SECTIONS[section], re.MULTILINE)
     fields = MODELS[section].model_fields
     assert [name for name, _ in rows] == list(fields)
-    for name, said in rows:
+    for name, cell in rows:
         field = fields[name]
-        assert (said.strip() == "-") == field.is_required(), name
-        if isinstance(field.default, (bool, int, float)) or said.startswith("`"):
+        assert (cell.strip() == "-") == field.is_required(), name
+        if isinstance(field.default, (bool, int, float)) or cell.startswith("`"):
             text = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-            assert said.strip() == f"`{text}`", name
+            assert cell.strip() == f"`{text}`", name
 
 
 def table(section: str, first: str) -> list[list[str]]:

@@ -173,9 +173,9 @@ def test_the_map_of_the_readme_names_what_is_there() -> None:
         name = line.split()[0]
         folders = [*folders[:depth], name]
         assert (ROOT / "".join(folders)).exists(), line
-    told = {name.rstrip("/") for name in re.findall(r"^  ?(\w+)/ ", block, re.MULTILINE)}
+    listed = {name.rstrip("/") for name in re.findall(r"^  ?(\w+)/ ", block, re.MULTILINE)}
     rooms = {path.name for path in (ROOT / "bridge").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert told >= rooms
+    assert listed >= rooms
 
 
 def test_decisions_are_numbered_once_each_as_their_titles_say() -> None:

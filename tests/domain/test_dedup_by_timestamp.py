@@ -151,13 +151,15 @@ def test_a_copy_of_a_birth_without_seq_comes_after_what_was_stored_before_it(clo
     """The stored reports, then two of the start itself; the copy is of that start, unless the device died since."""
     taken, begun = Taken(), {"near": T0, "never set": 200_000, "stands": T0}[clock]
 
-    def said(index: int, **body: object) -> dict[str, object]:
+    def payload(index: int, **body: object) -> dict[str, object]:
         return {"boot_id": 5, "ts": begun if clock == "stands" else begun + index * 30_137, **body}
 
-    birth = said(4)
+    birth = payload(4)
     reasons = [taken.take(BIRTH, birth, at=130)]
-    reasons += [taken.take(MACHINE, said(index, state="running"), at=130.001 + index / 1000) for index in (1, 2, 3, 4)]
-    reasons.append(taken.take(MACHINE, said(4, state="running", speed=9), at=130.006))
+    reasons += [
+        taken.take(MACHINE, payload(index, state="running"), at=130.001 + index / 1000) for index in (1, 2, 3, 4)
+    ]
+    reasons.append(taken.take(MACHINE, payload(4, state="running", speed=9), at=130.006))
     assert reasons == [None] * 6
     if died:
         taken.take("report/north/pack/L1/bagger/death", {"boot_id": 5}, at=131)
@@ -191,13 +193,13 @@ def test_a_start_while_reports_waited_in_the_broker_is_applied(waited: int, agai
     """They come at once: how long ago the latest one was sent, nobody knows."""
     taken = Taken()
 
-    def said(index: int) -> dict[str, object]:
+    def payload(index: int) -> dict[str, object]:
         return {"boot_id": "b", "ts": 10_000 + 60_137 * index, "state": ("running", "idle")[index % 2]}
 
-    assert [taken.take(MACHINE, said(index), at=60.137 * index) for index in range(5)] == [None] * 5
+    assert [taken.take(MACHINE, payload(index), at=60.137 * index) for index in range(5)] == [None] * 5
     arrival = 241 + waited
-    assert taken.take(MACHINE, said(5), at=arrival) is None
-    assert taken.take(MACHINE, said(again), at=arrival + 0.01) is None
+    assert taken.take(MACHINE, payload(5), at=arrival) is None
+    assert taken.take(MACHINE, payload(again), at=arrival + 0.01) is None
 
 
 def test_a_clock_that_begins_at_the_same_instant_hides_no_next_start() -> None:

@@ -27,10 +27,10 @@ def message(topic: str, payload: bytes, *, retained: bool = True) -> Message:
 
 
 def status(owner: StreamOwner = OWNER, *, retained: bool) -> Message:
-    told = status_publication(
+    status_message = status_publication(
         Position("main", "e", 1), root="r", online=True, ready=True, time=5, simulated=False, owner=owner
     )
-    return Message(told.topic, told.payload, 1, retained, False, PendingAck(1, 1, 1, 1))
+    return Message(status_message.topic, status_message.payload, 1, retained, False, PendingAck(1, 1, 1, 1))
 
 
 def of(stream: str, **more: object) -> bytes:
@@ -133,24 +133,24 @@ def test_a_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_event_that_the_journal_does_not_know_is_cleared() -> None:
-    known, ghost = at(1, event("a")), at(2, event("b"))
-    plan = correct(published(known), holding([known, ghost]), current=[known])
-    assert cleared(plan) == [ghost.topic.text]
+    kept, stale = at(1, event("a")), at(2, event("b"))
+    plan = correct(published(kept), holding([kept, stale]), current=[kept])
+    assert cleared(plan) == [stale.topic.text]
     assert plan.retained == {}
 
 
 def test_event_of_another_epoch_on_a_current_topic_is_restored_not_cleared() -> None:
-    known = at(1, event("a"))
-    reading = read(message(f"event/{known.topic}", of("main", epoch="older")))
-    assert cleared(correct(published(known), reading, current=[known])) == []
+    kept = at(1, event("a"))
+    reading = read(message(f"event/{kept.topic}", of("main", epoch="older")))
+    assert cleared(correct(published(kept), reading, current=[kept])) == []
 
 
 def test_earlier_topic_of_a_subject_is_cleared() -> None:
     """Its priority moved it; a broker's older memory brought it back."""
-    known = at(2, call("c1", "open"))
-    earlier = known.topic.text.replace("/high/", "/low/")
-    reading = read(message(f"event/{known.topic}", known.body), message(f"event/{earlier}", known.body))
-    assert cleared(correct(published(known), reading, current=[known])) == [earlier]
+    kept = at(2, call("c1", "open"))
+    earlier = kept.topic.text.replace("/high/", "/low/")
+    reading = read(message(f"event/{kept.topic}", kept.body), message(f"event/{earlier}", kept.body))
+    assert cleared(correct(published(kept), reading, current=[kept])) == [earlier]
 
 
 def test_event_that_is_still_to_be_published_is_not_cleared() -> None:
@@ -170,9 +170,9 @@ def test_topic_that_a_pending_event_will_clear_is_left_to_it() -> None:
 
 def test_closed_before_and_pending_again_elsewhere_is_cleared() -> None:
     older, closing = at(1, event("a")), at(9, event("a", standing=Standing.CLOSED))
-    ghost = older.topic.text.replace("/medium/", "/low/")
-    reading = read(message(f"event/{ghost}", older.body))
-    assert cleared(correct(published(older), reading, pending=[closing])) == [ghost]
+    stale = older.topic.text.replace("/medium/", "/low/")
+    reading = read(message(f"event/{stale}", older.body))
+    assert cleared(correct(published(older), reading, pending=[closing])) == [stale]
 
 
 def test_retired_topic_is_cleared_and_forgotten() -> None:
@@ -228,20 +228,20 @@ def test_lamp_of_another_plants_line_is_left_alone() -> None:
 
 
 def test_lamp_of_a_line_that_left_the_plant_is_switched_off() -> None:
-    ghost = at(1, call("c1", "open"))
-    assert switched(correct(published(), holding([ghost], [LAMP]), lines=[LINE])) == [LAMP]
+    stale = at(1, call("c1", "open"))
+    assert switched(correct(published(), holding([stale], [LAMP]), lines=[LINE])) == [LAMP]
 
 
 def test_lamp_of_a_line_that_another_stream_took_over_is_left_alone() -> None:
-    ghost = at(1, call("c1", "open"))
-    theirs = ghost.topic.text.replace("c1", "c2")
+    stale = at(1, call("c1", "open"))
+    theirs = stale.topic.text.replace("c1", "c2")
     reading = read(
-        message(f"event/{ghost.topic}", ghost.body),
+        message(f"event/{stale.topic}", stale.body),
         message(f"event/{theirs}", of("other")),
         message(f"station/{LAMP}", b"open"),
     )
     plan = correct(published(), reading, lines=[LINE])
-    assert (cleared(plan), switched(plan)) == ([ghost.topic.text], [])
+    assert (cleared(plan), switched(plan)) == ([stale.topic.text], [])
 
 
 def test_lamp_that_is_off_or_says_something_else_is_left_alone() -> None:

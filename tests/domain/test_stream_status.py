@@ -38,8 +38,10 @@ def test_will_knows_neither_offset_nor_time() -> None:
 
 
 def test_what_is_told_is_read_again() -> None:
-    told = status_publication(POSITION, root="r", online=True, ready=False, time=None, simulated=False, owner=OWNER)
-    status = read_status(told.payload)
+    publication = status_publication(
+        POSITION, root="r", online=True, ready=False, time=None, simulated=False, owner=OWNER
+    )
+    status = read_status(publication.payload)
     assert status is not None
     assert status.is_owned_by(OWNER)
     assert not status.is_owned_by(StreamOwner("10", NOON))

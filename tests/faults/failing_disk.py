@@ -58,18 +58,18 @@ async def _let_go(tracing: asyncio.subprocess.Process) -> None:
 
 async def _attached(tracing: asyncio.subprocess.Process) -> None:
     assert tracing.stderr is not None
-    said = b""
+    output = b""
     async with asyncio.timeout(ATTACH_SECONDS):
-        while b"attached" not in said:
+        while b"attached" not in output:
             line = await tracing.stderr.readline()
             if not line:
-                cannot_trace(said.decode())
-            said += line
+                cannot_trace(output.decode())
+            output += line
 
 
-def cannot_trace(said: str) -> None:
+def cannot_trace(output: str) -> None:
     """Skip with strace's own words; fail where a record is written."""
-    reason = f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {said.strip()}"
+    reason = f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {output.strip()}"
     if run_record.VARIABLE in os.environ:
         pytest.fail(reason)
     pytest.skip(reason)

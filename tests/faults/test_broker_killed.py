@@ -80,12 +80,12 @@ async def kill_with_reports_waiting(this: BridgeUnderLoad) -> None:
 
 def gaps_in_events(held: Journalled) -> int:
     """Count what `data_quality` tells: an input that shows a gap may make several events, or none."""
-    told: dict[str, int] = {}
+    reported: dict[str, int] = {}
     for event in map(json.loads, (event.body for event in held.events)):
         gap = event["data_quality"].get("gap")
         if gap is not None:
-            told[event["caused_by"][0]] = gap
-    return sum(told.values())
+            reported[event["caused_by"][0]] = gap
+    return sum(reported.values())
 
 
 def has_sequence(report: object) -> bool:

@@ -46,8 +46,8 @@ async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_th
 ) -> None:
     """Newcomers are not accepted, the lost link cannot be made anew; and then it can."""
     async with tcp_proxy(mosquitto.port) as network:
-        there = {"FLOOR_BROKER__PORT": str(network.port)}
-        async with bridge_under_load(tmp_path, mosquitto, environment=there) as this:
+        elsewhere = {"FLOOR_BROKER__PORT": str(network.port)}
+        async with bridge_under_load(tmp_path, mosquitto, environment=elsewhere) as this:
             await this.load.more(REPORTS)
             allow_descriptors(this, 0)
             plugs = await knock(this.bridge.port, NEWCOMERS)  # they take every descriptor that becomes free

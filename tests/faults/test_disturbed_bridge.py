@@ -146,21 +146,21 @@ def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:
 def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
     """Return since when the bridge says it was away, with the end of each; each begins before it was surely away."""
     inputs = [entry.input for entry in held.entries if entry.input.topic == ABSENCE_TOPIC]
-    said = [BridgeAbsence.decode(entry.payload).since for entry in inputs]
-    assert len(said) == len(away), (said, away)
-    assert all(since <= absence.since for since, absence in zip(said, away, strict=True)), (said, away)
-    return [Away(since, absence.until) for since, absence in zip(said, away, strict=True)]
+    begins = [BridgeAbsence.decode(entry.payload).since for entry in inputs]
+    assert len(begins) == len(away), (begins, away)
+    assert all(since <= absence.since for since, absence in zip(begins, away, strict=True)), (begins, away)
+    return [Away(since, absence.until) for since, absence in zip(begins, away, strict=True)]
 
 
 def carried_over(held: Journalled, unwatched: Sequence[Away]) -> list[Any]:
     """Return machines that are said to have run while nobody watched, because they ran before."""
-    told: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    reported: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for event in (json.loads(event.body) for event in held.events if event.type.value == "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")
-        told.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
+        reported.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
     wrong = []
     for absence in unwatched:
-        for place, statuses in told.items():
+        for place, statuses in reported.items():
             before = [status for status in statuses if status[0] < absence.until]
             at, status = max(before, key=itemgetter(0), default=(0, "offline"))
             if status == "running" and at < absence.since:

@@ -24,7 +24,7 @@ KEEPALIVE_SECONDS: Final = 2  # of the device: the broker gives it up after one 
 DEAD_SECONDS: Final = 15.0  # until the broker says so
 
 
-def say(kind: str, **fields: object) -> tuple[str, bytes]:
+def message(kind: str, **fields: object) -> tuple[str, bytes]:
     return f"{DEVICE}/{kind}", json.dumps(fields).encode()
 
 
@@ -34,25 +34,25 @@ async def device(broker: RunningBroker, port: int, boot: int) -> AsyncIterator[B
     settings = client_settings(broker).model_copy(update={"port": port, "keepalive_seconds": KEEPALIVE_SECONDS})
     will = Will(f"{DEVICE}/death", json.dumps({"boot_id": boot}).encode(), qos=1, retain=False)
     async with linked(BrokerLink(settings, client_id=f"bagger-{boot}", durable=False, will=will)) as link:
-        await link.publish(*say("birth", boot_id=boot, seq=0))
-        await link.publish(*say("state", boot_id=boot, seq=1, state="running"))
+        await link.publish(*message("birth", boot_id=boot, seq=0))
+        await link.publish(*message("state", boot_id=boot, seq=1, state="running"))
         yield link
 
 
 @contextlib.asynccontextmanager
 async def wills(broker: RunningBroker) -> AsyncIterator[list[float]]:
     """When the broker said that the device is dead, on the monotonic clock."""
-    heard: list[float] = []
+    wills_at: list[float] = []
     link = BrokerLink(client_settings(broker), client_id="heir", durable=False, subscriptions=[(f"{DEVICE}/death", 1)])
 
     async def listen() -> None:
         while True:
-            heard.extend(time.monotonic() for _ in await link.receive(most=10))
+            wills_at.extend(time.monotonic() for _ in await link.receive(most=10))
 
     async with linked(link):
         listening = asyncio.create_task(listen(), name="heir")
         try:
-            yield heard
+            yield wills_at
         finally:
             listening.cancel()
 
@@ -70,7 +70,7 @@ async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
     async with (
         bridge_process(tmp_path, mosquitto) as bridge,
         bridge.dashboard() as board,
-        wills(mosquitto) as heard,
+        wills(mosquitto) as wills_at,
         tcp_proxy(mosquitto.port) as network,
     ):
         await board.snapshot(subscription_type="line", target_id="L1")
@@ -78,20 +78,20 @@ async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
             await status(board, "running")
             network.freeze_passages()  # half-open: only its silence tells the broker
             await status(board, "offline")
-            assert time.monotonic() - heard[0] < TOLD_SECONDS
+            assert time.monotonic() - wills_at[0] < TOLD_SECONDS
         async with device(mosquitto, network.port, 2):
             await status(board, "running")
             network.refusing = True
             network.cut(End.RESET)
             await status(board, "offline")
-            assert time.monotonic() - heard[1] < TOLD_SECONDS
+            assert time.monotonic() - wills_at[1] < TOLD_SECONDS
             network.refusing = False
         async with device(mosquitto, mosquitto.port, 3) as link:
             await status(board, "running")
-            said = time.monotonic()
-            await link.publish(*say("death", boot_id=3))
+            reported_at = time.monotonic()
+            await link.publish(*message("death", boot_id=3))
             await status(board, "offline")
-            assert time.monotonic() - said < TOLD_SECONDS
+            assert time.monotonic() - reported_at < TOLD_SECONDS
 
 
 async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offline(
@@ -100,7 +100,7 @@ async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offli
     async with (
         bridge_process(tmp_path, mosquitto) as bridge,
         bridge.dashboard() as board,
-        wills(mosquitto) as heard,
+        wills(mosquitto) as wills_at,
         tcp_proxy(mosquitto.port) as network,
     ):
         await board.snapshot(subscription_type="line", target_id="L1")
@@ -108,9 +108,9 @@ async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offli
             await status(board, "running")
             network.freeze_passages()
             async with device(mosquitto, mosquitto.port, 2) as link:  # back, by another way, before anybody gave it up
-                assert not heard
-                await until(lambda: bool(heard), seconds=DEAD_SECONDS, what="the late Will")
-                await link.publish(*say("state", boot_id=2, seq=2, state="stopped"))
+                assert not wills_at
+                await until(lambda: bool(wills_at), seconds=DEAD_SECONDS, what="the late Will")
+                await link.publish(*message("state", boot_id=2, seq=2, state="stopped"))
                 await status(board, "stopped")
         assert became_of_deaths(bridge) == {("suppressed", "out_of_order")}
 
@@ -143,6 +143,6 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
             assert gone["caused_by"] == [], "its deadline made it"
             network.thaw()
             await until(lambda: link.status.connected, what="connected")
-            await link.publish(*say("state", boot_id=1, seq=2, state="running"))
+            await link.publish(*message("state", boot_id=1, seq=2, state="running"))
             back = await status(board, "running")
             assert back["offset"] != first["offset"]

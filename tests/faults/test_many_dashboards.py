@@ -44,12 +44,12 @@ async def stalled_dashboards(process: FrontProcess, count: int, *, groups: int =
             first = asks_for_all(batch=group % 2 == 0)
             for _ in range(count // groups):
                 sockets.enter_context(await stalled(process.port, first))
-            await _told(process, "catching_up", count // groups * (group + 1), lines=200)
+            await _statistic_reached(process, "catching_up", count // groups * (group + 1), lines=200)
         yield
-    await _told(process, "connections", before)
+    await _statistic_reached(process, "connections", before)
 
 
-async def _told(process: FrontProcess, name: str, value: int, *, lines: int = 0) -> None:
+async def _statistic_reached(process: FrontProcess, name: str, value: int, *, lines: int = 0) -> None:
     """Wait until the statistics say so; with `lines`, commit events meanwhile."""
     async with asyncio.timeout(60):
         while (await process.statistics())[name] != value:
@@ -94,25 +94,25 @@ async def test_what_stalled_dashboards_cost_the_others(tmp_path: Path) -> None:
 
 async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 30, stuck: int = 100) -> float:
     """The 99th percentile from commit to receipt beside stalled dashboards, in parts of that without, in one run."""
-    heard: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
 
     def take(_: BytesDashboard, text: bytes) -> None:
         now = time.monotonic_ns()
         if text.startswith((b'[{"type":"andon', b'[{"type":"line_status')):
-            heard.extend((int(offset), now) for offset in OFFSET.findall(text))
+            received.extend((int(offset), now) for offset in OFFSET.findall(text))
 
     async def window(process: FrontProcess) -> float:
         """The percentile in ms, over all dashboards and 200 events."""
-        heard.clear()
+        received.clear()
         committed = dict(await process.commit(200, lines=100, pause_ms=5))
-        await until(lambda: sum(offset in committed for offset, _ in heard) == 200 * healthy, what="all events")
-        waited = sorted((now - committed[offset]) / 1e6 for offset, now in heard if offset in committed)
+        await until(lambda: sum(offset in committed for offset, _ in received) == 200 * healthy, what="all events")
+        waited = sorted((now - committed[offset]) / 1e6 for offset, now in received if offset in committed)
         return waited[len(waited) * 99 // 100]
 
     alone, beside = [], []
     async with front(folder) as process:
         dashboards = [await connect(process.port, asks_for_all(), take) for _ in range(healthy)]
-        await _told(process, "connections", healthy)
+        await _statistic_reached(process, "connections", healthy)
         await process.commit(500, lines=100)
         for _ in range(windows):
             alone.append(await window(process))

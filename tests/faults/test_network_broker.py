@@ -25,8 +25,8 @@ HEALED_SECONDS = 25.0
 @contextlib.asynccontextmanager
 async def behind_a_network(folder: Path, broker: RunningBroker) -> AsyncIterator[tuple[BridgeUnderLoad, TcpProxy]]:
     async with tcp_proxy(broker.port) as network:
-        there = {"FLOOR_BROKER__PORT": str(network.port)}
-        async with bridge_under_load(folder, broker, environment=there) as this:
+        elsewhere = {"FLOOR_BROKER__PORT": str(network.port)}
+        async with bridge_under_load(folder, broker, environment=elsewhere) as this:
             await until(lambda: this.dashboard.live, what="live")
             yield this, network
 

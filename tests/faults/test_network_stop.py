@@ -53,15 +53,15 @@ async def crowd(
         greeted.add(dashboard)
 
     resume = encoded(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
-    with contextlib.ExitStack() as there:
-        found = [await connect(this.bridge.port, encoded(auth, all_events), take) for _ in range(reading)]
+    with contextlib.ExitStack() as elsewhere:
+        subscribers = [await connect(this.bridge.port, encoded(auth, all_events), take) for _ in range(reading)]
         for _ in range(stuck):
-            there.enter_context(await stalled(this.bridge.port, encoded(auth, all_events)))
-        found += [await connect(this.bridge.port, resume, take) for _ in range(catching_up)]
-        for subscriber in found:
-            there.callback(subscriber.abort)
-        await until(lambda: len(greeted) == len(found), seconds=30, what="a crowd")
-        yield found
+            elsewhere.enter_context(await stalled(this.bridge.port, encoded(auth, all_events)))
+        subscribers += [await connect(this.bridge.port, resume, take) for _ in range(catching_up)]
+        for subscriber in subscribers:
+            elsewhere.callback(subscriber.abort)
+        await until(lambda: len(greeted) == len(subscribers), seconds=30, what="a crowd")
+        yield subscribers
 
 
 def retry_after(board: BytesDashboard) -> float:
@@ -76,10 +76,10 @@ async def test_a_stop_with_many_dashboards_is_in_time_and_tells_each_when_to_ret
 ) -> None:
     async with bridge_under_load(tmp_path, mosquitto, environment=ROOM) as this:
         await this.load.more(100)
-        async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as found:
+        async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as subscribers:
             assert await stopped(this.bridge) < STOP_SECONDS
-            await until(lambda: all(subscriber.is_closed for subscriber in found), what="each heard the end")
-            returns = sorted(retry_after(subscriber) for subscriber in found)
+            await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
+            returns = sorted(retry_after(subscriber) for subscriber in subscribers)
         await this.bridge.start()
         ledger = await this.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
     assert ledger.wrong == {}
@@ -95,14 +95,14 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
     tmp_path: Path, mosquitto: RunningBroker, broker: str
 ) -> None:
     async with tcp_proxy(mosquitto.port) as network:
-        there = {**ROOM, "FLOOR_BROKER__PORT": str(network.port)}
+        elsewhere = {**ROOM, "FLOOR_BROKER__PORT": str(network.port)}
         async with (
-            bridge_under_load(tmp_path, mosquitto, environment=there) as this,
+            bridge_under_load(tmp_path, mosquitto, environment=elsewhere) as this,
             tcp_proxy(this.bridge.port) as front,
         ):
             await this.load.more(100)
             lost = [await connect(front.port, encoded({"type": "auth", "token": token()}), lambda *_: None)]
-            async with crowd(this, reading=20, stuck=20, catching_up=20) as found:
+            async with crowd(this, reading=20, stuck=20, catching_up=20) as subscribers:
                 front.freeze()
                 if broker == "dead":
                     network.refusing = True
@@ -110,8 +110,8 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
                 else:
                     network.freeze()
                 assert await stopped(this.bridge) < STOP_SECONDS
-                await until(lambda: all(subscriber.is_closed for subscriber in found), what="each heard the end")
-                assert len({retry_after(subscriber) for subscriber in found}) > 1
+                await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
+                assert len({retry_after(subscriber) for subscriber in subscribers}) > 1
             network.refusing = False
             network.thaw()
             for subscriber in lost:

@@ -38,15 +38,15 @@ def test_what_was_committed_survives_a_loss_of_power(tmp_path: Path, fault: str,
     seen = list(calls(log))
     chance = random.Random(13)
     cut = set(chance.sample(range(len(seen)), LOSSES))
-    said = 0
+    committed = 0
     for index, call in enumerate(seen):
         assert call.name != "ftruncate", "the disk of this test does not know it"
         if call.fd == STDOUT:
-            said = int(call.data)
+            committed = int(call.data)
         disk.take(call)
         if index in cut:
-            assert numbers_after_power_loss(disk, tmp_path / f"loss-{index}", chance) >= said
-    assert said == 3 * rounds
+            assert numbers_after_power_loss(disk, tmp_path / f"loss-{index}", chance) >= committed
+    assert committed == 3 * rounds
     assert bool(disk.lost) is bool(FAULTS[fault])
     run_record.note(
         f"{LOSSES} losses of power, {fault}",

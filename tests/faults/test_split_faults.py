@@ -32,7 +32,7 @@ from tests.support.rounds import rounds
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 TYPES: Final = ("equipment", "quality", "material", "process")
-DEEDS: Final = ("raise", "acknowledge", "resolve")
+ACTIONS: Final = ("raise", "acknowledge", "resolve")
 TIMES: Final = 2
 WINDOW: Final = 40  # reports at once: the pipeline's own session holds no more than a front's
 BOOT: Final = 1
@@ -54,7 +54,7 @@ class Presses:
     """A station that never tires: each report with its sequence, no more of them at once than the broker holds."""
 
     bridge: BridgeProcess
-    said: int = 0
+    sent: int = 0
     last: Report = ("", b"")
 
     async def burst(self, reports: int) -> None:
@@ -65,9 +65,9 @@ class Presses:
                 await until(self._taken_in, seconds=30, what="taken in")
 
     def _next(self) -> Publication:
-        deed, kind = DEEDS[self.said % 3], TYPES[self.said // 3 % 4]
-        body = {"boot_id": BOOT, "seq": self.said, "action": deed, "andon_type": kind}
-        self.said += 1
+        action, kind = ACTIONS[self.sent % 3], TYPES[self.sent // 3 % 4]
+        body = {"boot_id": BOOT, "seq": self.sent, "action": action, "andon_type": kind}
+        self.sent += 1
         payload = json.dumps(body).encode()
         self.last = (STATION.removeprefix("floor/v1/"), payload)
         return Publication(STATION, payload)
@@ -77,40 +77,42 @@ class Presses:
 
 
 @contextlib.asynccontextmanager
-async def boards(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
+async def resuming_boards(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
     """A dashboard at each front, from the moment it has a position: before that it has nothing to resume from."""
-    async with subscribers(*fronts) as found:
+    async with subscribers(*fronts) as boards:
         await until(
-            lambda: all(subscriber.live and subscriber.positioned for subscriber in found), seconds=20, what="live"
+            lambda: all(subscriber.live and subscriber.positioned for subscriber in boards),
+            seconds=20,
+            what="live",
         )
-        yield found
+        yield boards
 
 
-async def close(bridge: BridgeProcess, found: list[ResumingSubscriber], title: str) -> None:
+async def close(bridge: BridgeProcess, boards: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, stop, and hold what each had against the journal."""
     end = last_offset(bridge.journal)
-    await until(lambda: all(subscriber.at >= end for subscriber in found), seconds=30, what="caught up")
+    await until(lambda: all(subscriber.at >= end for subscriber in boards), seconds=30, what="caught up")
     for process in (*bridge.fronts, bridge):
         assert await process.stop() == 0, process.log()
     held = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
     lossless = sum(event.is_lossless for event in held.events)
-    for subscriber in found:
+    for subscriber in boards:
         wrong = {name: what for name, what in of_dashboard(held, subscriber).items() if what}
         assert wrong == {}
         assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
     run_record.note(
-        title, f"{len(held.events):,} events, {lossless:,} lossless, {len(found)} dashboards; wrong: nothing"
+        title, f"{len(held.events):,} events, {lossless:,} lossless, {len(boards)} dashboards; wrong: nothing"
     )
 
 
-async def told(found: list[ResumingSubscriber], began: float) -> float:
+async def link_loss_seconds(boards: list[ResumingSubscriber], began: float) -> float:
     """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
-    await until(lambda: not any(subscriber.live for subscriber in found), seconds=TOLD_SECONDS, what="told")
+    await until(lambda: not any(subscriber.live for subscriber in boards), seconds=TOLD_SECONDS, what="told")
     return time.monotonic() - began
 
 
-async def live(found: list[ResumingSubscriber]) -> None:
-    await until(lambda: all(subscriber.live for subscriber in found), seconds=20, what="live again")
+async def live(boards: list[ResumingSubscriber]) -> None:
+    await until(lambda: all(subscriber.live for subscriber in boards), seconds=20, what="live again")
 
 
 @rounds(1, faults=4)
@@ -119,7 +121,7 @@ async def test_front_that_stood_still_under_load_misses_nothing(
 ) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
         presses = Presses(bridge)
-        async with boards(bridge.front, bridge.front, bridge.front) as found:
+        async with resuming_boards(bridge.front, bridge.front, bridge.front) as boards:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
                 bridge.front.signal(signal.SIGSTOP)
@@ -129,24 +131,24 @@ async def test_front_that_stood_still_under_load_misses_nothing(
                 assert missed > 1_000, "more than the broker keeps for it"
                 bridge.front.signal(signal.SIGCONT)
                 await presses.burst(WINDOW)
-                await live(found)
-            await close(bridge, found, f"{rounds} times a front that stood still")
-        assert all(subscriber.connections >= 1 for subscriber in found)
+                await live(boards)
+            await close(bridge, boards, f"{rounds} times a front that stood still")
+        assert all(subscriber.connections >= 1 for subscriber in boards)
 
 
 @rounds(1, faults=3)
 async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker: RunningBroker, rounds: int) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
         presses = Presses(bridge)
-        async with boards(bridge.front, bridge.front) as found:
+        async with resuming_boards(bridge.front, bridge.front) as boards:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
                 await bridge.front.stop(signal.SIGKILL)
                 await presses.burst(5 * WINDOW)
                 await bridge.front.start()
-                await live(found)
-            await close(bridge, found, f"{rounds} times a killed front")
-        assert all(subscriber.resumed >= rounds for subscriber in found)
+                await live(boards)
+            await close(bridge, boards, f"{rounds} times a killed front")
+        assert all(subscriber.resumed >= rounds for subscriber in boards)
 
 
 @rounds(1, faults=2)
@@ -156,59 +158,59 @@ async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as bridge:
         presses = Presses(bridge)
         lasted = []
-        async with boards(*bridge.fronts) as found:
+        async with resuming_boards(*bridge.fronts) as boards:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
                 began = time.monotonic()
                 await bridge.stop(signal.SIGKILL)
-                lasted.append(await told(found, began))
+                lasted.append(await link_loss_seconds(boards, began))
                 await bridge.start()
-                await live(found)
+                await live(boards)
                 await presses.burst(WINDOW)
                 began = time.monotonic()
                 bridge.signal(signal.SIGSTOP)
-                lasted.append(await told(found, began))
+                lasted.append(await link_loss_seconds(boards, began))
                 bridge.signal(signal.SIGCONT)
-                await live(found)
+                await live(boards)
                 await presses.burst(WINDOW)
-            assert [subscriber.connections for subscriber in found] == [1, 1], "nobody was sent away"
+            assert [subscriber.connections for subscriber in boards] == [1, 1], "nobody was sent away"
             took = ", ".join(f"{duration:.1f} s" for duration in lasted)
-            await close(bridge, found, f"a killed, then a frozen pipeline, told after {took}")
+            await close(bridge, boards, f"a killed, then a frozen pipeline, told after {took}")
 
 
 @pytest.mark.faults
 async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, small_broker: RunningBroker) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
         presses = Presses(bridge)
-        async with boards(bridge.front) as found:
+        async with resuming_boards(bridge.front) as boards:
             for _ in range(TIMES):
                 await presses.burst(WINDOW)
                 began = time.monotonic()
                 limit_files(bridge, NO_ROOM)
                 bursting = asyncio.create_task(presses.burst(WINDOW))
-                await told(found, began)
+                await link_loss_seconds(boards, began)
                 assert "the pipeline is not ready" in bridge.front.readiness()
                 limit_files(bridge, resource.RLIM_INFINITY)
-                await live(found)
+                await live(boards)
                 await bursting
-            await close(bridge, found, f"{TIMES} times a full disk below a pipeline apart")
+            await close(bridge, boards, f"{TIMES} times a full disk below a pipeline apart")
 
 
 @pytest.mark.faults
 async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small_broker: RunningBroker) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as bridge:
         presses = Presses(bridge)
-        async with boards(*bridge.fronts) as found:
+        async with resuming_boards(*bridge.fronts) as boards:
             for _ in range(TIMES):
                 await presses.burst(2 * WINDOW)
                 began = time.monotonic()
                 small_broker.kill()
-                await told(found, began)
+                await link_loss_seconds(boards, began)
                 small_broker.start()
-                await live(found)
+                await live(boards)
                 await presses.burst(2 * WINDOW)
-            assert [subscriber.connections for subscriber in found] == [1, 1], "nobody was sent away"
-            await close(bridge, found, f"{TIMES} times a killed broker")
+            assert [subscriber.connections for subscriber in boards] == [1, 1], "nobody was sent away"
+            await close(bridge, boards, f"{TIMES} times a killed broker")
 
 
 @rounds(2, faults=12)
@@ -217,14 +219,14 @@ async def test_dashboard_goes_from_front_to_front_without_a_loss(
 ) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as bridge:
         presses = Presses(bridge)
-        async with boards(*bridge.fronts) as found:
-            roaming, fronts = found[0], itertools.cycle(bridge.fronts)
+        async with resuming_boards(*bridge.fronts) as boards:
+            roaming, fronts = boards[0], itertools.cycle(bridge.fronts)
             for _ in range(rounds):
                 bursting = asyncio.create_task(presses.burst(2 * WINDOW))
                 await roaming.something_new()
                 await roaming.move_to(next(fronts))
                 await bursting
-            await close(bridge, found, f"{rounds} moves between two fronts")
+            await close(bridge, boards, f"{rounds} moves between two fronts")
             assert roaming.resumed >= rounds
 
 

@@ -179,8 +179,8 @@ def call(
     return event(EventType.ANDON_EVENT, data, line=line, subject=subject, standing=standing, priority=Priority.HIGH)
 
 
-def status(line: str = "L1", *, word: Status = "running") -> Event:
-    data = LineStatus(scope="line", status=word, previous_status=None, since=rfc3339(NOON), scheduled=True)
+def status(line: str = "L1", *, state: Status = "running") -> Event:
+    data = LineStatus(scope="line", status=state, previous_status=None, since=rfc3339(NOON), scheduled=True)
     return event(EventType.LINE_STATUS_UPDATE, data, line=line, subject="_")
 
 

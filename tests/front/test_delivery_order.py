@@ -82,8 +82,8 @@ async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path:
         front.commit(call("C1", line="L2"))
         gate.open()
         await board.receive("andon_event", subject="C1")
-        told = [frame["type"] if "offset" in frame else frame.get("id") for frame in board.frames]
-        assert told.index("L2") < told.index("andon_event")
+        frames = [frame["type"] if "offset" in frame else frame.get("id") for frame in board.frames]
+        assert frames.index("L2") < frames.index("andon_event")
 
 
 async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_is_now(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_i
         await let_the_front_run()
         gate.open()
         await board.receive("snapshot_end", id="a")
-        told = [frame for frame in board.frames if frame.get("id") == "a" or "offset" in frame]
-        assert [frame.get("target") or frame.get("offset") or frame["type"] for frame in told] == [
+        frames = [frame for frame in board.frames if frame.get("id") == "a" or "offset" in frame]
+        assert [frame.get("target") or frame.get("offset") or frame["type"] for frame in frames] == [
             "L1", "L2", "snapshot_begin", 2, "snapshot_end",
         ]  # fmt: skip
 
@@ -156,5 +156,5 @@ async def test_a_snapshot_is_never_overtaken_by_what_it_stands_for(tmp_path: Pat
         front.core.on_committed(unoffered)
         front.commit(call("C1", line="L2"))
         await board.receive("andon_event", subject="C1")
-        told = [frame["type"] for frame in board.frames if "offset" in frame or frame["type"] == "snapshot_begin"]
-        assert told == ["job_assigned", "snapshot_begin", "andon_event"]
+        frames = [frame["type"] for frame in board.frames if "offset" in frame or frame["type"] == "snapshot_begin"]
+        assert frames == ["job_assigned", "snapshot_begin", "andon_event"]

@@ -14,7 +14,7 @@ def since(front: MemoryFront, offset: int) -> Frame:
 
 async def test_resume_replays_what_was_missed_once_over_the_union(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
-        front.commit(call("C1"), status(word="running"), call("C2"), status(word="stopped"), call("C3", line="L2"))
+        front.commit(call("C1"), status(state="running"), call("C2"), status(state="stopped"), call("C3", line="L2"))
         board = await front.join()
         bodies = [
             {"id": "a", "subscription_type": "andon", "target_id": "L1"},
@@ -92,19 +92,19 @@ async def test_a_slow_dashboard_loses_no_alarm_and_is_told_what_was_conflated(tm
         await board.receive("position")
         board.stop_reading()
         for number in range(40):
-            front.commit(call(f"C{number}"), status(word="running"), status("L2"))
+            front.commit(call(f"C{number}"), status(state="running"), status("L2"))
         assert front.core.statistics()["waiting_events"] <= 13
         board.read_on()
         last = await board.receive("andon_event", subject="C39")
-        front.commit(status(word="fault"))
+        front.commit(status(state="fault"))
         await board.receive("line_status_update", offset=121)
         alarms = [frame["offset"] for frame in board.frames if frame["type"] == "andon_event"]
         assert alarms == [1 + 3 * number for number in range(40)]
         statuses = [frame["offset"] for frame in board.frames if frame["type"] == "line_status_update"]
         assert len(statuses) < 80
         assert last["offset"] == 118
-        told = await board.receive("conflated")
-        assert set(told["counts"]) == {"line_status_update"}
+        frames = await board.receive("conflated")
+        assert set(frames["counts"]) == {"line_status_update"}
 
 
 async def test_a_dashboard_that_does_not_read_delays_no_other_and_is_closed(tmp_path: Path) -> None:

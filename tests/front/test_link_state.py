@@ -37,7 +37,7 @@ def on_frame(board: MemoryDashboard, marked: Callable[[], bool], happens: Callab
     board.on_text = look
 
 
-def told_after(board: MemoryDashboard) -> list[int]:
+def link_frames_after(board: MemoryDashboard) -> list[int]:
     """The events that came after the link was told lost."""
     at = next(n for n, frame in enumerate(board.frames) if frame["type"] == "link" and not live(frame))
     return [frame["offset"] for frame in board.frames[at:] if "offset" in frame]
@@ -60,7 +60,7 @@ async def test_it_is_told_in_the_middle_of_a_snapshot(tmp_path: Path, *, batch: 
         on_frame(board, lambda: len(board.offsets) >= 5, lambda: lose_link(front))
         await board.send("subscribe", subscription_type="line")
         await board.receive("snapshot_end")
-        assert len(told_after(board)) >= LAST_CALL / 4
+        assert len(link_frames_after(board)) >= LAST_CALL / 4
 
 
 async def test_it_is_told_in_the_middle_of_a_replay(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ async def test_it_is_told_in_the_middle_of_a_replay(tmp_path: Path) -> None:
         since = {"main": {"epoch": front.journal.position().epoch, "offset": 0}}
         await board.send("resume", subscriptions=[{"subscription_type": "line"}], since=since)
         await board.receive("andon_event", subject=f"C{LAST_CALL - 1}")
-        assert told_after(board) == list(range(6, LAST_CALL + 1))
+        assert link_frames_after(board) == list(range(6, LAST_CALL + 1))
 
 
 async def test_it_is_told_while_the_journal_does_not_answer(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovere
     async with memory_front(tmp_path, follows=True) as front:
         board = await subscribed(front)
         front.commit(call("C1"))
-        told = await board.receive("position")
+        frames = await board.receive("position")
         front.journal.commit(Batch(entries=[], retired_keys=()))
         code, reason = await board.closed()
         assert code == 1012
@@ -107,7 +107,7 @@ async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovere
         await until(lambda: front.core.position == front.journal.position(), what="turned")
         again = await front.join()
         body = {"id": "s", "subscription_type": "line"}
-        await again.send("resume", subscriptions=[body], since=told["streams"])
+        await again.send("resume", subscriptions=[body], since=frames["streams"])
         resumed = await again.receive("resumed")
         assert resumed["streams"]["main"] == {"recovered": False}
         await again.receive("snapshot_end")
@@ -168,17 +168,17 @@ async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp
     async with memory_front(tmp_path, follows=True) as front:
         board = await subscribed(front)
         front.commit(call("C1"))
-        told = (await board.receive("position"))["streams"]
+        frames = (await board.receive("position"))["streams"]
         front.commit(call("C2"), call("C3"), offer=False)  # another front has them; this one will poll
-        told["main"]["offset"] = 2
+        frames["main"]["offset"] = 2
         body = {"id": "s", "subscription_type": "line"}
         roaming = await front.join()
-        await roaming.send("resume", subscriptions=[body], since=told)
+        await roaming.send("resume", subscriptions=[body], since=frames)
         assert (await roaming.receive("resumed"))["streams"]["main"] == {"recovered": True}
         await roaming.until(lambda: roaming.live_offsets == [3])
-        told["main"]["offset"] = 10**9
+        frames["main"]["offset"] = 10**9
         forging = await front.join()
-        await forging.send("resume", subscriptions=[body], since=told)
+        await forging.send("resume", subscriptions=[body], since=frames)
         assert (await forging.receive("resumed"))["streams"]["main"] == {"recovered": False}
 
 

@@ -85,9 +85,9 @@ def test_it_works_on_uvloop(mosquitto: RunningBroker) -> None:
     async def scenario() -> None:
         async with linked(durable(mosquitto)) as link:
             await link.publish_many([Publication(f"a/{n}", b"%d" % n) for n in range(500)])
-            got = await receive(link, 500)
-            assert [message.payload for message in got] == [b"%d" % n for n in range(500)]
-            assert link.acknowledge(got) == 500
+            messages = await receive(link, 500)
+            assert [message.payload for message in messages] == [b"%d" % n for n in range(500)]
+            assert link.acknowledge(messages) == 500
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())

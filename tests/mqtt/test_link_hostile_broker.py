@@ -45,10 +45,10 @@ class Peer:
 
     async def expect(self, kind: int) -> bytes:
         while True:
-            got, body = await self.packet()
-            if got == kind:
+            messages, body = await self.packet()
+            if messages == kind:
                 return body
-            if got == PINGREQ:
+            if messages == PINGREQ:
                 self.writer.write(PINGRESP)
 
     async def admit(self, code: int = 1) -> None:
@@ -175,8 +175,8 @@ async def test_a_full_queue_leaves_the_socket_unread_and_the_link_alive() -> Non
         await until(lambda: pings == 3, what="three unanswered pings")  # by two, the link would have been given up
         assert link.queued == 10
         assert link.status.connected
-        got = await receive(link, sent)
-        assert [message.payload for message in got] == [b"%d" % number for number in range(sent)]
+        messages = await receive(link, sent)
+        assert [message.payload for message in messages] == [b"%d" % number for number in range(sent)]
         assert link.status.generation == 1
 
 

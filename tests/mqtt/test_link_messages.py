@@ -61,9 +61,9 @@ def payloads(count: int) -> list[bytes]:
 async def test_a_durable_session_sends_the_unacknowledged_again(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as first:
         await first.publish_many(numbered(5))
-        got = await receive(first, 5)
-        assert not any(message.redelivered for message in got)
-        assert first.acknowledge(got[:2]) == 2
+        messages = await receive(first, 5)
+        assert not any(message.redelivered for message in messages)
+        assert first.acknowledge(messages[:2]) == 2
     async with linked(consumer(mosquitto)) as second:
         assert second.status.session_present
         again = await receive(second, 3)
@@ -112,9 +112,9 @@ async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: Run
             pass
         await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
         await link.publish("a/end", b"end")
-        got = await receive(link, 5)
-        assert [message.payload for message in got] == [*payloads(4), b"end"]
-        assert link.acknowledge(got) == 5, "each has the receipt of the copy that came again"
+        messages = await receive(link, 5)
+        assert [message.payload for message in messages] == [*payloads(4), b"end"]
+        assert link.acknowledge(messages) == 5, "each has the receipt of the copy that came again"
 
 
 async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
@@ -162,14 +162,14 @@ async def test_a_full_queue_holds_the_broker_back_and_loses_nothing(mosquitto: R
     bound, count = 50, 5 * 50
     async with linked(consumer(mosquitto, queue_bound=bound)) as link, linked(producer(mosquitto)) as sender:
         await sender.publish_many(numbered(count))
-        got: list[Message] = []
-        while len(got) < count:
+        messages: list[Message] = []
+        while len(messages) < count:
             assert link.queued <= bound
-            got += await receive(link, 1)
-            link.acknowledge(got[-1:])
+            messages += await receive(link, 1)
+            link.acknowledge(messages[-1:])
             await asyncio.sleep(0)
-        assert [message.payload for message in got] == payloads(count)
-        assert not any(message.redelivered for message in got)
+        assert [message.payload for message in messages] == payloads(count)
+        assert not any(message.redelivered for message in messages)
 
 
 async def test_a_retained_message_and_qos_0_are_told_apart(mosquitto: RunningBroker) -> None:

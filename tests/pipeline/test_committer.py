@@ -13,7 +13,7 @@ from bridge.pipeline.pipeline import CoreCrashed
 from bridge.ports.journal import Batch, CommitFailed, JournalUnavailable, RetentionLimits
 from tests.pipeline.test_pipeline import CrashingFloor, accounted, break_disk, command, connected, messages
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
+from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
 
 PRESS = b'{"action": "raise", "andon_type": "material", "ts": 1000}'
 
@@ -75,7 +75,7 @@ async def test_replay_asked_while_the_bridge_is_down_is_done_once_also_under_kil
         device(mosquitto.port) as client,
     ):
         await connected(this)
-        await say(client, "report/bagger/state", state="running")
+        await publish_report(client, "report/bagger/state", state="running")
         await messages(this, 1)
         assert this.dispositions() == [("applied", None)], "it is not taken a third time"
         assert this.journal.counters()["andon", "quarantined", "unknown_equipment"] == 2
@@ -86,7 +86,7 @@ async def test_replay_that_crashes_the_core_again_is_not_tried_for_ever(mosquitt
         async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
             if send:
                 await connected(this)
-                await say(client, "report/bagger/state", state="fault")
+                await publish_report(client, "report/bagger/state", state="fault")
             await asyncio.wait([this.running], timeout=20)
 
     with pytest.raises(CoreCrashed):
@@ -108,7 +108,7 @@ async def test_replay_of_what_once_crashed_the_core_is_applied_by_a_mended_one(
     async def crash() -> None:
         async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
             await connected(this)
-            await say(client, "report/bagger/state", state="fault")
+            await publish_report(client, "report/bagger/state", state="fault")
             await asyncio.wait([this.running])
 
     with pytest.raises(CoreCrashed):
@@ -134,7 +134,7 @@ async def test_old_events_and_inputs_go_while_reports_come(mosquitto: RunningBro
         this.journal.prune = watch  # type: ignore[method-assign]
         async with device(mosquitto.port) as client:
             await connected(this)
-            await say(client, "report/bagger/counts", total=1)
+            await publish_report(client, "report/bagger/counts", total=1)
             await messages(this, 1)
         await until(lambda: len(asked) > 2, what="retention is looked after, again and again")
         assert set(asked) == {RetentionLimits(max_bytes=1)}
@@ -155,7 +155,7 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
         this.journal.commit = commit  # type: ignore[method-assign]
         async with device(mosquitto.port) as client:
             await connected(this)
-            await say(client, "report/desk/andon", action="raise", andon_type="material", ts=1)
+            await publish_report(client, "report/desk/andon", action="raise", andon_type="material", ts=1)
             await until(lambda: any(this.pipeline.status().in_flight.values()), what="a commit hangs")
             await until(lambda: not this.pipeline.status().ready, what="dashboards are told")
             loop = asyncio.get_running_loop()
@@ -210,7 +210,7 @@ async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_jour
         device(mosquitto.port) as client,
     ):
         await connected(this)
-        await say(
+        await publish_report(
             client,
             "command/robot/andon",
             id="one",

@@ -66,7 +66,7 @@ class Sent:
 
     way: Way
     payload: bytes
-    deed: int
+    action: int
     mid: int | None = None  # once it was sent to the bridge
     seen: int = 0  # the connection it was last sent on
 
@@ -83,7 +83,7 @@ class World:
     owed: list[tuple[Sent, int, int]] = field(default_factory=list)  # committed, not acknowledged
     on_the_wire: list[Sent] = field(default_factory=list)
     durable: list[tuple[JournalEntry, Sent]] = field(default_factory=list)
-    deeds: dict[int, Way] = field(default_factory=dict)
+    actions: dict[int, Way] = field(default_factory=dict)
     said: dict[Way, list[Sent]] = field(default_factory=lambda: {"sequence": [], "dated": []})
     boot: int = 1
     seq: int = 0
@@ -92,7 +92,7 @@ class World:
     def __post_init__(self) -> None:
         self.open()
         for _ in range(3):  # a clock that was seen to tick
-            self.say("dated", 1)
+            self.report("dated", 1)
             self.deliver()
             self.commit(False)
             self.acknowledge()
@@ -189,9 +189,9 @@ class World:
 
     # -- the floor ----------------------------------------------------------------------------------------------------
 
-    def say(self, way: Way, copies: int) -> None:
-        deed = len(self.deeds)
-        self.deeds[deed] = way
+    def report(self, way: Way, copies: int) -> None:
+        action = len(self.actions)
+        self.actions[action] = way
         body: dict[str, object]
         if way == "sequence":
             body = {"action": "raise", "andon_type": "safety", "boot_id": self.boot, "seq": self.seq}
@@ -199,9 +199,11 @@ class World:
         elif way == "press":
             body = {"action": "raise", "andon_type": "material"}
         else:
-            body = {"parameter": "weight", "value": 1, "unit": "g"} | ({"ts": T0 + deed + 1} if way == "dated" else {})
+            body = {"parameter": "weight", "value": 1, "unit": "g"} | (
+                {"ts": T0 + action + 1} if way == "dated" else {}
+            )
         payload = json.dumps(body).encode()
-        self.publish([Sent(way, payload, deed) for _ in range(copies)])
+        self.publish([Sent(way, payload, action) for _ in range(copies)])
 
     def publish(self, copies: list[Sent]) -> None:
         self.queue += copies
@@ -213,7 +215,7 @@ class World:
         said = self.said[way]
         if said:
             earlier = said[-1 - back % len(said)]
-            self.publish([Sent(way, earlier.payload, earlier.deed)])
+            self.publish([Sent(way, earlier.payload, earlier.action)])
 
     def restart_device(self) -> None:
         if self.boot <= MAX_PAST_BOOTS:  # reports of more boots than that are not told apart
@@ -240,10 +242,10 @@ class World:
             assert len(self.queue) < before, "the broker gets its acknowledgements"
 
     def check(self, seed: int) -> None:
-        effects = Counter(message.deed for entry, message in self.durable if entry.disposition == APPLIED)
-        for deed, way in self.deeds.items():
+        effects = Counter(message.action for entry, message in self.durable if entry.disposition == APPLIED)
+        for action, way in self.actions.items():
             if way != "press":
-                assert effects[deed] == 1, (seed, deed, way)
+                assert effects[action] == 1, (seed, action, way)
         assert [entry.input.number for entry, message in self.durable if message.way == "press" and applied(entry)] == [
             entry.input.number for entry in first_presses(self.durable)
         ]
@@ -268,13 +270,13 @@ def first_presses(durable: Sequence[tuple[JournalEntry, Sent]]) -> list[JournalE
 
 
 STEPS: tuple[tuple[int, str, tuple[object, ...]], ...] = (
-    (12, "say", ("sequence", 1)),
-    (2, "say", ("sequence", 2)),
-    (8, "say", ("dated", 1)),
-    (2, "say", ("dated", 2)),
-    (8, "say", ("press", 1)),
-    (2, "say", ("press", 2)),
-    (8, "say", ("bare", 1)),
+    (12, "report", ("sequence", 1)),
+    (2, "report", ("sequence", 2)),
+    (8, "report", ("dated", 1)),
+    (2, "report", ("dated", 2)),
+    (8, "report", ("press", 1)),
+    (2, "report", ("press", 2)),
+    (8, "report", ("bare", 1)),
     (3, "resend", ("sequence",)),
     (2, "resend", ("dated",)),
     (4, "restart_device", ()),
@@ -317,7 +319,7 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
         monkeypatch.setattr(module, "DEDUP_INPUTS", 20)
     world = World(tmp_path)
     for turn in range(60):
-        world.say("dated" if turn % 2 else "bare", 1)
+        world.report("dated" if turn % 2 else "bare", 1)
         world.deliver()
         world.commit(False)
         world.acknowledge()

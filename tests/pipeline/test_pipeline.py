@@ -19,7 +19,7 @@ from bridge.pipeline.pipeline import APPLY_CHUNK, CoreCrashed
 from bridge.ports.journal import Batch, CommitFailed
 from bridge.wiring import pipeline_side
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
+from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
 from tests.support.journal_samples import forge_payload
 
 
@@ -53,7 +53,7 @@ def accounted(this: RunningPipeline) -> bool:
 async def test_report_becomes_an_event_in_the_journal(mosquitto: RunningBroker, path: Path) -> None:
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
-        await say(client, "report/desk/andon", action="raise", andon_type="material")
+        await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
         (call,) = this.events("andon_event")
         assert call["caused_by"] == ["input:1"]
@@ -65,11 +65,11 @@ async def test_nothing_is_acknowledged_before_it_is_committed(mosquitto: Running
     """While nothing can be written the broker keeps everything, and has it still when the pipeline is killed."""
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
-        await say(client, "report/desk/andon", action="raise", andon_type="material")
+        await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
         break_disk(this.journal)
         for number in range(200):
-            await say(client, "report/bagger/counts", total=number, ts=1_000 + number)
+            await publish_report(client, "report/bagger/counts", total=number, ts=1_000 + number)
         await until(lambda: not this.pipeline.status().ready, what="not ready")
         assert "readonly" in str(this.pipeline.status().reason)
         position = this.journal.position()
@@ -86,10 +86,10 @@ async def test_broken_disk_heals_without_a_restart(mosquitto: RunningBroker, pat
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         break_disk(this.journal)
-        await say(client, "report/bagger/counts", total=0, ts=1_000)
+        await publish_report(client, "report/bagger/counts", total=0, ts=1_000)
         await until(lambda: not this.pipeline.status().ready, what="not ready")
         for number in range(1, 300):
-            await say(client, "report/bagger/counts", total=number, ts=1_000 + number)
+            await publish_report(client, "report/bagger/counts", total=number, ts=1_000 + number)
         # one chunk may have been asked for already; it is not applied either
         await until(lambda: this.link.queued >= 299 - APPLY_CHUNK, what="the link holds what came later")
         assert sum(this.pipeline.status().in_flight.values()) == 1, (
@@ -121,7 +121,7 @@ async def test_stop_on_a_broken_disk_says_so_and_leaves_it_to_the_broker(mosquit
             await connected(this)
             break_disk(this.journal)
             for number in range(120):
-                await say(client, "report/bagger/counts", total=number)
+                await publish_report(client, "report/bagger/counts", total=number)
             await until(lambda: not this.pipeline.status().ready, what="not ready")
 
     with pytest.raises(CommitFailed, match="readonly"):
@@ -135,7 +135,7 @@ async def test_stop_leaves_nothing_to_replay(mosquitto: RunningBroker, path: Pat
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         for number in range(20):
-            await say(client, "report/bagger/counts", total=number)
+            await publish_report(client, "report/bagger/counts", total=number)
         await messages(this, 20)
         floor = this.restored.floor
     async with in_process(mosquitto.port, path) as this:
@@ -149,13 +149,13 @@ async def test_replay_brings_back_the_very_same_state(mosquitto: RunningBroker, 
         device(mosquitto.port) as client,
     ):
         await connected(this)
-        await say(client, "report/bagger/state", state="running")
+        await publish_report(client, "report/bagger/state", state="running")
         began = round(time.time() * 1000)
         for number in range(20):
-            await say(client, "report/bagger/counts", total=number, ts=began + number)
-            await say(client, "report/bagger/counts", total=number, ts=began + number)
-        await say(client, "report/desk/andon", action="raise", andon_type="material")
-        await say(client, "report/desk/nonsense", action="raise")
+            await publish_report(client, "report/bagger/counts", total=number, ts=began + number)
+            await publish_report(client, "report/bagger/counts", total=number, ts=began + number)
+        await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
+        await publish_report(client, "report/desk/nonsense", action="raise")
         await messages(this, 43)
         await until(lambda: any(not entry.input.topic for entry in this.entries), what="a tick")
         this.running.cancel()  # without the checkpoint of an orderly stop
@@ -180,7 +180,7 @@ async def test_difference_in_a_replay_is_told_and_the_journal_trusted(mosquitto:
         device(mosquitto.port) as client,
     ):
         await connected(this)
-        await say(client, "report/desk/andon", action="raise", andon_type="material")
+        await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
         this.running.cancel()
         await asyncio.wait([this.running])
@@ -199,7 +199,7 @@ async def test_dated_resend_is_suppressed_also_after_a_restart(mosquitto: Runnin
         async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
             await connected(this)
             for number in range(3):
-                await say(client, "report/bagger/counts", total=number, ts=began + number)
+                await publish_report(client, "report/bagger/counts", total=number, ts=began + number)
             await messages(this, 3)
             assert this.dispositions() == expected
 
@@ -208,14 +208,14 @@ async def test_committed_but_unacknowledged_press_is_one_call(mosquitto: Running
     """The connection ends between commit and acknowledgement: the broker sends the press again."""
     async with in_process(mosquitto.port, path, make_client=DeafLink) as this, device(mosquitto.port) as client:
         await connected(this)
-        await say(client, "report/desk/andon", action="raise", andon_type="material")
+        await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
         this.running.cancel()
         await asyncio.wait([this.running])
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await messages(this, 1)
         assert this.dispositions() == [("suppressed", "duplicate")]
-        await say(client, "report/desk/andon", action="raise", andon_type="material")
+        await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 2)
         assert this.entries[-1].reached_core, "the next press is not taken for the first one"
         assert accounted(this)
@@ -230,7 +230,9 @@ class DeafLink(BrokerLink):
 
 
 async def command(client: aiomqtt.Client, command_id: str, **fields: object) -> None:
-    await say(client, "command/desk/andon", id=command_id, user={"id": "ann", "roles": ["team_leader"]}, **fields)
+    await publish_report(
+        client, "command/desk/andon", id=command_id, user={"id": "ann", "roles": ["team_leader"]}, **fields
+    )
 
 
 async def test_command_is_done_once_and_answered_every_time(mosquitto: RunningBroker, path: Path) -> None:
@@ -275,9 +277,9 @@ async def test_message_that_crashes_the_core_stops_the_process_once(mosquitto: R
     async def crash_core() -> None:
         async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
             await connected(this)
-            await say(client, "report/bagger/counts", total=1)
-            await say(client, "report/bagger/state", state="fault")
-            await say(client, "report/bagger/counts", total=2)
+            await publish_report(client, "report/bagger/counts", total=1)
+            await publish_report(client, "report/bagger/state", state="fault")
+            await publish_report(client, "report/bagger/counts", total=2)
             await asyncio.wait([this.running])
             assert not this.pipeline.status().ready
             assert this.dispositions() == [("applied", None)], "what came before is committed"
@@ -298,9 +300,9 @@ async def test_message_that_crashes_the_core_stops_the_process_once(mosquitto: R
 async def test_deadlines_fire_without_messages_and_are_journalled(mosquitto: RunningBroker, path: Path) -> None:
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
-        await say(client, "report/bagger/state", state="running")
-        await say(client, "report/bagger/counts", total=1)
-        await say(client, "report/bagger/counts", total=2)
+        await publish_report(client, "report/bagger/state", state="running")
+        await publish_report(client, "report/bagger/counts", total=1)
+        await publish_report(client, "report/bagger/counts", total=2)
         await until(lambda: any(not entry.input.topic for entry in this.entries), what="a tick")
         tick = next(entry for entry in this.entries if not entry.input.topic)
         assert tick.events
@@ -323,7 +325,7 @@ async def test_settled_acknowledgements_are_remembered(
     async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.02) as this:
         async with device(mosquitto.port) as client:
             await connected(this)
-            await say(client, "report/desk/andon", action="raise", andon_type="material")
+            await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
             await messages(this, 1)
         await until(lambda: this.journal.dedup_window().acked_up_to >= 1, what="settled")
 
@@ -336,7 +338,7 @@ async def test_a_listener_sees_only_what_is_durable(mosquitto: RunningBroker, pa
             lambda entries: seen.append((entries[-1].input.number, this.journal.last_input()[0]))
         )
         for number in range(120):
-            await say(client, "report/bagger/counts", total=number)
+            await publish_report(client, "report/bagger/counts", total=number)
         await messages(this, 120)
         assert seen
-        assert all(told <= durable for told, durable in seen)
+        assert all(published <= durable for published, durable in seen)

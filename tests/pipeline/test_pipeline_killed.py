@@ -18,7 +18,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import ROOT, device, say
+from tests.support.in_process import ROOT, device, publish_report
 from tests.support.journal_samples import forget_checkpoints, query
 
 KILLS = 4  # `make faults` kills the whole bridge, more often
@@ -81,9 +81,11 @@ async def burst_and_kill(bridge: BridgeProcess, client: aiomqtt.Client, sent: in
     kill_at = chance.randrange(BURST)
     for index in range(BURST):
         sent += 1
-        await say(client, "report/bagger/counts", total=sent)
-        await say(client, "report/bagger/measurement", parameter="weight", value=sent, unit="g", ts=sent)
-        await say(client, "report/desk/measurement", parameter="weight", value=sent, unit="g", boot_id="b", seq=sent)
+        await publish_report(client, "report/bagger/counts", total=sent)
+        await publish_report(client, "report/bagger/measurement", parameter="weight", value=sent, unit="g", ts=sent)
+        await publish_report(
+            client, "report/desk/measurement", parameter="weight", value=sent, unit="g", boot_id="b", seq=sent
+        )
         if index == kill_at:
             await bridge.kill()
     return sent

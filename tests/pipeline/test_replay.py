@@ -35,7 +35,7 @@ CHECKPOINTS = 0.3  # how often a batch carries checkpoints; the others leave mor
 read = partial(decode, max_bytes=65_536)
 
 
-def said(until: Millis) -> Iterator[tuple[Millis, str, bytes]]:
+def messages_until(until: Millis) -> Iterator[tuple[Millis, str, bytes]]:
     """What the simulated plant says, as (arrival, topic, payload)."""
     plant = simulated.SimulatedPlant(simulated_file.load(ROOT / "device_sim" / "plant.toml"), seed=3, start=T0)
     stamps = {device: ReportNumbering(1) for device in plant.devices}
@@ -88,7 +88,7 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
     batch = list[JournalEntry]()
     held: dict[str, bytes] = {}
     size = restarts = changes = 0
-    for now, topic, payload in said(T0 + round(hours * HOUR)):
+    for now, topic, payload in messages_until(T0 + round(hours * HOUR)):
         batch += take_with_ticks(intake, topic, payload, now=now)
         if len(batch) < size:
             continue

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.ports.broker import LinkStatus
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import PLACE, ROOT, RunningPipeline, device, in_process, say
+from tests.support.in_process import PLACE, ROOT, RunningPipeline, device, in_process, publish_report
 
 PROTOCOLS = ["5", "3.1.1"]
 TOPIC = f"{ROOT}/report/{PLACE}/bagger"
@@ -60,8 +60,8 @@ def outcomes(this: RunningPipeline) -> list[tuple[str, str | None]]:
 
 
 def statuses(this: RunningPipeline) -> list[str]:
-    told = this.events("line_status_update")
-    return [event["data"]["status"] for event in told if event["data"]["scope"] == "equipment"]
+    updates = this.events("line_status_update")
+    return [event["data"]["status"] for event in updates if event["data"]["scope"] == "equipment"]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -85,9 +85,9 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
         await connected(this)
         await handled(this, 1)  # the retained one, with the new subscription
         async with device(mosquitto.port) as client:
-            await say(client, "report/bagger/state", state="fault")
-            await say(client, "report/bagger/counts", total=50_000)
-            await say(client, "report/bagger/counts", total=50_001)
+            await publish_report(client, "report/bagger/state", state="fault")
+            await publish_report(client, "report/bagger/counts", total=50_000)
+            await publish_report(client, "report/bagger/counts", total=50_001)
             await handled(this, 4)
         for turn in range(2):
             seen = len(outcomes(this))
@@ -95,7 +95,7 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
             again = 0 if protocol == "5" and way is restart_broker else 1
             await handled(this, seen + again)
             async with device(mosquitto.port) as client:
-                await say(client, "report/bagger/counts", total=50_002 + turn)
+                await publish_report(client, "report/bagger/counts", total=50_002 + turn)
                 await handled(this, seen + again + 1)
             assert outcomes(this)[seen:] == [("suppressed", "retained")] * again + [("applied", None)]
         assert statuses(this)[-1] == "fault"
@@ -117,7 +117,7 @@ async def test_a_restart_of_the_bridge_changes_nothing_either(
     ):
         await connected(this)
         await handled(this, 1)
-        await say(client, "report/bagger/state", state="fault")
+        await publish_report(client, "report/bagger/state", state="fault")
         await handled(this, 2)
         await lose_session(mosquitto, this)
         await handled(this, 3)
@@ -129,6 +129,6 @@ async def test_a_restart_of_the_bridge_changes_nothing_either(
         await lose_session(mosquitto, this)
         await handled(this, 1)
         assert set(outcomes(this)) == {("suppressed", "retained")}
-        await say(client, "report/bagger/state", state="stopped")
+        await publish_report(client, "report/bagger/state", state="stopped")
         await until(lambda: statuses(this)[-1] == "stopped", what="live again")
         assert statuses(this)[-2:] == ["fault", "stopped"]

@@ -14,7 +14,7 @@ from bridge.pipeline.pipeline import APPLY_CHUNK
 from bridge.ports.journal import Batch, CommitFailed
 from tests.support.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
 from tests.support.fake_link import FakeLink
-from tests.support.in_process import PIPELINE, PLACE, device, in_process, say
+from tests.support.in_process import PIPELINE, PLACE, device, in_process, publish_report
 
 
 class GatedJournal(SqliteJournal):
@@ -104,7 +104,7 @@ async def flow(port: int, path: Path, *, protocol: str, window: int) -> None:
         await until(lambda: bridge.connected, what="connected")
         async with device(port) as client:
             for number in range(100):
-                await say(client, "report/bagger/counts", total=number, ts=number + 1)
+                await publish_report(client, "report/bagger/counts", total=number, ts=number + 1)
         applied = ("counts", "applied", "")
         await until(lambda: bridge.pipeline.status().counters.get(applied) == 100, what="all of them")
         inputs = [entry.input for entry in bridge.journal.inputs_after(0, limit=1_000)]

@@ -10,7 +10,7 @@ import aiomqtt
 import pytest
 
 from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
-from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
+from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
 from tests.support.mqtt_consumer import mqtt_consumer
 from tests.support.retained_messages import MARK, retained
 
@@ -37,12 +37,12 @@ async def published(this: RunningPipeline, ready: Callable[[], bool]) -> None:
 
 
 async def raise_call(client: aiomqtt.Client) -> None:
-    await say(client, "report/desk/andon", action="raise", andon_type="material")
+    await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
 
 
 async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: Path) -> None:
     async with (
-        mqtt_consumer(mosquitto, "event", "station", "bridge") as seen,
+        mqtt_consumer(mosquitto, "event", "station", "bridge") as consumer,
         in_process(mosquitto.port, path) as this,
         device(mosquitto.port) as client,
     ):
@@ -50,14 +50,14 @@ async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: P
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
         journalled = this.journal.events_after(0, limit=100)
-        await until(lambda: len(seen.events) >= len(journalled))
-        assert seen.events[: len(journalled)] == [json.loads(event.body) for event in journalled]
-        assert seen.lamps == ["open"]
+        await until(lambda: len(consumer.events) >= len(journalled))
+        assert consumer.events[: len(journalled)] == [json.loads(event.body) for event in journalled]
+        assert consumer.lamps == ["open"]
 
 
 async def test_closed_call_leaves_nothing_retained_and_the_lamp_off(mosquitto: RunningBroker, path: Path) -> None:
     async with (
-        mqtt_consumer(mosquitto, "event", "station", "bridge") as seen,
+        mqtt_consumer(mosquitto, "event", "station", "bridge") as consumer,
         in_process(mosquitto.port, path) as this,
         device(mosquitto.port) as client,
     ):
@@ -68,9 +68,9 @@ async def test_closed_call_leaves_nothing_retained_and_the_lamp_off(mosquitto: R
         assert [topic for topic in held if "/andon/" in topic]
         assert held[LAMP] == b"open"
         for action in ("acknowledge", "resolve"):
-            await say(client, "report/desk/andon", action=action, andon_type="material")
+            await publish_report(client, "report/desk/andon", action=action, andon_type="material")
         await published(this, lambda: len(this.events("andon_event")) == 3)
-        await until(lambda: seen.lamps == ["open", "acknowledged", "off"], what=f"lamps {seen.lamps}")
+        await until(lambda: consumer.lamps == ["open", "acknowledged", "off"], what=f"lamps {consumer.lamps}")
         held = await retained(mosquitto)
         assert not [topic for topic in held if "/andon/" in topic or "/escalation/" in topic]
         assert held[LAMP] == b"off"
@@ -80,12 +80,12 @@ async def test_what_is_retained_is_what_is_current(mosquitto: RunningBroker, pat
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await until(lambda: this.connected)
         await raise_call(client)
-        await say(client, "report/bagger/state", state="running")
+        await publish_report(client, "report/bagger/state", state="running")
         for action in ("assign", "start", "complete"):
             more = {"product": "p", "target_quantity": 5} if action == "assign" else {}
-            await say(client, "report/bagger/job", action=action, job_id="J1", **more)
+            await publish_report(client, "report/bagger/job", action=action, job_id="J1", **more)
         for number in range(30):
-            await say(client, "report/bagger/counts", total=number)
+            await publish_report(client, "report/bagger/counts", total=number)
         await until(lambda: len(this.dispositions()) == 35)
     held = await retained(mosquitto)
     async with in_process(mosquitto.port, path) as this:
@@ -127,9 +127,9 @@ async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, pa
         async with in_process(broker.port, path) as this:
             async with device(broker.port) as client:
                 await until(lambda: this.connected)
-                await say(client, "report/bagger/counts", total=0)
+                await publish_report(client, "report/bagger/counts", total=0)
                 for number in range(1, 50):
-                    await say(client, "report/bagger/counts", total=number)
+                    await publish_report(client, "report/bagger/counts", total=number)
                 await published(this, lambda: len(this.dispositions()) == 50)
             broker.stop()
             await until(lambda: not this.outlet.status.connected)
@@ -137,19 +137,22 @@ async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, pa
             await until(lambda: this.journal.position().offset > offset, what="a periodic event while it is away")
             assert this.publisher.published <= offset
             broker.start()
-            async with mqtt_consumer(broker, "event", "station", "bridge") as seen:
+            async with mqtt_consumer(broker, "event", "station", "bridge") as consumer:
                 await until(lambda: this.publisher.published > offset)
-                await until(lambda: offset + 1 in seen.offsets)
-        new = [seen_offset for seen_offset in seen.offsets if seen_offset > offset]
+                await until(lambda: offset + 1 in consumer.offsets)
+        new = [seen_offset for seen_offset in consumer.offsets if seen_offset > offset]
         assert new == list(range(offset + 1, offset + 1 + len(new)))
 
 
 async def test_status_is_told_and_retained(mosquitto: RunningBroker, path: Path) -> None:
-    async with mqtt_consumer(mosquitto, "event", "station", "bridge") as seen, in_process(mosquitto.port, path) as this:
-        await until(lambda: len(seen.statuses) >= 2, what="two statuses")
-        assert seen.statuses[-1]["online"] is True
-        assert seen.statuses[-1]["epoch"] == this.journal.epoch
-        assert seen.statuses[-1]["offset"] == this.journal.position().offset
+    async with (
+        mqtt_consumer(mosquitto, "event", "station", "bridge") as consumer,
+        in_process(mosquitto.port, path) as this,
+    ):
+        await until(lambda: len(consumer.statuses) >= 2, what="two statuses")
+        assert consumer.statuses[-1]["online"] is True
+        assert consumer.statuses[-1]["epoch"] == this.journal.epoch
+        assert consumer.statuses[-1]["offset"] == this.journal.position().offset
         goodbye = json.loads(this.publisher.status(online=False).payload)
         assert goodbye["online"] is False
 
@@ -176,12 +179,12 @@ async def test_publisher_goes_on_from_its_mark(mosquitto: RunningBroker, path: P
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
         mark = this.journal.published_offset()
-    async with mqtt_consumer(mosquitto, "event", "station", "bridge") as seen:
+    async with mqtt_consumer(mosquitto, "event", "station", "bridge") as consumer:
         async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
             await until(lambda: this.connected)
             assert this.publisher.published >= mark
-            await say(client, "report/desk/andon", action="acknowledge", andon_type="material")
+            await publish_report(client, "report/desk/andon", action="acknowledge", andon_type="material")
             await published(this, lambda: len(this.events("andon_event")) == 2)
             last = this.journal.position().offset
-            await until(lambda: last in seen.offsets)
-        assert next(offset for offset in seen.offsets if offset > mark) == mark + 1
+            await until(lambda: last in consumer.offsets)
+        assert next(offset for offset in consumer.offsets if offset > mark) == mark + 1

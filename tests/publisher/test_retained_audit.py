@@ -16,7 +16,7 @@ from tests.publisher.retained_audit import looked, right
 from tests.publisher.test_publisher import LAMP, raise_call
 from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
-from tests.support.in_process import PUBLISHER, ROOT, RunningPipeline, device, in_process, say
+from tests.support.in_process import PUBLISHER, ROOT, RunningPipeline, device, in_process, publish_report
 from tests.support.retained_messages import event_topics, retained, until_retained
 
 DEFAULT_LIMITS = MOSQUITTO_CONF.replace("max_inflight_messages 1000\nmax_queued_messages 100000\n", "")
@@ -68,7 +68,7 @@ class OldMemory:
 
 async def resolve(client: aiomqtt.Client, this: RunningPipeline) -> None:
     for action in ("acknowledge", "resolve"):
-        await say(client, "report/desk/andon", action=action, andon_type="material")
+        await publish_report(client, "report/desk/andon", action=action, andon_type="material")
     await until(lambda: len(this.events("andon_event")) == 3)
     last = this.journal.position().offset
     await until(lambda: this.journal.published_offset() >= last)
@@ -139,11 +139,11 @@ async def test_another_streams_topics_are_left_alone(mosquitto: RunningBroker, t
 @pytest.mark.parametrize("which", ["mosquitto", "nats"])
 async def test_thousands_of_ghosts_are_cleared(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
     broker: RunningBroker = request.getfixturevalue(which)
-    ghosts = {f"{GHOST}-{number}": of("main") for number in range(5_000)}
-    await retain(broker.port, ghosts)
+    stale = {f"{GHOST}-{number}": of("main") for number in range(5_000)}
+    await retain(broker.port, stale)
     async with in_process(broker.port, tmp_path / "journal.db") as this:
         await looked(this)
-        assert this.publisher.stale_cleared == len(ghosts)
+        assert this.publisher.stale_cleared == len(stale)
         assert event_topics(await retained(broker)) == right(this)
 
 
@@ -208,7 +208,7 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
     async def slow(reader: RetainedReader, *args: Any, **kwargs: Any) -> None:
         await inner(reader, *args, **kwargs)
         async with device(mosquitto.port) as client:
-            await say(client, "report/bagger/state", state="running")
+            await publish_report(client, "report/bagger/state", state="running")
         await until(lambda: any(topic.endswith(event.topic.text) for event in pipelines[0].journal.snapshot().events))
         offset = pipelines[0].journal.position().offset
         await until(lambda: pipelines[0].publisher.published >= offset, what="published while it was read")

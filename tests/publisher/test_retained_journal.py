@@ -25,7 +25,7 @@ from tests.publisher.test_publisher import LAMP, raise_call
 from tests.publisher.workload import Workload, assert_true
 from tests.support.bridge_process import bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import PUBLISHER, ROOT, device, in_process, say
+from tests.support.in_process import PUBLISHER, ROOT, device, in_process, publish_report
 from tests.support.journal_samples import event, follow
 from tests.support.retained_messages import event_topics, retained, until_retained
 
@@ -34,11 +34,11 @@ async def test_new_journal_clears_what_the_one_before_left(mosquitto: RunningBro
     async with in_process(mosquitto.port, tmp_path / "old.db") as this, device(mosquitto.port) as client:
         await until(lambda: this.connected)
         await raise_call(client)
-        await say(client, "report/bagger/state", state="running")
+        await publish_report(client, "report/bagger/state", state="running")
         await until_retained(mosquitto, lambda found: found.get(LAMP) == b"open")
     before = event_topics(await retained(mosquitto))
     async with in_process(mosquitto.port, tmp_path / "new.db") as this, device(mosquitto.port) as client:
-        await say(client, "report/bagger/state", state="running")  # on a topic that was retained before
+        await publish_report(client, "report/bagger/state", state="running")  # on a topic that was retained before
         await until(lambda: len(this.dispositions()) == 1)
         await looked(this)
         found = await until_retained(mosquitto, lambda found: event_topics(found) == right(this))

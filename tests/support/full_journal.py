@@ -32,13 +32,13 @@ def fill(journal: Journal, *, rounds: int = 10) -> None:
 
 def _entries(journal: Journal, index: int, number: int) -> Sequence[JournalEntry]:
     offset = journal.position().offset + 1
-    told = position_event(event("cmd"), stream=journal.stream, epoch=journal.epoch, offset=offset)
+    committed = position_event(event("cmd"), stream=journal.stream, epoch=journal.epoch, offset=offset)
     command = CommandRecord(
-        user="eva", command_id=f"c{index}", outcome="applied", reason=None, event_ids=(told.id,), at=NOON
+        user="eva", command_id=f"c{index}", outcome="applied", reason=None, event_ids=(committed.id,), at=NOON
     )
     dated = b'{"ts": %d}' % index
     return [
-        applied(number + 1, [told], topic="command/plant/packing/bagger-1/_/andon", command=command),
+        applied(number + 1, [committed], topic="command/plant/packing/bagger-1/_/andon", command=command),
         applied(
             number + 2,
             topic=TOPIC,

@@ -235,7 +235,7 @@ async def device(port: int) -> AsyncIterator[aiomqtt.Client]:
         yield client
 
 
-async def say(client: aiomqtt.Client, topic: str, **fields: object) -> None:
+async def publish_report(client: aiomqtt.Client, topic: str, **fields: object) -> None:
     """Publish a JSON object; `topic` is relative to the line: `{report|command}/{equipment}/{kind}`."""
     way, equipment, kind = topic.split("/")
     await client.publish(f"{ROOT}/{way}/{PLACE}/{equipment}/{kind}", json.dumps(fields), qos=1)

@@ -24,17 +24,17 @@ BAGGER_FAULTS = (
 
 def equipment(**bagger: object) -> tuple[plant.EquipmentConfig, ...]:
     """Three machines and a station; `bagger` changes what the second is."""
-    given: dict[str, object] = {"id": "bagger", "faults": BAGGER_FAULTS, "ideal_cycle_seconds": 1.0}
+    fields: dict[str, object] = {"id": "bagger", "faults": BAGGER_FAULTS, "ideal_cycle_seconds": 1.0}
     return (
         plant.EquipmentConfig(id="feeder", rated_speed=100.0),
-        plant.EquipmentConfig.model_validate({**given, **bagger}),
+        plant.EquipmentConfig.model_validate({**fields, **bagger}),
         plant.EquipmentConfig(id="packer", clock="device", counters=plant.CounterRule(modulus=65_536)),
         plant.EquipmentConfig(id="desk", kind="station"),
     )
 
 
 def line_spec(**changes: object) -> plant.LineConfig:
-    given: dict[str, object] = {
+    fields: dict[str, object] = {
         "id": "L1",
         "area": "pack",
         "equipment": equipment(),
@@ -45,7 +45,7 @@ def line_spec(**changes: object) -> plant.LineConfig:
         "ideal_cycle_seconds": 2.0,
         "target_rate_per_minute": 20.0,
     }
-    return plant.LineConfig.model_validate({**given, **changes})
+    return plant.LineConfig.model_validate({**fields, **changes})
 
 
 def plant_file(spec: plant.LineConfig | None = None, **rules: object) -> plant.Plant:

@@ -64,14 +64,14 @@ async def talking() -> AsyncIterator[Talk]:
 
 
 async def how_it_ends(reader: asyncio.StreamReader) -> tuple[bytes, str]:
-    heard = bytearray()
+    received = bytearray()
     try:
         async with asyncio.timeout(PATIENCE):
             while piece := await reader.read(1_000):
-                heard += piece
+                received += piece
     except ConnectionResetError:
-        return bytes(heard), "RST"
-    return bytes(heard), "FIN"
+        return bytes(received), "RST"
+    return bytes(received), "FIN"
 
 
 async def test_it_passes_bytes_and_their_end_both_ways() -> None:
@@ -92,9 +92,9 @@ async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) ->
         reader = await talk.connect()
         await until(lambda: talk.heard == b"hello")
         talk.says(b"good day")
-        heard, ending = await how_it_ends(reader)
+        received, ending = await how_it_ends(reader)
         assert ending == end.value
-        assert heard == b"goo" if end is End.CLOSE else b"goo".startswith(heard)
+        assert received == b"goo" if end is End.CLOSE else b"goo".startswith(received)
         await until(lambda: talk.ended == [end.value])
         again = await talk.connect()
         await until(lambda: talk.heard == b"hellohello")

@@ -16,7 +16,7 @@ from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.status import UNKNOWN, ReceivedCounts
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import device, in_process, say
+from tests.support.in_process import device, in_process, publish_report
 
 BURST = 100
 SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason="[^"]*")?\} ([\d.]+)')
@@ -105,7 +105,7 @@ async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroke
         ):
             await until(lambda: this.link.status.connected, what="connected")
             this.pipeline._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
-            await say(client, "report/bagger/counts", total=1)
+            await publish_report(client, "report/bagger/counts", total=1)
             await until(lambda: this.pipeline.status().unaccounted["counts"] == 1, what="it is missed")
             await until(lambda: any(entry["event"] == "pipeline.books_disagree" for entry in logs), what="told")
     assert [entry["unaccounted"] for entry in logs if entry["event"] == "pipeline.books_disagree"] == [{"counts": 1}]

@@ -227,9 +227,9 @@ def test_a_terminal_that_is_gone_without_a_signal_stops_all_of_it_too(tmp_path: 
     )
     os.close(terminal)
     try:
-        said = b""
-        while b"Ctrl-C" not in said:  # ends with the demo: without it, reading fails
-            said += os.read(ours, 65_536)
+        output = b""
+        while b"Ctrl-C" not in output:  # ends with the demo: without it, reading fails
+            output += os.read(ours, 65_536)
         os.close(ours)
         assert process.wait(30) == 0
     finally:

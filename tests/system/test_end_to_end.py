@@ -153,10 +153,10 @@ async def test_a_second_bridge_for_the_same_journal_refuses(tmp_path: Path, mosq
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT), "FLOOR_WEB__PORT": str(free_port())},
         )
-        _, said = await asyncio.wait_for(second.communicate(), 30)
+        _, output = await asyncio.wait_for(second.communicate(), 30)
         assert second.returncode == 1
-        assert "journal.db" in said.decode()
-        assert "Traceback" not in said.decode()
+        assert "journal.db" in output.decode()
+        assert "Traceback" not in output.decode()
         async with bridge.dashboard() as board:
             await board.snapshot(subscription_type="andon")
 

@@ -56,7 +56,7 @@ def read(bridge: BridgeProcess, path: str) -> str:
         return str(answer.read().decode())
 
 
-async def speak(bridge: BridgeProcess) -> None:
+async def report(bridge: BridgeProcess) -> None:
     async with bridge.device() as device:
         for line in BEFORE:
             for machine in ("bagger", "packer"):
@@ -69,7 +69,7 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
 ) -> None:
     plant = write_plant(tmp_path / "plant.toml", BEFORE)
     async with bridge_process(tmp_path, mosquitto, plant=plant) as bridge:
-        await speak(bridge)
+        await report(bridge)
         await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(bridge, "/metrics"), what="taken")
         async with bridge.dashboard() as board:
             before = await board.snapshot(**WHOLE)
@@ -92,7 +92,7 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
             while any(GONE.search(topic) and word != b"off" for topic, word in (await retained(mosquitto)).items()):
                 pass
         assert any("/north/pack/L1/bagger/" in topic for topic in await retained(mosquitto))
-        await speak(bridge)
+        await report(bridge)
         for unknown in ('kind="state",reason="unknown_place"} 2.0', 'kind="state",reason="unknown_equipment"} 1.0'):
             sample = f"floor_pipeline_quarantined_total{{{unknown}"
             await until(lambda sample=sample: sample in read(bridge, "/metrics"), what=sample)  # type: ignore[misc]
@@ -105,7 +105,7 @@ def start(plant: Plant, journal: SqliteJournal) -> PlantChange:
     return journal_plant(plant, restore_floor(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
 
 
-def spoken(taken: PlantChange, journal: SqliteJournal) -> None:
+def report_through_core(taken: PlantChange, journal: SqliteJournal) -> None:
     """Let the packer say something, and commit it."""
     entry = take(driven_intake(taken.floor, journal), "report/north/pack/L1/packer/state", RUNNING, now=T0)
     journal.commit(Batch(entries=[entry]))
@@ -116,7 +116,7 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
     before, after = (plant_file.load(write_plant(tmp_path / f"{len(lines)}.toml", lines)) for lines in (BEFORE, AFTER))
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     try:
-        spoken(start(before, journal), journal)
+        report_through_core(start(before, journal), journal)
         position, current = journal.position(), journal.snapshot().events
         change(journal.path, "CREATE TRIGGER killed BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'killed'); END")
         with pytest.raises(sqlite3.IntegrityError, match="killed"):
@@ -138,7 +138,7 @@ def test_a_file_that_says_the_same_is_no_input_and_an_added_line_no_epoch(tmp_pa
     path = tmp_path / "plant.toml"
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     try:
-        spoken(start(plant_file.load(write_plant(path, AFTER | {"L1": ("packer",)})), journal), journal)
+        report_through_core(start(plant_file.load(write_plant(path, AFTER | {"L1": ("packer",)})), journal), journal)
         epoch, number = journal.position().epoch, journal.last_input()[0]
         path.write_text(f"# a comment\n{path.read_text()}")
         assert not start(plant_file.load(path), journal).changed

@@ -41,8 +41,8 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
             while position["streams"]["main"]["offset"] < lost["offset"]:
                 position = await board.receive("position")
         await running.stop()
-        said = await tool(running, "journal", "restore", "backup.db", "--replace")
-        assert "in the new epoch" in said
+        output = await tool(running, "journal", "restore", "backup.db", "--replace")
+        assert "in the new epoch" in output
         await running.start()
         async with running.dashboard() as board:
             since = position["streams"]

@@ -64,9 +64,9 @@ async def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path, mosquitto: 
         assert await bridge.stop() == 0
         write(bridge.journal, "UPDATE checkpoints SET state = x'00'")
         content = bridge.journal.read_bytes()
-        said = await refused(bridge)
-        assert "the journal is damaged (checkpoint of line L1)" in said
-        assert "Traceback" not in said
+        output = await refused(bridge)
+        assert "the journal is damaged (checkpoint of line L1)" in output
+        assert "Traceback" not in output
         assert bridge.journal.read_bytes() == content
 
 
@@ -82,18 +82,18 @@ async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, **bridge.environment, "PYTHONPATH": str(ROOT)},
         )
-        said, _ = await checking.communicate()
+        output, _ = await checking.communicate()
         assert checking.returncode == 1
-        assert b"no journal can be kept there" in said
+        assert b"no journal can be kept there" in output
 
 
 async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge:
         await bridge.stop()
         bridge.environment = {"FLOOR_WEB__TLS_CERT_FILE": "/nowhere.crt", "FLOOR_WEB__TLS_KEY_FILE": "/nowhere.key"}
-        said = await refused(bridge)
-        assert said.startswith("web.tls_cert_file /nowhere.crt, web.tls_key_file /nowhere.key: ")
-        assert "Traceback" not in said
+        output = await refused(bridge)
+        assert output.startswith("web.tls_cert_file /nowhere.crt, web.tls_key_file /nowhere.key: ")
+        assert "Traceback" not in output
 
 
 async def test_without_a_broker_it_starts_and_is_ready_once_there_is_one(
@@ -145,28 +145,28 @@ async def test_a_stop_while_broker_and_dashboard_hang_is_in_time(tmp_path: Path,
 
 
 async def test_the_broker_is_told_whether_the_bridge_is_there(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto) as bridge, mqtt_consumer(mosquitto, "bridge") as seen:
-        await until(lambda: seen.status.get("online") is True, what="online")
+    async with bridge_process(tmp_path, mosquitto) as bridge, mqtt_consumer(mosquitto, "bridge") as consumer:
+        await until(lambda: consumer.status.get("online") is True, what="online")
         await bridge.stop(signal.SIGKILL)
-        await until(lambda: seen.status["online"] is False, what="the Will")
-        assert seen.status["offset"] is None
+        await until(lambda: consumer.status["online"] is False, what="the Will")
+        assert consumer.status["offset"] is None
         await bridge.start()
-        await until(lambda: seen.status["online"] is True, what="online again")
+        await until(lambda: consumer.status["online"] is True, what="online again")
         await bridge.stop()
-        await until(lambda: seen.status["online"] is False, what="the goodbye")
-        assert seen.status["offset"] == 0
+        await until(lambda: consumer.status["online"] is False, what="the goodbye")
+        assert consumer.status["offset"] == 0
 
 
 async def test_lamps_are_lit_again_on_a_broker_that_forgot_them(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge:
-        async with bridge.device() as device, mqtt_consumer(mosquitto, "station") as seen:
+        async with bridge.device() as device, mqtt_consumer(mosquitto, "station") as consumer:
             await device.publish(STATION, PRESS)
-            await until(lambda: seen.values.get(LAMP) == b"open", what="lit")
+            await until(lambda: consumer.values.get(LAMP) == b"open", what="lit")
         mosquitto.kill()
         (tmp_path / "mosquitto" / "mosquitto.db").unlink(missing_ok=True)
         mosquitto.start()
-        async with mqtt_consumer(mosquitto, "station") as seen:
-            await until(lambda: seen.values.get(LAMP) == b"open", what="lit again")
+        async with mqtt_consumer(mosquitto, "station") as consumer:
+            await until(lambda: consumer.values.get(LAMP) == b"open", what="lit again")
         assert await bridge.stop() == 0
 
 

@@ -48,18 +48,18 @@ async def ended(bridge: BridgeProcess) -> str:
 async def test_second_process_refuses_to_start(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
     """With a journal of its own, and on the same one."""
     broker: RunningBroker = request.getfixturevalue(which)
-    async with bridge_process(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as seen:
-        await until(lambda: len(seen.statuses) > 0)
+    async with bridge_process(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as consumer:
+        await until(lambda: len(consumer.statuses) > 0)
         second = rival(tmp_path / "second", broker)
         third = rival(tmp_path / "third", broker, journal=first.journal)
         await asyncio.gather(second.launch(), third.launch())
-        said = await ended(second)
-        assert "another process publishes stream main" in said
-        assert f"epoch {seen.statuses[0]['epoch']}" in said
-        assert "a stream of its own" in said
+        output = await ended(second)
+        assert "another process publishes stream main" in output
+        assert f"epoch {consumer.statuses[0]['epoch']}" in output
+        assert "a stream of its own" in output
         assert str(first.journal) in await ended(third)
-        assert len(seen.owners) == 1, "they never spoke"
-        assert all(status["online"] for status in seen.statuses), "and took nobody's connection"
+        assert len(consumer.owners) == 1, "they never spoke"
+        assert all(status["online"] for status in consumer.statuses), "and took nobody's connection"
         assert first.is_ready()
 
 
@@ -68,20 +68,20 @@ async def test_next_process_starts_without_waiting(
     tmp_path: Path, mosquitto: RunningBroker, how: signal.Signals
 ) -> None:
     """An orderly stop leaves `online: false`, a kill the Will, which is published before the next one listens."""
-    async with bridge_process(tmp_path, mosquitto) as bridge, mqtt_consumer(mosquitto, "bridge") as seen:
-        await until(lambda: seen.status.get("ready") is True, what="ready")
-        owner = seen.status["owner"]
+    async with bridge_process(tmp_path, mosquitto) as bridge, mqtt_consumer(mosquitto, "bridge") as consumer:
+        await until(lambda: consumer.status.get("ready") is True, what="ready")
+        owner = consumer.status["owner"]
         await bridge.stop(how)
-        await until(lambda: seen.status["online"] is False, seconds=TOLD_SECONDS)
-        assert (seen.status["ready"], seen.status["owner"]) == (False, owner)
-        assert (seen.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
+        await until(lambda: consumer.status["online"] is False, seconds=TOLD_SECONDS)
+        assert (consumer.status["ready"], consumer.status["owner"]) == (False, owner)
+        assert (consumer.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
         await bridge.start()
         assert "stream.listening" not in bridge.log()
 
 
 async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A killed broker can come back with the status of an owner who ended meanwhile."""
-    ghost = {
+    stale = {
         "online": True,
         "epoch": "old",
         "offset": 5,
@@ -91,7 +91,7 @@ async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path
         "since": "",
     }
     async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
-        await client.publish(STATUS, json.dumps(ghost), qos=1, retain=True)
+        await client.publish(STATUS, json.dumps(stale), qos=1, retain=True)
     async with bridge_process(tmp_path, mosquitto) as bridge:
         assert "stream.abandoned" in bridge.log()
 
@@ -114,22 +114,22 @@ async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: Ru
     """Both started while the second one's way to the broker was cut, so that it could ask nobody."""
     async with (
         bridge_process(tmp_path, mosquitto) as first,
-        mqtt_consumer(mosquitto, "bridge") as seen,
+        mqtt_consumer(mosquitto, "bridge") as consumer,
         network(mosquitto) as way,
     ):
-        await until(lambda: len(seen.statuses) > 0)
-        (owner,) = seen.owners
+        await until(lambda: len(consumer.statuses) > 0)
+        (owner,) = consumer.owners
         second = rival(tmp_path / "second", mosquitto, port=way.port)
         way.refusing = True
         await second.launch()
         await until(lambda: "stream.unclaimed" in second.log() and "bridge.up" in second.log(), seconds=30)
         way.refusing = False
         assert "another process publishes stream main" in await ended(second)
-        count = len(seen.statuses)
-        await until(lambda: len(seen.statuses) >= count + 3, what="the first goes on")
-        assert {status["owner"] for status in seen.statuses[-2:] if status["online"]} == {owner}
+        count = len(consumer.statuses)
+        await until(lambda: len(consumer.statuses) >= count + 3, what="the first goes on")
+        assert {status["owner"] for status in consumer.statuses[-2:] if status["online"]} == {owner}
         await first.ready()
-        assert "stream.rival" in first.log() or len(seen.owners) == 1
+        assert "stream.rival" in first.log() or len(consumer.owners) == 1
 
 
 @contextlib.asynccontextmanager
@@ -185,8 +185,8 @@ async def test_of_two_that_start_at_once_one_ends(tmp_path: Path, mosquitto: Run
             )
             (gone,) = (contender for contender in both if contender is not stays)
             assert "another process publishes stream main" in await ended(gone)
-            async with mqtt_consumer(mosquitto, "bridge") as seen:
-                await until(lambda seen=seen: seen.status.get("ready") is True, seconds=20)  # type: ignore[misc]
+            async with mqtt_consumer(mosquitto, "bridge") as consumer:
+                await until(lambda consumer=consumer: consumer.status.get("ready") is True, seconds=20)  # type: ignore[misc]
             await stays.ready()
             assert await stays.stop() == 0
     finally:

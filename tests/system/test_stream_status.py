@@ -19,14 +19,14 @@ def limit_files(bridge: BridgeProcess, most: int) -> None:
 async def test_full_disk_is_told_as_not_ready_and_heals(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with (
         bridge_process(tmp_path, mosquitto) as bridge,
-        mqtt_consumer(mosquitto, "bridge") as seen,
+        mqtt_consumer(mosquitto, "bridge") as consumer,
         bridge.device() as device,
     ):
-        await until(lambda: seen.status.get("ready") is True, what="ready")
+        await until(lambda: consumer.status.get("ready") is True, what="ready")
         limit_files(bridge, NO_ROOM)
         await device.publish("floor/v1/report/plant1/packing/L1/Bagger-1/state", b'{"state": "running"}')
-        await until(lambda: seen.status["ready"] is False, seconds=TOLD_SECONDS, what="not ready")
-        assert seen.status["online"] is True
+        await until(lambda: consumer.status["ready"] is False, seconds=TOLD_SECONDS, what="not ready")
+        assert consumer.status["online"] is True
         limit_files(bridge, resource.RLIM_INFINITY)
-        await until(lambda: seen.status["ready"] is True, seconds=20, what="healed")
+        await until(lambda: consumer.status["ready"] is True, seconds=20, what="healed")
         await until(lambda: "pipeline.commits_again" in bridge.log(), what="told in the log")

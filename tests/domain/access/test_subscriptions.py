@@ -174,8 +174,8 @@ def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:
     )
 
     def means(body: dict[str, object]) -> bool:
-        meant = parse_unsubscription(body)
-        return meant == made.id if isinstance(meant, str) else is_same_selection(made, meant)
+        unsubscription = parse_unsubscription(body)
+        return unsubscription == made.id if isinstance(unsubscription, str) else is_same_selection(made, unsubscription)
 
     assert means({"id": "mine"})
     assert means({"subscription_type": "andon", "target_id": ["L1", "line:L2"]})

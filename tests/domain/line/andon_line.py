@@ -70,11 +70,11 @@ class AndonLine:
     def raised(self, *, at: Millis = START) -> str:
         """Raise a call as its machine, and return its id."""
         assert self.apply(AndonReport(action="raise", andon_type="equipment", seq=0), at=at) == APPLIED
-        (call_id,) = {data.call_id for data in self.calls_told()}
+        (call_id,) = {data.call_id for data in self.new_calls()}
         return call_id
 
-    def told(self) -> tuple[Event, ...]:
+    def new_events(self) -> tuple[Event, ...]:
         return self.emitter.drain()
 
-    def calls_told(self) -> list[Andon]:
-        return [event.data for event in self.told() if isinstance(event.data, Andon)]
+    def new_calls(self) -> list[Andon]:
+        return [event.data for event in self.new_events() if isinstance(event.data, Andon)]

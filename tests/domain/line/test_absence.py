@@ -58,8 +58,8 @@ def test_every_machine_is_unknown_from_the_absence_on_and_told_as_estimated() ->
     line = running_line()
     line.report("feeder", RUNNING, at=5)
     absent(line, 100, 400)
-    told = zip(line.of(EventType.LINE_STATUS_UPDATE), line.statuses(), strict=True)
-    lost = [event for event, data in told if data.status == "offline"]
+    reported = zip(line.of(EventType.LINE_STATUS_UPDATE), line.statuses(), strict=True)
+    lost = [event for event, data in reported if data.status == "offline"]
     assert [(seconds(event.timestamp), event.quality.estimated) for event in lost] == [(100, True)]
     assert lost[0].caused_by == ("input:absence",)
     for machine in ("bagger", "feeder"):
@@ -103,8 +103,8 @@ def test_the_calls_and_ladders_of_people_go_on() -> None:
     line.report("desk", AndonReport(action="raise", andon_type="quality"), at=10)
     absent(line, 60, 1_000)
     line.wait(1_000)
-    told = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "desk")]
-    assert [data.level for data in told if isinstance(data, event_data.Escalation)][-1] >= 1
+    reported = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "desk")]
+    assert [data.level for data in reported if isinstance(data, event_data.Escalation)][-1] >= 1
 
 
 def test_an_absence_of_what_was_never_watched_is_nothing() -> None:

@@ -103,7 +103,7 @@ class Patchy:
         self.waiting: list[ReportBody] = []
         self.store: list[ReportBody] = []
 
-    def says(self) -> None:
+    def report(self) -> None:
         rnd = self.random
         word = rnd.choice(("running", "running", "stopped", "fault", "idle"))
         self.seq += rnd.choice((1, 1, 1, 1, 1, 1, 2))
@@ -135,7 +135,7 @@ class Patchy:
             elif self.away is None and rnd.random() < 0.3:
                 self.line.report("feeder", StateReport(state=rnd.choice(("running", "fault"))), at=self.at)
             else:
-                self.says()
+                self.report()
         if self.away is not None:
             absent(self.line, self.away, self.at)
         self.hand_over(self.waiting)

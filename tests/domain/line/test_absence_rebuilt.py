@@ -15,7 +15,7 @@ from bridge.domain.reports import BirthReport, CountsReport, DeathReport, Report
 from tests.domain.line.oracles import oee as oracle
 from tests.domain.line.test_absence import absent
 from tests.domain.line.test_oee_base import closed
-from tests.domain.line.test_oee_oracle import SCHEDULED, last_told, millis
+from tests.domain.line.test_oee_oracle import SCHEDULED, last_windows, millis
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
 
 MINUTE = 60
@@ -34,37 +34,37 @@ class Bagger:
     boot: int = 1
     seq: int = 0
     total: int = 0
-    away: tuple[float, float] | None = None
+    absence: tuple[float, float] | None = None
     waiting: list[ReportBody] = field(default_factory=list)
 
-    def says(self, body: ReportBody, at: float) -> None:
+    def report(self, body: ReportBody, at: float) -> None:
         self.seq += 1
         dated = T0 + round(at * 1000)
         body = msgspec.structs.replace(body, ts=dated, boot_id=self.boot, seq=self.seq)
-        if self.away is not None and at >= self.away[0]:
+        if self.absence is not None and at >= self.absence[0]:
             self.waiting.append(body)
         else:
             self.line.report("bagger", body, at=at)
 
     def state(self, word: str, at: float) -> None:
-        self.says(StateReport(state=word), at)
+        self.report(StateReport(state=word), at)
 
     def counts(self, made: int, at: float) -> None:
         self.total += made
-        self.says(CountsReport(total=self.total), at)
+        self.report(CountsReport(total=self.total), at)
 
     def lose(self, *numbers: int) -> None:
         """The broker loses these of what waits."""
         self.waiting = [body for index, body in enumerate(self.waiting) if index not in numbers]
 
-    def return_(self) -> None:
+    def reconnect(self) -> None:
         """The bridge is back, and the broker sends what waits."""
-        assert self.away is not None
-        since, until = self.away
+        assert self.absence is not None
+        since, until = self.absence
         absent(self.line, since, until)
         for index, body in enumerate(self.waiting):
             self.line.report("bagger", body, at=until + 0.01 * (index + 1))
-        self.away, self.waiting = None, []
+        self.absence, self.waiting = None, []
 
 
 def test_a_stop_that_the_broker_kept_is_the_downtime_it_was() -> None:
@@ -73,10 +73,10 @@ def test_a_stop_that_the_broker_kept_is_the_downtime_it_was() -> None:
     bagger = Bagger(line)
     bagger.state("running", 0)
     bagger.counts(0, 0)
-    bagger.away = (300, 400)
+    bagger.absence = (300, 400)
     bagger.state("fault", 305)
     bagger.state("running", 385)
-    bagger.return_()
+    bagger.reconnect()
     bagger.state("running", 460)
     line.wait(3_600)
     (downtime,) = line.downtimes()
@@ -93,10 +93,10 @@ def test_without_a_trusted_clock_the_same_is_unknown() -> None:
     line = line_of(clock="receive")
     bagger = Bagger(line)
     bagger.state("running", 0)
-    bagger.away = (300, 400)
+    bagger.absence = (300, 400)
     bagger.state("fault", 305)
     bagger.state("running", 385)
-    bagger.return_()
+    bagger.reconnect()
     line.wait(3_600)
     assert line.downtimes() == []
     (hour,) = closed(line)
@@ -109,9 +109,9 @@ def test_a_stop_that_still_lasts_began_when_it_began() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
-    bagger.away = (300, 600)
+    bagger.absence = (300, 600)
     bagger.state("fault", 310)
-    bagger.return_()
+    bagger.reconnect()
     line.wait(606)
     (downtime,) = line.downtimes()
     assert (downtime.status, downtime.started_at) == ("open", "2026-01-05T09:05:10.000Z")
@@ -124,11 +124,11 @@ def test_a_downtime_that_was_open_ends_where_it_ended() -> None:
     bagger = Bagger(line)
     bagger.state("fault", 0)
     line.wait(100)
-    bagger.away = (200, 500)
+    bagger.absence = (200, 500)
     bagger.state("running", 250)
     bagger.state("fault", 290)
     bagger.state("running", 400)
-    bagger.return_()
+    bagger.reconnect()
     line.wait(600)
     assert [
         (downtime.status, downtime.duration_seconds) for downtime in line.downtimes() if downtime.status != "open"
@@ -143,9 +143,9 @@ def test_a_stop_that_began_before_and_was_over_before_the_threshold_is_a_minor_o
     bagger = Bagger(line)
     bagger.state("running", 0)
     bagger.state("stopped", 290)
-    bagger.away = (300, 500)
+    bagger.absence = (300, 500)
     bagger.state("running", 320)
-    bagger.return_()
+    bagger.reconnect()
     line.wait(3_600)
     (minor,) = line.downtimes()
     assert (minor.micro_stop, minor.duration_seconds) == (True, 30)
@@ -156,12 +156,12 @@ def test_what_lies_around_a_missing_report_is_unknown() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
-    bagger.away = (300, 900)
+    bagger.absence = (300, 900)
     bagger.state("running", 360)
     bagger.state("fault", 500)
     bagger.state("running", 700)
     bagger.lose(1)
-    bagger.return_()
+    bagger.reconnect()
     line.wait(3_600)
     assert line.downtimes() == []
     (hour,) = closed(line)
@@ -187,9 +187,9 @@ def test_a_report_that_lacks_nothing_before_it_proves_what_was_said_before_the_a
         line = line_of(clock=clock)
         bagger = Bagger(line)
         bagger.state("running", 0)
-        bagger.away = (300, 400)
+        bagger.absence = (300, 400)
         bagger.counts(0, 399)
-        bagger.return_()
+        bagger.reconnect()
         assert line.statuses("bagger")[-1].status == "running"
         line.wait(3_600)
         assert closed(line)[-1].unknown_seconds == pytest.approx(100 if clock == "receive" else 0, abs=0.1)
@@ -231,7 +231,7 @@ def test_a_death_proves_nothing_of_what_was_said_before_the_absence(word: str) -
     bagger.counts(0, 400.1)
     assert line.statuses("bagger")[-1].status == "offline", "nothing is missing before it, but a death came since"
     bagger.boot, bagger.seq = 2, -1
-    bagger.says(BirthReport(), 400.1)
+    bagger.report(BirthReport(), 400.1)
     bagger.seq += 20
     bagger.counts(50, 401)
     assert line.statuses("bagger")[-1].status == "offline"
@@ -255,11 +255,11 @@ def test_what_comes_after_the_absence_was_gone_through_is_added_by_revision() ->
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
-    bagger.away = (300, 900)
+    bagger.absence = (300, 900)
     for at, word in ((310.0, "fault"), (410.0, "running"), (500.0, "running")):
         bagger.state(word, at)
     stored, bagger.waiting = bagger.waiting, []
-    bagger.return_()
+    bagger.reconnect()
     bagger.state("running", 901)
     line.wait(4_000)
     assert closed(line)[0].unknown_seconds == 601
@@ -278,7 +278,7 @@ def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
     bagger.state("running", 0)
     stored: list[ReportBody] = []
     for begin in range(300, 300 + 9 * 900, 900):
-        bagger.away = (begin, begin + 300)
+        bagger.absence = (begin, begin + 300)
         for at, word in (
             (begin + 10, "running"),
             (begin + 50, "fault"),
@@ -287,7 +287,7 @@ def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
         ):
             bagger.state(word, at)
         stored, bagger.waiting = [*stored, *bagger.waiting][-8 * 4 :], []
-        bagger.return_()
+        bagger.reconnect()
         bagger.state("running", begin + 301)
     line.wait(4 * 3_600)
     assert line.downtimes() == []
@@ -326,22 +326,22 @@ def test_what_lies_before_a_new_start_of_the_device_stays_unknown(boot: int) -> 
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
-    bagger.away = (300, 400)
+    bagger.absence = (300, 400)
     bagger.boot, bagger.seq = boot, -1
-    bagger.says(BirthReport(), 380)
+    bagger.report(BirthReport(), 380)
     bagger.state("running", 381)
-    bagger.return_()
+    bagger.reconnect()
     line.wait(3_600)
     assert closed(line)[-1].unknown_seconds == 81
 
 
 def store(bagger: Bagger, absence: tuple[float, float], *said: tuple[float, str]) -> list[ReportBody]:
     """Return what is said in an absence of the bridge, and comes later than what is said after it."""
-    bagger.away = absence
+    bagger.absence = absence
     for at, word in said:
         bagger.state(word, at)
     stored, bagger.waiting = bagger.waiting, []
-    bagger.return_()
+    bagger.reconnect()
     return stored
 
 
@@ -390,12 +390,12 @@ def test_a_stop_over_the_end_of_the_shift_is_the_one_that_would_have_been_watche
         line = line_of()
         bagger = Bagger(line)
         bagger.state("running", 0)
-        bagger.away = away
+        bagger.absence = away
         bagger.state("fault", 43_000)
         bagger.state("running", runs_at)
         bagger.state("running", 45_990)
         if away is not None:
-            bagger.return_()
+            bagger.reconnect()
         line.wait(50_000)
         found.append(
             [(downtime.started_at, downtime.ended_at) for downtime in line.downtimes() if downtime.status == "closed"]
@@ -408,11 +408,11 @@ def test_a_downtime_whose_end_is_unknown_ends_with_scheduled_time() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
-    bagger.away = (42_000, 46_000)
+    bagger.absence = (42_000, 46_000)
     for at, word in ((43_000, "fault"), (43_100, "fault"), (43_150, "fault"), (45_990, "running")):
         bagger.state(word, at)
     bagger.lose(2)
-    bagger.return_()
+    bagger.reconnect()
     line.wait(50_000)
     assert [(downtime.status, downtime.duration_seconds) for downtime in line.downtimes()] == [("closed", 200)]
 
@@ -447,12 +447,12 @@ class Watched:
         bagger.counts(0, self.at)
         for _ in range(rnd.randrange(10, 50)):
             self.at = round(self.at + rnd.choice((0.7, 5, 9.999, 10, 30, 59.999, 60, 61, 200, 2_000)), 3)
-            if bagger.away is None and rnd.random() < 0.25:
-                bagger.away = (round(self.at - rnd.choice((0, 0.3)), 3), 0)
-            elif bagger.away is not None and rnd.random() < 0.4 and self.at - bagger.away[0] > 10:
+            if bagger.absence is None and rnd.random() < 0.25:
+                bagger.absence = (round(self.at - rnd.choice((0, 0.3)), 3), 0)
+            elif bagger.absence is not None and rnd.random() < 0.4 and self.at - bagger.absence[0] > 10:
                 self.come_back(restart=restart)
             rnd.choice((self.change, self.change, self.count))()
-        if bagger.away is not None:
+        if bagger.absence is not None:
             self.at += 20
             self.come_back(restart=restart)
         self.at = round(self.at + 30)
@@ -462,9 +462,9 @@ class Watched:
         return oracle.History(self.said, T0 + round(self.at * 1000), SCHEDULED, [])
 
     def come_back(self, *, restart: bool) -> None:
-        assert self.bagger.away is not None
-        self.bagger.away = (self.bagger.away[0], self.at)
-        self.bagger.return_()
+        assert self.bagger.absence is not None
+        self.bagger.absence = (self.bagger.absence[0], self.at)
+        self.bagger.reconnect()
         self.at += 1
         if restart:
             spec = self.line.plant_file.lines[0]
@@ -483,8 +483,8 @@ def test_an_absence_of_which_everything_was_kept_costs_nothing(seed: int, restar
     """Windows and downtimes are those of the whole history, as one who watched all of it would have them."""
     run = Watched(seed)
     history = run.go(restart=bool(restart))
-    told = last_told(run.line.events)
-    for data in told.values():
+    reported = last_windows(run.line.events)
+    for data in reported.values():
         assert data.window_end is not None
         truth = history.within(millis(data.window_start), millis(data.window_end))
         agrees_in_time(data, truth)
@@ -497,7 +497,7 @@ def test_an_absence_of_which_everything_was_kept_costs_nothing(seed: int, restar
     assert found == history.downtimes()
 
 
-def agrees_in_time(told: event_data.Oee, truth: oracle.Result) -> None:
-    assert told.actual_production_seconds == truth.busy_ms / 1000
-    assert told.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
-    assert told.unknown_seconds == truth.unknown_ms / 1000
+def agrees_in_time(reported: event_data.Oee, truth: oracle.Result) -> None:
+    assert reported.actual_production_seconds == truth.busy_ms / 1000
+    assert reported.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
+    assert reported.unknown_seconds == truth.unknown_ms / 1000

@@ -14,11 +14,11 @@ from tests.domain.line.test_oee_base import closed
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
 
 SHIFT_END = 12 * 3_600
-Said = Sequence[tuple[float, str]]
+Reports = Sequence[tuple[float, str]]
 
 
-def dated(line: PackingLine, word: str, at: float, ts: float) -> None:
-    line.report("bagger", StateReport(state=word, ts=T0 + round(ts * 1000)), at=at)
+def dated(line: PackingLine, state: str, at: float, ts: float) -> None:
+    line.report("bagger", StateReport(state=state, ts=T0 + round(ts * 1000)), at=at)
 
 
 def line_of(clock: str, *, minor_stops: bool = False) -> PackingLine:
@@ -28,15 +28,15 @@ def line_of(clock: str, *, minor_stops: bool = False) -> PackingLine:
     return line
 
 
-def away(
-    said: Said, *, back: float = 320, clock: str = "device", until: float = 600, restore: bool = False
+def with_absence(
+    reports: Reports, *, back: float = 320, clock: str = "device", until: float = 600, restore: bool = False
 ) -> PackingLine:
     """The bagger fails at 0, the bridge is away from 100 to 300, and a backlog comes at `back`."""
     line = line_of(clock)
     dated(line, "fault", 0, 0)
     absent(line, 100, 300)
-    for index, (ts, word) in enumerate(said):
-        dated(line, word, back + index / 100, ts)
+    for index, (ts, state) in enumerate(reports):
+        dated(line, state, back + index / 100, ts)
         if restore:
             line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
     line.wait(until)
@@ -54,7 +54,7 @@ def kinds(line: PackingLine) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("restore", [False, True])
 def test_a_changeover_after_the_stop_was_over_is_a_downtime_of_its_own(*, restore: bool) -> None:
-    line = away([(200, "running"), (290, "setup")], restore=restore)
+    line = with_absence([(200, "running"), (290, "setup")], restore=restore)
     assert spans(line, 600) == [(0, 200), (290, 600)]
     assert [downtime.category for downtime in last(line)] == ["unplanned", "changeover"]
     assert [downtime.status for downtime in line.downtimes()] == ["open", "closed", "open"], (
@@ -66,8 +66,8 @@ def test_what_is_seen_after_the_stop_was_over_is_not_its_cause() -> None:
     line = line_of("device")
     dated(line, "stopped", 0, 0)
     absent(line, 100, 300)
-    for ts, word in ((200, "running"), (290, "fault")):
-        dated(line, word, 320, ts)
+    for ts, state in ((200, "running"), (290, "fault")):
+        dated(line, state, 320, ts)
     line.wait(600)
     assert [(downtime.cause, downtime.status) for downtime in last(line)] == [
         ("unknown", "closed"),
@@ -79,7 +79,7 @@ def test_what_is_seen_after_the_stop_was_over_is_not_its_cause() -> None:
 def test_a_changeover_within_the_stop_splits_it_where_it_began(clock: str) -> None:
     """As far as that is known: without a trusted clock it began when it was heard of."""
     began = 180 if clock == "device" else 320
-    line = away([(180, "setup"), (290, "setup")], clock=clock)
+    line = with_absence([(180, "setup"), (290, "setup")], clock=clock)
     assert spans(line, 600) == [(0, began), (began, 600)]
     assert [downtime.category for downtime in last(line)] == ["unplanned", "changeover"]
     times = [event.timestamp for event in line.events]
@@ -96,18 +96,18 @@ def test_a_changeover_within_the_stop_splits_it_where_it_began(clock: str) -> No
         [(110, "running"), (119, "setup"), (170, "fault")],
     ],
 )
-def test_it_is_split_where_it_would_have_been_if_somebody_had_watched(said: Said) -> None:
+def test_it_is_split_where_it_would_have_been_if_somebody_had_watched(reports: Reports) -> None:
     watched = line_of("device")
-    for at, word in [(0, "fault"), *said]:
-        dated(watched, word, at, at)
+    for at, state in [(0, "fault"), *reports]:
+        dated(watched, state, at, at)
     watched.wait(600)
-    line = away(said)
+    line = with_absence(reports)
     assert spans(line, 600) == spans(watched, 600)
     assert kinds(line) == kinds(watched)
 
 
 def test_without_trusted_clocks_it_splits_at_once() -> None:
-    line = away([(320, "setup")], clock="receive", until=320.5)
+    line = with_absence([(320, "setup")], clock="receive", until=320.5)
     assert spans(line, 320.5) == [(0, 320), (320, 320.5)]
 
 

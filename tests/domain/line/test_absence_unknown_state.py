@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.events import EventType
 from bridge.domain.reports import BirthReport, DeathReport, StateReport
 from tests.domain.line.test_absence import absent
-from tests.domain.line.test_device_absence import Machine, line_of, lives
+from tests.domain.line.test_device_absence import Machine, line_of, report_every_minute
 from tests.domain.line.test_oee_base import closed
 from tests.support.packing_line import PackingLine
 
@@ -39,7 +39,7 @@ def away(lose: Loss, heartbeat: float | None) -> tuple[PackingLine, Machine]:
     line = line_of(heartbeat=heartbeat)
     bagger = Machine(line)
     line.report("feeder", RUNNING, at=0)
-    lives(bagger, 0, 60)
+    report_every_minute(bagger, 0, 60)
     bagger.state("stopped", 100)
     lose(line)
     heard_at = 131 if lose is not dies_after else 601
@@ -55,9 +55,9 @@ def test_it_is_unknown_and_calls_nobody(lose: Loss, heartbeat: float | None, new
     line, bagger = away(lose, heartbeat)
     bagger.boot, bagger.seq = 2, -1
     if new_boot == "by a birth":
-        bagger.says(BirthReport(), BACK)
+        bagger.report(BirthReport(), BACK)
     bagger.word = "running"
-    lives(bagger, BACK + 1, 3 * 3_600 + 60)
+    report_every_minute(bagger, BACK + 1, 3 * 3_600 + 60)
     assert line.downtimes() == []
     assert not line.of(EventType.ANDON_EVENT)
     for scope in (None, "bagger"):
@@ -72,7 +72,7 @@ def test_where_nothing_of_it_is_missing_it_stood(lose: Loss, heartbeat: float | 
     """What it had said before still holds: it would have said otherwise."""
     line, bagger = away(lose, heartbeat)
     bagger.word = "running"
-    lives(bagger, BACK, 3 * 3_600 + 60)
+    report_every_minute(bagger, BACK, 3 * 3_600 + 60)
     last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
     assert sum(downtime.duration_seconds or 0 for downtime in last.values()) == BACK - 100
     assert sum(window.planned_busy_seconds - window.actual_production_seconds for window in closed(line)) == BACK - 100

@@ -138,8 +138,8 @@ def test_a_retained_report_does_not_run_ahead_of_what_the_broker_has_queued() ->
     line = PackingLine()
     line.report("bagger", StateReport(state="running", boot_id=5, seq=7), at=0)
     line.report("bagger", StateReport(state="running", boot_id=5, seq=9), at=1, retained=True)
-    for seq, word in ((8, "fault"), (9, "running")):
-        queued = StateReport(state=word, boot_id=5, seq=seq)
+    for seq, state in ((8, "fault"), (9, "running")):
+        queued = StateReport(state=state, boot_id=5, seq=seq)
         assert line.report("bagger", queued, at=2).disposition == APPLIED
     assert line.core.devices.gaps() == (0, 0, 0)
 
@@ -150,10 +150,10 @@ def test_a_first_start_with_the_leftovers_of_two_boots_is_live_with_the_first_re
     line = PackingLine()
     for index in order:
         line.report("bagger", leftovers[index], at=0, retained=True)
-    for index, word in enumerate(("running", "fault", "running")):
-        live = StateReport(state=word, boot_id=5, seq=40 + index)
+    for index, state in enumerate(("running", "fault", "running")):
+        live = StateReport(state=state, boot_id=5, seq=40 + index)
         assert line.report("bagger", live, at=1 + index).disposition == APPLIED
-        assert status(line) == word
+        assert status(line) == state
     assert line.core.devices.gaps() == (0, 0, 0), "of a device heard for the first time nothing is missing"
 
 

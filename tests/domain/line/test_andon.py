@@ -18,7 +18,7 @@ ANY_TWO: Final[tuple[AndonType, AndonType]] = ("equipment", "quality")
 def test_a_raise_tells_the_call_and_its_escalation_at_level_0() -> None:
     line = AndonLine()
     line.apply(AndonReport(action="raise", andon_type="safety", description="guard open"), equipment="ST2")
-    call, escalation = line.told()
+    call, escalation = line.new_events()
     assert (call.type, call.subject, call.place.equipment, call.priority) == (
         EventType.ANDON_EVENT,
         "L1.call.1",
@@ -49,15 +49,15 @@ def test_a_raise_tells_the_call_and_its_escalation_at_level_0() -> None:
 def test_a_call_has_its_types_priority_unless_it_names_one(andon_type: AndonType, priority: CallPriority) -> None:
     line = AndonLine()
     line.apply(AndonReport(action="raise", andon_type=andon_type))
-    assert {event.priority for event in line.told()} == {Priority(priority)}
+    assert {event.priority for event in line.new_events()} == {Priority(priority)}
     line.apply(AndonReport(action="raise", andon_type=andon_type, priority="low"), equipment="ST2", at=START)
-    assert {event.priority for event in line.told()} == {Priority.LOW}
+    assert {event.priority for event in line.new_events()} == {Priority.LOW}
 
 
 def test_a_machine_that_is_no_station_is_not_named_as_one() -> None:
     line = AndonLine()
     line.apply(AndonReport(action="raise", andon_type="equipment"), equipment="BAG1")
-    assert [data.station_id for data in line.calls_told()] == [None]
+    assert [data.station_id for data in line.new_calls()] == [None]
 
 
 def test_pressing_again_adds_to_repeat_and_moves_no_deadline() -> None:
@@ -65,7 +65,7 @@ def test_pressing_again_adds_to_repeat_and_moves_no_deadline() -> None:
     line.raised()
     due = line.book.next_deadline()
     assert line.apply(AndonReport(action="raise", andon_type="equipment", seq=1), at=START + 60 * SECOND) == APPLIED
-    (event,) = line.told()
+    (event,) = line.new_events()
     assert isinstance(event.data, Andon)
     assert (event.data.repeat, event.data.call_id, event.revision) == (1, "L1.call.1", 2)
     assert line.book.next_deadline() == due
@@ -75,9 +75,9 @@ def test_pressing_again_does_not_reopen_an_acknowledged_call() -> None:
     line = AndonLine()
     call_id = line.raised()
     line.apply(AndonReport(action="acknowledge", call_id=call_id), at=START + SECOND)
-    line.told()
+    line.new_events()
     line.apply(AndonReport(action="raise", andon_type="equipment", seq=1), at=START + 2 * SECOND)
-    assert [(data.status, data.repeat) for data in line.calls_told()] == [("acknowledged", 1)]
+    assert [(data.status, data.repeat) for data in line.new_calls()] == [("acknowledged", 1)]
 
 
 def test_calls_of_other_types_and_equipment_are_their_own() -> None:
@@ -87,14 +87,14 @@ def test_calls_of_other_types_and_equipment_are_their_own() -> None:
     line.apply(quality_call, equipment="BAG1")
     line.apply(equipment_call, equipment="ST2")
     line.apply(equipment_call, equipment=None)
-    assert [data.call_id for data in line.calls_told()] == [f"L1.call.{number}" for number in (1, 2, 3, 4)]
+    assert [data.call_id for data in line.new_calls()] == [f"L1.call.{number}" for number in (1, 2, 3, 4)]
 
 
 def test_after_a_resolve_the_same_press_is_a_new_call() -> None:
     line = AndonLine()
     call_id = line.raised()
     line.apply(AndonReport(action="resolve", call_id=call_id), at=START + SECOND)
-    line.told()
+    line.new_events()
     assert line.raised(at=START + 10 * SECOND) == "L1.call.2"
 
 
@@ -104,7 +104,7 @@ def test_presses_without_seq_and_ts_within_2_seconds_are_one() -> None:
     assert line.apply(press, at=START) == APPLIED
     assert line.apply(press, at=START + 2 * SECOND) == suppressed("debounced")
     assert line.apply(press, at=START + 2 * SECOND + 1) == APPLIED
-    assert [data.repeat for data in line.calls_told()] == [0, 1]
+    assert [data.repeat for data in line.new_calls()] == [0, 1]
 
 
 def test_a_clock_set_back_does_not_mute_a_button() -> None:
@@ -120,16 +120,16 @@ def test_presses_told_apart_by_seq_or_by_a_user_all_count(actor: Actor | None) -
     for number in range(3):
         seq = number if actor is None else None
         line.apply(AndonReport(action="raise", andon_type="equipment", seq=seq), at=START + number, actor=actor)
-    assert [data.repeat for data in line.calls_told()] == [0, 1, 2]
+    assert [data.repeat for data in line.new_calls()] == [0, 1, 2]
 
 
 def test_deeds_without_call_id_go_to_the_open_call_of_the_type_there() -> None:
     line = AndonLine()
     line.raised()
     line.apply(AndonReport(action="raise", andon_type="equipment"), equipment="ST2")
-    line.told()
+    line.new_events()
     line.apply(AndonReport(action="acknowledge", andon_type="equipment"), equipment="ST2")
-    assert [(data.call_id, data.status) for data in line.calls_told()] == [("L1.call.2", "acknowledged")]
+    assert [(data.call_id, data.status) for data in line.new_calls()] == [("L1.call.2", "acknowledged")]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_wrong_request_says_what_is_wrong_and_changes_nothing(body: AndonRepor
     line.raised()
     before = msgspec.msgpack.encode(line.state)
     assert line.apply(body, at=START + SECOND) == answer
-    assert line.told() == ()
+    assert line.new_events() == ()
     assert msgspec.msgpack.encode(line.state) == before
 
 
@@ -188,7 +188,7 @@ def automatic(line: AndonLine, *, downtime_id: str = "L1.down.1", at: Millis = S
 def test_an_automatic_call_names_its_downtime_and_nobody() -> None:
     line = AndonLine()
     automatic(line)
-    (data,) = line.calls_told()
+    (data,) = line.new_calls()
     assert (data.auto_generated, data.downtime_id, data.raised_by, data.description) == (
         True,
         "L1.down.1",
@@ -202,7 +202,7 @@ def test_a_station_answers_the_one_call_of_the_type_on_its_line() -> None:
     line = AndonLine()
     line.raised()
     assert line.apply(AndonReport(action="acknowledge", andon_type="equipment"), equipment="ST2") == APPLIED
-    assert [data.status for data in line.calls_told()] == ["acknowledged"]
+    assert [data.status for data in line.new_calls()] == ["acknowledged"]
 
 
 def test_a_station_does_not_guess_between_two_calls_and_a_machine_answers_its_own_only() -> None:

@@ -15,7 +15,7 @@ def line_with_a_clock() -> PackingLine:
     return PackingLine(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
 
 
-def deed(line: PackingLine, action: str, *, happened: int, at: int) -> Disposition:
+def report_action(line: PackingLine, action: str, *, happened: int, at: int) -> Disposition:
     body = AndonReport(action=action, andon_type="material", ts=T0 + happened * 1_000)  # type: ignore[arg-type]
     return line.report("desk", body, at=at).disposition
 
@@ -25,16 +25,16 @@ OLDER: Final = suppressed("older_than_raise")
 
 def test_a_clear_from_before_the_raise_is_ignored_however_late_it_comes() -> None:
     line = line_with_a_clock()
-    assert deed(line, "raise", happened=100, at=101) == APPLIED
-    assert deed(line, "resolve", happened=97, at=105) == OLDER
-    assert deed(line, "resolve", happened=104, at=106) == APPLIED
+    assert report_action(line, "raise", happened=100, at=101) == APPLIED
+    assert report_action(line, "resolve", happened=97, at=105) == OLDER
+    assert report_action(line, "resolve", happened=104, at=106) == APPLIED
 
 
 @pytest.mark.parametrize("ts", [30_000, T0 - 3_600_000, T0 + 60_000, T0 + 3_600_000])
 def test_a_clear_of_a_clock_that_is_wrong_ends_the_call(ts: int) -> None:
     """After a restart without a battery a clock says 1970; behind is as wrong as ahead, and neither is older."""
     line = line_with_a_clock()
-    assert deed(line, "raise", happened=100, at=101) == APPLIED
+    assert report_action(line, "raise", happened=100, at=101) == APPLIED
     body = AndonReport(action="resolve", andon_type="material", ts=ts)
     assert line.report("desk", body, at=120).disposition == APPLIED
     event = line.of(EventType.ANDON_EVENT, "desk")[-1]
@@ -45,7 +45,7 @@ def test_a_raise_of_a_clock_that_was_wrong_makes_no_clear_older() -> None:
     line = line_with_a_clock()
     body = AndonReport(action="raise", andon_type="material", ts=30_000)
     assert line.report("desk", body, at=101).disposition == APPLIED
-    assert deed(line, "resolve", happened=98, at=102) == APPLIED  # the clock was set, and is 4 s behind
+    assert report_action(line, "resolve", happened=98, at=102) == APPLIED  # the clock was set, and is 4 s behind
 
 
 def test_a_new_boot_may_have_set_the_clock() -> None:
@@ -65,13 +65,13 @@ def test_a_new_boot_may_have_set_the_clock() -> None:
 def test_what_moved_the_lines_time_meanwhile_makes_no_clear_older() -> None:
     line = line_with_a_clock()
     line.report("bagger", StateReport(state="running"), at=110)
-    assert deed(line, "raise", happened=100, at=111) == APPLIED  # dated 110: the line's time never goes back
-    assert deed(line, "acknowledge", happened=105, at=112) == APPLIED
+    assert report_action(line, "raise", happened=100, at=111) == APPLIED  # dated 110: the line's time never goes back
+    assert report_action(line, "acknowledge", happened=105, at=112) == APPLIED
 
 
 def test_a_user_is_not_measured_by_the_stations_clock() -> None:
     line = line_with_a_clock()
-    assert deed(line, "raise", happened=104, at=100) == APPLIED  # four seconds ahead
+    assert report_action(line, "raise", happened=104, at=100) == APPLIED  # four seconds ahead
     body = AndonReport(action="resolve", call_id="L1.call.1")
     assert line.report(None, body, at=101, actor=LEADER).disposition == APPLIED
     assert len(line.of(EventType.ANDON_EVENT, "desk")) == 2

@@ -55,7 +55,7 @@ class SwitchLine:
         assert self.calls.apply(body, equipment=equipment, moment=Moment(at=self.now)) == APPLIED
         self.emitter.drain()
 
-    def told(self) -> list[tuple[str, int]]:
+    def new_calls(self) -> list[tuple[str, int]]:
         """Return number and repeat of each call told of."""
         data = [event.data for event in self.emitter.drain()]
         return [(call.call_id.rpartition(".")[2], call.repeat) for call in data if isinstance(call, Andon)]
@@ -68,13 +68,13 @@ def test_a_button_calls_on_the_observed_edge_only() -> None:
     assert line.observe("BUTTON", level=True) == suppressed("unchanged")
     assert line.observe("BUTTON", level=False) == APPLIED
     assert line.observe("BUTTON", level=False) == suppressed("unchanged")
-    assert line.told() == [("1", 0)]
+    assert line.new_calls() == [("1", 0)]
 
 
 def test_a_button_first_seen_pressed_does_not_call() -> None:
     line = SwitchLine()
     assert line.observe("BUTTON", level=True) == suppressed("unobserved_edge")
-    assert line.told() == []
+    assert line.new_calls() == []
 
 
 def test_a_button_pressed_again_adds_to_repeat_and_after_2_seconds_only() -> None:
@@ -85,7 +85,7 @@ def test_a_button_pressed_again_adds_to_repeat_and_after_2_seconds_only() -> Non
     assert line.observe("BUTTON", level=True, after=0.5) == suppressed("debounced")
     line.observe("BUTTON", level=False, after=1)
     assert line.observe("BUTTON", level=True, after=0.5) == APPLIED
-    assert line.told() == [("1", 0), ("1", 1)]
+    assert line.new_calls() == [("1", 0), ("1", 1)]
 
 
 def test_a_late_copy_of_a_press_hides_no_later_press() -> None:
@@ -96,7 +96,7 @@ def test_a_late_copy_of_a_press_hides_no_later_press() -> None:
     line.observe("BUTTON", level=False, after=0.5)
     assert line.observe("BUTTON", level=True, after=0.5) == suppressed("debounced")
     assert line.observe("BUTTON", level=True, after=600) == APPLIED
-    assert line.told() == [("1", 0), ("1", 1)]
+    assert line.new_calls() == [("1", 0), ("1", 1)]
 
 
 def test_a_press_after_the_call_is_over_is_no_bounce_however_soon_it_comes() -> None:
@@ -107,20 +107,20 @@ def test_a_press_after_the_call_is_over_is_no_bounce_however_soon_it_comes() -> 
     line.observe("BUTTON", level=False, after=0)
     line.resolve("BUTTON")
     assert line.observe("BUTTON", level=True, after=0) == APPLIED
-    assert line.told() == [("2", 0)]
+    assert line.new_calls() == [("2", 0)]
 
 
 def test_a_switch_calls_even_when_first_seen_on() -> None:
     line = SwitchLine()
     assert line.observe("SWITCH", level=True) == APPLIED
-    assert line.told() == [("1", 0)]
+    assert line.new_calls() == [("1", 0)]
 
 
 def test_a_switch_left_on_says_nothing_more() -> None:
     line = SwitchLine()
     line.observe("SWITCH", level=True)
     assert line.observe("SWITCH", level=True) == suppressed("unchanged")
-    assert line.told() == [("1", 0)]
+    assert line.new_calls() == [("1", 0)]
 
 
 def test_a_switch_turned_off_ends_no_call_and_turned_on_again_repeats_it() -> None:
@@ -128,7 +128,7 @@ def test_a_switch_turned_off_ends_no_call_and_turned_on_again_repeats_it() -> No
     line.observe("SWITCH", level=True)
     assert line.observe("SWITCH", level=False) == APPLIED
     assert line.observe("SWITCH", level=True) == APPLIED
-    assert line.told() == [("1", 0), ("1", 1)]
+    assert line.new_calls() == [("1", 0), ("1", 1)]
 
 
 def test_after_a_resolve_a_switch_must_be_off_before_it_calls_again() -> None:
@@ -138,7 +138,7 @@ def test_after_a_resolve_a_switch_must_be_off_before_it_calls_again() -> None:
     assert line.observe("SWITCH", level=True) == suppressed("not_released")
     line.observe("SWITCH", level=False)
     assert line.observe("SWITCH", level=True) == APPLIED
-    assert line.told() == [("2", 0)]
+    assert line.new_calls() == [("2", 0)]
 
 
 def test_a_switch_whose_level_was_never_seen_does_not_repeat_an_open_call() -> None:

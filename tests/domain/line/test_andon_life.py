@@ -50,43 +50,43 @@ WAY_TO: Final[dict[CallStatus, CallAction | None]] = {
 
 
 def test_the_tables_answer_every_deed_in_every_status_once() -> None:
-    every = {(status, deed) for status, row in LIFE.items() for deed in row}
+    every = {(status, action) for status, row in LIFE.items() for action in row}
     assert len(every) == 4 * 5
     assert NEXT.keys() | REFUSALS.keys() == every
     assert not NEXT.keys() & REFUSALS.keys()
 
 
 @pytest.mark.parametrize("restored", [False, True])
-@pytest.mark.parametrize(("status", "deed"), [(status, deed) for status, row in LIFE.items() for deed in row])
+@pytest.mark.parametrize(("status", "deed"), [(status, action) for status, row in LIFE.items() for action in row])
 def test_every_deed_in_every_status_does_what_the_table_says(
-    status: CallStatus, deed: CallAction, *, restored: bool
+    status: CallStatus, action: CallAction, *, restored: bool
 ) -> None:
     line = AndonLine()
     call_id = line.raised()
     way = WAY_TO[status]
     if way is not None:
         assert line.apply(AndonReport(action=way, call_id=call_id), at=START + SECOND) == APPLIED
-    line.told()
+    line.new_events()
     if restored:
         line.restore()
 
-    answer = line.apply(AndonReport(action=deed, call_id=call_id), at=START + 2 * SECOND)
+    answer = line.apply(AndonReport(action=action, call_id=call_id), at=START + 2 * SECOND)
 
-    expected = LIFE[status][deed]
-    told = line.calls_told()
+    expected = LIFE[status][action]
+    calls = line.new_calls()
     if isinstance(expected, Disposition):
         assert answer == expected
-        assert told == []
+        assert calls == []
     else:
         assert answer == APPLIED
-        assert [data.status for data in told] == [expected]
+        assert [data.status for data in calls] == [expected]
 
 
 @pytest.mark.parametrize("deed", ["acknowledge", "arrive", "resolve", "cancel"])
-def test_a_clear_older_than_the_raise_is_ignored(deed: CallAction) -> None:
+def test_a_clear_older_than_the_raise_is_ignored(action: CallAction) -> None:
     line = AndonLine()
     line.raised()
-    body = AndonReport(action=deed, andon_type="equipment")
+    body = AndonReport(action=action, andon_type="equipment")
     assert line.apply(body, at=START - 1) == suppressed("older_than_raise")
     assert line.apply(body, at=START) == APPLIED
 
@@ -98,7 +98,7 @@ def test_a_call_tells_who_did_what_and_how_fast_the_response_was() -> None:
     line.apply(AndonReport(action="arrive", andon_type="equipment"), at=START + 100_000, actor=MAINTAINER)
     resolve = AndonReport(action="resolve", andon_type="equipment", resolution_code="JAM", notes="film torn")
     line.apply(resolve, at=START + 200_000, actor=MAINTAINER)
-    events = line.told()
+    events = line.new_events()
     last = [event for event in events if event.type is EventType.ANDON_EVENT][-1]
     assert last.standing is Standing.CLOSED
     assert isinstance(last.data, Andon)
@@ -117,7 +117,7 @@ def test_a_call_resolved_before_it_was_acknowledged_has_no_response_time() -> No
     line = AndonLine()
     line.raised()
     line.apply(AndonReport(action="resolve", andon_type="equipment"), at=START + SECOND)
-    (data,) = line.calls_told()
+    (data,) = line.new_calls()
     assert (data.acknowledged_at, data.response_seconds) == (None, None)
 
 

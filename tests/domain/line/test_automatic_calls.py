@@ -53,12 +53,12 @@ def act(line: PackingLine, action: str, call_id: str, *, at: float) -> None:
 
 
 @pytest.mark.parametrize("deeds", [(), ("acknowledge",), ("acknowledge", "arrive")])
-def test_a_trouble_that_comes_again_calls_the_people_again(deeds: tuple[str, ...]) -> None:
+def test_a_trouble_that_comes_again_calls_the_people_again(actions: tuple[str, ...]) -> None:
     """Ten minutes of fault, three hours of running with the call unresolved, an hour of fault."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
-    for number, deed in enumerate(deeds):
-        act(line, deed, "L1.call.1", at=410 + number)
+    for number, action in enumerate(actions):
+        act(line, action, "L1.call.1", at=410 + number)
     line.report("bagger", RUNNING, at=700)
     again = 700 + 3 * HOUR
     line.report("bagger", FAULT, at=again)
@@ -132,10 +132,10 @@ def test_a_call_is_quiet_after_the_restart_and_stays_open(*, acknowledged: bool)
         act(line, "acknowledge", "L1.call.1", at=410)
     line.report("bagger", RUNNING, at=500)
     line.wait(4 * HOUR)
-    told = [event.data for event in line.events if isinstance(event.data, event_data.Escalation)]
+    steps = [event.data for event in line.events if isinstance(event.data, event_data.Escalation)]
     assert ladder(line, after=509) == [(510, 0, None)]
-    assert (told[-1].paused, told[-1].deadline) == (True, None)
-    assert told[-1].status == ("acknowledged" if acknowledged else "active")
+    assert (steps[-1].paused, steps[-1].deadline) == (True, None)
+    assert steps[-1].status == ("acknowledged" if acknowledged else "active")
     assert calls(line)[-1][1].status == ("acknowledged" if acknowledged else "open")
     act(line, "resolve", "L1.call.1", at=4 * HOUR)
     assert calls(line)[-1][1].status == "resolved"
@@ -256,16 +256,18 @@ def test_a_call_from_the_machine_that_stopped_is_about_the_machine_that_stopped_
 
 @pytest.mark.parametrize(("who", "andon_type"), [("desk", "stop"), ("desk", "maintenance"), (None, "equipment")])
 @pytest.mark.parametrize("deeds", [(), ("acknowledge",), ("acknowledge", "arrive")])
-def test_a_person_takes_over_the_automatic_call(who: str | None, andon_type: AndonType, deeds: tuple[str, ...]) -> None:
+def test_a_person_takes_over_the_automatic_call(
+    who: str | None, andon_type: AndonType, actions: tuple[str, ...]
+) -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
-    for number, deed in enumerate(deeds):
-        act(line, deed, "L1.call.1", at=410 + number)
+    for number, action in enumerate(actions):
+        act(line, action, "L1.call.1", at=410 + number)
     press(line, who, andon_type, at=450)
     (_, mine), (_, automatic) = calls(line)[-2:]
     assert (mine.call_id, mine.downtime_id, mine.auto_generated) == ("L1.call.2", "L1.down.1", False)
-    assert mine.status == ("acknowledged" if deeds else "open")
-    assert (mine.acknowledged_at is not None, mine.arrived_at is not None) == (bool(deeds), len(deeds) == 2)
+    assert mine.status == ("acknowledged" if actions else "open")
+    assert (mine.acknowledged_at is not None, mine.arrived_at is not None) == (bool(actions), len(actions) == 2)
     assert (automatic.call_id, automatic.status, automatic.resolution_notes) == (
         "L1.call.1",
         "cancelled",
@@ -274,7 +276,7 @@ def test_a_person_takes_over_the_automatic_call(who: str | None, andon_type: And
     assert mine.priority in ("high", "critical")  # never below the call it takes over
     line.wait(720)
     rises = [level for at, level, _ in ladder(line, after=451) if level]
-    assert bool(rises) == (not deeds)
+    assert bool(rises) == (not actions)
 
 
 def test_a_call_that_is_taken_over_keeps_its_level_and_its_deadlines() -> None:
@@ -297,13 +299,13 @@ def test_a_call_that_is_taken_over_keeps_its_level_and_its_deadlines() -> None:
     ],
 )
 def test_what_is_overdue_by_a_higher_priority_falls_due_at_the_takeover(
-    pressed_at: float, deeds: tuple[str, ...], steps: list[tuple[float, int, str | None]]
+    pressed_at: float, actions: tuple[str, ...], steps: list[tuple[float, int, str | None]]
 ) -> None:
     """Called automatically at 400 as high; the person's call is critical, and nothing of it is before its raise."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
-    for deed in deeds:
-        act(line, deed, "L1.call.1", at=410)
+    for action in actions:
+        act(line, action, "L1.call.1", at=410)
     press(line, "desk", "stop", at=pressed_at)
     line.wait(2_000)
     mine = [

@@ -10,8 +10,8 @@ from tests.support.packing_line import T0, PackingLine
 def connection(boot: int, since: int, *words: str, ts: bool) -> list[ReportBody]:
     """Return a birth, states and counts of one boot, ten seconds apart."""
     bodies: list[ReportBody] = [BirthReport()]
-    for index, word in enumerate(words):
-        bodies += [StateReport(state=word), CountsReport(total=1_000 + since + index)]
+    for index, state in enumerate(words):
+        bodies += [StateReport(state=state), CountsReport(total=1_000 + since + index)]
     return [
         replace(body, boot_id=boot, seq=seq, ts=T0 + since * 1_000 + seq * 5_003 if ts else None)
         for seq, body in enumerate(bodies)

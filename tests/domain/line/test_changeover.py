@@ -60,7 +60,7 @@ class ChangeoverLine:
     def events(self) -> tuple[Event, ...]:
         return self.emitter.drain()
 
-    def told(self) -> list[Changeover]:
+    def new_changeovers(self) -> list[Changeover]:
         return [event.data for event in self.events() if isinstance(event.data, Changeover)]
 
 
@@ -112,7 +112,7 @@ def test_a_changeover_runs_from_the_last_old_piece_to_the_first_good_new_one() -
 def test_a_changeover_on_a_line_that_never_ran_starts_at_its_signal() -> None:
     line = ChangeoverLine()
     line.start("B", second=5)
-    (data,) = line.told()
+    (data,) = line.new_changeovers()
     assert (data.started_at, data.from_product) == (time_of(5), None)
 
 
@@ -120,7 +120,7 @@ def test_a_changeover_on_a_line_that_never_ran_starts_at_its_signal() -> None:
 def test_the_nth_good_piece_completes_it(counts: list[tuple[int, int]], good_pieces: int) -> None:
     line = ChangeoverLine(good_pieces=good_pieces)
     line.start("B", second=0)
-    line.told()
+    line.new_changeovers()
     good_so_far, rejects_so_far = 0, 0
     expected: list[tuple[str, int, str]] = []
     for second, (good, reject) in enumerate(counts, start=1):
@@ -129,7 +129,7 @@ def test_the_nth_good_piece_completes_it(counts: list[tuple[int, int]], good_pie
             good_so_far, rejects_so_far = good_so_far + good, rejects_so_far + reject
             if good_so_far >= good_pieces:
                 expected = [(time_of(second), rejects_so_far, "completed")]
-    assert [(data.completed_at, data.startup_rejects, data.outcome) for data in line.told()] == expected
+    assert [(data.completed_at, data.startup_rejects, data.outcome) for data in line.new_changeovers()] == expected
 
 
 def test_the_same_product_is_no_changeover() -> None:
@@ -137,20 +137,20 @@ def test_the_same_product_is_no_changeover() -> None:
     assert line.start("A", second=0, source="A") == suppressed("same_product")
     line.start("B", second=1)
     line.count(2, good=1)
-    line.told()
+    line.new_changeovers()
     assert line.start("B", second=3) == suppressed("same_product")
     line.changed("B", "B", second=4)
     line.changed("A", "B", second=5)  # the machine tells late what it was set up for
-    assert line.told() == []
+    assert line.new_changeovers() == []
 
 
 def test_a_second_start_does_not_disturb_the_first() -> None:
     line = ChangeoverLine()
     line.start("B", second=0)
-    line.told()
+    line.new_changeovers()
     assert line.start("B", second=1) == suppressed("already_running")
     assert line.start("C", second=2) == rejected("changeover_running")
-    assert line.told() == []
+    assert line.new_changeovers() == []
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_a_second_start_does_not_disturb_the_first() -> None:
 def test_a_command_completes_the_changeover_that_runs(to: str | None, answer: Disposition) -> None:
     line = ChangeoverLine()
     line.start("B", second=0)
-    line.told()
+    line.new_changeovers()
     assert line.complete(second=30, to=to) == answer
-    assert [data.duration_seconds for data in line.told()] == ([30] if answer == APPLIED else [])
+    assert [data.duration_seconds for data in line.new_changeovers()] == ([30] if answer == APPLIED else [])
 
 
 def test_wrong_requests_say_what_is_wrong() -> None:
@@ -169,26 +169,26 @@ def test_wrong_requests_say_what_is_wrong() -> None:
     assert line.start(None, second=0) == rejected("incomplete")
     assert line.complete(second=0) == rejected("no_changeover_running")
     line.start("B", second=10)
-    line.told()
+    line.new_changeovers()
     assert line.complete(second=9) == suppressed("older_than_start")
-    assert line.told() == []
+    assert line.new_changeovers() == []
 
 
 def test_a_product_change_starts_a_changeover_and_the_first_known_product_does_not() -> None:
     line = ChangeoverLine()
     line.changed(None, "A", second=0)
-    assert line.told() == []
+    assert line.new_changeovers() == []
     line.changed("A", "B", second=10)
-    assert [(data.from_product, data.to_product) for data in line.told()] == [("A", "B")]
+    assert [(data.from_product, data.to_product) for data in line.new_changeovers()] == [("A", "B")]
     line.changed("A", "B", second=11)
-    assert line.told() == []
+    assert line.new_changeovers() == []
 
 
 def test_a_product_change_the_report_announced_is_the_same_changeover() -> None:
     line = ChangeoverLine()
     line.start("B", second=0, source="A")
     line.changed("A", "B", second=60)
-    assert [data.outcome for data in line.told()] == [None]
+    assert [data.outcome for data in line.new_changeovers()] == [None]
 
 
 def test_a_change_to_a_third_product_abandons_and_begins_where_that_ended() -> None:
@@ -196,7 +196,7 @@ def test_a_change_to_a_third_product_abandons_and_begins_where_that_ended() -> N
     line.count(0, good=1)
     line.start("B", second=10, source="A")
     line.changed("B", "C", second=50)
-    first, abandoned, second = line.told()
+    first, abandoned, second = line.new_changeovers()
     assert (first.to_product, abandoned.outcome, abandoned.changeover_id) == ("B", "abandoned", first.changeover_id)
     assert (second.from_product, second.to_product, second.started_at) == ("A", "C", time_of(50))
 
@@ -205,14 +205,14 @@ def test_going_back_to_the_old_product_only_abandons() -> None:
     line = ChangeoverLine()
     line.start("B", second=10, source="A")
     line.changed("B", "A", second=50)
-    assert [data.outcome for data in line.told()] == [None, "abandoned"]
+    assert [data.outcome for data in line.new_changeovers()] == [None, "abandoned"]
     assert line.start("A", second=60) == suppressed("same_product")
 
 
 def test_abandoning_ends_what_runs_and_nothing_else() -> None:
     line = ChangeoverLine()
     line.changeovers.abandon(moment=at(0))
-    assert line.told() == []
+    assert line.new_changeovers() == []
     line.start("B", second=10, source="A")
     line.count(20, reject=4)
     line.changeovers.abandon(moment=at(70))
@@ -226,9 +226,9 @@ def test_abandoning_ends_what_runs_and_nothing_else() -> None:
 def test_a_product_only_noted_is_what_the_next_changeover_comes_from() -> None:
     line = ChangeoverLine()
     line.changed(None, "A", second=0)
-    assert line.told() == []
+    assert line.new_changeovers() == []
     line.start("B", second=1)
-    assert [data.from_product for data in line.told()] == ["A"]
+    assert [data.from_product for data in line.new_changeovers()] == ["A"]
 
 
 def test_the_running_changeover_is_told() -> None:
@@ -296,7 +296,7 @@ def test_changeovers_never_overlap(actions: list[Action], good_pieces: int) -> N
     line = ChangeoverLine(good_pieces=good_pieces)
     play(line, actions)
     ended: str | None = None
-    for data in line.told():
+    for data in line.new_changeovers():
         assert data.started_at <= data.signalled_at
         if data.completed_at is None:
             assert ended is None or ended <= data.started_at
@@ -311,6 +311,6 @@ def test_a_mode_that_lasts_after_its_changeover_is_no_second_signal() -> None:
     line.changed("A", "B", second=5)
     line.count(20, good=1, runs=False)
     line.set_up(second=25)
-    line.told()
+    line.new_changeovers()
     line.changed("B", "C", second=30, runs=True)  # while it runs: signals nothing
-    assert line.told() == []
+    assert line.new_changeovers() == []

@@ -38,7 +38,7 @@ def ran_crisps(last: CountsReport) -> PackingLine:
     return line
 
 
-def told(line: PackingLine) -> list[tuple[str, str, str | None]]:
+def reported(line: PackingLine) -> list[tuple[str, str, str | None]]:
     """Return (outcome or begun, started_at, completed_at) of each event of a changeover, times as minute:second."""
     found = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
     data = [
@@ -71,8 +71,8 @@ def test_pieces_that_the_last_report_of_the_old_run_hid_belong_to_it(
     assert shown.total is not None
     assert shown.good is not None
     line.report("bagger", CountsReport(total=shown.total + 2, good=shown.good + 2, reject=shown.reject), at=210)
-    assert told(line)[-1] == ("completed", "00:50", "03:30")
-    assert len(told(line)) == 2
+    assert reported(line)[-1] == ("completed", "00:50", "03:30")
+    assert len(reported(line)) == 2
 
 
 def test_reports_that_stay_in_doubt_while_the_line_stands_move_nothing() -> None:
@@ -80,7 +80,7 @@ def test_reports_that_stay_in_doubt_while_the_line_stands_move_nothing() -> None
     line.report("bagger", CountsReport(total=0, good=0, reject=0), at=110)
     line.report("bagger", SHOWN, at=170)
     line.report(None, COMMAND, at=190)
-    assert told(line) == [("begun", "00:50", None)]
+    assert reported(line) == [("begun", "00:50", None)]
 
 
 def test_a_machine_that_ran_on_behind_a_report_in_doubt_made_its_pieces_later() -> None:
@@ -91,7 +91,7 @@ def test_a_machine_that_ran_on_behind_a_report_in_doubt_made_its_pieces_later() 
     line.report("bagger", StateReport(state="stopped"), at=75)
     line.report("bagger", CountsReport(total=130, good=130), at=76)
     line.report(None, COMMAND, at=90)
-    assert told(line) == [("begun", "01:16", None)]
+    assert reported(line) == [("begun", "01:16", None)]
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_the_first_pieces_of_the_new_run_in_doubt_complete_it_when_they_were_sur
     line.report(None, COMMAND, at=60)
     line.report("bagger", NUTS, at=100)
     line.report("bagger", first, at=110)
-    assert told(line) == [("begun", "00:50", None)]
+    assert reported(line) == [("begun", "00:50", None)]
     followed = 108 if first.total == 0 else 6
     line.report("bagger", CountsReport(total=followed, good=followed - 4 if first.total == 0 else 6), at=120)
-    assert told(line)[-1] == ("completed", "00:50", completed_at)
+    assert reported(line)[-1] == ("completed", "00:50", completed_at)
 
 
 def test_pieces_that_a_report_in_doubt_hid_do_not_prove_that_a_machine_runs() -> None:

@@ -22,8 +22,8 @@ def step(line: PackingLine, at: float, by: float) -> None:
 
 
 def levels(line: PackingLine) -> list[int]:
-    told = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "desk")]
-    return [data.level for data in told if isinstance(data, event_data.Escalation)]
+    reported = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "desk")]
+    return [data.level for data in reported if isinstance(data, event_data.Escalation)]
 
 
 @pytest.mark.parametrize("by", [600, 10 * HOUR])
@@ -77,14 +77,14 @@ def test_a_step_is_nothing_to_a_line_that_was_never_heard_of() -> None:
 
 def troubles(by: float, stepped_at: float) -> list[tuple[object, ...]]:
     """Play fourteen breakdowns on one floor, with a step of the clock; return calls and downtimes in their own time."""
-    given = [(100 + 20 * index, f"pack-{index + 1}", FAULT) for index in range(14)]
-    given += [(700 + 50 * index, f"pack-{index + 1}", RUNS) for index in range(6)]
-    given += [(1_000 + 10 * index, f"pack-{index + 1}", FAULT) for index in range(3)]
-    given += [(second, "pack-14", FAULT) for second in range(400, 1_200, 60)]  # a machine says again what it does
-    given += [(second, "pack-15", SETUP) for second in (110, 600)]
-    given += [(second, "pack-15", FAULT) for second in (180, 360)]  # within the changeover
+    steps = [(100 + 20 * index, f"pack-{index + 1}", FAULT) for index in range(14)]
+    steps += [(700 + 50 * index, f"pack-{index + 1}", RUNS) for index in range(6)]
+    steps += [(1_000 + 10 * index, f"pack-{index + 1}", FAULT) for index in range(3)]
+    steps += [(second, "pack-14", FAULT) for second in range(400, 1_200, 60)]  # a machine says again what it does
+    steps += [(second, "pack-15", SETUP) for second in (110, 600)]
+    steps += [(second, "pack-15", FAULT) for second in (180, 360)]  # within the changeover
     floor, late = ManyLines(plant_of("pack")), 0.0
-    for second, line, body in sorted(given, key=lambda step: step[0]):
+    for second, line, body in sorted(steps, key=lambda step: step[0]):
         if by and second > stepped_at and not late:
             step_all(floor, stepped_at, by)
             late = by
@@ -150,8 +150,8 @@ def test_a_corrected_clock_stays_right_and_a_device_that_was_right_all_along_bec
         for at in (0, 10):
             line.report("bagger", StateReport(state="running", ts=T0 + (at + error) * 1000), at=at)
         step(line, 20, HOUR)
-        for at, word in ((30, "fault"), (40, "running")):
-            line.report("bagger", StateReport(state=word, ts=T0 + (at + error) * 1000), at=at + HOUR + 2)
+        for at, state in ((30, "fault"), (40, "running")):
+            line.report("bagger", StateReport(state=state, ts=T0 + (at + error) * 1000), at=at + HOUR + 2)
         found = line.of(EventType.LINE_STATUS_UPDATE, "bagger")[-2:]
         assert [event.quality.clock for event in found] == [rule, rule]
         late = 2_000 if rule == "corrected" else 0

@@ -258,11 +258,11 @@ def contradicting() -> PackingLine:
 
 
 def test_more_good_pieces_than_pieces_are_flagged_and_quality_stays_a_share() -> None:
-    told = contradicting().oee("shift")[-1]
-    assert "counts_contradict" in told.flags
-    assert told.quality == 1
-    assert (told.total_count, told.good_count) == (10, 40)
-    assert told.oee == pytest.approx(10 * 2.0 / told.planned_busy_seconds)
+    reported = contradicting().oee("shift")[-1]
+    assert "counts_contradict" in reported.flags
+    assert reported.quality == 1
+    assert (reported.total_count, reported.good_count) == (10, 40)
+    assert reported.oee == pytest.approx(10 * 2.0 / reported.planned_busy_seconds)
 
 
 def test_production_of_contradicting_counters_is_estimated() -> None:
@@ -277,9 +277,9 @@ def test_more_rejects_than_pieces_are_flagged() -> None:
     feed(line, "feeder", (0, 1), (10, 60))
     line.report("bagger", CountsReport(reject=40), at=60)
     line.wait(120)
-    told = line.oee("shift")[-1]
-    assert "counts_contradict" in told.flags
-    assert told.quality == 0
+    reported = line.oee("shift")[-1]
+    assert "counts_contradict" in reported.flags
+    assert reported.quality == 0
 
 
 def test_counters_that_agree_are_not_flagged() -> None:

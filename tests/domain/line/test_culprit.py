@@ -47,7 +47,7 @@ def flow_of(*states: State, constraint: int) -> list[MachineView]:
     ]
 
 
-def found(*states: State, constraint: int) -> tuple[str, str | None]:
+def diagnosed(*states: State, constraint: int) -> tuple[str, str | None]:
     seen = diagnose(flow_of(*states, constraint=constraint))
     return seen.cause, seen.cause_equipment
 
@@ -91,7 +91,7 @@ def found(*states: State, constraint: int) -> tuple[str, str | None]:
     ],
 )
 def test_the_culprit(states: tuple[State, ...], constraint: int, expected: tuple[str, str | None]) -> None:
-    assert found(*states, constraint=constraint) == expected
+    assert diagnosed(*states, constraint=constraint) == expected
 
 
 def accuses(state: State, side: str) -> bool:
@@ -141,7 +141,7 @@ def described(states: list[State], constraint: int) -> tuple[str, str | None]:
 @settings(max_examples=500)
 def test_the_walk_finds_what_the_description_says(states: list[State], data: st.DataObject) -> None:
     constraint = data.draw(st.integers(0, len(states) - 1))
-    assert found(*states, constraint=constraint) == described(states, constraint)
+    assert diagnosed(*states, constraint=constraint) == described(states, constraint)
 
 
 @given(states=st.lists(st.sampled_from(STATES), min_size=1, max_size=7), deciding=st.sets(st.integers(0, 6)))

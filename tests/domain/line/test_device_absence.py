@@ -18,7 +18,7 @@ from tests.domain.line.oracles import oee as oracle
 from tests.domain.line.test_absence import absent
 from tests.domain.line.test_absence_rebuilt import agrees_in_time
 from tests.domain.line.test_oee_base import closed
-from tests.domain.line.test_oee_oracle import SCHEDULED, last_told, millis
+from tests.domain.line.test_oee_oracle import SCHEDULED, last_windows, millis
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file, state_of
 
 SILENCE = 70.0
@@ -34,7 +34,7 @@ class Machine:
         self.kept: list[ReportBody] | None = None
         self.word = "running"
 
-    def says(self, body: ReportBody, at: float) -> None:
+    def report(self, body: ReportBody, at: float) -> None:
         body = msgspec.structs.replace(body, ts=T0 + round(at * 1000))
         if self.kept is not None:
             self.kept.append(body)
@@ -47,37 +47,37 @@ class Machine:
 
     def state(self, word: str, at: float) -> None:
         self.word = word
-        self.says(StateReport(state=word), at)
+        self.report(StateReport(state=word), at)
 
     def counts(self, made: int, at: float) -> None:
         self.total += made
-        self.says(CountsReport(total=self.total), at)
+        self.report(CountsReport(total=self.total), at)
 
-    def dies(self, at: float) -> None:
+    def disconnect(self, at: float) -> None:
         self.line.report(self.name, DeathReport(), at=at)
         self.kept = []
 
-    def falls_silent(self, at: float) -> None:
+    def fall_silent(self, at: float) -> None:
         """Lost at this instant; the last it said was a report of as long before."""
         self.line.wait(at)
         self.kept = []
 
-    def returns(self, at: float, *, order: str = "in order", lost: Sequence[int] = ()) -> None:
+    def reconnect(self, at: float, *, order: str = "in order", lost: Sequence[int] = ()) -> None:
         """What it kept arrives, without the reports of these numbers."""
         kept, self.kept = self.kept or [], None
         if order == "after a birth":
-            self.says(BirthReport(), at)
+            self.report(BirthReport(), at)
         if order == "after the standing value":
-            self.says(StateReport(state=self.word), at)
+            self.report(StateReport(state=self.word), at)
         for index, body in enumerate(kept):
             if index in lost:
                 self.seq += 1
             else:
                 self.send(body, at + 0.01 * (index + 1))
-        self.says(StateReport(state=self.word), at + 0.9)
+        self.report(StateReport(state=self.word), at + 0.9)
 
 
-LOSSES: dict[str, Callable[[Machine, float], None]] = {"death": Machine.dies, "silence": Machine.falls_silent}
+LOSSES: dict[str, Callable[[Machine, float], None]] = {"death": Machine.disconnect, "silence": Machine.fall_silent}
 each_loss = pytest.mark.parametrize("lose", LOSSES.values(), ids=list(LOSSES))
 each_order = pytest.mark.parametrize("order", ORDERS)
 
@@ -87,18 +87,18 @@ def line_of(clock: str = "device", *, heartbeat: float | None = None) -> Packing
 
 
 def running(
-    clock: str = "device", lose: Callable[[Machine, float], None] = Machine.dies
+    clock: str = "device", lose: Callable[[Machine, float], None] = Machine.disconnect
 ) -> tuple[PackingLine, Machine]:
     """The bagger is the constraint, and was last heard at 230 s."""
-    line = line_of(clock, heartbeat=SILENCE if lose is Machine.falls_silent else None)
+    line = line_of(clock, heartbeat=SILENCE if lose is Machine.fall_silent else None)
     bagger = Machine(line)
     bagger.counts(0, 0)
-    lives(bagger, 0, 180)
+    report_every_minute(bagger, 0, 180)
     bagger.state("running", 230)
     return line, bagger
 
 
-def lives(machine: Machine, since: float, until: float) -> None:
+def report_every_minute(machine: Machine, since: float, until: float) -> None:
     """It is heard once a minute."""
     at = since
     while at <= until:
@@ -106,7 +106,7 @@ def lives(machine: Machine, since: float, until: float) -> None:
         at += 60
 
 
-def found(line: PackingLine) -> list[tuple[str, int | float | None]]:
+def downtimes_of(line: PackingLine) -> list[tuple[str, int | float | None]]:
     """Return the state and length of each downtime as last told."""
     return [(downtime.status, downtime.duration_seconds) for downtime in last_of(line)]
 
@@ -124,8 +124,8 @@ def test_a_stop_that_the_device_kept_is_the_downtime_it_was(lose: Callable[[Mach
     bagger.state("fault", 310)
     bagger.state("running", 410)
     bagger.counts(50, 411)
-    bagger.returns(1_000, order=order)
-    lives(bagger, 1_050, 3_660)
+    bagger.reconnect(1_000, order=order)
+    report_every_minute(bagger, 1_050, 3_660)
     (downtime,) = line.downtimes()
     assert (downtime.status, downtime.duration_seconds, downtime.started_at) == (
         "closed",
@@ -149,8 +149,8 @@ def test_a_device_whose_clock_is_not_trusted_stays_unknown(lose: Callable[[Machi
     lose(bagger, 300)
     bagger.state("fault", 310)
     bagger.state("running", 410)
-    bagger.returns(1_000)
-    lives(bagger, 1_050, 3_660)
+    bagger.reconnect(1_000)
+    report_every_minute(bagger, 1_050, 3_660)
     assert line.downtimes() == []
     assert closed(line)[-1].unknown_seconds == pytest.approx(700, abs=1)
     assert not state_of(line.core).absences.records
@@ -159,8 +159,8 @@ def test_a_device_whose_clock_is_not_trusted_stays_unknown(lose: Callable[[Machi
 def test_the_device_is_shown_as_it_is_seen() -> None:
     """Offline until it speaks; then what it says, though its time is gone through later."""
     line, bagger = running()
-    bagger.dies(300)
-    bagger.returns(1_000)
+    bagger.disconnect(300)
+    bagger.reconnect(1_000)
     line.wait(1_100)
     assert [status.status for status in line.statuses("bagger")][-2:] == ["offline", "running"]
     assert line.statuses("bagger")[-1].since == "2026-01-05T09:16:40.900Z"
@@ -171,9 +171,9 @@ def test_the_device_is_shown_as_it_is_seen() -> None:
 @each_order
 def test_a_stop_that_still_lasts_began_when_it_began_and_calls(order: str) -> None:
     line, bagger = running()
-    bagger.dies(300)
+    bagger.disconnect(300)
     bagger.state("fault", 310)
-    bagger.returns(600, order=order)
+    bagger.reconnect(600, order=order)
     line.wait(606)
     (downtime,) = line.downtimes()
     assert (downtime.status, downtime.started_at) == ("open", "2026-01-05T09:05:10.000Z")
@@ -183,26 +183,26 @@ def test_a_stop_that_still_lasts_began_when_it_began_and_calls(order: str) -> No
 
 def test_what_lies_around_a_missing_report_is_unknown() -> None:
     line, bagger = running()
-    bagger.dies(300)
+    bagger.disconnect(300)
     for at, word in ((360, "running"), (500, "fault"), (700, "running")):
         bagger.state(word, at)
-    bagger.returns(900, lost=[1])
-    lives(bagger, 950, 3_660)
+    bagger.reconnect(900, lost=[1])
+    report_every_minute(bagger, 950, 3_660)
     assert line.downtimes() == []
     assert closed(line)[-1].unknown_seconds == 340, "from the report before the missing one to the one after it"
 
 
 def test_what_lies_before_a_new_boot_is_unknown() -> None:
     line, bagger = running()
-    bagger.dies(300)
+    bagger.disconnect(300)
     for at, word in ((350, "running"), (500, "fault"), (700, "running")):
         bagger.state(word, at)
     bagger.boot, bagger.seq = 2, -1
     bagger.send(BirthReport(ts=T0 + 900_000), 900)
-    bagger.returns(900)
-    lives(bagger, 950, 3_660)
+    bagger.reconnect(900)
+    report_every_minute(bagger, 950, 3_660)
     assert closed(line)[-1].unknown_seconds == 50, "from its death to the first report of the boot"
-    assert found(line) == [("closed", 200)]
+    assert downtimes_of(line) == [("closed", 200)]
 
 
 @pytest.mark.parametrize(("every", "unknown"), [(60, 0), (300, 600)])
@@ -235,24 +235,26 @@ def test_a_device_that_kept_nothing_costs_what_it_cost_before(
     lose: Callable[[Machine, float], None], since: float
 ) -> None:
     """A report is missing: the windows and downtimes are those of a device whose clock nobody trusts."""
-    told = []
+    reported = []
     for clock in ("device", "receive"):
         line, bagger = running(clock, lose)
-        lives(bagger, 240, since)
+        report_every_minute(bagger, 240, since)
         lose(bagger, since + 70)
         bagger.kept = None
         bagger.seq += 1
         bagger.state("fault", 1_000)
         bagger.state("running", 1_100)
-        lives(bagger, 1_150, 3_660)
-        told.append(({window.window_start: window for window in line.oee("hour") if window.closed}, found(line)))
-    assert told[0] == told[1]
+        report_every_minute(bagger, 1_150, 3_660)
+        reported.append(
+            ({window.window_start: window for window in line.oee("hour") if window.closed}, downtimes_of(line))
+        )
+    assert reported[0] == reported[1]
 
 
 def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
     """The store is sent after the value of now, and gone through; a minute later nothing turns out to be missing."""
     line, bagger = running()
-    bagger.dies(300)
+    bagger.disconnect(300)
     bagger.state("fault", 400)
     bagger.state("running", 500)
     bagger.state("running", 520)
@@ -261,20 +263,20 @@ def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
     for index, body in enumerate(kept):
         bagger.send(body, 1_000.1 + index / 100)
     line.wait(1_050)
-    assert found(line) == [("closed", 100)]
+    assert downtimes_of(line) == [("closed", 100)]
     assert [window.unknown_seconds for window in line.oee("hour")][-1] == 480
-    lives(bagger, 1_060, 3_660)
+    report_every_minute(bagger, 1_060, 3_660)
     assert closed(line)[-1].unknown_seconds == 0
 
 
 def test_what_is_heard_of_a_machine_without_being_used_ends_its_absence() -> None:
     """After silence it is again what it said last, whatever the quality of what it says; its time is known."""
-    line, bagger = running(lose=Machine.falls_silent)
-    bagger.falls_silent(300)
+    line, bagger = running(lose=Machine.fall_silent)
+    bagger.fall_silent(300)
     bagger.kept = None
     at = 600.0
     while at < 3_660:
-        bagger.says(StateReport(state="running", source_quality="bad"), at)
+        bagger.report(StateReport(state="running", source_quality="bad"), at)
         at += 60
     for scope in (None, "bagger"):
         assert [window for window in line.oee("hour", scope) if window.closed][-1].unknown_seconds == 300
@@ -282,14 +284,14 @@ def test_what_is_heard_of_a_machine_without_being_used_ends_its_absence() -> Non
 
 def test_what_the_clock_of_the_host_skipped_stays_unknown() -> None:
     line, bagger = running()
-    bagger.dies(300)
+    bagger.disconnect(300)
     line.events += line.core.set_forward(300_000, T0 + 800_000)
     bagger.kept = []
     bagger.state("fault", 850)
     bagger.state("running", 950)
-    bagger.returns(1_000)
+    bagger.reconnect(1_000)
     line.wait(3_600)
-    assert found(line) == [("closed", 100)]
+    assert downtimes_of(line) == [("closed", 100)]
     assert closed(line)[-1].unknown_seconds == 300
 
 
@@ -318,15 +320,15 @@ def test_two_devices_whose_absences_overlap(lost: tuple[int, int], back: tuple[i
     steps: list[tuple[float, Callable[[], None]]] = []
     for machine, away, until, (stop, end) in zip(both, lost, back, stops, strict=True):
         steps += [
-            (away, partial(machine.dies, away)),
+            (away, partial(machine.disconnect, away)),
             (stop, partial(machine.state, "fault", stop)),
             (end, partial(machine.state, "running", end)),
-            (until, partial(machine.returns, until)),
+            (until, partial(machine.reconnect, until)),
         ]
     for _, step in sorted(steps, key=lambda step: step[0]):
         step()
     line.wait(3_600)
-    assert found(line) == [("closed", 180)]
+    assert downtimes_of(line) == [("closed", 180)]
     (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 180)
 
@@ -341,13 +343,13 @@ def test_a_machine_that_does_not_decide_is_gone_through_by_itself() -> None:
     packer = Machine(line, "packer")
     line.report("bagger", StateReport(state="running"), at=0)
     packer.state("running", 0)
-    packer.dies(300)
+    packer.disconnect(300)
     packer.state("fault", 400)
     line.report("bagger", StateReport(state="fault"), at=500)
     line.wait(600)
     assert [downtime.status for downtime in line.downtimes()] == ["open"]
     packer.state("running", 700)
-    packer.returns(1_000)
+    packer.reconnect(1_000)
     line.wait(3_600)
     hour, own = closed(line)[-1], [window for window in line.oee("hour", "packer") if window.closed][-1]
     assert hour.unknown_seconds == own.unknown_seconds == 0
@@ -358,7 +360,7 @@ def test_a_machine_that_does_not_decide_is_gone_through_by_itself() -> None:
 def test_a_stop_by_another_machine_is_watched_while_one_is_away() -> None:
     """A known stop weighs more than an unknown state: a downtime opens at its threshold, and calls."""
     line, bagger, packer = two_that_decide()
-    bagger.dies(300)
+    bagger.disconnect(300)
     packer.state("fault", 400)
     line.wait(461)
     assert [(downtime.status, downtime.started_at) for downtime in line.downtimes()] == [
@@ -369,9 +371,9 @@ def test_a_stop_by_another_machine_is_watched_while_one_is_away() -> None:
     packer.state("running", 800)
     bagger.state("fault", 900)
     bagger.state("running", 1_000)
-    bagger.returns(1_100)
+    bagger.reconnect(1_100)
     line.wait(3_600)
-    assert found(line) == [("closed", 400), ("closed", 100)]
+    assert downtimes_of(line) == [("closed", 400), ("closed", 100)]
     (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 500)
 
@@ -379,13 +381,13 @@ def test_a_stop_by_another_machine_is_watched_while_one_is_away() -> None:
 def test_the_line_is_lost_only_when_the_other_machine_runs_again() -> None:
     line, bagger, packer = two_that_decide()
     packer.state("fault", 290)
-    bagger.dies(300)
+    bagger.disconnect(300)
     packer.state("running", 500)
     bagger.state("fault", 600)
     bagger.state("running", 700)
-    bagger.returns(900)
+    bagger.reconnect(900)
     line.wait(3_600)
-    assert found(line) == [("closed", 210), ("closed", 100)]
+    assert downtimes_of(line) == [("closed", 210), ("closed", 100)]
     (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 310)
 
@@ -393,12 +395,12 @@ def test_the_line_is_lost_only_when_the_other_machine_runs_again() -> None:
 def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
     line, bagger = running()
     line.report("feeder", StateReport(state="running"), at=1)
-    bagger.dies(300)
+    bagger.disconnect(300)
     line.report("feeder", StateReport(state="fault"), at=400)
-    bagger.says(StateReport(state="idle", upstream_stop=True), 420)
+    bagger.report(StateReport(state="idle", upstream_stop=True), 420)
     line.report("feeder", StateReport(state="running"), at=500)
     bagger.state("running", 510)
-    bagger.returns(900)
+    bagger.reconnect(900)
     line.wait(960)
     assert [(downtime.cause, downtime.cause_equipment, downtime.duration_seconds) for downtime in line.downtimes()] == [
         ("upstream", "feeder", 90)
@@ -413,10 +415,10 @@ def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restart
     shift = 20 * 3_600
     bagger.state("running", shift - 400)
     bagger.state("stopped", shift - 130)
-    bagger.dies(shift - 100)
+    bagger.disconnect(shift - 100)
     bagger.state("running", shift - 99)
     bagger.state("fault", shift + 160)
-    bagger.returns(shift + 280)
+    bagger.reconnect(shift + 280)
     if restarts:
         bagger.state("running", shift + 283)
         bagger.state("fault", shift + 291)
@@ -430,10 +432,10 @@ def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restart
 def test_a_line_known_to_stand_is_not_kept_waiting_for_the_machine_still_away() -> None:
     """Five seconds, not the time that silent machines have to report after an absence of the bridge."""
     line, bagger, packer = two_that_decide()
-    bagger.dies(300)
-    packer.dies(300)
+    bagger.disconnect(300)
+    packer.disconnect(300)
     packer.state("fault", 320)
-    packer.returns(400)
+    packer.reconnect(400)
     line.wait(407)
     assert [(downtime.status, millis(downtime.started_at)) for downtime in line.downtimes()] == [("open", T0 + 320_000)]
 
@@ -445,19 +447,19 @@ def test_a_downtime_from_before_the_line_was_lost_is_reported_once() -> None:
     for machine in (bagger, packer):
         machine.state("running", end - 600)
     packer.state("fault", end - 500)
-    bagger.dies(end - 200)
+    bagger.disconnect(end - 200)
     packer.state("running", end + 100)
-    bagger.returns(end + 200)
+    bagger.reconnect(end + 200)
     line.wait(end + 3_600)
-    assert found(line) == [("closed", 500)]
+    assert downtimes_of(line) == [("closed", 500)]
 
 
 def test_no_downtime_stays_open_when_the_line_runs_again_after_a_step_of_the_clock() -> None:
     """The line was lost before it stopped; the history that is rebuilt after the step does not contain the downtime."""
     line, bagger, packer = two_that_decide()
-    packer.dies(590)
+    packer.disconnect(590)
     bagger.state("fault", 600)
-    bagger.dies(600)
+    bagger.disconnect(600)
     line.wait(670)
     assert [downtime.status for downtime in line.downtimes()] == ["open"]
     line.events += line.core.set_forward(300_000, T0 + 970_000)
@@ -475,13 +477,13 @@ def test_no_downtime_stays_open_when_the_line_runs_again_after_a_step_of_the_clo
 @pytest.mark.parametrize("bridge", [(500, 700), (500, 1_100), (310, 330)])
 def test_the_bridge_is_away_while_a_device_is(bridge: tuple[int, int]) -> None:
     line, bagger = running()
-    bagger.dies(300)
+    bagger.disconnect(300)
     bagger.state("fault", 400)
     bagger.state("running", 520)
     absent(line, *bridge)
-    bagger.returns(max(bridge[1], 1_000))
+    bagger.reconnect(max(bridge[1], 1_000))
     line.wait(3_600)
-    assert found(line) == [("closed", 120)]
+    assert downtimes_of(line) == [("closed", 120)]
     (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 120)
 
@@ -494,17 +496,17 @@ def test_a_device_is_away_within_and_after_an_absence_of_the_bridge(dies: float)
     bagger.kept = []
     bagger.state("running", 390)
     if dies > 500:
-        bagger.returns(400)
-        lives(bagger, 450, 599)
-    bagger.dies(dies)
+        bagger.reconnect(400)
+        report_every_minute(bagger, 450, 599)
+    bagger.disconnect(dies)
     line.report("packer", StateReport(state="running", ts=T0 + 403_000), at=max(dies, 403))
     line.wait(800)
     bagger.kept = [StateReport(state="running", ts=T0 + 390_000)] if dies < 500 else []
     bagger.state("fault", 700)
     bagger.state("running", 900)
-    bagger.returns(1_000)
+    bagger.reconnect(1_000)
     line.wait(3_600)
-    assert found(line) == [("closed", 200)]
+    assert downtimes_of(line) == [("closed", 200)]
     (hour,) = closed(line)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 200)
 
@@ -514,9 +516,9 @@ def test_one_lost_again_before_it_reports_is_what_it_was_before_the_absence_of_t
     line, bagger = running()
     absent(line, 300, 400)
     line.report("packer", StateReport(state="running", ts=T0 + 410_000), at=410)
-    bagger.dies(600)
-    bagger.returns(1_000)
-    lives(bagger, 1_050, 3_660)
+    bagger.disconnect(600)
+    bagger.reconnect(1_000)
+    report_every_minute(bagger, 1_050, 3_660)
     assert closed(line)[-1].unknown_seconds == 100, "from when no machine was waited for any more to its death"
 
 
@@ -524,11 +526,11 @@ def test_a_machine_never_heard_after_an_absence_of_the_bridge_was_watched_until_
     line, bagger, packer = two_that_decide()
     for machine in (bagger, packer):
         machine.state("running", 290)
-    bagger.dies(300)
+    bagger.disconnect(300)
     packer.state("running", 490)
     absent(line, 500, 700)
-    bagger.returns(1_000)
-    lives(bagger, 1_050, 3_660)
+    bagger.reconnect(1_000)
+    report_every_minute(bagger, 1_050, 3_660)
     assert closed(line)[-1].unknown_seconds == 3_100
 
 
@@ -539,7 +541,7 @@ FAST = plant.CounterRule(max_rate_per_minute=1_000_000)
 
 
 @dataclass
-class Kept:
+class BufferedHistory:
     """A seeded history of one machine that is lost again and again, and keeps what it would have said."""
 
     seed: int
@@ -561,7 +563,7 @@ class Kept:
         for _ in range(rnd.randrange(10, 50)):
             self.at = round(self.at + rnd.choice((0.7, 5, 9.999, 10, 30, 59.999, 60, 61, 200, 2_000)), 3)
             if self.bagger.kept is None and rnd.random() < 0.25:
-                self.bagger.dies(self.at)
+                self.bagger.disconnect(self.at)
                 self.at += 1
             elif self.bagger.kept is not None and rnd.random() < 0.4:
                 self.come_back(restart=restart)
@@ -584,7 +586,7 @@ class Kept:
     def come_back(self, *, restart: bool) -> None:
         kept = range(len(self.bagger.kept or []))
         self.bagger.seq += 0 if self.keeps else 1
-        self.bagger.returns(self.at, order=self.order, lost=[] if self.keeps else kept)
+        self.bagger.reconnect(self.at, order=self.order, lost=[] if self.keeps else kept)
         self.at += 1 if self.keeps else 7
         if restart:
             spec = self.line.plant_file.lines[0]
@@ -600,32 +602,32 @@ class Kept:
 @given(seed=st.integers(0, 2**32), order=st.sampled_from(ORDERS), restart=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_an_absence_of_which_the_device_kept_everything_costs_nothing(seed: int, order: str, *, restart: bool) -> None:
-    line, history = Kept(seed, order).go(restart=restart)
-    for data in last_told(line.events).values():
+    line, history = BufferedHistory(seed, order).go(restart=restart)
+    for data in last_windows(line.events).values():
         assert data.window_end is not None
         agrees_in_time(data, history.within(millis(data.window_start), millis(data.window_end)))
         assert data.unknown_count == 0, "its pieces came back with the time"
     downtimes = [data for data in last_of(line) if not data.micro_stop]
-    told = sorted((millis(data.started_at), _end(data, history.until)) for data in downtimes)
-    assert told == history.downtimes()
+    reported = sorted((millis(data.started_at), _end(data, history.until)) for data in downtimes)
+    assert reported == history.downtimes()
 
 
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_without_a_backlog_all_becomes_what_it_is_without_a_trusted_clock(seed: int) -> None:
-    told = []
+    reported = []
     for clock in ("device", "receive"):
-        line, history = Kept(seed, clock=clock, keeps=False).go()
+        line, history = BufferedHistory(seed, clock=clock, keeps=False).go()
         windows = {
             key: (window.unknown_seconds, window.actual_production_seconds, window.planned_busy_seconds)
-            for key, window in last_told(line.events).items()
+            for key, window in last_windows(line.events).items()
             if window.unknown_seconds or window.planned_busy_seconds  # an hour outside the plan may be told again
         }
         last = {data.downtime_id: data for data in line.downtimes()}
-        told.append(
+        reported.append(
             (windows, sorted((downtime.started_at, _end(downtime, history.until)) for downtime in last.values()))
         )
-    assert told[0] == told[1]
+    assert reported[0] == reported[1]
 
 
 def _end(data: event_data.Downtime, until: int) -> int:

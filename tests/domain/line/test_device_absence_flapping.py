@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.domain.reports import BirthReport, StateReport
-from tests.domain.line.test_device_absence import Machine, lives
+from tests.domain.line.test_device_absence import Machine, report_every_minute
 from tests.domain.line.test_downtime_turn import at_of, raised
 from tests.domain.line.test_oee_base import closed
 from tests.support.packing_line import PackingLine, equipment, line_spec, plant_file
@@ -28,21 +28,21 @@ def flaps(bagger: Machine, *words: str, since: float, until: float, away: float 
     """Lose it again and again, and hear these words in between; returns when it is lost last."""
     at = since
     while at < until:
-        bagger.dies(at)
+        bagger.disconnect(at)
         at += away
         bagger.line.wait(at)
         bagger.kept = None
         if new_boot:
             bagger.boot, bagger.seq = bagger.boot + 1, -1
-            bagger.says(BirthReport(), at)
+            bagger.report(BirthReport(), at)
         for index, word in enumerate(words):
             bagger.state(word, at + 0.2 + index)
         at += ONLINE
-    bagger.dies(at)
+    bagger.disconnect(at)
     return at
 
 
-def found(line: PackingLine) -> list[tuple[str | None, float | None, float | None]]:
+def downtimes_of(line: PackingLine) -> list[tuple[str | None, float | None, float | None]]:
     """Each downtime as it was last reported: culprit, from, to."""
     last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
     return [
@@ -58,7 +58,7 @@ def test_its_stop_is_a_downtime_and_calls_as_without_a_trusted_clock(away: int, 
         line, bagger = line_of(clock)
         bagger.state("fault", 100)
         flaps(bagger, "fault", since=103, until=3_700, away=away, new_boot=new_boot)
-        reported.append((found(line), raised(line), closed(line)[-1].actual_production_seconds))
+        reported.append((downtimes_of(line), raised(line), closed(line)[-1].actual_production_seconds))
     assert reported[0] == reported[1]
     assert reported[0] == ([("bagger", 100, None)], [(400, "L1.down.1")], 100)
 
@@ -68,7 +68,7 @@ def test_one_that_comes_back_standing_stands_from_when_it_is_lost_again(*, new_b
     """What it was before, nobody knows; of whom the line waits for, it has said so."""
     line, bagger = line_of()
     flaps(bagger, "fault", since=100, until=1_000, new_boot=new_boot)
-    assert found(line) == [("bagger", 124, None)]
+    assert downtimes_of(line) == [("bagger", 124, None)]
     assert raised(line) == [(424, "L1.down.1")]
 
 
@@ -76,7 +76,7 @@ def test_what_stopped_it_before_it_ran_again_is_no_finding_on_the_next_stop() ->
     line, bagger = line_of()
     flaps(bagger, "fault", "running", "stopped", since=100, until=130)
     line.wait(300)
-    assert found(line) == [(None, 148, None)]
+    assert downtimes_of(line) == [(None, 148, None)]
 
 
 def test_what_it_kept_of_the_last_time_corrects_when_its_stop_ended() -> None:
@@ -85,9 +85,9 @@ def test_what_it_kept_of_the_last_time_corrects_when_its_stop_ended() -> None:
     lost_at = flaps(bagger, "fault", since=103, until=400)
     bagger.state("running", lost_at + 10)
     line.wait(1_000)
-    bagger.returns(1_000)
-    lives(bagger, 1_050, 3_660)
-    assert found(line) == [("bagger", 100, lost_at + 10)]
+    bagger.reconnect(1_000)
+    report_every_minute(bagger, 1_050, 3_660)
+    assert downtimes_of(line) == [("bagger", 100, lost_at + 10)]
     hour = closed(line)[-1]
     assert hour.unknown_seconds == 0
     assert hour.planned_busy_seconds - hour.actual_production_seconds == lost_at + 10 - 100
@@ -96,5 +96,5 @@ def test_what_it_kept_of_the_last_time_corrects_when_its_stop_ended() -> None:
 def test_one_that_runs_and_flaps_is_unknown() -> None:
     line, bagger = line_of()
     flaps(bagger, "running", since=100, until=3_600, new_boot=True)
-    assert found(line) == []
+    assert downtimes_of(line) == []
     assert closed(line)[-1].unknown_seconds == 3_500

@@ -15,7 +15,7 @@ STOPPED = StateReport(state="stopped")
 FAULT = StateReport(state="fault", fault_bits=[0])
 
 
-def told(line: PackingLine) -> list[tuple[float, str, Standing]]:
+def reported(line: PackingLine) -> list[tuple[float, str, Standing]]:
     """When each downtime event happened, its status, and what it does to the current state."""
     return [
         (seconds(event.timestamp), data.status, event.standing)
@@ -44,7 +44,7 @@ def test_a_downtime_opens_at_the_threshold_dated_at_the_stop_and_ends_at_the_res
     line.wait(409.9)
     assert len(line.downtimes()) == 1
     line.wait(500)
-    assert told(line) == [(160, "open", Standing.CURRENT), (410, "closed", Standing.CLOSED)]
+    assert reported(line) == [(160, "open", Standing.CURRENT), (410, "closed", Standing.CLOSED)]
     opened, closed = line.downtimes()
     assert opened.started_at == closed.started_at == "2026-01-05T09:01:40.000Z"
     assert closed.ended_at == "2026-01-05T09:06:40.000Z"
@@ -61,14 +61,14 @@ def test_a_restart_that_does_not_hold_revises_nothing_and_splits_nothing() -> No
     line.wait(500)
     last = line.downtimes()[-1]
     assert (last.downtime_id, last.duration_seconds) == ("L1.down.1", 300)
-    assert [status for _, status, _ in told(line)].count("closed") == 1
+    assert [status for _, status, _ in reported(line)].count("closed") == 1
 
 
 @pytest.mark.parametrize("threshold", [30, 60, 600])
 def test_the_threshold_is_the_plants(threshold: int) -> None:
     line = stopped_line(micro_stop_seconds=threshold)
     line.wait(100 + threshold)
-    assert told(line)[0][0] == 100 + threshold
+    assert reported(line)[0][0] == 100 + threshold
 
 
 def test_a_minor_stop_is_told_only_where_the_line_asks() -> None:
@@ -76,7 +76,7 @@ def test_a_minor_stop_is_told_only_where_the_line_asks() -> None:
         line = stopped_line(report_minor_stops=asked)
         line.report("bagger", RUNNING, at=159.9)
         line.wait(1_000)
-        assert told(line) == ([(159.9, "closed", Standing.CLOSED)] if asked else [])
+        assert reported(line) == ([(159.9, "closed", Standing.CLOSED)] if asked else [])
         for data in line.downtimes():
             assert (data.micro_stop, data.loss, data.duration_seconds) == (True, "minor_stop", 59.9)
             assert data.faults[0].code == "E-STOP"
@@ -247,7 +247,7 @@ def test_classify_then_confirm() -> None:
     assert judge(line, 312, action="confirm") == suppressed("already_confirmed")
     assert judge(line, 313, action="classify", reason_code="MECH") == rejected("already_confirmed")
     assert judge(line, 314, action="confirm", downtime_id="L1.down.9") == rejected("unknown_downtime")
-    assert [standing for _, _, standing in told(line)] == [
+    assert [standing for _, _, standing in reported(line)] == [
         Standing.CURRENT,
         Standing.CURRENT,
         Standing.CLOSED,
@@ -292,7 +292,7 @@ def test_stops_outside_scheduled_time_are_none() -> None:
     closed = line.downtimes()[-1]
     assert (closed.status, closed.duration_seconds) == ("closed", 100)
     line.wait(72_100)
-    assert [(at, status) for at, status, _ in told(line)][2:] == [(72_060, "open")]
+    assert [(at, status) for at, status, _ in reported(line)][2:] == [(72_060, "open")]
     assert line.downtimes()[-1].started_at == "2026-01-06T05:00:00.000Z"
 
 
@@ -303,7 +303,7 @@ def test_a_restart_that_runs_over_the_end_of_the_shift_has_held() -> None:
     line.report("bagger", RUNNING, at=43_195)
     line.report("bagger", FAULT, at=43_203)
     line.wait(43_400)
-    assert [(at, status) for at, status, _ in told(line)] == [(43_110, "open"), (43_200, "closed")]
+    assert [(at, status) for at, status, _ in reported(line)] == [(43_110, "open"), (43_200, "closed")]
     assert line.downtimes()[-1].duration_seconds == 145
     shift = next(data for data in line.oee("shift") if data.closed)
     assert shift.planned_busy_seconds - shift.actual_production_seconds == 145

@@ -136,8 +136,8 @@ def test_what_a_person_said_of_the_first_machine_says_nothing_of_the_further_one
     code: str, classified_at: float
 ) -> None:
     """Neither whether people are called to it, nor when, nor whom."""
-    said = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code=code)
-    steps: list[Step] = [*BAGGER_CALLED, (classified_at, None, said), (400, "bagger", RESOLVE)]
+    report = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code=code)
+    steps: list[Step] = [*BAGGER_CALLED, (classified_at, None, report), (400, "bagger", RESOLVE)]
     steps += [(520, "packer", FAULT), (526, "bagger", BLOCKED)]
     line = play(*steps, until=4 * HOUR)
     first = [(311, "bagger", "equipment")] if classified_at > 311 else []
@@ -158,8 +158,8 @@ def test_a_machine_that_was_repaired_under_maintenance_hides_no_further_one() ->
 
 
 @pytest.mark.parametrize("word", ["maintenance", "setup"])
-def test_a_machine_that_somebody_works_on_is_no_further_one(word: str) -> None:
-    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", StateReport(state=word))]
+def test_a_machine_that_somebody_works_on_is_no_further_one(state: str) -> None:
+    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", StateReport(state=state))]
     assert called(play(*steps, (510, "bagger", BLOCKED), until=4 * HOUR)) == [(311, "bagger")]
 
 

@@ -10,7 +10,7 @@ from tests.domain.line.test_absence_rebuilt import Bagger, line_of
 from tests.support.packing_line import LEADER, T0, PackingLine, plant_file
 
 
-def told(line: PackingLine) -> list[tuple[str, bool]]:
+def reported(line: PackingLine) -> list[tuple[str, bool]]:
     """The status of each downtime event, and whether it is an estimate."""
     events = line.of(EventType.DOWNTIME_EVENT)
     return [(data.status, event.quality.estimated) for event, data in zip(events, line.downtimes(), strict=True)]
@@ -22,17 +22,17 @@ def test_a_downtime_over_an_absence_is_an_estimate_to_its_end(*, restored: bool)
     line = running_line()
     line.report("bagger", FAULT, at=40)
     line.wait(190)
-    assert told(line) == [("open", False)]
+    assert reported(line) == [("open", False)]
     absent(line, 200, 2_300)
     if restored:
         line.core = Line.restore(plant_file(), plant_file().lines[0], line.core.checkpoint())
     line.report("bagger", RUNNING, at=2_300)
     line.wait(2_400)
     downtime = line.downtimes()[-1]
-    assert (told(line)[-1], downtime.duration_seconds) == (("closed", True), 2_260)
+    assert (reported(line)[-1], downtime.duration_seconds) == (("closed", True), 2_260)
     body = DowntimeReport(action="classify", downtime_id=downtime.downtime_id, reason_code="CLEAN")
     line.report(None, body, at=2_500, actor=LEADER)
-    assert told(line)[-1] == ("closed", True)
+    assert reported(line)[-1] == ("closed", True)
 
 
 def test_the_next_downtime_is_none() -> None:
@@ -45,7 +45,7 @@ def test_the_next_downtime_is_none() -> None:
     line.wait(600)
     line.report("bagger", RUNNING, at=600)
     line.wait(700)
-    assert told(line)[-2:] == [("open", False), ("closed", False)]
+    assert reported(line)[-2:] == [("open", False), ("closed", False)]
 
 
 def test_a_downtime_that_the_shift_ends_during_an_absence_is_an_estimate() -> None:
@@ -55,7 +55,7 @@ def test_a_downtime_that_the_shift_ends_during_an_absence_is_an_estimate() -> No
     line.report("bagger", FAULT, at=start)
     absent(line, start + 200, start + 9_000)
     line.wait(start + 9_000)
-    assert told(line)[-1] == ("closed", True)
+    assert reported(line)[-1] == ("closed", True)
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -64,15 +64,15 @@ def test_a_downtime_that_is_found_to_last_is_an_estimate_where_a_part_is_unknown
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
-    bagger.away = (300, 600)
+    bagger.absence = (300, 600)
     bagger.state("fault", 310)
     for at in (450, 500, 550):
         bagger.state("fault", at)
     if lost:
         bagger.lose(2)
-    bagger.return_()
+    bagger.reconnect()
     line.wait(700)
-    assert told(line) == [("open", lost)]
+    assert reported(line) == [("open", lost)]
 
 
 def test_a_downtime_over_a_step_of_the_hosts_clock_is_an_estimate() -> None:
@@ -82,4 +82,4 @@ def test_a_downtime_over_a_step_of_the_hosts_clock_is_an_estimate() -> None:
     line.events += line.core.set_forward(600_000, T0 + 800_000)
     line.report("bagger", StateReport(state="running"), at=810)
     line.wait(900)
-    assert told(line)[-1] == ("closed", True)
+    assert reported(line)[-1] == ("closed", True)

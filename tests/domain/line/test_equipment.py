@@ -67,11 +67,11 @@ def test_speed_alone_is_told_at_most_once_a_second_and_the_last_is_told() -> Non
     for index in range(21):
         line.report("feeder", StateReport(state="running", speed=50.0 + index), at=index / 10)
     line.wait(5)
-    told = [
+    reported = [
         (seconds(event.timestamp), data.speed)
         for event, data in zip(line.of(EventType.LINE_STATUS_UPDATE, "feeder"), line.statuses("feeder"), strict=True)
     ]
-    assert told == [(0, 50.0), (1, 59.0), (2, 69.0), (3, 70.0)]
+    assert reported == [(0, 50.0), (1, 59.0), (2, 69.0), (3, 70.0)]
 
 
 def test_packml_is_read_by_the_configured_dialect_only() -> None:
@@ -170,9 +170,9 @@ def test_bad_quality_holds_the_last_good_value_and_flags_it() -> None:
     assert bad.disposition == suppressed("bad_quality")
     line.report("bagger", CountsReport(total=9, source_quality="bad"), at=2)
     line.report("bagger", RUNNING, at=3)
-    told = line.of(EventType.LINE_STATUS_UPDATE, "bagger")
+    reported = line.of(EventType.LINE_STATUS_UPDATE, "bagger")
     assert shown(line, "bagger") == [("running", None)] * 3
-    assert [event.quality.stale for event in told] == [False, True, False]
+    assert [event.quality.stale for event in reported] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,9 @@ def test_a_device_clock_dates_its_events_but_never_before_the_lines_last_step() 
     line.report("packer", StateReport(state="running", ts=start + 200), at=1.1)
     line.report("packer", StateReport(state="stopped", ts=start + 3_000), at=1.2)
     line.report("packer", StateReport(state="running", ts=start + 60_000), at=4.0)
-    told = line.of(EventType.LINE_STATUS_UPDATE, "packer")
-    assert [seconds(event.timestamp) for event in told] == [0.4, 0.9, 1.0, 3.0, 4.0]
-    assert [event.quality.clock for event in told] == ["device", "device", "device", "device", "skewed"]
+    reported = line.of(EventType.LINE_STATUS_UPDATE, "packer")
+    assert [seconds(event.timestamp) for event in reported] == [0.4, 0.9, 1.0, 3.0, 4.0]
+    assert [event.quality.clock for event in reported] == ["device", "device", "device", "device", "skewed"]
 
 
 def test_a_station_is_there_or_not() -> None:

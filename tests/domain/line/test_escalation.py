@@ -115,14 +115,14 @@ def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
     missed = [{limit + step * number for number in range(top + 1)} for limit in (acknowledge, resolve)]
     found: list[tuple[float, int, str | None]] = []
     for minute in range(1, HORIZON):
-        for when, deed in plot:
+        for when, action in plot:
             if when != minute - 1:
                 continue
-            if deed in {"resolve", "cancel"}:
+            if action in {"resolve", "cancel"}:
                 return found
-            if deed == "escalate":
+            if action == "escalate":
                 level = min(top, level + 1)
-            acknowledged = acknowledged or deed == "acknowledge"
+            acknowledged = acknowledged or action == "acknowledge"
         wanted = 1 + (minute - acknowledge) // step if minute >= acknowledge else 0
         rung = minute >= resolve and (minute - resolve) % step == 0
         if not acknowledged and level < min(wanted, top):
@@ -140,8 +140,8 @@ def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
 
 def plots() -> st.SearchStrategy[Plot]:
     names: list[DeedName] = ["acknowledge", "escalate", "escalate", "resolve", "cancel"]
-    deed = st.tuples(st.integers(0, 90), st.sampled_from(names))
-    return st.lists(deed, max_size=5).map(lambda deeds: tuple(sorted(deeds, key=lambda each: each[0])))
+    action = st.tuples(st.integers(0, 90), st.sampled_from(names))
+    return st.lists(action, max_size=5).map(lambda actions: tuple(sorted(actions, key=lambda each: each[0])))
 
 
 def play(
@@ -149,15 +149,15 @@ def play(
 ) -> None:
     """Act the plot: firing each minute, or only when somebody acts; `restore_at` restarts from a checkpoint there."""
     line.act("raise", priority=priority)
-    deeds = dict.fromkeys(when for when, _ in plot)
+    actions = dict.fromkeys(when for when, _ in plot)
     for minute in range(HORIZON):
-        if not lazy or minute in deeds or minute == HORIZON - 1:
+        if not lazy or minute in actions or minute == HORIZON - 1:
             line.run_to(minute)
         if minute == restore_at:
             line.restore()
-        for when, deed in plot:
+        for when, action in plot:
             if when == minute:
-                line.act(deed, minute=minute + 0.5)
+                line.act(action, minute=minute + 0.5)
 
 
 @given(st.sampled_from(sorted(TABLE)), plots())
@@ -255,8 +255,8 @@ def test_a_call_acknowledged_at_level_1_goes_on_from_there() -> None:
 def test_each_step_tells_the_next_deadline() -> None:
     line = EscalationLine()
     play(line, "medium", ((12, "acknowledge"),))
-    told = [(minute, data.minutes_remaining, data.status) for minute, data in line.escalations()]
-    assert told == [
+    reported = [(minute, data.minutes_remaining, data.status) for minute, data in line.escalations()]
+    assert reported == [
         (0, 10, "active"),
         (5, 5, "active"),  # reminder
         (10, 10, "active"),  # level 1; the next step is at 20
@@ -288,20 +288,20 @@ def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
         (("escalate", "escalate", "acknowledge"), 43.5),  # at the top there is no rung left, but a deadline
     ],
 )
-def test_the_deadline_told_is_the_next_that_can_be_missed(deeds: tuple[DeedName, ...], remaining: float) -> None:
+def test_the_deadline_told_is_the_next_that_can_be_missed(actions: tuple[DeedName, ...], remaining: float) -> None:
     line = EscalationLine()
     line.act("raise", priority="medium")
-    for deed in deeds:
-        line.act(deed, minute=1.5)
+    for action in actions:
+        line.act(action, minute=1.5)
     assert line.escalations()[-1][1].minutes_remaining == remaining
 
 
 def test_closing_the_call_closes_its_escalation_and_stops_its_clock() -> None:
-    for deed, status in (("resolve", "resolved"), ("cancel", "cancelled")):
+    for action, status in (("resolve", "resolved"), ("cancel", "cancelled")):
         line = EscalationLine()
         line.act("raise")
         line.run_to(5)
-        line.act("resolve" if deed == "resolve" else "cancel", minute=6)
+        line.act("resolve" if action == "resolve" else "cancel", minute=6)
         last = line.events[-1]
         assert isinstance(last.data, Escalation)
         assert (last.data.status, last.data.level, last.data.deadline) == (status, 1, None)
@@ -346,10 +346,10 @@ def test_arriving_stops_no_deadline() -> None:
 def test_firing_before_a_deadline_does_nothing() -> None:
     line = EscalationLine()
     line.act("raise")
-    told = len(line.events)
+    reported = len(line.events)
     line.book.fire(Moment(at=at_minute(5) - 1))
     assert line.emitter.drain() == ()
-    assert len(line.events) == told
+    assert len(line.events) == reported
     assert line.book.next_deadline() == at_minute(5)
 
 

@@ -240,7 +240,7 @@ STEPS: Final = st.lists(
 def play(floor: ManyLines, steps: list[Step], *, ticks: set[int], restarts: set[int]) -> None:
     """`ticks` and `restarts`: before which steps, the former twice on the way."""
     second = 10.0
-    for number, (wait, area, line, deed) in enumerate(steps):
+    for number, (wait, area, line, action) in enumerate(steps):
         if number in ticks:
             floor.wait(second + wait * 0.3)
             floor.wait(second + wait * 0.9)
@@ -248,7 +248,7 @@ def play(floor: ManyLines, steps: list[Step], *, ticks: set[int], restarts: set[
             floor.restart()
         second += wait
         name = f"{area}-{line}"
-        match deed:
+        match action:
             case "fault":
                 floor.report(second, name, FAULT)
             case "fire":

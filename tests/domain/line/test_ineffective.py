@@ -136,7 +136,7 @@ def test_the_line_stays_ineffective_while_its_machine_is_or_its_own_source_is() 
     assert flags(line)[-1] == (False, False)
 
 
-class Door:
+class DrivenIntake:
     """Messages as bytes, through the intake."""
 
     def __init__(self) -> None:
@@ -165,18 +165,18 @@ class Door:
 )
 def test_messages_that_are_not_understood_make_their_device_ineffective(kind: str, payload: bytes, reason: str) -> None:
     """Also where nothing of the line was ever understood."""
-    door = Door()
+    intake = DrivenIntake()
     for at in range(0, 50, 10):
-        door.take(f"report/north/pack/L1/feeder/{kind}", payload, at=at)
-    (event,) = [event for event in door.tick(60) if event.place.equipment == "feeder"]
+        intake.take(f"report/north/pack/L1/feeder/{kind}", payload, at=at)
+    (event,) = [event for event in intake.tick(60) if event.place.equipment == "feeder"]
     assert event.quality.ineffective
     assert event.timestamp == T0 + 60_000
-    assert door.floor.ineffective_devices() == {Place("north", "pack", "L1", "feeder"): reason}
+    assert intake.floor.ineffective_devices() == {Place("north", "pack", "L1", "feeder"): reason}
 
 
 @pytest.mark.parametrize("topic", ["report/north/pack/L9/x/state", "report/north/pack/L1/x/state", "report/x", "x"])
 def test_messages_of_no_known_place_are_nobodys(topic: str) -> None:
-    door = Door()
+    intake = DrivenIntake()
     for at in range(0, 200, 10):
-        door.take(topic, b"{", at=at)
-    assert door.floor.ineffective_devices() == {}
+        intake.take(topic, b"{", at=at)
+    assert intake.floor.ineffective_devices() == {}

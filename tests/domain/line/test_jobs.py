@@ -57,13 +57,13 @@ class JobLine:
     def started(self, job_id: str = "J1", *, target: int = 100) -> None:
         assert self.assign(job_id, target=target) == APPLIED
         assert self.act("start", job_id) == APPLIED
-        self.told()
+        self.new_updates()
 
     def count(self, total: int, good: int) -> None:
         self.now += SECOND
         self.jobs.count(total, good, moment=Moment(at=self.now))
 
-    def told(self) -> list[tuple[EventType, Job]]:
+    def new_updates(self) -> list[tuple[EventType, Job]]:
         return [(event.type, event.data) for event in self.events() if isinstance(event.data, Job)]
 
     def events(self) -> tuple[Event, ...]:
@@ -147,20 +147,20 @@ def test_every_action_in_every_status_does_what_the_table_says(
     line.assign()
     for step in WAY_TO[status]:
         assert line.act(step) == APPLIED
-    line.told()
+    line.new_updates()
     if restored:
         line.restore()
 
     answer = line.act(action)
 
     expected = LIFE[status][action]
-    told = line.told()
+    updates = line.new_updates()
     if isinstance(expected, Disposition):
         assert answer == expected
-        assert told == []
+        assert updates == []
     else:
         assert answer == APPLIED
-        assert [(kind, data.status) for kind, data in told] == [(EVENTS[expected], expected)]
+        assert [(kind, data.status) for kind, data in updates] == [(EVENTS[expected], expected)]
 
 
 def test_a_job_tells_its_whole_story_on_one_subject() -> None:
@@ -210,7 +210,7 @@ def test_resuming_keeps_the_first_start() -> None:
 def test_an_assignment_names_product_and_quantity(body: JobReport) -> None:
     line = JobLine()
     assert line.apply(body) == rejected("incomplete")
-    assert line.told() == []
+    assert line.new_updates() == []
 
 
 @pytest.mark.parametrize("action", ["accept", "start", "pause", "complete", "cancel"])
@@ -221,13 +221,13 @@ def test_a_job_nobody_assigned_is_unknown(action: Action) -> None:
 def test_assigning_again_changes_nothing() -> None:
     line = JobLine()
     line.assign()
-    line.told()
+    line.new_updates()
     assert line.assign() == suppressed("already_assigned")
     assert line.assign(target=101) == rejected("assigned_otherwise")
     line.act("cancel")
-    line.told()
+    line.new_updates()
     assert line.assign() == rejected("already_final")
-    assert line.told() == []
+    assert line.new_updates() == []
 
 
 def test_a_second_start_is_refused_while_a_job_runs_but_not_while_it_is_paused() -> None:
@@ -244,9 +244,12 @@ def test_a_second_start_completes_the_first_where_the_plant_says_so() -> None:
     line = JobLine(auto_complete_jobs=True)
     line.started("J1")
     line.assign("J2")
-    line.told()
+    line.new_updates()
     assert line.act("start", "J2") == APPLIED
-    assert [(data.job_id, data.status) for _, data in line.told()] == [("J1", "completed"), ("J2", "in_progress")]
+    assert [(data.job_id, data.status) for _, data in line.new_updates()] == [
+        ("J1", "completed"),
+        ("J2", "in_progress"),
+    ]
 
 
 def test_pieces_count_for_the_running_job_only() -> None:
@@ -268,13 +271,13 @@ def test_the_target_completes_a_job_where_the_plant_says_so(*, complete_at_targe
     line = JobLine(complete_at_target=complete_at_target)
     line.started(target=10)
     line.count(10, 9)
-    assert line.told() == []
+    assert line.new_updates() == []
     line.count(3, 3)
-    assert [(kind, data.good_quantity) for kind, data in line.told()] == (
+    assert [(kind, data.good_quantity) for kind, data in line.new_updates()] == (
         [(EventType.JOB_COMPLETED, 12)] if completed else []
     )
     line.count(3, 3)
-    assert line.told() == []
+    assert line.new_updates() == []
 
 
 def test_a_target_passed_before_the_rule_was_set_completes_nothing() -> None:
@@ -286,7 +289,7 @@ def test_a_target_passed_before_the_rule_was_set_completes_nothing() -> None:
     changed.state = line.state
     changed.restore()
     changed.count(1, 1)
-    assert changed.told() == []
+    assert changed.new_updates() == []
     assert changed.jobs.running is not None
 
 
@@ -300,15 +303,15 @@ def test_a_job_completes_once_at_the_first_count_that_reaches_its_target(deltas:
         good = max(0, good + delta)
         expected = [] if completed or good < target else [good]
         completed = completed or good >= target
-        assert [data.good_quantity for _, data in line.told()] == expected
+        assert [data.good_quantity for _, data in line.new_updates()] == expected
 
 
 def test_a_cancelled_job_tells_why() -> None:
     line = JobLine()
     line.assign()
-    line.told()
+    line.new_updates()
     line.apply(JobReport(action="cancel", job_id="J1", reason="no film"))
-    ((kind, data),) = line.told()
+    ((kind, data),) = line.new_updates()
     assert (kind, data.cancellation_reason, data.actual_quantity) == (EventType.JOB_CANCELLED, "no film", None)
     assert data.cancelled_at is not None
 

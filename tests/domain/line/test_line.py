@@ -20,12 +20,12 @@ from tests.support.packing_line import T0, PackingLine, equipment, line_spec, pl
 RUNNING = StateReport(state="running")
 
 
-def says(state: str, product: str | None = None) -> StateReport:
+def state_report(state: str, product: str | None = None) -> StateReport:
     return StateReport(state=state, product=product)
 
 
 def running(line: PackingLine, product: str = "crisps") -> PackingLine:
-    line.report("bagger", says("running", product), at=0)
+    line.report("bagger", state_report("running", product), at=0)
     line.report("bagger", CountsReport(total=0, good=0), at=0)
     return line
 
@@ -53,7 +53,7 @@ def test_a_device_whose_clock_lies_a_day_back_opens_no_past() -> None:
 def test_time_never_goes_back() -> None:
     line = running(PackingLine())
     line.wait(100)
-    line.report("bagger", says("stopped"), at=50)
+    line.report("bagger", state_report("stopped"), at=50)
     assert all(event.timestamp <= T0 + 100_000 for event in line.events)
     line.wait(60)
     stamps = [event.timestamp for event in line.events]
@@ -63,9 +63,9 @@ def test_time_never_goes_back() -> None:
 def test_a_product_change_while_stopped_is_a_changeover_until_the_first_good_piece() -> None:
     line = running(PackingLine())
     line.report("bagger", CountsReport(total=10, good=10), at=50)
-    line.report("bagger", says("stopped", "crisps"), at=60)
-    line.report("bagger", says("stopped", "nuts"), at=200)
-    line.report("bagger", says("running", "nuts"), at=300)
+    line.report("bagger", state_report("stopped", "crisps"), at=60)
+    line.report("bagger", state_report("stopped", "nuts"), at=200)
+    line.report("bagger", state_report("running", "nuts"), at=300)
     line.report("bagger", CountsReport(total=12, good=10), at=310)
     line.report("bagger", CountsReport(total=13, good=11), at=320)
     assert changeovers(line) == [
@@ -81,7 +81,7 @@ def test_a_product_change_while_stopped_is_a_changeover_until_the_first_good_pie
 
 def test_a_product_change_while_running_is_none() -> None:
     line = running(PackingLine())
-    line.report("bagger", says("running", "nuts"), at=10)
+    line.report("bagger", state_report("running", "nuts"), at=10)
     assert changeovers(line) == []
     assert line.statuses()[-1].product == "nuts"
 
@@ -89,16 +89,16 @@ def test_a_product_change_while_running_is_none() -> None:
 def test_machines_that_disagree_on_the_product_start_no_changeovers() -> None:
     """The constraint says it; the feeder, which is ahead of it in the flow, may already have the next one."""
     line = running(PackingLine())
-    line.report("bagger", says("stopped"), at=10)
+    line.report("bagger", state_report("stopped"), at=10)
     for at in range(20, 60, 10):
-        line.report("feeder", says("running", "nuts"), at=at)
-        line.report("bagger", says("stopped", "crisps"), at=at + 5)
+        line.report("feeder", state_report("running", "nuts"), at=at)
+        line.report("bagger", state_report("stopped", "crisps"), at=at + 5)
     assert changeovers(line) == []
 
 
 def test_a_job_of_another_product_changes_the_line_over_and_its_cancelling_abandons_that() -> None:
     line = running(PackingLine())
-    line.report("bagger", says("stopped"), at=10)
+    line.report("bagger", state_report("stopped"), at=10)
     line.report(None, JobReport(action="assign", job_id="J", product="nuts", target_quantity=9), at=20)
     line.report(None, JobReport(action="start", job_id="J"), at=30)
     assert line.statuses()[-1].product == "nuts"
@@ -111,15 +111,15 @@ def test_what_machines_say_does_not_change_the_product_of_a_running_job() -> Non
     line = running(PackingLine())
     line.report(None, JobReport(action="assign", job_id="J", product="nuts", target_quantity=9), at=1)
     line.report(None, JobReport(action="start", job_id="J"), at=2)
-    line.report("bagger", says("running", "unheard-of"), at=3)
+    line.report("bagger", state_report("running", "unheard-of"), at=3)
     line.report(None, JobReport(action="complete", job_id="J"), at=4)
-    line.report("bagger", says("running", "unheard-of"), at=5)
+    line.report("bagger", state_report("running", "unheard-of"), at=5)
     assert line.statuses()[-1].product == "nuts"
 
 
 def test_no_order_is_why_an_idle_line_that_works_by_jobs_idles() -> None:
     line = running(PackingLine())
-    line.report("bagger", says("idle"), at=1)
+    line.report("bagger", state_report("idle"), at=1)
     assert line.statuses()[-1].cause == "unknown"  # it never had a job
     line.report(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=2)
     line.report(None, JobReport(action="start", job_id="J"), at=3)
@@ -131,13 +131,13 @@ def test_no_order_is_why_an_idle_line_that_works_by_jobs_idles() -> None:
 def test_oee_is_told_at_multiples_of_its_period_and_only_when_it_moved() -> None:
     line = running(PackingLine(plant_file(line_spec(equipment=equipment(ideal_cycle_seconds=None)))))
     line.wait(3_000)
-    told = [seconds(event.timestamp) for event in line.of(EventType.OEE_UPDATE)]
-    assert told == [10, 10]  # running, without a piece: 1, 0, null, from the first look on
+    reported = [seconds(event.timestamp) for event in line.of(EventType.OEE_UPDATE)]
+    assert reported == [10, 10]  # running, without a piece: 1, 0, null, from the first look on
     line.report("bagger", CountsReport(total=1_000, good=1_000), at=3_001)
     line.wait(3_600)
-    told = [seconds(event.timestamp) for event in line.of(EventType.OEE_UPDATE)][2:]
-    assert told
-    assert all(at % 10 == 0 for at in told)
+    reported = [seconds(event.timestamp) for event in line.of(EventType.OEE_UPDATE)][2:]
+    assert reported
+    assert all(at % 10 == 0 for at in reported)
     hours = [data for data in line.oee("hour") if data.closed]
     assert [data.window_end for data in hours] == ["2026-01-05T10:00:00.000Z"]
     assert line.of(EventType.OEE_UPDATE)[-1].standing is Standing.CURRENT
@@ -146,7 +146,7 @@ def test_oee_is_told_at_multiples_of_its_period_and_only_when_it_moved() -> None
 def test_several_products_sum_their_ideal_cycles() -> None:
     line = running(PackingLine())
     line.report("bagger", CountsReport(total=100, good=100), at=400)
-    line.report("bagger", says("running", "nuts"), at=500)
+    line.report("bagger", state_report("running", "nuts"), at=500)
     line.report("bagger", CountsReport(total=150, good=150), at=900)
     line.wait(1_000)
     last = line.oee("hour")[-1]
@@ -193,7 +193,7 @@ def test_running_outside_the_plan_adds_its_time() -> None:
     """22:00, the end of the late shift, is twelve hours after T0."""
     line = PackingLine()
     line.report("bagger", RUNNING, at=43_300)
-    line.report("bagger", says("stopped"), at=43_400)
+    line.report("bagger", state_report("stopped"), at=43_400)
     line.wait(46_801)
     hour = next(data for data in line.oee("hour") if data.closed)
     assert (hour.planned_busy_seconds, hour.availability) == (100, 1.0)
@@ -222,7 +222,7 @@ def test_a_machine_with_an_ideal_cycle_has_its_own_oee() -> None:
 
 def test_events_of_deadlines_come_first_and_are_counted() -> None:
     line = running(PackingLine())
-    line.report("bagger", says("stopped"), at=1)
+    line.report("bagger", state_report("stopped"), at=1)
     outcome = line.report("bagger", RUNNING, at=1_000)
     causes = [event.caused_by for event in outcome.events]
     assert causes[: outcome.deadline_events] == [()] * outcome.deadline_events

@@ -103,7 +103,7 @@ class Run:
             self.running = None
 
 
-def last_told(events: list[Event]) -> dict[tuple[str, str], event_data.Oee]:
+def last_windows(events: list[Event]) -> dict[tuple[str, str], event_data.Oee]:
     found: dict[tuple[str, str], event_data.Oee] = {}
     for event in events:
         if event.type is EventType.OEE_UPDATE and isinstance(event.data, event_data.Oee) and event.data.closed:
@@ -111,30 +111,30 @@ def last_told(events: list[Event]) -> dict[tuple[str, str], event_data.Oee]:
     return found
 
 
-def same(told: float | None, truth: float | None) -> bool:
-    return told == truth if told is None or truth is None else told == pytest.approx(truth, rel=1e-9)
+def same(reported: float | None, truth: float | None) -> bool:
+    return reported == truth if reported is None or truth is None else reported == pytest.approx(truth, rel=1e-9)
 
 
-def agrees(told: event_data.Oee, truth: oracle.Result) -> None:
-    assert told.actual_production_seconds == truth.busy_ms / 1000
-    assert told.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
-    assert told.unknown_seconds == truth.unknown_ms / 1000
-    assert (told.total_count, told.good_count, told.unknown_count) == (truth.total, truth.good, truth.apart)
+def agrees(reported: event_data.Oee, truth: oracle.Result) -> None:
+    assert reported.actual_production_seconds == truth.busy_ms / 1000
+    assert reported.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
+    assert reported.unknown_seconds == truth.unknown_ms / 1000
+    assert (reported.total_count, reported.good_count, reported.unknown_count) == (truth.total, truth.good, truth.apart)
     if truth.total:
-        assert told.ideal_cycle_seconds == pytest.approx(truth.ideal_seconds / truth.total, rel=1e-9)
-    assert same(told.availability, truth.availability)
-    assert same(told.performance, truth.performance)
-    assert same(told.quality, truth.quality)
-    parts = (told.availability, told.performance, told.quality)
-    if told.oee is not None and None not in parts:
+        assert reported.ideal_cycle_seconds == pytest.approx(truth.ideal_seconds / truth.total, rel=1e-9)
+    assert same(reported.availability, truth.availability)
+    assert same(reported.performance, truth.performance)
+    assert same(reported.quality, truth.quality)
+    parts = (reported.availability, reported.performance, reported.quality)
+    if reported.oee is not None and None not in parts:
         product = 1.0
         for part in parts:
             assert part is not None
             product *= part
-        assert told.oee == pytest.approx(product, rel=1e-9)
+        assert reported.oee == pytest.approx(product, rel=1e-9)
         # PRI * GQ / PBT, with PRI the mean of what was made
         ideal = truth.ideal_seconds / truth.total * truth.good * 1000 / (truth.busy_ms + truth.down_ms)
-        assert told.oee == pytest.approx(ideal, rel=1e-9)
+        assert reported.oee == pytest.approx(ideal, rel=1e-9)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -142,15 +142,15 @@ def agrees(told: event_data.Oee, truth: oracle.Result) -> None:
 def test_closed_windows_agree_with_the_whole_history(seed: int) -> None:
     run = Run(seed)
     history = run.go()
-    told = last_told(run.line.events)
-    windows = {key: data for key, data in told.items() if key[0] != "job"}
+    reported = last_windows(run.line.events)
+    windows = {key: data for key, data in reported.items() if key[0] != "job"}
     for data in windows.values():
         assert data.window_end is not None
         agrees(data, history.within(millis(data.window_start), millis(data.window_end)))
     for job, spans in run.jobs.items():
         if job != run.running:
             truth = history.within(0, history.until, only=[(start, end) for start, end in spans])
-            agrees(told["job", job], truth)
+            agrees(reported["job", job], truth)
     hours = {data.window_start for key, data in windows.items() if key[0] == "hour"}
     opened = history.said[0][0]
     for start in range(opened // HOUR * HOUR, history.until - HOUR + 1, HOUR):
@@ -165,10 +165,10 @@ def test_downtimes_are_what_the_whole_history_says(seed: int) -> None:
     """And so planned busy time less production time is the sum of downtimes."""
     run = Run(seed)
     history = run.go()
-    told = {data.downtime_id: data for data in run.line.downtimes()}
+    reported = {data.downtime_id: data for data in run.line.downtimes()}
     found = [
         (millis(data.started_at), history.until if data.ended_at is None else millis(data.ended_at))
-        for data in told.values()
+        for data in reported.values()
     ]
     assert found == history.downtimes()
 

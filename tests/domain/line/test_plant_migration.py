@@ -114,8 +114,8 @@ def test_a_call_of_equipment_that_is_gone_never_escalates() -> None:
     migrated.report("packer", CALL, 1)
     migrated.adopt(WITHOUT_DESK, MINUTE)
     later = migrated.wait(5 * HOUR)
-    told = {event.place.equipment for event in later if event.type is EventType.ESCALATION_UPDATE}
-    assert told == {"packer"}, "the ladder of the other call goes on"
+    reported = {event.place.equipment for event in later if event.type is EventType.ESCALATION_UPDATE}
+    assert reported == {"packer"}, "the ladder of the other call goes on"
     assert "desk" not in owners(later)
     assert migrated.report("desk", CALL, 5 * HOUR) == quarantined("unknown_equipment")
 
@@ -239,19 +239,19 @@ def test_any_history_of_plant_files_tells_only_of_what_is_there_and_replays_the_
     """The second floor is restored from its checkpoint before every step: nothing lives beside it."""
     migrated, other = MigratedFloor(), MigratedFloor()
     file, at = BEFORE, 0
-    for wait, said in steps:
+    for wait, report in steps:
         at += wait
         held = migrated.floor.line("L1")
         assert held is not None
         other.floor = Floor(plant_from_json(plant_to_json(file)), {"L1": held.checkpoint()})
         assert migrated.wait(at) == other.wait(at)
-        if isinstance(said, plant.Plant):
-            file = said
-            events = list(migrated.adopt(said, at))
-            assert list(other.adopt(said, at)) == events
+        if isinstance(report, plant.Plant):
+            file = report
+            events = list(migrated.adopt(report, at))
+            assert list(other.adopt(report, at)) == events
         else:
             begin = len(migrated.events)
-            assert migrated.report(said[0], said[1], at) == other.report(said[0], said[1], at)
+            assert migrated.report(report[0], report[1], at) == other.report(report[0], report[1], at)
             events = migrated.events[begin:]
             assert other.events[-len(events) :] == events or not events
         assert owners(events) <= {None, *(machine.id for machine in file.lines[0].equipment)}

@@ -79,7 +79,7 @@ class QualityLine:
     def events(self) -> tuple[Event, ...]:
         return self.emitter.drain()
 
-    def told(self) -> list[tuple[str, str, float]]:
+    def new_alerts(self) -> list[tuple[str, str, float]]:
         """Return number, status and value of each alert told of."""
         data = [event.data for event in self.events()]
         return [(alert.alert_id, alert.status, alert.value) for alert in data if isinstance(alert, Quality)]
@@ -87,12 +87,12 @@ class QualityLine:
 
 def test_an_alert_is_raised_once_and_cleared_once() -> None:
     line = QualityLine()
-    told = []
+    alerts = []
     for value in (500, 510, 511, 515, 509, 508.5, 508, 500):
         assert line.measure(value) == APPLIED
-        told += line.told()
+        alerts += line.new_alerts()
         line.restore()
-    assert told == [("L1.alert.1", "active", 511), ("L1.alert.1", "cleared", 508)]
+    assert alerts == [("L1.alert.1", "active", 511), ("L1.alert.1", "cleared", 508)]
 
 
 def test_an_alert_tells_limit_value_and_severity_at_its_equipment() -> None:
@@ -122,13 +122,13 @@ def test_one_measurement_can_clear_one_side_and_raise_the_other() -> None:
     line = QualityLine()
     for value in (480, 520):
         line.measure(value)
-    assert line.told() == [
+    assert line.new_alerts() == [
         ("L1.alert.1", "active", 480),
         ("L1.alert.1", "cleared", 520),
         ("L1.alert.2", "active", 520),
     ]
     line.measure(480)
-    assert line.told() == [("L1.alert.2", "cleared", 480), ("L1.alert.3", "active", 480)]
+    assert line.new_alerts() == [("L1.alert.2", "cleared", 480), ("L1.alert.3", "active", 480)]
 
 
 @given(st.lists(st.integers(480, 520)))
@@ -142,7 +142,7 @@ def test_alerts_agree_with_a_reading_of_the_whole_history(values: list[int]) -> 
             decisive = [value for value in values[: number + 1] if value in broken or value in kept]
             expected = bool(decisive) and decisive[-1] in broken
             assert (f"BAG1/weight/limit/{side}" in line.state.active) == expected
-        statuses += [status for _, status, _ in line.told()]
+        statuses += [status for _, status, _ in line.new_alerts()]
         line.restore()
     assert statuses.count("active") - statuses.count("cleared") == len(line.state.active)
 
@@ -177,7 +177,7 @@ def test_a_limit_of_the_equipment_goes_before_the_lines() -> None:
     line = QualityLine()
     line.measure(550, equipment="BAG2")
     line.measure(480, equipment="BAG2")
-    assert line.told() == []
+    assert line.new_alerts() == []
     line.measure(601, equipment="BAG2")
     assert [event.priority for event in line.events()] == [Priority.CRITICAL]
 
@@ -186,7 +186,7 @@ def test_equipment_is_judged_apart() -> None:
     line = QualityLine()
     line.measure(511, equipment="BAG1")
     line.measure(511, equipment=None)
-    assert [alert for alert, _, _ in line.told()] == ["L1.alert.1", "L1.alert.2"]
+    assert [alert for alert, _, _ in line.new_alerts()] == ["L1.alert.1", "L1.alert.2"]
 
 
 def test_what_cannot_be_judged_says_why() -> None:
@@ -195,13 +195,13 @@ def test_what_cannot_be_judged_says_why() -> None:
     assert line.measure(600, unit="kg") == suppressed("unit_mismatch")
     assert line.inspect(0, 0) == suppressed("nothing_inspected")
     assert line.inspect(3, 4) == quarantined("more_defects_than_inspected")
-    assert line.told() == []
+    assert line.new_alerts() == []
 
 
 def test_five_defects_alert_before_the_window_is_full() -> None:
     line = QualityLine()
     line.inspect(6, 4)
-    assert line.told() == []
+    assert line.new_alerts() == []
     line.inspect(1, 1)
     (event,) = line.events()
     assert isinstance(event.data, Quality)
@@ -214,9 +214,9 @@ def test_five_per_cent_alert_once_the_window_is_full() -> None:
     line = QualityLine()
     line.inspect(3, 3)
     line.inspect(46, 0)
-    assert line.told() == []
+    assert line.new_alerts() == []
     line.inspect(1, 0)
-    assert line.told() == [("L1.alert.1", "active", 3 / 50)]
+    assert line.new_alerts() == [("L1.alert.1", "active", 3 / 50)]
 
 
 def test_a_defect_alert_clears_at_half_the_rate_and_does_not_flutter() -> None:
@@ -224,17 +224,17 @@ def test_a_defect_alert_clears_at_half_the_rate_and_does_not_flutter() -> None:
     line.inspect(3, 3)
     line.inspect(47, 0)
     line.inspect(1, 0)  # one of the three defects leaves: 4 %
-    assert [status for _, status, _ in line.told()] == ["active"]
+    assert [status for _, status, _ in line.new_alerts()] == ["active"]
     line.inspect(1, 0)  # another: 2 %
-    assert line.told() == [("L1.alert.1", "cleared", 1 / 50)]
+    assert line.new_alerts() == [("L1.alert.1", "cleared", 1 / 50)]
 
 
 def test_a_good_large_batch_does_not_alert_by_its_size() -> None:
     line = QualityLine()
     line.inspect(1_000, 10)  # 1 %
-    assert line.told() == []
+    assert line.new_alerts() == []
     line.inspect(1_000_000, 60_000)  # 6 %
-    assert line.told() == [("L1.alert.1", "active", 3 / 50)]
+    assert line.new_alerts() == [("L1.alert.1", "active", 3 / 50)]
 
 
 @given(st.lists(st.integers(0, 120).flatmap(lambda count: st.tuples(st.just(count), st.integers(0, count)))))
@@ -255,18 +255,18 @@ def test_parameters_and_equipment_have_windows_of_their_own() -> None:
     line = QualityLine()
     for parameter, equipment in (("seal", "BAG1"), ("print", "BAG1"), ("seal", "BAG2")):
         line.inspect(4, 4, parameter=parameter, equipment=equipment)
-    assert line.told() == []
+    assert line.new_alerts() == []
 
 
 def test_a_new_product_starts_windows_anew_and_leaves_alerts_standing() -> None:
     line = QualityLine()
     line.inspect(5, 5)
-    line.told()
+    line.new_alerts()
     line.checks.reset_windows()
     line.inspect(49, 0)
-    assert line.told() == []
+    assert line.new_alerts() == []
     line.inspect(1, 0)
-    assert line.told() == [("L1.alert.1", "cleared", 0.0)]
+    assert line.new_alerts() == [("L1.alert.1", "cleared", 0.0)]
 
 
 def test_a_user_clears_an_alert_once_and_is_named() -> None:
@@ -287,18 +287,18 @@ def test_a_value_still_beyond_the_limit_after_a_user_cleared_is_a_new_alert() ->
     line = QualityLine()
     line.measure(511)
     line.clear("L1.alert.1")
-    line.told()
+    line.new_alerts()
     line.measure(511)
-    assert line.told() == [("L1.alert.2", "active", 511)]
+    assert line.new_alerts() == [("L1.alert.2", "active", 511)]
 
 
 def test_defects_a_user_dealt_with_are_not_counted_again() -> None:
     line = QualityLine()
     line.inspect(5, 5)
     line.clear("L1.alert.1")
-    line.told()
+    line.new_alerts()
     line.inspect(4, 4)
-    assert line.told() == []
+    assert line.new_alerts() == []
 
 
 def test_windows_and_cleared_alerts_are_bounded() -> None:

@@ -59,9 +59,9 @@ def test_a_fault_meanwhile_is_the_cause_and_calls_for_help() -> None:
 
 
 @pytest.mark.parametrize("word", ["stopped", "maintenance"])
-def test_only_an_idle_line_waits_for_an_order(word: str) -> None:
+def test_only_an_idle_line_waits_for_an_order(state: str) -> None:
     line = out_of_orders()
     line.report("bagger", RUNNING, at=110)
-    line.report("bagger", StateReport(state=word), at=120)
+    line.report("bagger", StateReport(state=state), at=120)
     line.wait(200)
     assert line.downtimes()[-1].cause == "unknown"

@@ -8,7 +8,14 @@ from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.reports import BirthReport, ChangeoverReport, DeathReport, DowntimeReport, StateReport
 from tests.domain.line.test_absence import absent
-from tests.domain.line.test_device_absence import Machine, each_loss, each_order, found, lives, running
+from tests.domain.line.test_device_absence import (
+    Machine,
+    downtimes_of,
+    each_loss,
+    each_order,
+    report_every_minute,
+    running,
+)
 from tests.domain.line.test_oee_base import closed
 from tests.domain.line.test_oee_exclusion import confirm
 from tests.support.packing_line import LEADER, T0, PackingLine, equipment, line_spec, plant_file
@@ -43,7 +50,7 @@ def downtimes(line: PackingLine) -> list[event_data.Downtime]:
 def test_while_it_is_away_it_stands_and_calls(lose: Lose) -> None:
     line, _ = standing(lose)
     line.wait(900)
-    assert found(line) == [("open", None)]
+    assert downtimes_of(line) == [("open", None)]
     assert line.statuses("bagger")[-1].status == "offline"
     assert line.of(EventType.ANDON_EVENT, "bagger")
     assert line.oee("hour")[-1].unknown_seconds == 0
@@ -58,9 +65,9 @@ def test_its_downtime_ended_when_it_ended(lose: Lose, order: str) -> None:
     bagger.counts(20, 350)
     bagger.state("fault", 640)
     bagger.state("running", 740)
-    bagger.returns(1_000, order=order)
-    lives(bagger, 1_050, 3_660)
-    assert found(line) == [("closed", 100), ("closed", 100)]
+    bagger.reconnect(1_000, order=order)
+    report_every_minute(bagger, 1_050, 3_660)
+    assert downtimes_of(line) == [("closed", 100), ("closed", 100)]
     assert lost(line) == 200
     assert closed(line)[-1].unknown_seconds == 0
     assert line.downtimes()[-1].started_at == "2026-01-05T09:10:40.000Z"
@@ -69,10 +76,10 @@ def test_its_downtime_ended_when_it_ended(lose: Lose, order: str) -> None:
 @each_order
 def test_a_stop_that_turns_out_a_minor_one_was_no_downtime(order: str) -> None:
     """It was taken for one, and called; the call is quiet as the line runs."""
-    line, bagger = standing(Machine.dies, since=280)
+    line, bagger = standing(Machine.disconnect, since=280)
     bagger.state("running", 310)
-    bagger.returns(1_000, order=order)
-    lives(bagger, 1_050, 3_660)
+    bagger.reconnect(1_000, order=order)
+    report_every_minute(bagger, 1_050, 3_660)
     (downtime,) = downtimes(line)
     assert (downtime.status, downtime.micro_stop, downtime.duration_seconds) == ("closed", True, 30)
     assert lost(line) == 0
@@ -85,10 +92,10 @@ def test_a_stop_that_turns_out_a_minor_one_was_no_downtime(order: str) -> None:
 def test_a_stop_that_lasted_is_one_downtime(lose: Lose, order: str) -> None:
     line, bagger = standing(lose)
     bagger.state("fault", 500)
-    bagger.returns(1_000, order=order)
+    bagger.reconnect(1_000, order=order)
     bagger.state("running", 1_100)
-    lives(bagger, 1_150, 3_660)
-    assert found(line) == [("closed", 860)]
+    report_every_minute(bagger, 1_150, 3_660)
+    assert downtimes_of(line) == [("closed", 860)]
     assert lost(line) == 860
 
 
@@ -97,10 +104,10 @@ def test_a_repair_with_the_power_off_was_a_stop_to_the_first_report(lose: Lose) 
     """The device kept nothing, and began anew."""
     line, bagger = standing(lose)
     bagger.kept, bagger.boot, bagger.seq = None, 2, -1
-    bagger.says(BirthReport(), 1_000)
+    bagger.report(BirthReport(), 1_000)
     bagger.state("running", 1_001)
-    lives(bagger, 1_050, 3_660)
-    assert found(line) == [("closed", 761)]
+    report_every_minute(bagger, 1_050, 3_660)
+    assert downtimes_of(line) == [("closed", 761)]
     assert lost(line) == 761
 
 
@@ -110,13 +117,13 @@ def test_two_absences_in_one_stop(lose: Lose) -> None:
     line, bagger = running(lose=lose)
     lose(bagger, 300)
     bagger.state("fault", 310)
-    bagger.returns(600)
-    bagger.dies(602)
+    bagger.reconnect(600)
+    bagger.disconnect(602)
     line.wait(700)
     assert downtimes(line)[-1].started_at == "2026-01-05T09:10:02.000Z"
     bagger.state("running", 750)
-    bagger.returns(1_000)
-    lives(bagger, 1_050, 3_660)
+    bagger.reconnect(1_000)
+    report_every_minute(bagger, 1_050, 3_660)
     (downtime,) = downtimes(line)
     assert (downtime.started_at, downtime.duration_seconds) == ("2026-01-05T09:05:10.000Z", 440)
     assert lost(line) == 440
@@ -126,12 +133,12 @@ def test_two_absences_in_one_stop(lose: Lose) -> None:
 def test_the_shift_ends_meanwhile(until: int) -> None:
     """At 14 400 s; the line ran again 200 s before, or was to go on standing in the next."""
     line, bagger = running()
-    lives(bagger, 290, 13_490)
+    report_every_minute(bagger, 290, 13_490)
     bagger.state("fault", 13_500)
-    bagger.dies(13_520)
+    bagger.disconnect(13_520)
     bagger.state("running", until)
-    bagger.returns(15_000)
-    lives(bagger, 15_050, 18_060)
+    bagger.reconnect(15_000)
+    report_every_minute(bagger, 15_050, 18_060)
     total = sum(downtime.duration_seconds or 0 for downtime in downtimes(line))
     assert total == until - 13_500
     assert lost(line) == total
@@ -142,7 +149,7 @@ def test_a_downtime_confirmed_before_its_end_was_known_leaves_no_time_twice() ->
     bagger, begun = Machine(line), 42_000
     bagger.state("running", begun)
     bagger.word = "stopped"
-    lives(bagger, begun + 900, begun + 1_140)
+    report_every_minute(bagger, begun + 900, begun + 1_140)
     bagger.state("running", begun + 1_190)
     absent(line, begun + 1_195, begun + 1_195)
     line.wait(begun + 1_205)
@@ -182,34 +189,34 @@ def test_what_is_due_at_the_instant_of_a_silence_ends_no_downtime_twice() -> Non
 
 def test_pieces_that_a_standing_machine_kept_do_not_say_that_it_ran() -> None:
     """None of its reports is missing: had it run, it would have said so."""
-    line, bagger = standing(Machine.dies)
+    line, bagger = standing(Machine.disconnect)
     bagger.counts(3, 400)
     bagger.state("fault", 500)
-    bagger.returns(1_000)
+    bagger.reconnect(1_000)
     bagger.send(StateReport(state="running", ts=T0 + 1_100_000), 1_100)
     bagger.word = "running"
-    lives(bagger, 1_150, 3_660)
-    assert found(line) == [("closed", 860)]
+    report_every_minute(bagger, 1_150, 3_660)
+    assert downtimes_of(line) == [("closed", 860)]
 
 
 def test_after_its_first_report_what_lies_around_a_missing_one_is_unknown() -> None:
     """Only until then it is known to have stood."""
-    line, bagger = standing(Machine.dies)
-    for at, word in ((340, "running"), (500, "fault"), (700, "running")):
-        bagger.state(word, at)
-    bagger.returns(1_000, lost=[1])
-    lives(bagger, 1_050, 3_660)
-    assert found(line) == [("closed", 460)]
+    line, bagger = standing(Machine.disconnect)
+    for at, state in ((340, "running"), (500, "fault"), (700, "running")):
+        bagger.state(state, at)
+    bagger.reconnect(1_000, lost=[1])
+    report_every_minute(bagger, 1_050, 3_660)
+    assert downtimes_of(line) == [("closed", 460)]
     assert closed(line)[-1].unknown_seconds == 360
     assert lost(line) == 100
 
 
 def test_a_downtime_of_which_nobody_knows_that_it_lasted_is_taken_back() -> None:
-    line, bagger = standing(Machine.dies, since=280)
-    for at, word in ((310, "fault"), (500, "running"), (900, "running")):
-        bagger.state(word, at)
-    bagger.returns(1_000, lost=[1])
-    lives(bagger, 1_050, 3_660)
+    line, bagger = standing(Machine.disconnect, since=280)
+    for at, state in ((310, "fault"), (500, "running"), (900, "running")):
+        bagger.state(state, at)
+    bagger.reconnect(1_000, lost=[1])
+    report_every_minute(bagger, 1_050, 3_660)
     (downtime,) = downtimes(line)
     assert (downtime.status, downtime.micro_stop) == ("closed", True)
     assert lost(line) == 0
@@ -218,17 +225,17 @@ def test_a_downtime_of_which_nobody_knows_that_it_lasted_is_taken_back() -> None
 
 def test_a_confirmed_downtime_takes_its_time_out_once() -> None:
     """The machine was taken for standing in it before it was known to stand."""
-    line, bagger = standing(Machine.dies)
+    line, bagger = standing(Machine.disconnect)
     line.wait(900)
     bagger.state("running", 340)
     bagger.state("fault", 640)
     bagger.state("running", 740)
-    bagger.returns(1_000)
-    lives(bagger, 1_050, 1_200)
+    bagger.reconnect(1_000)
+    report_every_minute(bagger, 1_050, 1_200)
     second = downtimes(line)[-1]
     assert second.duration_seconds == 100
     confirm_as_cleaning(line, second.downtime_id, at=1_210)
-    lives(bagger, 1_250, 3_660)
+    report_every_minute(bagger, 1_250, 3_660)
     hour = closed(line)[-1]
     assert (hour.planned_busy_seconds, hour.actual_production_seconds) == (3_500, 3_400)
 
@@ -242,12 +249,12 @@ def test_a_device_that_is_back_after_the_patience_for_it() -> None:
     packer = Machine(line, "packer")
     packer.state("running", 402)
     bagger.kept = []
-    for at, word in ((320, "running"), (380, "running"), (420, "fault"), (480, "fault"), (540, "fault")):
-        bagger.state(word, at)
+    for at, state in ((320, "running"), (380, "running"), (420, "fault"), (480, "fault"), (540, "fault")):
+        bagger.state(state, at)
     line.wait(595)
-    bagger.returns(600)
+    bagger.reconnect(600)
     bagger.state("running", 640)
-    lives(bagger, 690, 3_660)
+    report_every_minute(bagger, 690, 3_660)
     assert sorted(downtime.duration_seconds or 0 for downtime in downtimes(line)) == [71, 149]
     assert lost(line) == 220
     assert closed(line)[-1].unknown_seconds == 0
@@ -260,11 +267,11 @@ def test_a_stop_that_was_gone_through_is_moved_once() -> None:
     packer.state("running", 270)
     bagger.state("fault", 280)
     absent(line, 300, 500)
-    for at, word in ((330, "fault"), (350, "fault"), (410, "running")):
-        bagger.send(StateReport(state=word, ts=T0 + at * 1_000), 501)
+    for at, state in ((330, "fault"), (350, "fault"), (410, "running")):
+        bagger.send(StateReport(state=state, ts=T0 + at * 1_000), 501)
     line.wait(510)
     packer.send(StateReport(state="fault", ts=T0 + 370_000), 511)
     bagger.word = "running"
-    lives(bagger, 520, 3_660)
+    report_every_minute(bagger, 520, 3_660)
     assert lost(line) == 130
     assert closed(line)[-1].unknown_seconds == 0

@@ -7,7 +7,7 @@ import pytest
 from bridge.domain.events import EventType
 from bridge.domain.reports import ChangeoverReport
 from tests.domain.line.test_absence_split import line_of
-from tests.domain.line.test_device_absence import Machine, each_order, lives
+from tests.domain.line.test_device_absence import Machine, each_order, report_every_minute
 from tests.domain.line.test_downtime_turn import at_of
 from tests.domain.line.test_oee_base import closed
 from tests.support.packing_line import LEADER, PackingLine
@@ -36,12 +36,12 @@ def lost_while_it_stands(
     machine = Machine(line)
     machine.state("running", 0)
     machine.state("fault", 10)
-    machine.dies(40)
+    machine.disconnect(40)
     changed_over(line, 110)
-    for at, word in kept:
-        machine.state(word, at)
-    machine.returns(back, order=order, lost=lost)
-    lives(machine, back + 50, 3_660)
+    for at, state in kept:
+        machine.state(state, at)
+    machine.reconnect(back, order=order, lost=lost)
+    report_every_minute(machine, back + 50, 3_660)
     return line
 
 
@@ -71,14 +71,14 @@ def test_all_parts_of_what_was_no_downtime_are_minor_stops(order: str) -> None:
     bagger = Machine(line)
     bagger.state("running", 0)
     changed_over(line, 9)
-    for at, word in ((10, "stopped"), (40, "fault")):
-        bagger.state(word, at)
-    bagger.dies(50)
+    for at, state in ((10, "stopped"), (40, "fault")):
+        bagger.state(state, at)
+    bagger.disconnect(50)
     bagger.state("running", 60)
     line.wait(200)
     assert parts(line) == [("changeover", 10, 40, False), ("unplanned", 40, None, False)]
-    bagger.returns(300, order=order)
-    lives(bagger, 350, 3_660)
+    bagger.reconnect(300, order=order)
+    report_every_minute(bagger, 350, 3_660)
     assert parts(line) == [("changeover", 10, 40, True), ("unplanned", 40, 60, True)]
     assert down(line) == 0
 
@@ -119,11 +119,11 @@ def test_a_downtime_that_was_none_is_one_minor_stop_where_those_are_asked_for() 
     bagger = Machine(line)
     bagger.state("running", 0)
     bagger.state("fault", 10)
-    bagger.dies(40)
+    bagger.disconnect(40)
     bagger.state("running", 45)
     line.wait(590)
-    bagger.returns(600)
-    lives(bagger, 650, 3_660)
+    bagger.reconnect(600)
+    report_every_minute(bagger, 650, 3_660)
     assert parts(line) == [("unplanned", 10, 45, True)]
 
 

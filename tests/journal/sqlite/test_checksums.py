@@ -140,16 +140,16 @@ def changed(path: Path, request: pytest.FixtureRequest) -> tuple[Path, str]:
 
 @pytest.mark.parametrize("look", [opened, read, verified])
 def test_change_is_named(changed: tuple[Path, str], look: Callable[[Path], None]) -> None:
-    path, said = changed
-    with pytest.raises(JournalDamaged, match=said):
+    path, message = changed
+    with pytest.raises(JournalDamaged, match=message):
         look(path)
 
 
 def test_change_makes_no_backup_and_is_not_restored(changed: tuple[Path, str], tmp_path: Path) -> None:
-    path, said = changed
-    with pytest.raises(VerificationFailed, match=said):
+    path, message = changed
+    with pytest.raises(VerificationFailed, match=message):
         back_up(path, tmp_path / "backup.db")
-    with pytest.raises(VerificationFailed, match=said):
+    with pytest.raises(VerificationFailed, match=message):
         restore_journal(path, tmp_path / "elsewhere" / "journal.db")
     assert not (tmp_path / "elsewhere" / "journal.db").exists()
 

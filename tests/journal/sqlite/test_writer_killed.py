@@ -18,11 +18,13 @@ ROOT = Path(__file__).parents[3]
 def test_commits_survive_sigkill_at_any_moment(tmp_path: Path, rounds: int) -> None:
     path = tmp_path / "journal.db"
     chance = random.Random(7)
-    said = 0
+    committed = 0
     for _ in range(rounds):
-        said = max(said, committed_until_killed(path, lines=chance.randint(0, 25), seconds=chance.uniform(0, 0.01)))
-        check(path, at_least=said)
-    assert said > rounds
+        committed = max(
+            committed, committed_until_killed(path, lines=chance.randint(0, 25), seconds=chance.uniform(0, 0.01))
+        )
+        check(path, at_least=committed)
+    assert committed > rounds
 
 
 @rounds(5, faults=20)
@@ -30,18 +32,18 @@ def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path,
     """Retention and new epochs too: what is there follows on what is there, and no loss is suspected."""
     path = tmp_path / "journal.db"
     chance = random.Random(8)
-    said = 0
+    committed = 0
     for _ in range(rounds):
         lines, seconds = chance.randint(1, 12), chance.uniform(0, 0.01)
-        said = max(said, committed_until_killed(path, lines=lines, seconds=seconds, way="prune"))
+        committed = max(committed, committed_until_killed(path, lines=lines, seconds=seconds, way="prune"))
         journal = SqliteJournal.open(path, stream="main")
         last = journal.position().offset
-        assert last >= said
+        assert last >= committed
         offsets = [event.offset for event in journal.events_after(0, limit=1_000_000)]
         assert offsets == list(range(journal.oldest_offset(), last + 1))
         assert all(event.offset <= last for event in journal.snapshot().events)
         assert journal.published_offset() <= last
-        assert journal.oldest_offset() > said - 3
+        assert journal.oldest_offset() > committed - 3
         journal.close()
 
 

@@ -204,9 +204,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("statements", "said"), WRONG.values(), ids=WRONG)
-def test_what_does_not_agree_is_named(path: Path, statements: tuple[str, ...], said: str) -> None:
+def test_what_does_not_agree_is_named(path: Path, statements: tuple[str, ...], message: str) -> None:
     change(path, *statements)
-    assert said in faults(verify_journal(path))
+    assert message in faults(verify_journal(path))
 
 
 def test_what_retention_took_is_not_missed(tmp_path: Path) -> None:
@@ -237,12 +237,12 @@ def test_retention_may_go_on_meanwhile(tmp_path: Path, monkeypatch: pytest.Monke
     late = applied(last + 1)
     late = replace(late, input=replace(late.input, received_at=NOON + 10 * HOUR_MS))
     journal.commit(Batch(entries=[late], checkpoints={"bagger-1": b"state"}))
-    told = 0
+    findings = 0
 
     def progress(_part: str, _done: int, _of: int) -> None:
-        nonlocal told
-        told += 1
-        if told == (5 if page == 7 else 1):
+        nonlocal findings
+        findings += 1
+        if findings == (5 if page == 7 else 1):
             while journal.prune(NOON + 10 * HOUR_MS, RetentionLimits(events_ms=HOUR_MS, inputs_ms=HOUR_MS)):
                 pass
 
@@ -322,7 +322,7 @@ def test_a_running_owner_is_neither_waited_for_nor_in_the_way(tmp_path: Path) ->
     ],
     ids=["nothing", "a folder"],
 )
-def test_what_is_no_journal_is_refused(tmp_path: Path, make: Callable[[Path], None], said: str) -> None:
+def test_what_is_no_journal_is_refused(tmp_path: Path, make: Callable[[Path], None], message: str) -> None:
     make(tmp_path / "there")
-    with pytest.raises(NoJournal, match=said):
+    with pytest.raises(NoJournal, match=message):
         verify_journal(tmp_path / "there")

@@ -27,14 +27,14 @@ async def commanded(board: SocketDashboard, name: str, **fields: object) -> Fram
 async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_bridge: BridgeProcess) -> None:
     async with connected(busy_bridge.port) as board:
         proof = token(user="olga", roles=("operator",), lines=["L3"], exp=4_000_000_000)
-        told = await board.ask("auth", "auth_ok", token=proof)
-        assert (told["user_id"], told["roles"], told["simulated"]) == ("olga", ["operator"], True)
-        assert told["read"] == ["+/+/L3/#"]
-        assert told["command"] == ["+/+/L3/#"]
-        assert told["expires_at"] == "2096-10-02T07:06:40.000Z"
-        assert datetime.fromisoformat(told["server_time"]).tzinfo is not None
-        assert told["streams"].keys() == {"main"}
-        assert told["streams"]["main"].keys() == {"epoch", "offset"}
+        answer = await board.ask("auth", "auth_ok", token=proof)
+        assert (answer["user_id"], answer["roles"], answer["simulated"]) == ("olga", ["operator"], True)
+        assert answer["read"] == ["+/+/L3/#"]
+        assert answer["command"] == ["+/+/L3/#"]
+        assert answer["expires_at"] == "2096-10-02T07:06:40.000Z"
+        assert datetime.fromisoformat(answer["server_time"]).tzinfo is not None
+        assert answer["streams"].keys() == {"main"}
+        assert answer["streams"]["main"].keys() == {"epoch", "offset"}
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ async def test_a_position_comes_after_events_once_a_second_and_every_five(busy_b
 
 async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_bridge: BridgeProcess) -> None:
     async with dashboard(busy_bridge.port) as board:
-        told = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
-        epoch, offset = told[0]["epoch"], told[0]["offset"] - 1
+        answer = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
+        epoch, offset = answer[0]["epoch"], answer[0]["offset"] - 1
     bodies = [
         {"id": "a", "subscription_type": "andon", "target_id": "L1"},
         {"id": "l", "subscription_type": "line", "target_id": "L1", "filters": {"event_types": ["andon_event"]}},
@@ -166,7 +166,7 @@ async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_
             await board.send("resume", subscriptions=bodies, since={"main": wrong})
             resumed = await board.receive("resumed")
             assert resumed["streams"] == {"main": {"recovered": False}}
-            assert await board.receive_snapshot("a") == told
+            assert await board.receive_snapshot("a") == answer
             assert await board.receive_snapshot("l")
 
 

@@ -56,9 +56,9 @@ async def test_the_catalogue_names_all_types(busy_bridge: BridgeProcess) -> None
 async def test_statistics_count_and_their_books_add_up(busy_bridge: BridgeProcess) -> None:
     async with dashboard(busy_bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon")
-        told = (await http(busy_bridge.port, "/ws/health", token())).data
-        assert (told["connections"], told["subscriptions"]) == (1, {"andon": 1})
-        assert told["balanced"]
+        health = (await http(busy_bridge.port, "/ws/health", token())).data
+        assert (health["connections"], health["subscriptions"]) == (1, {"andon": 1})
+        assert health["balanced"]
         metrics = (await http(busy_bridge.port, "/metrics")).body.decode()
         assert 'floor_dashboard_subscriptions{subscription_type="andon"} 1.0' in metrics
         assert "floor_pipeline_received" in metrics
@@ -89,8 +89,8 @@ async def test_a_snapshot_over_http_is_that_of_a_subscription(busy_bridge: Bridg
     async with dashboard(busy_bridge.port) as board:
         while True:
             answer = (await http(busy_bridge.port, path, token())).data
-            told = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
-            if answer["events"] == told:
+            event_list = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
+            if answer["events"] == event_list:
                 break
         assert answer["effective"] == ["+/+/L1/+/andon/#"]
 

@@ -82,19 +82,19 @@ async def test_a_snapshot_in_a_burst_and_what_follows_it_are_all_and_nothing_twi
         while not work.done():
             name = str(len(names) % 50)
             names.append(name)
-            told = await board.snapshot(id=name, subscription_type="job", target_id="line:L2")
+            events = await board.snapshot(id=name, subscription_type="job", target_id="line:L2")
             begin = next(frame for frame in reversed(board.frames) if frame["type"] == "snapshot_begin")
             at = begin["positions"]["main"]["offset"]
-            assert all(event["offset"] <= at for event in told)
+            assert all(event["offset"] <= at for event in events)
             # An overlapping subscription that ends takes nothing from the others.
             if len(names) > 1:
                 await board.ask("unsubscribe", "unsubscription_confirmed", id=names[-2])
             async with dashboard(bridge.port) as fresh:
-                told = await fresh.snapshot(id="f", subscription_type="job", target_id="line:L2")
+                events = await fresh.snapshot(id="f", subscription_type="job", target_id="line:L2")
                 at = fresh.frames[[frame["type"] for frame in fresh.frames].index("snapshot_begin")]
                 offset = at["positions"]["main"]["offset"]
                 await fresh.receive("position")
-                live = fresh.events[len(told) :]
+                live = fresh.events[len(events) :]
                 assert all(event["offset"] > offset for event in live), "what follows is later than the snapshot"
                 subjects = jobs_of(fresh)
                 assert subjects == [f"burst-{number}" for number in range(len(subjects))], "no gap and no double"

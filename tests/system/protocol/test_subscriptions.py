@@ -73,10 +73,10 @@ async def beside_all(board: SocketDashboard, **body: object) -> tuple[list[Frame
         everything = await board.snapshot(id="everything", mqtt_filter="#")
         first = next(frame for frame in reversed(board.frames) if frame["type"] == "snapshot_begin")
         confirmed = await board.ask("subscribe", "subscription_confirmed", id="asked", **body)
-        told = await board.receive_snapshot("asked")
+        received = await board.receive_snapshot("asked")
         second = next(frame for frame in reversed(board.frames) if frame["type"] == "snapshot_begin")
         if first["positions"] == second["positions"]:
-            return everything, told, confirmed
+            return everything, received, confirmed
 
 
 @pytest.mark.parametrize(("kind", "target", "filters"), FILTERS, ids=str)
@@ -85,7 +85,7 @@ async def test_a_subscription_is_a_filter(
 ) -> None:
     asked = {"subscription_type": kind} | ({} if target is None else {"target_id": target})
     async with dashboard(busy_bridge.port, EVA) as board:
-        everything, told, confirmed = await beside_all(board, **asked)
+        everything, received, confirmed = await beside_all(board, **asked)
         assert confirmed["effective"] == filters
         assert not confirmed["narrowed"]
         assert (confirmed["subscription_type"], confirmed["target_id"]) == (kind, target)
@@ -93,9 +93,9 @@ async def test_a_subscription_is_a_filter(
         wanted = [event for event in everything if any(matches(text, topic(event)) for text in filters)]
         if target == "me":
             wanted = [event for event in wanted if is_mine(event)]
-        assert told == wanted
-        assert told, "the floor has something of every kind"
-        assert all(event.keys() == ENVELOPE for event in told)
+        assert received == wanted
+        assert received, "the floor has something of every kind"
+        assert all(event.keys() == ENVELOPE for event in received)
 
         # Whatever its id, a subscription ends by its type and target too.
         body = {"subscription_type": kind} | ({} if target is None else {"target": target})
@@ -129,12 +129,12 @@ async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_el
 )
 async def test_masks_narrow_beside_the_filter(busy_bridge: BridgeProcess, mask: Frame, allowed: Any) -> None:
     async with dashboard(busy_bridge.port) as board:
-        everything, told, confirmed = await beside_all(
+        everything, received, confirmed = await beside_all(
             board, subscription_type="line", target_id="L1", mqtt_filter="plant1/#", filters=mask
         )
         assert confirmed["effective"] == ["plant1/+/L1/#"]
-        assert told == [event for event in everything if event["line_id"] == "L1" and allowed(event)]
-        assert told
+        assert received == [event for event in everything if event["line_id"] == "L1" and allowed(event)]
+        assert received
 
 
 async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_bridge: BridgeProcess) -> None:
@@ -204,10 +204,10 @@ async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_bridge
             text = json.dumps({**job, "job_id": f"burst-{number}"})
             await device.publish("floor/v1/report/plant1/packing/L2/Andon-L2/job", text.encode())
         await board.receive("job_assigned", subject="burst-49")
-        told = [event["offset"] for event in board.events]
-        assert told == list(range(told[0], told[-1] + 1)), "no hole, no double"
-        cursor = f"{board.events[0]['epoch']}:{told[0] - 1}"
-        path = f"/api/events?cursor={cursor}&limit={len(told)}"
+        received = [event["offset"] for event in board.events]
+        assert received == list(range(received[0], received[-1] + 1)), "no hole, no double"
+        cursor = f"{board.events[0]['epoch']}:{received[0] - 1}"
+        path = f"/api/events?cursor={cursor}&limit={len(received)}"
         journalled = (await http(busy_bridge.port, path, token())).body
         texts = [text.encode() for text in board.texts if is_event(json.loads(text))]
         assert journalled.startswith(b'{"events":[' + b",".join(texts) + b"],")

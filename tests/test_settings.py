@@ -69,7 +69,7 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "floor.toml: token: set token.secret_file, token.secret or token.public_key_file"),
         ('[token]\nsecret = "short"', "at least 32 bytes"),

@@ -37,7 +37,7 @@ def test_reads_a_plant_with_its_fault_catalogue(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes", "said"),
+    ("was", "becomes", "expected"),
     [
         ('area = "A1"', 'area = "A9"', "line L1: area A9 is not in this file"),
         ("rated_speed = 40", "rated_speed = -1", "lines[0] (L1) equipment[1] (M2) rated_speed"),

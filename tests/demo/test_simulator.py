@@ -14,7 +14,7 @@ def simulator(disturb: str | None, folder: Path) -> SimulatorCommands:
 
 
 @pytest.mark.parametrize(
-    ("profile", "said"),
+    ("profile", "expected"),
     [
         ("clean", "clean: no cuts of bridge or broker in it"),
         ("wifi", f"wifi: no cuts of bridge or broker in it{NO_NETWORK}"),

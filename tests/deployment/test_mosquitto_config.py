@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
-from tests.support.brokers import linked, receive, running, started, until
+from tests.deployment.broker_users import assert_kept_out, assert_never_up, assert_refused, cut, through, user
+from tests.support.brokers import linked, receive, running
 from tests.support.shipped_mosquitto import (
     DEVICE_A,
     DEVICE_B,
@@ -22,59 +23,12 @@ from tests.support.shipped_mosquitto import (
 )
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
-NOT_AUTHORIZED = 0x87
-
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShippedMosquitto]:
     mosquitto = shipped_mosquitto(tmp_path_factory.mktemp("shipped"))
     with running(mosquitto.broker):
         yield mosquitto
-
-
-def through(way: TcpProxy | None) -> dict[str, object]:
-    return {} if way is None else {"port": way.port}
-
-
-def cut(way: TcpProxy) -> None:
-    """Cut the cable: no way back either."""
-    way.refusing = True
-    way.cut()
-
-
-def user(
-    shipped: ShippedMosquitto,
-    name: str,
-    *subscriptions: str,
-    listener: str | None = None,
-    client_id: str | None = None,
-    durable: bool = False,
-    will: Publication | None = None,
-    way: TcpProxy | None = None,
-) -> BrokerLink:
-    """Return a link for a user who comes through the own door, unless another is given, and through the proxy `way`."""
-    own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
-    return BrokerLink(
-        shipped.settings(listener or own_door, **through(way)),
-        client_id=client_id or f"test-{name}",
-        username=name,
-        password=SecretStr(shipped.password(name)),
-        durable=durable,
-        subscriptions=[(subscription, 1) for subscription in subscriptions],
-        will=will,
-    )
-
-
-async def assert_refused(link: BrokerLink, topic: str) -> None:
-    with pytest.raises(PublishRefused) as refused:
-        await link.publish(topic, b"{}")
-    assert refused.value.reason_code == NOT_AUTHORIZED, topic
-
-
-async def assert_kept_out(link: BrokerLink, reason: str) -> None:
-    async with started(link):
-        await until(lambda: reason in str(link.status.reason), what=f"{reason!r}; {link.status.reason}")
-        assert link.status.generation == 0
 
 
 async def test_a_device_writes_its_own_reports_and_the_bridge_reads_them(shipped: ShippedMosquitto) -> None:
@@ -121,7 +75,7 @@ async def test_a_device_reads_its_lamps_and_nothing_else(shipped: ShippedMosquit
         assert message.payload == b"open"
 
 
-@pytest.mark.parametrize("door", ["devices", "certificates"])
+@pytest.mark.parametrize("listener", ["devices", "certificates"])
 async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMosquitto, listener: str) -> None:
     topics = [f"floor/v1/report/{place}/state" for place in (DEVICE_A, DEVICE_B)]
     topics.append(f"floor/v1/report/{GATEWAY}/_/birth")
@@ -215,7 +169,7 @@ async def test_the_bridge_reads_how_much_the_broker_dropped(shipped: ShippedMosq
         assert int(message.payload) >= 0
 
 
-@pytest.mark.parametrize("door", ["devices", "services", "loopback"])
+@pytest.mark.parametrize("listener", ["devices", "services", "loopback"])
 async def test_nobody_is_anonymous(shipped: ShippedMosquitto, listener: str) -> None:
     anonymous = BrokerLink(shipped.settings(listener), client_id="nobody", durable=False)
     await assert_kept_out(anonymous, "Not authorized")
@@ -280,14 +234,6 @@ def certified(
     identity = {"cert_file": files / f"{stem}.crt", "key_file": files / f"{stem}.key"}
     settings = shipped.settings("certificates", **identity, **through(way))
     return BrokerLink(settings, client_id="anything", durable=False, will=will)
-
-
-async def assert_never_up(link: BrokerLink) -> None:
-    async with started(link):
-        first = await link.wait_status_change(link.status)
-        assert not first.connected
-        with pytest.raises(BrokerUnavailable):
-            await link.publish("a", b"")
 
 
 async def test_a_packet_over_the_limit_costs_its_sender_the_connection_and_nobody_else(

@@ -11,7 +11,8 @@ from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.pipeline.committer import DISK_TIMEOUT, LAST_SECONDS
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.ports.journal import Batch, CommitFailed, JournalUnavailable, RetentionLimits
-from tests.pipeline.test_pipeline import CrashingFloor, accounted, break_disk, command, connected, messages
+from tests.pipeline.test_pipeline import accounted, break_disk, connected, messages
+from tests.pipeline.test_pipeline_commands import CrashingFloor, command
 from tests.support.brokers import RunningBroker, until
 from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.recount.andon_calls import Calls, Wanted
+from tests.recount.andon_call import Wanted
+from tests.recount.andon_calls import Calls
 from tests.recount.culprits import Finding, Rank
 from tests.recount.fact import Fact
 from tests.recount.plant_facts import PRIORITY, PlantFacts, Reason

@@ -11,8 +11,8 @@ from bridge.domain import event_data
 from bridge.domain.events import Millis
 from bridge.domain.line.line import Line
 from bridge.domain.reports import DowntimeReport, ReportBody, StateReport
+from tests.domain.line.buffered_bagger import Bagger, line_of, send, store
 from tests.domain.line.test_absence import absent
-from tests.domain.line.test_absence_rebuilt import Bagger, line_of, send, store
 from tests.domain.line.test_oee_base import closed
 from tests.domain.line.test_oee_oracle import millis
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file

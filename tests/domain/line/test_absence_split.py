@@ -87,7 +87,7 @@ def test_a_changeover_within_the_stop_splits_it_where_it_began(clock: str) -> No
 
 
 @pytest.mark.parametrize(
-    "said",
+    "reports",
     [
         [(110, "setup"), (150, "fault"), (200, "fault"), (240, "setup"), (300, "running")],
         [(110, "setup"), (150, "fault"), (205, "setup"), (290, "fault")],

@@ -7,8 +7,8 @@ import pytest
 
 from bridge.domain.events import EventType
 from bridge.domain.reports import BirthReport, DeathReport, StateReport
+from tests.domain.line.absent_devices import Machine, line_of, report_every_minute
 from tests.domain.line.test_absence import absent
-from tests.domain.line.test_device_absence import Machine, line_of, report_every_minute
 from tests.domain.line.test_oee_base import closed
 from tests.support.packing_line import PackingLine
 

@@ -57,7 +57,7 @@ def test_the_tables_answer_every_deed_in_every_status_once() -> None:
 
 
 @pytest.mark.parametrize("restored", [False, True])
-@pytest.mark.parametrize(("status", "deed"), [(status, action) for status, row in LIFE.items() for action in row])
+@pytest.mark.parametrize(("status", "action"), [(status, action) for status, row in LIFE.items() for action in row])
 def test_every_deed_in_every_status_does_what_the_table_says(
     status: CallStatus, action: CallAction, *, restored: bool
 ) -> None:
@@ -82,7 +82,7 @@ def test_every_deed_in_every_status_does_what_the_table_says(
         assert [data.status for data in calls] == [expected]
 
 
-@pytest.mark.parametrize("deed", ["acknowledge", "arrive", "resolve", "cancel"])
+@pytest.mark.parametrize("action", ["acknowledge", "arrive", "resolve", "cancel"])
 def test_a_clear_older_than_the_raise_is_ignored(action: CallAction) -> None:
     line = AndonLine()
     line.raised()

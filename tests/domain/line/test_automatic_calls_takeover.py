@@ -7,7 +7,7 @@ import pytest
 from bridge.domain import plant
 from bridge.domain.line.line import Line
 from bridge.domain.reports import StateReport
-from tests.domain.line.test_automatic_calls import FAULT, RUNNING, act, calls, press, running_line
+from tests.domain.line.broken_machine import FAULT, RUNNING, act, calls, press, running_line
 from tests.support.packing_line import PackingLine, line_spec, plant_file
 
 SHIFT_ENDS: Final = 43_200

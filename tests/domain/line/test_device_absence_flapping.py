@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.domain.reports import BirthReport, StateReport
-from tests.domain.line.test_device_absence import Machine, report_every_minute
+from tests.domain.line.absent_devices import Machine, report_every_minute
 from tests.domain.line.test_downtime_turn import at_of, raised
 from tests.domain.line.test_oee_base import closed
 from tests.support.packing_line import PackingLine, equipment, line_spec, plant_file

@@ -157,7 +157,7 @@ def test_a_machine_that_was_repaired_under_maintenance_hides_no_further_one() ->
     assert line.downtimes()[-1].category == "unplanned"
 
 
-@pytest.mark.parametrize("word", ["maintenance", "setup"])
+@pytest.mark.parametrize("state", ["maintenance", "setup"])
 def test_a_machine_that_somebody_works_on_is_no_further_one(state: str) -> None:
     steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", StateReport(state=state))]
     assert called(play(*steps, (510, "bagger", BLOCKED), until=4 * HOUR)) == [(311, "bagger")]

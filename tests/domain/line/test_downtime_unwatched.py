@@ -5,8 +5,8 @@ import pytest
 from bridge.domain.events import EventType
 from bridge.domain.line.line import Line
 from bridge.domain.reports import DowntimeReport, StateReport
+from tests.domain.line.buffered_bagger import Bagger, line_of
 from tests.domain.line.test_absence import FAULT, RUNNING, absent, running_line
-from tests.domain.line.test_absence_rebuilt import Bagger, line_of
 from tests.support.packing_line import LEADER, T0, PackingLine, plant_file
 
 

@@ -76,7 +76,7 @@ def test_a_culprit_found_later_is_named_and_called() -> None:
     assert raised(line) == [(1_300, "feeder")]
 
 
-@pytest.mark.parametrize("word", ["maintenance", "setup"])
+@pytest.mark.parametrize("state", ["maintenance", "setup"])
 def test_a_culprit_that_somebody_works_on_is_named_and_nobody_is_called(state: str) -> None:
     line = line_with((99, "feeder", StateReport(state=state)), (100, "bagger", STARVED[1]), until=4_000)
     assert cause(line.downtimes()[-1]) == ("upstream", "feeder", "bagger")

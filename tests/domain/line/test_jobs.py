@@ -1,74 +1,16 @@
 """Jobs: their life held against a table, one running at a time, completed once."""
 
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Job, JobStatus, Person
-from bridge.domain.events import Event, EventType, Millis, Priority, Standing
-from bridge.domain.line.jobs import FINAL_JOBS, JOB_REFUSALS, NEXT, OPEN_JOBS, Jobs, JobsState
-from bridge.domain.plant import Plant
-from bridge.domain.reports import APPLIED, Actor, Disposition, JobReport, Moment, rejected, suppressed
-
-START: Final[Millis] = 1_750_000_000_000
-SECOND: Final = 1_000
-PLANNER: Final = Actor("paula", ("production_manager",), "Paula")
-
-Action = Literal["accept", "start", "pause", "complete", "cancel"]
-
-
-class JobLine:
-    def __init__(self, **rules: bool) -> None:
-        self.plant = Plant.model_validate(
-            {
-                "name": "works",
-                "areas": [{"id": "pack", "site": "north"}],
-                "lines": [{"id": "L1", "area": "pack", "equipment": [{"id": "BAG1"}]}],
-                "rules": rules,
-            }
-        )
-        self.state = JobsState()
-        self.subjects = Subjects()
-        self.now = START
-        self.restore()
-
-    def restore(self) -> None:
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=JobsState)
-        line = self.plant.lines[0]
-        place = self.plant.place_of(line)
-        self.emitter = Emitter(place, self.subjects)
-        self.jobs = Jobs(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
-
-    def apply(self, body: JobReport, *, actor: Actor | None = None) -> Disposition:
-        self.now += SECOND
-        return self.jobs.apply(body, moment=Moment(at=self.now, actor=actor))
-
-    def assign(self, job_id: str = "J1", *, target: int = 100) -> Disposition:
-        body = JobReport(action="assign", job_id=job_id, product="P1", target_quantity=target, assigned_to="otto")
-        return self.apply(body, actor=PLANNER)
-
-    def act(self, action: Action, job_id: str = "J1") -> Disposition:
-        return self.apply(JobReport(action=action, job_id=job_id))
-
-    def started(self, job_id: str = "J1", *, target: int = 100) -> None:
-        assert self.assign(job_id, target=target) == APPLIED
-        assert self.act("start", job_id) == APPLIED
-        self.new_updates()
-
-    def count(self, total: int, good: int) -> None:
-        self.now += SECOND
-        self.jobs.count(total, good, moment=Moment(at=self.now))
-
-    def new_updates(self) -> list[tuple[EventType, Job]]:
-        return [(event.type, event.data) for event in self.events() if isinstance(event.data, Job)]
-
-    def events(self) -> tuple[Event, ...]:
-        return self.emitter.drain()
-
+from bridge.domain.events import EventType, Priority, Standing
+from bridge.domain.line.jobs import FINAL_JOBS, JOB_REFUSALS, NEXT, OPEN_JOBS
+from bridge.domain.reports import APPLIED, Disposition, JobReport, rejected, suppressed
+from tests.domain.line.job_line import Action, JobLine
 
 LIFE: Final[dict[JobStatus, dict[Action, JobStatus | Disposition]]] = {
     "assigned": {

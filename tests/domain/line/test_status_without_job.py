@@ -58,7 +58,7 @@ def test_a_fault_meanwhile_is_the_cause_and_calls_for_help() -> None:
     assert seconds(called.timestamp) == 200 + 300  # five minutes of the fault: until then nobody was wanted
 
 
-@pytest.mark.parametrize("word", ["stopped", "maintenance"])
+@pytest.mark.parametrize("state", ["stopped", "maintenance"])
 def test_only_an_idle_line_waits_for_an_order(state: str) -> None:
     line = out_of_orders()
     line.report("bagger", RUNNING, at=110)

@@ -7,15 +7,8 @@ import pytest
 from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.reports import BirthReport, ChangeoverReport, DeathReport, DowntimeReport, StateReport
+from tests.domain.line.absent_devices import Machine, downtimes_of, each_loss, each_order, report_every_minute, running
 from tests.domain.line.test_absence import absent
-from tests.domain.line.test_device_absence import (
-    Machine,
-    downtimes_of,
-    each_loss,
-    each_order,
-    report_every_minute,
-    running,
-)
 from tests.domain.line.test_oee_base import closed
 from tests.domain.line.test_oee_exclusion import confirm
 from tests.support.packing_line import LEADER, T0, PackingLine, equipment, line_spec, plant_file

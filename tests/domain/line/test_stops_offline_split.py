@@ -6,8 +6,8 @@ import pytest
 
 from bridge.domain.events import EventType
 from bridge.domain.reports import ChangeoverReport
+from tests.domain.line.absent_devices import Machine, each_order, report_every_minute
 from tests.domain.line.test_absence_split import line_of
-from tests.domain.line.test_device_absence import Machine, each_order, report_every_minute
 from tests.domain.line.test_downtime_turn import at_of
 from tests.domain.line.test_oee_base import closed
 from tests.support.packing_line import LEADER, PackingLine

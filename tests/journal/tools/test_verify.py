@@ -203,7 +203,7 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("statements", "said"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("statements", "message"), WRONG.values(), ids=WRONG)
 def test_what_does_not_agree_is_named(path: Path, statements: tuple[str, ...], message: str) -> None:
     change(path, *statements)
     assert message in faults(verify_journal(path))
@@ -315,7 +315,7 @@ def test_a_running_owner_is_neither_waited_for_nor_in_the_way(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda _path: None, "no such file"),
         (lambda path: path.mkdir(), "is not a file"),

@@ -1,11 +1,10 @@
 """A simulated device: its boots, sequence numbers, clock and register readings, and the packets built from them."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from device_sim.chance import Millis, SeededRandom
-from device_sim.messages import ReportMessage
+from device_sim.messages import ReportMessage, encode
 from device_sim.plant import SimulatedPlant
 from device_sim.registers import Registers
 from device_sim.traits import ClockTraits, Traits
@@ -196,7 +195,3 @@ def build_devices(plant: SimulatedPlant, traits: dict[str, Traits], truth: Truth
 def _readings(true_report: TrueReport) -> dict[str, int]:
     fields: tuple[str, ...] = ("total", "good", "reject")
     return {name: true_report.body[name] for name in fields if name in true_report.body}
-
-
-def encode(body: dict[str, object]) -> bytes:
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from device_sim.agenda import Scheduler
 from device_sim.chance import Millis, SeededRandom
-from device_sim.device import SimulatedDevice, encode
+from device_sim.device import SimulatedDevice
 from device_sim.incident import ForeignDeath, Incident, LinkLost, MalformedPayload, PowerLost, RegisterSet
 from device_sim.machine import TICK
-from device_sim.messages import ReportMessage
+from device_sim.messages import ReportMessage, encode
 from device_sim.observer import Observer
 from device_sim.plant import SimulatedPlant
 from device_sim.truth import OutageCause, Truth

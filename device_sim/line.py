@@ -6,14 +6,11 @@ from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.controller import Controller
 from device_sim.flow import MaterialFlow
 from device_sim.machine import Condition, SimulatedMachine
-from device_sim.messages import ReportContent
+from device_sim.messages import DeviceReport, ReportContent
 from device_sim.orders import DEMAND, OrderBook
 from device_sim.parameter import InspectionSampler, MeasuredParameter
 from device_sim.people import CallCause, Crew
 from device_sim.plant_file import LineSpec
-
-DeviceReport = tuple[str, ReportContent]
-"""(device id, report)."""
 
 LONG_WAIT: Final = 30 * SECOND  # without material for this long, people raise a call
 

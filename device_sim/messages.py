@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from device_sim.chance import Millis
@@ -10,6 +10,8 @@ from device_sim.chance import Millis
 Body = Mapping[str, object]
 ReportContent = tuple[str, Body]
 """(kind, fields) of a report."""
+DeviceReport = tuple[str, ReportContent]
+"""(device id, report)."""
 
 ACTION_KINDS: Final = frozenset({"andon", "job", "changeover"})
 """Kinds for single actions of people, stored while offline. Other kinds are superseded by the next report."""
@@ -28,23 +30,6 @@ class ReportMessage:
     @property
     def is_action(self) -> bool:
         return self.kind in ACTION_KINDS
-
-
-@dataclass(slots=True)
-class ReportNumbering:
-    """Numbers the reports of one device since its last boot, across all kinds."""
-
-    boot_id: int
-    timestamps: bool = False
-    seq: int = field(default=0)
-
-    def payload(self, message: ReportMessage) -> bytes:
-        """Encode a report with the device's next `seq`; the same reports give the same bytes."""
-        common: dict[str, object] = {"boot_id": self.boot_id, "seq": self.seq}
-        if self.timestamps:
-            common["ts"] = message.at
-        self.seq += 1
-        return encode({**common, **message.body})
 
 
 def encode(body: Body) -> bytes:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
-from device_sim.messages import ReportContent
+from device_sim.messages import DeviceReport, ReportContent
 from device_sim.plant_file import AndonType, LineSpec, PeopleSpec
 from device_sim.station import Station
 
@@ -59,10 +59,6 @@ class SimulatedCall:
     cancel_at: Millis | None
     resolve_at: Millis | None = None  # set once the trouble is over
     stage: CallStage = CallStage.OPEN
-
-
-DeviceReport = tuple[str, ReportContent]
-"""(device id, report)."""
 
 
 class Crew:

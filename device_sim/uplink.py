@@ -4,8 +4,8 @@ from collections import deque
 from typing import Final
 
 from device_sim.chance import Millis
-from device_sim.device import Packet, SimulatedDevice, encode
-from device_sim.messages import ReportMessage
+from device_sim.device import Packet, SimulatedDevice
+from device_sim.messages import ReportMessage, encode
 from device_sim.plant import SimulatedPlant
 from device_sim.traits import Traits
 from device_sim.truth import TrueReport

@@ -11,17 +11,15 @@ from typing import Final
 
 from device_sim import plant_file, profile
 from device_sim.demo_broker import DEFAULT_ADDRESS, DEMO_SETTINGS_FILE, default_broker
+from device_sim.errors import SimulatorError, UnknownName
 from device_sim.leftovers import publish_leftovers
 from device_sim.messages import encode, report_topic
-from device_sim.plant_file import ANDON_TYPES, LineSpec, PlantSpec, SimulationFileError, StationSpec
-from device_sim.profile import Profile, ProfileError
+from device_sim.plant_file import ANDON_TYPES, LineSpec, PlantSpec, StationSpec
+from device_sim.profile import Profile
 from device_sim.profile_table import print_profiles
 from device_sim.run import DisplayMode, RunOptions, run
-from device_sim.suggestion import suggest
-from device_sim.truth_file import TruthFileError
 from device_sim.wire import (
     BrokerAccess,
-    BrokerError,
     NegotiatedVersion,
     publish_once,
     read_credentials,
@@ -52,13 +50,6 @@ PRESS_EXAMPLES: Final = """examples:
 """
 
 
-class UnknownName(Exception):
-    """Raised for a station or call type that is not in the plant file; the message lists those that are."""
-
-    def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"no {what} is called {name}{suggest(name, known)}\n  known: {', '.join(known)}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 130 after Ctrl-C, or 1 with an error and its remedy on stderr."""
     options = _parser().parse_args(arguments)
@@ -67,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader closed the pipe: `device-sim list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (SimulationFileError, ProfileError, TruthFileError, BrokerError, UnknownName) as error:
+    except SimulatorError as error:
         sys.stderr.write(f"device-sim: {error}\n")
         return 1
     except KeyboardInterrupt:

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.incident import Incident
-from device_sim.plant_file import LineSpec, MachineSpec, PlantSpec, Positive, Range, Ratio, SimulationModel
+from device_sim.plant_file import LineSpec, MachineSpec, PlantSpec, Positive, Range, Ratio
+from device_sim.toml_files import SimulationModel
 from device_sim.traits import Traits
 
 Grouping = Literal["device", "line", "plant"]
@@ -77,7 +78,7 @@ class TimedDisturbance(Disturbance):
     @model_validator(mode="after")
     def _has_a_time(self) -> "TimedDisturbance":
         if (self.mean_minutes_between is None) == (self.first_minutes is None):
-            raise ValueError("say mean_minutes_between, or first_minutes (and every_minutes): one of them")
+            raise ValueError("needs either mean_minutes_between or first_minutes (and every_minutes)")
         return self
 
     def moments(self, start: Millis, chance: SeededRandom) -> Iterator[Millis]:

@@ -1,10 +1,9 @@
 """PackML states of a machine's conditions, and their numbers in both dialects. Source: domain.md, «Status»."""
 
-from typing import Final, Literal
+from typing import Final
 
 from device_sim.machine import Condition
-
-Dialect = Literal["tr88", "tmc"]
+from device_sim.plant_file import PackmlDialect
 
 PRODUCTION_MODE: Final = 1
 CHANGEOVER_MODE: Final = 4  # modes from 4 on are user-defined; the bridge's plant file defines this one
@@ -18,7 +17,7 @@ TMC: Final = (
     "Stopping", "Clearing", "Suspending", "Suspended", "Unsuspending", "Holding", "Held", "Unholding",
 )  # fmt: skip
 
-NUMBER: Final[dict[Dialect, dict[str, int]]] = {
+NUMBER: Final[dict[PackmlDialect, dict[str, int]]] = {
     "tr88": {name: number for number, name in enumerate(TR88, start=1)},
     "tmc": {name: number for number, name in enumerate(TMC)},
 }

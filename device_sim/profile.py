@@ -1,22 +1,21 @@
 """Profiles: named sets of disturbances, shipped with the simulator or read from a TOML file."""
 
 import heapq
-import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from device_sim import broker_trouble, clock_trouble, device_trouble, register_trouble
 from device_sim.chance import Millis, SeededRandom
 from device_sim.disturbance import DisturbanceTarget, RandomFactory, build_targets
+from device_sim.errors import UnknownName, suggest
 from device_sim.incident import Incident
-from device_sim.plant_file import PlantSpec, SimulationModel
-from device_sim.suggestion import suggest
+from device_sim.plant_file import PlantSpec
+from device_sim.toml_files import SimulationFileError, SimulationModel, read_toml, validate
 from device_sim.traits import Traits
-from device_sim.validation_text import describe_error
 
 AnyDisturbance = Annotated[
     device_trouble.PowerCut
@@ -55,11 +54,7 @@ AnyDisturbance = Annotated[
 FOLDER: Final = Path(__file__).with_name("profiles")
 NAMES: Final = ("clean", "wifi", "old-plc", "night-off", "gateway", "chaos")
 
-LISTED: Final = "; `device-sim list` names those there are"
-
-
-class ProfileError(Exception):
-    """Raised when a profile cannot be used; the message names every fault with its place."""
+LISTED: Final = "; `device-sim list` shows those of the plant"
 
 
 class Profile(SimulationModel):
@@ -102,7 +97,7 @@ def _chances(seed: int, index: int, kind: str) -> RandomFactory:
 
 
 def load(name_or_path: str, *, spec: PlantSpec | None = None) -> Profile:
-    """Return a shipped profile, or read one from a file; raise `ProfileError` if it cannot be used.
+    """Return a shipped profile, or read one from a file; raises `UnknownName` or `SimulationFileError`.
 
     With a `spec`, the devices and lines that a file names must exist in it; shipped profiles are not checked.
     """
@@ -110,36 +105,26 @@ def load(name_or_path: str, *, spec: PlantSpec | None = None) -> Profile:
         return _read(FOLDER / f"{name_or_path}.toml")
     path = Path(name_or_path)
     if not path.exists():
-        hint = suggest(name_or_path, NAMES)
-        raise ProfileError(f"no profile and no file is called {name_or_path}{hint}\n  profiles: {', '.join(NAMES)}")
-    read = _read(path)
-    if spec is not None and (unknown := list(_unknown(read, spec))):
-        raise ProfileError("\n".join(f"{path}: {each}" for each in unknown))
-    return read
+        raise UnknownName("profile or file", name_or_path, NAMES)
+    profile = _read(path)
+    if spec is not None and (faults := list(_unknown_targets(profile, spec))):
+        raise SimulationFileError(path, faults)
+    return profile
 
 
 def _read(path: Path) -> Profile:
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Profile.model_validate({"name": path.stem, **tree})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProfileError(f"{path}: {error}") from error
-    except ValidationError as error:
-        faults = [
-            f"{path}: {'.'.join(map(str, each['loc'])) or 'profile'}: {describe_error(each)}" for each in error.errors()
-        ]
-        raise ProfileError("\n".join(faults)) from error
+    return validate(path, {"name": path.stem, **read_toml(path)}, Profile)
 
 
-def _unknown(profile: Profile, spec: PlantSpec) -> Iterator[str]:
-    """Yield an error for each line and device pattern that matches nothing: the disturbance would never occur."""
+def _unknown_targets(profile: Profile, spec: PlantSpec) -> Iterator[str]:
+    """Yield a fault for each line and device pattern that matches nothing: the disturbance would never occur."""
     devices = [name for _, name in spec.devices()]
     lines = [line.id for line in spec.lines]
     for index, disturbance in enumerate(profile.disturbances):
         place = f"disturbances.{index}.{disturbance.kind}"
         for pattern in disturbance.devices:
             if not any(fnmatchcase(name, pattern) for name in devices):
-                yield f"{place}.devices: no device is called {pattern}{suggest(pattern, devices) or LISTED}"
+                yield f"{place}.devices: unknown device: {pattern}{suggest(pattern, devices) or LISTED}"
         for line in disturbance.lines if isinstance(disturbance, device_trouble.SharedGateway) else ():
             if line not in lines:
-                yield f"{place}.lines: no line is called {line}{suggest(line, lines) or LISTED}"
+                yield f"{place}.lines: unknown line: {line}{suggest(line, lines) or LISTED}"

@@ -1,7 +1,18 @@
-"""The counter registers of a machine, which can be reset, preset, and wrap."""
+"""The counter registers of a machine: 16 or 32 bits, signed or unsigned; they wrap, and can be reset and preset."""
 
-from device_sim.counters import MODULUS, wrap_count
-from device_sim.plant_file import MachineSpec
+from typing import Final
+
+from device_sim.plant_file import MachineSpec, RegisterWidth
+
+MODULUS: Final[dict[RegisterWidth, int]] = {"int16": 2**16, "uint16": 2**16, "int32": 2**32, "uint32": 2**32}
+SIGNED: Final[frozenset[RegisterWidth]] = frozenset({"int16", "int32"})
+
+
+def wrap_count(count: int, width: RegisterWidth) -> int:
+    """Return the count as the register shows it: 32768 in an int16 reads -32768."""
+    modulus = MODULUS[width]
+    value = count % modulus
+    return value - modulus if width in SIGNED and value >= modulus // 2 else value
 
 
 class Registers:
@@ -31,5 +42,5 @@ class Registers:
 
     def set_before_wrap(self, pieces: int) -> None:
         """Set the registers to `pieces` before they wrap to their lowest value."""
-        highest = MODULUS[self._width] // (2 if self._width.startswith("int") else 1)
+        highest = MODULUS[self._width] // (2 if self._width in SIGNED else 1)
         self._base = dict.fromkeys(self._fields, highest - pieces)

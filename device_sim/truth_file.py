@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import TextIO
 
+from device_sim.errors import SimulatorError
 from device_sim.truth import Truth
 
 
-class TruthFileError(Exception):
+class TruthFileError(SimulatorError):
     """Raised when the truth file cannot be opened for writing."""
 
 

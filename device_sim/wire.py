@@ -13,6 +13,8 @@ from typing import Any, Final, Literal
 import aiomqtt
 import paho.mqtt.client as paho
 
+from device_sim.errors import SimulatorError
+
 ProtocolChoice = Literal["auto", "5", "3.1.1"]
 KEEPALIVE_SECONDS: Final = 15
 CONNECT_SECONDS: Final = 10.0
@@ -55,7 +57,7 @@ def _retrieve_error(ended: asyncio.Future[None]) -> None:
         ended.exception()
 
 
-class BrokerError(Exception):
+class BrokerError(SimulatorError):
     """Raised when the broker cannot be used; the message names the remedy."""
 
 

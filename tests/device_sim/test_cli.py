@@ -25,7 +25,7 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_station_gets_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["press", "Andon-L5", "equipment"]) == 1
     said = capsys.readouterr().err
-    assert "no station is called Andon-L5; did you mean Andon-L" in said
+    assert "unknown station: Andon-L5; did you mean Andon-L" in said
     assert "known: Andon-L1, Andon-L2, Andon-L3-Front, Andon-L3-End, Andon-L4" in said
 
 
@@ -150,7 +150,7 @@ def test_the_kinds_of_a_profile_are_lines_for_a_program(capsys: pytest.CaptureFi
 )
 def test_an_unknown_profile_gets_the_known_ones(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command) == 1
-    assert "did you mean wifi?\n  profiles: clean, wifi" in capsys.readouterr().err
+    assert "unknown profile or file: wfi; did you mean wifi?\n  known: clean, wifi" in capsys.readouterr().err
 
 
 def test_a_faulty_profile_is_named_with_the_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +158,7 @@ def test_a_faulty_profile_is_named_with_the_place(tmp_path: Path, capsys: pytest
     path.write_text('[[disturbances]]\nkind = "link-los"\n\n[[disturbances]]\nkind = "dip"\nratio = 2\n')
     assert main(["disturbances", str(path)]) == 1
     said = capsys.readouterr().err
-    assert f"{path}: disturbances.0: no kind is called link-los; did you mean link-loss?\n" in said
+    assert f"{path}: disturbances.0: unknown kind: link-los; did you mean link-loss?\n" in said
     assert f"{path}: disturbances.1.dip.ratio" in said
     assert "Value error" not in said
 
@@ -168,22 +168,22 @@ def test_a_faulty_profile_is_named_with_the_place(tmp_path: Path, capsys: pytest
     [
         (
             'kind = "bridge-cuts"\nfirst_minutes = 1',
-            "disturbances.0: no kind is called bridge-cuts; did you mean bridge-cut?",
+            "disturbances.0: unknown kind: bridge-cuts; did you mean bridge-cut?",
         ),
-        ('kind = "xyz"', "disturbances.0: no kind is called xyz\n  kinds: power-cut, "),
-        ("first_minutes = 1", "disturbances.0: it has no kind"),
-        ('kind = "bridge-cut"', "disturbances.0.bridge-cut: say mean_minutes_between, or first_minutes"),
+        ('kind = "xyz"', "disturbances.0: unknown kind: xyz\n  known: power-cut, "),
+        ("first_minutes = 1", "disturbances.0: kind is missing"),
+        ('kind = "bridge-cut"', "disturbances.0.bridge-cut: needs either mean_minutes_between or first_minutes"),
         (
             'kind = "dip"\ndevices = ["Bager-1"]',
-            "disturbances.0.dip.devices: no device is called Bager-1; did you mean Bagger-1?",
+            "disturbances.0.dip.devices: unknown device: Bager-1; did you mean Bagger-1?",
         ),
         (
             'kind = "dip"\ndevices = ["Bagger-*", "x*"]',
-            "disturbances.0.dip.devices: no device is called x*; `device-sim list`",
+            "disturbances.0.dip.devices: unknown device: x*; `device-sim list`",
         ),
         (
             'kind = "gateway"\nlines = ["L11"]\nfirst_minutes = 1',
-            "disturbances.0.gateway.lines: no line is called L11; did you mean L1?",
+            "disturbances.0.gateway.lines: unknown line: L11; did you mean L1?",
         ),
     ],
 )

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_sim.chance import SECOND, SeededRandom
-from device_sim.counters import wrap_count
 from device_sim.flow import MaterialFlow
 from device_sim.machine import ENDLESS, Condition, Demand, SimulatedMachine
+from device_sim.registers import wrap_count
 from tests.device_sim.sample_plants import machine_spec
 
 

@@ -6,15 +6,15 @@ Connections are simulated in a rehearsal and real in a run.
 from functools import partial
 from typing import Protocol
 
-from device_sim.agenda import Scheduler
-from device_sim.chance import Millis, SeededRandom
-from device_sim.device import SimulatedDevice
-from device_sim.incident import ForeignDeath, Incident, LinkLost, MalformedPayload, PowerLost, RegisterSet
-from device_sim.machine import TICK
-from device_sim.messages import ReportMessage, encode
-from device_sim.observer import Observer
-from device_sim.plant import SimulatedPlant
-from device_sim.truth import OutageCause, Truth
+from device_sim.devices.device import SimulatedDevice
+from device_sim.disturbances.incidents import ForeignDeath, Incident, LinkLost, MalformedPayload, PowerLost, RegisterSet
+from device_sim.plant.machine import TICK
+from device_sim.plant.simulated_plant import SimulatedPlant
+from device_sim.reports import ReportMessage, encode
+from device_sim.scheduler import Scheduler
+from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.truth.observer import Observer
+from device_sim.truth.truth import OutageCause, Truth
 
 
 class Connections(Protocol):

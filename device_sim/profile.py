@@ -8,46 +8,46 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from device_sim import broker_trouble, clock_trouble, device_trouble, register_trouble
-from device_sim.chance import Millis, SeededRandom
-from device_sim.disturbance import DisturbanceTarget, RandomFactory, build_targets
+from device_sim.devices.traits import Traits
+from device_sim.disturbances import broker_and_bridge, clocks, devices, registers
+from device_sim.disturbances.disturbance import DisturbanceTarget, RandomFactory, build_targets
+from device_sim.disturbances.incidents import Incident
 from device_sim.errors import UnknownName, suggest
-from device_sim.incident import Incident
 from device_sim.plant_file import PlantSpec
+from device_sim.seeded_random import Millis, SeededRandom
 from device_sim.toml_files import SimulationFileError, SimulationModel, read_toml, validate
-from device_sim.traits import Traits
 
 AnyDisturbance = Annotated[
-    device_trouble.PowerCut
-    | device_trouble.LinkLoss
-    | device_trouble.SharedGateway
-    | device_trouble.StoreAndForward
-    | device_trouble.ResentReports
-    | device_trouble.Reorder
-    | device_trouble.Jitter
-    | device_trouble.QosZero
-    | device_trouble.RetainFlag
-    | device_trouble.Leftovers
-    | device_trouble.LateWill
-    | device_trouble.ForeignWill
-    | device_trouble.Malformed
-    | device_trouble.LongRepairs
-    | device_trouble.BusyPeople
-    | clock_trouble.ClockSkew
-    | clock_trouble.ClockStands
-    | clock_trouble.Clock1970
-    | clock_trouble.ClockSeconds
-    | clock_trouble.NoTimestamp
-    | clock_trouble.NoBootId
-    | clock_trouble.RepeatedBootId
-    | clock_trouble.ShortSeq
-    | register_trouble.RegisterReset
-    | register_trouble.NearWrap
-    | register_trouble.Glitch
-    | register_trouble.Dip
-    | broker_trouble.BrokerCut
-    | broker_trouble.BridgeLinkLoss
-    | broker_trouble.BridgeCut,
+    devices.PowerCut
+    | devices.LinkLoss
+    | devices.SharedGateway
+    | devices.StoreAndForward
+    | devices.ResentReports
+    | devices.Reorder
+    | devices.Jitter
+    | devices.QosZero
+    | devices.RetainFlag
+    | devices.Leftovers
+    | devices.LateWill
+    | devices.ForeignWill
+    | devices.Malformed
+    | devices.LongRepairs
+    | devices.BusyPeople
+    | clocks.ClockSkew
+    | clocks.ClockStands
+    | clocks.Clock1970
+    | clocks.ClockSeconds
+    | clocks.NoTimestamp
+    | clocks.NoBootId
+    | clocks.RepeatedBootId
+    | clocks.ShortSeq
+    | registers.RegisterReset
+    | registers.NearWrap
+    | registers.Glitch
+    | registers.Dip
+    | broker_and_bridge.BrokerCut
+    | broker_and_bridge.BridgeLinkLoss
+    | broker_and_bridge.BridgeCut,
     Field(discriminator="kind"),
 ]
 
@@ -118,13 +118,13 @@ def _read(path: Path) -> Profile:
 
 def _unknown_targets(profile: Profile, spec: PlantSpec) -> Iterator[str]:
     """Yield a fault for each line and device pattern that matches nothing: the disturbance would never occur."""
-    devices = [name for _, name in spec.devices()]
-    lines = [line.id for line in spec.lines]
+    device_ids = [name for _, name in spec.devices()]
+    line_ids = [line.id for line in spec.lines]
     for index, disturbance in enumerate(profile.disturbances):
         place = f"disturbances.{index}.{disturbance.kind}"
         for pattern in disturbance.devices:
-            if not any(fnmatchcase(name, pattern) for name in devices):
-                yield f"{place}.devices: unknown device: {pattern}{suggest(pattern, devices) or LISTED}"
-        for line in disturbance.lines if isinstance(disturbance, device_trouble.SharedGateway) else ():
-            if line not in lines:
-                yield f"{place}.lines: unknown line: {line}{suggest(line, lines) or LISTED}"
+            if not any(fnmatchcase(name, pattern) for name in device_ids):
+                yield f"{place}.devices: unknown device: {pattern}{suggest(pattern, device_ids) or LISTED}"
+        for line in disturbance.lines if isinstance(disturbance, devices.SharedGateway) else ():
+            if line not in line_ids:
+                yield f"{place}.lines: unknown line: {line}{suggest(line, line_ids) or LISTED}"

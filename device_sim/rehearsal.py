@@ -16,20 +16,27 @@ from functools import partial
 from itertools import takewhile
 from typing import Final, Literal
 
-from device_sim.agenda import Scheduler
-from device_sim.chance import MINUTE, SECOND, Millis, SeededRandom
-from device_sim.device import build_devices
+from device_sim.devices.device import build_devices
+from device_sim.devices.traits import Traits
+from device_sim.disturbances.incidents import (
+    BRIDGE_SIDE_INCIDENTS,
+    BridgeStopped,
+    BrokerLost,
+    Incident,
+    LinkLost,
+    PowerLost,
+)
+from device_sim.disturbances.leftovers import leftover_messages
 from device_sim.driver import Driver
-from device_sim.incident import BRIDGE_SIDE_INCIDENTS, BridgeStopped, BrokerLost, Incident, LinkLost, PowerLost
-from device_sim.leftovers import leftover_messages
-from device_sim.machine import TICK
-from device_sim.network import SimulatedNetwork
-from device_sim.plant import SimulatedPlant
+from device_sim.plant.machine import TICK
+from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.plant_file import PlantSpec
 from device_sim.profile import Profile
-from device_sim.session import BrokerSession, MqttVersion, ReceivedPublish
-from device_sim.traits import Traits
-from device_sim.truth import BridgeOutage, Truth
+from device_sim.scheduler import Scheduler
+from device_sim.seeded_random import MINUTE, SECOND, Millis, SeededRandom
+from device_sim.simulated_network.broker_session import BrokerSession, MqttVersion, ReceivedPublish
+from device_sim.simulated_network.network import SimulatedNetwork
+from device_sim.truth.truth import BridgeOutage, Truth
 
 __all__ = ["BridgeOutage", "Happening", "ReceivedPublish", "Rehearsal", "rehearse"]
 

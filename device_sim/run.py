@@ -14,23 +14,23 @@ from typing import Final, Literal
 from rich.console import Console
 from rich.live import Live
 
-from device_sim.agenda import Scheduler
-from device_sim.chance import MINUTE, SECOND, Millis
-from device_sim.device import build_devices
+from device_sim.devices.device import build_devices
+from device_sim.display.lines import LineDisplay, NullDisplay
+from device_sim.display.table import TableDisplay
+from device_sim.disturbances.incidents import BRIDGE_SIDE_INCIDENTS, BridgeLinkLost, BridgeStopped, BrokerLost, Incident
 from device_sim.driver import Driver
-from device_sim.incident import BRIDGE_SIDE_INCIDENTS, BridgeLinkLost, BridgeStopped, BrokerLost, Incident
-from device_sim.link import Display
-from device_sim.links import RealConnections
-from device_sim.machine import TICK
-from device_sim.narration import LineDisplay, NullDisplay
-from device_sim.plant import SimulatedPlant
+from device_sim.mqtt.broker_access import CONNECT_SECONDS, BrokerAccess
+from device_sim.mqtt.connection import Display
+from device_sim.mqtt.connections import RealConnections
+from device_sim.mqtt.presence import SimulatorPresence, lock_plant
+from device_sim.plant.machine import TICK
+from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.plant_file import PlantSpec
-from device_sim.presence import SimulatorPresence, lock_plant
 from device_sim.profile import Profile
-from device_sim.table import TableDisplay
-from device_sim.truth import BridgeOutage, Truth
-from device_sim.truth_file import TruthFile
-from device_sim.wire import CONNECT_SECONDS, BrokerAccess
+from device_sim.scheduler import Scheduler
+from device_sim.seeded_random import MINUTE, SECOND, Millis
+from device_sim.truth.truth import BridgeOutage, Truth
+from device_sim.truth.truth_file import TruthFile
 
 BEAT_SECONDS: Final = 0.05
 LONGEST_STEP: Final = MINUTE  # simulated at once; bounds how long the event loop is blocked

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from device_sim.messages import ReportMessage, encode
+from device_sim.reports import ReportMessage, encode
 
 
 @dataclass(slots=True)

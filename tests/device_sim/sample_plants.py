@@ -3,9 +3,9 @@
 from typing import Any
 
 from device_sim import plant_file
-from device_sim.messages import ReportMessage
-from device_sim.plant import SimulatedPlant
+from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.plant_file import FaultSpec, MachineSpec, PlantSpec
+from device_sim.reports import ReportMessage
 from tests.device_sim.report_numbering import ReportNumbering
 
 START = 1_767_600_000_000

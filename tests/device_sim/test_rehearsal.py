@@ -7,7 +7,7 @@ import pytest
 
 from device_sim import profile
 from device_sim.rehearsal import BridgeOutage, Happening, ReceivedPublish, rehearse
-from device_sim.truth import Truth
+from device_sim.truth.truth import Truth
 from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
 
 HOUR = 60 * MINUTE

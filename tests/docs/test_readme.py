@@ -16,7 +16,7 @@ from playwright.async_api import Page, expect
 
 from bridge.cli import app
 from bridge.wiring.bridge import STOP_SECONDS
-from device_sim import cli as device_sim_cli
+from device_sim.cli import main as device_sim_cli
 from tests.support.bridge_process import RunningFloor, running_floor
 from tests.support.brokers import RunningBroker
 from tests.support.browser_page import DEADLINE_MS, browser_page

@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from device_sim import plant_file, profile
-from device_sim.disturbance import Disturbance, GroupedDisturbance, LastingDisturbance, TimedDisturbance
-from device_sim.truth import Fate, Truth
+from device_sim.disturbances.disturbance import Disturbance, GroupedDisturbance, LastingDisturbance, TimedDisturbance
+from device_sim.truth.truth import Fate, Truth
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 KINDS: dict[str, type[Disturbance]] = {

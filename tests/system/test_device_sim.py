@@ -14,7 +14,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from device_sim.plant import SimulatedPlant
+from device_sim.plant.simulated_plant import SimulatedPlant
 from tests.device_sim.sample_plants import SHIPPED, START
 from tests.support.brokers import RunningBroker, until
 

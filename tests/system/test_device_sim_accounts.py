@@ -11,7 +11,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from device_sim.plant import SimulatedPlant
+from device_sim.plant.simulated_plant import SimulatedPlant
 from tests.device_sim.sample_plants import SHIPPED, START
 from tests.support.brokers import running, until
 from tests.support.shipped_mosquitto import SHIPPED as SCRIPTS

@@ -1,0 +1,126 @@
+"""Text output about the plant: state changes and actions of people, not every count."""
+
+from collections.abc import Callable
+from typing import Any, Final, TextIO
+
+from device_sim.plant import packml
+from device_sim.reports import ReportMessage
+from device_sim.seeded_random import Millis
+
+PACKML_WORD: Final = {
+    dialect: {number: name for name, number in numbers.items()} for dialect, numbers in packml.NUMBER.items()
+}
+ACTING: Final = frozenset(
+    {*packml.TR88} - {*packml.STEADY.values()} - {"Complete"}
+)  # transitional states, over within a second
+
+
+def time_of_day(at: Millis) -> str:
+    """Render the time of day, UTC: `06:00:12`."""
+    seconds = at // 1_000 % 86_400
+    return f"{seconds // 3_600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+class ReportFormatter:
+    """Formats messages as sentences; remembers states, so that only changes are shown."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+
+    def format_report(self, message: ReportMessage) -> str | None:
+        words = self._format_body(message)
+        return None if words is None else f"{time_of_day(message.at)} {message.device}: {words}"
+
+    def _format_body(self, message: ReportMessage) -> str | None:
+        body: Any = message.body
+        match message.kind:
+            case "state":
+                return self._format_state(message.device, body)
+            case "andon" if "action" in body:
+                who = f" by {body['operator']}" if "operator" in body else ""
+                return f"{body['action']} {body['andon_type']}{who}"
+            case "andon":
+                return f"{body['andon_type']} input {'on' if body['input'] else 'off'}"
+            case "job":
+                detail = f", {body['target_quantity']} of {body['product']}" if body["action"] == "assign" else ""
+                return f"{body['action']} order {body['job_id']}{detail}"
+            case "changeover":
+                return f"changeover to {body['to_product']}"
+            case _:
+                return None
+
+    def _format_state(self, device: str, body: Any) -> str | None:
+        word = body["state"] if "state" in body else PACKML_WORD[body["packml"]["dialect"]][body["packml"]["state"]]
+        if word in ACTING:
+            return None
+        why = [flag for flag in ("upstream_stop", "downstream_stop", "planned_stop") if body.get(flag)]
+        why += body.get("fault_codes", [])
+        if word == "fault" and "fault_bits" in body:
+            why.append(f"bits {format_bits(body['fault_bits'])}")
+        told = f"{word} ({', '.join(why)})" if why else word
+        if self._states.get(device) == told:
+            return None
+        self._states[device] = told
+        return told
+
+
+def format_bits(word: str) -> str:
+    """Return the numbers of the bits set in a hexadecimal word: `3 20`."""
+    value = int(word, 16)
+    return " ".join(str(bit) for bit in range(value.bit_length()) if value >> bit & 1)
+
+
+class LineDisplay:
+    """Prints one line per event. Calls `on_closed` once the reader has closed the pipe: `device-sim run | head`."""
+
+    def __init__(self, out: TextIO, on_closed: Callable[[], None] = lambda: None) -> None:
+        self._out = out
+        self._on_closed = on_closed
+        self._is_open = True
+        self._formatter = ReportFormatter()
+        self._offline: set[str] = set()
+
+    def show_report(self, message: ReportMessage) -> None:
+        sentence = self._formatter.format_report(message)
+        if sentence is not None:
+            self._print(sentence)
+
+    def show_lamp(self, station: str, andon_type: str, word: str) -> None:
+        self._print(f"lamp {station} {andon_type}: {word}")
+
+    def show_link(self, device: str, *, online: bool, planned: bool = False) -> None:
+        """Print once that the broker is gone, and once that every device is connected again; not once per device."""
+        if not online and planned:
+            return
+        if not online:
+            if not self._offline:
+                self._print("the broker has gone; trying again until it is back")
+            self._offline.add(device)
+        elif device in self._offline:
+            self._offline.discard(device)
+            if not self._offline:
+                self._print("the broker is back; every device is connected again")
+
+    def show_note(self, at: Millis, text: str) -> None:
+        self._print(f"{time_of_day(at)} ! {text}")
+
+    def _print(self, text: str) -> None:
+        if not self._is_open:
+            return
+        try:
+            print(text, file=self._out, flush=True)
+        except BrokenPipeError:
+            self._is_open = False
+            self._on_closed()
+
+
+class NullDisplay:
+    """Shows nothing."""
+
+    def show_report(self, message: ReportMessage) -> None: ...
+
+    def show_lamp(self, station: str, andon_type: str, word: str) -> None: ...
+
+    def show_link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
+
+    def show_note(self, at: Millis, text: str) -> None: ...

@@ -1,36 +1,18 @@
-"""The driver of a disturbed plant: advances the plant and plays incidents on devices and their connections.
-
-Connections are simulated in a rehearsal and real in a run.
-"""
+"""The driver of a disturbed plant: advances the plant and plays incidents on devices and their connections."""
 
 from functools import partial
-from typing import Protocol
+from typing import Any
 
+from device_sim.devices.connections import DeviceConnections
 from device_sim.devices.device import SimulatedDevice
 from device_sim.disturbances.incidents import ForeignDeath, Incident, LinkLost, MalformedPayload, PowerLost, RegisterSet
 from device_sim.plant.machine import TICK
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage, encode
 from device_sim.scheduler import Scheduler
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
 from device_sim.truth.observer import Observer
-from device_sim.truth.truth import OutageCause, Truth
-
-
-class Connections(Protocol):
-    """The connections of all devices."""
-
-    def publish(self, message: ReportMessage, at: Millis) -> None: ...
-
-    def power_off(self, device: SimulatedDevice, why: OutageCause, *, orderly: bool) -> None: ...
-
-    def power_on(self, device: SimulatedDevice) -> None: ...
-
-    def lose_link(self, incident: LinkLost) -> None: ...
-
-    def restore_link(self, incident: LinkLost) -> None: ...
-
-    def publish_foreign(self, device: str, kind: str, payload: bytes, what: str) -> None: ...
+from device_sim.truth.truth import Truth
 
 
 class Driver:
@@ -38,7 +20,7 @@ class Driver:
         self,
         plant: SimulatedPlant,
         devices: dict[str, SimulatedDevice],
-        connections: Connections,
+        connections: DeviceConnections[Any],
         *,
         scheduler: Scheduler,
         truth: Truth,

@@ -8,10 +8,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from device_sim.devices.traits import Traits
 from device_sim.disturbances import broker_and_bridge, clocks, devices, registers
 from device_sim.disturbances.disturbance import DisturbanceTarget, RandomFactory, build_targets
 from device_sim.disturbances.incidents import Incident
+from device_sim.disturbances.traits import Traits
 from device_sim.errors import UnknownName, suggest
 from device_sim.plant_file import PlantSpec
 from device_sim.seeded_random import Millis, SeededRandom

@@ -17,7 +17,6 @@ from itertools import takewhile
 from typing import Final, Literal
 
 from device_sim.devices.device import build_devices
-from device_sim.devices.traits import Traits
 from device_sim.disturbances.incidents import (
     BRIDGE_SIDE_INCIDENTS,
     BridgeStopped,
@@ -27,6 +26,7 @@ from device_sim.disturbances.incidents import (
     PowerLost,
 )
 from device_sim.disturbances.leftovers import leftover_messages
+from device_sim.disturbances.traits import Traits
 from device_sim.driver import Driver
 from device_sim.plant.machine import TICK
 from device_sim.plant.simulated_plant import SimulatedPlant
@@ -114,12 +114,12 @@ class Rehearsal:
             case _:
                 pass
 
-    def _stall_before(self, incident: Incident, wires: list[str]) -> None:
-        for name in wires:
-            wire = self._network.connections.get(name)
-            if wire is not None:
+    def _stall_before(self, incident: Incident, uplinks: list[str]) -> None:
+        for name in uplinks:
+            connection = self._network.connections.get(name)
+            if connection is not None:
                 moment = incident.at - self._chance.duration(*SILENCE_SECONDS)
-                self._scheduler.call_at(moment, partial(self._network.stall, wire, incident.at))
+                self._scheduler.call_at(moment, partial(connection.stall, incident.at))
 
     def _lose_broker(self, incident: BrokerLost) -> None:
         self._session.disconnect()

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.live import Live
 
 from device_sim.devices.device import build_devices
-from device_sim.display.lines import LineDisplay, NullDisplay
+from device_sim.display.display import Display, NullDisplay
+from device_sim.display.lines import LineDisplay
 from device_sim.display.table import TableDisplay
 from device_sim.disturbances.incidents import BRIDGE_SIDE_INCIDENTS, BridgeLinkLost, BridgeStopped, BrokerLost, Incident
 from device_sim.driver import Driver
 from device_sim.mqtt.broker_access import CONNECT_SECONDS, BrokerAccess
-from device_sim.mqtt.connection import Display
-from device_sim.mqtt.connections import RealConnections
+from device_sim.mqtt.connections import MqttConnections
 from device_sim.mqtt.presence import SimulatorPresence, lock_plant
 from device_sim.plant.machine import TICK
 from device_sim.plant.simulated_plant import SimulatedPlant
@@ -89,11 +89,11 @@ class RunningPlant:
         if not options.timestamps:
             traits = {name: replace(each, ts=False) for name, each in traits.items()}
         devices = build_devices(plant, traits, self._truth)
-        self._links = RealConnections(
+        self._connections = MqttConnections(
             plant, devices, broker=options.broker, display=display, scheduler=self._scheduler, truth=self._truth,
             scale=options.scale,
         )  # fmt: skip
-        self._driver = Driver(plant, devices, self._links, scheduler=self._scheduler, truth=self._truth)
+        self._driver = Driver(plant, devices, self._connections, scheduler=self._scheduler, truth=self._truth)
         self._incidents = profile.incidents(plant.spec, seed=seed, start=start)
         self._next = next(self._incidents, None)
         self._file = TruthFile(options.truth_file, self._truth, scale=options.scale, began=time.time_ns() // 1_000_000)
@@ -101,13 +101,14 @@ class RunningPlant:
             options.cuts_file.write_text("")
 
     async def run(self, stop: asyncio.Event) -> None:
-        links = list(self._links.links.values())
+        connections = list(self._connections.connections.values())
         try:
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(link.run(), name=link.name) for link in links]
+                self._connections.start()
+                running = [tasks.create_task(connection.run(), name=connection.name) for connection in connections]
                 await self._run_clock(stop)
-                for link in links:
-                    link.close()
+                for connection in connections:
+                    connection.close()
                 _, late = await asyncio.wait(running, timeout=GOODBYE_SECONDS)
                 for task in late:
                     task.cancel()
@@ -168,7 +169,7 @@ class RunningPlant:
 
     async def _wait_until_online(self, stop: asyncio.Event) -> None:
         """Wait until every device is online or `stop` is set, at most `CONNECT_SECONDS`: a device may be refused."""
-        connected = asyncio.gather(*(link.online.wait() for link in self._links.links.values()))
+        connected = asyncio.gather(*(connection.online.wait() for connection in self._connections.connections.values()))
         stopped = asyncio.create_task(stop.wait(), name="wait for stop")
         await asyncio.wait((connected, stopped), timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         for waiting in (connected, stopped):

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from device_sim.devices.traits import ClockTraits, Traits
+from device_sim.disturbances.traits import ClockTraits, Traits
 from device_sim.plant.registers import Registers
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage, encode

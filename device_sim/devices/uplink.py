@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from device_sim.devices.device import Packet, SimulatedDevice
-from device_sim.devices.traits import Traits
+from device_sim.disturbances.traits import Traits
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage, encode
 from device_sim.seeded_random import Millis

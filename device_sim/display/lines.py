@@ -112,15 +112,3 @@ class LineDisplay:
         except BrokenPipeError:
             self._is_open = False
             self._on_closed()
-
-
-class NullDisplay:
-    """Shows nothing."""
-
-    def show_report(self, message: ReportMessage) -> None: ...
-
-    def show_lamp(self, station: str, andon_type: str, word: str) -> None: ...
-
-    def show_link(self, device: str, *, online: bool, planned: bool = False) -> None: ...
-
-    def show_note(self, at: Millis, text: str) -> None: ...

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Literal
 
-from device_sim.devices.traits import Traits
 from device_sim.disturbances.disturbance import Disturbance, DisturbanceTarget
+from device_sim.disturbances.traits import Traits
 from device_sim.plant_file import Range
 from device_sim.seeded_random import SeededRandom
 

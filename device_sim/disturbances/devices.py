@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from device_sim.devices.traits import Odds, Traits
 from device_sim.disturbances.disturbance import (
     Disturbance,
     DisturbanceTarget,
@@ -14,6 +13,7 @@ from device_sim.disturbances.disturbance import (
     TimedDisturbance,
 )
 from device_sim.disturbances.incidents import ForeignDeath, Incident, LinkLost, MalformedPayload, PowerLost
+from device_sim.disturbances.traits import Odds, Traits
 from device_sim.plant_file import LineSpec, PlantSpec, Range, Ratio
 from device_sim.seeded_random import SECOND, Millis, SeededRandom
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from device_sim.devices.traits import Traits
 from device_sim.disturbances.incidents import Incident
+from device_sim.disturbances.traits import Traits
 from device_sim.plant_file import LineSpec, MachineSpec, PlantSpec, Positive, Range, Ratio
 from device_sim.seeded_random import MINUTE, SECOND, Millis, SeededRandom
 from device_sim.toml_files import SimulationModel

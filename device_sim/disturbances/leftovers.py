@@ -4,8 +4,8 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 
-from device_sim.devices.traits import Traits
 from device_sim.disturbances.disturbance import DisturbanceTarget, build_targets
+from device_sim.disturbances.traits import Traits
 from device_sim.mqtt.broker_access import BrokerAccess, publish_once
 from device_sim.plant import packml
 from device_sim.plant.machine import Condition

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from device_sim.devices.traits import Traits
 from device_sim.disturbances.disturbance import Disturbance, DisturbanceTarget, RandomFactory, TimedDisturbance
 from device_sim.disturbances.incidents import Incident, RegisterSet
+from device_sim.disturbances.traits import Traits
 from device_sim.plant_file import Ratio
 from device_sim.seeded_random import Millis, SeededRandom
 

@@ -1,60 +1,20 @@
 """Access of simulated devices to the broker: address, identity, protocol version, and errors with their remedies."""
 
 import asyncio
-import contextlib
-import logging
-import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import aiomqtt
-import paho.mqtt.client as paho
 
 from device_sim.errors import SimulatorError
+from device_sim.mqtt.client import BreakableConnection
 
 ProtocolChoice = Literal["auto", "5", "3.1.1"]
 KEEPALIVE_SECONDS: Final = 15
 CONNECT_SECONDS: Final = 10.0
 IDENTITY_REFUSAL_CODES: Final = frozenset({2, 4, 5, 133, 134, 135, 140})  # CONNACK: client id, credentials, rights
-
-# The run reports by itself which device lost its connection; the library names none, and would print to stderr.
-UNREAD_LOG: Final = logging.getLogger("device_sim.mqtt")
-UNREAD_LOG.disabled = True
-
-
-class BreakableConnection(aiomqtt.Client):
-    """An MQTT client whose connection may break at any moment.
-
-    aiomqtt registers a socket with the event loop by its file descriptor, one iteration after reading it. If the socket
-    closes in between, the descriptor is invalid or belongs to another connection. And the error of a connection that
-    breaks while unused is never retrieved, which asyncio would log.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, logger=UNREAD_LOG, **options)
-        self._disconnected.add_done_callback(_retrieve_error)
-
-    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho
-        self._loop.call_soon_threadsafe(self._add_writer, sock)
-
-    def _add_writer(self, sock: socket.socket) -> None:
-        if sock.fileno() >= 0:
-            self._loop.add_writer(sock.fileno(), self._write)
-
-    def _write(self) -> None:
-        try:
-            self._client.loop_write()
-        except Exception as error:  # noqa: BLE001 - as in aiomqtt: after any error the connection is lost
-            if not self._disconnected.done():
-                self._disconnected.set_exception(error)
-
-
-def _retrieve_error(ended: asyncio.Future[None]) -> None:
-    if not ended.cancelled():
-        ended.exception()
 
 
 class BrokerError(SimulatorError):
@@ -76,10 +36,6 @@ class IdentityRefused(BrokerError):
             f"the broker at {broker.host}:{broker.port} refuses {identity}: {why}\n"
             "  give one account for all with --username and --password-file, or one for each device with --credentials"
         )
-
-
-class CredentialsError(BrokerError):
-    """Raised when the password, credentials or CA file cannot be used."""
 
 
 @dataclass(slots=True)
@@ -166,50 +122,9 @@ class BrokerAccess:
         raise BrokerUnreachable(self, str(failure)) from failure
 
 
-def sever(client: aiomqtt.Client) -> None:
-    """Close a connection without a DISCONNECT, as a power cut does: the broker publishes its Will."""
-    connected = client._client.socket()  # noqa: SLF001 - aiomqtt cannot close without a DISCONNECT
-    if isinstance(connected, socket.socket):  # a TLS socket is one, too
-        with contextlib.suppress(OSError):  # already closed
-            connected.shutdown(socket.SHUT_RDWR)
-
-
 def _refuses_identity(error: aiomqtt.MqttError) -> bool:
     code = getattr(error, "rc", None)
     return getattr(code, "value", code) in IDENTITY_REFUSAL_CODES
-
-
-def read_password(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(f"{path}: {error}") from error
-
-
-def read_credentials(path: Path) -> Mapping[str, str]:
-    """Read passwords by identity: a folder of mosquitto/make-passwords.sh, or a file of `identity:password` lines."""
-    if path.is_dir():
-        files = sorted(path.glob("password.*+*"))
-        return {file.name.removeprefix("password.").replace("+", "/"): read_password(file) for file in files}
-    found: dict[str, str] = {}
-    for number, line in enumerate(read_password(path).splitlines(), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        identity, colon, password = line.partition(":")
-        if not colon:
-            raise CredentialsError(f"{path}, line {number}: expected `site/area/line/device:password`")
-        found[identity.strip()] = password.strip()
-    return found
-
-
-def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
-    """Return a verifying context that trusts one CA, or None for plain TCP."""
-    if ca_file is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(ca_file))
-    except OSError as error:  # ssl.SSLError is one
-        raise CredentialsError(f"{ca_file}: {error}") from error
 
 
 async def publish_once(

@@ -46,6 +46,15 @@ class SimulatedPlant:
         controller = self._line_of[device].controllers.get(device)
         return None if controller is None else controller.machine
 
+    def made(self, device: str) -> dict[str, int] | None:
+        """Return the pieces really made by the machine of a device; None for a station."""
+        machine = self.machine(device)
+        return None if machine is None else machine.made
+
+    def report_topic(self, device: str, kind: str) -> str:
+        line = self._line_of[device].spec
+        return report_topic(self.spec.site, line.area, line.id, device, kind)
+
     def identity(self, device: str) -> str:
         return self.spec.identity(self._line_of[device].spec, device)
 
@@ -65,9 +74,7 @@ class SimulatedPlant:
 
     def _message(self, device: str, report: ReportContent) -> ReportMessage:
         kind, body = report
-        line = self._line_of[device].spec
-        topic = report_topic(self.spec.site, line.area, line.id, device, kind)
-        return ReportMessage(self.now, device, kind, topic, body)
+        return ReportMessage(self.now, device, kind, self.report_topic(device, kind), body)
 
 
 def _devices(line: SimulatedLine) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from device_sim.cli.main import main
-from device_sim.mqtt.broker_access import CredentialsError, read_credentials
+from device_sim.mqtt.credentials import CredentialsError, read_credentials
 from device_sim.mqtt.demo_broker import default_broker
 from device_sim.plant_file import SHIPPED
 from device_sim.profile import NAMES

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from device_sim.devices.device import Packet, SimulatedDevice
-from device_sim.devices.traits import Traits
 from device_sim.devices.uplink import MAX_STORED_REPORTS, Gateway, Uplink
+from device_sim.disturbances.traits import Traits
 from device_sim.mqtt.outbox import MAX_QUEUED, DeviceOutbox
 from device_sim.reports import ReportMessage
 from device_sim.seeded_random import SeededRandom

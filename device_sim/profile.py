@@ -4,52 +4,19 @@ import heapq
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import Field
 
-from device_sim.disturbances import broker_and_bridge, clocks, devices, registers
 from device_sim.disturbances.disturbance import DisturbanceTarget, RandomFactory, build_targets
+from device_sim.disturbances.failures import SharedGateway
 from device_sim.disturbances.incidents import Incident
+from device_sim.disturbances.kinds import AnyDisturbance
 from device_sim.disturbances.traits import Traits
 from device_sim.errors import UnknownName, suggest
 from device_sim.plant_file import PlantSpec
 from device_sim.seeded_random import Millis, SeededRandom
 from device_sim.toml_files import SimulationFileError, SimulationModel, read_toml, validate
-
-AnyDisturbance = Annotated[
-    devices.PowerCut
-    | devices.LinkLoss
-    | devices.SharedGateway
-    | devices.StoreAndForward
-    | devices.ResentReports
-    | devices.Reorder
-    | devices.Jitter
-    | devices.QosZero
-    | devices.RetainFlag
-    | devices.Leftovers
-    | devices.LateWill
-    | devices.ForeignWill
-    | devices.Malformed
-    | devices.LongRepairs
-    | devices.BusyPeople
-    | clocks.ClockSkew
-    | clocks.ClockStands
-    | clocks.Clock1970
-    | clocks.ClockSeconds
-    | clocks.NoTimestamp
-    | clocks.NoBootId
-    | clocks.RepeatedBootId
-    | clocks.ShortSeq
-    | registers.RegisterReset
-    | registers.NearWrap
-    | registers.Glitch
-    | registers.Dip
-    | broker_and_bridge.BrokerCut
-    | broker_and_bridge.BridgeLinkLoss
-    | broker_and_bridge.BridgeCut,
-    Field(discriminator="kind"),
-]
 
 FOLDER: Final = Path(__file__).with_name("profiles")
 NAMES: Final = ("clean", "wifi", "old-plc", "night-off", "gateway", "chaos")
@@ -125,6 +92,6 @@ def _unknown_targets(profile: Profile, spec: PlantSpec) -> Iterator[str]:
         for pattern in disturbance.devices:
             if not any(fnmatchcase(name, pattern) for name in device_ids):
                 yield f"{place}.devices: unknown device: {pattern}{suggest(pattern, device_ids) or LISTED}"
-        for line in disturbance.lines if isinstance(disturbance, devices.SharedGateway) else ():
+        for line in disturbance.lines if isinstance(disturbance, SharedGateway) else ():
             if line not in line_ids:
                 yield f"{place}.lines: unknown line: {line}{suggest(line, line_ids) or LISTED}"

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from device_sim.seeded_random import Millis
 
+ReportKind = Literal["state", "counts", "measurement", "inspection", "andon", "job", "changeover", "birth", "death"]
 Body = Mapping[str, object]
 ReportContent = tuple[str, Body]
 """(kind, fields) of a report."""

@@ -60,7 +60,7 @@ class Disturbance(SimulationModel):
 
     def incidents(
         self,
-        concerned: Sequence[DisturbanceTarget],  # noqa: ARG002
+        targets: Sequence[DisturbanceTarget],  # noqa: ARG002
         start: Millis,  # noqa: ARG002
         chance_for: RandomFactory,  # noqa: ARG002
     ) -> list[Iterator[Incident]]:
@@ -116,9 +116,9 @@ class GroupedDisturbance(LastingDisturbance):
 
     together: Grouping = Field("device")
 
-    def groups(self, concerned: Sequence[DisturbanceTarget]) -> dict[str, list[DisturbanceTarget]]:
+    def groups(self, targets: Sequence[DisturbanceTarget]) -> dict[str, list[DisturbanceTarget]]:
         found: dict[str, list[DisturbanceTarget]] = {}
-        for target in concerned:
+        for target in targets:
             key = {"device": target.name, "line": target.line.id, "plant": "plant"}[self.together]
             found.setdefault(key, []).append(target)
         return found

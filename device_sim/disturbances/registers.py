@@ -20,9 +20,9 @@ class RegisterReset(TimedDisturbance):
     to: tuple[int, int] = (0, 0)
 
     def incidents(
-        self, concerned: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, targets: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
     ) -> list[Iterator[Incident]]:
-        machines = [target for target in concerned if target.machine is not None]
+        machines = [target for target in targets if target.machine is not None]
         return [self._sets(target, start, chance_for(target.name)) for target in machines]
 
     def _sets(self, target: DisturbanceTarget, start: Millis, chance: SeededRandom) -> Iterator[Incident]:

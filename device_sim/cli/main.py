@@ -11,11 +11,11 @@ from typing import Final
 
 from device_sim import plant_file, profile
 from device_sim.cli.profile_table import print_profiles
-from device_sim.disturbances.leftovers import publish_leftovers
 from device_sim.errors import SimulatorError, UnknownName
 from device_sim.mqtt.broker_access import BrokerAccess, NegotiatedVersion, publish_once
 from device_sim.mqtt.credentials import read_credentials, read_password, tls_context
 from device_sim.mqtt.demo_broker import DEFAULT_ADDRESS, DEMO_SETTINGS_FILE, default_broker
+from device_sim.mqtt.leftovers import publish_leftovers
 from device_sim.plant_file import ANDON_TYPES, LineSpec, PlantSpec, StationSpec
 from device_sim.profile import Profile
 from device_sim.reports import encode, report_topic

@@ -1,8 +1,9 @@
 """Access of simulated devices to the broker: address, identity, protocol version, and errors with their remedies."""
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -102,23 +103,41 @@ class BrokerAccess:
             return identity, self.credentials[identity]
         return None, None
 
-    async def find_version(self, identity: str, *, client_id: str | None = None) -> aiomqtt.ProtocolVersion:
-        """Connect once to find the MQTT version; raise `BrokerUnreachable` or `IdentityRefused` if that fails."""
+    async def find_version(self, identity: str, *, client_id: str | None = None) -> None:
+        """Connect once to find the MQTT version; raises `BrokerUnreachable` or `IdentityRefused`."""
+        async with self.connect(identity, client_id=client_id):
+            pass
+
+    @contextlib.asynccontextmanager
+    async def connect(self, identity: str, *, client_id: str | None = None) -> AsyncIterator[BreakableConnection]:
+        """Connect with the first MQTT version that the broker accepts, for one exchange.
+
+        Raises `BrokerUnreachable` if that fails or the connection is lost, `IdentityRefused` for a wrong account.
+        """
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                yield await self._enter_client(stack, identity, client_id)
+        except aiomqtt.MqttError as error:
+            raise BrokerUnreachable(self, str(error)) from error
+
+    async def _enter_client(
+        self, stack: contextlib.AsyncExitStack, identity: str, client_id: str | None
+    ) -> BreakableConnection:
         failure: aiomqtt.MqttError | None = None
         for version in self.version.candidates():
+            client = self.build_client(identity, version, client_id=client_id, will=None)
             try:
-                async with (
-                    asyncio.timeout(CONNECT_SECONDS),
-                    self.build_client(identity, version, client_id=client_id, will=None),
-                ):
-                    self.version.found = version
-                    return version
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await stack.enter_async_context(client)
             except TimeoutError:
                 failure = aiomqtt.MqttError("no answer")
             except aiomqtt.MqttError as error:
                 if _refuses_identity(error):
                     raise IdentityRefused(self, identity, str(error)) from error
                 failure = failure or error
+            else:
+                self.version.found = version
+                return client
         raise BrokerUnreachable(self, str(failure)) from failure
 
 
@@ -130,7 +149,6 @@ def _refuses_identity(error: aiomqtt.MqttError) -> bool:
 async def publish_once(
     broker: BrokerAccess, identity: str, *, client_id: str, topic: str, payload: bytes, retain: bool = False
 ) -> None:
-    """Publish one report over a connection of its own; raise `BrokerError` if the broker cannot be used."""
-    version = await broker.find_version(identity, client_id=client_id)
-    async with broker.build_client(identity, version, client_id=client_id, will=None) as client:
+    """Publish one report over a connection of its own; raises `BrokerError` if the broker cannot be used."""
+    async with broker.connect(identity, client_id=client_id) as client:
         await client.publish(f"{broker.root}/{topic}", payload, qos=1, retain=retain)

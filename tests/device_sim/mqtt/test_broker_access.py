@@ -8,9 +8,9 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from device_sim.mqtt.broker_access import BrokerAccess
+from device_sim.mqtt.broker_access import BrokerAccess, BrokerUnreachable, publish_once
 from tests.support.brokers import RunningBroker, until
-from tests.support.tcp_proxy import End, tcp_proxy
+from tests.support.tcp_proxy import Cut, End, tcp_proxy
 
 
 async def test_a_socket_closed_before_the_loop_watches_it_is_not_watched(mosquitto: RunningBroker) -> None:
@@ -55,3 +55,11 @@ async def test_a_connection_that_is_reset_is_logged_by_nobody_else(
                 proxy.cut(End.RESET)
                 await until(client._disconnected.done, what="the end of the connection")
     assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_a_connection_lost_while_publishing_is_reported_with_the_way_out(mosquitto: RunningBroker) -> None:
+    async with tcp_proxy(mosquitto.port) as proxy:
+        proxy.plan_cut(Cut(after=50_000, from_client=True))
+        broker = BrokerAccess(host="127.0.0.1", port=proxy.port)
+        with pytest.raises(BrokerUnreachable, match="--broker HOST:PORT"):
+            await publish_once(broker, "a", client_id="a", topic="t", payload=bytes(100_000))

@@ -31,8 +31,8 @@ class Driver:
         self._scheduler = scheduler
         self._observer = Observer(truth)
         # each device reads at an offset of its own after the full second
-        chance = SeededRandom(truth.seed, "moments")
-        self._moment = {name: round(chance.uniform(1, 900)) for name in plant.devices}
+        rng = SeededRandom(truth.seed, "moments")
+        self._moment = {name: round(rng.uniform(1, 900)) for name in plant.devices}
         self._power: dict[str, set[object]] = {name: set() for name in plant.devices}
 
     def run_tick(self) -> list[ReportMessage]:
@@ -40,10 +40,10 @@ class Driver:
         messages = self._plant.step(self._plant.now + TICK)
         self.observe_machines()
         self._lock_out()
-        said: dict[str, int] = {}
+        positions: dict[str, int] = {}
         for message in messages:
-            number = said[message.device] = said.get(message.device, -1) + 1
-            at = message.at + self._moment[message.device] + number
+            position = positions[message.device] = positions.get(message.device, -1) + 1
+            at = message.at + self._moment[message.device] + position
             self._scheduler.call_at(at, partial(self._connections.publish, message, at))
         return messages
 

@@ -8,14 +8,15 @@ from typing import Final
 
 from pydantic import Field
 
-from device_sim.disturbances.disturbance import DisturbanceTarget, RandomFactory, build_targets
+from device_sim.disturbances.disturbance import RandomFactory, build_targets
 from device_sim.disturbances.failures import SharedGateway
 from device_sim.disturbances.incidents import Incident
 from device_sim.disturbances.kinds import AnyDisturbance
 from device_sim.disturbances.traits import Traits
 from device_sim.errors import UnknownName, suggest
 from device_sim.plant_file import PlantSpec
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 from device_sim.toml_files import SimulationFileError, SimulationModel, read_toml, validate
 
 FOLDER: Final = Path(__file__).with_name("profiles")
@@ -39,27 +40,27 @@ class Profile(SimulationModel):
 
     def traits(self, spec: PlantSpec, *, seed: int) -> dict[str, Traits]:
         """Return the traits of each device, by name."""
-        everybody = build_targets(spec)
-        found = {each.name: Traits() for each in everybody}
+        targets = build_targets(spec)
+        traits = {target.name: Traits() for target in targets}
         for index, disturbance in enumerate(self.disturbances):
-            chance_for = _chances(seed, index, disturbance.kind)
-            for target in disturbance.select_targets(everybody, chance_for):
-                found[target.name] = disturbance.apply_to_traits(
-                    found[target.name], target, chance_for(f"traits/{target.name}")
+            rng_for = _random_factory(seed, index, disturbance.kind)
+            for target in disturbance.select_targets(targets, rng_for):
+                traits[target.name] = disturbance.apply_to_traits(
+                    traits[target.name], target, rng_for(f"traits/{target.name}")
                 )
-        return found
+        return traits
 
     def incidents(self, spec: PlantSpec, *, seed: int, start: Millis) -> Iterator[Incident]:
         """Yield the incidents in order of their start, possibly endlessly."""
-        everybody: list[DisturbanceTarget] = build_targets(spec)
+        targets = build_targets(spec)
         streams: list[Iterator[Incident]] = []
         for index, disturbance in enumerate(self.disturbances):
-            chance_for = _chances(seed, index, disturbance.kind)
-            streams += disturbance.incidents(disturbance.select_targets(everybody, chance_for), start, chance_for)
+            rng_for = _random_factory(seed, index, disturbance.kind)
+            streams += disturbance.incidents(disturbance.select_targets(targets, rng_for), start, rng_for)
         return heapq.merge(*streams, key=lambda incident: incident.at)
 
 
-def _chances(seed: int, index: int, kind: str) -> RandomFactory:
+def _random_factory(seed: int, index: int, kind: str) -> RandomFactory:
     return lambda name: SeededRandom(seed, f"disturbance/{index}/{kind}/{name}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 ReportKind = Literal["state", "counts", "measurement", "inspection", "andon", "job", "changeover", "birth", "death"]
 Body = Mapping[str, object]

@@ -28,7 +28,7 @@ from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.plant_file import PlantSpec
 from device_sim.profile import Profile
 from device_sim.scheduler import Scheduler
-from device_sim.seeded_random import MINUTE, SECOND, Millis
+from device_sim.time_units import MINUTE, SECOND, Millis
 from device_sim.truth.truth import BridgeOutage, Truth
 from device_sim.truth.truth_file import TruthFile
 
@@ -69,8 +69,8 @@ async def run(options: RunOptions) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
-            with _open_display(options, plant, stop) as audience:
-                await RunningPlant(options, plant, audience).run(stop)
+            with _open_display(options, plant, stop) as display:
+                await RunningPlant(options, plant, display).run(stop)
         finally:
             presence.release()
 
@@ -87,7 +87,7 @@ class RunningPlant:
         self._scheduler = Scheduler(start)
         traits = profile.traits(plant.spec, seed=seed)
         if not options.timestamps:
-            traits = {name: replace(each, ts=False) for name, each in traits.items()}
+            traits = {name: replace(device_traits, ts=False) for name, device_traits in traits.items()}
         devices = build_devices(plant, traits, self._truth)
         self._connections = MqttConnections(
             plant, devices, broker=options.broker, display=display, scheduler=self._scheduler, truth=self._truth,
@@ -95,7 +95,7 @@ class RunningPlant:
         )  # fmt: skip
         self._driver = Driver(plant, devices, self._connections, scheduler=self._scheduler, truth=self._truth)
         self._incidents = profile.incidents(plant.spec, seed=seed, start=start)
-        self._next = next(self._incidents, None)
+        self._next_incident = next(self._incidents, None)
         self._file = TruthFile(options.truth_file, self._truth, scale=options.scale, began=time.time_ns() // 1_000_000)
         if options.cuts_file is not None:
             options.cuts_file.write_text("")
@@ -109,8 +109,8 @@ class RunningPlant:
                 await self._run_clock(stop)
                 for connection in connections:
                     connection.close()
-                _, late = await asyncio.wait(running, timeout=GOODBYE_SECONDS)
-                for task in late:
+                _, unfinished = await asyncio.wait(running, timeout=GOODBYE_SECONDS)
+                for task in unfinished:
                     task.cancel()
         finally:
             self._file.close()
@@ -132,18 +132,18 @@ class RunningPlant:
     def _advance(self, due: Millis) -> None:
         """Advance the plant and its incidents to `due`."""
         while self._plant.now + TICK <= due:
-            self._enter_incidents(self._plant.now + TICK)
+            self._schedule_incidents(self._plant.now + TICK)
             self._scheduler.run_until(self._plant.now + TICK)
             self._driver.run_tick()
         self._scheduler.run_until(due)
 
-    def _enter_incidents(self, until: Millis) -> None:
-        while self._next is not None and self._next.at < until:
-            if isinstance(self._next, BRIDGE_SIDE_INCIDENTS):
-                self._announce(self._next)
+    def _schedule_incidents(self, until: Millis) -> None:
+        while self._next_incident is not None and self._next_incident.at < until:
+            if isinstance(self._next_incident, BRIDGE_SIDE_INCIDENTS):
+                self._announce(self._next_incident)
             else:
-                self._driver.schedule_incident(self._next)
-            self._next = next(self._incidents, None)
+                self._driver.schedule_incident(self._next_incident)
+            self._next_incident = next(self._incidents, None)
 
     def _announce(self, incident: Incident) -> None:
         """Announce a cut of the bridge, the broker or their network in the cuts file; another program plays it."""

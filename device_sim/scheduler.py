@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 
 class Scheduler:

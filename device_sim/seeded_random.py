@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TypeVar
 
-Millis = int
-SECOND: Millis = 1_000
-MINUTE: Millis = 60 * SECOND
+from device_sim.time_units import SECOND, Millis
 
 Choice = TypeVar("Choice")
 

@@ -75,7 +75,7 @@ def _run_command(options: argparse.Namespace) -> None:
         case "disturbances":
             chosen = profile.load(options.profile, spec=spec) if options.profile else None
             if chosen is not None and options.kinds:
-                for kind in dict.fromkeys(each.kind for each in chosen.disturbances):
+                for kind in dict.fromkeys(disturbance.kind for disturbance in chosen.disturbances):
                     _print(kind)
             else:
                 print_profiles(chosen, spec, options)

@@ -21,7 +21,7 @@ from device_sim.disturbances.incidents import (  # fmt: skip
 )
 from device_sim.plant_file import PlantSpec
 from device_sim.profile import Profile
-from device_sim.seeded_random import MINUTE, Millis
+from device_sim.time_units import MINUTE, Millis
 
 NOT_FIELDS: Final = {"kind", "devices", "share"}
 
@@ -44,26 +44,26 @@ def print_profiles(chosen: Profile | None, spec: PlantSpec, options: argparse.Na
     console.print(f"[bold]{chosen.name}[/]: {chosen.about}")
     table = Table("disturbance", "devices", "", box=None, pad_edge=False)
     for disturbance in chosen.disturbances:
-        said = disturbance.model_dump(exclude_unset=True, exclude=NOT_FIELDS)
+        fields = disturbance.model_dump(exclude_unset=True, exclude=NOT_FIELDS)
         share = "" if disturbance.share == 1 else f"{disturbance.share:.0%} of "
         table.add_row(
             disturbance.kind,
             share + ", ".join(disturbance.devices).replace("*", "all" if disturbance.devices == ("*",) else "*"),
-            ", ".join(f"{k} {_plain(v)}" for k, v in said.items()),
+            ", ".join(f"{name} {_plain(value)}" for name, value in fields.items()),
         )
     console.print(table)
     end = round(options.hours * 60 * MINUTE)
     title = f"first {options.hours:g} h, seed {options.seed}"
-    happenings = Table(
+    incident_table = Table(
         "after", "what", Column("for", justify="right"), title=title, title_justify="left", box=None, pad_edge=False
     )
     incidents = chosen.incidents(spec, seed=options.seed, start=0)
-    for incident in takewhile(lambda each: each.at < end, incidents):
+    for incident in takewhile(lambda incident: incident.at < end, incidents):
         seconds = (incident.until - incident.at) / 1_000
-        happenings.add_row(_after(incident.at), describe_incident(incident), f"{seconds:.0f} s" if seconds else "")
-    if happenings.row_count:
+        incident_table.add_row(_after(incident.at), describe_incident(incident), f"{seconds:.0f} s" if seconds else "")
+    if incident_table.row_count:
         console.print()
-        console.print(happenings)
+        console.print(incident_table)
 
 
 def describe_incident(incident: Incident) -> str:
@@ -97,4 +97,4 @@ def _after(at: Millis) -> str:
 def _plain(value: object) -> str:
     if not isinstance(value, tuple):
         return str(value)
-    return " to ".join(f"{each:g}" if isinstance(each, float) else str(each) for each in value)
+    return " to ".join(_plain(item) for item in value)

@@ -10,7 +10,7 @@ from device_sim.disturbances.traits import Traits
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage
 from device_sim.scheduler import Scheduler
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 from device_sim.truth.outage_log import OutageLog
 from device_sim.truth.truth import OutageCause, TrueReport, Truth
 

@@ -9,7 +9,8 @@ from device_sim.devices.uplink import Gateway, group_by_uplink
 from device_sim.display.display import Display
 from device_sim.disturbances.incidents import LinkLost
 from device_sim.reports import ReportMessage
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 from device_sim.truth.truth import OutageCause
 
 NOTICE_SECONDS: Final = (0.001, 22.5)  # until the broker notices a power cut: at once, or after 1.5 keepalives
@@ -26,14 +27,14 @@ class DeviceConnections(Generic[Connection]):
         connect: Callable[[str, list[SimulatedDevice]], Connection],
         *,
         context: ConnectionContext,
-        chance: SeededRandom,
+        rng: SeededRandom,
         display: Display,
     ) -> None:
         self._plant = context.plant
         self._scheduler = context.scheduler
         self._truth = context.truth
         self._outages = context.outages
-        self._chance = chance
+        self._rng = rng
         self._display = display
         self._devices = devices
         self.connections = {
@@ -85,7 +86,7 @@ class DeviceConnections(Generic[Connection]):
         if orderly:
             connection.shut_down("power")
         else:
-            connection.lose("power", why, noticed_after=self._chance.duration(*NOTICE_SECONDS))
+            connection.lose("power", why, noticed_after=self._rng.duration(*NOTICE_SECONDS))
         uplink.clear_memory()
 
     def power_on(self, device: SimulatedDevice) -> None:

@@ -7,7 +7,8 @@ from device_sim.disturbances.traits import ClockTraits, Traits
 from device_sim.plant.registers import Registers
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage, encode
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 from device_sim.truth.truth import ClockTruth, RegisterTruth, TrueReport, Truth
 
 
@@ -25,10 +26,10 @@ class Packet:
 class DeviceClock:
     """The clock of a device, right or wrong."""
 
-    def __init__(self, device: str, traits: ClockTraits, chance: SeededRandom, start: Millis, truth: Truth) -> None:
+    def __init__(self, device: str, traits: ClockTraits, rng: SeededRandom, start: Millis, truth: Truth) -> None:
         self._device = device
         self._traits = traits
-        self._chance = chance
+        self._rng = rng
         self._start = start
         self._truth = truth
         self._powered_at = start
@@ -38,7 +39,7 @@ class DeviceClock:
     def power_up(self, at: Millis) -> None:
         self._powered_at = self._set_at = at
         if self._traits.unset_seconds is not None:
-            self._set_at = at + self._chance.duration(*self._traits.unset_seconds)
+            self._set_at = at + self._rng.duration(*self._traits.unset_seconds)
             self._note(at, -at)
         self._note(self._set_at, self._traits.offset)
 
@@ -66,7 +67,7 @@ class SimulatedDevice:
         name: str,
         traits: Traits,
         *,
-        chance: SeededRandom,
+        rng: SeededRandom,
         registers: Registers | None,
         start: Millis,
         truth: Truth,
@@ -76,8 +77,8 @@ class SimulatedDevice:
         self.registers = registers
         self.powered = True
         self.boot_id = 0
-        self.clock = DeviceClock(name, traits.clock, chance, start, truth)
-        self._chance = chance
+        self.clock = DeviceClock(name, traits.clock, rng, start, truth)
+        self._rng = rng
         self._truth = truth
         self._seq = 0
         self._connects = 0
@@ -101,11 +102,11 @@ class SimulatedDevice:
         self, message: ReportMessage, at: Millis, made: dict[str, int] | None = None, *, standing: bool = False
     ) -> TrueReport:
         """Record a report in the truth; `build_packet` numbers it later."""
-        said = TrueReport(next(self._truth.numbers), at, self.name, message.kind, dict(message.body), standing, made)
-        self._truth.said.append(said)
+        report = TrueReport(next(self._truth.numbers), at, self.name, message.kind, dict(message.body), standing, made)
+        self._truth.said.append(report)
         if message.kind == "counts":
-            self._record_wrap(said)
-        return said
+            self._record_wrap(report)
+        return report
 
     def build_packet(self, true_report: TrueReport, topic: str) -> Packet:
         """Return the packet of a report: numbered as the device's next, timestamped and encoded."""
@@ -141,15 +142,15 @@ class SimulatedDevice:
         assert self.registers is not None
         assert true_report.made is not None
         real = _readings(true_report)
-        traits, chance = self.traits, self._chance
-        if traits.glitch_ratio and chance.happens(traits.glitch_ratio):
-            wild = round(chance.uniform(0, self.registers.modulus - 1))
+        traits, rng = self.traits, self._rng
+        if traits.glitch_ratio and rng.happens(traits.glitch_ratio):
+            wild = round(rng.uniform(0, self.registers.modulus - 1))
             shown = dict.fromkeys(
                 real, self.registers.wrap_count(wild if traits.glitch_to is None else traits.glitch_to)
             )
             self._note(true_report, "glitch", shown, real)
-        elif traits.dip_ratio and chance.happens(traits.dip_ratio):
-            by = chance.choice(range(1, traits.dip_pieces + 1))
+        elif traits.dip_ratio and rng.happens(traits.dip_ratio):
+            by = rng.choice(range(1, traits.dip_pieces + 1))
             shown = {name: self.registers.wrap_count(real[name] - by) for name in real}
             self._note(true_report, "dip", shown, real)
         else:
@@ -185,9 +186,9 @@ def build_devices(plant: SimulatedPlant, traits: dict[str, Traits], truth: Truth
     for name in plant.devices:
         controller = plant.line_of(name).controllers.get(name)
         registers = None if controller is None else controller.registers
-        chance = SeededRandom(truth.seed, f"device/{name}")
+        rng = SeededRandom(truth.seed, f"device/{name}")
         devices[name] = SimulatedDevice(
-            name, traits[name], chance=chance, registers=registers, start=truth.start, truth=truth
+            name, traits[name], rng=rng, registers=registers, start=truth.start, truth=truth
         )
     return devices
 

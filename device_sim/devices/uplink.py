@@ -7,7 +7,7 @@ from device_sim.devices.device import Packet, SimulatedDevice
 from device_sim.disturbances.traits import Traits
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage, encode
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 from device_sim.truth.truth import TrueReport
 
 MAX_STORED_REPORTS: Final = 1_000  # reports a device stores while offline; a gateway stores ten times as many
@@ -38,10 +38,10 @@ class Uplink:
     def connect(self, device: SimulatedDevice, birth_reports: list[tuple[TrueReport, ReportMessage]]) -> list[Packet]:
         """Return the packets of a connect: birth, unacknowledged packets, stored reports, then the current state."""
         self.online = True
-        packets = [device.build_packet(said, birth.topic) for said, birth in birth_reports[:1]]
+        packets = [device.build_packet(report, birth.topic) for report, birth in birth_reports[:1]]
         packets += self._take_unacknowledged()
-        packets += [each.build_packet(said, topic) for each, said, topic in self._waiting]
-        packets += [device.build_packet(said, message.topic) for said, message in birth_reports[1:]]
+        packets += [owner.build_packet(report, topic) for owner, report, topic in self._waiting]
+        packets += [device.build_packet(report, message.topic) for report, message in birth_reports[1:]]
         self._waiting.clear()
         return packets
 
@@ -52,17 +52,17 @@ class Uplink:
 
     def clear_memory(self) -> None:
         """Drop stored and unacknowledged reports, as at a loss of power."""
-        lost = [said for _, said, _ in self._waiting]
+        lost = [report for _, report, _ in self._waiting]
         lost += [packet.true_report for packet in self._unacknowledged if packet.true_report is not None]
-        for said in lost:
-            if said.arrived == 0:
-                said.fate = "no power"
+        for report in lost:
+            if report.arrived == 0:
+                report.fate = "no power"
         self._waiting.clear()
         self._unacknowledged.clear()
 
     def _take_unacknowledged(self) -> list[Packet]:
-        owed, self._unacknowledged = self._unacknowledged, []
-        return owed
+        packets, self._unacknowledged = self._unacknowledged, []
+        return packets
 
 
 class Gateway(Uplink):
@@ -106,10 +106,10 @@ class Gateway(Uplink):
 
 def group_by_uplink(plant: SimulatedPlant, devices: dict[str, SimulatedDevice]) -> dict[str, list[SimulatedDevice]]:
     """Return the devices of each uplink, by the uplink's name."""
-    found: dict[str, list[SimulatedDevice]] = {}
+    groups: dict[str, list[SimulatedDevice]] = {}
     for name in plant.devices:
-        found.setdefault(devices[name].traits.gateway or name, []).append(devices[name])
-    return found
+        groups.setdefault(devices[name].traits.gateway or name, []).append(devices[name])
+    return groups
 
 
 def build_uplink(plant: SimulatedPlant, name: str, devices: list[SimulatedDevice]) -> Uplink:

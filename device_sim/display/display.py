@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from device_sim.reports import ReportMessage
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 
 class Display(Protocol):

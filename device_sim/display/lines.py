@@ -5,7 +5,7 @@ from typing import Any, Final, TextIO
 
 from device_sim.plant import packml
 from device_sim.reports import ReportMessage
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 PACKML_WORD: Final = {
     dialect: {number: name for name, number in numbers.items()} for dialect, numbers in packml.NUMBER.items()

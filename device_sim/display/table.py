@@ -13,7 +13,7 @@ from device_sim.plant.machine import Condition, SimulatedMachine
 from device_sim.plant.orders import OrderPhase
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 LATEST: Final = 8  # sentences below the table
 
@@ -67,7 +67,7 @@ class TableDisplay:
             table.add_column(name, justify="right" if name in ("speed", "total", "good", "reject") else "left")
         for line in self._plant.lines:
             self._add_line(table, line)
-        return Group(table, *(Text(each, style="magenta" if " ! " in each else "") for each in self._latest))
+        return Group(table, *(Text(line, style="magenta" if " ! " in line else "") for line in self._latest))
 
     def _add_line(self, table: Table, line: SimulatedLine) -> None:
         for index, machine in enumerate(line.flow.machines):

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 from device_sim.disturbances.disturbance import DisturbanceTarget, LastingDisturbance, RandomFactory
 from device_sim.disturbances.incidents import BridgeLinkLost, BridgeStopped, BrokerLost, Incident
 from device_sim.plant_file import Ratio
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 
 
 class BridgeSideDisturbance(LastingDisturbance):
@@ -18,12 +19,12 @@ class BridgeSideDisturbance(LastingDisturbance):
         self,
         targets: Sequence[DisturbanceTarget],  # noqa: ARG002 - it concerns no device
         start: Millis,
-        chance_for: RandomFactory,
+        rng_for: RandomFactory,
     ) -> list[Iterator[Incident]]:
-        chance = chance_for(self.part)
-        return [(self.incident(at, until, chance) for at, until in self.times(start, chance))]
+        rng = rng_for(self.part)
+        return [(self.incident(at, until, rng) for at, until in self.times(start, rng))]
 
-    def incident(self, at: Millis, until: Millis, chance: SeededRandom) -> Incident:
+    def incident(self, at: Millis, until: Millis, rng: SeededRandom) -> Incident:
         raise NotImplementedError
 
 
@@ -34,8 +35,8 @@ class BrokerCut(BridgeSideDisturbance):
     kind: Literal["broker-cut"]
     session_lost_ratio: Ratio = 0.0  # share of the cuts that lose the bridge's session, queue and retained messages
 
-    def incident(self, at: Millis, until: Millis, chance: SeededRandom) -> Incident:
-        kept = not (self.session_lost_ratio and chance.happens(self.session_lost_ratio))
+    def incident(self, at: Millis, until: Millis, rng: SeededRandom) -> Incident:
+        kept = not (self.session_lost_ratio and rng.happens(self.session_lost_ratio))
         return BrokerLost(at=at, until=until, keeps_session=kept)
 
 
@@ -49,7 +50,7 @@ class BridgeLinkLoss(BridgeSideDisturbance):
     kind: Literal["bridge-link-loss"]
     how: Literal["silent", "reset"] = "silent"
 
-    def incident(self, at: Millis, until: Millis, chance: SeededRandom) -> Incident:  # noqa: ARG002
+    def incident(self, at: Millis, until: Millis, rng: SeededRandom) -> Incident:  # noqa: ARG002
         return BridgeLinkLost(at=at, until=until, how=self.how)
 
 
@@ -60,5 +61,5 @@ class BridgeCut(BridgeSideDisturbance):
     kind: Literal["bridge-cut"]
     how: Literal["crash", "stop"] = "crash"
 
-    def incident(self, at: Millis, until: Millis, chance: SeededRandom) -> Incident:  # noqa: ARG002
+    def incident(self, at: Millis, until: Millis, rng: SeededRandom) -> Incident:  # noqa: ARG002
         return BridgeStopped(at=at, until=until, how=self.how)

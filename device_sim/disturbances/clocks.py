@@ -17,9 +17,9 @@ class ClockSkew(Disturbance):
     direction: Literal["ahead", "behind", "either"] = "either"
     drift_ppm: float = 0.0
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
-        sign = {"ahead": 1, "behind": -1, "either": chance.choice((-1, 1))}[self.direction]
-        clock = replace(traits.clock, offset=sign * chance.duration(*self.seconds), drift_ppm=self.drift_ppm)
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
+        sign = {"ahead": 1, "behind": -1, "either": rng.choice((-1, 1))}[self.direction]
+        clock = replace(traits.clock, offset=sign * rng.duration(*self.seconds), drift_ppm=self.drift_ppm)
         return replace(traits, clock=clock)
 
 
@@ -29,7 +29,7 @@ class ClockStands(Disturbance):
     kind: Literal["clock-stands"]
     at: int = 0  # milliseconds since 1970
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, clock=replace(traits.clock, stands_at=self.at))
 
 
@@ -39,7 +39,7 @@ class Clock1970(Disturbance):
     kind: Literal["clock-1970"]
     unset_seconds: Range = (30.0, 1_800.0)
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, clock=replace(traits.clock, unset_seconds=self.unset_seconds))
 
 
@@ -48,7 +48,7 @@ class ClockSeconds(Disturbance):
 
     kind: Literal["clock-seconds"]
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, clock=replace(traits.clock, whole_seconds=True))
 
 
@@ -57,7 +57,7 @@ class NoTimestamp(Disturbance):
 
     kind: Literal["no-ts"]
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, ts=False)
 
 
@@ -67,7 +67,7 @@ class NoBootId(Disturbance):
     kind: Literal["no-boot-id"]
     seq: bool = False
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, boot_ids="none", seq=self.seq)
 
 
@@ -77,7 +77,7 @@ class ShortSeq(Disturbance):
     kind: Literal["short-seq"]
     bits: Literal[8, 16] = 16
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, seq_modulus=2**self.bits)
 
 
@@ -86,5 +86,5 @@ class RepeatedBootId(Disturbance):
 
     kind: Literal["repeated-boot-id"]
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, boot_ids="counter")

@@ -18,7 +18,7 @@ class StoreAndForward(Disturbance):
 
     kind: Literal["store-and-forward"]
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, keeps="all")
 
 
@@ -29,7 +29,7 @@ class ResentReports(Disturbance):
     ratio: Ratio = 0.02
     seconds: Range = (0.05, 5.0)
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, resend=Odds(self.ratio, self.seconds))
 
 
@@ -40,7 +40,7 @@ class Reorder(Disturbance):
     ratio: Ratio = 0.02
     seconds: Range = (0.5, 3.0)
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, reorder=Odds(self.ratio, self.seconds))
 
 
@@ -50,7 +50,7 @@ class Jitter(Disturbance):
     kind: Literal["jitter"]
     milliseconds: Range = (5.0, 800.0)
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, latency_ms=self.milliseconds)
 
 
@@ -60,7 +60,7 @@ class QosZero(Disturbance):
     kind: Literal["qos-0"]
     kinds: tuple[ReportKind, ...] = ("state", "counts", "measurement", "inspection")
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, qos0=self.kinds)
 
 
@@ -69,5 +69,5 @@ class RetainFlag(Disturbance):
 
     kind: Literal["retain-flag"]
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, retain=True)

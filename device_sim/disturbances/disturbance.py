@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 from device_sim.disturbances.incidents import Incident
 from device_sim.disturbances.traits import Traits
 from device_sim.plant_file import LineSpec, MachineSpec, PlantSpec, Positive, Range, Ratio
-from device_sim.seeded_random import MINUTE, SECOND, Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import MINUTE, SECOND, Millis
 from device_sim.toml_files import SimulationModel
 
 Grouping = Literal["device", "line", "plant"]
@@ -45,24 +46,24 @@ class Disturbance(SimulationModel):
     share: Ratio = 1.0
 
     def select_targets(
-        self, candidates: Sequence[DisturbanceTarget], chance_for: RandomFactory
+        self, candidates: Sequence[DisturbanceTarget], rng_for: RandomFactory
     ) -> list[DisturbanceTarget]:
-        named = [each for each in candidates if any(fnmatchcase(each.name, pattern) for pattern in self.devices)]
-        return [each for each in named if self.share == 1.0 or chance_for(f"share/{each.name}").happens(self.share)]
+        named = [target for target in candidates if any(fnmatchcase(target.name, pattern) for pattern in self.devices)]
+        return [target for target in named if self.share == 1.0 or rng_for(f"share/{target.name}").happens(self.share)]
 
     def apply_to_plant(self, spec: PlantSpec) -> PlantSpec:
         """Return the plant with the disturbance applied."""
         return spec
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002 - for overrides
-        """Return a concerned device's traits with the disturbance applied."""
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002 - for overrides
+        """Return a target's traits with the disturbance applied."""
         return traits
 
     def incidents(
         self,
         targets: Sequence[DisturbanceTarget],  # noqa: ARG002
         start: Millis,  # noqa: ARG002
-        chance_for: RandomFactory,  # noqa: ARG002
+        rng_for: RandomFactory,  # noqa: ARG002
     ) -> list[Iterator[Incident]]:
         """Return iterators of incidents, possibly endless, each in order of time."""
         return []
@@ -81,15 +82,15 @@ class TimedDisturbance(Disturbance):
             raise ValueError("needs either mean_minutes_between or first_minutes (and every_minutes)")
         return self
 
-    def moments(self, start: Millis, chance: SeededRandom) -> Iterator[Millis]:
+    def moments(self, start: Millis, rng: SeededRandom) -> Iterator[Millis]:
         """Yield the times of its occurrences: endlessly, or once for `first_minutes` alone."""
         at = start
         if self.mean_minutes_between is not None:
             while True:
-                at += chance.exponential(round(self.mean_minutes_between * MINUTE))
+                at += rng.exponential(round(self.mean_minutes_between * MINUTE))
                 yield at
         assert self.first_minutes is not None
-        at += round(self.first_minutes * MINUTE) + round(chance.uniform(0, SECOND))
+        at += round(self.first_minutes * MINUTE) + round(rng.uniform(0, SECOND))
         while True:
             yield at
             if self.every_minutes is None:
@@ -102,12 +103,12 @@ class LastingDisturbance(TimedDisturbance):
 
     seconds: Range = (5.0, 60.0)
 
-    def times(self, start: Millis, chance: SeededRandom) -> Iterator[tuple[Millis, Millis]]:
+    def times(self, start: Millis, rng: SeededRandom) -> Iterator[tuple[Millis, Millis]]:
         """Yield the start and end of each occurrence; they do not overlap."""
         until = start
-        for at in self.moments(start, chance):
+        for at in self.moments(start, rng):
             if at > until:
-                until = at + chance.duration(*self.seconds)
+                until = at + rng.duration(*self.seconds)
                 yield at, until
 
 
@@ -117,8 +118,8 @@ class GroupedDisturbance(LastingDisturbance):
     together: Grouping = Field("device")
 
     def groups(self, targets: Sequence[DisturbanceTarget]) -> dict[str, list[DisturbanceTarget]]:
-        found: dict[str, list[DisturbanceTarget]] = {}
+        groups: dict[str, list[DisturbanceTarget]] = {}
         for target in targets:
             key = {"device": target.name, "line": target.line.id, "plant": "plant"}[self.together]
-            found.setdefault(key, []).append(target)
-        return found
+            groups.setdefault(key, []).append(target)
+        return groups

@@ -8,7 +8,8 @@ from device_sim.disturbances.disturbance import DisturbanceTarget, GroupedDistur
 from device_sim.disturbances.incidents import Incident, LinkLost, PowerLost
 from device_sim.disturbances.traits import Traits
 from device_sim.plant_file import LineSpec, Range, Ratio
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 
 
 class PowerCut(GroupedDisturbance):
@@ -19,17 +20,17 @@ class PowerCut(GroupedDisturbance):
     orderly: bool = False  # the device publishes its death first, as at the end of a shift
 
     def incidents(
-        self, targets: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, targets: Sequence[DisturbanceTarget], start: Millis, rng_for: RandomFactory
     ) -> list[Iterator[Incident]]:
-        return [self._cuts(name, group, start, chance_for) for name, group in self.groups(targets).items()]
+        return [self._cuts(name, group, start, rng_for) for name, group in self.groups(targets).items()]
 
     def _cuts(
-        self, name: str, group: list[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, name: str, group: list[DisturbanceTarget], start: Millis, rng_for: RandomFactory
     ) -> Iterator[Incident]:
-        chance = chance_for(name)
-        for at, until in self.times(start, chance):
+        rng = rng_for(name)
+        for at, until in self.times(start, rng):
             for target in group:
-                kept = not (self.counters_lost_ratio and chance.happens(self.counters_lost_ratio))
+                kept = not (self.counters_lost_ratio and rng.happens(self.counters_lost_ratio))
                 yield PowerLost(at=at, until=until, device=target.name, counters_kept=kept, orderly=self.orderly)
 
 
@@ -40,17 +41,17 @@ class LinkLoss(GroupedDisturbance):
     notice_seconds: Range = (0.001, 22.5)  # until the broker publishes the Will; at most 1.5 keepalives
 
     def incidents(
-        self, targets: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, targets: Sequence[DisturbanceTarget], start: Millis, rng_for: RandomFactory
     ) -> list[Iterator[Incident]]:
-        return [self._losses(name, group, start, chance_for) for name, group in self.groups(targets).items()]
+        return [self._losses(name, group, start, rng_for) for name, group in self.groups(targets).items()]
 
     def _losses(
-        self, name: str, group: list[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, name: str, group: list[DisturbanceTarget], start: Millis, rng_for: RandomFactory
     ) -> Iterator[Incident]:
-        chance = chance_for(name)
-        for at, until in self.times(start, chance):
+        rng = rng_for(name)
+        for at, until in self.times(start, rng):
             for target in group:
-                noticed = chance.duration(*self.notice_seconds)
+                noticed = rng.duration(*self.notice_seconds)
                 yield LinkLost(at=at, until=until, uplink=target.name, noticed_after=noticed)
 
 
@@ -64,22 +65,22 @@ class SharedGateway(LastingDisturbance):
     lines: tuple[str, ...]
 
     def select_targets(
-        self, candidates: Sequence[DisturbanceTarget], chance_for: RandomFactory
+        self, candidates: Sequence[DisturbanceTarget], rng_for: RandomFactory
     ) -> list[DisturbanceTarget]:
-        return [each for each in super().select_targets(candidates, chance_for) if each.line.id in self.lines]
+        return [target for target in super().select_targets(candidates, rng_for) if target.line.id in self.lines]
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, gateway=gateway_uplink(target.line))
 
     def incidents(
-        self, targets: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, targets: Sequence[DisturbanceTarget], start: Millis, rng_for: RandomFactory
     ) -> list[Iterator[Incident]]:
         lines = {target.line.id: target.line for target in targets}
-        return [self._losses(line, start, chance_for(line.id)) for line in lines.values()]
+        return [self._losses(line, start, rng_for(line.id)) for line in lines.values()]
 
-    def _losses(self, line: LineSpec, start: Millis, chance: SeededRandom) -> Iterator[Incident]:
-        for at, until in self.times(start, chance):
-            yield LinkLost(at=at, until=until, uplink=gateway_uplink(line), noticed_after=chance.duration(0.001, 22.5))
+    def _losses(self, line: LineSpec, start: Millis, rng: SeededRandom) -> Iterator[Incident]:
+        for at, until in self.times(start, rng):
+            yield LinkLost(at=at, until=until, uplink=gateway_uplink(line), noticed_after=rng.duration(0.001, 22.5))
 
 
 def gateway_uplink(line: LineSpec) -> str:

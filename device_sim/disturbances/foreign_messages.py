@@ -9,7 +9,8 @@ from device_sim.disturbances.incidents import ForeignDeath, Incident, MalformedP
 from device_sim.disturbances.traits import Odds, Traits
 from device_sim.plant_file import Range, Ratio
 from device_sim.reports import ReportKind
-from device_sim.seeded_random import SECOND, Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import SECOND, Millis
 
 MALFORMED_PAYLOADS: tuple[bytes, ...] = (
     b"",
@@ -36,7 +37,7 @@ class Leftovers(Disturbance):
     kinds: tuple[Literal["birth", "death", "state", "counts"], ...] = ("birth", "death", "state", "counts")
     boot_id: bool = False  # whether the reports carry one
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, leftovers=self.kinds, leftover_boot_id=self.boot_id)
 
 
@@ -47,7 +48,7 @@ class LateWill(Disturbance):
     ratio: Ratio = 0.5
     seconds: Range = (5.0, 90.0)
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, late_will=Odds(self.ratio, self.seconds))
 
 
@@ -57,13 +58,13 @@ class ForeignWill(TimedDisturbance):
     kind: Literal["foreign-will"]
 
     def incidents(
-        self, targets: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, targets: Sequence[DisturbanceTarget], start: Millis, rng_for: RandomFactory
     ) -> list[Iterator[Incident]]:
-        return [self._deaths(target, start, chance_for(target.name)) for target in targets]
+        return [self._deaths(target, start, rng_for(target.name)) for target in targets]
 
-    def _deaths(self, target: DisturbanceTarget, start: Millis, chance: SeededRandom) -> Iterator[Incident]:
-        for at in self.moments(start, chance):
-            older = start - chance.duration(3_600, 10_000_000)
+    def _deaths(self, target: DisturbanceTarget, start: Millis, rng: SeededRandom) -> Iterator[Incident]:
+        for at in self.moments(start, rng):
+            older = start - rng.duration(3_600, 10_000_000)
             yield ForeignDeath(at=at, until=at, device=target.name, boot_id=older)
 
 
@@ -75,15 +76,15 @@ class Malformed(TimedDisturbance):
     run: int = 3  # at most this many in a row
 
     def incidents(
-        self, targets: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, targets: Sequence[DisturbanceTarget], start: Millis, rng_for: RandomFactory
     ) -> list[Iterator[Incident]]:
-        return [self._garbage(target, start, chance_for(target.name)) for target in targets]
+        return [self._garbage(target, start, rng_for(target.name)) for target in targets]
 
-    def _garbage(self, target: DisturbanceTarget, start: Millis, chance: SeededRandom) -> Iterator[Incident]:
-        for at in self.moments(start, chance):
-            for number in range(chance.choice(range(1, self.run + 1))):
+    def _garbage(self, target: DisturbanceTarget, start: Millis, rng: SeededRandom) -> Iterator[Incident]:
+        for at in self.moments(start, rng):
+            for number in range(rng.choice(range(1, self.run + 1))):
                 moment = at + number * SECOND // 10
-                payload = chance.choice((*MALFORMED_PAYLOADS, b'{"description": "' + b"x" * 70_000 + b'"}'))
+                payload = rng.choice((*MALFORMED_PAYLOADS, b'{"description": "' + b"x" * 70_000 + b'"}'))
                 yield MalformedPayload(
-                    at=moment, until=moment, device=target.name, kind=chance.choice(self.kinds), payload=payload
+                    at=moment, until=moment, device=target.name, kind=rng.choice(self.kinds), payload=payload
                 )

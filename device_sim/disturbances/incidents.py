@@ -6,7 +6,7 @@ Disturbances plan them (`disturbance.py`); the rehearsal and the real run play t
 from dataclasses import dataclass
 from typing import Literal
 
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from device_sim.plant import packml
 from device_sim.plant.machine import Condition
 from device_sim.plant_file import PlantSpec
 from device_sim.reports import encode, report_topic
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 OLD_COUNT = 120
 EARLIER = 40_000_000  # milliseconds before the run

@@ -21,7 +21,7 @@ class LongRepairs(Disturbance):
             "lock_out_ratio": self.lock_out_ratio,
         }
         lines = tuple(
-            line.model_copy(update={"machines": tuple(each.model_copy(update=changes) for each in line.machines)})
+            line.model_copy(update={"machines": tuple(machine.model_copy(update=changes) for machine in line.machines)})
             for line in spec.lines
         )
         return spec.model_copy(update={"lines": lines})

@@ -10,7 +10,8 @@ from device_sim.disturbances.disturbance import Disturbance, DisturbanceTarget, 
 from device_sim.disturbances.incidents import Incident, RegisterSet
 from device_sim.disturbances.traits import Traits
 from device_sim.plant_file import Ratio
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 
 
 class RegisterReset(TimedDisturbance):
@@ -20,15 +21,15 @@ class RegisterReset(TimedDisturbance):
     to: tuple[int, int] = (0, 0)
 
     def incidents(
-        self, targets: Sequence[DisturbanceTarget], start: Millis, chance_for: RandomFactory
+        self, targets: Sequence[DisturbanceTarget], start: Millis, rng_for: RandomFactory
     ) -> list[Iterator[Incident]]:
         machines = [target for target in targets if target.machine is not None]
-        return [self._sets(target, start, chance_for(target.name)) for target in machines]
+        return [self._sets(target, start, rng_for(target.name)) for target in machines]
 
-    def _sets(self, target: DisturbanceTarget, start: Millis, chance: SeededRandom) -> Iterator[Incident]:
+    def _sets(self, target: DisturbanceTarget, start: Millis, rng: SeededRandom) -> Iterator[Incident]:
         low, high = self.to
-        for at in self.moments(start, chance):
-            yield RegisterSet(at=at, until=at, device=target.name, to=round(chance.uniform(low, high)))
+        for at in self.moments(start, rng):
+            yield RegisterSet(at=at, until=at, device=target.name, to=round(rng.uniform(low, high)))
 
 
 class NearWrap(Disturbance):
@@ -37,7 +38,7 @@ class NearWrap(Disturbance):
     kind: Literal["near-wrap"]
     pieces: int = Field(500, ge=1)
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, near_wrap=self.pieces)
 
 
@@ -48,7 +49,7 @@ class Glitch(Disturbance):
     ratio: Ratio = 0.01
     to: Literal["zero", "any"] = "zero"
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, glitch_ratio=self.ratio, glitch_to=0 if self.to == "zero" else None)
 
 
@@ -59,5 +60,5 @@ class Dip(Disturbance):
     ratio: Ratio = 0.05
     pieces: int = Field(3, ge=1)
 
-    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, chance: SeededRandom) -> Traits:  # noqa: ARG002
+    def apply_to_traits(self, traits: Traits, target: DisturbanceTarget, rng: SeededRandom) -> Traits:  # noqa: ARG002
         return replace(traits, dip_ratio=self.ratio, dip_pieces=self.pieces)

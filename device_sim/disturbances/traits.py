@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from device_sim.mqtt.broker_access import BrokerAccess
 from device_sim.mqtt.client import sever
 from device_sim.mqtt.outbox import DeviceOutbox
 from device_sim.reports import lamp_topic
-from device_sim.seeded_random import SECOND, Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import SECOND, Millis
 from device_sim.truth.truth import OutageCause
 
 FIRST_PAUSE: Final = 0.5
@@ -42,7 +43,7 @@ class MqttConnection(DeviceConnection):
         self._broker = broker
         self._display = display
         self._scale = scale
-        self._chance = SeededRandom(context.truth.seed, f"link/{name}")
+        self._rng = SeededRandom(context.truth.seed, f"link/{name}")
         self._allowed = asyncio.Event()
         self._allowed.set()
         self._closed = False
@@ -55,14 +56,14 @@ class MqttConnection(DeviceConnection):
         for packet in packets:
             traits = self._traits_of(packet)
             low, high = traits.latency_ms if traits.latency_ms[1] > 50 else (0.0, 0.0)  # the real network adds its own
-            self._latest_due = max(self._latest_due, now + self._real_seconds(self._chance.uniform(low, high) / SECOND))
+            self._latest_due = max(self._latest_due, now + self._real_seconds(self._rng.uniform(low, high) / SECOND))
             due = self._latest_due
-            if packet.true_report is not None and self._chance.happens(traits.reorder.ratio):
-                due += self._real_seconds(self._chance.uniform(*traits.reorder.seconds))
+            if packet.true_report is not None and self._rng.happens(traits.reorder.ratio):
+                due += self._real_seconds(self._rng.uniform(*traits.reorder.seconds))
             self._outbox.put(packet, due)
             resendable = packet.true_report is not None and self._may_resend(packet)
-            if resendable and self._chance.happens(traits.resend.ratio):
-                resend_due = due + self._real_seconds(self._chance.uniform(*traits.resend.seconds))
+            if resendable and self._rng.happens(traits.resend.ratio):
+                resend_due = due + self._real_seconds(self._rng.uniform(*traits.resend.seconds))
                 self._outbox.put(packet, resend_due, is_copy=True)
 
     def publish_foreign(self, topic: str, payload: bytes, what: str) -> None:
@@ -80,8 +81,8 @@ class MqttConnection(DeviceConnection):
         if client is not None:
             self._call_later(noticed_seconds, lambda: self._sever(client))
         late = self.uplink.traits.late_will
-        if will is not None and late.ratio and self._chance.happens(late.ratio):
-            seconds = noticed_seconds + self._chance.uniform(*late.seconds)
+        if will is not None and late.ratio and self._rng.happens(late.ratio):
+            seconds = noticed_seconds + self._rng.uniform(*late.seconds)
             self._call_later(seconds, lambda: self.publish_foreign(will.topic, will.payload, "late will"))
 
     def shut_down(self, reason: object) -> None:

@@ -10,7 +10,8 @@ from device_sim.mqtt.broker_access import BrokerAccess
 from device_sim.mqtt.connection import MqttConnection
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.scheduler import Scheduler
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 from device_sim.truth.outage_log import OutageLog
 from device_sim.truth.truth import Truth
 
@@ -26,7 +27,7 @@ class MqttConnections(DeviceConnections[MqttConnection]):
         super().__init__(
             devices,
             lambda name, group: MqttConnection(name, group, context, broker=broker, display=display, scale=scale),
-            context=context, chance=SeededRandom(truth.seed, "links"), display=display,
+            context=context, rng=SeededRandom(truth.seed, "links"), display=display,
         )  # fmt: skip
 
 

@@ -70,8 +70,8 @@ class SimulatorPresence:
 
     async def claim(self) -> None:
         """Make sure that no other run exists, or raise `AlreadyRunning`."""
-        found, wanted = self._broker.version.found, self._broker.version.wanted
-        if found is aiomqtt.ProtocolVersion.V311 and wanted == "auto":
+        version = self._broker.version
+        if version.found is aiomqtt.ProtocolVersion.V311 and version.wanted == "auto":
             return  # nats-server makes a replaced client wait long to reconnect: it could not take its id back
         self._task = asyncio.create_task(self._hold(), name="presence")
         waiting = asyncio.create_task(self._claimed.wait(), name="presence claimed")
@@ -92,7 +92,7 @@ class SimulatorPresence:
                 async with self._client() as client:
                     connected = True
                     if not self._claimed.is_set():
-                        if await self._is_pushed_out(client):
+                        if await self._is_replaced(client):
                             self._refused = AlreadyRunning(self._broker, self._site)
                             return
                         self._claimed.set()
@@ -108,7 +108,7 @@ class SimulatorPresence:
         version = self._broker.version.candidates()[0]
         return self._broker.build_client(self._identity, version, client_id=self.client_id, will=None)
 
-    async def _is_pushed_out(self, client: aiomqtt.Client) -> bool:
+    async def _is_replaced(self, client: aiomqtt.Client) -> bool:
         try:
             async with asyncio.timeout(BORROWED_SECONDS if self._borrowed else CLAIM_SECONDS):
                 await _until_lost(client)

@@ -7,7 +7,8 @@ from device_sim.plant.machine import Condition, SimulatedMachine
 from device_sim.plant.quality import InspectionSampler, MeasuredParameter
 from device_sim.plant.registers import Registers
 from device_sim.reports import ReportContent
-from device_sim.seeded_random import SECOND, Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import SECOND, Millis
 
 STATE_PERIOD: Final = 60 * SECOND
 COUNTS_PERIOD: Final = 10 * SECOND
@@ -35,21 +36,21 @@ class Controller:
         machine: SimulatedMachine,
         parameter: MeasuredParameter | None,
         inspection: InspectionSampler | None,
-        chance: SeededRandom,
+        rng: SeededRandom,
         now: Millis,
     ) -> None:
         self.machine = machine
         self.registers = Registers(machine.spec)
         self._parameter = parameter
         self._inspection = inspection
-        self._chance = chance
+        self._rng = rng
         self._condition = machine.condition
         self._acting_state: str | None = None
         self._information: frozenset[int] = frozenset()
-        self._information_at = now + chance.exponential(INFORMATION_MEAN)
+        self._information_at = now + rng.exponential(INFORMATION_MEAN)
         self._reported_state: dict[str, object] = {}
         self._reported_counts: dict[str, object] = {}
-        phase = round(chance.uniform(0, COUNTS_PERIOD))  # controllers do not report at the same moment
+        phase = round(rng.uniform(0, COUNTS_PERIOD))  # controllers do not report at the same moment
         self._state_at = now
         self._counts_at = now + phase
         self._counts_reported_at = now
@@ -139,8 +140,8 @@ class Controller:
     def _toggle_information_bit(self, now: Millis) -> None:
         spec = self.machine.spec
         if spec.information_bits and now >= self._information_at:
-            self._information ^= {self._chance.choice(spec.information_bits)}
-            self._information_at = now + self._chance.exponential(INFORMATION_MEAN)
+            self._information ^= {self._rng.choice(spec.information_bits)}
+            self._information_at = now + self._rng.exponential(INFORMATION_MEAN)
 
     def _counts(self) -> dict[str, object]:
         counts: dict[str, object] = {**self.registers.read(self.machine.made)}

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Final
 
 from device_sim.plant_file import FaultSpec, MachineSpec
-from device_sim.seeded_random import MINUTE, SECOND, Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import MINUTE, SECOND, Millis
 
 TICK: Final[Millis] = SECOND
 ENDLESS: Final = 1_000_000  # supply of the first machine, free places after the last
@@ -56,7 +57,7 @@ NOTHING: Final = MachineStep()
 
 
 class SimulatedMachine:
-    def __init__(self, spec: MachineSpec, chance: SeededRandom, now: Millis) -> None:
+    def __init__(self, spec: MachineSpec, rng: SeededRandom, now: Millis) -> None:
         self.spec = spec
         self.condition = Condition.IDLE
         self.since = now
@@ -65,12 +66,12 @@ class SimulatedMachine:
         self.product: str | None = None
         self.faults: tuple[FaultSpec, ...] = ()
         self.reason: str | None = None
-        self._chance = chance
+        self._rng = rng
         self._stopped_until = now
         self._reason_at: Millis | None = None
         self._waiting_since: Millis | None = None
-        self._to_fault = chance.exponential(round(spec.mean_minutes_between_faults * MINUTE))
-        self._to_jam = chance.exponential(round(spec.mean_minutes_between_jams * MINUTE))
+        self._to_fault = rng.exponential(round(spec.mean_minutes_between_faults * MINUTE))
+        self._to_jam = rng.exponential(round(spec.mean_minutes_between_jams * MINUTE))
         self._progress = 0.0
         self._slowness = 1.0
         self._startup_left = 0
@@ -159,7 +160,7 @@ class SimulatedMachine:
         if condition is self.condition:
             return
         if condition is Condition.RUNNING:
-            self._slowness = self._chance.uniform(1.0, 1.12)
+            self._slowness = self._rng.uniform(1.0, 1.12)
         self.condition, self.since = condition, now
 
     def _stops(self, now: Millis) -> bool:
@@ -169,26 +170,26 @@ class SimulatedMachine:
             self._break_down(now)
             return True
         if self._to_jam <= 0:
-            self._to_jam = self._chance.exponential(round(self.spec.mean_minutes_between_jams * MINUTE))
-            self._stopped_until = now + self._chance.duration(*self.spec.jam_seconds)
+            self._to_jam = self._rng.exponential(round(self.spec.mean_minutes_between_jams * MINUTE))
+            self._stopped_until = now + self._rng.duration(*self.spec.jam_seconds)
             self._set_condition(Condition.JAMMED, now)
             return True
         return False
 
     def _break_down(self, now: Millis) -> None:
-        self._to_fault = self._chance.exponential(round(self.spec.mean_minutes_between_faults * MINUTE))
-        first = self._chance.choice(self.spec.faults)
-        also = self._chance.choice(self.spec.faults)  # one fault often trips another
-        self.faults = (first, also) if also != first and self._chance.happens(0.3) else (first,)
+        self._to_fault = self._rng.exponential(round(self.spec.mean_minutes_between_faults * MINUTE))
+        first = self._rng.choice(self.spec.faults)
+        also = self._rng.choice(self.spec.faults)  # one fault often trips another
+        self.faults = (first, also) if also != first and self._rng.happens(0.3) else (first,)
         low, high = self._repair_minutes()
-        self._stopped_until = now + self._chance.duration(low * 60, high * 60)
-        if self.spec.lock_out_ratio and self._chance.happens(self.spec.lock_out_ratio):
-            self._locked_out_at = now + self._chance.duration(60, 180)
-        self._reason_at = now + self._chance.duration(45, 150) if self._chance.happens(0.6) else None
+        self._stopped_until = now + self._rng.duration(low * 60, high * 60)
+        if self.spec.lock_out_ratio and self._rng.happens(self.spec.lock_out_ratio):
+            self._locked_out_at = now + self._rng.duration(60, 180)
+        self._reason_at = now + self._rng.duration(45, 150) if self._rng.happens(0.6) else None
         self._set_condition(Condition.FAULT, now)
 
     def _repair_minutes(self) -> tuple[float, float]:
-        long = self.spec.long_repair_ratio > 0 and self._chance.happens(self.spec.long_repair_ratio)
+        long = self.spec.long_repair_ratio > 0 and self._rng.happens(self.spec.long_repair_ratio)
         return self.spec.long_repair_minutes if long else self.spec.repair_minutes
 
     def _make(self, supply: int, room: int) -> MachineStep:
@@ -203,5 +204,5 @@ class SimulatedMachine:
     def _is_good(self) -> bool:
         if self._startup_left > 0:
             self._startup_left -= 1
-            return not self._chance.happens(0.5)
-        return not self._chance.happens(self.spec.reject_ratio)
+            return not self._rng.happens(0.5)
+        return not self._rng.happens(self.spec.reject_ratio)

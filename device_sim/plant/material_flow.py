@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from device_sim.plant.machine import ENDLESS, Demand, SimulatedMachine
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 
 class MaterialFlow:

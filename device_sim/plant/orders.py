@@ -11,7 +11,8 @@ from typing import Final
 from device_sim.plant.machine import Demand
 from device_sim.plant_file import LineSpec
 from device_sim.reports import ReportContent
-from device_sim.seeded_random import MINUTE, SECOND, Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import MINUTE, SECOND, Millis
 
 PLANNED_EFFICIENCY: Final = 0.6  # share of the ideal rate that the planner counts on
 CANCEL_REASONS: Final = ("customer moved the order", "material not released", "replaced by a rush order")
@@ -45,17 +46,17 @@ class SimulatedOrder:
 class OrderBook:
     """The running and the waiting order of a line, and the reports about them."""
 
-    def __init__(self, spec: LineSpec, chance: SeededRandom, now: Millis) -> None:
+    def __init__(self, spec: LineSpec, rng: SeededRandom, now: Millis) -> None:
         self.phase = OrderPhase.GAP
         self.running: SimulatedOrder | None = None
         self.waiting: SimulatedOrder | None = None
         self.product: str | None = None
         self.finished = 0
         self._spec = spec
-        self._chance = chance
+        self._rng = rng
         self._prefix = f"{spec.id}-{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now):%y%m%d-%H%M%S}"
         self._number = 0
-        self._assign_at = now + chance.duration(2, 20)
+        self._assign_at = now + rng.duration(2, 20)
         self._until = now
         self._break_at: Millis | None = None
         self._good_at_start = 0
@@ -73,8 +74,8 @@ class OrderBook:
             self._finish(now)
         else:
             self.waiting = None
-            self._assign_at = now + self._chance.duration(20, 90)
-        return [("job", {"action": "cancel", "job_id": order.id, "reason": self._chance.choice(CANCEL_REASONS)})]
+            self._assign_at = now + self._rng.duration(20, 90)
+        return [("job", {"action": "cancel", "job_id": order.id, "reason": self._rng.choice(CANCEL_REASONS)})]
 
     def _plan(self, now: Millis, good: int) -> list[ReportContent]:
         if self.waiting is None:
@@ -103,7 +104,7 @@ class OrderBook:
             case OrderPhase.RUN if self.running is not None and self._break_at is not None and now >= self._break_at:
                 low, high = self._spec.orders.break_minutes
                 self.phase, self._break_at = OrderPhase.BREAK, None
-                self._until = now + self._chance.duration(low * 60, high * 60)
+                self._until = now + self._rng.duration(low * 60, high * 60)
                 return [("job", self._action_body("pause", self.running))]
             case OrderPhase.BREAK if self.running is not None and now >= self._until:
                 self.phase = OrderPhase.RUN
@@ -117,7 +118,7 @@ class OrderBook:
         if before in (None, order.product):
             return self._start(now, good, order)
         self.phase = OrderPhase.SETUP
-        self._until = now + self._chance.duration(*self._spec.orders.changeover_seconds)
+        self._until = now + self._rng.duration(*self._spec.orders.changeover_seconds)
         if self._spec.orders.changeover_signal == "mode":  # the machine's mode reports it
             return []
         return [("changeover", {"action": "start", "from_product": before, "to_product": order.product})]
@@ -126,28 +127,28 @@ class OrderBook:
         self.phase = OrderPhase.RUN
         self._good_at_start = good
         self._break_at = None
-        if self._chance.happens(self._spec.orders.break_ratio):
-            self._break_at = now + round(self._chance.uniform(1, self._spec.orders.minutes[0]) * MINUTE)
+        if self._rng.happens(self._spec.orders.break_ratio):
+            self._break_at = now + round(self._rng.uniform(1, self._spec.orders.minutes[0]) * MINUTE)
         return [("job", self._action_body("start", order))]
 
     def _finish(self, now: Millis) -> None:
         self.running, self.phase = None, OrderPhase.GAP
         self.finished += 1
-        self._until = now + self._chance.duration(*self._spec.orders.gap_seconds)
+        self._until = now + self._rng.duration(*self._spec.orders.gap_seconds)
 
     def _draw(self, now: Millis) -> SimulatedOrder:
         self._number += 1
         others = [product for product in self._spec.products if product != self.product]
-        stay = self.product is not None and self._chance.happens(self._spec.orders.same_product_ratio)
-        product = self.product if stay or not others else self._chance.choice(others)
+        stay = self.product is not None and self._rng.happens(self._spec.orders.same_product_ratio)
+        product = self.product if stay or not others else self._rng.choice(others)
         cycle = max(machine.cycle_seconds for machine in self._spec.machines)
-        seconds = self._chance.duration(*self._spec.orders.minutes) / SECOND * 60
+        seconds = self._rng.duration(*self._spec.orders.minutes) / SECOND * 60
         return SimulatedOrder(
             id=f"{self._prefix}-{self._number:03d}",
             product=product or self._spec.products[0],
             target=max(1, round(seconds / cycle * PLANNED_EFFICIENCY)),
-            assigned_to=self._chance.choice(self._spec.people.names),
-            accept_at=now + self._chance.duration(5, 30),
+            assigned_to=self._rng.choice(self._spec.people.names),
+            accept_at=now + self._rng.duration(5, 30),
         )
 
     def _assignment(self, order: SimulatedOrder) -> dict[str, object]:
@@ -167,9 +168,9 @@ class OrderBook:
 class Planner:
     """Cancels an order of some line from time to time."""
 
-    def __init__(self, replan_minutes: tuple[float, float], chance: SeededRandom, now: Millis) -> None:
+    def __init__(self, replan_minutes: tuple[float, float], rng: SeededRandom, now: Millis) -> None:
         self._minutes = replan_minutes
-        self._chance = chance
+        self._rng = rng
         self._at = now + self._next()
 
     def tick(self, now: Millis, books: list[OrderBook]) -> tuple[OrderBook, list[ReportContent]] | None:
@@ -177,8 +178,8 @@ class Planner:
         if now < self._at:
             return None
         self._at = now + self._next()
-        first = self._chance.choice(range(len(books)))
-        running = self._chance.happens(0.3)
+        first = self._rng.choice(range(len(books)))
+        running = self._rng.happens(0.3)
         for book in (*books[first:], *books[:first]):
             reports = book.cancel(now, running=running) or book.cancel(now, running=not running)
             if reports:
@@ -187,4 +188,4 @@ class Planner:
 
     def _next(self) -> Millis:
         low, high = self._minutes
-        return self._chance.duration(low * 60, high * 60)
+        return self._rng.duration(low * 60, high * 60)

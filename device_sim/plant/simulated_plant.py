@@ -7,7 +7,8 @@ from device_sim.plant.machine import TICK, SimulatedMachine
 from device_sim.plant.orders import Planner
 from device_sim.plant_file import PlantSpec
 from device_sim.reports import ReportContent, ReportMessage, report_topic
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 
 
 class SimulatedPlant:

@@ -35,7 +35,7 @@ class Station:
         """Return the level of every input, for sending after the birth: an edge needs a level before it."""
         if self.spec.form == "action":
             return []
-        return [_level(each, level=each in self.active_inputs) for each in self.spec.andon_types]
+        return [_level(andon_type, level=andon_type in self.active_inputs) for andon_type in self.spec.andon_types]
 
 
 def _action_report(action: str, andon_type: AndonType, operator: str, **more: object) -> ReportContent:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
 from device_sim.truth.truth import Fate, TrueReport
 
 MqttVersion = Literal["5", "3.1.1"]
@@ -37,7 +38,7 @@ class BrokerSession:
         *,
         queue_limit: int,
         mqtt: MqttVersion,
-        chance: SeededRandom,
+        rng: SeededRandom,
         schedule_delivery: Callable[[ReceivedPublish], None],
     ) -> None:
         self.online = False
@@ -45,8 +46,8 @@ class BrokerSession:
         self._subscribed = False
         self._queue_limit = queue_limit
         self._mqtt = mqtt
-        self._chance = chance
-        self._later = schedule_delivery
+        self._rng = rng
+        self._schedule_delivery = schedule_delivery
         self._mid = 0
         self._latest: Millis = 0
         self._in_flight: dict[int, tuple[ReceivedPublish, TrueReport | None]] = {}
@@ -77,8 +78,8 @@ class BrokerSession:
         """Complete a delivery that is due; return False if the connection it was sent on is gone."""
         if arrival.mid == 0:
             return self.online
-        kept = self._in_flight.get(arrival.mid)
-        if not self.online or kept is None or kept[0] is not arrival:
+        delivery = self._in_flight.get(arrival.mid)
+        if not self.online or delivery is None or delivery[0] is not arrival:
             return False
         if not self.holds_acknowledgements:
             del self._in_flight[arrival.mid]
@@ -89,10 +90,10 @@ class BrokerSession:
 
     def clear(self) -> None:
         """Drop the session and all retained messages."""
-        for _, said in self._in_flight.values():
-            _mark_lost(said, "session lost")
-        for _, _, said in self._queue:
-            _mark_lost(said, "session lost")
+        for _, report in self._in_flight.values():
+            _mark_lost(report, "session lost")
+        for _, _, report in self._queue:
+            _mark_lost(report, "session lost")
         self._in_flight.clear()
         self._queue.clear()
         self._retained.clear()
@@ -102,22 +103,22 @@ class BrokerSession:
         """Connect and subscribe the bridge: redeliveries first, then the queue, then retained messages."""
         self.online, self.holds_acknowledgements = True, False
         self._latest = at
-        owed, self._in_flight = self._in_flight, {}
-        for arrival, said in owed.values():
-            self._send(replace(arrival, at=self._next(at), redelivered=True), said)
+        unacknowledged, self._in_flight = self._in_flight, {}
+        for arrival, report in unacknowledged.values():
+            self._send(replace(arrival, at=self._next(at), redelivered=True), report)
         while self._queue:
-            topic, payload, said = self._queue.popleft()
-            self._deliver(at, topic, payload, qos=1, true_report=said)
+            topic, payload, report = self._queue.popleft()
+            self._deliver(at, topic, payload, qos=1, true_report=report)
         # MQTT 5, 3.3.1.3: retain handling 1 sends retained messages for a new subscription only
         if not self._subscribed or self._mqtt == "3.1.1":
-            for topic, (payload, said) in self._retained.items():
-                self._send(self._arrival(at, topic, payload, said, retained=True), said)
+            for topic, (payload, report) in self._retained.items():
+                self._send(self._arrival(at, topic, payload, report, retained=True), report)
         self._subscribed = True
 
     def _deliver(self, at: Millis, topic: str, payload: bytes, *, qos: int, true_report: TrueReport | None) -> None:
         if qos == 0:
             number = None if true_report is None else true_report.number
-            self._later(ReceivedPublish(self._next(at), topic, payload, False, False, 0, number))
+            self._schedule_delivery(ReceivedPublish(self._next(at), topic, payload, False, False, 0, number))
             return
         self._send(self._arrival(at, topic, payload, true_report, retained=False), true_report)
 
@@ -129,10 +130,10 @@ class BrokerSession:
 
     def _send(self, arrival: ReceivedPublish, true_report: TrueReport | None) -> None:
         self._in_flight[arrival.mid] = (arrival, true_report)
-        self._later(arrival)
+        self._schedule_delivery(arrival)
 
     def _next(self, at: Millis) -> Millis:
-        self._latest = max(self._latest, at + round(self._chance.uniform(0.4, 4)))
+        self._latest = max(self._latest, at + round(self._rng.uniform(0.4, 4)))
         return self._latest
 
     def _next_mid(self) -> int:

@@ -6,8 +6,9 @@ from typing import Final
 from device_sim.devices.connection import ConnectionContext, DeviceConnection
 from device_sim.devices.device import Packet, SimulatedDevice
 from device_sim.disturbances.incidents import BrokerLost
-from device_sim.seeded_random import Millis, SeededRandom
+from device_sim.seeded_random import SeededRandom
 from device_sim.simulated_network.broker_session import BrokerSession
+from device_sim.time_units import Millis
 from device_sim.truth.truth import OutageCause
 
 START_SECONDS: Final = (1.0, 6.0)  # a device boots
@@ -25,11 +26,11 @@ class SimulatedConnection(DeviceConnection):
         context: ConnectionContext,
         *,
         session: BrokerSession,
-        chance: SeededRandom,
+        rng: SeededRandom,
     ) -> None:
         super().__init__(name, devices, context)
         self._session = session
-        self._chance = chance
+        self._rng = rng
         self._keys = count()
         self._generation = 0  # of the connection; what belongs to an earlier one has no effect
         self._acknowledgements_lost = False
@@ -55,7 +56,7 @@ class SimulatedConnection(DeviceConnection):
         if self.uplink.online:
             generation = self._generation
             self._acknowledgements_lost = True
-            data_lost_at = self._scheduler.now + round(self._chance.uniform(0, until - self._scheduler.now))
+            data_lost_at = self._scheduler.now + round(self._rng.uniform(0, until - self._scheduler.now))
             self._scheduler.call_at(data_lost_at, lambda: self._lose_data(generation))
 
     def lose(self, reason: object, why: OutageCause, *, noticed_after: Millis) -> None:
@@ -89,9 +90,7 @@ class SimulatedConnection(DeviceConnection):
             return
         self._generation += 1
         generation = self._generation
-        self._scheduler.call_at(
-            self._scheduler.now + self._chance.duration(*seconds), lambda: self._connect(generation)
-        )
+        self._scheduler.call_at(self._scheduler.now + self._rng.duration(*seconds), lambda: self._connect(generation))
 
     @property
     def _broker_is_down(self) -> bool:
@@ -124,8 +123,8 @@ class SimulatedConnection(DeviceConnection):
             return
         late = self.uplink.traits.late_will
         noticed_at = self._scheduler.now + noticed_after
-        if late.ratio and self._chance.happens(late.ratio):
-            self._scheduler.call_at(noticed_at + self._chance.duration(*late.seconds), lambda: self._publish_will(will))
+        if late.ratio and self._rng.happens(late.ratio):
+            self._scheduler.call_at(noticed_at + self._rng.duration(*late.seconds), lambda: self._publish_will(will))
         else:
             self._pending_will = will
             self._scheduler.call_at(noticed_at, lambda: self._notice_loss(will))
@@ -138,15 +137,15 @@ class SimulatedConnection(DeviceConnection):
             self._keep_unacknowledged(packet, arrived=False)
             return
         traits, now = self._traits_of(packet), self._scheduler.now
-        self._latest_arrival = max(self._latest_arrival, now + round(self._chance.uniform(*traits.latency_ms)))
+        self._latest_arrival = max(self._latest_arrival, now + round(self._rng.uniform(*traits.latency_ms)))
         arrives, key, generation = self._latest_arrival, next(self._keys), self._generation
-        if report is not None and traits.reorder.ratio and self._chance.happens(traits.reorder.ratio):
-            arrives += self._chance.duration(*traits.reorder.seconds)
+        if report is not None and traits.reorder.ratio and self._rng.happens(traits.reorder.ratio):
+            arrives += self._rng.duration(*traits.reorder.seconds)
         self._in_flight[key] = packet
         self._scheduler.call_at(arrives, lambda: self._reach_broker(key))
         resendable = report is not None and self._may_resend(packet)
-        if resendable and traits.resend.ratio and self._chance.happens(traits.resend.ratio):
-            at = arrives + self._chance.duration(*traits.resend.seconds)
+        if resendable and traits.resend.ratio and self._rng.happens(traits.resend.ratio):
+            at = arrives + self._rng.duration(*traits.resend.seconds)
             self._scheduler.call_at(at, lambda: self._resend(packet, generation))
 
     def _resend(self, packet: Packet, generation: int) -> None:

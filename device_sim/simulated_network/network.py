@@ -19,15 +19,15 @@ class SimulatedNetwork(DeviceConnections[SimulatedConnection]):
         self, plant: SimulatedPlant, devices: dict[str, SimulatedDevice], *, scheduler: Scheduler,
         session: BrokerSession, truth: Truth,
     ) -> None:  # fmt: skip
-        chance = SeededRandom(truth.seed, "network")
+        rng = SeededRandom(truth.seed, "network")
         context = ConnectionContext(
             plant=plant, scheduler=scheduler, truth=truth, outages=OutageLog(truth, scheduler),
             boot_clock=lambda: scheduler.now,
         )  # fmt: skip
         super().__init__(
             devices,
-            lambda name, group: SimulatedConnection(name, group, context, session=session, chance=chance),
-            context=context, chance=chance, display=NullDisplay(),
+            lambda name, group: SimulatedConnection(name, group, context, session=session, rng=rng),
+            context=context, rng=rng, display=NullDisplay(),
         )  # fmt: skip
 
     def start(self) -> None:

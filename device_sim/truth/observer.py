@@ -2,7 +2,7 @@
 
 from device_sim.plant.line import SimulatedLine
 from device_sim.plant.machine import Condition, SimulatedMachine
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 from device_sim.truth.truth import ConditionStretch, CountHistory, Truth
 
 WAITING = (Condition.STARVED, Condition.BLOCKED)

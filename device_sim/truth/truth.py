@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Final, Literal
 
 from device_sim.reports import ACTION_KINDS
-from device_sim.seeded_random import Millis
+from device_sim.time_units import Millis
 
 Fate = Literal[
     "on the way",  # not arrived when the run ended
@@ -144,7 +144,7 @@ class Truth:
     @property
     def actions(self) -> list[TrueReport]:
         """The actions of people: presses, orders, changeovers, each with the fate of its report."""
-        return [each for each in self.said if each.is_action]
+        return [report for report in self.said if report.is_action]
 
     def header(self) -> dict[str, Any]:
         run = {"seed": self.seed, "profile": self.profile, "start": self.start, "until": self.until}
@@ -154,14 +154,14 @@ class Truth:
         """Yield everything except `made` as JSON objects; `truth` names the list of each."""
         yield self.header()
         for name in LISTS:
-            yield from (_record(name, each) for each in getattr(self, name))
+            yield from (_record(name, record) for record in getattr(self, name))
 
     def drain(self, *, final: bool) -> Iterator[dict[str, Any]]:
         """Yield and remove the settled records, or all if `final`. `made` keeps its last row."""
         for name in LISTS:
-            everything: list[Any] = getattr(self, name)
-            setattr(self, name, [] if final else [each for each in everything if not _is_settled(each)])
-            yield from (_record(name, each) for each in everything if final or _is_settled(each))
+            records: list[Any] = getattr(self, name)
+            setattr(self, name, [] if final else [record for record in records if not _is_settled(record)])
+            yield from (_record(name, record) for record in records if final or _is_settled(record))
         for made in self.made.values():
             for column in (made.at, made.total, made.good):
                 del column[:-1]

@@ -15,7 +15,7 @@ from tests.device_sim.sample_plants import START
 
 
 def device(truth: Truth, **traits: Any) -> SimulatedDevice:
-    return SimulatedDevice("D", Traits(**traits), chance=SeededRandom(1, "D"), registers=None, start=START, truth=truth)
+    return SimulatedDevice("D", Traits(**traits), rng=SeededRandom(1, "D"), registers=None, start=START, truth=truth)
 
 
 def message(kind: str, number: int = 0) -> ReportMessage:

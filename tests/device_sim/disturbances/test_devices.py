@@ -186,7 +186,7 @@ def test_a_short_sequence_wraps_within_a_boot_and_the_truth_knows_how_often() ->
 def test_a_sequence_begins_anew_with_a_boot_and_wraps_at_its_width(bits: Literal[8, 16]) -> None:
     traits = profile({"kind": "short-seq", "devices": ["Packer-2"], "bits": bits}).traits(SHIPPED, seed=1)["Packer-2"]
     truth = Truth(1, "test", START, START)
-    device = SimulatedDevice("Packer-2", traits, chance=SeededRandom(1, "D"), registers=None, start=START, truth=truth)
+    device = SimulatedDevice("Packer-2", traits, rng=SeededRandom(1, "D"), registers=None, start=START, truth=truth)
     for boot in (1, 2):
         device.boot(START + boot)
         reports = [

@@ -7,7 +7,8 @@ from device_sim.plant.controller import Controller
 from device_sim.plant.machine import ENDLESS, Condition, Demand, SimulatedMachine
 from device_sim.plant.quality import InspectionSampler, MeasuredParameter
 from device_sim.plant_file import InspectionSpec, ParameterSpec
-from device_sim.seeded_random import SECOND, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import SECOND
 from tests.device_sim.sample_plants import machine_spec
 
 

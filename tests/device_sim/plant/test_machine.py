@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from device_sim.plant.machine import ENDLESS, Condition, Demand, SimulatedMachine
 from device_sim.plant.material_flow import MaterialFlow
 from device_sim.plant.registers import wrap_count
-from device_sim.seeded_random import SECOND, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import SECOND
 from tests.device_sim.sample_plants import machine_spec
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from device_sim.plant.orders import OrderBook, OrderPhase, Planner
-from device_sim.seeded_random import MINUTE, SECOND, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import MINUTE, SECOND
 from tests.device_sim.sample_plants import SHIPPED, live
 
 LINE = SHIPPED.lines[0]

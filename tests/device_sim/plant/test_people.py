@@ -5,7 +5,8 @@ from typing import Any
 from device_sim.plant.people import CallCause, Crew
 from device_sim.plant.station import Station
 from device_sim.plant_file import LineSpec, PeopleSpec, StationSpec
-from device_sim.seeded_random import SECOND, SeededRandom
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import SECOND
 from tests.device_sim.sample_plants import machine_spec
 
 TROUBLE = CallCause("equipment", "M", "M stopped")

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import sys
 import time
@@ -14,11 +13,13 @@ from typing import Final, Literal
 from rich.console import Console
 from rich.live import Live
 
+from device_sim.cuts_file import CutsFile, announced_outage
 from device_sim.devices.device import build_devices
 from device_sim.display.display import Display, NullDisplay
+from device_sim.display.incident_text import describe_incident
 from device_sim.display.lines import LineDisplay
 from device_sim.display.table import TableDisplay
-from device_sim.disturbances.incidents import BRIDGE_SIDE_INCIDENTS, BridgeLinkLost, BridgeStopped, BrokerLost, Incident
+from device_sim.disturbances.incidents import BRIDGE_SIDE_INCIDENTS, Incident
 from device_sim.driver import Driver
 from device_sim.mqtt.broker_access import CONNECT_SECONDS, BrokerAccess
 from device_sim.mqtt.connections import MqttConnections
@@ -29,7 +30,7 @@ from device_sim.plant_file import PlantSpec
 from device_sim.profile import Profile
 from device_sim.scheduler import Scheduler
 from device_sim.time_units import MINUTE, SECOND, Millis
-from device_sim.truth.truth import BridgeOutage, Truth
+from device_sim.truth.truth import Truth
 from device_sim.truth.truth_file import TruthFile
 
 BEAT_SECONDS: Final = 0.05
@@ -97,8 +98,7 @@ class RunningPlant:
         self._incidents = profile.incidents(plant.spec, seed=seed, start=start)
         self._next_incident = next(self._incidents, None)
         self._file = TruthFile(options.truth_file, self._truth, scale=options.scale, began=time.time_ns() // 1_000_000)
-        if options.cuts_file is not None:
-            options.cuts_file.write_text("")
+        self._cuts_file = None if options.cuts_file is None else CutsFile(options.cuts_file, scale=options.scale)
 
     async def run(self, stop: asyncio.Event) -> None:
         connections = list(self._connections.connections.values())
@@ -146,26 +146,13 @@ class RunningPlant:
             self._next_incident = next(self._incidents, None)
 
     def _announce(self, incident: Incident) -> None:
-        """Announce a cut of the bridge, the broker or their network in the cuts file; another program plays it."""
-        if self._options.cuts_file is None:
+        if self._cuts_file is None:
             return
-        seconds = (incident.until - incident.at) / SECOND / self._options.scale
-        kept = not isinstance(incident, BrokerLost) or incident.keeps_session
-        match incident:
-            case BrokerLost():
-                part, how, what = "broker", "link", "broker"
-                self._truth.bridge.append(BridgeOutage(incident.at, incident.until, "link", queued=kept, broker=True))
-            case BridgeStopped(how=reason):
-                part, how, what = "bridge", str(reason), f"bridge {reason}"
-                self._truth.bridge.append(BridgeOutage(incident.at, incident.until, reason, queued=True, broker=False))
-            case BridgeLinkLost(how=end):  # not in the truth of a run: the demo does not play it
-                part, how, what = "network", str(end), f"network {end}"
-            case _:
-                return
-        self._display.show_note(incident.at, f"{what}: away for {seconds:.1f} s")
-        with self._options.cuts_file.open("a", encoding="utf-8") as out:
-            cut = {"part": part, "how": how, "seconds": seconds, "forgets": not kept}
-            out.write(json.dumps(cut) + "\n")
+        seconds = self._cuts_file.announce(incident)
+        outage = announced_outage(incident)
+        if outage is not None:
+            self._truth.bridge.append(outage)
+        self._display.show_note(incident.at, f"{describe_incident(incident)} for {seconds:.1f} s")
 
     async def _wait_until_online(self, stop: asyncio.Event) -> None:
         """Wait until every device is online or `stop` is set, at most `CONNECT_SECONDS`: a device may be refused."""
@@ -182,7 +169,7 @@ class RunningPlant:
 def _open_display(options: RunOptions, plant: SimulatedPlant, stop: asyncio.Event) -> Iterator[Display]:
     match options.show:
         case "table":
-            title = f"{options.spec.site} at {options.broker.host}:{options.broker.port}, {options.scale:g} x real time"
+            title = f"{options.spec.site} at {options.broker.host}:{options.broker.port}, {options.scale:g}x real time"
             table = TableDisplay(plant, title)
             with Live(table, console=Console(), refresh_per_second=4):
                 yield table

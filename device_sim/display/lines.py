@@ -1,4 +1,4 @@
-"""Text output about the plant: state changes and actions of people, not every count."""
+"""The output of a run as lines of text: state changes and actions of people, not every count."""
 
 from collections.abc import Callable
 from typing import Any, Final, TextIO
@@ -94,12 +94,12 @@ class LineDisplay:
             return
         if not online:
             if not self._offline:
-                self._print("the broker has gone; trying again until it is back")
+                self._print("connection to the broker lost; reconnecting")
             self._offline.add(device)
         elif device in self._offline:
             self._offline.discard(device)
             if not self._offline:
-                self._print("the broker is back; every device is connected again")
+                self._print("the broker is back; all devices are connected")
 
     def show_note(self, at: Millis, text: str) -> None:
         self._print(f"{time_of_day(at)} ! {text}")

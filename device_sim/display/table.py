@@ -61,9 +61,9 @@ class TableDisplay:
     def __rich__(self) -> RenderableType:
         title = f"{self._title}   {time_of_day(self._plant.now)} simulated   {self._messages} reports"
         if self._offline:
-            title += f"   [bold red]{len(self._offline)} devices without a broker[/]"
+            title += f"   [bold red]{len(self._offline)} devices offline[/]"
         table = Table(title=title, title_justify="left", expand=True)
-        for name in ("line", "device", "does", "speed", "total", "good", "reject", "order, calls and lamps"):
+        for name in ("line", "device", "condition", "speed", "total", "good", "reject", "order, calls and lamps"):
             table.add_column(name, justify="right" if name in ("speed", "total", "good", "reject") else "left")
         for line in self._plant.lines:
             self._add_line(table, line)
@@ -71,7 +71,7 @@ class TableDisplay:
 
     def _add_line(self, table: Table, line: SimulatedLine) -> None:
         for index, machine in enumerate(line.flow.machines):
-            offline = "no connection" if machine.spec.id in self._offline else ""
+            offline = "offline" if machine.spec.id in self._offline else ""
             notes = (_order(line) if index == 0 else "", _faults(machine), offline)
             table.add_row(
                 line.spec.id if index == 0 else "",

@@ -25,17 +25,17 @@ class BrokerError(SimulatorError):
 class BrokerUnreachable(BrokerError):
     def __init__(self, broker: "BrokerAccess", why: str) -> None:
         super().__init__(
-            f"no broker at {broker.host}:{broker.port}{broker.found_in}: {why}\n"
-            "  start one (for example `mosquitto -p 1883`, or `make demo` for everything), "
-            "or name another with --broker HOST:PORT"
+            f"no connection to the broker at {broker.host}:{broker.port}{broker.found_in}: {why}\n"
+            "  start one (`mosquitto -p 1883`, or `make demo` for everything), or name another with --broker HOST:PORT"
         )
 
 
 class IdentityRefused(BrokerError):
     def __init__(self, broker: "BrokerAccess", identity: str, why: str) -> None:
         super().__init__(
-            f"the broker at {broker.host}:{broker.port} refuses {identity}: {why}\n"
-            "  give one account for all with --username and --password-file, or one for each device with --credentials"
+            f"the broker at {broker.host}:{broker.port} rejects {identity}: {why}\n"
+            "  give one account for all devices with --username and --password-file, or an account each "
+            "with --credentials"
         )
 
 

@@ -31,8 +31,8 @@ class AlreadyRunning(BrokerError):
 
     def __init__(self, broker: BrokerAccess, site: str) -> None:
         super().__init__(
-            f"another device-sim runs {site} on the broker at {broker.host}:{broker.port}: stop it first\n"
-            "  (make demo runs one), or give this one a site of its own with --plant, or another --broker. "
+            f"another device-sim is running {site} on the broker at {broker.host}:{broker.port}\n"
+            "  stop it first (`make demo` runs one), or use another --broker, or a --plant with another site; "
             "`device-sim press` works beside it"
         )
 

@@ -15,7 +15,7 @@ from device_sim.truth.truth import Truth
 from device_sim.truth.truth_file import TruthFile, TruthFileError
 
 
-@pytest.mark.parametrize("command", ["run", "press"])
+@pytest.mark.parametrize("command", ["run", "press", "disturbances"])
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
@@ -37,7 +37,7 @@ def test_a_call_that_the_station_does_not_have_gets_those_it_has(capsys: pytest.
 def test_a_broker_that_is_not_there_is_named_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--broker", "127.0.0.1:1"]) == 1
     said = capsys.readouterr().err
-    assert "no broker at 127.0.0.1:1" in said
+    assert "no connection to the broker at 127.0.0.1:1" in said
     assert "--broker HOST:PORT" in said
 
 
@@ -127,7 +127,7 @@ def test_a_demos_broker_that_is_gone_is_named_with_its_file(
     settings.write_text("[broker]\nport = 1\n")
     monkeypatch.chdir(tmp_path)
     assert main(["press", "Andon-L1", "quality"]) == 1
-    assert "no broker at 127.0.0.1:1 (of .floor/demo/floor.toml)" in capsys.readouterr().err
+    assert "no connection to the broker at 127.0.0.1:1 (of .floor/demo/floor.toml)" in capsys.readouterr().err
 
 
 def test_disturbances_lists_the_profiles_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,8 +49,8 @@ def test_a_broker_that_goes_and_comes_is_told_once() -> None:
         for device in ("A", "B"):
             lines.show_link(device, online=online)
     assert out.getvalue().splitlines() == [
-        "the broker has gone; trying again until it is back",
-        "the broker is back; every device is connected again",
+        "connection to the broker lost; reconnecting",
+        "the broker is back; all devices are connected",
     ]
 
 
@@ -71,7 +71,7 @@ def test_the_table_shows_lines_machines_counts_and_lamps() -> None:
     assert "● quality open" in text
     assert "● material" not in text
     assert str(plant.lines[0].flow.machines[1].total) in text
-    assert "without a broker" not in text
+    assert "devices offline" not in text
 
 
 def test_a_planned_loss_is_printed_as_what_it_is_and_not_as_a_broker_that_is_gone() -> None:

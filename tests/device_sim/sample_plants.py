@@ -15,7 +15,7 @@ SHIPPED: PlantSpec = plant_file.load(plant_file.SHIPPED)
 
 def machine_spec(**changes: Any) -> MachineSpec:
     """Describe a machine that never stops by itself and makes no rejects, unless `changes` say otherwise."""
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": "M",
         "controller": "test",
         "cycle_seconds": 1.0,
@@ -25,7 +25,7 @@ def machine_spec(**changes: Any) -> MachineSpec:
         "mean_minutes_between_faults": 80_000.0,
         "mean_minutes_between_jams": 80_000.0,
     }
-    return MachineSpec.model_validate(given | changes)
+    return MachineSpec.model_validate(defaults | changes)
 
 
 def live(seed: int, minutes: float) -> list[ReportMessage]:
@@ -34,9 +34,9 @@ def live(seed: int, minutes: float) -> list[ReportMessage]:
 
 
 def encoded(messages: list[ReportMessage]) -> list[tuple[int, str, bytes]]:
-    """Return what goes over the wire, stamped device by device."""
-    stamps: dict[str, ReportNumbering] = {}
+    """Return what goes over the wire, numbered device by device."""
+    numberings: dict[str, ReportNumbering] = {}
     return [
-        (message.at, message.topic, stamps.setdefault(message.device, ReportNumbering(1)).payload(message))
+        (message.at, message.topic, numberings.setdefault(message.device, ReportNumbering(1)).payload(message))
         for message in messages
     ]

@@ -52,9 +52,9 @@ def test_broken_toml_is_refused_with_its_line(tmp_path: Path) -> None:
 
 def test_every_fault_is_named_by_ids(tmp_path: Path) -> None:
     text = GOOD.replace("cycle_seconds = 1.0", "cycle_seconds = 0").replace('code = "F"', "bit = 64")
-    said = refusal(tmp_path, text)
-    assert "lines.L1.machines.M-1.cycle_seconds" in said
-    assert "lines.L1.machines.M-1.faults.0" in said
+    message = refusal(tmp_path, text)
+    assert "lines.L1.machines.M-1.cycle_seconds" in message
+    assert "lines.L1.machines.M-1.faults.0" in message
 
 
 def test_an_unknown_key_is_a_fault(tmp_path: Path) -> None:

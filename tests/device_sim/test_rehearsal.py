@@ -24,7 +24,7 @@ class Played:
 
     @property
     def arrivals(self) -> list[ReceivedPublish]:
-        return [each for each in self.steps if isinstance(each, ReceivedPublish)]
+        return [arrival for arrival in self.steps if isinstance(arrival, ReceivedPublish)]
 
 
 def play(name: str, *, seed: int = 1, hours: float = 1) -> Played:
@@ -60,26 +60,28 @@ def test_steps_come_in_order_and_nothing_arrives_while_the_bridge_is_away(played
 
 
 def test_every_arrival_is_accounted_for(played: Played) -> None:
-    said_of = played.truth.said
-    came = Counter(each.number for each in played.arrivals if each.number is not None and not each.retained)
-    for said in said_of:
-        assert came[said.number] == said.arrived
-        assert (said.fate == "arrived") == (said.arrived > 0)
+    reports = played.truth.said
+    copies = Counter(
+        arrival.number for arrival in played.arrivals if arrival.number is not None and not arrival.retained
+    )
+    for report in reports:
+        assert copies[report.number] == report.arrived
+        assert (report.fate == "arrived") == (report.arrived > 0)
     extras = Counter((topic, payload) for _, topic, payload, _ in played.truth.extras)
-    for each in played.arrivals:
-        if each.number is not None:
-            assert each.payload == said_of[each.number].payload
-        elif not each.topic.endswith(("/_/birth", "/_/death")):
-            assert extras[each.topic, each.payload] > 0
+    for arrival in played.arrivals:
+        if arrival.number is not None:
+            assert arrival.payload == reports[arrival.number].payload
+        elif not arrival.topic.endswith(("/_/birth", "/_/death")):
+            assert extras[arrival.topic, arrival.payload] > 0
 
 
 @pytest.mark.parametrize("played", ["clean"], indirect=True)
 def test_on_the_clean_profile_everything_arrives_once_and_registers_only_count(played: Played) -> None:
     truth = played.truth
-    assert all(not each.retained and not each.redelivered for each in played.arrivals)
-    assert {said.fate for said in truth.said} <= {"arrived", "superseded", "on the way"}
-    assert {said.arrived for said in truth.actions if said.fate == "arrived"} == {1}
-    assert {each.what for each in truth.registers} <= {"wrap"}
+    assert all(not arrival.retained and not arrival.redelivered for arrival in played.arrivals)
+    assert {report.fate for report in truth.said} <= {"arrived", "superseded", "on the way"}
+    assert {report.arrived for report in truth.actions if report.fate == "arrived"} == {1}
+    assert {record.what for record in truth.registers} <= {"wrap"}
     assert truth.bridge == []
 
 

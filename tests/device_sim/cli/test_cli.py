@@ -1,4 +1,4 @@
-"""The command line teaches: examples in its help, known names in its errors, the way out in each."""
+"""The command line: examples in its help, known names and the remedy in its errors."""
 
 import subprocess
 import sys
@@ -24,9 +24,9 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_an_unknown_station_gets_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["press", "Andon-L5", "equipment"]) == 1
-    said = capsys.readouterr().err
-    assert "unknown station: Andon-L5; did you mean Andon-L" in said
-    assert "known: Andon-L1, Andon-L2, Andon-L3-Front, Andon-L3-End, Andon-L4" in said
+    errors = capsys.readouterr().err
+    assert "unknown station: Andon-L5; did you mean Andon-L" in errors
+    assert "known: Andon-L1, Andon-L2, Andon-L3-Front, Andon-L3-End, Andon-L4" in errors
 
 
 def test_a_call_that_the_station_does_not_have_gets_those_it_has(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,18 +36,18 @@ def test_a_call_that_the_station_does_not_have_gets_those_it_has(capsys: pytest.
 
 def test_a_broker_that_is_not_there_is_named_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--broker", "127.0.0.1:1"]) == 1
-    said = capsys.readouterr().err
-    assert "no connection to the broker at 127.0.0.1:1" in said
-    assert "--broker HOST:PORT" in said
+    errors = capsys.readouterr().err
+    assert "no connection to the broker at 127.0.0.1:1" in errors
+    assert "--broker HOST:PORT" in errors
 
 
 def test_a_wrong_plant_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "plant.toml"
     path.write_text("lines = []\n")
     assert main(["list", "--plant", str(path)]) == 1
-    said = capsys.readouterr().err
-    assert f"{path}: site: Field required" in said
-    assert f"{path}: lines:" in said
+    errors = capsys.readouterr().err
+    assert f"{path}: site: Field required" in errors
+    assert f"{path}: lines:" in errors
 
 
 @pytest.mark.parametrize("address", ["localhost", "localhost:", ":1883", "localhost:70000", "localhost:x"])
@@ -66,10 +66,10 @@ def test_a_root_that_no_topic_can_begin_with_is_refused(root: str, capsys: pytes
 
 def test_list_names_every_device_and_its_tags(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--tags"]) == 0
-    said = capsys.readouterr().out
-    assert "Bagger-1: CompactLogix" in said
-    assert "total <- Bagger1.BagsTotal" in said
-    assert "Andon-L4: latching" in said
+    output = capsys.readouterr().out
+    assert "Bagger-1: CompactLogix" in output
+    assert "total <- Bagger1.BagsTotal" in output
+    assert "Andon-L4: latching" in output
 
 
 def test_credentials_are_read_as_lines_or_from_a_folder(tmp_path: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_command_ends_quietly_when_nobody_reads_on() -> None:
 def test_the_plant_file_of_the_bridge_gets_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     bridges = Path(__file__).parents[3] / "bridge" / "demo" / "plant.toml"
     assert main(["list", "--plant", str(bridges)]) == 1
-    said = capsys.readouterr().err
-    assert "this is the bridge's plant file" in said
-    assert str(SHIPPED) in said
-    assert len(said.splitlines()) == 1
+    errors = capsys.readouterr().err
+    assert "this is the bridge's plant file" in errors
+    assert str(SHIPPED) in errors
+    assert len(errors.splitlines()) == 1
 
 
 def test_the_demos_broker_is_found_where_the_demo_runs(tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_disturbances_lists_the_profiles_and_shows_one(capsys: pytest.CaptureFix
     listed = capsys.readouterr().out
     assert all(name in listed for name in NAMES)
     assert main(["disturbances", "chaos", "--hours", "2"]) == 0
-    said = capsys.readouterr().out
-    assert "connection lost" in said
-    assert "bridge: power cut" in said
+    output = capsys.readouterr().out
+    assert "connection lost" in output
+    assert "bridge: power cut" in output
 
 
 def test_the_kinds_of_a_profile_are_lines_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,14 +157,14 @@ def test_a_faulty_profile_is_named_with_the_place(tmp_path: Path, capsys: pytest
     path = tmp_path / "mine.toml"
     path.write_text('[[disturbances]]\nkind = "link-los"\n\n[[disturbances]]\nkind = "dip"\nratio = 2\n')
     assert main(["disturbances", str(path)]) == 1
-    said = capsys.readouterr().err
-    assert f"{path}: disturbances.0: unknown kind: link-los; did you mean link-loss?\n" in said
-    assert f"{path}: disturbances.1.dip.ratio" in said
-    assert "Value error" not in said
+    errors = capsys.readouterr().err
+    assert f"{path}: disturbances.0: unknown kind: link-los; did you mean link-loss?\n" in errors
+    assert f"{path}: disturbances.1.dip.ratio" in errors
+    assert "Value error" not in errors
 
 
 @pytest.mark.parametrize(
-    ("disturbance", "said"),
+    ("disturbance", "message"),
     [
         (
             'kind = "bridge-cuts"\nfirst_minutes = 1',
@@ -189,13 +189,13 @@ def test_a_faulty_profile_is_named_with_the_place(tmp_path: Path, capsys: pytest
 )
 @pytest.mark.parametrize("command", [["run", "--disturb"], ["disturbances"], ["leave", "--disturb"]])
 def test_what_concerns_nothing_is_refused_in_a_sentence(
-    command: list[str], disturbance: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str], disturbance: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f"[[disturbances]]\n{disturbance}\n")
     assert main([*command, str(path)]) == 1
     errors = capsys.readouterr().err
-    assert f"{path}: {said}" in errors
+    assert f"{path}: {message}" in errors
     assert "Value error" not in errors
 
 

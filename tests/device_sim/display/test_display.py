@@ -15,16 +15,16 @@ def state(**body: object) -> ReportMessage:
     return ReportMessage(START, "Bagger-1", "state", "report/s/a/l/Bagger-1/state", body)
 
 
-def test_a_state_is_told_when_it_changes() -> None:
-    narration = ReportFormatter()
-    assert narration.format_report(state(state="running")) == f"{time_of_day(START)} Bagger-1: running"
-    assert narration.format_report(state(state="running", speed=3)) is None
-    told = narration.format_report(state(state="fault", fault_bits="0000000000000108"))
-    assert told is not None
-    assert told.endswith("fault (bits 3 8)")
+def test_a_state_is_shown_when_it_changes() -> None:
+    formatter = ReportFormatter()
+    assert formatter.format_report(state(state="running")) == f"{time_of_day(START)} Bagger-1: running"
+    assert formatter.format_report(state(state="running", speed=3)) is None
+    sentence = formatter.format_report(state(state="fault", fault_bits="0000000000000108"))
+    assert sentence is not None
+    assert sentence.endswith("fault (bits 3 8)")
 
 
-def test_counts_and_acting_states_are_not_told() -> None:
+def test_counts_and_acting_states_are_not_shown() -> None:
     sentences = [
         ReportFormatter().format_report(message) for message in live(1, 5) if message.kind in ("counts", "measurement")
     ]
@@ -32,17 +32,17 @@ def test_counts_and_acting_states_are_not_told() -> None:
     assert ReportFormatter().format_report(state(packml={"dialect": "tr88", "state": 3})) is None
 
 
-def test_every_message_of_an_hour_can_be_told() -> None:
-    narration = ReportFormatter()
-    told = [sentence for message in live(2, 60) if (sentence := narration.format_report(message)) is not None]
-    assert len(told) > 200
+def test_every_message_of_an_hour_can_be_shown() -> None:
+    formatter = ReportFormatter()
+    sentences = [sentence for message in live(2, 60) if (sentence := formatter.format_report(message)) is not None]
+    assert len(sentences) > 200
 
 
 def test_bits_are_named_from_the_lowest() -> None:
     assert format_bits("8000000000000001") == "0 63"
 
 
-def test_a_broker_that_goes_and_comes_is_told_once() -> None:
+def test_a_broker_that_goes_and_comes_is_shown_once() -> None:
     out = io.StringIO()
     lines = LineDisplay(out)
     for online in (True, False, False, True):

@@ -25,17 +25,17 @@ def run(
     rehearsal = rehearse(
         plant, profile(*disturbances, **more), seed=3, start=START, duration=round(minutes * MINUTE), mqtt=mqtt
     )
-    return rehearsal, [each for each in rehearsal if isinstance(each, ReceivedPublish)]
+    return rehearsal, [arrival for arrival in rehearsal if isinstance(arrival, ReceivedPublish)]
 
 
 def of(arrivals: list[ReceivedPublish], device: str, *kinds: str) -> list[Any]:
     """Return the decoded payloads of a device, of these kinds or of all."""
-    found = []
-    for each in arrivals:
-        who, kind = each.topic.split("/")[-2:]
-        if who == device and (not kinds or kind in kinds):
-            found.append(json.loads(each.payload))
-    return found
+    bodies = []
+    for arrival in arrivals:
+        sender, kind = arrival.topic.split("/")[-2:]
+        if sender == device and (not kinds or kind in kinds):
+            bodies.append(json.loads(arrival.payload))
+    return bodies
 
 
 def incidents(disturbance: Disturbed, count: int) -> list[Incident]:

@@ -12,21 +12,21 @@ from tests.device_sim.sample_plants import MINUTE, START
 def test_leftovers_come_at_the_first_subscription_and_with_3_1_1_at_each(mqtt: str, again: bool) -> None:  # noqa: FBT001
     left = {"kind": "leftovers", "devices": ["Bagger-1", "Case-Packer-1", "Andon-L1"]}
     _, arrivals = run(left, {"kind": "bridge-link-loss", "first_minutes": 20, "seconds": [5, 5]}, mqtt=mqtt)
-    old = [each for each in arrivals if each.retained]
-    assert len([each for each in old if each.at < START + MINUTE]) == 4 + 4 + 2
-    assert any(each.at > START + MINUTE for each in old) == again
-    assert {"boot_id" in json.loads(each.payload) for each in old} == {False}
+    old = [arrival for arrival in arrivals if arrival.retained]
+    assert len([arrival for arrival in old if arrival.at < START + MINUTE]) == 4 + 4 + 2
+    assert any(arrival.at > START + MINUTE for arrival in old) == again
+    assert {"boot_id" in json.loads(arrival.payload) for arrival in old} == {False}
     _, arrivals = run(left | {"boot_id": True})
-    assert {"boot_id" in json.loads(each.payload) for each in arrivals if each.retained} == {True}
+    assert {"boot_id" in json.loads(arrival.payload) for arrival in arrivals if arrival.retained} == {True}
 
 
 def test_what_is_retained_comes_again_where_the_broker_lost_its_session() -> None:
     cut = {"kind": "broker-cut", "first_minutes": 20, "seconds": [30, 30], "session_lost_ratio": 1}
     rehearsal, arrivals = run({"kind": "retain-flag"}, cut, lines="L1 L2 L3 L4", minutes=25)
-    assert all(not each.retained for each in arrivals if each.at < START + 20 * MINUTE)
-    assert any(each.retained for each in arrivals)
-    assert [each.queued for each in rehearsal.truth.bridge] == [False]
-    assert "session lost" in {said.fate for said in rehearsal.truth.said}
+    assert all(not arrival.retained for arrival in arrivals if arrival.at < START + 20 * MINUTE)
+    assert any(arrival.retained for arrival in arrivals)
+    assert [outage.queued for outage in rehearsal.truth.bridge] == [False]
+    assert "session lost" in {report.fate for report in rehearsal.truth.said}
 
 
 def test_a_broker_cut_leaves_no_wills_and_keeps_the_queue() -> None:
@@ -34,8 +34,8 @@ def test_a_broker_cut_leaves_no_wills_and_keeps_the_queue() -> None:
     assert rehearsal.truth.extras == []
     (away,) = rehearsal.truth.bridge
     assert (away.reason, away.queued, away.broker) == ("link", True, True)
-    assert not [each for each in arrivals if away.since < each.at < away.until]
-    assert {said.fate for said in rehearsal.truth.actions} == {"arrived"}
+    assert not [arrival for arrival in arrivals if away.since < arrival.at < away.until]
+    assert {report.fate for report in rehearsal.truth.actions} == {"arrived"}
     assert all(len(of(arrivals, device, "birth")) == 2 for device in L1)
 
 
@@ -44,27 +44,27 @@ def test_while_the_bridge_is_away_the_broker_keeps_reports_up_to_its_limit() -> 
     rehearsal, arrivals = run(cut)
     (away,) = rehearsal.truth.bridge
     assert away.reason == "crash"
-    assert {said.fate for said in rehearsal.truth.said} <= {"arrived", "superseded"}
-    burst = [each for each in arrivals if away.until <= each.at < away.until + 3_000]
+    assert {report.fate for report in rehearsal.truth.said} <= {"arrived", "superseded"}
+    burst = [arrival for arrival in arrivals if away.until <= arrival.at < away.until + 3_000]
     assert len(burst) > 100
     rehearsal, _ = run(cut, queue_limit=50)
-    assert sum(said.fate == "queue full" for said in rehearsal.truth.said) > 50
+    assert sum(report.fate == "queue full" for report in rehearsal.truth.said) > 50
 
 
 def test_what_was_delivered_and_not_acknowledged_comes_again_first_with_its_identifier() -> None:
     rehearsal, arrivals = run({"kind": "bridge-cut", "mean_minutes_between": 2, "seconds": [2, 5]}, minutes=120)
-    again = [each for each in arrivals if each.redelivered]
+    again = [arrival for arrival in arrivals if arrival.redelivered]
     assert again
-    known: dict[int, int] = {}
-    heard = 0
-    for each in arrivals:
-        if each.redelivered and each.number in known:
-            assert known[each.number or 0] == each.mid
-            heard += 1
-        if each.number is not None:
-            known[each.number] = each.mid
-    assert heard
-    assert {said.fate for said in rehearsal.truth.actions} == {"arrived"}
+    identifiers: dict[int, int] = {}
+    repeated = 0
+    for arrival in arrivals:
+        if arrival.redelivered and arrival.number in identifiers:
+            assert identifiers[arrival.number or 0] == arrival.mid
+            repeated += 1
+        if arrival.number is not None:
+            identifiers[arrival.number] = arrival.mid
+    assert repeated
+    assert {report.fate for report in rehearsal.truth.actions} == {"arrived"}
 
 
 def test_overlapping_absences_of_the_bridge_are_one() -> None:

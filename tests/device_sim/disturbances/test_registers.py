@@ -9,13 +9,13 @@ from tests.device_sim.disturbances.disturbed_rehearsals import Disturbed, of, ru
 def test_registers_are_set_and_count_on(to: tuple[int, int], what: str) -> None:
     reset = {"kind": "register-reset", "devices": ["Bagger-1"], "first_minutes": 20, "to": to}
     rehearsal, _ = run(reset)
-    (record,) = [each for each in rehearsal.truth.registers if each.device == "Bagger-1"]
+    (record,) = [record for record in rehearsal.truth.registers if record.device == "Bagger-1"]
     assert record.what == what
     assert to[0] <= record.shown["total"] <= to[1]
-    for said in rehearsal.truth.said:
-        if said.device == "Bagger-1" and said.kind == "counts" and said.at > record.at:
-            assert said.made is not None
-            assert said.body["total"] == record.shown["total"] + said.made["total"] - record.made["total"]
+    for report in rehearsal.truth.said:
+        if report.device == "Bagger-1" and report.kind == "counts" and report.at > record.at:
+            assert report.made is not None
+            assert report.body["total"] == record.shown["total"] + report.made["total"] - record.made["total"]
 
 
 def test_registers_near_their_wrap_wrap() -> None:
@@ -36,13 +36,13 @@ def test_single_readings_are_wrong_and_the_next_is_right(disturbance: Disturbed,
     rehearsal, _ = run(disturbance)
     wrong = {(record.device, record.at): record for record in rehearsal.truth.registers if record.what == what}
     assert len(wrong) > 10
-    for said in rehearsal.truth.said:
-        if said.kind != "counts" or said.device != "Bagger-1" or said.payload == b"":
+    for report in rehearsal.truth.said:
+        if report.kind != "counts" or report.device != "Bagger-1" or report.payload == b"":
             continue
-        assert said.made is not None
-        record = wrong.get((said.device, said.at))
+        assert report.made is not None
+        record = wrong.get((report.device, report.at))
         if record is None:
-            assert said.body["total"] == said.made["total"]
+            assert report.body["total"] == report.made["total"]
         elif what == "glitch":
             assert set(record.shown.values()) == {0}
         else:

@@ -1,4 +1,4 @@
-"""When each of the 13 event types first has a cause in what the plant says, judged from the messages alone."""
+"""When each of the 13 event types first has a cause in what the plant reports, judged from the messages alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,14 +27,14 @@ def first_causes(messages: Sequence[ReportMessage]) -> dict[str, int]:
     floor = Floor()
     for message in messages:
         floor.hear(message)
-    return floor.found
+    return floor.first_seen
 
 
 class Floor:
     """What an observer has to remember to see a cause."""
 
     def __init__(self) -> None:
-        self.found: dict[str, int] = {}
+        self.first_seen: dict[str, int] = {}
         self._stopped: dict[str, int | None] = {}
         self._calls: dict[tuple[str, str], int] = {}
         self._changing: set[str] = set()
@@ -61,7 +61,7 @@ class Floor:
 
     def _see(self, at: int, *event_types: str) -> None:
         for event_type in event_types:
-            self.found.setdefault(event_type, at)
+            self.first_seen.setdefault(event_type, at)
 
     def _state(self, message: ReportMessage, body: Any) -> None:
         self._see(message.at, "line_status_update")

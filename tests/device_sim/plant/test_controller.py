@@ -13,7 +13,7 @@ from tests.device_sim.sample_plants import machine_spec
 
 
 class Bench:
-    """One machine with its controller, ticked together; keeps what was said."""
+    """One machine with its controller, ticked together; collects the reports."""
 
     def __init__(self, **changes: Any) -> None:
         self.machine = SimulatedMachine(machine_spec(**changes), SeededRandom(1, "M"), 0)
@@ -21,15 +21,15 @@ class Bench:
         self.second = 0
 
     def run(self, seconds: int, demand: Demand = Demand.RUN, supply: int = ENDLESS, room: int = ENDLESS) -> list[Any]:
-        said: list[Any] = []
+        reports: list[Any] = []
         for _ in range(seconds):
             self.second += 1
             self.machine.tick(self.second * SECOND, demand=demand, supply=supply, room=room)
-            said += self.controller.reports(self.second * SECOND)
-        return said
+            reports += self.controller.reports(self.second * SECOND)
+        return reports
 
     def state(self, seconds: int, demand: Demand = Demand.RUN, supply: int = ENDLESS, room: int = ENDLESS) -> Any:
-        """Return the last state that was said in so many seconds."""
+        """Return the last state reported within so many seconds."""
         return [body for kind, body in self.run(seconds, demand, supply, room) if kind == "state"][-1]
 
 

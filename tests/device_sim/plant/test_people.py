@@ -26,7 +26,7 @@ def crew(*stations: StationSpec, **people: Any) -> Crew:
 
 
 def follow(people: Crew, seconds: int, trouble_seconds: int, start: int = 0) -> list[tuple[int, str, Any]]:
-    """Return (second, station, body) of what is said while a trouble lasts and after it."""
+    """Return (second, station, body) of what is reported while a problem lasts and after it."""
     return [
         (second, station, body)
         for second in range(start + 1, start + seconds + 1)
@@ -35,11 +35,11 @@ def follow(people: Crew, seconds: int, trouble_seconds: int, start: int = 0) -> 
 
 
 def test_a_call_is_raised_acknowledged_reached_and_resolved_after_the_trouble() -> None:
-    said = follow(crew(), 3_000, trouble_seconds=1_000)
-    assert [body["action"] for _, station, body in said if station == "S"] == [
+    actions = follow(crew(), 3_000, trouble_seconds=1_000)
+    assert [body["action"] for _, station, body in actions if station == "S"] == [
         "raise", "acknowledge", "arrive", "resolve",
     ]  # fmt: skip
-    assert said[-1][0] > 1_000
+    assert actions[-1][0] > 1_000
 
 
 def test_after_a_long_stop_its_own_call_is_ended_at_the_machine() -> None:
@@ -55,23 +55,23 @@ def test_a_trouble_that_passes_unnoticed_is_not_called_for() -> None:
 
 
 def test_a_mistaken_press_is_cancelled() -> None:
-    said = follow(crew(cancel_ratio=1.0, acknowledge_seconds=(100.0, 200.0)), 600, trouble_seconds=500)
-    assert [body["action"] for _, _, body in said] == ["raise", "cancel"]
+    actions = follow(crew(cancel_ratio=1.0, acknowledge_seconds=(100.0, 200.0)), 600, trouble_seconds=500)
+    assert [body["action"] for _, _, body in actions] == ["raise", "cancel"]
 
 
 def test_a_forgotten_call_waits_past_its_deadline() -> None:
-    said = follow(crew(forget_ratio=1.0), 3_000, trouble_seconds=100)
-    times = {body["action"]: second for second, _, body in said}
+    actions = follow(crew(forget_ratio=1.0), 3_000, trouble_seconds=100)
+    times = {body["action"]: second for second, _, body in actions}
     assert times["acknowledge"] - times["raise"] >= 420
 
 
 def test_a_button_goes_up_again_and_a_cord_only_after_the_call() -> None:
-    said = follow(crew(StationSpec(id="S", form="momentary")), 3_000, trouble_seconds=500)
-    inputs = [(second, body["input"]) for second, _, body in said if "input" in body]
+    actions = follow(crew(StationSpec(id="S", form="momentary")), 3_000, trouble_seconds=500)
+    inputs = [(second, body["input"]) for second, _, body in actions if "input" in body]
     assert [level for _, level in inputs] == [True, False]
     assert inputs[1][0] == inputs[0][0] + 1
-    said = follow(crew(StationSpec(id="S", form="latching")), 3_000, trouble_seconds=500)
-    assert [body.get("action", body.get("input")) for _, station, body in said if station == "S"] == [
+    actions = follow(crew(StationSpec(id="S", form="latching")), 3_000, trouble_seconds=500)
+    assert [body.get("action", body.get("input")) for _, station, body in actions if station == "S"] == [
         True, "acknowledge", "arrive", "resolve", False,
     ]  # fmt: skip
 
@@ -80,8 +80,8 @@ def test_people_press_at_the_station_near_the_machine_that_can_call_it() -> None
     far = StationSpec(id="FAR")
     near = StationSpec(id="NEAR", near=("M",))
     deaf = StationSpec(id="DEAF", near=("M",), andon_types=("material",))
-    said = follow(crew(far, deaf, near), 600, trouble_seconds=500)
-    assert {station for _, station, _ in said} - {"M"} == {"NEAR"}
+    actions = follow(crew(far, deaf, near), 600, trouble_seconds=500)
+    assert {station for _, station, _ in actions} - {"M"} == {"NEAR"}
 
 
 def test_after_its_birth_a_station_with_inputs_says_each_of_them() -> None:

@@ -68,9 +68,9 @@ def test_messages_come_in_order_of_time_and_name_their_device() -> None:
 
 def test_every_device_speaks_and_has_a_birth_and_a_death() -> None:
     plant = SimulatedPlant(SHIPPED, seed=1, start=START)
-    said = {message.device for message in plant.step(START + 45 * MINUTE)}
+    devices = {message.device for message in plant.step(START + 45 * MINUTE)}
     assert len(plant.devices) == 15
-    assert said == set(plant.devices)
+    assert devices == set(plant.devices)
     for device in plant.devices:
         first, *rest = plant.birth_messages(device)
         assert first.kind == "birth"

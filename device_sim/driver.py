@@ -12,7 +12,7 @@ from device_sim.reports import ReportMessage, encode
 from device_sim.scheduler import Scheduler
 from device_sim.seeded_random import SeededRandom
 from device_sim.truth.observer import Observer
-from device_sim.truth.truth import Truth
+from device_sim.truth.truth import RegisterEvent, Truth
 
 
 class Driver:
@@ -114,5 +114,5 @@ class Driver:
     def _set_registers(self, incident: RegisterSet) -> None:
         machine = self._plant.machine(incident.device)
         if machine is not None:
-            what = "preset" if incident.to else "reset"
+            what: RegisterEvent = "preset" if incident.to else "reset"
             self._devices[incident.device].set_registers(incident.at, machine.made, incident.to, what)

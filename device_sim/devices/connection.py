@@ -17,7 +17,7 @@ from device_sim.truth.truth import OutageCause, TrueReport, Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionContext:
-    """What all connections of a run share; `boot_clock` gives the time at which a device boots, for its `boot_id`."""
+    """Shared by all connections of a run; `boot_clock` gives the time at which a device boots, for its `boot_id`."""
 
     plant: SimulatedPlant
     scheduler: Scheduler

@@ -1,15 +1,15 @@
 """A simulated device: its boots, sequence numbers, clock and register readings, and the packets built from them."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from device_sim.disturbances.traits import ClockTraits, Traits
+from device_sim.devices.device_clock import DeviceClock
+from device_sim.disturbances.traits import Traits
 from device_sim.plant.registers import Registers
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage, encode
 from device_sim.seeded_random import SeededRandom
 from device_sim.time_units import Millis
-from device_sim.truth.truth import ClockTruth, RegisterTruth, TrueReport, Truth
+from device_sim.truth.truth import RegisterEvent, RegisterTruth, TrueReport, Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,42 +21,6 @@ class Packet:
     payload: bytes
     qos: int = 1
     retain: bool = False
-
-
-class DeviceClock:
-    """The clock of a device, right or wrong."""
-
-    def __init__(self, device: str, traits: ClockTraits, rng: SeededRandom, start: Millis, truth: Truth) -> None:
-        self._device = device
-        self._traits = traits
-        self._rng = rng
-        self._start = start
-        self._truth = truth
-        self._powered_at = start
-        self._set_at = start
-        self.power_up(start)
-
-    def power_up(self, at: Millis) -> None:
-        self._powered_at = self._set_at = at
-        if self._traits.unset_seconds is not None:
-            self._set_at = at + self._rng.duration(*self._traits.unset_seconds)
-            self._note(at, -at)
-        self._note(self._set_at, self._traits.offset)
-
-    def read(self, at: Millis) -> Millis:
-        traits = self._traits
-        if traits.stands_at is not None:
-            return traits.stands_at
-        shown = at - self._powered_at  # not set yet: it counts from 1970
-        if at >= self._set_at:
-            shown = at + traits.offset + round(traits.drift_ppm * (at - self._start) / 1e6)
-        return shown // 1_000 * 1_000 if traits.whole_seconds else shown
-
-    def _note(self, since: Millis, offset: Millis) -> None:
-        traits = self._traits
-        self._truth.clocks.append(
-            ClockTruth(self._device, since, offset, traits.stands_at, traits.whole_seconds, traits.drift_ppm)
-        )
 
 
 class SimulatedDevice:
@@ -165,7 +129,7 @@ class SimulatedDevice:
             self._note(true_report, "wrap", shown, shown)
         self._shown = shown
 
-    def set_registers(self, at: Millis, made: dict[str, int], to: int, what: Any) -> None:
+    def set_registers(self, at: Millis, made: dict[str, int], to: int, what: RegisterEvent) -> None:
         """Set the registers to a value, and record it in the truth."""
         assert self.registers is not None
         before = self.registers.read(made)
@@ -173,7 +137,7 @@ class SimulatedDevice:
         self._shown = None
         self._truth.registers.append(RegisterTruth(at, self.name, what, self.registers.read(made), before, dict(made)))
 
-    def _note(self, true_report: TrueReport, what: Any, shown: dict[str, int], real: dict[str, int]) -> None:
+    def _note(self, true_report: TrueReport, what: RegisterEvent, shown: dict[str, int], real: dict[str, int]) -> None:
         assert true_report.made is not None
         self._truth.registers.append(
             RegisterTruth(true_report.at, self.name, what, dict(shown), real, true_report.made)

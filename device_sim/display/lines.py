@@ -7,7 +7,7 @@ from device_sim.plant import packml
 from device_sim.reports import ReportMessage
 from device_sim.time_units import Millis
 
-PACKML_WORD: Final = {
+PACKML_NAME: Final = {
     dialect: {number: name for name, number in numbers.items()} for dialect, numbers in packml.NUMBER.items()
 }
 ACTING: Final = frozenset(
@@ -28,8 +28,8 @@ class ReportFormatter:
         self._states: dict[str, str] = {}
 
     def format_report(self, message: ReportMessage) -> str | None:
-        words = self._format_body(message)
-        return None if words is None else f"{time_of_day(message.at)} {message.device}: {words}"
+        text = self._format_body(message)
+        return None if text is None else f"{time_of_day(message.at)} {message.device}: {text}"
 
     def _format_body(self, message: ReportMessage) -> str | None:
         body: Any = message.body
@@ -37,8 +37,8 @@ class ReportFormatter:
             case "state":
                 return self._format_state(message.device, body)
             case "andon" if "action" in body:
-                who = f" by {body['operator']}" if "operator" in body else ""
-                return f"{body['action']} {body['andon_type']}{who}"
+                operator = f" by {body['operator']}" if "operator" in body else ""
+                return f"{body['action']} {body['andon_type']}{operator}"
             case "andon":
                 return f"{body['andon_type']} input {'on' if body['input'] else 'off'}"
             case "job":
@@ -50,18 +50,18 @@ class ReportFormatter:
                 return None
 
     def _format_state(self, device: str, body: Any) -> str | None:
-        word = body["state"] if "state" in body else PACKML_WORD[body["packml"]["dialect"]][body["packml"]["state"]]
-        if word in ACTING:
+        state = body["state"] if "state" in body else PACKML_NAME[body["packml"]["dialect"]][body["packml"]["state"]]
+        if state in ACTING:
             return None
-        why = [flag for flag in ("upstream_stop", "downstream_stop", "planned_stop") if body.get(flag)]
-        why += body.get("fault_codes", [])
-        if word == "fault" and "fault_bits" in body:
-            why.append(f"bits {format_bits(body['fault_bits'])}")
-        told = f"{word} ({', '.join(why)})" if why else word
-        if self._states.get(device) == told:
+        reasons = [flag for flag in ("upstream_stop", "downstream_stop", "planned_stop") if body.get(flag)]
+        reasons += body.get("fault_codes", [])
+        if state == "fault" and "fault_bits" in body:
+            reasons.append(f"bits {format_bits(body['fault_bits'])}")
+        text = f"{state} ({', '.join(reasons)})" if reasons else state
+        if self._states.get(device) == text:
             return None
-        self._states[device] = told
-        return told
+        self._states[device] = text
+        return text
 
 
 def format_bits(word: str) -> str:
@@ -85,8 +85,8 @@ class LineDisplay:
         if sentence is not None:
             self._print(sentence)
 
-    def show_lamp(self, station: str, andon_type: str, word: str) -> None:
-        self._print(f"lamp {station} {andon_type}: {word}")
+    def show_lamp(self, station: str, andon_type: str, state: str) -> None:
+        self._print(f"lamp {station} {andon_type}: {state}")
 
     def show_link(self, device: str, *, online: bool, planned: bool = False) -> None:
         """Print once that the broker is gone, and once that every device is connected again; not once per device."""

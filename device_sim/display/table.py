@@ -49,8 +49,8 @@ class TableDisplay:
         if sentence is not None:
             self._latest.append(sentence)
 
-    def show_lamp(self, station: str, andon_type: str, word: str) -> None:
-        self._lamps[station, andon_type] = word
+    def show_lamp(self, station: str, andon_type: str, state: str) -> None:
+        self._lamps[station, andon_type] = state
 
     def show_link(self, device: str, *, online: bool, planned: bool = False) -> None:  # noqa: ARG002
         (self._offline.discard if online else self._offline.add)(device)
@@ -92,9 +92,9 @@ class TableDisplay:
         for call in line.crew.calls:
             if call.station.spec.id == station:
                 text.append(f"{call.cause.andon_type} {call.stage.value}  ")
-        for (owner, andon_type), word in sorted(self._lamps.items()):
-            if owner == station and word != "off":
-                text.append(f"● {andon_type} {word}  ", style=LAMP_STYLE[word])
+        for (owner, andon_type), state in sorted(self._lamps.items()):
+            if owner == station and state != "off":
+                text.append(f"● {andon_type} {state}  ", style=LAMP_STYLE[state])
         return text
 
 

@@ -1,4 +1,4 @@
-"""All kinds of disturbances, told apart by their `kind`."""
+"""The union of all kinds of disturbances, discriminated by `kind`."""
 
 from typing import Annotated
 

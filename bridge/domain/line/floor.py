@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final, Self
 
 from bridge.domain import plant
-from bridge.domain.events import LINE_LEVEL, Event, Millis, Place
+from bridge.domain.events import LINE_LEVEL, Event, LinePlace, Millis, Place
 from bridge.domain.line.area_flood_control import AreaFloodControl, LineEvents
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
@@ -50,7 +50,7 @@ class Floor:
         """Restore from checkpoints; a line without one starts new, one missing from the plant file is left out."""
         return cls(plant_file, checkpoints)
 
-    def line_places(self) -> frozenset[tuple[str, str, str]]:
+    def line_places(self) -> frozenset[LinePlace]:
         """Return (site, area, line) of every line."""
         return frozenset((line.place.site, line.place.area, line.place.line) for line in self._lines.values())
 
@@ -160,6 +160,11 @@ class Floor:
             heappush(self._heap, (at, self._order[line_id], line_id))
         if len(self._heap) > HEAP_ENTRIES_PER_LINE * len(self._lines):
             self._build_heap()
+
+    @property
+    def scheduled(self) -> int:
+        """Return the entries of the queue of deadlines, with those that moved meanwhile."""
+        return len(self._heap)
 
     def _build_heap(self) -> None:
         self._heap = [(at, self._order[each], each) for each, at in self._deadlines.items() if at is not None]

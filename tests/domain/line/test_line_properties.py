@@ -7,7 +7,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.events import Event, Millis, Place, Standing, encode_event
+from bridge.domain.envelope import encode_event
+from bridge.domain.event_topic import EventTopic
+from bridge.domain.events import Event, Millis, Place, Standing
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.line import Line
 from bridge.domain.reports import (
@@ -28,7 +30,7 @@ from bridge.domain.reports import (
     ReportBody,
     StateReport,
 )
-from tests.support.packing_line import LEADER, T0, equipment, line_spec, plant_file
+from tests.support.packing_line import LEADER, T0, equipment, line_spec, plant_file, state_of
 
 WORDS = ("running", "running", "running", "stopped", "idle", "fault", "maintenance", "setup", "dancing")
 PRODUCTS = ("crisps", "nuts", "unheard-of")
@@ -254,13 +256,13 @@ def test_absences_of_devices_are_the_same_however_often_it_is_ticked_or_restored
     found += play(line, reports[cut:], ticks, before=reports[cut - 1].received_at if cut else None)
     assert found == expected
     assert line.next_deadline() == plain.next_deadline()
-    assert sum(each.end is None for each in line._state.absences.records) <= len(Keeping(0).numbers) + 2
+    assert sum(each.end is None for each in state_of(line).absences.records) <= len(Keeping(0).numbers) + 2
 
 
 def test_the_state_of_a_line_whose_devices_are_lost_again_and_again_is_bounded() -> None:
     line = new_line(2)
     play(line, Keeping(5).reports(3_000), [])
-    assert line._state.absences.records
+    assert state_of(line).absences.records
     assert largest(msgspec.msgpack.decode(line.checkpoint())) <= 500
     assert len(line.checkpoint()) < 250_000
 
@@ -278,8 +280,9 @@ def test_every_event_is_sound(seed: int, which: int) -> None:
             assert encode_event(event, stream="s", epoch="e", offset=1)
             assert event.timestamp >= latest
             latest = event.timestamp
-            assert event.revision == revisions.get(event.state_key, 0) + 1
-            revisions[event.state_key] = event.revision
+            key = EventTopic.from_event(event).state_key
+            assert event.revision == revisions.get(key, 0) + 1
+            revisions[key] = event.revision
             of_deadline = index < outcome.deadline_events
             assert event.caused_by == (() if of_deadline else (report.cause,))
             assert event.received_at == (None if of_deadline else report.received_at)
@@ -310,11 +313,12 @@ def test_a_closed_subject_is_never_current_again_without_a_new_event() -> None:
     line = new_line(0)
     held: set[tuple[str, ...]] = set()
     for event in play(line, Chaos(11).reports(800), []):
+        key = EventTopic.from_event(event).state_key
         if event.standing is Standing.CURRENT:
-            held.add(event.state_key)
+            held.add(key)
         elif event.standing is Standing.CLOSED:
-            held.discard(event.state_key)
-    subjects = line._state.subjects.current
+            held.discard(key)
+    subjects = state_of(line).subjects.current
     assert {"/".join(key[3:]) for key in held} == set(subjects)
 
 

@@ -64,7 +64,7 @@ def execute(options: argparse.Namespace) -> None:
 
 
 def _profile_table() -> Table:
-    table = Table("profile", "what goes wrong", box=None, pad_edge=False)
+    table = Table("profile", "failures", box=None, pad_edge=False)
     for name in profile.NAMES:
         table.add_row(f"[bold]{name}[/]", profile.load(name).about)
     return table

@@ -72,3 +72,11 @@ def test_a_press_that_waits_for_the_connection_is_lost_with_the_power() -> None:
     assert stations
     assert {report.fate for report in stations} == {"no power"}
     assert not {report.number for report in stations} & {arrival.number for arrival in arrivals}
+
+
+def test_a_gateway_that_is_offline_keeps_the_death_of_a_device_that_is_switched_off() -> None:
+    loss = {"kind": "gateway", "lines": ["L1"], "first_minutes": 20, "seconds": [600, 600]}
+    cut = {"kind": "power-cut", "devices": ["Bagger-1"], "first_minutes": 22, "seconds": [60, 60], "orderly": True}
+    rehearsal, arrivals = run(loss, cut)
+    assert len(of(arrivals, "Bagger-1", "death")) == 1
+    assert "death by gateway" not in {what for *_, what in rehearsal.truth.extras}

@@ -210,7 +210,7 @@ def test_configuration_that_holds_outlives_its_input(journal: SqliteJournal) -> 
     assert journal.config("config/plant") == second.input
 
 
-def test_configuration_that_does_not_match_its_seal_is_damage(journal: SqliteJournal) -> None:
+def test_configuration_that_does_not_match_its_checksum_is_damage(journal: SqliteJournal) -> None:
     journal.commit(Batch(entries=[applied(1, topic="config/plant", payload=b"one")]))
     journal._writer.execute("UPDATE config SET payload = ?", (b"two",))
     with pytest.raises(JournalDamaged, match="config/plant"):

@@ -15,7 +15,7 @@ from bridge.journal.sqlite.rows import INPUT_COLUMNS, read_event, read_input
 from bridge.journal.tools.read_only import READ_ERRORS, open_read_only, read_checked_meta
 from bridge.journal.tools.row_reader import EVENT_TABLE, INPUT_TABLE, Row, ScannedTable, UnreadableKeys, scan_rows
 
-INPUT_COLUMNS_ALONE: Final = INPUT_COLUMNS.replace("quarantine.payload, quarantine.seal", "NULL, NULL")
+INPUT_COLUMNS_ALONE: Final = INPUT_COLUMNS.replace("quarantine.payload, quarantine.checksum", "NULL, NULL")
 MAX_KEY: Final = 2**62  # beyond every key, for a journal whose last key is unknown
 
 
@@ -71,7 +71,6 @@ def export_inputs(path: Path, key_range: ExportRange) -> Iterator[bytes | Export
 class _JournalEnds:
     oldest: int
     last: int
-    whole_after: int = 0
 
 
 def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
@@ -81,7 +80,7 @@ def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange)
             ends = _JournalEnds(*(
                 (meta.oldest_offset, meta.last_offset)
                 if source is EVENT_TABLE
-                else (meta.oldest_number, meta.last_number, meta.whole_after)
+                else (meta.oldest_number, meta.last_number)
             ))  # fmt: skip
         except JournalDamaged:
             source = replace(source, oldest="1")  # the beginning is unknown, so a gap looks like pruned rows
@@ -98,7 +97,7 @@ def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange)
                 if row[0] > following:
                     yield ExportGap(noun, following, row[0] - 1, "missing")
                 following = max(following, row[0] + 1)
-                yield from _encode_row(path, noun, row[:-1], key_range, ends)
+                yield from _encode_row(path, noun, row[:-1], key_range)
         if following <= last:
             yield ExportGap(noun, following, last, "missing")
 
@@ -124,11 +123,9 @@ def _scan_or_salvage(
             yield found
 
 
-def _encode_row(
-    path: Path, noun: str, row: Row, key_range: ExportRange, ends: _JournalEnds
-) -> Iterator[bytes | ExportGap]:
+def _encode_row(path: Path, noun: str, row: Row, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
     try:
-        at, line = _event_line(row, path) if noun == "event" else _input_line(row, path, ends)
+        at, line = _event_line(row, path) if noun == "event" else _input_line(row, path)
     except JournalDamaged as damage:
         yield ExportGap(noun, row[0], row[0], damage.finding)
     except (ValueError, TypeError, AttributeError) as error:  # a column holds an invalid value
@@ -145,8 +142,8 @@ def _event_line(row: Row, path: Path) -> tuple[Millis, bytes]:
     return event.timestamp, b'{"event":' + event.body + b"," + json.dumps(about).encode()[1:]
 
 
-def _input_line(row: Row, path: Path, ends: _JournalEnds) -> tuple[Millis, bytes]:
-    given = read_input(row, path, whole_after=ends.whole_after)
+def _input_line(row: Row, path: Path) -> tuple[Millis, bytes]:
+    given = read_input(row, path)
     effect, reason, rejected, reached_core, first, count = row[6:12]
     about: dict[str, Any] = {
         "input": given.number,

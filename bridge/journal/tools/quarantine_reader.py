@@ -18,10 +18,11 @@ QuarantineState = Literal["waiting", "asked", "replayed", "dropped", "crowded ou
 
 QUARANTINED_INPUTS: Final = f"""
 SELECT inputs.number, received_at, topic, reason, coalesce(length(quarantine.payload), length(inputs.payload)),
-    coalesce(action, CASE WHEN reached_core OR quarantine.number IS NOT NULL THEN 'waiting' ELSE 'crowded out' END)
+    coalesce(decision, CASE WHEN reached_core OR quarantine.number IS NOT NULL THEN 'waiting' ELSE 'crowded out' END)
         AS state,
     NOT reached_core AND length(quarantine.payload) >= ?, {DECISION_COLUMNS}
-FROM inputs LEFT JOIN quarantine USING (number) LEFT JOIN handled USING (number) WHERE effect = 'quarantined'
+FROM inputs LEFT JOIN quarantine USING (number) LEFT JOIN quarantine_decisions USING (number)
+WHERE effect = 'quarantined'
 """  # noqa: S608 - our own constant
 
 
@@ -88,7 +89,7 @@ class QuarantineReader:
         """Return the bytes held of an input's payload; raise `JournalDamaged` if they do not match their checksum."""
         query = f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) WHERE ?1 AND number = ?2"  # noqa: S608 - our own constant
         for row in self._rows(query, number):
-            return read_input(row, self.path, whole_after=self.meta.whole_after).payload
+            return read_input(row, self.path).payload
         raise NotQuarantined(self.path, number)
 
     def last_number(self) -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 from bridge.journal.sqlite.errors import JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.file import SHARED_FIRST, SHARED_SIZE, open_connection, read_schema_version, sync_directory
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock, lock_path, read_marker
-from bridge.journal.sqlite.schema import migrate
+from bridge.journal.sqlite.migrations import migrate, require_room
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import (
@@ -159,10 +159,11 @@ def _migrate(partial: Path) -> None:
         (stream,) = writer.execute("SELECT stream FROM meta").fetchone()
         schema = read_schema_version(writer, partial)
         check_structure(writer, partial)
-        writer.execute("BEGIN IMMEDIATE")
-        migrate(writer, schema)
-        check_consistency(writer, partial, stream=stream, marker=None)
-        writer.execute("COMMIT")
+        with require_room(writer, partial, schema):
+            writer.execute("BEGIN IMMEDIATE")
+            migrate(writer, partial, schema)
+            check_consistency(writer, partial, stream=stream, marker=None)
+            writer.execute("COMMIT")
         writer.close()
 
 

@@ -105,7 +105,7 @@ def _stats(
     meta = summary.meta
     lines, newest = connection.execute("SELECT count(*), coalesce(max(number), 0) FROM checkpoints").fetchone()
     older, current = connection.execute(
-        "SELECT count(*) FILTER (WHERE offset < ?), count(*) FROM current", (meta.oldest_offset,)
+        "SELECT count(*) FILTER (WHERE offset < ?), count(*) FROM current_events", (meta.oldest_offset,)
     ).fetchone()
     files = {part: sidecar_path(path, part) for part in ("", "-wal", "-shm")}
     sizes_of = {part: file.stat().st_size for part, file in files.items() if file.exists()}
@@ -129,7 +129,7 @@ def _stats(
         ),
         current=current,
         older_current=older,
-        resends=_one(connection, "SELECT count(*) FROM resends WHERE number > ?", 0) or 0,
+        resends=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
         checkpoints=lines,
         checkpoint=newest,
         checkpoint_arrival=_one(connection, ARRIVAL_QUERY, newest),
@@ -155,7 +155,7 @@ def _parts(connection: sqlite3.Connection) -> Mapping[str, int]:
 def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, InputCounts]:
     applied: Counter[str] = Counter()
     reasons: dict[tuple[str, str], dict[str, int]] = {}
-    for row in connection.execute("SELECT kind, effect, reason, count, seal FROM counters ORDER BY kind, reason"):
+    for row in connection.execute("SELECT kind, effect, reason, count, checksum FROM counters ORDER BY kind, reason"):
         (kind, effect, reason), count = read_counter(row, path)
         if effect == Effect.APPLIED:
             applied[kind] += count

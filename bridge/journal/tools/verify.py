@@ -130,8 +130,8 @@ def _check_identity(part: VerifiedPart, summary: JournalSummary, marker: CommitM
         part.add_fault(f"its first epoch begins at offset {summary.epochs[0].first_offset}")
     if any(each.first_offset > meta.last_offset + 1 for each in summary.epochs):
         part.add_fault(f"an epoch begins after the last offset, {meta.last_offset}")
-    if not 0 <= meta.published <= meta.last_offset:
-        part.add_fault(f"published up to {meta.published}, and the last offset is {meta.last_offset}")
+    if not 0 <= meta.published_offset <= meta.last_offset:
+        part.add_fault(f"published up to {meta.published_offset}, and the last offset is {meta.last_offset}")
     if marker is not None and (marker.epoch not in known or marker.commits > meta.commits):
         part.add_fault(
             f"its .lock knows of {marker.commits} commits of epoch {marker.epoch}: its -wal is lost or damaged, "

@@ -127,7 +127,7 @@ class InputVerifier(SequenceVerifier):
         self._next_offset = None
 
     def _verify_row(self, row: Row) -> None:
-        given = read_input(row, self._path, whole_after=self._facts.meta.whole_after)
+        given = read_input(row, self._path)
         effect, reason, rejected, _, first, count = row[6:12]
         disposition = Disposition(Effect(effect), reason, bool(rejected))
         self.counts[count_key(JournalEntry(input=given, disposition=disposition))] += 1

@@ -33,7 +33,7 @@ class OeeEmitter:
     def has_moved(self, window: OeeWindow) -> bool:
         """Return whether a window differs from its last emitted values by at least the step."""
         found = compute_ratios(window, rated=self._state.ideal_cycle is not None)
-        told = self._state.told.get(window.kind)
+        told = self._state.last_emitted.get(window.kind)
         if told is None or told.start != window.start:
             return True
         before = Ratios(told.oee, told.availability, told.performance, told.quality, None)
@@ -47,7 +47,7 @@ class OeeEmitter:
         found = compute_ratios(window, rated=self._state.ideal_cycle is not None)
         if standing is Standing.CURRENT:
             flags: list[str] = list(oee_flags(window, found))
-            self._state.told[window.kind] = LastEmitted(
+            self._state.last_emitted[window.kind] = LastEmitted(
                 window.start, found.oee, found.availability, found.performance, found.quality, flags, window.unknown_ms
             )
         self._emitter.emit(

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
+from bridge.domain.ids import Id
+from bridge.domain.validation_errors import describe_faults, dotted
 from bridge.ports.journal import RetentionLimits
-from bridge.validation_errors import fault_message
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DAY_MS = 86_400_000
@@ -140,7 +140,7 @@ class TimeSettings(Section):
 
 class Settings(Section):
     root: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = "floor/v1"
-    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
+    stream: Id = "main"
     plant_file: Path = Path("plant.toml")
     policy_file: Path | None = None  # None: the shipped policy
     log_format: Literal["console", "json"] = "console"
@@ -175,15 +175,15 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
         return Settings.model_validate(tree)
     except ValidationError as error:
         source = str(path) if path is not None else "settings"
-        lines = [f"{source}: {'.'.join(map(str, each['loc'])) or 'settings'}: {_what(each)}" for each in error.errors()]
-        raise SettingsError("\n".join(lines)) from error
+        faults = describe_faults(Settings, error)
+        if "token" not in tree:
+            faults = [(location, _NO_KEY if location == ("token",) else text) for location, text in faults]
+        raise SettingsError(
+            "\n".join(f"{source}: {dotted(at) or 'settings'}: {text}" for at, text in faults)
+        ) from error
 
 
-def _what(fault: ErrorDetails) -> str:
-    """Return what is wrong with a setting; where no token key is set, the settings that can hold one."""
-    if fault["loc"] == ("token",) and fault["type"] == "missing":
-        return "set token.secret_file, token.secret or token.public_key_file"
-    return fault_message(Settings, fault)
+_NO_KEY = "set token.secret_file, token.secret or token.public_key_file"
 
 
 def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> None:

@@ -18,4 +18,6 @@ def describe_error(fault: ErrorDetails) -> str:
         return f"no kind is called {context['tag']}{hint}"
     if fault["type"] == "union_tag_not_found":
         return "it has no kind"
+    if fault["type"] == "extra_forbidden":
+        return "no such field"
     return fault["msg"].removeprefix(RAISED)

@@ -22,9 +22,8 @@ ALLOWED: dict[str, set[str]] = {
     "front": {"domain", "ports", "protocol", "contract", "settings"},
     "journal": {"domain", "ports"},
     "mqtt": {"domain", "ports", "settings"},
-    "adapters": {"domain", "settings", "validation_errors"},
-    "settings": {"ports", "validation_errors"},
-    "validation_errors": set(),
+    "adapters": {"domain", "settings"},
+    "settings": {"domain", "ports"},
     "watch": {"protocol"},
     "demo": {"domain", "ports", "journal", "adapters", "watch"},
     "wiring": {
@@ -39,10 +38,10 @@ ALLOWED: dict[str, set[str]] = {
 
 PURE = ("domain", "protocol")
 PURE_MAY_IMPORT = {
-    "abc", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "enum",
-    "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string",
-    "tomllib", "types", "typing", "unicodedata", "zoneinfo",
-    "msgspec", "pydantic", "typing_extensions",  # the model libraries, and typing of later Pythons
+    "abc", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "difflib",
+    "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics",
+    "string", "tomllib", "types", "typing", "unicodedata", "zoneinfo",
+    "msgspec", "pydantic", "pydantic_core", "typing_extensions",  # the model libraries, and typing of later Pythons
 }  # fmt: skip
 
 

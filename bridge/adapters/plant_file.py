@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge.domain.plant import Plant
+from bridge.domain.validation_errors import describe_faults
 from bridge.settings import file_error_reason
-from bridge.validation_errors import fault_message
 
 
 class PlantFileError(Exception):
@@ -32,7 +32,7 @@ def load(path: Path) -> Plant:
     try:
         return Plant.model_validate(tree)
     except ValidationError as error:
-        faults = [(fault["loc"], fault_message(Plant, fault)) for fault in error.errors()]
+        faults = describe_faults(Plant, error)
         # an invalid item also makes its list seem too short; only the item's own fault helps
         inner = [
             (loc, text)

@@ -28,7 +28,7 @@ def digest_message(topic: str, payload: bytes) -> bytes:
 def message_digest_of(report: Report, topic: str, payload: bytes, *, mid: int | None = None) -> MessageDigest | None:
     """Return the digest that identifies a resend of this report; None where its line or its command id decides."""
     body = report.body
-    if report.command_id is not None or (body.boot_id is not None and body.seq is not None):
+    if report.command_id is not None or body.is_sequenced:
         return None
     # a Will is written at the connect, before the loss: every loss has the same ts
     dated = body.ts is not None and not isinstance(body, DeathReport)

@@ -9,6 +9,7 @@ from bridge.domain.events import Event, Millis
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC, BridgeAbsence, ClockStep
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant_json import PLANT_TOPIC, plant_from_json
 from bridge.domain.records import (
     CommandRecord,
@@ -53,9 +54,7 @@ class DecodedInput:
 
     input: Input
     result: Report | Disposition
-    generation: int
-    mid: int | None = None
-    replay_requested: bool = False  # replay of a quarantined input: known content does not make it a duplicate
+    message: IncomingMessage
 
     @property
     def command(self) -> tuple[str, str] | None:
@@ -130,33 +129,22 @@ class Intake:
         self._crash_digests = frozenset(crash_digests)
         self._commands: dict[tuple[str, str], CommandRecord] = {}
 
-    def receive(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        now: Millis,
-        retained: bool,
-        redelivered: bool,
-        generation: int,
-        mid: int | None = None,
-        replay_requested: bool = False,
-    ) -> DecodedInput:
-        """Number and decode a message. `topic` is relative to the root."""
+    def receive(self, message: IncomingMessage, *, now: Millis) -> DecodedInput:
+        """Number and decode a message."""
         self.latest_time = max(self.latest_time, now)  # the floor's time never goes back
         given = Input(
             number=self.number + 1,
-            topic=topic,
-            payload=payload,
+            topic=message.topic,
+            payload=message.payload,
             received_at=self.latest_time,
-            retained=retained,
-            redelivered=redelivered,
+            retained=message.retained,
+            redelivered=message.redelivered,
         )
-        if mid is not None and not redelivered:
-            self.dedup.release_packet_id(mid)
-        if self._crash_digests and not replay_requested and digest_message(topic, payload) in self._crash_digests:
-            return DecodedInput(given, CRASHED, generation)
-        return DecodedInput(given, decode_input(given, self._decode), generation, mid, replay_requested)
+        if message.mid is not None and not message.redelivered:
+            self.dedup.release_packet_id(message.mid)
+        if message.replayed is None and self._has_crashed(message):
+            return DecodedInput(given, CRASHED, message)
+        return DecodedInput(given, decode_input(given, self._decode), message)
 
     def pending_result(self, decoded: DecodedInput) -> CommandRecord | None:
         """Return the result of this command, if it was applied and is not committed yet."""
@@ -164,23 +152,24 @@ class Intake:
 
     def apply(self, decoded: DecodedInput, *, known: CommandRecord | None) -> JournalEntry:
         """Apply the input received last. `known`: the earlier result of the same command."""
-        given, report = decoded.input, decoded.result
+        given, report, message = decoded.input, decoded.result, decoded.message
+        is_replay = message.replayed is not None  # its content is known, which makes it no duplicate
         if isinstance(report, Disposition):
             return self._enter_unapplied(given, report)
         self.unknown_fields += report.unknown_fields
         if known is not None:
             return self._enter(given, Outcome(_DUPLICATE_COMMAND), command=known, reached_core=False)
-        resend = message_digest_of(report, given.topic, given.payload, mid=decoded.mid)
-        if decoded.replay_requested and resend is not None and not resend.has_timestamp:
+        resend = message_digest_of(report, given.topic, given.payload, mid=message.mid)
+        if is_replay and resend is not None and not resend.has_timestamp:
             resend = None  # the broker does not send it again
         known_content = resend is not None and self.dedup.check_and_add(
             given.number,
             resend,
             redelivered=given.redelivered,
-            generation=decoded.generation,
+            generation=message.generation,
             clock_proves=resend.has_timestamp and self.floor.is_proven_repeat(report),
         )
-        if known_content and not decoded.replay_requested:  # the content of a replayed input may well be known
+        if known_content and not is_replay:
             return self._enter_unapplied(given, _DUPLICATE, resend=resend)
         outcome = self.floor.apply(report, given.received_at)
         entry = self._enter(given, outcome, resend=resend)
@@ -225,6 +214,9 @@ class Intake:
         for entry in entries:
             if entry.command is not None:
                 self._commands.pop((entry.command.user, entry.command.command_id), None)
+
+    def _has_crashed(self, message: IncomingMessage) -> bool:
+        return bool(self._crash_digests) and digest_message(message.topic, message.payload) in self._crash_digests
 
     def _enter_unapplied(
         self, given: Input, disposition: Disposition, *, resend: MessageDigest | None = None

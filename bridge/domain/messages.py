@@ -1,6 +1,7 @@
 """Messages from the broker and publications to it, independent of the MQTT client."""
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,32 @@ class Message:
     retained: bool
     redelivered: bool  # the DUP flag
     pending_ack: PendingAck
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """A message for the pipeline, from the broker or replayed from the quarantine. `topic` is relative to the root."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    redelivered: bool = False
+    generation: int = 0  # of the connection that delivered it
+    mid: int | None = None  # packet identifier; None at QoS 0 and for a replay
+    replayed: int | None = None  # number of the quarantined input that this replays
+
+    @classmethod
+    def of(cls, message: Message, *, topic: str) -> Self:
+        """Return a message that the broker delivered, under its topic relative to the root."""
+        ack = message.pending_ack
+        return cls(
+            topic,
+            message.payload,
+            retained=message.retained,
+            redelivered=message.redelivered,
+            generation=ack.generation,
+            mid=ack.mid if ack.qos else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

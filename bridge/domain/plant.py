@@ -16,11 +16,10 @@ from bridge.domain.escalation_policy import (
 )
 from bridge.domain.event_data import AndonType, CallPriority, DowntimeCategory, LossKind
 from bridge.domain.events import Place
+from bridge.domain.ids import Id
 from bridge.domain.shifts import ShiftConfig, ShiftPlan
 
-# Pydantic uses Rust's regular expressions: `$` matches only at the end of the text.
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]  # leaves room for `{line}.call.{n}`
+LineId = Annotated[Id, Field(max_length=40)]  # leaves room for `{line}.call.{n}`
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 
@@ -105,6 +104,10 @@ class EquipmentConfig(PlantModel):
     seq_modulus: int = Field(2**32, ge=2, le=2**64)
     input: Literal["momentary", "latching"] = "momentary"  # the kind of a station's `input`
     andon_types: tuple[AndonType, ...] = ()  # the types a station can raise; empty: all
+
+    @property
+    def has_trusted_clock(self) -> bool:
+        return self.clock != "receive"
 
 
 class Product(PlantModel):

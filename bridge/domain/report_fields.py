@@ -19,7 +19,6 @@ def _any_case(words: Iterable[str]) -> str:
     return rf"^ *(?:{'|'.join(spelled)}) *\Z"
 
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Text = Annotated[str, Meta(max_length=500)]  # a description or note: bounds what one press can store
 Word = Annotated[str, Meta(min_length=1, max_length=64)]  # a name, reason or fault code
 StateWord = Annotated[str, Meta(pattern=_any_case(STATE_WORDS), max_length=64)]

@@ -14,11 +14,11 @@ from msgspec import Meta, Struct
 
 from bridge.domain.event_data import AndonType, CallPriority, Person
 from bridge.domain.events import LINE_LEVEL, Event, Millis, Place
+from bridge.domain.ids import Id
 from bridge.domain.report_fields import (
     Counter,
     FaultBit,
     FaultWord,
-    Id,
     Number,
     PackmlName,
     Sample,
@@ -39,6 +39,11 @@ class CommonFields(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source_quality: SourceQuality = "good"
     historical: bool = False
     operator: Word | None = None
+
+    @property
+    def is_sequenced(self) -> bool:
+        """Return whether the report has a position in its device's sequence."""
+        return self.boot_id is not None and self.seq is not None
 
 
 class PackmlState(Struct, frozen=True):
@@ -220,7 +225,7 @@ class Moment:
     @property
     def happened_at(self) -> Millis:
         """The time by the device's clock where that is trusted, else `at`."""
-        return self.dated if self.dated is not None and self.clock in ("device", "corrected") else self.at
+        return self.at if self.dated is None else self.dated
 
     @property
     def received(self) -> Millis:

@@ -7,12 +7,13 @@ exceptions belong here too, once the plant needs them.
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Annotated, Self
+from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from bridge.domain.events import UNIX_EPOCH, Millis
+from bridge.domain.ids import Id
 
 DAY_MINUTES = 24 * 60
 
@@ -22,7 +23,7 @@ class ShiftConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    id: Id
     start: time
     end: time
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache, partial
 from math import isinf
 from typing import Any, Final, NoReturn
 
@@ -34,12 +35,19 @@ class NotStrictJson(Exception):
     reason: str
 
 
-def parse_json(payload: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+def parse_json(
+    payload: bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_depth: int = MAX_DEPTH,
+    max_integer_digits: int = MAX_DIGITS,
+    allow_control_characters: bool = False,
+) -> Any:
     """Parse `payload` into dict, list, str, int, float, bool and None; raise NotStrictJson only.
 
     The type of a number depends on its value, not its spelling: an int for an integer of 64 bits (signed or unsigned),
     so 5, 5.0 and 0.5e1 are the same, else a finite float. Keys are unique in their object. Strings contain neither
-    surrogates nor control characters except tab, line feed and carriage return.
+    surrogates nor, unless allowed, control characters except tab, line feed and carriage return.
     """
     if not payload:
         raise NotStrictJson("empty")
@@ -52,14 +60,14 @@ def parse_json(payload: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = M
     if _is_deeper(text, max_depth):
         raise NotStrictJson("too_deep")
     try:
-        tree = _DECODER.decode(text)
+        tree = _decoder(max_integer_digits).decode(text)
     except RecursionError:  # a caller already deep in its stack
         raise NotStrictJson("too_deep") from None
     except json.JSONDecodeError:
         raise NotStrictJson("not_json") from None
     if _MAY_HIDE_CHARACTERS.search(text):
         for string in iter_strings(tree):
-            _refuse_characters(string)
+            _refuse_characters(string, allow_control_characters=allow_control_characters)
     return tree
 
 
@@ -93,10 +101,10 @@ def _is_deeper(text: str, limit: int) -> bool:
     return False
 
 
-def _refuse_characters(string: str) -> None:
+def _refuse_characters(string: str, *, allow_control_characters: bool) -> None:
     if _SURROGATE.search(string):
         raise NotStrictJson("lone_surrogate")
-    if _CONTROL.search(string):
+    if not allow_control_characters and _CONTROL.search(string):
         raise NotStrictJson("control_character")
 
 
@@ -108,8 +116,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _integer(text: str) -> int | float:
-    if len(text) > MAX_DIGITS:
+def _integer(text: str, *, max_digits: int) -> int | float:
+    if len(text) > max_digits:
         raise NotStrictJson("number_out_of_range")
     value = int(text)
     return value if MIN_INTEGER <= value <= MAX_INTEGER else float(value)
@@ -138,6 +146,11 @@ def _constant(_: str) -> NoReturn:
     raise NotStrictJson("not_finite")  # RFC 8259 6: Infinity and NaN are not permitted
 
 
-_DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_constant
-)
+@cache
+def _decoder(max_integer_digits: int) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_unique,
+        parse_int=partial(_integer, max_digits=max_integer_digits),
+        parse_float=_float,
+        parse_constant=_constant,
+    )

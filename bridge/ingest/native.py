@@ -3,13 +3,13 @@
 Source: docs/devices.md; design.md, «The way of a message». The topic identifies the device; the payload must agree.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from bridge.domain.events import LINE_LEVEL, Millis
+from bridge.domain.ids import is_id
 from bridge.domain.reports import (
     BODY_OF,
     COMMAND_KINDS,
@@ -27,7 +27,6 @@ from bridge.ingest.report_rules import check_line_breaks, check_rules
 from bridge.ingest.struct_conversion import PayloadRejected, convert
 
 MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _IDENTITY_FIELDS: Final[Mapping[str, int]] = {
     "site": 1, "site_id": 1,
@@ -86,7 +85,7 @@ def _parse_topic(topic: str) -> list[str]:
     if len(levels) != TOPIC_LEVELS or levels[0] not in ("report", "command"):
         raise PayloadRejected("bad_topic")
     ids = levels[1:4] if levels[4] == LINE_LEVEL else levels[1:5]
-    if not all(map(_ID.fullmatch, ids)):
+    if not all(map(is_id, ids)):
         raise PayloadRejected("bad_topic")
     if levels[5] not in BODY_OF:
         raise PayloadRejected("unknown_kind")

@@ -4,12 +4,13 @@ A null field counts as absent. So does an optional text field that is empty: a P
 string for an unset value.
 """
 
-import re
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, inspect
+
+from bridge.domain.validation_errors import FieldFault
 
 T = TypeVar("T", bound=Struct)
 
@@ -27,7 +28,8 @@ def convert(tree: dict[str, Any], shape: type[T]) -> T:
     try:
         return msgspec.convert(drop_absent(tree, shape), shape)
     except msgspec.ValidationError as error:
-        raise PayloadRejected(_reason(str(error))) from None
+        fault = FieldFault.of(error)
+        raise PayloadRejected(f"{fault.kind}:{fault.field}") from None
 
 
 def drop_absent(tree: dict[str, Any], shape: type[Struct]) -> dict[str, Any]:
@@ -56,27 +58,3 @@ def _fields_of(shape: type[Struct]) -> tuple[frozenset[str], dict[str, type[Stru
             elif not field.required and isinstance(each, inspect.StrType | inspect.LiteralType):
                 may_be_empty.add(field.name)
     return frozenset(may_be_empty), inner
-
-
-def _reason(text: str) -> str:
-    """Convert msgspec's message into `{fault}:{field}`; the field is one of ours, never the sender's text."""
-    match = _SENTENCE.fullmatch(text)
-    assert match is not None  # both of its parts may be empty
-    sentence, path = match[1], match[2] or ""
-    field = _INDEX.sub("", path).lstrip(".")
-    if missing := _MISSING.fullmatch(sentence):
-        return f"missing_field:{field}.{missing[1]}" if field else f"missing_field:{missing[1]}"
-    fault = next((name for sign, name in _FAULTS if sign in sentence), "wrong_type")
-    return f"{fault}:{field}"
-
-
-_SENTENCE = re.compile(r"(.*?)(?: - at `\$([a-z_.\[\]0-9]*)`)?", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `([a-z_]+)`")
-_INDEX = re.compile(r"\[[0-9.]*\]")
-_FAULTS: Final = (
-    ("Invalid enum value", "not_allowed"),  # first: it quotes the sender's text, which may contain one of the others
-    (", got ", "wrong_type"),
-    (" matching regex ", "bad_format"),
-    (" of length ", "out_of_range"),
-    ("Expected ", "out_of_range"),
-)

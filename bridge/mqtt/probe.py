@@ -31,16 +31,17 @@ class _NotConnected(Exception):
     """The broker did not accept the connection in time; the text gives the reason."""
 
 
-async def probe_broker(settings: BrokerSettings, *, root: str) -> list[ProbeResult]:
+async def probe_broker(settings: BrokerSettings, *, root: str, reads: Sequence[str]) -> list[ProbeResult]:
     """Probe what the bridge needs of the broker and what the broker must refuse; return a result per probe.
 
+    `reads`: the filters that the pipeline subscribes to, relative to the root.
     Takes some seconds, and ends at the first failed connect. Publishes only empty messages under `_probe`; a running
     bridge quarantines those that the rules let through.
     """
     findings: list[ProbeResult] = []
     try:
         findings.append(await _connect(settings))
-        findings.append(await _subscribe(settings, root))
+        findings.append(await _subscribe(settings, [f"{root}/{text}" for text in reads]))
         token = secrets.token_hex(8)
         places = ("bridge", "event", "station", "command", "report")
         status, event, lamp, command, report = topics = [f"{root}/{place}/_probe/{token}" for place in places]
@@ -89,8 +90,7 @@ async def _connect(settings: BrokerSettings) -> ProbeResult:
     return ProbeResult("connect", ok=True, text=text)
 
 
-async def _subscribe(settings: BrokerSettings, root: str) -> ProbeResult:
-    filters = [f"{root}/report/#", f"{root}/command/#"]
+async def _subscribe(settings: BrokerSettings, filters: Sequence[str]) -> ProbeResult:
     try:
         async with _open_link(settings, subscriptions=filters):
             return ProbeResult("subscribe", ok=True, text=f"{' and '.join(filters)} granted")

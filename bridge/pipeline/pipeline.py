@@ -19,9 +19,8 @@ from bridge.domain.intake import CRASHED, TICK_TOPIC, Decoder, Intake
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
 from bridge.domain.line.floor import Floor
-from bridge.domain.messages import Message
+from bridge.domain.messages import IncomingMessage, Message
 from bridge.domain.records import JournalEntry, input_kind
-from bridge.pipeline.arrival import IncomingMessage
 from bridge.pipeline.commit_queue import CommitQueue
 from bridge.pipeline.committer import CommitListener, Committer, CrashRecord, monotonic_ms
 from bridge.pipeline.counter_fit_monitor import CounterFitMonitor
@@ -239,7 +238,7 @@ class Pipeline:
             self._queue.add(entry)
 
     async def _apply_message(self, message: Message) -> None:
-        entry = await self._apply(IncomingMessage.from_message(message, topic=self._topic(message)))
+        entry = await self._apply(IncomingMessage.of(message, topic=self._topic(message)))
         self._unapplied.popleft()
         self._queue.add(entry, message)
 
@@ -256,43 +255,36 @@ class Pipeline:
             if not await self._wait_may_continue():
                 return False
             replaying.add(given.number)
-            entry = await self._apply(IncomingMessage.from_quarantine(given))
+            entry = await self._apply(
+                IncomingMessage(given.topic, given.payload, retained=given.retained, replayed=given.number)
+            )
             log.info("pipeline.replayed", quarantined=given.number, number=entry.input.number)
             self._received.add([given.topic])
             self._queue.add(entry, replayed=given.number)
         return len(asked) == REPLAYS
 
-    async def _apply(self, arrival: IncomingMessage) -> JournalEntry:
-        with self._reporting_crashes(arrival.topic, arrival):
-            decoded = self._intake.receive(
-                arrival.topic,
-                arrival.payload,
-                now=self._clock.now(),
-                retained=arrival.retained,
-                redelivered=arrival.redelivered,
-                generation=arrival.generation,
-                mid=arrival.mid,
-                replay_requested=arrival.replayed is not None,
-            )
+    async def _apply(self, message: IncomingMessage) -> JournalEntry:
+        with self._reporting_crashes(message.topic, message):
+            decoded = self._intake.receive(message, now=self._clock.now())
             known = self._intake.pending_result(decoded)
         if known is None and decoded.command is not None:
             known = await self._lookups.find_command(*decoded.command)
-        with self._reporting_crashes(arrival.topic, arrival):
+        with self._reporting_crashes(message.topic, message):
             entry = self._intake.apply(decoded, known=known)
         if entry.disposition == CRASHED:
-            log.error("pipeline.crashed_before", topic=arrival.topic, number=entry.input.number)
+            log.error("pipeline.crashed_before", topic=message.topic, number=entry.input.number)
         return entry
 
     @contextlib.contextmanager
-    def _reporting_crashes(self, topic: str, arrival: IncomingMessage | None = None) -> Iterator[None]:
+    def _reporting_crashes(self, topic: str, message: IncomingMessage | None = None) -> Iterator[None]:
         """Turn an error of the core into `CoreCrashed`, and have the crashing message recorded."""
         try:
             yield
         except Exception as error:
             crash = (
                 CrashRecord()
-                if arrival is None
-                else CrashRecord(digest_message(topic, arrival.payload), arrival.replayed)
+                if message is None
+                else CrashRecord(digest_message(topic, message.payload), message.replayed)
             )
             self._committer.record_crash(crash)
             raise CoreCrashed(self._intake.number + 1, topic) from error

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
+from bridge.domain.validation_errors import FieldFault
 from bridge.protocol.error_codes import ErrorCode
 
 MAX_ID: Final = 128  # characters of an id that an error repeats; stops replies from growing with requests
@@ -129,17 +130,7 @@ def parse_frame(tree: object) -> ClientFrame:
     try:
         frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, shape)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, kind), id=named) from None
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe(kind), id=named) from None
     if isinstance(frame, Subscribe | Unsubscribe | CommandFrame | Explain):
         return msgspec.structs.replace(frame, body=tree)
     return frame
-
-
-def describe_wrong_field(error: msgspec.ValidationError, kind: str) -> str:
-    """Return a message that names the wrong field; msgspec's own message may quote what the client sent."""
-    text = str(error)
-    if "missing required field" in text:
-        name = text.split("`")[1]
-        return f"{kind} needs {name}"
-    path = text.rpartition("`$")[2].rstrip("`").lstrip(".").split(".")[0].split("[")[0]
-    return f"{kind}: invalid value for `{path}`" if path.isidentifier() else f"{kind} has a wrong field"

@@ -14,10 +14,11 @@ from msgspec import Meta, Struct
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Place
+from bridge.domain.ids import Id
 from bridge.domain.plant import Plant
-from bridge.domain.report_fields import Id
 from bridge.domain.reports import BODY_OF
-from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame, describe_wrong_field
+from bridge.domain.validation_errors import FieldFault, invalid_value
+from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
 _NOTES: Final = frozenset({"notes", "resolution_code"})
@@ -80,7 +81,7 @@ def parse_command(body: Body) -> CommandRequest:
     try:
         head = msgspec.convert(body, _Head)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, "command"), id=named) from None
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe("command"), id=named) from None
     if head.action not in ACTION_FIELDS:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such action", id=head.id, detail={"actions": list(ACTIONS)})
     needed, possible = ACTION_FIELDS[head.action]
@@ -99,15 +100,13 @@ def parse_command(body: Body) -> CommandRequest:
 def _check_fields(request: CommandRequest) -> None:
     for name, value in request.fields.items():
         if name not in _FREE_TEXT and isinstance(value, str) and _CONTROL.search(value):
-            message = f"{request.action}: invalid value for `{name}`"
-            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=request.id)
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, invalid_value(name, request.action), id=request.id)
     verb = request.action.partition(".")[2]
     try:
         msgspec.convert({"action": verb, **request.fields}, BODY_OF[request.kind])
     except msgspec.ValidationError as error:
-        raise InvalidFrame(
-            ErrorCode.INVALID_MESSAGE, describe_wrong_field(error, request.action), id=request.id
-        ) from None
+        message = FieldFault.of(error).describe(request.action)
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=request.id) from None
 
 
 def acknowledge_request(*, id: str, call_id: str, place: Place) -> CommandRequest:  # noqa: A002 - the field's name

@@ -1,4 +1,4 @@
-"""The composition root of `floor run`. Only this file and the two sides wire packages together."""
+"""Composition root of `floor run`: a process with the pipeline side, the front side or both."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,12 @@ from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import rfc3339
-from bridge.domain.intake import Decoder
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
 from bridge.front.web.metric_samples import MetricSample
-from bridge.ingest import native
+from bridge.ingest.decoders import DecoderTable, build_decoders
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
@@ -77,7 +76,7 @@ class PipelineResources:
 
     journal: SqliteJournal
     floor: Floor
-    decode: Decoder
+    decode: DecoderTable
     clock: FloorClock
 
 
@@ -96,10 +95,10 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     """Read files, keys and journal, and listen; on failure raise `StartError` and leave nothing open."""
     if role is ProcessRole.FRONT and settings.time.scale != 1:
         raise StartError("time.scale: a simulation is one process; a front apart would run through a time of its own")
-    with contextlib.ExitStack() as open_things:
+    with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)
-            gate = Authenticator(
+            authenticator = Authenticator(
                 policy=policy_file.load(settings.policy_file),
                 tokens=TokenVerifier(settings.token),
                 revocations=RevocationFile(settings.token.revoked_file),
@@ -109,24 +108,24 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
             journal = None
             if role is not ProcessRole.FRONT:
                 journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
-                open_things.callback(journal.close)
-            listener = open_things.enter_context(server.listen(settings.web.host, settings.web.port))
-            owned = None if journal is None else _open_pipeline_resources(settings, plant, journal)
+                stack.callback(journal.close)
+            listener = stack.enter_context(server.listen(settings.web.host, settings.web.port))
+            pipeline = None if journal is None else _open_pipeline_resources(settings, plant, journal)
         except START_ERRORS as error:
             raise StartError(str(error)) from error
-        yield Prepared(plant, gate, listener, owned)
+        yield Prepared(plant, authenticator, listener, pipeline)
 
 
 def _open_pipeline_resources(settings: Settings, plant: Plant, journal: SqliteJournal) -> PipelineResources:
-    decode = partial(native.decode, max_bytes=settings.broker.max_payload_bytes)
-    given, anchor = settings.time, None
-    if given.anchor_floor is not None and given.anchor_wall is not None:
-        anchor = Anchor(given.anchor_floor, given.anchor_wall)
-    clock = FloorClock(scale=given.scale, not_before=journal.last_input()[1], anchor=anchor)
+    decode = build_decoders(max_bytes=settings.broker.max_payload_bytes)
+    time, anchor = settings.time, None
+    if time.anchor_floor is not None and time.anchor_wall is not None:
+        anchor = Anchor(time.anchor_floor, time.anchor_wall)
+    clock = FloorClock(scale=time.scale, not_before=journal.last_input()[1], anchor=anchor)
     return PipelineResources(journal, _restore_floor(plant, journal, decode, clock), decode, clock)
 
 
-def _restore_floor(plant: Plant, journal: SqliteJournal, decode: Decoder, clock: FloorClock) -> Floor:
+def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, clock: FloorClock) -> Floor:
     now = clock.now()
     restored = restore_floor(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
@@ -135,21 +134,21 @@ def _restore_floor(plant: Plant, journal: SqliteJournal, decode: Decoder, clock:
     since = journal_absence(restored, journal, decode=decode, now=now, clock_trusted=not clock.is_ahead_of_wall())
     if since is not None:
         log.warning("floor.unwatched", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
-    taken = journal_plant(plant, restored, journal, decode=decode, now=now)
-    if taken.changed:
-        log.info("plant.taken", lines=len(plant.lines), retired=taken.retired)
-    return taken.floor
+    adopted = journal_plant(plant, restored, journal, decode=decode, now=now)
+    if adopted.changed:
+        log.info("plant.taken", lines=len(plant.lines), retired=adopted.retired)
+    return adopted.floor
 
 
 async def serve(settings: Settings, role: ProcessRole) -> None:
     """Start everything, serve until SIGTERM or SIGINT, and stop in an order that loses nothing."""
     runtime.exit_on_signal()
-    with prepare(settings, role) as ground:
-        house = Bridge(settings, ground, role)
+    with prepare(settings, role) as prepared:
+        bridge = Bridge(settings, prepared, role)
         stop = asyncio.Event()
         runtime.stop_on_signal(stop)
         try:
-            await house.run(stop)
+            await bridge.run(stop)
         except ExceptionGroup as group:
             raise BridgeCrashed("\n".join(map(_log_crash, _leaves(group)))) from None
 
@@ -175,16 +174,16 @@ class Bridge:
     """One side or both; with both, the pipeline's commits feed the front. A crash of any task ends all tasks."""
 
     def __init__(self, settings: Settings, prepared: Prepared, role: ProcessRole) -> None:
-        owned = prepared.pipeline
-        journal = None if owned is None else owned.journal
+        resources = prepared.pipeline
+        journal = None if resources is None else resources.journal
         # a separate front journals nothing: it follows steps of the host's clock by itself
-        clock = FloorClock(scale=settings.time.scale, follows_steps=True) if owned is None else owned.clock
+        clock = FloorClock(scale=settings.time.scale, follows_steps=True) if resources is None else resources.clock
         self._role = role
         self._pipeline: PipelineSide | None = None
         self._front: FrontSide | None = None
-        if owned is not None:
+        if resources is not None:
             self._pipeline = PipelineSide(
-                settings, journal=owned.journal, floor=owned.floor, decode=owned.decode, clock=clock
+                settings, journal=resources.journal, floor=resources.floor, decode=resources.decode, clock=clock
             )
         if role is not ProcessRole.PIPELINE:
             self._front = FrontSide(
@@ -201,7 +200,7 @@ class Bridge:
             return make_front_app(
                 self._front.front, settings.web, root=settings.root, samples=self._samples, ready=self._ready
             )
-        assert self._pipeline is not None, "a process has a side"
+        assert self._pipeline is not None, "a process has at least one side"
         ready = self._pipeline.readiness
         return make_pipeline_app(settings.web, authenticate=authenticate, ready=ready, samples=self._samples)
 
@@ -256,10 +255,10 @@ class Bridge:
 
     def _ready(self) -> tuple[bool, str]:
         """Return whether dashboards see a live floor with a correct clock, and the reason."""
-        assert self._front is not None, "a pipeline apart answers for itself"
+        assert self._front is not None, "a pipeline without a front serves its own readiness"
         ready, reason = self._front.front.readiness()
-        wrong = None if self._pipeline is None else self._pipeline.clock_fault()
-        return (ready, reason) if not ready or wrong is None else (False, wrong)
+        fault = None if self._pipeline is None else self._pipeline.clock_fault()
+        return (ready, reason) if not ready or fault is None else (False, fault)
 
     def _samples(self) -> Iterator[MetricSample]:
         for side in self._sides():

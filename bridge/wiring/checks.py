@@ -19,6 +19,7 @@ from bridge.domain.access.subscriptions import admit_subscription, parse_subscri
 from bridge.domain.access.viewer import AdmissionError, Viewer, admit
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
+from bridge.ingest.decoders import build_decoders
 from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
 from bridge.journal.sqlite.writer import JournalInUse, JournalTooOld, SqliteReader
@@ -55,9 +56,10 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
     if all(each.ok for each in findings if each.name in ("plant", "journal")):
         findings.append(_finding("counters", lambda: _counters(settings)))
     if not offline:
+        reads = build_decoders(max_bytes=settings.broker.max_payload_bytes).subscriptions
         findings += [
             CheckResult("broker", ok=each.ok, text=f"{each.name}: {each.text}")
-            for each in await probe_broker(settings.broker, root=settings.root)
+            for each in await probe_broker(settings.broker, root=settings.root, reads=reads)
         ]
     return findings
 

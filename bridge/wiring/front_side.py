@@ -42,15 +42,15 @@ class FrontSide:
         clock: FloorClock,
     ) -> None:
         broker, root, stream = settings.broker, settings.root, settings.stream
-        own_user = broker.front_username is not None
+        has_own_user = broker.front_username is not None
         self._authenticator = authenticator
         self._broker_link = BrokerLink(
             broker,
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,
             subscriptions=[] if journal else [(f"{root}/event/#", 1), (status_topic(root, stream), 1)],
-            username=broker.front_username if own_user else broker.username,
-            password=broker.front_password if own_user else broker.password,
+            username=broker.front_username if has_own_user else broker.username,
+            password=broker.front_password if has_own_user else broker.password,
         )
         self.front = Front(
             settings=settings.web,
@@ -99,9 +99,9 @@ class FrontSide:
 
     async def _close_revoked(self) -> None:
         """Close the connections of users and tokens that are revoked after they connected."""
-        known = self._authenticator.revocations()
+        revocations = self._authenticator.revocations()
         while True:
             await asyncio.sleep(REVOCATION_POLL_SECONDS)
-            if self._authenticator.revocations() is not known:
-                known = self._authenticator.revocations()
-                log.info("access.ended", connections=self.front.close_revoked(known))
+            if self._authenticator.revocations() is not revocations:
+                revocations = self._authenticator.revocations()
+                log.info("access.ended", connections=self.front.close_revoked(revocations))

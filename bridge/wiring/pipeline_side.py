@@ -8,7 +8,6 @@ from typing import Final
 import structlog
 
 from bridge.adapters.clock import FloorClock, wall_ms
-from bridge.domain.intake import Decoder
 from bridge.domain.line.floor import Floor
 from bridge.domain.stream_status import StreamOwner, will_publication
 from bridge.front.web.metric_samples import (
@@ -18,6 +17,7 @@ from bridge.front.web.metric_samples import (
     ineffective_samples,
     pipeline_samples,
 )
+from bridge.ingest.decoders import DecoderTable
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
@@ -39,7 +39,7 @@ class PipelineSide:
     """Intake, pipeline and publisher of one stream, wired. It owns the journal."""
 
     def __init__(
-        self, settings: Settings, *, journal: SqliteJournal, floor: Floor, decode: Decoder, clock: FloorClock
+        self, settings: Settings, *, journal: SqliteJournal, floor: Floor, decode: DecoderTable, clock: FloorClock
     ) -> None:
         simulated = settings.time.scale != 1
         broker, root, stream = settings.broker, settings.root, settings.stream
@@ -51,7 +51,7 @@ class PipelineSide:
             durable=True,
             username=broker.username,
             password=broker.password,
-            subscriptions=[(f"{root}/report/#", 1), (f"{root}/command/#", 1)],
+            subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
         self._outlet = BrokerLink(
             broker,
@@ -113,9 +113,9 @@ class PipelineSide:
         status = self.pipeline.status()
         if not self.is_connected:
             return False, "no connection to the broker"
-        wrong = self.clock_fault()
-        if wrong is not None:
-            return False, wrong
+        fault = self.clock_fault()
+        if fault is not None:
+            return False, fault
         return status.ready, status.reason or "ready"
 
     def clock_fault(self) -> str | None:

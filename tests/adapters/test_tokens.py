@@ -262,6 +262,15 @@ def test_claims_that_could_break_whoever_reads_them_are_refused(extra: str) -> N
     assert isinstance(refusal(raw(extra)), TokenMalformed)
 
 
+def test_claims_that_are_not_shown_may_hold_what_reports_may_not() -> None:
+    """A directory's own claims come along: a garbled name must lock nobody out."""
+    claims = TokenVerifier(SETTINGS).verify(
+        raw('"name":"M\\u0080ller","nul":"\\u0000","n":99999999999999999999'), now=NOW
+    )
+    assert claims.claim_set["name"] == "M\x80ller"
+    assert claims.claim_set["nul"] == "\x00"
+
+
 @pytest.mark.parametrize("exp", ["1e400", "NaN", "9" * 400])
 def test_an_expiry_without_end_is_refused(exp: str) -> None:
     refusal(signed(f'{{"iss":"plant","aud":"board","sub":"u1","exp":{exp}}}'.encode()))

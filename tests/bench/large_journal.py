@@ -15,6 +15,7 @@ from typing import Final
 from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
 from bridge.domain.records import DEDUP_INPUTS, JournalEntry
 from bridge.ingest.native import decode
@@ -134,6 +135,6 @@ def _entries(intake: Intake, said: Iterator[tuple[str, bytes]], *, count: int) -
         ticked = intake.tick(now) if due is not None and due <= now else None
         if ticked is not None:
             entries.append(ticked)
-        decoded = intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+        decoded = intake.receive(IncomingMessage(topic, payload, generation=1), now=now)
         entries.append(intake.apply(decoded, known=None))
     return entries

@@ -58,7 +58,7 @@ def test_every_fault_is_named_by_ids(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_is_a_fault(tmp_path: Path) -> None:
-    assert "lines.L1.machines.M-1.colour" in refusal(
+    assert "lines.L1.machines.M-1.colour: no such field" in refusal(
         tmp_path, GOOD.replace('controller = "PLC"', 'controller = "PLC"\ncolour = 1')
     )
 

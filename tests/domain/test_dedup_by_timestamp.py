@@ -11,6 +11,7 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.device.timestamp_trail import FAR_MS, TimestampTrail
 from bridge.domain.line.floor import Floor
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import DedupWindow, JournalEntry, Position
 from bridge.ingest.native import decode
 from tests.support.packing_line import T0, plant_file
@@ -35,14 +36,10 @@ class Taken:
 
     def take(self, topic: str, body: dict[str, object], *, at: float, redelivered: bool = False) -> str | None:
         """Return why it has no effect."""
-        decoded = self._intake.receive(
-            topic,
-            json.dumps(body).encode(),
-            now=T0 + round(at * 1000),
-            retained=False,
-            redelivered=redelivered,
-            generation=2 if redelivered else 1,
+        message = IncomingMessage(
+            topic, json.dumps(body).encode(), redelivered=redelivered, generation=2 if redelivered else 1
         )
+        decoded = self._intake.receive(message, now=T0 + round(at * 1000))
         entry = self._intake.apply(decoded, known=None)
         self.entries.append(entry)
         return entry.disposition.reason

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bridge.domain.strict_json import MAX_BYTES, MAX_DEPTH, NotStrictJson, iter_strings, parse_json
 
 
-def refusal(payload: bytes, **bounds: int) -> str:
+def refusal(payload: bytes, **bounds: Any) -> str:
     with pytest.raises(NotStrictJson) as caught:
         parse_json(payload, **bounds)
     return caught.value.reason
@@ -74,6 +74,14 @@ def test_depth_is_counted_in_nesting_and_not_in_brackets() -> None:
     parse_json(deepest)
     parse_json(b"[" + b",".join([b"[]"] * 1_000) + b"]")
     assert parse_json(b'["' + b"[{" * 1_000 + b'\\""]') == ["[{" * 1_000 + '"']
+
+
+def test_bounds_are_the_callers() -> None:
+    assert refusal(b'{"a":[[]]}', max_depth=2) == "too_deep"
+    assert refusal(b"123456", max_integer_digits=5) == "number_out_of_range"
+    assert parse_json(b"[12345, 1.2345678]", max_integer_digits=5) == [12_345, 1.2345678]
+    assert parse_json(b'"\\u0000\\u001b"', allow_control_characters=True) == "\x00\x1b"
+    assert refusal(b'"\\ud800"', allow_control_characters=True) == "lone_surrogate"
 
 
 def cpu_of_refusing(escaped_quotes: int) -> float:

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import DedupWindow, Position
 from bridge.ingest.native import decode
@@ -27,7 +28,7 @@ def new_intake(plant: Plant | None = None) -> Intake:
 def take(intake: Intake, payload: bytes, *, at: int, topic: str = TOPIC) -> None:
     now = T0 + at * 1000
     intake.tick(now)
-    decoded = intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+    decoded = intake.receive(IncomingMessage(topic, payload, generation=1), now=now)
     intake.apply(decoded, known=None)
 
 

@@ -21,6 +21,7 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.events import Millis
 from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import MAX_PAST_BOOTS
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import JournalEntry, MessageDigest
 from bridge.domain.reports import APPLIED
 from bridge.ingest.native import decode
@@ -124,15 +125,14 @@ class World:
         self.open()
 
     def take(self, message: Sent, *, redelivered: bool) -> None:
-        decoded = self.intake.receive(
+        incoming = IncomingMessage(
             TOPIC[message.way],
             message.payload,
-            now=self.now,
-            retained=False,
             redelivered=redelivered,
             generation=self.generation,
             mid=message.mid,
         )
+        decoded = self.intake.receive(incoming, now=self.now)
         self.pending.append((self.intake.apply(decoded, known=None), message, self.generation))
 
     def commit(self, checkpoint: bool) -> None:  # noqa: FBT001 - a step of a schedule

@@ -13,6 +13,7 @@ from bridge.domain.events import EventType, Millis
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import plant_from_json, plant_to_json
 from bridge.domain.records import JournalEntry
@@ -70,7 +71,7 @@ def take(intake: Intake, now: Millis, topic: str, payload: bytes) -> Iterator[Jo
     deadline = intake.floor.next_deadline()
     if deadline is not None and deadline <= now and (tick := intake.tick(now)) is not None:
         yield tick
-    decoded = intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+    decoded = intake.receive(IncomingMessage(topic, payload, generation=1), now=now)
     yield intake.apply(decoded, known=None)
 
 

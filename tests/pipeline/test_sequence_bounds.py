@@ -9,6 +9,7 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import MAX_MISSED
 from bridge.domain.line.floor import Floor
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import DedupWindow, JournalEntry
 from bridge.domain.reports import APPLIED, suppressed
 from bridge.ingest.native import decode
@@ -45,7 +46,7 @@ class Bridge:
         payload = json.dumps(body).encode()
         at = max(T0, self.intake.latest_time) + 1_000
         entry = self.intake.apply(
-            self.intake.receive(f"{PLACE}/{kind}", payload, now=at, retained=False, redelivered=False, generation=1),
+            self.intake.receive(IncomingMessage(f"{PLACE}/{kind}", payload, generation=1), now=at),
             known=None,
         )
         checkpoints = {line.id: self.intake.floor.checkpoint(line.id) for line in self.plant.lines}

@@ -70,7 +70,7 @@ def test_every_type_of_frame_is_understood(tree: dict[str, Any], frame: ClientFr
         (
             {"type": "resume", "subscriptions": [], "since": {"`$.x`": {"epoch": "e", "offset": -1}}},
             "INVALID_MESSAGE",
-            "resume: invalid value for `since`",
+            "resume: invalid value for `since.offset`",
         ),
         ({"type": "command", "id": "k" * 65}, "INVALID_MESSAGE", "command: invalid value for `id`"),
         ({"type": "command", "id": "a\nb"}, "INVALID_MESSAGE", "command: invalid value for `id`"),

@@ -13,6 +13,7 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.internal_inputs import BridgeAbsence
 from bridge.domain.line.floor import Floor
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import plant_from_json, plant_to_json
 from bridge.domain.records import DedupWindow, JournalEntry, MessageDigest, Position
@@ -88,15 +89,15 @@ class _Bridge:
         """Take a message as the pipeline does: what fell due before it is an input of its own."""
         self.pass_time(arrival.at)
         self.driven.fed.append(arrival)
-        decoded = self._intake.receive(
+        message = IncomingMessage(
             arrival.topic,
             arrival.payload,
-            now=arrival.at,
             retained=arrival.retained,
             redelivered=arrival.redelivered,
             generation=self._generation,
             mid=arrival.mid or None,
         )
+        decoded = self._intake.receive(message, now=arrival.at)
         entry = self._intake.apply(decoded, known=None)
         disposition = entry.disposition
         self.driven.outcomes.append((len(self.driven.fed) - 1, disposition.effect.value, disposition.reason))

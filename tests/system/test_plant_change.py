@@ -13,6 +13,7 @@ from bridge.adapters import plant_file
 from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.plant_migration import orphaned_keys
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import PLANT_TOPIC, plant_to_json
 from bridge.domain.records import DedupWindow
@@ -114,10 +115,8 @@ def spoken(taken: PlantChange, journal: SqliteJournal) -> None:
         dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
         crash_digests=(),
     )
-    said = intake.receive(
-        "report/north/pack/L1/packer/state", RUNNING, now=T0, retained=False, redelivered=False, generation=1
-    )
-    entry = intake.apply(said, known=None)
+    message = IncomingMessage("report/north/pack/L1/packer/state", RUNNING, generation=1)
+    entry = intake.apply(intake.receive(message, now=T0), known=None)
     journal.commit(Batch(entries=[entry]))
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, V
 
 from bridge.domain.access.topic_layout import ACTIONS, ANY, COMMANDS, EVENTS, TopicLayout, action_mask
 from bridge.domain.topics import TopicError, TopicFilter
+from bridge.domain.validation_errors import describe_faults, dotted
 
 SCOPES: Final = ("site", "area", "line")
 """The placeholder of each of the first three levels. The name of its claim is the plural."""
@@ -106,8 +107,8 @@ class Policy(BaseModel):
         except tomllib.TOMLDecodeError as error:
             raise PolicyError(f"{source}: {error}") from error
         except ValidationError as error:
-            faults = [f"{source}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            raise PolicyError("\n".join(faults)) from error
+            lines = [f"{source}: {dotted(location)}: {text}" for location, text in describe_faults(cls, error)]
+            raise PolicyError("\n".join(lines)) from error
 
 
 def expand_template(template: str, scope: Mapping[str, tuple[str, ...]], *, user: str | None) -> Iterator[TopicFilter]:

@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 from typing_extensions import override
 
-from bridge.domain.access.topic_layout import is_id
 from bridge.domain.events import Priority
+from bridge.domain.ids import is_id
 from bridge.domain.topics import TopicFilter
 
 TARGET_ALL: Final = "all"

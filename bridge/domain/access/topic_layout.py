@@ -5,16 +5,15 @@ unlimited. The others have closed sets of words: 13 pairs of category and type, 
 filter becomes an id or `+` for every id level, and a bit mask of the combinations of words in the closed levels.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from bridge.domain.events import CATEGORY_OF, LINE_LEVEL, EventType, Priority
+from bridge.domain.ids import is_id
 from bridge.domain.topics import TopicFilter, TopicName
 
 ANY: Final = "+"
-ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 ACTIONS: Final = (
     *("andon.raise", "andon.acknowledge", "andon.arrive", "andon.resolve", "andon.cancel", "andon.escalate"),
@@ -24,11 +23,6 @@ ACTIONS: Final = (
     "quality.clear",
 )
 """Actions a user may command (protocol.md, «Asking»). The word before the dot is the kind, the topic's last level."""
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text is a valid id of a site, line, person or subject: no wildcard, no `/`, no `$`."""
-    return ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing_extensions import override
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, Grant, Grants
 from bridge.domain.access.policy import SCOPES, Policy, Role, expand_template
-from bridge.domain.access.topic_layout import COMMANDS, EVENTS, TopicLayout, is_id
+from bridge.domain.access.topic_layout import COMMANDS, EVENTS, TopicLayout
 from bridge.domain.events import Millis, Place
+from bridge.domain.ids import is_id
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
 
 MAX_CLAIM_VALUES: Final = 256  # per list claim; a longer one would only expand past MAX_GRANTS, at our cost

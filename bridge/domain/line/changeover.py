@@ -6,7 +6,6 @@ product: its changeover is emitted once the product is known, dated at the mode,
 made meanwhile. Changeovers never overlap: nothing of one is dated before the end of the one before.
 """
 
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
@@ -62,15 +61,6 @@ class ChangeoverState(Struct, rename={"stopped_since": "stands_since"}):
     stopped_since: Millis | None = None  # None: it runs, or its state is unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningChangeover:
-    changeover_id: str
-    from_product: str | None
-    to_product: str
-    started_at: Millis
-    signalled_at: Millis
-
-
 class Changeovers:
     """The line's changeovers, at most one of them running."""
 
@@ -84,17 +74,8 @@ class Changeovers:
         self._emitter = emitter
 
     @property
-    def running(self) -> RunningChangeover | None:
-        record = self._state.running
-        if record is None:
-            return None
-        return RunningChangeover(
-            changeover_id=record.changeover_id,
-            from_product=record.from_product,
-            to_product=record.to_product,
-            started_at=record.started_at,
-            signalled_at=record.signalled_at,
-        )
+    def running(self) -> ChangeoverRecord | None:
+        return self._state.running
 
     def apply(self, body: ChangeoverReport, *, moment: Moment) -> Disposition:
         """Start or complete a changeover, or return why not; it is the line's, whatever the source."""

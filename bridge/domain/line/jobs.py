@@ -4,7 +4,6 @@ One job runs at a time; pieces counted while it runs are its own. A job complete
 the plant is configured so) at the piece that reaches its target.
 """
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from msgspec import Struct, field
@@ -92,16 +91,6 @@ class JobsState(Struct):
     running: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningJob:
-    job_id: str
-    product: str
-    target_quantity: int
-    started_at: Millis
-    total: int
-    good: int
-
-
 class Jobs:
     """The line's jobs, at most one of them in progress."""
 
@@ -112,20 +101,9 @@ class Jobs:
         self._emitter = emitter
 
     @property
-    def running(self) -> RunningJob | None:
+    def running(self) -> JobRecord | None:
         """The job in progress; a paused one is not running."""
-        job = self._running()
-        if job is None:
-            return None
-        assert job.started_at is not None, "a job in progress has started"
-        return RunningJob(
-            job_id=job.job_id,
-            product=job.product,
-            target_quantity=job.target_quantity,
-            started_at=job.started_at,
-            total=job.total,
-            good=job.good,
-        )
+        return None if self._state.running is None else self._state.open[self._state.running]
 
     def apply(self, body: JobReport, *, moment: Moment) -> Disposition:
         """Apply a report or command to a job, or return why not; a job is the line's, whatever the source."""
@@ -145,7 +123,7 @@ class Jobs:
 
     def count(self, total: int, good: int, *, moment: Moment) -> None:
         """Add pieces to the running job; complete it at the piece that reaches its target, if configured so."""
-        job = self._running()
+        job = self.running
         if job is None:
             return
         before = job.good
@@ -181,12 +159,9 @@ class Jobs:
         self._emit(job, moment)
         return APPLIED
 
-    def _running(self) -> JobRecord | None:
-        return None if self._state.running is None else self._state.open[self._state.running]
-
     def _free_line(self, moment: Moment) -> bool:
         """Complete the running job if the plant lets a second start do so; return whether the line is free."""
-        running = self._running()
+        running = self.running
         if running is None:
             return True
         if self._rules.auto_complete_jobs:

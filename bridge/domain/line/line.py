@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from bridge.domain.events import Millis
-from bridge.domain.line.absence.absences import is_sequenced
 from bridge.domain.line.device.admission import (
     affected_machines,
     apply_birth_or_death,
@@ -84,7 +83,7 @@ class Line(TimedLine):
     ) -> Disposition:
         touched = affected_machines(report, machine, self._equipment.machines.values())
         refused = find_refusal(report, machine)
-        if machine is not None and refused is None and gapless and is_sequenced(report):
+        if machine is not None and refused is None and gapless and report.body.is_sequenced:
             machine.restore_remembered()
         if machine is not None and refused is not None and refused.effect is Effect.QUARANTINED:
             machine.forget_remembered()  # it may have reported another state

@@ -10,10 +10,9 @@ from bridge.domain.line.andon.automatic_calls import AutomaticCalls
 from bridge.domain.line.andon.call_registry import CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.line.changeover import Changeovers
-from bridge.domain.line.jobs import Jobs, RunningJob
+from bridge.domain.line.jobs import JobRecord, Jobs
 from bridge.domain.line.line_state import OperationsState
 from bridge.domain.line.output.line_output import Pieces
-from bridge.domain.line.output.piece_counter import RunningOrder
 from bridge.domain.line.quality.alerts import QualityChecks
 from bridge.domain.reports import (
     APPLIED,
@@ -42,17 +41,16 @@ class Operations:
         self.automatic_calls = AutomaticCalls(self._book, line_id=spec.id)
         self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._quality = QualityChecks(state.quality, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._ended: RunningOrder | None = None
+        self._quality = QualityChecks(state.quality, place=place, spec=spec, emitter=emitter)
+        self._ended: JobRecord | None = None
 
     @property
     def product(self) -> str | None:
         return self._state.product
 
     @property
-    def running_order(self) -> RunningOrder | None:
-        """The running job."""
-        return _order(self._jobs.running)
+    def running_job(self) -> JobRecord | None:
+        return self._jobs.running
 
     @property
     def is_changing_over(self) -> bool:
@@ -65,7 +63,7 @@ class Operations:
         return None if running is None else running.signalled_at
 
     @property
-    def has_no_order(self) -> bool:
+    def has_no_job(self) -> bool:
         """Return whether no job runs, on a line that is known to work by jobs."""
         return self._state.had_job and self._jobs.running is None
 
@@ -87,7 +85,7 @@ class Operations:
         self._changeovers.count(good=made.good, reject=made.reject, hidden=made.hidden, runs=runs, moment=moment)
         before = self._jobs.running
         self._jobs.count(made.total, made.good, moment=moment)
-        self._record_ended_order(before, made.good)
+        self._record_ended_job(before)
 
     def observe_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
         """Record the product that machines report; a running job's product takes precedence."""
@@ -106,7 +104,7 @@ class Operations:
             self._changeovers.observe_setup(in_setup=status == "setup", at=at)
         self._changeovers.observe_standstill(stands=stands or status not in ("running", "offline"), at=at)
 
-    def take_ended_order(self) -> RunningOrder | None:
+    def take_ended_job(self) -> JobRecord | None:
         """Return, once, the job that has just ended or paused, with its final count."""
         ended, self._ended = self._ended, None
         return ended
@@ -128,7 +126,7 @@ class Operations:
         disposition = self._jobs.apply(body, moment=moment)
         if disposition != APPLIED:
             return disposition
-        self._record_ended_order(before, 0)
+        self._record_ended_job(before)
         if body.action == "cancel" and known is not None and changing and changing.to_product == known.product:
             self._changeovers.abandon(moment=moment)
         running = self._jobs.running
@@ -137,19 +135,14 @@ class Operations:
             self._set_product(running.product, runs=runs, moment=moment)
         return disposition
 
-    def _record_ended_order(self, before: RunningJob | None, added: int) -> None:
-        after = self._jobs.running
-        if before is not None and (after is None or after.job_id != before.job_id):
-            self._ended = RunningOrder(before.job_id, before.product, before.target_quantity, before.good + added)
+    def _record_ended_job(self, before: JobRecord | None) -> None:
+        if before is not None and self._jobs.running is not before:
+            self._ended = before
 
     def _set_product(self, product: str, *, runs: bool, moment: Moment) -> None:
         before = self._state.product
         if product == before:
             return
         self._state.product = product
-        self._quality.reset_windows(moment=moment)
+        self._quality.reset_windows()
         self._changeovers.observe_product_change(from_product=before, to_product=product, runs=runs, moment=moment)
-
-
-def _order(job: RunningJob | None) -> RunningOrder | None:
-    return None if job is None else RunningOrder(job.job_id, job.product, job.target_quantity, job.good)

@@ -156,10 +156,11 @@ class TimedLine:
         seen = self._equipment.refresh(touched)
         self._operations.observe_status(seen.status, stands=seen.stands, at=moment.at)
         self._operations.observe_product(self._equipment.product, runs=seen.status == "running", moment=moment)
-        if self._operations.has_no_order:
+        if self._operations.has_no_job:
             seen = with_no_order_cause(seen)
-        order = self._operations.running_order
-        self._output.set_job(order, self._operations.take_ended_order(), shift=shift, moment=moment)
+        self._output.set_job(
+            self._operations.running_job, self._operations.take_ended_job(), shift=shift, moment=moment
+        )
         self._output.set_ideal_cycle(self._operations.product)
         self._absences.update(
             lost, touched, seen, output=self._output, open_downtime=self.downtimes.open_id, moment=moment
@@ -196,8 +197,8 @@ class TimedLine:
         ineffective = self.devices.line_source.is_ineffective
         if not self._equipment.has_known_status and not ineffective and self._state.status_emitter.status_key is None:
             return
-        order = self._operations.running_order
-        job_id = None if order is None else order.job_id
+        job = self._operations.running_job
+        job_id = None if job is None else job.job_id
         face = self._equipment.status_key(
             diagnosis,
             scheduled=self._shift.is_scheduled,
@@ -254,7 +255,7 @@ class TimedLine:
         self.downtimes.fire(moment, partial(self.automatic_calls.request_call, moment=moment))
         if self._shift.end <= moment.at:
             self._change_shift(moment)
-        self._output.fire(moment, shift=self._shift, order=self._operations.running_order)
+        self._output.fire(moment, shift=self._shift, job=self._operations.running_job)
         self._operations.fire(moment)
         self._equipment.fire(moment)
         self._status_emitter.fire(moment)
@@ -265,7 +266,7 @@ class TimedLine:
             self._output,
             self.downtimes,
             changeover_since=people.changeover_since,
-            without_job=people.has_no_order,
+            without_job=people.has_no_job,
             moment=moment,
         )
         if over is not None:
@@ -276,6 +277,6 @@ class TimedLine:
         before, after = self._shift, self._plan.window_at(moment.at)
         if not after.is_scheduled:
             self._apply_stop_change(self._output.end_scheduled_time(moment=moment), moment)
-        self._output.change_shift(before, after, self._operations.running_order, moment=moment)
+        self._output.change_shift(before, after, self._operations.running_job, moment=moment)
         self._state.shift = after
         self._propagate_change(moment, list(self._equipment.machines.values()))

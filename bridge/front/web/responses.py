@@ -104,7 +104,7 @@ async def _on_journal_error(_: Request, error: Exception) -> Response:
 
 async def _on_invalid_parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = sorted({str(each["loc"][-1]) for each in error.errors()})
+    fields = sorted({f"`{each['loc'][-1]}`" for each in error.errors()})
     return error_response(ErrorCode.INVALID_MESSAGE, f"invalid value for {', '.join(fields)}")
 
 

@@ -6,6 +6,7 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.events import Event, EventType, Place
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
+from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import DedupWindow, Position
 from bridge.domain.reports import BirthReport, DeathReport, JobReport, ReportBody, StateReport, suppressed
 from bridge.ingest.native import decode
@@ -156,7 +157,7 @@ class Door:
     def take(self, topic: str, payload: bytes, *, at: float) -> None:
         self.tick(at)
         now = T0 + round(at * 1000)
-        decoded = self.intake.receive(topic, payload, now=now, retained=False, redelivered=False, generation=1)
+        decoded = self.intake.receive(IncomingMessage(topic, payload, generation=1), now=now)
         self.intake.apply(decoded, known=None)
 
     def tick(self, at: float) -> list[Event]:

@@ -190,11 +190,14 @@ def test_a_job_tells_its_whole_story_on_one_subject() -> None:
 def test_resuming_keeps_the_first_start() -> None:
     floor = Floor()
     floor.started()
-    first = floor.jobs.running
+    job = floor.jobs.running
+    assert job is not None
+    first = job.started_at
     floor.act("pause")
     assert floor.jobs.running is None
     floor.act("start")
-    assert floor.jobs.running == first
+    assert floor.jobs.running is job
+    assert job.started_at == first
 
 
 @pytest.mark.parametrize(

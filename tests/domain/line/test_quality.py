@@ -58,7 +58,7 @@ class Floor:
         line = PLANT.lines[0]
         place = PLANT.place_of(line)
         self.emitter = Emitter(place, self.subjects)
-        self.checks = QualityChecks(self.state, place=place, plant=PLANT, spec=line, emitter=self.emitter)
+        self.checks = QualityChecks(self.state, place=place, spec=line, emitter=self.emitter)
 
     def measure(
         self, value: float, *, equipment: str | None = "BAG1", parameter: str = "weight", unit: str = "g"
@@ -262,7 +262,7 @@ def test_a_new_product_starts_windows_anew_and_leaves_alerts_standing() -> None:
     floor = Floor()
     floor.inspect(5, 5)
     floor.told()
-    floor.checks.reset_windows(moment=Moment(at=START))
+    floor.checks.reset_windows()
     floor.inspect(49, 0)
     assert floor.told() == []
     floor.inspect(1, 0)

@@ -21,7 +21,7 @@ from bridge.domain.line.absence.record import (
     StatusPoint,
     unknown_view,
 )
-from bridge.domain.line.device.timestamps import ClockUsed, TimeSpan
+from bridge.domain.line.device.timestamps import TimeSpan
 from bridge.domain.line.downtime.rebuild import RebuildableDowntimes
 from bridge.domain.line.downtime.stop_cause import MachineView
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange
@@ -37,8 +37,6 @@ BACKLOG_SETTLE_MS: Final = 5_000  # without further backlog for this long, the h
 SILENT_MACHINE_WAIT_MS: Final = 90_000  # for machines that do not report; a live one reports once a minute
 MAX_BACKLOG_MS: Final = 600_000  # longest wait for a backlog; later reports cause another rebuild
 BACKLOG_AGE_MS: Final = 5_000  # a report that arrives this long after it was made belongs to a backlog
-
-TRUSTED_CLOCKS: Final[frozenset[ClockUsed]] = frozenset({"device", "corrected"})
 
 
 class Absences:
@@ -60,7 +58,7 @@ class Absences:
         if record is None or record.first_report_at is None or LINE_LEVEL not in record.scopes:  # nothing to rebuild
             return False
         deciding = [name for name, view in record.views.items() if view.decides]
-        return any(name in machines and machines[name].spec.clock != "receive" for name in deciding)
+        return any(name in machines and machines[name].spec.has_trusted_clock for name in deciding)
 
     def begin(self, at: Millis, scopes: dict[str, StateBeforeLoss], *, open_downtime: str | None) -> None:
         """Record the state of every scope when the bridge stopped observing; call it before machines are made unknown.
@@ -100,7 +98,7 @@ class Absences:
         if not self.state.records or report.actor is not None or machine.spec.kind != "plc":
             return
         body = report.body
-        if machine.spec.clock in TRUSTED_CLOCKS and isinstance(body, BirthReport | DeathReport):
+        if machine.spec.has_trusted_clock and isinstance(body, BirthReport | DeathReport):
             self._add_birth_or_death(body, machine.spec.id, now=now, gapless=gapless)
             return
         view = machine.view()
@@ -114,9 +112,9 @@ class Absences:
             view,
             now=now,
             happened=moment.happened_at,
-            clock=moment.clock,
+            trusted=moment.dated is not None,
             says_state=isinstance(body, StateReport | BirthReport | DeathReport),
-            sequenced=is_sequenced(report),
+            sequenced=body.is_sequenced,
             gapless=gapless,
         )
 
@@ -126,13 +124,17 @@ class Absences:
         *,
         now: Millis,
         happened: Millis,
-        clock: ClockUsed,
+        trusted: bool,
         says_state: bool,
         sequenced: bool,
         gapless: bool,
     ) -> None:
-        """Add a report's view. `sequenced`: it has a sequence number; `gapless`: no report is missing before it."""
-        name, trusted = view.equipment, clock in TRUSTED_CLOCKS
+        """Add a report's view.
+
+        `trusted`: a trusted clock dates it; `sequenced`: it has a sequence number; `gapless`: no report is missing
+        before it.
+        """
+        name = view.equipment
         proven = trusted and sequenced and gapless
         for each in self.state.records:
             after = each.end is not None and happened >= each.end and each.concerns(name)
@@ -269,10 +271,6 @@ class Absences:
         while at < until:
             yield at
             at = self._plan.window_at(at).end
-
-
-def is_sequenced(report: Report) -> bool:
-    return report.body.boot_id is not None and report.body.seq is not None
 
 
 def _is_offline(point: StatusPoint | None) -> bool:

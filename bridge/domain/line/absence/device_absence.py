@@ -7,7 +7,7 @@ is rebuilt once all deciding machines have reported, or once the line is known t
 from collections.abc import Sequence
 
 from bridge.domain.events import LINE_LEVEL, Millis
-from bridge.domain.line.absence.absences import BACKLOG_SETTLE_MS, TRUSTED_CLOCKS, Absences
+from bridge.domain.line.absence.absences import BACKLOG_SETTLE_MS, Absences
 from bridge.domain.line.absence.record import AbsenceRecord
 from bridge.domain.line.downtime.stop_cause import MachineView
 from bridge.domain.line.equipment.machine import Machine
@@ -138,5 +138,5 @@ class DeviceAbsences(Absences):
 
 def is_away(machine: Machine) -> bool:
     """Return whether the machine is offline and, by its trusted clock, may report its history later."""
-    trusted = machine.spec.kind == "plc" and machine.spec.clock in TRUSTED_CLOCKS
+    trusted = machine.spec.kind == "plc" and machine.spec.has_trusted_clock
     return trusted and machine.device.state.offline is not None

@@ -78,9 +78,11 @@ class AndonActions:
         if moment.actor is None and not moment.identified:
             key = AndonCall.key_of(equipment, andon_type)
             contact = self._state.contacts.setdefault(key, Contact())
-            # after the call has ended, a press is not its bounce: somebody was there in between
-            if key in self._state.open and contact.is_bounce(
-                self._debounce_ms, received_at=moment.received, device_time=moment.device_time
+            if contact.is_bounce(
+                self._debounce_ms,
+                call_open=key in self._state.open,
+                received_at=moment.received,
+                device_time=moment.device_time,
             ):
                 return suppressed(LevelReading.DEBOUNCED.value)
             contact.record_press(received_at=moment.received, device_time=moment.device_time)

@@ -69,12 +69,13 @@ class Contact(Struct, rename={"possible_press_at": "held"}):
         self.pressed_at, self.pressed_stamp = received_at, device_time
         self.possible_press_at, self.gap = None, False
 
-    def is_bounce(self, debounce_ms: int, *, received_at: Millis, device_time: Millis | None) -> bool:
+    def is_bounce(self, debounce_ms: int, *, call_open: bool, received_at: Millis, device_time: Millis | None) -> bool:
         """Return whether a press is a bounce of the last one, by arrival and by device time, if it has one.
 
-        Two presses queued for a connection arrive at once. Distances are absolute: a clock that is set hides no press.
+        After the call has ended, a press is not its bounce: somebody was there in between. Two presses queued for a
+        connection arrive at once. Distances are absolute: a clock that is set hides no press.
         """
-        if self.pressed_at is None or abs(received_at - self.pressed_at) > debounce_ms:
+        if not call_open or self.pressed_at is None or abs(received_at - self.pressed_at) > debounce_ms:
             return False
         return device_time is None or self.pressed_stamp is None or abs(device_time - self.pressed_stamp) <= debounce_ms
 
@@ -181,8 +182,7 @@ def read_level(
         return LevelReading.UNCHANGED
     if step.before is None:
         return LevelReading.UNOBSERVED_EDGE
-    # after the call has ended, a press is not its bounce: somebody was there in between
-    if call_open and contact.is_bounce(debounce_ms, received_at=received_at, device_time=step.device_time):
+    if contact.is_bounce(debounce_ms, call_open=call_open, received_at=received_at, device_time=step.device_time):
         if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
             contact.assume_released()
         return LevelReading.DEBOUNCED

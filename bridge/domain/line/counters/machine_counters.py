@@ -73,12 +73,11 @@ def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLi
     """Judge every counter of a report, and update `registers` in place."""
     samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
     received = moment.received
-    dated = moment.dated if moment.clock in ("device", "corrected") else None
     known = frozenset(registers)
     readings: dict[CounterName, CounterDelta] = {}
     for name, sample in samples.items():
         if sample is not None:
-            mark = RegisterSample(sample, received, dated, body.boot_id)
+            mark = RegisterSample(sample, received, moment.dated, body.boot_id)
             readings[name] = judge_sample(registers.get(name), mark, limits=limits)
             registers[name] = readings[name].register
     deltas = {name: reading.delta for name, reading in readings.items() if name in known}

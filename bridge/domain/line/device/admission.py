@@ -9,7 +9,7 @@ from typing import Final
 from bridge.domain.events import Millis
 from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.sequence import Placement
-from bridge.domain.line.device.timestamps import ClockUsed
+from bridge.domain.line.device.timestamps import TRUSTED_CLOCKS, ClockUsed
 from bridge.domain.line.equipment.machine import Machine
 from bridge.domain.reports import (
     APPLIED,
@@ -91,7 +91,7 @@ def moment_of(
     return Moment(
         at=at,
         received_at=report.received_at,
-        dated=dated if clock in ("device", "corrected") else None,
+        dated=dated if clock in TRUSTED_CLOCKS else None,
         caused_by=(report.cause,),
         clock=clock,
         gap=device.add_unreported(placed.gap),
@@ -106,8 +106,7 @@ def moment_of(
 
 
 def is_live_and_sequenced(report: Report) -> bool:
-    body = report.body
-    return report.actor is None and not report.retained and body.boot_id is not None and body.seq is not None
+    return report.actor is None and not report.retained and report.body.is_sequenced
 
 
 def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:

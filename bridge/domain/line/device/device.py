@@ -76,7 +76,7 @@ class Device:
 
     def has_identity(self, report: Report) -> bool:
         """Return whether (boot_id, seq) or a unique `ts` distinguishes a resend of this report from an equal one."""
-        if report.body.boot_id is not None and report.body.seq is not None:
+        if report.body.is_sequenced:
             return True
         return self.read_clock(report) is not None and self.state.timestamp_trail.has_unique_timestamps
 

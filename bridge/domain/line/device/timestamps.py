@@ -11,6 +11,7 @@ from bridge.domain.events import UNIX_EPOCH, Millis
 
 ClockRule = Literal["receive", "device", "corrected"]
 ClockUsed = Literal["receive", "device", "corrected", "skewed"]
+TRUSTED_CLOCKS: Final[frozenset[ClockUsed]] = frozenset({"device", "corrected"})
 
 CLOCK_TOLERANCE_MS: Final = 5_000  # between a right clock's `ts` and the arrival of the report
 LAG_CHECK_MS: Final = 60_000  # after which a lag must have shrunk

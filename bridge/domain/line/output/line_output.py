@@ -19,10 +19,11 @@ from bridge.domain.line.counters.machine_counters import CountedPieces, CounterN
 from bridge.domain.line.downtime.record import PlannedTimeChange
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopTracker
 from bridge.domain.line.downtime.timeline import Observation, Segment, Timeline, build_timeline
+from bridge.domain.line.jobs import JobRecord
 from bridge.domain.line.line_state import OutputState
 from bridge.domain.line.output.oee import OeeTracker
 from bridge.domain.line.output.oee_state import OeeState, TimeStretch
-from bridge.domain.line.output.piece_counter import PieceCounter, ProductionState, RunningOrder
+from bridge.domain.line.output.piece_counter import PieceCounter, ProductionState
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
 
@@ -130,15 +131,13 @@ class Output:
         changes = {scope: watch.feed(Signal.OFF, moment=moment) for scope, watch in self._oee.items()}
         return changes[LINE_LEVEL]
 
-    def set_job(
-        self, order: RunningOrder | None, ended: RunningOrder | None, *, shift: ShiftWindow, moment: Moment
-    ) -> None:
+    def set_job(self, job: JobRecord | None, ended: JobRecord | None, *, shift: ShiftWindow, moment: Moment) -> None:
         """Set the running job; emit the last counts of the one that has just ended."""
         if ended is not None:
-            self._counts[LINE_LEVEL].emit(moment, window=shift, order=ended)
-        self._counts[LINE_LEVEL].set_order(order, at=moment.at)
+            self._counts[LINE_LEVEL].emit(moment, window=shift, job=ended)
+        self._counts[LINE_LEVEL].set_job(job, at=moment.at)
         for watch in self._oee.values():
-            watch.set_job(None if order is None else order.job_id, moment=moment)
+            watch.set_job(None if job is None else job.job_id, moment=moment)
 
     def apply_planned_time_change(self, time: PlannedTimeChange, *, moment: Moment) -> None:
         """Take a downtime out of the planned busy time of the line and its machines, or put it back."""
@@ -146,11 +145,9 @@ class Output:
             change = watch.exclude if time.excluded else watch.include
             change(time.start, time.end, moment=moment)
 
-    def change_shift(
-        self, before: ShiftWindow, after: ShiftWindow, order: RunningOrder | None, *, moment: Moment
-    ) -> None:
+    def change_shift(self, before: ShiftWindow, after: ShiftWindow, job: JobRecord | None, *, moment: Moment) -> None:
         for scope, counts in self._counts.items():
-            counts.change_shift(moment, window=before, order=order if scope == LINE_LEVEL else None)
+            counts.change_shift(moment, window=before, job=job if scope == LINE_LEVEL else None)
         for watch in self._oee.values():
             watch.change_shift(after, moment=moment)
 
@@ -199,9 +196,9 @@ class Output:
         changes = {scope: watch.fire_stop(moment) for scope, watch in self._oee.items()}
         return changes[LINE_LEVEL]
 
-    def fire(self, moment: Moment, *, shift: ShiftWindow, order: RunningOrder | None) -> None:
+    def fire(self, moment: Moment, *, shift: ShiftWindow, job: JobRecord | None) -> None:
         for scope, counts in self._counts.items():
-            counts.fire(moment, window=shift, order=order if scope == LINE_LEVEL else None)
+            counts.fire(moment, window=shift, job=job if scope == LINE_LEVEL else None)
         for watch in self._oee.values():
             watch.fire(moment)
 

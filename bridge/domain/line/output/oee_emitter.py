@@ -3,7 +3,7 @@
 from bridge.domain.emitter import Emitter
 from bridge.domain.events import EventType, Millis, Priority, Standing
 from bridge.domain.line.output.oee_state import LastEmitted, OeeState
-from bridge.domain.line.output.oee_window import OeeWindow, Ratios, compute_ratios, oee_data, oee_flags
+from bridge.domain.line.output.oee_window import OeeWindow, compute_ratios, oee_data
 from bridge.domain.reports import Moment
 
 UNKNOWN_STEP_MS = 60_000  # of unknown time, then twice as much: it moves no ratio, but dashboards must see it
@@ -32,27 +32,23 @@ class OeeEmitter:
 
     def has_moved(self, window: OeeWindow) -> bool:
         """Return whether a window differs from its last emitted values by at least the step."""
-        found = compute_ratios(window, rated=self._state.ideal_cycle is not None)
-        told = self._state.last_emitted.get(window.kind)
-        if told is None or told.start != window.start:
+        last = self._state.last_emitted.get(window.kind)
+        if last is None or last.start != window.start:
             return True
-        before = Ratios(told.oee, told.availability, told.performance, told.quality, None)
-        grown = window.unknown_ms - told.unknown_ms
-        if grown >= max(UNKNOWN_STEP_MS, told.unknown_ms) and not self._state.unwatched:
+        grown = window.unknown_ms - last.unknown_ms
+        if grown >= max(UNKNOWN_STEP_MS, last.unknown_ms) and not self._state.unwatched:
             return True
-        return found.differs_from(before, step=self._step) or told.flags != list(oee_flags(window, found))
+        ratios = compute_ratios(window, rated=self._state.ideal_cycle is not None)
+        return last.differs_from(window, ratios, step=self._step)
 
     def emit(self, window: OeeWindow, moment: Moment, *, closed: bool, standing: Standing = Standing.CURRENT) -> None:
         """Emit one window; if current, keep its values for the next comparison."""
-        found = compute_ratios(window, rated=self._state.ideal_cycle is not None)
+        ratios = compute_ratios(window, rated=self._state.ideal_cycle is not None)
         if standing is Standing.CURRENT:
-            flags: list[str] = list(oee_flags(window, found))
-            self._state.last_emitted[window.kind] = LastEmitted(
-                window.start, found.oee, found.availability, found.performance, found.quality, flags, window.unknown_ms
-            )
+            self._state.last_emitted[window.kind] = LastEmitted.of(window, ratios)
         self._emitter.emit(
             EventType.OEE_UPDATE,
-            oee_data(window, found, ideal_cycle=self._state.ideal_cycle, closed=closed),
+            oee_data(window, ratios, ideal_cycle=self._state.ideal_cycle, closed=closed),
             moment=moment,
             equipment=self._equipment,
             subject=window.kind,

@@ -1,13 +1,13 @@
 """OEE state of one scope: its windows, and the stretches of time whose class may still change."""
 
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import StopState
-from bridge.domain.line.output.oee_window import OeeWindow, TimeClass, WindowKind
+from bridge.domain.line.output.oee_window import OeeWindow, Ratios, TimeClass, WindowKind, oee_flags
 
 UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
 MAX_UNATTRIBUTED: Final = 64  # stretches of unknown time whose pieces may count later
@@ -45,6 +45,31 @@ class LastEmitted(Struct):
     quality: float | None
     flags: list[str]
     unknown_ms: int = 0
+
+    @classmethod
+    def of(cls, window: OeeWindow, ratios: Ratios) -> Self:
+        return cls(
+            start=window.start,
+            oee=ratios.oee,
+            availability=ratios.availability,
+            performance=ratios.performance,
+            quality=ratios.quality,
+            flags=list(oee_flags(window, ratios)),
+            unknown_ms=window.unknown_ms,
+        )
+
+    def differs_from(self, window: OeeWindow, ratios: Ratios, *, step: float) -> bool:
+        """Return whether a ratio moved by at least the step, gained or lost its value, or whether a flag changed."""
+        return self.flags != oee_flags(window, ratios) or any(
+            (before is None) != (now is None)
+            or (before is not None and now is not None and abs(before - now) >= step - 1e-12)
+            for before, now in (
+                (self.oee, ratios.oee),
+                (self.availability, ratios.availability),
+                (self.performance, ratios.performance),
+                (self.quality, ratios.quality),
+            )
+        )
 
 
 class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away", "unattributed": "apart"}):

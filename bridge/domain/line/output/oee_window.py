@@ -99,19 +99,6 @@ class Ratios:
     quality: float | None
     null_reason: NullReason | None
 
-    def differs_from(self, other: "Ratios", *, step: float) -> bool:
-        """Return whether any ratio moved by at least the step, or gained or lost its value."""
-        return any(
-            (mine is None) != (theirs is None)
-            or (mine is not None and theirs is not None and abs(mine - theirs) >= step - 1e-12)
-            for mine, theirs in (
-                (self.oee, other.oee),
-                (self.availability, other.availability),
-                (self.performance, other.performance),
-                (self.quality, other.quality),
-            )
-        )
-
 
 def compute_ratios(window: OeeWindow, *, rated: bool) -> Ratios:
     """Compute the ratios; `rated`: the current ideal cycle is known, so that no pieces means no output.

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from bridge.domain.emitter import DoubtfulPieces, Emitter
 from bridge.domain.event_data import PlannedHour, Production
 from bridge.domain.events import LINE_LEVEL, EventType, Millis, Priority, rfc3339
+from bridge.domain.line.jobs import JobRecord
 from bridge.domain.line.output.piece_shares import PieceShare
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
@@ -42,15 +43,6 @@ class ProductionState(Struct, rename={"last_emitted_rate": "told_rate", "changed
     held: dict[str, int] = field(default_factory=dict)  # pieces in doubt, by the equipment whose counters show them
     released: int = 0  # since the last update
     refused: int = 0
-
-
-class RunningOrder(Struct, frozen=True):
-    """The running job, as far as production_update reports it."""
-
-    job_id: str
-    product: str
-    target_quantity: int
-    good: int
 
 
 class PieceCounter:
@@ -117,9 +109,9 @@ class PieceCounter:
         due = at // self._period_ms * self._period_ms + self._period_ms
         self.state.due = due if self.state.due is None else min(due, self.state.due)
 
-    def set_order(self, order: RunningOrder | None, *, at: Millis) -> None:
+    def set_job(self, job: JobRecord | None, *, at: Millis) -> None:
         """Set the job that runs from now on, or None."""
-        job_id = None if order is None else order.job_id
+        job_id = None if job is None else job.job_id
         if job_id != self.state.job_id:
             self.state.job_id = job_id
             self.mark_changed(at)
@@ -127,27 +119,27 @@ class PieceCounter:
     def next_deadline(self) -> Millis | None:
         return self.state.due
 
-    def fire(self, moment: Moment, *, window: ShiftWindow, order: RunningOrder | None) -> None:
+    def fire(self, moment: Moment, *, window: ShiftWindow, job: JobRecord | None) -> None:
         state, at = self.state, moment.at
         if state.due is None or state.due > at:
             return
         rate = self._rate(at)
         if state.changed or rate != state.last_emitted_rate or self._planned_now(window, at) is not None:
-            self.emit(moment, window=window, order=order)
+            self.emit(moment, window=window, job=job)
         else:
             state.due = _next_minute(at) if rate > 0 else None
 
-    def change_shift(self, moment: Moment, *, window: ShiftWindow, order: RunningOrder | None) -> None:
+    def change_shift(self, moment: Moment, *, window: ShiftWindow, job: JobRecord | None) -> None:
         """Emit the last counts of the shift that ends, and reset them."""
         if self.state.last_emitted_rate is not None or self.state.due is not None:
-            self.emit(moment, window=window, order=order)
+            self.emit(moment, window=window, job=job)
             self.mark_changed(moment.at)
         state = self.state
         state.total = state.good = state.reject = 0
         state.estimated = False
         state.hours.clear()
 
-    def emit(self, moment: Moment, *, window: ShiftWindow, order: RunningOrder | None) -> None:
+    def emit(self, moment: Moment, *, window: ShiftWindow, job: JobRecord | None) -> None:
         """Emit the counts of the window so far."""
         state, at = self.state, moment.at
         rate = self._rate(at)
@@ -164,13 +156,13 @@ class PieceCounter:
             production_day=window.production_day,
             window_start=rfc3339(window.start),
             planned_from=None if planned is None or since == window.start else rfc3339(since),
-            target_quantity=None if order is None else order.target_quantity,
-            progress=None if order is None else max(order.good, 0) / order.target_quantity,
+            target_quantity=None if job is None else job.target_quantity,
+            progress=None if job is None else max(job.good, 0) / job.target_quantity,
             planned_count_now=planned,
             difference=None if planned is None else round(max(state.good, 0) - planned, 3),
             target_rate=self._target_rate,
-            job_id=None if order is None else order.job_id,
-            product=None if order is None else order.product,
+            job_id=None if job is None else job.job_id,
+            product=None if job is None else job.product,
             shift_id=window.shift_id,
         )
         self._emitter.emit(

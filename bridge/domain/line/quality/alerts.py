@@ -12,7 +12,7 @@ from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import CallPriority, Person, Quality, QualityRule
 from bridge.domain.events import LINE_LEVEL, EventType, Place, Priority, Standing
 from bridge.domain.line.quality.rules import InspectionWindow, RuleVerdict, Side, judge_limit, judge_window
-from bridge.domain.plant import LineConfig, MeasurementLimit, Plant
+from bridge.domain.plant import LineConfig, MeasurementLimit
 from bridge.domain.reports import (
     APPLIED,
     Disposition,
@@ -60,8 +60,7 @@ class QualityState(Struct):
 class QualityChecks:
     """Judges the measurements and inspections of a line."""
 
-    def __init__(self, state: QualityState, *, place: Place, plant: Plant, spec: LineConfig, emitter: Emitter) -> None:
-        del plant
+    def __init__(self, state: QualityState, *, place: Place, spec: LineConfig, emitter: Emitter) -> None:
         self._state = state
         self._line = place.line
         self._spec = spec
@@ -79,9 +78,8 @@ class QualityChecks:
             case QualityReport():
                 return self._clear_asked(body.alert_id, moment)
 
-    def reset_windows(self, *, moment: Moment) -> None:
+    def reset_windows(self) -> None:
         """Restart all windows; alerts stay until later reports clear them."""
-        del moment
         self._state.windows.clear()
 
     def _measure(self, body: MeasurementReport, equipment: str | None, moment: Moment) -> Disposition:

@@ -12,7 +12,7 @@ from bridge.domain.events import Millis
 from bridge.domain.reports import Effect
 from bridge.journal.sqlite.quarantine_decisions import check_decisions
 from bridge.journal.sqlite.retention import PruneLimit, find_prune_limit, measure_used_bytes
-from bridge.journal.sqlite.rows import QUARANTINE_BYTES, read_counter
+from bridge.journal.sqlite.rows import read_counter
 from bridge.journal.tools.quarantine_reader import QUARANTINED_INPUTS, QuarantineState
 from bridge.journal.tools.read_only import (
     JournalSummary,
@@ -174,4 +174,4 @@ def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, InputCoun
 def _quarantine(connection: sqlite3.Connection, path: Path) -> Mapping[QuarantineState, int]:
     check_decisions(connection, path)
     by_state = f"SELECT state, count(*) FROM ({QUARANTINED_INPUTS}) GROUP BY state"  # noqa: S608 - our own constant
-    return dict(connection.execute(by_state, (QUARANTINE_BYTES,)).fetchall())
+    return dict(connection.execute(by_state).fetchall())

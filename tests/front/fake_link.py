@@ -20,9 +20,12 @@ class Hints:
         )
         self.acknowledged = 0
         self._messages: asyncio.Queue[Message] = asyncio.Queue()
+        self._arrived = 0
+        self._stored: set[int] = set()  # serials of messages to acknowledge once those before them are
 
     def say(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        receipt = PendingAck(generation=1, serial=0, mid=1, qos=1)
+        receipt = PendingAck(generation=1, serial=self._arrived, mid=self._arrived % 65_535 + 1, qos=1)
+        self._arrived += 1
         self._messages.put_nowait(
             Message(f"floor/v1/{topic}", payload, qos=1, retained=retained, redelivered=False, pending_ack=receipt)
         )
@@ -40,6 +43,10 @@ class Hints:
         return found
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
-        count = len(list(messages))
-        self.acknowledged += count
-        return count
+        before = self.acknowledged
+        self._stored |= {message.pending_ack.serial for message in messages}
+        while self.acknowledged in self._stored:
+            self._stored.remove(self.acknowledged)
+            self.acknowledged += 1
+        self._stored = {serial for serial in self._stored if serial > self.acknowledged}
+        return self.acknowledged - before

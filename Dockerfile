@@ -1,4 +1,4 @@
-# One image for `floor` and `device-sim`; it needs no broker of its own, so the demo's is taken out again.
+# One image for `floor` and `device-sim`, without the demo's broker.
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY requirements.lock ./
@@ -11,7 +11,7 @@ COPY device_sim device_sim
 RUN /opt/floor/bin/pip install --no-cache-dir --no-build-isolation --no-deps .
 
 FROM python:3.11-slim
-# a number, so that `runAsNonRoot` can check it; the folder's owner becomes that of a new volume mounted there
+# A numeric user, which Kubernetes' `runAsNonRoot` can check. A new volume mounted on the folder inherits its owner.
 RUN useradd --system --uid 10001 --no-create-home floor \
  && install -d -o floor -g floor -m 0700 /var/lib/floor
 COPY --from=build /opt/floor /opt/floor

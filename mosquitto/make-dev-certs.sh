@@ -1,11 +1,11 @@
 #!/bin/sh
-# Make certificates for development: an authority, the broker's, and one for each device named. Existing ones are kept.
+# Make certificates for development: an authority, the broker's, and one for each device given. Existing ones are kept.
 #
 #   mosquitto/make-dev-certs.sh FOLDER [DEVICE...]          a DEVICE is site/area/line/equipment, a gateway site/area/line
 #   mosquitto/make-dev-certs.sh FOLDER --revoke DEVICE      then restart the broker
 #
 # FOLDER/ca.crt crl.pem server.crt server.key, and client.DEVICE.crt client.DEVICE.key with + for / in the name.
-# Not for production: the authority's key lies beside what it signs. DAYS=N sets for how long (default 365).
+# Not for production: the authority's key is in the same folder. DAYS=N sets the validity (default 365).
 set -eu
 umask 077
 if [ $# -lt 1 ]; then
@@ -62,7 +62,7 @@ key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1"
 issue() { # issue FILE COMMON_NAME EXTENSIONS
     [ -s "$1.crt" ] && return
     key "$1.key"
-    # in a subject / separates; a device's name has its own
+    # escape the / of a device's name: it separates the parts of a subject
     subject=$(printf %s "$2" | sed 's,/,\\/,g')
     openssl req -new -config authority/openssl.cnf -key "$1.key" -subj "/CN=$subject" -out authority/request.pem
     openssl ca -batch -notext -config authority/openssl.cnf -extensions "$3" -days "$days" \
@@ -84,6 +84,6 @@ else
 fi
 openssl ca -config authority/openssl.cnf -gencrl -out crl.pem 2>/dev/null
 
-# As in make-passwords.sh: containers read the files, the folder keeps everybody else out; the authority stays private.
+# As in make-passwords.sh: containers must read the files, the folder keeps other users out; the authority is private.
 chmod 644 ./*.crt ./*.key crl.pem
 chmod 700 . authority

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the broker's password files, a file with each user's password, and the key that signs tokens. What exists is kept.
+# Make the broker's password files, a file with each user's password, and the token key. Existing ones are kept.
 #
 #   mosquitto/make-passwords.sh FOLDER [DEVICE...]      a DEVICE is site/area/line/equipment, a gateway site/area/line
 #
@@ -23,7 +23,7 @@ add() { # add PASSWD_FILE USER
     printf '%s:%s\n' "$2" "$(cat "$file")" >>"$1.new"
 }
 
-finish() { # finish PASSWD_FILE: hash what it holds in the clear (not on a command line, where ps would show it)
+finish() { # finish PASSWD_FILE: hash its plain-text passwords (not on a command line, where ps would show them)
     mosquitto_passwd -U "$1.new"
     mv "$1.new" "$1"
 }
@@ -37,7 +37,7 @@ add "$folder/passwd.devices" mqtt_consumer
 for device in "$@"; do
     case $device in *[!A-Za-z0-9._/-]* | /* | */) echo "not a device name: $device" >&2; exit 2 ;; esac
 done
-# the devices of earlier runs stay
+# keep the devices of earlier runs
 for known in "$folder"/password.*+*; do
     [ -e "$known" ] || continue
     set -- "$@" "$(basename "$known" | sed 's/^password\.//' | tr + /)"
@@ -45,6 +45,6 @@ done
 for device in $(printf '%s\n' "$@" | sort -u); do add "$folder/passwd.devices" "$device"; done
 finish "$folder/passwd.devices"
 
-# A container's user is not yours, so the files must be readable; the folder keeps everybody else on this host out.
+# Containers run as other users, so the files must be readable; the folder keeps other users of this host out.
 chmod 700 "$folder"
 chmod 644 "$folder"/passwd.* "$folder"/password.* "$folder/token.secret"

@@ -1,8 +1,8 @@
 """The port to the broker: link status, errors, and the protocols that an MQTT client implements.
 
 Order: messages are received in the order of the broker's delivery, publications arrive in the order of the calls.
-Delivery: at least once. A message of QoS 1 that was not acknowledged comes again, with `redelivered`, in a durable
-session. An acknowledgement of an earlier connection is void.
+Delivery: at least once. In a durable session a message of QoS 1 that was not acknowledged comes again, with
+`redelivered`, at once or after the broker's own delay. An acknowledgement of an earlier connection is void.
 Errors: a request without a connection raises `BrokerUnavailable` at once; nothing is queued for later.
 Threads: all methods belong to one event loop. One task receives; any task may publish.
 

@@ -1,4 +1,4 @@
-"""WebSocket close codes, and those after which a client does not reconnect. Source: protocol.md, «Ending»."""
+"""WebSocket close codes, and those after which a client does not reconnect. Source: protocol.md, «Close codes»."""
 
 from enum import IntEnum
 from typing import Final

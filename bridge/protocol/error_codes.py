@@ -1,16 +1,18 @@
-"""Codes of `error` frames, which leave the connection open. Source: protocol.md, «Asking»."""
+"""Codes of `error` frames, which leave the connection open. Source: protocol.md, «Requests»."""
 
 from enum import StrEnum
+
+from bridge.domain.access.subscription_types import SubscriptionErrorCode
 
 
 class ErrorCode(StrEnum):
     INVALID_JSON = "INVALID_JSON"
     UNKNOWN_TYPE = "UNKNOWN_TYPE"
-    INVALID_MESSAGE = "INVALID_MESSAGE"
+    INVALID_MESSAGE = SubscriptionErrorCode.INVALID_MESSAGE.value
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
-    UNKNOWN_SUBSCRIPTION_TYPE = "UNKNOWN_SUBSCRIPTION_TYPE"
-    MISSING_TARGET_ID = "MISSING_TARGET_ID"
-    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    UNKNOWN_SUBSCRIPTION_TYPE = SubscriptionErrorCode.UNKNOWN_SUBSCRIPTION_TYPE.value
+    MISSING_TARGET_ID = SubscriptionErrorCode.MISSING_TARGET_ID.value
+    LIMIT_EXCEEDED = SubscriptionErrorCode.LIMIT_EXCEEDED.value
     RATE_LIMITED = "RATE_LIMITED"
     UNAVAILABLE = "UNAVAILABLE"

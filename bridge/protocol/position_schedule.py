@@ -1,4 +1,4 @@
-"""Schedule of a dashboard's `position` and `conflated` frames. Source: protocol.md, «Being told»."""
+"""Schedule of a dashboard's `position` and `conflated` frames. Source: protocol.md, «Server frames»."""
 
 from collections import Counter
 from typing import Final

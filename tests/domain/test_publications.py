@@ -1,4 +1,4 @@
-"""What is published for events, and what is retained afterwards: design.md, «The way of a message»."""
+"""What is published for events, and what is retained afterwards: design.md, «Message flow»."""
 
 from bridge.domain import event_data
 from bridge.domain.events import Event, EventType, Place, Priority, Standing, rfc3339

@@ -1,4 +1,4 @@
-"""Who comes in, how long they may stay, and how each ending is said: protocol.md, «Who you are» and «Ending»."""
+"""Authentication, its lifetime, and close codes: protocol.md, «Authentication» and «Close codes»."""
 
 import json
 from collections.abc import Callable

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import Event, Standing
 from bridge.domain.records import CommittedEvent
 from bridge.journal.sqlite.reader import SqliteReader
@@ -88,7 +89,7 @@ class OwnedStore:
             pass
 
     def renew(self) -> None:
-        self.owner.commit(Batch(entries=[], retired_keys=[event("never").state_key]))
+        self.owner.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(event("never")).state_key]))
 
     def close(self) -> None:
         self.owner.close()

@@ -142,6 +142,8 @@ async def test_acknowledgements_wait_for_those_before_them_and_count_once(client
         assert link.acknowledge([first, second, third]) == 0
 
 
+# nats-server sends them again after its `ack_wait`, here 30 s
+@pytest.mark.parametrize("clients", [mosquitto, embedded_mosquitto], ids=lambda run: run.__name__, indirect=True)
 async def test_what_was_not_acknowledged_comes_again_in_the_next_connection(clients: BrokerClients) -> None:
     async with clients.link("one") as link:
         await link.publish_many(numbered()[:3])

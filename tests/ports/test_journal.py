@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.event_topic import EventTopic
 from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined, rejected, suppressed
 from bridge.ports.journal import Batch, Checkpoint, CommitFailed, Journal, JournalError, RetentionLimits
@@ -119,10 +120,11 @@ def test_published_offset_and_retained_topics_change_together_and_survive(
     journal.commit(batch)
     one, two = batch.entries[0].events
     journal.mark_published(1, retained=[(one.state_key, one.topic), (two.state_key, two.topic)])
-    journal.mark_published(2, retained=[(one.state_key, None), (two.state_key, "another/topic")])
+    moved = EventTopic.parse(two.topic.text.replace("/medium/", "/high/"))
+    journal.mark_published(2, retained=[(one.state_key, None), (two.state_key, moved)])
     again = reopen(journal, store)
     assert again.published_offset() == 2
-    assert again.retained_topics() == {two.state_key: "another/topic"}
+    assert again.retained_topics() == {two.state_key: moved}
     again.close()
 
 
@@ -162,7 +164,7 @@ def test_the_latest_arrival_counts_time_that_was_only_watched(journal: Journal) 
 def test_a_new_epoch_retires_keys_and_survives(journal: Journal, store: JournalStore) -> None:
     journal.commit(follow(journal, [event("a")], [event("b")]))
     before = journal.epoch
-    journal.commit(Batch(entries=[], retired_keys=[event("a").state_key]))
+    journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(event("a")).state_key]))
     assert journal.epoch == journal.position().epoch != before
     assert [found.offset for found in journal.snapshot().events] == [2]
     again = reopen(journal, store)

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge.domain.events import Event, Standing, StateKey
+from bridge.domain.event_topic import EventTopic, StateKey
+from bridge.domain.events import Event, Standing
 from bridge.ports.journal import Batch, RetentionLimits
 from tests.ports.journals import JOURNALS, JournalStore
 from tests.support.journal_samples import NOON, event, follow
@@ -34,7 +35,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.inputs = 0
         self.published = 0
         self.oldest = 1
-        self.retained: dict[StateKey, str] = {}
+        self.retained = dict[StateKey, EventTopic]()
 
     def make_store(self, folder: Path) -> JournalStore:
         raise NotImplementedError

@@ -47,7 +47,7 @@ def key_of(event: Frame) -> Key:
 
 
 def topic_of(event: Frame) -> str:
-    """The topic of an event, relative to `{root}/event/` (design.md, «The way of a message»)."""
+    """The topic of an event, relative to `{root}/event/` (design.md, «Message flow»)."""
     place = (event["site"], event["area"], event["line_id"], event["equipment_code"] or "_")
     return "/".join((*place, event["category"], event["type"], event["priority"], event["subject"]))
 

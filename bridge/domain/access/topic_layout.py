@@ -1,6 +1,6 @@
 """Layouts of our own topics, in which filters become regions: exact arithmetic instead of text.
 
-An event's topic has 8 levels, a command's 5 (design.md, «The way of a message»). Some levels hold ids, which are
+An event's topic has 8 levels, a command's 5 (design.md, «Message flow»). Some levels hold ids, which are
 unlimited. The others have closed sets of words: 13 pairs of category and type, 4 priorities, 5 kinds of command. So a
 filter becomes an id or `+` for every id level, and a bit mask of the combinations of words in the closed levels.
 """
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from bridge.domain.events import CATEGORY_OF, LINE_LEVEL, EventType, Priority
+from bridge.domain.event_topic import EVENT_WORDS
+from bridge.domain.events import LINE_LEVEL, EventType, Priority
 from bridge.domain.ids import is_id
 from bridge.domain.topics import TopicFilter, TopicName
 
@@ -22,7 +23,7 @@ ACTIONS: Final = (
     *("changeover.start", "changeover.complete"),
     "quality.clear",
 )
-"""Actions a user may command (protocol.md, «Asking»). The word before the dot is the kind, the topic's last level."""
+"""Actions a user may command (protocol.md, «Requests»). The word before the dot is the kind, the topic's last level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,7 @@ EVENTS: Final = TopicLayout(
     id_levels=(0, 1, 2, 3, 7),
     optional_levels=frozenset({3, 7}),
     first_enum_level=4,
-    combinations=tuple(
-        (CATEGORY_OF[kind].value, kind.value, priority.value) for kind in EventType for priority in Priority
-    ),
+    combinations=tuple(words for words, _, _ in EVENT_WORDS),
 )
 """`{site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}`, relative to `{root}/event/`."""
 
@@ -143,7 +142,7 @@ def action_mask(actions: Iterable[str] | None) -> int:
         return (1 << len(ACTIONS)) - 1
     wanted = frozenset(actions)
     ways = enumerate(ACTIONS)
-    return sum(1 << bit for bit, each in ways if wanted & {each, each.partition(".")[0] + ".*", "*"})
+    return sum(1 << bit for bit, action in ways if wanted & {action, action.partition(".")[0] + ".*", "*"})
 
 
 T = TypeVar("T")

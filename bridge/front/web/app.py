@@ -1,4 +1,4 @@
-"""FastAPI apps: a front's, with the routes of protocol.md, «Also over HTTP», and `/ws`; and a pipeline's."""
+"""FastAPI apps: a front's, with the routes of protocol.md, «HTTP», and `/ws`; and a pipeline's."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -41,7 +41,7 @@ def make_front_app(
     _add_statistics(app, front)
 
     def all_numbers() -> Iterator[MetricSample]:
-        yield from front_samples(front.statistics())
+        yield from front_samples(front)
         yield from samples()
 
     _add_metrics(app, web, ready, all_numbers)

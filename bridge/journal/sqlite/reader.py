@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bridge.domain.events import Millis, StateKey
+from bridge.domain.event_topic import EventTopic, StateKey, format_state_key
+from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
-from bridge.journal.sqlite.errors import JournalTooOld
+from bridge.journal.sqlite.errors import JournalDamaged, JournalTooOld
 from bridge.journal.sqlite.file import connect, open_connection, read_schema_version, translate_errors
 from bridge.journal.sqlite.lock_file import read_marker
 from bridge.journal.sqlite.meta import Meta, read_meta
@@ -18,7 +19,6 @@ from bridge.journal.sqlite.rows import (
     COMMAND_MS,
     EVENT_COLUMNS,
     INPUT_COLUMNS,
-    parse_state_key,
     read_applied,
     read_command,
     read_config,
@@ -164,14 +164,16 @@ class SqliteReader:
     def published_offset(self) -> int:
         return self._meta().published_offset
 
-    def retained_topics(self) -> Mapping[StateKey, str]:
-        found = {}
-        for key, topic, checksum in self._all(
-            "SELECT state_key, topic, checksum FROM retained_topics ORDER BY state_key"
-        ):
-            require_checksum(self.path, "retained_topics", f"what is retained for {key}", (key, topic), checksum)
-            found[parse_state_key(key)] = topic
-        return found
+    def retained_topics(self) -> Mapping[StateKey, EventTopic]:
+        topics = {}
+        for *fields, checksum in self._all("SELECT state_key, topic, checksum FROM retained_topics ORDER BY state_key"):
+            state_key, text = fields
+            require_checksum(self.path, "retained_topics", f"what is retained for {state_key}", fields, checksum)
+            topic = EventTopic.parse(text)
+            if format_state_key(topic.state_key) != state_key:
+                raise JournalDamaged(self.path, f"{text} is noted as retained for {state_key}")
+            topics[topic.state_key] = topic
+        return topics
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
         rows = self._all("SELECT kind, effect, reason, count, checksum FROM counters")

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.domain.events import EventType, Millis, Priority, Standing, StateKey
+from bridge.domain.event_topic import EventTopic, format_state_key
+from bridge.domain.events import Millis, Standing
 from bridge.domain.records import (
     CONFIG_PREFIX,
     DEDUP_INPUTS,
@@ -23,7 +24,7 @@ from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.schema import ROW_TYPES, row_checksum
 from bridge.ports.journal import Batch
 
-COMMAND_MS: Final = 24 * 3_600_000  # protocol.md, Asking: idempotent for 24 h
+COMMAND_MS: Final = 24 * 3_600_000  # protocol.md, «Requests»: idempotent for 24 h
 QUARANTINE_INPUTS: Final = 1_000  # payloads kept for inspection: a misbehaving device can't fill the disk
 QUARANTINE_BYTES: Final = 65_536  # kept of one payload
 MAX_CRASH_DIGESTS: Final = 1_000  # messages that crashed the core; with more than that the messages are not the cause
@@ -82,10 +83,10 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
     current: dict[str, int | None] = {}
     for event in (event for entry in entries for event in entry.events):
         audience = json.dumps(event.audience)
-        fields = (event.offset, event.id, event.topic, event.standing.value, event.timestamp, audience, event.body)
+        fields = (event.offset, event.id, event.topic.text, event.standing.value, event.timestamp, audience, event.body)
         rows.append((*fields, row_checksum(*fields)))
         if event.standing is not Standing.HISTORY:
-            current["/".join(event.state_key)] = event.offset if event.standing is Standing.CURRENT else None
+            current[format_state_key(event.state_key)] = event.offset if event.standing is Standing.CURRENT else None
     writer.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     for key, offset in current.items():
         if offset is None:
@@ -131,14 +132,10 @@ def read_event(row: tuple[Any, ...], path: Path) -> CommittedEvent:
     *fields, checksum = row
     require_checksum(path, "events", f"event {row[0]}", fields, checksum)
     offset, event_id, topic, standing, timestamp, audience, body = fields
-    site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
     return CommittedEvent(
         offset=offset,
         id=event_id,
-        type=EventType(event_type),
-        topic=topic,
-        priority=Priority(priority),
-        state_key=(site, area, line, equipment, category, subject),
+        topic=EventTopic.parse(topic),
         standing=Standing(standing),
         timestamp=timestamp,
         audience=tuple(json.loads(audience)),
@@ -157,7 +154,7 @@ def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent
         f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current_events) ORDER BY offset"  # noqa: S608
     )
     events = tuple(read_event(row, path) for row in rows)
-    if {each.offset: "/".join(each.state_key) for each in events} != keys:
+    if {event.offset: format_state_key(event.state_key) for event in events} != keys:
         raise JournalDamaged(path, "what is current does not agree with the events")
     return events
 
@@ -245,8 +242,3 @@ def require_checksum(path: Path, table: str, what: str, fields: Sequence[Any], c
     """
     if tuple(map(type, fields)) not in ROW_TYPES[table] or row_checksum(*fields) != checksum:
         raise JournalDamaged(path, f"{what} does not match its checksum")
-
-
-def parse_state_key(text: str) -> StateKey:
-    site, area, line, equipment, category, subject = text.split("/")
-    return (site, area, line, equipment, category, subject)

@@ -1,4 +1,4 @@
-"""protocol.md, «Ending»: every close code that a client can bring about, at a front with small limits.
+"""protocol.md, «Close codes»: every close code that a client can bring about, at a front with small limits.
 
 4403 is held in tests/front/test_connection.py: nothing outside the process can revoke an access yet.
 """

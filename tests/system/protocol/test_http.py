@@ -1,4 +1,4 @@
-"""protocol.md, «Also over HTTP»: what is open, what is for admins, and what is for whoever may see it."""
+"""protocol.md, «HTTP»: what is open, what is for admins, and what is for whoever may see it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""protocol.md, «Being told»: slow dashboards, and those that subscribe while much is going on."""
+"""protocol.md, «Server frames»: slow dashboards, and those that subscribe while much is going on."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""protocol.md, «Asking»: all subscriptions with every form of target, as a client that knows nothing else sees them."""
+"""All subscriptions with every form of target, from a client that knows nothing else: protocol.md, «Requests»."""
 
 import json
 from typing import Any

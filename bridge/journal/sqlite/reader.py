@@ -102,15 +102,15 @@ class SqliteReader:
         return self._meta().oldest_offset
 
     def checkpoints(self) -> Sequence[Checkpoint]:
-        found = []
+        checkpoints = []
         for line, number, state, checksum in self._all(
             "SELECT line, number, state, checksum FROM checkpoints ORDER BY line"
         ):
             require_checksum(
                 self.path, "checkpoints", f"the checkpoint of line {line}", (line, number, state), checksum
             )
-            found.append(Checkpoint(line, number, state))
-        return found
+            checkpoints.append(Checkpoint(line, number, state))
+        return checkpoints
 
     def inputs_after(self, number: int, *, limit: int) -> Sequence[JournalEntry]:
         with self._read_transaction() as reader:
@@ -122,11 +122,11 @@ class SqliteReader:
             ).fetchall()
             offsets = [offset for row in rows for offset in range(row[10], row[10] + row[11])]
             first, last = (offsets[0], offsets[-1]) if offsets else (0, -1)
-            found = reader.execute(
+            event_rows = reader.execute(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE offset BETWEEN ? AND ?",  # noqa: S608 - our own constant
                 (first, last),
             ).fetchall()
-        events = {row[0]: read_event(row, self.path) for row in found}
+        events = {row[0]: read_event(row, self.path) for row in event_rows}
         return [read_applied(row, events, self.path, oldest_offset=meta.oldest_offset) for row in rows]
 
     def requested_replays(self, limit: int) -> Sequence[Input]:
@@ -158,8 +158,8 @@ class SqliteReader:
             "WHERE user = ? AND command_id = ?",
             (user, command_id),
         )
-        found = read_command(rows[0], self.path) if rows else None
-        return found if found is None or found.at >= self._meta().latest_arrival - COMMAND_MS else None
+        record = read_command(rows[0], self.path) if rows else None
+        return record if record is None or record.at >= self._meta().latest_arrival - COMMAND_MS else None
 
     def published_offset(self) -> int:
         return self._meta().published_offset
@@ -213,16 +213,16 @@ class SqliteReader:
 
     def _take_connection(self) -> tuple[int, sqlite3.Connection]:
         try:
-            found = self.path.stat().st_ino
+            inode = self.path.stat().st_ino
         except OSError as error:
             raise JournalUnavailable(f"{self.path}: {error}") from error
         with contextlib.suppress(IndexError):
             while True:
                 file, reader = self._idle.pop()
-                if file == found:
+                if file == inode:
                     return file, reader
                 reader.close()  # a backup was restored: readers must not stay on the old file
-        return found, connect(self.path, writer=False)
+        return inode, connect(self.path, writer=False)
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._read_transaction() as reader:

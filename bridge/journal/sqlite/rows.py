@@ -37,22 +37,24 @@ INPUT_COLUMNS: Final = (
 
 def write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     rows: list[tuple[Any, ...]] = []
-    aside: list[tuple[int, bytes]] = []
+    quarantined: list[tuple[int, bytes]] = []
     for entry in entries:
-        given, disposition, events = entry.input, entry.disposition, entry.events
-        payload = given.payload
+        message, disposition, events = entry.input, entry.disposition, entry.events
+        payload = message.payload
         if not entry.reached_core and disposition.effect is Effect.QUARANTINED:
-            aside.append((given.number, payload[:QUARANTINE_BYTES]))
+            quarantined.append((message.number, payload[:QUARANTINE_BYTES]))
             payload = b""
         fields = (
-            given.number, given.topic, payload, given.received_at, int(given.retained), int(given.redelivered),
-            disposition.effect.value, disposition.reason, int(disposition.rejected), int(entry.reached_core),
-            events[0].offset if events else 0, len(events),
+            message.number, message.topic, payload, message.received_at, int(message.retained),
+            int(message.redelivered), disposition.effect.value, disposition.reason, int(disposition.rejected),
+            int(entry.reached_core), events[0].offset if events else 0, len(events),
         )  # fmt: skip
         rows.append((*fields, row_checksum(*fields)))
     writer.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    if aside:
-        writer.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", [(*row, row_checksum(*row)) for row in aside])
+    if quarantined:
+        writer.executemany(
+            "INSERT INTO quarantine VALUES (?, ?, ?)", [(*row, row_checksum(*row)) for row in quarantined]
+        )
         writer.execute(
             "DELETE FROM quarantine WHERE number <= "
             "(SELECT number FROM quarantine ORDER BY number DESC LIMIT 1 OFFSET ?) "
@@ -64,17 +66,17 @@ def write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
 
 def write_config(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     """Keep the configuration in force beside the inputs, of which retention removes the old ones."""
-    for given in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG_PREFIX)):
-        row = (given.topic, given.number, given.payload, given.received_at)
+    for message in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG_PREFIX)):
+        row = (message.topic, message.number, message.payload, message.received_at)
         writer.execute("INSERT OR REPLACE INTO config VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
 
 
 def write_counters(writer: sqlite3.Connection, entries: Sequence[JournalEntry], path: Path) -> None:
     for key, count in Counter(map(count_key, entries)).items():
-        found = writer.execute(
+        counter = writer.execute(
             "SELECT kind, effect, reason, count, checksum FROM counters WHERE (kind, effect, reason) = (?, ?, ?)", key
         ).fetchone()
-        row = (*key, count + (read_counter(found, path)[1] if found else 0))
+        row = (*key, count + (read_counter(counter, path)[1] if counter else 0))
         writer.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
 
 
@@ -111,8 +113,10 @@ def write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], 
 
 
 def write_digests(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
-    found = [(each.input.number, each.message_digest) for each in batch.entries if each.message_digest is not None]
-    rows = [(number, resend.digest, int(resend.has_timestamp), resend.mid) for number, resend in found]
+    digests = [
+        (entry.input.number, entry.message_digest) for entry in batch.entries if entry.message_digest is not None
+    ]
+    rows = [(number, digest.digest, int(digest.has_timestamp), digest.mid) for number, digest in digests]
     if rows:
         writer.executemany(
             "INSERT INTO dedup_digests VALUES (?, ?, ?, ?, ?)", [(*row, row_checksum(*row)) for row in rows]
@@ -162,11 +166,11 @@ def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent
 def read_input(row: tuple[Any, ...], path: Path) -> Input:
     number, topic, payload, received_at, retained, redelivered = row[:6]
     require_checksum(path, "inputs", f"input {number}", row[:12], row[12])
-    aside, aside_checksum = row[13:]
-    if aside is not None:
-        payload = aside
+    kept, kept_checksum = row[13:]
+    if kept is not None:
+        payload = kept
         require_checksum(
-            path, "quarantine", f"the quarantined payload of input {number}", (number, aside), aside_checksum
+            path, "quarantine", f"the quarantined payload of input {number}", (number, kept), kept_checksum
         )
     return Input(
         number=number,
@@ -182,13 +186,13 @@ def read_applied(
     row: tuple[Any, ...], events: Mapping[int, CommittedEvent], path: Path, *, oldest_offset: int
 ) -> JournalEntry:
     """Return the journal entry of an input; events that retention has removed are left out."""
-    given = read_input(row, path)
+    message = read_input(row, path)
     effect, reason, rejected, reached_core, first, count = row[6:12]
     offsets = range(max(first, oldest_offset), first + count)
     if any(offset not in events for offset in offsets):
-        raise JournalDamaged(path, f"an event of input {given.number} is missing")
+        raise JournalDamaged(path, f"an event of input {message.number} is missing")
     return JournalEntry(
-        input=given,
+        input=message,
         disposition=Disposition(Effect(effect), reason, bool(rejected)),
         events=tuple(events[offset] for offset in offsets),
         reached_core=bool(reached_core),
@@ -217,9 +221,9 @@ def read_digest(row: tuple[Any, ...], path: Path) -> tuple[int, MessageDigest]:
 
 def read_crash_digest(row: tuple[Any, ...], path: Path) -> bytes:
     """Return the digest of a message that crashed the core."""
-    number, found, checksum = row
-    require_checksum(path, "crash_digests", f"crashing message {number}", (number, found), checksum)
-    return bytes(found)
+    number, digest, checksum = row
+    require_checksum(path, "crash_digests", f"crashing message {number}", (number, digest), checksum)
+    return bytes(digest)
 
 
 def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:

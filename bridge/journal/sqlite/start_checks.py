@@ -45,8 +45,8 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
     (size,) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
     parts = ["1"]
     if size > FULL_CHECK_BYTES:
-        found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
-        parts = [f"'{name}'" for name in SMALL_TABLES if name in found]  # each schema has some of them
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+        parts = [f"'{name}'" for name in SMALL_TABLES if name in tables]  # each schema has some of them
     for part in parts:
         findings = [row[0] for row in connection.execute(f"PRAGMA integrity_check({part})")]
         if findings != ["ok"]:
@@ -98,8 +98,8 @@ def _check_columns(connection: sqlite3.Connection, path: Path) -> None:
 
     Compares what this SQLite reads from both, not the SQL text, which another version may have written differently.
     """
-    found = set(connection.execute(ALL_COLUMNS))
-    if different := sorted({name for name, *_ in _columns() - found}):
+    columns = set(connection.execute(ALL_COLUMNS))
+    if different := sorted({name for name, *_ in _columns() - columns}):
         raise JournalDamaged(path, f"{', '.join(different)}: not the columns of schema {SCHEMA}")
 
 

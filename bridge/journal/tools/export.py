@@ -87,12 +87,12 @@ def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange)
             ends = _JournalEnds(MAX_KEY, _last(connection, path, source))
         following = max(key_range.first, ends.oldest)
         last = min(key_range.last, ends.last)
-        for found in _scan_or_salvage(connection, source, key_range.first, last):
-            if isinstance(found, UnreadableKeys):
-                yield ExportGap(noun, found.first, found.last, found.reason)
-                following = found.last + 1
+        for page in _scan_or_salvage(connection, source, key_range.first, last):
+            if isinstance(page, UnreadableKeys):
+                yield ExportGap(noun, page.first, page.last, page.reason)
+                following = page.last + 1
                 continue
-            for row in found:
+            for row in page:
                 following = max(following, row[-1]) if following < MAX_KEY else row[0]  # retention may prune meanwhile
                 if row[0] > following:
                     yield ExportGap(noun, following, row[0] - 1, "missing")
@@ -115,12 +115,12 @@ def _scan_or_salvage(
     connection: sqlite3.Connection, source: ScannedTable, first: int, last: int
 ) -> Iterator[list[Row] | UnreadableKeys]:
     """Scan the rows; read an input alone if it cannot be read together with its quarantined payload."""
-    for found in scan_rows(connection, source, first, last):
-        if isinstance(found, UnreadableKeys) and source.tables == INPUT_TABLE.tables:
+    for page in scan_rows(connection, source, first, last):
+        if isinstance(page, UnreadableKeys) and source.tables == INPUT_TABLE.tables:
             plain = replace(source, tables="inputs", columns=INPUT_COLUMNS_ALONE)
-            yield from scan_rows(connection, plain, found.first, found.last)
+            yield from scan_rows(connection, plain, page.first, page.last)
         else:
-            yield found
+            yield page
 
 
 def _encode_row(path: Path, noun: str, row: Row, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
@@ -143,14 +143,14 @@ def _event_line(row: Row, path: Path) -> tuple[Millis, bytes]:
 
 
 def _input_line(row: Row, path: Path) -> tuple[Millis, bytes]:
-    given = read_input(row, path)
+    message = read_input(row, path)
     effect, reason, rejected, reached_core, first, count = row[6:12]
     about: dict[str, Any] = {
-        "input": given.number,
-        "topic": given.topic,
-        "received_at": rfc3339(given.received_at),
-        "retained": given.retained,
-        "redelivered": given.redelivered,
+        "input": message.number,
+        "topic": message.topic,
+        "received_at": rfc3339(message.received_at),
+        "retained": message.retained,
+        "redelivered": message.redelivered,
         "effect": effect,
         "reason": reason,
         "rejected": bool(rejected),
@@ -159,7 +159,7 @@ def _input_line(row: Row, path: Path) -> tuple[Millis, bytes]:
         "event_count": count,
     }
     try:
-        about["payload"] = given.payload.decode()
+        about["payload"] = message.payload.decode()
     except UnicodeDecodeError:
-        about["payload_base64"] = base64.b64encode(given.payload).decode()
-    return given.received_at, json.dumps(about).encode()
+        about["payload_base64"] = base64.b64encode(message.payload).decode()
+    return message.received_at, json.dumps(about).encode()

@@ -84,7 +84,7 @@ class JournalStats:
     @property
     def unaccounted(self) -> int:
         """Inputs that were numbered but not counted, or counted but never numbered: 0, or something is wrong."""
-        return self.summary.meta.last_number - sum(each.received for each in self.input_counts.values())
+        return self.summary.meta.last_number - sum(counts.received for counts in self.input_counts.values())
 
 
 def read_stats(path: Path, *, keep: RetentionLimits | None = None, sizes: bool = False) -> JournalStats:

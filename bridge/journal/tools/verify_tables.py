@@ -46,7 +46,7 @@ class CurrentPointer:
 
 def read_current_pointers(connection: sqlite3.Connection, path: Path, part: VerifiedPart) -> dict[str, CurrentPointer]:
     """Return the rows of `current_events` by key; add a fault for each that does not match its checksum."""
-    found = {}
+    pointers = {}
     rows = connection.execute(
         "SELECT state_key, current_events.offset, current_events.checksum, topic, standing "
         "FROM current_events LEFT JOIN events USING (offset)"
@@ -57,8 +57,8 @@ def read_current_pointers(connection: sqlite3.Connection, path: Path, part: Veri
         except JournalDamaged as damage:
             part.add_fault(damage.finding)
         else:
-            found[key] = CurrentPointer(offset, topic, standing)
-    return found
+            pointers[key] = CurrentPointer(offset, topic, standing)
+    return pointers
 
 
 def check_current(
@@ -74,7 +74,7 @@ def check_current(
         elif to.offset >= walk.oldest and walk.current.get(key) != to.offset and not walk.part.faults:
             part.add_fault(f"{key} points to event {to.offset}, and the last one is {walk.current.get(key, 'closed')}")
     # a plant that lost equipment retired some current events before
-    since = max((each.first_offset for each in summary.epochs if each.reason == "plant"), default=0)
+    since = max((epoch.first_offset for epoch in summary.epochs if epoch.reason == "plant"), default=0)
     for key, offset in walk.current.items():
         if key not in held and offset >= max(since, walk.oldest) and not walk.part.faults:
             part.add_fault(f"{key} is not current, and event {offset} says it is")
@@ -100,15 +100,15 @@ def check_counters(
 
 def read_counters(connection: sqlite3.Connection, path: Path, part: VerifiedPart) -> dict[tuple[str, str, str], int]:
     """Return the counters; add a fault for each that does not match its checksum."""
-    found = {}
+    counters = {}
     for row in connection.execute("SELECT kind, effect, reason, count, checksum FROM counters").fetchall():
         try:
             key, count = read_counter(row, path)
         except JournalDamaged as damage:
             part.add_fault(damage.finding)
         else:
-            found[key] = count
-    return found
+            counters[key] = count
+    return counters
 
 
 def _checkpoint(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
@@ -156,9 +156,9 @@ def _retained_topic(part: VerifiedPart, row: Row, _facts: JournalSummary, path: 
 
 
 def _config(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
-    given = read_config(row[:5], path)
-    if given.number > facts.meta.last_number or (row[5] is not None and row[5:] != (given.topic, given.payload)):
-        part.add_fault(f"the configuration {given.topic} is not that of input {given.number}")
+    config = read_config(row[:5], path)
+    if config.number > facts.meta.last_number or (row[5] is not None and row[5:] != (config.topic, config.payload)):
+        part.add_fault(f"the configuration {config.topic} is not that of input {config.number}")
 
 
 def _hourly_position(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:

@@ -73,12 +73,16 @@ class Replica:
         self.switches = 0
 
     async def run(self) -> None:
-        """Follow the journal until cancelled."""
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-follower") as thread:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._receive_hints(), name="follower-hears")
-                tasks.create_task(self._poll_forever(thread), name="follower-reads")
-                tasks.create_task(self._update_link_state(), name="follower-link")
+        """Follow the journal until cancelled; close its idle connections then."""
+        try:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-follower") as thread:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._receive_hints(), name="follower-hears")
+                    tasks.create_task(self._poll_forever(thread), name="follower-reads")
+                    tasks.create_task(self._update_link_state(), name="follower-link")
+        finally:
+            if self._journal is not None:
+                self._journal.close_idle()
 
     # -- hints ------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,6 @@ from bridge.ports.broker import (
     StatusChannel,
 )
 from bridge.settings import BrokerSettings
-from tests.front.fake_link import Hints
 from tests.support.brokers import (
     DEADLINE_SECONDS,
     find_mosquitto,
@@ -205,20 +204,3 @@ async def test_a_reader_without_a_broker_says_so(make_clients: Callable[[int], B
     reader = make_clients(free_port()).reader()
     with pytest.raises(BrokerUnavailable):
         await reader.read(["a/#"], lambda _message: True, protocol="5")
-
-
-async def test_the_fake_link_of_the_fronts_tests_receives_as_a_link_does() -> None:
-    """It claims `MessageSource`."""
-    link = Hints()
-    source: MessageSource = link
-    waiting = asyncio.create_task(source.receive(most=1))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    for number in range(4):
-        link.say("bridge/main", b"%d" % number)
-    (first,) = await waiting
-    rest = await source.receive(most=2)
-    assert [message.payload for message in (first, *rest)] == [b"0", b"1", b"2"]
-    assert source.acknowledge(rest) == 0
-    assert source.acknowledge([first]) == 3
-    assert source.acknowledge([first]) == 0

@@ -40,6 +40,7 @@ from tests.support.journal_samples import (
     make_older_journal,
     make_schema_1,
     make_schema_2,
+    query,
     repr_checksum,
 )
 
@@ -120,7 +121,7 @@ def test_journal_of_schema_1_goes_on(path: Path) -> None:
     assert again.checkpoints() == [Checkpoint("bagger-1", 11, b"later")]
     assert again.counters()["changeover", "applied", ""] == 8
     assert again.inputs_after(6, limit=1)[0].disposition == quarantined("unknown_place")
-    assert again._all("SELECT epoch, first_offset, reason FROM epochs") == [("0123456789abcdef", 1, "created")]
+    assert query(again.path, "SELECT epoch, first_offset, reason FROM epochs") == [("0123456789abcdef", 1, "created")]
     again.close()
 
 
@@ -143,8 +144,13 @@ def test_journal_of_schema_2_holds_what_it_held(second: Path) -> None:
     (resend,) = journal.dedup_window().digests
     assert (resend[0], resend[1].mid) == (4, 7)
     assert len(journal.crash_digests()) == 1
-    assert journal._all("SELECT epoch, first_offset, began_at, reason FROM epochs ORDER BY first_offset") == EPOCHS
-    assert journal._all("SELECT number, decision, decided_at FROM quarantine_decisions ORDER BY number") == DECISIONS
+    assert (
+        query(journal.path, "SELECT epoch, first_offset, began_at, reason FROM epochs ORDER BY first_offset") == EPOCHS
+    )
+    assert (
+        query(journal.path, "SELECT number, decision, decided_at FROM quarantine_decisions ORDER BY number")
+        == DECISIONS
+    )
     journal.close()
     assert verify_journal(second).is_intact
 
@@ -200,7 +206,7 @@ def test_journal_of_schema_2_goes_on(second: Path) -> None:
     again = SqliteJournal.open(second, stream="main")
     assert again.epoch == last
     assert [each.id.split(":")[1] for each in again.events_after(4, limit=9)] == ["fedcba9876543210"] * 2
-    assert again._all("SELECT number, decision FROM quarantine_decisions ORDER BY number") == [
+    assert query(again.path, "SELECT number, decision FROM quarantine_decisions ORDER BY number") == [
         (5, "replayed"),
         (6, "replayed"),
         (7, "dropped"),
@@ -214,7 +220,7 @@ def test_copy_of_schema_2_goes_on_in_a_new_epoch(second: Path) -> None:
     """As one of this schema does: the owners of both leave a mark, and a copy has none."""
     second.with_name("second.db.lock").unlink()
     journal = SqliteJournal.open(second, stream="main")
-    assert [reason for (reason,) in journal._all("SELECT reason FROM epochs ORDER BY began_at")] == [
+    assert [reason for (reason,) in query(journal.path, "SELECT reason FROM epochs ORDER BY began_at")] == [
         "created",
         "plant",
         "restored",

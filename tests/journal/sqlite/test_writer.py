@@ -11,7 +11,7 @@ from bridge.domain.reports import quarantined
 from bridge.journal.sqlite import rows
 from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
 from bridge.ports.journal import Batch
-from tests.support.journal_samples import NOON, applied
+from tests.support.journal_samples import NOON, applied, change, query
 
 DAY = 24 * 3_600_000
 
@@ -44,7 +44,7 @@ def test_payload_that_reached_the_core_is_kept_whole(journal: SqliteJournal, mon
 
 def test_configuration_that_does_not_match_its_checksum_is_damage(journal: SqliteJournal) -> None:
     journal.commit(Batch(entries=[applied(1, topic="config/plant", payload=b"one")]))
-    journal._writer.execute("UPDATE config SET payload = ?", (b"two",))
+    change(journal.path, "UPDATE config SET payload = ?", b"two")
     with pytest.raises(JournalDamaged, match="config/plant"):
         journal.config("config/plant")
 
@@ -75,4 +75,4 @@ def test_results_of_commands_are_deleted_after_a_day(journal: SqliteJournal) -> 
         result = CommandRecord(user="ann", command_id=str(number), outcome="applied", reason=None, event_ids=(), at=at)
         entry = applied(number, command=result)
         journal.commit(Batch(entries=[replace(entry, input=replace(entry.input, received_at=at))]))
-    assert journal._all("SELECT command_id FROM commands") == [("2",)]
+    assert query(journal.path, "SELECT command_id FROM commands") == [("2",)]

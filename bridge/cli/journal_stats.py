@@ -52,7 +52,7 @@ def _rows(found: "JournalStats") -> Iterator[tuple[str, str]]:
     meta = found.summary.meta
     yield "journal", f"{found.path}: stream {meta.stream}, schema {found.summary.schema}"
     for each in found.summary.epochs:
-        yield "epoch", f"{each.epoch} from offset {each.first_offset:,}, {each.reason} {rfc3339(each.began)}"
+        yield "epoch", f"{each.epoch} from offset {each.first_offset:,}, {each.reason} {rfc3339(each.began_at)}"
     files = ", ".join(f"{suffix or 'file'} {_format_size(size)}" for suffix, size in found.files.items())
     yield "size", f"{files}; {_format_size(found.used)} used"
     for part, size in found.parts.items():
@@ -60,9 +60,9 @@ def _rows(found: "JournalStats") -> Iterator[tuple[str, str]]:
     yield "events", _format_range(found.events)
     yield "inputs", _format_range(found.inputs)
     yield "current", f"{found.current:,} state keys, {found.older_current:,} of them older than what retention left"
-    behind = meta.last_offset - meta.published
-    yield "published", f"up to offset {meta.published:,}" + (f", {behind:,} behind" if behind else ", all")
-    yield "resends", f"{found.resends:,} digests known; acknowledged for sure up to input {meta.settled:,}"
+    behind = meta.last_offset - meta.published_offset
+    yield "published", f"up to offset {meta.published_offset:,}" + (f", {behind:,} behind" if behind else ", all")
+    yield "resends", f"{found.resends:,} digests known; acknowledged for sure up to input {meta.acked_up_to:,}"
     after = f"after input {found.checkpoint:,}" + _format_checkpoint_age(found.checkpoint_arrival, meta.latest_arrival)
     tail = f"{meta.last_number - found.checkpoint:,} inputs to replay at start"
     yield "checkpoints", f"{found.checkpoints:,} lines, {after}; {tail}"
@@ -108,7 +108,7 @@ def _json_document(found: "JournalStats") -> dict[str, Any]:
         "schema": found.summary.schema,
         "epoch": meta.epoch,
         "epochs": [
-            {"epoch": e.epoch, "first_offset": e.first_offset, "began": rfc3339(e.began), "reason": e.reason}
+            {"epoch": e.epoch, "first_offset": e.first_offset, "began": rfc3339(e.began_at), "reason": e.reason}
             for e in found.summary.epochs
         ],
         "bytes": {"files": {suffix or "file": size for suffix, size in found.files.items()}, "used": found.used,
@@ -116,8 +116,8 @@ def _json_document(found: "JournalStats") -> dict[str, Any]:
         "events": held(found.events),
         "inputs": held(found.inputs),
         "current": {"held": found.current, "older": found.older_current},
-        "published": {"offset": meta.published, "behind": meta.last_offset - meta.published},
-        "resends": {"known": found.resends, "settled": meta.settled},
+        "published": {"offset": meta.published_offset, "behind": meta.last_offset - meta.published_offset},
+        "resends": {"known": found.resends, "settled": meta.acked_up_to},
         "checkpoints": {
             "lines": found.checkpoints,
             "input": found.checkpoint,

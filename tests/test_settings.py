@@ -47,7 +47,7 @@ def test_documented_defaults_are_true() -> None:
         assert expected.strip().strip("`") == text, name
 
 
-def test_environment_goes_over_the_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n[broker]\nport = 1884\n[web]\nport = 9000\n')
     read = settings.load(
         path, {"FLOOR_WEB__PORT": "9001", "FLOOR_WEB__ALLOWED_ORIGINS": "http://a,http://b", "OTHER": "1"}
@@ -115,13 +115,13 @@ def test_secrets_are_not_shown() -> None:
     assert "hunter2" not in repr(read)
 
 
-def test_what_the_commands_read_from_the_environment_is_no_setting(tmp_path: Path) -> None:
+def test_environment_variables_of_the_commands_are_no_settings(tmp_path: Path) -> None:
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n')
     environment = {"FLOOR_TOKEN": "a.b.c", "FLOOR_CONFIG": str(path), "FLOOR_URL": "ws://127.0.0.1:8080/ws"}
     assert settings.load(path, environment) == settings.load(path, {})
 
 
-def test_a_section_that_is_none_is_named_with_the_variable_that_needs_it(tmp_path: Path) -> None:
+def test_a_missing_section_is_named_with_the_variable_that_needs_it(tmp_path: Path) -> None:
     path = write(tmp_path, 'token = "x"\n')
     with pytest.raises(SettingsError, match="FLOOR_TOKEN__SECRET: token is no section"):
         settings.load(path, {"FLOOR_TOKEN__SECRET": SECRET})

@@ -82,7 +82,7 @@ def test_a_secret_under_32_bytes_or_a_pem_as_secret_refuses_to_start(tmp_path: P
         TokenVerifier(unchecked)
 
 
-def test_an_issued_token_is_accepted_and_says_what_was_asked_for() -> None:
+def test_an_issued_token_is_accepted_with_its_claims() -> None:
     issuer = TokenIssuer(SETTINGS)
     text = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60, name="Ann", lines=["L1"], sites=[])
     claims = TokenVerifier(SETTINGS).verify(text, now=NOW)

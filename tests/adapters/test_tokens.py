@@ -30,7 +30,7 @@ NO_SUBJECTS: list[Any] = ["", None, 7, ["u1"], "x" * 256, "a\r\nb", "a\0", "\u20
 NO_TOKEN_IDS: list[Any] = ["", 7, ["t"], "x" * 256]
 
 
-def test_a_good_token_says_who_somebody_is() -> None:
+def test_a_valid_token_identifies_its_user() -> None:
     claims = TokenVerifier(SETTINGS).verify(token(roles=["viewer"], jti="t1", kid="../../etc/passwd"), now=NOW)
     assert (claims.subject, claims.issuer, claims.token_id) == ("u1", "plant", "t1")
     assert claims.expires_at == NOW + 60_000
@@ -46,7 +46,7 @@ def test_only_the_configured_algorithm_counts(algorithm: Any) -> None:
     refusal(f"{head}.{payload}.")
 
 
-def test_a_good_token_of_another_algorithm_of_the_same_secret_is_refused() -> None:
+def test_a_valid_token_of_another_algorithm_of_the_same_secret_is_refused() -> None:
     assert isinstance(refusal(jwt.encode(GOOD, SECRET * 2, algorithm="HS512")), TokenUnverified)
 
 
@@ -128,7 +128,7 @@ def test_a_token_ends_at_its_expiry_to_the_millisecond(leeway: int) -> None:
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
 @pytest.mark.parametrize("leeway", [0, 30])
-def test_a_token_begins_when_it_says_to_the_millisecond(claim: str, leeway: int) -> None:
+def test_a_token_begins_at_its_nbf_to_the_millisecond(claim: str, leeway: int) -> None:
     settings = SETTINGS.model_copy(update={"leeway_seconds": leeway})
     begin = NOW + 10_000 - leeway * 1_000
     text = token_of({claim: NOW // 1_000 + 10})
@@ -150,7 +150,7 @@ def test_a_header_of_another_kind_gives_no_access(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["JWT", "jwt", "at+jwt", "application/at+jwt"])
-def test_what_calls_itself_an_access_token_is_one(value: str) -> None:
+def test_an_access_token_type_is_accepted(value: str) -> None:
     text = token(header={"typ": value}, typ="Bearer", token_use="access")
     assert TokenVerifier(SETTINGS).verify(text, now=NOW).subject == "u1"
 
@@ -207,7 +207,7 @@ def test_claims_that_are_no_object_are_refused(payload: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "\u00fc.b.c", "\ud800.b.c", "Bearer x.y.z", "a.b.c\n"]
 )
-def test_what_is_no_token_is_refused(text: str) -> None:
+def test_a_malformed_token_is_refused(text: str) -> None:
     with pytest.raises(TokenError):
         TokenVerifier(SETTINGS).verify(text, now=NOW)
 

@@ -53,7 +53,7 @@ def test_encoding_once_beats_encoding_for_each_dashboard() -> None:
     assert each > once
 
 
-def test_what_strict_decoding_costs_over_plain_json() -> None:
+def test_strict_decoding_takes_this_much_longer_than_plain_json() -> None:
     payload = b'{"boot_id":7,"seq":41,"total":1200,"good":1190,"reject":10,"modulus":65536}'
 
     def strict() -> None:

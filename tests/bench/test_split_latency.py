@@ -33,7 +33,7 @@ async def latencies(pipeline: BridgeProcess, front: BridgeProcess) -> list[float
     return took
 
 
-async def test_what_a_front_apart_adds_to_the_way(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_a_separate_front_adds_this_latency(tmp_path: Path, mosquitto: RunningBroker) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     async with bridge_process(tmp_path / "one", mosquitto) as bridge:

@@ -58,7 +58,7 @@ async def test_refused_pieces_come_with_how_to_read_them(config: Path, tmp_path:
     )
 
 
-async def test_counters_that_fit_are_said_to_fit(config: Path, tmp_path: Path) -> None:
+async def test_counters_that_fit_are_reported_as_fitting(config: Path, tmp_path: Path) -> None:
     journal_with(tmp_path / ".floor" / "journal.db", 0, 10, 20)
     assert (await counters(config)).text == "every piece counted at once"
 

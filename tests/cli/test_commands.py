@@ -47,7 +47,9 @@ def test_wrong_settings_are_named_with_their_place(tmp_path: Path, command: str,
     assert "Traceback" not in ended.stderr
 
 
-def test_check_is_content_with_a_right_house_and_leaves_no_journal(tmp_path: Path, mosquitto: RunningBroker) -> None:
+def test_check_is_content_with_a_valid_configuration_and_leaves_no_journal(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
     write_config(tmp_path, broker_port=mosquitto.port)
     ended = floor(tmp_path, "check")
     assert ended.returncode == 0, ended.stdout
@@ -64,7 +66,7 @@ def test_the_settings_file_may_be_named_by_the_environment(tmp_path: Path) -> No
     assert "elsewhere.toml" in ended.stdout
 
 
-def test_check_names_each_fault_and_goes_on_to_the_next(tmp_path: Path) -> None:
+def test_check_names_each_fault_and_continues_to_the_next(tmp_path: Path) -> None:
     config = write_config(tmp_path, more='[journal]\npath = "damaged.db"')
     (tmp_path / "damaged.db").write_bytes(b"no database" * 1_000)
     (tmp_path / "plant.toml").write_text('name = "x"\nareas = []\nlines = []')
@@ -83,7 +85,7 @@ def test_check_names_each_fault_and_goes_on_to_the_next(tmp_path: Path) -> None:
     assert ended.stderr == "", "the verdict says it all"
 
 
-def test_check_tells_of_a_journal_that_a_bridge_holds(tmp_path: Path) -> None:
+def test_check_reports_a_journal_that_a_bridge_owns(tmp_path: Path) -> None:
     write_config(tmp_path)
     journal = SqliteJournal.open(tmp_path / ".floor" / "journal.db", stream="main")
     try:
@@ -96,7 +98,7 @@ def test_check_tells_of_a_journal_that_a_bridge_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["-wal", ".lock"])
-def test_check_says_what_a_start_would_of_a_journal_that_is_gone(tmp_path: Path, left: str) -> None:
+def test_check_reports_a_missing_journal_like_a_start(tmp_path: Path, left: str) -> None:
     write_config(tmp_path)
     path = tmp_path / ".floor" / "journal.db"
     SqliteJournal.open(path, stream="main").close()
@@ -168,7 +170,7 @@ def test_no_token_is_made_that_the_bridge_would_refuse(tmp_path: Path) -> None:
     ],
     ids=["whole", "narrowed", "filter", "refused"],
 )
-def test_explain_access_says_what_would_be_seen(
+def test_explain_access_lists_the_visible_topics(
     tmp_path: Path, arguments: tuple[str, ...], code: int, shown: dict[str, object]
 ) -> None:
     write_config(tmp_path)

@@ -25,7 +25,7 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_verify_says_what_it_looked_at(folder: Path) -> None:
+def test_verify_lists_the_verified_parts(folder: Path) -> None:
     ended = floor(folder, "journal", "verify")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "events         35 held, 1 to 35" in ended.stdout
@@ -38,7 +38,7 @@ def test_verify_says_what_it_looked_at(folder: Path) -> None:
     assert [part for part in said["parts"] if part["faults"]] == []
 
 
-def test_verify_says_what_is_wrong_and_what_to_do(folder: Path) -> None:
+def test_verify_states_what_is_wrong_and_what_to_do(folder: Path) -> None:
     damage(folder / "journal.db")
     ended = floor(folder, "journal", "verify")
     assert ended.returncode == 1
@@ -148,7 +148,7 @@ def test_an_export_of_no_bounds_is_refused(folder: Path, options: tuple[str, ...
     assert said in ended.stderr
 
 
-def test_an_export_of_a_damaged_journal_says_what_is_not_in_it(folder: Path) -> None:
+def test_an_export_of_a_damaged_journal_states_what_is_not_in_it(folder: Path) -> None:
     damage(folder / "journal.db")
     ended = floor(folder, "journal", "export", "--only", "events")
     assert ended.returncode == 1
@@ -165,7 +165,7 @@ def test_an_export_of_a_damaged_journal_says_what_is_not_in_it(folder: Path) -> 
         (("--config", "away.toml"), "no settings file away.toml"),
     ],
 )
-def test_what_cannot_be_asked_ends_with_2(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_exit_with_2(folder: Path, arguments: tuple[str, ...], said: str) -> None:
     ended = floor(folder, "journal", "verify", *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"{said}\n"

@@ -114,7 +114,7 @@ def test_a_stopped_bridge_is_asked_and_what_is_dropped_is_gone(folder: Path) -> 
 
 @pytest.mark.parametrize("arguments", [(), ("1", "--all"), ("--all", "--reason", "syntax")])
 @pytest.mark.parametrize("command", ["replay", "drop"])
-def test_what_is_meant_is_said_in_one_way(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
+def test_equal_topic_filters_have_one_spelling(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
     ended = floor(folder, "quarantine", command, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "one of the three" in ended.stderr

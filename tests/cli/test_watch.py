@@ -44,7 +44,7 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
         (("downtime:L1", "job:me", "equipment:Bagger-1", "banana", "line"), ""),
     ],
 )
-async def test_watch_says_which_lines_there_are_where_one_is_not(
+async def test_watch_lists_the_known_lines_for_an_unknown_one(
     subscriptions: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
     write_config(tmp_path)
@@ -87,7 +87,7 @@ async def test_watch_ends_with_the_reader_of_its_output(
         assert await process.stderr.read() == b""
 
 
-async def test_watch_tells_what_keeps_it_waiting_and_ends_at_ctrl_c(tmp_path: Path) -> None:
+async def test_watch_prints_what_it_waits_for_and_ends_at_ctrl_c(tmp_path: Path) -> None:
     """A front that is away, or an address where something else than a front answers, may be a front in a minute."""
 
     async def other(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -93,7 +93,7 @@ def test_the_bridge_makes_all_13_events_of_it_in_order_and_refuses_nothing(seed:
     assert set(seen) == set(EventType)
 
 
-def test_what_the_files_say_twice_they_say_alike() -> None:
+def test_facts_in_both_plant_files_agree() -> None:
     for simulated in SHIPPED.lines:
         line = next(candidate for candidate in DEMO.lines if candidate.id == simulated.id)
         assert set(simulated.products) <= {product.id for product in DEMO.products}
@@ -157,7 +157,7 @@ def test_the_plant_shows_the_variety_of_a_floor() -> None:
     assert len({report.body.parameter for report in payloads if isinstance(report.body, MeasurementReport)}) == 4
 
 
-def test_both_sides_number_packml_states_alike() -> None:
+def test_bridge_and_simulator_number_packml_states_equally() -> None:
     """Two tables, written apart: a slip in one of them would show machines suspended that run."""
     for dialect, numbers in simulated_packml.NUMBER.items():
         assert {number: name.lower() for name, number in numbers.items()} == bridge_packml.STATES[dialect]

@@ -10,7 +10,7 @@ from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
 
 
 @pytest.mark.parametrize("name", profile.NAMES)
-def test_what_a_profile_does_is_no_fault_of_the_form(name: str) -> None:
+def test_a_profile_produces_well_formed_payloads(name: str) -> None:
     rehearsal = rehearse(SHIPPED, profile.load(name), seed=2, start=START, duration=45 * MINUTE)
     arrivals = [message for message in rehearsal if isinstance(message, ReceivedPublish)]
     malformed = {(topic, payload) for _, topic, payload, what in rehearsal.truth.extras if what == "malformed"}

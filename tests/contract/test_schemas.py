@@ -83,7 +83,7 @@ def is_valid(tree: Any, schema: Schema) -> bool:
     return jsonschema.Draft202012Validator(schema).is_valid(tree)
 
 
-def test_what_is_checked_in_is_what_is_generated(tmp_path: Path) -> None:
+def test_committed_schemas_equal_the_generated_ones(tmp_path: Path) -> None:
     """Run `floor schema --write docs` when this fails, and look at what the contract gained."""
     for path in schemas.write_documents(tmp_path):
         assert path.read_text() == (DOCS / path.relative_to(tmp_path)).read_text(), path.name

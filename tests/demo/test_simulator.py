@@ -38,7 +38,7 @@ async def test_the_cuts_of_a_file_are_those_it_has(tmp_path: Path) -> None:
     assert (plant.describe_profile() or "").startswith(f"{file}: with cuts of the broker; what really happened: ")
 
 
-async def test_an_undisturbed_demo_says_nothing_of_trouble(tmp_path: Path) -> None:
+async def test_an_undisturbed_demo_logs_no_warning(tmp_path: Path) -> None:
     plant = simulator(None, tmp_path)
     await plant.check_profile()
     assert plant.describe_profile() is None

@@ -65,7 +65,7 @@ def test_every_secret_is_made_by_the_scripts(secrets_folder: Path) -> None:
     assert used == set(COMPOSE["secrets"])
 
 
-def test_what_mosquitto_reads_is_mounted() -> None:
+def test_the_files_that_mosquitto_reads_are_mounted() -> None:
     there = {*host_mounts(SERVICES["mosquitto"]), *secret_targets(SERVICES["mosquitto"])}
     text = (ROOT / "mosquitto" / "mosquitto.conf").read_text()
     named = set(re.findall(r"^\w+ (/mosquitto/(?:config|secrets)/\S+)$", text, re.MULTILINE))
@@ -152,7 +152,7 @@ def test_dependencies_wait_for_health_that_is_checked(name: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
-async def test_the_bridges_health_check_tells_ready_from_not(status: str, *, healthy: bool) -> None:
+async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: str, *, healthy: bool) -> None:
     asked: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -177,7 +177,7 @@ def test_the_image_has_the_same_health_check_user_and_command() -> None:
     assert "CMD [" + ", ".join(f'"{each}"' for each in bridge["command"]) + "]" in DOCKERFILE
 
 
-def test_what_the_image_copies_exists_and_is_not_ignored() -> None:
+def test_files_that_the_image_copies_exist_and_are_not_ignored() -> None:
     admitted = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE):
         for source in line.split()[:-1]:

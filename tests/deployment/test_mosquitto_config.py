@@ -175,7 +175,7 @@ async def test_nobody_is_anonymous(shipped: ShippedMosquitto, listener: str) -> 
     await assert_kept_out(anonymous, "Not authorized")
 
 
-async def test_a_devices_password_opens_no_other_door(shipped: ShippedMosquitto) -> None:
+async def test_a_devices_password_opens_no_other_listener(shipped: ShippedMosquitto) -> None:
     for listener in ("services", "loopback"):
         await assert_kept_out(user(shipped, DEVICE_A, listener=listener), "Not authorized")
     await assert_kept_out(user(shipped, "bridge", listener="devices"), "Not authorized")

@@ -60,7 +60,7 @@ def test_the_meanings_of_the_document_are_the_help_texts() -> None:
     ]
 
 
-def test_alerts_see_the_first_of_what_has_never_happened() -> None:
+def test_alerts_fire_on_the_first_occurrence() -> None:
     """A counter with the labels of a line is not there before its first: `increase()` would not see that one."""
     alerts = re.findall(r"^\| `(.*floor_.*)` \| [^|]* \| [^|]* \|$", ALERTS, re.MULTILINE)
     late = {

@@ -55,7 +55,7 @@ def shown(value: Any) -> str:
             return f"{value:g}"
 
 
-def test_the_profiles_are_told_with_what_they_do() -> None:
+def test_the_profiles_are_documented_with_their_effects() -> None:
     documented = {name.strip("`"): (about, kinds.split(", ")) for name, about, kinds in rows("profile")}
     assert list(documented) == list(profile.NAMES)
     for name, (about, kinds) in documented.items():
@@ -83,7 +83,7 @@ def test_chaos_has_every_disturbance() -> None:
     assert {disturbance.kind for disturbance in profile.load("chaos").disturbances} == set(KINDS)
 
 
-def test_every_fate_and_every_list_of_the_truth_is_told() -> None:
+def test_every_fate_and_every_list_of_the_truth_is_documented() -> None:
     fates = {name for row in rows("`fate`") for name in re.findall(r"`([a-z0-9 ]+)`", row[0] + row[1])}
     assert fates == set(get_args(Fate))
     lists = {name for row in rows("`Truth`") for name in re.findall(r"^`(\w+)`", row[0])}

@@ -42,7 +42,7 @@ def act(action: str, ts: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("ts", ["1970-01-01T00:00:00", 0, 30_000, 0.5, "nonsense", T0, T0 + 500])
 @pytest.mark.parametrize("pause", [0.3, 10.0])
-def test_a_clock_that_stands_still_hides_no_call(ts: object, pause: float) -> None:
+def test_a_stopped_clock_hides_no_call(ts: object, pause: float) -> None:
     taken = Taken()
     presses = [act("raise", ts), act("resolve", ts)] * 5
     assert taken.take_all(STATION, presses, pause=pause) == [None] * 10
@@ -91,7 +91,7 @@ def test_a_press_that_others_overtook_is_a_call_where_the_clock_has_whole_second
         ("bagger", "inspection", {"inspected": 3, "defects": 1}),
     ],
 )
-def test_what_is_no_press_is_known_again_once_the_clock_has_moved_on(
+def test_a_repeated_report_is_a_duplicate_once_the_clock_has_moved_on(
     source: str, kind: str, body: dict[str, object]
 ) -> None:
     """A resent job would be made twice, and a resent inspection would count its pieces twice."""
@@ -126,7 +126,7 @@ def test_a_clock_that_starts_at_the_same_instant_after_each_power_off_hides_no_c
     advances=st.lists(st.sampled_from([0, 0, 1_000, 2_000, -1_000, 13, -5_000]), min_size=1, max_size=40),
     far=st.booleans(),
 )
-def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest(
+def test_a_stopped_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest(
     advances: list[int], *, far: bool
 ) -> None:
     """Its latest `ts` is proof only after two successive steps with a fraction of a second."""
@@ -174,7 +174,7 @@ def test_a_copy_of_a_birth_without_seq_comes_after_what_was_stored_before_it(clo
         (STATION, [{"action": "raise", "andon_type": "safety"}, {"action": "resolve", "andon_type": "safety"}] * 2),
     ],
 )
-def test_a_start_from_the_same_date_is_applied_whatever_the_clock_said_before(
+def test_a_start_from_the_same_date_is_applied_whatever_the_clock_was_before(
     topic: str, bodies: list[dict[str, object]], earlier: tuple[int, ...]
 ) -> None:
     """Without a battery the clock starts at its firmware's date, of which there may have been older ones."""

@@ -39,7 +39,7 @@ def emit(
     return event
 
 
-def test_an_event_says_when_where_and_why() -> None:
+def test_an_event_is_printed_with_time_place_and_cause() -> None:
     emitter = Emitter(LINE, Subjects())
     moment = Moment(
         at=1_000, received_at=2_000, caused_by=("input:7",), clock="skewed", gap=3, actor=Actor("mia", ("quality",))
@@ -72,7 +72,7 @@ def test_an_event_says_when_where_and_why() -> None:
     assert moment.person == Person("mia")
 
 
-def test_draining_hands_over_in_order_and_starts_anew() -> None:
+def test_draining_hands_over_in_order_and_starts_again() -> None:
     emitter = Emitter(LINE, Subjects())
     for subject in ("S2", "S1"):
         emitter.emit(

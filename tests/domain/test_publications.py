@@ -80,7 +80,7 @@ def test_current_is_retained_and_closed_clears_after_it() -> None:
     assert broker.retained == {}
 
 
-def test_what_was_published_while_the_broker_was_read_is_cleared_where_it_is_no_longer_current() -> None:
+def test_events_published_during_the_audit_are_cleared_once_not_current() -> None:
     """The line left the plant file: its last events are of before, and came too late for the reading."""
     state, broker = empty(), Broker()
     plan = state.plan([at(1, event("a", standing=C))])
@@ -111,7 +111,7 @@ def test_history_changes_nothing_retained() -> None:
     assert plan.retained == {}
 
 
-def test_plan_that_is_not_carried_out_is_planned_again_alike() -> None:
+def test_a_plan_that_was_not_executed_is_planned_again_equally() -> None:
     state = empty()
     events = [at(1, event("a")), at(2, event("a", standing=S)), at(3, event("a"))]
     assert state.plan(events) == state.plan(events)

@@ -105,7 +105,7 @@ def test_reading_without_the_retained_status_is_not_whole() -> None:
 @pytest.mark.parametrize(
     "payload", [of("other"), b"", b"{", b"[]", b"\xff\xfe", b'{"stream": 5}', b"1", b'{"no": "main"}']
 )
-def test_what_is_not_of_our_stream_is_left_alone(payload: bytes) -> None:
+def test_retained_messages_of_other_streams_are_kept(payload: bytes) -> None:
     assert read(message(f"event/{TOPIC}", payload)).events == {}
 
 
@@ -115,7 +115,7 @@ def test_topics_of_another_shape_are_left_alone(topic: str) -> None:
     assert (reading.events, reading.lit_lamps) == ({}, {})
 
 
-def test_what_is_published_while_we_read_is_not_counted() -> None:
+def test_messages_published_during_the_audit_are_not_counted() -> None:
     reading = read(message(f"event/{TOPIC}", of("main"), retained=False))
     assert (reading.events, reading.messages) == ({}, 0)
 
@@ -244,12 +244,12 @@ def test_lamp_of_a_line_that_another_stream_took_over_is_left_alone() -> None:
     assert (cleared(plan), switched(plan)) == ([stale.topic.text], [])
 
 
-def test_lamp_that_is_off_or_says_something_else_is_left_alone() -> None:
+def test_lamp_that_is_off_or_unknown_is_left_alone() -> None:
     reading = read(message(f"station/{LAMP}", b"off"), message(f"station/{LAMP}2", b"blinking"))
     assert switched(correct(published(), reading)) == []
 
 
-def test_what_was_restored_and_not_seen_is_missing() -> None:
+def test_a_restored_event_that_was_not_published_is_missing() -> None:
     a, lit, closed = at(1, event("a")), at(2, call("c1", "open")), at(3, event("b"))
     state = published(a, lit, closed)
     restored = state.restore_publications([a, lit, closed])

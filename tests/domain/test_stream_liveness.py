@@ -22,12 +22,12 @@ def test_an_event_of_the_stream_hints_at_its_position() -> None:
     [b"", b"\xff", b"null", b"[]", b'{"stream":"main"}', b'{"stream":"main","epoch":"e","offset":"7"}', DEEP,
      b'{"stream":"main","epoch":1,"offset":7}', b'{"data":' + DEEP + b"}", b'{"stream":"\xff","epoch":"e","offset":1}'],
 )  # fmt: skip
-def test_what_is_no_event_hints_at_nothing(payload: bytes) -> None:
+def test_a_message_that_is_no_event_triggers_no_read(payload: bytes) -> None:
     assert read_hint(payload, stream="main") is None
     assert read_status(payload) is None
 
 
-def test_a_stream_lives_while_its_status_says_so_again_and_again() -> None:
+def test_a_stream_is_live_while_its_status_is_repeated() -> None:
     liveness = StreamLiveness().with_status(LIVE, retained=False, now=1_000, read_offset=0)
     assert liveness.not_live_reason(epoch="e", now=1_000 + SILENT_MS - 1, read_offset=0) is None
     assert liveness.not_live_reason(epoch="e", now=1_000 + SILENT_MS, read_offset=0) == "the pipeline is silent"
@@ -78,7 +78,7 @@ def test_a_stream_is_not_live_where_what_it_publishes_cannot_be_read() -> None:
 
 
 @pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-06T12:00:00", "9" * 400])
-def test_a_time_that_is_none_is_none(time: str | None) -> None:
+def test_an_invalid_time_is_none(time: str | None) -> None:
     status = StreamStatus(online=True, epoch="e", time=time)
     assert StreamLiveness(status).status_time is None
     assert StreamLiveness(LIVE).status_time == 1_767_700_800_000

@@ -11,7 +11,7 @@ REPORTS = 60
 
 
 @rounds(1, faults=4)
-async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
+async def test_a_broker_that_restarts_loses_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
     async with bridge_under_load(tmp_path, mosquitto) as this:
         for _ in range(rounds):
             await this.load.more(REPORTS)
@@ -24,7 +24,7 @@ async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, mosquitto: R
 
 
 @rounds(1, faults=4)
-async def test_a_frozen_broker_is_noticed_and_costs_nothing(
+async def test_a_frozen_broker_is_noticed_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     async with bridge_under_load(tmp_path, mosquitto) as this:

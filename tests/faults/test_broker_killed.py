@@ -31,7 +31,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("rounds", "autosave_seconds", "saved"), FORMS)
-async def test_what_a_killed_broker_forgets_is_told(
+async def test_loss_in_a_killed_broker_is_reported(
     tmp_path: Path, rounds: int, autosave_seconds: int, *, saved: bool
 ) -> None:
     conf = f"{MOSQUITTO_CONF}autosave_interval {autosave_seconds}\n"

@@ -155,7 +155,7 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
 
 
 @pytest.mark.faults
-async def test_a_wall_that_is_set_again_and_again_under_load_costs_nothing(
+async def test_a_wall_that_is_set_again_and_again_under_load_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     """Backwards by days and by less than what is followed, and kills between them."""

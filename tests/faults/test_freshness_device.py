@@ -120,7 +120,7 @@ def became_of_deaths(bridge: BridgeProcess) -> set[tuple[str, str]]:
         return set(journal.execute("SELECT effect, reason FROM inputs WHERE topic LIKE '%/Bagger-1/death'"))
 
 
-async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_its_next_word(
+async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_its_next_report(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     text = DEMO_PLANT.read_text().replace('faults_file = "', f'faults_file = "{DEMO_PLANT.parent}/')

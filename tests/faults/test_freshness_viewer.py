@@ -23,7 +23,7 @@ TOLD_SECONDS = 5.0
 TOLD_MS = TOLD_SECONDS * 1_000
 
 
-async def test_a_board_that_hears_nothing_greys_out_by_itself_and_comes_back(tmp_path: Path) -> None:
+async def test_a_board_without_messages_greys_out_by_itself_and_recovers(tmp_path: Path) -> None:
     async with (
         served_front(tmp_path) as served,
         tcp_proxy(served.port) as network,
@@ -71,7 +71,7 @@ async def watching(port: int) -> AsyncIterator[list[dict[str, Any]]]:
         await asyncio.wait([task])
 
 
-async def test_floor_watch_says_when_it_hears_nothing_and_goes_on_with_a_new_connection(tmp_path: Path) -> None:
+async def test_floor_watch_reports_silence_and_continues_with_a_new_connection(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         async with watching(network.port) as shown:
             await until(lambda: any(frame["type"] == "link" for frame in shown), what="connected")
@@ -99,7 +99,7 @@ def _positions(shown: list[dict[str, Any]]) -> int:
 
 
 @pytest.mark.parametrize("unread", [0, 2_000], ids=["idle", "with unread events"])
-async def test_the_front_frees_a_dashboard_that_is_gone_without_a_word(
+async def test_the_front_frees_a_dashboard_that_vanished_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unread: int
 ) -> None:
     monkeypatch.setattr(server, "PING_SECONDS", 0.2)  # of 20

@@ -88,7 +88,7 @@ async def test_stalled_dashboards_make_others_wait_at_most_a_tenth_longer(tmp_pa
 
 
 @pytest.mark.bench
-async def test_what_stalled_dashboards_cost_the_others(tmp_path: Path) -> None:
+async def test_stalled_dashboards_delay_the_others_by_this_much(tmp_path: Path) -> None:
     await p99_beside_stalled_ones(tmp_path, windows=4)
 
 
@@ -127,7 +127,7 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(4_900, marks=pytest.mark.faults)])
-async def test_dashboards_that_come_back_at_once_get_one_snapshot_build_for_each_filter_set(
+async def test_dashboards_that_return_at_once_get_one_snapshot_build_for_each_filter_set(
     tmp_path: Path, count: int
 ) -> None:
     async with front_process(tmp_path) as process:

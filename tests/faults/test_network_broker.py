@@ -43,7 +43,7 @@ async def half_open(this: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> Non
 
 
 @rounds(1, faults=3)
-async def test_a_half_open_link_is_told_and_costs_nothing(
+async def test_a_half_open_link_is_reported_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     async with behind_a_network(tmp_path, mosquitto) as (this, network):
@@ -54,7 +54,7 @@ async def test_a_half_open_link_is_told_and_costs_nothing(
 
 
 @pytest.mark.faults
-async def test_a_link_that_is_half_open_one_way_is_told_and_costs_nothing(
+async def test_a_link_that_is_half_open_one_way_is_reported_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with behind_a_network(tmp_path, mosquitto) as (this, network):
@@ -65,7 +65,7 @@ async def test_a_link_that_is_half_open_one_way_is_told_and_costs_nothing(
 
 
 @pytest.mark.faults
-async def test_a_slow_and_shaky_link_costs_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_a_slow_and_shaky_link_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A round trip of 200 ms and jitter of as much, as by radio: live, and never out of order."""
     async with behind_a_network(tmp_path, mosquitto) as (this, network):
         for way in (network.to_server, network.to_client):
@@ -77,7 +77,7 @@ async def test_a_slow_and_shaky_link_costs_nothing(tmp_path: Path, mosquitto: Ru
 
 
 @pytest.mark.faults
-async def test_a_narrow_link_costs_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_a_narrow_link_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """At 20 kB/s less passes than is said: the broker's queue grows, and is worked off when there is room again."""
     async with behind_a_network(tmp_path, mosquitto) as (this, network):
         network.to_server.bytes_per_second = network.to_client.bytes_per_second = 20_000
@@ -88,7 +88,7 @@ async def test_a_narrow_link_costs_nothing(tmp_path: Path, mosquitto: RunningBro
 
 
 @pytest.mark.faults
-async def test_resets_in_the_middle_of_packets_cost_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_resets_in_the_middle_of_packets_lose_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Each connection of the bridge is cut after so many bytes, mostly within a packet, in either direction."""
     chance = random.Random(7)
     async with behind_a_network(tmp_path, mosquitto) as (this, network):

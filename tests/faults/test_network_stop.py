@@ -71,7 +71,7 @@ def retry_after(board: BytesDashboard) -> float:
 
 
 @rounds(60, faults=200)
-async def test_a_stop_with_many_dashboards_is_in_time_and_tells_each_when_to_return(
+async def test_a_stop_with_many_dashboards_is_in_time_and_states_to_each_when_to_reconnect(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     async with bridge_under_load(tmp_path, mosquitto, environment=ROOM) as this:

@@ -30,7 +30,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @rounds(60, faults=400, proof=600)
-def test_what_was_committed_survives_a_loss_of_power(tmp_path: Path, fault: str, rounds: int) -> None:
+def test_committed_rows_survive_a_loss_of_power(tmp_path: Path, fault: str, rounds: int) -> None:
     path, log = tmp_path / "journal.db", tmp_path / "strace.log"
     SqliteJournal.open(path, stream="main").close()
     disk = Disk({path.name: bytearray(path.read_bytes()) for path in tmp_path.iterdir()})

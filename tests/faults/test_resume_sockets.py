@@ -78,7 +78,7 @@ async def live_through_rounds(folder: Path, seed: int, rounds: int) -> int:
 
 
 @pytest.mark.parametrize("runs", [20, pytest.param(200, marks=pytest.mark.faults)])
-def test_who_is_cut_off_at_any_byte_misses_nothing(tmp_path: Path, runs: int) -> None:
+def test_a_dashboard_cut_off_at_any_byte_misses_nothing(tmp_path: Path, runs: int) -> None:
     seed = int(os.environ.get(SEED) or random.randrange(1_000_000))  # where real sockets cut is chance anyhow
     rounds = runs // AT_ONCE
     for number in range(rounds):

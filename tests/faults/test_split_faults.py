@@ -116,7 +116,7 @@ async def live(boards: list[ResumingSubscriber]) -> None:
 
 
 @rounds(1, faults=4)
-async def test_front_that_stood_still_under_load_misses_nothing(
+async def test_front_that_froze_under_load_misses_nothing(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
@@ -137,7 +137,9 @@ async def test_front_that_stood_still_under_load_misses_nothing(
 
 
 @rounds(1, faults=3)
-async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker: RunningBroker, rounds: int) -> None:
+async def test_dashboards_resume_exactly_at_a_killed_front(
+    tmp_path: Path, small_broker: RunningBroker, rounds: int
+) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
         presses = Presses(bridge)
         async with resuming_boards(bridge.front, bridge.front) as boards:
@@ -152,7 +154,7 @@ async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker
 
 
 @rounds(1, faults=2)
-async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
+async def test_pipeline_that_dies_or_freezes_is_reported_and_its_front_stays(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as bridge:
@@ -179,7 +181,9 @@ async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
 
 
 @pytest.mark.faults
-async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, small_broker: RunningBroker) -> None:
+async def test_pipeline_that_cannot_commit_is_reported_by_its_front(
+    tmp_path: Path, small_broker: RunningBroker
+) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
         presses = Presses(bridge)
         async with resuming_boards(bridge.front) as boards:
@@ -197,7 +201,7 @@ async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, 
 
 
 @pytest.mark.faults
-async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small_broker: RunningBroker) -> None:
+async def test_killed_broker_is_reported_and_nothing_is_missed(tmp_path: Path, small_broker: RunningBroker) -> None:
     async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as bridge:
         presses = Presses(bridge)
         async with resuming_boards(*bridge.fronts) as boards:

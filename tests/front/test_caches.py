@@ -40,9 +40,7 @@ EVERYTHING = admit_body({"subscription_type": "line"}, viewer())
     offset=st.integers(0, 80),
     hole=st.integers(0, 50),
 )
-def test_what_is_held_is_without_a_hole_and_within_bounds(
-    start: int, count: int, keep: int, offset: int, hole: int
-) -> None:
+def test_the_event_cache_has_no_hole_and_is_bounded(start: int, count: int, keep: int, offset: int, hole: int) -> None:
     pages = EventCache(size=4, max_bytes=keep * EVENT_BYTES)
     added = [number for number in range(start, start + count) if number != hole]
     for committed in added:
@@ -101,7 +99,7 @@ async def test_dashboards_that_return_at_once_read_each_page_once(
         assert sorted(reads) == [10 * number for number in range(10)]
 
 
-async def test_who_is_a_little_behind_reads_nothing_from_disk(tmp_path: Path) -> None:
+async def test_a_slightly_late_dashboard_is_served_from_the_cache(tmp_path: Path) -> None:
     async with memory_front(tmp_path, outbox_events=10) as front:
         reads = _counted(front)
         board = await front.join()
@@ -147,7 +145,7 @@ def _counted(front: MemoryFront) -> list[int]:
 
 
 @pytest.mark.parametrize("batch", [False, True])
-async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_were(
+async def test_a_dashboard_stuck_in_a_snapshot_holds_few_events_and_receives_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)

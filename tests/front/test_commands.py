@@ -68,7 +68,9 @@ async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tmp_path: Path, *, arrived: bool) -> None:
+async def test_a_command_whose_broker_disconnects_is_known_by_what_is_committed(
+    tmp_path: Path, *, arrived: bool
+) -> None:
     async with memory_front(tmp_path, command_timeout_seconds=0.2) as front:
 
         def lose(topic: str, body: dict[str, Any]) -> CommandRecord | None:
@@ -91,9 +93,7 @@ async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tm
         {"action": "andon.acknowledge", "call_id": "C1"},  # not an operator's
     ],
 )
-async def test_what_is_not_granted_and_what_is_not_there_answer_the_same(
-    tmp_path: Path, change: dict[str, str]
-) -> None:
+async def test_forbidden_and_missing_resources_have_the_same_answer(tmp_path: Path, change: dict[str, str]) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join(roles=["operator"], lines=["L1"])
         await board.send(RAISE, **change)
@@ -216,7 +216,7 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
                 await front.core.read_history(viewer, None, **wrong)
 
 
-async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_path: Path) -> None:
+async def test_history_reports_a_cursor_beyond_retention(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
         viewer = front.core.authenticate(token())

@@ -14,7 +14,7 @@ from tests.support.tokens import token
 HOUR_MS = 3_600_000
 
 
-async def test_auth_ok_says_who_one_is_and_what_one_may(tmp_path: Path) -> None:
+async def test_auth_ok_states_the_user_and_the_grants(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call())
         board = await front.join(user="otto", roles=["operator"], lines=["L2"])
@@ -29,7 +29,7 @@ async def test_auth_ok_says_who_one_is_and_what_one_may(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("proof", ["", "x", "a.b.c"])
-async def test_a_bad_token_is_refused_with_1008(tmp_path: Path, proof: str) -> None:
+async def test_an_invalid_token_is_refused_with_1008(tmp_path: Path, proof: str) -> None:
     async with memory_front(tmp_path) as front:
         said, offered = front.connect(), front.connect(offered_token=proof or "none")
         await said.send("auth", token=proof)
@@ -114,7 +114,7 @@ async def test_nothing_is_done_for_a_token_that_has_expired(tmp_path: Path) -> N
         assert board.types == ["auth_ok"]
 
 
-async def test_a_refresh_goes_on_without_a_gap(tmp_path: Path) -> None:
+async def test_a_refresh_continues_without_a_gap(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join(ttl=90)
         await board.send("subscribe", subscription_type="andon")
@@ -150,7 +150,7 @@ async def test_a_refresh_revokes_and_widens_in_place(tmp_path: Path) -> None:
         assert board.live_offsets == [5, 6]
 
 
-async def test_what_waits_and_is_revoked_is_never_sent(tmp_path: Path) -> None:
+async def test_a_waiting_event_that_is_revoked_is_never_sent(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join(roles=["operator"], lines=["L1", "L2"])
         await board.send("subscribe", id="all", subscription_type="andon")
@@ -168,7 +168,7 @@ async def test_what_waits_and_is_revoked_is_never_sent(tmp_path: Path) -> None:
         assert front.core.statistics()["ledger"]["revoked"] == {"andon_event": 5}
 
 
-async def test_a_subscription_left_with_nothing_comes_back_with_a_wider_token(tmp_path: Path) -> None:
+async def test_a_subscription_left_with_nothing_returns_with_a_wider_token(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join(roles=["operator"], lines=["L1"])
         await board.send("subscribe", subscription_type="andon")
@@ -185,7 +185,7 @@ async def test_a_subscription_left_with_nothing_comes_back_with_a_wider_token(tm
         assert board.offsets == [1, 2]
 
 
-async def test_a_refresh_by_another_user_or_with_a_bad_token_changes_nothing(tmp_path: Path) -> None:
+async def test_a_refresh_by_another_user_or_with_an_invalid_token_changes_nothing(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join(user="eva", roles=["operator"], lines=["L1"])
         await board.send("subscribe", subscription_type="andon")
@@ -236,7 +236,7 @@ async def test_asking_again_loses_no_alarm_that_waits(tmp_path: Path) -> None:
         assert board.live_offsets == [1, 2]
 
 
-async def test_a_flood_is_told_once_and_then_ended_with_4429(tmp_path: Path) -> None:
+async def test_a_flood_is_reported_once_and_then_ended_with_4429(tmp_path: Path) -> None:
     async with memory_front(tmp_path, max_frames_per_second=5) as front:
         board = await front.join()
         for _ in range(30):
@@ -273,7 +273,7 @@ async def test_revoked_access_ends_with_4403(tmp_path: Path) -> None:
         await otto.receive("pong")
 
 
-async def test_what_cannot_be_read_is_an_error_and_the_connection_lives(tmp_path: Path) -> None:
+async def test_an_unreadable_frame_is_an_error_and_the_connection_stays_open(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
         await board.send_text("{")

@@ -31,7 +31,7 @@ def proof(read: list[str]) -> Frame:
     return {"type": "auth", "token": token(roles=[], grants={"read": read})}
 
 
-async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_is_to_come(
+async def test_no_position_is_reported_while_the_snapshot_of_a_widened_subscription_is_to_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
@@ -104,7 +104,7 @@ async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_i
         ]  # fmt: skip
 
 
-async def test_what_is_asked_again_behind_a_resume_is_not_replayed(tmp_path: Path) -> None:
+async def test_a_subscription_repeated_behind_a_resume_is_not_replayed(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1", line="L1"), call("C2", line="L2"))
         board = await front.join()

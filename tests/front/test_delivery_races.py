@@ -23,7 +23,7 @@ def outline(board: MemoryDashboard) -> list[Any]:
     return [frame.get("offset", frame["type"]) for frame in board.frames if "offset" in frame or frame["type"] in shown]
 
 
-async def test_what_is_committed_before_the_snapshot_is_read_is_in_it_and_nowhere_else(tmp_path: Path) -> None:
+async def test_events_committed_before_the_snapshot_is_read_are_only_in_it(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
         gate = Gate(front, "snapshot", after=False)
@@ -39,7 +39,7 @@ async def test_what_is_committed_before_the_snapshot_is_read_is_in_it_and_nowher
         assert outline(board) == ["snapshot_begin", 1, 2, "snapshot_end", 3]
 
 
-async def test_what_is_committed_after_the_snapshot_was_read_follows_it(tmp_path: Path) -> None:
+async def test_events_committed_after_the_snapshot_was_read_follow_it(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"))
         board = await front.join()
@@ -52,7 +52,7 @@ async def test_what_is_committed_after_the_snapshot_was_read_follows_it(tmp_path
         assert outline(board) == ["snapshot_begin", 1, "snapshot_end", 2]
 
 
-async def test_what_other_subscriptions_want_comes_before_a_snapshot_that_is_newer(tmp_path: Path) -> None:
+async def test_events_of_other_subscriptions_precede_a_newer_snapshot(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
         await board.send(andon("L1"), snapshot=False)
@@ -85,7 +85,7 @@ async def test_a_subscription_whose_snapshot_is_to_come_gets_nothing_before_it(t
         assert outline(board) == ["snapshot_begin", "snapshot_end", "snapshot_begin", 1, "snapshot_end"]
 
 
-async def test_what_was_read_from_the_journal_ahead_of_its_offer_comes_once(tmp_path: Path) -> None:
+async def test_an_event_read_from_the_journal_before_its_offer_is_sent_once(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"))
         board = await front.join()
@@ -100,7 +100,7 @@ async def test_what_was_read_from_the_journal_ahead_of_its_offer_comes_once(tmp_
 
 
 @pytest.mark.usefixtures("from_disk")
-async def test_what_is_committed_during_a_replay_follows_it(tmp_path: Path) -> None:
+async def test_events_committed_during_a_replay_follow_it(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"))
         board = await front.join()
@@ -115,7 +115,7 @@ async def test_what_is_committed_during_a_replay_follows_it(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("from_disk")
-async def test_what_ends_during_a_replay_is_not_told_again(tmp_path: Path) -> None:
+async def test_events_that_close_during_a_replay_are_not_sent_again(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
         await board.send(andon("L1"), id="ends")
@@ -169,7 +169,7 @@ async def test_a_long_replay_sends_every_alarm_and_only_the_latest_of_each_state
         assert early == [3], "a state that a later one stands for is conflated, not owed"
 
 
-async def test_no_position_is_told_before_there_is_something_to_resume(tmp_path: Path) -> None:
+async def test_no_position_is_reported_before_there_is_something_to_resume(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call())
         board = await front.join()
@@ -184,7 +184,7 @@ async def test_no_position_is_told_before_there_is_something_to_resume(tmp_path:
 
 
 @pytest.mark.usefixtures("from_disk")
-async def test_no_position_is_told_while_a_snapshot_is_to_come(tmp_path: Path) -> None:
+async def test_no_position_is_reported_while_a_snapshot_is_to_come(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call())
         board = await front.join()

@@ -31,7 +31,7 @@ async def test_resume_replays_what_was_missed_once_over_the_union(tmp_path: Path
         assert "snapshot_begin" not in board.types
 
 
-async def test_another_epoch_or_an_impossible_offset_is_told_and_gets_a_snapshot(tmp_path: Path) -> None:
+async def test_another_epoch_or_an_impossible_offset_is_reported_and_gets_a_snapshot(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"), call("C2"))
         foreign: list[Frame] = [{"main": {"epoch": "other", "offset": 1}}, since(front, 9), {}]
@@ -69,7 +69,7 @@ async def test_a_resume_brings_assignments_that_were_missed(tmp_path: Path) -> N
         assert board.offsets == [1]
 
 
-async def test_refused_bodies_of_a_resume_are_told_and_the_others_resume(tmp_path: Path) -> None:
+async def test_refused_bodies_of_a_resume_are_reported_and_the_others_resume(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1", line="L2"))
         board = await front.join(roles=["operator"], lines=["L2"])
@@ -84,7 +84,7 @@ async def test_refused_bodies_of_a_resume_are_told_and_the_others_resume(tmp_pat
         await board.receive("andon_event")
 
 
-async def test_a_slow_dashboard_loses_no_alarm_and_is_told_what_was_conflated(tmp_path: Path) -> None:
+async def test_a_slow_dashboard_loses_no_alarm_and_receives_the_conflated_counts(tmp_path: Path) -> None:
     async with memory_front(tmp_path, outbox_events=10) as front:
         board = await front.join()
         await board.send("subscribe", subscription_type="line", target_id="all", snapshot=False)

@@ -10,7 +10,7 @@ from tests.front.journal_gate import andon, let_the_front_run
 from tests.front.memory_front import call, memory_front, status
 
 
-async def test_what_waits_for_an_ended_subscription_is_dropped(tmp_path: Path) -> None:
+async def test_events_waiting_for_an_ended_subscription_are_dropped(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
         for line in ("L1", "L2"):
@@ -69,7 +69,7 @@ async def test_with_batching_a_state_waits_for_company_and_an_alarm_does_not(tmp
         await board.receive("line_status_update", offset=4)
 
 
-async def test_a_dashboard_that_falls_behind_what_the_journal_holds_is_told_to_come_back(
+async def test_a_dashboard_behind_the_retained_journal_is_asked_to_reconnect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
@@ -84,7 +84,7 @@ async def test_a_dashboard_that_falls_behind_what_the_journal_holds_is_told_to_c
         assert board.live_offsets == []
 
 
-async def test_who_is_told_a_gap_gets_the_snapshot_next(tmp_path: Path) -> None:
+async def test_a_gap_is_followed_by_the_snapshot(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
         await board.send(andon("L1"), snapshot=False)

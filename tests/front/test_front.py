@@ -33,7 +33,7 @@ async def test_an_event_goes_as_journalled_and_once_however_many_subscriptions_m
         assert entry.events[0].body.decode() in board.texts
 
 
-async def test_what_is_committed_while_the_snapshot_is_read_comes_once(tmp_path: Path) -> None:
+async def test_events_committed_while_the_snapshot_is_read_are_sent_once(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
         for number in range(20):
@@ -148,7 +148,7 @@ async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path
         assert gone["streams"]["main"]["live"] is False
 
 
-async def test_ready_tells_what_is_missing(tmp_path: Path) -> None:
+async def test_readiness_names_the_missing_part(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         assert front.core.readiness() == (False, "no connection to the broker")
         front.core.set_link_state(broker_connected=True, stream_live=False, last_seen=None)

@@ -50,7 +50,7 @@ def live(link: dict[str, object]) -> bool:
 
 
 @pytest.mark.parametrize("batch", [False, True])
-async def test_it_is_told_in_the_middle_of_a_snapshot(tmp_path: Path, *, batch: bool) -> None:
+async def test_a_lost_link_is_reported_during_a_snapshot(tmp_path: Path, *, batch: bool) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(*(call(f"C{number}") for number in range(LAST_CALL)))
         board = await live_board(front)
@@ -63,7 +63,7 @@ async def test_it_is_told_in_the_middle_of_a_snapshot(tmp_path: Path, *, batch: 
         assert len(link_frames_after(board)) >= LAST_CALL / 4
 
 
-async def test_it_is_told_in_the_middle_of_a_replay(tmp_path: Path) -> None:
+async def test_a_lost_link_is_reported_during_a_replay(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(*(call(f"C{number}") for number in range(LAST_CALL)))
         board = await live_board(front)
@@ -74,7 +74,7 @@ async def test_it_is_told_in_the_middle_of_a_replay(tmp_path: Path) -> None:
         assert link_frames_after(board) == list(range(6, LAST_CALL + 1))
 
 
-async def test_it_is_told_while_the_journal_does_not_answer(tmp_path: Path) -> None:
+async def test_a_lost_link_is_reported_while_the_journal_does_not_answer(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await live_board(front)
         answers, read = threading.Event(), front.journal.snapshot
@@ -90,7 +90,7 @@ async def test_it_is_told_while_the_journal_does_not_answer(tmp_path: Path) -> N
         await board.receive("snapshot_end")
 
 
-async def test_whom_a_journal_that_fails_sends_away_comes_back_spread_over_time(tmp_path: Path) -> None:
+async def test_dashboards_disconnected_by_a_failing_journal_return_spread_over_time(tmp_path: Path) -> None:
     """At once and all together they would ask a journal that fails as fast as they can connect."""
     async with memory_front(tmp_path) as front:
 

@@ -29,7 +29,7 @@ async def subscribed(front: MemoryFront) -> MemoryDashboard:
     return board
 
 
-async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) -> None:
+async def test_events_announced_over_mqtt_are_delivered_in_order_and_once(tmp_path: Path) -> None:
     async with memory_front(tmp_path, follows=True) as front:
         board = await subscribed(front)
         for number in range(MANY // 10):
@@ -95,7 +95,7 @@ def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
     return topic, payload
 
 
-async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
+async def test_a_new_epoch_disconnects_dashboards_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
     async with memory_front(tmp_path, follows=True) as front:
         board = await subscribed(front)
         front.commit(call("C1"))
@@ -188,7 +188,7 @@ def put_aside(folder: Path) -> None:
         path.rename(folder / "aside" / path.name)
 
 
-async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:
+async def test_a_front_is_live_while_its_pipeline_is_live_and_readable(tmp_path: Path) -> None:
     async with memory_front(tmp_path, follows=True) as front:
         epoch = front.journal.epoch
         board = await subscribed(front)

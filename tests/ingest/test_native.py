@@ -36,7 +36,7 @@ def test_each_kind_is_decoded_from_its_least_payload(kind: str) -> None:
     )
 
 
-def test_a_report_carries_all_that_it_said() -> None:
+def test_a_report_carries_every_field() -> None:
     result = report("counts", {"total": 65_530, "good": 65_000, "modulus": 65_536, "ts": 1.5e9, "boot_id": 3, "seq": 9})
     assert result.body == CountsReport(total=65_530, good=65_000, modulus=65_536, ts=1.5e9, boot_id=3, seq=9)
 
@@ -230,11 +230,11 @@ def test_a_counter_is_its_number_however_it_is_spelled(spelled: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "Running", "running   "])
-def test_a_state_word_is_known_in_any_case_and_padded(state: str) -> None:
+def test_a_state_name_is_known_in_any_case_and_padded(state: str) -> None:
     assert report("state", {"state": state}).body == StateReport(state=state)
 
 
-def test_the_state_words_and_packml_names_are_those_of_the_core() -> None:
+def test_the_state_names_and_packml_names_are_those_of_the_core() -> None:
     assert set(STATE_WORDS) == STATUS_OF_WORD.keys()
     for name in STATE_MEANING:
         assert isinstance(report("state", {"packml": {"dialect": "tmc", "state": name.upper()}}).body, StateReport)

@@ -23,7 +23,7 @@ def test_a_command_has_its_actor_and_its_id(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(BODY_OF.keys() - set(COMMAND_KINDS)))
-def test_what_only_a_device_can_know_is_no_command(kind: str) -> None:
+def test_a_device_only_report_is_no_command(kind: str) -> None:
     assert reason(command(kind, **MINIMAL[kind])) == "report_only"
 
 
@@ -50,7 +50,7 @@ def test_a_user_escalates_and_a_wire_has_a_level() -> None:
         ({"user": {"id": "anna\r\nadmin", "roles": []}}, "control_character"),
     ],
 )
-def test_a_command_of_nobody_is_quarantined(change: dict[str, Any], expected: str) -> None:
+def test_a_command_without_a_user_is_quarantined(change: dict[str, Any], expected: str) -> None:
     assert reason(command("andon", **{**MINIMAL["andon"], **change})) == expected
 
 

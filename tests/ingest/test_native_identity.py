@@ -30,7 +30,7 @@ def test_a_payload_may_agree_with_its_topic_and_not_contradict_it(field: str, tr
         assert why("state", {"state": "running", field: claim}) == "identity_mismatch"
 
 
-def test_a_line_level_topic_speaks_for_no_equipment() -> None:
+def test_a_line_level_topic_accepts_no_equipment() -> None:
     payload = {"state": "running", "equipment_code": "BAGGER-1"}
     assert reason(decoded("report/plant1/packing/L1/_/state", payload)) == "identity_mismatch"
 

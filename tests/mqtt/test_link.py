@@ -151,7 +151,7 @@ async def test_a_refused_user_is_a_reason_and_no_question_of_protocol(guarded: R
         assert status.reason == "Not authorized"
 
 
-async def test_the_will_speaks_for_a_link_that_vanishes(mosquitto: RunningBroker) -> None:
+async def test_the_will_is_published_for_a_link_that_vanishes(mosquitto: RunningBroker) -> None:
     settings = client_settings(mosquitto)
     will = Publication("a/status", b"offline", retain=True)
     async with linked(durable(mosquitto, "watcher")) as watcher:
@@ -161,7 +161,7 @@ async def test_the_will_speaks_for_a_link_that_vanishes(mosquitto: RunningBroker
         assert (message.topic, message.payload) == ("a/status", b"offline")
 
 
-async def test_a_link_that_is_stopped_says_goodbye_and_the_will_stays_unsaid(mosquitto: RunningBroker) -> None:
+async def test_a_stopped_link_disconnects_cleanly_without_its_will(mosquitto: RunningBroker) -> None:
     link = BrokerLink(
         client_settings(mosquitto),
         client_id="leaving",

@@ -148,7 +148,7 @@ async def test_a_topic_that_is_not_utf_8_arrives_as_one_that_no_rule_admits() ->
         assert message.topic == "a/\ufffd"
 
 
-async def test_a_broker_that_says_the_session_was_taken_over_is_believed() -> None:
+async def test_the_reason_of_a_session_takeover_is_reported() -> None:
     async def oust(peer: Peer) -> None:
         await peer.admit()
         peer.writer.write(bytes.fromhex("e0 02 8e 00"))
@@ -227,7 +227,7 @@ async def test_the_brokers_receive_maximum_bounds_what_is_unconfirmed() -> None:
     assert most == 5
 
 
-async def test_a_broker_that_hangs_up_with_publications_unanswered_is_told_to_all_publishers() -> None:
+async def test_all_publishers_fail_when_the_broker_disconnects() -> None:
     async def hang_up(peer: Peer) -> None:
         await peer.admit()
         await peer.expect(PUBLISH)

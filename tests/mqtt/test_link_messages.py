@@ -71,7 +71,7 @@ async def test_a_durable_session_sends_the_unacknowledged_again(mosquitto: Runni
         assert all(message.redelivered for message in again)
 
 
-async def test_what_comes_while_away_waits_in_the_session(mosquitto: RunningBroker) -> None:
+async def test_messages_wait_in_the_session_while_the_client_is_offline(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)):
         pass
     async with linked(producer(mosquitto)) as sender:
@@ -103,7 +103,7 @@ async def test_a_receipt_of_an_earlier_connection_is_void(mosquitto: RunningBrok
         assert link.acknowledge(again) == 2
 
 
-async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: RunningBroker) -> None:
+async def test_waiting_publications_are_not_doubled_when_the_session_continues(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
         await link.publish_many(numbered(4))
         await until(lambda: link.queued == 4, what="arrived")
@@ -117,7 +117,7 @@ async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: Run
         assert link.acknowledge(messages) == 5, "each has the receipt of the copy that came again"
 
 
-async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
+async def test_waiting_publications_are_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
         await link.publish_many(numbered(4))
         await until(lambda: link.queued == 4, what="arrived")
@@ -128,7 +128,7 @@ async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: 
         assert [message.payload for message in await receive(link, 4)] == payloads(4)
 
 
-async def test_what_waits_is_kept_when_the_broker_kept_the_session_and_forgot_the_message(
+async def test_waiting_publications_are_kept_when_the_broker_forgot_only_the_message(
     mosquitto: RunningBroker,
 ) -> None:
     async with linked(consumer(mosquitto)) as link:
@@ -146,7 +146,7 @@ async def test_what_waits_is_kept_when_the_broker_kept_the_session_and_forgot_th
         assert [message.payload for message in await receive(link, 5)] == [*payloads(4), b"end"]
 
 
-async def test_what_waits_behind_a_full_queue_does_not_hold_the_next_connection_up(mosquitto: RunningBroker) -> None:
+async def test_messages_behind_a_full_queue_do_not_delay_the_next_connection(mosquitto: RunningBroker) -> None:
     bound = 4
     async with linked(consumer(mosquitto, queue_bound=bound)) as link, linked(producer(mosquitto)) as sender:
         await sender.publish_many(numbered(bound))
@@ -172,7 +172,7 @@ async def test_a_full_queue_holds_the_broker_back_and_loses_nothing(mosquitto: R
         assert not any(message.redelivered for message in messages)
 
 
-async def test_a_retained_message_and_qos_0_are_told_apart(mosquitto: RunningBroker) -> None:
+async def test_a_retained_message_and_qos_0_are_distinguished(mosquitto: RunningBroker) -> None:
     async with linked(producer(mosquitto)) as sender:
         await sender.publish("a/kept", b"old", retain=True)
     async with linked(consumer(mosquitto)) as link:
@@ -246,7 +246,7 @@ async def test_a_publication_that_failed_is_not_sent_later(mosquitto: RunningBro
             assert first.payload == b"marker"
 
 
-async def test_what_is_published_together_waits_for_no_timer_of_tcp(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_small_publications_do_not_wait_for_nagle(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """By itself Mosquitto holds small packets back until the kernel acknowledges those before them: 40 ms later."""
     folder = tmp_path / "prompt"
     folder.mkdir()

@@ -26,7 +26,7 @@ async def test_an_open_broker_passes_and_is_called_open(mosquitto: RunningBroker
     assert any("one user" in text for text in texts(findings, True))
 
 
-async def test_the_protocol_found_is_told(nats: RunningBroker) -> None:
+async def test_the_probe_reports_the_protocol(nats: RunningBroker) -> None:
     findings = await probe_broker(client_settings(nats), root=ROOT, reads=READS)
     assert texts(findings, False) == []
     assert "speaks MQTT 3.1.1" in findings[0].text

@@ -38,7 +38,9 @@ async def report_once(path: Path) -> None:
         await until(lambda: link.acknowledged == [1], what="a report")
 
 
-async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deadlines_of_several_days_are_caught_up_in_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(deadline_scheduler, "HOLD_SECONDS", 0.0)  # on any machine, however fast
     monkeypatch.setattr(commit_queue, "MOST_EVENTS", MOST_EVENTS)
     path = tmp_path / "journal.db"

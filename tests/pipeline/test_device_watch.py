@@ -92,7 +92,7 @@ def test_unplaced_reports_are_logged_with_their_device() -> None:
     assert ("pipeline.reports_unplaced", "warning", PLACE, unplaced) in gaps_logged(logs)
 
 
-def test_what_was_missing_before_the_start_is_not_logged_again() -> None:
+def test_reports_missing_before_the_start_are_not_logged_again() -> None:
     intake = new_intake()
     for at, seq in enumerate((0, 5)):
         take(intake, report(seq), at=at)

@@ -18,7 +18,7 @@ from tests.pipeline.lossy_world import DOUBT_MS, STEPS, World
 
 
 @pytest.mark.parametrize("seeds", [range(20), pytest.param(range(1_000), marks=pytest.mark.proof)])
-def test_every_deed_has_one_effect(tmp_path: Path, seeds: range) -> None:
+def test_every_action_has_one_effect(tmp_path: Path, seeds: range) -> None:
     for seed in seeds:
         chance = random.Random(seed)
         folder = tmp_path / str(seed)
@@ -33,7 +33,7 @@ def test_every_deed_has_one_effect(tmp_path: Path, seeds: range) -> None:
         world.journal.close()
 
 
-def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
+def test_the_memory_of_duplicates_is_bounded_and_survives_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The window in memory and the one in the journal hold the same inputs, however many there were."""

@@ -107,7 +107,9 @@ def break_disk(journal: SqliteJournal, *, broken: bool = True) -> None:
         del journal.commit
 
 
-async def test_stop_on_a_broken_disk_says_so_and_leaves_it_to_the_broker(mosquitto: RunningBroker, path: Path) -> None:
+async def test_a_stop_on_a_broken_disk_is_reported_and_leaves_the_messages_to_the_broker(
+    mosquitto: RunningBroker, path: Path
+) -> None:
     async def fill_and_stop() -> None:
         async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
             await connected(this)
@@ -166,7 +168,7 @@ async def test_replay_brings_back_the_very_same_state(mosquitto: RunningBroker, 
         assert restored.tick(now) == late.tick(now)
 
 
-async def test_difference_in_a_replay_is_told_and_the_journal_trusted(mosquitto: RunningBroker, path: Path) -> None:
+async def test_difference_in_a_replay_is_reported_and_the_journal_trusted(mosquitto: RunningBroker, path: Path) -> None:
     async with (
         in_process(mosquitto.port, path, journal__checkpoint_seconds=3_600) as this,
         device(mosquitto.port) as client,

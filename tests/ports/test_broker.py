@@ -143,7 +143,7 @@ async def test_acknowledgements_wait_for_those_before_them_and_count_once(client
 
 # nats-server sends them again after its `ack_wait`, here 30 s
 @pytest.mark.parametrize("clients", [mosquitto, embedded_mosquitto], ids=lambda run: run.__name__, indirect=True)
-async def test_what_was_not_acknowledged_comes_again_in_the_next_connection(clients: BrokerClients) -> None:
+async def test_unacknowledged_messages_are_redelivered_in_the_next_connection(clients: BrokerClients) -> None:
     async with clients.link("one") as link:
         await link.publish_many(numbered()[:3])
         old = await take(link, 3)
@@ -200,7 +200,7 @@ async def test_retained_messages_are_read_until_the_reader_has_enough(clients: B
     assert found == [("a/kept", b"kept", True), ("b/last", b"last", True)]
 
 
-async def test_a_reader_without_a_broker_says_so(make_clients: Callable[[int], BrokerClients]) -> None:
+async def test_a_reader_without_a_broker_reports_it(make_clients: Callable[[int], BrokerClients]) -> None:
     reader = make_clients(free_port()).reader()
     with pytest.raises(BrokerUnavailable):
         await reader.read(["a/#"], lambda _message: True, protocol="5")

@@ -198,7 +198,7 @@ def test_a_closed_journal_takes_nothing_more(journal: Journal) -> None:
         journal.commit(batch)
 
 
-def test_committed_events_come_back_as_they_went_in(journal: Journal, store: JournalStore) -> None:
+def test_committed_events_are_read_as_written(journal: Journal, store: JournalStore) -> None:
     batch = follow(journal, [event("a"), event("b")], [], [event("c")])
     journal.commit(batch)
     went_in = [committed for entry in batch.entries for committed in entry.events]

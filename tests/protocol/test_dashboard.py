@@ -138,7 +138,7 @@ def test_the_time_to_authenticate_ends() -> None:
     assert joined().tick(elapsed=5_000, wall_now=0) == []
 
 
-def test_expiry_is_told_a_minute_ahead_once_and_ends_delivery_to_the_millisecond() -> None:
+def test_expiry_is_reported_a_minute_ahead_once_and_ends_delivery_to_the_millisecond() -> None:
     dashboard = joined()
     assert dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_001) == []
     assert kinds(dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_000)) == ["expiring"]
@@ -156,7 +156,7 @@ def test_a_refresh_moves_the_expiry_and_warns_again() -> None:
     assert kinds(dashboard.tick(elapsed=0, wall_now=2 * HOUR_MS - 60_000)) == ["expiring"]
 
 
-def test_a_token_from_the_handshake_keeps_silent_until_the_first_answer() -> None:
+def test_a_token_from_the_handshake_sends_nothing_until_the_first_answer() -> None:
     dashboard = arrived()
     assert dashboard.accept(viewer(expires_at=50_000), server_info=FACTS, confirm=False) == []
     assert dashboard.tick(elapsed=0, wall_now=0) == []
@@ -164,7 +164,7 @@ def test_a_token_from_the_handshake_keeps_silent_until_the_first_answer() -> Non
     assert kinds(dashboard.tick(elapsed=0, wall_now=0)) == ["expiring"]
 
 
-def test_what_each_question_leads_to() -> None:
+def test_each_trigger_starts_the_right_read() -> None:
     dashboard = joined()
     follow, confirmed, snapshot = receive(dashboard, ANDON)
     assert isinstance(follow, StartSubscription)
@@ -195,7 +195,7 @@ def test_what_each_question_leads_to() -> None:
     assert receive(dashboard, {"type": "acknowledge", "event_id": "e"}) == [AcknowledgeEvent(None, "e")]
 
 
-def test_a_resume_follows_all_it_may_and_tells_the_rest() -> None:
+def test_a_resume_follows_granted_subscriptions_and_refuses_the_rest() -> None:
     dashboard = joined(role="operator", lines=["L1"])
     bodies = [ANDON, {"subscription_type": "andon", "target_id": "L2"}, {"subscription_type": "dance"}]
     actions = receive(dashboard, {"type": "resume", "subscriptions": bodies, "since": {}})
@@ -208,7 +208,7 @@ def test_a_resume_follows_all_it_may_and_tells_the_rest() -> None:
     assert sent_frames(too_many)[0]["code"] == "LIMIT_EXCEEDED"
 
 
-def test_a_refresh_tells_what_ends_and_what_begins_and_snapshots_that() -> None:
+def test_a_refresh_reports_what_ends_and_what_begins_and_snapshots_that() -> None:
     dashboard = joined(role="operator", lines=["L1", "L2"])
     for line in ("L1", "L2", "all"):
         receive(dashboard, {**ANDON, "target_id": line})

@@ -194,7 +194,7 @@ def test_a_lossless_event_is_never_conflated() -> None:
     assert offsets(outbox.take(max_events=10, max_bytes=1_000)) == [1, 2, 3, 4]
 
 
-def test_what_is_being_sent_is_not_conflated_by_what_comes_after() -> None:
+def test_an_event_being_sent_is_not_conflated() -> None:
     outbox = box()
     outbox.offer(event(1, EventType.OEE_UPDATE))
     assert offsets(outbox.take(max_events=10, max_bytes=1_000)) == [1]

@@ -76,7 +76,7 @@ async def test_closed_call_leaves_nothing_retained_and_the_lamp_off(mosquitto: R
         assert held[LAMP] == b"off"
 
 
-async def test_what_is_retained_is_what_is_current(mosquitto: RunningBroker, path: Path) -> None:
+async def test_retained_events_are_the_current_ones(mosquitto: RunningBroker, path: Path) -> None:
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await until(lambda: this.connected)
         await raise_call(client)
@@ -144,7 +144,7 @@ async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, pa
         assert new == list(range(offset + 1, offset + 1 + len(new)))
 
 
-async def test_status_is_told_and_retained(mosquitto: RunningBroker, path: Path) -> None:
+async def test_status_is_reported_and_retained(mosquitto: RunningBroker, path: Path) -> None:
     async with (
         mqtt_consumer(mosquitto, "event", "station", "bridge") as consumer,
         in_process(mosquitto.port, path) as this,
@@ -173,7 +173,7 @@ async def test_refused_publication_is_counted_and_blocks_nothing(tmp_path: Path,
             assert held == {LAMP: b"open"}, "what is allowed is published all the same"
 
 
-async def test_publisher_goes_on_from_its_mark(mosquitto: RunningBroker, path: Path) -> None:
+async def test_publisher_continues_from_its_mark(mosquitto: RunningBroker, path: Path) -> None:
     async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await until(lambda: this.connected)
         await raise_call(client)

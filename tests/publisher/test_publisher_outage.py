@@ -52,7 +52,7 @@ def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
     return make_client
 
 
-async def test_intake_goes_on_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
+async def test_intake_continues_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
     async with (
         tcp_proxy(mosquitto.port) as way,
         mqtt_consumer(mosquitto) as consumer,
@@ -189,7 +189,7 @@ def unreliable(inner: Callable[P, T], chance: random.Random) -> Callable[P, T]:
 
 
 @pytest.mark.parametrize("outage", ["gone", pytest.param("frozen", marks=pytest.mark.faults)])
-async def test_stop_in_an_outage_ends_and_the_next_start_goes_on(tmp_path: Path, path: Path, outage: str) -> None:
+async def test_stop_in_an_outage_ends_and_the_next_start_continues(tmp_path: Path, path: Path, outage: str) -> None:
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     broker = mosquitto_broker(folder)

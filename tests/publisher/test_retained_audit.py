@@ -166,7 +166,7 @@ async def test_ghosts_beyond_the_brokers_queue_are_cleared_in_turns(
     assert "max_queued_messages" not in capsys.readouterr().out
 
 
-async def test_what_others_leave_no_room_to_see_is_said(
+async def test_an_audit_that_other_messages_crowd_out_is_reported(
     short: RunningBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await retain(short.port, {f"{THEIRS}-{number}": of("south") for number in range(3_000)})
@@ -176,7 +176,7 @@ async def test_what_others_leave_no_room_to_see_is_said(
     assert "max_queued_messages" in capsys.readouterr().out
 
 
-async def test_rules_that_forbid_the_reading_are_told_and_the_rest_works(
+async def test_an_acl_that_forbids_the_audit_is_logged_and_the_rest_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "mosquitto"

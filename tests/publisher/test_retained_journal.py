@@ -47,7 +47,7 @@ async def test_new_journal_clears_what_the_one_before_left(mosquitto: RunningBro
         assert {json.loads(found[topic])["epoch"] for topic in event_topics(found)} == {this.journal.epoch}
 
 
-async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_ghost(
+async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_stale_event(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     fork = Fork()
@@ -87,7 +87,7 @@ async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: Runnin
 
 
 @pytest.mark.parametrize("published", [True, False])
-async def test_what_left_the_plant_is_cleared(
+async def test_retained_events_of_removed_equipment_are_cleared(
     mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, published: bool
 ) -> None:
     """Also where it had not been published when the plant changed: it goes out late, and nothing will close it."""

@@ -74,7 +74,7 @@ class History:
 
 
 @pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
-def test_an_absence_of_the_bridge_costs_nothing(runs: list[tuple[int, float]]) -> None:
+def test_an_absence_of_the_bridge_loses_no_report(runs: list[tuple[int, float]]) -> None:
     found = _compared(runs, (*TROUBLE, *BRIDGE_AWAY), name="the bridge away")
     assert not found.found, "busy and down time are what they were"
     assert min(found.facts.precision, found.facts.recall) >= SPLIT, found.facts

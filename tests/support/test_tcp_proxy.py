@@ -102,7 +102,7 @@ async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) ->
         assert await again.readexactly(8) == b"good day"
 
 
-async def test_a_cut_of_what_the_client_says_lets_just_so_much_through() -> None:
+async def test_a_cut_of_the_client_stream_passes_exactly_its_bytes() -> None:
     async with talking() as talk:
         talk.network.plan_cut(Cut(after=2, end=End.CLOSE, from_client=True))
         reader = await talk.connect()

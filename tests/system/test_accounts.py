@@ -96,7 +96,7 @@ class Leaking(deque[Message]):
         assert list(iterable)
 
 
-async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroker, tmp_path: Path) -> None:
+async def test_a_message_that_is_lost_on_the_way_is_reported(mosquitto: RunningBroker, tmp_path: Path) -> None:
     """Lose one between intake and commit, as a bug of ours would."""
     with structlog.testing.capture_logs() as logs:
         async with (
@@ -111,7 +111,7 @@ async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroke
     assert [entry["unaccounted"] for entry in logs if entry["event"] == "pipeline.books_disagree"] == [{"counts": 1}]
 
 
-def test_a_journal_whose_counters_do_not_reach_its_last_input_is_told() -> None:
+def test_a_journal_whose_counters_do_not_reach_its_last_input_is_reported() -> None:
     received = ReceivedCounts({("state", "applied", ""): 3, ("state", "suppressed", "duplicate"): 1}, last_number=5)
     assert received.by_kind == {"state": 4, UNKNOWN: 1}
     assert ReceivedCounts({("state", "applied", ""): 3}, last_number=3).by_kind == {"state": 3}

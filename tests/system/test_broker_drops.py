@@ -34,7 +34,7 @@ async def leave_a_session(broker: RunningBroker) -> None:
         pass
 
 
-async def test_what_the_broker_drops_is_told_and_shown(tmp_path: Path) -> None:
+async def test_messages_dropped_by_the_broker_are_reported_and_shown(tmp_path: Path) -> None:
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     with running(mosquitto_broker(folder, conf=FORGETFUL)) as broker:

@@ -238,7 +238,7 @@ def test_a_terminal_that_is_gone_without_a_signal_stops_all_of_it_too(tmp_path: 
     assert "bridge.stopped" in (tmp_path / ".floor" / "demo" / "bridge.log").read_text()
 
 
-async def test_what_an_earlier_start_said_is_not_told_again(tmp_path: Path) -> None:
+async def test_log_lines_of_an_earlier_start_are_not_reported_again(tmp_path: Path) -> None:
     folder = tmp_path / ".floor" / "demo"
     folder.mkdir(parents=True)
     (folder / "bridge.log").write_text("an old reason\n")
@@ -250,7 +250,7 @@ async def test_what_an_earlier_start_said_is_not_told_again(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("option", ["--port", "--broker-port"])
-def test_a_port_that_is_none_is_refused(tmp_path: Path, option: str) -> None:
+def test_an_invalid_port_is_refused(tmp_path: Path, option: str) -> None:
     ended = floor(tmp_path, "demo", option, "65536")
     assert ended.returncode == 2
     assert option in ended.stderr

@@ -23,7 +23,7 @@ devices = ["Bagger-1"]
 """
 
 
-async def test_a_disturbed_demo_cuts_bridge_and_broker_and_goes_on(tmp_path: Path) -> None:
+async def test_a_disturbed_demo_cuts_bridge_and_broker_and_continues(tmp_path: Path) -> None:
     (tmp_path / "cuts.toml").write_text(CUTS)
     async with demo(tmp_path, "--disturb", "cuts.toml", "--scale", "60") as running:
         await running.until(r"trouble\s+cuts.toml.*truth\.jsonl.*stop\s+Ctrl-C")
@@ -39,7 +39,7 @@ async def test_a_disturbed_demo_cuts_bridge_and_broker_and_goes_on(tmp_path: Pat
     ]
 
 
-async def test_a_profile_that_is_none_is_named_with_those_there_are(tmp_path: Path) -> None:
+async def test_an_unknown_profile_is_reported_with_the_known_ones(tmp_path: Path) -> None:
     async with demo(tmp_path, "--disturb", "wfi") as running:
         await running.until(r"no profile and no file is called wfi; did you mean wifi\?\s+profiles: clean, wifi")
         assert await running.end() == 1

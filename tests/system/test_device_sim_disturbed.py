@@ -79,7 +79,7 @@ async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> Run:
     return heard, records(truth), out.decode()
 
 
-async def test_the_truth_is_what_a_subscriber_heard(disturbed: Run) -> None:
+async def test_the_truth_equals_the_messages_of_a_subscriber(disturbed: Run) -> None:
     heard, truth, printed = disturbed
     (run,) = truth["run"]
     assert set(run["devices"]) == DEVICES
@@ -141,7 +141,7 @@ async def test_leftovers_are_retained_before_the_run(mosquitto: RunningBroker, t
         ('kind = "bridge-link-loss"\nhow = "reset"', ("network", "reset"), "bridge: connection to the broker reset"),
     ],
 )
-async def test_what_the_simulator_cannot_cut_is_announced(
+async def test_an_outage_that_the_simulator_cannot_play_is_announced(
     mosquitto: RunningBroker, tmp_path: Path, disturbance: str, cut: tuple[str, str], printed: str
 ) -> None:
     rough, cuts = tmp_path / "cuts.toml", tmp_path / "cuts"

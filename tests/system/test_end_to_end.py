@@ -47,7 +47,7 @@ async def test_a_press_reaches_a_dashboard_and_its_acknowledgement_the_floor(
         assert again["event_ids"] == result["event_ids"]
 
 
-async def test_who_may_not_see_a_line_is_refused_and_shown_nothing_of_it(
+async def test_a_viewer_without_grants_for_a_line_is_refused_and_shown_nothing_of_it(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge:
@@ -126,7 +126,7 @@ async def test_a_dashboard_resumes_over_a_restart_without_a_gap_or_a_double(
             assert statuses == ["acknowledged", "resolved"]
 
 
-async def test_a_lost_broker_is_told_and_its_return_too(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_a_lost_broker_is_reported_and_its_return_too(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, bridge.dashboard() as board:
         await board.receive("link", broker=True)
         mosquitto.stop()
@@ -138,7 +138,7 @@ async def test_a_lost_broker_is_told_and_its_return_too(tmp_path: Path, mosquitt
         await board.receive("andon_event")
 
 
-async def test_sigterm_says_when_to_come_back(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_sigterm_states_when_to_reconnect(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, bridge.dashboard() as board:
         assert await bridge.stop() == 0
         code, reason = await board.closed()

@@ -60,7 +60,7 @@ async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitt
         assert "is whole" in await tool(running, "journal", "verify")
 
 
-async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
+async def test_inputs_that_a_corrected_plant_file_explains_are_replayed_once(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     plant = tmp_path / "plant.toml"

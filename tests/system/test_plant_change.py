@@ -64,7 +64,7 @@ async def report(bridge: BridgeProcess) -> None:
             await device.publish(f"{SITE}/{line}/desk/andon", b'{"action": "raise", "andon_type": "safety"}')
 
 
-async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
+async def test_equipment_removed_from_the_plant_file_leaves_every_board(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     plant = write_plant(tmp_path / "plant.toml", BEFORE)
@@ -134,7 +134,7 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
         journal.close()
 
 
-def test_a_file_that_says_the_same_is_no_input_and_an_added_line_no_epoch(tmp_path: Path) -> None:
+def test_an_equal_plant_file_is_no_input_and_an_added_line_no_epoch(tmp_path: Path) -> None:
     path = tmp_path / "plant.toml"
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     try:

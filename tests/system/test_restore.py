@@ -28,7 +28,7 @@ async def press(running: BridgeProcess, client: Dashboard, andon_type: bytes) ->
     return await client.receive("andon_event", data__andon_type=andon_type.decode(), data__status="open")
 
 
-async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
+async def test_dashboards_are_notified_of_a_restore_and_confuse_no_offsets(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with bridge_process(tmp_path, mosquitto) as running:
@@ -67,7 +67,7 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
         assert "is whole" in await tool(running, "journal", "verify")
 
 
-async def test_a_front_apart_stays_through_a_restore_and_tells_its_dashboards(
+async def test_a_separate_front_stays_through_a_restore_and_notifies_its_dashboards(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with bridge_process(tmp_path, mosquitto, fronts=1) as pipeline:

@@ -44,7 +44,9 @@ async def refused(bridge: BridgeProcess) -> str:
     return bridge.log()[before:]
 
 
-async def test_a_task_that_fails_ends_the_process_and_says_why(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_a_task_that_fails_ends_the_process_and_states_the_reason(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as device:
         forge_meta(bridge.journal, last_number=7)
         await device.publish(STATION, PRESS)
@@ -144,7 +146,7 @@ async def test_a_stop_while_broker_and_dashboard_hang_is_in_time(tmp_path: Path,
         writer.close()
 
 
-async def test_the_broker_is_told_whether_the_bridge_is_there(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_the_retained_status_shows_whether_the_bridge_is_online(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, mqtt_consumer(mosquitto, "bridge") as consumer:
         await until(lambda: consumer.status.get("online") is True, what="online")
         await bridge.stop(signal.SIGKILL)
@@ -210,7 +212,7 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
         assert datetime.fromisoformat(call["received_at"]).timestamp() * 1_000 >= AHEAD
 
 
-async def test_a_poisoned_or_oversized_message_is_quarantined_and_the_stream_goes_on(
+async def test_a_poisoned_or_oversized_message_is_quarantined_and_the_stream_continues(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge:

@@ -46,7 +46,7 @@ async def first_line(folder: Path, *arguments: str) -> str:
         await process.wait()
 
 
-async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
+async def test_a_press_reaches_a_dashboard_of_a_front_and_its_action_the_floor(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with bridge_process(tmp_path, mosquitto, fronts=1) as bridge, bridge.front.dashboard() as board:
@@ -91,7 +91,7 @@ async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
         assert await bridge.stop() == 0
 
 
-async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
+async def test_command_while_the_pipeline_is_offline_is_answered_once_it_is_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     impatient = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}

@@ -96,7 +96,7 @@ async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path
         assert "stream.abandoned" in bridge.log()
 
 
-async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> None:
+async def test_broker_that_is_offline_does_not_stop_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     broker = mosquitto_broker(folder)
@@ -138,7 +138,7 @@ async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
         yield way
 
 
-async def test_what_is_retained_of_an_older_owner_ends_nobody(mosquitto: RunningBroker) -> None:
+async def test_a_retained_status_of_an_older_owner_stops_no_bridge(mosquitto: RunningBroker) -> None:
     """A killed broker comes back with what it remembers; taking that for life would end the only process there is."""
     older = status_publication(
         Position("main", "old", 5),

@@ -16,7 +16,7 @@ def limit_files(bridge: BridgeProcess, most: int) -> None:
     resource.prlimit(bridge.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
-async def test_full_disk_is_told_as_not_ready_and_heals(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_full_disk_is_reported_as_not_ready_and_heals(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with (
         bridge_process(tmp_path, mosquitto) as bridge,
         mqtt_consumer(mosquitto, "bridge") as consumer,

@@ -57,9 +57,7 @@ def refused(decision: Decision) -> NotGranted:
 
 @settings(max_examples=150, deadline=None)
 @given(event_filters(), st.lists(event_filters(), max_size=5))
-def test_what_is_delivered_is_exactly_what_is_asked_and_granted(
-    requested: TopicFilter, granted: list[TopicFilter]
-) -> None:
+def test_delivery_is_exactly_the_requested_and_granted(requested: TopicFilter, granted: list[TopicFilter]) -> None:
     decision = decide(requested, grants_of(*granted))
     asked, permitted = matched([requested]), matched(granted)
     witness = decision.witness
@@ -133,7 +131,7 @@ def test_a_request_for_a_whole_tree_is_narrowed_to_the_granted_level() -> None:
         "x" * 65 + "/#",
     ],
 )
-def test_what_no_event_can_match_is_refused_though_everything_is_granted(text: str) -> None:
+def test_a_filter_that_no_event_matches_is_refused_despite_all_grants(text: str) -> None:
     assert refused(decide(TopicFilter.parse(text), grants_of("#"))).witness is None
 
 

@@ -47,7 +47,7 @@ def topic(place: str, kind: str, priority: str = "medium", subject: str = "x1") 
     return TopicName.parse(f"{place}/{CATEGORY_OF[EventType(kind)].value}/{kind}/{priority}/{subject}")
 
 
-def test_a_subscription_within_the_grants_stands_as_asked() -> None:
+def test_a_subscription_within_the_grants_is_admitted_as_requested() -> None:
     found = admitted(viewer("viewer", lines=["L1"]), subscription_type="andon", target_id="L1", strict=True)
     assert ([str(topic_filter) for topic_filter in found.effective], found.narrowed) == (["+/+/L1/+/andon/#"], False)
     assert found.matches(topic("S1/A1/L1/E1", "andon_event"))
@@ -56,7 +56,7 @@ def test_a_subscription_within_the_grants_stands_as_asked() -> None:
     assert not found.matches(TopicName.parse("S1/A1/L1/E1/andon/andon_event/medium"))
 
 
-def test_a_wider_one_is_narrowed_to_the_grants_and_says_so() -> None:
+def test_a_wider_subscription_is_narrowed_to_the_grants_and_marked() -> None:
     found = admitted(viewer("viewer", lines=["L1", "L2"]), subscription_type="andon")
     assert [str(topic_filter) for topic_filter in found.effective] == ["+/+/L1/+/andon/#", "+/+/L2/+/andon/#"]
     assert found.narrowed

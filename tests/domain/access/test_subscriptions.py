@@ -138,7 +138,7 @@ LINE: dict[str, object] = {"subscription_type": "line"}
         ("INVALID_MESSAGE", {"subscription_type": "andon", "mqtt_filter": "+/+/+/+/job/#"}),
     ],
 )
-def test_what_is_no_subscription_is_refused_with_its_code(code: str, body: dict[str, object]) -> None:
+def test_an_invalid_subscription_is_refused_with_its_code(code: str, body: dict[str, object]) -> None:
     with pytest.raises(SubscriptionError) as caught:
         parse_subscription(body)
     assert caught.value.code == code

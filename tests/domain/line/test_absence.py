@@ -44,7 +44,7 @@ def test_unknown_time_is_shown_as_it_grows() -> None:
     ]
 
 
-def test_what_is_made_up_after_an_absence_of_days_is_told_by_the_hour() -> None:
+def test_windows_of_an_absence_of_days_are_reported_by_the_hour() -> None:
     line = running_line()
     absent(line, 60, 72 * 3_600)
     line.wait(72 * 3_600)
@@ -54,7 +54,7 @@ def test_what_is_made_up_after_an_absence_of_days_is_told_by_the_hour() -> None:
     assert "estimated" in oee(line, "shift").flags
 
 
-def test_every_machine_is_unknown_from_the_absence_on_and_told_as_estimated() -> None:
+def test_every_machine_is_unknown_from_the_absence_on_and_reported_as_estimated() -> None:
     line = running_line()
     line.report("feeder", RUNNING, at=5)
     absent(line, 100, 400)
@@ -76,7 +76,7 @@ def test_an_absence_is_neither_running_nor_down() -> None:
     assert hour.availability == 1.0
 
 
-def test_what_was_due_before_the_absence_is_done_and_what_would_be_due_in_it_is_not() -> None:
+def test_deadlines_before_an_absence_fire_and_those_within_it_do_not() -> None:
     """A stop that lasted when nobody watched any more is no downtime: it may have run again a second later."""
     for since, found in ((150, ["open"]), (90, [])):
         line = running_line()
@@ -98,7 +98,7 @@ def test_an_open_downtime_stays_open_and_its_time_in_the_absence_is_unknown() ->
     assert busy.planned_busy_seconds - busy.actual_production_seconds == 100
 
 
-def test_the_calls_and_ladders_of_people_go_on() -> None:
+def test_the_calls_and_ladders_of_people_continue() -> None:
     line = running_line()
     line.report("desk", AndonReport(action="raise", andon_type="quality"), at=10)
     absent(line, 60, 1_000)

@@ -41,7 +41,7 @@ def test_reports_of_one_instant_count_one_after_the_other(*, away: bool) -> None
 
 
 @pytest.mark.parametrize("who", ["bagger", None], ids=["the machine", "its gateway"])
-def test_what_is_lost_within_the_backlog_is_unknown_from_then_on(who: str | None) -> None:
+def test_a_loss_within_the_backlog_is_unknown_from_then_on(who: str | None) -> None:
     """The death of a gateway is that of all its machines, also while an absence has not been gone through."""
     line = PackingLine()
     line.report("bagger", StateReport(state="running"), at=0)

@@ -34,7 +34,7 @@ def test_machines_that_are_lost_together_carry_their_fault_on() -> None:
     assert line.of(EventType.ANDON_EVENT, "feeder"), "its call stays due while the fault lasts"
 
 
-def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_standing_without_a_cause() -> None:
+def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_stopped_without_a_cause() -> None:
     """Nobody is called for it: people worked on the feeder when it was last known to stand."""
     line = PackingLine()
     for name in ("feeder", "bagger"):
@@ -89,7 +89,7 @@ def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(beg
     assert found[0][0][0][1] == "feeder"
 
 
-def test_what_was_seen_before_people_changed_over_is_of_the_breakdown_before() -> None:
+def test_findings_before_a_changeover_belong_to_the_breakdown_before() -> None:
     """They began while no machine was heard: the downtime is split before anybody knows what the machines did."""
     line = PackingLine(plant_file(line_spec(equipment=equipment(clock="device"))))
     line.report("bagger", StateReport(state="fault", ts=T0), at=0)

@@ -70,7 +70,7 @@ class Watched:
 
 @given(seed=st.integers(0, 2**32), restart=st.integers(0, 1))
 @settings(max_examples=60, deadline=None)
-def test_an_absence_of_which_everything_was_kept_costs_nothing(seed: int, restart: int) -> None:
+def test_an_absence_with_all_reports_kept_loses_no_time(seed: int, restart: int) -> None:
     """Windows and downtimes are those of the whole history, as one who watched all of it would have them."""
     run = Watched(seed)
     history = run.go(restart=bool(restart))

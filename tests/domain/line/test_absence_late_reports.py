@@ -10,7 +10,7 @@ from tests.domain.line.test_oee_oracle import millis
 from tests.support.packing_line import T0
 
 
-def test_what_comes_after_the_absence_was_gone_through_is_added_by_revision() -> None:
+def test_reports_after_the_absence_was_evaluated_are_added_by_revision() -> None:
     """A second gateway sends its store an hour later: the hour that has closed is told again, the state stays."""
     line = line_of()
     bagger = Bagger(line)
@@ -62,9 +62,7 @@ def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
 
 
 @pytest.mark.parametrize(("clock", "missing", "unknown"), [("device", 1, 300), ("device", 0, 109), ("receive", 0, 300)])
-def test_a_machine_that_is_heard_only_after_the_absence_was_gone_through(
-    clock: str, missing: int, unknown: int
-) -> None:
+def test_a_machine_that_reports_only_after_the_absence_was_evaluated(clock: str, missing: int, unknown: int) -> None:
     """Where no report of it is missing it was what it was before; else nothing of it becomes known by others."""
     line = line_of(clock=clock)
     bagger = Bagger(line)
@@ -80,7 +78,7 @@ def test_a_machine_that_is_heard_only_after_the_absence_was_gone_through(
     assert closed(line)[-1].unknown_seconds == pytest.approx(unknown, abs=1), "the wait for it ended at 491"
 
 
-def test_a_downtime_that_is_known_is_not_added_again_by_what_comes_still_later() -> None:
+def test_a_known_downtime_is_not_added_again_by_later_reports() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
@@ -93,7 +91,7 @@ def test_a_downtime_that_is_known_is_not_added_again_by_what_comes_still_later()
     assert [(downtime.status, downtime.duration_seconds) for downtime in line.downtimes()] == [("closed", 100)]
 
 
-def test_what_is_learnt_of_an_old_absence_leaves_the_stop_of_now_alone() -> None:
+def test_late_reports_of_an_old_absence_do_not_change_the_current_stop() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)

@@ -9,7 +9,7 @@ from tests.domain.line.test_oee_base import closed
 MINUTE = 60
 
 
-def test_a_stop_that_the_broker_kept_is_the_downtime_it_was() -> None:
+def test_a_stop_queued_in_the_broker_becomes_its_downtime() -> None:
     """The bridge was away 100 s, of which the machine stood 80 s."""
     line = line_of()
     bagger = Bagger(line)
@@ -47,7 +47,7 @@ def test_without_a_trusted_clock_the_same_is_unknown() -> None:
     assert "estimated" in hour.flags
 
 
-def test_a_stop_that_still_lasts_began_when_it_began() -> None:
+def test_a_stop_that_still_lasts_keeps_its_begin() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
@@ -61,7 +61,7 @@ def test_a_stop_that_still_lasts_began_when_it_began() -> None:
     assert line.of(EventType.ANDON_EVENT, "bagger"), "it lasts for more than five minutes, and calls"
 
 
-def test_a_downtime_that_was_open_ends_where_it_ended() -> None:
+def test_an_open_downtime_ends_at_its_reported_end() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("fault", 0)
@@ -94,7 +94,7 @@ def test_a_stop_that_began_before_and_was_over_before_the_threshold_is_a_minor_o
     assert closed(line)[-1].planned_busy_seconds == closed(line)[-1].actual_production_seconds
 
 
-def test_what_lies_around_a_missing_report_is_unknown() -> None:
+def test_the_time_around_a_missing_report_is_unknown() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
@@ -111,7 +111,7 @@ def test_what_lies_around_a_missing_report_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("runs_at", [43_100, 43_193, 43_199, 43_260])
-def test_a_stop_over_the_end_of_the_shift_is_the_one_that_would_have_been_watched(runs_at: int) -> None:
+def test_a_stop_over_the_end_of_the_shift_equals_the_watched_one(runs_at: int) -> None:
     """Every stop ends with scheduled time, also one from which the line has just restarted."""
     found = []
     for away in (None, (42_000.0, 46_000.0)):

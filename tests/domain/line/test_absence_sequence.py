@@ -22,7 +22,7 @@ def test_without_a_sequence_a_machine_is_known_while_it_reports_every_minute(eve
     assert closed(line)[-1].unknown_seconds == unknown
 
 
-def test_a_report_that_lacks_nothing_before_it_proves_what_was_said_before_the_absence() -> None:
+def test_a_report_without_a_gap_proves_the_state_before_the_absence() -> None:
     """Whatever its clock: a machine that reports only changes need not say its state again to be known."""
     for clock in ("receive", "device"):
         line = line_of(clock=clock)
@@ -36,7 +36,7 @@ def test_a_report_that_lacks_nothing_before_it_proves_what_was_said_before_the_a
         assert closed(line)[-1].unknown_seconds == pytest.approx(100 if clock == "receive" else 0, abs=0.1)
 
 
-def test_a_report_before_which_one_is_missing_proves_nothing_of_what_was_said_before() -> None:
+def test_a_report_after_a_gap_proves_no_earlier_state() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
@@ -47,7 +47,7 @@ def test_a_report_before_which_one_is_missing_proves_nothing_of_what_was_said_be
     assert line.statuses("bagger")[-1].status == "offline"
 
 
-def test_what_was_said_before_a_missing_report_does_not_hold_again_with_the_next_in_order() -> None:
+def test_a_state_before_a_missing_report_is_not_restored_by_the_next_in_order() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("setup", 0)
@@ -60,7 +60,7 @@ def test_what_was_said_before_a_missing_report_does_not_hold_again_with_the_next
 
 
 @pytest.mark.parametrize("state", ["running", "setup"])
-def test_a_death_proves_nothing_of_what_was_said_before_the_absence(state: str) -> None:
+def test_a_death_proves_no_state_before_the_absence(state: str) -> None:
     """A Will has the number of its connect; pieces of a new start do not show at once that the machine runs."""
     line = line_of()
     bagger = Bagger(line)
@@ -81,7 +81,7 @@ def test_a_death_proves_nothing_of_what_was_said_before_the_absence(state: str) 
     assert line.statuses("bagger")[-1].status == "running"
 
 
-def test_what_was_said_before_two_absences_still_holds_where_nothing_is_missing() -> None:
+def test_a_state_before_two_absences_holds_where_nothing_is_missing() -> None:
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
@@ -92,7 +92,7 @@ def test_what_was_said_before_two_absences_still_holds_where_nothing_is_missing(
 
 
 @pytest.mark.parametrize("boot", [1, 2])
-def test_what_lies_before_a_new_start_of_the_device_stays_unknown(boot: int) -> None:
+def test_the_time_before_a_new_start_of_the_device_stays_unknown(boot: int) -> None:
     """Its last reports before the start may be missing, also where it repeats the id of its boot."""
     line = line_of()
     bagger = Bagger(line)

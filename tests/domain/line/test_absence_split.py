@@ -62,7 +62,7 @@ def test_a_changeover_after_the_stop_was_over_is_a_downtime_of_its_own(*, restor
     )
 
 
-def test_what_is_seen_after_the_stop_was_over_is_not_its_cause() -> None:
+def test_an_observation_after_the_stop_is_not_its_cause() -> None:
     line = line_of("device")
     dated(line, "stopped", 0, 0)
     absent(line, 100, 300)
@@ -96,7 +96,7 @@ def test_a_changeover_within_the_stop_splits_it_where_it_began(clock: str) -> No
         [(110, "running"), (119, "setup"), (170, "fault")],
     ],
 )
-def test_it_is_split_where_it_would_have_been_if_somebody_had_watched(reports: Reports) -> None:
+def test_a_stop_is_split_as_if_it_had_been_watched(reports: Reports) -> None:
     watched = line_of("device")
     for at, state in [(0, "fault"), *reports]:
         dated(watched, state, at, at)
@@ -112,7 +112,7 @@ def test_without_trusted_clocks_it_splits_at_once() -> None:
 
 
 @pytest.mark.parametrize("clock", ["device", "receive"])
-def test_the_end_of_the_shift_while_nothing_is_gone_through_makes_no_part_longer_than_it_was(clock: str) -> None:
+def test_the_end_of_the_shift_while_nothing_is_evaluated_makes_no_part_longer_than_it_was(clock: str) -> None:
     """Two machines that decide stay silent, so patience ends half a second after the shift."""
     machines = [machine.model_copy(update={"clock": clock}) for machine in equipment()[:3]]
     line = PackingLine(plant_file(line_spec(constraint=None, equipment=(*machines, equipment()[3]))))
@@ -127,7 +127,7 @@ def test_the_end_of_the_shift_while_nothing_is_gone_through_makes_no_part_longer
         assert lost(window) <= inside(window, found)
 
 
-def test_what_ended_before_the_shift_did_that_ended_it_meanwhile_ends_where_it_ended() -> None:
+def test_a_stop_that_ended_before_the_shift_ends_at_its_own_end() -> None:
     line = line_of("device")
     dated(line, "fault", SHIFT_END - 300, SHIFT_END - 300)
     absent(line, SHIFT_END - 200, SHIFT_END - 10)
@@ -136,7 +136,7 @@ def test_what_ended_before_the_shift_did_that_ended_it_meanwhile_ends_where_it_e
     assert spans(line, SHIFT_END + 100) == [(SHIFT_END - 300, SHIFT_END - 150)]
 
 
-def test_a_changeover_that_people_start_meanwhile_splits_at_the_latest_when_it_was_gone_through() -> None:
+def test_a_changeover_that_people_start_meanwhile_splits_at_the_latest_when_it_was_evaluated() -> None:
     line = line_of("device")
     dated(line, "fault", 0, 0)
     absent(line, 100, 300)
@@ -150,7 +150,7 @@ def test_a_changeover_that_people_start_meanwhile_splits_at_the_latest_when_it_w
 
 
 @pytest.mark.parametrize("ran", [False, True])
-def test_a_changeover_that_people_start_while_nothing_is_heard_splits_at_once(*, ran: bool) -> None:
+def test_a_changeover_that_people_start_during_silence_splits_at_once(*, ran: bool) -> None:
     """No machine may be heard for hours. Where it turns out that the line ran then, that part was no downtime."""
     line = line_of("device")
     dated(line, "fault", 0, 0)

@@ -50,7 +50,9 @@ def away(lose: Loss, heartbeat: float | None) -> tuple[PackingLine, Machine]:
 
 @pytest.mark.parametrize("new_boot", ["by a birth", "by its reports"])
 @pytest.mark.parametrize(("lose", "heartbeat"), [(dies_before, None), (dies_before, 60.0), *LATER])
-def test_it_is_unknown_and_calls_nobody(lose: Loss, heartbeat: float | None, new_boot: str) -> None:
+def test_a_machine_that_is_offline_is_unknown_and_makes_no_call(
+    lose: Loss, heartbeat: float | None, new_boot: str
+) -> None:
     """It comes back running, in another boot: nobody knows how long it stood."""
     line, bagger = away(lose, heartbeat)
     bagger.boot, bagger.seq = 2, -1
@@ -68,7 +70,7 @@ def test_it_is_unknown_and_calls_nobody(lose: Loss, heartbeat: float | None, new
 
 
 @pytest.mark.parametrize(("lose", "heartbeat"), LATER)
-def test_where_nothing_of_it_is_missing_it_stood(lose: Loss, heartbeat: float | None) -> None:
+def test_a_machine_without_a_gap_was_stopped(lose: Loss, heartbeat: float | None) -> None:
     """What it had said before still holds: it would have said otherwise."""
     line, bagger = away(lose, heartbeat)
     bagger.word = "running"

@@ -118,7 +118,7 @@ def test_a_retained_report_of_a_newer_boot_is_taken() -> None:
     assert status(line) == "fault"
 
 
-def test_a_number_proves_nothing_where_the_boot_was_not_heard_from_its_beginning() -> None:
+def test_a_number_proves_nothing_where_the_boot_was_not_seen_from_its_beginning() -> None:
     line = PackingLine(plant_file(line_spec(equipment=equipment(seq_modulus=256))))
     line.report("bagger", StateReport(state="fault", boot_id=5, seq=10), at=0)
     old = StateReport(state="running", boot_id=5, seq=100)
@@ -157,7 +157,7 @@ def test_a_first_start_with_the_leftovers_of_two_boots_is_live_with_the_first_re
     assert line.core.devices.gaps() == (0, 0, 0), "of a device heard for the first time nothing is missing"
 
 
-def test_a_retained_switch_is_read_until_the_station_is_heard() -> None:
+def test_a_retained_switch_is_read_until_the_station_is_seen() -> None:
     desk = plant.EquipmentConfig(id="desk", kind="station", input="latching")
     line = PackingLine(plant_file(line_spec(equipment=[*equipment()[:3], desk])))
     line.report("desk", AndonReport(andon_type="safety", input=False), at=0)
@@ -168,7 +168,7 @@ def test_a_retained_switch_is_read_until_the_station_is_heard() -> None:
 
 
 @pytest.mark.parametrize("old", [DeathReport(), BirthReport()])
-def test_what_is_retained_of_a_gateway_says_nothing_of_machines_heard_live(old: ReportBody) -> None:
+def test_retained_reports_of_a_gateway_change_no_machine_seen_live(old: ReportBody) -> None:
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)
     line.report("packer", RUNNING, at=0, retained=True)

@@ -15,7 +15,7 @@ from tests.domain.line.andon_line import MAINTAINER, PLANT, SECOND, START, Andon
 ANY_TWO: Final[tuple[AndonType, AndonType]] = ("equipment", "quality")
 
 
-def test_a_raise_tells_the_call_and_its_escalation_at_level_0() -> None:
+def test_a_raise_reports_the_call_and_its_escalation_at_level_0() -> None:
     line = AndonLine()
     line.apply(AndonReport(action="raise", andon_type="safety", description="guard open"), equipment="ST2")
     call, escalation = line.new_events()
@@ -115,7 +115,7 @@ def test_a_clock_set_back_does_not_mute_a_button() -> None:
 
 
 @pytest.mark.parametrize("actor", [None, MAINTAINER])
-def test_presses_told_apart_by_seq_or_by_a_user_all_count(actor: Actor | None) -> None:
+def test_presses_distinguished_by_seq_or_by_a_user_all_count(actor: Actor | None) -> None:
     line = AndonLine()
     for number in range(3):
         seq = number if actor is None else None
@@ -123,7 +123,7 @@ def test_presses_told_apart_by_seq_or_by_a_user_all_count(actor: Actor | None) -
     assert [data.repeat for data in line.new_calls()] == [0, 1, 2]
 
 
-def test_deeds_without_call_id_go_to_the_open_call_of_the_type_there() -> None:
+def test_actions_without_call_id_go_to_the_open_call_of_the_type_there() -> None:
     line = AndonLine()
     line.raised()
     line.apply(AndonReport(action="raise", andon_type="equipment"), equipment="ST2")
@@ -144,7 +144,7 @@ def test_deeds_without_call_id_go_to_the_open_call_of_the_type_there() -> None:
         (AndonReport(action="resolve", call_id="L1.call.1", andon_type="material"), rejected("unknown_call")),
     ],
 )
-def test_a_wrong_request_says_what_is_wrong_and_changes_nothing(body: AndonReport, answer: Disposition) -> None:
+def test_a_wrong_request_states_what_is_wrong_and_changes_nothing(body: AndonReport, answer: Disposition) -> None:
     line = AndonLine()
     line.raised()
     before = msgspec.msgpack.encode(line.state)

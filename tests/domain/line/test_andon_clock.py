@@ -23,7 +23,7 @@ def report_action(line: PackingLine, action: str, *, happened: int, at: int) -> 
 OLDER: Final = suppressed("older_than_raise")
 
 
-def test_a_clear_from_before_the_raise_is_ignored_however_late_it_comes() -> None:
+def test_a_clear_older_than_the_raise_is_ignored_however_late() -> None:
     line = line_with_a_clock()
     assert report_action(line, "raise", happened=100, at=101) == APPLIED
     assert report_action(line, "resolve", happened=97, at=105) == OLDER
@@ -62,7 +62,7 @@ def test_a_new_boot_may_have_set_the_clock() -> None:
     assert stamps == [T0 + at * 1_000 for at in (10, 11, 12, 20, 21, 22)]
 
 
-def test_what_moved_the_lines_time_meanwhile_makes_no_clear_older() -> None:
+def test_a_moved_line_time_makes_no_clear_older() -> None:
     line = line_with_a_clock()
     line.report("bagger", StateReport(state="running"), at=110)
     assert report_action(line, "raise", happened=100, at=111) == APPLIED  # dated 110: the line's time never goes back

@@ -116,7 +116,7 @@ def test_a_switch_calls_even_when_first_seen_on() -> None:
     assert line.new_calls() == [("1", 0)]
 
 
-def test_a_switch_left_on_says_nothing_more() -> None:
+def test_a_switch_left_on_reports_nothing_more() -> None:
     line = SwitchLine()
     line.observe("SWITCH", level=True)
     assert line.observe("SWITCH", level=True) == suppressed("unchanged")

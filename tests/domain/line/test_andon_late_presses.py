@@ -59,7 +59,7 @@ def test_without_a_clock_the_sequence_shows_that_a_press_was_overtaken(kind: str
     assert desk.calls() == ["1", "2" if resolved else "1"]
 
 
-def test_what_overtook_a_switch_and_is_no_level_of_it_does_not_put_it_back() -> None:
+def test_a_report_that_overtook_a_switch_and_is_no_level_does_not_reset_it() -> None:
     desk = Station("latching", sequenced=True, clock=False)
     for seq in (0, 2):
         other = AndonReport(input=False, andon_type="quality", boot_id=1, seq=seq)

@@ -49,7 +49,7 @@ WAY_TO: Final[dict[CallStatus, CallAction | None]] = {
 }
 
 
-def test_the_tables_answer_every_deed_in_every_status_once() -> None:
+def test_the_tables_answer_every_action_in_every_status_once() -> None:
     every = {(status, action) for status, row in LIFE.items() for action in row}
     assert len(every) == 4 * 5
     assert NEXT.keys() | REFUSALS.keys() == every
@@ -58,7 +58,7 @@ def test_the_tables_answer_every_deed_in_every_status_once() -> None:
 
 @pytest.mark.parametrize("restored", [False, True])
 @pytest.mark.parametrize(("status", "action"), [(status, action) for status, row in LIFE.items() for action in row])
-def test_every_deed_in_every_status_does_what_the_table_says(
+def test_every_action_in_every_status_follows_the_table(
     status: CallStatus, action: CallAction, *, restored: bool
 ) -> None:
     line = AndonLine()
@@ -91,7 +91,7 @@ def test_a_clear_older_than_the_raise_is_ignored(action: CallAction) -> None:
     assert line.apply(body, at=START) == APPLIED
 
 
-def test_a_call_tells_who_did_what_and_how_fast_the_response_was() -> None:
+def test_a_call_reports_who_did_what_and_how_fast_the_response_was() -> None:
     line = AndonLine()
     line.apply(AndonReport(action="raise", andon_type="equipment"), operator="olga")
     line.apply(AndonReport(action="acknowledge", andon_type="equipment"), at=START + 90_500, actor=MAINTAINER)

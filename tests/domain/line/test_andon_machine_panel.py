@@ -41,7 +41,7 @@ def statuses(line: PackingLine) -> dict[str, tuple[AndonType, str]]:
 @pytest.mark.parametrize(
     ("action", "status"), [("acknowledge", "acknowledged"), ("arrive", "open"), ("resolve", "resolved")]
 )
-def test_a_machines_panel_answers_the_call_for_its_trouble(
+def test_a_machines_panel_answers_the_call_for_its_breakdown(
     who: str | None, called: AndonType, pressed_at: float, action: str, status: str, *, runs: bool, restarts: bool
 ) -> None:
     """Raised before or after the automatic call was due, it is the only call for the breakdown."""

@@ -12,7 +12,7 @@ from tests.support.packing_line import PackingLine, plant_file
 
 
 @pytest.mark.parametrize("actions", [(), ("acknowledge",), ("acknowledge", "arrive")])
-def test_a_trouble_that_comes_again_calls_the_people_again(actions: tuple[str, ...]) -> None:
+def test_a_breakdown_that_recurs_calls_the_people_again(actions: tuple[str, ...]) -> None:
     """Ten minutes of fault, three hours of running with the call unresolved, an hour of fault."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
@@ -36,7 +36,7 @@ def test_a_trouble_that_comes_again_calls_the_people_again(actions: tuple[str, .
     ]
 
 
-def test_the_response_to_a_trouble_that_came_again_counts_from_then() -> None:
+def test_the_response_to_a_breakdown_that_recurred_counts_from_then() -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
     line.report("bagger", RUNNING, at=700)
@@ -46,7 +46,7 @@ def test_the_response_to_a_trouble_that_came_again_counts_from_then() -> None:
     assert calls(line)[-1][1].response_seconds == 30
 
 
-def test_those_who_were_recipients_once_stay_recipients_when_the_ladder_begins_anew() -> None:
+def test_those_who_were_recipients_once_stay_recipients_when_the_ladder_begins_again() -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
     line.report("bagger", RUNNING, at=1_100)  # level 2 was reached at 1,000
@@ -57,7 +57,7 @@ def test_those_who_were_recipients_once_stay_recipients_when_the_ladder_begins_a
     assert last.recipients == ["maintenance", "shift_manager", "engineer", "production_manager"]
 
 
-def test_a_resolved_trouble_that_comes_again_is_a_new_call() -> None:
+def test_a_resolved_breakdown_that_recurs_is_a_new_call() -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
     line.wait(500)
@@ -68,7 +68,7 @@ def test_a_resolved_trouble_that_comes_again_is_a_new_call() -> None:
     assert call_ids(line) == {"L1.call.1", "L1.call.2"}
 
 
-def test_another_machine_that_fails_is_another_trouble() -> None:
+def test_another_machine_that_fails_is_another_breakdown() -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
     line.report("bagger", RUNNING, at=700)

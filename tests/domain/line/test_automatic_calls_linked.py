@@ -114,7 +114,7 @@ def test_a_call_that_is_taken_over_keeps_its_level_and_its_deadlines() -> None:
         (1_500, ("acknowledge",), [(1_500, 0, None), (1_500, 1, "resolve_timeout"), (1_540, 2, "resolve_timeout")]),
     ],
 )
-def test_what_is_overdue_by_a_higher_priority_falls_due_at_the_takeover(
+def test_a_deadline_overdue_by_a_higher_priority_falls_due_at_the_takeover(
     pressed_at: float, actions: tuple[str, ...], steps: list[tuple[float, int, str | None]]
 ) -> None:
     """Called automatically at 400 as high; the person's call is critical, and nothing of it is before its raise."""
@@ -189,7 +189,7 @@ def test_a_classified_downtime_links_by_the_type_of_its_reason() -> None:
 @pytest.mark.parametrize("pressed_at", [160, 450])
 @pytest.mark.parametrize("acknowledged", [True, False])
 @pytest.mark.parametrize("restarts", [True, False])
-def test_a_persons_call_is_called_again_when_its_trouble_comes_again(
+def test_a_persons_call_is_called_again_when_its_breakdown_recurs(
     who: str | None, andon_type: AndonType, pressed_at: float, *, acknowledged: bool, restarts: bool
 ) -> None:
     """Pressed before or after the automatic call was due; the machine runs for half an hour, and fails again."""

@@ -33,7 +33,7 @@ def burning_line() -> PackingLine:
 
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("pressed_at", [400, 3_100, 3_500])
-def test_a_call_for_a_trouble_that_is_over_is_not_taken_over_by_a_call_for_the_next_one(
+def test_a_call_for_a_breakdown_that_is_over_is_not_taken_over_by_a_call_for_the_next_one(
     pressed_at: float, *, restarts: bool
 ) -> None:
     """Neither while the line runs, nor when another machine has stopped it, called for already or not."""
@@ -59,7 +59,7 @@ def test_a_call_for_a_trouble_that_is_over_is_not_taken_over_by_a_call_for_the_n
     assert len(still_open) == 1, "one trouble has one call"
 
 
-def test_a_call_that_was_pressed_for_again_while_the_line_runs_is_not_for_the_next_trouble() -> None:
+def test_a_call_that_was_pressed_for_again_while_the_line_runs_is_not_for_the_next_breakdown() -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
     line.report("bagger", RUNNING, at=500)
@@ -73,7 +73,7 @@ def test_a_call_that_was_pressed_for_again_while_the_line_runs_is_not_for_the_ne
 
 
 @pytest.mark.parametrize("again_at", [340, 3_000])
-def test_a_person_takes_over_the_call_of_a_fire_that_came_again(again_at: float) -> None:
+def test_a_person_takes_over_the_call_of_a_fire_that_recurred(again_at: float) -> None:
     """Its ladder was still running, and it was linked; or it was at its end, and calls again."""
     line = burning_line()
     line.wait(again_at)

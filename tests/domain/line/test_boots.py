@@ -18,7 +18,7 @@ def connection(boot: int, since: int, *words: str, ts: bool) -> list[ReportBody]
     ]
 
 
-def test_the_new_boot_goes_on_after_all_of_the_old_one_came_again() -> None:
+def test_the_new_boot_continues_after_the_old_one_was_redelivered() -> None:
     line = PackingLine()
     old, new = connection(71, 0, "running", "running", ts=True), connection(72, 100, "fault", "running", ts=True)
     for index, body in enumerate(old):

@@ -104,7 +104,7 @@ def test_a_command_completes_the_changeover_that_runs(to: str | None, answer: Di
     assert [data.duration_seconds for data in line.new_changeovers()] == ([30] if answer == APPLIED else [])
 
 
-def test_wrong_requests_say_what_is_wrong() -> None:
+def test_wrong_requests_state_what_is_wrong() -> None:
     line = ChangeoverLine()
     assert line.start(None, second=0) == rejected("incomplete")
     assert line.complete(second=0) == rejected("no_changeover_running")
@@ -171,7 +171,7 @@ def test_a_product_only_noted_is_what_the_next_changeover_comes_from() -> None:
     assert [data.from_product for data in line.new_changeovers()] == ["A"]
 
 
-def test_the_running_changeover_is_told() -> None:
+def test_the_running_changeover_is_reported() -> None:
     line = ChangeoverLine()
     line.count(1, good=1)
     line.start("B", second=9, source="A")

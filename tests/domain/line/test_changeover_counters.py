@@ -75,7 +75,7 @@ def test_pieces_that_the_last_report_of_the_old_run_hid_belong_to_it(
     assert len(reported(line)) == 2
 
 
-def test_reports_that_stay_in_doubt_while_the_line_stands_move_nothing() -> None:
+def test_reports_that_stay_in_doubt_while_the_line_is_stopped_move_nothing() -> None:
     line = ran_crisps(CountsReport(total=0, good=0, reject=0))
     line.report("bagger", CountsReport(total=0, good=0, reject=0), at=110)
     line.report("bagger", SHOWN, at=170)

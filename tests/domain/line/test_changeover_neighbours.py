@@ -37,7 +37,7 @@ def test_a_machine_that_fails_during_it_splits_its_downtime_and_calls(machine: s
 
 
 @each_machine
-def test_the_changeover_that_goes_on_after_the_repair_is_one_again(machine: str) -> None:
+def test_the_changeover_that_continues_after_the_repair_is_one_again(machine: str) -> None:
     repaired: list[Step] = [(1_500, machine, RUNNING), (1_500, "bagger", STOPPED)]
     line = play(*IS_REPORTED, *fails(machine, 700), *repaired, until=4 * HOUR)
     assert parts(line) == [("changeover", 11, 700), ("unplanned", 700, 1_500), ("changeover", 1_500, None)]
@@ -68,7 +68,7 @@ def test_a_failure_that_stood_when_it_began_splits_it_when_it_outlasts_it(machin
 
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("machine", ["feeder", "packer"])
-def test_a_machine_that_is_lost_after_it_failed_is_not_taken_for_repaired(machine: str, *, restarts: bool) -> None:
+def test_a_machine_that_is_lost_after_it_failed_is_not_mistaken_for_repaired(machine: str, *, restarts: bool) -> None:
     lost: list[Step] = [(900, machine, DeathReport()), (1_500, machine, BirthReport())]
     repaired: list[Step] = [(2_000, machine, RUNNING), (2_000, "bagger", STOPPED)]
     line = play(*IS_REPORTED, *fails(machine, 700), *lost, *repaired, until=4 * HOUR, restarts=restarts)
@@ -77,7 +77,7 @@ def test_a_machine_that_is_lost_after_it_failed_is_not_taken_for_repaired(machin
 
 
 @pytest.mark.parametrize("machine", ["feeder", "packer"])
-def test_a_failed_machine_that_nobody_watched_is_not_taken_for_repaired(machine: str) -> None:
+def test_a_failed_machine_that_nobody_watched_is_not_mistaken_for_repaired(machine: str) -> None:
     """The bagger, which waits for it, is heard after the absence; the machine itself is silent."""
     line = play(*IS_REPORTED, *fails(machine, 700), until=1_100)
     absent(line, 1_100, 1_130)

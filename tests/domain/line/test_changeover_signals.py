@@ -30,7 +30,7 @@ def changeovers(line: PackingLine) -> list[tuple[float, event_data.Changeover]]:
     ]
 
 
-def test_a_mode_signals_a_changeover_that_is_told_once_its_product_is_known() -> None:
+def test_a_mode_signals_a_changeover_that_is_reported_once_its_product_is_known() -> None:
     """The machine says what it makes only when it runs again: without the mode that would be no changeover."""
     line = ran_crisps()
     line.report("bagger", StateReport(state="setup"), at=100)
@@ -44,7 +44,7 @@ def test_a_mode_signals_a_changeover_that_is_told_once_its_product_is_known() ->
     assert (completed.outcome, completed.duration_seconds, completed.startup_rejects) == ("completed", 370, 1)
 
 
-def test_a_packml_mode_of_the_users_own_is_such_a_mode_and_a_job_says_the_product() -> None:
+def test_a_packml_mode_of_the_users_own_is_such_a_mode_and_a_job_states_the_product() -> None:
     modes = {"id": "bagger", "packml_dialect": "tr88", "packml_modes": {1: "production", 4: "setup"}}
     spec = line_spec(equipment=[modes], constraint="bagger")
     line = PackingLine(plant_file(spec))
@@ -67,7 +67,9 @@ STANDING_WITH_NUTS: Final = StateReport(state="setup", product="nuts")
 
 @pytest.mark.parametrize("product_at", [40, 390], ids=["product first", "piece first"])
 @pytest.mark.parametrize("signal", ["mode", "command"])
-def test_the_first_good_piece_completes_the_changeover_though_the_machine_stands(signal: str, product_at: int) -> None:
+def test_the_first_good_piece_completes_the_changeover_though_the_machine_is_stopped(
+    signal: str, product_at: int
+) -> None:
     """The last old piece at 50, the first new one 380 s after it: whatever is reported in between, and afterwards."""
     line = ran_crisps()
     if signal == "command":

@@ -27,7 +27,7 @@ def levels(line: PackingLine) -> list[int]:
 
 
 @pytest.mark.parametrize("by", [600, 10 * HOUR])
-def test_nothing_falls_due_by_it(by: int) -> None:
+def test_a_step_of_the_clock_makes_nothing_due(by: int) -> None:
     """A call that was raised a minute ago escalates in four minutes, not at once and not in ten hours."""
     line = PackingLine(plant_file(line_spec(equipment=equipment(heartbeat_seconds=120.0))))
     line.report("bagger", RUNNING, at=0)
@@ -69,7 +69,7 @@ def test_a_restart_after_a_step_changes_nothing() -> None:
     assert lines[0].events == lines[1].events
 
 
-def test_a_step_is_nothing_to_a_line_that_was_never_heard_of() -> None:
+def test_a_step_changes_nothing_on_a_line_without_reports() -> None:
     line = PackingLine()
     step(line, 0, HOUR)
     assert line.events == []
@@ -116,7 +116,9 @@ def step_all(floor: ManyLines, at: float, by: float) -> None:
 
 @pytest.mark.parametrize("stepped_at", [110, 185, 365, 399, 415, 530, 710, 1_005, 1_019.5, 2_500])
 @pytest.mark.parametrize("by", [30, 2 * HOUR])
-def test_calls_ladders_downtimes_and_floods_go_on_as_if_the_clock_had_been_right(by: float, stepped_at: float) -> None:
+def test_calls_ladders_downtimes_and_floods_continue_as_if_the_clock_had_been_right(
+    by: float, stepped_at: float
+) -> None:
     """The kind: whatever is pending has the time left that it had, at whatever instant the clock is set."""
     assert troubles(by, stepped_at) == troubles(0, stepped_at)
 
@@ -172,7 +174,7 @@ def test_a_device_is_not_ineffective_for_time_that_did_not_pass() -> None:
     assert line.events[-1].quality.ineffective
 
 
-def test_a_step_before_an_absence_was_gone_through_makes_nothing_known() -> None:
+def test_a_step_before_an_absence_was_evaluated_makes_nothing_known() -> None:
     """A machine that is heard before and after the step tells nothing of the time that was skipped."""
     spec = line_spec(equipment=equipment(clock="device"))
     line = PackingLine(plant_file(spec))

@@ -89,7 +89,7 @@ def test_a_fall_within_a_dip_after_a_new_boot_is_a_reset() -> None:
     assert (given_.total, given_.estimated) == (3, True)
 
 
-def test_a_zero_that_was_not_read_is_told_from_a_reset() -> None:
+def test_a_zero_that_was_not_read_is_distinguished_from_a_reset() -> None:
     """60 a minute, each 0.5 s: 50001, 0, 50002, 50003."""
     given_ = reader(rate=60.0)
     given_.see_all((50_001, 0), (0, 0.5), (50_002, 1), (50_003, 1.5))

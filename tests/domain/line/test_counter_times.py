@@ -40,7 +40,7 @@ def test_the_time_that_an_outage_left_passes() -> None:
     assert given_.see(2_700, 661).kind == "held"
 
 
-def test_a_device_clock_says_in_which_time_pieces_were_made() -> None:
+def test_a_device_clock_dates_the_production_of_pieces() -> None:
     given_ = reader(rate=300.0)
     given_.see(0, 100, dated=100)
     for number in range(1, 7):

@@ -97,7 +97,7 @@ def test_the_next_sample_decides(samples: tuple[int, ...], modulus: int | None, 
     assert Fate(found.delta, found.kind, found.released, found.refused, estimated=found.estimated) == expected
 
 
-def test_what_is_held_is_shown_until_it_is_decided() -> None:
+def test_held_pieces_are_shown_until_they_are_decided() -> None:
     given_ = reader()
     assert given_.see_all((1_000, 0), (5_000, 1)).register.held_pieces == 4_000
     assert given_.see(5_001, 2).register.held_pieces == 0

@@ -12,7 +12,7 @@ from tests.support.packing_line import T0
 
 
 @pytest.mark.parametrize("who", [None, "bagger"])
-def test_held_pieces_are_told_though_nothing_counted(who: str | None) -> None:
+def test_held_pieces_are_reported_though_nothing_counted(who: str | None) -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1))
     line.wait(3)
@@ -21,7 +21,7 @@ def test_held_pieces_are_told_though_nothing_counted(who: str | None) -> None:
 
 
 @pytest.mark.parametrize("who", [None, "bagger"])
-def test_released_pieces_are_told_once_and_estimated(who: str | None) -> None:
+def test_released_pieces_are_reported_once_and_estimated(who: str | None) -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1), (50_001, 3), (50_002, 5))
     line.wait(7)
@@ -30,7 +30,7 @@ def test_released_pieces_are_told_once_and_estimated(who: str | None) -> None:
     assert qualities(line, who)[-1].estimated
 
 
-def test_refused_pieces_are_told_once() -> None:
+def test_refused_pieces_are_reported_once() -> None:
     line = line_of()
     line.report("bagger", RUNNING, at=0)
     feed(line, "bagger", (100, 0), (50_100, 1), (101, 3), (102, 5))
@@ -40,7 +40,7 @@ def test_refused_pieces_are_told_once() -> None:
     assert not qualities(line)[-1].estimated
 
 
-def test_refused_pieces_are_told_though_as_many_are_held_anew() -> None:
+def test_refused_pieces_are_reported_though_as_many_are_held_again() -> None:
     line = line_of()
     for at, total, good in ((0, 0, 0), (1, 50_000, 0), (3, 0, 50_000)):
         line.report("bagger", CountsReport(total=total, good=good), at=at)
@@ -48,7 +48,7 @@ def test_refused_pieces_are_told_though_as_many_are_held_anew() -> None:
     assert doubts(line, "bagger")[-2:] == [(50_000, None, None), (50_000, None, 50_000)]
 
 
-def test_what_is_held_stays_told_until_it_is_decided() -> None:
+def test_held_pieces_stay_reported_until_they_are_decided() -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1))
     line.report("bagger", CountsReport(good=5), at=2)
@@ -111,7 +111,7 @@ def test_a_power_cut_is_no_wrap() -> None:
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_a_device_that_was_away_may_have_been_reset(*, silent: bool) -> None:
+def test_a_device_that_was_offline_may_have_been_reset(*, silent: bool) -> None:
     """Without boot ids a death, a birth or a silence is all there is to know it by."""
     line = line_of(bagger={"counters": {"modulus": 65_536}, "heartbeat_seconds": 30.0})
     feed(line, "bagger", (65_530, 0))
@@ -135,7 +135,7 @@ def test_a_device_clock_gives_a_slow_burst_its_time() -> None:
     assert not qualities(line)[-1].estimated
 
 
-def test_a_report_may_say_its_own_modulus() -> None:
+def test_a_report_may_state_its_own_modulus() -> None:
     line = line_of()
     for number, total in enumerate((65_530, 4)):
         line.report("bagger", CountsReport(total=total, modulus=65_536), at=number)
@@ -182,7 +182,7 @@ def test_a_line_knows_the_greatest_rate_that_does_not_fit() -> None:
     assert line.production()[-1].total_count == 16_665
 
 
-def test_what_was_held_is_known_after_a_restart() -> None:
+def test_held_pieces_survive_a_restart() -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1), (2, 2), (60_000, 3))
     again = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())

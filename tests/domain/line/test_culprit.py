@@ -139,7 +139,7 @@ def described(states: list[State], constraint: int) -> tuple[str, str | None]:
 
 @given(states=st.lists(st.sampled_from(STATES), min_size=1, max_size=7), data=st.data())
 @settings(max_examples=500)
-def test_the_walk_finds_what_the_description_says(states: list[State], data: st.DataObject) -> None:
+def test_the_walk_agrees_with_the_description(states: list[State], data: st.DataObject) -> None:
     constraint = data.draw(st.integers(0, len(states) - 1))
     assert diagnosed(*states, constraint=constraint) == described(states, constraint)
 

@@ -21,7 +21,7 @@ from tests.support.packing_line import T0, state_of
 
 @each_order
 @each_loss
-def test_a_stop_that_the_device_kept_is_the_downtime_it_was(lose: Callable[[Machine, float], None], order: str) -> None:
+def test_a_buffered_stop_becomes_its_downtime(lose: Callable[[Machine, float], None], order: str) -> None:
     line, bagger = running(lose=lose)
     lose(bagger, 300)
     bagger.state("fault", 310)
@@ -59,7 +59,7 @@ def test_a_device_whose_clock_is_not_trusted_stays_unknown(lose: Callable[[Machi
     assert not state_of(line.core).absences.records
 
 
-def test_the_device_is_shown_as_it_is_seen() -> None:
+def test_the_device_is_offline_until_it_reports() -> None:
     """Offline until it speaks; then what it says, though its time is gone through later."""
     line, bagger = running()
     bagger.disconnect(300)
@@ -72,7 +72,7 @@ def test_the_device_is_shown_as_it_is_seen() -> None:
 
 
 @each_order
-def test_a_stop_that_still_lasts_began_when_it_began_and_calls(order: str) -> None:
+def test_a_stop_that_still_lasts_keeps_its_begin_and_makes_a_call(order: str) -> None:
     line, bagger = running()
     bagger.disconnect(300)
     bagger.state("fault", 310)
@@ -84,7 +84,7 @@ def test_a_stop_that_still_lasts_began_when_it_began_and_calls(order: str) -> No
     assert line.of(EventType.ANDON_EVENT, "bagger")
 
 
-def test_what_lies_around_a_missing_report_is_unknown() -> None:
+def test_the_time_around_a_missing_report_is_unknown() -> None:
     line, bagger = running()
     bagger.disconnect(300)
     for at, word in ((360, "running"), (500, "fault"), (700, "running")):
@@ -95,7 +95,7 @@ def test_what_lies_around_a_missing_report_is_unknown() -> None:
     assert closed(line)[-1].unknown_seconds == 340, "from the report before the missing one to the one after it"
 
 
-def test_what_lies_before_a_new_boot_is_unknown() -> None:
+def test_the_time_before_a_new_boot_is_unknown() -> None:
     line, bagger = running()
     bagger.disconnect(300)
     for at, word in ((350, "running"), (500, "fault"), (700, "running")):
@@ -134,7 +134,7 @@ def test_late_counts_make_nothing_unknown() -> None:
 
 @each_loss
 @pytest.mark.parametrize("since", [230, 600])
-def test_a_device_that_kept_nothing_costs_what_it_cost_before(
+def test_a_device_without_a_buffer_is_treated_like_one_with_an_untrusted_clock(
     lose: Callable[[Machine, float], None], since: float
 ) -> None:
     """A report is missing: the windows and downtimes are those of a device whose clock nobody trusts."""
@@ -172,7 +172,7 @@ def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
     assert closed(line)[-1].unknown_seconds == 0
 
 
-def test_what_is_heard_of_a_machine_without_being_used_ends_its_absence() -> None:
+def test_an_unused_report_of_a_machine_ends_its_absence() -> None:
     """After silence it is again what it said last, whatever the quality of what it says; its time is known."""
     line, bagger = running(lose=Machine.fall_silent)
     bagger.fall_silent(300)
@@ -185,7 +185,7 @@ def test_what_is_heard_of_a_machine_without_being_used_ends_its_absence() -> Non
         assert [window for window in line.oee("hour", scope) if window.closed][-1].unknown_seconds == 300
 
 
-def test_what_the_clock_of_the_host_skipped_stays_unknown() -> None:
+def test_time_that_the_clock_of_the_host_skipped_stays_unknown() -> None:
     line, bagger = running()
     bagger.disconnect(300)
     line.events += line.core.set_forward(300_000, T0 + 800_000)

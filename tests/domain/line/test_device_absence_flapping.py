@@ -64,7 +64,7 @@ def test_its_stop_is_a_downtime_and_calls_as_without_a_trusted_clock(away: int, 
 
 
 @each_cause
-def test_one_that_comes_back_standing_stands_from_when_it_is_lost_again(*, new_boot: bool) -> None:
+def test_a_machine_that_returns_stopped_is_stopped_from_its_next_loss(*, new_boot: bool) -> None:
     """What it was before, nobody knows; of whom the line waits for, it has said so."""
     line, bagger = line_of()
     flaps(bagger, "fault", since=100, until=1_000, new_boot=new_boot)
@@ -72,14 +72,14 @@ def test_one_that_comes_back_standing_stands_from_when_it_is_lost_again(*, new_b
     assert raised(line) == [(424, "L1.down.1")]
 
 
-def test_what_stopped_it_before_it_ran_again_is_no_finding_on_the_next_stop() -> None:
+def test_the_cause_of_a_finished_stop_is_no_finding_on_the_next() -> None:
     line, bagger = line_of()
     flaps(bagger, "fault", "running", "stopped", since=100, until=130)
     line.wait(300)
     assert downtimes_of(line) == [(None, 148, None)]
 
 
-def test_what_it_kept_of_the_last_time_corrects_when_its_stop_ended() -> None:
+def test_buffered_reports_correct_the_end_of_the_stop() -> None:
     line, bagger = line_of()
     bagger.state("fault", 100)
     lost_at = flaps(bagger, "fault", since=103, until=400)

@@ -82,7 +82,7 @@ class BufferedHistory:
 
 @given(seed=st.integers(0, 2**32), order=st.sampled_from(ORDERS), restart=st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_an_absence_of_which_the_device_kept_everything_costs_nothing(seed: int, order: str, *, restart: bool) -> None:
+def test_a_device_absence_with_all_reports_kept_loses_no_time(seed: int, order: str, *, restart: bool) -> None:
     line, history = BufferedHistory(seed, order).go(restart=restart)
     for data in last_windows(line.events).values():
         assert data.window_end is not None

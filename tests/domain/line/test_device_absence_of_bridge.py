@@ -15,7 +15,7 @@ from tests.support.packing_line import T0
 
 
 @pytest.mark.parametrize("bridge", [(500, 700), (500, 1_100), (310, 330)])
-def test_the_bridge_is_away_while_a_device_is(bridge: tuple[int, int]) -> None:
+def test_an_absence_of_the_bridge_overlaps_that_of_a_device(bridge: tuple[int, int]) -> None:
     line, bagger = running()
     bagger.disconnect(300)
     bagger.state("fault", 400)
@@ -29,7 +29,7 @@ def test_the_bridge_is_away_while_a_device_is(bridge: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("dies", [402, 600])
-def test_a_device_is_away_within_and_after_an_absence_of_the_bridge(dies: float) -> None:
+def test_a_device_is_offline_within_and_after_an_absence_of_the_bridge(dies: float) -> None:
     """Its Will reaches the bridge when that is back; what the device kept comes long after it."""
     line, bagger = running()
     absent(line, 300, 400)
@@ -51,7 +51,7 @@ def test_a_device_is_away_within_and_after_an_absence_of_the_bridge(dies: float)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 200)
 
 
-def test_one_lost_again_before_it_reports_is_what_it_was_before_the_absence_of_the_bridge() -> None:
+def test_a_machine_lost_again_before_it_reports_keeps_its_state_from_before_the_absence() -> None:
     """Its next report, with none missing before it, proves that it ran in both absences."""
     line, bagger = running()
     absent(line, 300, 400)
@@ -62,7 +62,7 @@ def test_one_lost_again_before_it_reports_is_what_it_was_before_the_absence_of_t
     assert closed(line)[-1].unknown_seconds == 100, "from when no machine was waited for any more to its death"
 
 
-def test_a_machine_never_heard_after_an_absence_of_the_bridge_was_watched_until_then() -> None:
+def test_a_machine_never_seen_after_an_absence_of_the_bridge_was_watched_until_then() -> None:
     line, bagger, packer = two_that_decide()
     for machine in (bagger, packer):
         machine.state("running", 290)

@@ -44,7 +44,7 @@ def test_two_devices_whose_absences_overlap(lost: tuple[int, int], back: tuple[i
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 180)
 
 
-def test_a_machine_that_does_not_decide_is_gone_through_by_itself() -> None:
+def test_a_machine_that_does_not_decide_is_evaluated_by_itself() -> None:
     """The line is watched as ever meanwhile: its downtime opens, and calls."""
     machines = (
         plant.EquipmentConfig(id="bagger"),
@@ -68,7 +68,7 @@ def test_a_machine_that_does_not_decide_is_gone_through_by_itself() -> None:
     assert hour.planned_busy_seconds - hour.actual_production_seconds == 3_100
 
 
-def test_a_stop_by_another_machine_is_watched_while_one_is_away() -> None:
+def test_a_stop_by_another_machine_is_watched_while_one_is_offline() -> None:
     """A known stop weighs more than an unknown state: a downtime opens at its threshold, and calls."""
     line, bagger, packer = two_that_decide()
     bagger.disconnect(300)
@@ -119,7 +119,7 @@ def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
 
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["it stands", "it runs again for less than 10 s"])
-def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restarts: bool) -> None:
+def test_a_stop_that_lasts_is_opened_though_another_was_mistaken_for_one(*, restarts: bool) -> None:
     """Lost while it stood, so a downtime opens as the shift begins; it ran by then, and stands again since."""
     line = line_of()
     bagger = Machine(line)
@@ -140,7 +140,7 @@ def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restart
     assert {call.downtime_id for call in calls if isinstance(call, event_data.Andon)} == {"L1.down.2"}
 
 
-def test_a_line_known_to_stand_is_not_kept_waiting_for_the_machine_still_away() -> None:
+def test_a_line_known_to_be_stopped_is_not_kept_waiting_for_the_machine_still_offline() -> None:
     """Five seconds, not the time that silent machines have to report after an absence of the bridge."""
     line, bagger, packer = two_that_decide()
     bagger.disconnect(300)

@@ -49,7 +49,7 @@ def test_the_threshold_is_the_plants(threshold: int) -> None:
     assert reported(line)[0][0] == 100 + threshold
 
 
-def test_a_minor_stop_is_told_only_where_the_line_asks() -> None:
+def test_a_minor_stop_is_reported_only_where_the_line_asks() -> None:
     for asked in (False, True):
         line = stopped_line(report_minor_stops=asked)
         line.report("bagger", RUNNING, at=159.9)
@@ -102,7 +102,7 @@ def test_a_starved_line_blames_the_faulted_machine_before_it() -> None:
     assert data.faults[0].code == "JAM"
 
 
-def test_what_becomes_known_within_a_downtime_revises_it() -> None:
+def test_new_facts_within_a_downtime_revise_it() -> None:
     line = stopped_line(STOPPED)
     line.wait(160)
     line.report("bagger", STOPPED, at=170)

@@ -68,7 +68,7 @@ QUIET: Final[dict[str, tuple[list[Step], list[Step]]]] = {
 
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize(("quiet", "over"), QUIET.values(), ids=QUIET)
-def test_a_line_that_is_left_standing_is_called_for(quiet: list[Step], over: list[Step], *, restarts: bool) -> None:
+def test_a_line_that_is_left_stopped_is_called_for(quiet: list[Step], over: list[Step], *, restarts: bool) -> None:
     """To the machine that stands, five minutes after the last thing that kept people from being called."""
     assert called(play(*quiet, until=4 * HOUR, restarts=restarts)) == []
     assert called(play(*quiet, *over, until=899, restarts=restarts)) == []
@@ -86,7 +86,7 @@ def test_nobody_is_called_while_somebody_works_on_the_culprit(
     assert len(called(play(*steps, until=4 * HOUR))) == 1
 
 
-def test_a_fault_that_comes_back_after_somebody_worked_on_it_calls_by_its_own_time() -> None:
+def test_a_fault_that_returns_after_somebody_worked_on_it_calls_by_its_own_time() -> None:
     steps: list[Step] = [(11, "bagger", FAULT), (60, "bagger", MAINTENANCE), (200, "bagger", FAULT)]
     line = play(*steps, until=4 * HOUR)
     assert called(line) == [(500, "bagger")]
@@ -115,7 +115,7 @@ def test_a_known_breakdown_keeps_its_time_where_its_machine_waits_for_others_mea
     assert called(play(*steps, until=HOUR)) == [(311, "bagger")]
 
 
-def test_people_are_called_to_the_machine_that_is_left_standing_not_to_the_one_that_was_repaired() -> None:
+def test_people_are_called_to_the_machine_that_is_left_stopped_not_to_the_one_that_was_repaired() -> None:
     steps: list[Step] = [(10, "feeder", FAULT), (11, "bagger", STARVED)]
     steps += [(100, "feeder", RUNNING), (101, "bagger", STOPPED)]
     line = play(*steps, until=4 * HOUR)
@@ -128,7 +128,7 @@ def test_people_are_called_to_the_machine_that_is_left_standing_not_to_the_one_t
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize(("resolved_at", "again"), [(400, [(900, "bagger")]), (1_000, [])])
 @pytest.mark.parametrize("left", [STOPPED, FAULT])
-def test_a_machine_that_is_left_standing_by_those_who_were_called_is_called_for_again(
+def test_a_machine_that_is_left_stopped_by_those_who_were_called_is_called_for_again(
     left: StateReport, resolved_at: float, again: list[tuple[float, str]], *, restarts: bool
 ) -> None:
     """By the call that is open still, or else by another one."""
@@ -138,7 +138,7 @@ def test_a_machine_that_is_left_standing_by_those_who_were_called_is_called_for_
     assert called(play(*steps, until=4 * HOUR, restarts=restarts)) == [(311, "bagger"), *again]
 
 
-def test_what_a_person_said_of_a_stop_goes_before_what_is_seen() -> None:
+def test_a_persons_reason_for_a_stop_takes_precedence_over_observations() -> None:
     steps: list[Step] = [(11, "bagger", FAULT), (60, "bagger", MAINTENANCE)]
     steps += [(100, None, DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code="ELEC"))]
     assert called(play(*steps, until=4 * HOUR)) == [(611, "bagger")]

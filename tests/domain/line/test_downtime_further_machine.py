@@ -123,7 +123,7 @@ def test_how_often_a_call_that_was_put_off_is_looked_at_changes_nothing() -> Non
     assert ticked.events == play(*steps, until=1_200).events
 
 
-def test_the_reason_of_the_further_machine_says_who_is_called_and_when() -> None:
+def test_the_reason_of_the_further_machine_states_who_is_called_and_when() -> None:
     steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", JAMMED), (510, "bagger", BLOCKED)]
     line = play(*steps, until=4 * HOUR)
     assert raised(line) == [(311, "bagger", "equipment"), (510 + 20 * 60, "packer", "material")]
@@ -132,9 +132,7 @@ def test_the_reason_of_the_further_machine_says_who_is_called_and_when() -> None
 
 @pytest.mark.parametrize("code", ["MAT_JAM", "CLEAN"])
 @pytest.mark.parametrize("classified_at", [100, 350])
-def test_what_a_person_said_of_the_first_machine_says_nothing_of_the_further_one(
-    code: str, classified_at: float
-) -> None:
+def test_a_reason_for_the_first_machine_does_not_apply_to_the_further_one(code: str, classified_at: float) -> None:
     """Neither whether people are called to it, nor when, nor whom."""
     report = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code=code)
     steps: list[Step] = [*BAGGER_CALLED, (classified_at, None, report), (400, "bagger", RESOLVE)]

@@ -51,7 +51,7 @@ def test_a_reason_whose_minutes_have_passed_calls_at_once() -> None:
         StateReport(state="stopped", reason_code="CLEAN"),
     ],
 )
-def test_what_nobody_can_help_calls_nobody(body: StateReport) -> None:
+def test_a_stop_that_needs_no_help_makes_no_call(body: StateReport) -> None:
     line = stopped_line(body)
     line.wait(5_000)
     assert raised(line) == []

@@ -106,7 +106,7 @@ def test_a_fault_during_a_changeover_splits_it_where_it_lasts_the_threshold() ->
     assert raised(line) == [(1_200, "L1.down.2")]
 
 
-def test_the_changeover_that_goes_on_after_such_a_fault_is_one_again() -> None:
+def test_the_changeover_that_continues_after_such_a_fault_is_one_again() -> None:
     line = line_of(
         *((100, STOPPED), (110, START), (900, FAULT), (1_500, STOPPED), (3_000, RUNNING), (3_001, COMPLETE)),
         until=4_000,

@@ -35,7 +35,7 @@ def line_with(**changes: Any) -> PackingLine:
     return PackingLine(plant_file(line_spec(equipment=equipment(**changes))))
 
 
-def test_a_status_is_told_when_it_changes_and_not_when_it_does_not() -> None:
+def test_a_status_is_reported_when_it_changes_and_not_when_it_does_not() -> None:
     line = PackingLine()
     for at, body in enumerate((RUNNING, RUNNING, STOPPED, STOPPED, RUNNING)):
         line.report("bagger", body, at=at)
@@ -62,7 +62,7 @@ def test_cause_reason_and_product_are_news_too(body: StateReport) -> None:
     assert line.statuses("bagger")[1].since == line.statuses("bagger")[0].since
 
 
-def test_speed_alone_is_told_at_most_once_a_second_and_the_last_is_told() -> None:
+def test_speed_alone_is_reported_at_most_once_a_second_and_the_last_is_reported() -> None:
     line = PackingLine()
     for index in range(21):
         line.report("feeder", StateReport(state="running", speed=50.0 + index), at=index / 10)
@@ -86,7 +86,7 @@ def test_packml_is_read_by_the_configured_dialect_only() -> None:
     assert len(line.statuses("bagger")) == 2
 
 
-def test_a_suspended_machine_is_starved_or_blocked_as_its_inputs_say() -> None:
+def test_a_suspended_machine_is_starved_or_blocked_by_its_inputs() -> None:
     line = PackingLine()
     line.report("bagger", StateReport(packml=PackmlState("tr88", 5), upstream_stop=True), at=0)
     line.report("bagger", StateReport(packml=PackmlState("tr88", 5), downstream_stop=True), at=1)
@@ -104,9 +104,7 @@ def test_a_suspended_machine_is_starved_or_blocked_as_its_inputs_say() -> None:
         ("stranger", RUNNING, "unknown_equipment"),
     ],
 )
-def test_what_is_not_understood_is_quarantined_and_changes_nothing(
-    who: str | None, body: ReportBody, reason: str
-) -> None:
+def test_an_unknown_report_is_quarantined_and_changes_nothing(who: str | None, body: ReportBody, reason: str) -> None:
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)
     before = len(line.events)
@@ -114,7 +112,7 @@ def test_what_is_not_understood_is_quarantined_and_changes_nothing(
     assert len(line.events) == before
 
 
-def test_a_death_is_offline_and_a_birth_says_nothing_yet() -> None:
+def test_a_death_is_offline_and_a_birth_sets_no_state() -> None:
     line = PackingLine()
     line.report("bagger", BirthReport(boot_id="a"), at=0)
     line.report("bagger", RUNNING, at=1)
@@ -184,7 +182,7 @@ def test_bad_quality_holds_the_last_good_value_and_flags_it() -> None:
         ("bagger", MeasurementReport(parameter="weight", value=1.0, unit="g"), suppressed("retained")),
     ],
 )
-def test_a_retained_deed_is_no_deed(who: str | None, body: ReportBody, disposition: Disposition) -> None:
+def test_a_retained_action_is_ignored(who: str | None, body: ReportBody, disposition: Disposition) -> None:
     line = PackingLine()
     assert line.report(who, body, at=0, retained=True).disposition == disposition
     assert not line.of(EventType.ANDON_EVENT, who)
@@ -214,14 +212,14 @@ def test_historical_reports_never_become_current() -> None:
     assert shown(line, "bagger") == [("running", None)]
 
 
-def test_a_gap_in_the_sequence_is_told_on_what_the_report_causes() -> None:
+def test_a_gap_in_the_sequence_is_reported_on_what_the_report_causes() -> None:
     line = PackingLine()
     line.report("bagger", StateReport(state="running", boot_id="a", seq=1), at=0)
     line.report("bagger", StateReport(state="stopped", boot_id="a", seq=5), at=1)
     assert [event.quality.gap for event in line.of(EventType.LINE_STATUS_UPDATE, "bagger")] == [None, 3]
 
 
-def test_a_gap_before_a_report_that_causes_nothing_is_told_on_the_next_event() -> None:
+def test_a_gap_before_a_report_that_causes_nothing_is_reported_on_the_next_event() -> None:
     line = PackingLine()
     line.report("bagger", StateReport(state="running", boot_id="a", seq=1), at=0)
     line.report("bagger", StateReport(state="running", boot_id="a", seq=4), at=1)

@@ -71,7 +71,7 @@ def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriorit
 
 
 @pytest.mark.parametrize("priority", sorted(TABLE))
-def test_an_ignored_call_climbs_to_the_top_and_tells_everybody(priority: CallPriority) -> None:
+def test_an_ignored_call_climbs_to_the_top_and_reaches_everybody(priority: CallPriority) -> None:
     acknowledge, _, step, _ = TABLE[priority]
     line = EscalationLine()
     play(line, priority, ())
@@ -112,13 +112,13 @@ def test_a_deadline_missed_at_the_top_is_a_reminder_and_never_silent(priority: C
     assert (last.deadline, last.status) == (None, "acknowledged")
 
 
-def test_a_call_acknowledged_at_level_1_goes_on_from_there() -> None:
+def test_a_call_acknowledged_at_level_1_continues_from_there() -> None:
     line = EscalationLine()
     play(line, "high", ((5, "acknowledge"),))
     assert (30, 2, "resolve_timeout") in line.rungs()
 
 
-def test_each_step_tells_the_next_deadline() -> None:
+def test_each_step_reports_the_next_deadline() -> None:
     line = EscalationLine()
     play(line, "medium", ((12, "acknowledge"),))
     reported = [(minute, data.minutes_remaining, data.status) for minute, data in line.escalations()]
@@ -154,7 +154,7 @@ def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
         (("escalate", "escalate", "acknowledge"), 43.5),  # at the top there is no rung left, but a deadline
     ],
 )
-def test_the_deadline_told_is_the_next_that_can_be_missed(actions: tuple[DeedName, ...], remaining: float) -> None:
+def test_the_deadline_reported_is_the_next_that_can_be_missed(actions: tuple[DeedName, ...], remaining: float) -> None:
     line = EscalationLine()
     line.act("raise", priority="medium")
     for action in actions:
@@ -189,7 +189,7 @@ def test_a_manual_escalation_rises_by_one_and_ends_at_the_top() -> None:
     ]
 
 
-def test_a_level_reached_by_hand_is_not_told_again_at_its_deadline() -> None:
+def test_a_level_reached_by_hand_is_not_reported_again_at_its_deadline() -> None:
     line = EscalationLine()
     play(line, "high", ((1, "escalate"),))
     assert line.rungs()[0] == (10, 2, "ack_timeout")

@@ -26,7 +26,7 @@ def rungs(at: float, andon_type: AndonType) -> list[tuple[float, int, str | None
     return found
 
 
-def test_a_call_raised_in_a_shifts_last_minutes_goes_on_in_the_next() -> None:
+def test_a_call_raised_in_a_shifts_last_minutes_continues_in_the_next() -> None:
     """Process is medium: 10 to acknowledge, 45 to resolve, steps of 10, reminders at 5 and at 35."""
     raised = LATE_END - 7 * MINUTE
     assert rungs(raised, "process") == [
@@ -51,7 +51,7 @@ def test_a_critical_call_waits_for_nobody() -> None:
     ]
 
 
-def test_the_deadline_told_is_the_one_that_comes() -> None:
+def test_the_deadline_reported_is_the_one_that_comes() -> None:
     line = PackingLine()
     line.report("bagger", AndonReport(action="raise", andon_type="equipment"), at=LATE_END - 2 * MINUTE)
     (raised,) = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "bagger")]

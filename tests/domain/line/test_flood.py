@@ -55,7 +55,7 @@ def test_no_more_than_the_limit_is_no_flood() -> None:
     assert floor.summaries() == []
 
 
-def test_the_flood_ends_below_five_and_what_still_stands_calls_by_itself() -> None:
+def test_the_flood_ends_below_five_and_what_is_still_stopped_calls_by_itself() -> None:
     """The fifth newest of 14 calls became due at 580: the flood is over ten minutes later."""
     floor = broken()
     floor.report(700, "pack-12", RUNNING)
@@ -74,7 +74,7 @@ def test_the_flood_ends_below_five_and_what_still_stands_calls_by_itself() -> No
     )
 
 
-def test_what_was_held_says_how_long_it_stands_and_for_which_downtime() -> None:
+def test_a_held_call_states_the_stop_duration_and_its_downtime() -> None:
     floor = broken()
     floor.wait(1_200)
     released = [data for _, data in floor.calls() if data.call_id == "pack-13.call.1"]
@@ -112,7 +112,7 @@ def test_people_and_critical_calls_are_never_held_and_do_not_count() -> None:
     assert [call.line for call in floor.raised() if not call.summary] == [f"pack-{number}" for number in range(1, 11)]
 
 
-def test_a_held_trouble_for_which_a_person_has_called_is_linked_when_the_flood_is_over() -> None:
+def test_a_held_breakdown_for_which_a_person_has_called_is_linked_when_the_flood_is_over() -> None:
     floor = broken()
     floor.wait(650)
     floor.report(650, "pack-12", AndonReport(action="raise", andon_type="maintenance"))
@@ -122,7 +122,7 @@ def test_a_held_trouble_for_which_a_person_has_called_is_linked_when_the_flood_i
     assert found[-1].downtime_id == "pack-12.down.1"
 
 
-def test_a_held_trouble_that_turned_out_to_be_planned_calls_nobody() -> None:
+def test_a_held_breakdown_that_turned_out_to_be_planned_calls_nobody() -> None:
     planned = plant.DowntimeReason(code="CLEAN", text="Cleaning", category="planned")
     floor = broken(ONE.model_copy(update={"reasons": (planned,)}))
     floor.wait(650)
@@ -133,7 +133,7 @@ def test_a_held_trouble_that_turned_out_to_be_planned_calls_nobody() -> None:
 
 
 @pytest.mark.parametrize("left_at", [900, 2_000])
-def test_a_held_trouble_on_which_somebody_works_calls_once_it_is_left_standing(left_at: float) -> None:
+def test_a_held_breakdown_on_which_somebody_works_calls_once_it_is_left_stopped(left_at: float) -> None:
     """Whether that is before the flood ends or after it."""
     floor = broken(lines=12)
     floor.wait(650)
@@ -145,7 +145,7 @@ def test_a_held_trouble_on_which_somebody_works_calls_once_it_is_left_standing(l
     assert [call.line for call in floor.raised() if not call.summary].count("pack-12") == 1
 
 
-def test_what_is_held_after_the_summary_was_resolved_has_a_new_one() -> None:
+def test_calls_held_after_the_summary_was_resolved_have_a_new_one() -> None:
     floor = broken(plant_of("pack"), lines=12)
     floor.wait(650)
     floor.resolve(660, floor.summaries()[-1][1])
@@ -157,7 +157,7 @@ def test_what_is_held_after_the_summary_was_resolved_has_a_new_one() -> None:
     assert last.description.endswith("Held: pack-11 m, pack-12 m, pack-14 m")
 
 
-def test_a_trouble_that_calls_again_counts_as_a_call() -> None:
+def test_a_breakdown_that_calls_again_counts_as_a_call() -> None:
     floor = broken(lines=LIMIT)
     floor.wait(600)
     for number in range(1, LIMIT + 1):
@@ -186,7 +186,7 @@ def test_limits_are_the_plants() -> None:
     ]
 
 
-def test_a_flood_that_lasts_holds_calls_although_the_window_has_room_again() -> None:
+def test_a_flood_that_lasts_holds_calls_although_the_window_has_space_again() -> None:
     """Ten minutes after the first two calls two more would fit; the flood is over when nothing was due for as long."""
     floor = ManyLines(plant_of("pack", flood=FloodRule(calls=2, minutes=10, below=1)))
     for number, second in enumerate((100, 100, 100, 600, 800), start=1):

@@ -87,7 +87,7 @@ def test_an_area_never_calls_more_than_its_limit_and_forgets_nothing_it_held(ste
 
 
 @pytest.mark.parametrize("second", [450, 500, 610, 1_180])
-def test_a_restart_in_a_flood_goes_on_with_it(second: float) -> None:
+def test_a_restart_in_a_flood_continues_with_it(second: float) -> None:
     plain, restarted = broken(), broken()
     restarted.wait(second)
     restarted.restart()

@@ -56,7 +56,7 @@ def test_a_report_a_minute_is_enough() -> None:
 
 
 @pytest.mark.parametrize("after", [1, 30, 59])
-def test_a_report_with_an_effect_in_between_begins_the_minute_anew(after: float) -> None:
+def test_a_report_with_an_effect_in_between_begins_the_minute_again(after: float) -> None:
     line = started()
     duplicate(line, 10)
     duplicate(line, 10 + after)
@@ -73,7 +73,7 @@ def test_a_burst_that_a_broker_sends_again_is_no_device_without_effect() -> None
     assert flags(line) == [(False, False)]
 
 
-def test_what_says_nothing_of_now_ends_nothing() -> None:
+def test_a_report_about_the_past_ends_nothing() -> None:
     line = started()
     for at in range(10, 101, 10):
         duplicate(line, at)
@@ -82,7 +82,7 @@ def test_what_says_nothing_of_now_ends_nothing() -> None:
     assert flags(line)[-1] == (True, True)
 
 
-def test_what_has_deliberately_no_effect_is_understood() -> None:
+def test_a_report_without_effect_is_suppressed() -> None:
     line = started()
     for at in range(10, 200, 10):
         line.report("bagger", StateReport(state="running", historical=True), at=at)
@@ -100,7 +100,7 @@ def test_what_has_deliberately_no_effect_is_understood() -> None:
         ("packer", DeathReport(), False),
     ],
 )
-def test_a_death_ends_it_for_all_devices_that_it_speaks_for(who: str | None, body: ReportBody, *, ends: bool) -> None:
+def test_a_death_ends_the_session_of_all_devices_behind_it(who: str | None, body: ReportBody, *, ends: bool) -> None:
     """A gateway that is gone has its machines no longer send anything; its birth makes nothing understood."""
     line = started()
     for at in range(10, 101, 10):
@@ -113,7 +113,7 @@ def test_a_death_ends_it_for_all_devices_that_it_speaks_for(who: str | None, bod
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_source_that_speaks_for_the_line_in_vain_is_shown_by_the_lines_own_status(*, known: bool) -> None:
+def test_an_ineffective_source_of_the_line_is_flagged_on_the_lines_status(*, known: bool) -> None:
     """Also where no machine of it was ever heard; the machines are not what is not understood."""
     line = started() if known else PackingLine()
     for at in range(10, 81, 10):

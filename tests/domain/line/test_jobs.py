@@ -82,9 +82,7 @@ def test_the_tables_answer_every_action_in_every_status_once() -> None:
 
 @pytest.mark.parametrize("restored", [False, True])
 @pytest.mark.parametrize(("status", "action"), [(status, action) for status, row in LIFE.items() for action in row])
-def test_every_action_in_every_status_does_what_the_table_says(
-    status: JobStatus, action: Action, *, restored: bool
-) -> None:
+def test_every_action_in_every_status_follows_the_table(status: JobStatus, action: Action, *, restored: bool) -> None:
     line = JobLine()
     line.assign()
     for step in WAY_TO[status]:
@@ -105,7 +103,7 @@ def test_every_action_in_every_status_does_what_the_table_says(
         assert [(kind, data.status) for kind, data in updates] == [(EVENTS[expected], expected)]
 
 
-def test_a_job_tells_its_whole_story_on_one_subject() -> None:
+def test_all_events_of_a_job_have_one_subject() -> None:
     line = JobLine()
     line.assign()
     for action in ("accept", "start", "pause", "start"):
@@ -182,7 +180,7 @@ def test_a_second_start_is_refused_while_a_job_runs_but_not_while_it_is_paused()
     assert line.act("start", "J1") == rejected("another_job_running")
 
 
-def test_a_second_start_completes_the_first_where_the_plant_says_so() -> None:
+def test_a_second_start_completes_the_first_where_configured() -> None:
     line = JobLine(auto_complete_jobs=True)
     line.started("J1")
     line.assign("J2")
@@ -209,7 +207,7 @@ def test_pieces_count_for_the_running_job_only() -> None:
 
 
 @pytest.mark.parametrize(("complete_at_target", "completed"), [(True, True), (False, False)])
-def test_the_target_completes_a_job_where_the_plant_says_so(*, complete_at_target: bool, completed: bool) -> None:
+def test_the_target_completes_a_job_where_configured(*, complete_at_target: bool, completed: bool) -> None:
     line = JobLine(complete_at_target=complete_at_target)
     line.started(target=10)
     line.count(10, 9)
@@ -248,7 +246,7 @@ def test_a_job_completes_once_at_the_first_count_that_reaches_its_target(deltas:
         assert [data.good_quantity for _, data in line.new_updates()] == expected
 
 
-def test_a_cancelled_job_tells_why() -> None:
+def test_a_cancelled_job_states_the_reason() -> None:
     line = JobLine()
     line.assign()
     line.new_updates()

@@ -107,7 +107,7 @@ def test_a_job_of_another_product_changes_the_line_over_and_its_cancelling_aband
     assert [outcome for *_, outcome in changeovers(line)] == [None, "abandoned"]
 
 
-def test_what_machines_say_does_not_change_the_product_of_a_running_job() -> None:
+def test_machine_reports_do_not_change_the_product_of_a_running_job() -> None:
     line = running(PackingLine())
     line.report(None, JobReport(action="assign", job_id="J", product="nuts", target_quantity=9), at=1)
     line.report(None, JobReport(action="start", job_id="J"), at=2)
@@ -128,7 +128,7 @@ def test_no_order_is_why_an_idle_line_that_works_by_jobs_idles() -> None:
     assert line.statuses()[-1].cause == "no_order"
 
 
-def test_oee_is_told_at_multiples_of_its_period_and_only_when_it_moved() -> None:
+def test_oee_is_reported_at_multiples_of_its_period_and_only_when_it_moved() -> None:
     line = running(PackingLine(plant_file(line_spec(equipment=equipment(ideal_cycle_seconds=None)))))
     line.wait(3_000)
     reported = [seconds(event.timestamp) for event in line.of(EventType.OEE_UPDATE)]
@@ -154,7 +154,7 @@ def test_several_products_sum_their_ideal_cycles() -> None:
     assert last.performance == pytest.approx(400 / last.actual_production_seconds)
 
 
-def test_the_ideal_cycle_told_is_that_of_one_piece() -> None:
+def test_the_ideal_cycle_reported_is_that_of_one_piece() -> None:
     """OEE = PRI * GQ / PBT and E = PRI * PQ / APT, of the event's own numbers."""
     line = running(PackingLine())
     line.wait(20)
@@ -170,7 +170,7 @@ def test_the_ideal_cycle_told_is_that_of_one_piece() -> None:
 @pytest.mark.parametrize(
     ("ideal", "counts", "reason"), [(None, 0, "no_ideal_cycle"), (None, 5, "no_ideal_cycle"), (2.0, 0, "no_pieces")]
 )
-def test_what_has_no_value_says_why(ideal: float | None, counts: int, reason: str) -> None:
+def test_an_oee_without_value_states_the_reason(ideal: float | None, counts: int, reason: str) -> None:
     line = running(PackingLine(plant_file(line_spec(ideal_cycle_seconds=ideal))), product="unheard-of")
     line.report("bagger", CountsReport(total=counts, good=counts), at=5)
     line.wait(100)
@@ -239,7 +239,7 @@ def test_an_open_call_and_its_deadlines_survive_a_restart() -> None:
     assert list(fired) == line.wait(10_000)
 
 
-def test_a_checkpoint_that_is_none_is_refused() -> None:
+def test_an_invalid_checkpoint_is_refused() -> None:
     with pytest.raises(msgspec.DecodeError):
         Line.restore(plant_file(), line_spec(), b"\x93broken")
 

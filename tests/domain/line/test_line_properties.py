@@ -27,7 +27,7 @@ def test_ticks_in_between_change_nothing(seed: int, which: int, ticks: list[floa
 
 @given(seed=st.integers(0, 2**32), which=st.integers(0, 1), cut=st.integers(0, 50))
 @settings(max_examples=25, deadline=None)
-def test_a_restored_line_goes_on_as_if_nothing_had_happened(seed: int, which: int, cut: int) -> None:
+def test_a_restored_line_continues_as_if_nothing_had_happened(seed: int, which: int, cut: int) -> None:
     reports = Chaos(seed).reports(50)
     one = new_line(which)
     expected = play(one, reports, [])

@@ -36,7 +36,7 @@ def ran_at_ideal_speed(line: PackingLine, since: float, until: float) -> None:
 
 @pytest.mark.parametrize("way", ["absence", "death"])
 @pytest.mark.parametrize("lost", [(30 * MINUTE, 100 * MINUTE), (59 * MINUTE, 61 * MINUTE), (605, 3_000)])
-def test_what_counters_tell_of_unknown_time_makes_no_hour_better_than_it_was(way: str, lost: tuple[int, int]) -> None:
+def test_pieces_of_unknown_time_improve_no_hour(way: str, lost: tuple[int, int]) -> None:
     """The kind: the line ran at ideal speed all the time, and was not seen for a while."""
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)
@@ -61,7 +61,7 @@ def test_what_counters_tell_of_unknown_time_makes_no_hour_better_than_it_was(way
     assert made == pytest.approx(4 * 60 * MINUTE / IDEAL, abs=6), "no piece is lost, and none doubled"
 
 
-def test_production_counts_all_pieces_in_the_hours_they_were_made_in_and_says_that_it_estimates() -> None:
+def test_production_counts_all_pieces_in_the_hours_they_were_made_in_and_states_that_it_estimates() -> None:
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)
     counts(line, 0, 0)

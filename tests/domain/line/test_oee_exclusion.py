@@ -142,7 +142,7 @@ def test_a_confirmed_stop_leaves_the_time_of_line_and_machines_until_that_is_wit
     assert line.of(EventType.DOWNTIME_EVENT)[-1].standing is Standing.HISTORY
 
 
-def test_a_withdrawn_confirmation_may_be_given_anew_with_another_reason() -> None:
+def test_a_withdrawn_confirmation_may_be_given_again_with_another_reason() -> None:
     line = cleaned()
     unplanned = standing(line, None)
     confirm(line, "L1.down.1", at=3.1 * HOUR)
@@ -155,7 +155,7 @@ def test_a_withdrawn_confirmation_may_be_given_anew_with_another_reason() -> Non
     assert standing(line, None) == unplanned
 
 
-def test_what_a_named_user_confirmed_nobody_withdraws_without_a_name() -> None:
+def test_a_confirmation_by_a_named_user_is_withdrawn_only_by_a_named_user() -> None:
     line = cleaned()
     confirm(line, "L1.down.1", at=3.1 * HOUR)
     planned = standing(line, None)

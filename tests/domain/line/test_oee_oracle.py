@@ -161,7 +161,7 @@ def test_closed_windows_agree_with_the_whole_history(seed: int) -> None:
 
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=40, deadline=None)
-def test_downtimes_are_what_the_whole_history_says(seed: int) -> None:
+def test_downtimes_agree_with_the_whole_history(seed: int) -> None:
     """And so planned busy time less production time is the sum of downtimes."""
     run = Run(seed)
     history = run.go()
@@ -173,7 +173,7 @@ def test_downtimes_are_what_the_whole_history_says(seed: int) -> None:
     assert found == history.downtimes()
 
 
-def test_a_window_that_closed_during_a_stop_is_told_again_as_history() -> None:
+def test_a_window_that_closed_during_a_stop_is_reported_again_as_history() -> None:
     """The stop crosses the micro-stop threshold in the next hour: its time leaves APT of the hour before, too."""
     run = Run(0)
     run.at = 3_570.0

@@ -163,7 +163,7 @@ def test_pieces_are_counted_by_the_machines_that_count_now() -> None:
     assert "bagger" not in counts
 
 
-def test_alerts_and_windows_of_what_is_gone_go() -> None:
+def test_alerts_and_windows_of_removed_equipment_are_dropped() -> None:
     migrated = MigratedFloor()
     for who in ("bagger", "packer"):
         migrated.report(who, MeasurementReport(parameter="weight", value=11.0, unit="g"), 0)
@@ -173,7 +173,7 @@ def test_alerts_and_windows_of_what_is_gone_go() -> None:
     assert {alert.equipment for alert in state_of(line).operations.quality.active.values()} == {"packer"}
 
 
-def test_a_line_that_moves_starts_anew() -> None:
+def test_a_line_that_moves_starts_again() -> None:
     migrated = MigratedFloor()
     migrated.report("desk", CALL, 0)
     moved = BEFORE.model_copy(update={"areas": (plant.AreaConfig(id="pack", site="south"),)})
@@ -183,7 +183,7 @@ def test_a_line_that_moves_starts_anew() -> None:
     assert migrated.report("desk", CALL, 9 * HOUR) == quarantined("unknown_place")
 
 
-def test_what_does_not_concern_a_line_tells_nothing() -> None:
+def test_requests_that_do_not_concern_a_line_emit_nothing() -> None:
     migrated = MigratedFloor()
     migrated.report("bagger", StateReport(state="running"), 0)
     migrated.wait(MINUTE)
@@ -205,7 +205,7 @@ def test_what_does_not_concern_a_line_tells_nothing() -> None:
         (("north", "pack", "L2", "_", "oee", "shift"), True),
     ],
 )
-def test_gone_is_what_the_plant_does_not_have(key: StateKey, is_gone: bool) -> None:  # noqa: FBT001 - a parameter
+def test_stale_is_an_event_of_equipment_that_the_plant_lacks(key: StateKey, is_gone: bool) -> None:  # noqa: FBT001 - a parameter
     assert orphaned_keys([key], WITHOUT_BAGGER) == ([key] if is_gone else [])
 
 
@@ -233,7 +233,7 @@ SAID = st.one_of(
 
 @given(steps=st.lists(st.tuples(st.integers(0, 3 * HOUR), SAID), max_size=25))
 @settings(max_examples=60)
-def test_any_history_of_plant_files_tells_only_of_what_is_there_and_replays_the_same(
+def test_any_history_of_plant_files_reports_only_of_what_is_there_and_replays_the_same(
     steps: list[tuple[int, Any]],
 ) -> None:
     """The second floor is restored from its checkpoint before every step: nothing lives beside it."""

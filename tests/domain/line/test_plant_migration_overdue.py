@@ -115,7 +115,7 @@ def test_a_shorter_restart_ends_the_downtime_when_the_line_ran_again(restart: in
     assert lost(window) == inside(window, spans(line, LATE_SHIFT)) == 400
 
 
-def test_a_restart_of_a_machine_that_the_new_plant_file_makes_silent_is_gone_through_by_its_rules() -> None:
+def test_a_restart_of_a_machine_that_the_new_plant_file_makes_silent_is_evaluated_by_its_rules() -> None:
     line = MigratedLine(plant_file(line_spec(equipment=equipment(clock="device")), restart_seconds=300))
     line.report("bagger", RUNNING, at=LATE_SHIFT - 1_000)
     line.report("bagger", FAULT, at=LATE_SHIFT - 900)

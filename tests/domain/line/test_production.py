@@ -29,7 +29,7 @@ def times(line: PackingLine, who: str | None = None) -> list[float]:
     return [seconds(event.timestamp) for event in line.of(EventType.PRODUCTION_UPDATE, who)]
 
 
-def test_pieces_are_told_at_most_once_a_period_and_the_last_are_told() -> None:
+def test_pieces_are_reported_at_most_once_a_period_and_the_last_are_reported() -> None:
     line = counting()
     for index in range(1, 21):
         line.report("bagger", CountsReport(total=index), at=index / 10)
@@ -39,7 +39,7 @@ def test_pieces_are_told_at_most_once_a_period_and_the_last_are_told() -> None:
     assert len(line.production()) == 3
 
 
-def test_the_rate_slides_and_goes_down_to_nothing() -> None:
+def test_the_rate_slides_and_falls_to_nothing() -> None:
     line = counting(target_rate_per_minute=None)
     for index in range(1, 61):
         line.report("bagger", CountsReport(total=index * 2), at=index)
@@ -50,7 +50,7 @@ def test_the_rate_slides_and_goes_down_to_nothing() -> None:
     assert times(line)[-1] == 120
 
 
-def test_what_has_not_changed_is_not_told_again() -> None:
+def test_unchanged_values_are_not_reported_again() -> None:
     """The last piece of one minute, at the next one still within the sliding rate."""
     line = counting()
     line.report("packer", CountsReport(total=6), at=58)
@@ -59,7 +59,7 @@ def test_what_has_not_changed_is_not_told_again() -> None:
     assert [data.rate_per_minute for data in line.production("packer")] == [6, 0]
 
 
-def test_a_standing_line_falls_behind_before_everybodys_eyes() -> None:
+def test_a_stopped_line_falls_behind_visibly() -> None:
     """What should be made by now grows while nothing is made: 20 a minute."""
     line = counting()
     line.report("bagger", CountsReport(total=1), at=1)
@@ -141,7 +141,7 @@ def test_hours_of_the_shift_and_what_was_planned() -> None:
 
 @pytest.mark.parametrize("first_heard", [0, 1, 1_799, 3_600, 3_601, 14_300])
 @pytest.mark.parametrize("restarts", [True, False])
-def test_the_plan_counts_from_when_the_line_was_first_heard(first_heard: int, *, restarts: bool) -> None:
+def test_the_plan_counts_from_when_the_line_was_first_seen(first_heard: int, *, restarts: bool) -> None:
     """Two of ten pieces are rejects: hours and difference are of the other eight."""
     line = PackingLine()
     line.report("bagger", RUNNING, at=first_heard)
@@ -196,7 +196,7 @@ def test_a_shift_without_a_piece_begins_and_ends_too() -> None:
     assert found[-3:] == [(14_401, "late", 0), (43_200, "late", 0), (43_201, None, 0)]
 
 
-def test_a_job_that_starts_is_told_before_its_first_piece() -> None:
+def test_a_job_that_starts_is_reported_before_its_first_piece() -> None:
     line = counting()
     line.report(None, JobReport(action="assign", job_id="J", product="nuts", target_quantity=50), at=1)
     line.report(None, JobReport(action="start", job_id="J"), at=2.5)
@@ -223,7 +223,7 @@ def test_a_jobs_progress_and_its_last_count() -> None:
     assert line.production()[-1].job_id is None
 
 
-def test_a_job_that_completes_at_its_target_is_told_with_its_last_piece() -> None:
+def test_a_job_that_completes_at_its_target_is_reported_with_its_last_piece() -> None:
     line = PackingLine(plant_file(complete_at_target=True))
     line.report("bagger", RUNNING, at=0)
     line.report("bagger", CountsReport(total=0), at=0)

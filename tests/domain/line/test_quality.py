@@ -29,7 +29,7 @@ def test_an_alert_is_raised_once_and_cleared_once() -> None:
     assert alerts == [("L1.alert.1", "active", 511), ("L1.alert.1", "cleared", 508)]
 
 
-def test_an_alert_tells_limit_value_and_severity_at_its_equipment() -> None:
+def test_an_alert_reports_limit_value_and_severity_at_its_equipment() -> None:
     line = QualityLine()
     line.measure(511)
     line.measure(512)
@@ -107,7 +107,7 @@ def test_without_hysteresis_the_limit_itself_is_kept() -> None:
     assert judge_limit(-1e300, limit, Side.LOWER) is RuleVerdict.SATISFIED
 
 
-def test_a_limit_of_the_equipment_goes_before_the_lines() -> None:
+def test_a_limit_of_the_equipment_overrides_the_lines() -> None:
     line = QualityLine()
     line.measure(550, equipment="BAG2")
     line.measure(480, equipment="BAG2")
@@ -123,7 +123,7 @@ def test_equipment_is_judged_apart() -> None:
     assert [alert for alert, _, _ in line.new_alerts()] == ["L1.alert.1", "L1.alert.2"]
 
 
-def test_what_cannot_be_judged_says_why() -> None:
+def test_an_unusable_measurement_is_suppressed_with_its_reason() -> None:
     line = QualityLine()
     assert line.measure(5, parameter="length") == suppressed("no_limit")
     assert line.measure(600, unit="kg") == suppressed("unit_mismatch")
@@ -192,7 +192,7 @@ def test_parameters_and_equipment_have_windows_of_their_own() -> None:
     assert line.new_alerts() == []
 
 
-def test_a_new_product_starts_windows_anew_and_leaves_alerts_standing() -> None:
+def test_a_new_product_starts_windows_again_and_leaves_alerts_standing() -> None:
     line = QualityLine()
     line.inspect(5, 5)
     line.new_alerts()

@@ -176,7 +176,7 @@ def test_a_number_before_the_first_one_seen_is_no_jump_over_all_numbers() -> Non
     assert line.core.devices.gaps() == (0, 0, 1)
 
 
-def test_what_was_overtaken_before_the_first_one_seen_is_late() -> None:
+def test_a_report_overtaken_before_the_first_one_seen_is_late() -> None:
     line = PackingLine()
     line.report("bagger", state(7), at=0)
     assert line.report("bagger", state(5, "fault"), at=1).disposition == suppressed("out_of_order")

@@ -36,7 +36,7 @@ def test_a_late_death_of_an_unknown_boot_without_an_order_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("boot", [OLD, "x", None, NEW + 1])
-def test_no_death_silences_the_boot_that_goes_on(boot: int | str | None) -> None:
+def test_no_death_silences_the_boot_that_continues(boot: int | str | None) -> None:
     """Whether it is believed or not: what the device says live afterwards counts."""
     line = PackingLine()
     line.report("bagger", state(1, boot=NEW), at=1)

@@ -40,7 +40,7 @@ def downtimes(line: PackingLine) -> list[event_data.Downtime]:
 
 
 @each_loss
-def test_while_it_is_away_it_stands_and_calls(lose: Lose) -> None:
+def test_a_machine_counts_as_stopped_and_calls_while_it_is_offline(lose: Lose) -> None:
     line, _ = standing(lose)
     line.wait(900)
     assert downtimes_of(line) == [("open", None)]
@@ -155,7 +155,7 @@ def test_a_downtime_confirmed_before_its_end_was_known_leaves_no_time_twice() ->
     assert last.availability == 1
 
 
-def test_what_is_due_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None:
+def test_a_deadline_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None:
     """The patience of the bridge's absence and the silence of a machine are both 90 s."""
     trusted = [
         machine.model_copy(update={"clock": "device", "heartbeat_seconds": 90.0}) if machine.kind == "plc" else machine
@@ -180,7 +180,7 @@ def test_what_is_due_at_the_instant_of_a_silence_ends_no_downtime_twice() -> Non
     assert [downtime.status for downtime in downtimes(line)] == ["closed", "closed"]
 
 
-def test_pieces_that_a_standing_machine_kept_do_not_say_that_it_ran() -> None:
+def test_buffered_pieces_of_a_stopped_machine_do_not_prove_that_it_ran() -> None:
     """None of its reports is missing: had it run, it would have said so."""
     line, bagger = standing(Machine.disconnect)
     bagger.counts(3, 400)
@@ -192,7 +192,7 @@ def test_pieces_that_a_standing_machine_kept_do_not_say_that_it_ran() -> None:
     assert downtimes_of(line) == [("closed", 860)]
 
 
-def test_after_its_first_report_what_lies_around_a_missing_one_is_unknown() -> None:
+def test_the_time_around_a_missing_report_is_unknown_after_the_first_one() -> None:
     """Only until then it is known to have stood."""
     line, bagger = standing(Machine.disconnect)
     for at, state in ((340, "running"), (500, "fault"), (700, "running")):
@@ -253,7 +253,7 @@ def test_a_device_that_is_back_after_the_patience_for_it() -> None:
     assert closed(line)[-1].unknown_seconds == 0
 
 
-def test_a_stop_that_was_gone_through_is_moved_once() -> None:
+def test_a_stop_that_was_evaluated_is_moved_once() -> None:
     """It began before nobody watched; what another machine reports later lets the stretch be gone through again."""
     line, bagger = running()
     packer = Machine(line, "packer")

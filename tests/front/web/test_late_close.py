@@ -8,7 +8,7 @@ from tests.support.front_server import call, served_front
 from tests.support.socket_dashboard import dashboard
 
 
-async def test_a_dashboard_that_reads_on_long_after_its_end_is_told_the_code(tmp_path: Path) -> None:
+async def test_a_dashboard_that_reads_late_receives_the_close_code(tmp_path: Path) -> None:
     settings = WebSettings(stall_seconds=0.3, max_frames_per_second=1_000)
     async with served_front(tmp_path, settings) as served:
         # More than fits between the two ends; unread from here on.

@@ -39,7 +39,7 @@ def _overridden(protocol: type[asyncio.Protocol]) -> list[str]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_what_is_used_of_a_protocol_exists(protocol: type[asyncio.Protocol]) -> None:
+async def test_the_private_parts_in_use_exist(protocol: type[asyncio.Protocol]) -> None:
     (base,) = protocol.__bases__
     overridden = _overridden(protocol)
     assert len(overridden) >= 5

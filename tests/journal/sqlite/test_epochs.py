@@ -19,7 +19,7 @@ def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
     opened.close()
 
 
-def test_offsets_go_on_in_a_new_epoch_and_retired_keys_are_no_longer_current(journal: SqliteJournal) -> None:
+def test_offsets_continue_in_a_new_epoch_and_retired_keys_are_no_longer_current(journal: SqliteJournal) -> None:
     first = journal.epoch
     a, b, _ = journal.snapshot().events
     journal.commit(Batch(entries=[], retired_keys=[a.state_key, b.state_key]))
@@ -64,7 +64,7 @@ def test_retired_key_may_become_current_again(journal: SqliteJournal) -> None:
     assert [committed.offset for committed in journal.snapshot().events] == [4]
 
 
-def test_reader_of_another_process_hears_of_the_new_epoch(journal: SqliteJournal) -> None:
+def test_reader_of_another_process_sees_the_new_epoch(journal: SqliteJournal) -> None:
     reader = SqliteReader.open(journal.path, stream="main")
     before = reader.position().epoch
     journal.commit(Batch(entries=[], retired_keys=()))

@@ -75,7 +75,7 @@ def test_journal_of_schema_1_holds_what_it_held(path: Path) -> None:
     journal.close()
 
 
-def test_journal_of_schema_1_goes_on(path: Path) -> None:
+def test_journal_of_schema_1_continues(path: Path) -> None:
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(follow(journal, [event("a", standing=Standing.CLOSED)], [event("d")]))
     journal.mark_published(6, retained=[(journal.snapshot().events[0].state_key, None)])
@@ -160,7 +160,7 @@ def test_journal_of_schema_3_holds_what_it_held(tmp_path: Path, sample: str) -> 
         assert verify_journal(path).is_intact
 
 
-def test_journal_of_schema_2_goes_on(second: Path) -> None:
+def test_journal_of_schema_2_continues(second: Path) -> None:
     journal = SqliteJournal.open(second, stream="main")
     journal.commit(
         Batch(entries=[applied(12, payload=b"not json")], quarantined_numbers=[5], crash_digest=b"0123456789abcdef")
@@ -183,7 +183,7 @@ def test_journal_of_schema_2_goes_on(second: Path) -> None:
     assert verify_journal(second).is_intact
 
 
-def test_copy_of_schema_2_goes_on_in_a_new_epoch(second: Path) -> None:
+def test_copy_of_schema_2_continues_in_a_new_epoch(second: Path) -> None:
     """As one of this schema does: the owners of both leave a mark, and a copy has none."""
     second.with_name("second.db.lock").unlink()
     journal = SqliteJournal.open(second, stream="main")
@@ -257,7 +257,7 @@ def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(older: 
     SqliteReader.open(older, stream="main").close()
 
 
-def test_large_journal_of_an_older_schema_goes_on(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_journal_of_an_older_schema_continues(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small tables are checked before; their names differ between schemas."""
     monkeypatch.setattr(start_checks, "FULL_CHECK_BYTES", 0)
     goes_on(older)

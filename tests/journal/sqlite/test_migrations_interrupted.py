@@ -71,7 +71,7 @@ def test_journal_killed_with_a_half_written_wal_is_migrated_at_the_next_start(tm
     assert verify_journal(path).is_intact
 
 
-def test_migration_without_room_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_migration_without_space_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     """strace answers the writes to the -wal as a full disk does."""
     path = many_inputs(tmp_path / "journal.db")
     before = content(path)

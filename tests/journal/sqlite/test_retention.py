@@ -77,7 +77,7 @@ def test_nothing_goes_without_a_bound(journal: SqliteJournal) -> None:
     assert len(offsets(journal)) == len(numbers(journal)) == 168
 
 
-def test_what_is_gone_shows_as_a_gap_and_never_as_nothing(journal: SqliteJournal) -> None:
+def test_events_lost_to_retention_show_as_a_gap(journal: SqliteJournal) -> None:
     """Also where single events before it are still held because they are current."""
     arrive(journal, NOON, [event("open")])
     a_week(journal)
@@ -109,7 +109,7 @@ def test_unpublished_event_stays(journal: SqliteJournal) -> None:
     assert journal.oldest_offset() == 11
 
 
-def test_what_a_restart_replays_stays_with_its_events(journal: SqliteJournal) -> None:
+def test_retention_keeps_replayable_inputs_with_their_events(journal: SqliteJournal) -> None:
     for hour in range(10):
         arrive(journal, NOON + hour * HOUR, [event(standing=HISTORY), event(standing=HISTORY)])
         if hour in (2, 5):
@@ -172,7 +172,7 @@ def test_over_its_size_the_oldest_of_both_goes_first(journal: SqliteJournal) -> 
     assert journal.oldest_offset() == 169
 
 
-def test_what_cannot_go_does_not_keep_the_other_over_the_size(journal: SqliteJournal) -> None:
+def test_rows_that_must_stay_do_not_protect_others_from_the_size_limit(journal: SqliteJournal) -> None:
     """A broker that is away holds the events; the inputs still go."""
     a_week(journal)
     journal.mark_published(0, retained=[])
@@ -204,7 +204,7 @@ def test_pages_are_used_again(journal: SqliteJournal) -> None:
     assert sizes[2] <= sizes[1] + 1  # a checksum takes up to six bytes, by chance: a page may be full a row earlier
 
 
-def test_pruned_journal_opens_and_goes_on(journal: SqliteJournal) -> None:
+def test_pruned_journal_opens_and_continues(journal: SqliteJournal) -> None:
     arrive(journal, NOON, [event("open")])
     a_week(journal)
     prune(journal, RetentionLimits(events_ms=0, inputs_ms=0), now=NOON + 100 * DAY)

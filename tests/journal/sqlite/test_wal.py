@@ -87,7 +87,7 @@ def test_the_wal_is_bounded_under_readers_who_take_turns(journal: SqliteJournal)
     assert len(journal.inputs_after(0, limit=100)) == 41
 
 
-def test_commits_go_on_while_the_wal_is_held(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commits_continue_while_the_wal_is_held(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wal, "TRUNCATE_WAIT_MS", 1)
     with long_reader(journal.path):
         commit(journal, megabytes=30)

@@ -50,7 +50,7 @@ def test_a_backup_is_all_of_the_journal_at_one_moment(
     assert verify_journal(owner.path).is_intact
 
 
-def test_a_backup_replaces_only_when_told_to(path: Path, tmp_path: Path) -> None:
+def test_a_backup_replaces_only_when_forced(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
     target.write_text("something else")
     with pytest.raises(BackupRefused, match="--force"):

@@ -41,7 +41,7 @@ def keys(path: Path) -> tuple[set[int], set[int]]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages=st.sets(st.integers(0, 10_000), min_size=1, max_size=4))
-def test_every_event_is_told_or_said_to_be_left_out(sample: Path, path: Path, pages: set[int]) -> None:
+def test_every_event_is_exported_or_listed_as_left_out(sample: Path, path: Path, pages: set[int]) -> None:
     data = bytearray(sample.read_bytes())
     for page in {page % (len(data) // PAGE_BYTES) for page in pages}:
         data[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = b"x" * PAGE_BYTES
@@ -56,7 +56,7 @@ def test_every_event_is_told_or_said_to_be_left_out(sample: Path, path: Path, pa
         assert (reported | left_out) == set(range(1, len(held(sample)["events"]) + 1))
 
 
-def test_what_is_readable_is_read_though_the_rest_is_lost(sample: Path, path: Path) -> None:
+def test_readable_rows_are_read_though_others_are_lost(sample: Path, path: Path) -> None:
     data = bytearray(sample.read_bytes())
     bad = data.index(b'"changeover_id":"s50"') // PAGE_BYTES
     data[bad * PAGE_BYTES : (bad + 1) * PAGE_BYTES] = b"x" * PAGE_BYTES

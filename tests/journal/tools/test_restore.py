@@ -23,7 +23,7 @@ from tests.support.journal_samples import JOURNALS, event, follow, make_schema_2
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_restored_journal_goes_on_in_a_new_epoch(path: Path, tmp_path: Path) -> None:
+def test_a_restored_journal_continues_in_a_new_epoch(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
     back_up(path, target)
     before = target.read_bytes()
@@ -50,7 +50,7 @@ def test_a_restored_journal_goes_on_in_a_new_epoch(path: Path, tmp_path: Path) -
     assert verify_journal(path).is_intact
 
 
-def test_a_copy_put_in_place_by_hand_goes_on_in_a_new_epoch_too(path: Path, tmp_path: Path) -> None:
+def test_a_copy_put_in_place_by_hand_continues_in_a_new_epoch_too(path: Path, tmp_path: Path) -> None:
     """Otherwise a dashboard ahead of the copy would take the next events for those it had."""
     place = tmp_path / "new machine" / "journal.db"
     place.parent.mkdir()
@@ -214,7 +214,9 @@ def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_pa
     assert sorted(file.name for file in tmp_path.iterdir()) == ["backup.db", "journal.db", "journal.db.lock"]
 
 
-def test_what_cannot_be_set_aside_stays_the_journal(path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_that_cannot_be_renamed_stays_in_place(
+    path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = held(path)
 
     def full(*_: object) -> None:

@@ -74,7 +74,7 @@ def test_a_flipped_byte_is_found_or_changes_nothing(sample: Path, path: Path, wh
     assert found or held(path) == held(sample), f"byte {at}"
 
 
-def test_a_lost_page_is_told_in_bounds(sample: Path, path: Path) -> None:
+def test_a_lost_page_is_reported_in_bounded_lines(sample: Path, path: Path) -> None:
     data = bytearray(sample.read_bytes())
     for page in range(len(data) // 4096 * 3 // 4, len(data) // 4096):
         data[page * 4096 : page * 4096 + 64] = bytes(64)
@@ -85,7 +85,7 @@ def test_a_lost_page_is_told_in_bounds(sample: Path, path: Path) -> None:
     assert "cannot be read" in faults(verdict)
 
 
-def test_what_retention_took_is_not_missed(tmp_path: Path) -> None:
+def test_rows_removed_by_retention_are_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     journal = SqliteJournal.open(path, stream="main")
     fill(journal)
@@ -103,7 +103,7 @@ def test_what_retention_took_is_not_missed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [7, 2_000])
-def test_retention_may_go_on_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+def test_retention_may_continue_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     monkeypatch.setattr(row_reader, "PAGE", page)
     path = tmp_path / "journal.db"
     journal = SqliteJournal.open(path, stream="main")
@@ -198,7 +198,7 @@ def test_a_running_owner_is_neither_waited_for_nor_in_the_way(tmp_path: Path) ->
     ],
     ids=["nothing", "a folder"],
 )
-def test_what_is_no_journal_is_refused(tmp_path: Path, make: Callable[[Path], None], message: str) -> None:
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, make: Callable[[Path], None], message: str) -> None:
     make(tmp_path / "there")
     with pytest.raises(NoJournal, match=message):
         verify_journal(tmp_path / "there")

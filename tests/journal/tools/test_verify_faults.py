@@ -120,6 +120,6 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("statements", "message"), WRONG.values(), ids=WRONG)
-def test_what_does_not_agree_is_named(path: Path, statements: tuple[str, ...], message: str) -> None:
+def test_a_contradiction_is_reported(path: Path, statements: tuple[str, ...], message: str) -> None:
     change(path, *statements)
     assert message in faults(verify_journal(path))

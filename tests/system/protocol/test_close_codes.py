@@ -29,7 +29,7 @@ SMALL = {
 }
 
 
-async def test_a_connection_ends_as_the_table_says(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_a_connection_ends_as_the_table_states(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with bridge_process(tmp_path, mosquitto, environment=SMALL) as bridge:
         for proof, code in [
             ("a.b.c", 1008),
@@ -78,7 +78,9 @@ async def test_too_much_is_an_error_first_and_4429_then(tmp_path: Path, mosquitt
         assert (await board.closed())[0] == 4429
 
 
-async def test_a_token_that_ends_is_told_ahead_and_then_ends_it(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_an_expiring_token_is_announced_and_then_closes_the_connection(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, dashboard(bridge.port, token(ttl=3)) as board:
         loop = asyncio.get_running_loop()
         admitted = loop.time()
@@ -117,7 +119,7 @@ async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_stop_says_when_to_come_back_and_a_resume_has_no_gap(
+async def test_a_stop_states_when_to_reconnect_and_a_resume_has_no_gap(
     tmp_path: Path, mosquitto: RunningBroker, number: signal.Signals
 ) -> None:
     body = {"id": "j", "subscription_type": "job", "target_id": "line:L2"}

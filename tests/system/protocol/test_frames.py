@@ -24,7 +24,7 @@ async def commanded(board: SocketDashboard, name: str, **fields: object) -> Fram
     return await board.receive("command_result", id=name)
 
 
-async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_bridge: BridgeProcess) -> None:
+async def test_auth_ok_states_user_expiry_and_grants(busy_bridge: BridgeProcess) -> None:
     async with connected(busy_bridge.port) as board:
         proof = token(user="olga", roles=("operator",), lines=["L3"], exp=4_000_000_000)
         answer = await board.ask("auth", "auth_ok", token=proof)
@@ -45,7 +45,7 @@ async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_bridge: 
     ],
     ids=["header", "subprotocol"],
 )
-async def test_who_came_with_a_token_hears_nothing_before_the_first_answer(
+async def test_a_dashboard_with_a_handshake_token_receives_nothing_before_the_first_answer(
     busy_bridge: BridgeProcess, options: Any
 ) -> None:
     async with connected(busy_bridge.port, **options) as board:
@@ -98,7 +98,7 @@ async def test_a_ping_is_answered(busy_bridge: BridgeProcess, kind: str, stamp: 
         ('{"type":"auth","token":"a.b.c"}', "UNAUTHENTICATED"),
     ],
 )
-async def test_a_wrong_frame_is_an_error_and_the_connection_lives(
+async def test_a_wrong_frame_is_an_error_and_the_connection_stays_open(
     busy_bridge: BridgeProcess, text: str, code: str
 ) -> None:
     async with dashboard(busy_bridge.port) as board:
@@ -143,7 +143,7 @@ async def test_a_position_comes_after_events_once_a_second_and_every_five(busy_b
         assert at[2] - at[1] > 4, "nothing was flushed, so there is no hurry"
 
 
-async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_bridge: BridgeProcess) -> None:
+async def test_a_resume_replays_once_over_the_union_or_states_that_it_cannot(busy_bridge: BridgeProcess) -> None:
     async with dashboard(busy_bridge.port) as board:
         answer = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
         epoch, offset = answer[0]["epoch"], answer[0]["offset"] - 1

@@ -34,7 +34,7 @@ FORWARDED = {"X-Forwarded-For": "192.0.2.1"}  # from a loopback address `/metric
         ("/nothing", {}, (404, 404, 404)),
     ],
 )
-async def test_who_may_ask(
+async def test_http_requires_a_token(
     busy_bridge: BridgeProcess, path: str, headers: dict[str, str], statuses: tuple[int, int, int]
 ) -> None:
     nobody, operator, admin = statuses

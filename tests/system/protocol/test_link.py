@@ -32,7 +32,7 @@ async def raised_once(board: SocketDashboard) -> None:
     assert [(event["type"], event["data"]["repeat"]) for event in board.events] == [("andon_event", 0)]
 
 
-async def test_a_lost_broker_is_told_and_a_command_is_unknown_until_it_is_back(
+async def test_a_lost_broker_is_reported_and_a_command_is_unknown_until_it_is_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
@@ -55,7 +55,7 @@ async def test_a_lost_broker_is_told_and_a_command_is_unknown_until_it_is_back(
         await raised_once(board)
 
 
-async def test_a_journal_that_does_not_answer_is_told_and_loses_nothing(
+async def test_a_journal_that_does_not_answer_is_reported_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}

@@ -40,7 +40,7 @@ async def read_to_the_end_of(board: SocketDashboard, last: int) -> None:
             pass
 
 
-async def test_a_slow_dashboard_gets_every_alarm_once_in_order_and_is_told_what_was_conflated(
+async def test_a_slow_dashboard_receives_every_alarm_once_in_order_and_the_conflated_counts(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with bridge_process(tmp_path, mosquitto, environment=SMALL) as bridge, dashboard(bridge.port) as quick:

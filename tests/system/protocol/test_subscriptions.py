@@ -137,7 +137,7 @@ async def test_masks_narrow_beside_the_filter(busy_bridge: BridgeProcess, mask: 
         assert received
 
 
-async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_bridge: BridgeProcess) -> None:
+async def test_a_narrowed_viewer_is_notified_and_sees_no_more_anywhere(busy_bridge: BridgeProcess) -> None:
     proof = token(user="olga", roles=("operator",), lines=["L3"])
     async with dashboard(busy_bridge.port, proof) as board:
         confirmed = await board.ask("subscribe", "subscription_confirmed", id="s", subscription_type="line")
@@ -190,7 +190,7 @@ async def test_explain_is_what_subscribe_then_does(busy_bridge: BridgeProcess, p
             assert answer["detail"]["witness"] == explained["witness"]
 
 
-async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_bridge: BridgeProcess) -> None:
+async def test_an_event_is_published_byte_for_byte_as_journalled_and_once(busy_bridge: BridgeProcess) -> None:
     bodies: list[dict[str, Any]] = [
         {"mqtt_filter": "#"},
         {"subscription_type": "job"},

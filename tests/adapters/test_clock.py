@@ -11,7 +11,7 @@ START = 1_700_000_000_000
 
 @dataclass
 class World:
-    """A wall and a monotonic clock that move only when told."""
+    """A wall and a monotonic clock that move only by hand."""
 
     wall_ms: int = START
     seconds: float = 100.0

@@ -1,4 +1,4 @@
-"""Every token that must be refused is (threats.md, Tokens), with real keys; a good one says who somebody is."""
+"""Every token that must be refused is (threats.md, Tokens), with real keys; a valid one identifies its user."""
 
 import json
 from typing import Any

@@ -109,7 +109,7 @@ def _live(path: Path, *, lines: int) -> None:
 
 
 def _messages(lines: int) -> Iterator[tuple[str, bytes]]:
-    """What the devices of every line say, one line after another."""
+    """Yield the reports of the devices of every line, line after line."""
     seq = 0
     while True:
         for number in range(lines):

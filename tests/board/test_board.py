@@ -84,7 +84,7 @@ async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path) -> None:
 
 
 async def test_a_stale_status_does_not_look_live(tmp_path: Path) -> None:
-    """A device that is alive and without effect says so in its last event: there is no other one."""
+    """The last event of a device without effect is flagged; there is no other one."""
     ineffective = DataQuality(clock="receive", estimated=False, stale=True, ineffective=True)
     async with served_front(tmp_path) as served, browser_page() as page:
         served.commit(status("L1"), status("L2", quality=ineffective))

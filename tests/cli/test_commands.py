@@ -111,7 +111,7 @@ def test_check_reports_a_missing_journal_like_a_start(tmp_path: Path, left: str)
 
 
 def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None:
-    """Whoever only asks must not take away the way back to the older version."""
+    """A check must not prevent the return to the older version."""
     write_config(tmp_path)
     path = tmp_path / ".floor" / "journal.db"
     make_schema_1(path)

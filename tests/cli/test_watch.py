@@ -88,7 +88,7 @@ async def test_watch_ends_with_the_reader_of_its_output(
 
 
 async def test_watch_prints_what_it_waits_for_and_ends_at_ctrl_c(tmp_path: Path) -> None:
-    """A front that is away, or an address where something else than a front answers, may be a front in a minute."""
+    """A missing front, or an address where something else answers, may be a front in a minute."""
 
     async def other(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")

@@ -24,7 +24,7 @@ BAGGER_INFORMATION = {29, 43, 47, 48, 57, 58, 59}
 
 
 def everything(seed: int, minutes: float) -> list[Report | Disposition]:
-    """Decode all that the plant says in its first minutes, births and deaths included, as the pipeline would."""
+    """Decode every report of the plant's first minutes, births and deaths included, like the pipeline."""
     plant = SimulatedPlant(SHIPPED, seed=seed, start=START)
     births = [message for device in plant.devices for message in plant.birth_messages(device)]
     life = plant.step(START + round(minutes * MINUTE))
@@ -138,7 +138,7 @@ def test_the_catalogue_of_bagger_1_has_64_bits_and_its_information_is_no_fault()
 
 
 def test_the_plant_shows_the_variety_of_a_floor() -> None:
-    """Names what dashboards and the bridge must cope with, so that nobody tunes it away."""
+    """Names the situations that dashboards and the bridge must cope with, so that nobody tunes them away."""
     payloads = reports(1, 45)
     states = [report.body for report in payloads if isinstance(report.body, StateReport)]
     assert {state.packml.dialect for state in states if state.packml is not None} == {"tr88", "tmc"}

@@ -1,4 +1,4 @@
-"""The demo says of a profile which cuts it plays, as the profile has them, and what it does not play."""
+"""The demo prints which outages of a profile it plays, and which it does not."""
 
 from pathlib import Path
 

@@ -35,7 +35,7 @@ def user(
     will: Publication | None = None,
     way: TcpProxy | None = None,
 ) -> BrokerLink:
-    """Return a link for a user who comes through the own door, unless another is given, and through the proxy `way`."""
+    """Return a link for a user on its own listener, unless another is given, through the proxy `way`."""
     own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
     return BrokerLink(
         shipped.settings(listener or own_door, **through(way)),

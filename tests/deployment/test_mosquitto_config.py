@@ -1,4 +1,4 @@
-"""The Mosquitto configuration that ships, run as it is: who may do what, through which door."""
+"""The shipped Mosquitto configuration, run unchanged: permissions of each user on each listener."""
 
 import subprocess
 from collections.abc import Iterator

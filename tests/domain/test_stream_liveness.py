@@ -1,4 +1,4 @@
-"""What a front alone believes of what it hears: nothing but that there may be something to read."""
+"""What a front alone believes of what it receives: nothing but that there may be something to read."""
 
 import json
 

@@ -1,6 +1,6 @@
 """A whole bridge under the devices of `device-sim run --disturb`, and what is done to it meanwhile.
 
-The plant runs many times as fast as life, and the bridge with it. While the bridge is away its plant runs on, so each
+The plant runs many times as fast as life, and the bridge with it. While the bridge is absent its plant runs on, so each
 of its starts finds a wall clock that has run as fast.
 """
 
@@ -91,7 +91,7 @@ class DisturbedBridge:
 
     @contextlib.contextmanager
     def absent(self) -> Iterator[None]:
-        """Note when the bridge was away."""
+        """Record an absence of the bridge."""
         since = round(self.clock.now() * 1000)
         yield
         self.away.append(Away(since, round(self.clock.now() * 1000)))

@@ -53,7 +53,7 @@ def write_plant(folder: Path) -> Path:
 
 
 def reports_by_hand() -> Iterator[list[Publication]]:
-    """Say what the devices without a sequence say in one beat after another; no two payloads are equal.
+    """Yield the reports of the devices without a sequence, beat after beat; no two payloads are equal.
 
     Presses without a date, which only a DUP flag shows to be repeated; measurements with a date, known by their bytes;
     retained states, which come again with every subscription; and a user's commands, known by their id.

@@ -1,4 +1,4 @@
-"""The loss ledger: what was said, acknowledged, journalled, published and delivered, held against one another."""
+"""The loss ledger: sent, acknowledged, journalled, published and delivered messages, compared."""
 
 import sqlite3
 from collections import Counter

@@ -1,6 +1,6 @@
 """The presses and commands that a bridge silenced: of none of their copies came what people pressed for.
 
-A press that is suppressed for what it is (a call that is not open, a release) was heard. One that is suppressed for its
+A press that is suppressed for what it is (a call that is not open, a release) was seen. One that is suppressed for its
 number, its way or its quality was not, nor was one that is quarantined. A bounce is neither: domain.md, «Andon and
 escalation», takes a press within two seconds of the one before for that one where nothing identifies it.
 """
@@ -38,7 +38,7 @@ def _is_heard(entry: JournalEntry) -> bool:
 
 
 def _bounces(entries: Sequence[JournalEntry], truth: PlayedTruth) -> Iterator[Report]:
-    """Yield debounced presses that nothing tells from a press that counted within two seconds of them."""
+    """Yield debounced presses that cannot be distinguished from a press counted within two seconds of them."""
     pressed_at = _times_in(truth)
     counted: dict[Key, list[set[int]]] = {}
     for entry in entries:
@@ -65,7 +65,7 @@ def _times_in(truth: PlayedTruth) -> Callable[[JournalEntry], set[int]]:
 
 
 def _is_identified(report: Report, truth: PlayedTruth) -> bool:
-    """Whether a second copy can be told from a second press; a level of an input bounces by its contact."""
+    """Return whether a copy can be distinguished from a second press; a level of an input bounces by its contact."""
     return report[0].split("/")[-2] in PLACES and "input" not in json.loads(report[1]) and truth.identifies(report)
 
 

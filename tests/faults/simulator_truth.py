@@ -43,7 +43,7 @@ class PlayedTruth:
         return said.fate == "published" and said.kind not in self.truth.traits[said.device]["qos0"]
 
     def identifies(self, report: Report) -> bool:
-        """Whether a second copy of a report can be told from a second report: docs/devices.md."""
+        """Return whether a copy of a report can be distinguished from a second report: docs/devices.md."""
         device = report[0].split("/")[-2]
         if device not in PLACES:
             return True

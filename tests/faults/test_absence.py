@@ -20,7 +20,7 @@ BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
 def statuses(bridge: BridgeProcess, equipment: str = "Bagger-1") -> list[tuple[str, bool]]:
-    """What was told of a machine's status: (status, estimated)."""
+    """Return the reported statuses of a machine as (status, estimated)."""
     with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events ORDER BY offset").fetchall()
     events = [json.loads(body) for (body,) in rows]

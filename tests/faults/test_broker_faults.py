@@ -1,4 +1,4 @@
-"""The broker stopped and frozen under load: told within 5 s, healed, and nothing lost or doubled."""
+"""The broker stopped and frozen under load: reported within 5 s, healed, and nothing lost or doubled."""
 
 import signal
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""The broker killed under load: what it forgets is its own, but of devices with a sequence each lost report is told.
+"""The broker killed under load: it may forget reports, but each one lost of a device with a sequence is reported.
 
 P1 begins when the bridge has a report. A killed Mosquitto comes back with what it saved last: sessions, what waited in
-them, what is retained. Before every other kill the bridge is away, so that reports wait in the broker.
+them, what is retained. Before every other kill the bridge is absent, so that reports wait in the broker.
 """
 
 import json
@@ -79,7 +79,7 @@ async def kill_with_reports_waiting(this: BridgeUnderLoad) -> None:
 
 
 def gaps_in_events(held: Journalled) -> int:
-    """Count what `data_quality` tells: an input that shows a gap may make several events, or none."""
+    """Count the gaps in `data_quality`: an input that shows a gap may make several events, or none."""
     reported: dict[str, int] = {}
     for event in map(json.loads, (event.body for event in held.events)):
         gap = event["data_quality"].get("gap")

@@ -44,7 +44,7 @@ async def knock(port: int, times: int) -> list[socket.socket]:
 async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_there_are_some(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    """Newcomers are not accepted, the lost link cannot be made anew; and then it can."""
+    """Newcomers are not accepted, the lost link cannot be made again; and then it can."""
     async with tcp_proxy(mosquitto.port) as network:
         elsewhere = {"FLOOR_BROKER__PORT": str(network.port)}
         async with bridge_under_load(tmp_path, mosquitto, environment=elsewhere) as this:

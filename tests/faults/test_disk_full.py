@@ -1,4 +1,4 @@
-"""No room for the journal: nothing is acknowledged, dashboards are told, and it heals without a restart."""
+"""No space for the journal: nothing is acknowledged, dashboards are notified, and it heals without a restart."""
 
 import resource
 from pathlib import Path

@@ -85,7 +85,7 @@ async def restart(this: DisturbedBridge, number: signal.Signals, *, away: float)
 
 
 async def lose_the_network(this: DisturbedBridge) -> None:
-    """Let the bridge's connections be half-open until it says that it does not watch the floor."""
+    """Leave the bridge's connections half-open until it reports its absence."""
     async with this.network_free:
         this.network.freeze()
         await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
@@ -144,7 +144,7 @@ def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:
 
 
 def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
-    """Return since when the bridge says it was away, with the end of each; each begins before it was surely away."""
+    """Return the absences that the bridge reports; each begins before the bridge was surely absent."""
     inputs = [entry.input for entry in held.entries if entry.input.topic == ABSENCE_TOPIC]
     begins = [BridgeAbsence.decode(entry.payload).since for entry in inputs]
     assert len(begins) == len(away), (begins, away)
@@ -153,7 +153,7 @@ def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
 
 
 def carried_over(held: Journalled, unwatched: Sequence[Away]) -> list[Any]:
-    """Return machines that are said to have run while nobody watched, because they ran before."""
+    """Return machines reported as running during an absence because they ran before."""
     reported: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for event in (json.loads(event.body) for event in held.events if event.type.value == "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")

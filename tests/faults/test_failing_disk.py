@@ -1,4 +1,4 @@
-"""Syncs and writes that fail or linger under a running bridge: nothing acknowledged, told, healed without a restart."""
+"""Syncs and writes that fail or hang: nothing is acknowledged, the fault is reported and heals without a restart."""
 
 import signal
 from pathlib import Path

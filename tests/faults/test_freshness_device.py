@@ -41,7 +41,7 @@ async def device(broker: RunningBroker, port: int, boot: int) -> AsyncIterator[B
 
 @contextlib.asynccontextmanager
 async def wills(broker: RunningBroker) -> AsyncIterator[list[float]]:
-    """When the broker said that the device is dead, on the monotonic clock."""
+    """Collect when the broker published the Will of the device, on the monotonic clock."""
     wills_at: list[float] = []
     link = BrokerLink(client_settings(broker), client_id="heir", durable=False, subscriptions=[(f"{DEVICE}/death", 1)])
 
@@ -137,7 +137,7 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
         async with device(mosquitto, network.port, 1) as link:
             running = time.monotonic()
             first = await status(board, "running")
-            network.freeze(network.to_server)  # it hears the broker, and nobody hears it
+            network.freeze(network.to_server)  # it receives the broker, and nobody receives it
             gone = await status(board, "offline")
             assert time.monotonic() - running < SILENT_SECONDS + TOLD_SECONDS
             assert gone["caused_by"] == [], "its deadline made it"

@@ -1,4 +1,4 @@
-"""Promise P5 where the viewer's own connection is half-open: nobody tells it, so it must tell by itself, within 5 s."""
+"""Promise P5 where the viewer's own connection is half-open: the board must detect it by itself within 5 s."""
 
 import asyncio
 import contextlib
@@ -89,7 +89,7 @@ async def test_floor_watch_reports_silence_and_continues_with_a_new_connection(t
 async def test_an_idle_watch_of_a_front_that_is_there_is_not_called_silent(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         async with watching(network.port) as shown:
-            # past the time after which silence is told
+            # past the time after which silence is reported
             await until(lambda: network.connections == 1 and _positions(shown) >= 3, seconds=20, what="positions")
         assert "link_lost" not in {frame["type"] for frame in shown}
 

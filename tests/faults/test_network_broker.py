@@ -1,4 +1,4 @@
-"""A bad network between bridge and broker, under load: told within 5 s, healed, and nothing lost, doubled or mixed up.
+"""A bad network between bridge and broker under load is reported within 5 s and heals; nothing is lost or doubled.
 
 The plant and the plain MQTT consumer are at the broker itself; only the bridge is behind the network.
 """
@@ -32,7 +32,7 @@ async def behind_a_network(folder: Path, broker: RunningBroker) -> AsyncIterator
 
 
 async def half_open(this: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> None:
-    """Let nothing more pass these ways until it is told, and for as long as the plant says some more."""
+    """Block these directions until the loss is reported, and while the plant sends more reports."""
     await this.load.more(REPORTS)
     network.freeze(*ways)
     await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")

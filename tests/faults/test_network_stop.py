@@ -1,4 +1,4 @@
-"""SIGTERM with many dashboards, and at bad moments: exit code 0 within 10 s, and all are told when to return."""
+"""SIGTERM with many dashboards, and at bad moments: exit code 0 within 10 s, and each is sent when to reconnect."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ async def crowd(
 
 
 def retry_after(board: BytesDashboard) -> float:
-    """Return after how many seconds a dashboard was told to return."""
+    """Return the seconds after which a dashboard shall reconnect."""
     assert board.close_code == RESTARTING, "closed without a word"
     return float(json.loads(board.close_reason)["retry_after"])
 

@@ -1,7 +1,7 @@
-"""What a commit said to be durable is there after a loss of power, also after syncs that failed and took pages along.
+"""Commits reported as durable survive a loss of power, also after failed syncs that dropped pages.
 
 A machine that loses power cannot be had in a test; what its disk may hold then can be worked out from the writes and
-syncs that the journal makes. docs/decisions/013-after-a-failed-sync.md says why it holds.
+syncs that the journal makes. docs/decisions/013-after-a-failed-sync.md states why it holds.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""In which order a dashboard is told: nothing of a subscription before its confirmation, no position before its state.
+"""Order of delivery: nothing of a subscription before its confirmation, no position before its state.
 
 Each of these was found by the seeded runs of tests/front/simulation.
 """

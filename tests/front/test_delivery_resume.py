@@ -1,4 +1,4 @@
-"""Coming back, falling behind, and being told: promises P2 and P3."""
+"""Resume, slow dashboards and conflated counts: promises P2 and P3."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is not live is told to every dashboard, also to one that has much to read first, or waits for the journal."""
+"""A lost link is reported to every dashboard, also to one that has much to read first, or waits for the journal."""
 
 import asyncio
 import threading
@@ -38,7 +38,7 @@ def on_frame(board: MemoryDashboard, marked: Callable[[], bool], happens: Callab
 
 
 def link_frames_after(board: MemoryDashboard) -> list[int]:
-    """The events that came after the link was told lost."""
+    """Return the events received after the link was reported lost."""
     at = next(n for n, frame in enumerate(board.frames) if frame["type"] == "link" and not live(frame))
     return [frame["offset"] for frame in board.frames[at:] if "offset" in frame]
 

@@ -1,4 +1,4 @@
-"""The link to the broker: how it connects, heals, and tells how it is. Against real brokers."""
+"""The link to real brokers: it connects, heals, and reports its status."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The link against a broker that refuses, babbles, says nothing or floods: scripted, over a real socket."""
+"""The link against a scripted broker that refuses, sends garbage, stays silent or floods, over a real socket."""
 
 import asyncio
 import contextlib

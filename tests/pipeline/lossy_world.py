@@ -58,7 +58,7 @@ TOPIC: dict[Way, str] = {
 
 @dataclass(eq=False)
 class Sent:
-    """One MQTT message; `deed` is what its sender meant: a resend and a copy mean the same one."""
+    """One MQTT message; `action` is the sender's action: a resend and a copy belong to the same one."""
 
     way: Way
     payload: bytes
@@ -214,14 +214,14 @@ class World:
             self.publish([Sent(way, earlier.payload, earlier.action)])
 
     def restart_device(self) -> None:
-        if self.boot <= MAX_PAST_BOOTS:  # reports of more boots than that are not told apart
+        if self.boot <= MAX_PAST_BOOTS:  # reports of more boots than that are not distinguished
             self.boot, self.seq = self.boot + 1, 0
 
     def wait(self, ms: int) -> None:
         self.arrive()
         self.send()
         if self.deaf and ms > KEEPALIVES_MS:
-            self.cut()  # noticed: an acknowledgement is not taken for settled on a connection that is dead
+            self.cut()  # noticed: an acknowledgement is not mistaken for settled on a connection that is dead
         self.now += ms
 
     # -- the oracle ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The log says from when to when nobody watched the floor: one name, a line at either end."""
+"""The log contains the begin and the end of every absence, under one name."""
 
 from pathlib import Path
 from typing import Any

@@ -36,7 +36,7 @@ read = partial(decode, max_bytes=65_536)
 
 
 def messages_until(until: Millis) -> Iterator[tuple[Millis, str, bytes]]:
-    """What the simulated plant says, as (arrival, topic, payload)."""
+    """Yield the messages of the simulated plant as (arrival, topic, payload)."""
     plant = simulated.SimulatedPlant(simulated_file.load(ROOT / "device_sim" / "plant.toml"), seed=3, start=T0)
     stamps = {device: ReportNumbering(1) for device in plant.devices}
     for message in [message for device in plant.devices for message in plant.birth_messages(device)]:

@@ -1,4 +1,4 @@
-"""A real broker that retains what devices say: a reconnect, however often, changes nothing that was known live.
+"""A real broker that retains reports: a reconnect, however often, changes nothing that was known live.
 
 Both protocols; the session is there after the reconnect, or lost while the broker goes on retaining.
 """
@@ -108,7 +108,7 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
 async def test_a_restart_of_the_bridge_changes_nothing_either(
     mosquitto: RunningBroker, tmp_path: Path, *, protocol: str
 ) -> None:
-    """What the journal knows was heard live."""
+    """What the journal knows was seen live."""
     async with device(mosquitto.port) as client:
         await retain(client, "state", state="running")
     async with (

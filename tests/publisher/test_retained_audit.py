@@ -110,7 +110,7 @@ async def test_lamp_goes_out_though_both_bridge_and_broker_had_stopped(tmp_path:
 
 
 async def test_older_memory_of_anything_is_put_right(tmp_path: Path) -> None:
-    """Subjects that moved to another topic, ended, or came anew since then, and lamps."""
+    """Subjects that moved to another topic, ended, or came again since then, and lamps."""
     memory, workload = OldMemory(tmp_path / "mosquitto"), Workload(seed=23)
     with running(memory.broker):
         async with in_process(memory.broker.port, tmp_path / "journal.db", parts=[PUBLISHER]) as this:
@@ -149,7 +149,7 @@ async def test_thousands_of_ghosts_are_cleared(tmp_path: Path, which: str, reque
 
 @pytest.fixture
 def short(tmp_path: Path) -> Iterator[RunningBroker]:
-    """Run a Mosquitto with its own default limits: it drops what 1,000 messages leave no room for, and tells nobody."""
+    """Run a Mosquitto with its own default limits: it silently drops messages beyond 1,000."""
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     with running(mosquitto_broker(folder, conf=DEFAULT_LIMITS)) as broker:
@@ -200,7 +200,7 @@ async def test_an_acl_that_forbids_the_audit_is_logged_and_the_rest_works(
 async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
     mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reading saw it as a ghost; when it is judged, it is the line's status."""
+    """The audit read it as stale; when it is decided, it is the line's status."""
     topic = "event/north/pack/L1/_/line/line_status_update/medium/_"
     pipelines: list[RunningPipeline] = []
     inner = RetainedReader.read

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 DEMO_PLANT = ROOT / "bridge" / "demo" / "plant.toml"
 START_SECONDS = 30.0
 TOKEN_SECONDS = 86_400
-CLOSE_SECONDS = 0.2  # whoever stops reading in a flood of events never sees the answer to its close
+CLOSE_SECONDS = 0.2  # a client that stops reading in a flood of events never sees the answer to its close
 
 CONFIG = """
 plant_file = "{plant}"
@@ -147,7 +147,7 @@ class BridgeProcess:
         self.process.send_signal(number)
 
     def readiness(self) -> str:
-        """What it says of its readiness; empty where it says nothing."""
+        """The answer of its readiness check; empty without one."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=2) as answer:
                 return str(answer.read().decode())

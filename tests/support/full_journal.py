@@ -86,7 +86,7 @@ TABLES = (
 
 
 def held(path: Path) -> Mapping[str, list[tuple[Any, ...]] | str]:
-    """Return all that a journal tells, table by table; SQLite's error where it tells nothing."""
+    """Return the content of a journal, table by table; SQLite's error where it is unreadable."""
     found: dict[str, list[tuple[Any, ...]] | str] = {}
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
         for name in TABLES:

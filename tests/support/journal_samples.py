@@ -101,7 +101,7 @@ def journal_of_counts(path: Path, plant_file: Plant, equipment: str, totals: Seq
 
 
 def forge_meta(path: Path, **changes: Any) -> None:
-    """Change where a journal says that it begins, ends or stands, with the checksum that belongs to it."""
+    """Change begin, end or position in a journal's meta row, with its checksum."""
     with closing(sqlite3.connect(path)) as connection, connection:
         write_meta(connection, replace(read_meta(connection, path), **changes))
 
@@ -177,7 +177,7 @@ def repr_checksum(*fields: str | bytes | int | None) -> int:
 
 
 def commit_until_killed(path: Path) -> None:
-    """Commit batch after batch and say on stdout, after each commit, what is durable now."""
+    """Commit batch after batch; print the durable offset after each commit."""
     journal = SqliteJournal.open(path, stream="main")
     while True:
         batch = follow(journal, [event("a"), event("b")], [], [event("a", standing=Standing.CLOSED)])
@@ -187,7 +187,7 @@ def commit_until_killed(path: Path) -> None:
 
 
 def prune_until_killed(path: Path) -> None:
-    """Do all that an owner does, and keep no more than must be kept; say on stdout what is durable now."""
+    """Do all that an owner does, with the shortest retention; print the durable offset."""
     journal = SqliteJournal.open(path, stream="main")
     while True:
         batch = follow(journal, [event("a"), event("b")], [event("c", standing=Standing.HISTORY)])

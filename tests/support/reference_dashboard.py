@@ -3,9 +3,9 @@
 Written from the documents alone: it knows no code of the bridge. It is strict: a frame that protocol.md does not allow
 at this place raises Breach. Where protocol.md leaves it to the client, it does the careful thing:
 
-- a subscription is resumed only when its last snapshot has ended; one that is not whole is subscribed to anew;
+- a subscription is resumed only when its last snapshot has ended; one that is not whole is subscribed to again;
 - after `recovered: false` the position is void;
-- one that comes back with more than it had, or whose new token got no answer, is subscribed to anew.
+- one that comes back with more than it had, or whose new token got no answer, is subscribed to again.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ UNREMARKABLE = frozenset({"pong", "expiring", "command_result", "explained"})
 
 
 class Breach(AssertionError):
-    """The server said what protocol.md does not allow here."""
+    """The server sent a frame that protocol.md does not allow here."""
 
 
 @dataclass
@@ -44,10 +44,10 @@ class ReferenceDashboard:
         self.held: dict[str, Held] = {}
         self.position: dict[str, Frame] = {}
         self.log: list[Frame] = []  # events outside snapshots, repeats dropped, as they came
-        self.gaps = 0  # how often it was told that a stream was not recovered
+        self.gaps = 0  # how often a stream was not recovered
         self.conflated: Counter[str] = Counter()
         self.link: Frame | None = None
-        self.replies: list[Frame] = []  # to say as soon as it can
+        self.replies: list[Frame] = []  # sent as soon as possible
         self.proven = False  # on this connection
         self._recent: dict[str, int] = {}  # ids after the position
         self._resuming: list[int] = []  # offsets that it resumes from in place, unanswered: what follows may come again
@@ -57,7 +57,7 @@ class ReferenceDashboard:
         self._last: dict[object, int] = {}  # the newest offset on this connection, of a state key and of the lossless
         self._proofs = 0  # auth frames unanswered
 
-    # What it says.
+    # Frames that it sends.
 
     def returns(self, token: str) -> list[Frame]:
         """Say this on a new connection."""
@@ -109,7 +109,7 @@ class ReferenceDashboard:
             "since": self.position,
         }
 
-    # What it hears.
+    # Frames that it receives.
 
     @property
     def settled(self) -> bool:
@@ -219,7 +219,7 @@ class ReferenceDashboard:
         self._proofs -= 1
 
     def _take_resumed(self, frame: Frame) -> None:
-        # Only what is resumed may be told again; and what comes again is older than what came.
+        # Only what is resumed may be reported again; and what comes again is older than what came.
         resumed = {subscription["id"] for subscription in frame["subscriptions"]}
         self._told = {name: takers for name, takers in self._told.items() if not takers & resumed}
         self._last, self._snapshot_at = {}, 0

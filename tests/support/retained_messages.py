@@ -55,7 +55,7 @@ def expected(current: Sequence[CommittedEvent]) -> dict[str, bytes]:
 
 
 def lit(found: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Leave out the lamps that are off: they need not have been said ever."""
+    """Leave out the lamps that are off: they need not have been published."""
     return {topic: payload for topic, payload in found.items() if payload != b"off"}
 
 

@@ -1,4 +1,4 @@
-"""The network of the tests does what it says, in either direction."""
+"""The tests' TCP proxy delays, cuts and freezes as requested, in either direction."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ PATIENCE = 5.0
 
 
 class Talk:
-    """A client behind the network, before a server that keeps what it hears and says what the test wants."""
+    """A client behind the proxy, and a server that records its input and sends on request."""
 
     def __init__(self, network: TcpProxy) -> None:
         self.network = network

@@ -28,7 +28,7 @@ def dropped(bridge: BridgeProcess) -> int:
 
 
 async def leave_a_session(broker: RunningBroker) -> None:
-    """Let the broker keep messages for a client that is away."""
+    """Let the broker keep messages for a client that is offline."""
     away = BrokerLink(client_settings(broker), client_id="away", durable=True, subscriptions=[("away/#", 1)])
     async with linked(away):
         pass

@@ -1,4 +1,4 @@
-"""`device-sim` against real brokers: it publishes as long as told, says goodbye, heals, and shows its lamps."""
+"""`device-sim` against real brokers: it publishes as long as reported, says goodbye, heals, and shows its lamps."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""`device-sim run --disturb` against a real Mosquitto: what a subscriber hears is what the truth says was published."""
+"""`device-sim run --disturb` against a real Mosquitto: a subscriber receives what the truth contains."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ def records(path: Path) -> Truth:
 
 @pytest.fixture
 async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> Run:
-    """Run ten simulated minutes under a rough profile; return what was heard, the truth, and what was printed."""
+    """Run ten simulated minutes under a rough profile; return what was seen, the truth, and what was printed."""
     rough, truth = tmp_path / "rough.toml", tmp_path / "truth.jsonl"
     rough.write_text(ROUGH)
     options = ("--disturb", str(rough), "--truth", str(truth), "--scale", "60", "--duration", "10", "--seed", "5")
@@ -91,7 +91,7 @@ async def test_the_truth_equals_the_messages_of_a_subscriber(disturbed: Run) -> 
     payloads = {payload for _, payload in heard.messages}
     assert published
     assert [said for said in published if said["payload"].encode() not in payloads] == []
-    # nothing but reports, extras and the Wills of connections was heard
+    # nothing but reports, extras and the Wills of connections was seen
     mine = {said["payload"].encode() for said in truth["said"]} | {
         extra["payload"].encode(errors="replace") for extra in truth["extras"]
     }

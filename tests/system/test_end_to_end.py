@@ -1,4 +1,4 @@
-"""From a device's message to an authorized dashboard, and back from a dashboard's deed to the floor."""
+"""From a device's message to an authorized dashboard, and back from a dashboard's action to the floor."""
 
 import asyncio
 import json

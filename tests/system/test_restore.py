@@ -22,7 +22,7 @@ async def tool(running: BridgeProcess, *arguments: str | Path) -> str:
 
 
 async def press(running: BridgeProcess, client: Dashboard, andon_type: bytes) -> dict[str, Any]:
-    """Raise a call; returns the event that tells of it."""
+    """Raise a call; return its event."""
     async with running.device() as device:
         await device.publish(STATION, PRESS % andon_type)
     return await client.receive("andon_event", data__andon_type=andon_type.decode(), data__status="open")

@@ -31,7 +31,7 @@ def status_of(bridge: BridgeProcess, path: str) -> int:
 
 
 async def first_line(folder: Path, *arguments: str) -> str:
-    """Return what a command that goes on says first."""
+    """Return the first output of a command that keeps running."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bridge", *arguments),
         cwd=folder,

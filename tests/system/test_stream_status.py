@@ -1,4 +1,4 @@
-"""What the stream's topic says while the disk is full; its ends are in test_stream_ownership.py."""
+"""The retained status of a stream while the disk is full; its end is in test_stream_ownership.py."""
 
 import resource
 from pathlib import Path

@@ -15,7 +15,7 @@ ORDERS = ("in order", "after the standing value", "after a birth")
 
 
 class Machine:
-    """A device with a clock and a sequence; what it says while it is away it keeps, and sends when it is back."""
+    """A device with a clock and a sequence; while it is offline it buffers its reports."""
 
     def __init__(self, line: PackingLine, name: str = "bagger") -> None:
         self.line, self.name = line, name
@@ -47,7 +47,7 @@ class Machine:
         self.kept = []
 
     def fall_silent(self, at: float) -> None:
-        """Lost at this instant; the last it said was a report of as long before."""
+        """Exceed the silence limit at this instant; the last report was as long before."""
         self.line.wait(at)
         self.kept = []
 
@@ -80,7 +80,7 @@ def line_of(clock: str = "device", *, heartbeat: float | None = None) -> Packing
 def running(
     clock: str = "device", lose: Callable[[Machine, float], None] = Machine.disconnect
 ) -> tuple[PackingLine, Machine]:
-    """The bagger is the constraint, and was last heard at 230 s."""
+    """Return a line whose constraint is the bagger, which last reported at 230 s."""
     line = line_of(clock, heartbeat=SILENCE if lose is Machine.fall_silent else None)
     bagger = Machine(line)
     bagger.counts(0, 0)
@@ -90,7 +90,7 @@ def running(
 
 
 def report_every_minute(machine: Machine, since: float, until: float) -> None:
-    """It is heard once a minute."""
+    """Report the current state once a minute."""
     at = since
     while at <= until:
         machine.state(machine.word, at)
@@ -98,7 +98,7 @@ def report_every_minute(machine: Machine, since: float, until: float) -> None:
 
 
 def downtimes_of(line: PackingLine) -> list[tuple[str, int | float | None]]:
-    """Return the state and length of each downtime as last told."""
+    """Return the state and length of each downtime as last reported."""
     return [(downtime.status, downtime.duration_seconds) for downtime in last_of(line)]
 
 

@@ -56,7 +56,7 @@ class Bagger:
 
 
 def store(bagger: Bagger, absence: tuple[float, float], *said: tuple[float, str]) -> list[ReportBody]:
-    """Return what is said in an absence of the bridge, and comes later than what is said after it."""
+    """Return the reports made in an absence of the bridge that arrive later than those made after it."""
     bagger.absence = absence
     for at, state in said:
         bagger.state(state, at)

@@ -100,7 +100,7 @@ class EscalationLine:
         ]
 
     def rungs(self) -> list[tuple[float, int, str | None]]:
-        """Return (minute, level, cause) of what the clock did: deeds are done between whole minutes."""
+        """Return (minute, level, cause) of what the clock did: actions are done between whole minutes."""
         return [
             (minute, data.level, data.cause) for minute, data in self.escalations() if minute > 0 and minute % 1 == 0
         ]
@@ -111,7 +111,7 @@ def at_minute(minute: float) -> Millis:
 
 
 def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
-    """Walk the table minute by minute; a deed at minute m happens half a minute after it."""
+    """Walk the table minute by minute; a action at minute m happens half a minute after it."""
     acknowledge, resolve, step, top = row
     level, acknowledged = 0, False
     reminded = [(acknowledge, 5), (resolve, 10)]

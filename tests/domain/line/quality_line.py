@@ -74,6 +74,6 @@ class QualityLine:
         return self.emitter.drain()
 
     def new_alerts(self) -> list[tuple[str, str, float]]:
-        """Return number, status and value of each alert told of."""
+        """Return number, status and value of each alert reported."""
         data = [event.data for event in self.events()]
         return [(alert.alert_id, alert.status, alert.value) for alert in data if isinstance(alert, Quality)]

@@ -1,4 +1,4 @@
-"""What a line knows after nobody has watched it: nothing of its machines, everything that people did."""
+"""A line after an absence of the bridge: its machines are unknown, the actions of people stay."""
 
 import pytest
 

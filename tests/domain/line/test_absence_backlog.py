@@ -42,7 +42,7 @@ def test_reports_of_one_instant_count_one_after_the_other(*, away: bool) -> None
 
 @pytest.mark.parametrize("who", ["bagger", None], ids=["the machine", "its gateway"])
 def test_a_loss_within_the_backlog_is_unknown_from_then_on(who: str | None) -> None:
-    """The death of a gateway is that of all its machines, also while an absence has not been gone through."""
+    """The death of a gateway is that of all its machines, also while an absence has not been evaluated."""
     line = PackingLine()
     line.report("bagger", StateReport(state="running"), at=0)
     line.report("bagger", StateReport(state="fault"), at=60)
@@ -58,7 +58,7 @@ def test_a_loss_within_the_backlog_is_unknown_from_then_on(who: str | None) -> N
 
 @pytest.mark.parametrize("dies", [False, True])
 def test_a_stop_that_begins_in_a_backlog_is_lost_time_from_its_beginning(*, dies: bool) -> None:
-    """Also where the machine dies in it: it stands, before the absence is gone through as after."""
+    """Also where the machine dies in it: it is stopped, before the absence is evaluated as after."""
     line = PackingLine()
     line.report("bagger", StateReport(state="running"), at=0)
     absent(line, 100, 200)

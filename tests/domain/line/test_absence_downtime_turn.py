@@ -35,7 +35,7 @@ def test_machines_that_are_lost_together_carry_their_fault_on() -> None:
 
 
 def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_stopped_without_a_cause() -> None:
-    """Nobody is called for it: people worked on the feeder when it was last known to stand."""
+    """Nobody is called for it: people worked on the feeder when it was last known to be stopped."""
     line = PackingLine()
     for name in ("feeder", "bagger"):
         line.report(name, RUNNING, at=0)
@@ -66,7 +66,7 @@ def test_a_fault_that_was_seen_for_seconds_is_no_downtime_of_its_own() -> None:
 @pytest.mark.parametrize("began", [303, 305])
 @pytest.mark.parametrize("begun", [STARVED, StateReport(state="stopped")], ids=["starved", "stopped"])
 def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(begun: StateReport, began: float) -> None:
-    """The changeover has not run from the beginning of the stop that is gone through."""
+    """The changeover has not run from the beginning of the stop that is evaluated."""
     found = []
     for away in (True, False):
         line = PackingLine()
@@ -90,7 +90,7 @@ def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(beg
 
 
 def test_findings_before_a_changeover_belong_to_the_breakdown_before() -> None:
-    """They began while no machine was heard: the downtime is split before anybody knows what the machines did."""
+    """They began while no machine was seen: the downtime is split before anybody knows what the machines did."""
     line = PackingLine(plant_file(line_spec(equipment=equipment(clock="device"))))
     line.report("bagger", StateReport(state="fault", ts=T0), at=0)
     absent(line, 100, 300)

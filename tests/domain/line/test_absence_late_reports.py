@@ -11,7 +11,7 @@ from tests.support.packing_line import T0
 
 
 def test_reports_after_the_absence_was_evaluated_are_added_by_revision() -> None:
-    """A second gateway sends its store an hour later: the hour that has closed is told again, the state stays."""
+    """A second gateway sends its buffer an hour later: the closed hour is reported again, the state stays."""
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)
@@ -32,7 +32,7 @@ def test_reports_after_the_absence_was_evaluated_are_added_by_revision() -> None
 
 
 def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
-    """A store of all that happened is sent after nine absences; of the oldest nothing can be told any more."""
+    """A buffer of all reports is sent after nine absences; the oldest absence can no longer be revised."""
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)

@@ -1,4 +1,4 @@
-"""Time that becomes known as lost after an absence was gone through is of a downtime: OEE and downtimes agree."""
+"""Time found to be lost after an absence was evaluated belongs to a downtime: OEE and downtimes agree."""
 
 import random
 from itertools import pairwise
@@ -44,7 +44,7 @@ def inside(window: event_data.Oee, found: list[tuple[float, float]]) -> float:
 
 @pytest.mark.parametrize("begin", [0, LATE_SHIFT - 150])
 def test_a_stop_of_an_absence_that_a_later_report_proves_is_a_downtime(begin: int) -> None:
-    """The bagger is silent, so the absence is gone through without it; its next report lacks nothing before it."""
+    """The bagger is silent, so the absence is evaluated without it; its next report lacks nothing before it."""
     line = line_of()
     bagger = Bagger(line)
     for machine in ("feeder", "packer"):
@@ -87,7 +87,7 @@ def test_more_of_a_stop_that_becomes_known_is_of_its_downtime_unless_that_is_con
 
 
 class Patchy:
-    """A seeded history of three machines, of which the bridge hears a part, late or in the wrong order."""
+    """A seeded history of three machines, of which the bridge receives a part, late or in the wrong order."""
 
     def __init__(self, seed: int) -> None:
         self.random = rnd = random.Random(seed)

@@ -1,4 +1,4 @@
-"""With trusted clocks an absence is history: what the broker kept gives the same windows and downtimes as watching."""
+"""Absences with trusted clocks: reports queued in the broker give the same windows and downtimes as watching."""
 
 import pytest
 
@@ -10,7 +10,7 @@ MINUTE = 60
 
 
 def test_a_stop_queued_in_the_broker_becomes_its_downtime() -> None:
-    """The bridge was away 100 s, of which the machine stood 80 s."""
+    """The bridge was absent 100 s, of which the machine was stopped 80 s."""
     line = line_of()
     bagger = Bagger(line)
     bagger.state("running", 0)

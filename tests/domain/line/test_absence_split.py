@@ -1,4 +1,4 @@
-"""A downtime that turns while an absence is not gone through: its parts follow each other, whatever is known later."""
+"""A downtime whose category changes during an open absence: its parts follow each other, whatever is known later."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def line_of(clock: str, *, minor_stops: bool = False) -> PackingLine:
 def with_absence(
     reports: Reports, *, back: float = 320, clock: str = "device", until: float = 600, restore: bool = False
 ) -> PackingLine:
-    """The bagger fails at 0, the bridge is away from 100 to 300, and a backlog comes at `back`."""
+    """The bagger fails at 0, the bridge is absent from 100 to 300, and a backlog comes at `back`."""
     line = line_of(clock)
     dated(line, "fault", 0, 0)
     absent(line, 100, 300)
@@ -77,7 +77,7 @@ def test_an_observation_after_the_stop_is_not_its_cause() -> None:
 
 @pytest.mark.parametrize("clock", ["device", "receive"])
 def test_a_changeover_within_the_stop_splits_it_where_it_began(clock: str) -> None:
-    """As far as that is known: without a trusted clock it began when it was heard of."""
+    """As far as that is known: without a trusted clock it began when it was seen."""
     began = 180 if clock == "device" else 320
     line = with_absence([(180, "setup"), (290, "setup")], clock=clock)
     assert spans(line, 600) == [(0, began), (began, 600)]

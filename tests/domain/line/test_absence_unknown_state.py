@@ -1,4 +1,4 @@
-"""A machine that has not been heard since nobody watched: what it was before, it need not be when it is lost."""
+"""A machine without a report since an absence: its earlier state need not hold when it is lost."""
 
 from collections.abc import Callable
 from typing import Final
@@ -35,7 +35,7 @@ LATER: Final = [(dies_after, None), (dies_after, 60.0), (falls_silent, 60.0)]
 
 
 def away(lose: Loss, heartbeat: float | None) -> tuple[PackingLine, Machine]:
-    """The bagger, which is the constraint, stands from 100 s on; after an absence the bridge only hears the feeder."""
+    """The bagger, the constraint, is stopped from 100 s on; after an absence only the feeder reports."""
     line = line_of(heartbeat=heartbeat)
     bagger = Machine(line)
     line.report("feeder", RUNNING, at=0)

@@ -1,4 +1,4 @@
-"""What the broker retains is old news at every subscription: it changes nothing that was heard live."""
+"""A retained report is old at every subscription: it changes nothing that was seen live."""
 
 import pytest
 

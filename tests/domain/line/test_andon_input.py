@@ -56,7 +56,7 @@ class SwitchLine:
         self.emitter.drain()
 
     def new_calls(self) -> list[tuple[str, int]]:
-        """Return number and repeat of each call told of."""
+        """Return number and repeat of each call reported."""
         data = [event.data for event in self.emitter.drain()]
         return [(call.call_id.rpartition(".")[2], call.repeat) for call in data if isinstance(call, Andon)]
 
@@ -100,7 +100,7 @@ def test_a_late_copy_of_a_press_hides_no_later_press() -> None:
 
 
 def test_a_press_after_the_call_is_over_is_no_bounce_however_soon_it_comes() -> None:
-    """What was pressed, resolved and pressed again in minutes comes at once where the network was away."""
+    """What was pressed, resolved and pressed again in minutes comes at once where the network was offline."""
     line = SwitchLine()
     line.observe("BUTTON", level=False)
     line.observe("BUTTON", level=True)
@@ -192,7 +192,7 @@ def test_a_press_is_read_whatever_came_before_its_release(
     call_open: bool,
     behind: int,
 ) -> None:
-    """Late copies and a clock that is set may be taken for a press too many, and never hide one."""
+    """Late copies and a clock that is set may add a press, and never hide one."""
     contact, at = Contact(), START
 
     def read(*, level: bool, stamped: int | None) -> LevelReading:

@@ -1,4 +1,4 @@
-"""The life of an Andon call: held against a table, who may cancel it, and what it tells of itself."""
+"""The life cycle of an Andon call compared with a table: transitions, cancellation, and the content of its events."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from bridge.domain.line.andon.call import NEXT, REFUSALS, CallAction
 from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Effect, rejected, suppressed
 from tests.domain.line.andon_line import MAINTAINER, SECOND, START, VISITOR, AndonLine
 
-# What each deed does to a call in each status: the status after it, or the answer.
+# What each action does to a call in each status: the status after it, or the answer.
 LIFE: Final[dict[CallStatus, dict[CallAction, CallStatus | Disposition]]] = {
     "open": {
         "acknowledge": "acknowledged",
@@ -135,8 +135,8 @@ def test_arriving_twice_is_arriving_once() -> None:
         (Actor("rita", ("viewer",)), "ST2", True),  # raised it
         (VISITOR, "BAG1", False),  # no part in it, though at the machine
         (MAINTAINER, None, True),  # responds to the type
-        (Actor("x", ("engineer",)), None, True),  # hears of level 1
-        (Actor("x", ("production_manager",)), None, True),  # hears of level 2
+        (Actor("x", ("engineer",)), None, True),  # receives of level 1
+        (Actor("x", ("production_manager",)), None, True),  # receives of level 2
         (Actor("x", ("quality",)), None, False),
         (Actor("x", ("admin",)), None, True),
         (None, "BAG1", True),  # the equipment itself

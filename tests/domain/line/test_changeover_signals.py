@@ -87,7 +87,7 @@ def test_the_first_good_piece_completes_the_changeover_though_the_machine_is_sto
 
 
 def test_a_mode_that_was_answered_does_not_date_the_next_changeover() -> None:
-    """The piece that completed the first came while the machine stood in its mode; the second has a time of its own."""
+    """The piece that completed the first arrived in its mode, while stopped; the second has a time of its own."""
     line = ran_crisps()
     line.report("bagger", STANDING_WITH_NUTS, at=100)
     line.report("bagger", CountsReport(total=11, good=11), at=430)

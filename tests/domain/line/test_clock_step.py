@@ -175,7 +175,7 @@ def test_a_device_is_not_ineffective_for_time_that_did_not_pass() -> None:
 
 
 def test_a_step_before_an_absence_was_evaluated_makes_nothing_known() -> None:
-    """A machine that is heard before and after the step tells nothing of the time that was skipped."""
+    """Reports before and after the step prove nothing of the skipped time."""
     spec = line_spec(equipment=equipment(clock="device"))
     line = PackingLine(plant_file(spec))
     line.report("bagger", StateReport(state="running", ts=T0, boot_id=1, seq=1), at=0)

@@ -1,4 +1,4 @@
-"""The absence of a device that kept its reports: with a trusted clock, the same windows and downtimes as watched."""
+"""Absences of a device that buffers its reports: with a trusted clock, the same windows and downtimes as watched."""
 
 from collections.abc import Callable
 
@@ -60,7 +60,7 @@ def test_a_device_whose_clock_is_not_trusted_stays_unknown(lose: Callable[[Machi
 
 
 def test_the_device_is_offline_until_it_reports() -> None:
-    """Offline until it speaks; then what it says, though its time is gone through later."""
+    """Offline until its next report; then that state, though the absence is evaluated later."""
     line, bagger = running()
     bagger.disconnect(300)
     bagger.reconnect(1_000)
@@ -121,7 +121,7 @@ def test_without_a_sequence_it_is_known_while_it_reports_every_minute(every: int
 
 
 def test_late_counts_make_nothing_unknown() -> None:
-    """They say nothing of the state, and what the report before them said holds until the next."""
+    """They carry no state; the state of the report before them holds until the next."""
     line = line_of()
     line.report("bagger", StateReport(state="running", ts=T0 + 290_000), at=290)
     line.report("bagger", DeathReport(), at=300)
@@ -155,7 +155,7 @@ def test_a_device_without_a_buffer_is_treated_like_one_with_an_untrusted_clock(
 
 
 def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
-    """The store is sent after the value of now, and gone through; a minute later nothing turns out to be missing."""
+    """The buffer is sent after the current value, and evaluated; a minute later no report turns out to be missing."""
     line, bagger = running()
     bagger.disconnect(300)
     bagger.state("fault", 400)
@@ -173,7 +173,7 @@ def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
 
 
 def test_an_unused_report_of_a_machine_ends_its_absence() -> None:
-    """After silence it is again what it said last, whatever the quality of what it says; its time is known."""
+    """After silence its last state holds again, whatever the quality of its reports; its time is known."""
     line, bagger = running(lose=Machine.fall_silent)
     bagger.fall_silent(300)
     bagger.kept = None

@@ -102,7 +102,7 @@ def test_without_a_backlog_all_becomes_what_it_is_without_a_trusted_clock(seed: 
         windows = {
             key: (window.unknown_seconds, window.actual_production_seconds, window.planned_busy_seconds)
             for key, window in last_windows(line.events).items()
-            if window.unknown_seconds or window.planned_busy_seconds  # an hour outside the plan may be told again
+            if window.unknown_seconds or window.planned_busy_seconds  # an hour outside the plan may be reported again
         }
         last = {data.downtime_id: data for data in line.downtimes()}
         reported.append(

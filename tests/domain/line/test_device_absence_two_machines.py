@@ -152,7 +152,7 @@ def test_a_line_known_to_be_stopped_is_not_kept_waiting_for_the_machine_still_of
 
 
 def test_a_downtime_from_before_the_line_was_lost_is_reported_once() -> None:
-    """The shift ends it while the bagger is away; only when the packer runs is nothing known of the line."""
+    """The shift ends it while the bagger is offline; only when the packer runs is nothing known of the line."""
     line, bagger, packer = two_that_decide()
     end = 12 * 3_600
     for machine in (bagger, packer):

@@ -1,4 +1,4 @@
-"""What keeps people from being called to a line that stands holds only while it lasts; then the time counts anew."""
+"""A reason that suppresses the call for a stopped line holds only while it lasts; then the time restarts."""
 
 from typing import Final
 

@@ -148,7 +148,7 @@ def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
 @pytest.mark.parametrize(
     ("actions", "remaining"),
     [
-        (("escalate",), 8.5),  # level 1 is told already, yet the call is to be acknowledged by 10
+        (("escalate",), 8.5),  # level 1 is reported already, yet the call is to be acknowledged by 10
         (("acknowledge",), 43.5),  # the acknowledge deadline is none any more
         (("escalate", "escalate"), 8.5),
         (("escalate", "escalate", "acknowledge"), 43.5),  # at the top there is no rung left, but a deadline

@@ -114,7 +114,7 @@ def test_a_death_ends_the_session_of_all_devices_behind_it(who: str | None, body
 
 @pytest.mark.parametrize("known", [True, False])
 def test_an_ineffective_source_of_the_line_is_flagged_on_the_lines_status(*, known: bool) -> None:
-    """Also where no machine of it was ever heard; the machines are not what is not understood."""
+    """Also where no machine of it was ever seen; the machines are not what is not understood."""
     line = started() if known else PackingLine()
     for at in range(10, 81, 10):
         line.report(None, StateReport(state="running"), at=at)

@@ -21,13 +21,13 @@ def counts(line: PackingLine, at: float, total: float) -> None:
 
 
 def closed(line: PackingLine, window: str = "hour") -> list[event_data.Oee]:
-    """Return the closed windows as last told, oldest first."""
+    """Return the closed windows as last reported, oldest first."""
     found = {each.window_start: each for each in line.oee(window) if each.closed}
     return [found[start] for start in sorted(found)]
 
 
 def ran_at_ideal_speed(line: PackingLine, since: float, until: float) -> None:
-    """The line runs at ideal speed and is heard all the time."""
+    """The line runs at ideal speed and reports all the time."""
     at = since
     while at <= until:
         counts(line, at, at / IDEAL)

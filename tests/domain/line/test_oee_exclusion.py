@@ -33,7 +33,7 @@ def confirm(line: PackingLine, downtime_id: str, *, at: float) -> None:
 
 
 def amended(line: PackingLine, window: str) -> list[event_data.Oee]:
-    """What was told of closed windows anew, as history."""
+    """Return the closed windows reported again as history."""
     return [
         event.data
         for event in line.of(EventType.OEE_UPDATE)
@@ -42,7 +42,7 @@ def amended(line: PackingLine, window: str) -> list[event_data.Oee]:
 
 
 def test_a_stop_of_hours_leaves_every_hour_it_lay_in() -> None:
-    """Cleaned from 10:30 to 12:30, confirmed at 13:10: the hours from 10, 11 and 12 are told again, 12's rest stays."""
+    """Cleaned from 10:30 to 12:30, confirmed at 13:10: the hours from 10, 11 and 12 change, the rest of 12 stays."""
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)
     line.report("bagger", CLEANING, at=0.5 * HOUR)
@@ -89,7 +89,7 @@ def unconfirm(line: PackingLine, downtime_id: str, *, at: float, actor: Actor | 
 
 
 def standing(line: PackingLine, scope: str | None) -> dict[tuple[str, str], float]:
-    """Return what each window lost to downtimes, as last told: planned busy time less production time."""
+    """Return what each window lost to downtimes, as last reported: planned busy time less production time."""
     return {
         (data.window, data.window_start[11:16]): data.planned_busy_seconds - data.actual_production_seconds
         for event in line.of(EventType.OEE_UPDATE, scope)

@@ -1,4 +1,4 @@
-"""Every closed OEE window, as last told, is what the whole history says it is."""
+"""Every closed OEE window, as last reported, agrees with the whole history."""
 
 import random
 from datetime import datetime
@@ -23,7 +23,7 @@ def millis(text: str) -> int:
 
 
 class Run:
-    """A seeded history: told to the line as reports, and to the oracle as what happened."""
+    """A seeded history: reports for the line, and states for the oracle."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)

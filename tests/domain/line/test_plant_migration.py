@@ -1,4 +1,4 @@
-"""A changed plant file: what of a line outlives it, what it tells, and what is gone for good."""
+"""A changed plant file: which state of a line survives it, which events it emits, and what is dropped."""
 
 from typing import Any
 

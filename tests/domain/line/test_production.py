@@ -1,4 +1,4 @@
-"""Pieces told per shift, hour and job; whose counters are the line's; and how fast they come."""
+"""Production events per shift, hour and job; the counters that count for the line; and the rate."""
 
 from typing import Any
 
@@ -121,7 +121,7 @@ def test_without_configuration_the_last_machine_counts_for_the_line() -> None:
 
 
 def test_hours_of_the_shift_and_what_was_planned() -> None:
-    """The early shift began at 06:00, four hours before T0, when the line was first heard."""
+    """The early shift began at 06:00, four hours before T0, when the line first reported."""
     line = counting()
     line.report("bagger", CountsReport(total=30), at=60)
     line.report("bagger", CountsReport(total=75), at=3_700)

@@ -83,7 +83,7 @@ def test_without_a_clock_or_with_one_never_set_it_is_applied(clock: int | None) 
 @pytest.mark.parametrize("before", [3, 1_000])
 @pytest.mark.parametrize("jump", [129, 140, 160, 190])
 def test_all_that_follows_a_jump_over_half_the_modulus_is_applied(before: int, jump: int) -> None:
-    """A broker's queue was full; the device may have been heard for many turns of its sequence before."""
+    """A broker's queue was full; the device may have been seen for many turns of its sequence before."""
     line = line_of(256)
     for index in range(before):
         line.report("bagger", state(index % 256), at=index)

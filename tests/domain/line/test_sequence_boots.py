@@ -93,7 +93,7 @@ def test_a_boot_id_used_again_after_a_restart_is_a_new_run(reports_before: int, 
     if died:
         line.report("bagger", DeathReport(boot_id=1, seq=0), at=999)
     elif reports_before < 20:
-        return  # an equal birth among the latest reports is taken for a resend
+        return  # an equal birth among the latest reports is mistaken for a resend
     assert line.report("bagger", BirthReport(boot_id=1, seq=0), at=1_000).disposition == APPLIED
     for index in range(reports_before + 5):
         disposition = line.report("bagger", state(1 + index, "fault"), at=1_001 + index).disposition
@@ -105,7 +105,7 @@ def test_a_boot_id_used_again_after_a_restart_is_a_new_run(reports_before: int, 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("overtaken_by", [1, 2, 10, 40])
 def test_a_birth_that_was_overtaken_is_late_and_begins_nothing(overtaken_by: int, *, known: bool) -> None:
-    """Of a device that was known before its birth is missing; of one heard first, nothing is."""
+    """Of a device that was known before its birth is missing; of one seen first, nothing is."""
     line = PackingLine()
     if known:
         line.report("bagger", state(4, boot=OLD), at=0)

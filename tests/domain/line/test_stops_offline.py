@@ -73,7 +73,7 @@ def test_a_machine_that_ran_is_unknown_when_it_is_lost(lose: Callable[[PackingLi
 
 
 def test_an_unwatched_stop_is_unknown() -> None:
-    """The bridge was away itself: unlike one lost machine, the line may have been repaired and have run since."""
+    """The bridge was absent itself: unlike one lost machine, the line may have been repaired and have run since."""
     line = line_with_heartbeat()
     line.report("bagger", StateReport(state="fault"), at=15)
     dies(line, 30)

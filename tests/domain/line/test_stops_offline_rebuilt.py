@@ -1,4 +1,4 @@
-"""A machine lost while it stood, which tells later by a trusted clock whether it stood all the time."""
+"""A machine lost while stopped: buffered reports with a trusted clock show whether it was stopped throughout."""
 
 from collections.abc import Callable
 
@@ -68,7 +68,7 @@ def test_its_downtime_ended_when_it_ended(lose: Lose, order: str) -> None:
 
 @each_order
 def test_a_stop_that_turns_out_a_minor_one_was_no_downtime(order: str) -> None:
-    """It was taken for one, and called; the call is quiet as the line runs."""
+    """It was mistaken for one, and called; the call is quiet as the line runs."""
     line, bagger = standing(Machine.disconnect, since=280)
     bagger.state("running", 310)
     bagger.reconnect(1_000, order=order)
@@ -94,7 +94,7 @@ def test_a_stop_that_lasted_is_one_downtime(lose: Lose, order: str) -> None:
 
 @each_loss
 def test_a_repair_with_the_power_off_was_a_stop_to_the_first_report(lose: Lose) -> None:
-    """The device kept nothing, and began anew."""
+    """The device kept nothing, and began again."""
     line, bagger = standing(lose)
     bagger.kept, bagger.boot, bagger.seq = None, 2, -1
     bagger.report(BirthReport(), 1_000)
@@ -106,7 +106,7 @@ def test_a_repair_with_the_power_off_was_a_stop_to_the_first_report(lose: Lose) 
 
 @each_loss
 def test_two_absences_in_one_stop(lose: Lose) -> None:
-    """It is lost again before the first is gone through, and was taken for standing since then only."""
+    """It is lost again before the first absence is evaluated, and counted as stopped only since then."""
     line, bagger = running(lose=lose)
     lose(bagger, 300)
     bagger.state("fault", 310)
@@ -217,7 +217,7 @@ def test_a_downtime_of_which_nobody_knows_that_it_lasted_is_taken_back() -> None
 
 
 def test_a_confirmed_downtime_takes_its_time_out_once() -> None:
-    """The machine was taken for standing in it before it was known to stand."""
+    """The machine counted as stopped in it before it was known to be stopped."""
     line, bagger = standing(Machine.disconnect)
     line.wait(900)
     bagger.state("running", 340)
@@ -234,7 +234,7 @@ def test_a_confirmed_downtime_takes_its_time_out_once() -> None:
 
 
 def test_a_device_that_is_back_after_the_patience_for_it() -> None:
-    """Bridge and device were away one after the other: two stretches, each gone through by itself."""
+    """Bridge and device were absent one after the other: two stretches, each evaluated by itself."""
     line, bagger = running()
     line.wait(300)
     absent(line, 300, 400)
@@ -254,7 +254,7 @@ def test_a_device_that_is_back_after_the_patience_for_it() -> None:
 
 
 def test_a_stop_that_was_evaluated_is_moved_once() -> None:
-    """It began before nobody watched; what another machine reports later lets the stretch be gone through again."""
+    """It began before nobody watched; what another machine reports later lets the stretch be evaluated again."""
     line, bagger = running()
     packer = Machine(line, "packer")
     packer.state("running", 270)

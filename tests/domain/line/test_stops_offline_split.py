@@ -1,4 +1,4 @@
-"""A downtime that was opened and split while its machine was away: what becomes of its parts when history is known."""
+"""A downtime opened and split while its machine was offline: its parts when the history becomes known."""
 
 from collections.abc import Sequence
 

@@ -15,6 +15,6 @@ async def test_a_dashboard_that_reads_late_receives_the_close_code(tmp_path: Pat
         served.commit(*(call(f"L1.call.{n}", description="x" * 2_000) for n in range(2_000)))
         async with dashboard(served.port, narrow=True) as board:
             await board.ask("subscribe", "subscription_confirmed", subscription_type="andon")
-            # The front has said goodbye, and forgotten it.
+            # The front has disconnected, and forgotten it.
             await until(lambda: served.front.statistics()["connections"] == 0, what="the front is done with it")
             assert (await board.closed())[0] == 4008

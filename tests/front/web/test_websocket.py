@@ -1,4 +1,4 @@
-"""The door before the socket: whose page may connect, and where a token may stand."""
+"""Checks before the WebSocket opens: allowed origins, and where a token is accepted."""
 
 import pytest
 

@@ -138,7 +138,7 @@ def change(path: Path, statement: str) -> None:
 
 @pytest.fixture(params=list(CHANGES.values()), ids=list(CHANGES))
 def changed(path: Path, request: pytest.FixtureRequest) -> tuple[Path, str]:
-    """A journal in which one column changed, and what is said of it."""
+    """A journal in which one column changed, and the fault reported for it."""
     table, statement = request.param
     change(path, statement)
     return path, SAID[table]

@@ -1,5 +1,6 @@
 """When a journal begins a new epoch, and what of the older one goes on."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_new_epoch_begins_whole_or_not_at_all(journal: SqliteJournal) -> None:
     before = journal.epoch
     keys = [event.state_key for event in journal.snapshot().events]
     change(journal.path, "CREATE TRIGGER full BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'full'); END")
-    with pytest.raises(Exception, match="full"):
+    with pytest.raises(sqlite3.IntegrityError, match="full"):
         journal.commit(Batch(entries=[], retired_keys=keys))
     assert journal.epoch == journal.position().epoch == before
     assert len(journal.snapshot().events) == 3

@@ -173,7 +173,7 @@ def test_over_its_size_the_oldest_of_both_goes_first(journal: SqliteJournal) -> 
 
 
 def test_rows_that_must_stay_do_not_protect_others_from_the_size_limit(journal: SqliteJournal) -> None:
-    """A broker that is away holds the events; the inputs still go."""
+    """A broker that is down holds the events; the inputs still go."""
     a_week(journal)
     journal.mark_published(0, retained=[])
     prune(journal, RetentionLimits(max_bytes=1))

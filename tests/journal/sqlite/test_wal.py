@@ -1,4 +1,4 @@
-"""The -wal is bounded, and shrinks again when whoever held it is gone."""
+"""The -wal is bounded, and shrinks again when its last reader is gone."""
 
 import threading
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_the_wal_is_cut_below_its_bound_too(journal: SqliteJournal) -> None:
 
 
 def test_the_wal_is_bounded_under_readers_who_take_turns(journal: SqliteJournal) -> None:
-    """There is always one who reads, and never one for long: SQLite alone would never begin the -wal anew."""
+    """There is always a short reader: SQLite alone would never restart the -wal."""
     commit(journal, megabytes=1)
     done = threading.Event()
 

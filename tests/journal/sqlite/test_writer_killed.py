@@ -1,4 +1,4 @@
-"""Promise P1 at the journal: what was said to be committed is there after SIGKILL, and nothing is half there."""
+"""Promise P1 at the journal: a reported commit survives SIGKILL, and no commit is half there."""
 
 import random
 import subprocess
@@ -48,7 +48,7 @@ def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path,
 
 
 def committed_until_killed(path: Path, *, lines: int, seconds: float, way: str = "commit") -> int:
-    """Let a child commit until it has said so `lines` times and `seconds` have passed; return the last offset said."""
+    """Let a child commit until it printed `lines` offsets and `seconds` have passed; return the last offset printed."""
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.support.journal_samples", str(path), way],
         cwd=ROOT,

@@ -26,7 +26,7 @@ def damage(path: Path) -> None:
 def test_a_backup_is_all_of_the_journal_at_one_moment(
     owner: SqliteJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However much is committed meanwhile: the copy is neither begun anew nor mixed."""
+    """However much is committed meanwhile: the copy is neither restarted nor mixed."""
     monkeypatch.setattr(journal_backup, "STEP_PAGES", 5)
     steps = 0
     target = tmp_path / "copies" / "backup.db"

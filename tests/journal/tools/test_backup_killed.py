@@ -16,7 +16,7 @@ from tests.support.full_journal import held, whole_journal
 from tests.support.journal_samples import event, follow
 
 STEPS = frozenset({"open", "os.chmod", "os.link", "os.remove", "os.rename", "os.truncate", "sqlite3.connect"})
-"""What Python tells its auditors of that concerns files; besides, what is made durable and what is copied."""
+"""Audit events of Python that concern files, and the calls that sync and copy."""
 
 
 @pytest.fixture

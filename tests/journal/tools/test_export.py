@@ -1,4 +1,4 @@
-"""An export tells all that can be read, and all that could not."""
+"""An export contains every readable event and lists the unreadable ones."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def path(tmp_path: Path, sample: Path) -> Path:
 
 
 def keys(path: Path) -> tuple[set[int], set[int]]:
-    """Return the offsets that are told, and those that are said to be left out."""
+    """Return the exported offsets, and those listed as left out."""
     reported: set[int] = set()
     left_out: set[int] = set()
     for line in export_events(path, ExportRange()):

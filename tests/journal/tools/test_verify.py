@@ -1,4 +1,4 @@
-"""Verification finds every damage that changes what a journal says, and disturbs nobody."""
+"""Verification finds every damage that changes the content of a journal, and disturbs no running bridge."""
 
 import shutil
 import threading

@@ -1,4 +1,4 @@
-"""protocol.md, «HTTP»: what is open, what is for admins, and what is for whoever may see it."""
+"""protocol.md, «HTTP»: open resources, those of admins, and those that need grants."""
 
 import pytest
 

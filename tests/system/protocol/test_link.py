@@ -1,4 +1,4 @@
-"""protocol.md, `link` and `command`, when the broker is away or the journal does not answer."""
+"""protocol.md, `link` and `command`, when the broker is down or the journal does not answer."""
 
 import asyncio
 import sqlite3
@@ -25,7 +25,7 @@ def held(bridge: BridgeProcess) -> Iterator[None]:
 
 
 async def raised_once(board: SocketDashboard) -> None:
-    """Read until the call is told; it is one, however often it was asked for."""
+    """Read until the call is reported; it is one, however often it was asked for."""
     async with asyncio.timeout(TOLD_WITHIN):
         while not board.events:
             await board.read()

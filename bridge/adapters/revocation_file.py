@@ -26,9 +26,9 @@ class RevocationFile:
             try:
                 self._current = self._read()
             except RevocationsError as error:
-                log.error("revocations.unusable", reason=str(error))  # noqa: TRY400 - an operator's error, not a bug
+                log.error("revocations.load_failed", reason=str(error))  # noqa: TRY400 - an operator's error, not a bug
             else:
-                log.info("revocations.read", users=len(self._current.users), tokens=len(self._current.tokens))
+                log.info("revocations.loaded", users=len(self._current.users), tokens=len(self._current.tokens))
         return self._current
 
     def _stamp(self) -> tuple[int, int, int] | None:

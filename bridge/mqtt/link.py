@@ -247,7 +247,7 @@ class BrokerLink:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await (await connection.submit(farewell))
         except (TimeoutError, BrokerUnavailable, PublishRefused) as error:
-            self._log.warning("broker.goodbye_failed", reason=str(error))
+            self._log.warning("broker.last_publication_failed", reason=str(error))
             connection.abort("goodbye failed")  # without a DISCONNECT, so that the broker publishes the Will
         self._down(STOPPED)
         await connection.close()

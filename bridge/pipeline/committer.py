@@ -183,7 +183,7 @@ class Committer:
             await wait_until_set(self._stopping, asyncio.get_running_loop().time() + delay)
             delay = min(2 * delay, MAX_RETRY_SECONDS)
         if delay > FIRST_RETRY_SECONDS:
-            log.info("pipeline.commits_again", inputs=len(batch.entries))
+            log.info("pipeline.commit_recovered", inputs=len(batch.entries))
         self.replaying.difference_update(batch.quarantined_numbers)
         self._finish_commit(batch.entries, waiting)
         return True

@@ -69,11 +69,11 @@ class InternalInputSource:
             yield CLOCK_TOPIC, partial(self._intake.enter_clock_step, by, self._clock.now())
         if self._lost_at is not None and self._source.status.connected:
             seconds = (self._clock.now() - self._lost_at) / 1_000
-            log.info("floor.watched", since=rfc3339(self._lost_at), seconds=seconds)
+            log.info("floor.observed", since=rfc3339(self._lost_at), seconds=seconds)
             self._lost_at = None
         if caught_up and self._link.detect_outage():
             now = self._lost_at = self._clock.now()
-            log.warning("floor.unwatched", reason="link", since=rfc3339(now), link=self._source.status.reason)
+            log.warning("floor.unobserved", reason="link", since=rfc3339(now), link=self._source.status.reason)
             yield ABSENCE_TOPIC, partial(self._intake.enter_absence, BridgeAbsence(since=now, reason="link"), now)
 
     def seconds_to_next(self) -> float:

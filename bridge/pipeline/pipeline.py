@@ -189,7 +189,7 @@ class Pipeline:
                     while self._unapplied:
                         await self._apply_message(self._unapplied[0])
         except LookupsStopped:
-            log.warning("pipeline.left_to_the_broker", messages=len(self._unapplied))
+            log.warning("pipeline.messages_not_applied", messages=len(self._unapplied))
         except CoreCrashed as crash:
             log.critical("pipeline.core_crashed", number=crash.number, topic=crash.topic, exc_info=crash.__cause__)
             self._crash = crash
@@ -219,7 +219,7 @@ class Pipeline:
     def _check_accounting(self) -> None:
         wrong = {kind: count for kind, count in self.status().unaccounted.items() if count}
         if wrong != self._unaccounted:
-            log.error("pipeline.books_disagree", unaccounted=wrong)
+            log.error("pipeline.accounting_mismatch", unaccounted=wrong)
         self._unaccounted = wrong
 
     async def _fire_deadlines(self) -> None:
@@ -272,7 +272,7 @@ class Pipeline:
         with self._reporting_crashes(message.topic, message):
             entry = self._intake.apply(decoded, known=known)
         if entry.disposition == CRASHED:
-            log.error("pipeline.crashed_before", topic=message.topic, number=entry.input.number)
+            log.error("pipeline.crashing_input_quarantined", topic=message.topic, number=entry.input.number)
         return entry
 
     @contextlib.contextmanager

@@ -151,10 +151,10 @@ class Publisher:
             plan = state.plan(events)
             await self._send(plan.publications)
         except BrokerUnavailable as gone:
-            log.info("publisher.waits", reason=gone.reason, published=self._published)
+            log.info("publisher.waiting", reason=gone.reason, published=self._published)
             return 0
         except JournalUnavailable as unavailable:
-            log.warning("publisher.waits", reason=str(unavailable), published=self._published)
+            log.warning("publisher.waiting", reason=str(unavailable), published=self._published)
             await asyncio.sleep(RETRY_SECONDS)
             self._woken.set()
             return 0
@@ -187,7 +187,7 @@ class Publisher:
         for start in range(0, len(publications), EVENT_WINDOW):
             await self._send(publications[start : start + EVENT_WINDOW])
         await self._send([self.status(online=True)])
-        log.info("publisher.restored", publications=len(publications))
+        log.info("publisher.retained_republished", publications=len(publications))
         return publications
 
     async def _clear_stale(self, state: PublishedState, seen: AuditResult) -> None:
@@ -212,7 +212,7 @@ class Publisher:
             await self._send(plan.publications[start : start + EVENT_WINDOW])
         self._confirm_plan(state, plan)
         self.stale_cleared += len(plan.publications)
-        log.info("publisher.looked", retained=seen.scan.messages, ghosts=len(plan.publications))
+        log.info("publisher.audited", retained=seen.scan.messages, cleared=len(plan.publications))
         if plan.publications and not seen.scan.is_complete and self._audit.try_again():
             return  # what was cleared makes room for what was left out
         self._audit.log_incomplete(seen, state.find_missing(seen.restored, seen.scan))
@@ -247,7 +247,7 @@ class Publisher:
             await asyncio.to_thread(self._journal.mark_published, offset, retained=retained)
         except CommitFailed as failure:
             # nothing is lost: after a crash more events are published twice
-            log.warning("publisher.mark_failed", reason=failure.reason)
+            log.warning("publisher.offset_not_saved", reason=failure.reason)
             return False
         self._saved_offset = offset
         self._unsaved_retained.clear()

@@ -86,9 +86,9 @@ class RetainedAudit:
             reason = NOT_READABLE
         if reason is not None and reason != self._logged_reason:
             log.warning(
-                "publisher.retained_incomplete",
+                "publisher.audit_incomplete",
                 reason=reason,
-                seen=seen.scan.messages,
+                retained=seen.scan.messages,
                 missing=len(missing),
                 example=missing[0] if missing else None,
             )
@@ -105,7 +105,7 @@ class RetainedAudit:
                     await self._reader.read(reading.filters, reading.add, protocol=protocol)
             except BrokerUnavailable as gone:
                 # the publisher's own connection may be up; if it is lost too, a new audit starts
-                log.info("publisher.look_failed", reason=gone.reason, retry_seconds=delay)
+                log.info("publisher.audit_failed", reason=gone.reason, retry_seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, MAX_RETRY_SECONDS)
                 continue

@@ -71,12 +71,12 @@ class StreamOwnership:
             return
         if known is None or not known.online:
             return
-        log.info("stream.listening", stream=self._stream, epoch=known.epoch, seconds=LIFE_SECONDS)
+        log.info("stream.owner_check", stream=self._stream, epoch=known.epoch, seconds=LIFE_SECONDS)
         try:
             async with asyncio.timeout(LIFE_SECONDS):
                 await self._wait_rival_gone()
         except TimeoutError:
-            log.info("stream.abandoned", stream=self._stream, epoch=known.epoch)
+            log.info("stream.owner_gone", stream=self._stream, epoch=known.epoch)
 
     async def _read_retained_rival(self) -> StreamStatus | None:
         """Return the retained status of another process; the echo arrives after all retained messages."""
@@ -112,7 +112,7 @@ class StreamOwnership:
                 raise StreamTaken(self._stream, rival)
             if rival.owner != self._logged_rival:
                 self._logged_rival = rival.owner
-                log.error("stream.rival", stream=self._stream, epoch=rival.epoch, since=rival.since)
+                log.error("stream.second_publisher", stream=self._stream, epoch=rival.epoch, since=rival.since)
 
     async def _next(self) -> Message:
         (message,) = await self._channel.receive(most=1)

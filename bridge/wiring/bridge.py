@@ -130,13 +130,13 @@ def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, c
     restored = restore_floor(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
     for difference in restored.first_differences:
-        log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
+        log.warning("floor.replay_differs", number=difference.number, topic=difference.topic)
     since = journal_absence(restored, journal, decode=decode, now=now, clock_trusted=not clock.is_ahead_of_wall())
     if since is not None:
-        log.warning("floor.unwatched", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
+        log.warning("floor.unobserved", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
     adopted = journal_plant(plant, restored, journal, decode=decode, now=now)
     if adopted.changed:
-        log.info("plant.taken", lines=len(plant.lines), retired=adopted.retired)
+        log.info("plant.changed", lines=len(plant.lines), retired=adopted.retired)
     return adopted.floor
 
 
@@ -214,7 +214,7 @@ class Bridge:
             serving = [tasks.create_task(self._serve_web(), name="web")]
             if self._pipeline is not None and self._front is not None:
                 serving.append(tasks.create_task(self._report_link(self._pipeline, self._front), name="link"))
-            log.info("bridge.up", part=self._role.value, address=self._address)
+            log.info("bridge.started", role=self._role.value, address=self._address)
             await stop.wait()
             log.info("bridge.stopping")
             exit_within(STOP_SECONDS)

@@ -72,12 +72,12 @@ class FrontSide:
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Start the tasks in this group; `cancel` ends them."""
         self._tasks = [
-            tasks.create_task(self._broker_link.run(), name="broker-desk"),
+            tasks.create_task(self._broker_link.run(), name="broker-front"),
             tasks.create_task(self.front.run(), name="front"),
             tasks.create_task(self._close_revoked(), name="revocations"),
         ]
         if self._replica is not None:
-            self._tasks.append(tasks.create_task(self._replica.run(), name="follower"))
+            self._tasks.append(tasks.create_task(self._replica.run(), name="replica"))
 
     async def drain(self) -> None:
         """Close every dashboard's connection, with a time to reconnect."""
@@ -90,7 +90,7 @@ class FrontSide:
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield this side's metrics, without the front's own statistics."""
-        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "broker-desk"})
+        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "broker-front"})
         if self._replica is not None:
             yield MetricSample("follower_offset", self.front.position.offset)
             yield MetricSample("follower_hints", self._replica.hints)
@@ -104,4 +104,4 @@ class FrontSide:
             await asyncio.sleep(REVOCATION_POLL_SECONDS)
             if self._authenticator.revocations() is not revocations:
                 revocations = self._authenticator.revocations()
-                log.info("access.ended", connections=self.front.close_revoked(revocations))
+                log.info("access.revoked", connections=self.front.close_revoked(revocations))

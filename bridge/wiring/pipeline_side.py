@@ -53,7 +53,7 @@ class PipelineSide:
             password=broker.password,
             subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
-        self._outlet = BrokerLink(
+        self._publisher_link = BrokerLink(
             broker,
             client_id=f"floor-{stream}-publisher",
             durable=False,
@@ -66,7 +66,7 @@ class PipelineSide:
         self._dropped = 0  # Mosquitto retains it for only a minute, and publishes it again when it changes
         self._status_channel = BrokerLink(
             broker,
-            client_id=f"floor-{stream}-ear-{owner.id}",
+            client_id=f"floor-{stream}-status-{owner.id}",
             durable=False,
             username=broker.username,
             password=broker.password,
@@ -74,7 +74,7 @@ class PipelineSide:
         )
         self._ownership = StreamOwnership(self._status_channel, root=root, stream=stream, owner=owner)
         self.publisher = Publisher(
-            self._outlet,
+            self._publisher_link,
             RetainedReader(
                 broker, client_id=f"floor-{stream}-retained", username=broker.username, password=broker.password
             ),
@@ -128,7 +128,7 @@ class PipelineSide:
 
         Raises `StreamTaken`; the watching task raises it too.
         """
-        self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ear"))
+        self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-status"))
         await self._ownership.claim()
         self._tasks.append(tasks.create_task(self._ownership.watch(), name="ownership"))
 
@@ -184,15 +184,15 @@ class PipelineSide:
 
     def _links(self) -> Iterator[tuple[str, BrokerLink]]:
         yield "intake", self._intake
-        yield "outlet", self._outlet
-        yield "ear", self._status_channel
+        yield "publisher", self._publisher_link
+        yield "status", self._status_channel
 
     async def _watch_drops(self) -> None:
         """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""
         while True:
-            for message in await self._outlet.receive(most=10):
+            for message in await self._publisher_link.receive(most=10):
                 payload = message.payload[:DIGITS]
                 dropped = int(payload) if payload.isdigit() else self._dropped
                 if dropped > self._dropped:
-                    log.error("broker.drops_messages", dropped=dropped, more=dropped - self._dropped)
+                    log.error("broker.messages_dropped", dropped=dropped, more=dropped - self._dropped)
                 self._dropped = dropped

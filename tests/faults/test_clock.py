@@ -118,7 +118,7 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
             assert millis(first["received_at"]) > millis(right["received_at"])
             if shift == "-30d":
                 assert millis(first["received_at"]) - millis(right["received_at"]) < 120_000, "held, and going on"
-        assert floor.log().count("clock_behind_journal") == 2
+        assert floor.log().count("clock.behind_journal") == 2
         assert await floor.stop() == 0
         times = journalled_times(floor)
         assert all(before <= after for before, after in pairwise(times))
@@ -143,7 +143,7 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
             end = await board.until("escalation_update", data__status="resolved")
             assert 0 < millis(end["timestamp"]) - millis(first["timestamp"]) < 60_000
             assert end["data_quality"]["clock"] != "skewed"
-            assert "clock_stepped" in floor.log()
+            assert "clock.step_detected" in floor.log()
             assert BEHIND in floor.readiness()
             assert offset_of(floor) == pytest.approx(MONTH_MS / 1_000, abs=120)
             assert "floor_clock_held 1.0" in metrics(floor)
@@ -153,7 +153,7 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
         async with websockets.connect(f"ws://127.0.0.1:{floor.port}/ws") as socket:
             await socket.send(f'{{"type": "auth", "token": "{floor.token()}"}}')
             assert (await closed(socket))[0] in (1008, 4401)
-        await until(lambda: "clock_followed" in floor.log(), what="the wall is followed")
+        await until(lambda: "clock.step_applied" in floor.log(), what="the wall is followed")
         assert "floor_clock_held 0.0" in metrics(floor)
         first, _ = await escalates_in_time(floor, token_at(floor, DAY_MS))
         assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) - DAY_MS < 60_000

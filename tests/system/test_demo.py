@@ -193,7 +193,7 @@ async def test_a_killed_bridge_takes_the_absence_for_as_long_as_it_was_on_the_fl
         await watch(running.port, running.token, counted, seconds=60)
         assert await running.stop() == 0
     folder = tmp_path / ".floor" / "demo"
-    assert (folder / "bridge.log").read_text().count("floor.unwatched") == 3
+    assert (folder / "bridge.log").read_text().count("floor.unobserved") == 3
     config = str(folder / "floor.toml")
     checked = await asyncio.to_thread(floor, tmp_path, "check", "--offline", "--config", config)
     assert checked.returncode == 0, checked.stdout

@@ -20,9 +20,9 @@ NOT_WHOLE, NOT_DONE = 1, 2
 
 PathOption = Annotated[
     Path | None,
-    typer.Option("--path", help="A journal or a backup. Without it: the journal of the settings.", show_default=False),
+    typer.Option("--path", help="Journal or backup. Default: the journal of the settings.", show_default=False),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON document.")]
 
 
 def journal_path(path: Path | None, config: Path | None) -> Path:

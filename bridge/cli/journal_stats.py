@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 def stats(
     path: PathOption = None,
     *,
-    sizes: Annotated[bool, typer.Option("--sizes", help="Of each part too, which reads all of a large file.")] = False,
+    sizes: Annotated[
+        bool, typer.Option("--sizes", help="Show the size of each table too; reads the whole file.")
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what the journal holds, since when, how far it is published, and the accounting of its inputs.
+    """Show contents, age, sizes and published offset of the journal, and the accounting of its inputs.
 
-    For every kind, received = applied + suppressed + quarantined. If that does not balance, the exit code is 1.
+    For every kind, received = applied + suppressed + quarantined. If they do not add up, the exit code is 1.
     """
     from bridge.journal.tools import stats as journal_stats  # noqa: PLC0415 - only what the command needs
 
@@ -45,7 +47,7 @@ def stats(
         for name, text in _rows(found):
             print_text(f"{name:<13} {text}")
     if found.unaccounted:
-        fail(f"the books do not balance: {found.unaccounted} inputs are unaccounted for", code=NOT_WHOLE)
+        fail(f"{found.path}: {found.unaccounted} inputs are unaccounted for", code=NOT_WHOLE)
 
 
 def _rows(found: "JournalStats") -> Iterator[tuple[str, str]]:
@@ -59,36 +61,36 @@ def _rows(found: "JournalStats") -> Iterator[tuple[str, str]]:
         yield "", f"{part} {_format_size(size)}"
     yield "events", _format_range(found.events)
     yield "inputs", _format_range(found.inputs)
-    yield "current", f"{found.current:,} state keys, {found.older_current:,} of them older than what retention left"
+    yield "current", f"{found.current:,} state keys, {found.older_current:,} of them older than the oldest kept event"
     behind = meta.last_offset - meta.published
     yield "published", f"up to offset {meta.published:,}" + (f", {behind:,} behind" if behind else ", all")
-    yield "resends", f"{found.resends:,} digests known; acknowledged for sure up to input {meta.settled:,}"
+    yield "resends", f"{found.resends:,} digests; acknowledgement certain up to input {meta.settled:,}"
     after = f"after input {found.checkpoint:,}" + _format_checkpoint_age(found.checkpoint_arrival, meta.latest_arrival)
-    tail = f"{meta.last_number - found.checkpoint:,} inputs to replay at start"
+    tail = f"a start replays {meta.last_number - found.checkpoint:,} inputs"
     yield "checkpoints", f"{found.checkpoints:,} lines, {after}; {tail}"
     for kind, books in found.input_counts.items():
         reasons = [f"{count:,} suppressed ({reason})" for reason, count in books.suppressed.items()]
         reasons += [f"{count:,} quarantined ({reason})" for reason, count in books.quarantined.items()]
         yield "received", f"{kind}: {books.received:,} = {' + '.join([f'{books.applied:,} applied', *reasons])}"
     total = sum(books.received for books in found.input_counts.values())
-    yield "", f"all: {total:,}, and the last input's number is {meta.last_number:,}"
+    yield "", f"total: {total:,}; number of the last input: {meta.last_number:,}"
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(found.quarantine.items()))
-    yield "quarantine", f"{states or 'empty'}; {_format_size(found.quarantine_bytes)} held aside"
+    yield "quarantine", f"{states or 'empty'}; {_format_size(found.quarantine_bytes)} of payloads"
     if found.prunable is not None:
         events = max(0, found.prunable.offset - found.events.first + 1)
         inputs = max(0, found.prunable.number - found.inputs.first + 1)
-        yield "retention", f"{events:,} events and {inputs:,} inputs may go by now"
+        yield "retention", f"{events:,} events and {inputs:,} inputs are due for deletion"
 
 
 def _format_range(held: "HeldRange") -> str:
     if not held.count:
-        return f"none; the next is {held.first:,}"
+        return f"none; the next one is {held.first:,}"
     when = f", {rfc3339(held.since)} to {rfc3339(held.until)}" if held.since is not None and held.until else ""
-    return f"{held.count:,} held, {held.first:,} to {held.last:,}{when}"
+    return f"{held.count:,}, from {held.first:,} to {held.last:,}{when}"
 
 
 def _format_checkpoint_age(at: Millis | None, latest: Millis) -> str:
-    return "" if at is None else f", {(latest - at) / 1_000:.1f} s before the last one"
+    return "" if at is None else f", {(latest - at) / 1_000:.1f} s before the last input"
 
 
 def _format_size(size: int) -> str:

@@ -66,7 +66,7 @@ class PipelineSide:
         self._dropped = 0  # Mosquitto retains it for only a minute, and publishes it again when it changes
         self._status_channel = BrokerLink(
             broker,
-            client_id=f"floor-{stream}-status-{owner.id}",
+            client_id=f"floor-{stream}-ownership-{owner.id}",
             durable=False,
             username=broker.username,
             password=broker.password,
@@ -128,7 +128,7 @@ class PipelineSide:
 
         Raises `StreamTaken`; the watching task raises it too.
         """
-        self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-status"))
+        self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ownership"))
         await self._ownership.claim()
         self._tasks.append(tasks.create_task(self._ownership.watch(), name="ownership"))
 
@@ -185,7 +185,7 @@ class PipelineSide:
     def _links(self) -> Iterator[tuple[str, BrokerLink]]:
         yield "intake", self._intake
         yield "publisher", self._publisher_link
-        yield "status", self._status_channel
+        yield "ownership", self._status_channel
 
     async def _watch_drops(self) -> None:
         """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""

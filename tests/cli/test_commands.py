@@ -31,7 +31,7 @@ def test_help_names_every_command_and_what_to_start_with(tmp_path: Path) -> None
 def test_missing_settings_are_named_by_every_command(tmp_path: Path, command: str) -> None:
     ended = floor(tmp_path, *command.split())
     assert ended.returncode == 1
-    assert "no settings file: name one with --config, or start the demo" in ended.stdout + ended.stderr
+    assert "no settings file: name one with --config, or start `floor demo`" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -56,7 +56,7 @@ def test_check_is_content_with_a_right_house_and_leaves_no_journal(tmp_path: Pat
     write_config(tmp_path, broker_port=mosquitto.port)
     ended = floor(tmp_path, "check")
     assert ended.returncode == 0, ended.stdout
-    assert ended.stdout.endswith("all is well\n")
+    assert ended.stdout.endswith("all checks passed\n")
     assert "FAIL" not in ended.stdout
     assert ended.stderr == ""
     assert not (tmp_path / ".floor").exists()

@@ -66,7 +66,7 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
             assert (await board.until("resumed"))["streams"] == {"main": {"recovered": False}}, "however late it comes"
             await board.send({"type": "resume", "subscriptions": [ANDON], "since": position["streams"]})
             assert (await board.until("resumed"))["streams"] == {"main": {"recovered": True}}
-        assert "is whole" in await tool(running, "journal", "verify")
+        assert "is intact" in await tool(running, "journal", "verify")
 
 
 async def test_a_front_apart_stays_through_a_restore_and_tells_its_dashboards(
